@@ -1,0 +1,32 @@
+"""Package metadata; versions and their reasons are in BUILD_NOTES.md."""
+
+from pathlib import Path
+
+from setuptools import find_packages
+from setuptools import setup
+
+EXPERIMENTS = ["scikit-learn>=1.3", "matplotlib>=3.8", "tensorboard>=2.18"]
+
+setup(
+    name="tfp_flows",
+    version="0.1.0",
+    description="Normalizing flows for TensorFlow Probability, with Keras 3 networks.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "tensorflow>=2.18,<2.22",
+        "tensorflow-probability==0.25.*",
+        "tf-keras>=2.18,<2.22",
+        "keras>=3.8,<3.16",
+        "absl-py>=2.0",
+        "numpy>=1.26",
+    ],
+    extras_require={
+        "experiments": EXPERIMENTS,
+        "dev": [*EXPERIMENTS, "pytest>=8", "ruff==0.17.*"],
+        "bench": [*EXPERIMENTS, "torch", "nflows", "jax", "distrax", "dm-haiku", "optax"],
+    },
+)

@@ -1,0 +1,56 @@
+"""Normalizing flows for TensorFlow Probability, with Keras 3 networks.
+
+Data flow from left to right: data -> preprocessing -> steps of flow -> base. A step is a
+mask (who stays) times a network (what looks at it) times a transformer (what elementwise
+map it sets). A flow is a chain of steps and itself a `tfp.bijectors.Bijector`; with a base
+it becomes a distribution, and a distribution trains as a Keras model.
+
+    bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
+    networks/       Keras layers that condition them
+    flows/          the papers: NICE, RealNVP
+    distributions/  FlowDistribution and bases
+    models/         DensityEstimator and callbacks
+"""
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "tfp_flows needs Keras's TensorFlow backend, but KERAS_BACKEND is "
+        f"'{keras.backend.backend()}'; set KERAS_BACKEND=tensorflow before Keras is "
+        "imported."
+    )
+
+from tfp_flows.bijectors import ActNorm
+from tfp_flows.bijectors import Affine
+from tfp_flows.bijectors import BatchNorm
+from tfp_flows.bijectors import BijectorReport
+from tfp_flows.bijectors import Bounds
+from tfp_flows.bijectors import Coupling
+from tfp_flows.bijectors import FlowBijector
+from tfp_flows.bijectors import FlowChain
+from tfp_flows.bijectors import Gated
+from tfp_flows.bijectors import Invert
+from tfp_flows.bijectors import InvertibleLinear
+from tfp_flows.bijectors import Logit
+from tfp_flows.bijectors import Permutation
+from tfp_flows.bijectors import Shift
+from tfp_flows.bijectors import Standardize
+from tfp_flows.bijectors import TFPBijector
+from tfp_flows.bijectors import check_bijector
+from tfp_flows.bijectors import random_permutation
+from tfp_flows.bijectors import reverse_permutation
+from tfp_flows.bijectors import masks
+from tfp_flows.bijectors import transformers
+from tfp_flows.distributions import FlowDistribution
+from tfp_flows.distributions import standard_logistic
+from tfp_flows.distributions import standard_normal
+from tfp_flows.flows import NICE
+from tfp_flows.flows import RealNVP
+from tfp_flows.models import DensityEstimator
+from tfp_flows.models import FullDataBatchStatistics
+from tfp_flows.models import StopOnNaN
+from tfp_flows.networks import MLP
+from tfp_flows.networks import Conditioner
+
+__version__ = "0.1.0"

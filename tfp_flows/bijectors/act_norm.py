@@ -1,0 +1,79 @@
+"""Activation normalisation: a scale and shift a channel, started from data."""
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.statistics import mean_and_scale
+
+__all__ = ["ActNorm"]
+
+
+class ActNorm(FlowBijector):
+    """Trainable scale and shift of each entry of the last axis.
+
+    ```none
+    forward:  y = x * exp(log_scale) + shift
+    log_det:  sum(log_scale) * (number of positions of the event)
+    inverse:  x = (y - shift) * exp(-log_scale)
+    ```
+
+    It is the identity until `initialize` has seen data; then the latent side of that
+    data has zero mean and unit variance in each channel. Sampling and scoring never
+    initialise it, and a loaded one stays as it was saved.
+
+    Args:
+      num_channels: length of the last axis (the event size of vectors).
+      event_ndims: axes of one event: 1 for vectors, 3 for images.
+      dtype: of inputs and weights.
+      name: name of the bijector.
+
+    Reference:
+      Kingma, Dhariwal (2018), Glow, section 3.1. https://arxiv.org/abs/1807.03039
+    """
+
+    def __init__(self, num_channels, *, event_ndims=1, dtype=tf.float32, name="act_norm"):
+        parameters = dict(locals())
+        super().__init__(
+            event_ndims=event_ndims,
+            event_shape=[None] * (event_ndims - 1) + [num_channels],
+            is_constant_jacobian=True,
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._shift = tf.Variable(tf.zeros(num_channels, self.dtype), name="shift")
+        self._log_scale = tf.Variable(tf.zeros(num_channels, self.dtype), name="log_scale")
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has set scale and shift from data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, data, *, context=None):
+        """Sets scale and shift from the mean and standard deviation of `data`, once.
+
+        Args:
+          data: `[N, *event]`. A channel that is constant keeps scale 1.
+          context: ignored.
+        """
+        if self.is_initialized:
+            return
+        mean, scale = mean_and_scale(data, self.dtype)
+        self._shift.assign(mean)
+        self._log_scale.assign(tf.math.log(scale))
+        self._initialized.assign(True)
+
+    def _forward_and_log_det(self, x, context, training):
+        y = x * tf.exp(self._log_scale) + self._shift
+        return y, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        x = (y - self._shift) * tf.exp(-self._log_scale)
+        return x, -self._log_det(y)
+
+    def _log_det(self, value):
+        batch_ndims = value.shape.rank - self.forward_min_event_ndims
+        shape = tf.shape(value)
+        positions = tf.cast(tf.reduce_prod(shape[batch_ndims:-1]), self.dtype)
+        return tf.fill(shape[:batch_ndims], positions * tf.reduce_sum(self._log_scale))

@@ -1,0 +1,88 @@
+"""The coupling step: some variables pass, and say how the others change."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.partition import partition
+from tfp_flows.bijectors.transformers import Affine
+
+__all__ = ["Coupling"]
+
+
+class Coupling(FlowBijector):
+    """Transforms the masked-out variables given the others.
+
+    ```none
+    x_a = x[mask],  x_b = x[~mask]
+    forward:  y_a = x_a,  y_b = transformer(x_b; conditioner(x_a, context))
+    log_det:  sum of the transformer's log-dets over b
+    inverse:  x_a = y_a,  x_b = transformer^-1(y_b; conditioner(y_a, context))
+    ```
+
+    Both directions cost one call of the conditioner. With a mask that varies along the
+    last axis only (vectors; channels), the conditioner sees the passing entries,
+    `[..., A]`, and returns the parameters of the others, `[..., P * B]`. With any other
+    mask (checkerboards) it sees the event with zeros in place of what changes, and
+    returns parameters for every entry, `[..., P * C]`. P is the transformer's
+    `num_parameters`.
+
+    Args:
+      mask: boolean array of the event's shape; True passes unchanged.
+      conditioner: callable of `(x, context)`; `Conditioner` makes one of a Keras layer.
+        Its `context_size`, if it has one, becomes the bijector's.
+      transformer: `Affine()` by default.
+      dtype: of inputs and weights.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if `mask` is not boolean, or all of it is True or all False.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.2 to 3.4.
+      https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(
+        self, mask, conditioner, transformer=None, *, dtype=tf.float32, name="coupling"
+    ):
+        parameters = dict(locals())
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.ndim == 0:
+            raise ValueError(
+                f"Expected a boolean `mask` of the event's shape; got dtype {mask.dtype} "
+                f"and shape {mask.shape}."
+            )
+        if mask.all() or not mask.any():
+            raise ValueError(
+                "Expected a `mask` in which some variables pass and some change; got "
+                f"{int(mask.sum())} of {mask.size} that pass."
+            )
+        super().__init__(
+            event_ndims=mask.ndim,
+            event_shape=mask.shape,
+            context_size=getattr(conditioner, "context_size", 0),
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._partition = partition(mask)
+        self._conditioner = conditioner
+        self._transformer = Affine() if transformer is None else transformer
+
+    @property
+    def conditioner(self):
+        """The network that sees the unchanged variables and returns parameters."""
+        return self._conditioner
+
+    def _forward_and_log_det(self, x, context, training):
+        seen, changing = self._partition.split(x)
+        parameters = self._conditioner(seen, context)
+        changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
+        return self._partition.join(x, changed), self._partition.sum(log_det)
+
+    def _inverse_and_log_det(self, y, context, training):
+        seen, changed = self._partition.split(y)
+        parameters = self._conditioner(seen, context)
+        changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
+        return self._partition.join(y, changing), self._partition.sum(log_det)

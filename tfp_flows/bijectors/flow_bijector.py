@@ -1,0 +1,290 @@
+"""The protocol that every bijector of this package follows."""
+
+import abc
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.compiled_call import CompiledCall
+from tfp_flows.bijectors.stock_call_memory import StockCallMemory
+
+__all__ = ["FlowBijector"]
+
+tfb = tfp.bijectors
+
+
+class FlowBijector(tfb.Bijector):
+    """A TFP bijector that computes value and log-determinant together.
+
+    A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
+    follows: the public pair below, TFP's `forward`, `inverse` and the two log-dets,
+    checks of shapes and context, and compiled evaluation from eager code.
+
+    ```none
+    forward_and_log_det(x) = f(x),      log |det df/dx (x)|        latent -> data
+    inverse_and_log_det(y) = f^-1(y),   log |det df^-1/dy (y)|     data -> latent
+    ```
+
+    Nothing is cached across calls, so every answer is that of the weights of now.
+
+    Args:
+      event_ndims: number of axes of one event at the latent end (`forward`'s input).
+      data_event_ndims: the same at the data end; `event_ndims` by default.
+      event_shape: shape of one event, where it is fixed: inputs are checked against it.
+      context_size: width of the conditioning tensor; 0 if there is none.
+      is_constant_jacobian: whether the log-det does not depend on the input.
+      dtype: of inputs, weights and log-dets; None accepts any.
+      parameters: the constructor's arguments, which `get_config` returns.
+      name: name of the bijector.
+    """
+
+    def __init__(
+        self,
+        *,
+        event_ndims,
+        data_event_ndims=None,
+        event_shape=None,
+        context_size=0,
+        is_constant_jacobian=False,
+        dtype=tf.float32,
+        parameters=None,
+        name=None,
+    ):
+        super().__init__(
+            forward_min_event_ndims=event_ndims,
+            inverse_min_event_ndims=(
+                event_ndims if data_event_ndims is None else data_event_ndims
+            ),
+            is_constant_jacobian=is_constant_jacobian,
+            dtype=None if dtype is None else tf.as_dtype(dtype),
+            parameters=parameters,
+            name=name,
+        )
+        self._event_shape = None if event_shape is None else tf.TensorShape(event_shape)
+        self._context_size = int(context_size or 0)
+        self._set_transient_state()
+
+    @property
+    def context_size(self):
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return self._context_size
+
+    @property
+    def is_initialized(self):
+        """Whether all data-dependent state is set; True where there is none."""
+        return True
+
+    def initialize(self, data, *, context=None):
+        """Sets data-dependent state from `data`; does nothing by default.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+
+    def forward_and_log_det(self, x, *, context=None, training=False):
+        """Generates: latent to data, the direction of `sample`.
+
+        Args:
+          x: `[..., *event]`.
+          context: `[..., context_size]`; its batch axes broadcast against those of `x`.
+          training: whether statistics come from this batch (BatchNorm).
+
+        Returns:
+          `y`, `[..., *event]`, and `log |det dy/dx|`, `[...]`.
+
+        Raises:
+          ValueError: if `context` is missing, unwanted or of another width, or if `x`
+            has another event shape.
+        """
+        return self._apply("forward", x, context, training)
+
+    def inverse_and_log_det(self, y, *, context=None, training=False):
+        """Normalises: data to latent, the direction of `log_prob`.
+
+        Args:
+          y: `[..., *event]`.
+          context: `[..., context_size]`; its batch axes broadcast against those of `y`.
+          training: whether statistics come from this batch (BatchNorm).
+
+        Returns:
+          `x`, `[..., *event]`, and `log |det dx/dy|`, `[...]`.
+
+        Raises:
+          ValueError: if `context` is missing, unwanted or of another width, or if `y`
+            has another event shape.
+        """
+        return self._apply("inverse", y, context, training)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return dict(self.parameters)
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the bijector that `config` describes."""
+        return cls(**config)
+
+    def copy(self, **overrides):
+        """Returns a bijector with the same weights, or a new one where `overrides`.
+
+        Args:
+          **overrides: constructor arguments to replace; any of them means new weights.
+        """
+        if overrides:
+            return type(self)(**{**self.get_config(), **overrides})
+        return self
+
+    @abc.abstractmethod
+    def _forward_and_log_det(self, x, context, training):
+        """Maps `x`; runs in graph mode, with batch axes of `x` and `context` equal."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(self, y, context, training):
+        """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
+
+    def _apply(self, direction, value, context, training):
+        value, context = self._check_inputs(direction, value, context)
+        if tf.executing_eagerly():
+            event_ndims = self._event_ndims(direction)
+            return self._compiled[direction](value, context, training, event_ndims)
+        return self._methods[direction](value, context, training)
+
+    def _event_ndims(self, direction):
+        if direction == "forward":
+            return self.forward_min_event_ndims
+        return self.inverse_min_event_ndims
+
+    def _check_inputs(self, direction, value, context):
+        argument = "x" if direction == "forward" else "y"
+        value = tf.convert_to_tensor(value, dtype=self.dtype, name=argument)
+        ndims = self._event_ndims(direction)
+        if value.shape.rank is None or value.shape.rank < ndims:
+            raise ValueError(
+                f"Expected `{argument}` of a known rank of at least {ndims}; got shape "
+                f"{value.shape}."
+            )
+        event_shape = value.shape[value.shape.rank - ndims :]
+        if not event_shape.is_compatible_with(self._event_shape):
+            raise ValueError(
+                f"Expected `{argument}` of shape [..., "
+                f"{', '.join(map(str, self._event_shape))}]; got {value.shape}."
+            )
+        context = self._check_context(context)
+        if context is not None:
+            value, context = _align_batch_axes(value, context, ndims)
+        return value, context
+
+    def _check_context(self, context):
+        if not self.context_size:
+            if context is not None:
+                raise ValueError(
+                    f"Expected no `context`, since `{self.name}` is unconditional; got "
+                    f"shape {np.shape(context)}."
+                )
+            return None
+        expected = f"Expected `context` of shape [..., {self.context_size}]"
+        if context is None:
+            raise ValueError(f"{expected} for conditional `{self.name}`; got None.")
+        context = tf.convert_to_tensor(context, dtype=self.dtype, name="context")
+        if not context.shape.rank or context.shape[-1] != self.context_size:
+            raise ValueError(f"{expected}; got {context.shape}.")
+        return context
+
+    # What follows is TFP's contract, written in terms of the protocol above.
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def __hash__(self):
+        return object.__hash__(self)
+
+    def __eq__(self, other):
+        # Two flows of equal arguments still have different weights.
+        return self is other
+
+    def _call_forward(self, x, name, context=None, training=False):
+        return self._stock_apply("forward", x, name, context, training)[0]
+
+    def _call_inverse(self, y, name, context=None, training=False):
+        return self._stock_apply("inverse", y, name, context, training)[0]
+
+    def _call_forward_log_det_jacobian(
+        self, x, event_ndims, name, context=None, training=False
+    ):
+        log_det = self._stock_apply("forward", x, name, context, training)[1]
+        return self._sum_event(log_det, event_ndims, self.forward_min_event_ndims)
+
+    def _call_inverse_log_det_jacobian(
+        self, y, event_ndims, name, context=None, training=False
+    ):
+        log_det = self._stock_apply("inverse", y, name, context, training)[1]
+        return self._sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
+
+    def _stock_apply(self, direction, value, name, context, training):
+        with self._name_and_control_scope(name):
+            recalled = self._memory.recall(direction, value)
+            if recalled is not None:
+                return recalled
+            value = tf.convert_to_tensor(value, dtype=self.dtype)
+            result, log_det = self._apply(direction, value, context, training)
+            self._memory.remember(direction, value, result, log_det)
+            return result, log_det
+
+    def _sum_event(self, log_det, event_ndims, min_event_ndims):
+        if event_ndims is None:
+            return log_det
+        extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
+        if extra < 0:
+            raise ValueError(
+                f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
+            )
+        return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+    # Copies and pickles keep the weights and drop what belongs to this one object.
+
+    def _set_transient_state(self):
+        methods = {
+            "forward": self._forward_and_log_det,
+            "inverse": self._inverse_and_log_det,
+        }
+        # Not attributes that `tf.Module` tracks: they hold no weights of their own.
+        object.__setattr__(self, "_methods", methods)
+        compiled = {key: CompiledCall(method) for key, method in methods.items()}
+        object.__setattr__(self, "_compiled", compiled)
+        object.__setattr__(self, "_memory", StockCallMemory())
+
+    def __getstate__(self):
+        transient = ("_methods", "_compiled", "_memory")
+        return {k: v for k, v in self.__dict__.items() if k not in transient}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._set_transient_state()
+
+
+def _align_batch_axes(value, context, event_ndims):
+    """Broadcasts the batch axes of `value` and `context` against each other."""
+    batch, context_batch = value.shape[: value.shape.rank - event_ndims], context.shape[:-1]
+    if batch.is_fully_defined() and batch == context_batch:
+        return value, context
+    if batch.rank == context_batch.rank == 1 and None in (*batch, *context_batch):
+        # The usual traced call: one batch axis each, of lengths that cannot be known.
+        if 1 not in (*batch, *context_batch):
+            return value, context
+    try:
+        tf.broadcast_static_shape(batch, context_batch)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected `context` with batch axes that broadcast against {batch}; got "
+            f"{context.shape}."
+        ) from error
+    shape = tf.broadcast_dynamic_shape(
+        tf.shape(value)[: batch.rank], tf.shape(context)[:-1]
+    )
+    event = value.shape[batch.rank :].as_list()
+    value = tf.broadcast_to(value, tf.concat([shape, event], axis=0))
+    context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
+    return value, context

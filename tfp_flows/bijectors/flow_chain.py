@@ -1,0 +1,177 @@
+"""Bijectors in sequence, evaluated in one pass each."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
+
+__all__ = ["FlowChain"]
+
+tfb = tfp.bijectors
+
+
+class FlowChain(FlowBijector):
+    """Composes bijectors, ours and TFP's, and sums their log-dets.
+
+    The list runs from the data side to the latent side, as in `tfb.Chain`:
+
+    ```none
+    forward:  y = b[0](b[1](... b[-1](x)))        latent -> data
+    inverse:  x = b[-1]^-1(... b[0]^-1(y))        data -> latent
+    log_det:  the sum over the bijectors
+    ```
+
+    `context` reaches every conditional bijector at any depth, and `training` all of
+    them. Unlike `tfb.Chain`, nothing is cached.
+
+    Args:
+      bijectors: list of `tfp.bijectors.Bijector`s, data side first.
+      parameters: the constructor's arguments of a subclass that builds the list itself.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if the list is empty, or two bijectors want contexts of two widths.
+    """
+
+    def __init__(self, bijectors, *, parameters=None, name="flow_chain"):
+        parameters = parameters or {"bijectors": bijectors, "name": name}
+        bijectors = list(bijectors)
+        if not bijectors:
+            raise ValueError("Expected at least one bijector in `bijectors`; got none.")
+        steps = _as_steps(bijectors)
+        super().__init__(
+            event_ndims=steps[-1].forward_min_event_ndims,
+            data_event_ndims=steps[0].inverse_min_event_ndims,
+            context_size=_shared_context_size(steps),
+            is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
+            dtype=_shared_dtype(steps),
+            parameters=parameters,
+            name=name,
+        )
+        self._steps = steps
+
+    @property
+    def bijectors(self):
+        """The bijectors as `FlowBijector`s, from the data side to the latent side."""
+        return tuple(self._steps)
+
+    @property
+    def is_initialized(self):
+        """Whether the data-dependent state of every bijector is set."""
+        return all(step.is_initialized for step in self._steps)
+
+    def initialize(self, data, *, context=None):
+        """Sets the state of each bijector from `data` as it arrives there.
+
+        Args:
+          data: `[N, *event]`, at the data end.
+          context: `[N, context_size]`, where the chain is conditional.
+        """
+        stateful = [
+            i
+            for i, step in enumerate(self._steps)
+            if type(step).initialize is not FlowBijector.initialize
+        ]
+        for i, step in enumerate(self._steps[: max(stateful, default=-1) + 1]):
+            step_context = context if step.context_size else None
+            if i in stateful:
+                step.initialize(data, context=step_context)
+            if i < stateful[-1]:
+                data = _normalise_in_pieces(step, data, step_context)
+
+    def _forward_and_log_det(self, x, context, training):
+        log_dets = []
+        for step in reversed(self._steps):
+            x, log_det = step.forward_and_log_det(
+                x, context=context if step.context_size else None, training=training
+            )
+            log_dets.append(log_det)
+        return x, tf.add_n(log_dets)
+
+    def _inverse_and_log_det(self, y, context, training):
+        log_dets = []
+        for step in self._steps:
+            y, log_det = step.inverse_and_log_det(
+                y, context=context if step.context_size else None, training=training
+            )
+            log_dets.append(log_det)
+        return y, tf.add_n(log_dets)
+
+    def _forward_event_shape(self, input_shape):
+        for step in reversed(self._steps):
+            input_shape = step.forward_event_shape(input_shape)
+        return input_shape
+
+    def _forward_event_shape_tensor(self, input_shape):
+        for step in reversed(self._steps):
+            input_shape = step.forward_event_shape_tensor(input_shape)
+        return input_shape
+
+    def _inverse_event_shape(self, output_shape):
+        for step in self._steps:
+            output_shape = step.inverse_event_shape(output_shape)
+        return output_shape
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        for step in self._steps:
+            output_shape = step.inverse_event_shape_tensor(output_shape)
+        return output_shape
+
+
+def _as_steps(bijectors):
+    """Brings all bijectors under the protocol, with the event's rank along the chain."""
+    bijectors = [part for b in bijectors for part in _flatten(b)]
+    event_ndims = tfb.Chain(bijectors).forward_min_event_ndims
+    steps = []
+    for bijector in reversed(bijectors):
+        if not isinstance(bijector, FlowBijector):
+            bijector = TFPBijector(bijector, event_ndims)
+        steps.insert(0, bijector)
+        event_ndims = bijector.forward_event_ndims(event_ndims)
+    return steps
+
+
+def _flatten(bijector):
+    """Takes stock chains and inversions apart, since they would not hand context on."""
+    if not isinstance(bijector, tfb.Bijector):
+        raise ValueError(
+            f"Expected `bijectors` of `tfp.bijectors.Bijector`; got {bijector!r}."
+        )
+    if _is_a(bijector, tfb.Chain):
+        return [part for b in bijector.bijectors for part in _flatten(b)]
+    if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):
+        return [Invert(bijector.bijector)]
+    return [bijector]
+
+
+def _is_a(bijector, stock_class):
+    # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
+    return isinstance(bijector, stock_class.__mro__[1])
+
+
+def _shared_context_size(steps):
+    sizes = sorted({step.context_size for step in steps} - {0})
+    if len(sizes) > 1:
+        raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
+    return sizes[0] if sizes else 0
+
+
+def _shared_dtype(steps):
+    dtypes = {step.dtype for step in steps if step.dtype is not None}
+    if len(dtypes) > 1:
+        names = sorted(dtype.name for dtype in dtypes)
+        raise ValueError(f"Expected one dtype in all of `bijectors`; got {names}.")
+    return dtypes.pop() if dtypes else None
+
+
+def _normalise_in_pieces(step, data, context, rows=2**16):
+    """Inverse of many rows, in pieces that bound the memory of hidden activations."""
+    pieces = [
+        step.inverse_and_log_det(
+            data[i : i + rows], context=None if context is None else context[i : i + rows]
+        )[0]
+        for i in range(0, len(data), rows)
+    ]
+    return tf.concat(pieces, axis=0)

@@ -1,0 +1,52 @@
+"""A bijector of ours with its two directions swapped."""
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+__all__ = ["Invert"]
+
+
+class Invert(FlowBijector):
+    """Swaps the directions of a `FlowBijector` and hands context and training on.
+
+    Stock `tfb.Invert` works too; inside a `FlowChain` it is replaced by this one.
+
+    Args:
+      bijector: a `FlowBijector`.
+      name: name of the bijector.
+    """
+
+    def __init__(self, bijector, *, name=None):
+        parameters = dict(locals())
+        super().__init__(
+            event_ndims=bijector.inverse_min_event_ndims,
+            data_event_ndims=bijector.forward_min_event_ndims,
+            context_size=bijector.context_size,
+            is_constant_jacobian=bijector.is_constant_jacobian,
+            dtype=bijector.dtype,
+            parameters=parameters,
+            name=name or f"invert_{bijector.name}",
+        )
+        self._bijector = bijector
+
+    @property
+    def bijector(self):
+        """The bijector whose directions are swapped."""
+        return self._bijector
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._bijector.inverse_and_log_det(x, context=context, training=training)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return self._bijector.forward_and_log_det(y, context=context, training=training)
+
+    def _forward_event_shape(self, input_shape):
+        return self._bijector.inverse_event_shape(input_shape)
+
+    def _forward_event_shape_tensor(self, input_shape):
+        return self._bijector.inverse_event_shape_tensor(input_shape)
+
+    def _inverse_event_shape(self, output_shape):
+        return self._bijector.forward_event_shape(output_shape)
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        return self._bijector.forward_event_shape_tensor(output_shape)

@@ -1,0 +1,93 @@
+"""How a coupling takes an event apart by its mask, and puts it together again."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["partition"]
+
+
+def partition(mask):
+    """Returns the cheapest way to part events by the boolean array `mask`.
+
+    It has `split(x) -> (seen, changing)`, `join(x, changed) -> y`, and
+    `sum(log_det) -> log_det` over the event's axes.
+    """
+    along_last_axis = mask.reshape(-1, mask.shape[-1])
+    if (along_last_axis == along_last_axis[0]).all():
+        return _SplitLastAxis(along_last_axis[0], mask.ndim)
+    return _MaskEvent(mask)
+
+
+class _SplitLastAxis:
+    """Passing and changing entries of the last axis as two smaller tensors."""
+
+    def __init__(self, mask, event_ndims):
+        self._seen = _Entries(np.flatnonzero(mask))
+        self._changing = _Entries(np.flatnonzero(~mask))
+        self._origin = np.argsort(np.argsort(~mask, kind="stable"))
+        self._event_axes = list(range(-event_ndims, 0))
+        self._alternates = bool((mask[1:] != mask[:-1]).all())
+        self._mask = mask
+
+    def split(self, x):
+        return self._seen.take(x), self._changing.take(x)
+
+    def join(self, x, changed):
+        seen = self._seen.take(x)
+        if self._alternates:
+            pair = (seen, changed) if self._mask[0] else (changed, seen)
+            return _interleave(*pair)
+        parts = tf.concat([seen, changed], axis=-1)
+        if (self._origin == np.arange(len(self._mask))).all():
+            return parts
+        if not self._mask[0] and (np.diff(self._mask.astype(int)) >= 0).all():
+            return tf.concat([changed, seen], axis=-1)
+        return tf.gather(parts, self._origin, axis=-1)
+
+    def sum(self, log_det):
+        return tf.reduce_sum(log_det, axis=self._event_axes)
+
+
+class _Entries:
+    """Fixed indices of the last axis; a slice where they are evenly spaced."""
+
+    def __init__(self, indices):
+        steps = np.diff(indices)
+        self._indices = indices
+        self._slice = None
+        if len(set(steps)) <= 1:
+            step = int(steps[0]) if len(steps) else 1
+            self._slice = slice(int(indices[0]), int(indices[-1]) + 1, step)
+
+    def take(self, x):
+        if self._slice is not None:
+            return x[..., self._slice]
+        return tf.gather(x, self._indices, axis=-1)
+
+
+class _MaskEvent:
+    """The whole event, with zeros where the conditioner must not look."""
+
+    def __init__(self, mask):
+        self._mask = mask
+        self._event_axes = list(range(-mask.ndim, 0))
+
+    def split(self, x):
+        return tf.where(self._mask, x, tf.zeros_like(x)), x
+
+    def join(self, x, changed):
+        return tf.where(self._mask, x, changed)
+
+    def sum(self, log_det):
+        log_det = tf.where(self._mask, tf.zeros_like(log_det), log_det)
+        return tf.reduce_sum(log_det, axis=self._event_axes)
+
+
+def _interleave(even, odd):
+    """Puts `even` at 0, 2, 4, ... and `odd` at 1, 3, 5, ... of the last axis."""
+    size = even.shape[-1] + odd.shape[-1]
+    if even.shape[-1] > odd.shape[-1]:
+        odd = tf.concat([odd, odd[..., :1]], axis=-1)
+    pairs = tf.stack([even, odd], axis=-1)
+    shape = tf.concat([tf.shape(even)[:-1], [2 * even.shape[-1]]], axis=0)
+    return tf.reshape(pairs, shape)[..., :size]

@@ -1,0 +1,227 @@
+"""Preprocessing as bijectors, so that likelihoods stay in the data's own units.
+
+They stand at the data end of a chain. Each maps data towards the latent in `inverse`, and
+a point outside its support has `log_det` minus infinity there, never NaN.
+"""
+
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.statistics import mean_and_scale
+
+__all__ = ["Bounds", "Logit", "Standardize"]
+
+
+class Standardize(FlowBijector):
+    """Zero mean and unit variance a variable; the statistics are data, not weights.
+
+    ```none
+    inverse:  x = (y - mean) / scale,   log_det = -sum(log(scale))
+    forward:  y = x * scale + mean
+    ```
+
+    The identity until `initialize` has seen the training data.
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and statistics.
+      name: name of the bijector.
+    """
+
+    def __init__(self, event_size, *, dtype=tf.float32, name="standardize"):
+        parameters = dict(locals())
+        super().__init__(
+            event_ndims=1,
+            event_shape=[event_size],
+            is_constant_jacobian=True,
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        zeros, ones = tf.zeros(event_size, self.dtype), tf.ones(event_size, self.dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        self._scale = tf.Variable(ones, trainable=False, name="scale")
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has seen the data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, data, *, context=None):
+        """Takes mean and standard deviation from `data`, once.
+
+        Args:
+          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
+          context: ignored.
+        """
+        if self.is_initialized:
+            return
+        mean, scale = mean_and_scale(data, self.dtype)
+        constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
+        if constant:
+            warnings.warn(
+                f"Columns {constant} of `data` are constant; their density has no "
+                "meaningful scale and they are left unscaled.",
+                stacklevel=2,
+            )
+        self._mean.assign(mean)
+        self._scale.assign(scale)
+        self._initialized.assign(True)
+
+    def _forward_and_log_det(self, x, context, training):
+        return x * self._scale + self._mean, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return (y - self._mean) / self._scale, -self._log_det(y)
+
+    def _log_det(self, value):
+        return tf.fill(tf.shape(value)[:-1], tf.reduce_sum(tf.math.log(self._scale)))
+
+
+class Bounds(FlowBijector):
+    """Opens intervals and half-lines to the whole line, a variable at a time.
+
+    ```none
+    inverse:  x = logit((y - low) / (high - low))      where both ends are finite
+              x = log(y - low)                         where only `low` is
+              x = -log(high - y)                       where only `high` is
+              x = y                                    where neither is
+    ```
+
+    Args:
+      low: lower ends, `[D]`; `-inf` where there is none.
+      high: upper ends, `[D]`; `inf` where there is none.
+      dtype: of inputs.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if the shapes differ or an interval is empty.
+    """
+
+    def __init__(self, low, high, *, dtype=tf.float32, name="bounds"):
+        parameters = dict(locals())
+        numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
+        low, high = np.asarray(low, numpy_dtype), np.asarray(high, numpy_dtype)
+        if low.ndim != 1 or low.shape != high.shape:
+            raise ValueError(
+                "Expected `low` and `high` of one shape `[D]`; got "
+                f"{low.shape} and {high.shape}."
+            )
+        if not (low < high).all():
+            raise ValueError(
+                f"Expected `low` < `high`; got {low.tolist()} and {high.tolist()}."
+            )
+        super().__init__(
+            event_ndims=1,
+            event_shape=low.shape,
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._low, self._high = low, high
+        self._has_low, self._has_high = np.isfinite(low), np.isfinite(high)
+        self._finite_low = np.where(self._has_low, low, 0).astype(numpy_dtype)
+        self._finite_high = np.where(self._has_high, high, 0).astype(numpy_dtype)
+        both = self._has_low & self._has_high
+        self._width = np.where(both, self._finite_high - self._finite_low, 1)
+
+    def _forward_and_log_det(self, x, context, training):
+        open_interval = _margin(tf.sigmoid(x), self.dtype)
+        y = self._by_kind(
+            both=self._finite_low + self._width * open_interval,
+            low=self._finite_low + tf.exp(x),
+            high=self._finite_high - tf.exp(-x),
+            neither=x,
+        )
+        return y, -self._sum_log_slope(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        inside = (y >= self._low) & (y <= self._high)
+        # A point outside takes any inner value, so that no NaN reaches a gradient.
+        unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
+        tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
+        x = self._by_kind(
+            both=_logit(_margin(unit, self.dtype)),
+            low=tf.math.log(tf.maximum(tf.where(inside, y - self._finite_low, 1), tiny)),
+            high=-tf.math.log(tf.maximum(tf.where(inside, self._finite_high - y, 1), tiny)),
+            neither=y,
+        )
+        return x, _or_minus_infinity(self._sum_log_slope(x), inside, [-1])
+
+    def _by_kind(self, both, low, high, neither):
+        one_sided = tf.where(self._has_low, low, tf.where(self._has_high, high, neither))
+        return tf.where(self._has_low & self._has_high, both, one_sided)
+
+    def _sum_log_slope(self, x):
+        """Sum over the variables of `log |dx/dy|`, as a function of `x`."""
+        zero = tf.zeros_like(x)
+        log_width = np.log(self._width).astype(self.dtype.as_numpy_dtype)
+        both = -tf.math.log_sigmoid(x) - tf.math.log_sigmoid(-x) - log_width
+        return tf.reduce_sum(self._by_kind(both, -x, x, zero), axis=-1)
+
+
+class Logit(FlowBijector):
+    """`x = logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
+
+    The form of the code of RealNVP and MAF, `1 - 2 alpha`; RealNVP's text writes
+    `1 - alpha`.
+
+    Args:
+      alpha: how far the ends stay from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
+      event_ndims: axes of one event: 1 for vectors, 3 for images.
+      dtype: of inputs.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if `alpha` is not in `[0, 0.5)`.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 4.1.
+      https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(self, alpha=0.05, *, event_ndims=1, dtype=tf.float32, name="logit"):
+        parameters = dict(locals())
+        if not 0 <= alpha < 0.5:
+            raise ValueError(f"Expected `alpha` in [0, 0.5); got {alpha}.")
+        super().__init__(
+            event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
+        )
+        self._alpha = alpha
+        self._log_slope = np.log1p(-2.0 * alpha)
+
+    def _forward_and_log_det(self, x, context, training):
+        y = (tf.sigmoid(x) - self._alpha) / (1.0 - 2.0 * self._alpha)
+        return y, -self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        u = self._alpha + (1.0 - 2.0 * self._alpha) * y
+        inside = (u >= 0.0) & (u <= 1.0)
+        x = _logit(_margin(tf.where(inside, u, 0.5), self.dtype))
+        return x, _or_minus_infinity(self._log_det(x), inside, self._event_axes())
+
+    def _log_det(self, x):
+        slope = self._log_slope - tf.math.log_sigmoid(x) - tf.math.log_sigmoid(-x)
+        return tf.reduce_sum(slope, axis=self._event_axes())
+
+    def _event_axes(self):
+        return list(range(-self.forward_min_event_ndims, 0))
+
+
+def _margin(unit, dtype):
+    """Keeps the ends of `[0, 1]` from mapping to infinity."""
+    epsilon = np.finfo(dtype.as_numpy_dtype).eps
+    return tf.clip_by_value(unit, epsilon, 1.0 - epsilon)
+
+
+def _logit(unit):
+    return tf.math.log(unit) - tf.math.log1p(-unit)
+
+
+def _or_minus_infinity(log_det, inside, axes):
+    inside = tf.reduce_all(inside, axis=axes)
+    return tf.where(inside, log_det, tf.constant(-np.inf, log_det.dtype))

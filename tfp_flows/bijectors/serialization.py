@@ -1,0 +1,127 @@
+"""Bijectors and distributions as plain data, and back, without the code that built them."""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["deserialize", "serialize"]
+
+_PLAIN = (type(None), bool, int, float, str)
+_STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
+
+
+def serialize(value):
+    """Returns `value` as nested dicts and lists of JSON's types.
+
+    Args:
+      value: plain Python values, arrays, dtypes, dicts and sequences of such; named
+        functions; objects with `get_config` (ours; Keras layers); TFP's bijectors and
+        distributions, by their `parameters`.
+
+    Raises:
+      ValueError: if part of `value` is something else, such as a lambda.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, (np.generic, np.ndarray, tf.Tensor, tf.Variable)):
+        array = np.asarray(value)
+        return {"array": array.tolist(), "dtype": array.dtype.name}
+    if isinstance(value, tf.DType):
+        return {"tf_dtype": value.name}
+    if isinstance(value, dict):
+        return {"dict": {k: serialize(v) for k, v in value.items()}}
+    if isinstance(value, (list, tuple)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [serialize(v) for v in value]}
+    return _serialize_object(value)
+
+
+def deserialize(data):
+    """Rebuilds what `serialize` has described; weights come back from a checkpoint.
+
+    Only modules that are loaded already are looked into, so that reading a file never
+    imports code: import your own bijectors' module before you load a flow that has them.
+
+    Raises:
+      ValueError: if a class or function named in `data` is not to be found.
+    """
+    if isinstance(data, _PLAIN):
+        return data
+    (kind, content), *rest = data.items()
+    if kind == "array":
+        return np.asarray(content, dtype=rest[0][1])
+    if kind == "tf_dtype":
+        return tf.as_dtype(content)
+    if kind == "dict":
+        return {k: deserialize(v) for k, v in content.items()}
+    if kind in ("list", "tuple"):
+        return {"list": list, "tuple": tuple}[kind](map(deserialize, content))
+    if kind == "stock":
+        parameters = deserialize(data["parameters"])
+        return getattr(_STOCK[content], data["name"])(**parameters)
+    found = _find(content, data["name"])
+    if "config" not in data:
+        return found
+    return found.from_config(_deserialize_config(found, data["config"]))
+
+
+def _serialize_object(value):
+    where = {"module": getattr(value, "__module__", ""), "name": _qualified_name(value)}
+    if callable(value) and where["name"].isidentifier() and _is_named(value, where):
+        return where
+    if hasattr(value, "get_config"):
+        name = {"module": type(value).__module__, "name": type(value).__qualname__}
+        config = value.get_config()
+        # Keras has its own plain form of what its layers are made of.
+        return {**name, "config": config if _is_keras(type(value)) else serialize(config)}
+    for part, module in _STOCK.items():
+        name = _stock_name(value, module)
+        if name:
+            return {"stock": part, "name": name, "parameters": serialize(_given(value))}
+    raise ValueError(
+        f"Expected values that can be saved, or objects with `get_config`; got {value!r}."
+    )
+
+
+def _qualified_name(value):
+    return getattr(value, "__qualname__", "")
+
+
+def _is_named(function, where):
+    return getattr(sys.modules.get(where["module"]), where["name"], None) is function
+
+
+def _stock_name(value, module):
+    # Where a part is no `CompositeTensor`, TFP builds the base `_Name` of class `Name`.
+    name = type(value).__name__.removeprefix("_")
+    stock = getattr(module, name, None)
+    return name if isinstance(stock, type) and type(value) in stock.__mro__ else None
+
+
+def _given(value):
+    """The arguments of a stock object that matter, without its functions."""
+    return {
+        k: v
+        for k, v in value.parameters.items()
+        if v is not None and k not in ("name", "kwargs_split_fn")
+    }
+
+
+def _is_keras(cls):
+    return any(base.__module__.startswith("keras.") for base in cls.__mro__)
+
+
+def _deserialize_config(cls, config):
+    return config if _is_keras(cls) else deserialize(config)
+
+
+def _find(module, name):
+    found = getattr(sys.modules.get(module), name, None)
+    if found is None:
+        raise ValueError(
+            f"Expected `{name}` in the loaded module `{module}`; import it before "
+            "loading what was saved with it."
+        )
+    return found

@@ -1,0 +1,68 @@
+"""What a bijector remembers between two calls that TFP makes on it in a row."""
+
+import sys
+import weakref
+
+import tensorflow_probability as tfp
+
+__all__ = ["StockCallMemory"]
+
+_TRANSFORMED = tfp.distributions.TransformedDistribution
+_SCORES = _TRANSFORMED.experimental_local_measure.__code__
+_SAMPLES_AND_SCORES = _TRANSFORMED._sample_and_log_prob.__code__
+
+
+class StockCallMemory:
+    """The last value and log-det produced inside a stock `log_prob`.
+
+    `tfd.TransformedDistribution.log_prob(y)` asks for `x = inverse(y)` and then for
+    `forward_log_det_jacobian(x)`. Answering the second call afresh would run every
+    network again, and an autoregressive step in its sequential direction. TFP bridges
+    the two calls with a cache that outlives them, and so returns stale log-dets after
+    a weight has changed and cuts gradients of `log_prob(sample)`.
+
+    This memory cannot do either. It keeps a pair only if a stock call is on the stack,
+    and finds it again only by a tensor that nobody outside that call can hold: the
+    `x` that we have just made for `log_prob`, or the base's sample in
+    `experimental_sample_and_log_prob`. When the call returns, that tensor dies.
+    """
+
+    def __init__(self):
+        self._key = None  # weak reference to the tensor that is private to the call
+        self._entry = None  # (direction, result, log_det)
+
+    def remember(self, direction, value, result, log_det):
+        """Keeps `direction(value) == result` if a stock call will ask for it again."""
+        caller = _stock_caller()
+        if caller is _SCORES:
+            self._keep(result, (_OPPOSITE[direction], value, -log_det))
+        elif caller is _SAMPLES_AND_SCORES:
+            self._keep(value, (direction, result, log_det))
+
+    def recall(self, direction, value):
+        """Returns `(result, log_det)` of `direction(value)`, or None."""
+        if self._key is None or self._key() is not value:
+            return None
+        kept_direction, result, log_det = self._entry
+        return (result, log_det) if kept_direction == direction else None
+
+    def _keep(self, key, entry):
+        self._key = weakref.ref(key, self._forget)
+        self._entry = entry
+
+    def _forget(self, key):
+        if key is self._key:
+            self._key = self._entry = None
+
+
+_OPPOSITE = {"forward": "inverse", "inverse": "forward"}
+
+
+def _stock_caller():
+    """Returns the code of the innermost `TransformedDistribution` method running."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code in (_SCORES, _SAMPLES_AND_SCORES):
+            return frame.f_code
+        frame = frame.f_back
+    return None

@@ -1,0 +1,64 @@
+"""Any TFP bijector under the protocol of this package."""
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+__all__ = ["TFPBijector"]
+
+
+class TFPBijector(FlowBijector):
+    """Wraps a stock bijector; its log-det is summed over the whole event.
+
+    Args:
+      bijector: a `tfp.bijectors.Bijector`.
+      event_ndims: axes of one event at the latent end; at least what the bijector needs.
+      name: name of the bijector; that of the wrapped one by default.
+    """
+
+    def __init__(self, bijector, event_ndims=None, *, name=None):
+        parameters = dict(locals())
+        if event_ndims is None:
+            event_ndims = bijector.forward_min_event_ndims
+        super().__init__(
+            event_ndims=event_ndims,
+            data_event_ndims=bijector.forward_event_ndims(event_ndims),
+            is_constant_jacobian=bijector.is_constant_jacobian,
+            dtype=bijector.dtype,
+            parameters=parameters,
+            name=name or bijector.name,
+        )
+        self._bijector = bijector
+
+    def _forward_and_log_det(self, x, context, training):
+        # A new tensor object, since TFP's cache would answer for one it has seen.
+        x = tf.identity(x)
+        y = self._bijector.forward(x)
+        log_det = self._bijector.forward_log_det_jacobian(
+            x, event_ndims=self.forward_min_event_ndims
+        )
+        return y, self._broadcast(log_det, x, self.forward_min_event_ndims)
+
+    def _inverse_and_log_det(self, y, context, training):
+        y = tf.identity(y)
+        x = self._bijector.inverse(y)
+        log_det = self._bijector.inverse_log_det_jacobian(
+            y, event_ndims=self.inverse_min_event_ndims
+        )
+        return x, self._broadcast(log_det, y, self.inverse_min_event_ndims)
+
+    def _forward_event_shape(self, input_shape):
+        return self._bijector.forward_event_shape(input_shape)
+
+    def _forward_event_shape_tensor(self, input_shape):
+        return self._bijector.forward_event_shape_tensor(input_shape)
+
+    def _inverse_event_shape(self, output_shape):
+        return self._bijector.inverse_event_shape(output_shape)
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        return self._bijector.inverse_event_shape_tensor(output_shape)
+
+    def _broadcast(self, log_det, value, event_ndims):
+        batch_ndims = value.shape.rank - event_ndims
+        return tf.broadcast_to(log_det, tf.shape(value)[:batch_ndims])

@@ -1,0 +1,140 @@
+"""Elementwise bijectors made from a conditioner's parameters.
+
+A transformer in the sense of the flow literature: the map `x -> y` of one variable,
+not the attention model.
+"""
+
+import math
+
+import tensorflow as tf
+
+__all__ = [
+    "Affine",
+    "Gated",
+    "Shift",
+    "exp_scale",
+    "sigmoid_scale",
+    "soft_bounded_scale",
+    "softplus_scale",
+]
+
+
+def soft_bounded_scale(s, bound=2.0):
+    """`log_scale = bound * tanh(s / bound)`: cannot overflow, the identity near 0."""
+    return bound * tf.tanh(s / bound)
+
+
+def exp_scale(s):
+    """`log_scale = s`, `scale = exp(s)`: the papers' form, without any bound."""
+    return s
+
+
+def softplus_scale(s):
+    """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`."""
+    return tf.math.log(tf.math.softplus(s + math.log(math.e - 1.0)))
+
+
+def sigmoid_scale(s):
+    """`scale = sigmoid(s + 2)`: Glow's form; data may only contract towards the latent.
+
+    Reference:
+      Kingma, Dhariwal (2018), Glow, the authors' code.
+      https://arxiv.org/abs/1807.03039
+    """
+    return tf.math.log_sigmoid(s + 2.0)
+
+
+class Shift:
+    """`y = x + shift`, with log-det 0 (NICE's additive coupling)."""
+
+    num_parameters = 1
+
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, with `parameters`, `[..., D]`; log-dets `[..., D]`."""
+        return x + parameters, tf.zeros_like(x)
+
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+        return y - parameters, tf.zeros_like(y)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {}
+
+
+class Affine:
+    """`y = x * exp(log_scale) + shift`, with log-det `log_scale`.
+
+    Args:
+      log_scale: function from the conditioner's output to the log-scale. The default,
+        `soft_bounded_scale`, keeps scales within `exp(-2)` and `exp(2)` a step, so that
+        no depth of 32 steps overflows float32. Also `exp_scale`, `softplus_scale`,
+        `sigmoid_scale`.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, equations 4 to 8.
+      https://arxiv.org/abs/1605.08803
+    """
+
+    num_parameters = 2
+
+    def __init__(self, log_scale=soft_bounded_scale):
+        self.log_scale = log_scale
+
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, with `parameters`, `[..., 2 D]`; log-dets `[..., D]`."""
+        shift, log_scale = self._split(parameters)
+        return x * tf.exp(log_scale) + shift, log_scale
+
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+        shift, log_scale = self._split(parameters)
+        return (y - shift) * tf.exp(-log_scale), -log_scale
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"log_scale": self.log_scale}
+
+    def _split(self, parameters):
+        shift, s = tf.split(parameters, 2, axis=-1)
+        return shift, self.log_scale(s)
+
+
+class Gated:
+    """`y = gate * x + (1 - gate) * shift`, with `gate = sigmoid(s + bias)`.
+
+    The numerically stable step of IAF; its log-det is `log gate`.
+
+    Args:
+      bias: added before the sigmoid, so that a fresh step nearly copies its input. The
+        paper uses 1 to 2.
+
+    Reference:
+      Kingma et al. (2016), IAF, equations 13 and 14 and Algorithm 1.
+      https://arxiv.org/abs/1606.04934
+    """
+
+    num_parameters = 2
+
+    def __init__(self, bias=2.0):
+        self.bias = bias
+
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, with `parameters`, `[..., 2 D]`; log-dets `[..., D]`."""
+        shift, s = self._split(parameters)
+        gate = tf.sigmoid(s)
+        return gate * x + (1.0 - gate) * shift, tf.math.log_sigmoid(s)
+
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+        shift, s = self._split(parameters)
+        # (y - (1 - gate) * shift) / gate, without the division of two small numbers.
+        return y + (y - shift) * tf.exp(-s), -tf.math.log_sigmoid(s)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"bias": self.bias}
+
+    def _split(self, parameters):
+        shift, s = tf.split(parameters, 2, axis=-1)
+        return shift, s + self.bias

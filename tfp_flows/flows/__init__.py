@@ -1,0 +1,4 @@
+"""The papers' flows, one file each."""
+
+from tfp_flows.flows.nice import NICE
+from tfp_flows.flows.real_nvp import RealNVP

@@ -1,0 +1,5 @@
+"""Keras models and callbacks to train distributions with."""
+
+from tfp_flows.models.callbacks import FullDataBatchStatistics
+from tfp_flows.models.callbacks import StopOnNaN
+from tfp_flows.models.density_estimator import DensityEstimator

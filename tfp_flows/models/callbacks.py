@@ -1,0 +1,92 @@
+"""The Keras callbacks that flows need and Keras lacks."""
+
+import keras
+import numpy as np
+
+__all__ = ["FullDataBatchStatistics", "StopOnNaN"]
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops training when the loss is not finite, with the best weights so far.
+
+    Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
+    epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
+
+    Args:
+      monitor: what is compared between epochs; the training loss where it is absent.
+
+    Attributes:
+      stopped_epoch: the epoch, counted from 1, in which the loss was not finite; or None.
+    """
+
+    def __init__(self, monitor="val_loss"):
+        super().__init__()
+        self.monitor = monitor
+        self.stopped_epoch = None
+
+    def on_train_begin(self, logs=None):
+        """Keeps the initial weights."""
+        self.stopped_epoch = None
+        self._epoch = 0
+        self._best = np.inf
+        self._best_epoch = 0
+        self._weights = self.model.get_weights()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch, for the message."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stops at the first batch whose loss is not finite."""
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            self._stop(f"batch {batch + 1} of epoch {self._epoch}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keeps the weights of the best epoch."""
+        if self.stopped_epoch is not None:
+            return
+        value = (logs or {}).get(self.monitor, (logs or {}).get("loss", np.inf))
+        if value < self._best:
+            self._best, self._best_epoch = value, epoch + 1
+            self._weights = self.model.get_weights()
+
+    def _stop(self, where):
+        self.model.stop_training = True
+        if self.stopped_epoch is not None:
+            return
+        self.stopped_epoch = self._epoch
+        self.model.set_weights(self._weights)
+        kept = f"epoch {self._best_epoch}" if self._best_epoch else "the start"
+        print(f"\nThe loss is not finite at {where}; stopped, with the weights of {kept}.")
+
+
+class FullDataBatchStatistics(keras.callbacks.Callback):
+    """Sets every `BatchNorm` to the statistics of the whole training set.
+
+    It does so before each validation and at the end, as the authors of MAF do; the
+    running averages of training are replaced.
+
+    Args:
+      data: `[N, *event]`, the training rows.
+      context: `[N, context_size]`, where the flow is conditional.
+
+    Reference:
+      Papamakarios, Pavlakou, Murray (2017), MAF, the authors' code.
+      https://arxiv.org/abs/1705.07057
+    """
+
+    def __init__(self, data, context=None):
+        super().__init__()
+        self._data = data
+        self._context = context
+
+    def on_test_begin(self, logs=None):
+        """Sets the statistics before a validation."""
+        self._set_statistics()
+
+    def on_train_end(self, logs=None):
+        """Sets the statistics of the final weights."""
+        self._set_statistics()
+
+    def _set_statistics(self):
+        self.model.distribution.initialize(self._data, context=self._context)

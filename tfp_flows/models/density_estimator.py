@@ -1,0 +1,176 @@
+"""Maximum likelihood of a distribution, as a Keras model."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.serialization import deserialize, serialize
+from tfp_flows.models.callbacks import StopOnNaN
+
+__all__ = ["DensityEstimator"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class DensityEstimator(keras.Model):
+    """Fits a distribution by minimising its mean negative log-likelihood, in nats.
+
+    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or
+    `tf.data`, `validation_split`, `sample_weight`, callbacks, `jit_compile`,
+    `steps_per_execution`, `tf.distribute` strategies, `save` to a `.keras` file. The
+    reported `loss` and `val_loss` are nats a row, in the data's own units.
+
+    Where the distribution is conditional, its context is the second input:
+    `fit((x, context))`, or a `tf.data.Dataset` of `((x, context),)`. Weights from a
+    dataset come third: `(x, None, weight)`.
+
+    Args:
+      distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
+        `dtype`. Its variables are the model's weights.
+      **kwargs: `name` of `keras.Model`.
+
+    Raises:
+      ValueError: from `fit`, if nothing is trainable, or the loss does not depend on a
+        trainable variable.
+    """
+
+    def __init__(self, distribution, **kwargs):
+        super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
+        # Not tracked by Keras, which would not find the variables of a TFP object.
+        object.__setattr__(self, "distribution", distribution)
+        self._shared_weights = [
+            _SharedVariable(variable) for variable in distribution.variables
+        ]
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
+        x, context = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        kwargs = {} if context is None else {"context": context}
+        if training:
+            kwargs["training"] = True
+        return self.distribution.log_prob(x, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the mean of `-log_prob` over the batch, weighted by `sample_weight`."""
+        if sample_weight is None:
+            return -tf.reduce_mean(y_pred)
+        weights = tf.cast(sample_weight, y_pred.dtype)
+        # As Keras does: the weights are not normalised, so zero weights drop rows.
+        return -tf.reduce_mean(y_pred * weights)
+
+    def train_step(self, data):
+        """One gradient step; Keras's own, but for the refusal of missing gradients."""
+        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        weights = self.trainable_weights
+        with tf.GradientTape() as tape:
+            log_prob = self(x, training=True)
+            loss = self.compute_loss(y_pred=log_prob, sample_weight=sample_weight)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled_loss, weights)
+        _refuse_missing(gradients, weights)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(log_prob)[0])
+        return self.get_metrics_result()
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains as `keras.Model.fit` does, and returns its history.
+
+        Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
+        the training rows (the first 2**14 of a dataset), unless it is already. Training
+        stops on a loss that is not finite, with the best weights so far (`StopOnNaN`).
+
+        Args:
+          x: `[N, *event]`; `(x, context)`; or a `tf.data.Dataset`.
+          y: must be None: there are no targets.
+          **kwargs: as of `keras.Model.fit`.
+
+        Raises:
+          ValueError: if nothing is trainable, `y` is given, or `x` has no rows.
+        """
+        if y is not None:
+            raise ValueError(
+                "Expected no targets `y`; got some. A context is the second input: "
+                "fit((x, context))."
+            )
+        if not self.trainable_weights:
+            raise ValueError(
+                "Expected a `distribution` with trainable variables; it has none."
+            )
+        if not getattr(self.distribution, "is_initialized", True):
+            self.initialize(x, validation_split=kwargs.get("validation_split", 0.0))
+        callbacks = kwargs.pop("callbacks", None) or []
+        callbacks = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
+            # First, since a callback that restores weights must have the last word.
+            callbacks = [StopOnNaN(), *callbacks]
+        return super().fit(x, callbacks=callbacks, **kwargs)
+
+    def initialize(self, x, *, validation_split=0.0):
+        """Sets the distribution's data-dependent state from training data.
+
+        Args:
+          x: as of `fit`.
+          validation_split: share of the rows, the last ones, that do not count.
+        """
+        if isinstance(x, tf.data.Dataset):
+            x = _first_rows(x)
+        rows, context = x if isinstance(x, (tuple, list)) else (x, None)
+        count = math.floor(len(rows) * (1.0 - validation_split))  # as Keras splits
+        self.distribution.initialize(
+            np.asarray(rows[:count]),
+            context=None if context is None else np.asarray(context[:count]),
+        )
+
+    def get_config(self):
+        """Returns the distribution as plain data."""
+        return {**super().get_config(), "distribution": serialize(self.distribution)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds the model that `config` describes; its weights are loaded apart."""
+        config = {k: v for k, v in config.items() if k in ("distribution", "name")}
+        distribution = deserialize(config.pop("distribution"))
+        return cls(distribution, **config)
+
+
+class _SharedVariable(keras.Variable):
+    """A Keras variable that is a `tf.Variable` of the distribution, not a copy."""
+
+    def __init__(self, variable):
+        object.__setattr__(self, "_shared", variable)
+        name = variable.name.removesuffix(":0").replace("/", "_")
+        super().__init__(
+            lambda shape, dtype: None,
+            shape=variable.shape,
+            dtype=variable.dtype.name,
+            trainable=variable.trainable,
+            name=name,
+        )
+
+    def _initialize(self, value):
+        super()._initialize(self._shared)
+
+
+def _refuse_missing(gradients, weights):
+    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
+    if missing:
+        raise ValueError(
+            "Expected a loss that depends on every trainable variable; got no gradient "
+            f"for {missing}."
+        )
+
+
+def _first_rows(dataset, count=2**14):
+    batches, rows = [], 0
+    for batch in dataset.as_numpy_iterator():
+        inputs = keras.utils.unpack_x_y_sample_weight(batch)[0]
+        batches.append(inputs if isinstance(inputs, tuple) else (inputs,))
+        rows += len(batches[-1][0])
+        if rows >= count:
+            break
+    if not batches:
+        raise ValueError("Expected a dataset `x` with at least one batch; got none.")
+    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
+    return columns[0] if len(columns) == 1 else tuple(columns)

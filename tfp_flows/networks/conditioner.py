@@ -1,0 +1,92 @@
+"""The bridge from a Keras network to what a bijector calls a conditioner."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Conditioner"]
+
+
+class Conditioner(tf.Module):
+    """A Keras layer as a function of variables and context, with visible weights.
+
+    Keras 3 layers are no `tf.Module`s, so a TFP object that holds one lists none of its
+    weights. A `Conditioner` is one, builds the network at once and shows its
+    `tf.Variable`s to every `tf.Module` above it: bijector, chain and distribution.
+
+    Batch axes are merged before the network is called, which sees `[N, input_size]`
+    (rank 1 + event axes for images), with the context joined on the last axis. It is
+    always called in evaluation mode: dropout or batch statistics inside a conditioner
+    would make the two directions of a coupling disagree.
+
+    Args:
+      network: a `keras.layers.Layer`, from `[N, *input_shape[:-1], C + context_size]` to
+        parameters.
+      input_shape: shape of what the bijector shows to it, without batch axes.
+      context_size: width of the context; 0 if there is none.
+      name: name of the module.
+    """
+
+    def __init__(self, network, input_shape, *, context_size=0, name=None):
+        super().__init__(name=name)
+        self._input_shape = tuple(int(size) for size in np.atleast_1d(input_shape))
+        self.context_size = int(context_size)
+        self.network = network
+        *leading, channels = self._input_shape
+        if not network.built:
+            network.build((None, *leading, channels + self.context_size))
+        self._link_variables()
+
+    def __call__(self, x, context=None):
+        """Returns the network's output for `x`, `[..., *input_shape]`.
+
+        Args:
+          x: what the bijector shows to the network.
+          context: `[..., context_size]`, with the batch axes of `x`.
+
+        Returns:
+          `[..., *output_shape]`.
+        """
+        event_ndims = len(self._input_shape)
+        batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
+        merged = x.shape.rank == event_ndims + 1
+        inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
+        if self.context_size:
+            inputs = tf.concat([inputs, self._context_maps(context)], axis=-1)
+        outputs = self.network(inputs, training=False)
+        if merged:
+            return outputs
+        return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            "network": self.network,
+            "input_shape": self._input_shape,
+            "context_size": self.context_size,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the conditioner that `config` describes."""
+        return cls(**config)
+
+    def _context_maps(self, context):
+        """The context as one constant map a channel, over the spatial axes if any."""
+        spatial = self._input_shape[:-1]
+        context = tf.reshape(context, [-1] + [1] * len(spatial) + [self.context_size])
+        if not spatial:
+            return context
+        shape = tf.concat([tf.shape(context)[:1], spatial, [self.context_size]], axis=0)
+        return tf.broadcast_to(context, shape)
+
+    def _link_variables(self):
+        # `tf.Module` finds the variables in this tuple. An ordinary attribute would be
+        # tracked, and a checkpoint would hold every weight twice.
+        variables = tuple(variable.value for variable in self.network.variables)
+        object.__setattr__(self, "_network_variables", variables)
+
+    def __setstate__(self, state):
+        # A copied or unpickled network has new variables.
+        self.__dict__.update(state)
+        self._link_variables()
