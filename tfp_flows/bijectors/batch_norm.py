@@ -90,7 +90,7 @@ class BatchNorm(FlowBijector):
             self._move_towards(mean, variance)
         else:
             mean, variance = self._mean, self._variance
-        variance += self._epsilon
+        variance = variance + self._epsilon
         x = (y - mean) * tf.math.rsqrt(variance) * tf.exp(self._log_gamma) + self._beta
         return x, self._log_det(y, variance)
 

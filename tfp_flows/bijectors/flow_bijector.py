@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.batch_axes import align_batch_axes
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 
@@ -37,6 +38,10 @@ class FlowBijector(tfb.Bijector):
       dtype: of inputs, weights and log-dets; None accepts any.
       parameters: the constructor's arguments, which `get_config` returns.
       name: name of the bijector.
+
+    Raises:
+      ValueError: from every method, if its input has another event shape or unknown rank,
+        or `context` is missing, unwanted, or of another width.
     """
 
     def __init__(
@@ -93,10 +98,6 @@ class FlowBijector(tfb.Bijector):
 
         Returns:
           `y`, `[..., *event]`, and `log |det dy/dx|`, `[...]`.
-
-        Raises:
-          ValueError: if `context` is missing, unwanted or of another width, or if `x`
-            has another event shape.
         """
         return self._apply("forward", x, context, training)
 
@@ -110,10 +111,6 @@ class FlowBijector(tfb.Bijector):
 
         Returns:
           `x`, `[..., *event]`, and `log |det dx/dy|`, `[...]`.
-
-        Raises:
-          ValueError: if `context` is missing, unwanted or of another width, or if `y`
-            has another event shape.
         """
         return self._apply("inverse", y, context, training)
 
@@ -173,7 +170,7 @@ class FlowBijector(tfb.Bijector):
             )
         context = self._check_context(context)
         if context is not None:
-            value, context = _align_batch_axes(value, context, ndims)
+            value, context = align_batch_axes(value, context, ndims)
         return value, context
 
     def _check_context(self, context):
@@ -263,28 +260,3 @@ class FlowBijector(tfb.Bijector):
     def __setstate__(self, state):
         self.__dict__.update(state)
         self._set_transient_state()
-
-
-def _align_batch_axes(value, context, event_ndims):
-    """Broadcasts the batch axes of `value` and `context` against each other."""
-    batch, context_batch = value.shape[: value.shape.rank - event_ndims], context.shape[:-1]
-    if batch.is_fully_defined() and batch == context_batch:
-        return value, context
-    if batch.rank == context_batch.rank == 1 and None in (*batch, *context_batch):
-        # The usual traced call: one batch axis each, of lengths that cannot be known.
-        if 1 not in (*batch, *context_batch):
-            return value, context
-    try:
-        tf.broadcast_static_shape(batch, context_batch)
-    except ValueError as error:
-        raise ValueError(
-            f"Expected `context` with batch axes that broadcast against {batch}; got "
-            f"{context.shape}."
-        ) from error
-    shape = tf.broadcast_dynamic_shape(
-        tf.shape(value)[: batch.rank], tf.shape(context)[:-1]
-    )
-    event = value.shape[batch.rank :].as_list()
-    value = tf.broadcast_to(value, tf.concat([shape, event], axis=0))
-    context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
-    return value, context

@@ -25,7 +25,9 @@ def serialize(value):
     """
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, (np.generic, np.ndarray, tf.Tensor, tf.Variable)):
+    if isinstance(value, tf.Variable):
+        return {"variable": serialize(value.numpy()), "trainable": value.trainable}
+    if isinstance(value, (np.generic, np.ndarray, tf.Tensor)):
         array = np.asarray(value)
         return {"array": array.tolist(), "dtype": array.dtype.name}
     if isinstance(value, tf.DType):
@@ -49,9 +51,11 @@ def deserialize(data):
     """
     if isinstance(data, _PLAIN):
         return data
-    (kind, content), *rest = data.items()
+    kind, content = next(iter(data.items()))
+    if kind == "variable":
+        return tf.Variable(deserialize(content), trainable=data["trainable"])
     if kind == "array":
-        return np.asarray(content, dtype=rest[0][1])
+        return np.asarray(content, dtype=data["dtype"])
     if kind == "tf_dtype":
         return tf.as_dtype(content)
     if kind == "dict":
@@ -64,7 +68,8 @@ def deserialize(data):
     found = _find(content, data["name"])
     if "config" not in data:
         return found
-    return found.from_config(_deserialize_config(found, data["config"]))
+    config = data["config"] if _is_keras(found) else deserialize(data["config"])
+    return found.from_config(config) if hasattr(found, "from_config") else found(**config)
 
 
 def _serialize_object(value):
@@ -111,10 +116,6 @@ def _given(value):
 
 def _is_keras(cls):
     return any(base.__module__.startswith("keras.") for base in cls.__mro__)
-
-
-def _deserialize_config(cls, config):
-    return config if _is_keras(cls) else deserialize(config)
 
 
 def _find(module, name):

@@ -132,10 +132,10 @@ class FlowDistribution(tfd.TransformedDistribution):
         sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
         if context is None:
             return sample_shape
-        batch = tf.shape(context)[:-1]
-        base_batch_ndims = self.distribution.batch_shape.rank
+        context = tf.convert_to_tensor(context)
         # What the base's own batch already accounts for is not drawn again.
-        return tf.concat([sample_shape, batch[: len(batch) - base_batch_ndims]], axis=0)
+        ndims = max(0, context.shape.rank - 1 - self.distribution.batch_shape.rank)
+        return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
 
     def _sum_event(self, log_det):
         extra = self.distribution.event_shape.rank - self.bijector.forward_min_event_ndims

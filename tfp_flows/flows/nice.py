@@ -4,8 +4,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.transformers import Shift
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
@@ -80,7 +82,7 @@ class NICE(FlowChain):
             for step, step_seed in enumerate(split_seed(seed, num_steps))
         ]
         scales = tf.Variable(tf.zeros(event_size, dtype), name="log_scale")
-        scaling = tfb.Invert(tfb.Scale(log_scale=scales))
+        scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
         preprocessing = [Standardize(event_size, dtype=dtype)] if standardize else []
         super().__init__(
             [*preprocessing, *couplings, scaling], parameters=parameters, name=name

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.serialization import deserialize, serialize
+from tfp_flows.bijectors.serialization import deserialize
+from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.models.callbacks import StopOnNaN
 
 __all__ = ["DensityEstimator"]
@@ -100,6 +101,8 @@ class DensityEstimator(keras.Model):
             )
         if not getattr(self.distribution, "is_initialized", True):
             self.initialize(x, validation_split=kwargs.get("validation_split", 0.0))
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
         callbacks = kwargs.pop("callbacks", None) or []
         callbacks = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
         if not any(isinstance(callback, StopOnNaN) for callback in callbacks):

@@ -1,0 +1,179 @@
+"""The same RealNVP training step, built from the peers' own parts.
+
+Each network sees the passing half and has the same widths as ours; the optimizer is Adam.
+A peer that is not installed is left out, and said to be.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from experiments.benchmarks.timing import Contender
+
+__all__ = ["distrax_step", "nflows_step", "tfp_step"]
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def tfp_step(workload, *, jit_compile):
+    """TFP's `RealNVP` bijectors with reversals between, its weights as `tf.Variable`s."""
+    size = workload.event_size
+    rng = np.random.default_rng(0)
+    bijectors, variables = [], []
+    for inputs, changing in workload.network_sizes():
+        network, weights = _tf_mlp(rng, (inputs, *workload.hidden_units, 2 * changing))
+        variables += weights
+        coupling = tfb.RealNVP(num_masked=inputs, shift_and_log_scale_fn=network)
+        bijectors += [coupling, tfb.Permute(np.arange(size)[::-1])]
+    base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
+    dist = tfd.TransformedDistribution(base, tfb.Chain(bijectors))
+    optimizer = keras.optimizers.Adam(1e-4)
+    optimizer.build(variables)
+    x = tf.constant(workload.batch())
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            nll = -tf.reduce_mean(dist.log_prob(x))
+        optimizer.apply(tape.gradient(nll, variables), variables)
+        return nll
+
+    def run():
+        for _ in range(workload.calls):
+            nll = step().numpy()
+        return float(nll)
+
+    name = "TFP, XLA" if jit_compile else "TFP, plain graph"
+    return Contender(name, run, workload.calls, sum(int(tf.size(v)) for v in variables))
+
+
+def distrax_step(workload):
+    """Distrax's `SplitCoupling` with Haiku networks and optax's Adam, jitted."""
+    import distrax
+    import haiku
+    import jax
+    import optax
+
+    size = workload.event_size
+
+    def conditioner(changing):
+        return haiku.Sequential(
+            [
+                haiku.nets.MLP(workload.hidden_units, activate_final=True),
+                haiku.Linear(2 * changing, w_init=jax.numpy.zeros, b_init=jax.numpy.zeros),
+                haiku.Reshape((changing, 2), preserve_dims=-1),
+            ]
+        )
+
+    def affine(parameters):
+        return distrax.ScalarAffine(shift=parameters[..., 0], log_scale=parameters[..., 1])
+
+    @haiku.without_apply_rng
+    @haiku.transform
+    def nll(x):
+        layers = [
+            distrax.SplitCoupling(
+                inputs if k % 2 == 0 else changing,
+                event_ndims=1,
+                conditioner=conditioner(changing),
+                bijector=affine,
+                swap=k % 2 == 1,
+            )
+            for k, (inputs, changing) in enumerate(workload.network_sizes())
+        ]
+        flow = distrax.Inverse(distrax.Chain(layers[::-1]))
+        base = distrax.MultivariateNormalDiag(np.zeros(size), np.ones(size))
+        return -distrax.Transformed(base, flow).log_prob(x).mean()
+
+    x = jax.numpy.asarray(workload.batch())
+    optimizer = optax.adam(1e-4)
+
+    @jax.jit
+    def step(weights, state):
+        loss, gradients = jax.value_and_grad(nll.apply)(weights, x)
+        updates, state = optimizer.update(gradients, state)
+        return optax.apply_updates(weights, updates), state, loss
+
+    weights = nll.init(jax.random.PRNGKey(0), x)
+    current = [weights, optimizer.init(weights)]
+
+    def run():
+        for _ in range(workload.calls):
+            *current[:], loss = step(*current)
+            loss = float(loss)
+        return loss
+
+    count = sum(leaf.size for leaf in jax.tree_util.tree_leaves(weights))
+    return Contender("distrax", run, workload.calls, count)
+
+
+def nflows_step(workload, *, num_threads):
+    """Nflows' affine coupling (its scale is `sigmoid(s + 2) + 0.001`) and torch's Adam."""
+    import torch
+    from nflows.distributions.normal import StandardNormal
+    from nflows.flows.base import Flow
+    from nflows.transforms.base import CompositeTransform
+    from nflows.transforms.coupling import AffineCouplingTransform
+
+    class Network(torch.nn.Sequential):
+        def forward(self, inputs, context=None):
+            return super().forward(inputs)
+
+    def network(inputs, outputs):
+        widths = (inputs, *workload.hidden_units)
+        layers = []
+        for a, b in zip(widths[:-1], widths[1:], strict=True):
+            layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
+        return Network(*layers, torch.nn.Linear(widths[-1], outputs))
+
+    torch.manual_seed(0)
+    masks = [np.arange(workload.event_size) % 2 == k % 2 for k in range(2)]
+    flow = Flow(
+        CompositeTransform(
+            [
+                AffineCouplingTransform(
+                    # nflows transforms what is positive in its mask.
+                    torch.tensor(1 - masks[k % 2].astype(int)),
+                    network,
+                )
+                for k in range(workload.num_steps)
+            ]
+        ),
+        StandardNormal([workload.event_size]),
+    )
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-4)
+    x = torch.tensor(workload.batch())
+
+    def run():
+        torch.set_num_threads(num_threads)
+        for _ in range(workload.calls):
+            optimizer.zero_grad()
+            nll = -flow.log_prob(x).mean()
+            nll.backward()
+            optimizer.step()
+            loss = nll.item()
+        return loss
+
+    count = sum(p.numel() for p in flow.parameters())
+    return Contender(f"nflows, {num_threads} threads", run, workload.calls, count)
+
+
+def _tf_mlp(rng, widths):
+    weights = []
+    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        kernel = rng.normal(size=(inputs, outputs), scale=inputs**-0.5)
+        weights += [
+            tf.Variable(kernel, dtype=tf.float32),
+            tf.Variable(tf.zeros(outputs)),
+        ]
+    weights[-2].assign(tf.zeros_like(weights[-2]))  # the identity at first, as ours
+
+    def network(x, output_units):
+        del output_units
+        for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+            x = tf.nn.relu(x @ kernel + bias)
+        return tf.split(x @ weights[-2] + weights[-1], 2, axis=-1)
+
+    return network, weights
