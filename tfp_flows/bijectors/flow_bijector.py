@@ -2,12 +2,13 @@
 
 import abc
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.batch_axes import align_batch_axes
 from tfp_flows.bijectors.compiled_call import CompiledCall
+from tfp_flows.bijectors.inputs import align_batch_axes
+from tfp_flows.bijectors.inputs import check_context
+from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 
 __all__ = ["FlowBijector"]
@@ -155,39 +156,12 @@ class FlowBijector(tfb.Bijector):
 
     def _check_inputs(self, direction, value, context):
         argument = "x" if direction == "forward" else "y"
-        value = tf.convert_to_tensor(value, dtype=self.dtype, name=argument)
-        ndims = self._event_ndims(direction)
-        if value.shape.rank is None or value.shape.rank < ndims:
-            raise ValueError(
-                f"Expected `{argument}` of a known rank of at least {ndims}; got shape "
-                f"{value.shape}."
-            )
-        event_shape = value.shape[value.shape.rank - ndims :]
-        if not event_shape.is_compatible_with(self._event_shape):
-            raise ValueError(
-                f"Expected `{argument}` of shape [..., "
-                f"{', '.join(map(str, self._event_shape))}]; got {value.shape}."
-            )
-        context = self._check_context(context)
+        event_ndims = self._event_ndims(direction)
+        value = check_value(value, argument, event_ndims, self._event_shape, self.dtype)
+        context = check_context(context, self.context_size, self.dtype, self.name)
         if context is not None:
-            value, context = align_batch_axes(value, context, ndims)
+            value, context = align_batch_axes(value, context, event_ndims)
         return value, context
-
-    def _check_context(self, context):
-        if not self.context_size:
-            if context is not None:
-                raise ValueError(
-                    f"Expected no `context`, since `{self.name}` is unconditional; got "
-                    f"shape {np.shape(context)}."
-                )
-            return None
-        expected = f"Expected `context` of shape [..., {self.context_size}]"
-        if context is None:
-            raise ValueError(f"{expected} for conditional `{self.name}`; got None.")
-        context = tf.convert_to_tensor(context, dtype=self.dtype, name="context")
-        if not context.shape.rank or context.shape[-1] != self.context_size:
-            raise ValueError(f"{expected}; got {context.shape}.")
-        return context
 
     # What follows is TFP's contract, written in terms of the protocol above.
 

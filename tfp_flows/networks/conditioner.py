@@ -30,7 +30,9 @@ class Conditioner(tf.Module):
         super().__init__(name=name)
         self._input_shape = tuple(int(size) for size in np.atleast_1d(input_shape))
         self.context_size = int(context_size)
-        self.network = network
+        # Not tracked: TensorFlow's checkpoints overlook the layers that a Keras layer
+        # holds in a list. The variables below are tracked instead.
+        object.__setattr__(self, "network", network)
         *leading, channels = self._input_shape
         if not network.built:
             network.build((None, *leading, channels + self.context_size))
@@ -81,10 +83,8 @@ class Conditioner(tf.Module):
         return tf.broadcast_to(context, shape)
 
     def _link_variables(self):
-        # `tf.Module` finds the variables in this tuple. An ordinary attribute would be
-        # tracked, and a checkpoint would hold every weight twice.
-        variables = tuple(variable.value for variable in self.network.variables)
-        object.__setattr__(self, "_network_variables", variables)
+        # What `tf.Module` and checkpoints find: all weights, each once.
+        self._variables = tuple(variable.value for variable in self.network.variables)
 
     def __setstate__(self, state):
         # A copied or unpickled network has new variables.

@@ -1,0 +1,97 @@
+"""What every method of a bijector checks of its inputs, in one place."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["align_batch_axes", "check_context", "check_value"]
+
+
+def check_value(value, argument, event_ndims, event_shape, dtype):
+    """Returns `value` as a tensor whose last `event_ndims` axes fit `event_shape`.
+
+    Args:
+      value: anything TensorFlow converts.
+      argument: what an error calls it.
+      event_ndims: number of event axes.
+      event_shape: `tf.TensorShape`, or None where any is right.
+      dtype: of the tensor; None keeps that of `value`.
+    """
+    value = tf.convert_to_tensor(value, dtype=dtype, name=argument)
+    if value.shape.rank is None or value.shape.rank < event_ndims:
+        raise ValueError(
+            f"Expected `{argument}` of a known rank of at least {event_ndims}; got shape "
+            f"{value.shape}."
+        )
+    if not value.shape[value.shape.rank - event_ndims :].is_compatible_with(event_shape):
+        raise ValueError(
+            f"Expected `{argument}` of shape [..., {', '.join(map(str, event_shape))}]; "
+            f"got {value.shape}."
+        )
+    return value
+
+
+def check_context(context, context_size, dtype, owner):
+    """Returns `context` as a tensor of shape `[..., context_size]`, or None.
+
+    Args:
+      context: the argument as given.
+      context_size: its width; 0 where there must be none.
+      dtype: of the tensor.
+      owner: name of the bijector, for the error.
+    """
+    if not context_size:
+        if context is not None:
+            raise ValueError(
+                f"Expected no `context`, since `{owner}` is unconditional; got shape "
+                f"{np.shape(context)}."
+            )
+        return None
+    expected = f"Expected `context` of shape [..., {context_size}]"
+    if context is None:
+        raise ValueError(f"{expected} for conditional `{owner}`; got None.")
+    context = tf.convert_to_tensor(context, dtype=dtype, name="context")
+    if not context.shape.rank or context.shape[-1] != context_size:
+        raise ValueError(f"{expected}; got {context.shape}.")
+    return context
+
+
+def align_batch_axes(value, context, event_ndims):
+    """Broadcasts the batch axes of `value` and `context` against each other.
+
+    Args:
+      value: `[*batch, *event]`.
+      context: `[*context_batch, C]`.
+      event_ndims: number of event axes of `value`.
+
+    Returns:
+      Both, with equal batch axes.
+
+    Raises:
+      ValueError: if the shapes are known and do not broadcast.
+    """
+    batch = value.shape[: value.shape.rank - event_ndims]
+    context_batch = context.shape[:-1]
+    if _surely_equal(batch, context_batch):
+        return value, context
+    try:
+        tf.broadcast_static_shape(batch, context_batch)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected `context` with batch axes that broadcast against {batch}; got "
+            f"shape {context.shape}."
+        ) from error
+    shape = tf.broadcast_dynamic_shape(
+        tf.shape(value)[: batch.rank], tf.shape(context)[:-1]
+    )
+    event = value.shape[batch.rank :].as_list()
+    value = tf.broadcast_to(value, tf.concat([shape, event], axis=0))
+    context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
+    return value, context
+
+
+def _surely_equal(batch, context_batch):
+    if batch.is_fully_defined():
+        return batch == context_batch
+    # One batch axis each, of a length unknown while tracing: what `fit` and every compiled
+    # call have. Were the lengths to differ, joining the context would fail by itself.
+    return batch.rank == context_batch.rank == 1 and context_batch[0] is None
