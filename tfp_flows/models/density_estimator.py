@@ -103,12 +103,16 @@ class DensityEstimator(keras.Model):
             self.initialize(x, validation_split=kwargs.get("validation_split", 0.0))
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
-        callbacks = kwargs.pop("callbacks", None) or []
-        callbacks = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-        if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
-            # First, since a callback that restores weights must have the last word.
-            callbacks = [StopOnNaN(), *callbacks]
-        return super().fit(x, callbacks=callbacks, **kwargs)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = _with_targets(kwargs["validation_data"])
+        kwargs["callbacks"] = _with_stop_on_nan(kwargs.get("callbacks"))
+        y = _targets_for(kwargs.get("sample_weight"))
+        return super().fit(x, y, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """Returns the mean negative log-likelihood in nats, as `keras.Model.evaluate`."""
+        y = _targets_for(kwargs.get("sample_weight")) if y is None else y
+        return super().evaluate(x, y, **kwargs)
 
     def initialize(self, x, *, validation_split=0.0):
         """Sets the distribution's data-dependent state from training data.
@@ -154,6 +158,28 @@ class _SharedVariable(keras.Variable):
 
     def _initialize(self, value):
         super()._initialize(self._shared)
+
+
+def _targets_for(sample_weight):
+    """Targets that nothing reads, since Keras drops weights that come without any."""
+    return None if sample_weight is None else np.zeros(len(sample_weight), np.float32)
+
+
+def _with_targets(data):
+    if isinstance(data, tuple) and len(data) == 3 and data[1] is None:
+        return (data[0], _targets_for(data[2]), data[2])
+    return data
+
+
+def _with_stop_on_nan(callbacks):
+    callbacks = callbacks or []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    if any(isinstance(callback, StopOnNaN) for callback in callbacks):
+        return callbacks
+    # First, since a callback that restores weights must have the last word.
+    return [StopOnNaN(), *callbacks]
 
 
 def _refuse_missing(gradients, weights):
