@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.seeds import split_seed
+from tfp_flows.networks.packed_weights import PackedWeights
 
 __all__ = ["MLP"]
 
@@ -21,10 +21,8 @@ class MLP(keras.layers.Layer):
     output:    W h + b, with W = 0 and b = 0 at the start
     ```
 
-    All kernels and biases are parts of one variable. A flow has many small networks, and
-    the step of training that reads, differentiates and updates one variable each instead
-    of six is a quarter shorter (measured in BUILD_NOTES.md). `kernels_and_biases` shows
-    the parts.
+    All kernels and biases are parts of one variable, for speed (`PackedWeights`);
+    `kernels_and_biases` shows the parts.
 
     Args:
       output_units: width of the output.
@@ -69,19 +67,21 @@ class MLP(keras.layers.Layer):
         if self.residual:
             hidden = (hidden[0], *(units for units in hidden[1:] for _ in range(2)))
         widths = (input_shape[-1], *hidden, self.output_units)
-        self._shapes = list(itertools.pairwise(widths))
-        self._packed = self.add_weight(
-            name="kernels_and_biases",
-            shape=(sum(inputs * units + units for inputs, units in self._shapes),),
-            initializer=self._initial_weights,
+        kernels = list(itertools.pairwise(widths))
+        self._layout = PackedWeights(
+            [shape for kernel in kernels for shape in (kernel, kernel[1:])],
+            # A fresh step is then the identity: the first loss is the base's, and depth
+            # costs nothing before it has learned something.
+            zero_kernels=[2 * len(kernels) - 2] if self.zero_last_layer else [],
+            seed=self.seed,
         )
+        self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
     def kernels_and_biases(self):
         """Returns `(kernel, bias)`, `[inputs, units]` and `[units]`, for each layer."""
-        sizes = [size for i, units in self._shapes for size in (i * units, units)]
-        parts = iter(tf.split(tf.convert_to_tensor(self._packed), sizes))
-        return [(tf.reshape(next(parts), shape), next(parts)) for shape in self._shapes]
+        arrays = self._layout.unpack(self._packed)
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
 
     def call(self, inputs):
         """Maps `[N, input_units]` to `[N, output_units]`."""
@@ -113,20 +113,6 @@ class MLP(keras.layers.Layer):
             "zero_last_layer": self.zero_last_layer,
             "seed": self.seed,
         }
-
-    def _initial_weights(self, shape, dtype):
-        """Glorot's uniform kernels and zero biases, one after the other."""
-        del shape
-        parts = []
-        seeds = split_seed(self.seed, len(self._shapes))
-        for layer_shape, seed in zip(self._shapes, seeds, strict=True):
-            kernel = keras.initializers.GlorotUniform(seed=seed)(layer_shape, dtype)
-            parts += [tf.reshape(kernel, [-1]), tf.zeros(layer_shape[1], dtype)]
-        if self.zero_last_layer:
-            # A fresh step is then the identity: the first loss is the base's, and depth
-            # costs nothing before it has learned something.
-            parts[-2] = tf.zeros_like(parts[-2])
-        return tf.concat(parts, axis=0)
 
 
 def _checked(hidden_units, residual):

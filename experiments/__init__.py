@@ -1,0 +1,1 @@
+"""What one runs from the command line: data, training, evaluation and pictures."""

@@ -1,0 +1,149 @@
+"""Pictures of data, samples, densities and training: functions (arrays, path) -> None."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+
+_DATA, _FLOW = "#33608c", "#d1603d"
+
+
+def scatter_data_and_samples(data, samples, path):
+    """Draws points of the plane, `[N, 2]`: data on the left, samples on the right."""
+    figure, axes = _panels(data, 2)
+    _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
+    _scatter(axes[1], samples, _FLOW, f"samples of the flow ({len(samples):,})")
+    _save(figure, path)
+
+
+def density_2d(data, density, samples, path):
+    """Draws data, the flow's density and samples side by side.
+
+    Args:
+      data: `[N, 2]`.
+      density: `(x [X], y [Y], values [Y, X])`, densities on a grid.
+      samples: `[M, 2]`.
+      path: of the picture.
+    """
+    figure, axes = _panels(data, 3)
+    _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
+    mesh = axes[1].pcolormesh(*density, cmap="viridis", shading="auto", rasterized=True)
+    axes[1].set_title("density of the flow")
+    _scatter(axes[2], samples, _FLOW, f"samples of the flow ({len(samples):,})")
+    figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
+    _save(figure, path)
+
+
+def marginals(data, samples, path, *, labels):
+    """Draws the histogram of each column of data and of samples, `[N, D]`."""
+    columns = min(3, len(labels))
+    rows = -(-len(labels) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(4.2 * columns, 3 * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for i, axis in enumerate(axes.flat):
+        axis.set_visible(i < len(labels))
+        if i < len(labels):
+            _histograms(axis, data[:, i], samples[:, i], labels[i])
+    axes[0, 0].legend(frameon=False)
+    _save(figure, path)
+
+
+def image_grids(data, samples, path, *, side=10):
+    """Draws a grid of images, `[N, H, W]`, beside a grid of sampled ones."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5.3), layout="constrained")
+    axes[0].set_title("data (test)")
+    axes[1].set_title("samples of the flow")
+    for axis, images in zip(axes, (data, samples), strict=True):
+        axis.imshow(_tile(images, side), cmap="gray_r", vmin=0.0, vmax=1.0)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    _save(figure, path)
+
+
+def learning_curve(history, path, *, title):
+    """Draws the log-likelihood over the epochs, on training and validation rows.
+
+    Args:
+      history: dict with `loss` and `val_loss`, nats an epoch.
+      path: of the picture.
+      title: what was trained.
+    """
+    figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    train, validation = -np.asarray(history["loss"]), -np.asarray(history["val_loss"])
+    best = int(np.nanargmax(validation))
+    label = f"best: {validation[best]:.3f}"
+    axis.plot(epochs, train, color=_DATA, label="training")
+    axis.plot(epochs, validation, color=_FLOW, label="validation")
+    axis.plot(epochs[best], validation[best], "o", color=_FLOW, label=label)
+    axis.set_ylim(_range_of_interest(np.concatenate([train, validation]), validation[best]))
+    axis.set(title=title, xlabel="epoch", ylabel="mean log-likelihood (nats)")
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, loc="lower right")
+    _save(figure, path)
+
+
+def _range_of_interest(values, best):
+    """Leaves out the first epochs, often so much worse that they would flatten the rest."""
+    values = values[np.isfinite(values)]
+    low = min(np.quantile(values, 0.05), best - 0.1)
+    return low, values.max() + 0.05 * (values.max() - low)
+
+
+def _scatter(axis, points, color, title):
+    axis.scatter(*points.T, s=3, alpha=0.35, color=color, linewidths=0, rasterized=True)
+    axis.set_title(title)
+
+
+def _panels(data, count):
+    """Opens panels of equal scale that frame the data."""
+    low, high = data.min(axis=0), data.max(axis=0)
+    margin = 0.08 * (high - low)
+    width, height = high - low + 2.0 * margin
+    figure, axes = plt.subplots(
+        1,
+        count,
+        figsize=(4.5 * count, 4.2 * min(height / width, 1.5) + 0.8),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    for axis in axes:
+        axis.set_aspect("equal")
+        axis.set_xlabel("x")
+    axes[0].set(
+        xlim=(low[0] - margin[0], high[0] + margin[0]),
+        ylim=(low[1] - margin[1], high[1] + margin[1]),
+        ylabel="y",
+    )
+    return figure, axes
+
+
+def _histograms(axis, data, samples, label):
+    low, high = np.quantile(data, [0.001, 0.999])
+    bins = np.linspace(low, high, 60)
+    axis.hist(data, bins, density=True, color=_DATA, alpha=0.45, label="data (test)")
+    axis.hist(samples, bins, density=True, histtype="step", color=_FLOW, label="samples")
+    axis.set(xlabel=label, ylabel="density")
+
+
+def _tile(images, side):
+    """Joins up to `side * side` images into one, with a white line between them."""
+    images = np.pad(images[: side * side], [(0, 0), (0, 1), (0, 1)])
+    missing = side * side - len(images)
+    images = np.pad(images, [(0, missing), (0, 0), (0, 0)])
+    height, width = images.shape[1:]
+    grid = images.reshape(side, side, height, width).swapaxes(1, 2)
+    return grid.reshape(side * height, side * width)[:-1, :-1]
+
+
+def _save(figure, path):
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

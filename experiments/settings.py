@@ -1,0 +1,84 @@
+"""Everything that determines a run of `density_estimation`, with its defaults."""
+
+import dataclasses
+import pathlib
+
+
+def _field(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One run; each field is also the flag of that name, and its text the flag's help."""
+
+    dataset: str = _field("two_moons", "Data set to fit.")
+    flow: str = _field("real_nvp", "Flow to fit.")
+    base: str = _field("normal", "Base distribution, at the latent end.")
+    data_dir: str = _field("", "Folder of the data that come with no package.")
+    run_dir: str = _field("runs/density_estimation", "Folder that the run writes into.")
+    num_steps: int = _field(8, "Number of steps of the flow.")
+    hidden_units: tuple[int, ...] = _field(
+        (64, 64), "Widths, in units, of the hidden layers of each conditioner."
+    )
+    activation: str = _field("relu", "Keras name of the conditioners' activation.")
+    residual: bool = _field(False, "Whether the conditioners are residual.")
+    batch_norm: bool = _field(
+        False,
+        "Whether batch norm follows each coupling; evaluated with the statistics of the "
+        "whole training set, which costs one more pass of it per epoch.",
+    )
+    act_norm: bool = _field(False, "Whether act norm follows each coupling.")
+    lu_mixing: bool = _field(False, "Whether a learned linear map follows each coupling.")
+    batch_size: int = _field(256, "Rows per training step.")
+    epochs: int = _field(100, "Passes over the training rows, at most.")
+    max_minutes: float = _field(
+        0.0, "Training time in minutes after which no further epoch starts; 0: no limit."
+    )
+    patience: int = _field(
+        20,
+        "Epochs without a better validation log-likelihood before training stops; the "
+        "weights of the best epoch are kept.",
+    )
+    learning_rate: float = _field(3e-3, "Adam's step size at the start.")
+    cosine_decay: bool = _field(
+        True, "Whether the step size falls to 0 along a cosine over all `epochs`."
+    )
+    gradient_clip_norm: float = _field(
+        5.0, "Norm, over all weights, that a gradient is scaled down to; 0: none."
+    )
+    weight_decay: float = _field(
+        0.0,
+        "Share of each weight, times the step size, taken off per training step, apart "
+        "from the gradient (AdamW).",
+    )
+    ema_momentum: float = _field(
+        0.0, "Momentum, per training step, of averaged weights to evaluate; 0: none."
+    )
+    fresh_noise: bool = _field(
+        True, "Whether integer data get new dequantisation noise in each epoch."
+    )
+    steps_per_execution: int = _field(16, "Training steps per call of TensorFlow.")
+    jit_compile: bool = _field(False, "Whether XLA compiles the training step.")
+    seed: int = _field(0, "Integer: initial weights, shuffling, noise and samples.")
+    data_seed: int = _field(0, "Integer: toy data, dequantisation and splits.")
+    evaluation_batch_size: int = _field(4096, "Rows per step of evaluation.")
+    num_samples: int = _field(5000, "Number of samples in the pictures.")
+    tensorboard: bool = _field(False, "Whether to write TensorBoard logs as well.")
+    progress: int = _field(2, "Keras's `verbose`: 0 silent, 1 a bar, 2 a line an epoch.")
+
+    def write_flags(self, path):
+        """Writes the settings so that `--flagfile=path` repeats the run."""
+        pathlib.Path(path).write_text("\n".join(self.flags()) + "\n")
+
+    def flags(self, *, only_changed=False):
+        """Returns `--name=value` for every field, or for those that are not the default."""
+        return [
+            f"--{field.name}={_as_text(getattr(self, field.name))}"
+            for field in dataclasses.fields(self)
+            if not only_changed or getattr(self, field.name) != field.default
+        ]
+
+
+def _as_text(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

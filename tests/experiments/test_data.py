@@ -1,0 +1,109 @@
+"""The data sets: shapes, seeds, splits, errors."""
+
+import hashlib
+import os
+
+import numpy as np
+import pytest
+
+from experiments.data import load_dataset
+from experiments.data import tabular
+from experiments.data import toy
+from experiments.evaluation import gaussian_log_likelihood
+
+DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
+needs_data = pytest.mark.skipif(
+    not DATA_DIR, reason="needs the POWER file: set TFP_FLOWS_DATA_DIR to its folder"
+)
+OFFLINE = [*toy.LOADERS, "digits"]
+
+
+def arrays(dataset):
+    return dataset.train, dataset.validation, dataset.test
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_sets_are_finite_float32_of_one_width(name):
+    dataset = load_dataset(name)
+    assert dataset.name == name
+    for rows in arrays(dataset):
+        assert rows.dtype == np.float32
+        assert rows.shape[1:] == (dataset.event_size,)
+        assert np.isfinite(rows).all()
+    assert len(dataset.labels) == dataset.event_size
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_seed_determines_the_rows(name):
+    first, again, other = (load_dataset(name, seed=seed) for seed in (3, 3, 4))
+    for a, b, c in zip(arrays(first), arrays(again), arrays(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize("name", toy.LOADERS)
+def test_toy_sets_are_drawn_independently(name):
+    dataset = load_dataset(name)
+    assert [len(rows) for rows in arrays(dataset)] == [10_000, 2_000, 5_000]
+    joined = np.concatenate(arrays(dataset))
+    assert len(np.unique(joined, axis=0)) > 0.999 * len(joined)
+    np.testing.assert_allclose(dataset.train.mean(0), dataset.test.mean(0), atol=0.15)
+
+
+def test_checkerboard_fills_the_black_squares_only():
+    squares = np.floor(load_dataset("checkerboard").train)
+    assert set(squares.sum(axis=1) % 2) == {0.0}
+    assert len(np.unique(squares, axis=0)) == 8
+
+
+def test_digits_are_the_scanned_ones_under_noise():
+    from sklearn import datasets
+
+    dataset = load_dataset("digits")
+    rows = np.concatenate(arrays(dataset))
+    assert 0.0 <= rows.min() <= rows.max() < 1.0
+    pixels = np.floor(rows / np.float32(dataset.bin_width)).astype(int)
+    expected = datasets.load_digits().data.astype(int)
+    assert sorted(map(tuple, pixels)) == sorted(map(tuple, expected))
+
+
+def test_unknown_name_lists_the_choices():
+    with pytest.raises(ValueError, match=r"`dataset`.*digits.*two_moons.*got 'moons'"):
+        load_dataset("moons")
+
+
+@pytest.mark.parametrize("data_dir", [None, ""])
+def test_power_without_a_folder_names_the_flag(data_dir):
+    with pytest.raises(ValueError, match=r"`--data_dir`.*power_complete_rows\.npz.*got"):
+        load_dataset("power", data_dir=data_dir)
+
+
+def test_power_without_its_file_names_the_folder(tmp_path):
+    with pytest.raises(ValueError, match=rf"--data_dir.*{tmp_path.name}"):
+        load_dataset("power", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("folder", [".", "maf_power"])
+def test_power_is_found_split_and_standardised(folder, tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {
+        key: rng.integers(1, 100, 1000) for key, _ in tabular._POWER_COLUMNS.values()
+    }
+    (tmp_path / folder).mkdir(exist_ok=True)
+    np.savez(tmp_path / folder / "power_complete_rows.npz", **columns)
+    dataset = load_dataset("power", data_dir=tmp_path)
+    assert [rows.shape for rows in arrays(dataset)] == [(810, 6), (90, 6), (100, 6)]
+    both = np.concatenate(arrays(dataset)[:2])
+    np.testing.assert_allclose(both.mean(0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(both.std(0), 1.0, atol=1e-5)
+
+
+@needs_data
+def test_power_is_the_published_split_bit_for_bit():
+    dataset = load_dataset("power", data_dir=DATA_DIR)
+    digests = [hashlib.sha256(rows.tobytes()).hexdigest()[:8] for rows in arrays(dataset)]
+    assert digests == ["5d87a78b", "72124ea4", "3f0a1c19"]
+    gaussian = gaussian_log_likelihood(dataset)
+    published = dataset.published["Gaussian"]
+    assert gaussian.nats == pytest.approx(published.log_likelihood, abs=0.005)
+    assert gaussian.two_standard_errors == pytest.approx(0.024, abs=0.001)

@@ -1,0 +1,146 @@
+"""`density_estimation` end to end, with tiny settings."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from experiments import choices
+from experiments import density_estimation
+from experiments import evaluation
+from experiments import report
+from experiments import training
+from experiments.data import load_dataset
+from experiments.settings import Settings
+
+TINY = Settings(
+    num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=100, progress=0
+)
+FILES = {
+    "flags.txt",
+    "metrics.csv",
+    "model.keras",
+    "results.json",
+    "report.md",
+    "samples.png",
+    "density.png",
+    "learning_curve.png",
+}
+
+
+def tiny(tmp_path, **changes):
+    return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
+
+
+@pytest.mark.parametrize("flow", choices.FLOWS)
+def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
+    results = density_estimation.run(tiny(tmp_path, flow=flow))
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    log_likelihood = results["test_log_likelihood"]
+    text = (tmp_path / "report.md").read_text()
+    for number in (*log_likelihood.values(), results["gaussian_log_likelihood"]["nats"]):
+        assert f"{number:.3f}" in text
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    log_prob = model.distribution.log_prob(load_dataset("two_moons").test).numpy()
+    assert log_likelihood["nats"] == pytest.approx(log_prob.mean(), abs=1e-5)
+    standard_error = log_prob.std() / math.sqrt(len(log_prob))
+    assert log_likelihood["two_standard_errors"] == pytest.approx(
+        2 * standard_error, rel=1e-3
+    )
+
+
+def test_same_seed_same_numbers(tmp_path):
+    settings = tiny(tmp_path, dataset="digits", batch_size=100)
+    first, again = (density_estimation.run(settings) for _ in range(2))
+    assert first["test_log_likelihood"] == again["test_log_likelihood"]
+    assert (tmp_path / "samples.png").is_file()
+
+
+def test_flags_txt_repeats_the_run(tmp_path):
+    tiny(tmp_path / "run", epochs=1, flow="nice").write_flags(tmp_path / "flags.txt")
+    program = [sys.executable, "-m", "experiments.density_estimation"]
+    command = [*program, f"--flagfile={tmp_path / 'flags.txt'}"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "nice" in output
+    assert "full-covariance Gaussian" in output
+    assert (tmp_path / "run" / "flags.txt").read_text() == (
+        tmp_path / "flags.txt"
+    ).read_text()
+
+
+@pytest.mark.parametrize("flag", ["dataset", "flow"])
+def test_unknown_name_on_the_command_line_lists_the_choices(flag):
+    program = [sys.executable, "-m", "experiments.density_estimation", f"--{flag}=nothing"]
+    result = subprocess.run(program, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert {"dataset": "two_moons", "flow": "real_nvp"}[flag] in result.stderr
+
+
+def test_unknown_flow_lists_the_choices():
+    settings = dataclasses.replace(TINY, flow="nothing")
+    with pytest.raises(ValueError, match=r"`flow`.*nice.*real_nvp.*got 'nothing'"):
+        choices.build_distribution(settings, 2)
+
+
+def test_option_that_the_flow_lacks_is_refused():
+    settings = dataclasses.replace(TINY, flow="nice", lu_mixing=True)
+    with pytest.raises(ValueError, match="`lu_mixing`, which nice lacks"):
+        choices.build_distribution(settings, 2)
+
+
+@pytest.mark.parametrize("options", [{"batch_norm": True}, {"act_norm": True}, {}])
+def test_kept_weights_are_those_that_were_validated(options, tmp_path):
+    settings = tiny(tmp_path, ema_momentum=0.9, epochs=3, **options)
+    dataset = load_dataset("two_moons")
+    distribution = choices.build_distribution(settings, 2)
+    model, history, _ = training.train(distribution, dataset, settings)
+    validated = evaluation.flow_log_likelihood(model, dataset.validation, batch_size=512)
+    assert validated.nats == pytest.approx(-min(history["val_loss"]), abs=1e-4)
+
+
+def test_time_limit_stops_after_an_epoch(tmp_path):
+    settings = tiny(tmp_path, epochs=50, max_minutes=1e-9)
+    distribution = choices.build_distribution(settings, 2)
+    _, history, _ = training.train(distribution, load_dataset("two_moons"), settings)
+    assert len(history["loss"]) == 1
+
+
+def test_fresh_noise_stays_in_its_bin(tmp_path):
+    dataset = load_dataset("digits")
+    rows = training._training_rows(dataset, tiny(tmp_path, batch_size=2000))["x"]
+    first, second = (next(rows.as_numpy_iterator()) for _ in range(2))
+    assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
+    bins = [np.floor(x / np.float32(dataset.bin_width)) for x in (first, dataset.train)]
+    totals = [sorted(x.sum(axis=1)) for x in bins]
+    np.testing.assert_array_equal(*totals)
+
+
+def test_gaussian_log_likelihood_agrees_with_tfp():
+    import tensorflow_probability as tfp
+
+    dataset = load_dataset("two_moons")
+    covariance = np.cov(dataset.train, rowvar=False, dtype=np.float64)
+    mean = dataset.train.mean(0, dtype=np.float64)
+    gaussian = tfp.distributions.MultivariateNormalTriL(
+        mean, np.linalg.cholesky(covariance)
+    )
+    expected = gaussian.log_prob(dataset.test.astype(np.float64)).numpy()
+    actual = evaluation.gaussian_log_prob(dataset.test, mean, covariance)
+    np.testing.assert_allclose(actual, expected, rtol=1e-8)
+    assert evaluation.gaussian_log_likelihood(dataset).nats == pytest.approx(
+        expected.mean(), abs=0.01
+    )
+
+
+def test_command_names_what_differs_from_the_defaults():
+    settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
+    assert report.command(settings) == (
+        "python -m experiments.density_estimation "
+        "--flow=nice '--run_dir=a b' --hidden_units=8,8"
+    )

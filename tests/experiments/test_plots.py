@@ -1,0 +1,50 @@
+"""Every plot writes a picture that is not blank."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments import plots
+
+RNG = np.random.default_rng(0)
+POINTS, OTHERS = RNG.normal(size=(2, 200, 2))
+TABLE, SAMPLED_TABLE = RNG.normal(size=(2, 200, 4))
+IMAGES, SAMPLED_IMAGES = RNG.random(size=(2, 30, 8, 8))
+AXIS = np.linspace(-3.0, 3.0, 20)
+HISTORY = {"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 2.0, 2.1]}
+
+CALLS = {
+    "scatter": lambda path: plots.scatter_data_and_samples(POINTS, OTHERS, path),
+    "density": lambda path: plots.density_2d(
+        POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
+    ),
+    "marginals": lambda path: plots.marginals(TABLE, SAMPLED_TABLE, path, labels="abcd"),
+    "images": lambda path: plots.image_grids(IMAGES, SAMPLED_IMAGES, path),
+    "curve": lambda path: plots.learning_curve(HISTORY, path, title="a flow"),
+    "curve_of_one_epoch": lambda path: plots.learning_curve(
+        {"loss": [1.0], "val_loss": [1.0]}, path, title="a flow"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_picture_is_written_and_not_blank(name, tmp_path):
+    path = tmp_path / "picture.png"
+    CALLS[name](path)
+    pixels = matplotlib.image.imread(path)
+    assert min(pixels.shape[:2]) > 300
+    assert pixels[..., :3].std() > 0.02
+
+
+def test_plots_leave_no_figure_open(tmp_path):
+    for call in CALLS.values():
+        call(tmp_path / "picture.png")
+    assert not plots.plt.get_fignums()
+
+
+def test_image_grid_keeps_every_image_whole():
+    images = np.arange(4 * 6, dtype=float).reshape(4, 2, 3)
+    grid = plots._tile(images, 2)
+    np.testing.assert_array_equal(grid[:2, :3], images[0])
+    np.testing.assert_array_equal(grid[:2, 4:], images[1])
+    np.testing.assert_array_equal(grid[3:, 4:], images[3])
