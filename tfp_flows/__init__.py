@@ -7,18 +7,23 @@ it becomes a distribution, and a distribution trains as a Keras model.
 
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
-    flows/          the papers: NICE, RealNVP
+    flows/          the papers: NICE, RealNVP, MADE, MAF, IAF
     distributions/  FlowDistribution and bases
     models/         DensityEstimator and callbacks
 """
 
-import keras
+import os
 
-if keras.backend.backend() != "tensorflow":
+try:
+    import keras
+
+    _backend = keras.backend.backend()
+except ImportError as error:  # of a backend that is chosen and not installed
+    _backend = os.environ.get("KERAS_BACKEND", f"unusable: {error}")
+if _backend != "tensorflow":
     raise ImportError(
-        "tfp_flows needs Keras's TensorFlow backend, but KERAS_BACKEND is "
-        f"'{keras.backend.backend()}'; set KERAS_BACKEND=tensorflow before Keras is "
-        "imported."
+        f"tfp_flows needs Keras's TensorFlow backend, but the backend is '{_backend}'; set "
+        "KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
 from tfp_flows.bijectors import ActNorm
@@ -30,9 +35,11 @@ from tfp_flows.bijectors import Coupling
 from tfp_flows.bijectors import FlowBijector
 from tfp_flows.bijectors import FlowChain
 from tfp_flows.bijectors import Gated
+from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
 from tfp_flows.bijectors import InvertibleLinear
 from tfp_flows.bijectors import Logit
+from tfp_flows.bijectors import MaskedAutoregressive
 from tfp_flows.bijectors import Permutation
 from tfp_flows.bijectors import Shift
 from tfp_flows.bijectors import Standardize
@@ -45,6 +52,9 @@ from tfp_flows.bijectors import transformers
 from tfp_flows.distributions import FlowDistribution
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
+from tfp_flows.flows import IAF
+from tfp_flows.flows import MADE
+from tfp_flows.flows import MAF
 from tfp_flows.flows import NICE
 from tfp_flows.flows import RealNVP
 from tfp_flows.models import DensityEstimator
@@ -52,5 +62,9 @@ from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import StopOnNaN
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
+from tfp_flows.networks import MaskedMLP
+from tfp_flows.networks import natural_ordering
+from tfp_flows.networks import random_ordering
+from tfp_flows.networks import reversed_ordering
 
 __version__ = "0.1.0"

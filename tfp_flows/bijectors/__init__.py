@@ -7,8 +7,10 @@ from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.permutation import reverse_permutation

@@ -1,4 +1,7 @@
 """The papers' flows, one file each."""
 
+from tfp_flows.flows.iaf import IAF
+from tfp_flows.flows.made import MADE
+from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP

@@ -1,4 +1,8 @@
 """Keras layers that condition the bijectors."""
 
 from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.orderings import natural_ordering
+from tfp_flows.networks.orderings import random_ordering
+from tfp_flows.networks.orderings import reversed_ordering

@@ -59,6 +59,27 @@ class Conditioner(tf.Module):
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
 
+    @property
+    def column_wise(self):
+        """The network's way to solve for one variable after another, or None.
+
+        A function of `(values, context, solve)` as `MaskedMLP.column_wise`, for any batch
+        axes; how it works is in `column_wise.py`.
+        """
+        if not hasattr(self.network, "column_wise"):
+            return None
+
+        def merged(values, context, solve):
+            (size,) = self._input_shape
+            rows = tf.reshape(values, [-1, size])
+            if context is not None:
+                context = tf.reshape(context, [-1, self.context_size])
+            x, log_det = self.network.column_wise(rows, context, solve)
+            batch_shape = tf.shape(values)[:-1]
+            return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, batch_shape)
+
+        return merged
+
     def get_config(self):
         """Returns the constructor's arguments."""
         return {

@@ -3,9 +3,9 @@
 import itertools
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.packed_weights import PackedWeights
 
 __all__ = ["MLP"]
@@ -55,7 +55,7 @@ class MLP(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.output_units = output_units
-        self.hidden_units = _checked(hidden_units, residual)
+        self.hidden_units = check_hidden_units(hidden_units, residual)
         self.activation = keras.activations.get(activation)
         self.residual = residual
         self.zero_last_layer = zero_last_layer
@@ -113,18 +113,6 @@ class MLP(keras.layers.Layer):
             "zero_last_layer": self.zero_last_layer,
             "seed": self.seed,
         }
-
-
-def _checked(hidden_units, residual):
-    hidden_units = tuple(int(units) for units in np.atleast_1d(hidden_units))
-    if any(units < 1 for units in hidden_units):
-        raise ValueError(f"Expected positive `hidden_units`; got {hidden_units}.")
-    if residual and len(set(hidden_units)) != 1:
-        raise ValueError(
-            "Expected equal `hidden_units`, at least one, in a residual network; got "
-            f"{hidden_units}."
-        )
-    return hidden_units
 
 
 def _dense(x, layer):

@@ -1,0 +1,188 @@
+"""A line for every bijector: all contract tests run on it."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from cases import Case
+from cases import open_unit
+from cases import positive
+
+import tfp_flows as tff
+from tfp_flows import masks
+from tfp_flows import transformers
+
+tfb = tfp.bijectors
+
+IRREGULAR = np.array([True, False, False, True, True, False])
+CHECKERBOARD = np.indices((4, 4, 2))[:2].sum(axis=0) % 2 == 0
+CHANNELS = np.zeros((2, 3, 4), bool) | np.array([True, False, True, False])
+INTERVALS = ([0.0, -np.inf, -3.0, -np.inf], [2.0, 5.0, np.inf, np.inf])
+
+
+def coupling(mask, dtype, transformer=None, context_size=0, **mlp):
+    """A coupling on vectors with a tiny network."""
+    transformer = transformer or tff.Affine()
+    units = transformer.num_parameters * int((~mask).sum())
+    mlp = {"hidden_units": (4,), "activation": "tanh", "seed": 1, **mlp}
+    network = tff.MLP(units, dtype=dtype, **mlp)
+    conditioner = tff.Conditioner(network, int(mask.sum()), context_size=context_size)
+    return tff.Coupling(mask, conditioner, transformer, dtype=dtype)
+
+
+def affine(log_scale):
+    return Case(lambda t: coupling(masks.half(3), t, tff.Affine(log_scale)), (3,))
+
+
+def vector(mask):
+    return Case(lambda t: coupling(mask, t), mask.shape)
+
+
+def checkerboard(dtype, context_size=0):
+    network = keras.layers.Conv2D(4, 3, padding="same", dtype=dtype)
+    conditioner = tff.Conditioner(network, (4, 4, 2), context_size=context_size)
+    return tff.Coupling(CHECKERBOARD, conditioner, dtype=dtype)
+
+
+def checkerboard_of_vectors(dtype):
+    layers = [
+        keras.layers.Flatten(dtype=dtype),
+        keras.layers.Dense(64, dtype=dtype),
+        keras.layers.Reshape((4, 4, 4), dtype=dtype),
+    ]
+    conditioner = tff.Conditioner(keras.Sequential(layers), (4, 4, 2))
+    return tff.Coupling(CHECKERBOARD, conditioner, dtype=dtype)
+
+
+def channels(dtype, context_size=0):
+    network = keras.layers.Dense(4, dtype=dtype)
+    conditioner = tff.Conditioner(network, (2, 3, 2), context_size=context_size)
+    return tff.Coupling(CHANNELS, conditioner, dtype=dtype)
+
+
+def weight(size, dtype):
+    return tf.Variable(tf.zeros(size, dtype), name="stock_weight")
+
+
+def mixed_chain(dtype):
+    return tff.FlowChain(
+        [
+            tfb.Softplus(),
+            tfb.Chain([tfb.Shift(weight(4, dtype)), tfb.Scale(log_scale=weight(4, dtype))]),
+            coupling(masks.alternating(4), dtype),
+            tfb.Invert(tff.ActNorm(4, dtype=dtype)),
+            tff.Permutation([2, 0, 3, 1], dtype=dtype),
+        ]
+    )
+
+
+def nested_chain(dtype):
+    inner = [
+        tff.Invert(coupling(masks.half(3), dtype, context_size=2)),
+        tff.Permutation([2, 0, 1], dtype=dtype),
+    ]
+    outer = coupling(masks.alternating(3), dtype, context_size=2)
+    return tff.FlowChain([tff.FlowChain(inner), tfb.Invert(outer)])
+
+
+def conditional(mask, transformer=None):
+    build = lambda t: coupling(mask, t, transformer, context_size=2)  # noqa: E731
+    return Case(build, mask.shape, context_size=2)
+
+
+def autoregressive(constructor, ordering, dtype, transformer=None, context_size=0, **mlp):
+    """A masked or inverse autoregressive step with a tiny network."""
+    transformer = transformer or tff.Affine()
+    mlp = {"hidden_units": (6, 6), "activation": "tanh", "seed": 1, **mlp}
+    network = tff.MaskedMLP(
+        transformer.num_parameters,
+        ordering=ordering,
+        context_size=context_size,
+        dtype=dtype,
+        **mlp,
+    )
+    conditioner = tff.Conditioner(network, len(ordering), context_size=context_size)
+    return constructor(len(ordering), conditioner, transformer, dtype=dtype)
+
+
+def masked(ordering, context_size=0, **arguments):
+    build = functools.partial(
+        autoregressive, tff.MaskedAutoregressive, ordering, context_size=context_size
+    )
+    return Case(lambda t: build(dtype=t, **arguments), (len(ordering),), context_size)
+
+
+def inverse_masked(ordering, context_size=0, **arguments):
+    build = functools.partial(
+        autoregressive, tff.InverseAutoregressive, ordering, context_size=context_size
+    )
+    return Case(lambda t: build(dtype=t, **arguments), (len(ordering),), context_size)
+
+
+CASES = {
+    "masked_affine": masked([1, 2, 3, 4]),
+    "masked_reversed_residual": masked([3, 2, 1], residual=True),
+    "masked_drawn_direct_context": masked(
+        [2, 4, 1, 3], context_size=2, direct=True, degree_seed=1
+    ),
+    "masked_one_variable_shift": masked([1], transformer=tff.Shift()),
+    "inverse_gated": inverse_masked([1, 2, 3], transformer=tff.Gated()),
+    "inverse_context": inverse_masked([3, 1, 2], 2, transformer=tff.Gated()),
+    "affine_soft_bounded": affine(transformers.soft_bounded_scale),
+    "affine_exp": affine(transformers.exp_scale),
+    "affine_softplus": affine(transformers.softplus_scale),
+    "affine_sigmoid": affine(transformers.sigmoid_scale),
+    "gated": Case(lambda t: coupling(masks.half(3), t, tff.Gated()), (3,)),
+    "shift": Case(lambda t: coupling(masks.half(3), t, tff.Shift()), (3,)),
+    "alternating_odd": vector(masks.alternating(5)),
+    "alternating_odd_flipped": vector(masks.alternating(5, start=False)),
+    "alternating_even": vector(masks.alternating(4)),
+    "alternating_even_flipped": vector(masks.alternating(4, start=False)),
+    "half_flipped": vector(masks.half(5, start=False)),
+    "irregular": vector(IRREGULAR),
+    "checkerboard_conv": Case(checkerboard, (4, 4, 2)),
+    "checkerboard_dense": Case(checkerboard_of_vectors, (4, 4, 2)),
+    "checkerboard_context": Case(lambda t: checkerboard(t, 3), (4, 4, 2), 3),
+    "channels": Case(channels, (2, 3, 4)),
+    "channels_context": Case(lambda t: channels(t, 3), (2, 3, 4), 3),
+    "conditional": conditional(masks.alternating(3)),
+    "conditional_gated": conditional(IRREGULAR, tff.Gated()),
+    "residual": Case(
+        lambda t: coupling(masks.half(4), t, hidden_units=(4, 4), residual=True), (4,)
+    ),
+    "act_norm": Case(lambda t: tff.ActNorm(3, dtype=t), (3,)),
+    "act_norm_image": Case(lambda t: tff.ActNorm(3, event_ndims=3, dtype=t), (2, 2, 3)),
+    "batch_norm": Case(lambda t: tff.BatchNorm(3, dtype=t), (3,)),
+    "batch_norm_image": Case(lambda t: tff.BatchNorm(3, event_ndims=3, dtype=t), (2, 2, 3)),
+    "invertible_linear": Case(lambda t: tff.InvertibleLinear(3, dtype=t), (3,)),
+    "invertible_linear_seed": Case(
+        lambda t: tff.InvertibleLinear(4, seed=1, dtype=t), (4,)
+    ),
+    "permutation_reverse": Case(
+        lambda t: tff.Permutation(tff.reverse_permutation(4), dtype=t), (4,)
+    ),
+    "permutation_random": Case(
+        lambda t: tff.Permutation(tff.random_permutation(5, 1), event_ndims=2, dtype=t),
+        (2, 5),
+    ),
+    "standardize": Case(lambda t: tff.Standardize(3, dtype=t), (3,)),
+    "logit": Case(lambda t: tff.Logit(dtype=t), (3,), data=open_unit),
+    "logit_image": Case(
+        lambda t: tff.Logit(1e-6, event_ndims=3, dtype=t), (2, 2, 1), data=open_unit
+    ),
+    "bounds": Case(lambda t: tff.Bounds(*INTERVALS, dtype=t), (4,), data=open_unit),
+    "chain_mixed": Case(mixed_chain, (4,), data=positive),
+    "chain_nested": Case(nested_chain, (3,), 2),
+    "invert": Case(lambda t: tff.Invert(coupling(masks.half(3), t)), (3,)),
+    "invert_context": Case(
+        lambda t: tff.Invert(coupling(masks.half(3), t, context_size=2)), (3,), 2
+    ),
+    "stock_softplus": Case(
+        lambda t: tff.TFPBijector(tfb.Softplus(), 1), (3,), data=positive
+    ),
+    "stock_scale": Case(
+        lambda t: tff.TFPBijector(tfb.Scale(log_scale=weight(3, t)), 1), (3,)
+    ),
+}

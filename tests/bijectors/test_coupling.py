@@ -1,0 +1,129 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import randomize
+from subject import close
+
+import tfp_flows as tff
+from tfp_flows import masks
+from tfp_flows import transformers
+
+tfb = tfp.bijectors
+X = np.random.default_rng(0).normal(size=(7, 5))
+
+
+def coupling(mask, transformer, **kwargs):
+    units = transformer.num_parameters * int((~mask).sum())
+    network = tff.MLP(units, (4,), activation="tanh", dtype="float64", seed=0)
+    conditioner = tff.Conditioner(network, int(mask.sum()))
+    return randomize(
+        tff.Coupling(mask, conditioner, transformer, dtype=tf.float64, **kwargs)
+    )
+
+
+def test_equals_stock_real_nvp_with_the_same_network():
+    ours = coupling(masks.half(5), tff.Affine(transformers.exp_scale))
+
+    def shift_and_log_scale(x, output_units):
+        return tf.split(ours.conditioner(x), 2, axis=-1)
+
+    stock = tfb.RealNVP(num_masked=2, shift_and_log_scale_fn=shift_and_log_scale)
+    y, log_det = ours.forward_and_log_det(X)
+    close(y, stock.forward(X))
+    close(log_det, stock.forward_log_det_jacobian(X, event_ndims=1))
+    x, log_det = ours.inverse_and_log_det(X)
+    close(x, stock.inverse(tf.constant(X)))
+    close(log_det, stock.inverse_log_det_jacobian(tf.constant(X), event_ndims=1))
+
+
+SCALES = {
+    transformers.exp_scale: np.exp,
+    transformers.soft_bounded_scale: lambda s: np.exp(2.0 * np.tanh(s / 2.0)),
+    transformers.softplus_scale: lambda s: np.log1p(np.exp(s + np.log(np.e - 1.0))),
+    transformers.sigmoid_scale: lambda s: 1.0 / (1.0 + np.exp(-s - 2.0)),
+}
+
+
+@pytest.mark.parametrize("log_scale", SCALES)
+def test_affine_formula_with_an_irregular_mask(log_scale):
+    mask = np.array([True, False, False, True, False])
+    ours = coupling(mask, tff.Affine(log_scale))
+    shift, s = np.split(ours.conditioner(tf.constant(X[:, mask])).numpy(), 2, axis=-1)
+    scale = SCALES[log_scale](s)
+    y, log_det = ours.forward_and_log_det(X)
+    close(np.asarray(y)[:, mask], X[:, mask])
+    close(np.asarray(y)[:, ~mask], X[:, ~mask] * scale + shift)
+    close(log_det, np.log(scale).sum(axis=-1))
+
+
+def test_gated_formula():
+    mask = masks.half(5)
+    ours = coupling(mask, tff.Gated(bias=1.5))
+    m, s = np.split(ours.conditioner(tf.constant(X[:, mask])).numpy(), 2, axis=-1)
+    gate = 1.0 / (1.0 + np.exp(-s - 1.5))
+    y, log_det = ours.forward_and_log_det(X)
+    close(np.asarray(y)[:, ~mask], gate * X[:, ~mask] + (1.0 - gate) * m)
+    close(log_det, np.log(gate).sum(axis=-1))
+
+
+def test_shift_formula():
+    mask = masks.alternating(5)
+    ours = coupling(mask, tff.Shift())
+    y, log_det = ours.forward_and_log_det(X)
+    close(np.asarray(y)[:, ~mask], X[:, ~mask] + ours.conditioner(tf.constant(X[:, mask])))
+    np.testing.assert_array_equal(log_det, np.zeros(7))
+
+
+def test_checkerboard_conditioner_sees_zeros_in_place_of_what_changes():
+    mask = np.indices((2, 4, 1))[:2].sum(axis=0) % 2 == 0
+    seen = []
+
+    def conditioner(x, context):
+        seen.append(x)
+        return tf.concat([x, x], axis=-1)
+
+    ours = tff.Coupling(mask, conditioner)
+    image = np.random.default_rng(0).normal(size=(3, 2, 4, 1)).astype(np.float32)
+    y = tf.function(lambda: (ours.forward_and_log_det(image)[0], seen[-1]))
+    y, zeroed = y()
+    np.testing.assert_array_equal(zeroed, np.where(mask, image, 0.0))
+    np.testing.assert_array_equal(np.where(mask, y, 0.0), zeroed)
+
+
+def test_dropout_in_a_network_is_off_in_both_directions():
+    network = keras.Sequential([keras.layers.Dropout(0.9), keras.layers.Dense(6)])
+    ours = tff.Coupling(masks.half(5), tff.Conditioner(network, 2))
+    randomize(ours)
+    x = X.astype(np.float32)
+    z, _ = ours.inverse_and_log_det(x, training=True)
+    close(ours.forward_and_log_det(z.numpy(), training=True)[0], x, 1e-5)
+    np.testing.assert_array_equal(ours.inverse_and_log_det(x)[0], z)
+
+
+def test_scale_is_bounded_by_default():
+    s = np.array([-1e6, 1e6], np.float32)
+    np.testing.assert_allclose(transformers.soft_bounded_scale(s), [-2.0, 2.0])
+    for function in (transformers.soft_bounded_scale, transformers.softplus_scale):
+        np.testing.assert_allclose(function(np.zeros(1, np.float32)), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mask", [np.ones(3, bool), np.zeros(3, bool)])
+def test_mask_that_parts_nothing_is_refused(mask):
+    with pytest.raises(ValueError, match="some variables pass and some change"):
+        tff.Coupling(mask, lambda x, context: x)
+
+
+def test_mask_of_integers_is_refused():
+    with pytest.raises(ValueError, match="boolean `mask`.*int"):
+        tff.Coupling(np.array([1, 0]), lambda x, context: x)
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (4,), (2, 6)])
+def test_event_of_another_size_is_refused(shape):
+    ours = coupling(masks.half(5), tff.Shift())
+    with pytest.raises(ValueError, match=r"`y` of shape \[\.\.\., 5\]"):
+        ours.inverse_and_log_det(np.zeros(shape))
+    with pytest.raises(ValueError, match=r"`x` of shape \[\.\.\., 5\]"):
+        ours.forward(np.zeros(shape))

@@ -1,0 +1,139 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+from random_weights import values
+from subject import close
+
+import tfp_flows as tff
+
+ROWS = (np.random.default_rng(0).normal(size=(400, 3)) * [1, 5, 0.1] + [0, 20, -3]).astype(
+    np.float32
+)
+IMAGES = np.random.default_rng(1).normal(2.0, 3.0, size=(50, 2, 4, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("data", "event_ndims"), [(ROWS, 1), (IMAGES, 3)])
+def test_initialized_act_norm_gives_zero_mean_and_unit_variance(data, event_ndims):
+    act_norm = tff.ActNorm(3, event_ndims=event_ndims)
+    assert not act_norm.is_initialized
+    act_norm.initialize(data)
+    z = np.asarray(act_norm.inverse_and_log_det(data)[0]).reshape(-1, 3)
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(z.std(axis=0), 1.0, atol=1e-4)
+
+
+def test_every_act_norm_of_a_chain_is_initialized_by_what_reaches_it():
+    flow = randomize(tff.RealNVP(3, num_steps=3, hidden_units=(4,), act_norm=True))
+    for variable in flow.variables:
+        if variable.dtype == tf.bool:
+            variable.assign(False)
+    flow.initialize(ROWS)
+    assert flow.is_initialized
+    rows = ROWS
+    for step in flow.bijectors:
+        rows = step.inverse_and_log_det(rows)[0].numpy()
+        if isinstance(step, (tff.ActNorm, tff.Standardize)):
+            np.testing.assert_allclose(rows.mean(axis=0), 0.0, atol=1e-3)
+            np.testing.assert_allclose(rows.std(axis=0), 1.0, atol=1e-3)
+
+
+def test_inverted_act_norm_is_initialized_at_its_latent_side():
+    chain = tff.FlowChain([tff.Invert(tff.ActNorm(3)), tff.ActNorm(3)])
+    chain.initialize(ROWS)
+    assert chain.is_initialized
+    z = chain.inverse_and_log_det(ROWS)[0].numpy()
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-3)
+    np.testing.assert_allclose(z.std(axis=0), 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize])
+def test_initialization_happens_once(bijector):
+    norm = bijector(3)
+    norm.initialize(ROWS)
+    before = values(norm)
+    norm.initialize(100.0 + ROWS)
+    for now, then in zip(values(norm), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_standardize_has_the_statistics_of_the_data():
+    standardize = tff.Standardize(3)
+    standardize.initialize(ROWS)
+    z, log_det = standardize.inverse_and_log_det(ROWS)
+    mean, scale = ROWS.mean(axis=0, dtype=np.float64), ROWS.std(axis=0, dtype=np.float64)
+    close(z, (ROWS - mean) / scale, 1e-4)
+    close(log_det, np.full(400, -np.log(scale).sum()), 1e-5)
+    assert not standardize.trainable_variables
+
+
+def test_constant_columns_keep_their_scale_with_a_warning():
+    standardize = tff.Standardize(2)
+    data = np.stack([ROWS[:, 0], np.full(400, 0.1)], axis=-1).astype(np.float32)
+    with pytest.warns(UserWarning, match=r"Columns \[1\].*constant"):
+        standardize.initialize(data)
+    z = standardize.inverse_and_log_det(data)[0].numpy()
+    np.testing.assert_allclose(z[:, 1], 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize])
+def test_statistics_of_data_that_are_not_finite_are_refused(bijector, bad):
+    with pytest.raises(ValueError, match=r"finite `data`.*\[0, 1, 2\]"):
+        bijector(3).initialize(np.full([4, 3], bad))
+
+
+@pytest.fixture
+def batch_norm():
+    return randomize(tff.BatchNorm(3, momentum=0.8, epsilon=1e-3))
+
+
+def statistics(batch_norm):
+    return {v.name.split(":")[0]: v.numpy() for v in batch_norm.variables}
+
+
+def test_batch_norm_in_training_equals_that_of_keras(batch_norm):
+    before = statistics(batch_norm)
+    layer = keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-3)
+    layer.build([None, 3])
+    gamma = np.exp(before["log_gamma"])
+    layer.set_weights([gamma, before["beta"], before["mean"], before["variance"]])
+    expected = layer(ROWS, training=True)
+    z, log_det = batch_norm.inverse_and_log_det(ROWS, training=True)
+    close(z, expected, 1e-3)
+    slope = gamma / np.sqrt(ROWS.var(axis=0) + 1e-3)
+    close(log_det, np.full(400, np.log(slope).sum()), 1e-4)
+    after = statistics(batch_norm)
+    close(after["mean"], layer.moving_mean, 1e-4)
+    close(after["variance"], layer.moving_variance, 1e-3)
+    close(after["mean"], 0.8 * before["mean"] + 0.2 * ROWS.mean(axis=0), 1e-4)
+
+
+def test_batch_norm_in_evaluation_equals_that_of_keras_and_is_exact(batch_norm):
+    stored = statistics(batch_norm)
+    layer = keras.layers.BatchNormalization(epsilon=1e-3)
+    layer.build([None, 3])
+    gamma = np.exp(stored["log_gamma"])
+    layer.set_weights([gamma, stored["beta"], stored["mean"], stored["variance"]])
+    z = batch_norm.inverse_and_log_det(ROWS)[0]
+    close(z, layer(ROWS, training=False), 1e-4)
+    close(batch_norm.forward_and_log_det(z.numpy())[0], ROWS, 1e-4)
+
+
+def test_batch_norm_generates_with_stored_statistics_in_training_too(batch_norm):
+    before = values(batch_norm)
+    evaluation = batch_norm.forward_and_log_det(ROWS)[0]
+    training = batch_norm.forward_and_log_det(ROWS, training=True)[0]
+    np.testing.assert_array_equal(training, evaluation)
+    for now, then in zip(values(batch_norm), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_gradient_of_batch_norm_flows_through_the_batch_statistics(batch_norm):
+    with tf.GradientTape() as tape:
+        x = tf.constant(ROWS)
+        tape.watch(x)
+        z = batch_norm.inverse_and_log_det(x, training=True)[0]
+        total = tf.reduce_sum(z)  # constant, whatever x, since the mean is taken off
+    np.testing.assert_allclose(tape.gradient(total, x), 0.0, atol=1e-3)

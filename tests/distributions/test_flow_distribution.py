@@ -1,0 +1,83 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import perturb
+from random_weights import randomize
+from subject import close
+from subject import differ
+
+import tfp_flows as tff
+
+tfd = tfp.distributions
+
+
+def test_bases_are_what_their_names_say():
+    x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    normal = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    close(tff.standard_normal(2).log_prob(x), normal.log_prob(x), 1e-5)
+    logistic = -np.sum(np.log1p(np.exp(x)) + np.log1p(np.exp(-x)), axis=-1)
+    close(tff.standard_logistic([2]).log_prob(x), logistic, 1e-5)
+    assert tff.standard_normal((4, 4, 1), dtype=tf.float64).event_shape == (4, 4, 1)
+
+
+def test_base_of_scalars_is_refused():
+    with pytest.raises(ValueError, match="events have 1 axes"):
+        tff.FlowDistribution(tfd.Normal(0.0, 1.0), tff.NICE(2))
+
+
+def test_stock_distribution_remembers_nothing_between_calls():
+    flow = randomize(tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0))
+    stock = tfd.TransformedDistribution(tff.standard_normal(2), flow)
+    x = tf.constant([[1.0, 2.0], [0.5, -1.0]])
+    y, _ = stock.experimental_sample_and_log_prob(3, seed=1)
+    first, of_sample = stock.log_prob(x), stock.log_prob(y)
+    perturb(flow)
+    close(stock.log_prob(x), stock.log_prob(x.numpy()), 1e-6)
+    close(stock.log_prob(y), stock.log_prob(y.numpy()), 1e-6)
+    assert differ(stock.log_prob(x), first)
+    assert differ(stock.log_prob(y), of_sample)
+
+
+def test_reported_loss_of_eager_steps_on_one_tensor_is_the_true_one(banana):
+    distribution = tff.FlowDistribution(
+        tff.standard_normal(2), tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0)
+    )
+    x = tf.constant(banana)
+    for _ in range(20):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(distribution.log_prob(x))
+        weights = distribution.trainable_variables
+        for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
+            weight.assign_sub(0.05 * gradient)
+    reported = -tf.reduce_mean(distribution.log_prob(x))
+    close(reported, -tf.reduce_mean(distribution.log_prob(banana.copy())), 1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_surrogate_posterior_reaches_the_known_evidence(jit_compile):
+    scale = tf.constant([[1.0, 0.0], [1.2, 0.6]])
+    target = tfd.MultivariateNormalTriL([1.0, -1.0], scale)
+    evidence = 0.7
+
+    def log_density(z):
+        return target.log_prob(z) + evidence
+
+    flow = tff.RealNVP(2, num_steps=2, hidden_units=(8,), standardize=False, seed=0)
+    posterior = tff.FlowDistribution(tff.standard_normal(2), flow)
+
+    losses = tfp.vi.fit_surrogate_posterior(
+        log_density,
+        posterior,
+        optimizer=keras.optimizers.Adam(0.02),
+        num_steps=300,
+        sample_size=32,
+        seed=1,
+        trainable_variables=posterior.trainable_variables,
+        jit_compile=jit_compile,
+    )
+    assert np.isfinite(losses).all()
+    y, log_prob = posterior.sample_and_log_prob(4000, seed=2)
+    elbo = np.mean(log_density(y) - log_prob)
+    assert elbo == pytest.approx(evidence, abs=0.05)

@@ -1,0 +1,86 @@
+import keras
+import numpy as np
+import pytest
+
+import tfp_flows as tff
+
+
+def model_of(flow, learning_rate=1e-2):
+    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(2), flow))
+    model.compile(keras.optimizers.Adam(learning_rate), jit_compile=False)
+    return model
+
+
+def test_full_data_batch_statistics_are_exact(banana):
+    flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), batch_norm=True, seed=0)
+    model = model_of(flow)
+    callback = tff.FullDataBatchStatistics(banana)
+    model.fit(banana, epochs=2, batch_size=100, verbose=0, callbacks=[callback])
+    rows = banana
+    for step in flow.bijectors:
+        if isinstance(step, tff.BatchNorm):
+            statistics = {v.name.split(":")[0]: v.numpy() for v in step.variables}
+            np.testing.assert_allclose(statistics["mean"], rows.mean(axis=0), atol=1e-4)
+            np.testing.assert_allclose(statistics["variance"], rows.var(axis=0), rtol=1e-3)
+        rows = step.inverse_and_log_det(rows)[0].numpy()
+
+
+def test_validation_uses_full_data_batch_statistics(banana):
+    flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), batch_norm=True, seed=0)
+    model = model_of(flow)
+    callback = tff.FullDataBatchStatistics(banana)
+    history = model.fit(
+        banana, validation_data=(banana,), verbose=0, callbacks=[callback]
+    ).history
+    nll = -np.mean(model.distribution.log_prob(banana))
+    assert history["val_loss"][-1] == pytest.approx(nll, abs=1e-4)
+
+
+@pytest.fixture
+def small():
+    return model_of(tff.RealNVP(2, num_steps=1, hidden_units=(4,), seed=0))
+
+
+def test_a_batch_with_nan_stops_with_the_best_weights(small, banana, capsys):
+    small.fit(banana, epochs=3, verbose=0)
+    kept = small.get_weights()
+    spoiled = banana.copy()
+    spoiled[-1] = np.nan
+    callback = tff.StopOnNaN()
+    history = small.fit(spoiled, epochs=5, verbose=0, callbacks=[callback], shuffle=False)
+    assert callback.stopped_epoch == 1
+    assert len(history.history["loss"]) == 1
+    assert "epoch 1" in capsys.readouterr().out
+    for now, then in zip(small.get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_fit_stops_on_nan_without_being_asked(small, banana, capsys):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                weight = self.model.trainable_weights[0]
+                weight.assign(weight * np.nan)
+
+    history = small.fit(banana, epochs=5, verbose=0, callbacks=[Spoil()]).history
+    assert len(history["loss"]) == 3
+    printed = capsys.readouterr().out
+    assert "batch 1 of epoch 3" in printed
+    assert np.isfinite(small.evaluate(banana, verbose=0))
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(small, banana):
+    losses = []
+
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            losses.append(logs["val_loss"])
+            value = 1e3 if epoch == 1 else np.nan if epoch == 2 else None
+            if value is not None:
+                self.model.trainable_weights[0].assign_add(
+                    np.full(self.model.trainable_weights[0].shape, value)
+                )
+
+    small.fit(banana, epochs=6, validation_data=(banana,), verbose=0, callbacks=[Spoil()])
+    best = min(losses[:2])
+    assert small.evaluate(banana, verbose=0) == pytest.approx(best, abs=1e-4)

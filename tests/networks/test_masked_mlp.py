@@ -1,0 +1,103 @@
+"""Who depends on whom in the MADE network, against back-propagation and written masks."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_flows as tff
+from tfp_flows.networks.masked_dense import MaskedDense
+from tfp_flows.networks.orderings import hidden_degrees
+
+ORDERINGS = {
+    "natural": tff.natural_ordering(6),
+    "reversed": tff.reversed_ordering(6),
+    "random": tff.random_ordering(6, seed=2),
+    "explicit": np.array([4, 1, 6, 2, 3, 5]),
+}
+FORMS = {
+    "plain": {"hidden_units": (32, 32)},
+    "narrow": {"hidden_units": (3,)},
+    "residual": {"hidden_units": (24, 24), "residual": True},
+    "direct": {"hidden_units": (16,), "direct": True},
+    "drawn": {"hidden_units": (32, 32), "degree_seed": 5},
+    "context": {"hidden_units": (32, 32), "context_size": 2, "residual": True},
+}
+
+
+def network(ordering, **form):
+    net = tff.MaskedMLP(2, ordering=ordering, zero_last_layer=False, seed=1, **form)
+    net.build((None, len(ordering) + form.get("context_size", 0)))
+    return net
+
+
+def dependence(net):
+    """Whether output i of a variable depends on input j: `[2, D, inputs]`."""
+    x = tf.constant(np.random.default_rng(0).normal(size=(16, net_inputs(net))), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = net(x)
+    jacobian = tape.batch_jacobian(outputs, x).numpy()
+    return np.abs(jacobian).max(axis=0).reshape(2, net.event_size, -1) > 0
+
+
+def net_inputs(net):
+    return net.event_size + net.context_size
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_outputs_depend_on_lower_degrees_only(ordering, form):
+    degrees = ORDERINGS[ordering]
+    depends = dependence(network(degrees, **FORMS[form]))[:, :, :6]
+    allowed = degrees[None, :] < degrees[:, None]
+    assert not (depends & ~allowed).any()
+
+
+@pytest.mark.parametrize("form", ["plain", "residual", "direct", "context"])
+def test_outputs_depend_on_all_lower_degrees(form):
+    depends = dependence(network(ORDERINGS["random"], **FORMS[form]))[:, :, :6]
+    degrees = ORDERINGS["random"]
+    np.testing.assert_array_equal(depends.any(axis=0), degrees[None] < degrees[:, None])
+
+
+def test_context_reaches_every_variable():
+    depends = dependence(network(ORDERINGS["random"], **FORMS["context"]))
+    assert depends[:, :, 6:].all()
+
+
+def test_masks_of_three_variables_as_written_out():
+    first = MaskedDense([1, 2, 3], [1, 1, 2, 2])
+    last = MaskedDense([1, 1, 2, 2], [1, 2, 3], strict=True)
+    np.testing.assert_array_equal(first.mask, [[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(last.mask, [[0, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1]])
+
+
+def test_blocks_change_nothing():
+    degrees = hidden_degrees(512, 40)
+    layer = MaskedDense(degrees, degrees)
+    assert layer._blocks is not None
+    rng = np.random.default_rng(0)
+    kernel, x = rng.normal(size=(512, 512)), rng.normal(size=(5, 512))
+    bias = rng.normal(size=512)
+    plain = x @ (kernel * layer.mask) + bias
+    blocked = layer(tf.constant(x), tf.constant(kernel), tf.constant(bias))
+    np.testing.assert_allclose(blocked, plain, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_hidden_degrees_are_sorted_and_within_bounds(seed):
+    degrees = hidden_degrees(50, 7, seed=seed)
+    assert (np.diff(degrees) >= 0).all()
+    assert set(degrees) <= set(range(1, 7))
+    np.testing.assert_array_equal(hidden_degrees(5, 1), np.zeros(5))
+
+
+@pytest.mark.parametrize("ordering", [[0, 1, 2], [1, 1, 2], [[1, 2]], [1, 3]])
+def test_bad_orderings_are_refused(ordering):
+    with pytest.raises(ValueError, match="`ordering`"):
+        tff.MaskedMLP(2, (4,), ordering)
+
+
+def test_inputs_of_another_width_are_refused():
+    with pytest.raises(ValueError, match=r"\[\.\.\., 5\].*4"):
+        tff.MaskedMLP(2, (4,), [1, 2, 3], context_size=2).build((None, 4))

@@ -1,0 +1,81 @@
+"""A case that has been built, with points, answers and distributions made of it."""
+
+import contextlib
+import functools
+
+import bijector_cases
+import flow_cases
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import randomize
+
+import tfp_flows as tff
+
+ALL_CASES = {**bijector_cases.CASES, **flow_cases.CASES}
+CONDITIONAL = [name for name, case in ALL_CASES.items() if case.context_size]
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+class Subject:
+    """A bijector in float64 with random weights, and 7 points with their answers."""
+
+    def __init__(self, name):
+        self.case = ALL_CASES[name]
+        self.bijector = randomize(self.case.build("float64"))
+        self.x = self.case.points((7,))
+        self.context = self.case.context((7,))
+        latent, self.inverse_log_det = self.inverse(self.x)
+        self.z = latent.numpy()
+        self.forward_log_det = self.forward(self.z)[1]
+        base = tff.standard_normal(self.z.shape[1:], dtype=tf.float64)
+        self.flow = tff.FlowDistribution(base, self.bijector)
+        self.stock = tfd.TransformedDistribution(base, self.bijector)
+        self.flow_of_chain = tff.FlowDistribution(base, tfb.Chain([self.bijector]))
+        self.stock_of_chain = tfd.TransformedDistribution(base, tfb.Chain([self.bijector]))
+
+    def inverse(self, x):
+        return self.bijector.inverse_and_log_det(x, **self.context)
+
+    def forward(self, z):
+        return self.bijector.forward_and_log_det(z, **self.context)
+
+    @property
+    def stock_context(self):
+        """The context as stock distributions take it."""
+        return {"bijector_kwargs": self.context} if self.context else {}
+
+    @property
+    def chain_context(self):
+        """The context as `tfb.Chain` takes it: under the bijector's name."""
+        return {self.bijector.name: self.context} if self.context else {}
+
+    def log_probs(self):
+        """`log_prob(x)` of every distribution that can be made of the bijector."""
+        kwargs = {"bijector_kwargs": self.chain_context} if self.context else {}
+        return {
+            "flow": functools.partial(self.flow.log_prob, **self.context),
+            "stock": functools.partial(self.stock.log_prob, **self.stock_context),
+            "stock of chain": functools.partial(self.stock_of_chain.log_prob, **kwargs),
+            "flow of chain": functools.partial(self.flow_of_chain.log_prob, **self.context),
+        }
+
+    @contextlib.contextmanager
+    def weights_restored(self):
+        kept = [variable.numpy() for variable in self.bijector.variables]
+        yield
+        for variable, value in zip(self.bijector.variables, kept, strict=True):
+            variable.assign(value)
+
+
+subject_of = functools.cache(Subject)
+
+
+def close(actual, expected, tolerance=1e-10):
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def differ(a, b):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return np.max(np.abs(a - b)) > 1e-6

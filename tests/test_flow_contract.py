@@ -1,0 +1,190 @@
+"""What holds of flows as distributions."""
+
+import flow_cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import perturb
+from random_weights import randomize
+from random_weights import values
+from subject import close
+from subject import differ
+
+import tfp_flows as tff
+from tfp_flows import transformers
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+CASES = flow_cases.CASES
+FLOWS = {"nice": tff.NICE, "real_nvp": tff.RealNVP}
+# These start away from the identity by design.
+# A gate starts below 1, and a drawn order permutes.
+NOT_IDENTITY = {"real_nvp_gated", "iaf_context", "maf_random_batch_norm"}
+TINY = {"num_steps": 2, "hidden_units": (4,), "activation": "tanh"}
+
+
+def distribution_of(flow, event_size=2, dtype="float32"):
+    return tff.FlowDistribution(tff.standard_normal(event_size, dtype=dtype), flow)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n not in NOT_IDENTITY])
+def test_starts_as_the_identity(name):
+    case = CASES[name]
+    flow, x = case.build("float32"), case.points((7,)).astype(np.float32)
+    context = {k: v.astype(np.float32) for k, v in case.context((7,)).items()}
+    tolerance = 1e-4 if "batch_norm" in name else 1e-5  # epsilon of the variance
+    z, log_det = flow.inverse_and_log_det(x, **context)
+    assert np.max(np.abs(z - x)) < tolerance
+    assert np.max(np.abs(log_det)) < tolerance * x.shape[-1]
+    base = tff.standard_normal(x.shape[-1])
+    log_prob = tff.FlowDistribution(base, flow).log_prob(x, **context)
+    close(log_prob, base.log_prob(x), 10 * tolerance)
+
+
+@pytest.mark.parametrize(
+    "name", ["nice_context", "real_nvp_batch_norm", "real_nvp_lu_mixing", "real_nvp_gated"]
+)
+def test_density_integrates_to_one(name):
+    constructor, options = {
+        "nice_context": (tff.NICE, {"context_size": 2}),
+        "real_nvp_batch_norm": (tff.RealNVP, {"batch_norm": True}),
+        "real_nvp_lu_mixing": (tff.RealNVP, {"lu_mixing": True, "act_norm": True}),
+        "real_nvp_gated": (tff.RealNVP, {"transformer": tff.Gated()}),
+    }[name]
+    flow = constructor(2, dtype="float64", **TINY, **options)
+    randomize(flow, stddev=0.3)
+    rng = np.random.default_rng(0)
+    context = rng.normal(size=(16, 2)) if flow.context_size else None
+    report = tff.check_bijector(flow, rng.normal(size=(16, 2)), context)
+    assert abs(report.integral - 1.0) <= 0.01
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
+@pytest.mark.parametrize("name", FLOWS)
+def test_thirty_two_steps_round_trip_after_perturbation(name, dtype, tolerance):
+    flow = FLOWS[name](4, **{**TINY, "num_steps": 32}, seed=0, dtype=dtype)
+    rng = np.random.default_rng(0)
+    for weight in flow.trainable_variables:
+        weight.assign_add(tf.cast(rng.normal(size=weight.shape) * 0.1, dtype))
+    x = rng.normal(size=(64, 4)).astype(dtype)
+    z, log_det = flow.inverse_and_log_det(x)
+    y, minus_log_det = flow.forward_and_log_det(z.numpy())
+    assert differ(z, x)
+    assert np.max(np.abs(y - x)) <= tolerance
+    assert np.max(np.abs(log_det + minus_log_det)) <= tolerance
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_one_variable_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=r"`event_size` of at least 2.*got 1"):
+        FLOWS[name](1)
+    with pytest.raises(ValueError, match=r"`num_steps` of at least 1.*got 0"):
+        FLOWS[name](2, num_steps=0)
+
+
+def test_two_norms_are_refused():
+    with pytest.raises(ValueError, match="one of `batch_norm` and `act_norm`"):
+        tff.RealNVP(2, batch_norm=True, act_norm=True)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_integer_seed_reproduces_weights(name):
+    first, same, other = (FLOWS[name](3, seed=seed, **TINY) for seed in (5, 5, 6))
+    for a, b in zip(values(first), values(same), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(differ(a, b) for a, b in zip(values(first), values(other), strict=True))
+
+
+def test_steps_of_one_seed_have_different_weights():
+    flow = tff.RealNVP(4, seed=5, standardize=False, **TINY)
+    first, second = (step.conditioner.network.get_weights() for step in flow.bijectors)
+    assert any(differ(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("seed", [3, (1, 2)])
+@pytest.mark.parametrize("method", ["sample", "sample_and_log_prob"])
+def test_seed_reproduces_samples_eager_and_graph(seed, method):
+    distribution = distribution_of(randomize(tff.RealNVP(2, seed=0, **TINY)))
+
+    def draw(seed):
+        return tf.nest.flatten(getattr(distribution, method)(6, seed=seed))[0]
+
+    eager = draw(seed)
+    np.testing.assert_array_equal(draw(seed), eager)
+    close(tf.function(lambda: draw(seed))(), eager, 1e-6)
+    assert differ(draw(4), eager)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, tf.function], ids=["eager", "graph"])
+def test_sample_shape_comes_before_the_context_batch(transform):
+    distribution = distribution_of(randomize(tff.RealNVP(3, context_size=2, **TINY)), 3)
+    context = tf.constant(np.random.default_rng(0).normal(size=(16, 2)), tf.float32)
+    y = transform(lambda: distribution.sample(5, seed=1, context=context))()
+    assert y.shape == (5, 16, 3)
+    y, log_prob = transform(
+        lambda: distribution.sample_and_log_prob(5, seed=1, context=context)
+    )()
+    assert (y.shape, log_prob.shape) == ((5, 16, 3), (5, 16))
+    close(distribution.log_prob(y.numpy(), context=context), log_prob, 1e-4)
+    assert distribution.sample(context=context).shape == (16, 3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float64_from_end_to_end(name):
+    case = CASES[name]
+    flow = case.build(tf.float64)
+    floating = [v for v in flow.variables if v.dtype.is_floating]
+    assert all(v.dtype == tf.float64 for v in floating)
+    distribution = distribution_of(flow, case.event_shape, tf.float64)
+    y, log_prob = distribution.sample_and_log_prob(2, seed=1, **case.context(()))
+    assert y.dtype == log_prob.dtype == tf.float64
+
+
+def test_global_mixed_policy_does_not_reach_a_flow():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        distribution = distribution_of(randomize(tff.RealNVP(3, seed=1, **TINY)), 3)
+        x = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+        mixed = distribution.log_prob(x)
+        model = tff.DensityEstimator(distribution)
+        model.compile(keras.optimizers.Adam(1e-3))
+        assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plain = distribution_of(randomize(tff.RealNVP(3, seed=1, **TINY)), 3).log_prob(x)
+    assert mixed.dtype == tf.float32
+    np.testing.assert_array_equal(mixed, plain)
+
+
+def test_sampling_before_data_changes_no_variable():
+    flow = tff.RealNVP(3, act_norm=True, lu_mixing=True, **TINY)
+    before = values(flow)
+    distribution_of(flow, 3).sample(5, seed=1)
+    distribution_of(flow, 3).log_prob(np.ones([2, 3], np.float32))
+    for now, then in zip(values(flow), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert not flow.is_initialized
+
+
+def test_nice_preserves_volume_but_for_its_scaling():
+    flow = randomize(tff.NICE(3, standardize=False, seed=1, **TINY))
+    log_scale = [w for w in flow.trainable_variables if "log_scale" in w.name][0]
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    log_det = flow.inverse_and_log_det(x)[1]
+    close(log_det, np.full(5, np.sum(log_scale)), 1e-5)
+
+
+def test_extreme_inputs_give_finite_densities():
+    flow = tff.RealNVP(3, num_steps=4, hidden_units=(4,), seed=1)
+    perturb(flow, 0.5)
+    x = np.array([[1e3, -1e3, 0.0], [1e6, 1e6, -1e6]], np.float32)
+    z, log_det = flow.inverse_and_log_det(x)
+    assert np.isfinite(z).all()
+    assert np.isfinite(log_det).all()
+
+
+def test_exp_scale_is_the_papers_affine_coupling():
+    x = np.array([3.0, -30.0], np.float32)
+    np.testing.assert_array_equal(transformers.exp_scale(x), x)

@@ -1,0 +1,61 @@
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfp_flows
+
+ROOT = Path(__file__).parent.parent
+NAMES = """
+    ActNorm Affine BatchNorm BijectorReport Bounds Conditioner Coupling DensityEstimator
+    FlowBijector FlowChain FlowDistribution FullDataBatchStatistics Gated Invert
+    InvertibleLinear Logit MLP NICE Permutation RealNVP Shift Standardize StopOnNaN
+    TFPBijector check_bijector masks random_permutation reverse_permutation
+    standard_logistic standard_normal transformers
+""".split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_name_is_importable_and_documented(name):
+    assert getattr(tfp_flows, name).__doc__
+
+
+def test_names_used_in_the_readme_exist():
+    text = (ROOT / "README.md").read_text()
+    code = [block.split("```")[0] for block in text.split("```python")[1:]]
+    assert code
+    for block in code:
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id in ("tfp_flows", "tff"):
+                    assert hasattr(tfp_flows, node.attr), node.attr
+            if isinstance(node, ast.ImportFrom) and node.module == "tfp_flows":
+                assert all(hasattr(tfp_flows, alias.name) for alias in node.names)
+
+
+IMPORT = "import tfp_flows"
+# As if Keras had been imported before, with a backend that need not be installed here.
+STUBBED = f"import keras; keras.backend.backend = lambda: 'jax'; {IMPORT}"
+
+
+@pytest.mark.parametrize(
+    ("backend", "code"), [("numpy", IMPORT), ("torch", IMPORT), ("tensorflow", STUBBED)]
+)
+def test_another_backend_is_refused_with_one_clear_sentence(backend, code):
+    path = os.pathsep.join(sys.path)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refused = "jax" if code == STUBBED else backend
+    last_line = run.stderr.strip().splitlines()[-1]
+    assert run.returncode != 0
+    assert last_line.startswith("ImportError: tfp_flows needs Keras's TensorFlow backend")
+    assert f"'{refused}'" in last_line
+    assert "KERAS_BACKEND=tensorflow" in last_line

@@ -1,0 +1,210 @@
+"""A saved flow is the same flow in a process that did not build it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from load_saved import answers
+
+import tfp_flows as tff
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+HERE = Path(__file__).parent
+TINY = {"num_steps": 2, "hidden_units": (8,)}
+
+
+def with_stock_parts():
+    weight = tf.Variable([0.1, 0.2, 0.3], name="stock_weight")
+    return tff.FlowChain(
+        [
+            tff.Bounds([-20.0, -np.inf, -30.0], [20.0, 30.0, np.inf]),
+            tff.Standardize(3),
+            tff.Permutation(tff.random_permutation(3, 8)),
+            tff.RealNVP(3, standardize=False, transformer=tff.Gated(1.0), **TINY),
+            tff.Invert(tff.ActNorm(3)),
+            tfb.Chain([tfb.Shift([1.0, 2.0, 3.0]), tfb.Scale(log_scale=weight)]),
+        ]
+    )
+
+
+def with_own_network():
+    layers = [keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(4)]
+    conditioner = tff.Conditioner(keras.Sequential(layers), 1)
+    return tff.Coupling(tff.masks.half(3), conditioner)
+
+
+def trainable_base():
+    loc = tf.Variable([0.1, 0.0, -0.1], name="loc")
+    return tfd.MultivariateNormalTriL(loc, tf.linalg.diag([1.0, 2.0, 0.5]))
+
+
+def mixture_base():
+    components = tfd.MultivariateNormalDiag(tf.constant([[0.0] * 3, [1.0] * 3]), [1.0] * 3)
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=[0.0, 0.5]), components)
+
+
+def normal():
+    return tff.standard_normal(3)
+
+
+def of(base, flow):
+    return tff.FlowDistribution(base(), flow)
+
+
+DISTRIBUTIONS = {
+    "act_norm_context": lambda: of(
+        normal, tff.RealNVP(3, act_norm=True, context_size=2, **TINY)
+    ),
+    "batch_norm_lu": lambda: of(
+        normal, tff.RealNVP(3, batch_norm=True, lu_mixing=True, **TINY)
+    ),
+    "nice_logistic": lambda: of(lambda: tff.standard_logistic(3), tff.NICE(3, **TINY)),
+    "stock_parts": lambda: of(normal, with_stock_parts()),
+    "own_network": lambda: of(normal, with_own_network()),
+    "trainable_base": lambda: of(trainable_base, tff.NICE(3, **TINY)),
+    "mixture_base": lambda: of(mixture_base, tff.NICE(3, **TINY)),
+}
+
+
+def data(distribution, rows=64):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(rows, 3)) * [1.0, 2.0, 5.0] + [3.0, -2.0, 0.0]).astype("float32")
+    if not distribution.context_size:
+        return x, {}
+    return x, {"context": rng.normal(size=(rows, 2)).astype("float32")}
+
+
+def fit(model, epochs):
+    x, context = data(model.distribution)
+    inputs = (x, context["context"]) if context else x
+    return model.fit(inputs, epochs=epochs, batch_size=16, shuffle=False, verbose=0)
+
+
+def trained(name, epochs=1):
+    keras.utils.set_random_seed(1)
+    model = tff.DensityEstimator(DISTRIBUTIONS[name]())
+    model.compile(keras.optimizers.Adam(1e-2))
+    fit(model, epochs)
+    return model
+
+
+def export(distribution, path):
+    """A SavedModel with batches of unknown length."""
+    module = tf.Module()
+    module.distribution = distribution
+    size = distribution.context_size
+    context_spec = [tf.TensorSpec([None, size])] if size else []
+
+    def keywords(context):
+        return dict(zip(["context"], context, strict=False))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3]), *context_spec], autograph=False)
+    def log_prob(x, *context):
+        return distribution.log_prob(x, **keywords(context))
+
+    @tf.function(input_signature=context_spec, autograph=False)
+    def sample(*context):
+        return distribution.sample(4, seed=7, **keywords(context))
+
+    module.log_prob, module.sample = log_prob, sample
+    tf.saved_model.save(module, str(path))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Every distribution saved in three forms, and loaded by one fresh process."""
+    folder = tmp_path_factory.mktemp("saved")
+    for name in DISTRIBUTIONS:
+        model, path = trained(name), folder / f"{name}.keras"
+        x, context = data(model.distribution, rows=20)
+        model.save(path)
+        tf.train.Checkpoint(distribution=model.distribution).write(
+            str(path.with_suffix(".ckpt"))
+        )
+        export(model.distribution, path.with_suffix(".exported"))
+        np.savez(path.with_suffix(".inputs.npz"), x=x, **context)
+        np.savez(path.with_suffix(".npz"), **answers(model.distribution, x, context))
+    run = subprocess.run(
+        [sys.executable, str(HERE / "load_saved.py"), str(folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return folder, run
+
+
+@pytest.mark.parametrize("form", ["keras", "ckpt", "exported"])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_fresh_process_gives_equal_densities_and_samples(saved, name, form):
+    folder, run = saved
+    assert (folder / f"{name}.{form}.npz").exists(), run.stderr[-3000:]
+    loaded = np.load(folder / f"{name}.{form}.npz")
+    original = np.load(folder / f"{name}.npz")
+    # Another graph around the same flow may round otherwise.
+    tolerance = 1e-6 if form == "exported" else 0
+    for method in ("log_prob", "sample"):
+        np.testing.assert_allclose(
+            loaded[method], original[method], rtol=tolerance, atol=tolerance
+        )
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_checkpoint_has_one_copy_of_each_variable(saved, name):
+    entries = tf.train.list_variables(str(saved[0] / f"{name}.ckpt"))
+    entries = [key for key, _ in entries if key.endswith("VARIABLE_VALUE")]
+    assert len(entries) == len(DISTRIBUTIONS[name]().variables)
+
+
+@pytest.mark.parametrize("name", ["act_norm_context", "batch_norm_lu", "trainable_base"])
+def test_training_continues_as_if_uninterrupted(name, tmp_path):
+    uninterrupted = trained(name, epochs=1)
+    uninterrupted.save(tmp_path / "model.keras")
+    resumed = keras.saving.load_model(tmp_path / "model.keras")
+    history = [fit(model, epochs=2).history["loss"] for model in (uninterrupted, resumed)]
+    np.testing.assert_array_equal(*history)
+    for a, b in zip(uninterrupted.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_loaded_flow_is_not_initialized_again(tmp_path):
+    model = trained("act_norm_context")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.distribution.is_initialized
+    before = loaded.get_weights()
+    x, context = data(loaded.distribution)
+    loaded.distribution.initialize(100.0 * x, **context)
+    for a, b in zip(loaded.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_file_alone_restores_a_model_of_other_seeds(tmp_path):
+    def build(seed):
+        permutation = tff.Permutation(tff.random_permutation(3, seed))
+        flow = tff.FlowChain([permutation, tff.RealNVP(3, seed=seed, **TINY)])
+        return tff.DensityEstimator(of(normal, flow))
+
+    first, second = build(1), build(4)
+    x = data(first.distribution)[0]
+    first.compile("adam")
+    first.fit(x, verbose=0)
+    assert not np.allclose(first(x), second(x))
+    first.save_weights(tmp_path / "model.weights.h5")
+    second.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(first(x), second(x))
+
+
+def test_lambda_is_refused_with_a_clear_message(tmp_path):
+    transformer = tff.Affine(lambda s: s)
+    model = tff.DensityEstimator(
+        of(normal, tff.RealNVP(3, transformer=transformer, **TINY))
+    )
+    with pytest.raises(ValueError, match="can be saved.*lambda"):
+        model.save(tmp_path / "model.keras")

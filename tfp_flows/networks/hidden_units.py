@@ -1,0 +1,26 @@
+"""The one check of hidden layers' widths."""
+
+import numpy as np
+
+__all__ = ["check_hidden_units"]
+
+
+def check_hidden_units(hidden_units, residual):
+    """Returns `hidden_units` as a tuple of integers.
+
+    Args:
+      hidden_units: widths of the hidden layers.
+      residual: whether all must be equal, and there must be one.
+
+    Raises:
+      ValueError: if they are not.
+    """
+    hidden_units = tuple(int(units) for units in np.atleast_1d(hidden_units))
+    if any(units < 1 for units in hidden_units):
+        raise ValueError(f"Expected positive `hidden_units`; got {hidden_units}.")
+    if residual and len(set(hidden_units)) != 1:
+        raise ValueError(
+            "Expected equal `hidden_units`, at least one, in a residual network; got "
+            f"{hidden_units}."
+        )
+    return hidden_units

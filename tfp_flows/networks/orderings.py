@@ -1,0 +1,75 @@
+"""Degrees and orderings: who may depend on whom in an autoregressive network."""
+
+import numpy as np
+
+__all__ = [
+    "check_ordering",
+    "hidden_degrees",
+    "natural_ordering",
+    "random_ordering",
+    "reversed_ordering",
+]
+
+
+def natural_ordering(event_size):
+    """Variable i comes i-th: degrees `1, ..., D`."""
+    return np.arange(1, event_size + 1)
+
+
+def reversed_ordering(event_size):
+    """The last variable comes first: degrees `D, ..., 1`."""
+    return natural_ordering(event_size)[::-1].copy()
+
+
+def random_ordering(event_size, seed):
+    """A uniformly drawn ordering; the same for the same seed."""
+    return np.random.default_rng(seed).permutation(event_size) + 1
+
+
+def check_ordering(ordering, event_size=None):
+    """Returns `ordering` as an array of degrees.
+
+    Args:
+      ordering: the degree of each variable, a permutation of `1, ..., D`. A variable
+        depends on those of lower degree.
+      event_size: D, where it is known.
+
+    Raises:
+      ValueError: if `ordering` is no such permutation.
+    """
+    ordering = np.asarray(ordering)
+    size = len(ordering) if event_size is None and ordering.ndim == 1 else event_size
+    if ordering.shape != (size,) or sorted(ordering) != list(range(1, size + 1)):
+        raise ValueError(
+            f"Expected `ordering`, a permutation of the integers 1 to {size}; got "
+            f"{ordering.tolist()}."
+        )
+    return ordering.astype(np.int64)
+
+
+def hidden_degrees(num_units, event_size, *, lowest=1, seed=None):
+    """Degrees of a hidden layer's units, in rising order.
+
+    A unit of degree d sees variables of degree up to d and is seen by those above. Sorting
+    relabels the units and changes nothing else; it makes the masks block-triangular.
+
+    Args:
+      num_units: width of the layer.
+      event_size: D.
+      lowest: least degree. In a random network it must not fall from layer to layer, lest
+        units see nothing; 0 is the degree of what sees the context only.
+      seed: draws the degrees uniformly; None spreads them equally.
+
+    Returns:
+      Integers in `[lowest, D - 1]`, of shape `[num_units]`.
+
+    Reference:
+      Germain, Gregor, Murray, Larochelle (2015), MADE, section 3 and 4.2.
+      https://arxiv.org/abs/1502.03509
+    """
+    highest = event_size - 1
+    lowest = min(lowest, highest)
+    count = highest - lowest + 1
+    if seed is not None:
+        return np.sort(np.random.default_rng(seed).integers(count, size=num_units)) + lowest
+    return lowest + np.arange(num_units) * count // num_units
