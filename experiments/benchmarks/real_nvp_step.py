@@ -22,6 +22,7 @@ def contenders(workload):
     """Returns this package's contenders, the peers' that are installed, and the floor."""
     ours = [
         workloads.ours_bare(workload, jit_compile=True),
+        workloads.ours_bare(workload, jit_compile=True, steps_per_call=workload.calls),
         workloads.ours_bare(workload, jit_compile=False),
         workloads.ours_fit(workload, steps_per_execution=1),
         workloads.ours_fit(workload, steps_per_execution=50),
