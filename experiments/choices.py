@@ -1,40 +1,81 @@
 """The flows and bases that a flag can name, and the distribution made of them."""
 
+import dataclasses
 import inspect
 
-import tfp_flows
+import keras
 
-FLOWS = {"nice": tfp_flows.NICE, "real_nvp": tfp_flows.RealNVP}
+import tfp_flows
+from experiments.data import DataError
+from experiments.usage import UsageError
+
+FLOWS = {
+    "nice": tfp_flows.NICE,
+    "real_nvp": tfp_flows.RealNVP,
+    "made": tfp_flows.MADE,
+    "maf": tfp_flows.MAF,
+    "iaf": tfp_flows.IAF,
+}
 BASES = {
     "normal": tfp_flows.standard_normal,
     "logistic": tfp_flows.standard_logistic,
 }
 
-_SHARED = ("num_steps", "hidden_units", "activation", "residual", "seed")
-_OPTIONAL = ("batch_norm", "act_norm", "lu_mixing")
+_SHARED = ("hidden_units", "activation", "residual", "seed")
+# Options that a flow may lack; naming one that it does is an error.
+_OPTIONAL = (
+    "num_steps",
+    "batch_norm",
+    "act_norm",
+    "lu_mixing",
+    "direct",
+    "random_orderings",
+)
 
 
-def build_distribution(settings, event_size):
+def build_distribution(settings, event_size, context_size=0):
     """Returns the `FlowDistribution` that `settings` describe.
 
     Args:
       settings: a `Settings`.
       event_size: number of variables of the data.
+      context_size: number of variables that they are conditioned on.
 
     Raises:
-      ValueError: if the flow or base is unknown, or the flow lacks an option that is set.
+      UsageError: if the flow or base is unknown, or the flow lacks an option that is set.
+      DataError: if the flow cannot model a single variable and there is only one.
     """
     flow = choose("flow", settings.flow, FLOWS)
     base = choose("base", settings.base, BASES)
     arguments = {name: getattr(settings, name) for name in _SHARED}
-    arguments |= _optional_arguments(settings, flow)
-    return tfp_flows.FlowDistribution(base(event_size), flow(event_size, **arguments))
+    arguments |= _optional_arguments(settings, flow) | {"context_size": context_size}
+    try:
+        bijector = flow(event_size, **arguments)
+    except ValueError as error:
+        if event_size > 1:
+            raise
+        raise DataError(f"{settings.flow} does not fit one variable: {error}") from error
+    return tfp_flows.FlowDistribution(base(event_size), bijector)
+
+
+def check(settings):
+    """Raises `UsageError` if `settings` name what there is not, whatever the data."""
+    try:
+        keras.activations.get(settings.activation)
+    except ValueError as error:
+        raise UsageError(
+            f"Expected `activation` to be one of Keras's; got {settings.activation!r}."
+        ) from error
+    try:
+        build_distribution(settings, event_size=2)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def choose(argument, name, choices):
     """Returns `choices[name]`, or raises an error that lists them."""
     if name not in choices:
-        raise ValueError(
+        raise UsageError(
             f"Expected `{argument}` to be one of {sorted(choices)}; got {name!r}."
         )
     return choices[name]
@@ -42,10 +83,11 @@ def choose(argument, name, choices):
 
 def _optional_arguments(settings, flow):
     taken = inspect.signature(flow.__init__).parameters
-    wanted = {name: True for name in _OPTIONAL if getattr(settings, name)}
-    for name in wanted:
-        if name not in taken:
-            raise ValueError(
-                f"Expected no `{name}`, which {settings.flow} lacks; got True."
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    for name in _OPTIONAL:
+        value = getattr(settings, name)
+        if name not in taken and value != defaults[name]:
+            raise UsageError(
+                f"Expected no `{name}`, which {settings.flow} lacks; got {value}."
             )
-    return wanted
+    return {name: getattr(settings, name) for name in _OPTIONAL if name in taken}

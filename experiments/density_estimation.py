@@ -2,20 +2,27 @@
 
 import dataclasses
 import math
-import pathlib
+import sys
 
 import numpy as np
-from absl import app
 from absl import flags
 
 from experiments import choices
+from experiments import diagnostics
 from experiments import evaluation
+from experiments import html_report
+from experiments import interruption
 from experiments import pictures
 from experiments import report
+from experiments import run_directory
 from experiments import training
+from experiments.checkpointing import CheckpointFolder
 from experiments.data import DATASETS
+from experiments.data import DataError
+from experiments.data import catalogue
 from experiments.data import load_dataset
 from experiments.settings import Settings
+from experiments.usage import UsageError
 
 _CHOICES = {"dataset": DATASETS, "flow": choices.FLOWS, "base": choices.BASES}
 
@@ -23,32 +30,59 @@ _CHOICES = {"dataset": DATASETS, "flow": choices.FLOWS, "base": choices.BASES}
 def run(settings):
     """Trains, evaluates and writes everything into `settings.run_dir`.
 
+    A run that was interrupted goes on; a finished one is only read.
+
     Args:
       settings: a `Settings`.
 
     Returns:
       What `results.json` holds.
+
+    Raises:
+      DataError: if the data are not to be had, or of no use; the folder is untouched.
+      RunDirectoryError: if the folder belongs to another process or another run.
     """
-    dataset = load_dataset(
-        settings.dataset, data_dir=settings.data_dir, seed=settings.data_seed
+    is_finished = run_directory.finished_results(settings.run_dir) is not None
+    subject = None if is_finished else _prepare(settings)
+    with run_directory.claim(settings) as run_dir:
+        results = run_directory.finished_results(run_dir)
+        if results is not None:
+            print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
+            return results
+        results = _run(settings, run_dir, *subject)
+        CheckpointFolder(run_dir / "checkpoints").delete()
+        return results
+
+
+def _prepare(settings):
+    dataset = load_dataset(settings.dataset, **settings.data_arguments())
+    distribution = choices.build_distribution(
+        settings, dataset.event_size, dataset.context_size
     )
-    distribution = choices.build_distribution(settings, dataset.event_size)
-    run_dir = pathlib.Path(settings.run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    settings.write_flags(run_dir / "flags.txt")
+    return dataset, distribution
+
+
+def _run(settings, run_dir, dataset, distribution):
     model, history, seconds = training.train(distribution, dataset, settings)
     model.save(run_dir / "model.keras")
-    results = measure(model, dataset, history, settings) | {"training_seconds": seconds}
+    subject = pictures.Subject(distribution, dataset, settings)
+    results = measure(model, dataset, history, settings) | {
+        "training_seconds": seconds,
+        "calibration": diagnostics.calibration(subject),
+        "two_sample_test": diagnostics.two_sample_test(subject),
+    }
+    captions = pictures.draw(subject, history)
+    report.write_report(results, captions, run_dir / "report.md")
+    html_report.write_report(results, captions, run_dir / "report.html")
+    # Last, since it is what marks a run as finished.
     report.write_results(results, run_dir / "results.json")
-    names = pictures.draw(distribution, dataset, history, settings)
-    report.write_report(results, names, run_dir / "report.md")
     return results
 
 
 def measure(model, dataset, history, settings):
     """Returns the results of a trained model as plain data."""
     flow = evaluation.flow_log_likelihood(
-        model, dataset.test, batch_size=settings.evaluation_batch_size
+        model, dataset.inputs("test"), batch_size=settings.evaluation_batch_size
     )
     gaussian = evaluation.gaussian_log_likelihood(dataset)
     validation = -np.asarray(history["val_loss"])
@@ -62,24 +96,67 @@ def measure(model, dataset, history, settings):
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},
         "event_size": dataset.event_size,
+        "context_size": dataset.context_size,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "num_epochs": len(validation),
         "best_epoch": int(np.nanargmax(validation)) + 1,
         "command": report.command(settings),
         "versions": report.versions(),
+        "machine": report.machine(),
     }
+
+
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    Wrong use is 2; wrong data, or a folder that cannot be used, is 1. Both say what is
+    wrong in one line, and neither leaves anything behind.
+    """
+    try:
+        main(argv)
+    except (flags.Error, UsageError) as error:
+        return _complain(error, 2)
+    except (DataError, run_directory.RunDirectoryError) as error:
+        return _complain(error, 1)
+    return 0
+
+
+def _complain(error, status):
+    print(f"density_estimation: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
 
 
 def main(argv):
     """Reads the flags, runs, and prints the table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only; got {argv[1:]}.")
-    settings = _settings_from_flags(flags.FLAGS)
-    print(report.table(run(settings)))
-    print(f"Written to {settings.run_dir}: report.md, results.json, model.keras, pictures.")
+    values = flags.FlagValues()
+    _define_flags(values)
+    if rest := values(argv)[1:]:
+        raise UsageError(f"Expected flags only; got {rest}.")
+    if values.help:
+        print(f"{__doc__}\n\n{values.get_help()}")
+    elif values.list_datasets:
+        print(catalogue(DATASETS))
+    else:
+        _run_and_print(_settings_from_flags(values))
 
 
-def _define_flags():
+def _run_and_print(settings):
+    choices.check(settings)
+    interruption.stop_at_once(settings.run_dir)
+    try:
+        results = run(settings)
+    except OSError as error:
+        how = interruption.how_to_go_on(settings.run_dir)
+        raise run_directory.RunDirectoryError(f"{error}. {how}") from error
+    print(report.table(results))
+    print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
+
+
+def _define_flags(values):
+    flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
+    flags.DEFINE_boolean(
+        "list_datasets", False, "Print the data sets and their sizes.", flag_values=values
+    )
     define = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
@@ -89,26 +166,28 @@ def _define_flags():
     for field in dataclasses.fields(Settings):
         name, default, text = field.name, field.default, field.metadata["help"]
         if name in _CHOICES:
-            flags.DEFINE_enum(name, default, sorted(_CHOICES[name]), text)
+            known = sorted(_CHOICES[name])
+            flags.DEFINE_enum(name, default, known, text, flag_values=values)
         elif isinstance(default, tuple):
-            flags.DEFINE_list(name, list(map(str, default)), text)
-            flags.register_validator(name, _are_widths, "Expected integers, as in 100,100.")
+            flags.DEFINE_list(name, list(map(str, default)), text, flag_values=values)
         else:
-            define[field.type](name, default, text)
-
-
-def _are_widths(values):
-    return all(str(value).strip().isdigit() for value in values)
+            define[field.type](name, default, text, flag_values=values)
 
 
 def _settings_from_flags(values):
     arguments = {
         field.name: values[field.name].value for field in dataclasses.fields(Settings)
     }
-    arguments["hidden_units"] = tuple(int(width) for width in arguments["hidden_units"])
+    arguments["hidden_units"] = _to_widths(arguments["hidden_units"])
+    arguments["context_columns"] = tuple(arguments["context_columns"])
     return Settings(**arguments)
 
 
+def _to_widths(texts):
+    if not all(text.strip().isdecimal() for text in texts):
+        raise UsageError(f"Expected `hidden_units` as in 100,100; got {','.join(texts)}.")
+    return tuple(map(int, texts))
+
+
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    sys.exit(cli(sys.argv))

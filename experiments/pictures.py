@@ -1,41 +1,131 @@
 """Which pictures a run gets: those that suit its data."""
 
+import functools
 import pathlib
 
 import numpy as np
 
+from experiments import diagnostics
 from experiments import plots
+from experiments import table_plots
+from experiments import warp_plot
+
+_MAX_PAIRS = 6
 
 
-def draw(distribution, dataset, history, settings):
-    """Draws the pictures of a run and returns their file names.
+class Subject:
+    """A distribution beside the data it is fitted to, with samples to compare.
 
     Args:
-      distribution: the fitted distribution.
-      dataset: the `Dataset` that it was fitted to.
-      history: Keras's history, a dict of lists with an entry an epoch.
-      settings: a `Settings`; the pictures go to its `run_dir`.
+      distribution: a `FlowDistribution`.
+      dataset: the `Dataset` that it is fitted to.
+      settings: a `Settings`.
+
+    Attributes:
+      data: `[N, D]`, test rows.
+      context: `[N, C]`, what they are conditioned on; or None.
     """
-    run_dir = pathlib.Path(settings.run_dir)
-    count = min(settings.num_samples, len(dataset.test))
-    samples = distribution.sample(count, seed=settings.seed).numpy()
-    data = dataset.test[:count]
-    names = ["learning_curve.png", "samples.png"]
-    plots.learning_curve(history, run_dir / names[0], title=_title(dataset, settings))
-    if dataset.image_shape:
-        shape = (-1, *dataset.image_shape)
-        plots.image_grids(data.reshape(shape), samples.reshape(shape), run_dir / names[1])
-    elif dataset.event_size == 2:
-        names.append("density.png")
-        plots.scatter_data_and_samples(data, samples, run_dir / names[1])
-        plots.density_2d(data, _density(distribution, data), samples, run_dir / names[2])
-    else:
-        plots.marginals(data, samples, run_dir / names[1], labels=dataset.labels)
-    return names[::-1]
+
+    def __init__(self, distribution, dataset, settings):
+        self.distribution = distribution
+        self.dataset = dataset
+        self.settings = settings
+        count = min(settings.num_samples, len(dataset.test))
+        self.data = dataset.test[:count]
+        self.context = dataset.test_context[:count] if dataset.context_size else None
+
+    @functools.cached_property
+    def samples(self):
+        """As many samples as `data`, `[N, D]`: one to each context, if any."""
+        if self.context is None:
+            samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
+        else:
+            samples = self.distribution.sample(
+                seed=self.settings.seed, context=self.context
+            )
+        return samples.numpy()
+
+    def anew(self):
+        """Returns the subject with samples of the weights of now."""
+        return Subject(self.distribution, self.dataset, self.settings)
+
+    @property
+    def is_plane(self):
+        """Whether the data are points of a plane, with a density that one can draw."""
+        return self.dataset.event_size == 2 and self.context is None
 
 
-def _title(dataset, settings):
-    return f"{settings.flow} on {dataset.name}"
+def draw(subject, history):
+    """Draws the pictures of a run and returns their captions by file name.
+
+    Args:
+      subject: a `Subject`; the pictures go to the `run_dir` of its settings.
+      history: Keras's history, a dict of lists with an entry an epoch.
+    """
+    run_dir = pathlib.Path(subject.settings.run_dir)
+    title = f"{subject.settings.flow} on {subject.dataset.name}"
+    pictures = _of_the_data(subject) | {
+        "calibration.png": (
+            "Probability-integral transform of the latents of the test rows: flat, within "
+            "the grey band of 95 %, where the flow is right. Of more than twelve, those "
+            "that are furthest off.",
+            functools.partial(_draw_calibration, subject),
+        ),
+        "learning_curve.png": (
+            "Mean log-likelihood over the epochs.",
+            functools.partial(plots.learning_curve, history, title=title),
+        ),
+    }
+    for name, (_, draw_to) in pictures.items():
+        draw_to(path=run_dir / name)
+    return {name: caption for name, (caption, _) in pictures.items()}
+
+
+def draw_fit(subject, path):
+    """Draws data beside samples, the one picture that shows how far training is."""
+    _, draw_to = next(iter(_of_the_data(subject).values()))
+    draw_to(path=path)
+
+
+def _of_the_data(subject):
+    """Returns (caption, function of `path`) by file name, the most telling first."""
+    data, samples, labels = subject.data, subject.samples, subject.dataset.labels
+    if subject.dataset.image_shape:
+        shape = (-1, *subject.dataset.image_shape)
+        images = functools.partial(
+            plots.image_grids, data.reshape(shape), samples.reshape(shape)
+        )
+        return {"samples.png": ("Test images, and samples of the flow.", images)}
+    if subject.is_plane:
+        density = functools.partial(
+            plots.density_2d, data, _density(subject.distribution, data), samples
+        )
+        warp = functools.partial(warp_plot.draw, subject.distribution)
+        return {
+            "density.png": ("Test rows, the flow's density, and samples of it.", density),
+            "warp.png": (
+                "A grid of the latent plane, pushed through the flow step by step.",
+                warp,
+            ),
+        }
+    marginals = functools.partial(plots.marginals, data, samples, labels=labels)
+    pictures = {"marginals.png": ("Each variable, of test rows and samples.", marginals)}
+    if len(labels) > 1:
+        first = slice(_MAX_PAIRS)
+        pairs = functools.partial(
+            table_plots.pairs, data[:, first], samples[:, first], labels=labels[first]
+        )
+        caption = "Pairs of variables: test rows above the diagonal, samples below it."
+        if len(labels) > _MAX_PAIRS:
+            caption += f" The first {_MAX_PAIRS} of {len(labels)} variables."
+        pictures["pairs.png"] = (caption, pairs)
+    return pictures
+
+
+def _draw_calibration(subject, path):
+    dataset = subject.dataset
+    u = diagnostics.latent_pit(subject.distribution, dataset.test, dataset.test_context)
+    table_plots.calibration(u, diagnostics.ks_distance(u), path)
 
 
 def _density(distribution, data, size=200):

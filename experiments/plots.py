@@ -128,7 +128,7 @@ def _panels(data, count):
 
 def _histograms(axis, data, samples, label):
     low, high = np.quantile(data, [0.001, 0.999])
-    bins = np.linspace(low, high, 60)
+    bins = np.linspace(low, high, int(np.clip(len(data) ** 0.5, 15, 60)))
     axis.hist(data, bins, density=True, color=_DATA, alpha=0.45, label="data (test)")
     axis.hist(samples, bins, density=True, histtype="step", color=_FLOW, label="samples")
     axis.set(xlabel=label, ylabel="density")

@@ -2,9 +2,15 @@
 
 import importlib.metadata
 import json
-import pathlib
+import os
 import platform
 import shlex
+
+import tensorflow as tf
+
+from experiments.atomic_write import atomic_write
+
+UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
@@ -40,35 +46,57 @@ def table(results):
 
 def write_results(results, path):
     """Writes everything measured as JSON."""
-    pathlib.Path(path).write_text(json.dumps(results, indent=2) + "\n")
+    atomic_write(path, json.dumps(results, indent=2) + "\n")
 
 
-def write_report(results, pictures, path):
+def facts(results):
+    """Returns what there is to say beside the table, by name."""
+    sizes = results["num_rows"]
+    test, calibration = results["two_sample_test"], results["calibration"]
+    context = f", given {n}" if (n := results["context_size"]) else ""
+    worst = max(calibration["ks_distances"])
+    return {
+        "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
+        "variables": f"{results['event_size']}{context}",
+        "trainable parameters": f"{results['num_parameters']:,}",
+        "epochs": f"{results['num_epochs']} (best: {results['best_epoch']})",
+        "training time": f"{results['training_seconds']:.1f} s",
+        "two-sample test": (
+            "a classifier tells test rows from samples with an accuracy of "
+            f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
+            f" cross-validated on {test['num_rows']:,} rows"
+        ),
+        "calibration": (
+            f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
+            f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
+        ),
+        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
+        "machine": results["machine"],
+    }
+
+
+def write_report(results, captions, path):
     """Writes the report.
 
     Args:
       results: what `density_estimation.run` returns.
-      pictures: file names of the pictures, beside the report.
+      captions: caption of each picture, by file name beside the report.
       path: of the Markdown file.
     """
-    sizes = results["num_rows"]
-    facts = {
-        "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
-        "variables": results["event_size"],
-        "trainable parameters": f"{results['num_parameters']:,}",
-        "epochs": f"{results['num_epochs']} (best: {results['best_epoch']})",
-        "training time": f"{results['training_seconds']:.1f} s",
-        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
-    }
     lines = [
-        f"# {results['flow']} on {results['dataset']}",
-        "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors.",
+        f"# {title(results)}",
+        UNIT,
         table(results),
-        "\n".join(f"- {name}: {value}" for name, value in facts.items()),
+        "\n".join(f"- {name}: {value}" for name, value in facts(results).items()),
         f"```\n{results['command']}\n```",
-        *(f"![{picture}]({picture})" for picture in pictures),
+        *(f"{caption}\n\n![{caption}]({name})" for name, caption in captions.items()),
     ]
-    pathlib.Path(path).write_text("\n\n".join(lines) + "\n")
+    atomic_write(path, "\n\n".join(lines) + "\n")
+
+
+def title(results):
+    """Returns the headline of a run."""
+    return f"{results['flow']} on {results['dataset']}"
 
 
 def command(settings):
@@ -83,6 +111,12 @@ def versions():
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in _PACKAGES},
     }
+
+
+def machine():
+    """Returns the processors that a time depends on."""
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
 
 
 def _plus_minus(row):

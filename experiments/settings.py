@@ -1,7 +1,9 @@
 """Everything that determines a run of `density_estimation`, with its defaults."""
 
 import dataclasses
-import pathlib
+
+from experiments import usage
+from experiments.atomic_write import atomic_write
 
 
 def _field(default, text):
@@ -15,7 +17,22 @@ class Settings:
     dataset: str = _field("two_moons", "Data set to fit.")
     flow: str = _field("real_nvp", "Flow to fit.")
     base: str = _field("normal", "Base distribution, at the latent end.")
-    data_dir: str = _field("", "Folder of the data that come with no package.")
+    data_dir: str = _field(
+        "",
+        "Folder of the data that come with no package; a download goes there too. By "
+        "default, tfp_flows in the user's cache.",
+    )
+    csv_path: str = _field("", "Table of --dataset=csv: numbers, with or without a header.")
+    npz_path: str = _field("", "NumPy file of --dataset=npz.")
+    npz_key: str = _field("", "Array in it, where there are several.")
+    context_columns: tuple[str, ...] = _field(
+        (), "Columns of csv or npz, by name or index, that condition the others."
+    )
+    drop_constant_columns: bool = _field(
+        False, "Whether constant columns of csv or npz are left out, not refused."
+    )
+    validation_share: float = _field(0.1, "Share of the rows of csv or npz.")
+    test_share: float = _field(0.1, "Share of the rows of csv or npz.")
     run_dir: str = _field("runs/density_estimation", "Folder that the run writes into.")
     num_steps: int = _field(8, "Number of steps of the flow.")
     hidden_units: tuple[int, ...] = _field(
@@ -25,11 +42,18 @@ class Settings:
     residual: bool = _field(False, "Whether the conditioners are residual.")
     batch_norm: bool = _field(
         False,
-        "Whether batch norm follows each coupling; evaluated with the statistics of the "
+        "Whether batch norm follows each step; evaluated with the statistics of the "
         "whole training set, which costs one more pass of it per epoch.",
     )
-    act_norm: bool = _field(False, "Whether act norm follows each coupling.")
-    lu_mixing: bool = _field(False, "Whether a learned linear map follows each coupling.")
+    act_norm: bool = _field(False, "Whether act norm follows each step.")
+    lu_mixing: bool = _field(False, "Whether a learned linear map follows each step.")
+    direct: bool = _field(
+        False,
+        "Whether autoregressive conditioners also connect inputs to outputs directly.",
+    )
+    random_orderings: bool = _field(
+        False, "Whether each step of MAF draws its order of the variables, or reverses it."
+    )
     batch_size: int = _field(256, "Rows per training step.")
     epochs: int = _field(100, "Passes over the training rows, at most.")
     max_minutes: float = _field(
@@ -65,11 +89,28 @@ class Settings:
     evaluation_batch_size: int = _field(4096, "Rows per step of evaluation.")
     num_samples: int = _field(5000, "Number of samples in the pictures.")
     tensorboard: bool = _field(False, "Whether to write TensorBoard logs as well.")
-    progress: int = _field(2, "Keras's `verbose`: 0 silent, 1 a bar, 2 a line an epoch.")
+    pictures_every: int = _field(
+        10, "Epochs between two pictures in the TensorBoard logs; 0: no pictures."
+    )
+    checkpoint_every: int = _field(1, "Epochs between two checkpoints.")
+    progress: int = _field(
+        -1,
+        "0: silent; 1: a bar; 2: a line an epoch; -1: a bar on a terminal, elsewhere a "
+        "line a minute.",
+    )
+
+    def __post_init__(self):
+        usage.check(self)
+
+    def data_arguments(self):
+        """Returns what `load_dataset` needs beyond the name."""
+        names = ("data_dir", "csv_path", "npz_path", "npz_key", "context_columns")
+        names += ("drop_constant_columns", "validation_share", "test_share")
+        return {"seed": self.data_seed} | {name: getattr(self, name) for name in names}
 
     def write_flags(self, path):
         """Writes the settings so that `--flagfile=path` repeats the run."""
-        pathlib.Path(path).write_text("\n".join(self.flags()) + "\n")
+        atomic_write(path, "\n".join(self.flags()) + "\n")
 
     def flags(self, *, only_changed=False):
         """Returns `--name=value` for every field, or for those that are not the default."""

@@ -2,21 +2,27 @@
 
 import math
 import pathlib
-import time
 
 import keras
 import tensorflow as tf
 
 import tfp_flows
+from experiments import progress
+from experiments.checkpointing import CheckpointFolder
+from experiments.epochs import EpochRows
+from experiments.resuming import SaveRun
 
 
 def train(distribution, dataset, settings):
     """Fits `distribution` and returns its model, Keras's history and the seconds taken.
 
+    Where `run_dir` holds checkpoints of the same run, it goes on from the last one, and
+    ends at the numbers of a run without a pause.
+
     Args:
       distribution: a `FlowDistribution`.
       dataset: a `Dataset`.
-      settings: a `Settings`; `metrics.csv` goes to its `run_dir`.
+      settings: a `Settings`; checkpoints and `metrics.csv` go to its `run_dir`.
     """
     keras.utils.set_random_seed(settings.seed)
     model = tfp_flows.DensityEstimator(distribution)
@@ -26,16 +32,29 @@ def train(distribution, dataset, settings):
         steps_per_execution=settings.steps_per_execution,
     )
     # From the rows themselves, so that a `tf.data` input makes no difference.
-    model.initialize(dataset.train)
-    start = time.perf_counter()
-    history = model.fit(
-        **_training_rows(dataset, settings),
+    model.initialize(dataset.inputs("train"))
+    rows = _training_rows(dataset, settings)
+    stateful = make_callbacks(dataset, settings)
+    save_run = _save_run(settings, stateful)
+    time_limit = TimeLimit(settings.max_minutes, save_run)
+    is_over = save_run.is_stopped or time_limit.is_over()
+    model.fit(
+        rows.as_dataset(),
+        # No epoch is left of a run that was interrupted after its training.
+        initial_epoch=settings.epochs if is_over else save_run.num_epochs,
         epochs=settings.epochs,
         validation_data=_validation_rows(dataset, settings),
-        callbacks=make_callbacks(dataset, settings),
-        verbose=settings.progress,
+        callbacks=[
+            progress.LogLikelihood(),
+            rows,
+            *stateful,
+            save_run,
+            time_limit,
+            *progress.make_callbacks(distribution, dataset, settings),
+        ],
+        verbose=progress.verbosity(settings),
     )
-    return model, history.history, time.perf_counter() - start
+    return model, save_run.history(), save_run.seconds
 
 
 def make_optimizer(settings, *, num_rows):
@@ -54,59 +73,69 @@ def make_optimizer(settings, *, num_rows):
 
 
 def make_callbacks(dataset, settings):
-    """Returns the callbacks of `settings`, in the order in which they must act."""
-    run_dir = pathlib.Path(settings.run_dir)
-    callbacks = []
-    # Averaged weights come first and early stopping last but for logs, so that what is
-    # validated, and what is kept, is the averaged weights with their own statistics.
+    """Returns the callbacks that have a say in the weights, in the order of their acts."""
+    # Averaged weights come first and early stopping last, so that what is validated, and
+    # what is kept, is the averaged weights with their own statistics.
+    callbacks = [tfp_flows.StopOnNaN()]
     if settings.ema_momentum > 0.0:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     if settings.batch_norm:
-        callbacks.append(tfp_flows.FullDataBatchStatistics(dataset.train))
+        callbacks.append(
+            tfp_flows.FullDataBatchStatistics(dataset.train, dataset.train_context)
+        )
     callbacks.append(
         keras.callbacks.EarlyStopping(
             monitor="val_loss", patience=settings.patience, restore_best_weights=True
         )
     )
-    if settings.max_minutes > 0.0:
-        callbacks.append(TimeLimit(settings.max_minutes))
-    callbacks.append(keras.callbacks.CSVLogger(str(run_dir / "metrics.csv")))
-    if settings.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(str(run_dir / "tensorboard")))
     return callbacks
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Lets no epoch start once training has taken `max_minutes`."""
+    """Lets no epoch start once training has taken `max_minutes`.
 
-    def __init__(self, max_minutes):
+    Args:
+      max_minutes: limit on the training time; 0: none.
+      clock: an object whose `seconds` are the training time so far.
+    """
+
+    def __init__(self, max_minutes, clock):
         super().__init__()
         self._seconds = 60.0 * max_minutes
+        self._clock = clock
 
-    def on_train_begin(self, logs=None):
-        """Starts the clock."""
-        self._start = time.perf_counter()
+    def is_over(self):
+        """Whether the time is up."""
+        return 0.0 < self._seconds < self._clock.seconds and self._clock.num_epochs > 0
 
     def on_epoch_end(self, epoch, logs=None):
         """Stops training when the time is up."""
-        if time.perf_counter() - self._start > self._seconds:
+        if self.is_over():
             self.model.stop_training = True
 
 
+def _save_run(settings, stateful):
+    run_dir = pathlib.Path(settings.run_dir)
+    return SaveRun(
+        CheckpointFolder(run_dir / "checkpoints"),
+        stateful,
+        run_dir / "metrics.csv",
+        every=settings.checkpoint_every,
+    )
+
+
 def _training_rows(dataset, settings):
-    if dataset.bin_width is None or not settings.fresh_noise:
-        return {"x": dataset.train, "batch_size": settings.batch_size}
-    rows = tf.data.Dataset.from_tensor_slices(dataset.train)
-    rows = rows.shuffle(len(dataset.train), seed=settings.seed).batch(settings.batch_size)
-    noise = tf.random.Generator.from_seed(settings.seed)
-    return {"x": rows.map(lambda x: _requantize(x, dataset.bin_width, noise))}
-
-
-def _requantize(x, bin_width, generator):
-    noise = generator.uniform(tf.shape(x), dtype=x.dtype)
-    return (tf.floor(x / bin_width) + noise) * bin_width
+    return EpochRows(
+        dataset.inputs("train"),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        bin_width=dataset.bin_width if settings.fresh_noise else None,
+    )
 
 
 def _validation_rows(dataset, settings):
-    rows = tf.data.Dataset.from_tensor_slices(dataset.validation)
+    inputs = dataset.inputs("validation")
+    # A bare pair would be rows and targets to Keras.
+    inputs = (inputs,) if isinstance(inputs, tuple) else inputs
+    rows = tf.data.Dataset.from_tensor_slices(inputs)
     return rows.batch(settings.evaluation_batch_size)

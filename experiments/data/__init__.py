@@ -1,25 +1,36 @@
-"""The data sets by name: `DATASETS[name](data_dir, seed)` returns a `Dataset`."""
+"""The data sets by name: `DATASETS[name].load(request)` returns a `Dataset`."""
 
-from experiments.data import tabular
+from experiments.data import bsds300
+from experiments.data import digits
+from experiments.data import gas
+from experiments.data import hepmass
+from experiments.data import miniboone
+from experiments.data import own_table
+from experiments.data import power
 from experiments.data import toy
+from experiments.data import wine
+from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
+from experiments.data.entry import catalogue
+from experiments.data.request import Request
 
-DATASETS = {**toy.LOADERS, **tabular.LOADERS}
+_FILES = (digits, power, gas, hepmass, miniboone, bsds300, wine, own_table)
+DATASETS = toy.ENTRIES | {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 
-def load_dataset(name, *, data_dir=None, seed=0):
+def load_dataset(name, **arguments):
     """Returns the data set called `name`.
 
     Args:
       name: a key of `DATASETS`.
-      data_dir: folder of the files that do not come with a package.
-      seed: integer that determines what is drawn: toy data, noise, splits.
+      **arguments: of `Request`, as `data_dir` and `seed`.
 
     Raises:
-      ValueError: if there is no such data set, or its file is not in `data_dir`.
+      ValueError: if there is no such data set.
+      DataError: if its file is not to be had, or holds something else.
     """
     if name not in DATASETS:
         raise ValueError(
             f"Expected `dataset` to be one of {sorted(DATASETS)}; got {name!r}."
         )
-    return DATASETS[name](data_dir, seed)
+    return DATASETS[name].load(Request(**arguments))

@@ -34,6 +34,9 @@ class Dataset:
       bin_width: width of the uniform noise in integer data that were dequantised; None
         if the data are continuous.
       published: name of the model -> `PublishedRow`.
+      train_context: `[N, C]`, float32, what the rows are conditioned on; None if nothing.
+      validation_context: `[N, C]`, likewise.
+      test_context: `[N, C]`, likewise.
     """
 
     name: str
@@ -44,6 +47,22 @@ class Dataset:
     image_shape: tuple[int, int] | None = None
     bin_width: float | None = None
     published: dict[str, PublishedRow] = dataclasses.field(default_factory=dict)
+    train_context: np.ndarray | None = None
+    validation_context: np.ndarray | None = None
+    test_context: np.ndarray | None = None
+
+    def inputs(self, name):
+        """Returns the rows of "train", "validation" or "test", as a model takes them.
+
+        They are `(x, context)` where the data are conditional.
+        """
+        rows, context = getattr(self, name), getattr(self, f"{name}_context")
+        return rows if context is None else (rows, context)
+
+    @property
+    def context_size(self):
+        """Number of conditioning variables, C; 0 if there are none."""
+        return 0 if self.train_context is None else self.train_context.shape[1]
 
     @property
     def event_size(self):

@@ -5,8 +5,9 @@ import functools
 import numpy as np
 
 from experiments.data.dataset import Dataset
+from experiments.data.entry import Entry
 
-__all__ = ["LOADERS"]
+__all__ = ["ENTRIES"]
 
 _SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 
@@ -67,14 +68,13 @@ def _noisy(rng, points, scale):
     return points + scale * rng.standard_normal(points.shape)
 
 
-def _load(draw, data_dir, seed):
-    del data_dir  # nothing to read
-    streams = np.random.default_rng(seed).spawn(len(_SIZES))
+def _load(draw, request):
+    streams = np.random.default_rng(request.seed).spawn(len(_SIZES))
     sets = [draw(rng, n).astype(np.float32) for rng, n in zip(streams, _SIZES, strict=True)]
     return Dataset(draw.__name__, *sets, column_names=("x", "y"))
 
 
-LOADERS = {
-    draw.__name__: functools.partial(_load, draw)
+ENTRIES = {
+    draw.__name__: Entry(functools.partial(_load, draw), "drawn", _SIZES, 2)
     for draw in (two_moons, eight_gaussians, two_spirals, pinwheel, checkerboard, rings)
 }

@@ -6,16 +6,19 @@ import os
 import numpy as np
 import pytest
 
+from experiments.data import DATASETS
+from experiments.data import DataError
+from experiments.data import catalogue
 from experiments.data import load_dataset
-from experiments.data import tabular
+from experiments.data import power
 from experiments.data import toy
 from experiments.evaluation import gaussian_log_likelihood
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
 needs_data = pytest.mark.skipif(
-    not DATA_DIR, reason="needs the POWER file: set TFP_FLOWS_DATA_DIR to its folder"
+    not DATA_DIR, reason="needs data files: set TFP_FLOWS_DATA_DIR to their folder"
 )
-OFFLINE = [*toy.LOADERS, "digits"]
+OFFLINE = [*toy.ENTRIES, "digits"]
 
 
 def arrays(dataset):
@@ -31,6 +34,8 @@ def test_sets_are_finite_float32_of_one_width(name):
         assert rows.shape[1:] == (dataset.event_size,)
         assert np.isfinite(rows).all()
     assert len(dataset.labels) == dataset.event_size
+    assert tuple(map(len, arrays(dataset))) == DATASETS[name].num_rows
+    assert dataset.event_size == DATASETS[name].event_size
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -41,7 +46,7 @@ def test_seed_determines_the_rows(name):
         assert not np.array_equal(a, c)
 
 
-@pytest.mark.parametrize("name", toy.LOADERS)
+@pytest.mark.parametrize("name", toy.ENTRIES)
 def test_toy_sets_are_drawn_independently(name):
     dataset = load_dataset(name)
     assert [len(rows) for rows in arrays(dataset)] == [10_000, 2_000, 5_000]
@@ -72,22 +77,41 @@ def test_unknown_name_lists_the_choices():
         load_dataset("moons")
 
 
-@pytest.mark.parametrize("data_dir", [None, ""])
-def test_power_without_a_folder_names_the_flag(data_dir):
-    with pytest.raises(ValueError, match=r"`--data_dir`.*power_complete_rows\.npz.*got"):
-        load_dataset("power", data_dir=data_dir)
+def test_catalogue_has_a_line_for_every_set():
+    lines = catalogue(DATASETS).splitlines()
+    assert [line.split()[0] for line in lines] == ["dataset", *DATASETS]
+    assert "1,659,917 / 184,435 / 204,928 × 6 " in catalogue(DATASETS)
 
 
-def test_power_without_its_file_names_the_folder(tmp_path):
-    with pytest.raises(ValueError, match=rf"--data_dir.*{tmp_path.name}"):
-        load_dataset("power", data_dir=tmp_path)
+def test_wine_without_its_file_names_the_flag_and_the_origin(tmp_path):
+    for data_dir in (None, tmp_path):
+        with pytest.raises(DataError, match=r"`--data_dir`.*winequality-red\.csv.*uci"):
+            load_dataset("red_wine", data_dir=data_dir)
+
+
+@pytest.mark.parametrize("color", ["red", "white"])
+def test_wine_is_read_from_both_forms_alike(color, tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 12))
+    (tmp_path / "csv").mkdir()
+    header = ";".join(f'"column {i}"' for i in range(12))
+    path = tmp_path / "csv" / f"winequality-{color}.csv"
+    np.savetxt(path, values, "%.17g", delimiter=";", header=header, comments="")
+    np.savez(tmp_path / "uci_small.npz", **{f"wine_{color}": values[:, :11]})
+    sets = [
+        arrays(load_dataset(f"{color}_wine", data_dir=folder))
+        for folder in (tmp_path / "csv", tmp_path)
+    ]
+    assert [rows.shape for rows in sets[0]] == [(41, 11), (4, 11), (5, 11)]
+    for a, b in zip(*sets, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("folder", [".", "maf_power"])
 def test_power_is_found_split_and_standardised(folder, tmp_path):
     rng = np.random.default_rng(0)
     columns = {
-        key: rng.integers(1, 100, 1000) for key, _ in tabular._POWER_COLUMNS.values()
+        key: rng.integers(1, 100, 1000) for key, _ in power._PREPARED_COLUMNS.values()
     }
     (tmp_path / folder).mkdir(exist_ok=True)
     np.savez(tmp_path / folder / "power_complete_rows.npz", **columns)
@@ -107,3 +131,20 @@ def test_power_is_the_published_split_bit_for_bit():
     published = dataset.published["Gaussian"]
     assert gaussian.nats == pytest.approx(published.log_likelihood, abs=0.005)
     assert gaussian.two_standard_errors == pytest.approx(0.024, abs=0.001)
+
+
+@needs_data
+def test_bsds300_of_ones_own_draw_suits_the_published_gaussian():
+    dataset = load_dataset("bsds300", data_dir=DATA_DIR)
+    assert dataset.event_size == 63
+    gaussian = gaussian_log_likelihood(dataset)
+    assert gaussian.nats == pytest.approx(96.3, abs=0.1)
+    assert gaussian.two_standard_errors == pytest.approx(0.8, abs=0.1)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["red_wine", "white_wine"])
+def test_wine_has_the_catalogued_size(name):
+    dataset = load_dataset(name, data_dir=DATA_DIR)
+    assert tuple(map(len, arrays(dataset))) == DATASETS[name].num_rows
+    assert dataset.event_size == DATASETS[name].event_size

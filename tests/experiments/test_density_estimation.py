@@ -22,12 +22,15 @@ TINY = Settings(
     num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=100, progress=0
 )
 FILES = {
+    ".lock",
     "flags.txt",
     "metrics.csv",
     "model.keras",
     "results.json",
     "report.md",
-    "samples.png",
+    "report.html",
+    "calibration.png",
+    "warp.png",
     "density.png",
     "learning_curve.png",
 }
@@ -39,7 +42,8 @@ def tiny(tmp_path, **changes):
 
 @pytest.mark.parametrize("flow", choices.FLOWS)
 def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
-    results = density_estimation.run(tiny(tmp_path, flow=flow))
+    changes = {"num_steps": Settings().num_steps} if flow == "made" else {}
+    results = density_estimation.run(tiny(tmp_path, flow=flow, **changes))
     assert {path.name for path in tmp_path.iterdir()} == FILES
     assert json.loads((tmp_path / "results.json").read_text()) == results
     log_likelihood = results["test_log_likelihood"]
@@ -56,10 +60,13 @@ def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
 
 
 def test_same_seed_same_numbers(tmp_path):
-    settings = tiny(tmp_path, dataset="digits", batch_size=100)
-    first, again = (density_estimation.run(settings) for _ in range(2))
+    folders = tmp_path / "first", tmp_path / "again"
+    first, again = (
+        density_estimation.run(tiny(folder, dataset="digits", batch_size=100))
+        for folder in folders
+    )
     assert first["test_log_likelihood"] == again["test_log_likelihood"]
-    assert (tmp_path / "samples.png").is_file()
+    assert (tmp_path / "again" / "samples.png").is_file()
 
 
 def test_flags_txt_repeats_the_run(tmp_path):
@@ -113,12 +120,30 @@ def test_time_limit_stops_after_an_epoch(tmp_path):
 
 def test_fresh_noise_stays_in_its_bin(tmp_path):
     dataset = load_dataset("digits")
-    rows = training._training_rows(dataset, tiny(tmp_path, batch_size=2000))["x"]
-    first, second = (next(rows.as_numpy_iterator()) for _ in range(2))
+    rows = training._training_rows(dataset, tiny(tmp_path, batch_size=2000))
+    first, second = (batches(rows, epoch)[0] for epoch in range(2))
     assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
     bins = [np.floor(x / np.float32(dataset.bin_width)) for x in (first, dataset.train)]
     totals = [sorted(x.sum(axis=1)) for x in bins]
     np.testing.assert_array_equal(*totals)
+
+
+def batches(rows, epoch):
+    rows.on_epoch_begin(epoch)
+    return list(rows.as_dataset().as_numpy_iterator())
+
+
+def test_order_depends_on_seed_and_epoch_alone(tmp_path):
+    dataset = load_dataset("digits")
+    rows, again = (
+        training._training_rows(dataset, tiny(tmp_path, batch_size=500)) for _ in range(2)
+    )
+    assert [len(batch) for batch in batches(rows, 0)] == [500, 500, 257]
+    for epoch in (5, 2):
+        np.testing.assert_array_equal(
+            np.concatenate(batches(rows, epoch)), np.concatenate(batches(again, epoch))
+        )
+    assert not np.array_equal(batches(rows, 5)[0], batches(rows, 2)[0])
 
 
 def test_gaussian_log_likelihood_agrees_with_tfp():

@@ -1,0 +1,40 @@
+"""Files that hold their old or their new content, whenever the machine stops."""
+
+import os
+import pathlib
+
+
+def atomic_write(path, content):
+    """Replaces the file at `path`, durably.
+
+    Args:
+      path: of the file; its folder exists.
+      content: bytes, or text to encode as UTF-8.
+
+    Raises:
+      OSError: if the disk is full or read-only; the old file, if any, is untouched.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        _write_durably(partial, content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.filename is None:  # `write` and `fsync` name no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    # The name lives in the folder, which has to reach the disk as well.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_durably(path, content):
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,53 @@
+"""Array files, read without trusting them."""
+
+import zipfile
+import zlib
+
+import numpy as np
+
+from experiments.data.data_error import DataError
+
+__all__ = ["load_array", "load_arrays"]
+
+
+def load_arrays(path, keys=None):
+    """Returns arrays of an `.npz` file, as a dict; of those named, or of all.
+
+    Args:
+      path: of the file.
+      keys: names of arrays.
+
+    Raises:
+      DataError: if there is no such file, or it is damaged, or lacks a key.
+    """
+    arrays = _load(path)
+    if isinstance(arrays, np.ndarray):
+        raise DataError(f"Expected named arrays (.npz) in {path}; got one array (.npy).")
+    with arrays:
+        missing = [key for key in keys or () if key not in arrays.files]
+        if missing:
+            raise DataError(
+                f"Expected arrays {list(keys)} in {path}; got {arrays.files}, which lack "
+                f"{missing}."
+            )
+        return {key: _guarded(path, lambda key=key: arrays[key]) for key in keys or arrays}
+
+
+def load_array(path):
+    """Returns the array of an `.npy` file, or raises `DataError`."""
+    array = _load(path)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"Expected one array (.npy) in {path}; got an archive of arrays.")
+    return array
+
+
+def _load(path):
+    return _guarded(path, lambda: np.load(path, allow_pickle=False))
+
+
+def _guarded(path, read):
+    try:
+        return read()
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"Expected a NumPy file in {path}; got {error}.") from error

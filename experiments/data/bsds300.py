@@ -1,0 +1,63 @@
+"""BSDS300: 8x8 patches of grey photographs, without their mean and their last pixel."""
+
+import numpy as np
+
+from experiments.data import maf_archive
+from experiments.data.arrays import load_arrays
+from experiments.data.data_error import DataError
+from experiments.data.dataset import Dataset
+from experiments.data.entry import Entry
+from experiments.data.maf_table import MAF_TABLE
+
+__all__ = ["ENTRIES"]
+
+_PREPARED_FILE = "bsds300_patches_10pct.npz"
+_SETS = ("train", "validation", "test")
+
+
+def load_bsds300(request):
+    """Returns the authors' patches, or those of a file of integers, `[N, 8, 8]`.
+
+    The latter get noise from `request.seed`. They are other draws than the published ones,
+    so that numbers on them compare only roughly.
+    """
+    names = (f"bsds300_patches/{_PREPARED_FILE}", _PREPARED_FILE)
+    prepared = maf_archive.find_prepared(request.data_dir, *names)
+    if prepared:
+        rng = np.random.default_rng(request.seed)
+        arrays = load_arrays(prepared, _SETS)
+        sets = [patches_to_rows(arrays[name], rng) for name in _SETS]
+    else:
+        (path,) = maf_archive.find(request.data_dir, "BSDS300/BSDS300.hdf5")
+        sets = _read_hdf5(path)
+    return Dataset("bsds300", *sets, published=MAF_TABLE["bsds300"])
+
+
+def patches_to_rows(patches, rng):
+    """Returns `[N, 63]`, float32: dequantised, centred patches without their last pixel."""
+    pixels = patches.reshape(len(patches), -1)
+    rows = (pixels + rng.random(pixels.shape)) / 256.0
+    rows -= rows.mean(axis=1, keepdims=True)
+    return rows[:, :-1].astype(np.float32)
+
+
+def _read_hdf5(path):
+    import h5py  # here, since only this data set needs it
+
+    try:
+        with h5py.File(path, "r") as file:
+            return [np.asarray(file[name], np.float32) for name in _SETS]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"Expected an HDF5 file of {_SETS} in {path}; got {error}."
+        ) from error
+
+
+ENTRIES = {
+    "bsds300": Entry(
+        load_bsds300,
+        "Berkeley segmentation data set, patches of the authors of MAF",
+        (1_000_000, 50_000, 250_000),
+        63,
+    ),
+}

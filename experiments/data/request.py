@@ -1,0 +1,32 @@
+"""What a loader is told."""
+
+import dataclasses
+
+__all__ = ["Request"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Where the data are and how to divide them; each loader reads what concerns it.
+
+    Args:
+      data_dir: folder of the files that come with no package; the user's cache if empty.
+      seed: integer that determines what is drawn: toy data, noise, splits.
+      csv_path: table of the set `csv`.
+      npz_path: file of the set `npz`.
+      npz_key: array in that file; found by itself if empty.
+      context_columns: names or indices of the columns of `csv` or `npz` to condition on.
+      drop_constant_columns: whether constant columns are dropped, not refused.
+      validation_share: share of the rows of `csv` or `npz`.
+      test_share: share of the rows of `csv` or `npz`.
+    """
+
+    data_dir: str | None = None
+    seed: int = 0
+    csv_path: str = ""
+    npz_path: str = ""
+    npz_key: str = ""
+    context_columns: tuple[str, ...] = ()
+    drop_constant_columns: bool = False
+    validation_share: float = 0.1
+    test_share: float = 0.1

@@ -1,0 +1,50 @@
+"""Red and white wine: 11 measurements of each of some thousand Portuguese wines."""
+
+import functools
+
+import numpy as np
+
+from experiments.data import maf_archive
+from experiments.data.arrays import load_arrays
+from experiments.data.csv_table import read_csv
+from experiments.data.data_error import DataError
+from experiments.data.dataset import Dataset
+from experiments.data.entry import Entry
+from experiments.data.splits import split_tenths
+from experiments.data.splits import standardized
+
+__all__ = ["ENTRIES"]
+
+_ADDRESS = "https://archive.ics.uci.edu/dataset/186/wine+quality"
+_NUM_VARIABLES = 11  # UCI's twelfth column is the quality, a grade
+
+
+def load_wine(color, request):
+    """Returns the wines of one colour, standardised, in tenths by `request.seed`."""
+    rows = _rows(color, request.data_dir)
+    rows = np.random.default_rng(request.seed).permutation(rows)
+    return Dataset(f"{color}_wine", *standardized(*split_tenths(rows)))
+
+
+def _rows(color, data_dir):
+    names = (f"winequality-{color}.csv", "uci_small/uci_small.npz", "uci_small.npz")
+    path = maf_archive.find_prepared(data_dir, *names)
+    if path is None:
+        raise DataError(
+            f"Expected `--data_dir`, a folder with {names[0]} of {_ADDRESS} or {names[1]}; "
+            f"got {str(data_dir or '')!r}."
+        )
+    if path.suffix == ".npz":
+        return load_arrays(path, [f"wine_{color}"])[f"wine_{color}"]
+    return read_csv(path).values[:, :_NUM_VARIABLES]
+
+
+ENTRIES = {
+    f"{color}_wine": Entry(
+        functools.partial(load_wine, color),
+        f"UCI wine quality, {color}",
+        num_rows,
+        _NUM_VARIABLES,
+    )
+    for color, num_rows in (("red", (1296, 144, 159)), ("white", (3969, 440, 489)))
+}

@@ -1,0 +1,78 @@
+"""How well a fitted flow agrees with data it has not seen, beyond the likelihood."""
+
+import numpy as np
+from sklearn import ensemble
+from sklearn import model_selection
+
+_MAX_ROWS = 5000
+_FOLDS = 5
+
+
+def latent_pit(distribution, x, context=None):
+    """Returns the probability-integral transform of the latents, `[N, D]`, in (0, 1).
+
+    It is uniform in each column where the flow is right.
+
+    Args:
+      distribution: a `FlowDistribution` with an independent base.
+      x: `[N, D]`, rows of data.
+      context: `[N, C]`, if the flow is conditional.
+    """
+    kwargs = {} if context is None else {"context": context}
+    z, _ = distribution.bijector.inverse_and_log_det(x, **kwargs)
+    return distribution.distribution.distribution.cdf(z).numpy().astype(np.float64)
+
+
+def ks_distance(u):
+    """Returns the greatest distance of each column's CDF from the uniform one, `[D]`."""
+    u = np.sort(u, axis=0)
+    steps = np.arange(len(u) + 1)[:, None] / len(u)
+    return np.maximum(np.abs(steps[1:] - u), np.abs(u - steps[:-1])).max(axis=0)
+
+
+def calibration(subject):
+    """Returns the Kolmogorov-Smirnov distances of the test rows' latents as plain data."""
+    u = latent_pit(subject.distribution, subject.dataset.test, subject.dataset.test_context)
+    return {
+        "ks_distances": ks_distance(u).tolist(),
+        # What one column of uniform numbers exceeds in one of twenty draws.
+        "critical_distance": 1.358 / float(np.sqrt(len(u))),
+        "num_rows": len(u),
+    }
+
+
+def two_sample_test(subject):
+    """Returns how well a classifier tells test rows from samples, as plain data.
+
+    Its accuracy on rows it was not fitted on is 0.5 where the flow is right.
+    """
+    count = min(_MAX_ROWS, len(subject.data))
+    data, samples = subject.data[:count], subject.samples[:count]
+    is_finite = np.isfinite(samples)
+    # Gradient boosting takes missing values, but no infinite ones.
+    samples = np.where(is_finite, samples, np.nan)
+    rows = np.concatenate([data, samples])
+    if subject.context is not None:
+        context = subject.context[:count]
+        rows = np.concatenate([rows, np.concatenate([context, context])], axis=1)
+    accuracy = _cross_validated_accuracy(rows, count, subject.settings.seed)
+    return {
+        "accuracy": accuracy,
+        "two_standard_errors": float(
+            2.0 * np.sqrt(accuracy * (1.0 - accuracy) / len(rows))
+        ),
+        "num_rows": len(rows),
+        "num_samples_not_finite": int((~is_finite.all(axis=1)).sum()),
+    }
+
+
+def _cross_validated_accuracy(rows, count, seed):
+    folds = min(_FOLDS, count)
+    is_sample = np.repeat([0, 1], count)
+    predicted = model_selection.cross_val_predict(
+        ensemble.HistGradientBoostingClassifier(max_iter=50, random_state=seed),
+        rows,
+        is_sample,
+        cv=model_selection.StratifiedKFold(folds, shuffle=True, random_state=seed),
+    )
+    return float(np.mean(predicted == is_sample))

@@ -1,0 +1,57 @@
+"""Training rows whose order and noise are functions of the seed and the epoch.
+
+A run that goes on after an interruption thus sees what an uninterrupted one would see.
+"""
+
+import keras
+import tensorflow as tf
+
+
+class EpochRows(keras.callbacks.Callback):
+    """The training rows of each epoch, which as a callback it is told.
+
+    Args:
+      inputs: `[N, D]`, or a tuple of such arrays.
+      batch_size: rows per training step.
+      seed: integer.
+      bin_width: width of the bins in which each epoch draws new noise for the first of
+        `inputs`; None: no noise.
+    """
+
+    def __init__(self, inputs, *, batch_size, seed, bin_width=None):
+        super().__init__()
+        self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+        self._num_rows = len(tf.nest.flatten(inputs)[0])
+        self._batch_size = batch_size
+        self._bin_width = bin_width
+        self._seed = tf.constant([seed, 0], tf.int64)
+        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch, before its first row is read."""
+        self._epoch.assign(epoch)
+
+    def as_dataset(self):
+        """Returns a `tf.data.Dataset` of batches; each pass is one of the noted epoch."""
+        count = -(-self._num_rows // self._batch_size)
+        dataset = tf.data.Dataset.range(1).flat_map(lambda _: self._epoch_batches(count))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _epoch_batches(self, count):
+        seed = tf.random.experimental.stateless_fold_in(self._seed, self._epoch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(self._num_rows), seed)
+        return tf.data.Dataset.range(count).map(lambda i: self._batch(order, seed, i))
+
+    def _batch(self, order, seed, i):
+        rows = order[i * self._batch_size : (i + 1) * self._batch_size]
+        batch = tf.nest.map_structure(lambda x: tf.gather(x, rows), self._inputs)
+        x, *context = batch if isinstance(batch, tuple) else (batch,)
+        if self._bin_width is not None:
+            x = self._requantize(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
+        # A bare pair would be rows and targets to Keras.
+        return ((x, *context),) if context else x
+
+    def _requantize(self, x, seed):
+        noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
+        return (tf.floor(x / self._bin_width) + noise) * self._bin_width

@@ -1,0 +1,116 @@
+"""What one sees of a run while it trains."""
+
+import io
+import pathlib
+import sys
+import time
+
+import keras
+import tensorflow as tf
+
+from experiments import pictures
+
+
+def verbosity(settings):
+    """Returns Keras's `verbose`: a bar on a terminal, nothing elsewhere, unless asked."""
+    if settings.progress >= 0:
+        return settings.progress
+    return int(sys.stdout.isatty())
+
+
+def make_callbacks(distribution, dataset, settings):
+    """Returns the callbacks that show how far training is."""
+    callbacks = []
+    if settings.progress < 0 and not sys.stdout.isatty():
+        callbacks.append(LinePerMinute(settings.epochs))
+    if settings.tensorboard:
+        folder = pathlib.Path(settings.run_dir) / "tensorboard"
+        callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+        if settings.pictures_every > 0:
+            subject = pictures.Subject(distribution, dataset, settings)
+            callbacks.append(PicturesInTensorBoard(subject, folder / "pictures"))
+    return callbacks
+
+
+class PicturesInTensorBoard(keras.callbacks.Callback):
+    """Adds a picture of data and samples to the logs, every `pictures_every` epochs.
+
+    Args:
+      subject: a `pictures.Subject`.
+      folder: of the logs.
+    """
+
+    def __init__(self, subject, folder):
+        super().__init__()
+        self._subject = subject
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Draws, when it is time."""
+        if (epoch + 1) % self._subject.settings.pictures_every:
+            return
+        file = io.BytesIO()
+        # Samples are drawn once and kept by a subject, but the weights have moved on.
+        pictures.draw_fit(self._subject.anew(), file)
+        picture = tf.io.decode_png(file.getvalue(), channels=4)
+        with self._writer.as_default(step=epoch):
+            tf.summary.image("data and samples", picture[None])
+        self._writer.flush()
+
+
+class LogLikelihood(keras.callbacks.Callback):
+    """Adds `log_likelihood`, in nats a row, to the metrics that others show and keep."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Adds the mean over the epoch so far."""
+        _add_log_likelihood(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the mean over the epoch, and that of the validation rows."""
+        _add_log_likelihood(logs)
+
+
+class LinePerMinute(keras.callbacks.Callback):
+    """Prints a line when a minute has passed since the last one.
+
+    Args:
+      epochs: number of epochs of the run, at most.
+      seconds: between two lines.
+    """
+
+    def __init__(self, epochs, *, seconds=60.0):
+        super().__init__()
+        self._epochs = epochs
+        self._seconds = seconds
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock."""
+        self._last = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Prints a line within a long epoch."""
+        self._print_if_due(f"batch {batch + 1}", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Prints a line after an epoch, if it is time."""
+        self._print_if_due("done", logs)
+
+    def _print_if_due(self, where, logs):
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return
+        self._last = now
+        values = {k: v for k, v in (logs or {}).items() if k.endswith("log_likelihood")}
+        text = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+        print(f"Epoch {self._epoch}/{self._epochs}, {where}: {text}", flush=True)
+
+
+def _add_log_likelihood(logs):
+    # In place: Keras hands the same dict to all callbacks.
+    for name in ("loss", "val_loss"):
+        if logs and name in logs:
+            logs[name.replace("loss", "log_likelihood")] = -logs[name]

@@ -1,0 +1,81 @@
+"""The folder of a run: one writer, one set of flags, and whether the run is finished."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+
+# Flags that change neither weights nor numbers, or only how far a run gets.
+FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
+FREE_FLAGS += ("checkpoint_every", "pictures_every")
+
+
+class RunDirectoryError(Exception):
+    """A folder that a run may not use; the message says why, and what to do."""
+
+
+@contextlib.contextmanager
+def claim(settings):
+    """Makes `settings.run_dir` this process's own, and yields its path.
+
+    Args:
+      settings: a `Settings`; written to `flags.txt`.
+
+    Raises:
+      RunDirectoryError: if another process writes there, or the folder holds a run with
+        other flags.
+    """
+    run_dir = pathlib.Path(settings.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(run_dir):
+        _refuse_other_flags(run_dir, settings)
+        settings.write_flags(run_dir / "flags.txt")
+        yield run_dir
+
+
+def finished_results(run_dir):
+    """Returns the results of a finished run; None if the run is not finished."""
+    path = pathlib.Path(run_dir) / "results.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+@contextlib.contextmanager
+def _lock(run_dir):
+    # The system drops the lock of a process that dies, so the file itself means nothing.
+    with (run_dir / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunDirectoryError(
+                f"{run_dir} is being written by process {file.read().strip() or '?'}; "
+                "choose another --run_dir, or wait until it ends."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _refuse_other_flags(run_dir, settings):
+    path = run_dir / "flags.txt"
+    if not path.is_file():
+        return
+    # A flag that the file lacks is younger than the run, which had its default.
+    before = _by_name(type(settings)().flags()) | _by_name(path.read_text().split("\n"))
+    now = _by_name(settings.flags())
+    different = [
+        f"--{name}={before[name]} there, --{name}={value} now"
+        for name, value in now.items()
+        if name not in FREE_FLAGS and before[name] != value
+    ]
+    if different:
+        raise RunDirectoryError(
+            f"{run_dir} holds a run with other flags: {'; '.join(different)}. "
+            "Choose another --run_dir, or the same flags."
+        )
+
+
+def _by_name(flags):
+    return dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)

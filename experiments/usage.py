@@ -1,0 +1,116 @@
+"""What a command line may ask for, checked before any data are read."""
+
+import math
+import os
+import pathlib
+
+__all__ = ["UsageError", "check"]
+
+_AT_LEAST_ONE = (
+    *("num_steps", "batch_size", "epochs", "steps_per_execution"),
+    *("evaluation_batch_size", "num_samples", "checkpoint_every"),
+)
+_AT_LEAST_ZERO = (
+    *("max_minutes", "patience", "gradient_clip_norm", "weight_decay", "ema_momentum"),
+    *("seed", "data_seed", "pictures_every"),
+)
+# Data set -> the flags that mean something with it only; the first must be given.
+_PATHS = {"csv": ("csv_path",), "npz": ("npz_path", "npz_key")}
+_OF_OWN_TABLES = (
+    *("context_columns", "drop_constant_columns", "validation_share", "test_share"),
+)
+
+
+class UsageError(ValueError):
+    """A command line, or settings, that no data could make right."""
+
+
+def check(settings):
+    """Raises `UsageError` if `settings` hold a value, or a combination, of no use.
+
+    Args:
+      settings: a `Settings`.
+    """
+    _check_numbers(settings)
+    _check_shares(settings)
+    if not settings.hidden_units or min(settings.hidden_units) < 1:
+        _refuse(settings, "hidden_units", "to hold widths of at least 1")
+    if settings.progress not in (-1, 0, 1, 2):
+        _refuse(settings, "progress", "to be -1, 0, 1 or 2")
+    if settings.batch_norm and settings.act_norm:
+        raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
+    _check_paths(settings)
+    _check_run_dir(settings)
+
+
+def _check_numbers(settings):
+    for name, value in vars(settings).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            _refuse(settings, name, "to be finite")
+        if isinstance(value, int) and value >= 2**31:
+            _refuse(settings, name, "below 2**31")
+    for name in _AT_LEAST_ONE:
+        if getattr(settings, name) < 1:
+            _refuse(settings, name, "of at least 1")
+    for name in _AT_LEAST_ZERO:
+        if getattr(settings, name) < 0:
+            _refuse(settings, name, "of at least 0")
+    if settings.learning_rate <= 0.0:
+        _refuse(settings, "learning_rate", "above 0")
+    if settings.ema_momentum >= 1.0:
+        _refuse(settings, "ema_momentum", "below 1")
+
+
+def _check_shares(settings):
+    for name in ("validation_share", "test_share"):
+        if not 0.0 < getattr(settings, name) < 1.0:
+            _refuse(settings, name, "between 0 and 1")
+    both = settings.validation_share + settings.test_share
+    if both >= 1.0:
+        raise UsageError(
+            f"Expected `validation_share` and `test_share` below 1 together; got {both}."
+        )
+
+
+def _check_paths(settings):
+    for dataset, (path, *options) in _PATHS.items():
+        if settings.dataset == dataset:
+            if not getattr(settings, path):
+                _refuse(settings, path, f"with --dataset={dataset}")
+        else:
+            _refuse_idle(settings, (path, *options), f"--dataset={dataset}")
+    if settings.dataset not in _PATHS:
+        _refuse_idle(settings, _OF_OWN_TABLES, "--dataset=csv or --dataset=npz")
+
+
+def _refuse_idle(settings, names, needed):
+    """Refuses flags that the data set would silently ignore."""
+    for name in names:
+        if getattr(settings, name) != type(settings).__dataclass_fields__[name].default:
+            raise UsageError(
+                f"Expected `{name}` with {needed} only; got it with "
+                f"--dataset={settings.dataset}."
+            )
+
+
+def _check_run_dir(settings):
+    if not settings.run_dir:
+        _refuse(settings, "run_dir", "to name a folder")
+    path = pathlib.Path(settings.run_dir).absolute()
+    # The folder, or what there is of the way to it.
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir():
+        raise UsageError(
+            f"Expected `run_dir` to be a folder; got {settings.run_dir!r}, where {path} is "
+            "something else."
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"Expected `run_dir` to be writable; got {settings.run_dir!r}, where {path} is "
+            "not."
+        )
+
+
+def _refuse(settings, name, wanted):
+    raise UsageError(f"Expected `{name}` {wanted}; got {getattr(settings, name)!r}.")

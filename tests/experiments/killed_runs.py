@@ -1,0 +1,57 @@
+"""Runs in processes of their own, which a test kills at moments drawn from a seed."""
+
+import json
+import multiprocessing
+import os
+import pathlib
+import time
+
+from experiments import density_estimation
+
+# Each process is a fork of one that has TensorFlow imported but nothing run yet.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
+
+
+def run_to_the_end(settings):
+    """Runs in a fresh process and returns what the run directory then says."""
+    process = _start(settings)
+    process.join(120)
+    assert process.exitcode == 0
+    return outcome(settings.run_dir)
+
+
+def run_and_kill(settings, *, rng):
+    """Starts the run, and kills it some time after one more epoch, or a few."""
+    process = _start(settings)
+    epochs = _num_epochs(settings.run_dir) + rng.integers(0, 4)
+    while process.is_alive() and _num_epochs(settings.run_dir) < epochs:
+        time.sleep(0.005)
+    time.sleep(rng.uniform(0.0, 0.2))
+    process.kill()
+    process.join()
+    return _num_epochs(settings.run_dir)
+
+
+def outcome(run_dir):
+    """Returns the metrics, and the results without what has no bearing on numbers."""
+    run_dir = pathlib.Path(run_dir)
+    results = json.loads((run_dir / "results.json").read_text())
+    del results["training_seconds"], results["command"]
+    return (run_dir / "metrics.csv").read_text(), results
+
+
+def _start(settings):
+    process = _CONTEXT.Process(target=_run, args=(settings,))
+    process.start()
+    return process
+
+
+def _run(settings):
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    density_estimation.run(settings)
+
+
+def _num_epochs(run_dir):
+    files = sorted(pathlib.Path(run_dir, "checkpoints").glob("epoch_*"))
+    return int(files[-1].stem.removeprefix("epoch_")) if files else 0

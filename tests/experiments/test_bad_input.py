@@ -1,0 +1,305 @@
+"""Bad command lines and bad files: one line, the right exit status, nothing damaged."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from experiments import density_estimation
+from experiments import interruption
+from experiments import usage
+from experiments.data import maf_archive
+from experiments.settings import Settings
+
+# Flags, and what the one line on standard error must say. "{x}" is the folder of FILES.
+BAD_USE = {
+    "unknown flag": ("--bach_size=5", "Unknown command line flag 'bach_size'"),
+    "no flag": ("two_moons", "Expected flags only; got ['two_moons']"),
+    "unknown dataset": ("--dataset=moons", "two_moons"),
+    "unknown flow": ("--flow=glown", "real_nvp"),
+    "unknown base": ("--base=cauchy", "normal"),
+    "unknown activation": ("--activation=reluu", "`activation`"),
+    "missing flagfile": ("--flagfile={x}/none", "none"),
+    "no value": ("--num_steps", "num_steps"),
+    "text for a number": ("--epochs=many", "epochs"),
+    "fraction for an integer": ("--batch_size=1.5", "batch_size"),
+    "text for a boolean": ("--lu_mixing=perhaps", "lu_mixing"),
+    "num_steps=0": ("--num_steps=0", "Expected `num_steps` of at least 1; got 0."),
+    "batch_size=-1": ("--batch_size=-1", "Expected `batch_size` of at least 1; got -1."),
+    "batch_size huge": ("--batch_size=3000000000", "`batch_size` below 2**31"),
+    "epochs=0": ("--epochs=0", "Expected `epochs` of at least 1; got 0."),
+    "patience=-1": ("--patience=-1", "Expected `patience` of at least 0; got -1."),
+    "steps_per_execution=0": ("--steps_per_execution=0", "`steps_per_execution`"),
+    "evaluation_batch_size=0": ("--evaluation_batch_size=0", "`evaluation_batch_size`"),
+    "num_samples=0": ("--num_samples=0", "`num_samples` of at least 1"),
+    "checkpoint_every=0": ("--checkpoint_every=0", "`checkpoint_every` of at least 1"),
+    "learning_rate=nan": ("--learning_rate=nan", "`learning_rate` to be finite; got nan"),
+    "learning_rate=inf": ("--learning_rate=inf", "`learning_rate` to be finite; got inf"),
+    "learning_rate=0": ("--learning_rate=0", "`learning_rate` above 0; got 0.0"),
+    "weight_decay=-1": ("--weight_decay=-1", "`weight_decay` of at least 0"),
+    "gradient_clip_norm=-1": ("--gradient_clip_norm=-1", "`gradient_clip_norm`"),
+    "ema_momentum=1": ("--ema_momentum=1", "`ema_momentum` below 1; got 1.0"),
+    "max_minutes=-1": ("--max_minutes=-1", "`max_minutes` of at least 0"),
+    "seed=-1": ("--seed=-1", "`seed` of at least 0"),
+    "data_seed=-1": ("--data_seed=-1", "`data_seed` of at least 0"),
+    "progress=7": ("--progress=7", "`progress`"),
+    "hidden_units=0": ("--hidden_units=0", "widths of at least 1; got (0,)"),
+    "hidden_units empty": ("--hidden_units=", "`hidden_units`"),
+    "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
+    "unequal residual widths": ("--residual --hidden_units=8,16", "hidden_units"),
+    "both norms": ("--batch_norm --act_norm", "`batch_norm` and `act_norm`; got both"),
+    "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
+    "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
+    "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
+    "path of another set": (
+        "--csv_path={x}/good.csv",
+        "`csv_path` with --dataset=csv only",
+    ),
+    "key of another set": (
+        "--dataset=csv --csv_path={x}/good.csv --npz_key=a",
+        "`npz_key` with --dataset=npz only",
+    ),
+    "context of toy data": ("--context_columns=x", "`context_columns`"),
+    "constants of toy data": ("--drop_constant_columns", "`drop_constant_columns`"),
+    "share of toy data": ("--test_share=0.3", "`test_share`"),
+    "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
+    "validation_share=nan": ("--validation_share=nan", "`validation_share` to be finite"),
+    "shares of all": (
+        "--dataset=csv --csv_path=x --test_share=0.5 --validation_share=0.5",
+        "below 1 together; got 1.0",
+    ),
+    "run_dir empty": ("--run_dir=", "`run_dir`"),
+    "run_dir a file": ("--run_dir={x}/good.csv", "`run_dir` to be a folder"),
+    "run_dir in a file": ("--run_dir={x}/good.csv/run", "`run_dir` to be a folder"),
+}
+
+# Likewise; a lone name is that of a file of FILES, given as --csv_path or --npz_path.
+BAD_DATA = {
+    "csv missing": ("none.csv", "No such file"),
+    "csv a folder": ("--dataset=csv --csv_path={x}", "directory"),
+    "csv empty": ("empty.csv", "an empty file"),
+    "csv of blank lines": ("blank.csv", "an empty file"),
+    "csv of a header": ("header.csv", "a header only"),
+    "csv ragged": ("ragged.csv", "Expected 2 cells in each row", "got 3 in row 4"),
+    "csv with text": ("text.csv", "row 3, column 'b'", "got 'x'"),
+    "csv with a date": ("date.csv", "row 1, column 0", "got '2020-01-01'"),
+    "csv with a missing cell": ("hole.csv", "row 3, column 'b'", "an empty cell"),
+    "csv with nan": ("nan.csv", "row 3, column 'a'", "got 'nan'"),
+    "csv with inf": ("inf.csv", "row 2, column 1", "got '-inf'"),
+    "csv beyond float32": ("large.csv", "float32", "['b']"),
+    "csv of two equal names": ("twice.csv", "distinct column names", "['a'] twice"),
+    "csv with a constant": ("constant.csv", "['b']", "--drop_constant_columns"),
+    "csv constant throughout": (
+        "--dataset=csv --csv_path={x}/all_constant.csv --drop_constant_columns",
+        "Expected a column to model",
+    ),
+    "csv of too few rows": ("few.csv", "3 train, 0 validation, 0 test"),
+    "csv of one column": ("one.csv", "real_nvp does not fit one variable"),
+    "csv of bytes": ("bytes.csv", "Expected a table as text"),
+    "csv with an open quote": ("quote.csv", "Expected a table as text"),
+    "csv with a null": ("null.csv", "null.csv"),
+    "unknown context": (
+        "--dataset=csv --csv_path={x}/good.csv --context_columns=z",
+        "Expected `context_columns` among ['a', 'b']",
+    ),
+    "context beyond the columns": (
+        "--dataset=csv --csv_path={x}/good.csv --context_columns=2",
+        "got '2'",
+    ),
+    "all columns context": (
+        "--dataset=csv --csv_path={x}/good.csv --context_columns=a,b",
+        "Expected a column to model",
+    ),
+    "npz missing": ("none.npz", "No such file"),
+    "npz empty": ("empty.npz", "empty.npz"),
+    "npz cut short": ("short.npz", "Expected a NumPy file"),
+    "npz damaged": ("damaged.npz", "Expected a NumPy file"),
+    "npz of text": ("text.npz", "text.npz"),
+    "npz of objects": ("objects.npz", "objects.npz"),
+    "npz of strings": ("strings.npz", "Expected real numbers"),
+    "npz of complex numbers": ("complex.npz", "got dtype complex128"),
+    "npz of one axis": ("one_axis.npz", "shape [N, D]; got [20]"),
+    "npz with nan": ("nan.npz", "row 3, column 1", "got nan"),
+    "npz of two arrays": ("two.npz", "got ['a', 'b']", "--npz_key"),
+    "npz without the key": (
+        "--dataset=npz --npz_path={x}/two.npz --npz_key=c",
+        "Expected arrays ['c']",
+    ),
+    "npz of unlike sets": ("unlike.npz", "Expected as many columns", "[2, 2, 3]"),
+    "npz of no rows": ("no_rows.npz", "0 train, 0 validation, 0 test"),
+    "data_dir missing": ("--dataset=gas --data_dir={x}/none", "`data_dir` to be a folder"),
+    "data_dir without the file": (
+        "--dataset=gas --data_dir={x}",
+        "127.0.0.1",
+        "--data_dir",
+    ),
+    "data_dir with a damaged file": (
+        "--dataset=power --data_dir={x}/damaged",
+        "power_complete_rows.npz",
+    ),
+    "data_dir with other keys": (
+        "--dataset=bsds300 --data_dir={x}/other_keys",
+        "['train', 'validation', 'test']",
+    ),
+    "wine without data_dir": ("--dataset=red_wine", "winequality-red.csv"),
+}
+
+GOOD_ROWS = "".join(f"{i},{i * i % 7}\n" for i in range(40))
+CSV_FILES = {
+    "good": "a,b\n" + GOOD_ROWS,
+    "empty": "",
+    "blank": "\n  \n\n",
+    "header": "a,b\n",
+    "ragged": "a,b\n1,2\n3,4\n5,6,7\n" + GOOD_ROWS,
+    "text": "a,b\n1,2\n3,x\n" + GOOD_ROWS,
+    "date": "2020-01-01,2\n" + GOOD_ROWS,
+    "hole": "a,b\n1,2\n3,\n" + GOOD_ROWS,
+    "nan": "a,b\n1,2\nnan,4\n" + GOOD_ROWS,
+    "inf": "1,2\n3,-inf\n" + GOOD_ROWS,
+    "large": "a,b\n" + GOOD_ROWS + "1,1e300\n",
+    "twice": "a,b,a\n1,2,3\n",
+    "constant": "a,b\n" + "".join(f"{i},5\n" for i in range(40)),
+    "all_constant": "a,b\n" + 40 * "1,5\n",
+    "few": "1,2\n3,4\n5,7\n",
+    "one": "a\n" + "".join(f"{i}\n" for i in range(40)),
+    "quote": 'a,b\n1,"2\n' + GOOD_ROWS,
+    "null": "a,b\n1,\0\n" + GOOD_ROWS,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    for name, text in CSV_FILES.items():
+        (folder / f"{name}.csv").write_text(text)
+    (folder / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01" * 10)
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    with_nan = rows.copy()
+    with_nan[3, 1] = np.nan
+    arrays = {
+        "objects": {"a": np.array([[1, None]], object)},
+        "strings": {"a": rows.astype(str)},
+        "complex": {"a": rows + 0j},
+        "one_axis": {"a": rows[:20, 0]},
+        "nan": {"a": with_nan},
+        "two": {"a": rows, "b": rows},
+        "unlike": {"train": rows, "validation": rows, "test": rows[:, [0, 1, 1]]},
+        "no_rows": {"a": rows[:0]},
+    }
+    for name, values in arrays.items():
+        np.savez(folder / f"{name}.npz", **values)
+    whole = (folder / "two.npz").read_bytes()
+    (folder / "empty.npz").write_bytes(b"")
+    (folder / "short.npz").write_bytes(whole[:300])
+    # Bytes of the first array, so that its checksum is wrong.
+    (folder / "damaged.npz").write_bytes(whole[:250] + b"12345678" + whole[258:])
+    (folder / "text.npz").write_text("no array")
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "power_complete_rows.npz").write_bytes(whole[:300])
+    (folder / "other_keys").mkdir()
+    np.savez(folder / "other_keys" / "bsds300_patches_10pct.npz", a=rows)
+    return folder
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A finished run, as far as its files tell."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "report.md").write_text("an older run")
+    (folder / "model.keras").write_bytes(b"its weights")
+    return folder
+
+
+def snapshot(*folders):
+    """All files but the lock, which every run may take, with their content."""
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.name != ".lock"
+    }
+
+
+def arguments_of(text, folder):
+    if text.endswith((".csv", ".npz")) and not text.startswith("--"):
+        kind = text[-3:]
+        text = f"--dataset={kind} --{kind}_path={{x}}/{text}"
+    return text.replace("{x}", str(folder)).split()
+
+
+def check(case, status, files, run_dir, capsys, monkeypatch):
+    text, *expected = case
+    monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
+    monkeypatch.setattr(interruption, "stop_at_once", lambda run_dir: None)
+    before = snapshot(files, run_dir)
+    arguments = [f"--run_dir={run_dir}", *arguments_of(text, files)]
+    capsys.readouterr()
+    assert density_estimation.cli(["density_estimation", *arguments]) == status
+    output, error = capsys.readouterr()
+    assert output == ""
+    *progress, line = error.splitlines()
+    assert all(text.startswith("Downloading ") for text in progress)
+    assert line.startswith("density_estimation: ")
+    for part in expected:
+        assert part in line
+    assert snapshot(files, run_dir) == before
+
+
+@pytest.mark.parametrize("name", BAD_USE)
+def test_bad_use(name, files, run_dir, capsys, monkeypatch):
+    monkeypatch.setattr(density_estimation, "load_dataset", None)  # checked before data
+    check(BAD_USE[name], 2, files, run_dir, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_bad_data(name, files, run_dir, capsys, monkeypatch):
+    check(BAD_DATA[name], 1, files, run_dir, capsys, monkeypatch)
+
+
+def test_run_dir_of_another_run(files, run_dir, capsys, monkeypatch):
+    Settings(epochs=7).write_flags(run_dir / "flags.txt")
+    case = ("--epochs=8", "--epochs=7 there, --epochs=8 now")
+    check(case, 1, files, run_dir, capsys, monkeypatch)
+
+
+def test_unwritable_run_dir(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(usage.UsageError, match="`run_dir` to be writable"):
+        Settings(run_dir=str(tmp_path / "new" / "run"))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        (["--num_steps=0"], 2, "Expected `num_steps` of at least 1; got 0."),
+        (["--dataset=csv", "--csv_path=none.csv"], 1, "none.csv"),
+    ],
+)
+def test_process_ends_with_the_status_and_one_line(arguments, status, expected, tmp_path):
+    program = [sys.executable, "-m", "experiments.density_estimation"]
+    command = [*program, f"--run_dir={tmp_path / 'run'}", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == status
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("density_estimation: ")
+    assert expected in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_list_of_data_sets_ends_well(capsys):
+    assert density_estimation.cli(["density_estimation", "--list_datasets"]) == 0
+    output = capsys.readouterr().out
+    assert "852,174 / 94,685 / 105,206 × 8" in output
+    assert "--csv_path" in output
+
+
+def test_help_explains_every_flag(capsys):
+    assert density_estimation.cli(["density_estimation", "--help"]) == 0
+    output = capsys.readouterr().out
+    assert all(f"{name}:" in output for name in vars(Settings()))

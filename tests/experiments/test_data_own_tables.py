@@ -1,0 +1,164 @@
+"""A user's own tables: formats, splits, context, constant columns."""
+
+import numpy as np
+import pytest
+
+from experiments import choices
+from experiments import evaluation
+from experiments import pictures
+from experiments import training
+from experiments.data import DataError
+from experiments.data import load_dataset
+from experiments.data.csv_table import read_csv
+from experiments.settings import Settings
+
+VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
+SETS = ("train", "validation", "test")
+
+
+def write(path, values=VALUES, *, header=None, delimiter=",", newline="\n"):
+    lines = [delimiter.join(map(repr, row)) for row in values.tolist()]
+    text = newline.join([*([header] if header else []), *lines, ""])
+    path.write_bytes(text.encode())
+    return str(path)
+
+
+def rows(dataset):
+    return np.concatenate([getattr(dataset, name) for name in SETS])
+
+
+def sorted_rows(values):
+    values = np.asarray(values, np.float32)
+    return values[np.lexsort(values.T)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
+@pytest.mark.parametrize("header", ["", '"a",b, c d '])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "dos"])
+def test_csv_is_read_exactly(delimiter, header, newline, tmp_path):
+    header = header.replace(",", delimiter)
+    path = write(tmp_path / "x", header=header, delimiter=delimiter, newline=newline)
+    table = read_csv(path)
+    np.testing.assert_array_equal(table.values, VALUES)
+    assert table.names == (("a", "b", "c d") if header else None)
+
+
+def test_csv_of_one_column_with_byte_order_mark_and_empty_lines(tmp_path):
+    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf\nname\n1\n\n2e0\n-.5\n")
+    table = read_csv(tmp_path / "x")
+    assert table.names == ("name",)
+    np.testing.assert_array_equal(table.values, [[1.0], [2.0], [-0.5]])
+
+
+def test_csv_is_divided_by_the_seed(tmp_path):
+    path = write(tmp_path / "x", header="a,b,c")
+    first, again, other = (load_dataset("csv", csv_path=path, seed=i) for i in (0, 0, 1))
+    assert first.labels == ("a", "b", "c")
+    assert [len(getattr(first, name)) for name in SETS] == [80, 10, 10]
+    np.testing.assert_array_equal(sorted_rows(rows(first)), sorted_rows(VALUES))
+    np.testing.assert_array_equal(rows(first), rows(again))
+    assert not np.array_equal(rows(first), rows(other))
+
+
+def test_shares_set_the_sizes(tmp_path):
+    arguments = {"csv_path": write(tmp_path / "x")}
+    dataset = load_dataset("csv", validation_share=0.25, test_share=0.05, **arguments)
+    assert [len(getattr(dataset, name)) for name in SETS] == [70, 25, 5]
+
+
+@pytest.mark.parametrize("columns", [("a", "c"), ("0", "c"), ("2", "0")])
+def test_context_columns_go_by_name_or_index(columns, tmp_path):
+    path = write(tmp_path / "x", header="a,b,c")
+    dataset = load_dataset("csv", csv_path=path, context_columns=columns)
+    assert (dataset.event_size, dataset.context_size) == (1, 2)
+    assert dataset.labels == ("b",)
+    plain = load_dataset("csv", csv_path=path)
+    order = [0, 2] if columns[0] != "2" else [2, 0]
+    mean, deviation = plain.train.mean(0)[order], plain.train.std(0)[order]
+    for name in SETS:
+        both = getattr(plain, name)
+        x, context = dataset.inputs(name)
+        np.testing.assert_array_equal(x, both[:, [1]])
+        np.testing.assert_allclose(context, (both[:, order] - mean) / deviation, atol=1e-4)
+
+
+def test_a_name_comes_before_an_index(tmp_path):
+    path = write(tmp_path / "x", header="_2,_1,_0".replace("_", "x"))
+    assert load_dataset("csv", csv_path=path, context_columns=("x2",)).labels == (
+        *("x1", "x0"),
+    )
+
+
+def test_constant_columns_are_dropped_when_asked(tmp_path):
+    values = np.insert(VALUES, [1, 3], 7.0, axis=1)
+    path = write(tmp_path / "x", values, header="a,k,b,c,l")
+    with pytest.raises(DataError, match=r"\['k', 'l'\].*--drop_constant_columns"):
+        load_dataset("csv", csv_path=path)
+    dataset = load_dataset("csv", csv_path=path, drop_constant_columns=True)
+    assert dataset.labels == ("a", "b", "c")
+    np.testing.assert_array_equal(sorted_rows(rows(dataset)), sorted_rows(VALUES))
+
+
+@pytest.mark.parametrize("key", ["", "arr_0"])
+def test_npz_of_one_array_is_divided(key, tmp_path):
+    np.savez(tmp_path / "x.npz", VALUES)
+    path = str(tmp_path / "x.npz")
+    dataset = load_dataset("npz", npz_path=path, npz_key=key)
+    np.testing.assert_array_equal(sorted_rows(rows(dataset)), sorted_rows(VALUES))
+    np.save(tmp_path / "x.npy", VALUES)
+    npy = load_dataset("npz", npz_path=str(tmp_path / "x.npy"))
+    np.testing.assert_array_equal(rows(npy), rows(dataset))
+
+
+def test_npz_of_three_arrays_keeps_them(tmp_path):
+    sets = dict(zip(SETS, np.split(VALUES, [50, 90]), strict=True))
+    np.savez(tmp_path / "x.npz", other=np.ones(3), **sets)
+    dataset = load_dataset("npz", npz_path=str(tmp_path / "x.npz"))
+    for name, values in sets.items():
+        np.testing.assert_array_equal(getattr(dataset, name), values.astype(np.float32))
+
+
+def conditional(tmp_path, count=2000):
+    """A table `a, x, y`, in which x and y follow a linearly, up to normal noise."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=count)
+    x = 3.0 * a + 0.1 * rng.normal(size=count) + 100.0
+    y = -2.0 * a + 0.1 * rng.normal(size=count)
+    path = write(tmp_path / "x.csv", np.stack([a, x, y], axis=1), header="a,x,y")
+    return {"csv_path": path, "context_columns": ("a",)}
+
+
+def test_conditional_gaussian_is_a_regression(tmp_path):
+    dataset = load_dataset("csv", **conditional(tmp_path))
+    result = evaluation.gaussian_log_likelihood(dataset)
+    entropy = np.log(2.0 * np.pi * np.e * 0.1**2)
+    assert result.nats == pytest.approx(-entropy, abs=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True}])
+def test_flow_learns_the_context(options, tmp_path):
+    settings = Settings(
+        dataset="csv",
+        num_steps=2,
+        hidden_units=(16,),
+        epochs=15,
+        batch_size=64,
+        learning_rate=1e-2,
+        progress=0,
+        run_dir=str(tmp_path / "run"),
+        **conditional(tmp_path),
+        **options,
+    )
+    dataset = load_dataset("csv", **settings.data_arguments())
+    distribution = choices.build_distribution(settings, 2, dataset.context_size)
+    (tmp_path / "run").mkdir()
+    model, history, _ = training.train(distribution, dataset, settings)
+    inputs = dataset.inputs("test")
+    result = evaluation.flow_log_likelihood(model, inputs, batch_size=100)
+    assert result.nats > 0.0  # without the context no density exceeds -1.8
+    subject = pictures.Subject(distribution, dataset, settings)
+    error = subject.samples - subject.data
+    assert (error.std(axis=0) < 0.5).all()  # the data's are 3 and 2
+    captions = pictures.draw(subject, history)
+    assert all((tmp_path / "run" / name).is_file() for name in captions)
+    assert "density.png" not in captions  # there is one to each context

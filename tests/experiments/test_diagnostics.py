@@ -1,0 +1,65 @@
+"""The diagnostics: right flows pass, wrong ones are found."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+import tfp_flows
+from experiments import diagnostics
+from experiments import pictures
+from experiments import warp_plot
+from experiments.data.dataset import Dataset
+from experiments.settings import Settings
+
+
+def subject(shift, rng, base=tfp_flows.standard_normal):
+    """Standard normal data under a flow that is off by `shift`."""
+    flow = tfp_flows.RealNVP(2, num_steps=2, hidden_units=(4,), standardize=False, seed=0)
+    rows = rng.normal(size=(2000, 2)).astype(np.float32) + np.float32(shift)
+    dataset = Dataset("normal", rows, rows, rows)
+    distribution = tfp_flows.FlowDistribution(base(2), flow)
+    return pictures.Subject(distribution, dataset, Settings(num_samples=1000))
+
+
+def test_ks_distance_agrees_with_scipy(rng):
+    u = rng.beta(1.2, 1.0, size=(300, 2))
+    expected = [stats.kstest(column, "uniform").statistic for column in u.T]
+    np.testing.assert_allclose(diagnostics.ks_distance(u), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("base", [tfp_flows.standard_normal, tfp_flows.standard_logistic])
+def test_pit_of_latents_is_uniform(base, rng):
+    distribution = subject(0.0, rng, base).distribution
+    u = diagnostics.latent_pit(distribution, distribution.sample(2000, seed=1))
+    assert (diagnostics.ks_distance(u) < 2.0 / np.sqrt(2000)).all()
+
+
+def test_right_flow_passes_and_wrong_flow_fails(rng):
+    right, wrong = subject(0.0, rng), subject(0.7, rng)
+    test = diagnostics.two_sample_test(right)
+    assert abs(test["accuracy"] - 0.5) < 2.0 * test["two_standard_errors"]
+    assert diagnostics.two_sample_test(wrong)["accuracy"] > 0.6
+    critical = diagnostics.calibration(right)["critical_distance"]
+    assert critical == pytest.approx(1.358 / np.sqrt(2000))
+    assert max(diagnostics.calibration(right)["ks_distances"]) < 2.0 * critical
+    assert min(diagnostics.calibration(wrong)["ks_distances"]) > 5.0 * critical
+
+
+def test_samples_that_are_not_finite_are_counted(rng):
+    broken = subject(0.0, rng)
+    broken.samples = np.array(broken.samples)
+    broken.samples[:3, 0] = np.inf, -np.inf, np.nan
+    assert diagnostics.two_sample_test(broken)["num_samples_not_finite"] == 3
+
+
+def test_warp_ends_where_the_flow_does(rng):
+    flow = tfp_flows.RealNVP(2, num_steps=3, hidden_units=(4,), lu_mixing=True, seed=0)
+    for variable in flow.trainable_variables:
+        variable.assign_add(0.3 * rng.normal(size=variable.shape).astype(np.float32))
+    distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    lines = rng.normal(size=(3, 5, 2)).astype(np.float32)
+    stages = warp_plot.warp(distribution, lines)
+    assert len(stages) == 1 + len(flow.bijectors)
+    expected = flow.forward(tf.constant(lines)).numpy()
+    np.testing.assert_allclose(stages[-1][1], expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,106 @@
+"""What is read after a run: the reports and the comparison."""
+
+import dataclasses
+import html.parser
+import json
+import pathlib
+import subprocess
+import sys
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments import compare
+from experiments import density_estimation
+from experiments.settings import Settings
+
+TINY = Settings(
+    num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=200, progress=0
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The folders of a run on points of the plane, a table, and one given a context."""
+    root = tmp_path_factory.mktemp("runs")
+    np.save(root / "rows.npy", np.random.default_rng(0).normal(size=(500, 8)))
+    table = dataclasses.replace(TINY, dataset="npz", npz_path=str(root / "rows.npy"))
+    runs = {
+        "plane": TINY,
+        "table": table,
+        "conditional": dataclasses.replace(table, context_columns=("0", "3")),
+    }
+    for name, settings in runs.items():
+        density_estimation.run(dataclasses.replace(settings, run_dir=str(root / name)))
+    return {name: root / name for name in runs}
+
+
+PICTURES = {
+    "plane": ["density.png", "warp.png"],
+    "table": ["marginals.png", "pairs.png"],
+    "conditional": ["marginals.png", "pairs.png"],
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_report_shows_numbers_and_pictures(name, folders):
+    text = (folders[name] / "report.md").read_text()
+    results = json.loads((folders[name] / "results.json").read_text())
+    assert results["command"] in text
+    assert f"{results['two_sample_test']['accuracy']:.3f}" in text
+    assert f"{max(results['calibration']['ks_distances']):.3f}" in text
+    for picture in [*PICTURES[name], "calibration.png", "learning_curve.png"]:
+        assert f"({picture})" in text
+        pixels = matplotlib.image.imread(folders[name] / picture)
+        assert min(pixels.shape[:2]) > 200
+        assert pixels[..., :3].std() > 0.02
+
+
+class Sources(html.parser.HTMLParser):
+    """Collects what a page would load, and whether its tags are closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.sources, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.sources += [value for key, value in attributes if key in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_html_report_needs_nothing_beside_it(folders):
+    text = (folders["plane"] / "report.html").read_text()
+    page = Sources()
+    page.feed(text)
+    assert page.open == []
+    assert len(page.sources) == 4
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_compare_prints_a_table_and_names_what_is_no_run(folders, tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "results.json").write_text("{")
+    paths = [*folders.values(), tmp_path, tmp_path / "broken"]
+    finished, others = compare.load(paths)
+    assert set(finished) == set(map(str, folders.values()))
+    assert [folder for folder, _ in others] == [tmp_path, tmp_path / "broken"]
+    lines = compare.table(finished).splitlines()
+    assert len(lines) == 5
+    assert len({line.count("|") for line in lines}) == 1
+    compare.draw(finished, tmp_path / "comparison.png")
+    assert matplotlib.image.imread(tmp_path / "comparison.png")[..., :3].std() > 0.02
+
+
+def test_compare_of_no_run_at_all_fails(tmp_path):
+    command = [sys.executable, "-m", "experiments.compare", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert f"{tmp_path}: no finished run" in result.stderr
+    assert not pathlib.Path("comparison.png").exists()

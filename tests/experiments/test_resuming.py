@@ -1,0 +1,127 @@
+"""An interrupted run goes on, and ends at the numbers of one without a pause."""
+
+import dataclasses
+import errno
+import itertools
+import os
+import signal
+import subprocess
+import sys
+
+import killed_runs
+import numpy as np
+import pytest
+
+from experiments import density_estimation
+from experiments import interruption
+from experiments import training
+from experiments.checkpointing import Checkpoint
+from experiments.checkpointing import CheckpointFolder
+from experiments.resuming import SaveRun
+from experiments.settings import Settings
+
+SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
+DIGITS = dataclasses.replace(
+    SMALL, dataset="digits", batch_norm=True, ema_momentum=0.9, batch_size=100, patience=3
+)
+TINY = dataclasses.replace(SMALL, epochs=4, batch_size=1000)
+
+
+def kill_often(settings, tmp_path, *, count, seed):
+    paused = dataclasses.replace(settings, run_dir=str(tmp_path / "paused"))
+    whole = dataclasses.replace(settings, run_dir=str(tmp_path / "whole"))
+    rng = np.random.default_rng(seed)
+    reached = [killed_runs.run_and_kill(paused, rng=rng) for _ in range(count)]
+    metrics, results = killed_runs.run_to_the_end(paused)
+    expected_metrics, expected_results = killed_runs.run_to_the_end(whole)
+    print(f"killed after epochs {reached}")
+    assert reached == sorted(reached)
+    assert metrics == expected_metrics
+    assert results == expected_results
+
+
+def test_run_killed_twice_ends_at_the_same_numbers(tmp_path):
+    # Digits, so that averaged weights, batch statistics and fresh noise have a part in it.
+    kill_often(DIGITS, tmp_path, count=2, seed=1)
+
+
+@pytest.mark.slow
+def test_run_killed_ten_times_ends_at_the_same_numbers(tmp_path):
+    kill_often(SMALL, tmp_path, count=10, seed=0)
+
+
+def fill_disk(monkeypatch, *, after):
+    """Lets `after` files be replaced; then the disk is full."""
+    replace, count = os.replace, itertools.count()
+
+    def replace_or_fail(source, target):
+        if next(count) >= after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_or_fail)
+
+
+def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
+    tmp_path, monkeypatch, capsys
+):
+    whole = dataclasses.replace(TINY, run_dir=str(tmp_path / "whole"))
+    paused = dataclasses.replace(TINY, run_dir=str(tmp_path / "paused"))
+    density_estimation.run(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(interruption, "stop_at_once", lambda run_dir: None)
+        fill_disk(patch, after=6)
+        status = density_estimation.cli(["density_estimation", *paused.flags()])
+    assert status == 1
+    message = capsys.readouterr().err
+    assert "No space left on device" in message
+    assert "--flagfile" in message
+    assert message.count("\n") == 1
+    newest = CheckpointFolder(tmp_path / "paused" / "checkpoints").load_newest()
+    assert 1 <= newest.epoch < TINY.epochs
+    assert not list(tmp_path.glob("paused/**/*.partial"))
+    density_estimation.run(paused)
+    outcomes = [killed_runs.outcome(s.run_dir) for s in (paused, whole)]
+    assert outcomes[0] == outcomes[1]
+
+
+def test_finished_run_is_only_read(tmp_path, capsys, monkeypatch):
+    settings = dataclasses.replace(TINY, run_dir=str(tmp_path))
+    results = density_estimation.run(settings)
+    assert not (tmp_path / "checkpoints").exists()
+    monkeypatch.setattr(training, "train", None)
+    again = dataclasses.replace(settings, progress=2, max_minutes=1.0)
+    assert density_estimation.run(again) == results
+    assert "finished" in capsys.readouterr().out
+
+
+def test_time_counts_across_a_pause(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False}
+    folder.save(Checkpoint(1, facts, {}))
+    clock = SaveRun(folder, [], tmp_path / "metrics.csv")
+    assert 50.0 <= clock.seconds < 60.0
+    assert training.TimeLimit(50.0 / 60.0, clock).is_over()
+    assert not training.TimeLimit(2.0, clock).is_over()
+    assert not training.TimeLimit(0.0, clock).is_over()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
+    code = (
+        "import time; from experiments import interruption; "
+        f"interruption.stop_at_once({str(tmp_path)!r}); print('ready', flush=True); "
+        "time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    process.send_signal(number)
+    _, message = process.communicate(timeout=10)
+    assert process.returncode == 128 + number
+    assert f"--flagfile={tmp_path}/flags.txt" in message
+    assert message.strip().count("\n") == 0
