@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages
 from setuptools import setup
 
-EXPERIMENTS = ["scikit-learn>=1.3", "matplotlib>=3.8", "tensorboard>=2.18"]
+EXPERIMENTS = ["scikit-learn>=1.3", "h5py>=3.10", "matplotlib>=3.8", "tensorboard>=2.20"]
 
 setup(
     name="tfp_flows",
@@ -17,16 +17,16 @@ setup(
     packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
     python_requires=">=3.10,<3.14",
     install_requires=[
-        "tensorflow>=2.18,<2.22",
+        "tensorflow>=2.20,<2.22",
         "tensorflow-probability==0.25.*",
-        "tf-keras>=2.18,<2.22",
-        "keras>=3.8,<3.16",
+        "tf-keras>=2.20,<2.22",
+        "keras>=3.12,<3.16",
         "absl-py>=2.0",
         "numpy>=1.26",
     ],
     extras_require={
         "experiments": EXPERIMENTS,
         "dev": [*EXPERIMENTS, "pytest>=8", "ruff==0.17.*"],
-        "bench": [*EXPERIMENTS, "torch", "nflows", "jax", "distrax", "dm-haiku", "optax"],
+        "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
     },
 )

@@ -157,7 +157,7 @@ class _SharedVariable(keras.Variable):
         )
 
     def _initialize(self, value):
-        super()._initialize(self._shared)
+        self._value = self._shared
 
 
 def _targets_for(sample_weight):
