@@ -21,6 +21,13 @@ BASES = {
     "logistic": tfp_flows.standard_logistic,
 }
 
+SCALES = {
+    "soft_bounded": tfp_flows.transformers.soft_bounded_scale,
+    "exp": tfp_flows.transformers.exp_scale,
+    "softplus": tfp_flows.transformers.softplus_scale,
+    "sigmoid": tfp_flows.transformers.sigmoid_scale,
+}
+
 _SHARED = ("hidden_units", "activation", "residual", "seed")
 # Options that a flow may lack; naming one that it does is an error.
 _OPTIONAL = (
@@ -49,6 +56,7 @@ def build_distribution(settings, event_size, context_size=0):
     base = choose("base", settings.base, BASES)
     arguments = {name: getattr(settings, name) for name in _SHARED}
     arguments |= _optional_arguments(settings, flow) | {"context_size": context_size}
+    arguments |= _transformer(settings, flow)
     try:
         bijector = flow(event_size, **arguments)
     except ValueError as error:
@@ -91,3 +99,14 @@ def _optional_arguments(settings, flow):
                 f"Expected no `{name}`, which {settings.flow} lacks; got {value}."
             )
     return {name: getattr(settings, name) for name in _OPTIONAL if name in taken}
+
+
+def _transformer(settings, flow):
+    scale = choose("scale", settings.scale, SCALES)
+    if settings.scale == "soft_bounded":  # what the flows have by themselves
+        return {}
+    if flow not in (tfp_flows.RealNVP, tfp_flows.MADE, tfp_flows.MAF):
+        raise UsageError(
+            f"Expected no `scale`, which {settings.flow} lacks; got {settings.scale}."
+        )
+    return {"transformer": tfp_flows.Affine(scale)}

@@ -15,6 +15,7 @@ from experiments import interruption
 from experiments import pictures
 from experiments import report
 from experiments import run_directory
+from experiments import strategies
 from experiments import training
 from experiments.checkpointing import CheckpointFolder
 from experiments.data import DATASETS
@@ -24,7 +25,13 @@ from experiments.data import load_dataset
 from experiments.settings import Settings
 from experiments.usage import UsageError
 
-_CHOICES = {"dataset": DATASETS, "flow": choices.FLOWS, "base": choices.BASES}
+_CHOICES = {
+    "dataset": DATASETS,
+    "flow": choices.FLOWS,
+    "base": choices.BASES,
+    "scale": choices.SCALES,
+    "strategy": strategies.STRATEGIES,
+}
 
 
 def run(settings):
@@ -56,14 +63,16 @@ def run(settings):
 
 def _prepare(settings):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
-    distribution = choices.build_distribution(
-        settings, dataset.event_size, dataset.context_size
-    )
-    return dataset, distribution
+    strategy = strategies.make_strategy(settings.strategy)
+    with strategy.scope():
+        distribution = choices.build_distribution(
+            settings, dataset.event_size, dataset.context_size
+        )
+    return dataset, distribution, strategy
 
 
-def _run(settings, run_dir, dataset, distribution):
-    model, history, seconds = training.train(distribution, dataset, settings)
+def _run(settings, run_dir, dataset, distribution, strategy):
+    model, history, seconds = training.train(distribution, dataset, settings, strategy)
     model.save(run_dir / "model.keras")
     subject = pictures.Subject(distribution, dataset, settings)
     results = measure(model, dataset, history, settings) | {

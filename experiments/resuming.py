@@ -94,7 +94,7 @@ class SaveRun(keras.callbacks.Callback):
     def _checkpoint(self):
         arrays = {
             "weights": self.model.get_weights(),
-            "optimizer": [np.asarray(v) for v in self.model.optimizer.variables],
+            "optimizer": [v.numpy() for v in self.model.optimizer.variables],
         }
         lists = [_attributes(callback, _is_list_of_arrays) for callback in self._stateful]
         for i, values in enumerate(lists):

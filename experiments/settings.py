@@ -38,6 +38,11 @@ class Settings:
     hidden_units: tuple[int, ...] = _field(
         (64, 64), "Widths, in units, of the hidden layers of each conditioner."
     )
+    scale: str = _field(
+        "soft_bounded",
+        "How an affine step makes scales of its conditioner's output; soft_bounded keeps "
+        "them within exp(-2) and exp(2), exp does not bound them.",
+    )
     activation: str = _field("relu", "Keras name of the conditioners' activation.")
     residual: bool = _field(False, "Whether the conditioners are residual.")
     batch_norm: bool = _field(
@@ -81,6 +86,11 @@ class Settings:
     )
     fresh_noise: bool = _field(
         True, "Whether integer data get new dequantisation noise in each epoch."
+    )
+    strategy: str = _field(
+        "none",
+        "none: one device; mirrored: each batch is divided among the GPUs of the machine, "
+        "or its logical CPUs.",
     )
     steps_per_execution: int = _field(16, "Training steps per call of TensorFlow.")
     jit_compile: bool = _field(False, "Whether XLA compiles the training step.")

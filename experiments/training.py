@@ -8,12 +8,13 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments import progress
+from experiments import strategies
 from experiments.checkpointing import CheckpointFolder
 from experiments.epochs import EpochRows
 from experiments.resuming import SaveRun
 
 
-def train(distribution, dataset, settings):
+def train(distribution, dataset, settings, strategy=None):
     """Fits `distribution` and returns its model, Keras's history and the seconds taken.
 
     Where `run_dir` holds checkpoints of the same run, it goes on from the last one, and
@@ -23,14 +24,21 @@ def train(distribution, dataset, settings):
       distribution: a `FlowDistribution`.
       dataset: a `Dataset`.
       settings: a `Settings`; checkpoints and `metrics.csv` go to its `run_dir`.
+      strategy: the `tf.distribute.Strategy` that the distribution was built under.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    num_replicas = strategy.num_replicas_in_sync
     keras.utils.set_random_seed(settings.seed)
-    model = tfp_flows.DensityEstimator(distribution)
-    model.compile(
-        make_optimizer(settings, num_rows=len(dataset.train)),
-        jit_compile=settings.jit_compile,
-        steps_per_execution=settings.steps_per_execution,
-    )
+    with strategy.scope():
+        model = strategies.make_model(distribution, strategy)
+        model.compile(
+            make_optimizer(settings, len(dataset.train), num_replicas=num_replicas),
+            jit_compile=settings.jit_compile,
+            # Keras 3.15 cannot run several steps of several replicas in one call.
+            steps_per_execution=settings.steps_per_execution if num_replicas == 1 else 1,
+        )
+        # Replicas cannot create its variables within a training step.
+        model.optimizer.build(model.trainable_variables)
     # From the rows themselves, so that a `tf.data` input makes no difference.
     model.initialize(dataset.inputs("train"))
     rows = _training_rows(dataset, settings)
@@ -54,10 +62,12 @@ def train(distribution, dataset, settings):
         ],
         verbose=progress.verbosity(settings),
     )
-    return model, save_run.history(), save_run.seconds
+    # What is evaluated and saved has no more to do with replicas.
+    trained = tfp_flows.DensityEstimator(distribution) if num_replicas > 1 else model
+    return trained, save_run.history(), save_run.seconds
 
 
-def make_optimizer(settings, *, num_rows):
+def make_optimizer(settings, num_rows, *, num_replicas=1):
     """Returns Adam with the schedule, clipping, decay and averaging of `settings`."""
     learning_rate = settings.learning_rate
     if settings.cosine_decay:
@@ -65,7 +75,7 @@ def make_optimizer(settings, *, num_rows):
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_batches)
     return keras.optimizers.Adam(
         learning_rate,
-        global_clipnorm=settings.gradient_clip_norm or None,
+        global_clipnorm=settings.gradient_clip_norm / num_replicas or None,
         weight_decay=settings.weight_decay or None,
         use_ema=settings.ema_momentum > 0.0,
         ema_momentum=settings.ema_momentum,

@@ -2,9 +2,10 @@
 
 import json
 import multiprocessing
-import os
 import pathlib
 import time
+
+import tensorflow as tf
 
 from experiments import density_estimation
 
@@ -48,7 +49,9 @@ def _start(settings):
 
 
 def _run(settings):
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
     density_estimation.run(settings)
 
 
