@@ -2,15 +2,13 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.act_norm import ActNorm
-from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 from tfp_flows.networks.seeds import split_seed
 
@@ -80,8 +78,6 @@ class MAF(FlowChain):
     ):
         parameters = dict(locals())
         check_autoregressive_sizes(event_size, num_steps)
-        if batch_norm and act_norm:
-            raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Affine()
         bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
@@ -105,12 +101,13 @@ class MAF(FlowChain):
             bijectors.append(
                 MaskedAutoregressive(event_size, conditioner, transformer, dtype=dtype)
             )
-            if batch_norm:
-                bijectors.append(BatchNorm(event_size, dtype=dtype))
-            if act_norm:
-                bijectors.append(ActNorm(event_size, dtype=dtype))
-            if lu_mixing:
-                bijectors.append(InvertibleLinear(event_size, dtype=dtype))
+            bijectors += between_steps(
+                event_size,
+                batch_norm=batch_norm,
+                act_norm=act_norm,
+                lu_mixing=lu_mixing,
+                dtype=dtype,
+            )
         super().__init__(bijectors, parameters=parameters, name=name)
 
 

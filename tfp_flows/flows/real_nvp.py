@@ -2,13 +2,11 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.act_norm import ActNorm
-from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.nice import check_coupling_sizes
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
@@ -71,8 +69,6 @@ class RealNVP(FlowChain):
     ):
         parameters = dict(locals())
         check_coupling_sizes(event_size, num_steps)
-        if batch_norm and act_norm:
-            raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
         dtype = tf.as_dtype(dtype)
         bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
         for step, step_seed in enumerate(split_seed(seed, num_steps)):
@@ -88,10 +84,11 @@ class RealNVP(FlowChain):
                     dtype=dtype,
                 )
             )
-            if batch_norm:
-                bijectors.append(BatchNorm(event_size, dtype=dtype))
-            if act_norm:
-                bijectors.append(ActNorm(event_size, dtype=dtype))
-            if lu_mixing:
-                bijectors.append(InvertibleLinear(event_size, dtype=dtype))
+            bijectors += between_steps(
+                event_size,
+                batch_norm=batch_norm,
+                act_norm=act_norm,
+                lu_mixing=lu_mixing,
+                dtype=dtype,
+            )
         super().__init__(bijectors, parameters=parameters, name=name)

@@ -55,11 +55,11 @@ class DensityEstimator(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the mean of `-log_prob` over the batch, weighted by `sample_weight`."""
-        if sample_weight is None:
-            return -tf.reduce_mean(y_pred)
-        weights = tf.cast(sample_weight, y_pred.dtype)
-        # As Keras does: the weights are not normalised, so zero weights drop rows.
-        return -tf.reduce_mean(y_pred * weights)
+        if sample_weight is not None:
+            # As Keras does: the weights are not normalised, so zero weights drop rows.
+            y_pred *= tf.cast(sample_weight, y_pred.dtype)
+        # Keras adds up what the replicas of a strategy return.
+        return -tf.reduce_mean(y_pred) / _num_replicas()
 
     def train_step(self, data):
         """One gradient step; Keras's own, but for the refusal of missing gradients."""
@@ -72,7 +72,9 @@ class DensityEstimator(keras.Model):
         gradients = tape.gradient(scaled_loss, weights)
         _refuse_missing(gradients, weights)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(log_prob)[0])
+        self._loss_tracker.update_state(
+            loss * _num_replicas(), sample_weight=tf.shape(log_prob)[0]
+        )
         return self.get_metrics_result()
 
     def fit(self, x=None, y=None, **kwargs):
@@ -107,6 +109,10 @@ class DensityEstimator(keras.Model):
             kwargs["validation_data"] = _with_targets(kwargs["validation_data"])
         kwargs["callbacks"] = _with_stop_on_nan(kwargs.get("callbacks"))
         y = _targets_for(kwargs.get("sample_weight"))
+        if self.optimizer is not None and not self.optimizer.built:
+            # Replicas cannot create its variables within a training step.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_weights)
         return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
@@ -158,6 +164,10 @@ class _SharedVariable(keras.Variable):
 
     def _initialize(self, value):
         self._value = self._shared
+
+
+def _num_replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _targets_for(sample_weight):
