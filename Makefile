@@ -9,7 +9,7 @@ demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -26,7 +26,7 @@ setup(
     ],
     extras_require={
         "experiments": EXPERIMENTS,
-        "dev": [*EXPERIMENTS, "pytest>=8", "ruff==0.17.*"],
+        "dev": [*EXPERIMENTS, "pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.*"],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
     },
 )
