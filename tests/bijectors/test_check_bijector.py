@@ -56,3 +56,10 @@ def test_stock_bijectors_are_checked_too():
 def test_points_without_a_batch_axis_are_refused():
     with pytest.raises(ValueError, match=r"`x` of shape \[N, \*event\]"):
         tff.check_bijector(Doubling(), X[0])
+
+
+def test_arrays_of_another_precision_are_taken():
+    flow = tff.RealNVP(2, num_steps=1, context_size=3, seed=0)
+    rng = np.random.default_rng(0)
+    x, context = rng.normal(size=(4, 2)), rng.normal(size=(4, 3))
+    assert tff.check_bijector(flow, x, context=context).passed

@@ -142,7 +142,7 @@ def _integral(flow, z, event_shape, context):
     size = math.prod(event_shape)
     if size > 2:
         return None
-    first = None if context is None else tf.convert_to_tensor(context)[:1]
+    first = None if context is None else np.asarray(context)[:1]
     normal = np.random.default_rng(0).normal(size=(4096, *z.shape[1:]))
     y, _ = flow.forward_and_log_det(normal.astype(z.dtype.as_numpy_dtype), context=first)
     y = np.reshape(y, [-1, size])
