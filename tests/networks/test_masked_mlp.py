@@ -72,16 +72,29 @@ def test_masks_of_three_variables_as_written_out():
     np.testing.assert_array_equal(last.mask, [[0, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1]])
 
 
-def test_blocks_change_nothing():
-    degrees = hidden_degrees(512, 40)
-    layer = MaskedDense(degrees, degrees)
-    assert layer._blocks is not None
+@pytest.mark.parametrize("drawn", [None, 3])
+@pytest.mark.parametrize("num_runs", [1, 2])
+def test_tiles_change_neither_values_nor_gradients(num_runs, drawn):
+    degrees = hidden_degrees(512, 300, seed=drawn)
+    outputs = np.tile(np.arange(1, 301), num_runs)
+    layer = MaskedDense(degrees, outputs, strict=True)
+    assert len(layer.parts()[0]) == 4 * num_runs
     rng = np.random.default_rng(0)
-    kernel, x = rng.normal(size=(512, 512)), rng.normal(size=(5, 512))
-    bias = rng.normal(size=512)
-    plain = x @ (kernel * layer.mask) + bias
-    blocked = layer(tf.constant(x), tf.constant(kernel), tf.constant(bias))
-    np.testing.assert_allclose(blocked, plain, atol=1e-10)
+    x, kernel = tf.constant(rng.normal(size=(5, 512))), rng.normal(size=layer.shape)
+    tiles = [tf.constant(tile) for tile in layer.tiles(kernel)]
+    whole, bias = tf.constant(kernel), tf.constant(rng.normal(size=layer.shape[1]))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, whole, *tiles])
+        plain = x @ (whole * layer.mask) + bias
+        tiled = layer(x, tiles, bias)
+        losses = [tf.reduce_sum(tf.sin(y)) for y in (plain, tiled)]
+    np.testing.assert_allclose(tiled, plain, atol=1e-10)
+    np.testing.assert_allclose(layer.kernel(tiles), kernel * layer.mask)
+    expected_x, expected_kernel = tape.gradient(losses[0], [x, whole])
+    by_x, *by_tiles = tape.gradient(losses[1], [x, *tiles])
+    np.testing.assert_allclose(by_x, expected_x, atol=1e-10)
+    for ours, expected in zip(by_tiles, layer.tiles(expected_kernel), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", [None, 3])

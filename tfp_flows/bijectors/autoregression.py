@@ -14,15 +14,17 @@ class Autoregression:
     of u until nothing changes, which is exact after at most D calls.
 
     The gradient of `sequential` does not go back through its loop. At the solution,
-    `u = undo(v; conditioner(u))`, so with `J` the strictly triangular derivative of the
-    right side by u,
+    `u = undo(v; p)` with the parameters `p = conditioner(u)`, so with `J` the strictly
+    triangular derivative of p by u, adjoints (written with a bar) obey
 
     ```none
-    adjoint of the right side:  w = (1 - J)^-T (adjoint of u)
+    u_bar' = u_bar + J^T p_bar
+    p_bar  = (d undo / d p) * u_bar'  + (d log_det / d p) * log_det_bar
     ```
 
-    found as the fixed point of `w <- (adjoint of u) + J^T w`; all else is the ordinary
-    gradient of one parallel call.
+    which a conditioner with `column_wise` solves the same way as u itself, the last
+    variable first; for others it is a fixed point, exact after at most D products with
+    `J^T`. All else is the ordinary gradient of one parallel call.
 
     Args:
       conditioner: callable of `(u, context)` whose output for variable i depends on those
@@ -55,10 +57,13 @@ class Autoregression:
 
         return solve(v) if context is None else solve(v, context)
 
+    @property
+    def _is_column_wise(self):
+        return getattr(self._conditioner, "is_column_wise", False)
+
     def _solve(self, v, context=None):
-        column_wise = getattr(self._conditioner, "column_wise", None)
-        if column_wise is not None:
-            return column_wise(v, context, self._undo)
+        if self._is_column_wise:
+            return self._conditioner.column_wise(v, context, self._undo)
         return self._solve_by_sweeps(v, context)
 
     def _solve_by_sweeps(self, v, context):
@@ -69,24 +74,47 @@ class Autoregression:
         u, log_det = self._undo(v, self._conditioner(u, context))
         return u, tf.reduce_sum(log_det, axis=-1)
 
-    def _gradient(self, u, v, contexts, variables, u_adjoint, log_det_adjoint):
-        sources = [v, *contexts, *variables]
+    def _gradient(self, u, v, contexts, variables, u_bar, log_det_bar):
+        sources = [u, *contexts, *variables]
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch([u, *sources])
-            again, log_det = self._undo(v, self._conditioner(u, *(contexts or [None])))
-            log_det = tf.reduce_sum(log_det, axis=-1)
-        zeros = tf.UnconnectedGradients.ZERO
-        u_adjoint += tape.gradient(log_det, u, log_det_adjoint, unconnected_gradients=zeros)
+            tape.watch(sources)
+            p = self._conditioner(u, *(contexts or [None]))
+        (u_by_v, u_by_p), (log_det_by_v, log_det_by_p) = _slopes(self._undo, v, p)
+        log_det_bar = log_det_bar[..., None]
+        offset = log_det_by_p * log_det_bar
 
-        def sweep(w):
-            return u_adjoint + tape.gradient(again, u, w, unconnected_gradients=zeros)
+        def back(p_bar, sources):
+            return tape.gradient(p, sources, p_bar, unconnected_gradients="zero")
 
-        w = _fixed_point(sweep, u_adjoint, u.shape[-1])
-        gradients = tape.gradient(
-            [again, log_det], sources, [w, log_det_adjoint], unconnected_gradients=zeros
-        )
-        inputs = gradients[: 1 + len(contexts)]
-        return (inputs, gradients[1 + len(contexts) :]) if variables else inputs
+        def sweep(p_bar):
+            return u_by_p * _per_parameter(u_bar + back(p_bar, u), p) + offset
+
+        if self._is_column_wise:
+            p_bar = self._conditioner.column_wise_adjoint(
+                u, *(contexts or [None]), u_bar, u_by_p, offset
+            )
+        else:
+            p_bar = _fixed_point(sweep, tf.zeros_like(p), u.shape[-1])
+        propagated, *gradients = back(p_bar, sources)
+        v_bar = u_by_v * (u_bar + propagated) + log_det_by_v * log_det_bar
+        inputs = [v_bar, *gradients[: len(contexts)]]
+        return (inputs, gradients[len(contexts) :]) if variables else inputs
+
+
+def _slopes(function, v, parameters):
+    """Derivatives by both arguments of what an elementwise `function` returns."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([v, parameters])
+        results = function(v, parameters)
+    return [
+        tape.gradient(result, [v, parameters], unconnected_gradients="zero")
+        for result in results
+    ]
+
+
+def _per_parameter(values, parameters):
+    """Repeats `[..., D]` to `[..., P * D]`."""
+    return tf.concat([values] * (parameters.shape[-1] // values.shape[-1]), axis=-1)
 
 
 def _fixed_point(sweep, start, most):

@@ -3,10 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["column_wise"]
+from tfp_flows.networks.staircase import Layer
+from tfp_flows.networks.staircase import climb
+
+__all__ = ["column_wise", "column_wise_adjoint"]
 
 
-def column_wise(network, values, context, solve, num_segments=4):
+def column_wise(network, values, context, solve):
     """Solves `values_i = map(x_i; parameters_i(x_<i))` for x, one variable after another.
 
     The obvious way runs the whole network D times. But look at MADE's masks: a hidden unit
@@ -19,157 +22,147 @@ def column_wise(network, values, context, solve, num_segments=4):
     3. solve for the variable itself, and go on
     ```
 
-    Each unit is computed once: over all steps, each kernel is multiplied once. Units are
-    sorted by degree, so step i reads a few neighbouring rows of each transposed kernel and
-    writes neighbouring rows of `[units, N]` arrays. The steps run in segments; in each,
-    rows that cannot be known by its end are not read, which saves half the arithmetic.
+    Each unit is computed once: over all steps, each kernel is multiplied once. With units
+    sorted by degree the kernels look like staircases; `staircase.py` climbs them.
 
     Unlike D whole passes, it cannot overflow on coordinates that are not final yet.
 
     Args:
       network: a built `MaskedMLP`.
-      values: `[N, D]`.
+      values: `[N, D]`, or `[N, D, V]` where V numbers a variable are needed.
       context: `[N, context_size]`, or None.
-      solve: elementwise function of `values_i`, `[N, 1]`, and the variable's parameters,
-        `[N, P]`, that returns `x_i` and its log-det, `[N, 1]` each.
-      num_segments: number of segments.
+      solve: function of `values_i`, `[N, V]` (V = 1 if there is no such axis), and the
+        variable's parameters, `[N, P]`, that returns `x_i` and a log-det, `[N, 1]` each.
 
     Returns:
       `x`, `[N, D]`, and the sum of the log-dets, `[N]`.
     """
-    rows = _sorted_rows(network, context)
-    event_size = network.event_size
+    last = len(network.layers) - 1
     order = np.argsort(network.ordering)  # order[i] is the variable that comes i-th
-    sorted_values = tf.gather(tf.transpose(values), order)
-    num_rows = tf.shape(values)[0]
-    log_det = tf.zeros([num_rows], values.dtype)
-    arrays = [tf.zeros([0, num_rows], values.dtype) for _ in rows]
-    edges = np.unique(np.linspace(0, event_size, num_segments + 1).astype(int))
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
-        # Units and variables that are known by the segment's end, and room for the rows
-        # of a step that has fewer units than the largest.
-        known = [end, *(layer.known(end) for layer in rows[:-1])]
-        room = [1, *(layer.most for layer in rows[:-1])]
-        sizes = [size + extra for size, extra in zip(known, room, strict=True)]
-        for layer, size, num_inputs in zip(rows, sizes, known, strict=True):
-            layer.enter_segment(num_inputs, size)
-        step = _step(network, rows, sorted_values, solve)
-        arrays = [_grown(array, size) for array, size in zip(arrays, sizes, strict=True)]
-        _, log_det, *arrays = tf.while_loop(
-            lambda i, *_, end=end: i < end,
-            step,
-            (tf.constant(start), log_det, *arrays),
-            maximum_iterations=end - start,
-        )
-        arrays = [array[:size] for array, size in zip(arrays, known, strict=True)]
-    return tf.transpose(tf.gather(arrays[0], network.ordering - 1)), log_det
+    values = values[..., None] if values.shape.rank == 2 else values
+    values = tf.gather(tf.transpose(values, [1, 0, 2]), order)
+
+    def step(stage, log_det):
+        sums = []
+        for k in range(last):
+            sums.append(stage.value(k))
+            if network.adds_skip(k):
+                sums[k] += sums[k - 2]
+            stage.write(k, network.activation(sums[k]))
+        x, summand = solve(values[stage.index], tf.transpose(stage.value(last)))
+        return tf.transpose(x), log_det + summand[:, 0]
+
+    x, log_det = climb(
+        np.arange(network.event_size),
+        _layers(network, context, order),
+        step,
+        tf.zeros_like(values[0, :, 0]),
+        tf.shape(values)[1],
+    )
+    return tf.transpose(tf.gather(x, network.ordering - 1)), log_det
 
 
-def _step(network, rows, sorted_values, solve):
-    """The loop's body for the i-th variable."""
+def column_wise_adjoint(network, inputs, adjoint, slope, offset):
+    """Solves `p = slope * (adjoint + J^T p) + offset` for p, the last variable first.
 
-    def step(i, log_det, *arrays):
-        arrays = list(arrays)
-        hidden = None
-        for index, layer in enumerate(rows[:-1]):
-            value = layer.values(i, arrays[index])
-            if network.adds_skip(index):
-                value += hidden
-            if network.adds_skip(index) or index == 0:
-                hidden = value
-            arrays[index + 1] = layer.write(i, arrays[index + 1], network.activation(value))
-        parameters = rows[-1].values(i, arrays[-1])
-        if network.direct:
-            parameters += rows[-1].direct_values(i, arrays[0])
-        x, column_log_det = solve(sorted_values[i][:, None], tf.transpose(parameters))
-        arrays[0] = tf.tensor_scatter_nd_update(arrays[0], [[i]], tf.transpose(x))
-        return (i + 1, log_det + column_log_det[:, 0], *arrays)
+    J is the derivative of the parameters by the variables, strictly triangular. This is
+    back-propagation through `column_wise`, and its mirror image: the adjoint of a unit of
+    degree d is final as soon as those of the parameters of all variables after the d-th
+    are. It costs about as much.
 
-    return step
+    Args:
+      network: a built `MaskedMLP`.
+      inputs: `[N, D + context_size]`, where J is taken.
+      adjoint: `[N, D]`, of the solution.
+      slope: `[N, P * D]`, derivative of the solution by the parameters, for fixed values.
+      offset: `[N, P * D]`.
+
+    Returns:
+      `p`, the adjoint of the parameters, `[N, P * D]`.
+    """
+    last = len(network.layers) - 1
+    order = np.argsort(network.ordering)[::-1]
+    adjoint = tf.gather(tf.transpose(adjoint), order)
+    slope, offset = (_by_variable(network, array, order) for array in (slope, offset))
+
+    def step(stage, carry):
+        adjoints = []
+        for k in range(last):  # from the last hidden layer to the first
+            adjoints.append(stage.value(k) * stage.companion(k))
+            if network.adds_skip(last + 1 - k):
+                adjoints[k] += adjoints[k - 2]
+            stage.write(k, adjoints[k])
+        w = adjoint[stage.index] + stage.value(last)[0]
+        return slope[stage.index] * w + offset[stage.index], carry
+
+    p, _ = climb(
+        np.repeat(np.arange(network.event_size), network.num_parameters),
+        _mirrored_layers(network, inputs, order),
+        step,
+        (),
+        tf.shape(adjoint)[1],
+    )
+    places = np.argsort(_places(network, order))
+    return tf.transpose(tf.gather(p, places))
 
 
-def _sorted_rows(network, context):
-    """Every layer as rows of its transposed kernel, sorted by degree both ways."""
-    weights, context_kernel, direct_kernel = network.weight_arrays()
-    order = np.argsort(network.ordering)
-    event_size, num_parameters = network.event_size, network.num_parameters
-    in_order = order
-    rows = []
-    for index, (layer, (kernel, bias)) in enumerate(
-        zip(network.layers, weights, strict=True)
+def _layers(network, context, order):
+    """The layers as they are evaluated: rows are units, sorted by degree."""
+    weights = network.weight_arrays
+    layers = []
+    for k, (layer, (tiles, bias)) in enumerate(
+        zip(network.layers, weights.layers, strict=True)
     ):
-        transposed = tf.gather(tf.transpose(layer.masked(kernel)), in_order, axis=1)
-        bias = bias[:, None]
-        if index == 0 and network.context_size:
-            bias += tf.matmul(context_kernel, context, transpose_a=True, transpose_b=True)
-        if index == len(weights) - 1:
-            # The P parameters of one variable beside each other.
-            places = order[:, None] + event_size * np.arange(num_parameters)
-            rows.append(
-                _Rows(
-                    transposed,
-                    bias,
-                    places.ravel(),
-                    np.repeat(range(event_size), num_parameters),
-                    event_size,
+        kernel, base = tf.transpose(layer.kernel(tiles)), bias[:, None]
+        if k == 0:
+            kernel = tf.gather(kernel, order, axis=1)
+            if network.context_size:
+                base += tf.matmul(
+                    weights.context, context, transpose_a=True, transpose_b=True
                 )
-            )
-        else:
-            units = np.arange(len(layer.out_degrees))
-            rows.append(_Rows(transposed, bias, units, layer.out_degrees, event_size))
-            in_order = units
+        layers.append(Layer(layer.out_degrees, base, [(k, kernel)]))
+    places = _places(network, order)
+    outputs = layers.pop()
+    kernels = [(k, tf.gather(kernel, places)) for k, kernel in outputs.kernels]
     if network.direct:
-        transposed = tf.transpose(network.direct_layer.masked(direct_kernel))
-        rows[-1].add_direct(tf.gather(transposed, order, axis=1), places.ravel())
-    return rows
+        direct = tf.transpose(network.direct_layer.kernel(weights.direct))
+        kernels.append((0, tf.gather(tf.gather(direct, places), order, axis=1)))
+    stages = np.repeat(np.arange(network.event_size), network.num_parameters)
+    return [*layers, Layer(stages, tf.gather(outputs.base, places), kernels)]
 
 
-class _Rows:
-    """The units of one layer, sorted by the step at which they become computable."""
-
-    def __init__(self, transposed_kernel, bias, order, steps, event_size):
-        self._edges = np.searchsorted(steps, np.arange(event_size + 1))
-        self._starts = tf.constant(self._edges[:-1], tf.int32)
-        self._counts = tf.constant(np.diff(self._edges), tf.int32)
-        self.most = max(int(np.diff(self._edges).max()), 1)
-        # A slice past the end would be shifted back, so there are rows to spare.
-        self._kernel = _grown(tf.gather(transposed_kernel, order), len(order) + self.most)
-        self._bias = _grown(tf.gather(bias, order), len(order) + self.most)
-
-    def known(self, end):
-        """Number of units that are computable before step `end`."""
-        return int(self._edges[end])
-
-    def enter_segment(self, num_inputs, size):
-        """Leaves out inputs from `num_inputs` on; `size` is how many rows they have."""
-        columns = [[0, 0], [0, size - num_inputs]]
-        self._segment = tf.pad(self._kernel[:, :num_inputs], columns)
-
-    def values(self, i, inputs):
-        """Pre-activations of the units of step i, `[most, N]`; spare rows are arbitrary."""
-        begin = [self._starts[i], 0]
-        kernel = tf.slice(self._segment, begin, [self.most, inputs.shape[0]])
-        bias = tf.slice(self._bias, begin, [self.most, -1])
-        return kernel @ inputs + bias
-
-    def write(self, i, array, values):
-        """Returns `array` with the units of step i; spare rows become zero."""
-        spare = tf.range(self.most) >= self._counts[i]
-        values = tf.where(spare[:, None], tf.zeros_like(values), values)
-        places = self._starts[i] + tf.range(self.most)
-        return tf.tensor_scatter_nd_update(array, places[:, None], values)
-
-    def add_direct(self, transposed_kernel, order):
-        """Adds the direct connections from the variables."""
-        self._direct = _grown(tf.gather(transposed_kernel, order), len(order) + self.most)
-
-    def direct_values(self, i, variables):
-        """What the direct connections add to the parameters of the i-th variable."""
-        known = variables.shape[0] - 1  # without the spare row
-        kernel = tf.slice(self._direct, [self._starts[i], 0], [self.most, known])
-        return kernel @ variables[:-1]
+def _mirrored_layers(network, inputs, order):
+    """The layers as back-propagation goes through them: rows are what a layer sees."""
+    weights = network.weight_arrays
+    last = len(network.layers) - 1
+    slopes = network.activation_slopes(inputs)
+    places = _places(network, order)
+    layers, columns = [], places
+    for k, (layer, (tiles, _)) in enumerate(
+        zip(network.layers[::-1], weights.layers[::-1], strict=True)
+    ):
+        kernel = tf.gather(layer.kernel(tiles), columns, axis=1)
+        base = tf.zeros([layer.shape[0], 1], kernel.dtype)
+        if k < last:
+            columns = np.arange(layer.shape[0])[::-1]
+            stages = network.event_size - layer.in_degrees[columns]
+            companion = tf.gather(tf.transpose(slopes[last - 1 - k]), columns)
+            kernels = [(k, tf.gather(kernel, columns))]
+            layers.append(Layer(stages, base, kernels, companion))
+    kernels = [(last, tf.gather(kernel, order))]
+    if network.direct:
+        direct = network.direct_layer.kernel(weights.direct)
+        kernels.append((0, tf.gather(tf.gather(direct, places, axis=1), order)))
+    return [*layers, Layer(np.arange(network.event_size), base, kernels)]
 
 
-def _grown(array, rows):
-    """Appends rows of zeros up to `rows`."""
-    return tf.pad(array, [[0, rows - array.shape[0]], [0, 0]])
+def _places(network, order):
+    """Where the outputs are that are the P parameters of each variable, in order."""
+    groups = network.event_size * np.arange(network.num_parameters)
+    return (order[:, None] + groups).ravel()
+
+
+def _by_variable(network, array, order):
+    """From `[N, P * D]` to `[D, P, N]`, in order."""
+    shape = [network.event_size, network.num_parameters, -1]
+    return tf.reshape(tf.gather(tf.transpose(array), _places(network, order)), shape)

@@ -60,25 +60,38 @@ class Conditioner(tf.Module):
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
 
     @property
-    def column_wise(self):
-        """The network's way to solve for one variable after another, or None.
+    def is_column_wise(self):
+        """Whether the network solves for one variable after another by itself.
 
-        A function of `(values, context, solve)` as `MaskedMLP.column_wise`, for any batch
-        axes; how it works is in `column_wise.py`.
+        `column_wise` and `column_wise_adjoint` work if so; how is in `column_wise.py`.
         """
-        if not hasattr(self.network, "column_wise"):
-            return None
+        return hasattr(self.network, "column_wise")
 
-        def merged(values, context, solve):
-            (size,) = self._input_shape
-            rows = tf.reshape(values, [-1, size])
-            if context is not None:
-                context = tf.reshape(context, [-1, self.context_size])
-            x, log_det = self.network.column_wise(rows, context, solve)
-            batch_shape = tf.shape(values)[:-1]
-            return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, batch_shape)
+    def column_wise(self, values, context, solve):
+        """Undoes an autoregressive map: see `column_wise.py`, here for any batch axes.
 
-        return merged
+        Args:
+          values: `[..., D]`, or `[N, D, V]` where V numbers a variable are needed.
+          context: `[..., context_size]`, with the batch axes of `values`; or None.
+          solve: function of `values_i`, `[N, V]`, and parameters, `[N, P]`.
+
+        Returns:
+          `x`, `[..., D]`, and the sum of the log-dets, `[...]`.
+        """
+        batch_shape = tf.shape(values)[: values.shape.rank - 1]
+        (size,) = self._input_shape
+        rows = tf.reshape(values, [-1, size])
+        x, log_det = self.network.column_wise(rows, self._rows(context), solve)
+        return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, batch_shape)
+
+    def column_wise_adjoint(self, x, context, adjoint, slope, offset):
+        """Back-propagates through `column_wise`: see there, here for any batch axes."""
+        inputs = tf.reshape(x, [-1, *self._input_shape])
+        if self.context_size:
+            inputs = tf.concat([inputs, self._rows(context)], axis=-1)
+        arrays = [tf.reshape(a, [-1, a.shape[-1]]) for a in (adjoint, slope, offset)]
+        parameters = self.network.column_wise_adjoint(inputs, *arrays)
+        return tf.reshape(parameters, tf.shape(slope))
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -93,6 +106,9 @@ class Conditioner(tf.Module):
     def from_config(cls, config):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
+
+    def _rows(self, context):
+        return None if context is None else tf.reshape(context, [-1, self.context_size])
 
     def _context_maps(self, context):
         """The context as one constant map a channel, over the spatial axes if any."""

@@ -1,16 +1,35 @@
 """The MADE network: every output depends on variables of lower degree only."""
 
+import typing
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.networks.column_wise import column_wise
+from tfp_flows.networks.column_wise import column_wise_adjoint
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.masked_dense import MaskedDense
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
 from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import kernel_part
 
-__all__ = ["MaskedMLP"]
+__all__ = ["MaskedMLP", "MaskedWeights"]
+
+
+class MaskedWeights(typing.NamedTuple):
+    """The arrays of a `MaskedMLP`.
+
+    Attributes:
+      layers: `(tiles, bias)` of each `MaskedDense`.
+      context: kernel from the context to the first layer.
+      direct: tiles of the direct connections; none where there are none.
+    """
+
+    layers: list
+    context: typing.Any
+    direct: list
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -91,57 +110,70 @@ class MaskedMLP(keras.layers.Layer):
                 f"Expected inputs of shape [..., {expected}], variables and context; got "
                 f"{tuple(input_shape)}."
             )
-        kernels = [layer.shape for layer in self.layers]
-        shapes = [shape for kernel in kernels for shape in (kernel, kernel[1:])]
-        shapes += [(self.context_size, kernels[0][1]), self.direct_layer.shape]
-        to_outputs = [2 * len(kernels) - 2, len(shapes) - 1]
+        last = len(self.layers) - 1
+        # What leads to the outputs starts at zero: a fresh step is the identity.
+        zero = self.zero_last_layer
         self._layout = PackedWeights(
-            shapes if self.direct else shapes[:-1],
-            # A fresh step is then the identity, as in `MLP`.
-            zero_kernels=to_outputs if self.zero_last_layer else [],
+            MaskedWeights(
+                layers=[
+                    layer.parts(zero=zero and i == last)
+                    for i, layer in enumerate(self.layers)
+                ],
+                context=kernel_part((self.context_size, self.layers[0].shape[1])),
+                direct=self.direct_layer.parts(zero=zero)[0] if self.direct else [],
+            ),
             seed=self.seed,
         )
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
+    @property
     def weight_arrays(self):
-        """Returns the unmasked weights.
-
-        Returns:
-          `(kernel, bias)` for each masked layer, the context's kernel, and that of the
-          direct connections or None.
-        """
-        arrays = self._layout.unpack(self._packed)
-        count = 2 * len(self.layers)
-        pairs = list(zip(arrays[0:count:2], arrays[1:count:2], strict=True))
-        return pairs, arrays[count], arrays[count + 1] if self.direct else None
+        """The unmasked weights, as `MaskedWeights` of tensors."""
+        return self._layout.unpack(self._packed)
 
     def call(self, inputs):
         """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""
-        x, context = inputs[:, : self.event_size], inputs[:, self.event_size :]
-        (first, *others, last), context_kernel, direct_kernel = self.weight_arrays()
-        first_layer, *other_layers, last_layer = self.layers
-        hidden = first_layer(x, *first)
-        if self.context_size:
-            hidden += context @ context_kernel
-        value = hidden
-        for index, (layer, weights) in enumerate(zip(other_layers, others, strict=True)):
-            value = layer(self.activation(value), *weights)
-            if self.adds_skip(index + 1):
-                value += hidden
-                hidden = value
-        outputs = last_layer(self.activation(value), *last)
+        weights = self.weight_arrays
+        hidden = self.activation(self._sums(inputs)[-1])
+        outputs = self.layers[-1](hidden, *weights.layers[-1])
         if self.direct:
-            outputs += x @ self.direct_layer.masked(direct_kernel)
+            x = inputs[:, : self.event_size]
+            outputs += self.direct_layer.product(x, weights.direct)
         return outputs
 
+    def activation_slopes(self, inputs):
+        """Derivatives of the activation at each hidden unit, `[N, units]` a layer."""
+        sums = self._sums(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            activations = [self.activation(value) for value in sums]
+        return tape.gradient(activations, sums)
+
+    def _sums(self, inputs):
+        """What the activation is applied to, `[N, units]` of each hidden layer."""
+        weights = self.weight_arrays
+        x, context = inputs[:, : self.event_size], inputs[:, self.event_size :]
+        sums = [self.layers[0](x, *weights.layers[0])]
+        if self.context_size:
+            sums[0] += context @ weights.context
+        for layer, arrays in zip(self.layers[1:-1], weights.layers[1:-1], strict=True):
+            sums.append(layer(self.activation(sums[-1]), *arrays))
+            if self.adds_skip(len(sums) - 1):
+                sums[-1] += sums[-3]
+        return sums
+
     def adds_skip(self, index):
-        """Whether what hidden layer `index` gives is added to the last such sum."""
-        return self.residual and index > 0 and index % 2 == 0
+        """Whether hidden layer `index` adds what layer `index - 2` has summed."""
+        return self.residual and 0 < index < len(self.layers) - 1 and index % 2 == 0
 
     def column_wise(self, values, context, solve):
         """Undoes an autoregressive map a variable at a time: see `column_wise.py`."""
         return column_wise(self, values, context, solve)
+
+    def column_wise_adjoint(self, inputs, adjoint, slope, offset):
+        """Back-propagates through `column_wise`: see `column_wise.py`."""
+        return column_wise_adjoint(self, inputs, adjoint, slope, offset)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for inputs of `input_shape`."""

@@ -1,5 +1,6 @@
 """Many kernels and biases as parts of one variable."""
 
+import dataclasses
 import math
 
 import keras
@@ -7,7 +8,36 @@ import tensorflow as tf
 
 from tfp_flows.networks.seeds import split_seed
 
-__all__ = ["PackedWeights"]
+__all__ = ["PackedWeights", "Part", "bias_part", "kernel_part"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One array of a `PackedWeights`: its shape, and how it starts.
+
+    Args:
+      shape: of the array.
+      limit: it starts uniform between `-limit` and `limit`.
+    """
+
+    shape: tuple
+    limit: float = 0.0
+
+
+def kernel_part(shape, *, whole=None, zero=False):
+    """A kernel that starts at zero, or uniform as in Glorot, Bengio (2010).
+
+    Args:
+      shape: `(inputs, units)`.
+      whole: shape of the kernel that it is a part of, whose widths set the limit.
+      zero: whether it starts at zero.
+    """
+    return Part(tuple(shape), 0.0 if zero else math.sqrt(6.0 / sum(whole or shape)))
+
+
+def bias_part(units):
+    """A bias of `units`, which starts at zero."""
+    return Part((units,))
 
 
 class PackedWeights:
@@ -18,15 +48,14 @@ class PackedWeights:
     BUILD_NOTES.md).
 
     Args:
-      shapes: of the arrays: `(inputs, units)` for a kernel, `(units,)` for a bias.
-      zero_kernels: indices into `shapes` of kernels that start at zero.
-      seed: integer that determines the initial kernels; random if None.
+      parts: the arrays' `Part`s, in any nest of lists and tuples.
+      seed: integer that determines the initial values; random if None.
     """
 
-    def __init__(self, shapes, *, zero_kernels=(), seed=None):
-        self._shapes = [tuple(shape) for shape in shapes]
-        self._sizes = [math.prod(shape) for shape in self._shapes]
-        self._zero_kernels = zero_kernels
+    def __init__(self, parts, *, seed=None):
+        self._nest = parts
+        self._parts = tf.nest.flatten(parts)
+        self._sizes = [math.prod(part.shape) for part in self._parts]
         self._seed = seed
 
     def add_to(self, layer, name):
@@ -36,18 +65,24 @@ class PackedWeights:
         )
 
     def unpack(self, vector):
-        """Returns the arrays, of `shapes`, that `vector` holds."""
-        parts = tf.split(tf.convert_to_tensor(vector), self._sizes)
-        return [tf.reshape(part, s) for part, s in zip(parts, self._shapes, strict=True)]
+        """Returns the arrays that `vector` holds, in the nest of their parts."""
+        arrays = tf.split(tf.convert_to_tensor(vector), self._sizes)
+        arrays = [
+            tf.reshape(array, part.shape)
+            for array, part in zip(arrays, self._parts, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(self._nest, arrays)
 
     def _initial_values(self, shape, dtype):
-        """Glorot's uniform kernels and zero biases, one after the other."""
         del shape
-        seeds = split_seed(self._seed, len(self._shapes))
+        seeds = split_seed(self._seed, len(self._parts))
         arrays = [
-            keras.initializers.GlorotUniform(seed=seed)(shape, dtype)
-            if len(shape) == 2 and index not in self._zero_kernels
-            else tf.zeros(shape, dtype)
-            for index, (shape, seed) in enumerate(zip(self._shapes, seeds, strict=True))
+            _initial_value(part, seed, dtype)
+            for part, seed in zip(self._parts, seeds, strict=True)
         ]
         return tf.concat([tf.reshape(array, [-1]) for array in arrays], axis=0)
+
+
+def _initial_value(part, seed, dtype):
+    uniform = keras.initializers.RandomUniform(-part.limit, part.limit, seed=seed)
+    return uniform(part.shape, dtype) if part.limit else tf.zeros(part.shape, dtype)

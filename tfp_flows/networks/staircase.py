@@ -1,0 +1,237 @@
+"""Products with block-triangular kernels, where what is multiplied appears step by step."""
+
+import itertools
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Layer", "Stage", "climb"]
+
+# Rows of the widest layer that make a block: what they contribute to each other stays in
+# the caches of one core, and the product with all earlier rows is an efficient one.
+_BLOCK_ROWS = 32
+
+
+class Layer(typing.NamedTuple):
+    """Rows that become computable stage after stage.
+
+    ```none
+    row r:  base[r] + sum over (source, kernel) of  kernel[r] @ arrays[source]
+    ```
+
+    Attributes:
+      stages: the stage of each row, rising, `[rows]`. Rows whose stage is the number of
+        stages are never computed.
+      base: `[rows, N]` or `[rows, 1]`.
+      kernels: pairs of a source and a kernel, `[rows, rows of the source]`, that is zero
+        where the source's row has a later stage. Source 0 is what is solved for; source
+        k + 1 is what has been written for layer k.
+      companion: `[rows, N]`, what else `Stage.companion` shows of the rows that are due.
+    """
+
+    stages: np.ndarray
+    base: tf.Tensor
+    kernels: list
+    companion: tf.Tensor | None = None
+
+
+def climb(stages, layers, step, carry, num_columns):
+    """Solves for rows stage by stage, computing each row of each layer once.
+
+    The stages are taken in blocks. The product of a block's rows with all that is known
+    before the block is one matrix product; what rows of a block contribute to each other
+    is added stage by stage. The second half of the stages reads all rows, the first only
+    those that it can know, which saves a quarter of the arithmetic.
+
+    Args:
+      stages: the stage, from 0, of each row that is solved for, rising, `[rows]`.
+      layers: `Layer`s; each reads sources before it. The last one's rows are not stored.
+      step: function of `(stage, carry)`, where `stage` is a `Stage`, that returns the rows
+        of that stage, `[P, N]`, and the new carry.
+      carry: what goes from stage to stage, a nest of tensors.
+      num_columns: N, a scalar tensor.
+
+    Returns:
+      The rows, `[rows, N]`, and the last carry.
+    """
+    num_stages = int(stages[-1]) + 1
+    all_stages = [stages, *(layer.stages for layer in layers)]
+    edges = _block_edges(num_stages, most_rows=max(map(len, all_stages)))
+    rows = [_Rows(of_array, edges) for of_array in all_stages]
+    layers = [_padded(layer, k, rows) for k, layer in enumerate(layers)]
+    arrays = [tf.zeros([0, num_columns], layers[0].base.dtype) for _ in layers]
+    num_blocks = len(edges) - 1
+    for start, end in itertools.pairwise(sorted({0, num_blocks // 2, num_blocks})):
+        known = [int(r.by_block[end]) for r in rows[:-1]]
+
+        def block(j, carry, *arrays):
+            return j + 1, *_Block(j, layers, rows, arrays).climb(step, carry)
+
+        _, carry, *arrays = tf.while_loop(
+            lambda j, *_, end=end: j < end,
+            block,
+            (
+                tf.constant(start),
+                carry,
+                *(
+                    _grown(array, size + r.most_in_block)
+                    for array, size, r in zip(arrays, known, rows, strict=False)
+                ),
+            ),
+            maximum_iterations=end - start,
+        )
+        arrays = [array[:size] for array, size in zip(arrays, known, strict=True)]
+    return arrays[0], carry
+
+
+class _Rows:
+    """Where the rows of each stage and of each block stand in one array."""
+
+    def __init__(self, stages, edges):
+        self.by_stage = np.searchsorted(stages, np.arange(edges[-1] + 1))
+        self.by_block = self.by_stage[edges]
+        self.most_in_stage = max(int(np.diff(self.by_stage).max()), 1)
+        self.most_in_block = int(np.diff(self.by_block).max())
+        self.most_stages = int(np.diff(edges).max())
+        self.stages = tf.constant(self.by_stage, tf.int32)
+        self.blocks = tf.constant(self.by_block, tf.int32)
+        self.first_stages = tf.constant(edges, tf.int32)
+        self.is_even = bool((np.diff(self.by_stage) == self.most_in_stage).all())
+
+
+class _Block:
+    """The rows of one block of stages.
+
+    Args:
+      j: number of the block, a scalar tensor.
+      layers: `Layer`s with rows to spare.
+      rows: `_Rows` of each array, the last layer's included.
+      arrays: what is known, zero where it is not.
+    """
+
+    def __init__(self, j, layers, rows, arrays):
+        self._j = j
+        self._known = arrays
+        self.rows = rows
+        self.begins = [r.blocks[j] for r in rows]
+        self.companions = [layer.companion for layer in layers]
+        self.bases, self.kernels = [], []
+        for layer, r, begin in zip(layers, rows[1:], self.begins[1:], strict=True):
+            base = tf.slice(layer.base, [begin, 0], [r.most_in_block, -1])
+            within = []
+            for source, kernel in layer.kernels:
+                kernel = tf.slice(kernel, [begin, 0], [r.most_in_block, -1])
+                base += kernel[:, : arrays[source].shape[0]] @ arrays[source]
+                columns = [r.most_in_block, rows[source].most_in_block]
+                within.append((source, tf.slice(kernel, [0, self.begins[source]], columns)))
+            size = r.most_in_block + r.most_in_stage
+            self.bases.append(_grown(base, size))
+            self.kernels.append([(source, _grown(k, size)) for source, k in within])
+
+    def climb(self, step, carry):
+        """Goes through the stages; returns the carry and the arrays with the new rows."""
+        first_stage, end = (self.rows[0].first_stages[self._j + i] for i in range(2))
+        num_columns = tf.shape(self.bases[0])[1]
+
+        def one(i, carry, *arrays):
+            stage = Stage(i, self, arrays)
+            values, carry = step(stage, carry)
+            stage._put(0, values)
+            return i + 1, carry, *stage.arrays
+
+        _, carry, *arrays = tf.while_loop(
+            lambda i, *_: i < end,
+            one,
+            (
+                first_stage,
+                carry,
+                *(
+                    tf.zeros(
+                        [r.most_in_block + r.most_in_stage, num_columns],
+                        self.bases[0].dtype,
+                    )
+                    for r in self.rows[:-1]
+                ),
+            ),
+            maximum_iterations=self.rows[0].most_stages,
+        )
+        known = [
+            _put(array, new[: r.most_in_block], begin)
+            for array, new, r, begin in zip(
+                self._known, arrays, self.rows, self.begins, strict=False
+            )
+        ]
+        return carry, *known
+
+
+class Stage:
+    """The rows that are due, as the function sees them that `climb` calls.
+
+    Attributes:
+      index: number of the stage, a scalar tensor.
+    """
+
+    def __init__(self, index, block, arrays):
+        self.index = index
+        self.arrays = list(arrays)
+        self._block = block
+
+    def value(self, k):
+        """The rows of layer k, `[most, N]`; rows to spare are arbitrary."""
+        r = self._block.rows[k + 1]
+        begin = [r.stages[self.index] - self._block.begins[k + 1], 0]
+        value = tf.slice(self._block.bases[k], begin, [r.most_in_stage, -1])
+        for source, kernel in self._block.kernels[k]:
+            kernel = tf.slice(kernel, begin, [r.most_in_stage, -1])
+            value += kernel @ self.arrays[source][: kernel.shape[1]]
+        return value
+
+    def companion(self, k):
+        """The companions of the rows of layer k, `[most, N]`."""
+        r = self._block.rows[k + 1]
+        begin = [r.stages[self.index], 0]
+        return tf.slice(self._block.companions[k], begin, [r.most_in_stage, -1])
+
+    def write(self, k, values):
+        """Stores what later layers and stages see of the rows of layer k."""
+        self._put(k + 1, values)
+
+    def _put(self, source, values):
+        r = self._block.rows[source]
+        start = r.stages[self.index]
+        if not r.is_even:  # rows to spare belong to later stages and are zero until then
+            due = tf.range(r.most_in_stage) < r.stages[self.index + 1] - start
+            values = tf.where(due[:, None], values, tf.zeros_like(values))
+        begin = start - self._block.begins[source]
+        self.arrays[source] = _put(self.arrays[source], values, begin)
+
+
+def _block_edges(num_stages, most_rows):
+    """Stages at which blocks begin, and the number of stages."""
+    size = int(np.clip(_BLOCK_ROWS * num_stages // most_rows, 1, num_stages))
+    return np.append(np.arange(0, num_stages, size), num_stages)
+
+
+def _padded(layer, k, rows):
+    """The layer with rows and columns to spare: a slice past the end would be shifted."""
+    r = rows[k + 1]
+    count = len(layer.stages) + r.most_in_block + r.most_in_stage
+    kernels = [
+        (source, tf.pad(_grown(kernel, count), [[0, 0], [0, rows[source].most_in_block]]))
+        for source, kernel in layer.kernels
+    ]
+    companion = None if layer.companion is None else _grown(layer.companion, count)
+    return layer._replace(
+        base=_grown(layer.base, count), kernels=kernels, companion=companion
+    )
+
+
+def _grown(array, count):
+    """Appends rows of zeros up to `count`."""
+    return tf.pad(array, [[0, count - array.shape[0]], [0, 0]])
+
+
+def _put(array, values, begin):
+    places = begin + tf.range(values.shape[0])
+    return tf.tensor_scatter_nd_update(array, places[:, None], values)
