@@ -73,12 +73,11 @@ def test_masks_of_three_variables_as_written_out():
 
 
 @pytest.mark.parametrize("drawn", [None, 3])
-@pytest.mark.parametrize("num_runs", [1, 2])
-def test_tiles_change_neither_values_nor_gradients(num_runs, drawn):
+@pytest.mark.parametrize("strict", [True, False])
+def test_tiles_change_neither_values_nor_gradients(strict, drawn):
     degrees = hidden_degrees(512, 300, seed=drawn)
-    outputs = np.tile(np.arange(1, 301), num_runs)
-    layer = MaskedDense(degrees, outputs, strict=True)
-    assert len(layer.parts()[0]) == 4 * num_runs
+    layer = MaskedDense(degrees, np.repeat(np.arange(1, 301), 2), strict=strict)
+    assert len(layer.parts()[0]) == 4
     rng = np.random.default_rng(0)
     x, kernel = tf.constant(rng.normal(size=(5, 512))), rng.normal(size=layer.shape)
     tiles = [tf.constant(tile) for tile in layer.tiles(kernel)]

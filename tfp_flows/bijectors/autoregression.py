@@ -63,8 +63,12 @@ class Autoregression:
 
     def _solve(self, v, context=None):
         if self._is_column_wise:
-            return self._conditioner.column_wise(v, context, self._undo)
+            return self._conditioner.column_wise(v, context, self._undo_rows)
         return self._solve_by_sweeps(v, context)
+
+    def _undo_rows(self, v, parameters):
+        """`undo` of one variable: `[1, N]` and `[P, N]`, as of N variables to it."""
+        return self._undo(v[0], tf.reshape(parameters, [-1]))
 
     def _solve_by_sweeps(self, v, context):
         def sweep(u):

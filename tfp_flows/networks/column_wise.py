@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks.orderings import take
 from tfp_flows.networks.staircase import Layer
 from tfp_flows.networks.staircase import climb
 
@@ -31,8 +32,8 @@ def column_wise(network, values, context, solve):
       network: a built `MaskedMLP`.
       values: `[N, D]`, or `[N, D, V]` where V numbers a variable are needed.
       context: `[N, context_size]`, or None.
-      solve: function of `values_i`, `[N, V]` (V = 1 if there is no such axis), and the
-        variable's parameters, `[N, P]`, that returns `x_i` and a log-det, `[N, 1]` each.
+      solve: function of `values_i`, `[V, N]` (V = 1 if there is no such axis), and the
+        variable's parameters, `[P, N]`, that returns `x_i` and a log-det, `[N]` each.
 
     Returns:
       `x`, `[N, D]`, and the sum of the log-dets, `[N]`.
@@ -40,7 +41,7 @@ def column_wise(network, values, context, solve):
     last = len(network.layers) - 1
     order = np.argsort(network.ordering)  # order[i] is the variable that comes i-th
     values = values[..., None] if values.shape.rank == 2 else values
-    values = tf.gather(tf.transpose(values, [1, 0, 2]), order)
+    values = take(tf.transpose(values, [1, 2, 0]), order, axis=0)
 
     def step(stage, log_det):
         sums = []
@@ -49,17 +50,17 @@ def column_wise(network, values, context, solve):
             if network.adds_skip(k):
                 sums[k] += sums[k - 2]
             stage.write(k, network.activation(sums[k]))
-        x, summand = solve(values[stage.index], tf.transpose(stage.value(last)))
-        return tf.transpose(x), log_det + summand[:, 0]
+        x, summand = solve(stage.inputs, stage.value(last))
+        return x[None], log_det + summand
 
     x, log_det = climb(
         np.arange(network.event_size),
-        _layers(network, context, order),
+        _layers(network, context),
+        values,
         step,
-        tf.zeros_like(values[0, :, 0]),
-        tf.shape(values)[1],
+        tf.zeros_like(values[0, 0]),
     )
-    return tf.transpose(tf.gather(x, network.ordering - 1)), log_det
+    return take(tf.transpose(x), network.ordering - 1, axis=1), log_det
 
 
 def column_wise_adjoint(network, inputs, adjoint, slope, offset):
@@ -81,9 +82,9 @@ def column_wise_adjoint(network, inputs, adjoint, slope, offset):
       `p`, the adjoint of the parameters, `[N, P * D]`.
     """
     last = len(network.layers) - 1
-    order = np.argsort(network.ordering)[::-1]
-    adjoint = tf.gather(tf.transpose(adjoint), order)
-    slope, offset = (_by_variable(network, array, order) for array in (slope, offset))
+    order = np.argsort(network.ordering)
+    adjoint = take(tf.transpose(adjoint), order[::-1], axis=0)
+    slopes, offsets = (_mirrored(network, array, order) for array in (slope, offset))
 
     def step(stage, carry):
         adjoints = []
@@ -92,77 +93,61 @@ def column_wise_adjoint(network, inputs, adjoint, slope, offset):
             if network.adds_skip(last + 1 - k):
                 adjoints[k] += adjoints[k - 2]
             stage.write(k, adjoints[k])
-        w = adjoint[stage.index] + stage.value(last)[0]
-        return slope[stage.index] * w + offset[stage.index], carry
+        adjoint, slope, offset = stage.inputs
+        w = adjoint + stage.value(last)[0]
+        return slope * w + offset, carry
 
     p, _ = climb(
         np.repeat(np.arange(network.event_size), network.num_parameters),
-        _mirrored_layers(network, inputs, order),
+        _mirrored_layers(network, inputs),
+        (adjoint, slopes, offsets),
         step,
         (),
-        tf.shape(adjoint)[1],
     )
-    places = np.argsort(_places(network, order))
-    return tf.transpose(tf.gather(p, places))
+    p = tf.reshape(p, [network.event_size, network.num_parameters, -1])
+    p = take(tf.transpose(p[::-1, ::-1], [2, 1, 0]), network.ordering - 1, axis=2)
+    return tf.reshape(p, tf.shape(slope))
 
 
-def _layers(network, context, order):
+def _layers(network, context):
     """The layers as they are evaluated: rows are units, sorted by degree."""
     weights = network.weight_arrays
     layers = []
     for k, (layer, (tiles, bias)) in enumerate(
         zip(network.layers, weights.layers, strict=True)
     ):
-        kernel, base = tf.transpose(layer.kernel(tiles)), bias[:, None]
-        if k == 0:
-            kernel = tf.gather(kernel, order, axis=1)
-            if network.context_size:
-                base += tf.matmul(
-                    weights.context, context, transpose_a=True, transpose_b=True
-                )
-        layers.append(Layer(layer.out_degrees, base, [(k, kernel)]))
-    places = _places(network, order)
-    outputs = layers.pop()
-    kernels = [(k, tf.gather(kernel, places)) for k, kernel in outputs.kernels]
+        kernels, base = [(k, tf.transpose(layer.kernel(tiles)))], bias[:, None]
+        if k == 0 and network.context_size:
+            base += tf.matmul(weights.context, context, transpose_a=True, transpose_b=True)
+        layers.append(Layer(layer.out_degrees, base, kernels))
     if network.direct:
-        direct = tf.transpose(network.direct_layer.kernel(weights.direct))
-        kernels.append((0, tf.gather(tf.gather(direct, places), order, axis=1)))
-    stages = np.repeat(np.arange(network.event_size), network.num_parameters)
-    return [*layers, Layer(stages, tf.gather(outputs.base, places), kernels)]
+        direct = network.direct_layer.kernel(weights.direct)
+        layers[-1].kernels.append((0, tf.transpose(direct)))
+    # The parameters of the i-th variable are due at stage i, from 0.
+    return [*layers[:-1], layers[-1]._replace(stages=layers[-1].stages - 1)]
 
 
-def _mirrored_layers(network, inputs, order):
+def _mirrored_layers(network, inputs):
     """The layers as back-propagation goes through them: rows are what a layer sees."""
     weights = network.weight_arrays
-    last = len(network.layers) - 1
     slopes = network.activation_slopes(inputs)
-    places = _places(network, order)
-    layers, columns = [], places
+    layers = []
     for k, (layer, (tiles, _)) in enumerate(
         zip(network.layers[::-1], weights.layers[::-1], strict=True)
     ):
-        kernel = tf.gather(layer.kernel(tiles), columns, axis=1)
+        kernel = layer.kernel(tiles)[::-1, ::-1]
+        stages = network.event_size - layer.in_degrees[::-1]
         base = tf.zeros([layer.shape[0], 1], kernel.dtype)
-        if k < last:
-            columns = np.arange(layer.shape[0])[::-1]
-            stages = network.event_size - layer.in_degrees[columns]
-            companion = tf.gather(tf.transpose(slopes[last - 1 - k]), columns)
-            kernels = [(k, tf.gather(kernel, columns))]
-            layers.append(Layer(stages, base, kernels, companion))
-    kernels = [(last, tf.gather(kernel, order))]
+        companion = tf.transpose(slopes.pop())[::-1] if slopes else None
+        layers.append(Layer(stages, base, [(k, kernel)], companion))
     if network.direct:
         direct = network.direct_layer.kernel(weights.direct)
-        kernels.append((0, tf.gather(tf.gather(direct, places, axis=1), order)))
-    return [*layers, Layer(np.arange(network.event_size), base, kernels)]
+        layers[-1].kernels.append((0, direct[::-1, ::-1]))
+    return layers
 
 
-def _places(network, order):
-    """Where the outputs are that are the P parameters of each variable, in order."""
-    groups = network.event_size * np.arange(network.num_parameters)
-    return (order[:, None] + groups).ravel()
-
-
-def _by_variable(network, array, order):
-    """From `[N, P * D]` to `[D, P, N]`, in order."""
-    shape = [network.event_size, network.num_parameters, -1]
-    return tf.reshape(tf.gather(tf.transpose(array), _places(network, order)), shape)
+def _mirrored(network, array, order):
+    """From `[N, P * D]` to `[D, P, N]`, the last variable and parameter first."""
+    shape = [-1, network.num_parameters, network.event_size]
+    array = tf.transpose(tf.reshape(array, shape), [2, 1, 0])
+    return take(array, order[::-1], axis=0)[:, ::-1]

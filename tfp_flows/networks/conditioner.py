@@ -73,7 +73,7 @@ class Conditioner(tf.Module):
         Args:
           values: `[..., D]`, or `[N, D, V]` where V numbers a variable are needed.
           context: `[..., context_size]`, with the batch axes of `values`; or None.
-          solve: function of `values_i`, `[N, V]`, and parameters, `[N, P]`.
+          solve: function of `values_i`, `[V, N]`, and parameters, `[P, N]`.
 
         Returns:
           `x`, `[..., D]`, and the sum of the log-dets, `[...]`.

@@ -1,5 +1,6 @@
 """The MADE network: every output depends on variables of lower degree only."""
 
+import itertools
 import typing
 
 import keras
@@ -12,6 +13,7 @@ from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.masked_dense import MaskedDense
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
+from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import kernel_part
 
@@ -43,7 +45,8 @@ class MaskedMLP(keras.layers.Layer):
     output:    (W * M') h + b  [+ (A * M') x, the direct connections]
     ```
 
-    The first layer also sees the context, whose degree is 0. All weights are parts of one
+    The first layer also sees the context, whose degree is 0. Kernels are those of variables
+    in order: `ordering` only says which variable comes when. All weights are parts of one
     variable, for speed (`PackedWeights`).
 
     Args:
@@ -135,25 +138,31 @@ class MaskedMLP(keras.layers.Layer):
     def call(self, inputs):
         """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""
         weights = self.weight_arrays
-        hidden = self.activation(self._sums(inputs)[-1])
+        x, context = self._split(inputs)
+        hidden = self.activation(self._sums(x, context)[-1])
         outputs = self.layers[-1](hidden, *weights.layers[-1])
         if self.direct:
-            x = inputs[:, : self.event_size]
             outputs += self.direct_layer.product(x, weights.direct)
-        return outputs
+        by_variable = tf.reshape(outputs, [-1, self.event_size, self.num_parameters])
+        by_variable = take(by_variable, self.ordering - 1, axis=1)
+        return tf.reshape(tf.transpose(by_variable, [0, 2, 1]), [-1, outputs.shape[-1]])
 
     def activation_slopes(self, inputs):
         """Derivatives of the activation at each hidden unit, `[N, units]` a layer."""
-        sums = self._sums(inputs)
+        sums = self._sums(*self._split(inputs))
         with tf.GradientTape() as tape:
             tape.watch(sums)
             activations = [self.activation(value) for value in sums]
         return tape.gradient(activations, sums)
 
-    def _sums(self, inputs):
+    def _split(self, inputs):
+        """Variables in order, and context."""
+        x, context = inputs[:, : self.event_size], inputs[:, self.event_size :]
+        return take(x, np.argsort(self.ordering), axis=1), context
+
+    def _sums(self, x, context):
         """What the activation is applied to, `[N, units]` of each hidden layer."""
         weights = self.weight_arrays
-        x, context = inputs[:, : self.event_size], inputs[:, self.event_size :]
         sums = [self.layers[0](x, *weights.layers[0])]
         if self.context_size:
             sums[0] += context @ weights.context
@@ -201,7 +210,8 @@ class MaskedMLP(keras.layers.Layer):
             widths = (widths[0],) * (2 * len(widths) - 1)
         # Units of degree 0 see only the context; without one they would be constants.
         lowest = 0 if self.context_size else 1
-        degrees = [self.ordering]
+        in_order = np.arange(1, self.event_size + 1)
+        degrees = [in_order]
         for index, width in enumerate(widths):
             if self.residual and index:
                 degrees.append(degrees[-1])
@@ -209,7 +219,7 @@ class MaskedMLP(keras.layers.Layer):
             seed = None if self.degree_seed is None else [self.degree_seed, index]
             degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
             lowest = degrees[-1].min()
-        outputs = np.tile(self.ordering, self.num_parameters)
-        layers = [MaskedDense(a, b) for a, b in zip(degrees[:-1], degrees[1:], strict=True)]
+        outputs = np.repeat(in_order, self.num_parameters)
+        layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
         layers.append(MaskedDense(degrees[-1], outputs, strict=True))
-        return layers, MaskedDense(self.ordering, outputs, strict=True)
+        return layers, MaskedDense(in_order, outputs, strict=True)

@@ -1,6 +1,7 @@
 """Degrees and orderings: who may depend on whom in an autoregressive network."""
 
 import numpy as np
+import tensorflow as tf
 
 __all__ = [
     "check_ordering",
@@ -8,6 +9,7 @@ __all__ = [
     "natural_ordering",
     "random_ordering",
     "reversed_ordering",
+    "take",
 ]
 
 
@@ -73,3 +75,13 @@ def hidden_degrees(num_units, event_size, *, lowest=1, seed=None):
     if seed is not None:
         return np.sort(np.random.default_rng(seed).integers(count, size=num_units)) + lowest
     return lowest + np.arange(num_units) * count // num_units
+
+
+def take(array, indices, axis):
+    """`tf.gather` along `axis`, without it where `indices` leave or reverse the order."""
+    natural = np.arange(len(indices))
+    if (indices == natural).all():
+        return array
+    if (indices == natural[::-1]).all():
+        return tf.reverse(array, [axis])
+    return tf.gather(array, indices, axis=axis)

@@ -36,7 +36,7 @@ class Layer(typing.NamedTuple):
     companion: tf.Tensor | None = None
 
 
-def climb(stages, layers, step, carry, num_columns):
+def climb(stages, layers, inputs, step, carry):
     """Solves for rows stage by stage, computing each row of each layer once.
 
     The stages are taken in blocks. The product of a block's rows with all that is known
@@ -47,10 +47,10 @@ def climb(stages, layers, step, carry, num_columns):
     Args:
       stages: the stage, from 0, of each row that is solved for, rising, `[rows]`.
       layers: `Layer`s; each reads sources before it. The last one's rows are not stored.
+      inputs: nest of `[num_stages, ..., N]`, what `step` needs at each stage.
       step: function of `(stage, carry)`, where `stage` is a `Stage`, that returns the rows
         of that stage, `[P, N]`, and the new carry.
       carry: what goes from stage to stage, a nest of tensors.
-      num_columns: N, a scalar tensor.
 
     Returns:
       The rows, `[rows, N]`, and the last carry.
@@ -60,13 +60,18 @@ def climb(stages, layers, step, carry, num_columns):
     edges = _block_edges(num_stages, most_rows=max(map(len, all_stages)))
     rows = [_Rows(of_array, edges) for of_array in all_stages]
     layers = [_padded(layer, k, rows) for k, layer in enumerate(layers)]
+    num_columns = tf.shape(tf.nest.flatten(inputs)[0])[-1]
     arrays = [tf.zeros([0, num_columns], layers[0].base.dtype) for _ in layers]
+    # A slice past the end would be shifted.
+    inputs = tf.nest.map_structure(
+        lambda a: _grown(a, num_stages + rows[0].most_stages), inputs
+    )
     num_blocks = len(edges) - 1
     for start, end in itertools.pairwise(sorted({0, num_blocks // 2, num_blocks})):
         known = [int(r.by_block[end]) for r in rows[:-1]]
 
         def block(j, carry, *arrays):
-            return j + 1, *_Block(j, layers, rows, arrays).climb(step, carry)
+            return j + 1, *_Block(j, layers, rows, arrays, inputs).climb(step, carry)
 
         _, carry, *arrays = tf.while_loop(
             lambda j, *_, end=end: j < end,
@@ -108,22 +113,35 @@ class _Block:
       layers: `Layer`s with rows to spare.
       rows: `_Rows` of each array, the last layer's included.
       arrays: what is known, zero where it is not.
+      inputs: of all stages.
     """
 
-    def __init__(self, j, layers, rows, arrays):
-        self._j = j
+    def __init__(self, j, layers, rows, arrays, inputs):
+        self.first_stage, self._end = (rows[0].first_stages[j + i] for i in range(2))
         self._known = arrays
+        # Here, since what is read stage by stage should stand close together.
+        self.inputs = tf.nest.map_structure(
+            lambda a: _rows_of(a, self.first_stage, rows[0].most_stages), inputs
+        )
         self.rows = rows
         self.begins = [r.blocks[j] for r in rows]
-        self.companions = [layer.companion for layer in layers]
+        self.companions = [
+            None
+            if layer.companion is None
+            else _rows_of(layer.companion, begin, r.most_in_block + r.most_in_stage)
+            for layer, r, begin in zip(layers, rows[1:], self.begins[1:], strict=True)
+        ]
         self.bases, self.kernels = [], []
         for layer, r, begin in zip(layers, rows[1:], self.begins[1:], strict=True):
-            base = tf.slice(layer.base, [begin, 0], [r.most_in_block, -1])
+            base = _rows_of(layer.base, begin, r.most_in_block)
             within = []
             for source, kernel in layer.kernels:
-                kernel = tf.slice(kernel, [begin, 0], [r.most_in_block, -1])
+                kernel = _rows_of(kernel, begin, r.most_in_block)
                 base += kernel[:, : arrays[source].shape[0]] @ arrays[source]
-                columns = [r.most_in_block, rows[source].most_in_block]
+                columns = [
+                    r.most_in_block,
+                    rows[source].most_in_block + rows[source].most_in_stage,
+                ]
                 within.append((source, tf.slice(kernel, [0, self.begins[source]], columns)))
             size = r.most_in_block + r.most_in_stage
             self.bases.append(_grown(base, size))
@@ -131,7 +149,6 @@ class _Block:
 
     def climb(self, step, carry):
         """Goes through the stages; returns the carry and the arrays with the new rows."""
-        first_stage, end = (self.rows[0].first_stages[self._j + i] for i in range(2))
         num_columns = tf.shape(self.bases[0])[1]
 
         def one(i, carry, *arrays):
@@ -141,10 +158,10 @@ class _Block:
             return i + 1, carry, *stage.arrays
 
         _, carry, *arrays = tf.while_loop(
-            lambda i, *_: i < end,
+            lambda i, *_: i < self._end,
             one,
             (
-                first_stage,
+                self.first_stage,
                 carry,
                 *(
                     tf.zeros(
@@ -169,29 +186,31 @@ class Stage:
     """The rows that are due, as the function sees them that `climb` calls.
 
     Attributes:
-      index: number of the stage, a scalar tensor.
+      inputs: nest of `[..., N]`, the stage's part of `climb`'s `inputs`.
     """
 
     def __init__(self, index, block, arrays):
-        self.index = index
+        index_in_block = index - block.first_stage
+        self.inputs = tf.nest.map_structure(lambda a: a[index_in_block], block.inputs)
         self.arrays = list(arrays)
+        self._index = index
         self._block = block
 
     def value(self, k):
         """The rows of layer k, `[most, N]`; rows to spare are arbitrary."""
         r = self._block.rows[k + 1]
-        begin = [r.stages[self.index] - self._block.begins[k + 1], 0]
-        value = tf.slice(self._block.bases[k], begin, [r.most_in_stage, -1])
+        begin = r.stages[self._index] - self._block.begins[k + 1]
+        value = _rows_of(self._block.bases[k], begin, r.most_in_stage)
         for source, kernel in self._block.kernels[k]:
-            kernel = tf.slice(kernel, begin, [r.most_in_stage, -1])
-            value += kernel @ self.arrays[source][: kernel.shape[1]]
+            kernel = _rows_of(kernel, begin, r.most_in_stage)
+            value += kernel @ self.arrays[source]
         return value
 
     def companion(self, k):
         """The companions of the rows of layer k, `[most, N]`."""
         r = self._block.rows[k + 1]
-        begin = [r.stages[self.index], 0]
-        return tf.slice(self._block.companions[k], begin, [r.most_in_stage, -1])
+        begin = r.stages[self._index] - self._block.begins[k + 1]
+        return _rows_of(self._block.companions[k], begin, r.most_in_stage)
 
     def write(self, k, values):
         """Stores what later layers and stages see of the rows of layer k."""
@@ -199,9 +218,9 @@ class Stage:
 
     def _put(self, source, values):
         r = self._block.rows[source]
-        start = r.stages[self.index]
+        start = r.stages[self._index]
         if not r.is_even:  # rows to spare belong to later stages and are zero until then
-            due = tf.range(r.most_in_stage) < r.stages[self.index + 1] - start
+            due = tf.range(r.most_in_stage) < r.stages[self._index + 1] - start
             values = tf.where(due[:, None], values, tf.zeros_like(values))
         begin = start - self._block.begins[source]
         self.arrays[source] = _put(self.arrays[source], values, begin)
@@ -218,7 +237,13 @@ def _padded(layer, k, rows):
     r = rows[k + 1]
     count = len(layer.stages) + r.most_in_block + r.most_in_stage
     kernels = [
-        (source, tf.pad(_grown(kernel, count), [[0, 0], [0, rows[source].most_in_block]]))
+        (
+            source,
+            tf.pad(
+                _grown(kernel, count),
+                [[0, 0], [0, rows[source].most_in_block + rows[source].most_in_stage]],
+            ),
+        )
         for source, kernel in layer.kernels
     ]
     companion = None if layer.companion is None else _grown(layer.companion, count)
@@ -227,9 +252,15 @@ def _padded(layer, k, rows):
     )
 
 
+def _rows_of(array, begin, count):
+    """Rows from the tensor `begin` on."""
+    rest = [0] * (array.shape.rank - 1), [-1] * (array.shape.rank - 1)
+    return tf.slice(array, [begin, *rest[0]], [count, *rest[1]])
+
+
 def _grown(array, count):
     """Appends rows of zeros up to `count`."""
-    return tf.pad(array, [[0, count - array.shape[0]], [0, 0]])
+    return tf.pad(array, [[0, count - array.shape[0]]] + [[0, 0]] * (array.shape.rank - 1))
 
 
 def _put(array, values, begin):
