@@ -116,7 +116,7 @@ def test_same_numbers_as_tfp_with_the_same_weights():
             rng.normal(size=layer.shape) * layer.mask,
             rng.normal(size=layer.shape[1]),
         ]
-    network.trainable_variables[0].assign(np.concatenate([a.ravel() for a in arrays]))
+    network.trainable_variables[0].assign(np.concatenate([a.T.ravel() for a in arrays]))
     made.set_weights(arrays)
 
     y = tf.constant(rng.normal(size=(8, 4)))

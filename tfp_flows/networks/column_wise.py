@@ -116,13 +116,13 @@ def _layers(network, context):
     for k, (layer, (tiles, bias)) in enumerate(
         zip(network.layers, weights.layers, strict=True)
     ):
-        kernels, base = [(k, tf.transpose(layer.kernel(tiles)))], bias[:, None]
+        kernels, base = [(k, layer.transposed_kernel(tiles))], bias[:, None]
         if k == 0 and network.context_size:
             base += tf.matmul(weights.context, context, transpose_a=True, transpose_b=True)
         layers.append(Layer(layer.out_degrees, base, kernels))
     if network.direct:
-        direct = network.direct_layer.kernel(weights.direct)
-        layers[-1].kernels.append((0, tf.transpose(direct)))
+        direct = network.direct_layer.transposed_kernel(weights.direct)
+        layers[-1].kernels.append((0, direct))
     # The parameters of the i-th variable are due at stage i, from 0.
     return [*layers[:-1], layers[-1]._replace(stages=layers[-1].stages - 1)]
 
@@ -135,14 +135,14 @@ def _mirrored_layers(network, inputs):
     for k, (layer, (tiles, _)) in enumerate(
         zip(network.layers[::-1], weights.layers[::-1], strict=True)
     ):
-        kernel = layer.kernel(tiles)[::-1, ::-1]
+        kernel = tf.transpose(layer.transposed_kernel(tiles)[::-1, ::-1])
         stages = network.event_size - layer.in_degrees[::-1]
         base = tf.zeros([layer.shape[0], 1], kernel.dtype)
         companion = tf.transpose(slopes.pop())[::-1] if slopes else None
         layers.append(Layer(stages, base, [(k, kernel)], companion))
     if network.direct:
-        direct = network.direct_layer.kernel(weights.direct)
-        layers[-1].kernels.append((0, direct[::-1, ::-1]))
+        direct = network.direct_layer.transposed_kernel(weights.direct)
+        layers[-1].kernels.append((0, tf.transpose(direct[::-1, ::-1])))
     return layers
 
 

@@ -20,8 +20,9 @@ class MaskedDense:
     ```
 
     Both degrees rise, so the mask is block-triangular. A wide kernel is held as tiles:
-    blocks of columns, each with only the rows that can reach it. With four tiles that is
-    5/8 of the weights and of the arithmetic.
+    blocks of units, each with only the inputs that can reach it. With four tiles that is
+    5/8 of the weights and of the arithmetic. Tiles are `[units, inputs]`, what a unit sees
+    in one row, which `column_wise.py` reads unit after unit.
 
     Args:
       in_degrees: degrees of the inputs, rising, `[inputs]`.
@@ -40,10 +41,12 @@ class MaskedDense:
         self.mask = seen_by(self.in_degrees[:, None], self.out_degrees[None, :])
         num_tiles = max(1, min(4, self.shape[1] // 64))
         edges = np.linspace(0, self.shape[1], num_tiles + 1).astype(int)
-        self._columns = [slice(*pair) for pair in itertools.pairwise(edges)]
+        self._units = [slice(*pair) for pair in itertools.pairwise(edges)]
         self._tile_masks = [self.mask]
         if num_tiles > 1:
-            self._tile_masks = [_without_idle_rows(self.mask[:, c]) for c in self._columns]
+            self._tile_masks = [
+                _without_idle_inputs(self.mask[:, units]) for units in self._units
+            ]
 
     @property
     def shape(self):
@@ -53,7 +56,7 @@ class MaskedDense:
     def parts(self, *, zero=False):
         """Returns the `Part`s of the tiles and of the bias; `zero`: tiles start at zero."""
         tiles = [
-            kernel_part(mask.shape, whole=self.shape, zero=zero)
+            kernel_part(mask.T.shape, whole=self.shape, zero=zero)
             for mask in self._tile_masks
         ]
         return tiles, bias_part(self.shape[1])
@@ -62,34 +65,37 @@ class MaskedDense:
         """Maps `x`, `[N, inputs]`, to `[N, units]`, without a bias."""
         tiles = self._masked(tiles)
         if len(tiles) == 1:
-            return x @ tiles[0]
-        return tf.concat([x[:, : tile.shape[0]] @ tile for tile in tiles], axis=-1)
+            return tf.matmul(x, tiles[0], transpose_b=True)
+        products = [
+            tf.matmul(x[:, : tile.shape[1]], tile, transpose_b=True) for tile in tiles
+        ]
+        return tf.concat(products, axis=-1)
 
     def __call__(self, x, tiles, bias):
         """Maps `x`, `[N, inputs]`, to `[N, units]`."""
         return tf.nn.bias_add(self.product(x, tiles), bias)
 
-    def kernel(self, tiles):
-        """Returns the whole masked kernel, `[inputs, units]`."""
-        columns = [
-            tf.pad(tile, [[0, self.shape[0] - tile.shape[0]], [0, 0]])
+    def transposed_kernel(self, tiles):
+        """Returns the whole masked kernel, transposed: `[units, inputs]`."""
+        rows = [
+            tf.pad(tile, [[0, 0], [0, self.shape[0] - tile.shape[1]]])
             for tile in self._masked(tiles)
         ]
-        return tf.concat(columns, axis=-1)
+        return tf.concat(rows, axis=0)
 
     def tiles(self, kernel):
         """Cuts a whole kernel, `[inputs, units]`, into tiles."""
         return [
-            kernel[: mask.shape[0], columns]
-            for mask, columns in zip(self._tile_masks, self._columns, strict=True)
+            tf.transpose(kernel[: mask.shape[0], units])
+            for mask, units in zip(self._tile_masks, self._units, strict=True)
         ]
 
     def _masked(self, tiles):
         return [
-            tile * tf.constant(mask, tile.dtype)
+            tile * tf.constant(mask.T, tile.dtype)
             for tile, mask in zip(tiles, self._tile_masks, strict=True)
         ]
 
 
-def _without_idle_rows(mask):
+def _without_idle_inputs(mask):
     return mask[: mask.any(axis=1).sum()]

@@ -57,7 +57,7 @@ def climb(stages, layers, inputs, step, carry):
     """
     num_stages = int(stages[-1]) + 1
     all_stages = [stages, *(layer.stages for layer in layers)]
-    edges = _block_edges(num_stages, most_rows=max(map(len, all_stages)))
+    edges = _block_edges(num_stages, most_rows=max(map(len, all_stages[:-1])))
     rows = [_Rows(of_array, edges) for of_array in all_stages]
     layers = [_padded(layer, k, rows) for k, layer in enumerate(layers)]
     num_columns = tf.shape(tf.nest.flatten(inputs)[0])[-1]
