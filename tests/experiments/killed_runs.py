@@ -1,8 +1,12 @@
 """Runs in processes of their own, which a test kills at moments drawn from a seed."""
 
+import dataclasses
 import json
 import multiprocessing
+import os
 import pathlib
+import socket
+import sys
 import time
 
 import tensorflow as tf
@@ -26,12 +30,31 @@ def run_and_kill(settings, *, rng):
     """Starts the run, and kills it some time after one more epoch, or a few."""
     process = _start(settings)
     epochs = _num_epochs(settings.run_dir) + rng.integers(0, 4)
-    while process.is_alive() and _num_epochs(settings.run_dir) < epochs:
-        time.sleep(0.005)
+    wait_for_epochs(settings.run_dir, epochs, [process])
     time.sleep(rng.uniform(0.0, 0.2))
     process.kill()
     process.join()
     return _num_epochs(settings.run_dir)
+
+
+def start_workers(settings, count=2):
+    """Starts the run in as many workers on this machine; `run_dir` is the chief's."""
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+    processes = []
+    for index in range(count):
+        task = {"type": "worker", "index": index}
+        tf_config = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        own = settings.run_dir if index == 0 else f"{settings.run_dir}_of_{index}"
+        flags = dataclasses.replace(settings, strategy="multi_worker", run_dir=own).flags()
+        processes.append(_CONTEXT.Process(target=_run_worker, args=(flags, tf_config)))
+        processes[-1].start()
+    return processes
+
+
+def wait_for_epochs(run_dir, count, processes):
+    """Returns when a run has finished as many epochs, or a process has ended."""
+    while all(p.is_alive() for p in processes) and _num_epochs(run_dir) < count:
+        time.sleep(0.005)
 
 
 def outcome(run_dir):
@@ -53,6 +76,19 @@ def _run(settings):
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
     density_estimation.run(settings)
+
+
+def _run_worker(flags, tf_config):
+    os.environ["TF_CONFIG"] = tf_config
+    sys.exit(density_estimation.cli(["density_estimation", *flags]))
+
+
+def _free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 def _num_epochs(run_dir):

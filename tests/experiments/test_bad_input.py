@@ -233,7 +233,7 @@ def arguments_of(text, folder):
 def check(case, status, files, run_dir, capsys, monkeypatch):
     text, *expected = case
     monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
-    monkeypatch.setattr(interruption, "stop_at_once", lambda run_dir: None)
+    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
     before = snapshot(files, run_dir)
     arguments = [f"--run_dir={run_dir}", *arguments_of(text, files)]
     capsys.readouterr()
