@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from experiments import density_estimation
 
-# Each process is a fork of one that has TensorFlow imported but nothing run yet.
+# Each process is a fork of one that has TensorFlow imported but nothing run yet. That one
+# does not find this module, which lies beside the tests.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+_CONTEXT.set_forkserver_preload([density_estimation.__name__])
 
 
 def run_to_the_end(settings):
@@ -38,7 +39,11 @@ def run_and_kill(settings, *, rng):
 
 
 def start_workers(settings, count=2):
-    """Starts the run in as many workers on this machine; `run_dir` is the chief's."""
+    """Starts the run in as many workers on this machine.
+
+    The first is the chief and writes to `run_dir`; what a worker prints goes to
+    a file beside it, named likewise and ending in `_of_1.log`; the chief's in `_of_0.log`.
+    """
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
     processes = []
     for index in range(count):
@@ -46,7 +51,8 @@ def start_workers(settings, count=2):
         tf_config = json.dumps({"cluster": {"worker": addresses}, "task": task})
         own = settings.run_dir if index == 0 else f"{settings.run_dir}_of_{index}"
         flags = dataclasses.replace(settings, strategy="multi_worker", run_dir=own).flags()
-        processes.append(_CONTEXT.Process(target=_run_worker, args=(flags, tf_config)))
+        arguments = flags, tf_config, f"{settings.run_dir}_of_{index}.log"
+        processes.append(_CONTEXT.Process(target=_run_worker, args=arguments))
         processes[-1].start()
     return processes
 
@@ -78,8 +84,11 @@ def _run(settings):
     density_estimation.run(settings)
 
 
-def _run_worker(flags, tf_config):
+def _run_worker(flags, tf_config, log):
     os.environ["TF_CONFIG"] = tf_config
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(file, stream)
     sys.exit(density_estimation.cli(["density_estimation", *flags]))
 
 

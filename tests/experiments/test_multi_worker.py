@@ -1,0 +1,125 @@
+"""Two workers on this machine train as one process does, and go on after a loss."""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+import killed_runs
+import numpy as np
+import pytest
+
+from experiments import workers
+from experiments.settings import Settings
+
+# 10,000 rows, so that the last batch has 1,665.
+UNEVEN = Settings(
+    num_steps=2,
+    hidden_units=(8,),
+    batch_norm=True,
+    ema_momentum=0.9,
+    gradient_clip_norm=0.1,
+    epochs=3,
+    batch_size=1667,
+    evaluation_batch_size=667,
+    num_samples=100,
+    progress=0,
+)
+# Last batches of one row, so that one worker has none; and an end by the chief's clock.
+LONE_ROW = dataclasses.replace(
+    UNEVEN,
+    batch_norm=False,
+    act_norm=True,
+    batch_size=3333,
+    evaluation_batch_size=1999,
+    max_minutes=1e-9,
+)
+
+
+def run_workers(settings):
+    processes = killed_runs.start_workers(settings)
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert not pathlib.Path(f"{settings.run_dir}_of_1").exists()
+
+
+def numbers(run_dir):
+    metrics = np.genfromtxt(run_dir / "metrics.csv", delimiter=",", skip_header=1)
+    model = keras.saving.load_model(run_dir / "model.keras")
+    return metrics, [w.astype(float) for w in model.get_weights()]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The folder of `UNEVEN`, as two workers leave it."""
+    folder = tmp_path_factory.mktemp("workers") / "run"
+    run_workers(dataclasses.replace(UNEVEN, run_dir=str(folder)))
+    return folder
+
+
+def check_against_one_process(settings, folder, tmp_path):
+    killed_runs.run_to_the_end(dataclasses.replace(settings, run_dir=str(tmp_path)))
+    (metrics, weights), (expected_metrics, expected) = map(numbers, (folder, tmp_path))
+    np.testing.assert_allclose(metrics, expected_metrics, rtol=1e-4)
+    for a, b in zip(weights, expected, strict=True):
+        # Adam makes steps of up to 3e-3 of gradients that are zero but for rounding.
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_two_workers_equal_one_process(uninterrupted, tmp_path):
+    check_against_one_process(UNEVEN, uninterrupted, tmp_path)
+
+
+def test_worker_without_rows_and_a_finished_run(tmp_path):
+    settings = dataclasses.replace(LONE_ROW, run_dir=str(tmp_path / "workers"))
+    run_workers(settings)
+    check_against_one_process(LONE_ROW, tmp_path / "workers", tmp_path / "one")
+    outcome = killed_runs.outcome(settings.run_dir)
+    assert outcome[1]["num_epochs"] == 1
+    run_workers(settings)
+    assert "finished" in (tmp_path / "workers_of_0.log").read_text()
+    assert killed_runs.outcome(settings.run_dir) == outcome
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        pytest.param(0, id="chief"),
+        # Of another worker, the chief hears by its silence, after ten seconds.
+        pytest.param(1, id="other", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_worker_ends_the_other_and_both_go_on(victim, uninterrupted, tmp_path):
+    settings = dataclasses.replace(UNEVEN, run_dir=str(tmp_path / "run"))
+    processes = killed_runs.start_workers(settings)
+    killed_runs.wait_for_epochs(settings.run_dir, 1, processes)
+    processes[victim].kill()
+    survivor = processes[1 - victim]
+    survivor.join(60)
+    assert survivor.exitcode == 1
+    log = (tmp_path / f"run_of_{1 - victim}.log").read_text().splitlines()
+    assert log[-1].startswith("density_estimation: Another worker is out of reach.")
+    assert "start each worker again" in log[-1]
+    run_workers(settings)
+    outcomes = [killed_runs.outcome(folder) for folder in (settings.run_dir, uninterrupted)]
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "--seed=1 there, --seed=0 now"),
+        ({"max_minutes": 1.0}, "--max_minutes=1.0 there"),
+        ({"run_dir": "elsewhere", "data_dir": "elsewhere", "progress": 2}, None),
+    ],
+)
+def test_workers_with_other_flags_are_refused(change, message, monkeypatch):
+    chiefs = dataclasses.replace(UNEVEN, **change)
+    told = json.dumps({"is_finished": True, "flags": chiefs.flags()}).encode()
+    monkeypatch.setattr(workers, "from_chief", lambda strategy, content: told)
+    if message is None:
+        assert workers.agree_on_start(None, UNEVEN, is_finished=False)
+    else:
+        with pytest.raises(workers.WorkersError, match=message):
+            workers.agree_on_start(None, UNEVEN, is_finished=False)
