@@ -36,14 +36,24 @@ def run(settings, folder, strategy):
         EVEN,
         UNEVEN,
         dataclasses.replace(UNEVEN, ema_momentum=0.9, act_norm=True, weight_decay=0.1),
-        dataclasses.replace(UNEVEN, batch_norm=True),
     ],
-    ids=["even", "uneven_and_clipped", "averaged_with_act_norm", "batch_norm"],
+    ids=["even", "uneven_and_clipped", "averaged_with_act_norm"],
 )
 def test_two_replicas_equal_one_device(settings, tmp_path):
     one, two = (run(settings, tmp_path / s, s) for s in ("none", "mirrored"))
     for a, b in zip(one[0], two[0], strict=True):
         np.testing.assert_allclose(a.astype(float), b.astype(float), atol=2e-5)
+    np.testing.assert_allclose(one[1], two[1], rtol=1e-4)
+    assert one[2]["test_log_likelihood"]["nats"] == pytest.approx(
+        two[2]["test_log_likelihood"]["nats"], abs=1e-4
+    )
+
+
+def test_two_replicas_have_one_batch_statistic(tmp_path):
+    settings = dataclasses.replace(UNEVEN, batch_norm=True)
+    one, two = (run(settings, tmp_path / s, s) for s in ("none", "mirrored"))
+    # Not the weights: shift and scale before a batch norm change nothing, so that Adam
+    # moves them by rounding.
     np.testing.assert_allclose(one[1], two[1], rtol=1e-4)
     assert one[2]["test_log_likelihood"]["nats"] == pytest.approx(
         two[2]["test_log_likelihood"]["nats"], abs=1e-4
