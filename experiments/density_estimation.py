@@ -5,7 +5,6 @@ import math
 import sys
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from experiments import choices
@@ -178,11 +177,13 @@ def _run_and_print(settings):
         results = run(settings, strategy)
     except OSError as error:
         raise RunDirectoryError(f"{error}. {how}") from error
-    except tf.errors.OpError as error:
+    except workers.LOSSES as error:
         if not workers.has_others(strategy):
             raise
         raise WorkersError(f"Another worker is out of reach. {how}") from error
-    if results is not None:
+    if results is None:
+        print("Done; the chief reports.")
+    else:
         print(report.table(results))
         print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 

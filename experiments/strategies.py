@@ -19,6 +19,7 @@ def make_strategy(name):
 
     Raises:
       UsageError: if TF_CONFIG does not describe a cluster with this process in it.
+      WorkersError: if its address is taken, or the others do not come within an hour.
     """
     return STRATEGIES[name]()
 
@@ -32,10 +33,18 @@ def _mirrored():
 
 def _multi_worker():
     own, *others = cluster.addresses(os.environ.get("TF_CONFIG"))
+    if others:
+        print(f"Worker {own} waits for {', '.join(others)}.", flush=True)
     # TensorFlow keeps Python, and so a handler of Python's, from running while it waits.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print(f"Worker {own} waits for {', '.join(others) or 'nobody'}.", flush=True)
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise workers.WorkersError(
+            f"Worker {own} cannot join the others: {error.message}."
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 STRATEGIES = {

@@ -15,8 +15,16 @@ from experiments import run_directory
 _OWN_FLAGS = ("run_dir", "data_dir", "progress")
 
 
+# What TensorFlow raises, at one place or another, when a worker is gone.
+LOSSES = (
+    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
+    *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError),
+    *(tf.errors.InternalError, tf.errors.UnknownError),
+)
+
+
 class WorkersError(Exception):
-    """Another worker has ended before its time; the message says what to do."""
+    """The workers cannot go on together; the message says why, and what to do."""
 
 
 def is_chief(strategy):

@@ -1,12 +1,8 @@
 """Runs in processes of their own, which a test kills at moments drawn from a seed."""
 
-import dataclasses
 import json
 import multiprocessing
-import os
 import pathlib
-import socket
-import sys
 import time
 
 import tensorflow as tf
@@ -15,14 +11,14 @@ from experiments import density_estimation
 
 # Each process is a fork of one that has TensorFlow imported but nothing run yet. That one
 # does not find this module, which lies beside the tests.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([density_estimation.__name__])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([density_estimation.__name__])
 
 
 def run_to_the_end(settings):
     """Runs in a fresh process and returns what the run directory then says."""
     process = _start(settings)
-    process.join(120)
+    process.join(300)
     assert process.exitcode == 0
     return outcome(settings.run_dir)
 
@@ -36,25 +32,6 @@ def run_and_kill(settings, *, rng):
     process.kill()
     process.join()
     return _num_epochs(settings.run_dir)
-
-
-def start_workers(settings, count=2):
-    """Starts the run in as many workers on this machine.
-
-    The first is the chief and writes to `run_dir`; what a worker prints goes to
-    a file beside it, named likewise and ending in `_of_1.log`; the chief's in `_of_0.log`.
-    """
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
-    processes = []
-    for index in range(count):
-        task = {"type": "worker", "index": index}
-        tf_config = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        own = settings.run_dir if index == 0 else f"{settings.run_dir}_of_{index}"
-        flags = dataclasses.replace(settings, strategy="multi_worker", run_dir=own).flags()
-        arguments = flags, tf_config, f"{settings.run_dir}_of_{index}.log"
-        processes.append(_CONTEXT.Process(target=_run_worker, args=arguments))
-        processes[-1].start()
-    return processes
 
 
 def wait_for_epochs(run_dir, count, processes):
@@ -72,7 +49,7 @@ def outcome(run_dir):
 
 
 def _start(settings):
-    process = _CONTEXT.Process(target=_run, args=(settings,))
+    process = CONTEXT.Process(target=_run, args=(settings,))
     process.start()
     return process
 
@@ -82,22 +59,6 @@ def _run(settings):
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
     density_estimation.run(settings)
-
-
-def _run_worker(flags, tf_config, log):
-    os.environ["TF_CONFIG"] = tf_config
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(file, stream)
-    sys.exit(density_estimation.cli(["density_estimation", *flags]))
-
-
-def _free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _num_epochs(run_dir):

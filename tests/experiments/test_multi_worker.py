@@ -6,9 +6,12 @@ import pathlib
 
 import keras
 import killed_runs
+import local_workers
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from experiments import strategies
 from experiments import workers
 from experiments.data import load_dataset
 from experiments.settings import Settings
@@ -38,10 +41,7 @@ LONE_ROW = dataclasses.replace(
 
 
 def run_workers(settings):
-    processes = killed_runs.start_workers(settings)
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
+    local_workers.end_well(local_workers.start_run(settings))
     assert not pathlib.Path(f"{settings.run_dir}_of_1").exists()
 
 
@@ -98,7 +98,7 @@ def test_worker_without_rows_and_a_finished_run(tmp_path):
 )
 def test_killed_worker_ends_the_other_and_both_go_on(victim, uninterrupted, tmp_path):
     settings = dataclasses.replace(UNEVEN, run_dir=str(tmp_path / "run"))
-    processes = killed_runs.start_workers(settings)
+    processes = local_workers.start_run(settings)
     killed_runs.wait_for_epochs(settings.run_dir, 1, processes)
     processes[victim].kill()
     survivor = processes[1 - victim]
@@ -110,6 +110,28 @@ def test_killed_worker_ends_the_other_and_both_go_on(victim, uninterrupted, tmp_
     run_workers(settings)
     outcomes = [killed_runs.outcome(folder) for folder in (settings.run_dir, uninterrupted)]
     assert outcomes[0] == outcomes[1]
+
+
+def share_and_write(value, content, path):
+    strategy = strategies.make_strategy("multi_worker")
+    with strategy.scope():
+        variables = [tf.Variable(0.0), tf.Variable([0, 0])]
+    for variable in variables:
+        variable.assign(tf.fill(variable.shape, tf.cast(value, variable.dtype)))
+    workers.share(strategy, variables)
+    told = workers.from_chief(strategy, content)
+    values = [variable.numpy().tolist() for variable in variables]
+    path.write_text(json.dumps([*values, told.decode(), workers.is_chief(strategy)]))
+
+
+@pytest.mark.parametrize("content", [b"", b"12345678", b"some more than a word"])
+def test_what_the_chief_has_is_everyones(content, tmp_path):
+    paths = tmp_path / "chief", tmp_path / "other"
+    chief, other = (3, content, paths[0]), (5, b"something else", paths[1])
+    local_workers.end_well(local_workers.start(share_and_write, chief, other))
+    found = [json.loads(path.read_text()) for path in paths]
+    assert found[0] == [3.0, [3, 3], content.decode(), True]
+    assert found[1] == [3.0, [3, 3], content.decode(), False]
 
 
 @pytest.mark.parametrize(
