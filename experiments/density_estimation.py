@@ -177,7 +177,7 @@ def _run_and_print(settings):
         results = run(settings, strategy)
     except OSError as error:
         raise RunDirectoryError(f"{error}. {how}") from error
-    except workers.LOSSES as error:
+    except workers.OUT_OF_REACH as error:
         if not workers.has_others(strategy):
             raise
         raise WorkersError(f"Another worker is out of reach. {how}") from error

@@ -14,9 +14,8 @@ from experiments import run_directory
 # Flags that may differ from worker to worker.
 _OWN_FLAGS = ("run_dir", "data_dir", "progress")
 
-
 # What TensorFlow raises, at one place or another, when a worker is gone.
-LOSSES = (
+OUT_OF_REACH = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
     *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError),
     *(tf.errors.InternalError, tf.errors.UnknownError),
