@@ -17,13 +17,16 @@ from experiments import report
 from experiments import run_directory
 from experiments import strategies
 from experiments import training
+from experiments import workers
 from experiments.checkpointing import CheckpointFolder
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import catalogue
 from experiments.data import load_dataset
+from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
 from experiments.usage import UsageError
+from experiments.workers import WorkersError
 
 _CHOICES = {
     "dataset": DATASETS,
@@ -34,44 +37,59 @@ _CHOICES = {
 }
 
 
-def run(settings):
+def run(settings, strategy=None):
     """Trains, evaluates and writes everything into `settings.run_dir`.
 
-    A run that was interrupted goes on; a finished one is only read.
+    A run that was interrupted goes on; a finished one is only read. Of several workers,
+    the chief does all but the training alone.
 
     Args:
       settings: a `Settings`.
+      strategy: what `make_strategy` returns for these settings, if called already.
 
     Returns:
-      What `results.json` holds.
+      What `results.json` holds; None in a worker that is not the chief.
 
     Raises:
       DataError: if the data are not to be had, or of no use; the folder is untouched.
       RunDirectoryError: if the folder belongs to another process or another run.
+      WorkersError: if the workers were started with different flags.
     """
-    is_finished = run_directory.finished_results(settings.run_dir) is not None
-    subject = None if is_finished else _prepare(settings)
+    strategy = strategy or strategies.make_strategy(settings.strategy)
+    is_chief = workers.is_chief(strategy)
+    results = run_directory.finished_results(settings.run_dir) if is_chief else None
+    is_finished = workers.agree_on_start(
+        strategy, settings, is_finished=results is not None
+    )
+    subject = None if is_finished else _prepare(settings, strategy)
+    if is_chief:
+        results = _lead(settings, subject)
+    elif not is_finished:
+        training.train(*subject)
+    return results
+
+
+def _lead(settings, subject):
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
         if results is not None:
             print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
             return results
-        results = _run(settings, run_dir, *subject)
+        results = _run(run_dir, *subject)
         CheckpointFolder(run_dir / "checkpoints").delete()
         return results
 
 
-def _prepare(settings):
+def _prepare(settings, strategy):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
-    strategy = strategies.make_strategy(settings.strategy)
     with strategy.scope():
         distribution = choices.build_distribution(
             settings, dataset.event_size, dataset.context_size
         )
-    return dataset, distribution, strategy
+    return distribution, dataset, settings, strategy
 
 
-def _run(settings, run_dir, dataset, distribution, strategy):
+def _run(run_dir, distribution, dataset, settings, strategy):
     model, history, seconds = training.train(distribution, dataset, settings, strategy)
     model.save(run_dir / "model.keras")
     subject = pictures.Subject(distribution, dataset, settings)
@@ -118,14 +136,14 @@ def measure(model, dataset, history, settings):
 def cli(argv):
     """Runs a command line and returns its exit status.
 
-    Wrong use is 2; wrong data, or a folder that cannot be used, is 1. Both say what is
-    wrong in one line, and neither leaves anything behind.
+    Wrong use is 2; wrong data, a folder that cannot be used, or the loss of a worker, is
+    1. Both say what is wrong in one line, and neither leaves anything behind.
     """
     try:
         main(argv)
     except (flags.Error, UsageError) as error:
         return _complain(error, 2)
-    except (DataError, run_directory.RunDirectoryError) as error:
+    except (DataError, RunDirectoryError, WorkersError) as error:
         return _complain(error, 1)
     return 0
 
@@ -150,15 +168,24 @@ def main(argv):
 
 
 def _run_and_print(settings):
+    # A cluster has to be joined before anything of TensorFlow runs.
+    strategy = strategies.make_strategy(settings.strategy)
     choices.check(settings)
-    interruption.stop_at_once(settings.run_dir)
+    how = interruption.how_to_go_on(settings)
+    interruption.stop_at_once(how)
     try:
-        results = run(settings)
+        results = run(settings, strategy)
     except OSError as error:
-        how = interruption.how_to_go_on(settings.run_dir)
-        raise run_directory.RunDirectoryError(f"{error}. {how}") from error
-    print(report.table(results))
-    print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
+        raise RunDirectoryError(f"{error}. {how}") from error
+    except workers.OUT_OF_REACH as error:
+        if not workers.has_others(strategy):
+            raise
+        raise WorkersError(f"Another worker is out of reach. {how}") from error
+    if results is None:
+        print("Done; the chief reports.")
+    else:
+        print(report.table(results))
+        print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 
 
 def _define_flags(values):

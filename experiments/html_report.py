@@ -41,6 +41,7 @@ def write_report(results, captions, path):
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
         f"<p>{html.escape(report.UNIT)}</p>",
         _likelihoods(results),
+        _facts(report.findings(results)),
         *pictures,
         "<h2>The run</h2>",
         _facts(report.facts(results)),

@@ -5,24 +5,32 @@ import signal
 import sys
 
 
-def stop_at_once(run_dir):
+def stop_at_once(message):
     """Makes Ctrl-C and SIGTERM end this process, with status 130 or 143.
 
     Args:
-      run_dir: folder of the run, for the message.
+      message: what it then says.
     """
 
     def stop(number, frame):
         # No exception, which TensorFlow may swallow, and no clean-up, which a run that
         # survives `kill -9` can do without.
-        os.write(sys.stderr.fileno(), f"\n{how_to_go_on(run_dir)}\n".encode())
+        os.write(sys.stderr.fileno(), f"\n{message}\n".encode())
         os._exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
 
 
-def how_to_go_on(run_dir):
-    """Returns one line with the command that continues the run."""
-    command = f"python -m experiments.density_estimation --flagfile={run_dir}/flags.txt"
-    return f"Stopped. To go on from the last finished epoch: {command}"
+def how_to_go_on(settings):
+    """Returns one line that says how to continue the run of `settings`."""
+    if settings.strategy == "multi_worker":
+        return (
+            "Stopped. To go on from the last finished epoch, start each worker again as "
+            "before, once all have ended."
+        )
+    command = "python -m experiments.density_estimation"
+    return (
+        "Stopped. To go on from the last finished epoch: "
+        f"{command} --flagfile={settings.run_dir}/flags.txt"
+    )

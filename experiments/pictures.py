@@ -66,9 +66,7 @@ def draw(subject, history):
     title = f"{subject.settings.flow} on {subject.dataset.name}"
     pictures = _of_the_data(subject) | {
         "calibration.png": (
-            "Probability-integral transform of the latents of the test rows: flat, within "
-            "the grey band of 95 %, where the flow is right. Of more than twelve, those "
-            "that are furthest off.",
+            _calibration_caption(subject.dataset.event_size),
             functools.partial(_draw_calibration, subject),
         ),
         "learning_curve.png": (
@@ -120,6 +118,16 @@ def _of_the_data(subject):
             caption += f" The first {_MAX_PAIRS} of {len(labels)} variables."
         pictures["pairs.png"] = (caption, pairs)
     return pictures
+
+
+def _calibration_caption(event_size):
+    caption = (
+        "Probability-integral transform of the latents of the test rows: flat, within the "
+        "grey band of 95 %, where the flow is right."
+    )
+    if (shown := table_plots.MAX_HISTOGRAMS) < event_size:
+        caption += f" The {shown} of {event_size} that are furthest off."
+    return caption
 
 
 def _draw_calibration(subject, path):

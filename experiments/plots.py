@@ -97,8 +97,13 @@ def _range_of_interest(values, best):
     return low, values.max() + 0.05 * (values.max() - low)
 
 
+def dots(count):
+    """Returns size and opacity for as many dots: a few are to be seen, many not to blot."""
+    return {"s": np.clip(4000 / count, 3, 12), "alpha": np.clip(500 / count, 0.35, 0.7)}
+
+
 def _scatter(axis, points, color, title):
-    axis.scatter(*points.T, s=3, alpha=0.35, color=color, linewidths=0, rasterized=True)
+    axis.scatter(*points.T, **dots(len(points)), color=color, linewidths=0, rasterized=True)
     axis.set_title(title)
 
 

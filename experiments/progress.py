@@ -18,12 +18,19 @@ def verbosity(settings):
     return int(sys.stdout.isatty())
 
 
-def make_callbacks(distribution, dataset, settings):
-    """Returns the callbacks that show how far training is."""
+def make_callbacks(distribution, dataset, settings, *, is_writer=True):
+    """Returns the callbacks that show how far training is.
+
+    Args:
+      distribution: a `FlowDistribution`.
+      dataset: the `Dataset` that it is fitted to.
+      settings: a `Settings`.
+      is_writer: whether this process writes into the run's folder.
+    """
     callbacks = []
     if settings.progress < 0 and not sys.stdout.isatty():
         callbacks.append(LinePerMinute(settings.epochs))
-    if settings.tensorboard:
+    if settings.tensorboard and is_writer:
         folder = pathlib.Path(settings.run_dir) / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
         if settings.pictures_every > 0:

@@ -49,18 +49,11 @@ def write_results(results, path):
     atomic_write(path, json.dumps(results, indent=2) + "\n")
 
 
-def facts(results):
-    """Returns what there is to say beside the table, by name."""
-    sizes = results["num_rows"]
+def findings(results):
+    """Returns what was found beside the likelihoods, by name."""
     test, calibration = results["two_sample_test"], results["calibration"]
-    context = f", given {n}" if (n := results["context_size"]) else ""
     worst = max(calibration["ks_distances"])
     return {
-        "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
-        "variables": f"{results['event_size']}{context}",
-        "trainable parameters": f"{results['num_parameters']:,}",
-        "epochs": f"{results['num_epochs']} (best: {results['best_epoch']})",
-        "training time": f"{results['training_seconds']:.1f} s",
         "two-sample test": (
             "a classifier tells test rows from samples with an accuracy of "
             f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
@@ -70,6 +63,19 @@ def facts(results):
             f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
             f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
         ),
+    }
+
+
+def facts(results):
+    """Returns what the run was, by name."""
+    sizes = results["num_rows"]
+    context = f", given {n}" if (n := results["context_size"]) else ""
+    return {
+        "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
+        "variables": f"{results['event_size']}{context}",
+        "trainable parameters": f"{results['num_parameters']:,}",
+        "epochs": f"{results['num_epochs']} (best: {results['best_epoch']})",
+        "training time": f"{results['training_seconds']:.1f} s",
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],
     }
@@ -87,9 +93,11 @@ def write_report(results, captions, path):
         f"# {title(results)}",
         UNIT,
         table(results),
-        "\n".join(f"- {name}: {value}" for name, value in facts(results).items()),
-        f"```\n{results['command']}\n```",
+        _bullets(findings(results)),
         *(f"{caption}\n\n![{caption}]({name})" for name, caption in captions.items()),
+        "## The run",
+        _bullets(facts(results)),
+        f"To repeat it:\n\n```\n{results['command']}\n```",
     ]
     atomic_write(path, "\n\n".join(lines) + "\n")
 
@@ -117,6 +125,10 @@ def machine():
     """Returns the processors that a time depends on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
+
+
+def _bullets(facts):
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
 
 
 def _plus_minus(row):

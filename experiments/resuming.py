@@ -19,24 +19,25 @@ class SaveRun(keras.callbacks.Callback):
     every file is whole at any moment. It must come after the callbacks that it saves.
 
     Args:
-      folder: a `CheckpointFolder`.
+      folder: a `CheckpointFolder` to write to.
+      found: the `Checkpoint` to start from; None: from the beginning.
       stateful: the callbacks whose memory belongs to the run.
       metrics_path: of the file with a line an epoch.
       every: epochs between two checkpoints.
-      is_writer: whether this process writes; the others only restore.
+      is_writer: whether this process writes.
 
     Attributes:
       rows: the metrics of each epoch so far, as dicts.
     """
 
-    def __init__(self, folder, stateful, metrics_path, *, every=1, is_writer=True):
+    def __init__(self, folder, found, stateful, metrics_path, *, every=1, is_writer=True):
         super().__init__()
         self._folder = folder
         self._stateful = stateful
         self._metrics_path = pathlib.Path(metrics_path)
         self._every = every
         self._is_writer = is_writer
-        self._found = folder.load_newest()
+        self._found = found
         self._seconds_before = 0.0
         self.rows = []
         if self._found:

@@ -34,6 +34,22 @@ def claim(settings):
         yield run_dir
 
 
+def differences(there, settings, *, free):
+    """Returns in words how flags differ from `settings`; empty if they do not.
+
+    Args:
+      there: flags, as of `Settings.flags`; one that is missing has its default.
+      settings: a `Settings`.
+      free: names of flags that may differ.
+    """
+    before = _by_name(type(settings)().flags()) | _by_name(there)
+    return "; ".join(
+        f"--{name}={before[name]} there, --{name}={value} now"
+        for name, value in _by_name(settings.flags()).items()
+        if name not in free and before[name] != value
+    )
+
+
 def finished_results(run_dir):
     """Returns the results of a finished run; None if the run is not finished."""
     path = pathlib.Path(run_dir) / "results.json"
@@ -62,17 +78,10 @@ def _refuse_other_flags(run_dir, settings):
     path = run_dir / "flags.txt"
     if not path.is_file():
         return
-    # A flag that the file lacks is younger than the run, which had its default.
-    before = _by_name(type(settings)().flags()) | _by_name(path.read_text().split("\n"))
-    now = _by_name(settings.flags())
-    different = [
-        f"--{name}={before[name]} there, --{name}={value} now"
-        for name, value in now.items()
-        if name not in FREE_FLAGS and before[name] != value
-    ]
+    different = differences(path.read_text().split("\n"), settings, free=FREE_FLAGS)
     if different:
         raise RunDirectoryError(
-            f"{run_dir} holds a run with other flags: {'; '.join(different)}. "
+            f"{run_dir} holds a run with other flags: {different}. "
             "Choose another --run_dir, or the same flags."
         )
 

@@ -90,7 +90,7 @@ class Settings:
     strategy: str = _field(
         "none",
         "none: one device; mirrored: each batch is divided among the GPUs of the machine, "
-        "or its logical CPUs.",
+        "or its logical CPUs; multi_worker: among the machines that TF_CONFIG names.",
     )
     steps_per_execution: int = _field(16, "Training steps per call of TensorFlow.")
     jit_compile: bool = _field(False, "Whether XLA compiles the training step.")

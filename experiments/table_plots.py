@@ -7,8 +7,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from experiments import plots  # noqa: E402
+
 _DATA, _FLOW = "#33608c", "#d1603d"
-_MAX_HISTOGRAMS = 12
+MAX_HISTOGRAMS = 12
 
 
 def pairs(data, samples, path, *, labels, max_points=2000):
@@ -32,11 +34,18 @@ def pairs(data, samples, path, *, labels, max_points=2000):
         else:
             points, color = (data, _DATA) if row < column else (samples, _FLOW)
             x, y = points[:max_points, column], points[:max_points, row]
-            axis.scatter(x, y, s=2, alpha=0.3, color=color, linewidths=0, rasterized=True)
+            axis.scatter(
+                x, y, **plots.dots(len(x)), color=color, linewidths=0, rasterized=True
+            )
             axis.set_ylim(limits[row])
         axis.set_xlim(limits[column])
+        # The first row's scale is on its right, since a density is at its left.
         axis.tick_params(
-            labelsize=7, labelbottom=row == size - 1, labelleft=column == 0 < row
+            labelsize=7,
+            labelbottom=row == size - 1,
+            labelleft=column == 0 < row,
+            right=row == 0 and column == size - 1,
+            labelright=row == 0 and column == size - 1,
         )
         if row == size - 1:
             axis.set_xlabel(labels[column], fontsize=8)
@@ -59,9 +68,9 @@ def calibration(u, distances, path):
     Args:
       u: `[N, D]`, numbers in (0, 1).
       distances: `[D]`, the Kolmogorov-Smirnov distances of the columns.
-      path: of the picture. Of more columns than fit, those furthest off are shown.
+      path: of the picture. Of more than `MAX_HISTOGRAMS`, those furthest off are shown.
     """
-    chosen = np.sort(np.argsort(-distances)[:_MAX_HISTOGRAMS])
+    chosen = np.sort(np.argsort(-distances)[:MAX_HISTOGRAMS])
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
     figure, axes = plt.subplots(
@@ -94,7 +103,7 @@ def _uniform_histogram(axis, u):
 
 
 def _diagonal(axis, data, samples, limits):
-    bins = np.linspace(*limits, 40)
+    bins = np.linspace(*limits, int(np.clip(len(data) ** 0.5, 15, 40)))
     axis.hist(data, bins, density=True, color=_DATA, alpha=0.45)
     axis.hist(samples, bins, density=True, histtype="step", color=_FLOW)
     axis.set_yticks([])

@@ -9,6 +9,8 @@ import tensorflow as tf
 import tfp_flows
 from experiments import progress
 from experiments import strategies
+from experiments import workers
+from experiments.checkpointing import Checkpoint
 from experiments.checkpointing import CheckpointFolder
 from experiments.epochs import EpochRows
 from experiments.resuming import SaveRun
@@ -23,7 +25,8 @@ def train(distribution, dataset, settings, strategy=None):
     Args:
       distribution: a `FlowDistribution`.
       dataset: a `Dataset`.
-      settings: a `Settings`; checkpoints and `metrics.csv` go to its `run_dir`.
+      settings: a `Settings`; checkpoints and `metrics.csv` go to its `run_dir`, which
+        only the chief of several workers reads and writes.
       strategy: the `tf.distribute.Strategy` that the distribution was built under.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -41,10 +44,11 @@ def train(distribution, dataset, settings, strategy=None):
         model.optimizer.build(model.trainable_variables)
     # From the rows themselves, so that a `tf.data` input makes no difference.
     model.initialize(dataset.inputs("train"))
+    workers.share(strategy, distribution.variables)
     rows = _training_rows(dataset, settings)
     stateful = make_callbacks(dataset, settings)
-    save_run = _save_run(settings, stateful)
-    time_limit = TimeLimit(settings.max_minutes, save_run)
+    save_run = _save_run(settings, stateful, strategy)
+    time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
     model.fit(
         rows.as_dataset(),
@@ -58,7 +62,9 @@ def train(distribution, dataset, settings, strategy=None):
             *stateful,
             save_run,
             time_limit,
-            *progress.make_callbacks(distribution, dataset, settings),
+            *progress.make_callbacks(
+                distribution, dataset, settings, is_writer=workers.is_chief(strategy)
+            ),
         ],
         verbose=progress.verbosity(settings),
     )
@@ -107,16 +113,21 @@ class TimeLimit(keras.callbacks.Callback):
     Args:
       max_minutes: limit on the training time; 0: none.
       clock: an object whose `seconds` are the training time so far.
+      strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
     """
 
-    def __init__(self, max_minutes, clock):
+    def __init__(self, max_minutes, clock, strategy):
         super().__init__()
         self._seconds = 60.0 * max_minutes
         self._clock = clock
+        self._strategy = strategy
 
     def is_over(self):
         """Whether the time is up."""
-        return 0.0 < self._seconds < self._clock.seconds and self._clock.num_epochs > 0
+        if not self._seconds or not self._clock.num_epochs:
+            return False
+        is_over = self._seconds < self._clock.seconds
+        return workers.from_chief(self._strategy, bytes([is_over])) == bytes([True])
 
     def on_epoch_end(self, epoch, logs=None):
         """Stops training when the time is up."""
@@ -124,13 +135,21 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def _save_run(settings, stateful):
+def _save_run(settings, stateful, strategy):
     run_dir = pathlib.Path(settings.run_dir)
+    folder = CheckpointFolder(run_dir / "checkpoints")
+    is_chief = workers.is_chief(strategy)
+    found = folder.load_newest() if is_chief else None
+    if workers.has_others(strategy):
+        content = workers.from_chief(strategy, found.to_bytes() if found else b"")
+        found = Checkpoint.from_bytes(content) if content else None
     return SaveRun(
-        CheckpointFolder(run_dir / "checkpoints"),
+        folder,
+        found,
         stateful,
         run_dir / "metrics.csv",
         every=settings.checkpoint_every,
+        is_writer=is_chief,
     )
 
 

@@ -39,11 +39,6 @@ def check(settings):
         _refuse(settings, "progress", "to be -1, 0, 1 or 2")
     if settings.batch_norm and settings.act_norm:
         raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
-    if settings.batch_norm and settings.strategy != "none":
-        raise UsageError(
-            "Expected no `batch_norm` with a `strategy`, since each replica would "
-            "normalise by its own share of the batch; got both."
-        )
     if settings.jit_compile and settings.strategy != "none":
         raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
     _check_paths(settings)

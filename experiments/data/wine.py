@@ -16,14 +16,21 @@ from experiments.data.splits import standardized
 __all__ = ["ENTRIES"]
 
 _ADDRESS = "https://archive.ics.uci.edu/dataset/186/wine+quality"
-_NUM_VARIABLES = 11  # UCI's twelfth column is the quality, a grade
+# UCI's twelfth column is the quality, a grade.
+_COLUMNS = ("fixed acidity", "volatile acidity", "citric acid", "residual sugar")
+_COLUMNS += ("chlorides", "free sulfur dioxide", "total sulfur dioxide", "density")
+_COLUMNS += ("pH", "sulphates", "alcohol")
 
 
 def load_wine(color, request):
     """Returns the wines of one colour, standardised, in tenths by `request.seed`."""
     rows = _rows(color, request.data_dir)
     rows = np.random.default_rng(request.seed).permutation(rows)
-    return Dataset(f"{color}_wine", *standardized(*split_tenths(rows)))
+    return Dataset(
+        f"{color}_wine",
+        *standardized(*split_tenths(rows)),
+        column_names=tuple(f"{name} (standardised)" for name in _COLUMNS),
+    )
 
 
 def _rows(color, data_dir):
@@ -36,7 +43,7 @@ def _rows(color, data_dir):
         )
     if path.suffix == ".npz":
         return load_arrays(path, [f"wine_{color}"])[f"wine_{color}"]
-    return read_csv(path).values[:, :_NUM_VARIABLES]
+    return read_csv(path).values[:, : len(_COLUMNS)]
 
 
 ENTRIES = {
@@ -44,7 +51,7 @@ ENTRIES = {
         functools.partial(load_wine, color),
         f"UCI wine quality, {color}",
         num_rows,
-        _NUM_VARIABLES,
+        len(_COLUMNS),
     )
     for color, num_rows in (("red", (1296, 144, 159)), ("white", (3969, 440, 489)))
 }

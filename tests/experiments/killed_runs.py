@@ -9,15 +9,16 @@ import tensorflow as tf
 
 from experiments import density_estimation
 
-# Each process is a fork of one that has TensorFlow imported but nothing run yet.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+# Each process is a fork of one that has TensorFlow imported but nothing run yet. That one
+# does not find this module, which lies beside the tests.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([density_estimation.__name__])
 
 
 def run_to_the_end(settings):
     """Runs in a fresh process and returns what the run directory then says."""
     process = _start(settings)
-    process.join(120)
+    process.join(300)
     assert process.exitcode == 0
     return outcome(settings.run_dir)
 
@@ -26,12 +27,17 @@ def run_and_kill(settings, *, rng):
     """Starts the run, and kills it some time after one more epoch, or a few."""
     process = _start(settings)
     epochs = _num_epochs(settings.run_dir) + rng.integers(0, 4)
-    while process.is_alive() and _num_epochs(settings.run_dir) < epochs:
-        time.sleep(0.005)
+    wait_for_epochs(settings.run_dir, epochs, [process])
     time.sleep(rng.uniform(0.0, 0.2))
     process.kill()
     process.join()
     return _num_epochs(settings.run_dir)
+
+
+def wait_for_epochs(run_dir, count, processes):
+    """Returns when a run has finished as many epochs, or a process has ended."""
+    while all(p.is_alive() for p in processes) and _num_epochs(run_dir) < count:
+        time.sleep(0.005)
 
 
 def outcome(run_dir):
@@ -43,7 +49,7 @@ def outcome(run_dir):
 
 
 def _start(settings):
-    process = _CONTEXT.Process(target=_run, args=(settings,))
+    process = CONTEXT.Process(target=_run, args=(settings,))
     process.start()
     return process
 

@@ -75,6 +75,41 @@ BAD_USE = {
     "run_dir in a file": ("--run_dir={x}/good.csv/run", "`run_dir` to be a folder"),
 }
 
+# TF_CONFIG with --strategy=multi_worker, and what the line must say; "{w}" is TWO_WORKERS.
+TWO_WORKERS = '{"worker": ["a:1", "b:2"]}'
+BAD_TF_CONFIG = {
+    "none": (None, "the environment variable TF_CONFIG", "got none"),
+    "empty": ("", "got none"),
+    "no JSON": ("worker", "Expected TF_CONFIG to be JSON; got 'worker'"),
+    "a list": ("[1]", "with an object `cluster`", "got [1]"),
+    "no cluster": ('{"task": {"type": "worker", "index": 0}}', "an object `cluster`"),
+    "no task": ('{"cluster": {w}}', "an object `task`"),
+    "no worker": ('{"cluster": {"worker": []}, "task": {"index": 0}}', "as `worker`"),
+    "other job": ('{"cluster": {"ps": ["a:1"]}, "task": {"index": 0}}', "got ['ps']"),
+    "two chiefs": (
+        '{"cluster": {"chief": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
+        "Expected one chief",
+    ),
+    "no port": ('{"cluster": {"worker": ["a", "b:2"]}, "task": {"index": 0}}', "host:port"),
+    "same address": (
+        '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+        "distinct addresses",
+    ),
+    "index beyond": (
+        '{"cluster": {w}, "task": {"type": "worker", "index": 2}}',
+        "{'worker': 2}",
+        '"index": 2',
+    ),
+    "index of text": (
+        '{"cluster": {w}, "task": {"type": "worker", "index": "0"}}',
+        '"index": "0"',
+    ),
+    "unknown type": (
+        '{"cluster": {w}, "task": {"type": "chief", "index": 0}}',
+        '"type": "chief"',
+    ),
+}
+
 # Likewise; a lone name is that of a file of FILES, given as --csv_path or --npz_path.
 BAD_DATA = {
     "csv missing": ("none.csv", "No such file"),
@@ -233,7 +268,7 @@ def arguments_of(text, folder):
 def check(case, status, files, run_dir, capsys, monkeypatch):
     text, *expected = case
     monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
-    monkeypatch.setattr(interruption, "stop_at_once", lambda run_dir: None)
+    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
     before = snapshot(files, run_dir)
     arguments = [f"--run_dir={run_dir}", *arguments_of(text, files)]
     capsys.readouterr()
@@ -252,6 +287,16 @@ def check(case, status, files, run_dir, capsys, monkeypatch):
 def test_bad_use(name, files, run_dir, capsys, monkeypatch):
     monkeypatch.setattr(density_estimation, "load_dataset", None)  # checked before data
     check(BAD_USE[name], 2, files, run_dir, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("name", BAD_TF_CONFIG)
+def test_bad_tf_config(name, files, run_dir, capsys, monkeypatch):
+    text, *expected = BAD_TF_CONFIG[name]
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if text is not None:
+        monkeypatch.setenv("TF_CONFIG", text.replace("{w}", TWO_WORKERS))
+    case = ("--strategy=multi_worker", *expected)
+    check(case, 2, files, run_dir, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize("name", BAD_DATA)

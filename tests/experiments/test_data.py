@@ -98,10 +98,12 @@ def test_wine_is_read_from_both_forms_alike(color, tmp_path):
     path = tmp_path / "csv" / f"winequality-{color}.csv"
     np.savetxt(path, values, "%.17g", delimiter=";", header=header, comments="")
     np.savez(tmp_path / "uci_small.npz", **{f"wine_{color}": values[:, :11]})
-    sets = [
-        arrays(load_dataset(f"{color}_wine", data_dir=folder))
+    datasets = [
+        load_dataset(f"{color}_wine", data_dir=folder)
         for folder in (tmp_path / "csv", tmp_path)
     ]
+    assert len(datasets[0].labels) == 11
+    sets = list(map(arrays, datasets))
     assert [rows.shape for rows in sets[0]] == [(41, 11), (4, 11), (5, 11)]
     for a, b in zip(*sets, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -11,6 +11,7 @@ import sys
 import killed_runs
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from experiments import density_estimation
 from experiments import interruption
@@ -69,7 +70,7 @@ def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
     paused = dataclasses.replace(TINY, run_dir=str(tmp_path / "paused"))
     density_estimation.run(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(interruption, "stop_at_once", lambda run_dir: None)
+        patch.setattr(interruption, "stop_at_once", lambda message: None)
         fill_disk(patch, after=6)
         status = density_estimation.cli(["density_estimation", *paused.flags()])
     assert status == 1
@@ -99,19 +100,22 @@ def test_time_counts_across_a_pause(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints")
     facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False}
     folder.save(Checkpoint(1, facts, {}))
-    clock = SaveRun(folder, [], tmp_path / "metrics.csv")
+    clock = SaveRun(folder, folder.load_newest(), [], tmp_path / "metrics.csv")
     assert 50.0 <= clock.seconds < 60.0
-    assert training.TimeLimit(50.0 / 60.0, clock).is_over()
-    assert not training.TimeLimit(2.0, clock).is_over()
-    assert not training.TimeLimit(0.0, clock).is_over()
+    is_over = {
+        minutes: training.TimeLimit(minutes, clock, tf.distribute.get_strategy()).is_over()
+        for minutes in (50.0 / 60.0, 2.0, 0.0)
+    }
+    assert list(is_over.values()) == [True, False, False]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     code = (
         "import time; from experiments import interruption; "
-        f"interruption.stop_at_once({str(tmp_path)!r}); print('ready', flush=True); "
-        "time.sleep(60)"
+        "from experiments.settings import Settings; "
+        f"how = interruption.how_to_go_on(Settings(run_dir={str(tmp_path)!r})); "
+        "interruption.stop_at_once(how); print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -151,18 +151,19 @@ def test_moving_average_of_weights_is_what_the_distribution_has_after_fit(banana
 
 
 def test_replicas_train_as_one_device(banana):
-    def losses():
+    def losses(**options):
         # Plain descent, since Adam would hide a gradient of another size.
-        optimizer = keras.optimizers.SGD(1e-2)
-        model = estimator(act_norm=True, optimizer=optimizer)
+        model = estimator(optimizer=keras.optimizers.SGD(1e-2), **options)
         history = fit(model, banana, epochs=3, validation_split=0.5)
         return [*history["loss"], *history["val_loss"]]
 
+    # One strategy for all cases: a second one would use the first one's keys.
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    with strategy.scope():
-        distributed = losses()
-    np.testing.assert_allclose(distributed, losses(), rtol=1e-4)
+    for options in ({"act_norm": True}, {"batch_norm": True}):
+        with strategy.scope():
+            distributed = losses(**options)
+        np.testing.assert_allclose(distributed, losses(**options), rtol=1e-4)
 
 
 def test_plain_loop_in_a_function(banana):

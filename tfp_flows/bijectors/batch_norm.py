@@ -18,9 +18,10 @@ class BatchNorm(FlowBijector):
     ```
 
     With `training=True` the inverse uses the statistics of the batch, its gradient flows
-    through them, and the running statistics move. Otherwise, and in `forward` always,
-    the stored statistics are used: evaluation is exactly invertible, and each row's
-    density is independent of the rows beside it.
+    through them, and the running statistics move. The batch is that of all replicas of a
+    `tf.distribute.Strategy`, however its rows fall to them. Otherwise, and in `forward`
+    always, the stored statistics are used: evaluation is exactly invertible, and each
+    row's density is independent of the rows beside it.
 
     The stored statistics are running averages, or those of a whole training set after
     `initialize`. The MAF authors evaluate with the latter; the callback
@@ -86,7 +87,7 @@ class BatchNorm(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         if training:
-            mean, variance = tf.nn.moments(y, axes=list(range(y.shape.rank - 1)))
+            mean, variance = self._batch_moments(y)
             self._move_towards(mean, variance)
         else:
             mean, variance = self._mean, self._variance
@@ -101,6 +102,21 @@ class BatchNorm(FlowBijector):
         per_position = tf.reduce_sum(self._log_gamma - 0.5 * tf.math.log(variance))
         return tf.fill(shape[:batch_ndims], positions * per_position)
 
+    def _batch_moments(self, y):
+        axes = list(range(y.shape.rank - 1))
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return tf.nn.moments(y, axes)
+        # One sum over the replicas for both moments; around the running mean, which is
+        # theirs alike, so that the difference below keeps its digits.
+        centre = tf.stop_gradient(tf.identity(self._mean))
+        count = tf.cast(tf.size(y) // y.shape[-1], self.dtype)
+        total = tf.reduce_sum(y - centre, axes)
+        squares = tf.reduce_sum((y - centre) ** 2, axes)
+        count, total, squares = context.all_reduce("SUM", [count, total, squares])
+        shift = total / count
+        return centre + shift, squares / count - shift**2
+
     def _move_towards(self, mean, variance):
         for statistic, value in ((self._mean, mean), (self._variance, variance)):
             statistic.assign(
@@ -110,11 +126,11 @@ class BatchNorm(FlowBijector):
 
 
 def _statistic(value, name):
-    # Replicas see different batches: each moves its own copy, and reading averages.
+    # Each replica moves its own copy to the same value, so that reading needs but one.
     return tf.Variable(
         value,
         trainable=False,
         name=name,
         synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.MEAN,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )

@@ -1,0 +1,69 @@
+"""Workers of one cluster, all of them processes on this machine."""
+
+import dataclasses
+import json
+import os
+import socket
+import sys
+
+from killed_runs import CONTEXT
+
+from experiments import density_estimation
+
+
+def start(target, *arguments_of_each):
+    """Starts a worker for each of `arguments_of_each`, the chief first.
+
+    Args:
+      target: what each worker calls; a function of a module.
+      *arguments_of_each: tuples of its arguments.
+    """
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(len(arguments_of_each))]
+    processes = []
+    for index, arguments in enumerate(arguments_of_each):
+        task = {"type": "worker", "index": index}
+        tf_config = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        process = CONTEXT.Process(target=_call, args=(tf_config, target, arguments))
+        process.start()
+        processes.append(process)
+    return processes
+
+
+def start_run(settings):
+    """Starts a run in two workers; each prints into `run_dir` + "_of_0.log" or "_of_1.log".
+
+    The chief writes to `run_dir`, the other, if it wrote, would to `run_dir` + "_of_1".
+    """
+    run_dir = settings.run_dir
+    chief, other = (
+        dataclasses.replace(settings, strategy="multi_worker", run_dir=folder).flags()
+        for folder in (run_dir, f"{run_dir}_of_1")
+    )
+    return start(_run, (chief, f"{run_dir}_of_0.log"), (other, f"{run_dir}_of_1.log"))
+
+
+def end_well(processes):
+    """Waits for the processes and checks that each has ended with status 0."""
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def _call(tf_config, target, arguments):
+    os.environ["TF_CONFIG"] = tf_config
+    target(*arguments)
+
+
+def _run(flags, log):
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(file, stream.fileno())
+    sys.exit(density_estimation.cli(["density_estimation", *flags]))
+
+
+def _free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
