@@ -55,6 +55,7 @@ def facts(results):
     test, calibration = results["two_sample_test"], results["calibration"]
     context = f", given {n}" if (n := results["context_size"]) else ""
     worst = max(calibration["ks_distances"])
+    classes = results.get("class_agreement")
     return {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "variables": f"{results['event_size']}{context}",
@@ -70,6 +71,7 @@ def facts(results):
             f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
             f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
         ),
+        **({"classes": _class_agreement(classes)} if classes else {}),
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],
     }
@@ -117,6 +119,16 @@ def machine():
     """Returns the processors that a time depends on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
+
+
+def _class_agreement(classes):
+    name, least = min(classes["by_class"].items(), key=lambda item: item[1])
+    return (
+        "a classifier of the training rows sees the class asked for in "
+        f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
+        f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
+        f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
+    )
 
 
 def _plus_minus(row):
