@@ -1,0 +1,134 @@
+"""The autoregressive workloads in TensorFlow: this package's flows, and TFP's."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows
+from experiments.benchmarks import training_step
+from experiments.benchmarks.timing import Contender
+
+__all__ = ["SCORING", "ours", "stock"]
+
+SCORING = "tfp_flows scoring, XLA"
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def ours(workload):
+    """Returns this package's contenders; where it samples, it also scores as many rows."""
+    dist = _our_distribution(workload)
+    if workload.task == "train":
+        variables = dist.trainable_variables
+        return [
+            training_step.bare_step(
+                "tfp_flows", dist, variables, workload, jit_compile=True
+            ),
+            training_step.bare_step(
+                "tfp_flows",
+                dist,
+                variables,
+                workload,
+                jit_compile=True,
+                steps_per_call=workload.calls,
+            ),
+            training_step.bare_step(
+                "tfp_flows", dist, variables, workload, jit_compile=False
+            ),
+            training_step.fit_step(dist, workload, steps_per_execution=1),
+            training_step.fit_step(dist, workload, steps_per_execution=50),
+        ]
+    variables = dist.trainable_variables
+    calls = workload.calls * (10 if workload.task == "sample" else 1)
+    tasks = {"tfp_flows": workload.task}
+    if workload.task == "sample":
+        tasks["tfp_flows scoring"] = "score"
+    return [
+        _contender(name, dist, variables, workload, task, calls, jit_compile=jit_compile)
+        for name, task in tasks.items()
+        for jit_compile in (True, False)
+    ]
+
+
+def stock(workload, *, jit_compile):
+    """TFP's `MaskedAutoregressiveFlow` with its `AutoregressiveNetwork`."""
+    size, variables, bijectors = workload.event_size, [], []
+    for step in range(workload.num_steps):
+        made = tfb.AutoregressiveNetwork(
+            params=2,
+            event_shape=[size],
+            hidden_units=list(workload.hidden_units),
+            activation="relu",
+            input_order="right-to-left" if step % 2 else "left-to-right",
+        )
+        made.build([None, size])
+        variables += made.trainable_variables
+        bijector = tfb.MaskedAutoregressiveFlow(made)
+        bijectors.append(tfb.Invert(bijector) if workload.is_inverse else bijector)
+    base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
+    dist = tfd.TransformedDistribution(base, tfb.Chain(bijectors))
+    if workload.task == "train":
+        return training_step.bare_step(
+            "TFP", dist, variables, workload, jit_compile=jit_compile
+        )
+    return _contender(
+        "TFP",
+        dist,
+        variables,
+        workload,
+        workload.task,
+        workload.calls,
+        jit_compile=jit_compile,
+    )
+
+
+def _our_distribution(workload):
+    constructor = tfp_flows.IAF if workload.is_inverse else tfp_flows.MAF
+    # What the peers' flows do not have either.
+    options = {} if workload.is_inverse else {"standardize": False}
+    flow = constructor(
+        workload.event_size,
+        num_steps=workload.num_steps,
+        hidden_units=workload.hidden_units,
+        activation="relu",
+        seed=0,
+        **options,
+    )
+    rng = np.random.default_rng(0)
+    for variable in flow.trainable_variables:  # so that it is not the identity
+        variable.assign_add(0.01 * rng.normal(size=variable.shape).astype(np.float32))
+    return tfp_flows.FlowDistribution(tfp_flows.standard_normal(workload.event_size), flow)
+
+
+def _contender(name, dist, variables, workload, task, calls, *, jit_compile):
+    function = tf.function(_TASKS[task](dist, workload), jit_compile=jit_compile)
+
+    def run():
+        # A seed that is a tensor: samples of a constant one could be computed beforehand.
+        for seed in range(calls):
+            result = function(tf.constant([0, seed])).numpy()
+        return float(result)
+
+    name += ", XLA" if jit_compile else ", plain graph"
+    return Contender(name, run, calls, training_step.count(variables))
+
+
+def _sample(dist, workload):
+    return lambda seed: tf.reduce_mean(dist.sample(workload.batch_size, seed=seed))
+
+
+def _score(dist, workload):
+    x = tf.constant(workload.batch())
+    return lambda _: tf.reduce_mean(dist.log_prob(x))
+
+
+def _sample_and_score(dist, workload):
+    def draw(seed):
+        y, log_prob = dist.experimental_sample_and_log_prob(workload.batch_size, seed=seed)
+        return tf.reduce_mean(y) + tf.reduce_mean(log_prob)
+
+    return draw
+
+
+_TASKS = {"sample": _sample, "score": _score, "sample_and_score": _sample_and_score}
