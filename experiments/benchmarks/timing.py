@@ -62,7 +62,7 @@ def installed(builders):
     return contenders
 
 
-def interleave(contenders, repetitions, patience=math.inf):
+def interleave(contenders, repetitions, patience=20.0):
     """Times the contenders A B C A B C ...
 
     Each is run twice, or once if that takes longer than `patience`, before counting
@@ -111,7 +111,7 @@ def _rounds(contender, repetitions, patience):
     seconds, _ = _timed(contender)
     if seconds < patience:  # the first run may have compiled something
         seconds, _ = _timed(contender)
-    return max(1, min(repetitions, int(min(patience / seconds, repetitions))))
+    return max(1, min(repetitions, int(patience / seconds)))
 
 
 def _timed(contender):
