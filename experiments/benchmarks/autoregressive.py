@@ -94,7 +94,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("repetitions", 9, "Counted runs of each contender.", lower_bound=1)
     flags.DEFINE_float(
         "patience",
-        20.0,
+        30.0,
         "Seconds for the counted runs of each contender; whoever needs more for "
         "`repetitions` runs is run less often, but once at least.",
         lower_bound=0.0,

@@ -20,13 +20,7 @@ from experiments.benchmarks.timing import table
 
 def time_workload(workload, repetitions):
     """Returns the table of a workload, with the peers that are installed."""
-    ours = [
-        _ours(workload, jit_compile=True),
-        _ours(workload, jit_compile=True, steps_per_call=workload.calls),
-        _ours(workload, jit_compile=False),
-        _ours_in_fit(workload, steps_per_execution=1),
-        _ours_in_fit(workload, steps_per_execution=50),
-    ]
+    ours = training_step.our_steps(lambda: workloads.distribution(workload), workload)
     others = installed(
         [
             lambda: peers.tfp_step(workload, jit_compile=True),
@@ -50,16 +44,6 @@ def main(argv):
         workload = workloads.WORKLOADS[name]
         print(f"\n{name}: {workload}\n", flush=True)
         print(time_workload(workload, values.repetitions), flush=True)
-
-
-def _ours(workload, **options):
-    dist = workloads.distribution(workload)
-    variables = dist.trainable_variables
-    return training_step.bare_step("tfp_flows", dist, variables, workload, **options)
-
-
-def _ours_in_fit(workload, **options):
-    return training_step.fit_step(workloads.distribution(workload), workload, **options)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def installed(builders):
     return contenders
 
 
-def interleave(contenders, repetitions, patience=20.0):
+def interleave(contenders, repetitions, patience=30.0):
     """Times the contenders A B C A B C ...
 
     Each is run twice, or once if that takes longer than `patience`, before counting

@@ -7,10 +7,33 @@ import tensorflow as tf
 import tfp_flows
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["bare_step", "fit_step", "matrix_products"]
+__all__ = ["bare_step", "count", "fit_step", "matrix_products", "our_steps"]
 
 # A fit spends some milliseconds on its own set-up, which an epoch of real data hides.
 _FIT_EPOCHS = 10
+
+
+def our_steps(make_distribution, workload):
+    """This package's ways to train: a bare function, and `fit`.
+
+    Args:
+      make_distribution: function without arguments that returns a new distribution.
+      workload: as in `bare_step`.
+    """
+    ways = [
+        {"jit_compile": True},
+        {"jit_compile": True, "steps_per_call": workload.calls},
+        {"jit_compile": False},
+    ]
+    contenders = []
+    for options in ways:
+        dist = make_distribution()
+        variables = dist.trainable_variables
+        contenders.append(bare_step("tfp_flows", dist, variables, workload, **options))
+    return contenders + [
+        fit_step(make_distribution(), workload, steps_per_execution=steps)
+        for steps in (1, 50)
+    ]
 
 
 def bare_step(name, dist, variables, workload, *, jit_compile, steps_per_call=1):
