@@ -7,6 +7,7 @@ of the same run, to the matrix products alone and, of samplers, to our own scori
 many rows. Peers whose samplers take many seconds are run less often.
 """
 
+import dataclasses
 import functools
 import sys
 
@@ -43,7 +44,7 @@ def time_workload(workload, worker, *, repetitions, patience):
     if workload.task == "sample":
         references.append(autoregressive_tensorflow.SCORING)
     peer_names = {peer.name for peer in peers}
-    return "\n".join([table(timings, peer_names, references), *_memory(workload, ours)])
+    return "\n".join([table(timings, peer_names, references), *_memory(workload)])
 
 
 def main(argv):
@@ -79,12 +80,28 @@ def _peers(workload, worker):
     return builders
 
 
-def _memory(workload, ours):
-    """A line on the peak memory of our samplers beside that of scoring."""
+def _memory(workload):
+    """A line on the memory of our sampling beside that of our scoring, with XLA."""
     if workload.task != "sample" or not sys.platform.startswith("linux"):
         return []
-    peaks = [f"{c.name} {peak_memory(c.run) / 2**20:.1f}" for c in ours]
-    return [f"\nPeak memory of a run, in MiB: {'; '.join(peaks)}."]
+    sample = _memory_of_rows(workload)
+    score = _memory_of_rows(autoregressive_tensorflow.scoring(workload))
+    return [
+        f"\nPeak memory with XLA beyond that of one row: {sample:.1f} MiB to sample, "
+        f"{score:.1f} MiB to score."
+    ]
+
+
+def _memory_of_rows(workload):
+    many, one = (
+        peak_memory(
+            autoregressive_tensorflow.our,
+            dataclasses.replace(workload, batch_size=batch_size),
+            jit_compile=True,
+        )
+        for batch_size in (workload.batch_size, 1)
+    )
+    return (many - one) / 2**20
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tfp_flows
 from experiments.benchmarks import training_step
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["SCORING", "ours", "stock"]
+__all__ = ["SCORING", "our", "ours", "scoring", "stock"]
 
 SCORING = "tfp_flows scoring, XLA"
 
@@ -25,22 +25,27 @@ def ours(workload):
     """Returns this package's contenders; where it samples, it also scores as many rows."""
     if workload.task == "train":
         return training_step.our_steps(lambda: _our_distribution(workload), workload)
-    dist = _our_distribution(workload)
-    tasks, calls = {"tfp_flows": workload.task}, workload.calls
+    workloads = [workload]
     if workload.task == "sample":
-        tasks["tfp_flows scoring"] = "score"
-        calls *= _QUICKER
+        workload = dataclasses.replace(workload, calls=_QUICKER * workload.calls)
+        workloads = [workload, scoring(workload)]
     return [
-        _contender(
-            name,
-            dist,
-            dist.trainable_variables,
-            dataclasses.replace(workload, task=task, calls=calls),
-            jit_compile=jit_compile,
-        )
-        for name, task in tasks.items()
-        for jit_compile in (True, False)
+        our(w, jit_compile=jit_compile) for w in workloads for jit_compile in (True, False)
     ]
+
+
+def our(workload, *, jit_compile):
+    """This package's flow, not trained but sampled or scored."""
+    dist = _our_distribution(workload)
+    name = "tfp_flows scoring" if workload.task == "score" else "tfp_flows"
+    return _contender(
+        name, dist, dist.trainable_variables, workload, jit_compile=jit_compile
+    )
+
+
+def scoring(workload):
+    """The workload of scoring as many rows as `workload` samples."""
+    return dataclasses.replace(workload, task="score")
 
 
 def stock(workload, *, jit_compile):
@@ -83,7 +88,9 @@ def _our_distribution(workload):
 
 
 def _contender(name, dist, variables, workload, *, jit_compile):
-    function = tf.function(_TASKS[workload.task](dist, workload), jit_compile=jit_compile)
+    function = tf.function(
+        _TASKS[workload.task](dist, workload), jit_compile=jit_compile, autograph=False
+    )
 
     def run():
         # A seed that is a tensor: samples of a constant one could be computed beforehand.
@@ -101,7 +108,7 @@ def _sample(dist, workload):
 
 def _score(dist, workload):
     x = tf.constant(workload.batch())
-    return lambda _: tf.reduce_mean(dist.log_prob(x))
+    return lambda seed: tf.reduce_mean(dist.log_prob(x))
 
 
 def _sample_and_score(dist, workload):
