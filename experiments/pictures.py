@@ -101,7 +101,7 @@ def draw_fit(subject, path):
 
 def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
-    if subject.dataset.class_names:
+    if subject.dataset.class_names and subject.dataset.image_shape:
         caption = "Test images, and samples of the flow given the class: a row a class."
         return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
