@@ -1,6 +1,7 @@
 # On a fresh machine with Python (3.10 to 3.13) and make, every target sets itself up.
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-peers
 BIN = $(VENV)/bin
 
 .PHONY: demo test test-slow lint bench clean
@@ -18,8 +19,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench $(PEERS)/.bench
 	$(BIN)/python -m experiments.benchmarks.real_nvp_step
+	$(BIN)/python -m experiments.benchmarks.autoregressive \
+		--peers_python=$(PEERS)/bin/python
 
 $(VENV)/.dev: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -30,5 +33,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
+# Peers that do not go with those in $(VENV): flowjax wants a JAX that distrax does not.
+$(PEERS)/.bench: setup.py
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --editable '.[bench-peers]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) $(PEERS) build dist demo *.egg-info

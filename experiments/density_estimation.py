@@ -8,6 +8,7 @@ import numpy as np
 from absl import flags
 
 from experiments import choices
+from experiments import class_agreement
 from experiments import diagnostics
 from experiments import evaluation
 from experiments import html_report
@@ -98,6 +99,8 @@ def _run(run_dir, distribution, dataset, settings, strategy):
         "calibration": diagnostics.calibration(subject),
         "two_sample_test": diagnostics.two_sample_test(subject),
     }
+    if dataset.class_names:
+        results["class_agreement"] = class_agreement.class_agreement(subject)
     captions = pictures.draw(subject, history)
     report.write_report(results, captions, run_dir / "report.md")
     html_report.write_report(results, captions, run_dir / "report.html")

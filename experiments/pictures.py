@@ -11,6 +11,7 @@ from experiments import table_plots
 from experiments import warp_plot
 
 _MAX_PAIRS = 6
+_IMAGES_PER_CLASS = 10
 
 
 class Subject:
@@ -44,6 +45,17 @@ class Subject:
                 seed=self.settings.seed, context=self.context
             )
         return samples.numpy()
+
+    @functools.cached_property
+    def samples_by_class(self):
+        """`num_samples` in all of C classes, equally many of each: `[C, n, D]`."""
+        classes = np.eye(len(self.dataset.class_names), dtype=np.float32)
+        samples = self.distribution.sample(
+            max(1, self.settings.num_samples // len(classes)),
+            seed=self.settings.seed,
+            context=classes,
+        )
+        return samples.numpy().swapaxes(0, 1)
 
     def anew(self):
         """Returns the subject with samples of the weights of now."""
@@ -87,6 +99,9 @@ def draw_fit(subject, path):
 
 def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
+    if subject.dataset.class_names and subject.dataset.image_shape:
+        caption = "Test images, and samples of the flow given the class: a row a class."
+        return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.dataset.image_shape:
         shape = (-1, *subject.dataset.image_shape)
@@ -128,6 +143,21 @@ def _calibration_caption(event_size):
     if (shown := table_plots.MAX_HISTOGRAMS) < event_size:
         caption += f" The {shown} of {event_size} that are furthest off."
     return caption
+
+
+def _draw_by_class(subject, path):
+    dataset, shape = subject.dataset, (-1, *subject.dataset.image_shape)
+    classes = dataset.test_context.argmax(axis=1)
+    count = range(len(dataset.class_names))
+    plots.images_by_class(
+        [dataset.test[classes == c].reshape(shape)[:_IMAGES_PER_CLASS] for c in count],
+        [
+            samples.reshape(shape)[:_IMAGES_PER_CLASS]
+            for samples in subject.samples_by_class
+        ],
+        path,
+        class_names=dataset.class_names,
+    )
 
 
 def _draw_calibration(subject, path):

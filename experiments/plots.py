@@ -61,9 +61,32 @@ def image_grids(data, samples, path, *, side=10):
     axes[0].set_title("data (test)")
     axes[1].set_title("samples of the flow")
     for axis, images in zip(axes, (data, samples), strict=True):
-        axis.imshow(_tile(images, side), cmap="gray_r", vmin=0.0, vmax=1.0)
+        axis.imshow(_tile(images, side, side), cmap="gray_r", vmin=0.0, vmax=1.0)
         axis.set_xticks([])
         axis.set_yticks([])
+    _save(figure, path)
+
+
+def images_by_class(data, samples, path, *, class_names):
+    """Draws a row of images and of sampled ones for each class.
+
+    Args:
+      data: C arrays of images, `[n, H, W]`, where n may differ.
+      samples: likewise.
+      path: of the picture.
+      class_names: C names.
+    """
+    columns, height = max(map(len, [*data, *samples])), samples[0].shape[1]
+    titles = "data (test)", "samples of the flow, given the class"
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
+    for axis, rows, title in zip(axes, (data, samples), titles, strict=True):
+        tiles = [_tile(images, 1, columns) for images in rows]
+        grid = np.concatenate([np.pad(tile, [(0, 1), (0, 0)]) for tile in tiles])[:-1]
+        axis.imshow(grid, cmap="gray_r", vmin=0.0, vmax=1.0)
+        middles = (height + 1) * np.arange(len(class_names)) + (height - 1) / 2
+        axis.set(title=title, xticks=[])
+        axis.set_yticks(middles, class_names)
+        axis.tick_params(length=0)
     _save(figure, path)
 
 
@@ -139,14 +162,14 @@ def _histograms(axis, data, samples, label):
     axis.set(xlabel=label, ylabel="density")
 
 
-def _tile(images, side):
-    """Joins up to `side * side` images into one, with a white line between them."""
-    images = np.pad(images[: side * side], [(0, 0), (0, 1), (0, 1)])
-    missing = side * side - len(images)
+def _tile(images, rows, columns):
+    """Joins up to `rows * columns` images into one, with a white line between them."""
+    images = np.pad(images[: rows * columns], [(0, 0), (0, 1), (0, 1)])
+    missing = rows * columns - len(images)
     images = np.pad(images, [(0, missing), (0, 0), (0, 0)])
     height, width = images.shape[1:]
-    grid = images.reshape(side, side, height, width).swapaxes(1, 2)
-    return grid.reshape(side * height, side * width)[:-1, :-1]
+    grid = images.reshape(rows, columns, height, width).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width)[:-1, :-1]
 
 
 def _save(figure, path):

@@ -53,6 +53,7 @@ def findings(results):
     """Returns what was found beside the likelihoods, by name."""
     test, calibration = results["two_sample_test"], results["calibration"]
     worst = max(calibration["ks_distances"])
+    classes = results.get("class_agreement")
     return {
         "two-sample test": (
             "a classifier tells test rows from samples with an accuracy of "
@@ -63,6 +64,7 @@ def findings(results):
             f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
             f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
         ),
+        **({"classes": _class_agreement(classes)} if classes else {}),
     }
 
 
@@ -129,6 +131,16 @@ def machine():
 
 def _bullets(facts):
     return "\n".join(f"- {name}: {value}" for name, value in facts.items())
+
+
+def _class_agreement(classes):
+    name, least = min(classes["by_class"].items(), key=lambda item: item[1])
+    return (
+        "a classifier of the training rows sees the class asked for in "
+        f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
+        f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
+        f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
+    )
 
 
 def _plus_minus(row):

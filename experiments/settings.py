@@ -22,6 +22,9 @@ class Settings:
         "Folder of the data that come with no package; a download goes there too. By "
         "default, tfp_flows in the user's cache.",
     )
+    conditional: bool = _field(
+        False, "Whether rows that have a class, as digits, are modelled given it."
+    )
     csv_path: str = _field("", "Table of --dataset=csv: numbers, with or without a header.")
     npz_path: str = _field("", "NumPy file of --dataset=npz.")
     npz_key: str = _field("", "Array in it, where there are several.")
@@ -114,8 +117,9 @@ class Settings:
 
     def data_arguments(self):
         """Returns what `load_dataset` needs beyond the name."""
-        names = ("data_dir", "csv_path", "npz_path", "npz_key", "context_columns")
-        names += ("drop_constant_columns", "validation_share", "test_share")
+        names = ("data_dir", "conditional", "csv_path", "npz_path", "npz_key")
+        names += ("context_columns", "drop_constant_columns")
+        names += ("validation_share", "test_share")
         return {"seed": self.data_seed} | {name: getattr(self, name) for name in names}
 
     def write_flags(self, path):

@@ -4,6 +4,8 @@ import math
 import os
 import pathlib
 
+from experiments.data import DATASETS
+
 __all__ = ["UsageError", "check"]
 
 _AT_LEAST_ONE = (
@@ -42,6 +44,7 @@ def check(settings):
     if settings.jit_compile and settings.strategy != "none":
         raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
     _check_paths(settings)
+    _check_classes(settings)
     _check_run_dir(settings)
 
 
@@ -83,6 +86,13 @@ def _check_paths(settings):
             _refuse_idle(settings, (path, *options), f"--dataset={dataset}")
     if settings.dataset not in _PATHS:
         _refuse_idle(settings, _OF_OWN_TABLES, "--dataset=csv or --dataset=npz")
+
+
+def _check_classes(settings):
+    with_classes = [name for name, entry in DATASETS.items() if entry.has_classes]
+    if settings.dataset not in with_classes:
+        needed = " or ".join(f"--dataset={name}" for name in with_classes)
+        _refuse_idle(settings, ("conditional",), needed)
 
 
 def _refuse_idle(settings, names, needed):

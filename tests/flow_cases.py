@@ -8,6 +8,12 @@ import tfp_flows as tff
 from tfp_flows import transformers
 
 SMALL = {"num_steps": 2, "hidden_units": (4,), "activation": "tanh", "seed": 3}
+EVERY_CONNECTION = {
+    "hidden_units": (3, 3),
+    "residual": True,
+    "direct": True,
+    "degree_seed": 2,
+}
 
 
 def flow(constructor, event_size=3, context_size=0, **arguments):
@@ -23,7 +29,18 @@ CASES = {
     "maf": flow(tff.MAF),
     "maf_random_batch_norm": flow(tff.MAF, random_orderings=True, batch_norm=True),
     "maf_context": flow(tff.MAF, context_size=2, act_norm=True, lu_mixing=True),
+    "maf_random_lu_everything": flow(
+        tff.MAF,
+        random_orderings=True,
+        lu_mixing=True,
+        transformer=tff.Gated(),
+        **EVERY_CONNECTION,
+    ),
+    "maf_one_variable_context": flow(tff.MAF, 1, context_size=2),
     "iaf_context": flow(tff.IAF, context_size=2),
+    "iaf_everything": flow(
+        tff.IAF, 4, num_steps=3, transformer=tff.Affine(), **EVERY_CONNECTION
+    ),
     "nice": flow(tff.NICE, num_steps=3),
     "nice_context": flow(tff.NICE, context_size=2),
     "real_nvp": flow(tff.RealNVP),

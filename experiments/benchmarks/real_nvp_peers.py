@@ -1,14 +1,14 @@
 """The same RealNVP training step, built from the peers' own parts.
 
 Each network sees the passing half and has the same widths as ours; the optimizer is Adam.
-A peer that is not installed is left out, and said to be.
 """
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from experiments.benchmarks import torch_contender
+from experiments.benchmarks import training_step
 from experiments.benchmarks.timing import Contender
 
 __all__ = ["distrax_step", "nflows_step", "tfp_step"]
@@ -29,24 +29,9 @@ def tfp_step(workload, *, jit_compile):
         bijectors += [coupling, tfb.Permute(np.arange(size)[::-1])]
     base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
     dist = tfd.TransformedDistribution(base, tfb.Chain(bijectors))
-    optimizer = keras.optimizers.Adam(1e-4)
-    optimizer.build(variables)
-    x = tf.constant(workload.batch())
-
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step():
-        with tf.GradientTape() as tape:
-            nll = -tf.reduce_mean(dist.log_prob(x))
-        optimizer.apply(tape.gradient(nll, variables), variables)
-        return nll
-
-    def run():
-        for _ in range(workload.calls):
-            nll = step().numpy()
-        return float(nll)
-
-    name = "TFP, XLA" if jit_compile else "TFP, plain graph"
-    return Contender(name, run, workload.calls, sum(int(tf.size(v)) for v in variables))
+    return training_step.bare_step(
+        "TFP", dist, variables, workload, jit_compile=jit_compile
+    )
 
 
 def distrax_step(workload):
@@ -143,21 +128,12 @@ def nflows_step(workload, *, num_threads):
         ),
         StandardNormal([workload.event_size]),
     )
-    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-4)
+    parameters = list(flow.parameters())
     x = torch.tensor(workload.batch())
-
-    def run():
-        torch.set_num_threads(num_threads)
-        for _ in range(workload.calls):
-            optimizer.zero_grad()
-            nll = -flow.log_prob(x).mean()
-            nll.backward()
-            optimizer.step()
-            loss = nll.item()
-        return loss
-
-    count = sum(p.numel() for p in flow.parameters())
-    return Contender(f"nflows, {num_threads} threads", run, workload.calls, count)
+    step = torch_contender.training_step(parameters, flow.log_prob, x)
+    return torch_contender.torch_contender(
+        "nflows", parameters, step, workload.calls, num_threads=num_threads
+    )
 
 
 def _tf_mlp(rng, widths):

@@ -1,11 +1,12 @@
 """Times contenders in turn, so that a drifting machine is fair to all."""
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable
 
-__all__ = ["Contender", "Timing", "interleave", "table"]
+__all__ = ["Contender", "Timing", "installed", "interleave", "table"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,13 +15,14 @@ class Contender:
 
     Attributes:
       name: what the table calls it.
-      run: does the work `calls` times, waits until it is done, and returns the last loss.
+      run: does the work `calls` times, waits until it is done, and returns the last result,
+        one number.
       calls: how many pieces of work one `run` does.
       num_parameters: number of trainable parameters; None where there is no model.
     """
 
     name: str
-    run: Callable[[], float]
+    run: Callable[[], float] | None
     calls: int
     num_parameters: int | None = None
 
@@ -32,12 +34,12 @@ class Timing:
     Attributes:
       contender: who was timed.
       milliseconds: a call's time in each repetition.
-      loss: what the last run returned.
+      result: what the last run returned.
     """
 
     contender: Contender
     milliseconds: tuple
-    loss: float
+    result: float
 
     @property
     def median(self):
@@ -45,47 +47,96 @@ class Timing:
         return statistics.median(self.milliseconds)
 
 
-def interleave(contenders, repetitions):
+def installed(builders):
+    """Returns the contenders whose packages are installed, and says who is left out.
+
+    Args:
+      builders: functions without arguments that return a `Contender`.
+    """
+    contenders = []
+    for build in builders:
+        try:
+            contenders.append(build())
+        except ImportError as error:
+            print(f"Left out, since `{error.name}` is not installed.")
+    return contenders
+
+
+def interleave(contenders, repetitions, patience=30.0):
     """Times the contenders A B C A B C ...
+
+    Each is run twice, or once if that takes longer than `patience`, before counting
+    starts. Then it takes part in the first `repetitions` rounds, or in as many as its runs
+    fit into `patience`, but at least in one.
 
     Args:
       contenders: list of `Contender`.
-      repetitions: counted runs of each, after two that are not.
+      repetitions: counted runs of each.
+      patience: seconds to spend on the counted runs of each.
 
     Returns:
       A `Timing` for each.
+
+    Raises:
+      FloatingPointError: if a result is not finite: what computes NaN proves nothing.
     """
-    losses = {}
-    for contender in contenders:
-        for _ in range(2):
-            losses[contender.name] = contender.run()
-    times = {contender.name: [] for contender in contenders}
-    for _ in range(repetitions):
-        for contender in contenders:
-            start = time.perf_counter()
-            losses[contender.name] = contender.run()
-            elapsed = time.perf_counter() - start
-            times[contender.name].append(1e3 * elapsed / contender.calls)
-    return [Timing(c, tuple(times[c.name]), losses[c.name]) for c in contenders]
+    rounds = [_rounds(contender, repetitions, patience) for contender in contenders]
+    runs = [[] for _ in contenders]
+    for i in range(repetitions):
+        for contender, last, timed in zip(contenders, rounds, runs, strict=True):
+            if i < last:
+                timed.append(_timed(contender))
+    return [_timing(*pair) for pair in zip(contenders, runs, strict=True)]
 
 
-def table(timings, peers):
-    """Formats timings as a Markdown table, with ratios to the best peer of the same run.
+def table(timings, peers, references=()):
+    """Formats timings as a Markdown table, with ratios to others of the same run.
 
     Args:
       timings: list of `Timing`.
-      peers: names of the contenders that count as peers.
+      peers: names of the contenders that count as peers; there is a ratio to the best.
+      references: names of contenders to each of which there is a ratio, too.
     """
-    best = min((t.median for t in timings if t.contender.name in peers), default=None)
-    lines = [
-        "| contender | ms a call, median (min-max) | x best peer | parameters | loss |",
-        "|---|---|---|---|---|",
-    ]
-    for timing in timings:
-        low, high = min(timing.milliseconds), max(timing.milliseconds)
-        ratio = "-" if best is None else f"{timing.median / best:.2f}"
-        lines.append(
-            f"| {timing.contender.name} | {timing.median:.2f} ({low:.2f}-{high:.2f}) | "
-            f"{ratio} | {timing.contender.num_parameters or '-'} | {timing.loss:.3f} |"
+    medians = {timing.contender.name: timing.median for timing in timings}
+    ratios = {"best peer": min((medians[name] for name in peers), default=math.nan)}
+    ratios |= {name: medians[name] for name in references}
+    header = ["contender", "ms a call, median (min-max)", "runs"]
+    header += [*(f"x {name}" for name in ratios), "parameters", "result"]
+    rows = [header, ["---"] * len(header)]
+    rows += [_row(timing, ratios.values()) for timing in timings]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _rounds(contender, repetitions, patience):
+    seconds, _ = _timed(contender)
+    if seconds < patience:  # the first run may have compiled something
+        seconds, _ = _timed(contender)
+    return max(1, min(repetitions, int(patience / seconds)))
+
+
+def _timed(contender):
+    start = time.perf_counter()
+    result = contender.run()
+    return time.perf_counter() - start, result
+
+
+def _timing(contender, runs):
+    results = [result for _, result in runs]
+    if not all(map(math.isfinite, results)):
+        raise FloatingPointError(
+            f"Expected finite results of {contender.name}; got {results}."
         )
-    return "\n".join(lines)
+    milliseconds = tuple(1e3 * seconds / contender.calls for seconds, _ in runs)
+    return Timing(contender, milliseconds, results[-1])
+
+
+def _row(timing, others):
+    low, high = min(timing.milliseconds), max(timing.milliseconds)
+    return [
+        timing.contender.name,
+        f"{timing.median:.2f} ({low:.2f}-{high:.2f})",
+        str(len(timing.milliseconds)),
+        *("-" if math.isnan(other) else f"{timing.median / other:.2f}" for other in others),
+        str(timing.contender.num_parameters or "-"),
+        f"{timing.result:.3f}",
+    ]

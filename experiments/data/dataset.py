@@ -37,6 +37,7 @@ class Dataset:
       train_context: `[N, C]`, float32, what the rows are conditioned on; None if nothing.
       validation_context: `[N, C]`, likewise.
       test_context: `[N, C]`, likewise.
+      class_names: C names, where the context is a class, one-hot; None if it is not.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Dataset:
     train_context: np.ndarray | None = None
     validation_context: np.ndarray | None = None
     test_context: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
 
     def inputs(self, name):
         """Returns the rows of "train", "validation" or "test", as a model takes them.

@@ -9,20 +9,35 @@ __all__ = ["ENTRIES"]
 
 
 def load_digits(request):
-    """Returns 1,797 images of 8x8 handwritten digits, dequantised to `[0, 1)`."""
+    """Returns 1,797 images of 8x8 handwritten digits, dequantised to `[0, 1)`.
+
+    Where `request.conditional`, their context is the digit, one-hot.
+    """
     from sklearn import datasets  # here, since only this data set needs it
 
-    pixels = datasets.load_digits().data  # [1797, 64], integers 0 ... 16
+    pixels, classes = datasets.load_digits(return_X_y=True)  # integers 0 ... 16, 0 ... 9
     rng = np.random.default_rng(request.seed)
     rows = (pixels + rng.random(pixels.shape)) / 17.0
     rows = np.clip(rows.astype(np.float32), 0.0, np.nextafter(np.float32(1.0), 0.0))
-    rows = rows[rng.permutation(len(rows))]
-    train, validation, test = np.split(rows, [1257, 1437])
+    order = rng.permutation(len(rows))
+    context = _context(classes[order]) if request.conditional else {}
     return Dataset(
-        "digits", train, validation, test, image_shape=(8, 8), bin_width=1.0 / 17.0
+        "digits", *_split(rows[order]), image_shape=(8, 8), bin_width=1.0 / 17.0, **context
     )
 
 
+def _context(classes):
+    one_hot = np.eye(10, dtype=np.float32)[classes]
+    names = ("train_context", "validation_context", "test_context")
+    return dict(zip(names, _split(one_hot), strict=True), class_names=tuple("0123456789"))
+
+
+def _split(rows):
+    return np.split(rows, [1257, 1437])
+
+
 ENTRIES = {
-    "digits": Entry(load_digits, "scikit-learn's 8x8 images", (1257, 180, 360), 64),
+    "digits": Entry(
+        load_digits, "scikit-learn's 8x8 images", (1257, 180, 360), 64, has_classes=True
+    ),
 }

@@ -18,12 +18,14 @@ class Entry:
       origin: where the data come from.
       num_rows: sizes of train, validation and test; None if only the file tells.
       event_size: number of variables; None if only the file tells.
+      has_classes: whether each row has a class that it can be conditioned on.
     """
 
     load: Callable[[Request], Dataset]
     origin: str
     num_rows: tuple[int, int, int] | None = None
     event_size: int | None = None
+    has_classes: bool = False
 
     @property
     def size(self):

@@ -12,6 +12,7 @@ class Request:
     Args:
       data_dir: folder of the files that come with no package; the user's cache if empty.
       seed: integer that determines what is drawn: toy data, noise, splits.
+      conditional: whether rows that have a class are conditioned on it.
       csv_path: table of the set `csv`.
       npz_path: file of the set `npz`.
       npz_key: array in that file; found by itself if empty.
@@ -23,6 +24,7 @@ class Request:
 
     data_dir: str | None = None
     seed: int = 0
+    conditional: bool = False
     csv_path: str = ""
     npz_path: str = ""
     npz_key: str = ""

@@ -63,6 +63,7 @@ BAD_USE = {
     ),
     "context of toy data": ("--context_columns=x", "`context_columns`"),
     "constants of toy data": ("--drop_constant_columns", "`drop_constant_columns`"),
+    "classes of toy data": ("--conditional", "`conditional` with --dataset=digits only"),
     "share of toy data": ("--test_share=0.3", "`test_share`"),
     "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
     "validation_share=nan": ("--validation_share=nan", "`validation_share` to be finite"),

@@ -18,6 +18,7 @@ DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
 needs_data = pytest.mark.skipif(
     not DATA_DIR, reason="needs data files: set TFP_FLOWS_DATA_DIR to their folder"
 )
+SETS = ("train", "validation", "test")
 OFFLINE = [*toy.ENTRIES, "digits"]
 
 
@@ -70,6 +71,23 @@ def test_digits_are_the_scanned_ones_under_noise():
     pixels = np.floor(rows / np.float32(dataset.bin_width)).astype(int)
     expected = datasets.load_digits().data.astype(int)
     assert sorted(map(tuple, pixels)) == sorted(map(tuple, expected))
+
+
+def test_digits_given_their_class():
+    from sklearn import datasets
+
+    plain, conditional = (load_dataset("digits", conditional=c) for c in (False, True))
+    for a, b in zip(arrays(plain), arrays(conditional), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert plain.class_names is None
+    assert plain.context_size == 0
+    assert conditional.class_names == tuple("0123456789")
+    rows, context = map(np.concatenate, zip(*map(conditional.inputs, SETS), strict=True))
+    pixels = np.floor(rows / np.float32(conditional.bin_width)).astype(int)
+    of_class = dict(zip(map(tuple, pixels), context.argmax(axis=1), strict=True))
+    images, classes = datasets.load_digits(return_X_y=True)
+    assert [of_class[tuple(image)] for image in images.astype(int)] == classes.tolist()
+    np.testing.assert_array_equal(context.sum(axis=1), 1.0)
 
 
 def test_unknown_name_lists_the_choices():

@@ -22,7 +22,7 @@ TINY = Settings(
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """The folders of a run on points of the plane, a table, and one given a context."""
+    """The folders of runs on points of the plane, a table, one given a context, images."""
     root = tmp_path_factory.mktemp("runs")
     np.save(root / "rows.npy", np.random.default_rng(0).normal(size=(500, 8)))
     table = dataclasses.replace(TINY, dataset="npz", npz_path=str(root / "rows.npy"))
@@ -30,6 +30,7 @@ def folders(tmp_path_factory):
         "plane": TINY,
         "table": table,
         "conditional": dataclasses.replace(table, context_columns=("0", "3")),
+        "by_class": dataclasses.replace(TINY, dataset="digits", conditional=True),
     }
     for name, settings in runs.items():
         density_estimation.run(dataclasses.replace(settings, run_dir=str(root / name)))
@@ -40,6 +41,7 @@ PICTURES = {
     "plane": ["density.png", "warp.png"],
     "table": ["marginals.png", "pairs.png"],
     "conditional": ["marginals.png", "pairs.png"],
+    "by_class": ["samples.png"],
 }
 
 
@@ -55,6 +57,21 @@ def test_report_shows_numbers_and_pictures(name, folders):
         pixels = matplotlib.image.imread(folders[name] / picture)
         assert min(pixels.shape[:2]) > 200
         assert pixels[..., :3].std() > 0.02
+
+
+def test_report_tells_whether_samples_are_of_the_class_asked_for(folders):
+    results = json.loads((folders["by_class"] / "results.json").read_text())
+    found = results["class_agreement"]
+    assert found["num_samples"] == TINY.num_samples
+    assert set(found["by_class"]) == set("0123456789")
+    assert found["agreement"] == pytest.approx(np.mean(list(found["by_class"].values())))
+    for name in ("report.md", "report.html"):
+        text = (folders["by_class"] / name).read_text()
+        for key in ("agreement", "two_standard_errors", "classifier_test_accuracy"):
+            assert f"{found[key]:.3f}" in text
+    assert "class_agreement" not in json.loads(
+        (folders["conditional"] / "results.json").read_text()
+    )
 
 
 class Sources(html.parser.HTMLParser):
@@ -92,7 +109,7 @@ def test_compare_prints_a_table_and_names_what_is_no_run(folders, tmp_path):
     assert set(finished) == set(map(str, folders.values()))
     assert [folder for folder, _ in others] == [tmp_path, tmp_path / "broken"]
     lines = compare.table(finished).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 2 + len(folders)
     assert len({line.count("|") for line in lines}) == 1
     compare.draw(finished, tmp_path / "comparison.png")
     assert matplotlib.image.imread(tmp_path / "comparison.png")[..., :3].std() > 0.02

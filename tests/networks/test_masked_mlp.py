@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import tfp_flows as tff
 from tfp_flows.networks.masked_dense import MaskedDense
+from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
 
 ORDERINGS = {
@@ -17,10 +18,20 @@ ORDERINGS = {
 FORMS = {
     "plain": {"hidden_units": (32, 32)},
     "narrow": {"hidden_units": (3,)},
+    "deep": {"hidden_units": (9, 16, 5, 12)},
     "residual": {"hidden_units": (24, 24), "residual": True},
     "direct": {"hidden_units": (16,), "direct": True},
     "drawn": {"hidden_units": (32, 32), "degree_seed": 5},
+    "drawn_narrow": {"hidden_units": (4, 3, 2), "degree_seed": 5, "context_size": 2},
+    "drawn_residual": {"hidden_units": (9, 9), "degree_seed": 1, "residual": True},
     "context": {"hidden_units": (32, 32), "context_size": 2, "residual": True},
+    "everything": {
+        "hidden_units": (5, 5, 5),
+        "context_size": 2,
+        "residual": True,
+        "direct": True,
+        "degree_seed": 3,
+    },
 }
 
 
@@ -60,9 +71,35 @@ def test_outputs_depend_on_all_lower_degrees(form):
     np.testing.assert_array_equal(depends.any(axis=0), degrees[None] < degrees[:, None])
 
 
-def test_context_reaches_every_variable():
-    depends = dependence(network(ORDERINGS["random"], **FORMS["context"]))
-    assert depends[:, :, 6:].all()
+@pytest.mark.parametrize("form", ["context", "everything"])
+def test_context_reaches_every_variable(form):
+    depends = dependence(network(ORDERINGS["random"], **FORMS[form]))
+    assert depends[:, :, 6:].any(axis=0).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_variable_depends_on_the_context_only(form):
+    net = network([1], **FORMS[form])
+    depends = dependence(net)
+    assert not depends[:, :, :1].any()
+    if net.context_size:
+        assert depends[:, :, 1:].any()
+
+
+def test_context_reaches_the_first_variable_through_units_of_degree_0():
+    form = {"hidden_units": (32, 32), "context_size": 2}
+    net = network(ORDERINGS["explicit"], **form)
+    for layer in net.layers[:-1]:
+        assert layer.out_degrees.min() == 0
+    assert dependence(net)[:, 3, 6:].all()  # the fourth variable has degree 1
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "sigmoid", "softplus"])
+def test_order_holds_for_every_activation(activation):
+    degrees = ORDERINGS["random"]
+    net = network(degrees, hidden_units=(12, 12), activation=activation, residual=True)
+    depends = dependence(net).any(axis=0)
+    np.testing.assert_array_equal(depends, degrees[None] < degrees[:, None])
 
 
 def test_masks_of_three_variables_as_written_out():
@@ -70,6 +107,17 @@ def test_masks_of_three_variables_as_written_out():
     last = MaskedDense([1, 1, 2, 2], [1, 2, 3], strict=True)
     np.testing.assert_array_equal(first.mask, [[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]])
     np.testing.assert_array_equal(last.mask, [[0, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1]])
+
+
+def test_masks_of_a_network_of_three_variables_as_written_out():
+    net = tff.MaskedMLP(2, (4, 4), [3, 1, 2], direct=True)
+    first, second, last = (layer.mask for layer in net.layers)  # of variables in order
+    np.testing.assert_array_equal(first, [[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]])
+    low, high = [1, 1, 1, 1], [0, 0, 1, 1]
+    np.testing.assert_array_equal(second, [low, low, high, high])
+    low, high = [0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1]
+    np.testing.assert_array_equal(last, [low, low, high, high])
+    np.testing.assert_array_equal(net.direct_layer.mask, [low, high, [0] * 6])
 
 
 @pytest.mark.parametrize("drawn", [None, 3])
@@ -104,10 +152,34 @@ def test_hidden_degrees_are_sorted_and_within_bounds(seed):
     np.testing.assert_array_equal(hidden_degrees(5, 1), np.zeros(5))
 
 
-@pytest.mark.parametrize("ordering", [[0, 1, 2], [1, 1, 2], [[1, 2]], [1, 3]])
+@pytest.mark.parametrize("ordering", [[0, 1, 2], [1, 1, 2], [1, 3], [1.5, 2]])
 def test_bad_orderings_are_refused(ordering):
-    with pytest.raises(ValueError, match="`ordering`"):
+    size = len(ordering)
+    with pytest.raises(ValueError, match=rf"integers 1 to {size}; got \[{ordering[0]}, "):
         tff.MaskedMLP(2, (4,), ordering)
+
+
+@pytest.mark.parametrize(("ordering", "got"), [([[1, 2]], r"\[1, 2\]"), (3, r"\[\]")])
+def test_orderings_of_another_rank_are_refused(ordering, got):
+    with pytest.raises(ValueError, match=rf"`ordering` of shape \[D\]; got {got}"):
+        tff.MaskedMLP(2, (4,), ordering)
+
+
+def test_orderings_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"`ordering` of shape \[3\]; got \[2\]"):
+        check_ordering([1, 2], event_size=3)
+
+
+@pytest.mark.parametrize("hidden_units", [(0,), (4, -1), 0])
+def test_widths_below_one_are_refused(hidden_units):
+    with pytest.raises(ValueError, match=r"positive `hidden_units`; got \("):
+        tff.MaskedMLP(2, hidden_units, [1, 2, 3])
+
+
+@pytest.mark.parametrize("hidden_units", [(4, 5), ()])
+def test_residual_networks_of_unequal_widths_are_refused(hidden_units):
+    with pytest.raises(ValueError, match=r"equal `hidden_units`, at least one.*got \("):
+        tff.MaskedMLP(2, hidden_units, [1, 2, 3], residual=True)
 
 
 def test_inputs_of_another_width_are_refused():

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows.bijectors.autoregression import Autoregression
+from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import Gated
 
@@ -29,6 +30,9 @@ class InverseAutoregressive(FlowBijector):
       dtype: of inputs and weights.
       name: name of the bijector.
 
+    Raises:
+      ValueError: if the conditioner's shapes do not fit D and the transformer.
+
     Reference:
       Kingma et al. (2016), IAF, Algorithm 1. https://arxiv.org/abs/1606.04934
     """
@@ -52,6 +56,7 @@ class InverseAutoregressive(FlowBijector):
             name=name,
         )
         transformer = Gated() if transformer is None else transformer
+        check_conditioner(conditioner, event_size, transformer)
         self._conditioner = conditioner
         self._autoregression = Autoregression(
             conditioner, transformer.forward_and_log_det, transformer.inverse_and_log_det

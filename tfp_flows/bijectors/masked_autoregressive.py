@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows.bijectors.autoregression import Autoregression
+from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import Affine
 
@@ -29,6 +30,9 @@ class MaskedAutoregressive(FlowBijector):
       dtype: of inputs and weights.
       name: name of the bijector.
 
+    Raises:
+      ValueError: if the conditioner's shapes do not fit D and the transformer.
+
     Reference:
       Papamakarios, Pavlakou, Murray (2017), MAF, equations 3 to 5.
       https://arxiv.org/abs/1705.07057
@@ -53,6 +57,7 @@ class MaskedAutoregressive(FlowBijector):
             name=name,
         )
         transformer = Affine() if transformer is None else transformer
+        check_conditioner(conditioner, event_size, transformer)
         self._conditioner = conditioner
         self._autoregression = Autoregression(
             conditioner, transformer.inverse_and_log_det, transformer.forward_and_log_det

@@ -60,6 +60,18 @@ class Conditioner(tf.Module):
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
 
     @property
+    def input_shape(self):
+        """Shape of what the bijector shows to it, without batch axes or context."""
+        return self._input_shape
+
+    @property
+    def output_shape(self):
+        """Shape of the parameters that it returns, without batch axes."""
+        *leading, channels = self._input_shape
+        inputs = (None, *leading, channels + self.context_size)
+        return tuple(self.network.compute_output_shape(inputs)[1:])
+
+    @property
     def is_column_wise(self):
         """Whether the network solves for one variable after another by itself.
 

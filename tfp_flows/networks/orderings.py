@@ -37,13 +37,17 @@ def check_ordering(ordering, event_size=None):
       event_size: D, where it is known.
 
     Raises:
-      ValueError: if `ordering` is no such permutation.
+      ValueError: if `ordering` has another shape, or is no such permutation.
     """
     ordering = np.asarray(ordering)
-    size = len(ordering) if event_size is None and ordering.ndim == 1 else event_size
-    if ordering.shape != (size,) or sorted(ordering) != list(range(1, size + 1)):
+    if ordering.ndim != 1 or event_size not in (None, len(ordering)):
+        expected = "D" if event_size is None else event_size
         raise ValueError(
-            f"Expected `ordering`, a permutation of the integers 1 to {size}; got "
+            f"Expected `ordering` of shape [{expected}]; got {list(ordering.shape)}."
+        )
+    if sorted(ordering) != list(range(1, len(ordering) + 1)):
+        raise ValueError(
+            f"Expected `ordering`, a permutation of the integers 1 to {len(ordering)}; got "
             f"{ordering.tolist()}."
         )
     return ordering.astype(np.int64)

@@ -1,0 +1,122 @@
+"""The autoregressive workloads in TensorFlow: this package's flows, and TFP's."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows
+from experiments.benchmarks import training_step
+from experiments.benchmarks.timing import Contender
+
+__all__ = ["SCORING", "our", "ours", "scoring", "stock"]
+
+SCORING = "tfp_flows scoring, XLA"
+
+# Our samplers take so much less time that a run holds more of their calls.
+_QUICKER = 10
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def ours(workload):
+    """Returns this package's contenders; where it samples, it also scores as many rows."""
+    if workload.task == "train":
+        return training_step.our_steps(lambda: _our_distribution(workload), workload)
+    workloads = [workload]
+    if workload.task == "sample":
+        workload = dataclasses.replace(workload, calls=_QUICKER * workload.calls)
+        workloads = [workload, scoring(workload)]
+    return [
+        our(w, jit_compile=jit_compile) for w in workloads for jit_compile in (True, False)
+    ]
+
+
+def our(workload, *, jit_compile):
+    """This package's flow, not trained but sampled or scored."""
+    dist = _our_distribution(workload)
+    name = "tfp_flows scoring" if workload.task == "score" else "tfp_flows"
+    return _contender(
+        name, dist, dist.trainable_variables, workload, jit_compile=jit_compile
+    )
+
+
+def scoring(workload):
+    """The workload of scoring as many rows as `workload` samples."""
+    return dataclasses.replace(workload, task="score")
+
+
+def stock(workload, *, jit_compile):
+    """TFP's `MaskedAutoregressiveFlow` with its `AutoregressiveNetwork`."""
+    size, variables, bijectors = workload.event_size, [], []
+    for step in range(workload.num_steps):
+        made = tfb.AutoregressiveNetwork(
+            params=2,
+            event_shape=[size],
+            hidden_units=list(workload.hidden_units),
+            activation="relu",
+            input_order="right-to-left" if step % 2 else "left-to-right",
+        )
+        made.build([None, size])
+        variables += made.trainable_variables
+        bijector = tfb.MaskedAutoregressiveFlow(made)
+        bijectors.append(tfb.Invert(bijector) if workload.is_inverse else bijector)
+    base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
+    dist = tfd.TransformedDistribution(base, tfb.Chain(bijectors))
+    build = training_step.bare_step if workload.task == "train" else _contender
+    return build("TFP", dist, variables, workload, jit_compile=jit_compile)
+
+
+def _our_distribution(workload):
+    constructor = tfp_flows.IAF if workload.is_inverse else tfp_flows.MAF
+    # What the peers' flows do not have either.
+    options = {} if workload.is_inverse else {"standardize": False}
+    flow = constructor(
+        workload.event_size,
+        num_steps=workload.num_steps,
+        hidden_units=workload.hidden_units,
+        activation="relu",
+        seed=0,
+        **options,
+    )
+    rng = np.random.default_rng(0)
+    for variable in flow.trainable_variables:  # so that it is not the identity
+        variable.assign_add(0.01 * rng.normal(size=variable.shape).astype(np.float32))
+    return tfp_flows.FlowDistribution(tfp_flows.standard_normal(workload.event_size), flow)
+
+
+def _contender(name, dist, variables, workload, *, jit_compile):
+    function = tf.function(
+        _TASKS[workload.task](dist, workload), jit_compile=jit_compile, autograph=False
+    )
+
+    def run():
+        # A seed that is a tensor: samples of a constant one could be computed beforehand.
+        for seed in range(workload.calls):
+            result = function(tf.constant([0, seed])).numpy()
+        return float(result)
+
+    name += ", XLA" if jit_compile else ", plain graph"
+    return Contender(name, run, workload.calls, training_step.count(variables))
+
+
+def _sample(dist, workload):
+    return lambda seed: tf.reduce_mean(dist.sample(workload.batch_size, seed=seed))
+
+
+def _score(dist, workload):
+    x = tf.constant(workload.batch())
+    return lambda seed: tf.reduce_mean(dist.log_prob(x))
+
+
+def _sample_and_score(dist, workload):
+    def draw(seed):
+        y, log_prob = dist.experimental_sample_and_log_prob(workload.batch_size, seed=seed)
+        return tf.reduce_mean(y) + tf.reduce_mean(log_prob)
+
+    return draw
+
+
+_TASKS = {"sample": _sample, "score": _score, "sample_and_score": _sample_and_score}

@@ -1,0 +1,46 @@
+"""Peak memory of a contender, as Linux counts it."""
+
+import ctypes
+import dataclasses
+import pathlib
+import sys
+
+from experiments.benchmarks.worker import Worker
+
+__all__ = ["peak_memory"]
+
+_STATUS = pathlib.Path("/proc/self/status")
+_CLEAR = pathlib.Path("/proc/self/clear_refs")
+
+
+def peak_memory(build, *args, **kwargs):
+    """Returns the bytes that a process holds at most while a contender runs in it.
+
+    The process is a new one, and the contender's second run counts, so that what compiling
+    takes is left out. What a library keeps from run to run, as XLA keeps its buffers,
+    counts. The libraries themselves do, too: subtract the peak of a smaller contender.
+
+    Args:
+      build: function of a module that returns a `Contender`.
+      *args: its arguments; likewise `**kwargs`.
+      **kwargs: see `*args`.
+
+    Raises:
+      OSError: where there is no Linux.
+    """
+    with Worker(sys.executable) as worker:
+        return worker.build(_watched, build, args, kwargs).run()
+
+
+def _watched(build, args, kwargs):
+    contender = build(*args, **kwargs)
+    return dataclasses.replace(contender, run=lambda: _peak_of_second(contender.run))
+
+
+def _peak_of_second(run):
+    run()
+    ctypes.CDLL(None).malloc_trim(0)  # or freed memory that the C library keeps would count
+    _CLEAR.write_text("5")  # the peak is that from now on
+    run()
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+    return 1024 * int(lines["VmHWM"].split()[0])

@@ -1,0 +1,35 @@
+"""How PyTorch's flows are trained and timed; torch is imported by who calls this."""
+
+from experiments.benchmarks.timing import Contender
+
+__all__ = ["torch_contender", "training_step"]
+
+
+def torch_contender(name, parameters, work, calls, *, num_threads):
+    """Returns a `Contender` that calls `work()`, which returns a number, `calls` times."""
+    import torch
+
+    def run():
+        torch.set_num_threads(num_threads)
+        for _ in range(calls):
+            result = work()
+        return result
+
+    count = sum(parameter.numel() for parameter in parameters)
+    return Contender(f"{name}, {num_threads} threads", run, calls, count)
+
+
+def training_step(parameters, log_prob, x):
+    """Returns a function that takes one step of Adam and returns the loss."""
+    import torch
+
+    optimizer = torch.optim.Adam(parameters, lr=1e-4)
+
+    def step():
+        optimizer.zero_grad()
+        loss = -log_prob(x).mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step

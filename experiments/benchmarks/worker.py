@@ -1,0 +1,87 @@
+"""Contenders in a process of their own, and thus in an environment of their own.
+
+Both ends are in this file: `Worker` starts the other interpreter on it, and there `serve`
+builds and runs what it is asked for. Waiting, a worker takes no processor time.
+"""
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """A process that builds and runs contenders for this one.
+
+    Args:
+      interpreter: path of the Python that runs it; the current folder is on its path.
+    """
+
+    def __init__(self, interpreter):
+        self._process = subprocess.Popen(
+            [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._process.stdin.close()
+        self._process.wait()
+
+    def build(self, function, *args, **kwargs):
+        """Returns the `Contender` that `function` of a module builds there.
+
+        Args:
+          function: a function that this process can import, too.
+          *args: its arguments, which can be pickled; likewise `**kwargs`.
+          **kwargs: see `*args`.
+
+        Raises:
+          Exception: what `function` raises there, as `ImportError` of a missing package.
+        """
+        index, contender = self._ask(("build", function, args, kwargs))
+        return dataclasses.replace(contender, run=lambda: self._ask(("run", index)))
+
+    def _ask(self, request):
+        pickle.dump(request, self._process.stdin)
+        self._process.stdin.flush()
+        reply, error = pickle.load(self._process.stdout)
+        if error is not None:
+            raise error
+        return reply
+
+
+def serve(requests, replies):
+    """Answers requests until there are no more."""
+    contenders = []
+    while True:
+        try:
+            request = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            answer = _answer(request, contenders), None
+        except Exception as error:
+            answer = None, error
+        pickle.dump(answer, replies)
+        replies.flush()
+
+
+def _answer(request, contenders):
+    kind, *rest = request
+    if kind == "run":
+        return contenders[rest[0]].run()
+    function, args, kwargs = rest
+    contenders.append(function(*args, **kwargs))
+    return len(contenders) - 1, dataclasses.replace(contenders[-1], run=None)
+
+
+if __name__ == "__main__":
+    # What a library prints must not get between the replies.
+    own = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(sys.stdin.buffer, own)

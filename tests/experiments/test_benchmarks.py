@@ -1,0 +1,153 @@
+"""What the benchmarks rest on: turns, tables, workers, memory, and sound numbers."""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+import small_contender
+
+from experiments.benchmarks import autoregressive_tensorflow
+from experiments.benchmarks import memory
+from experiments.benchmarks import timing
+from experiments.benchmarks import torch_contender
+from experiments.benchmarks import training_step
+from experiments.benchmarks.autoregressive_workloads import WORKLOADS
+from experiments.benchmarks.autoregressive_workloads import Workload
+from experiments.benchmarks.timing import Contender
+from experiments.benchmarks.timing import Timing
+from experiments.benchmarks.worker import Worker
+
+TASKS = {
+    "train": ("train", False),
+    "sample": ("sample", False),
+    "score": ("score", False),
+    "sample_and_score": ("sample_and_score", True),
+}
+
+
+class Clock:
+    """A clock that only contenders advance."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(timing.time, "perf_counter", clock)
+    return clock
+
+
+def recorder(name, log, clock, seconds=0.001, result=1.0):
+    """A contender that writes its name into `log` and takes `seconds`."""
+
+    def run():
+        log.append(name)
+        clock.seconds += seconds
+        return result
+
+    return Contender(name, run, calls=2)
+
+
+def test_contenders_take_turns(clock):
+    log = []
+    contenders = [recorder("a", log, clock), recorder("b", log, clock, seconds=0.01)]
+    timings = timing.interleave(contenders, repetitions=3)
+    assert log == list("aabb") + list("ab") * 3
+    np.testing.assert_allclose([t.milliseconds for t in timings], [[0.5] * 3, [5.0] * 3])
+
+
+def test_slow_contenders_take_fewer_turns(clock):
+    log = []
+    seconds = {"fast": 0.1, "slow": 4.0, "slower": 30.0}
+    contenders = [recorder(name, log, clock, t) for name, t in seconds.items()]
+    timings = timing.interleave(contenders, repetitions=9, patience=10.0)
+    assert [len(t.milliseconds) for t in timings] == [9, 2, 1]
+    assert log.count("slower") == 2  # no second run before counting starts
+
+
+def test_results_that_are_not_finite_are_refused(clock):
+    with pytest.raises(FloatingPointError, match="results of a; got"):
+        timing.interleave([recorder("a", [], clock, result=math.nan)], repetitions=1)
+
+
+def test_table_has_ratios_to_the_best_peer_and_to_references():
+    names = {"ours": (3.0, 4.0, 5.0), "peer": (16.0,), "best": (8.0,), "floor": (2.0,)}
+    timings = [
+        Timing(Contender(name, None, 1, 5), milliseconds, 0.5)
+        for name, milliseconds in names.items()
+    ]
+    lines = timing.table(timings, {"peer", "best"}, ["floor"]).splitlines()
+    assert lines[0].split(" | ")[3:5] == ["x best peer", "x floor"]
+    assert lines[2] == "| ours | 4.00 (3.00-5.00) | 3 | 0.50 | 2.00 | 5 | 0.500 |"
+    assert timing.table(timings, set()).splitlines()[2].split(" | ")[3] == "-"
+
+
+def test_installed_names_who_is_left_out(capsys, clock):
+    present = recorder("a", [], clock)
+    builders = [lambda: present, lambda: small_contender.build(calls=1, missing="nowhere")]
+    assert timing.installed(builders) == [present]
+    assert "`nowhere` is not installed" in capsys.readouterr().out
+
+
+def test_worker_builds_and_runs_in_another_process(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "tests/experiments")
+    with Worker(sys.executable) as worker:
+        contender = worker.build(small_contender.build, calls=3)
+        fields = contender.name, contender.calls, contender.num_parameters
+        assert fields == ("there", 3, 7)
+        assert [contender.run() for _ in range(3)] == [1.0, 2.0, 3.0]
+        with pytest.raises(ImportError) as error:
+            worker.build(small_contender.build, calls=1, missing="nowhere")
+        assert error.value.name == "nowhere"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_peak_memory_is_that_of_the_run(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "tests/experiments")
+    small, large = (
+        memory.peak_memory(small_contender.build_array, mebibytes=size) / 2**20
+        for size in (64, 256)
+    )
+    assert large - small == pytest.approx(256 - 64, rel=0.1)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_both_sides_are_of_one_size_and_finite(task):
+    workload = Workload(*TASKS[task], 4, 2, (8, 8), batch_size=16, calls=2)
+    ours = autoregressive_tensorflow.ours(workload)
+    peer = autoregressive_tensorflow.stock(workload, jit_compile=False)
+    assert {contender.num_parameters for contender in (*ours, peer)} == {
+        sum(a * b + b for a, b in workload.kernel_shapes())
+    }
+    floor = training_step.matrix_products(workload, backward=task == "train")
+    assert all(math.isfinite(c.run()) for c in (ours[0], peer, floor))
+
+
+def test_training_steps_train():
+    workload = Workload("train", False, 4, 2, (8, 8), batch_size=64, calls=100)
+    for contender in (
+        autoregressive_tensorflow.ours(workload)[0],
+        autoregressive_tensorflow.stock(workload, jit_compile=False),
+    ):
+        losses = [contender.run() for _ in range(4)]
+        assert losses == sorted(losses, reverse=True)
+
+
+def test_workloads_name_a_task():
+    assert {(w.task, w.is_inverse) for w in WORKLOADS.values()} == set(TASKS.values())
+
+
+def test_torch_training_step_trains():
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.zeros(3))
+    x = torch.ones(5, 3)
+    step = torch_contender.training_step([weight], lambda x: -((x - weight) ** 2), x)
+    contender = torch_contender.torch_contender("t", [weight], step, 10, num_threads=1)
+    assert contender.num_parameters == 3
+    assert contender.run() > contender.run()
