@@ -28,10 +28,11 @@ def column_wise(network, values, context, solve, num_segments=4):
 
     Args:
       network: a built `MaskedMLP`.
-      values: `[N, D]`.
+      values: `[N, D]`, or `[N, D, V]` where a variable has V numbers.
       context: `[N, context_size]`, or None.
-      solve: elementwise function of `values_i`, `[N, 1]`, and the variable's parameters,
-        `[N, P]`, that returns `x_i` and its log-det, `[N, 1]` each.
+      solve: elementwise function of `values_i`, `[N, V]` (V = 1 for rank 2), and the
+        variable's parameters, `[N, P]`, that returns `x_i` and its log-det (or another
+        number to sum), `[N, 1]` each.
       num_segments: number of segments.
 
     Returns:
@@ -40,7 +41,8 @@ def column_wise(network, values, context, solve, num_segments=4):
     rows = _sorted_rows(network, context)
     event_size = network.event_size
     order = np.argsort(network.ordering)  # order[i] is the variable that comes i-th
-    sorted_values = tf.gather(tf.transpose(values), order)
+    values = values if values.shape.rank == 3 else values[:, :, None]
+    sorted_values = tf.gather(tf.transpose(values, [1, 0, 2]), order)
     num_rows = tf.shape(values)[0]
     log_det = tf.zeros([num_rows], values.dtype)
     arrays = [tf.zeros([0, num_rows], values.dtype) for _ in rows]
@@ -81,7 +83,7 @@ def _step(network, rows, sorted_values, solve):
         parameters = rows[-1].values(i, arrays[-1])
         if network.direct:
             parameters += rows[-1].direct_values(i, arrays[0])
-        x, column_log_det = solve(sorted_values[i][:, None], tf.transpose(parameters))
+        x, column_log_det = solve(sorted_values[i], tf.transpose(parameters))
         arrays[0] = tf.tensor_scatter_nd_update(arrays[0], [[i]], tf.transpose(x))
         return (i + 1, log_det + column_log_det[:, 0], *arrays)
 
