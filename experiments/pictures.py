@@ -5,10 +5,12 @@ import pathlib
 
 import numpy as np
 
+import tfp_flows
 from experiments import diagnostics
 from experiments import plots
 from experiments import table_plots
 from experiments import warp_plot
+from experiments.binary_pictures import of_binary_data
 
 _MAX_PAIRS = 6
 
@@ -64,18 +66,18 @@ def draw(subject, history):
     """
     run_dir = pathlib.Path(subject.settings.run_dir)
     title = f"{subject.settings.flow} on {subject.dataset.name}"
-    pictures = _of_the_data(subject) | {
-        "calibration.png": (
+    pictures = _of_the_data(subject)
+    if diagnostics.has_latents(subject.distribution):
+        pictures["calibration.png"] = (
             "Probability-integral transform of the latents of the test rows: flat, within "
             "the grey band of 95 %, where the flow is right. Of more than twelve, those "
             "that are furthest off.",
             functools.partial(_draw_calibration, subject),
-        ),
-        "learning_curve.png": (
-            "Mean log-likelihood over the epochs.",
-            functools.partial(plots.learning_curve, history, title=title),
-        ),
-    }
+        )
+    pictures["learning_curve.png"] = (
+        "Mean log-likelihood over the epochs.",
+        functools.partial(plots.learning_curve, history, title=title),
+    )
     for name, (_, draw_to) in pictures.items():
         draw_to(path=run_dir / name)
     return {name: caption for name, (caption, _) in pictures.items()}
@@ -89,6 +91,8 @@ def draw_fit(subject, path):
 
 def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
+    if subject.dataset.is_binary:
+        return of_binary_data(subject)
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.dataset.image_shape:
         shape = (-1, *subject.dataset.image_shape)
@@ -100,14 +104,15 @@ def _of_the_data(subject):
         density = functools.partial(
             plots.density_2d, data, _density(subject.distribution, data), samples
         )
-        warp = functools.partial(warp_plot.draw, subject.distribution)
-        return {
-            "density.png": ("Test rows, the flow's density, and samples of it.", density),
-            "warp.png": (
-                "A grid of the latent plane, pushed through the flow step by step.",
-                warp,
-            ),
+        pictures = {
+            "density.png": ("Test rows, the flow's density, and samples of it.", density)
         }
+        if isinstance(subject.distribution.bijector, tfp_flows.FlowChain):
+            pictures["warp.png"] = (
+                "A grid of the latent plane, pushed through the flow step by step.",
+                functools.partial(warp_plot.draw, subject.distribution),
+            )
+        return pictures
     marginals = functools.partial(plots.marginals, data, samples, labels=labels)
     pictures = {"marginals.png": ("Each variable, of test rows and samples.", marginals)}
     if len(labels) > 1:

@@ -12,24 +12,28 @@ from experiments.atomic_write import atomic_write
 
 UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
+_BASELINES = {
+    "gaussian_log_likelihood": "full-covariance Gaussian",
+    "bernoulli_log_likelihood": "independent Bernoulli variables",
+}
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
 def table_rows(results):
     """Returns (model, test log-likelihood in nats, source) of the run and its rivals."""
-    run = "this run"
+    run, (name, value) = "this run", baseline(results)
     rows = [
         (results["flow"], _plus_minus(results["test_log_likelihood"]), run),
-        ("full-covariance Gaussian", _plus_minus(results["gaussian_log_likelihood"]), run),
+        (name, _plus_minus(value), run),
     ]
     return rows + [
-        (
-            name,
-            f"{row['log_likelihood']:.2f} ± {row['two_standard_errors']:.2f}",
-            row["source"],
-        )
-        for name, row in results["published"].items()
+        (name, _published(row), row["source"]) for name, row in results["published"].items()
     ]
+
+
+def baseline(results):
+    """Returns name and log-likelihood of what the run has to beat."""
+    return next((name, results[k]) for k, name in _BASELINES.items() if k in results)
 
 
 def table(results):
@@ -52,9 +56,8 @@ def write_results(results, path):
 def facts(results):
     """Returns what there is to say beside the table, by name."""
     sizes = results["num_rows"]
-    test, calibration = results["two_sample_test"], results["calibration"]
+    test = results["two_sample_test"]
     context = f", given {n}" if (n := results["context_size"]) else ""
-    worst = max(calibration["ks_distances"])
     return {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "variables": f"{results['event_size']}{context}",
@@ -66,10 +69,7 @@ def facts(results):
             f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
             f" cross-validated on {test['num_rows']:,} rows"
         ),
-        "calibration": (
-            f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
-            f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
-        ),
+        **_calibration(results["calibration"]),
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],
     }
@@ -117,6 +117,22 @@ def machine():
     """Returns the processors that a time depends on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
+
+
+def _calibration(calibration):
+    if calibration is None:
+        return {}
+    worst = max(calibration["ks_distances"])
+    text = (
+        f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
+        f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
+    )
+    return {"calibration": text}
+
+
+def _published(row):
+    error = row["two_standard_errors"]
+    return f"{row['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}")
 
 
 def _plus_minus(row):

@@ -142,11 +142,11 @@ class AutoregressiveDistribution(tfd.Distribution):
     ):
         """Draws the missing variables of each row, given its observed ones.
 
-        Where the observed variables come first, this is the exact conditional: if `observed`
-        is a prefix of the ordering; or if each mask has an own ordering, since then one is
-        made that has the observed first and keeps the mask's order otherwise. The latter is
-        exact under that ordering, which need not be in the cycle: how far orderings agree
-        is a matter of how many the network has seen.
+        Where the observed variables come first, this is the exact conditional: if
+        `observed` is a prefix of the ordering; or if each mask has an own ordering, since
+        then one is made that has the observed first and else keeps the mask's order. The
+        latter is exact under that ordering, which need not be in the cycle: how far
+        orderings agree is a matter of how many the network has seen.
 
         Elsewhere (one fixed ordering, observed variables after missing ones) the missing
         are drawn given what comes before them, `num_candidates` times, and one of these
