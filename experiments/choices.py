@@ -106,8 +106,8 @@ def _check_kind(settings, flow, is_binary):
     fitting = sorted(name for name, f in FLOWS.items() if f.is_binary == is_binary)
     kind = "zeros and ones only" if is_binary else "more than zeros and ones"
     raise UsageError(
-        f"Expected `flow` to be one of {fitting} for {settings.dataset}, which holds {kind}; "
-        f"got {settings.flow!r}."
+        f"Expected `flow` to be one of {fitting} for {settings.dataset}, which holds "
+        f"{kind}; got {settings.flow!r}."
     )
 
 
