@@ -1,23 +1,17 @@
 """An autoregressive network and a family of conditionals, as a distribution."""
 
 import functools
-import math
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.distributions.column_wise_sampling import complete
-from tfp_flows.distributions.column_wise_sampling import draw
-from tfp_flows.distributions.column_wise_sampling import draw_dealt
-from tfp_flows.distributions.column_wise_sampling import log_prob
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
-from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 
 __all__ = ["AutoregressiveDistribution"]
 
@@ -80,34 +74,23 @@ class AutoregressiveDistribution(tfd.Distribution):
             parameters=parameters,
             name=name,
         )
-        self._conditioner = Conditioner(
-            network, network.event_size, context_size=network.context_size
-        )
         self._conditional = conditional
-        if self.num_masks > 1:
-            # A variable, since a run that goes on must go on in the cycle.
-            self._num_steps = tf.Variable(
-                np.int64(0),
-                trainable=False,
-                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-                name="num_steps",
-            )
-        self._set_transient_state()
+        self._ensemble = MaskEnsemble(network, conditional)
 
     @property
     def event_size(self):
         """Number of variables, D."""
-        return self._network.event_size
+        return self._ensemble.network.event_size
 
     @property
     def context_size(self):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
-        return self._conditioner.context_size
+        return self._ensemble.network.context_size
 
     @property
     def num_masks(self):
         """Number of masks, K."""
-        return getattr(self._network, "num_masks", 1)
+        return self._ensemble.num_masks
 
     @property
     def is_initialized(self):
@@ -167,7 +150,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         """
         observed = _check_observed(observed, self.event_size)
         x, context = self._checked(x, context)
-        count = 1 if self._can_come_first(observed) else num_candidates
+        count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = tfp.random.split_seed(stateless(seed), 3)
         # Each row and its context, `count` times.
         rows, *contexts = (
@@ -175,9 +158,10 @@ class AutoregressiveDistribution(tfd.Distribution):
             for t in ([x] if context is None else [x, context])
         )
         noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
-        mask = self._masks(mask_index, mask_seed, 1)[0]
-        method = self._compiled_complete if tf.executing_eagerly() else self._complete_rows
-        completed, log_weights = method(noise, mask, rows, observed, *contexts)
+        mask = self._ensemble.masks(mask_index, mask_seed, 1)[0]
+        completed, log_weights = self._ensemble.complete(
+            noise, mask, rows, observed, *contexts
+        )
         completed = tf.reshape(completed, [-1, count, self.event_size])
         chosen = tf.random.stateless_categorical(
             tf.reshape(log_weights, [-1, count]), 1, choice_seed
@@ -198,10 +182,6 @@ class AutoregressiveDistribution(tfd.Distribution):
     def from_config(cls, config):
         """Builds the distribution that `config` describes."""
         return cls(**config)
-
-    @property
-    def _network(self):
-        return self._conditioner.network
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -225,21 +205,17 @@ class AutoregressiveDistribution(tfd.Distribution):
     def _log_prob(self, x, context=None, training=False, mask_index=None):
         x, context = self._checked(x, context)
         if mask_index is not None:
-            member = self._member(self._masks(mask_index, None, 1)[0])
-            method = functools.partial(log_prob, member, self._conditional)
+            mask = self._ensemble.masks(mask_index, None, 1)[0]
+            method = functools.partial(self._ensemble.log_prob_under, mask)
             return _by_rows(method, x, context)
-        if tf.executing_eagerly():
-            return self._compiled_log_prob(x, context, training, 1)
-        return _by_rows(self._log_prob_of_rows, x, context, training)
+        return _by_rows(self._ensemble.log_prob, x, context, training)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._draw(sample_shape, seed, **kwargs)[0]
 
     def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
-        x, log_prob_of_member = self._draw(sample_shape, seed, **kwargs)
-        if self.num_masks == 1 or kwargs.get("mask_index") is not None:
-            return x, log_prob_of_member
-        return x, self._log_prob(x, context=kwargs.get("context"))
+        x, log_prob = self._draw(sample_shape, seed, **kwargs)
+        return x, log_prob if self.num_masks == 1 else self._log_prob(x, **kwargs)
 
     def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -247,116 +223,18 @@ class AutoregressiveDistribution(tfd.Distribution):
         noise_seed, mask_seed = tfp.random.split_seed(stateless(seed), 2)
         num_rows = tf.reduce_prod(shape)
         noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
-        arguments = [noise, self._masks(mask_index, mask_seed, num_rows)]
+        arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
         if context is not None:
             each = tf.broadcast_to(context, tf.concat([shape, [self.context_size]], axis=0))
             arguments.append(tf.reshape(each, [-1, self.context_size]))
-        method = self._compiled_draw if tf.executing_eagerly() else self._draw_rows
-        x, log_probs = method(*arguments)
-        event_shape = [self.event_size]
-        return tf.reshape(x, tf.concat([shape, event_shape], 0)), tf.reshape(
-            log_probs, shape
-        )
-
-    # What follows sees rows only: `[N, D]`, and contexts `[N, C]`.
-
-    def _log_prob_of_rows(self, x, context, training):
-        if self.num_masks == 1:
-            return log_prob(self._network, self._conditional, x, context)
-        if training:
-            index = tf.identity(self._num_steps) % self.num_masks
-            self._num_steps.assign_add(1)
-            return log_prob(self._member(index), self._conditional, x, context)
-        return self._log_mean_over_masks(x, context)
-
-    def _log_mean_over_masks(self, x, context):
-        """One mask at a time, so that memory does not grow with their number."""
-
-        def under(index):
-            return log_prob(self._member(index), self._conditional, x, context)
-
-        _, total = tf.while_loop(
-            lambda index, _: index < self.num_masks,
-            lambda index, total: (index + 1, tfp.math.log_add_exp(total, under(index))),
-            (tf.constant(1), under(tf.constant(0))),
-            parallel_iterations=1,
-            maximum_iterations=self.num_masks - 1,
-        )
-        return total - math.log(self.num_masks)
-
-    def _draw_rows(self, noise, masks, context=None):
-        if self.num_masks == 1:
-            return draw(self._network, self._conditional, noise, context)
-        return draw_dealt(self._member, masks, self._conditional, noise, context)
-
-    def _complete_rows(self, noise, mask, x, observed, context=None):
-        member = self._member(mask)
-        if self._has_own_orderings:
-            member = member.with_first(observed)
-        return complete(member, self._conditional, noise, x, observed, context)
-
-    def _member(self, index):
-        return self._network.member(index) if self.num_masks > 1 else self._network
-
-    def _masks(self, mask_index, seed, num_rows):
-        """The given mask, or as many different ones as there are rows for."""
-        if mask_index is not None:
-            known = tf.get_static_value(tf.convert_to_tensor(mask_index))
-            if known is not None and not 0 <= known < self.num_masks:
-                raise ValueError(
-                    f"Expected `mask_index` from 0 to {self.num_masks - 1}; got {known}."
-                )
-            return tf.reshape(tf.cast(mask_index, tf.int32), [1])
-        shuffled = tf.argsort(tf.random.stateless_uniform([self.num_masks], seed))
-        return shuffled[: tf.minimum(self.num_masks, num_rows)]
-
-    @property
-    def _has_own_orderings(self):
-        return self.num_masks > 1 and self._network.fixed_ordering is None
-
-    def _can_come_first(self, observed):
-        if self._has_own_orderings:
-            return True
-        ordering = self._network.ordering
-        if self.num_masks > 1:
-            ordering = self._network.fixed_ordering
-        return observed[np.argsort(ordering)][: observed.sum()].all()
+        x, log_prob = self._ensemble.draw(*arguments)
+        x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
+        return x, tf.reshape(log_prob, shape)
 
     def _checked(self, x, context):
         x = check_value(x, "x", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         return (x, None) if context is None else align_batch_axes(x, context, 1)
-
-    # Copies and pickles keep the weights and drop what belongs to this one object.
-
-    def _set_transient_state(self):
-        event_size, num_noise = self.event_size, self._conditional.num_noise
-        noise = tf.TensorSpec([None, event_size, num_noise], self.dtype)
-        rows = tf.TensorSpec([None, event_size], self.dtype)
-        context = [tf.TensorSpec([None, self.context_size], self.dtype)]
-        context = context if self.context_size else []
-        masks, mask = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
-        observed = tf.TensorSpec([event_size], tf.bool)
-        compiled = functools.partial(tf.function, autograph=False)
-        transient = {
-            "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
-            "_compiled_draw": compiled(
-                self._draw_rows, input_signature=[noise, masks, *context]
-            ),
-            "_compiled_complete": compiled(
-                self._complete_rows,
-                input_signature=[noise, mask, rows, observed, *context],
-            ),
-        }
-        for name, value in transient.items():
-            object.__setattr__(self, name, value)
-
-    def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if not k.startswith("_compiled_")}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        self._set_transient_state()
 
 
 def _by_rows(method, x, context, *arguments):

@@ -45,6 +45,8 @@ def draw(network, conditional, noise, context):
 def draw_dealt(member, masks, conditional, noise, context):
     """Returns samples under several masks, to which the rows are dealt in turn.
 
+    With their log-probabilities, each under its own mask; neither has a gradient.
+
     Each row's mask is as random as `masks` are, so each sample is one of the mean over the
     masks. Since equally many rows have each mask, averages over rows vary less than those
     over independent draws.
@@ -72,7 +74,8 @@ def draw_dealt(member, masks, conditional, noise, context):
         draw_hand, (masks, *dealt), fn_output_signature=kinds, parallel_iterations=1
     )
     x = tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, noise.shape[1]])
-    return x[:num_rows], tf.reshape(tf.transpose(total), [-1])[:num_rows]
+    total = tf.reshape(tf.transpose(total), [-1])
+    return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
 
 
 def complete(network, conditional, noise, x, observed, context):
