@@ -63,6 +63,6 @@ MIXTURES = {
     "mixture": _mixture(),
     "mixture_of_one": _mixture(num_components=1, ordering=[2, 3, 1], direct=True),
     "mixture_context": _mixture(2, context_size=2),
-    "mixture_masks": _mixture(2, num_masks=2),
+    "mixture_masks": _mixture(3, num_masks=2),
 }
 CASES = BINARY | MIXTURES

@@ -10,6 +10,7 @@ from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.distributions.draws import joint_shape
+from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 
@@ -151,7 +152,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         observed = _check_observed(observed, self.event_size)
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
-        noise_seed, mask_seed, choice_seed = tfp.random.split_seed(stateless(seed), 3)
+        noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
         # Each row and its context, `count` times.
         rows, *contexts = (
             tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
@@ -220,7 +221,7 @@ class AutoregressiveDistribution(tfd.Distribution):
     def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
         context = check_context(context, self.context_size, self.dtype, self.name)
         shape = joint_shape(sample_shape, context)
-        noise_seed, mask_seed = tfp.random.split_seed(stateless(seed), 2)
+        noise_seed, mask_seed = split(stateless(seed), 2)
         num_rows = tf.reduce_prod(shape)
         noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
         arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.transformers import soft_bounded_scale
+from tfp_flows.distributions import draws
 
 __all__ = ["Bernoulli", "GaussianMixture"]
 
@@ -29,8 +30,7 @@ class Bernoulli:
 
     def noise(self, shape, seed, dtype):
         """Uniform numbers, `[*shape, 1]`."""
-        shape = tf.concat([shape, [1]], axis=0)
-        return tf.random.stateless_uniform(shape, seed, dtype=dtype)
+        return draws.uniform(shape, seed, dtype)[..., None]
 
     def sample(self, noise, parameters):
         """Samples, `[N, D]`: the inverse of the distribution function at `noise`."""
@@ -92,10 +92,9 @@ class GaussianMixture:
 
     def noise(self, shape, seed, dtype):
         """A uniform number that chooses the component, and a normal one, `[*shape, 2]`."""
-        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        uniform = tf.random.stateless_uniform(shape, seeds[0], dtype=dtype)
-        normal = tf.random.stateless_normal(shape, seeds[1], dtype=dtype)
-        return tf.stack([uniform, normal], axis=-1)
+        first, second = draws.split(seed, 2)
+        uniform = draws.uniform(shape, first, dtype)
+        return tf.stack([uniform, draws.normal(shape, second, dtype)], axis=-1)
 
     def sample(self, noise, parameters):
         """Samples, `[N, D]`, of one component each."""

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.distributions import column_wise_sampling
+from tfp_flows.distributions import draws
 from tfp_flows.networks.conditioner import Conditioner
 
 __all__ = ["MaskEnsemble"]
@@ -70,7 +71,7 @@ class MaskEnsemble(tf.Module):
                     f"Expected `mask_index` from 0 to {self.num_masks - 1}; got {known}."
                 )
             return tf.reshape(tf.cast(mask_index, tf.int32), [1])
-        shuffled = tf.argsort(tf.random.stateless_uniform([self.num_masks], seed))
+        shuffled = tf.argsort(draws.uniform([self.num_masks], seed, tf.float64))
         return shuffled[: tf.minimum(self.num_masks, num_rows)]
 
     def log_prob(self, x, context, training):
