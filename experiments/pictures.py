@@ -24,7 +24,7 @@ class Subject:
       settings: a `Settings`.
 
     Attributes:
-      data: `[N, D]`, test rows.
+      data: `[N, D]`, test rows, drawn by `settings.seed`.
       context: `[N, C]`, what they are conditioned on; or None.
     """
 
@@ -33,8 +33,10 @@ class Subject:
         self.dataset = dataset
         self.settings = settings
         count = min(settings.num_samples, len(dataset.test))
-        self.data = dataset.test[:count]
-        self.context = dataset.test_context[:count] if dataset.context_size else None
+        # Some files are sorted: the first rows of binarised MNIST are all zeros.
+        rows = np.random.default_rng(settings.seed).permutation(len(dataset.test))[:count]
+        self.data = dataset.test[rows]
+        self.context = dataset.test_context[rows] if dataset.context_size else None
 
     @functools.cached_property
     def samples(self):

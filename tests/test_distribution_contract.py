@@ -270,3 +270,15 @@ def test_training_goes_through_the_cycle(name):
     close(distribution.log_prob(x, **context), mean)
     with pytest.raises(ValueError, match=f"`mask_index` from 0 to {count - 1}; got 9"):
         distribution.log_prob(x, mask_index=9, **context)
+
+
+@pytest.mark.parametrize("num_masks", [1, 2])
+def test_what_is_traced_does_not_grow_with_the_variables(num_masks):
+    def count(event_size):
+        made = tff.BinaryMADE(event_size, hidden_units=(64,), num_masks=num_masks, seed=1)
+        draw = made._ensemble._compiled_draw.get_concrete_function()
+        # Bodies of loops are functions of their own.
+        graph = draw.graph.as_graph_def()
+        return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
+
+    assert count(200) == count(20)
