@@ -48,7 +48,7 @@ def completions(originals, partial, completed, path):
     figure, axes = plt.subplots(
         1,
         len(columns),
-        figsize=(1.2 * len(columns), 1.15 * len(originals) + 0.5),
+        figsize=(1.2 * len(columns), 1.25 * len(originals) + 0.7),
         layout="constrained",
     )
     for axis, images, title in zip(axes, columns, titles, strict=True):

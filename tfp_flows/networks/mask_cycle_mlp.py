@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.column_wise import column_wise
 from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.member_of_cycle import MemberOfCycle
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import natural_ordering
+from tfp_flows.networks.seeds import split_seed
 
-__all__ = ["MaskCycleMLP", "MemberOfCycle"]
+__all__ = ["MaskCycleMLP"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -69,7 +70,40 @@ class MaskCycleMLP(MaskedMLP):
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
-        super().build(input_shape)
+        expected = self.event_size + self.context_size
+        if input_shape[-1] != expected:
+            raise ValueError(
+                f"Expected inputs of shape [..., {expected}], variables and context; got "
+                f"{tuple(input_shape)}."
+            )
+        # Whole kernels: which connections there are depends on the mask.
+        last = len(self.layers) - 1
+        seeds = split_seed(self.seed, last + 3)
+        self._kernels = [
+            self._add_kernel(f"kernel_{i}", layer.shape, seeds[i], zero=i == last)
+            for i, layer in enumerate(self.layers)
+        ]
+        self._biases = [
+            self.add_weight(name=f"bias_{i}", shape=layer.shape[1:], initializer="zeros")
+            for i, layer in enumerate(self.layers)
+        ]
+        if self.context_size:
+            shape = (self.context_size, self.layers[0].shape[1])
+            self._context_kernel = self._add_kernel("context_kernel", shape, seeds[-2])
+        if self.direct:
+            shape = (self.event_size, self.layers[-1].shape[1])
+            self._direct_kernel = self._add_kernel(
+                "direct_kernel", shape, seeds[-1], zero=True
+            )
+        self._add_ranks()
+        self.built = True
+
+    def _add_kernel(self, name, shape, seed, *, zero=False):
+        glorot = keras.initializers.GlorotUniform(seed=seed)
+        initializer = "zeros" if zero and self.zero_last_layer else glorot
+        return self.add_weight(name=name, shape=shape, initializer=initializer)
+
+    def _add_ranks(self):
         rng = np.random.default_rng(self.mask_seed)
         # Units that a skip connection adds must have the same degree.
         hidden = self.layers[:1] if self.residual else self.layers[:-1]
@@ -87,6 +121,20 @@ class MaskCycleMLP(MaskedMLP):
             )
             for index, values in enumerate(ranks)
         ]
+
+    def whole_weights(self):
+        """Returns kernels and biases of all layers, the context's kernel, the direct one.
+
+        Columns of the last and of the direct one are those of the outputs; rows of the
+        first and of the direct one are those of the inputs. What is absent is None.
+        """
+        tensor = tf.convert_to_tensor
+        return (
+            [tensor(kernel) for kernel in self._kernels],
+            [tensor(bias) for bias in self._biases],
+            tensor(self._context_kernel) if self.context_size else None,
+            tensor(self._direct_kernel) if self.direct else None,
+        )
 
     def call(self, inputs):
         """Maps `[N, D + context_size]` to parameters `[N, P * D]` under the first mask."""
@@ -118,98 +166,3 @@ class MaskCycleMLP(MaskedMLP):
 
     def _drawn_ranks(self, rng, size):
         return np.stack([rng.permutation(size) for _ in range(self.num_masks)])
-
-
-class MemberOfCycle:
-    """The network of a `MaskCycleMLP` under one mask, which may be a tensor.
-
-    Where all variables are known, kernels are masked in place. One variable after another,
-    weights are relabelled instead, so that the fixed structure of a `MaskedMLP` in natural
-    order serves every mask: what is traced does not depend on the mask.
-
-    Args:
-      network: a built `MaskCycleMLP`.
-      of_variables: rank of each variable, `[D]`.
-      of_units: rank of each unit, `[units]`, for each hidden layer.
-    """
-
-    def __init__(self, network, of_variables, of_units):
-        self._network = network
-        self._of_variables = of_variables
-        self._of_units = of_units
-
-    def __call__(self, inputs):
-        """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""
-        network = self._network
-        x, context = inputs[:, : network.event_size], inputs[:, network.event_size :]
-        (*hidden_weights, last), context_kernel, direct_kernel = network.weight_arrays()
-        variables, *units = self._degrees()
-        outputs = tf.tile(variables, [network.num_parameters])
-        seen, degrees, sum_so_far = x, variables, None
-        for index, (kernel, bias) in enumerate(hidden_weights):
-            mask = degrees[:, None] <= units[index][None, :]
-            value = seen @ _masked(kernel, mask) + bias
-            if index == 0 and network.context_size:
-                value += context @ context_kernel
-            if network.adds_skip(index):
-                value += sum_so_far
-            if network.adds_skip(index) or index == 0:
-                sum_so_far = value
-            seen, degrees = network.activation(value), units[index]
-        kernel, bias = last
-        result = seen @ _masked(kernel, degrees[:, None] < outputs[None, :]) + bias
-        if network.direct:
-            result += x @ _masked(direct_kernel, variables[:, None] < outputs[None, :])
-        return result
-
-    def with_first(self, first):
-        """Returns the member whose order has some variables before all others.
-
-        Args:
-          first: boolean, `[D]`, which; within them, and within the others, the order stays.
-        """
-        late = tf.where(first, 0, self._network.event_size)
-        order = tf.argsort(self._of_variables + tf.cast(late, tf.int32))
-        ranks = tf.math.invert_permutation(order)
-        return MemberOfCycle(self._network, ranks, self._of_units)
-
-    def column_wise(self, values, context, solve):
-        """Undoes the map under this mask, for any mask in the same way."""
-        order = tf.math.invert_permutation(self._of_variables)
-        x, sums = column_wise(self, tf.gather(values, order, axis=1), context, solve)
-        return tf.gather(x, self._of_variables, axis=1), sums
-
-    def weight_arrays(self):
-        """Returns the unmasked weights, with all variables and units at their places."""
-        pairs, context_kernel, direct_kernel = self._network.weight_arrays()
-        order, *units = map(
-            tf.math.invert_permutation, [self._of_variables, *self._of_units]
-        )
-        size = self._network.event_size
-        parameters = range(self._network.num_parameters)
-        outputs = tf.concat([order + size * index for index in parameters], axis=0)
-        rows, columns = [order, *units], [*units, outputs]
-        pairs = [
-            (_taken(kernel, row, column), tf.gather(bias, column))
-            for (kernel, bias), row, column in zip(pairs, rows, columns, strict=True)
-        ]
-        if direct_kernel is not None:
-            direct_kernel = _taken(direct_kernel, order, outputs)
-        return pairs, tf.gather(context_kernel, columns[0], axis=1), direct_kernel
-
-    def __getattr__(self, name):
-        # All but the weights is the same under every mask.
-        return getattr(self._network, name)
-
-    def _degrees(self):
-        hidden = zip(self._network.layers[:-1], self._of_units, strict=True)
-        units = [tf.gather(tf.constant(layer.out_degrees), r) for layer, r in hidden]
-        return [tf.cast(self._of_variables + 1, tf.int64), *units]
-
-
-def _masked(kernel, mask):
-    return tf.where(mask, kernel, tf.zeros([], kernel.dtype))
-
-
-def _taken(kernel, rows, columns):
-    return tf.gather(tf.gather(kernel, rows), columns, axis=1)
