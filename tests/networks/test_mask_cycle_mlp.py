@@ -63,27 +63,6 @@ def test_fixed_ordering_is_that_of_every_mask():
     assert not np.array_equal(net._ranks[1][0], net._ranks[1][1])
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_relabelled_weights_are_the_same_function(form):
-    """A member's weights, in a `MaskedMLP` in natural order, give the member's outputs."""
-    net = network(**FORMS[form])
-    member = net.member(2)
-    plain = tff.MaskedMLP(
-        2,
-        ordering=tff.natural_ordering(6),
-        **{k: v for k, v in FORMS[form].items() if k != "fixed_ordering"},
-    )
-    plain.build((None, 6 + net.context_size))
-    plain.weight_arrays = member.weight_arrays
-    inputs = np.random.default_rng(0).normal(size=(5, 6 + net.context_size))
-    inputs = inputs.astype(np.float32)
-    order = np.argsort(net._ranks[0][2])
-    sorted_inputs = np.concatenate([inputs[:, order], inputs[:, 6:]], axis=1)
-    expected = member(tf.constant(inputs)).numpy().reshape(5, 2, 6)[:, :, order]
-    outputs = plain(sorted_inputs).numpy().reshape(5, 2, 6)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
-
-
 def test_some_variables_can_be_put_first():
     net = network(**FORMS["plain"])
     first = np.array([False, True, False, True, False, False])
