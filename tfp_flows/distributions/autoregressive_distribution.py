@@ -191,14 +191,8 @@ class AutoregressiveDistribution(tfd.Distribution):
     def _event_shape(self):
         return tf.TensorShape([self.event_size])
 
-    def _event_shape_tensor(self):
-        return tf.constant([self.event_size])
-
     def _batch_shape(self):
         return tf.TensorShape([])
-
-    def _batch_shape_tensor(self):
-        return tf.constant([], tf.int32)
 
     def _prob(self, x, **kwargs):
         return tf.exp(self._log_prob(x, **kwargs))
