@@ -7,15 +7,10 @@ import keras
 
 import tfp_flows
 from experiments.data import DataError
+from experiments.flows import FLOWS
+from experiments.flows import ORDERINGS
 from experiments.usage import UsageError
 
-FLOWS = {
-    "nice": tfp_flows.NICE,
-    "real_nvp": tfp_flows.RealNVP,
-    "made": tfp_flows.MADE,
-    "maf": tfp_flows.MAF,
-    "iaf": tfp_flows.IAF,
-}
 BASES = {
     "normal": tfp_flows.standard_normal,
     "logistic": tfp_flows.standard_logistic,
@@ -37,33 +32,49 @@ _OPTIONAL = (
     "lu_mixing",
     "direct",
     "random_orderings",
+    "ordering",
+    "num_masks",
+    "num_components",
 )
 
 
-def build_distribution(settings, event_size, context_size=0):
-    """Returns the `FlowDistribution` that `settings` describe.
+def build_distribution(settings, event_size, context_size=0, *, is_binary=None):
+    """Returns the distribution that `settings` describe.
 
     Args:
       settings: a `Settings`.
       event_size: number of variables of the data.
       context_size: number of variables that they are conditioned on.
+      is_binary: whether the data are zeros and ones; None if that is not known yet.
 
     Raises:
-      UsageError: if the flow or base is unknown, or the flow lacks an option that is set.
+      UsageError: if the flow or base is unknown, or the flow lacks an option that is set,
+        or is for another kind of data.
       DataError: if the flow cannot model a single variable and there is only one.
     """
     flow = choose("flow", settings.flow, FLOWS)
     base = choose("base", settings.base, BASES)
+    _check_kind(settings, flow, is_binary)
+    taken = inspect.signature(flow.build).parameters
     arguments = {name: getattr(settings, name) for name in _SHARED}
-    arguments |= _optional_arguments(settings, flow) | {"context_size": context_size}
-    arguments |= _transformer(settings, flow)
+    arguments |= _optional_arguments(settings, taken) | {"context_size": context_size}
+    arguments |= _transformer(settings, flow, taken)
+    if "ordering" in arguments:
+        ordering = choose("ordering", settings.ordering, ORDERINGS)
+        arguments["ordering"] = ordering(event_size, settings.seed)
     try:
-        bijector = flow(event_size, **arguments)
+        built = flow.build(event_size, **arguments)
     except ValueError as error:
         if event_size > 1:
             raise
         raise DataError(f"{settings.flow} does not fit one variable: {error}") from error
-    return tfp_flows.FlowDistribution(base(event_size), bijector)
+    if isinstance(built, tfp_flows.FlowBijector):
+        return tfp_flows.FlowDistribution(base(event_size), built)
+    if settings.base != "normal":
+        raise UsageError(
+            f"Expected no `base`, which {settings.flow} has itself; got {settings.base}."
+        )
+    return built
 
 
 def check(settings):
@@ -89,8 +100,18 @@ def choose(argument, name, choices):
     return choices[name]
 
 
-def _optional_arguments(settings, flow):
-    taken = inspect.signature(flow.__init__).parameters
+def _check_kind(settings, flow, is_binary):
+    if is_binary is None or is_binary == flow.is_binary:
+        return
+    fitting = sorted(name for name, f in FLOWS.items() if f.is_binary == is_binary)
+    kind = "zeros and ones only" if is_binary else "more than zeros and ones"
+    raise UsageError(
+        f"Expected `flow` to be one of {fitting} for {settings.dataset}, which holds "
+        f"{kind}; got {settings.flow!r}."
+    )
+
+
+def _optional_arguments(settings, taken):
     defaults = {field.name: field.default for field in dataclasses.fields(settings)}
     for name in _OPTIONAL:
         value = getattr(settings, name)
@@ -101,11 +122,12 @@ def _optional_arguments(settings, flow):
     return {name: getattr(settings, name) for name in _OPTIONAL if name in taken}
 
 
-def _transformer(settings, flow):
+def _transformer(settings, flow, taken):
     scale = choose("scale", settings.scale, SCALES)
     if settings.scale == "soft_bounded":  # what the flows have by themselves
         return {}
-    if flow not in (tfp_flows.RealNVP, tfp_flows.MADE, tfp_flows.MAF):
+    # The steps of IAF are gated.
+    if "transformer" not in taken or flow.build is tfp_flows.IAF:
         raise UsageError(
             f"Expected no `scale`, which {settings.flow} lacks; got {settings.scale}."
         )

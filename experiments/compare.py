@@ -16,10 +16,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from experiments import report  # noqa: E402
 from experiments import run_directory  # noqa: E402
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
-_HEADER += ("Gaussian", "two-sample accuracy", "parameters", "epochs", "seconds")
+_HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
 _TEXT_COLUMNS = 3
 
 
@@ -69,7 +70,8 @@ def draw(finished, path):
     )
     for axis, (dataset, runs) in zip(axes[:, 0], by_dataset.items(), strict=True):
         _bars(axis, runs)
-        axis.set_title(f"{dataset}: from the full-covariance Gaussian to the flow")
+        name, _ = report.baseline(runs[0][1])
+        axis.set_title(f"{dataset}: from the {name} to the flow")
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -89,7 +91,7 @@ def _row(folder, results):
         folder,
         results["flow"],
         f"{log_likelihood['nats']:.3f} ± {log_likelihood['two_standard_errors']:.3f}",
-        f"{results['gaussian_log_likelihood']['nats']:.3f}",
+        f"{report.baseline(results)[1]['nats']:.3f}",
         f"{test['accuracy']:.3f}" if test else "",
         f"{results['num_parameters']:,}",
         str(results["num_epochs"]),
@@ -102,10 +104,10 @@ def _bars(axis, runs):
     place = -np.arange(len(runs))
     values = [results["test_log_likelihood"]["nats"] for _, results in runs]
     errors = [results["test_log_likelihood"]["two_standard_errors"] for _, results in runs]
-    gaussian = runs[0][1]["gaussian_log_likelihood"]["nats"]
-    axis.barh(place, np.subtract(values, gaussian), left=gaussian, color="#9db3c8")
+    baseline = report.baseline(runs[0][1])[1]["nats"]
+    axis.barh(place, np.subtract(values, baseline), left=baseline, color="#9db3c8")
     axis.errorbar(values, place, xerr=errors, fmt="o", color="#33608c", capsize=3)
-    axis.axvline(gaussian, color="#d1603d", linewidth=2)
+    axis.axvline(baseline, color="#d1603d", linewidth=2)
     for x, y in zip(values, place, strict=True):
         axis.annotate(f"{x:.3f}", (x, y), (0, 6), textcoords="offset points", ha="center")
     axis.set_yticks(place, [f"{folder} ({r['flow']})" for folder, r in runs])

@@ -33,6 +33,7 @@ _CHOICES = {
     "dataset": DATASETS,
     "flow": choices.FLOWS,
     "base": choices.BASES,
+    "ordering": choices.ORDERINGS,
     "scale": choices.SCALES,
     "strategy": strategies.STRATEGIES,
 }
@@ -85,7 +86,10 @@ def _prepare(settings, strategy):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
     with strategy.scope():
         distribution = choices.build_distribution(
-            settings, dataset.event_size, dataset.context_size
+            settings,
+            dataset.event_size,
+            dataset.context_size,
+            is_binary=dataset.is_binary,
         )
     return distribution, dataset, settings, strategy
 
@@ -114,14 +118,14 @@ def measure(model, dataset, history, settings):
     flow = evaluation.flow_log_likelihood(
         model, dataset.inputs("test"), batch_size=settings.evaluation_batch_size
     )
-    gaussian = evaluation.gaussian_log_likelihood(dataset)
+    baseline = evaluation.baseline(dataset)
     validation = -np.asarray(history["val_loss"])
     sets = ("train", "validation", "test")
     return {
         "dataset": dataset.name,
         "flow": settings.flow,
         "test_log_likelihood": dataclasses.asdict(flow),
-        "gaussian_log_likelihood": dataclasses.asdict(gaussian),
+        **{k: dataclasses.asdict(v) for k, v in baseline.items()},
         "best_validation_log_likelihood": float(np.nanmax(validation)),
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},

@@ -1,6 +1,7 @@
 """How well a fitted flow agrees with data it has not seen, beyond the likelihood."""
 
 import numpy as np
+import tensorflow_probability as tfp
 from sklearn import ensemble
 from sklearn import model_selection
 
@@ -30,8 +31,19 @@ def ks_distance(u):
     return np.maximum(np.abs(steps[1:] - u), np.abs(u - steps[:-1])).max(axis=0)
 
 
+def has_latents(distribution):
+    """Whether there are latent variables that are independent where the flow is right."""
+    base = getattr(distribution, "distribution", None)
+    return isinstance(base, tfp.distributions.Independent)
+
+
 def calibration(subject):
-    """Returns the Kolmogorov-Smirnov distances of the test rows' latents as plain data."""
+    """Returns the Kolmogorov-Smirnov distances of the test rows' latents as plain data.
+
+    None where the distribution has no independent latents.
+    """
+    if not has_latents(subject.distribution):
+        return None
     u = latent_pit(subject.distribution, subject.dataset.test, subject.dataset.test_context)
     return {
         "ks_distances": ks_distance(u).tolist(),

@@ -1,4 +1,4 @@
-"""Test log-likelihoods: of a flow, and of the Gaussian that it has to beat."""
+"""Test log-likelihoods: of a model, and of the baseline that it has to beat."""
 
 import dataclasses
 
@@ -33,6 +33,26 @@ def flow_log_likelihood(model, rows, *, batch_size):
       batch_size: rows per step.
     """
     return LogLikelihood.of_rows(model.predict(rows, batch_size=batch_size, verbose=0))
+
+
+def baseline(dataset):
+    """Returns the `LogLikelihood` to beat, by its name among the results."""
+    if dataset.is_binary:
+        return {"bernoulli_log_likelihood": bernoulli_log_likelihood(dataset)}
+    return {"gaussian_log_likelihood": gaussian_log_likelihood(dataset)}
+
+
+def bernoulli_log_likelihood(dataset):
+    """Returns the test `LogLikelihood` of independent Bernoulli variables fitted on train.
+
+    A value counts as seen half a time more than it was, lest one that was not be
+    impossible.
+    """
+    count = len(dataset.train)
+    ones = (dataset.train.sum(axis=0, dtype=np.float64) + 0.5) / (count + 1.0)
+    test = dataset.test.astype(np.float64)
+    log_prob = test @ np.log(ones) + (1.0 - test) @ np.log1p(-ones)
+    return LogLikelihood.of_rows(log_prob)
 
 
 def gaussian_log_likelihood(dataset):

@@ -5,10 +5,12 @@ import pathlib
 
 import numpy as np
 
+import tfp_flows
 from experiments import diagnostics
 from experiments import plots
 from experiments import table_plots
 from experiments import warp_plot
+from experiments.binary_pictures import of_binary_data
 
 _MAX_PAIRS = 6
 _IMAGES_PER_CLASS = 10
@@ -23,7 +25,7 @@ class Subject:
       settings: a `Settings`.
 
     Attributes:
-      data: `[N, D]`, test rows.
+      data: `[N, D]`, test rows, drawn by `settings.seed`.
       context: `[N, C]`, what they are conditioned on; or None.
     """
 
@@ -32,8 +34,10 @@ class Subject:
         self.dataset = dataset
         self.settings = settings
         count = min(settings.num_samples, len(dataset.test))
-        self.data = dataset.test[:count]
-        self.context = dataset.test_context[:count] if dataset.context_size else None
+        # Some files are sorted: the first rows of binarised MNIST are all zeros.
+        rows = np.random.default_rng(settings.seed).permutation(len(dataset.test))[:count]
+        self.data = dataset.test[rows]
+        self.context = dataset.test_context[rows] if dataset.context_size else None
 
     @functools.cached_property
     def samples(self):
@@ -76,16 +80,16 @@ def draw(subject, history):
     """
     run_dir = pathlib.Path(subject.settings.run_dir)
     title = f"{subject.settings.flow} on {subject.dataset.name}"
-    pictures = _of_the_data(subject) | {
-        "calibration.png": (
+    pictures = _of_the_data(subject)
+    if diagnostics.has_latents(subject.distribution):
+        pictures["calibration.png"] = (
             _calibration_caption(subject.dataset.event_size),
             functools.partial(_draw_calibration, subject),
-        ),
-        "learning_curve.png": (
-            "Mean log-likelihood over the epochs.",
-            functools.partial(plots.learning_curve, history, title=title),
-        ),
-    }
+        )
+    pictures["learning_curve.png"] = (
+        "Mean log-likelihood over the epochs.",
+        functools.partial(plots.learning_curve, history, title=title),
+    )
     for name, (_, draw_to) in pictures.items():
         draw_to(path=run_dir / name)
     return {name: caption for name, (caption, _) in pictures.items()}
@@ -99,6 +103,8 @@ def draw_fit(subject, path):
 
 def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
+    if subject.dataset.is_binary:
+        return of_binary_data(subject)
     if subject.dataset.class_names and subject.dataset.image_shape:
         caption = "Test images, and samples of the flow given the class: a row a class."
         return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
@@ -113,14 +119,15 @@ def _of_the_data(subject):
         density = functools.partial(
             plots.density_2d, data, _density(subject.distribution, data), samples
         )
-        warp = functools.partial(warp_plot.draw, subject.distribution)
-        return {
-            "density.png": ("Test rows, the flow's density, and samples of it.", density),
-            "warp.png": (
-                "A grid of the latent plane, pushed through the flow step by step.",
-                warp,
-            ),
+        pictures = {
+            "density.png": ("Test rows, the flow's density, and samples of it.", density)
         }
+        if isinstance(subject.distribution.bijector, tfp_flows.FlowChain):
+            pictures["warp.png"] = (
+                "A grid of the latent plane, pushed through the flow step by step.",
+                functools.partial(warp_plot.draw, subject.distribution),
+            )
+        return pictures
     marginals = functools.partial(plots.marginals, data, samples, labels=labels)
     pictures = {"marginals.png": ("Each variable, of test rows and samples.", marginals)}
     if len(labels) > 1:

@@ -59,7 +59,7 @@ def image_grids(data, samples, path, *, side=10):
     """Draws a grid of images, `[N, H, W]`, beside a grid of sampled ones."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 5.3), layout="constrained")
     axes[0].set_title("data (test)")
-    axes[1].set_title("samples of the flow")
+    axes[1].set_title("samples of the model")
     for axis, images in zip(axes, (data, samples), strict=True):
         axis.imshow(_tile(images, side, side), cmap="gray_r", vmin=0.0, vmax=1.0)
         axis.set_xticks([])

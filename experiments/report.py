@@ -12,24 +12,28 @@ from experiments.atomic_write import atomic_write
 
 UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
+_BASELINES = {
+    "gaussian_log_likelihood": "full-covariance Gaussian",
+    "bernoulli_log_likelihood": "independent Bernoulli variables",
+}
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
 def table_rows(results):
     """Returns (model, test log-likelihood in nats, source) of the run and its rivals."""
-    run = "this run"
+    run, (name, value) = "this run", baseline(results)
     rows = [
         (results["flow"], _plus_minus(results["test_log_likelihood"]), run),
-        ("full-covariance Gaussian", _plus_minus(results["gaussian_log_likelihood"]), run),
+        (name, _plus_minus(value), run),
     ]
     return rows + [
-        (
-            name,
-            f"{row['log_likelihood']:.2f} ± {row['two_standard_errors']:.2f}",
-            row["source"],
-        )
-        for name, row in results["published"].items()
+        (name, _published(row), row["source"]) for name, row in results["published"].items()
     ]
+
+
+def baseline(results):
+    """Returns name and log-likelihood of what the run has to beat."""
+    return next((name, results[k]) for k, name in _BASELINES.items() if k in results)
 
 
 def table(results):
@@ -51,19 +55,14 @@ def write_results(results, path):
 
 def findings(results):
     """Returns what was found beside the likelihoods, by name."""
-    test, calibration = results["two_sample_test"], results["calibration"]
-    worst = max(calibration["ks_distances"])
-    classes = results.get("class_agreement")
+    test, classes = results["two_sample_test"], results.get("class_agreement")
     return {
         "two-sample test": (
             "a classifier tells test rows from samples with an accuracy of "
             f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
             f" cross-validated on {test['num_rows']:,} rows"
         ),
-        "calibration": (
-            f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
-            f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
-        ),
+        **_calibration(results["calibration"]),
         **({"classes": _class_agreement(classes)} if classes else {}),
     }
 
@@ -141,6 +140,22 @@ def _class_agreement(classes):
         f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
         f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
     )
+
+
+def _calibration(calibration):
+    if calibration is None:
+        return {}
+    worst = max(calibration["ks_distances"])
+    text = (
+        f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
+        f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
+    )
+    return {"calibration": text}
+
+
+def _published(row):
+    error = row["two_standard_errors"]
+    return f"{row['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}")
 
 
 def _plus_minus(row):

@@ -62,6 +62,17 @@ class Settings:
     random_orderings: bool = _field(
         False, "Whether each step of MAF draws its order of the variables, or reverses it."
     )
+    ordering: str = _field(
+        "default",
+        "Order of the variables in binary_made and mixture_made; by default natural with "
+        "one mask, and drawn for each of several. random is drawn from --seed.",
+    )
+    num_masks: int = _field(
+        1,
+        "Masks of binary_made and mixture_made: a training step takes the next, the "
+        "probability is the mean over all.",
+    )
+    num_components: int = _field(10, "Components of each mixture of Gaussians.")
     batch_size: int = _field(256, "Rows per training step.")
     epochs: int = _field(100, "Passes over the training rows, at most.")
     max_minutes: float = _field(
@@ -99,6 +110,9 @@ class Settings:
     jit_compile: bool = _field(False, "Whether XLA compiles the training step.")
     seed: int = _field(0, "Integer: initial weights, shuffling, noise and samples.")
     data_seed: int = _field(0, "Integer: toy data, dequantisation and splits.")
+    max_validation_rows: int = _field(
+        0, "Validation rows that are looked at after each epoch; 0: all."
+    )
     evaluation_batch_size: int = _field(4096, "Rows per step of evaluation.")
     num_samples: int = _field(5000, "Number of samples in the pictures.")
     tensorboard: bool = _field(False, "Whether to write TensorBoard logs as well.")

@@ -167,4 +167,5 @@ def _validation_rows(dataset, settings):
     # A bare pair would be rows and targets to Keras.
     inputs = (inputs,) if isinstance(inputs, tuple) else inputs
     rows = tf.data.Dataset.from_tensor_slices(inputs)
+    rows = rows.take(settings.max_validation_rows or -1)
     return rows.batch(settings.evaluation_batch_size)

@@ -9,12 +9,19 @@ from experiments.data import DATASETS
 __all__ = ["UsageError", "check"]
 
 _AT_LEAST_ONE = (
-    *("num_steps", "batch_size", "epochs", "steps_per_execution"),
+    *(
+        "num_steps",
+        "num_masks",
+        "num_components",
+        "batch_size",
+        "epochs",
+        "steps_per_execution",
+    ),
     *("evaluation_batch_size", "num_samples", "checkpoint_every"),
 )
 _AT_LEAST_ZERO = (
     *("max_minutes", "patience", "gradient_clip_norm", "weight_decay", "ema_momentum"),
-    *("seed", "data_seed", "pictures_every"),
+    *("seed", "data_seed", "pictures_every", "max_validation_rows"),
 )
 # Data set -> the flags that mean something with it only; the first must be given.
 _PATHS = {"csv": ("csv_path",), "npz": ("npz_path", "npz_key")}

@@ -10,10 +10,11 @@ import tfp_flows
 
 ROOT = Path(__file__).parent.parent
 NAMES = """
-    ActNorm Affine BatchNorm BijectorReport Bounds Conditioner Coupling DensityEstimator
-    FlowBijector FlowChain FlowDistribution FullDataBatchStatistics Gated Invert
-    InvertibleLinear Logit MLP NICE Permutation RealNVP Shift Standardize StopOnNaN
-    TFPBijector check_bijector masks random_permutation reverse_permutation
+    ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
+    Conditioner Coupling DensityEstimator FlowBijector FlowChain FlowDistribution
+    FullDataBatchStatistics Gated Invert InvertibleLinear Logit MLP MaskCycleMLP
+    MixtureMADE NICE Permutation RealNVP Shift Standardize StopOnNaN TFPBijector
+    check_bijector conditionals masks random_permutation reverse_permutation
     standard_logistic standard_normal transformers
 """.split()
 

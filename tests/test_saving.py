@@ -69,12 +69,25 @@ DISTRIBUTIONS = {
     "own_network": lambda: of(normal, with_own_network()),
     "trainable_base": lambda: of(trainable_base, tff.NICE(3, **TINY)),
     "mixture_base": lambda: of(mixture_base, tff.NICE(3, **TINY)),
+    "maf_mog_context": lambda: of(
+        lambda: tff.MixtureMADE(3, 2, context_size=2, hidden_units=(8,)),
+        tff.MAF(3, context_size=2, **TINY),
+    ),
+    "binary_masks": lambda: tff.BinaryMADE(3, hidden_units=(8,), num_masks=3),
+    "binary_context": lambda: tff.BinaryMADE(
+        3, hidden_units=(8,), context_size=2, ordering=tff.reversed_ordering(3)
+    ),
+    "any_conditional": lambda: tff.AutoregressiveDistribution(
+        tff.MaskCycleMLP(6, (8,), 3, num_masks=2), tff.conditionals.GaussianMixture(2)
+    ),
 }
 
 
 def data(distribution, rows=64):
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(rows, 3)) * [1.0, 2.0, 5.0] + [3.0, -2.0, 0.0]).astype("float32")
+    if isinstance(distribution, tff.BinaryMADE):
+        x = (x > 0.0).astype("float32")
     if not distribution.context_size:
         return x, {}
     return x, {"context": rng.normal(size=(rows, 2)).astype("float32")}
@@ -162,7 +175,9 @@ def test_checkpoint_has_one_copy_of_each_variable(saved, name):
     assert len(entries) == len(DISTRIBUTIONS[name]().variables)
 
 
-@pytest.mark.parametrize("name", ["act_norm_context", "batch_norm_lu", "trainable_base"])
+@pytest.mark.parametrize(
+    "name", ["act_norm_context", "batch_norm_lu", "trainable_base", "binary_masks"]
+)
 def test_training_continues_as_if_uninterrupted(name, tmp_path):
     uninterrupted = trained(name, epochs=1)
     uninterrupted.save(tmp_path / "model.keras")

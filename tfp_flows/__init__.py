@@ -8,7 +8,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
     flows/          the papers: NICE, RealNVP, MADE, MAF, IAF
-    distributions/  FlowDistribution and bases
+    distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE
     models/         DensityEstimator and callbacks
 """
 
@@ -49,7 +49,11 @@ from tfp_flows.bijectors import random_permutation
 from tfp_flows.bijectors import reverse_permutation
 from tfp_flows.bijectors import masks
 from tfp_flows.bijectors import transformers
+from tfp_flows.distributions import AutoregressiveDistribution
+from tfp_flows.distributions import BinaryMADE
 from tfp_flows.distributions import FlowDistribution
+from tfp_flows.distributions import MixtureMADE
+from tfp_flows.distributions import conditionals
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
 from tfp_flows.flows import IAF
@@ -62,6 +66,7 @@ from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import StopOnNaN
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
+from tfp_flows.networks import MaskCycleMLP
 from tfp_flows.networks import MaskedMLP
 from tfp_flows.networks import natural_ordering
 from tfp_flows.networks import random_ordering

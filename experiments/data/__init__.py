@@ -1,5 +1,6 @@
 """The data sets by name: `DATASETS[name].load(request)` returns a `Dataset`."""
 
+from experiments.data import binary
 from experiments.data import bsds300
 from experiments.data import digits
 from experiments.data import gas
@@ -14,7 +15,8 @@ from experiments.data.dataset import Dataset
 from experiments.data.entry import catalogue
 from experiments.data.request import Request
 
-_FILES = (digits, power, gas, hepmass, miniboone, bsds300, wine, own_table)
+_FILES = (digits, power, gas, hepmass, miniboone, bsds300, binary)
+_FILES += (wine, own_table)
 DATASETS = toy.ENTRIES | {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 

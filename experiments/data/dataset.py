@@ -11,12 +11,12 @@ class PublishedRow:
 
     Args:
       log_likelihood: nats a row.
-      two_standard_errors: nats a row.
+      two_standard_errors: nats a row; None if it was not published.
       source: where it stands.
     """
 
     log_likelihood: float
-    two_standard_errors: float
+    two_standard_errors: float | None
     source: str
 
 
@@ -30,6 +30,7 @@ class Dataset:
       validation: `[N, D]`, float32, the rows that choose when to stop.
       test: `[N, D]`, float32, the rows that are reported.
       column_names: D names, for labels.
+      is_binary: whether the rows hold zeros and ones: probabilities, not densities.
       image_shape: `(H, W)`, where a row is an image.
       bin_width: width of the uniform noise in integer data that were dequantised; None
         if the data are continuous.
@@ -45,6 +46,7 @@ class Dataset:
     validation: np.ndarray
     test: np.ndarray
     column_names: tuple[str, ...] | None = None
+    is_binary: bool = False
     image_shape: tuple[int, int] | None = None
     bin_width: float | None = None
     published: dict[str, PublishedRow] = dataclasses.field(default_factory=dict)

@@ -24,7 +24,7 @@ def cache_folder():
     return pathlib.Path(root) / "tfp_flows"
 
 
-def download(address, path, *, md5):
+def download(address, path, *, md5=None):
     """Fetches a file; `path` appears only once size and checksum are right.
 
     What arrives is kept in `path` + ".part". If the connection breaks, the next call asks
@@ -33,7 +33,8 @@ def download(address, path, *, md5):
     Args:
       address: of the file.
       path: of the file to write.
-      md5: its checksum, in hexadecimal digits.
+      md5: its checksum, in hexadecimal digits; None where the caller checks what is in
+        the file.
 
     Raises:
       DataError: if the address cannot be reached, or the file is cut short or another one.
@@ -44,7 +45,8 @@ def download(address, path, *, md5):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(address, part)
-        _refuse_other_content(address, part, md5)
+        if md5 is not None:
+            _refuse_other_content(address, part, md5)
         os.replace(part, path)
     except (OSError, http.client.HTTPException) as error:
         raise DataError(

@@ -97,7 +97,8 @@ def _dataset(name, sets, names, request, path):
         )
     columns, arrays, context = split_columns(sets, names, request, path)
     context = dict(zip(_CONTEXTS, context, strict=True)) if context else {}
-    return Dataset(name, *arrays, column_names=columns, **context)
+    is_binary = all(np.isin(rows, (0.0, 1.0)).all() for rows in arrays)
+    return Dataset(name, *arrays, column_names=columns, is_binary=is_binary, **context)
 
 
 ENTRIES = {

@@ -40,11 +40,17 @@ def tiny(tmp_path, **changes):
     return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
 
 
-@pytest.mark.parametrize("flow", choices.FLOWS)
+# Of these, the base has no independent variables; the second is no chain of steps either.
+MISSING = {"maf_mog": {"calibration.png"}, "mixture_made": {"calibration.png", "warp.png"}}
+CONTINUOUS = [name for name, flow in choices.FLOWS.items() if not flow.is_binary]
+
+
+@pytest.mark.parametrize("flow", CONTINUOUS)
 def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
-    changes = {"num_steps": Settings().num_steps} if flow == "made" else {}
+    is_one_step = flow in ("made", "mixture_made")
+    changes = {"num_steps": Settings().num_steps} if is_one_step else {}
     results = density_estimation.run(tiny(tmp_path, flow=flow, **changes))
-    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert {path.name for path in tmp_path.iterdir()} == FILES - MISSING.get(flow, set())
     assert json.loads((tmp_path / "results.json").read_text()) == results
     log_likelihood = results["test_log_likelihood"]
     text = (tmp_path / "report.md").read_text()

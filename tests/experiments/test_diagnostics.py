@@ -63,3 +63,12 @@ def test_warp_ends_where_the_flow_does(rng):
     assert len(stages) == 1 + len(flow.bijectors)
     expected = flow.forward(tf.constant(lines)).numpy()
     np.testing.assert_allclose(stages[-1][1], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_that_are_looked_at_are_spread_over_a_sorted_file():
+    test = np.sort(np.random.default_rng(0).normal(size=(4000, 1)), axis=0)
+    contexts = {f"{part}_context": test for part in ("train", "validation", "test")}
+    dataset = Dataset("sorted", test, test, test, **contexts)
+    subject = pictures.Subject(None, dataset, Settings(num_samples=1000))
+    assert abs(np.mean(subject.data)) < 0.15
+    np.testing.assert_array_equal(subject.data, subject.context)

@@ -6,6 +6,9 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.draws import joint_shape
+from tfp_flows.distributions.draws import stateless
 
 __all__ = ["FlowDistribution", "standard_logistic", "standard_normal"]
 
@@ -24,13 +27,15 @@ class FlowDistribution(tfd.TransformedDistribution):
     the same integer seed.
 
     Args:
-      distribution: the base, any `tfd.Distribution`; its trainable variables count too.
+      distribution: the base, any `tfd.Distribution`; its trainable variables count too. A
+        conditional one of this package (`MixtureMADE`) is given the context as well.
       bijector: a flow, or any `tfp.bijectors.Bijector`.
       validate_args: as in TFP.
       name: name of the distribution.
 
     Raises:
-      ValueError: if the base's events do not fit the bijector.
+      ValueError: if the base's events do not fit the bijector, or both are conditional
+        with contexts of different widths.
     """
 
     def __init__(self, distribution, bijector, *, validate_args=False, name=None):
@@ -43,6 +48,13 @@ class FlowDistribution(tfd.TransformedDistribution):
                 f"Expected a `distribution` whose events have {needed} axes, as those of "
                 f"`{bijector.name}`; got event shape {distribution.event_shape}."
             )
+        sizes = {bijector.context_size, getattr(distribution, "context_size", 0)} - {0}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"Expected one width of `context` for `{bijector.name}` and "
+                f"`{distribution.name}`; got {bijector.context_size} and "
+                f"{distribution.context_size}."
+            )
         super().__init__(
             distribution=distribution,
             bijector=bijector,
@@ -54,7 +66,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     @property
     def context_size(self):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
-        return self.bijector.context_size
+        return self.bijector.context_size or self._base_context_size
 
     @property
     def is_initialized(self):
@@ -63,6 +75,7 @@ class FlowDistribution(tfd.TransformedDistribution):
 
     def initialize(self, data, *, context=None):
         """Sets the flow's data-dependent state from `data`, `[N, *event]`."""
+        context = context if self.bijector.context_size else None
         self.bijector.initialize(data, context=context)
 
     def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
@@ -100,10 +113,9 @@ class FlowDistribution(tfd.TransformedDistribution):
         return self.distribution.batch_shape_tensor()
 
     def _log_prob(self, y, context=None, training=False, bijector_kwargs=None):
-        x, log_det = self.bijector.inverse_and_log_det(
-            y, **_flow_kwargs(context, training, bijector_kwargs)
-        )
-        return self.distribution.log_prob(x) + self._sum_event(log_det)
+        kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
+        x, log_det = self.bijector.inverse_and_log_det(y, **kwargs)
+        return self.distribution.log_prob(x, **base_kwargs) + self._sum_event(log_det)
 
     def _prob(self, y, **kwargs):
         return tf.exp(self._log_prob(y, **kwargs))
@@ -111,31 +123,46 @@ class FlowDistribution(tfd.TransformedDistribution):
     def _call_sample_n(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
-        kwargs = _flow_kwargs(context, training, bijector_kwargs)
-        x = self.distribution.sample(
-            self._latent_shape(sample_shape, kwargs["context"]), seed=_stateless(seed)
-        )
+        kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
+        shape = self._latent_shape(sample_shape, kwargs["context"])
+        x = self.distribution.sample(shape, seed=stateless(seed), **base_kwargs)
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
     def _sample_and_log_prob(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
-        kwargs = _flow_kwargs(context, training, bijector_kwargs)
+        kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
         x, base_log_prob = self.distribution.experimental_sample_and_log_prob(
-            self._latent_shape(sample_shape, kwargs["context"]), seed=_stateless(seed)
+            self._latent_shape(sample_shape, kwargs["context"]),
+            seed=stateless(seed),
+            **base_kwargs,
         )
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
 
     def _latent_shape(self, sample_shape, context):
-        """`sample(5, context=[16, C])` draws `[5, 16, *event]`."""
-        sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
-        if context is None:
+        if self._base_context_size:  # it draws for each context by itself
             return sample_shape
-        context = tf.convert_to_tensor(context)
-        # What the base's own batch already accounts for is not drawn again.
-        ndims = max(0, context.shape.rank - 1 - self.distribution.batch_shape.rank)
-        return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
+        return joint_shape(sample_shape, context, self.distribution.batch_shape.rank)
+
+    def _keywords(self, context, training, bijector_kwargs):
+        """Keyword arguments of the bijector and of the base.
+
+        Also takes the stock spelling, `bijector_kwargs={"context": c}`.
+        """
+        kwargs = {"context": context, "training": training, **(bijector_kwargs or {})}
+        base_kwargs = {}
+        if isinstance(self.distribution, (AutoregressiveDistribution, FlowDistribution)):
+            base_kwargs["training"] = kwargs["training"]
+        if self._base_context_size:
+            base_kwargs["context"] = kwargs["context"]
+            if not self.bijector.context_size:
+                kwargs["context"] = None
+        return kwargs, base_kwargs
+
+    @property
+    def _base_context_size(self):
+        return getattr(self.distribution, "context_size", 0)
 
     def _sum_event(self, log_det):
         extra = self.distribution.event_shape.rank - self.bijector.forward_min_event_ndims
@@ -172,15 +199,3 @@ def _independent(family, event_shape, dtype):
         family(loc=tf.zeros(event_shape, dtype), scale=one),
         reinterpreted_batch_ndims=len(event_shape),
     )
-
-
-def _flow_kwargs(context, training, bijector_kwargs):
-    """Also takes the stock spelling, `bijector_kwargs={"context": c}`."""
-    return {"context": context, "training": training, **(bijector_kwargs or {})}
-
-
-def _stateless(seed):
-    """Makes an integer a stateless seed: TFP draws anew from the same one in eager mode."""
-    if isinstance(seed, (int, np.integer)):
-        seed = tf.constant([0, seed], tf.int32)
-    return tfp.random.sanitize_seed(seed)

@@ -1,6 +1,7 @@
 """Keras layers that condition the bijectors."""
 
 from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.orderings import natural_ordering

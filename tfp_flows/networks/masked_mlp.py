@@ -1,7 +1,6 @@
 """The MADE network: every output depends on variables of lower degree only."""
 
 import itertools
-import typing
 
 import keras
 import numpy as np
@@ -11,27 +10,14 @@ from tfp_flows.networks.column_wise import column_wise
 from tfp_flows.networks.column_wise import column_wise_adjoint
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.masked_dense import MaskedDense
+from tfp_flows.networks.masked_weights import MaskedWeights
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
 from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import kernel_part
 
-__all__ = ["MaskedMLP", "MaskedWeights"]
-
-
-class MaskedWeights(typing.NamedTuple):
-    """The arrays of a `MaskedMLP`.
-
-    Attributes:
-      layers: `(tiles, bias)` of each `MaskedDense`.
-      context: kernel from the context to the first layer.
-      direct: tiles of the direct connections; none where there are none.
-    """
-
-    layers: list
-    context: typing.Any
-    direct: list
+__all__ = ["MaskedMLP"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

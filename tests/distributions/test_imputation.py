@@ -1,0 +1,95 @@
+"""Completions, against conditionals that are summed up."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+
+import tfp_flows as tff
+
+X = np.array(list(itertools.product([0.0, 1.0], repeat=6)))
+GIVEN = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+COUNT = 20_000
+
+
+def made(**options):
+    options = {"hidden_units": (16, 16), "seed": 1, "dtype": "float64", **options}
+    return randomize(tff.BinaryMADE(6, **options))
+
+
+def distance(distribution, log_prob, observed, **options):
+    """Greatest difference between frequencies of completions and the conditional."""
+    rows = np.where(observed, GIVEN, np.nan) * np.ones([COUNT, 1])
+    completed = distribution.impute(rows, observed, seed=3, **options).numpy()
+    np.testing.assert_array_equal(completed[:, observed], rows[:, observed])
+    agrees = (X == GIVEN)[:, observed].all(axis=1)
+    conditional = np.where(agrees, np.exp(log_prob), 0.0)
+    conditional /= conditional.sum()
+    cells = completed.astype(int) @ (1 << np.arange(6)[::-1])
+    frequencies = np.bincount(cells, minlength=64) / COUNT
+    return np.abs(frequencies - conditional).max()
+
+
+@pytest.mark.parametrize(
+    "observed", [[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0], [0] * 6, [1] * 6]
+)
+def test_a_prefix_of_the_ordering_is_conditioned_on_exactly(observed):
+    distribution, observed = made(), np.array(observed, bool)
+    exact = distribution.log_prob(X)
+    assert distance(distribution, exact, observed, num_candidates=1) < 0.012
+
+
+def test_the_prefix_is_that_of_the_ordering_and_not_of_the_columns():
+    distribution = made(ordering=[5, 1, 6, 2, 3, 4])
+    observed = np.array([0, 1, 0, 1, 0, 0], bool)
+    exact = distribution.log_prob(X)
+    assert distance(distribution, exact, observed, num_candidates=1) < 0.012
+
+
+def test_later_variables_are_conditioned_on_by_many_candidates_only():
+    distribution, observed = made(), np.array([0, 0, 1, 0, 1, 1], bool)
+    randomize(distribution, stddev=1.0)  # so that later variables tell much
+    exact = distribution.log_prob(X)
+    assert distance(distribution, exact, observed, num_candidates=1) > 0.03
+    assert distance(distribution, exact, observed, num_candidates=128) < 0.015
+
+
+def test_masks_with_own_orderings_put_the_observed_first():
+    distribution, observed = made(num_masks=3), np.array([0, 0, 1, 0, 1, 1], bool)
+    member = distribution._ensemble.network.member(1).with_first(tf.constant(observed))
+    logits = member(tf.constant(X)).numpy()
+    under_that_ordering = np.sum(X * logits - np.log1p(np.exp(logits)), axis=1)
+    options = {"mask_index": 1, "num_candidates": 1}
+    assert distance(distribution, under_that_ordering, observed, **options) < 0.012
+    assert np.abs(under_that_ordering - distribution.log_prob(X, mask_index=1)).max() > 0.1
+
+
+def test_context_and_batch_axes():
+    distribution = made(context_size=2)
+    observed = np.array([1, 1, 0, 0, 0, 0], bool)
+    x, context = np.ones((2, 3, 6)), np.ones((3, 2))
+    completed = distribution.impute(x, observed, context=context, seed=1)
+    assert completed.shape == (2, 3, 6)
+    with pytest.raises(ValueError, match="`context`.*got None"):
+        distribution.impute(x, observed)
+
+
+def test_real_variables_are_drawn_from_their_conditional():
+    distribution = randomize(
+        tff.MixtureMADE(2, 3, hidden_units=(8,), seed=1, dtype="float64")
+    )
+    rows = np.full((COUNT, 2), 0.7)
+    completed = distribution.impute(rows, np.array([True, False]), seed=2).numpy()
+    grid = np.linspace(-15.0, 15.0, 4001)
+    points = np.stack([np.full_like(grid, 0.7), grid], axis=-1)
+    cdf = np.cumsum(np.exp(distribution.log_prob(points)))
+    u = np.sort(np.interp(completed[:, 1], grid, cdf / cdf[-1]))
+    assert np.abs(u - (np.arange(COUNT) + 0.5) / COUNT).max() < 1.6 / np.sqrt(COUNT)
+
+
+@pytest.mark.parametrize("observed", [np.ones(5, bool), np.ones(6), np.ones((1, 6), bool)])
+def test_other_masks_are_refused(observed):
+    with pytest.raises(ValueError, match=r"boolean `observed` of shape \[6\]"):
+        made().impute(X, observed)

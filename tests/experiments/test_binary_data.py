@@ -1,0 +1,213 @@
+"""Binary data: the loaders, and runs on them."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments import choices
+from experiments import density_estimation
+from experiments import evaluation
+from experiments import training
+from experiments.data import DATASETS
+from experiments.data import DataError
+from experiments.data import binary
+from experiments.data import load_dataset
+from experiments.data.dataset import Dataset
+from experiments.settings import Settings
+from experiments.usage import UsageError
+
+DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
+needs_data = pytest.mark.skipif(
+    not DATA_DIR, reason="needs data files: set TFP_FLOWS_DATA_DIR to their folder"
+)
+PARTS = ("train", "valid", "test")
+TINY = Settings(
+    flow="binary_made",
+    hidden_units=(8,),
+    epochs=2,
+    batch_size=20,
+    num_samples=40,
+    progress=0,
+    checkpoint_every=2,
+)
+
+
+@pytest.fixture
+def tiny_sets(monkeypatch, tmp_path):
+    """Folders of small files that stand for a table and for MNIST, in both forms."""
+    rng = np.random.default_rng(0)
+    for name, size, packed in (
+        ("adult", 11, "debd/adult.npz"),
+        ("binarized_mnist", 784, "binarized_mnist_packed.npz"),
+    ):
+        sets = [rng.integers(2, size=(n, size), dtype=np.uint8) for n in (60, 30, 40)]
+        bits = {p: np.packbits(x, axis=1) for p, x in zip(PARTS, sets, strict=True)}
+        digest = hashlib.sha256(b"".join(b.tobytes() for b in bits.values())).hexdigest()
+        monkeypatch.setitem(binary._CONTENT, name, (size, (60, 30, 40), digest))
+        path = tmp_path / "packed" / packed
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **bits)
+        (tmp_path / "text").mkdir(exist_ok=True)
+        for part, rows in zip(PARTS, sets, strict=True):
+            file = {"adult": f"adult.{part}.data"}.get(name, f"{name}_{part}.amat")
+            delimiter = "," if name == "adult" else " "
+            np.savetxt(tmp_path / "text" / file, rows, "%d", delimiter=delimiter)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["adult", "binarized_mnist"])
+def test_both_forms_hold_the_same_rows(name, tiny_sets):
+    first, second = (
+        load_dataset(name, data_dir=tiny_sets / form) for form in ("packed", "text")
+    )
+    assert first.is_binary
+    assert set(np.unique(first.train)) == {0.0, 1.0}
+    for part in ("train", "validation", "test"):
+        rows = getattr(first, part)
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows, getattr(second, part))
+    assert first.image_shape == ((28, 28) if name == "binarized_mnist" else None)
+
+
+def test_other_rows_are_refused(tiny_sets):
+    path = tiny_sets / "text" / "adult.test.data"
+    path.write_text(path.read_text().replace("0", "1", 1))
+    with pytest.raises(DataError, match="rows of 11 zeros and ones, those of adult"):
+        load_dataset("adult", data_dir=tiny_sets / "text")
+    path.write_text("0,1,x\n")
+    with pytest.raises(DataError, match=r"rows of zeros and ones in .*adult\.test\.data"):
+        load_dataset("adult", data_dir=tiny_sets / "text")
+
+
+def test_division_of_the_authors_needs_its_file(tmp_path):
+    with pytest.raises(DataError, match=r"`--data_dir`.*dna\.npz.*made_train"):
+        load_dataset("dna_made", data_dir=tmp_path)
+
+
+@needs_data
+@pytest.mark.parametrize("name", binary.ENTRIES)
+def test_real_sets_are_the_published_ones(name):
+    dataset, entry = load_dataset(name, data_dir=DATA_DIR), DATASETS[name]
+    sizes = len(dataset.train), len(dataset.validation), len(dataset.test)
+    assert (sizes, dataset.event_size) == (entry.num_rows, entry.event_size)
+    assert set(np.unique(dataset.test)) == {0.0, 1.0}
+
+
+def test_baseline_is_the_frequencies_of_the_training_rows():
+    rng = np.random.default_rng(0)
+    train, test = ((rng.random((n, 3)) < [0.2, 0.5, 0.9]).astype("f4") for n in (400, 90))
+    dataset = Dataset("bits", train, train, test, is_binary=True)
+    (value,) = evaluation.baseline(dataset).values()
+    shares = (train.sum(axis=0) + 0.5) / 401.0
+    expected = np.log(np.where(test == 1.0, shares, 1.0 - shares)).sum(axis=1).mean()
+    assert value.nats == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("num_masks", [1, 2])
+def test_run_on_images_writes_every_picture(num_masks, tiny_sets):
+    settings = dataclasses.replace(
+        TINY,
+        dataset="binarized_mnist",
+        data_dir=str(tiny_sets / "packed"),
+        num_masks=num_masks,
+        run_dir=str(tiny_sets / "run"),
+    )
+    results = density_estimation.run(settings)
+    assert results["calibration"] is None
+    assert results["num_parameters"] > 784 * 8
+    text = (tiny_sets / "run" / "report.md").read_text()
+    assert f"{results['bernoulli_log_likelihood']['nats']:.3f}" in text
+    assert "-88.40 |" in text
+    pictures = {"samples.png", "completions.png", "moments.png", "learning_curve.png"}
+    pictures |= {"orderings.png"} if num_masks > 1 else set()
+    assert {path.name for path in (tiny_sets / "run").glob("*.png")} == pictures
+    for picture in pictures:
+        pixels = matplotlib.image.imread(tiny_sets / "run" / picture)
+        assert pixels[..., :3].std() > 0.02
+
+
+def test_interrupted_cycle_of_masks_goes_on_as_if_it_had_not_been(tiny_sets):
+    def run(name, epochs):
+        return dataclasses.replace(
+            TINY,
+            dataset="adult",
+            data_dir=str(tiny_sets / "text"),
+            num_masks=4,
+            max_validation_rows=20,
+            cosine_decay=False,
+            checkpoint_every=1,
+            run_dir=str(tiny_sets / name),
+            epochs=epochs,
+        )
+
+    whole, parts = run("whole", 3), run("parts", 1)
+    dataset = load_dataset("adult", data_dir=tiny_sets / "text")
+
+    def trained(settings):
+        distribution = choices.build_distribution(settings, 11, is_binary=True)
+        return training.train(distribution, dataset, settings)[0].get_weights()
+
+    expected = trained(whole)
+    trained(parts)
+    actual = trained(dataclasses.replace(parts, epochs=3))
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_unsuited_flows_are_refused_in_one_line(tiny_sets, capsys):
+    shared = [
+        "program",
+        f"--run_dir={tiny_sets / 'run'}",
+        f"--data_dir={tiny_sets / 'text'}",
+    ]
+    for arguments, expected in (
+        (["--dataset=adult", "--flow=maf"], "['binary_made'] for adult, which holds zeros"),
+        (["--flow=binary_made"], "for two_moons, which holds more than zeros and ones"),
+        (["--flow=maf", "--num_masks=2"], "no `num_masks`, which maf lacks; got 2"),
+        (["--flow=maf_mog", "--base=logistic"], "no `base`, which maf_mog has itself"),
+        (["--flow=maf_mog", "--ordering=random"], "no `ordering`, which maf_mog lacks"),
+        (["--flow=mixture_made", "--num_components=0"], "`num_components` of at least 1"),
+    ):
+        assert density_estimation.cli([*shared, *arguments]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert expected in line
+    assert not (tiny_sets / "run").exists()
+
+
+@pytest.mark.parametrize("ordering", choices.ORDERINGS)
+def test_order_can_be_chosen(ordering):
+    settings = dataclasses.replace(TINY, ordering=ordering, seed=5)
+    distribution = choices.build_distribution(settings, 4)
+    expected = {
+        "default": [1, 2, 3, 4],
+        "natural": [1, 2, 3, 4],
+        "reversed": [4, 3, 2, 1],
+        "random": np.random.default_rng(5).permutation(4) + 1,
+    }[ordering]
+    np.testing.assert_array_equal(distribution._ensemble.network.ordering, expected)
+
+
+def test_unknown_ordering_is_refused():
+    settings = dataclasses.replace(TINY, ordering="up")
+    with pytest.raises(UsageError, match="`ordering`.*natural.*got 'up'"):
+        choices.build_distribution(settings, 4)
+
+
+def test_own_table_of_zeros_and_ones_is_binary_data(tmp_path):
+    rows = np.random.default_rng(0).integers(2, size=(300, 4))
+    np.save(tmp_path / "rows.npy", rows)
+    settings = dataclasses.replace(
+        TINY,
+        dataset="npz",
+        npz_path=str(tmp_path / "rows.npy"),
+        context_columns=("0",),
+        run_dir=str(tmp_path / "run"),
+    )
+    results = density_estimation.run(settings)
+    assert (results["event_size"], results["context_size"]) == (3, 1)
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results

@@ -1,0 +1,249 @@
+"""An autoregressive network and a family of conditionals, as a distribution."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.inputs import align_batch_axes
+from tfp_flows.bijectors.inputs import check_context
+from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.distributions.draws import joint_shape
+from tfp_flows.distributions.draws import split
+from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+
+__all__ = ["AutoregressiveDistribution"]
+
+tfd = tfp.distributions
+
+
+class AutoregressiveDistribution(tfd.Distribution):
+    """Variables one after another, each with a conditional that a network parameterises.
+
+    ```none
+    one mask:   p(x) = product over i of  p(x_i; parameters_i(x_<i, context))
+    K masks:    p(x) = 1/K  sum over k of  p_k(x)
+    ```
+
+    `log_prob` costs one pass of the network a mask. `sample` draws one variable after
+    another, which costs about one pass too (`networks/column_wise.py`). A step of training
+    (`training=True`) takes the next mask of the cycle alone; the mean of the logarithms it
+    thus maximises is a lower bound of the logarithm of the mean.
+
+    Args:
+      network: a `MaskedMLP`, or a `MaskCycleMLP` where there are several masks.
+      conditional: the family, as `conditionals.Bernoulli()`; its `num_parameters` are the
+        network's.
+      validate_args: as in TFP.
+      parameters: the constructor's arguments of a subclass, which `get_config` returns.
+      name: name of the distribution.
+
+    Raises:
+      ValueError: if the network has another number of parameters; from every method, if
+        `context` is missing, unwanted, or of another width.
+
+    Reference:
+      Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
+      Uria, Murray, Larochelle (2014), A deep and tractable density estimator (the mean
+      over orders). https://arxiv.org/abs/1310.1757
+    """
+
+    def __init__(
+        self,
+        network,
+        conditional,
+        *,
+        validate_args=False,
+        parameters=None,
+        name="autoregressive",
+    ):
+        if parameters is None:
+            parameters = {"network": network, "conditional": conditional}
+            parameters |= {"validate_args": validate_args, "name": name}
+        if network.num_parameters != conditional.num_parameters:
+            raise ValueError(
+                f"Expected a `network` of {conditional.num_parameters} parameters a "
+                f"variable; got {network.num_parameters}."
+            )
+        super().__init__(
+            dtype=tf.as_dtype(network.dtype),
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=False,
+            parameters=parameters,
+            name=name,
+        )
+        self._conditional = conditional
+        self._ensemble = MaskEnsemble(network, conditional)
+
+    @property
+    def event_size(self):
+        """Number of variables, D."""
+        return self._ensemble.network.event_size
+
+    @property
+    def context_size(self):
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return self._ensemble.network.context_size
+
+    @property
+    def num_masks(self):
+        """Number of masks, K."""
+        return self._ensemble.num_masks
+
+    @property
+    def is_initialized(self):
+        """True: there is no data-dependent state."""
+        return True
+
+    def initialize(self, data, *, context=None):
+        """Does nothing, as there is no data-dependent state."""
+
+    def sample_and_log_prob(self, sample_shape=(), seed=None, **kwargs):
+        """Draws samples with their log-probabilities, in one pass where there is one mask.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          **kwargs: `context`, `[..., context_size]`; `mask_index`.
+
+        Returns:
+          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without the event.
+        """
+        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
+
+    def impute(
+        self,
+        x,
+        observed,
+        *,
+        context=None,
+        num_candidates=64,
+        mask_index=None,
+        seed=None,
+    ):
+        """Draws the missing variables of each row, given its observed ones.
+
+        Where the observed variables come first, this is the exact conditional: if
+        `observed` is a prefix of the ordering; or if each mask has an own ordering, since
+        then one is made that has the observed first and else keeps the mask's order. The
+        latter is exact under that ordering, which need not be in the cycle: how far
+        orderings agree is a matter of how many the network has seen.
+
+        Elsewhere (one fixed ordering, observed variables after missing ones) the missing
+        are drawn given what comes before them, `num_candidates` times, and one of these
+        is chosen in proportion to the probability of the observed after it. That is the
+        conditional in the limit of many candidates only; with one it is the ordinary
+        clamped sampling, which ignores what comes later.
+
+        Args:
+          x: `[..., D]`; the values at missing variables do not matter.
+          observed: boolean, `[D]`; True keeps its value.
+          context: `[..., context_size]`.
+          num_candidates: number of draws to choose from, where it is not exact.
+          mask_index: which mask of the cycle; drawn if None.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+
+        Returns:
+          `[..., D]`.
+        """
+        observed = _check_observed(observed, self.event_size)
+        x, context = self._checked(x, context)
+        count = 1 if self._ensemble.can_come_first(observed) else num_candidates
+        noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
+        # Each row and its context, `count` times.
+        rows, *contexts = (
+            tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
+            for t in ([x] if context is None else [x, context])
+        )
+        noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
+        mask = self._ensemble.masks(mask_index, mask_seed, 1)[0]
+        completed, log_weights = self._ensemble.complete(
+            noise, mask, rows, observed, *contexts
+        )
+        completed = tf.reshape(completed, [-1, count, self.event_size])
+        chosen = tf.random.stateless_categorical(
+            tf.reshape(log_weights, [-1, count]), 1, choice_seed
+        )
+        return tf.reshape(tf.gather(completed, chosen[:, 0], batch_dims=1), tf.shape(x))
+
+    def copy(self, **overrides):
+        """Returns this distribution, or a new one, with new weights, where `overrides`."""
+        if overrides:
+            return type(self)(**{**self.get_config(), **overrides})
+        return self
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return dict(self.parameters)
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the distribution that `config` describes."""
+        return cls(**config)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _event_shape(self):
+        return tf.TensorShape([self.event_size])
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _prob(self, x, **kwargs):
+        return tf.exp(self._log_prob(x, **kwargs))
+
+    def _log_prob(self, x, context=None, training=False, mask_index=None):
+        x, context = self._checked(x, context)
+        if mask_index is not None:
+            mask = self._ensemble.masks(mask_index, None, 1)[0]
+            method = functools.partial(self._ensemble.log_prob_under, mask)
+            return _by_rows(method, x, context)
+        return _by_rows(self._ensemble.log_prob, x, context, training)
+
+    def _call_sample_n(self, sample_shape, seed, **kwargs):
+        return self._draw(sample_shape, seed, **kwargs)[0]
+
+    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+        x, log_prob = self._draw(sample_shape, seed, **kwargs)
+        return x, log_prob if self.num_masks == 1 else self._log_prob(x, **kwargs)
+
+    def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        shape = joint_shape(sample_shape, context)
+        noise_seed, mask_seed = split(stateless(seed), 2)
+        num_rows = tf.reduce_prod(shape)
+        noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
+        arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
+        if context is not None:
+            each = tf.broadcast_to(context, tf.concat([shape, [self.context_size]], axis=0))
+            arguments.append(tf.reshape(each, [-1, self.context_size]))
+        x, log_prob = self._ensemble.draw(*arguments)
+        x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
+        return x, tf.reshape(log_prob, shape)
+
+    def _checked(self, x, context):
+        x = check_value(x, "x", 1, self.event_shape, self.dtype)
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        return (x, None) if context is None else align_batch_axes(x, context, 1)
+
+
+def _by_rows(method, x, context, *arguments):
+    if context is not None:
+        context = tf.reshape(context, [-1, context.shape[-1]])
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])
+
+
+def _check_observed(observed, event_size):
+    observed = np.asarray(observed)
+    if observed.shape != (event_size,) or observed.dtype != bool:
+        raise ValueError(
+            f"Expected boolean `observed` of shape [{event_size}]; got {observed.dtype} of "
+            f"shape {observed.shape}."
+        )
+    return observed

@@ -1,0 +1,86 @@
+"""MADE for binary vectors."""
+
+import tensorflow as tf
+
+from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.conditionals import Bernoulli
+from tfp_flows.distributions.masked_network import masked_network
+
+__all__ = ["BinaryMADE"]
+
+
+class BinaryMADE(AutoregressiveDistribution):
+    """Masked autoencoder for distribution estimation, over {0, 1}^D.
+
+    ```none
+    p(x) = product over i of  Bernoulli(x_i; sigmoid(logit_i(x_<i, context)))
+    ```
+
+    With several masks it is order- and connectivity-agnostic: each training step goes
+    through the next of `num_masks` masks, each with its own order of the variables (unless
+    `ordering` fixes it) and its own connections, and the probability is the mean of theirs.
+    Samples are dealt to the masks in turn; `sample(..., mask_index=k)` draws under one.
+
+    Samples are floating-point zeros and ones. `impute` completes rows of which some
+    variables are known.
+
+    Args:
+      event_size: number of variables, D.
+      hidden_units: widths of the hidden layers.
+      ordering: degree of each variable, a permutation of `1, ..., D`. None: natural with
+        one mask, drawn for each of several.
+      num_masks: number of masks, K.
+      activation: of the hidden layers.
+      residual: whether they are residual.
+      direct: whether inputs are connected to outputs directly, too.
+      context_size: width of the context; 0 if there is none.
+      seed: integer that determines masks and initial weights; random if None.
+      dtype: of samples and weights.
+      validate_args: as in TFP.
+      name: name of the distribution.
+
+    Raises:
+      ValueError: if `event_size` or `num_masks` is below 1, or `ordering` is none.
+
+    Reference:
+      Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
+    """
+
+    def __init__(
+        self,
+        event_size,
+        *,
+        hidden_units=(64, 64),
+        ordering=None,
+        num_masks=1,
+        activation="relu",
+        residual=False,
+        direct=False,
+        context_size=0,
+        seed=None,
+        dtype=tf.float32,
+        validate_args=False,
+        name="binary_made",
+    ):
+        parameters = dict(locals())
+        conditional = Bernoulli()
+        network = masked_network(
+            event_size,
+            conditional,
+            hidden_units,
+            ordering=ordering,
+            num_masks=num_masks,
+            activation=activation,
+            residual=residual,
+            direct=direct,
+            context_size=context_size,
+            seed=seed,
+            dtype=dtype,
+        )
+        super().__init__(
+            network,
+            conditional,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )

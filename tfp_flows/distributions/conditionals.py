@@ -1,0 +1,128 @@
+"""Families of conditional distributions of one variable, given what a network returns.
+
+Each turns parameters, `[N, P, D]`, into log-probabilities of `x`, `[N, D]`, and noise,
+`[N, D, V]`, which does not depend on them, into samples.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.transformers import soft_bounded_scale
+from tfp_flows.distributions import draws
+
+__all__ = ["Bernoulli", "GaussianMixture"]
+
+
+class Bernoulli:
+    """`p(x = 1) = sigmoid(logit)`, for x in {0, 1}."""
+
+    num_parameters = 1
+    num_noise = 1
+
+    def log_prob(self, x, parameters):
+        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1."""
+        logits = parameters[:, 0, :]
+        log_prob = x * logits - tf.math.softplus(logits)
+        is_possible = (x == 0.0) | (x == 1.0)
+        return tf.where(is_possible, log_prob, tf.constant(-math.inf, x.dtype))
+
+    def noise(self, shape, seed, dtype):
+        """Uniform numbers, `[*shape, 1]`."""
+        return draws.uniform(shape, seed, dtype)[..., None]
+
+    def sample(self, noise, parameters):
+        """Samples, `[N, D]`: the inverse of the distribution function at `noise`."""
+        return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {}
+
+
+class GaussianMixture:
+    """A mixture of K normal distributions.
+
+    ```none
+    p(x) = sum over k of  softmax(logits)_k  Normal(x; loc_k, exp(log_scale_k))
+    loc_k       = start_k + first parameters
+    log_scale_k = start   + bounded(second parameters)
+    ```
+
+    Components that start alike would stay alike, so at zero parameters they are the
+    quantiles of a standard normal: together a good approximation of it.
+
+    Args:
+      num_components: K.
+      max_log_scale: log-scales stay this near to where they start, softly. The default
+        lets a component be a thousandth as wide, as tables of rounded numbers need.
+
+    Raises:
+      ValueError: if `num_components` is below 1.
+
+    Reference:
+      Bishop (1994), Mixture density networks.
+      Papamakarios, Pavlakou, Murray (2017), MAF, section 4.1 (MADE MoG).
+      https://arxiv.org/abs/1705.07057
+    """
+
+    num_noise = 2
+
+    def __init__(self, num_components, max_log_scale=7.0):
+        if num_components < 1:
+            raise ValueError(
+                f"Expected `num_components` of at least 1; got {num_components}."
+            )
+        self.num_components = num_components
+        self.max_log_scale = max_log_scale
+        self._start_locs, self._start_log_scale = _like_standard_normal(num_components)
+
+    @property
+    def num_parameters(self):
+        """Numbers a variable, P."""
+        return 3 * self.num_components
+
+    def log_prob(self, x, parameters):
+        """Log-densities, `[N, D]`."""
+        log_weights, loc, log_scale = self._components(parameters)
+        standard = (x[:, None, :] - loc) * tf.exp(-log_scale)
+        log_normal = -0.5 * standard**2 - log_scale - 0.5 * math.log(2.0 * math.pi)
+        return tf.reduce_logsumexp(log_weights + log_normal, axis=1)
+
+    def noise(self, shape, seed, dtype):
+        """A uniform number that chooses the component, and a normal one, `[*shape, 2]`."""
+        first, second = draws.split(seed, 2)
+        uniform = draws.uniform(shape, first, dtype)
+        return tf.stack([uniform, draws.normal(shape, second, dtype)], axis=-1)
+
+    def sample(self, noise, parameters):
+        """Samples, `[N, D]`, of one component each."""
+        log_weights, loc, log_scale = self._components(parameters)
+        above = tf.cumsum(tf.exp(log_weights), axis=1) < noise[:, None, :, 0]
+        # The sum of all weights may round to less than the noise.
+        chosen = tf.reduce_sum(tf.cast(above[:, :-1], tf.int32), axis=1)
+        is_chosen = tf.one_hot(chosen, self.num_components, axis=1, dtype=noise.dtype)
+        samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
+        return tf.reduce_sum(is_chosen * samples, axis=1)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            "num_components": self.num_components,
+            "max_log_scale": self.max_log_scale,
+        }
+
+    def _components(self, parameters):
+        """Log-weights, locations and log-scales, `[N, K, D]` each."""
+        logits, shift, s = tf.split(parameters, 3, axis=1)
+        start = tf.constant(self._start_locs[:, None], parameters.dtype)
+        log_scale = self._start_log_scale + soft_bounded_scale(s, self.max_log_scale)
+        return tf.nn.log_softmax(logits, axis=1), start + shift, log_scale
+
+
+def _like_standard_normal(num_components):
+    """Locations, `[K]`, and log-scale of equal parts of a standard normal."""
+    probabilities = (np.arange(num_components) + 0.5) / num_components
+    locs = math.sqrt(2.0) * tf.math.erfinv(2.0 * probabilities - 1.0).numpy()
+    return locs, 0.5 * math.log(1.0 - np.var(locs))

@@ -1,0 +1,62 @@
+"""What every draw starts with: a shape, seeds, and noise that is the same everywhere.
+
+TensorFlow's floating-point generators draw otherwise under XLA than outside, whatever
+algorithm is named; its 32 random bits of Philox are the same. Noise is made of these.
+"""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["joint_shape", "normal", "split", "stateless", "uniform"]
+
+
+def joint_shape(sample_shape, context, batch_ndims=0):
+    """Returns the shape of all draws: `sample(5, context=[16, C])` draws `[5, 16]`.
+
+    Args:
+      sample_shape: as given, an integer or a shape.
+      context: `[..., C]`, or None.
+      batch_ndims: number of the context's batch axes, counted from the right, that are
+        drawn anyway.
+    """
+    sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
+    if context is None:
+        return sample_shape
+    context = tf.convert_to_tensor(context)
+    ndims = max(0, context.shape.rank - 1 - batch_ndims)
+    return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
+
+
+def stateless(seed):
+    """Makes an integer a stateless seed: TFP draws anew from the same one in eager mode."""
+    if isinstance(seed, (int, np.integer)):
+        seed = tf.constant([0, seed], tf.int32)
+    return tfp.random.sanitize_seed(seed)
+
+
+def split(seed, count):
+    """Returns `count` stateless seeds that depend on `seed`."""
+    return tf.unstack(_bits([count, 2], seed))
+
+
+def uniform(shape, seed, dtype):
+    """Uniform numbers in (0, 1), without the ends."""
+    bits = _bits(shape, seed)
+    if dtype == tf.float64:
+        return (tf.cast(bits, dtype) + 0.5) * 2.0**-32 + 0.5
+    # As many bits as float32 can hold so near to 1.
+    bits = tf.bitwise.right_shift(bits, 9)
+    return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
+
+
+def normal(shape, seed, dtype):
+    """Standard normal numbers; none beyond 5 (float32) or 6 (float64)."""
+    return tf.math.ndtri(uniform(shape, seed, dtype))
+
+
+def _bits(shape, seed):
+    """Integers, uniform over all of int32."""
+    return tf.random.stateless_uniform(
+        shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+    )

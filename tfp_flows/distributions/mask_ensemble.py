@@ -1,0 +1,187 @@
+"""An autoregressive network under each of its masks, on rows."""
+
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.compiled_call import CompiledCall
+from tfp_flows.distributions import column_wise_sampling
+from tfp_flows.distributions import draws
+from tfp_flows.networks.conditioner import Conditioner
+
+__all__ = ["MaskEnsemble"]
+
+
+class MaskEnsemble(tf.Module):
+    """The mean of the distributions that a network describes under its masks.
+
+    What an `AutoregressiveDistribution` computes with: rows are `[N, D]`, contexts
+    `[N, C]`, noise `[N, D, V]`. Eager calls run compiled.
+
+    Args:
+      network: a `MaskedMLP`, or a `MaskCycleMLP`.
+      conditional: one of `conditionals.py`.
+    """
+
+    def __init__(self, network, conditional):
+        super().__init__()
+        self._conditioner = Conditioner(
+            network, network.event_size, context_size=network.context_size
+        )
+        self._conditional = conditional
+        self.num_masks = getattr(network, "num_masks", 1)
+        if self.num_masks > 1:
+            # A variable, since a run that goes on must go on in the cycle.
+            self._num_steps = tf.Variable(
+                np.int64(0),
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                name="num_steps",
+            )
+        self._set_transient_state()
+
+    @property
+    def network(self):
+        """The network."""
+        return self._conditioner.network
+
+    def can_come_first(self, observed):
+        """Whether some variables, boolean `[D]`, are before all others in an ordering."""
+        if self._has_own_orderings:
+            return True
+        is_cycle = self.num_masks > 1
+        ordering = self.network.fixed_ordering if is_cycle else self.network.ordering
+        return observed[np.argsort(ordering)][: observed.sum()].all()
+
+    def masks(self, mask_index, seed, num_rows):
+        """Returns the given mask, or as many different ones as there are rows for, `[G]`.
+
+        Args:
+          mask_index: integer, or None.
+          seed: stateless seed that determines their order.
+          num_rows: number of rows.
+        """
+        if mask_index is not None:
+            known = tf.get_static_value(tf.convert_to_tensor(mask_index))
+            if known is not None and not 0 <= known < self.num_masks:
+                raise ValueError(
+                    f"Expected `mask_index` from 0 to {self.num_masks - 1}; got {known}."
+                )
+            return tf.reshape(tf.cast(mask_index, tf.int32), [1])
+        shuffled = tf.argsort(draws.uniform([self.num_masks], seed, tf.float64))
+        return shuffled[: tf.minimum(self.num_masks, num_rows)]
+
+    def log_prob(self, x, context, training):
+        """Returns the log-probabilities, `[N]`; in training, those under the next mask."""
+        if tf.executing_eagerly():
+            return self._compiled_log_prob(x, context, training, 1)
+        return self._log_prob_of_rows(x, context, training)
+
+    def draw(self, noise, masks, *context):
+        """Returns samples, `[N, D]`, and their log-probabilities under their masks, `[N]`.
+
+        Args:
+          noise: of the conditional.
+          masks: what `masks` returns, to which the rows are dealt in turn.
+          *context: the context, if any.
+        """
+        method = self._compiled_draw if tf.executing_eagerly() else self._draw
+        return method(noise, masks, *context)
+
+    def complete(self, noise, mask, x, observed, *context):
+        """Returns rows whose missing variables are drawn, and their importance weights.
+
+        Args:
+          noise: of the conditional.
+          mask: one of `masks`.
+          x: `[N, D]`.
+          observed: boolean, `[D]`.
+          *context: the context, if any.
+        """
+        method = self._compiled_complete if tf.executing_eagerly() else self._complete
+        return method(noise, mask, x, observed, *context)
+
+    def log_prob_under(self, mask, x, context):
+        """Returns the log-probabilities, `[N]`, under one mask."""
+        return column_wise_sampling.log_prob(
+            self._member(mask), self._conditional, x, context
+        )
+
+    def _log_prob_of_rows(self, x, context, training):
+        if self.num_masks == 1:
+            return self.log_prob_under(0, x, context)
+        if training:
+            mask = tf.identity(self._num_steps) % self.num_masks
+            self._num_steps.assign_add(1)
+            return self.log_prob_under(mask, x, context)
+        return self._log_mean_over_masks(x, context)
+
+    def _log_mean_over_masks(self, x, context):
+        """One mask at a time, so that memory does not grow with their number."""
+
+        def add(mask, total):
+            log_prob = self.log_prob_under(mask, x, context)
+            return mask + 1, tfp.math.log_add_exp(total, log_prob)
+
+        _, total = tf.while_loop(
+            lambda mask, _: mask < self.num_masks,
+            add,
+            (tf.constant(1), self.log_prob_under(tf.constant(0), x, context)),
+            parallel_iterations=1,
+            maximum_iterations=self.num_masks - 1,
+        )
+        return total - math.log(self.num_masks)
+
+    def _draw(self, noise, masks, context=None):
+        arguments = self._conditional, noise, context
+        if self.num_masks == 1:
+            return column_wise_sampling.draw(self.network, *arguments)
+        return column_wise_sampling.draw_dealt(self._member, masks, *arguments)
+
+    def _complete(self, noise, mask, x, observed, context=None):
+        member = self._member(mask)
+        if self._has_own_orderings:
+            member = member.with_first(observed)
+        return column_wise_sampling.complete(
+            member, self._conditional, noise, x, observed, context
+        )
+
+    def _member(self, mask):
+        return self.network.member(mask) if self.num_masks > 1 else self.network
+
+    @property
+    def _has_own_orderings(self):
+        return self.num_masks > 1 and self.network.fixed_ordering is None
+
+    # Copies and pickles keep the weights and drop what belongs to this one object.
+
+    def _set_transient_state(self):
+        network, dtype = self.network, tf.as_dtype(self.network.dtype)
+        rows = tf.TensorSpec([None, network.event_size], dtype)
+        noise = tf.TensorSpec([*rows.shape, self._conditional.num_noise], dtype)
+        context = [tf.TensorSpec([None, network.context_size], dtype)]
+        context = context if network.context_size else []
+        masks, mask = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
+        observed = tf.TensorSpec([network.event_size], tf.bool)
+        compiled = functools.partial(tf.function, autograph=False)
+        transient = {
+            "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
+            "_compiled_draw": compiled(
+                self._draw, input_signature=[noise, masks, *context]
+            ),
+            "_compiled_complete": compiled(
+                self._complete, input_signature=[noise, mask, rows, observed, *context]
+            ),
+        }
+        for name, value in transient.items():
+            object.__setattr__(self, name, value)
+
+    def __getstate__(self):
+        return {k: v for k, v in self.__dict__.items() if not k.startswith("_compiled_")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._set_transient_state()

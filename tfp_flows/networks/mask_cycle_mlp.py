@@ -1,0 +1,168 @@
+"""One MADE network under many masks: orders and connectivities that share all weights."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.member_of_cycle import MemberOfCycle
+from tfp_flows.networks.orderings import check_ordering
+from tfp_flows.networks.orderings import natural_ordering
+from tfp_flows.networks.seeds import split_seed
+
+__all__ = ["MaskCycleMLP"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class MaskCycleMLP(MaskedMLP):
+    """A `MaskedMLP` that is trained under each of a cycle of masks.
+
+    Each mask relabels the network: it says which variable, and which unit of each hidden
+    layer, takes which place of a `MaskedMLP` in natural order, whose degrees are spread
+    equally. So all masks have as many units of each degree, and differ in who they are.
+
+    ```none
+    degree of variable j = 1 + rank of j,   degree of unit u = degrees[rank of u]
+    ```
+
+    The ranks are drawn once and saved with the weights: `[num_masks, D]` and
+    `[num_masks, units]` integers. The masks themselves are computed where they are used.
+
+    Args:
+      num_parameters: P, outputs a variable.
+      hidden_units: widths of the hidden layers; all equal in a residual network.
+      event_size: number of variables, D.
+      num_masks: length of the cycle, K.
+      fixed_ordering: degree of each variable in all masks, so that only the connectivity
+        varies; None draws an ordering for each mask.
+      mask_seed: integer that the masks are drawn from; random if None.
+      **kwargs: other arguments of `MaskedMLP`.
+
+    Raises:
+      ValueError: if `num_masks` is below 1, or as `MaskedMLP`.
+
+    Reference:
+      Germain, Gregor, Murray, Larochelle (2015), MADE, sections 4.1 and 4.2.
+      https://arxiv.org/abs/1502.03509
+    """
+
+    def __init__(
+        self,
+        num_parameters,
+        hidden_units,
+        event_size,
+        *,
+        num_masks,
+        fixed_ordering=None,
+        mask_seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            num_parameters, hidden_units, natural_ordering(event_size), **kwargs
+        )
+        if num_masks < 1:
+            raise ValueError(f"Expected `num_masks` of at least 1; got {num_masks}.")
+        if fixed_ordering is not None:
+            fixed_ordering = check_ordering(fixed_ordering, event_size)
+        self.num_masks = num_masks
+        self.fixed_ordering = fixed_ordering
+        self.mask_seed = mask_seed
+
+    def build(self, input_shape):
+        """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
+        expected = self.event_size + self.context_size
+        if input_shape[-1] != expected:
+            raise ValueError(
+                f"Expected inputs of shape [..., {expected}], variables and context; got "
+                f"{tuple(input_shape)}."
+            )
+        # Whole kernels: which connections there are depends on the mask.
+        last = len(self.layers) - 1
+        seeds = split_seed(self.seed, last + 3)
+        self._kernels = [
+            self._add_kernel(f"kernel_{i}", layer.shape, seeds[i], zero=i == last)
+            for i, layer in enumerate(self.layers)
+        ]
+        self._biases = [
+            self.add_weight(name=f"bias_{i}", shape=layer.shape[1:], initializer="zeros")
+            for i, layer in enumerate(self.layers)
+        ]
+        if self.context_size:
+            shape = (self.context_size, self.layers[0].shape[1])
+            self._context_kernel = self._add_kernel("context_kernel", shape, seeds[-2])
+        if self.direct:
+            shape = (self.event_size, self.layers[-1].shape[1])
+            self._direct_kernel = self._add_kernel(
+                "direct_kernel", shape, seeds[-1], zero=True
+            )
+        self._add_ranks()
+        self.built = True
+
+    def _add_kernel(self, name, shape, seed, *, zero=False):
+        glorot = keras.initializers.GlorotUniform(seed=seed)
+        initializer = "zeros" if zero and self.zero_last_layer else glorot
+        return self.add_weight(name=name, shape=shape, initializer=initializer)
+
+    def _add_ranks(self):
+        rng = np.random.default_rng(self.mask_seed)
+        # Units that a skip connection adds must have the same degree.
+        hidden = self.layers[:1] if self.residual else self.layers[:-1]
+        widths = [len(layer.out_degrees) for layer in hidden]
+        ranks = [self._drawn_ranks(rng, width) for width in (self.event_size, *widths)]
+        if self.fixed_ordering is not None:
+            ranks[0] = np.tile(self.fixed_ordering - 1, [self.num_masks, 1])
+        self._ranks = [
+            self.add_weight(
+                name=f"ranks_{index}",
+                shape=values.shape,
+                dtype="int32",
+                trainable=False,
+                initializer=lambda shape, dtype, v=values: tf.constant(v, dtype),
+            )
+            for index, values in enumerate(ranks)
+        ]
+
+    def whole_weights(self):
+        """Returns kernels and biases of all layers, the context's kernel, the direct one.
+
+        Columns of the last and of the direct one are those of the outputs; rows of the
+        first and of the direct one are those of the inputs. What is absent is None.
+        """
+        tensor = tf.convert_to_tensor
+        return (
+            [tensor(kernel) for kernel in self._kernels],
+            [tensor(bias) for bias in self._biases],
+            tensor(self._context_kernel) if self.context_size else None,
+            tensor(self._direct_kernel) if self.direct else None,
+        )
+
+    def call(self, inputs):
+        """Maps `[N, D + context_size]` to parameters `[N, P * D]` under the first mask."""
+        return self.member(0)(inputs)
+
+    def column_wise(self, values, context, solve):
+        """Undoes the map under the first mask: see `column_wise.py`."""
+        return self.member(0).column_wise(values, context, solve)
+
+    def member(self, index):
+        """Returns the network under mask `index`, an integer or a scalar tensor."""
+        of_variables, *of_units = (tf.gather(ranks, index) for ranks in self._ranks)
+        if self.residual:
+            of_units *= len(self.layers) - 1
+        return MemberOfCycle(self, of_variables, of_units)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        del config["ordering"]
+        fixed = self.fixed_ordering
+        return {
+            **config,
+            "event_size": self.event_size,
+            "num_masks": self.num_masks,
+            "fixed_ordering": None if fixed is None else fixed.tolist(),
+            "mask_seed": self.mask_seed,
+        }
+
+    def _drawn_ranks(self, rng, size):
+        return np.stack([rng.permutation(size) for _ in range(self.num_masks)])
