@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.bijectors.statistics import mean_and_scale
 
 __all__ = ["ActNorm"]
@@ -73,7 +74,5 @@ class ActNorm(FlowBijector):
         return x, -self._log_det(y)
 
     def _log_det(self, value):
-        batch_ndims = value.shape.rank - self.forward_min_event_ndims
-        shape = tf.shape(value)
-        positions = tf.cast(tf.reduce_prod(shape[batch_ndims:-1]), self.dtype)
-        return tf.fill(shape[:batch_ndims], positions * tf.reduce_sum(self._log_scale))
+        log_det = tf.reduce_sum(self._log_scale)
+        return sum_over_positions(log_det, value, self.forward_min_event_ndims)

@@ -32,8 +32,10 @@ class FlowBijector(tfb.Bijector):
 
     Args:
       event_ndims: number of axes of one event at the latent end (`forward`'s input).
-      data_event_ndims: the same at the data end; `event_ndims` by default.
+      data_event_ndims: the same at the data end; that of `data_event_shape`, or
+        `event_ndims`, by default.
       event_shape: shape of one event, where it is fixed: inputs are checked against it.
+      data_event_shape: the same at the data end; `event_shape` by default.
       context_size: width of the conditioning tensor; 0 if there is none.
       is_constant_jacobian: whether the log-det does not depend on the input.
       dtype: of inputs, weights and log-dets; None accepts any.
@@ -51,23 +53,34 @@ class FlowBijector(tfb.Bijector):
         event_ndims,
         data_event_ndims=None,
         event_shape=None,
+        data_event_shape=None,
         context_size=0,
         is_constant_jacobian=False,
         dtype=tf.float32,
         parameters=None,
         name=None,
     ):
+        if data_event_ndims is None:
+            data_event_ndims = (
+                event_ndims if not data_event_shape else len(data_event_shape)
+            )
         super().__init__(
             forward_min_event_ndims=event_ndims,
-            inverse_min_event_ndims=(
-                event_ndims if data_event_ndims is None else data_event_ndims
-            ),
+            inverse_min_event_ndims=data_event_ndims,
             is_constant_jacobian=is_constant_jacobian,
             dtype=None if dtype is None else tf.as_dtype(dtype),
             parameters=parameters,
             name=name,
         )
-        self._event_shape = None if event_shape is None else tf.TensorShape(event_shape)
+        latent_shape = None if event_shape is None else tf.TensorShape(event_shape)
+        self._changes_shape = data_event_shape is not None
+        # By the direction whose input has the shape.
+        self._event_shapes = {
+            "forward": latent_shape,
+            "inverse": (
+                tf.TensorShape(data_event_shape) if self._changes_shape else latent_shape
+            ),
+        }
         self._context_size = int(context_size or 0)
         self._set_transient_state()
 
@@ -75,6 +88,11 @@ class FlowBijector(tfb.Bijector):
     def context_size(self):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self._context_size
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything, here or in a part."""
+        return type(self).initialize is not FlowBijector.initialize
 
     @property
     def is_initialized(self):
@@ -157,7 +175,8 @@ class FlowBijector(tfb.Bijector):
     def _check_inputs(self, direction, value, context):
         argument = "x" if direction == "forward" else "y"
         event_ndims = self._event_ndims(direction)
-        value = check_value(value, argument, event_ndims, self._event_shape, self.dtype)
+        event_shape = self._event_shapes[direction]
+        value = check_value(value, argument, event_ndims, event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         if context is not None:
             value, context = align_batch_axes(value, context, event_ndims)
@@ -193,6 +212,18 @@ class FlowBijector(tfb.Bijector):
     ):
         log_det = self._stock_apply("inverse", y, name, context, training)[1]
         return self._sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
+
+    def _forward_event_shape(self, input_shape):
+        return self._event_shapes["inverse"] if self._changes_shape else input_shape
+
+    def _forward_event_shape_tensor(self, input_shape):
+        return tf.convert_to_tensor(self._forward_event_shape(input_shape), tf.int32)
+
+    def _inverse_event_shape(self, output_shape):
+        return self._event_shapes["forward"] if self._changes_shape else output_shape
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        return tf.convert_to_tensor(self._inverse_event_shape(output_shape), tf.int32)
 
     def _stock_apply(self, direction, value, name, context, training):
         with self._name_and_control_scope(name):

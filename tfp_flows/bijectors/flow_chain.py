@@ -5,6 +5,9 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.parts import normalise_in_pieces
+from tfp_flows.bijectors.parts import shared_context_size
+from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 
 __all__ = ["FlowChain"]
@@ -44,9 +47,9 @@ class FlowChain(FlowBijector):
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
-            context_size=_shared_context_size(steps),
+            context_size=shared_context_size(steps),
             is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
-            dtype=_shared_dtype(steps),
+            dtype=shared_dtype(steps),
             parameters=parameters,
             name=name,
         )
@@ -56,6 +59,11 @@ class FlowChain(FlowBijector):
     def bijectors(self):
         """The bijectors as `FlowBijector`s, from the data side to the latent side."""
         return tuple(self._steps)
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything in a bijector."""
+        return any(step.has_data_dependent_state for step in self._steps)
 
     @property
     def is_initialized(self):
@@ -69,17 +77,13 @@ class FlowChain(FlowBijector):
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
         """
-        stateful = [
-            i
-            for i, step in enumerate(self._steps)
-            if type(step).initialize is not FlowBijector.initialize
-        ]
+        stateful = [i for i, s in enumerate(self._steps) if s.has_data_dependent_state]
         for i, step in enumerate(self._steps[: max(stateful, default=-1) + 1]):
             step_context = context if step.context_size else None
             if i in stateful:
                 step.initialize(data, context=step_context)
             if i < stateful[-1]:
-                data = _normalise_in_pieces(step, data, step_context)
+                data = normalise_in_pieces(step, data, step_context)
 
     def _forward_and_log_det(self, x, context, training):
         log_dets = []
@@ -149,29 +153,3 @@ def _flatten(bijector):
 def _is_a(bijector, stock_class):
     # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
     return isinstance(bijector, stock_class.__mro__[1])
-
-
-def _shared_context_size(steps):
-    sizes = sorted({step.context_size for step in steps} - {0})
-    if len(sizes) > 1:
-        raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
-    return sizes[0] if sizes else 0
-
-
-def _shared_dtype(steps):
-    dtypes = {step.dtype for step in steps if step.dtype is not None}
-    if len(dtypes) > 1:
-        names = sorted(dtype.name for dtype in dtypes)
-        raise ValueError(f"Expected one dtype in all of `bijectors`; got {names}.")
-    return dtypes.pop() if dtypes else None
-
-
-def _normalise_in_pieces(step, data, context, rows=2**16):
-    """Inverse of many rows, in pieces that bound the memory of hidden activations."""
-    pieces = [
-        step.inverse_and_log_det(
-            data[i : i + rows], context=None if context is None else context[i : i + rows]
-        )[0]
-        for i in range(0, len(data), rows)
-    ]
-    return tf.concat(pieces, axis=0)

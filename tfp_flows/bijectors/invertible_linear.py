@@ -4,8 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.positions import sum_over_positions
 
-__all__ = ["InvertibleLinear"]
+__all__ = ["InvertibleLinear", "initial_matrix", "multiply_rows"]
 
 
 class InvertibleLinear(FlowBijector):
@@ -14,7 +15,7 @@ class InvertibleLinear(FlowBijector):
     ```none
     W = P L (U + diag(sign * exp(log_diagonal)))
     inverse:  x = W y,      log_det = sum(log_diagonal) * (number of positions)
-    forward:  y = W^-1 x,   by two triangular solves
+    forward:  y = W^-1 x,   by two triangular solves for W^-1
     ```
 
     P is a fixed permutation, L unit lower and U strictly upper triangular; the signs are
@@ -22,7 +23,8 @@ class InvertibleLinear(FlowBijector):
     product is cheaper than two solves.
 
     Args:
-      event_size: number of variables, D.
+      event_size: number of variables, D, or of channels.
+      event_ndims: axes of one event: 1 for vectors, 3 for images.
       seed: W starts as a random rotation drawn from it; as the identity if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -32,19 +34,28 @@ class InvertibleLinear(FlowBijector):
     """
 
     def __init__(
-        self, event_size, *, seed=None, dtype=tf.float32, name="invertible_linear"
+        self,
+        event_size,
+        *,
+        event_ndims=1,
+        seed=None,
+        dtype=tf.float32,
+        name="invertible_linear",
     ):
         parameters = dict(locals())
         super().__init__(
-            event_ndims=1,
-            event_shape=[event_size],
+            event_ndims=event_ndims,
+            event_shape=[None] * (event_ndims - 1) + [event_size],
             is_constant_jacobian=True,
             dtype=dtype,
             parameters=parameters,
             name=name,
         )
-        order, lower, upper = _lu(_initial_matrix(event_size, seed))
+        order, lower, upper = _lu(initial_matrix(event_size, seed))
         diagonal = np.diag(upper)
+        ones = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
+        self._below, self._above = np.tril(ones, -1), np.triu(ones, 1)
+        self._identity = np.eye(event_size, dtype=ones.dtype)
 
         def variable(value, name, trainable=True):
             return tf.Variable(tf.cast(value, self.dtype), trainable=trainable, name=name)
@@ -58,36 +69,43 @@ class InvertibleLinear(FlowBijector):
     def matrix(self):
         """Returns W, `[D, D]`, of `x = W y`."""
         lower, upper = self._factors()
-        return tf.gather(lower @ upper, self._order)
+        return tf.gather(lower, self._order) @ upper
 
     def _inverse_and_log_det(self, y, context, training):
-        x = tf.linalg.matmul(_rows(y), self.matrix(), transpose_b=True)
-        return tf.reshape(x, tf.shape(y)), self._log_det(y)
+        return multiply_rows(y, self.matrix()), self._log_det(y)
 
     def _forward_and_log_det(self, x, context, training):
-        lower, upper = self._factors()
-        # W y = x  <=>  L (U y) = P^T x, for all rows at once as columns.
-        columns = tf.gather(tf.transpose(_rows(x)), tf.math.invert_permutation(self._order))
-        columns = tf.linalg.triangular_solve(lower, columns)
-        columns = tf.linalg.triangular_solve(upper, columns, lower=False)
-        return tf.reshape(tf.transpose(columns), tf.shape(x)), -self._log_det(x)
+        return multiply_rows(x, self._inverse_matrix()), -self._log_det(x)
+
+    def _inverse_matrix(self):
+        """Found once for all rows, in float64 since the matrix is small."""
+        lower, upper = (tf.cast(factor, tf.float64) for factor in self._factors())
+        inverse = tf.gather(
+            tf.eye(len(self._identity), dtype=tf.float64),
+            tf.math.invert_permutation(self._order),
+        )
+        inverse = tf.linalg.triangular_solve(lower, inverse)
+        inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
+        return tf.cast(inverse, self.dtype)
 
     def _factors(self):
-        lower = tf.linalg.band_part(self._lower, -1, 0)
-        lower = tf.linalg.set_diag(lower, tf.ones_like(self._log_diagonal))
-        upper = tf.linalg.band_part(self._upper, 0, -1)
-        upper = tf.linalg.set_diag(upper, self._sign * tf.exp(self._log_diagonal))
-        return lower, upper
+        lower = self._lower * self._below + self._identity
+        diagonal = tf.linalg.diag(self._sign * tf.exp(self._log_diagonal))
+        return lower, self._upper * self._above + diagonal
 
     def _log_det(self, value):
-        return tf.fill(tf.shape(value)[:-1], tf.reduce_sum(self._log_diagonal))
+        log_det = tf.reduce_sum(self._log_diagonal)
+        return sum_over_positions(log_det, value, self.forward_min_event_ndims)
 
 
-def _rows(value):
-    return tf.reshape(value, [-1, value.shape[-1]])
+def multiply_rows(value, matrix):
+    """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
+    rows = tf.reshape(value, [-1, value.shape[-1]])
+    return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
 
 
-def _initial_matrix(event_size, seed):
+def initial_matrix(event_size, seed):
+    """The identity, or a rotation drawn uniformly by the integer `seed`."""
     if seed is None:
         return np.eye(event_size)
     gaussian = np.random.default_rng(seed).normal(size=(event_size, event_size))

@@ -18,15 +18,27 @@ class PackedWeights:
     BUILD_NOTES.md).
 
     Args:
-      shapes: of the arrays: `(inputs, units)` for a kernel, `(units,)` for a bias.
+      shapes: of the arrays: `(..., inputs, units)` for a kernel, `(units,)` for a bias.
       zero_kernels: indices into `shapes` of kernels that start at zero.
+      constants: index -> value that a vector starts at; 0 for the others.
+      kernel_initializer: function of a seed that returns a Keras initializer.
       seed: integer that determines the initial kernels; random if None.
     """
 
-    def __init__(self, shapes, *, zero_kernels=(), seed=None):
+    def __init__(
+        self,
+        shapes,
+        *,
+        zero_kernels=(),
+        constants=None,
+        kernel_initializer=keras.initializers.GlorotUniform,
+        seed=None,
+    ):
         self._shapes = [tuple(shape) for shape in shapes]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._zero_kernels = zero_kernels
+        self._constants = constants or {}
+        self._kernel_initializer = kernel_initializer
         self._seed = seed
 
     def add_to(self, layer, name):
@@ -40,14 +52,18 @@ class PackedWeights:
         parts = tf.split(tf.convert_to_tensor(vector), self._sizes)
         return [tf.reshape(part, s) for part, s in zip(parts, self._shapes, strict=True)]
 
+    def pack(self, arrays):
+        """Returns the vector that holds `arrays`, of `shapes`."""
+        return tf.concat([tf.reshape(array, [-1]) for array in arrays], axis=0)
+
     def _initial_values(self, shape, dtype):
-        """Glorot's uniform kernels and zero biases, one after the other."""
+        """Drawn kernels and constant biases, one after the other."""
         del shape
         seeds = split_seed(self._seed, len(self._shapes))
         arrays = [
-            keras.initializers.GlorotUniform(seed=seed)(shape, dtype)
-            if len(shape) == 2 and index not in self._zero_kernels
-            else tf.zeros(shape, dtype)
+            self._kernel_initializer(seed=seed)(shape, dtype)
+            if len(shape) > 1 and index not in self._zero_kernels
+            else tf.fill(shape, tf.cast(self._constants.get(index, 0.0), dtype))
             for index, (shape, seed) in enumerate(zip(self._shapes, seeds, strict=True))
         ]
-        return tf.concat([tf.reshape(array, [-1]) for array in arrays], axis=0)
+        return self.pack(arrays)

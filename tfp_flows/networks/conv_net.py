@@ -1,0 +1,127 @@
+"""Glow's convolutional network."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
+from tfp_flows.networks.packed_weights import PackedWeights
+
+__all__ = ["ConvNet"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ConvNet(keras.layers.Layer):
+    """Convolutions of 3x3, 1x1 and 3x3, each with an act norm; the last one starts at 0.
+
+    ```none
+    layer(x) = (convolution([x, border]) + shift) * exp(3 * log_scale)
+    output   = layer[3](relu(layer[2](relu(layer[1](x)))))
+    ```
+
+    The border is a channel that is 1 on the ring of pixels around the image, where all
+    others are padded with 0, and 0 inside. `initialize` sets shift and scale of the hidden
+    layers so that what they see has zero mean and unit variance in each channel.
+
+    In the code, the scale multiplies the kernel and not the activations, which are many
+    more; and since the border does not depend on the image, its convolution is one map
+    for the whole batch. All weights are parts of one variable (`PackedWeights`).
+
+    Args:
+      output_channels: of the last layer.
+      hidden_channels: of the two others; 512 in the paper.
+      seed: integer that determines the initial weights; random if None.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Reference:
+      Kingma, Dhariwal (2018), Glow, section 4 and the authors' code.
+      https://arxiv.org/abs/1807.03039
+    """
+
+    def __init__(self, output_channels, hidden_channels=512, *, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.output_channels = output_channels
+        self.hidden_channels = hidden_channels
+        self.seed = seed
+
+    def build(self, input_shape):
+        """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
+        _, height, width, channels = input_shape
+        hidden = self.hidden_channels
+        kernels = [
+            (3, 3, channels + 1, hidden),
+            (1, 1, hidden, hidden),
+            (3, 3, hidden + 1, self.output_channels),
+        ]
+        self._border = np.pad(
+            np.zeros([1, height, width, 1], self.compute_dtype),
+            [(0, 0), (1, 1), (1, 1), (0, 0)],
+            constant_values=1.0,
+        )
+        self._layout = PackedWeights(
+            [shape for k in kernels for shape in (k, k[-1:], k[-1:])],
+            zero_kernels=[6],  # a fresh step is then the identity
+            kernel_initializer=_normal,
+            seed=self.seed,
+        )
+        self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
+        self._initialized = self.add_weight(
+            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has set the act norms from data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, inputs):
+        """Sets shift and scale of the hidden layers from `inputs`, `[N, H, W, C]`, once."""
+        if self.is_initialized:
+            return
+        weights = self._layout.unpack(self._packed)
+        for first in (0, 3):
+            kernel, shift, log_scale = weights[first : first + 3]
+            outputs = self._layer(inputs, kernel, shift * 0.0, log_scale * 0.0)
+            shift, log_scale = standardizing_shift_and_log_scale(outputs)
+            weights[first + 1 : first + 3] = shift, log_scale / _LOG_SCALE_FACTOR
+            inputs = tf.nn.relu(self._layer(inputs, *weights[first : first + 3]))
+        self._packed.assign(self._layout.pack(weights))
+        self._initialized.assign(True)
+
+    def call(self, inputs):
+        """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
+        weights = self._layout.unpack(self._packed)
+        hidden = tf.nn.relu(self._layer(inputs, *weights[:3]))
+        hidden = tf.nn.relu(self._layer(hidden, *weights[3:6]))
+        return self._layer(hidden, *weights[6:])
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the output for inputs of `input_shape`."""
+        return (*input_shape[:-1], self.output_channels)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_channels": self.output_channels,
+            "hidden_channels": self.hidden_channels,
+            "seed": self.seed,
+        }
+
+    def _layer(self, x, kernel, shift, log_scale):
+        scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
+        kernel *= scale
+        if kernel.shape[0] == 1:
+            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), shift * scale)
+        of_image, of_border = tf.split(kernel, [kernel.shape[2] - 1, 1], axis=2)
+        border = tf.nn.conv2d(self._border, of_border, 1, "VALID")  # [1, H, W, units]
+        return tf.nn.conv2d(x, of_image, 1, "SAME") + (border + shift * scale)
+
+
+# Scales learn faster than other weights: the authors' `logscale_factor`.
+_LOG_SCALE_FACTOR = 3.0
+
+
+def _normal(seed):
+    return keras.initializers.RandomNormal(stddev=0.05, seed=seed)
