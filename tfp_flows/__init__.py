@@ -57,11 +57,14 @@ from tfp_flows.bijectors import transformers
 from tfp_flows.distributions import FlowDistribution
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
+from tfp_flows.flows import Glow
+from tfp_flows.flows import GlowStep
 from tfp_flows.flows import IAF
 from tfp_flows.flows import MADE
 from tfp_flows.flows import MAF
 from tfp_flows.flows import NICE
 from tfp_flows.flows import RealNVP
+from tfp_flows.flows import RealNVPImage
 from tfp_flows.models import DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import StopOnNaN

@@ -1,6 +1,7 @@
 """The protocol that every bijector of this package follows."""
 
 import abc
+import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -106,6 +107,30 @@ class FlowBijector(tfb.Bijector):
           data: `[N, *event]`, at the data end of this bijector.
           context: `[N, context_size]`, where the bijector is conditional.
         """
+
+    def initialize_and_normalise(self, data, *, context=None):
+        """Initialises, and returns the data at the latent end, `[N, *event]`.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+        self.initialize(data, context=context)
+        data = tf.convert_to_tensor(data, self.dtype)
+        if context is not None:
+            context = tf.convert_to_tensor(context, self.dtype)
+        # In pieces that bound the memory of hidden activations; not compiled, since each
+        # bijector runs but once or twice.
+        rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
+        pieces = [
+            self._inverse_and_log_det(
+                data[i : i + rows],
+                None if context is None else context[i : i + rows],
+                False,
+            )[0]
+            for i in range(0, len(data), rows)
+        ]
+        return tf.concat(pieces, axis=0)
 
     def forward_and_log_det(self, x, *, context=None, training=False):
         """Generates: latent to data, the direction of `sample`.

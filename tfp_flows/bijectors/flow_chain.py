@@ -5,7 +5,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
-from tfp_flows.bijectors.parts import normalise_in_pieces
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
@@ -78,18 +77,24 @@ class FlowChain(FlowBijector):
           context: `[N, context_size]`, where the chain is conditional.
         """
         stateful = [i for i, s in enumerate(self._steps) if s.has_data_dependent_state]
-        for i, step in enumerate(self._steps[: max(stateful, default=-1) + 1]):
-            step_context = context if step.context_size else None
-            if i in stateful:
-                step.initialize(data, context=step_context)
-            if i < stateful[-1]:
-                data = normalise_in_pieces(step, data, step_context)
+        if not stateful:
+            return
+        *before, last = self._steps[: stateful[-1] + 1]
+        for step in before:
+            data = step.initialize_and_normalise(data, context=_for(step, context))
+        last.initialize(data, context=_for(last, context))
+
+    def initialize_and_normalise(self, data, *, context=None):
+        """Initialises, and returns the data at the latent end, `[N, *event]`."""
+        for step in self._steps:
+            data = step.initialize_and_normalise(data, context=_for(step, context))
+        return data
 
     def _forward_and_log_det(self, x, context, training):
         log_dets = []
         for step in reversed(self._steps):
             x, log_det = step.forward_and_log_det(
-                x, context=context if step.context_size else None, training=training
+                x, context=_for(step, context), training=training
             )
             log_dets.append(log_det)
         return x, tf.add_n(log_dets)
@@ -98,7 +103,7 @@ class FlowChain(FlowBijector):
         log_dets = []
         for step in self._steps:
             y, log_det = step.inverse_and_log_det(
-                y, context=context if step.context_size else None, training=training
+                y, context=_for(step, context), training=training
             )
             log_dets.append(log_det)
         return y, tf.add_n(log_dets)
@@ -153,3 +158,8 @@ def _flatten(bijector):
 def _is_a(bijector, stock_class):
     # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
     return isinstance(bijector, stock_class.__mro__[1])
+
+
+def _for(step, context):
+    """The context, if the step is conditional."""
+    return context if step.context_size else None

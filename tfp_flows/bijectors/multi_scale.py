@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.image_shape import check_image_shape
-from tfp_flows.bijectors.parts import normalise_in_pieces
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 
@@ -88,18 +87,17 @@ class MultiScale(FlowBijector):
 
     def initialize(self, data, *, context=None):
         """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
-        for level, latent in zip(self._levels, self._latent_shapes, strict=True):
-            level_context = context if level.context_size else None
-            level.initialize(data, context=level_context)
-            if level is not self._levels[-1]:
-                data = normalise_in_pieces(level, data, level_context)
-                data = data[..., : -latent[-1]]
+        *before, last = self._levels
+        for level, latent in zip(before, self._latent_shapes, strict=False):
+            data = level.initialize_and_normalise(data, context=_for(level, context))
+            data = data[..., : -latent[-1]]
+        last.initialize(data, context=_for(last, context))
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []
         for level, latent in zip(self._levels, self._latent_shapes, strict=True):
             y, log_det = level.inverse_and_log_det(
-                y, context=context if level.context_size else None, training=training
+                y, context=_for(level, context), training=training
             )
             log_dets.append(log_det)
             y, factored = tf.split(y, [y.shape[-1] - latent[-1], latent[-1]], axis=-1)
@@ -116,7 +114,7 @@ class MultiScale(FlowBijector):
             latent = _unflatten(latent, shape)
             y, log_det = level.forward_and_log_det(
                 latent if y is None else tf.concat([y, latent], axis=-1),
-                context=context if level.context_size else None,
+                context=_for(level, context),
                 training=training,
             )
             log_dets.append(log_det)
@@ -137,6 +135,10 @@ def _latent_shapes(levels, image_shape, fraction):
         shapes.append((*spatial, factored))
         image_shape = (*spatial, channels - factored)
     return [*shapes, tuple(levels[-1].inverse_event_shape(image_shape).as_list())]
+
+
+def _for(level, context):
+    return context if level.context_size else None
 
 
 def _flatten(image):

@@ -1,34 +1,6 @@
-"""What composite bijectors ask of their parts, and how they pass data through them."""
+"""What the parts of a composite bijector must agree on."""
 
-import math
-
-import numpy as np
-import tensorflow as tf
-
-__all__ = ["normalise_in_pieces", "shared_context_size", "shared_dtype"]
-
-
-def normalise_in_pieces(part, data, context, *, max_rows=2**16, max_entries=2**20):
-    """Inverse of many rows, in pieces that bound the memory of hidden activations.
-
-    Args:
-      part: a `FlowBijector`.
-      data: `[N, *event]`.
-      context: `[N, C]`, or None.
-      max_rows: rows of a piece, at most.
-      max_entries: their entries, at most.
-
-    Returns:
-      `[N, *event]`, at the latent end.
-    """
-    rows = max(1, min(max_rows, max_entries // math.prod(np.shape(data)[1:])))
-    pieces = [
-        part.inverse_and_log_det(
-            data[i : i + rows], context=None if context is None else context[i : i + rows]
-        )[0]
-        for i in range(0, len(data), rows)
-    ]
-    return tf.concat(pieces, axis=0)
+__all__ = ["shared_context_size", "shared_dtype"]
 
 
 def shared_context_size(parts):

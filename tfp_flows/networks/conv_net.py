@@ -1,5 +1,7 @@
 """Glow's convolutional network."""
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,6 +21,9 @@ class ConvNet(keras.layers.Layer):
     output   = layer[3](relu(layer[2](relu(layer[1](x)))))
     ```
 
+    First and last layer are 3x3, all others 1x1; without hidden layers, it is Glow's
+    `conv2d_zeros`, which gives the prior of a factored-out half.
+
     The border is a channel that is 1 on the ring of pixels around the image, where all
     others are padded with 0, and 0 inside. `initialize` sets shift and scale of the hidden
     layers so that what they see has zero mean and unit variance in each channel.
@@ -29,7 +34,7 @@ class ConvNet(keras.layers.Layer):
 
     Args:
       output_channels: of the last layer.
-      hidden_channels: of the two others; 512 in the paper.
+      hidden_channels: of the others, in their order; an integer is two of that width.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -38,20 +43,22 @@ class ConvNet(keras.layers.Layer):
       https://arxiv.org/abs/1807.03039
     """
 
-    def __init__(self, output_channels, hidden_channels=512, *, seed=None, **kwargs):
+    def __init__(self, output_channels, hidden_channels=(512, 512), *, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.output_channels = output_channels
-        self.hidden_channels = hidden_channels
+        if isinstance(hidden_channels, int):
+            hidden_channels = (hidden_channels,) * 2
+        self.hidden_channels = tuple(int(channels) for channels in hidden_channels)
         self.seed = seed
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
         _, height, width, channels = input_shape
-        hidden = self.hidden_channels
+        widths = (channels, *self.hidden_channels, self.output_channels)
+        last = len(widths) - 2
         kernels = [
-            (3, 3, channels + 1, hidden),
-            (1, 1, hidden, hidden),
-            (3, 3, hidden + 1, self.output_channels),
+            (3, 3, a + 1, b) if layer in (0, last) else (1, 1, a, b)
+            for layer, (a, b) in enumerate(itertools.pairwise(widths))
         ]
         self._border = np.pad(
             np.zeros([1, height, width, 1], self.compute_dtype),
@@ -60,7 +67,7 @@ class ConvNet(keras.layers.Layer):
         )
         self._layout = PackedWeights(
             [shape for k in kernels for shape in (k, k[-1:], k[-1:])],
-            zero_kernels=[6],  # a fresh step is then the identity
+            zero_kernels=[3 * last],  # a fresh step is then the identity
             kernel_initializer=_normal,
             seed=self.seed,
         )
@@ -79,22 +86,22 @@ class ConvNet(keras.layers.Layer):
         """Sets shift and scale of the hidden layers from `inputs`, `[N, H, W, C]`, once."""
         if self.is_initialized:
             return
-        weights = self._layout.unpack(self._packed)
-        for first in (0, 3):
-            kernel, shift, log_scale = weights[first : first + 3]
-            outputs = self._layer(inputs, kernel, shift * 0.0, log_scale * 0.0)
+        *hidden, last = self._arrays_of_layers()
+        for layer, (kernel, shift, log_scale) in enumerate(hidden):
+            outputs = self._layer(inputs, kernel, 0.0 * shift, 0.0 * log_scale)
             shift, log_scale = standardizing_shift_and_log_scale(outputs)
-            weights[first + 1 : first + 3] = shift, log_scale / _LOG_SCALE_FACTOR
-            inputs = tf.nn.relu(self._layer(inputs, *weights[first : first + 3]))
-        self._packed.assign(self._layout.pack(weights))
+            hidden[layer] = (kernel, shift, log_scale / _LOG_SCALE_FACTOR)
+            inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))
+        arrays = [array for layer in (*hidden, last) for array in layer]
+        self._packed.assign(self._layout.pack(arrays))
         self._initialized.assign(True)
 
     def call(self, inputs):
         """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
-        weights = self._layout.unpack(self._packed)
-        hidden = tf.nn.relu(self._layer(inputs, *weights[:3]))
-        hidden = tf.nn.relu(self._layer(hidden, *weights[3:6]))
-        return self._layer(hidden, *weights[6:])
+        *hidden, last = self._arrays_of_layers()
+        for layer in hidden:
+            inputs = tf.nn.relu(self._layer(inputs, *layer))
+        return self._layer(inputs, *last)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for inputs of `input_shape`."""
@@ -108,6 +115,11 @@ class ConvNet(keras.layers.Layer):
             "hidden_channels": self.hidden_channels,
             "seed": self.seed,
         }
+
+    def _arrays_of_layers(self):
+        """Returns `(kernel, shift, log_scale)` of each layer."""
+        arrays = self._layout.unpack(self._packed)
+        return list(zip(arrays[::3], arrays[1::3], arrays[2::3], strict=True))
 
     def _layer(self, x, kernel, shift, log_scale):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)

@@ -96,7 +96,7 @@ class ResNet(keras.layers.Layer):
         """Sets each act norm from what reaches it of `inputs`, `[N, H, W, C]`, once."""
         if self.is_initialized:
             return
-        weights = self._weights()
+        weights = self._arrays_by_name()
 
         def set_and_apply(x, name):
             shift, log_scale = standardizing_shift_and_log_scale(x)
@@ -109,7 +109,7 @@ class ResNet(keras.layers.Layer):
 
     def call(self, inputs):
         """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
-        weights = self._weights()
+        weights = self._arrays_by_name()
         return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
 
     def compute_output_shape(self, input_shape):
@@ -152,7 +152,7 @@ class ResNet(keras.layers.Layer):
         mask = tf.broadcast_to(tf.cast(self.mask, x.dtype), shape)
         return tf.nn.relu(tf.concat([x, -x, mask], axis=-1))
 
-    def _weights(self):
+    def _arrays_by_name(self):
         arrays = self._layout.unpack(self._packed)
         return dict(zip(self._names, arrays, strict=True))
 
