@@ -102,10 +102,10 @@ class Coupling(FlowBijector):
         seen, changing = self._partition.split(x)
         parameters = self._conditioner(seen, context)
         changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
-        return self._partition.join(x, changed), self._partition.sum(log_det)
+        return self._partition.join(seen, changed), self._partition.sum(log_det)
 
     def _inverse_and_log_det(self, y, context, training):
         seen, changed = self._partition.split(y)
         parameters = self._conditioner(seen, context)
         changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
-        return self._partition.join(y, changing), self._partition.sum(log_det)
+        return self._partition.join(seen, changing), self._partition.sum(log_det)

@@ -53,53 +53,57 @@ class InvertibleLinear(FlowBijector):
         )
         order, lower, upper = _lu(initial_matrix(event_size, seed))
         diagonal = np.diag(upper)
-        ones = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
-        self._below, self._above = np.tril(ones, -1), np.triu(ones, 1)
-        self._identity = np.eye(event_size, dtype=ones.dtype)
-
-        def variable(value, name, trainable=True):
-            return tf.Variable(tf.cast(value, self.dtype), trainable=trainable, name=name)
-
-        self._lower = variable(np.tril(lower, -1), "lower")
-        self._upper = variable(np.triu(upper, 1), "upper")
-        self._log_diagonal = variable(np.log(np.abs(diagonal)), "log_diagonal")
-        self._sign = variable(np.sign(diagonal), "sign", trainable=False)
+        sizes = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
+        self._below, self._above = np.tril(sizes, -1), np.triu(sizes, 1)
+        self._identity = np.eye(event_size, dtype=sizes.dtype)
+        # One variable, since a deep flow's training step pays for each: L below the
+        # diagonal, U above it, and on it the logarithms.
+        packed = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(np.log(np.abs(diagonal)))
+        self._lower_upper = tf.Variable(tf.cast(packed, self.dtype), name="lower_upper")
+        sign = tf.cast(np.sign(diagonal), self.dtype)
+        self._sign = tf.Variable(sign, trainable=False, name="sign")
         self._order = tf.Variable(order.astype(np.int32), trainable=False, name="order")
 
     def matrix(self):
         """Returns W, `[D, D]`, of `x = W y`."""
-        lower, upper = self._factors()
-        return tf.gather(lower, self._order) @ upper
+        lower, upper, _ = self._factors()
+        return self._matrix_of(lower, upper)
+
+    def _matrix_of(self, lower, upper):
+        # A product, since the gradient of a gather is slower than that of a small matrix.
+        permutation = tf.one_hot(self._order, len(self._identity), dtype=self.dtype)
+        return permutation @ lower @ upper
 
     def _inverse_and_log_det(self, y, context, training):
-        return multiply_rows(y, self.matrix()), self._log_det(y)
+        lower, upper, log_det = self._factors()
+        return multiply_rows(y, self._matrix_of(lower, upper)), self._log_det(y, log_det)
 
     def _forward_and_log_det(self, x, context, training):
-        return multiply_rows(x, self._inverse_matrix()), -self._log_det(x)
-
-    def _inverse_matrix(self):
-        """Found once for all rows, in float64 since the matrix is small."""
-        lower, upper = (tf.cast(factor, tf.float64) for factor in self._factors())
-        inverse = tf.gather(
-            tf.eye(len(self._identity), dtype=tf.float64),
-            tf.math.invert_permutation(self._order),
-        )
+        # Found once for all rows, in float64 since the matrix is small.
+        *factors, log_det = self._factors()
+        lower, upper = (tf.cast(factor, tf.float64) for factor in factors)
+        size = len(self._identity)
+        inverse = tf.transpose(tf.one_hot(self._order, size, dtype=tf.float64))
         inverse = tf.linalg.triangular_solve(lower, inverse)
         inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
-        return tf.cast(inverse, self.dtype)
+        return multiply_rows(x, tf.cast(inverse, self.dtype)), self._log_det(x, -log_det)
 
     def _factors(self):
-        lower = self._lower * self._below + self._identity
-        diagonal = tf.linalg.diag(self._sign * tf.exp(self._log_diagonal))
-        return lower, self._upper * self._above + diagonal
+        """Returns L, U with its diagonal, and the log-det of their product."""
+        packed = tf.convert_to_tensor(self._lower_upper)
+        log_diagonal = tf.linalg.diag_part(packed)
+        diagonal = tf.linalg.diag(self._sign * tf.exp(log_diagonal))
+        lower = packed * self._below + self._identity
+        return lower, packed * self._above + diagonal, tf.reduce_sum(log_diagonal)
 
-    def _log_det(self, value):
-        log_det = tf.reduce_sum(self._log_diagonal)
-        return sum_over_positions(log_det, value, self.forward_min_event_ndims)
+    def _log_det(self, value, of_one_position):
+        return sum_over_positions(of_one_position, value, self.forward_min_event_ndims)
 
 
 def multiply_rows(value, matrix):
     """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
+    if value.shape.rank == 4:
+        return tf.nn.conv2d(value, tf.transpose(matrix)[None, None], 1, "VALID")
     rows = tf.reshape(value, [-1, value.shape[-1]])
     return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
 

@@ -47,7 +47,7 @@ def glow_scale(s):
       Kingma, Dhariwal (2018), Glow, the authors' code.
       https://arxiv.org/abs/1807.03039
     """
-    return -tf.math.log_sigmoid(s + 2.0)
+    return tf.math.softplus(-2.0 - s)
 
 
 class Shift:

@@ -94,6 +94,11 @@ class RealNVPImage(FlowChain):
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
 
+        if image_shape[0] * image_shape[1] <= 4 ** (num_levels - 1):
+            raise ValueError(
+                "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
+                f"last of {num_levels} levels; got {image_shape}."
+            )
         step = functools.partial(
             _coupling_and_norm,
             num_blocks=num_blocks,

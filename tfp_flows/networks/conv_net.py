@@ -56,19 +56,17 @@ class ConvNet(keras.layers.Layer):
         _, height, width, channels = input_shape
         widths = (channels, *self.hidden_channels, self.output_channels)
         last = len(widths) - 2
-        kernels = [
-            (3, 3, a + 1, b) if layer in (0, last) else (1, 1, a, b)
-            for layer, (a, b) in enumerate(itertools.pairwise(widths))
-        ]
-        self._border = np.pad(
-            np.zeros([1, height, width, 1], self.compute_dtype),
-            [(0, 0), (1, 1), (1, 1), (0, 0)],
-            constant_values=1.0,
-        )
+        shapes = []
+        for layer, (a, b) in enumerate(itertools.pairwise(widths)):
+            size = 3 if layer in (0, last) else 1
+            # Kernel; that of the border, with the shift as one more row; log-scale.
+            shapes += [(size, size, a, b), (10 if size == 3 else 1, b), (b,)]
+        self._border = _border_patches(height, width).astype(self.compute_dtype)
         self._layout = PackedWeights(
-            [shape for k in kernels for shape in (k, k[-1:], k[-1:])],
-            zero_kernels=[3 * last],  # a fresh step is then the identity
-            kernel_initializer=_normal,
+            shapes,
+            # A fresh step is then the identity.
+            zero_kernels=[3 * last, 3 * last + 1],
+            initial_kernel=_initial_kernel,
             seed=self.seed,
         )
         self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
@@ -87,10 +85,11 @@ class ConvNet(keras.layers.Layer):
         if self.is_initialized:
             return
         *hidden, last = self._arrays_of_layers()
-        for layer, (kernel, shift, log_scale) in enumerate(hidden):
-            outputs = self._layer(inputs, kernel, 0.0 * shift, 0.0 * log_scale)
+        for layer, (kernel, border, log_scale) in enumerate(hidden):
+            outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
             shift, log_scale = standardizing_shift_and_log_scale(outputs)
-            hidden[layer] = (kernel, shift, log_scale / _LOG_SCALE_FACTOR)
+            border = tf.concat([border[:-1], border[-1:] + shift], axis=0)
+            hidden[layer] = (kernel, border, log_scale / _LOG_SCALE_FACTOR)
             inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))
         arrays = [array for layer in (*hidden, last) for array in layer]
         self._packed.assign(self._layout.pack(arrays))
@@ -117,23 +116,33 @@ class ConvNet(keras.layers.Layer):
         }
 
     def _arrays_of_layers(self):
-        """Returns `(kernel, shift, log_scale)` of each layer."""
+        """Returns `(kernel, border, log_scale)` of each layer, as `build` describes."""
         arrays = self._layout.unpack(self._packed)
         return list(zip(arrays[::3], arrays[1::3], arrays[2::3], strict=True))
 
-    def _layer(self, x, kernel, shift, log_scale):
+    def _layer(self, x, kernel, border, log_scale):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
-        kernel *= scale
-        if kernel.shape[0] == 1:
-            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), shift * scale)
-        of_image, of_border = tf.split(kernel, [kernel.shape[2] - 1, 1], axis=2)
-        border = tf.nn.conv2d(self._border, of_border, 1, "VALID")  # [1, H, W, units]
-        return tf.nn.conv2d(x, of_image, 1, "SAME") + (border + shift * scale)
+        y = tf.nn.conv2d(x, kernel * scale, 1, "SAME")
+        border *= scale
+        if border.shape[0] == 1:
+            return tf.nn.bias_add(y, border[0])
+        # One map for the whole batch, since the border does not depend on the image.
+        return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
 
 
 # Scales learn faster than other weights: the authors' `logscale_factor`.
 _LOG_SCALE_FACTOR = 3.0
 
 
-def _normal(seed):
-    return keras.initializers.RandomNormal(stddev=0.05, seed=seed)
+def _border_patches(height, width):
+    """What a 3x3 kernel sees of the border at each pixel, `[H * W, 9]`, and a 1 each."""
+    inside = np.pad(np.ones([height, width]), 1)
+    patches = np.lib.stride_tricks.sliding_window_view(1.0 - inside, (3, 3))
+    return np.pad(patches.reshape(height * width, 9), [(0, 0), (0, 1)], constant_values=1.0)
+
+
+def _initial_kernel(shape, dtype, seed):
+    kernel = keras.initializers.RandomNormal(stddev=0.05, seed=seed)(shape, dtype)
+    if len(shape) > 2:
+        return kernel
+    return tf.concat([kernel[:-1], tf.zeros_like(kernel[-1:])], axis=0)  # the shift

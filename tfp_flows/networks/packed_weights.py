@@ -21,7 +21,8 @@ class PackedWeights:
       shapes: of the arrays: `(..., inputs, units)` for a kernel, `(units,)` for a bias.
       zero_kernels: indices into `shapes` of kernels that start at zero.
       constants: index -> value that a vector starts at; 0 for the others.
-      kernel_initializer: function of a seed that returns a Keras initializer.
+      initial_kernel: function of `(shape, dtype, seed)` that draws a kernel; Glorot's
+        uniform one by default.
       seed: integer that determines the initial kernels; random if None.
     """
 
@@ -31,14 +32,14 @@ class PackedWeights:
         *,
         zero_kernels=(),
         constants=None,
-        kernel_initializer=keras.initializers.GlorotUniform,
+        initial_kernel=None,
         seed=None,
     ):
         self._shapes = [tuple(shape) for shape in shapes]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._zero_kernels = zero_kernels
         self._constants = constants or {}
-        self._kernel_initializer = kernel_initializer
+        self._initial_kernel = initial_kernel or _glorot
         self._seed = seed
 
     def add_to(self, layer, name):
@@ -50,7 +51,8 @@ class PackedWeights:
     def unpack(self, vector):
         """Returns the arrays, of `shapes`, that `vector` holds."""
         parts = tf.split(tf.convert_to_tensor(vector), self._sizes)
-        return [tf.reshape(part, s) for part, s in zip(parts, self._shapes, strict=True)]
+        pairs = zip(parts, self._shapes, strict=True)
+        return [part if len(s) == 1 else tf.reshape(part, s) for part, s in pairs]
 
     def pack(self, arrays):
         """Returns the vector that holds `arrays`, of `shapes`."""
@@ -61,9 +63,13 @@ class PackedWeights:
         del shape
         seeds = split_seed(self._seed, len(self._shapes))
         arrays = [
-            self._kernel_initializer(seed=seed)(shape, dtype)
+            self._initial_kernel(shape, dtype, seed)
             if len(shape) > 1 and index not in self._zero_kernels
             else tf.fill(shape, tf.cast(self._constants.get(index, 0.0), dtype))
             for index, (shape, seed) in enumerate(zip(self._shapes, seeds, strict=True))
         ]
         return self.pack(arrays)
+
+
+def _glorot(shape, dtype, seed):
+    return keras.initializers.GlorotUniform(seed=seed)(shape, dtype)

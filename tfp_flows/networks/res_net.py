@@ -78,7 +78,7 @@ class ResNet(keras.layers.Layer):
         self._layout = PackedWeights(
             shapes.values(),
             constants={self._names.index(name): v for name, v in constants.items()},
-            kernel_initializer=_uniform,
+            initial_kernel=_initial_kernel,
             seed=self.seed,
         )
         self._packed = self._layout.add_to(self, "weights_of_all_layers")
@@ -217,6 +217,6 @@ def _conv(x, weights, name):
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
-def _uniform(seed):
-    # Any scale: the kernels are normalised.
-    return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
+def _initial_kernel(shape, dtype, seed):
+    # Of any scale: the kernels are normalised.
+    return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(shape, dtype)
