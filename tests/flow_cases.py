@@ -37,7 +37,9 @@ def real_nvp_image(image_shape=(4, 2, 1), context_size=0, **arguments):
 IMAGES = {
     "glow": glow((4, 4, 1), 2),
     "glow_step": glow((2, 2, 3), constructor=tff.GlowStep),
-    "glow_step_additive": glow((3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()),
+    "glow_step_additive": glow(
+        (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
+    ),
     "real_nvp_image": real_nvp_image(),
     "real_nvp_image_act_norm": real_nvp_image(
         (3, 2, 1), 2, num_levels=1, batch_norm=False, act_norm=True

@@ -7,8 +7,8 @@ it becomes a distribution, and a distribution trains as a Keras model.
 
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
-    flows/          the papers: NICE, RealNVP, MADE, MAF, IAF
-    distributions/  FlowDistribution and bases
+    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
+    distributions/  FlowDistribution and bases; integer data; latent space
     models/         DensityEstimator and callbacks
 """
 
@@ -54,7 +54,15 @@ from tfp_flows.bijectors import random_permutation
 from tfp_flows.bijectors import reverse_permutation
 from tfp_flows.bijectors import masks
 from tfp_flows.bijectors import transformers
+from tfp_flows.distributions import BitsPerDimension
+from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import FlowDistribution
+from tfp_flows.distributions import at_temperature
+from tfp_flows.distributions import attribute_direction
+from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import interpolate
+from tfp_flows.distributions import move_along
+from tfp_flows.distributions import reduce_bits
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
 from tfp_flows.flows import Glow
