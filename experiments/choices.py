@@ -6,6 +6,7 @@ import inspect
 import keras
 
 import tfp_flows
+from experiments import image_flows
 from experiments.data import DataError
 from experiments.usage import UsageError
 
@@ -15,6 +16,8 @@ FLOWS = {
     "made": tfp_flows.MADE,
     "maf": tfp_flows.MAF,
     "iaf": tfp_flows.IAF,
+    "glow": image_flows.glow,
+    "real_nvp_image": image_flows.real_nvp_image,
 }
 BASES = {
     "normal": tfp_flows.standard_normal,
@@ -28,9 +31,15 @@ SCALES = {
     "sigmoid": tfp_flows.transformers.sigmoid_scale,
 }
 
-_SHARED = ("hidden_units", "activation", "residual", "seed")
 # Options that a flow may lack; naming one that it does is an error.
 _OPTIONAL = (
+    "hidden_units",
+    "activation",
+    "residual",
+    "standardize",
+    "num_levels",
+    "hidden_channels",
+    "num_blocks",
     "num_steps",
     "batch_norm",
     "act_norm",
@@ -40,13 +49,14 @@ _OPTIONAL = (
 )
 
 
-def build_distribution(settings, event_size, context_size=0):
+def build_distribution(settings, event_size, context_size=0, *, image_shape=None):
     """Returns the `FlowDistribution` that `settings` describe.
 
     Args:
       settings: a `Settings`.
       event_size: number of variables of the data.
       context_size: number of variables that they are conditioned on.
+      image_shape: `(H, W)`, where a row is an image.
 
     Raises:
       UsageError: if the flow or base is unknown, or the flow lacks an option that is set.
@@ -54,9 +64,9 @@ def build_distribution(settings, event_size, context_size=0):
     """
     flow = choose("flow", settings.flow, FLOWS)
     base = choose("base", settings.base, BASES)
-    arguments = {name: getattr(settings, name) for name in _SHARED}
-    arguments |= _optional_arguments(settings, flow) | {"context_size": context_size}
-    arguments |= _transformer(settings, flow)
+    arguments = _arguments(settings, flow) | {"context_size": context_size}
+    if takes_images(settings.flow):
+        arguments["image_shape"] = image_shape
     try:
         bijector = flow(event_size, **arguments)
     except ValueError as error:
@@ -75,9 +85,17 @@ def check(settings):
             f"Expected `activation` to be one of Keras's; got {settings.activation!r}."
         ) from error
     try:
-        build_distribution(settings, event_size=2)
+        if takes_images(settings.flow):  # whose shape only the data tell
+            _arguments(settings, FLOWS[settings.flow])
+        else:
+            build_distribution(settings, event_size=2)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def takes_images(name):
+    """Whether the flow of that name needs to know the shape of an image."""
+    return name in FLOWS and "image_shape" in inspect.signature(FLOWS[name]).parameters
 
 
 def choose(argument, name, choices):
@@ -89,8 +107,14 @@ def choose(argument, name, choices):
     return choices[name]
 
 
+def _arguments(settings, flow):
+    """The settings that the flow takes; those of others must be at their defaults."""
+    arguments = _optional_arguments(settings, flow) | _transformer(settings, flow)
+    return arguments | {"seed": settings.seed}
+
+
 def _optional_arguments(settings, flow):
-    taken = inspect.signature(flow.__init__).parameters
+    taken = inspect.signature(flow).parameters
     defaults = {field.name: field.default for field in dataclasses.fields(settings)}
     for name in _OPTIONAL:
         value = getattr(settings, name)

@@ -66,7 +66,10 @@ def _prepare(settings):
     strategy = strategies.make_strategy(settings.strategy)
     with strategy.scope():
         distribution = choices.build_distribution(
-            settings, dataset.event_size, dataset.context_size
+            settings,
+            dataset.event_size,
+            dataset.context_size,
+            image_shape=dataset.image_shape,
         )
     return dataset, distribution, strategy
 
@@ -100,6 +103,7 @@ def measure(model, dataset, history, settings):
         "dataset": dataset.name,
         "flow": settings.flow,
         "test_log_likelihood": dataclasses.asdict(flow),
+        "bits_per_dimension": evaluation.bits_per_dimension(flow, dataset),
         "gaussian_log_likelihood": dataclasses.asdict(gaussian),
         "best_validation_log_likelihood": float(np.nanmax(validation)),
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+import tfp_flows
+
 _RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
@@ -33,6 +35,25 @@ def flow_log_likelihood(model, rows, *, batch_size):
       batch_size: rows per step.
     """
     return LogLikelihood.of_rows(model.predict(rows, batch_size=batch_size, verbose=0))
+
+
+def bits_per_dimension(log_likelihood, dataset):
+    """Returns bits per dimension as plain data, of data that were integers; else None.
+
+    Args:
+      log_likelihood: the `LogLikelihood` of the test rows.
+      dataset: a `Dataset`, whose `bin_width` makes bits of densities.
+    """
+    if dataset.bin_width is None:
+        return None
+    size = dataset.event_size
+    bits = tfp_flows.bits_per_dimension(
+        log_likelihood.nats, size, bins_per_unit=1.0 / dataset.bin_width
+    )
+    return dataclasses.asdict(bits) | {
+        "two_standard_errors": log_likelihood.two_standard_errors / (size * np.log(2.0)),
+        "num_rows": len(dataset.test),
+    }
 
 
 def gaussian_log_likelihood(dataset):

@@ -55,7 +55,7 @@ def facts(results):
     test, calibration = results["two_sample_test"], results["calibration"]
     context = f", given {n}" if (n := results["context_size"]) else ""
     worst = max(calibration["ks_distances"])
-    return {
+    return _bits(results["bits_per_dimension"]) | {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "variables": f"{results['event_size']}{context}",
         "trainable parameters": f"{results['num_parameters']:,}",
@@ -117,6 +117,14 @@ def machine():
     """Returns the processors that a time depends on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
+
+
+def _bits(bits):
+    if bits is None:
+        return {}
+    value = f"{bits['bits']:.3f} ± {bits['two_standard_errors']:.3f}"
+    convention = f"test rows, of integers 0 to {round(bits['bins_per_unit']) - 1}"
+    return {"bits per dimension": f"{value} ({convention})"}
 
 
 def _plus_minus(row):

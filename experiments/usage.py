@@ -7,7 +7,15 @@ import pathlib
 __all__ = ["UsageError", "check"]
 
 _AT_LEAST_ONE = (
-    *("num_steps", "batch_size", "epochs", "steps_per_execution"),
+    *(
+        "num_steps",
+        "num_levels",
+        "hidden_channels",
+        "num_blocks",
+        "batch_size",
+        "epochs",
+        "steps_per_execution",
+    ),
     *("evaluation_batch_size", "num_samples", "checkpoint_every"),
 )
 _AT_LEAST_ZERO = (
