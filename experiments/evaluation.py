@@ -1,6 +1,7 @@
 """Test log-likelihoods: of a flow, and of the Gaussian that it has to beat."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -50,8 +51,9 @@ def bits_per_dimension(log_likelihood, dataset):
     bits = tfp_flows.bits_per_dimension(
         log_likelihood.nats, size, bins_per_unit=1.0 / dataset.bin_width
     )
+    error = log_likelihood.two_standard_errors / (size * math.log(2.0))
     return dataclasses.asdict(bits) | {
-        "two_standard_errors": log_likelihood.two_standard_errors / (size * np.log(2.0)),
+        "two_standard_errors": error,
         "num_rows": len(dataset.test),
     }
 

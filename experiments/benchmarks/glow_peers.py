@@ -64,7 +64,7 @@ def normflows(workload, *, num_threads):
         f"normflows, {num_threads} threads",
         num_threads,
         model,
-        lambda x: -model.log_prob(x).mean(),
+        lambda x: -model.log_prob(x, None).mean(),
         lambda: model.sample(workload.batch_size)[0],
     )
 
