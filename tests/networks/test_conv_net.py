@@ -19,7 +19,7 @@ def built(output_channels=4, hidden_channels=(6, 5), **arguments):
 
 def as_the_paper_writes_it(network, x):
     """Joins the border as a channel of the padded image, and scales the activations."""
-    for kernel, border, log_scale in network._arrays_of_layers():
+    for kernel, border, log_scale in network._layout.unpack(network._packed):
         size, _, inputs, units = kernel.shape
         if size == 3:
             x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
@@ -44,7 +44,7 @@ def test_equals_the_papers_layers(hidden_channels):
 def test_starts_at_zero_with_the_papers_kernels():
     network, _ = built(hidden_channels=(200, 200))
     np.testing.assert_array_equal(network(IMAGES), np.zeros([40, 4, 5, 4]))
-    (first, border, log_scale), (second, *_), _ = network._arrays_of_layers()
+    (first, border, log_scale), (second, *_), _ = network._layout.unpack(network._packed)
     for kernel in (first, second, border[:-1]):
         assert np.std(kernel) == pytest.approx(0.05, rel=0.05)
     np.testing.assert_array_equal(border[-1], np.zeros(200))
@@ -58,7 +58,7 @@ def test_initialized_hidden_layers_have_zero_mean_and_unit_variance():
     conditioner.initialize(IMAGES)
     assert conditioner.is_initialized
     x = IMAGES
-    for layer in network._arrays_of_layers()[:-1]:
+    for layer in network._layout.unpack(network._packed)[:-1]:
         x = network._layer(x, *layer).numpy()
         np.testing.assert_allclose(x.mean(axis=(0, 1, 2)), 0.0, atol=1e-8)
         np.testing.assert_allclose(x.std(axis=(0, 1, 2)), 1.0, atol=1e-6)

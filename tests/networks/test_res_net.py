@@ -31,7 +31,7 @@ def weight_norm_convolution(x, weights, name):
 
 
 def as_the_paper_writes_it(network, x):
-    weights = network._arrays_by_name()
+    weights = network._layout.unpack(network._packed)
 
     def norm(h, name):
         shift, log_scale = weights[f"{name}/shift"], weights[f"{name}/log_scale"]
@@ -77,13 +77,13 @@ def test_initialization_normalises_what_every_norm_sees():
     seen = []
 
     def record(x, name):
-        weights = network._arrays_by_name()
+        weights = network._layout.unpack(network._packed)
         shift, log_scale = weights[f"{name}/shift"], weights[f"{name}/log_scale"]
         y = (x + shift) * tf.exp(log_scale)
         seen.append(y.numpy())
         return y
 
-    network._run(tf.constant(IMAGES), network._arrays_by_name(), record)
+    network._run(tf.constant(IMAGES), network._layout.unpack(network._packed), record)
     assert len(seen) == 6
     for x in seen:
         np.testing.assert_allclose(x.mean(axis=(0, 1, 2)), 0.0, atol=1e-8)
@@ -97,13 +97,13 @@ def test_starts_at_zero_unless_asked_and_scales_start_where_asked():
     assert np.any(network(IMAGES) != 0.0)
     for start in (0.0, 1.0):
         network, _ = built(tanh_scale=start)
-        assert network._arrays_by_name()["tanh_scale"].numpy() == [start]
+        assert network._layout.unpack(network._packed)["tanh_scale"].numpy() == [start]
 
 
 def test_log_scales_are_within_the_learned_bound():
     network, conditioner = built(tanh_scale=1.0)
     randomize(conditioner, stddev=5.0)
-    bound = abs(network._arrays_by_name()["tanh_scale"].numpy())
+    bound = abs(network._layout.unpack(network._packed)["tanh_scale"].numpy())
     assert np.max(np.abs(network(1e3 * IMAGES)[..., 2:])) <= bound * (1.0 + 1e-9)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import Part
 
 __all__ = ["ConvNet"]
 
@@ -56,19 +57,17 @@ class ConvNet(keras.layers.Layer):
         _, height, width, channels = input_shape
         widths = (channels, *self.hidden_channels, self.output_channels)
         last = len(widths) - 2
-        shapes = []
+        # Kernel; that of the border, with the shift as one more row; log-scale.
+        parts = []
         for layer, (a, b) in enumerate(itertools.pairwise(widths)):
             size = 3 if layer in (0, last) else 1
-            # Kernel; that of the border, with the shift as one more row; log-scale.
-            shapes += [(size, size, a, b), (10 if size == 3 else 1, b), (b,)]
+            rows = 10 if size == 3 else 1
+            # With a last layer of zeros, a fresh step is the identity.
+            initial = None if layer == last else _initial_kernel
+            kernels = [(size, size, a, b), (rows, b)]
+            parts.append((*(Part(k, initial=initial) for k in kernels), Part((b,))))
         self._border = _border_patches(height, width).astype(self.compute_dtype)
-        self._layout = PackedWeights(
-            shapes,
-            # A fresh step is then the identity.
-            zero_kernels=[3 * last, 3 * last + 1],
-            initial_kernel=_initial_kernel,
-            seed=self.seed,
-        )
+        self._layout = PackedWeights(parts, seed=self.seed)
         self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
         self._initialized = self.add_weight(
             name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
@@ -84,20 +83,19 @@ class ConvNet(keras.layers.Layer):
         """Sets shift and scale of the hidden layers from `inputs`, `[N, H, W, C]`, once."""
         if self.is_initialized:
             return
-        *hidden, last = self._arrays_of_layers()
+        *hidden, last = self._layout.unpack(self._packed)
         for layer, (kernel, border, log_scale) in enumerate(hidden):
             outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
             shift, log_scale = standardizing_shift_and_log_scale(outputs)
             border = tf.concat([border[:-1], border[-1:] + shift], axis=0)
             hidden[layer] = (kernel, border, log_scale / _LOG_SCALE_FACTOR)
             inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))
-        arrays = [array for layer in (*hidden, last) for array in layer]
-        self._packed.assign(self._layout.pack(arrays))
+        self._packed.assign(self._layout.pack([*hidden, last]))
         self._initialized.assign(True)
 
     def call(self, inputs):
         """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
-        *hidden, last = self._arrays_of_layers()
+        *hidden, last = self._layout.unpack(self._packed)
         for layer in hidden:
             inputs = tf.nn.relu(self._layer(inputs, *layer))
         return self._layer(inputs, *last)
@@ -114,11 +112,6 @@ class ConvNet(keras.layers.Layer):
             "hidden_channels": self.hidden_channels,
             "seed": self.seed,
         }
-
-    def _arrays_of_layers(self):
-        """Returns `(kernel, border, log_scale)` of each layer, as `build` describes."""
-        arrays = self._layout.unpack(self._packed)
-        return list(zip(arrays[::3], arrays[1::3], arrays[2::3], strict=True))
 
     def _layer(self, x, kernel, border, log_scale):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)

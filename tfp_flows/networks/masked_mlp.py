@@ -9,6 +9,8 @@ from tfp_flows.networks.masked_dense import MaskedDense
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
 from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import bias_part
+from tfp_flows.networks.packed_weights import kernel_part
 
 __all__ = ["MaskedMLP"]
 
@@ -91,16 +93,13 @@ class MaskedMLP(keras.layers.Layer):
                 f"Expected inputs of shape [..., {expected}], variables and context; got "
                 f"{tuple(input_shape)}."
             )
-        kernels = [layer.shape for layer in self.layers]
-        shapes = [shape for kernel in kernels for shape in (kernel, kernel[1:])]
-        shapes += [(self.context_size, kernels[0][1]), self.direct_layer.shape]
-        to_outputs = [2 * len(kernels) - 2, len(shapes) - 1]
-        self._layout = PackedWeights(
-            shapes if self.direct else shapes[:-1],
-            # A fresh step is then the identity, as in `MLP`.
-            zero_kernels=to_outputs if self.zero_last_layer else [],
-            seed=self.seed,
-        )
+        *hidden, last = (layer.shape for layer in self.layers)
+        zero = self.zero_last_layer  # a fresh step is then the identity, as in `MLP`
+        parts = [(kernel_part(shape), bias_part(shape[1])) for shape in hidden]
+        parts.append((kernel_part(last, zero=zero), bias_part(last[1])))
+        context = kernel_part((self.context_size, parts[0][1].shape[0]))
+        direct = [kernel_part(self.direct_layer.shape, zero=zero)] if self.direct else []
+        self._layout = PackedWeights((parts, context, direct), seed=self.seed)
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
@@ -111,10 +110,8 @@ class MaskedMLP(keras.layers.Layer):
           `(kernel, bias)` for each masked layer, the context's kernel, and that of the
           direct connections or None.
         """
-        arrays = self._layout.unpack(self._packed)
-        count = 2 * len(self.layers)
-        pairs = list(zip(arrays[0:count:2], arrays[1:count:2], strict=True))
-        return pairs, arrays[count], arrays[count + 1] if self.direct else None
+        pairs, context_kernel, direct = self._layout.unpack(self._packed)
+        return pairs, context_kernel, direct[0] if direct else None
 
     def call(self, inputs):
         """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""

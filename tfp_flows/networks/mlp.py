@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import bias_part
+from tfp_flows.networks.packed_weights import kernel_part
 
 __all__ = ["MLP"]
 
@@ -68,11 +70,14 @@ class MLP(keras.layers.Layer):
             hidden = (hidden[0], *(units for units in hidden[1:] for _ in range(2)))
         widths = (input_shape[-1], *hidden, self.output_units)
         kernels = list(itertools.pairwise(widths))
+        # A fresh step is then the identity: the first loss is the base's, and depth costs
+        # nothing before it has learned something.
+        zeros = [False] * (len(kernels) - 1) + [self.zero_last_layer]
         self._layout = PackedWeights(
-            [shape for kernel in kernels for shape in (kernel, kernel[1:])],
-            # A fresh step is then the identity: the first loss is the base's, and depth
-            # costs nothing before it has learned something.
-            zero_kernels=[2 * len(kernels) - 2] if self.zero_last_layer else [],
+            [
+                (kernel_part(shape, zero=zero), bias_part(shape[1]))
+                for shape, zero in zip(kernels, zeros, strict=True)
+            ],
             seed=self.seed,
         )
         self._packed = self._layout.add_to(self, "kernels_and_biases")
@@ -80,8 +85,7 @@ class MLP(keras.layers.Layer):
 
     def kernels_and_biases(self):
         """Returns `(kernel, bias)`, `[inputs, units]` and `[units]`, for each layer."""
-        arrays = self._layout.unpack(self._packed)
-        return list(zip(arrays[::2], arrays[1::2], strict=True))
+        return self._layout.unpack(self._packed)
 
     def call(self, inputs):
         """Maps `[N, input_units]` to `[N, output_units]`."""

@@ -1,13 +1,46 @@
 """Many kernels and biases as parts of one variable."""
 
+import dataclasses
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from tfp_flows.networks.seeds import split_seed
 
-__all__ = ["PackedWeights"]
+__all__ = ["PackedWeights", "Part", "bias_part", "kernel_part"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One array of a `PackedWeights`: its shape, and how it starts.
+
+    Args:
+      shape: of the array.
+      limit: it starts uniform between `-limit` and `limit`.
+      initial: function of `(shape, dtype, seed)` that draws the start instead; or None.
+    """
+
+    shape: tuple
+    limit: float = 0.0
+    initial: Callable | None = None
+
+
+def kernel_part(shape, *, whole=None, zero=False):
+    """A kernel that starts at zero, or uniform as in Glorot, Bengio (2010).
+
+    Args:
+      shape: `(inputs, units)`.
+      whole: shape of the kernel that it is a part of, whose widths set the limit.
+      zero: whether it starts at zero.
+    """
+    return Part(tuple(shape), 0.0 if zero else math.sqrt(6.0 / sum(whole or shape)))
+
+
+def bias_part(units):
+    """A bias of `units`, which starts at zero."""
+    return Part((units,))
 
 
 class PackedWeights:
@@ -18,28 +51,14 @@ class PackedWeights:
     BUILD_NOTES.md).
 
     Args:
-      shapes: of the arrays: `(..., inputs, units)` for a kernel, `(units,)` for a bias.
-      zero_kernels: indices into `shapes` of kernels that start at zero.
-      constants: index -> value that a vector starts at; 0 for the others.
-      initial_kernel: function of `(shape, dtype, seed)` that draws a kernel; Glorot's
-        uniform one by default.
-      seed: integer that determines the initial kernels; random if None.
+      parts: the arrays' `Part`s, in any nest of lists and tuples.
+      seed: integer that determines the initial values; random if None.
     """
 
-    def __init__(
-        self,
-        shapes,
-        *,
-        zero_kernels=(),
-        constants=None,
-        initial_kernel=None,
-        seed=None,
-    ):
-        self._shapes = [tuple(shape) for shape in shapes]
-        self._sizes = [math.prod(shape) for shape in self._shapes]
-        self._zero_kernels = zero_kernels
-        self._constants = constants or {}
-        self._initial_kernel = initial_kernel or _glorot
+    def __init__(self, parts, *, seed=None):
+        self._nest = parts
+        self._parts = tf.nest.flatten(parts)
+        self._sizes = [math.prod(part.shape) for part in self._parts]
         self._seed = seed
 
     def add_to(self, layer, name):
@@ -49,27 +68,31 @@ class PackedWeights:
         )
 
     def unpack(self, vector):
-        """Returns the arrays, of `shapes`, that `vector` holds."""
-        parts = tf.split(tf.convert_to_tensor(vector), self._sizes)
-        pairs = zip(parts, self._shapes, strict=True)
-        return [part if len(s) == 1 else tf.reshape(part, s) for part, s in pairs]
+        """Returns the arrays that `vector` holds, in the nest of their parts."""
+        arrays = tf.split(tf.convert_to_tensor(vector), self._sizes)
+        arrays = [
+            array if len(part.shape) == 1 else tf.reshape(array, part.shape)
+            for array, part in zip(arrays, self._parts, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(self._nest, arrays)
 
     def pack(self, arrays):
-        """Returns the vector that holds `arrays`, of `shapes`."""
-        return tf.concat([tf.reshape(array, [-1]) for array in arrays], axis=0)
+        """Returns the vector that holds `arrays`, in the nest of their parts."""
+        flat = [tf.reshape(array, [-1]) for array in tf.nest.flatten(arrays)]
+        return tf.concat(flat, axis=0)
 
     def _initial_values(self, shape, dtype):
-        """Drawn kernels and constant biases, one after the other."""
         del shape
-        seeds = split_seed(self._seed, len(self._shapes))
+        seeds = split_seed(self._seed, len(self._parts))
         arrays = [
-            self._initial_kernel(shape, dtype, seed)
-            if len(shape) > 1 and index not in self._zero_kernels
-            else tf.fill(shape, tf.cast(self._constants.get(index, 0.0), dtype))
-            for index, (shape, seed) in enumerate(zip(self._shapes, seeds, strict=True))
+            _initial_value(part, seed, dtype)
+            for part, seed in zip(self._parts, seeds, strict=True)
         ]
         return self.pack(arrays)
 
 
-def _glorot(shape, dtype, seed):
-    return keras.initializers.GlorotUniform(seed=seed)(shape, dtype)
+def _initial_value(part, seed, dtype):
+    if part.initial is not None:
+        return part.initial(part.shape, dtype, seed)
+    uniform = keras.initializers.RandomUniform(-part.limit, part.limit, seed=seed)
+    return uniform(part.shape, dtype) if part.limit else tf.zeros(part.shape, dtype)

@@ -1,5 +1,6 @@
 """RealNVP's residual convolutional network."""
 
+import functools
 import math
 
 import keras
@@ -8,6 +9,8 @@ import tensorflow as tf
 
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import Part
+from tfp_flows.networks.packed_weights import bias_part
 
 __all__ = ["ResNet"]
 
@@ -73,14 +76,7 @@ class ResNet(keras.layers.Layer):
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, H, W, C]`."""
-        shapes, constants = self._shapes_and_constants(input_shape[-1])
-        self._names = list(shapes)
-        self._layout = PackedWeights(
-            shapes.values(),
-            constants={self._names.index(name): v for name, v in constants.items()},
-            initial_kernel=_initial_kernel,
-            seed=self.seed,
-        )
+        self._layout = PackedWeights(self._parts(input_shape[-1]), seed=self.seed)
         self._packed = self._layout.add_to(self, "weights_of_all_layers")
         self._initialized = self.add_weight(
             name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
@@ -96,7 +92,7 @@ class ResNet(keras.layers.Layer):
         """Sets each act norm from what reaches it of `inputs`, `[N, H, W, C]`, once."""
         if self.is_initialized:
             return
-        weights = self._arrays_by_name()
+        weights = self._layout.unpack(self._packed)
 
         def set_and_apply(x, name):
             shift, log_scale = standardizing_shift_and_log_scale(x)
@@ -104,12 +100,12 @@ class ResNet(keras.layers.Layer):
             return _norm(x, weights, name)
 
         self._run(inputs, weights, set_and_apply)
-        self._packed.assign(self._layout.pack(weights.values()))
+        self._packed.assign(self._layout.pack(weights))
         self._initialized.assign(True)
 
     def call(self, inputs):
         """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
-        weights = self._arrays_by_name()
+        weights = self._layout.unpack(self._packed)
         return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
 
     def compute_output_shape(self, input_shape):
@@ -152,54 +148,50 @@ class ResNet(keras.layers.Layer):
         mask = tf.broadcast_to(tf.cast(self.mask, x.dtype), shape)
         return tf.nn.relu(tf.concat([x, -x, mask], axis=-1))
 
-    def _arrays_by_name(self):
-        arrays = self._layout.unpack(self._packed)
-        return dict(zip(self._names, arrays, strict=True))
-
-    def _shapes_and_constants(self, channels):
-        """Shapes of all arrays by name, and where those that do not start at 0 start."""
+    def _parts(self, channels):
+        """All arrays by name."""
         hidden = self.hidden_channels
-        shapes = _norm_shapes("input", channels)
         inputs = 2 * channels + (self.mask is not None)
-        shapes |= {"first/kernel": (3, 3, inputs, hidden), "first/bias": (hidden,)}
-        shapes |= _scaled_conv_shapes("skip", 1, hidden, hidden)
-        for block in range(self.num_blocks):
-            name = f"block_{block}"
-            shapes |= _norm_shapes(f"{name}/before", hidden)
-            shapes |= {f"{name}/inner/kernel": (3, 3, hidden, hidden)}
-            shapes |= _norm_shapes(f"{name}/between", hidden)
-            shapes |= _scaled_conv_shapes(f"{name}/outer", 3, hidden, hidden)
-            shapes |= _scaled_conv_shapes(f"{name}/skip", 1, hidden, hidden)
-        shapes |= _norm_shapes("output", hidden)
-        shapes |= _scaled_conv_shapes("last", 1, hidden, self.output_channels)
-        constants = {
-            name: _initial_magnitude(shapes[name.replace("magnitude", "kernel")])
-            for name in shapes
-            if name.endswith("magnitude")
+        parts = _norm_parts("input", channels)
+        parts |= {
+            "first/kernel": Part((3, 3, inputs, hidden), initial=_initial_kernel),
+            "first/bias": bias_part(hidden),
         }
+        parts |= _scaled_conv_parts("skip", 1, hidden, hidden)
+        for block in range(self.num_blocks):
+            name, square = f"block_{block}", (3, 3, hidden, hidden)
+            parts |= _norm_parts(f"{name}/before", hidden)
+            parts[f"{name}/inner/kernel"] = Part(square, initial=_initial_kernel)
+            parts |= _norm_parts(f"{name}/between", hidden)
+            parts |= _scaled_conv_parts(f"{name}/outer", 3, hidden, hidden)
+            parts |= _scaled_conv_parts(f"{name}/skip", 1, hidden, hidden)
+        parts |= _norm_parts("output", hidden)
+        last = _scaled_conv_parts("last", 1, hidden, self.output_channels)
         if self.zero_last_layer:
-            constants["last/magnitude"] = 0.0
+            last["last/magnitude"] = bias_part(self.output_channels)
+        parts |= last
         if self.tanh_scale is not None:
-            shapes["tanh_scale"], constants["tanh_scale"] = (1,), self.tanh_scale
-        return shapes, constants
+            parts["tanh_scale"] = Part(
+                (1,), initial=functools.partial(_fill, self.tanh_scale)
+            )
+        return parts
 
 
-def _norm_shapes(name, channels):
-    return {f"{name}/shift": (channels,), f"{name}/log_scale": (channels,)}
-
-
-def _scaled_conv_shapes(name, size, inputs, outputs):
+def _norm_parts(name, channels):
     return {
-        f"{name}/kernel": (size, size, inputs, outputs),
-        f"{name}/magnitude": (outputs,),
-        f"{name}/bias": (outputs,),
+        f"{name}/shift": bias_part(channels),
+        f"{name}/log_scale": bias_part(channels),
     }
 
 
-def _initial_magnitude(kernel_shape):
-    """The authors' `stddev * sqrt(fan_in / 12)`, with `stddev = sqrt(2 / channels)`."""
-    height, width, _, _ = kernel_shape
-    return math.sqrt(2.0 * height * width / 12.0)
+def _scaled_conv_parts(name, size, inputs, outputs):
+    # The authors' `stddev * sqrt(fan_in / 12)`, with `stddev = sqrt(2 / inputs)`.
+    magnitude = math.sqrt(2.0 * size**2 / 12.0)
+    return {
+        f"{name}/kernel": Part((size, size, inputs, outputs), initial=_initial_kernel),
+        f"{name}/magnitude": Part((outputs,), initial=functools.partial(_fill, magnitude)),
+        f"{name}/bias": bias_part(outputs),
+    }
 
 
 def _norm(x, weights, name):
@@ -220,3 +212,8 @@ def _conv(x, weights, name):
 def _initial_kernel(shape, dtype, seed):
     # Of any scale: the kernels are normalised.
     return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(shape, dtype)
+
+
+def _fill(value, shape, dtype, seed):
+    del seed
+    return tf.fill(shape, tf.cast(value, dtype))
