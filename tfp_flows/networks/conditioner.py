@@ -41,25 +41,6 @@ class Conditioner(tf.Module):
             network.build((None, *leading, channels + self.context_size))
         self._link_variables()
 
-    def __call__(self, x, context=None):
-        """Returns the network's output for `x`, `[..., *input_shape]`.
-
-        Args:
-          x: what the bijector shows to the network.
-          context: `[..., context_size]`, with the batch axes of `x`.
-
-        Returns:
-          `[..., *output_shape]`.
-        """
-        event_ndims = len(self._input_shape)
-        batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
-        merged = x.shape.rank == event_ndims + 1
-        inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        outputs = self.network(self._with_context(inputs, context), training=False)
-        if merged:
-            return outputs
-        return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
-
     @property
     def has_data_dependent_state(self):
         """Whether the network has an `initialize`, as `ConvNet` and `ResNet` have."""
@@ -82,6 +63,25 @@ class Conditioner(tf.Module):
         x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
         context = None if context is None else context[:_INITIALIZATION_ROWS]
         self.network.initialize(self._with_context(x, context))
+
+    def __call__(self, x, context=None):
+        """Returns the network's output for `x`, `[..., *input_shape]`.
+
+        Args:
+          x: what the bijector shows to the network.
+          context: `[..., context_size]`, with the batch axes of `x`.
+
+        Returns:
+          `[..., *output_shape]`.
+        """
+        event_ndims = len(self._input_shape)
+        batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
+        merged = x.shape.rank == event_ndims + 1
+        inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
+        outputs = self.network(self._with_context(inputs, context), training=False)
+        if merged:
+            return outputs
+        return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
 
     @property
     def column_wise(self):
@@ -118,19 +118,19 @@ class Conditioner(tf.Module):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
 
-    def _with_context(self, inputs, context):
-        """Joins the context, one constant map a channel over the spatial axes if any."""
-        if not self.context_size:
-            return inputs
-        return tf.concat([inputs, self._context_maps(context)], axis=-1)
-
     def _context_maps(self, context):
+        """The context as one constant map a channel, over the spatial axes if any."""
         spatial = self._input_shape[:-1]
         context = tf.reshape(context, [-1] + [1] * len(spatial) + [self.context_size])
         if not spatial:
             return context
         shape = tf.concat([tf.shape(context)[:1], spatial, [self.context_size]], axis=0)
         return tf.broadcast_to(context, shape)
+
+    def _with_context(self, inputs, context):
+        if not self.context_size:
+            return inputs
+        return tf.concat([inputs, self._context_maps(context)], axis=-1)
 
     def _link_variables(self):
         # What `tf.Module` and checkpoints find: all weights, each once.
