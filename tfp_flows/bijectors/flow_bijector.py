@@ -4,20 +4,18 @@ import abc
 import math
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
+from tfp_flows.bijectors.stock_contract import StockContract
 
 __all__ = ["FlowBijector"]
 
-tfb = tfp.bijectors
 
-
-class FlowBijector(tfb.Bijector):
+class FlowBijector(StockContract):
     """A TFP bijector that computes value and log-determinant together.
 
     A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
@@ -207,37 +205,6 @@ class FlowBijector(tfb.Bijector):
             value, context = align_batch_axes(value, context, event_ndims)
         return value, context
 
-    # What follows is TFP's contract, written in terms of the protocol above.
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
-
-    def __hash__(self):
-        return object.__hash__(self)
-
-    def __eq__(self, other):
-        # Two flows of equal arguments still have different weights.
-        return self is other
-
-    def _call_forward(self, x, name, context=None, training=False):
-        return self._stock_apply("forward", x, name, context, training)[0]
-
-    def _call_inverse(self, y, name, context=None, training=False):
-        return self._stock_apply("inverse", y, name, context, training)[0]
-
-    def _call_forward_log_det_jacobian(
-        self, x, event_ndims, name, context=None, training=False
-    ):
-        log_det = self._stock_apply("forward", x, name, context, training)[1]
-        return self._sum_event(log_det, event_ndims, self.forward_min_event_ndims)
-
-    def _call_inverse_log_det_jacobian(
-        self, y, event_ndims, name, context=None, training=False
-    ):
-        log_det = self._stock_apply("inverse", y, name, context, training)[1]
-        return self._sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
-
     def _forward_event_shape(self, input_shape):
         return self._event_shapes["inverse"] if self._changes_shape else input_shape
 
@@ -249,26 +216,6 @@ class FlowBijector(tfb.Bijector):
 
     def _inverse_event_shape_tensor(self, output_shape):
         return tf.convert_to_tensor(self._inverse_event_shape(output_shape), tf.int32)
-
-    def _stock_apply(self, direction, value, name, context, training):
-        with self._name_and_control_scope(name):
-            recalled = self._memory.recall(direction, value)
-            if recalled is not None:
-                return recalled
-            value = tf.convert_to_tensor(value, dtype=self.dtype)
-            result, log_det = self._apply(direction, value, context, training)
-            self._memory.remember(direction, value, result, log_det)
-            return result, log_det
-
-    def _sum_event(self, log_det, event_ndims, min_event_ndims):
-        if event_ndims is None:
-            return log_det
-        extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
-        if extra < 0:
-            raise ValueError(
-                f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
-            )
-        return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
 
