@@ -17,8 +17,11 @@ def sum_over_positions(log_det, value, event_ndims):
       `[*batch]`.
     """
     batch_ndims = value.shape.rank - event_ndims
-    shape = tf.shape(value)
-    positions = value.shape[batch_ndims:-1].num_elements()
-    if positions is None:
-        positions = tf.reduce_prod(shape[batch_ndims:-1])
-    return tf.fill(shape[:batch_ndims], tf.cast(positions, log_det.dtype) * log_det)
+    batch_shape, positions = value.shape[:batch_ndims], value.shape[batch_ndims:-1]
+    # What is known while tracing costs no operations.
+    if not batch_shape.is_fully_defined():
+        batch_shape = tf.shape(value)[:batch_ndims]
+    count = positions.num_elements()
+    if count is None:
+        count = tf.cast(tf.reduce_prod(tf.shape(value)[batch_ndims:-1]), log_det.dtype)
+    return tf.fill(batch_shape, log_det if count == 1 else count * log_det)

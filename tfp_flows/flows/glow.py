@@ -1,5 +1,7 @@
 """Glow: steps of act norm, invertible 1x1 convolution and coupling, at several levels."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -157,31 +159,24 @@ class Glow(FlowChain):
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         shared = {"context_size": context_size, "dtype": dtype}
+        make_step = functools.partial(
+            GlowStep, hidden_channels=hidden_channels, transformer=transformer, **shared
+        )
         shape, levels = image_shape, []
-        for level_seed in split_seed(seed, num_levels):
-            height, width, channels = shape
-            squeezed = (height // 2, width // 2, 4 * channels)
-            steps = [
-                GlowStep(
-                    squeezed,
-                    hidden_channels=hidden_channels,
-                    transformer=transformer,
-                    seed=step_seed,
-                    **shared,
-                )
-                for step_seed in split_seed(level_seed, num_steps)
-            ]
-            levels.append([Squeeze(shape, dtype=dtype), *steps])
-            shape = (*squeezed[:2], 2 * channels)
-        if conditional_prior:
-            for level in levels[:-1]:
-                level.append(_prior_given_kept_half(level[0], **shared))
-        if learned_prior:
-            levels[-1].append(_learned_prior(2 * shape[-1], **shared))
+        for level, level_seed in enumerate(split_seed(seed, num_levels), start=1):
+            squeeze = Squeeze(shape, dtype=dtype)
+            shape = tuple(squeeze.inverse_event_shape(shape).as_list())
+            steps = [make_step(shape, seed=s) for s in split_seed(level_seed, num_steps)]
+            if level < num_levels and conditional_prior:
+                steps.append(_prior_given_kept_half(shape, **shared))
+            if level == num_levels and learned_prior:
+                steps.append(_learned_prior(shape[-1], **shared))
+            levels.append(FlowChain([squeeze, *steps]))
+            shape = (*shape[:2], shape[2] // 2)
         preprocessing = []
         if logit_alpha is not None:
             preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
-        multi_scale = MultiScale([FlowChain(level) for level in levels], image_shape)
+        multi_scale = MultiScale(levels, image_shape)
         super().__init__([*preprocessing, multi_scale], parameters=parameters, name=name)
 
     def initialize(self, data, *, context=None):
@@ -198,9 +193,8 @@ class Glow(FlowChain):
 _INITIALIZATION_ROWS = 512
 
 
-def _prior_given_kept_half(squeeze, *, context_size, dtype):
+def _prior_given_kept_half(image_shape, *, context_size, dtype):
     """Standardises the second half of the channels given the first, which stays."""
-    image_shape = squeeze.inverse_event_shape(None).as_list()
     return image_coupling(
         channel_half(image_shape),
         Affine(),
