@@ -112,8 +112,7 @@ class BatchNorm(FlowBijector):
 
     def _statistics_of(self, y):
         """Mean and variance of this batch, or what the running ones become with it."""
-        axes = list(range(y.shape.rank - 1))
-        batch = tf.nn.moments(self._where_it_changes(y), axes=axes)
+        batch = self._batch_moments(self._where_it_changes(y))
         running = [
             self._momentum * old + (1.0 - self._momentum) * new
             for old, new in zip((self._mean, self._variance), batch, strict=True)
@@ -121,6 +120,9 @@ class BatchNorm(FlowBijector):
         for statistic, value in zip((self._mean, self._variance), running, strict=True):
             statistic.assign(tf.stop_gradient(value))
         return running if self._use_running_averages else batch
+
+    def _batch_moments(self, y):
+        return tf.nn.moments(y, axes=list(range(y.shape.rank - 1)))
 
     def _log_det(self, value, variance):
         log_slope = self._log_gamma - 0.5 * tf.math.log(variance)

@@ -6,7 +6,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.distributions.seeds import stateless_seed
 
 __all__ = ["FlowDistribution", "standard_logistic", "standard_normal"]
 
@@ -114,7 +113,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     ):
         kwargs = _flow_kwargs(context, training, bijector_kwargs)
         x = self.distribution.sample(
-            self._latent_shape(sample_shape, kwargs["context"]), seed=stateless_seed(seed)
+            self._latent_shape(sample_shape, kwargs["context"]), seed=_stateless(seed)
         )
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
@@ -123,7 +122,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     ):
         kwargs = _flow_kwargs(context, training, bijector_kwargs)
         x, base_log_prob = self.distribution.experimental_sample_and_log_prob(
-            self._latent_shape(sample_shape, kwargs["context"]), seed=stateless_seed(seed)
+            self._latent_shape(sample_shape, kwargs["context"]), seed=_stateless(seed)
         )
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
@@ -178,3 +177,10 @@ def _independent(family, event_shape, dtype):
 def _flow_kwargs(context, training, bijector_kwargs):
     """Also takes the stock spelling, `bijector_kwargs={"context": c}`."""
     return {"context": context, "training": training, **(bijector_kwargs or {})}
+
+
+def _stateless(seed):
+    """Makes an integer a stateless seed: TFP draws anew from the same one in eager mode."""
+    if isinstance(seed, (int, np.integer)):
+        seed = tf.constant([0, seed], tf.int32)
+    return tfp.random.sanitize_seed(seed)
