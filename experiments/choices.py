@@ -23,9 +23,15 @@ SCALES = {
     "sigmoid": tfp_flows.transformers.sigmoid_scale,
 }
 
-_SHARED = ("hidden_units", "activation", "residual", "seed")
 # Options that a flow may lack; naming one that it does is an error.
 _OPTIONAL = (
+    "hidden_units",
+    "activation",
+    "residual",
+    "standardize",
+    "num_levels",
+    "hidden_channels",
+    "num_blocks",
     "num_steps",
     "batch_norm",
     "act_norm",
@@ -38,7 +44,9 @@ _OPTIONAL = (
 )
 
 
-def build_distribution(settings, event_size, context_size=0, *, is_binary=None):
+def build_distribution(
+    settings, event_size, context_size=0, *, is_binary=None, image_shape=None
+):
     """Returns the distribution that `settings` describe.
 
     Args:
@@ -46,6 +54,7 @@ def build_distribution(settings, event_size, context_size=0, *, is_binary=None):
       event_size: number of variables of the data.
       context_size: number of variables that they are conditioned on.
       is_binary: whether the data are zeros and ones; None if that is not known yet.
+      image_shape: `(H, W)`, where a row is an image.
 
     Raises:
       UsageError: if the flow or base is unknown, or the flow lacks an option that is set,
@@ -55,10 +64,9 @@ def build_distribution(settings, event_size, context_size=0, *, is_binary=None):
     flow = choose("flow", settings.flow, FLOWS)
     base = choose("base", settings.base, BASES)
     _check_kind(settings, flow, is_binary)
-    taken = inspect.signature(flow.build).parameters
-    arguments = {name: getattr(settings, name) for name in _SHARED}
-    arguments |= _optional_arguments(settings, taken) | {"context_size": context_size}
-    arguments |= _transformer(settings, flow, taken)
+    arguments = _arguments(settings, flow) | {"context_size": context_size}
+    if flow.takes_images:
+        arguments["image_shape"] = image_shape
     if "ordering" in arguments:
         ordering = choose("ordering", settings.ordering, ORDERINGS)
         arguments["ordering"] = ordering(event_size, settings.seed)
@@ -85,8 +93,13 @@ def check(settings):
         raise UsageError(
             f"Expected `activation` to be one of Keras's; got {settings.activation!r}."
         ) from error
+    flow = choose("flow", settings.flow, FLOWS)
     try:
-        build_distribution(settings, event_size=2)
+        if flow.takes_images:  # whose shape only the data tell
+            choose("base", settings.base, BASES)
+            _arguments(settings, flow)
+        else:
+            build_distribution(settings, event_size=2)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -109,6 +122,13 @@ def _check_kind(settings, flow, is_binary):
         f"Expected `flow` to be one of {fitting} for {settings.dataset}, which holds "
         f"{kind}; got {settings.flow!r}."
     )
+
+
+def _arguments(settings, flow):
+    """The settings that the flow takes; those of others must be at their defaults."""
+    taken = inspect.signature(flow.build).parameters
+    arguments = _optional_arguments(settings, taken) | _transformer(settings, flow, taken)
+    return arguments | {"seed": settings.seed}
 
 
 def _optional_arguments(settings, taken):

@@ -90,6 +90,7 @@ def _prepare(settings, strategy):
             dataset.event_size,
             dataset.context_size,
             is_binary=dataset.is_binary,
+            image_shape=dataset.image_shape,
         )
     return distribution, dataset, settings, strategy
 
@@ -126,6 +127,7 @@ def measure(model, dataset, history, settings):
         "flow": settings.flow,
         "test_log_likelihood": dataclasses.asdict(flow),
         **{k: dataclasses.asdict(v) for k, v in baseline.items()},
+        "bits_per_dimension": evaluation.bits_per_dimension(flow, dataset),
         "best_validation_log_likelihood": float(np.nanmax(validation)),
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},

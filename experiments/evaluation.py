@@ -1,8 +1,11 @@
 """Test log-likelihoods: of a model, and of the baseline that it has to beat."""
 
 import dataclasses
+import math
 
 import numpy as np
+
+import tfp_flows
 
 _RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -53,6 +56,26 @@ def bernoulli_log_likelihood(dataset):
     test = dataset.test.astype(np.float64)
     log_prob = test @ np.log(ones) + (1.0 - test) @ np.log1p(-ones)
     return LogLikelihood.of_rows(log_prob)
+
+
+def bits_per_dimension(log_likelihood, dataset):
+    """Returns bits per dimension as plain data, of data that were integers; else None.
+
+    Args:
+      log_likelihood: the `LogLikelihood` of the test rows.
+      dataset: a `Dataset`, whose `bin_width` makes bits of densities.
+    """
+    if dataset.bin_width is None:
+        return None
+    size = dataset.event_size
+    bits = tfp_flows.bits_per_dimension(
+        log_likelihood.nats, size, bins_per_unit=1.0 / dataset.bin_width
+    )
+    error = log_likelihood.two_standard_errors / (size * math.log(2.0))
+    return dataclasses.asdict(bits) | {
+        "two_standard_errors": error,
+        "num_rows": len(dataset.test),
+    }
 
 
 def gaussian_log_likelihood(dataset):

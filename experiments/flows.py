@@ -1,9 +1,11 @@
 """What `--flow` can name: flows, which get a base, and distributions, which need none."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 
 import tfp_flows
+from experiments import image_flows
 
 __all__ = ["FLOWS", "ORDERINGS", "Flow"]
 
@@ -20,6 +22,11 @@ class Flow:
 
     build: Callable
     is_binary: bool = False
+
+    @property
+    def takes_images(self):
+        """Whether it needs to know the shape of an image."""
+        return "image_shape" in inspect.signature(self.build).parameters
 
 
 def mixture_made(
@@ -108,6 +115,8 @@ FLOWS = {
     "binary_made": Flow(tfp_flows.BinaryMADE, is_binary=True),
     "mixture_made": Flow(mixture_made),
     "maf_mog": Flow(maf_mog),
+    "glow": Flow(image_flows.glow),
+    "real_nvp_image": Flow(image_flows.real_nvp_image),
 }
 
 # Name -> function of the event size and the seed; None leaves the choice to the model.

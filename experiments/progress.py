@@ -8,6 +8,7 @@ import time
 import keras
 import tensorflow as tf
 
+import tfp_flows
 from experiments import pictures
 
 
@@ -66,15 +67,41 @@ class PicturesInTensorBoard(keras.callbacks.Callback):
 
 
 class LogLikelihood(keras.callbacks.Callback):
-    """Adds `log_likelihood`, in nats a row, to the metrics that others show and keep."""
+    """Adds `log_likelihood`, in nats a row, to the metrics that others show and keep.
+
+    Where the data were integers, it adds `bits_per_dimension` too.
+
+    Args:
+      dataset: the `Dataset` that is fitted.
+    """
+
+    def __init__(self, dataset):
+        super().__init__()
+        self._dataset = dataset
 
     def on_train_batch_end(self, batch, logs=None):
         """Adds the mean over the epoch so far."""
-        _add_log_likelihood(logs)
+        self._add(logs)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds the mean over the epoch, and that of the validation rows."""
-        _add_log_likelihood(logs)
+        self._add(logs)
+
+    def _add(self, logs):
+        # In place: Keras hands the same dict to all callbacks.
+        for name in ("loss", "val_loss"):
+            if logs and name in logs:
+                logs[name.replace("loss", "log_likelihood")] = -logs[name]
+                if self._dataset.bin_width is not None:
+                    bits = self._bits_per_dimension(-logs[name])
+                    logs[name.replace("loss", "bits_per_dimension")] = bits
+
+    def _bits_per_dimension(self, log_likelihood):
+        return tfp_flows.bits_per_dimension(
+            log_likelihood,
+            self._dataset.event_size,
+            bins_per_unit=1.0 / self._dataset.bin_width,
+        ).bits
 
 
 class LinePerMinute(keras.callbacks.Callback):
@@ -114,10 +141,3 @@ class LinePerMinute(keras.callbacks.Callback):
         values = {k: v for k, v in (logs or {}).items() if k.endswith("log_likelihood")}
         text = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
         print(f"Epoch {self._epoch}/{self._epochs}, {where}: {text}", flush=True)
-
-
-def _add_log_likelihood(logs):
-    # In place: Keras hands the same dict to all callbacks.
-    for name in ("loss", "val_loss"):
-        if logs and name in logs:
-            logs[name.replace("loss", "log_likelihood")] = -logs[name]

@@ -71,7 +71,7 @@ def facts(results):
     """Returns what the run was, by name."""
     sizes = results["num_rows"]
     context = f", given {n}" if (n := results["context_size"]) else ""
-    return {
+    return _bits(results["bits_per_dimension"]) | {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "variables": f"{results['event_size']}{context}",
         "trainable parameters": f"{results['num_parameters']:,}",
@@ -156,6 +156,14 @@ def _calibration(calibration):
 def _published(row):
     error = row["two_standard_errors"]
     return f"{row['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}")
+
+
+def _bits(bits):
+    if bits is None:
+        return {}
+    value = f"{bits['bits']:.3f} ± {bits['two_standard_errors']:.3f}"
+    convention = f"test rows, of integers 0 to {round(bits['bins_per_unit']) - 1}"
+    return {"bits per dimension": f"{value} ({convention})"}
 
 
 def _plus_minus(row):

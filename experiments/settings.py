@@ -37,7 +37,16 @@ class Settings:
     validation_share: float = _field(0.1, "Share of the rows of csv or npz.")
     test_share: float = _field(0.1, "Share of the rows of csv or npz.")
     run_dir: str = _field("runs/density_estimation", "Folder that the run writes into.")
-    num_steps: int = _field(8, "Number of steps of the flow.")
+    num_steps: int = _field(8, "Number of steps of the flow; of glow, of each level.")
+    num_levels: int = _field(2, "Number of levels of glow and real_nvp_image.")
+    hidden_channels: int = _field(
+        32,
+        "Width, in channels, of the hidden layers of glow's and real_nvp_image's networks.",
+    )
+    num_blocks: int = _field(2, "Residual blocks of each network of real_nvp_image.")
+    standardize: bool = _field(
+        True, "Whether flows on vectors standardise the variables by the training rows."
+    )
     hidden_units: tuple[int, ...] = _field(
         (64, 64), "Widths, in units, of the hidden layers of each conditioner."
     )

@@ -57,7 +57,7 @@ def train(distribution, dataset, settings, strategy=None):
         epochs=settings.epochs,
         validation_data=_validation_rows(dataset, settings),
         callbacks=[
-            progress.LogLikelihood(),
+            progress.LogLikelihood(dataset),
             rows,
             *stateful,
             save_run,

@@ -17,7 +17,7 @@ from tfp_flows import transformers
 tfb = tfp.bijectors
 
 IRREGULAR = np.array([True, False, False, True, True, False])
-CHECKERBOARD = np.indices((4, 4, 2))[:2].sum(axis=0) % 2 == 0
+CHECKERBOARD = masks.checkerboard((4, 4, 2))
 CHANNELS = np.zeros((2, 3, 4), bool) | np.array([True, False, True, False])
 INTERVALS = ([0.0, -np.inf, -3.0, -np.inf], [2.0, 5.0, np.inf, np.inf])
 
@@ -121,7 +121,88 @@ def inverse_masked(ordering, context_size=0, **arguments):
     return Case(lambda t: build(dtype=t, **arguments), (len(ordering),), context_size)
 
 
+def with_conv_net(mask, network, dtype, context_size=0):
+    """A coupling on images; `network(channels)` builds it for so many outputs."""
+    seen = mask.shape
+    if (mask == mask[:1, :1]).all():
+        seen = (*mask.shape[:2], int(mask[0, 0].sum()))
+        channels = int((~mask[0, 0]).sum())
+    else:
+        channels = mask.shape[-1]
+    conditioner = tff.Conditioner(network(2 * channels), seen, context_size=context_size)
+    return tff.Coupling(mask, conditioner, dtype=dtype)
+
+
+def conv_net(dtype, context_size=0):
+    mask = masks.channel_half((3, 2, 3), start=False)
+    return with_conv_net(
+        mask, lambda c: tff.ConvNet(c, 2, seed=1, dtype=dtype), dtype, context_size
+    )
+
+
+def res_net(dtype, context_size=0):
+    mask = masks.checkerboard((2, 4, 2))
+    return with_conv_net(
+        mask,
+        lambda c: tff.ResNet(
+            c, 2, num_blocks=1, mask=mask[..., :1], tanh_scale=0.0, seed=1, dtype=dtype
+        ),
+        dtype,
+        context_size,
+    )
+
+
+def channel_affine(dtype, context_size=2, event_ndims=3):
+    network = keras.layers.Dense(6, use_bias=False, dtype=dtype)
+    conditioner = tff.Conditioner(network, context_size) if context_size else None
+    return tff.ChannelAffine(
+        3, conditioner, context_size=context_size, event_ndims=event_ndims, dtype=dtype
+    )
+
+
+def multi_scale(dtype, fraction=0.5, context_size=0):
+    second = (2, 1, round(4 * (1.0 - fraction)))
+    levels = [
+        tff.FlowChain(
+            [
+                tff.Squeeze((4, 2, 1), dtype=dtype),
+                tff.InvertibleConv1x1(4, seed=1, dtype=dtype),
+                tff.ActNorm(4, event_ndims=3, dtype=dtype),
+            ]
+        ),
+        channel_affine(dtype, context_size)
+        if context_size
+        else tff.ActNorm(second[-1], event_ndims=3, dtype=dtype),
+    ]
+    return tff.MultiScale(levels, (4, 2, 1), fraction=fraction)
+
+
 CASES = {
+    "squeeze": Case(lambda t: tff.Squeeze((4, 2, 3), dtype=t), (4, 2, 3)),
+    "squeeze_ordered": Case(
+        lambda t: tff.Squeeze((2, 4, 2), ordered=True, dtype=t), (2, 4, 2)
+    ),
+    "multi_scale": Case(multi_scale, (4, 2, 1)),
+    "multi_scale_context": Case(lambda t: multi_scale(t, 0.25, 2), (4, 2, 1), 2),
+    "channel_affine": Case(lambda t: channel_affine(t, 0, event_ndims=1), (3,)),
+    "channel_affine_context": Case(channel_affine, (2, 2, 3), 2),
+    "conv_net": Case(conv_net, (3, 2, 3)),
+    "conv_net_context": Case(lambda t: conv_net(t, 2), (3, 2, 3), 2),
+    "res_net": Case(res_net, (2, 4, 2)),
+    "res_net_context": Case(lambda t: res_net(t, 2), (2, 4, 2), 2),
+    "invertible_conv_1x1": Case(
+        lambda t: tff.InvertibleConv1x1(3, seed=1, dtype=t), (2, 2, 3)
+    ),
+    "plain_linear": Case(lambda t: tff.PlainLinear(3, seed=1, dtype=t), (3,)),
+    "plain_linear_image": Case(
+        lambda t: tff.PlainLinear(3, event_ndims=3, dtype=t), (2, 1, 3)
+    ),
+    "batch_norm_checkerboard": Case(
+        lambda t: tff.BatchNorm(
+            2, event_ndims=3, mask=CHECKERBOARD, scale_and_shift=False, dtype=t
+        ),
+        (4, 4, 2),
+    ),
     "masked_affine": masked([1, 2, 3, 4]),
     "masked_reversed_residual": masked([3, 2, 1], residual=True),
     "masked_drawn_direct_context": masked(

@@ -3,6 +3,7 @@
 from functools import partial
 
 from cases import Case
+from cases import open_unit
 
 import tfp_flows as tff
 from tfp_flows import transformers
@@ -24,7 +25,35 @@ def flow(constructor, event_size=3, context_size=0, **arguments):
     return Case(lambda t: build(dtype=t), (event_size,), context_size)
 
 
+def glow(image_shape=(4, 4, 1), context_size=0, constructor=tff.Glow, **arguments):
+    """A case of Glow, or a step of it, on tiny images."""
+    sizes = {"num_levels": 2, "num_steps": 1} if constructor is tff.Glow else {}
+    arguments = {"hidden_channels": 2, "seed": 3, **sizes, **arguments}
+    build = partial(constructor, image_shape, context_size=context_size, **arguments)
+    return Case(lambda t: build(dtype=t), image_shape, context_size)
+
+
+def real_nvp_image(image_shape=(4, 2, 1), context_size=0, **arguments):
+    """A case of the multi-scale RealNVP on tiny images."""
+    arguments = {"hidden_channels": 2, "num_blocks": 1, "seed": 3, **arguments}
+    build = partial(tff.RealNVPImage, image_shape, context_size=context_size, **arguments)
+    return Case(lambda t: build(dtype=t), image_shape, context_size, data=open_unit)
+
+
+IMAGES = {
+    "glow": glow((4, 4, 1), 2),
+    "glow_step": glow((2, 2, 3), constructor=tff.GlowStep),
+    "glow_step_additive": glow(
+        (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
+    ),
+    "real_nvp_image": real_nvp_image(),
+    "real_nvp_image_act_norm": real_nvp_image(
+        (3, 2, 1), 2, num_levels=1, batch_norm=False, act_norm=True
+    ),
+}
+
 CASES = {
+    **IMAGES,
     "made": flow(tff.MADE, num_steps=None),
     "maf": flow(tff.MAF),
     "maf_random_batch_norm": flow(tff.MAF, random_orderings=True, batch_norm=True),

@@ -37,6 +37,8 @@ def values(module):
 def _random_value(rng, variable, stddev):
     if variable.trainable:
         fan_in = variable.shape[0] if variable.shape.rank > 1 else 1
+        if "log_scales" in variable.name:  # of many kinds in one: exp(3 * log_scale)
+            stddev *= 0.3
         return rng.normal(size=variable.shape) * stddev / np.sqrt(max(fan_in / 4, 1))
     kind = variable.name.split(":")[0].split("/")[-1]
     if kind == "mean":

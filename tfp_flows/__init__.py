@@ -7,8 +7,9 @@ it becomes a distribution, and a distribution trains as a Keras model.
 
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
-    flows/          the papers: NICE, RealNVP, MADE, MAF, IAF
-    distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE
+    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
+    distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
+                    latent space
     models/         DensityEstimator and callbacks
 """
 
@@ -31,17 +32,22 @@ from tfp_flows.bijectors import Affine
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.bijectors import BijectorReport
 from tfp_flows.bijectors import Bounds
+from tfp_flows.bijectors import ChannelAffine
 from tfp_flows.bijectors import Coupling
 from tfp_flows.bijectors import FlowBijector
 from tfp_flows.bijectors import FlowChain
 from tfp_flows.bijectors import Gated
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
+from tfp_flows.bijectors import InvertibleConv1x1
 from tfp_flows.bijectors import InvertibleLinear
 from tfp_flows.bijectors import Logit
 from tfp_flows.bijectors import MaskedAutoregressive
+from tfp_flows.bijectors import MultiScale
 from tfp_flows.bijectors import Permutation
+from tfp_flows.bijectors import PlainLinear
 from tfp_flows.bijectors import Shift
+from tfp_flows.bijectors import Squeeze
 from tfp_flows.bijectors import Standardize
 from tfp_flows.bijectors import TFPBijector
 from tfp_flows.bijectors import check_bijector
@@ -54,20 +60,33 @@ from tfp_flows.distributions import BinaryMADE
 from tfp_flows.distributions import FlowDistribution
 from tfp_flows.distributions import MixtureMADE
 from tfp_flows.distributions import conditionals
+from tfp_flows.distributions import BitsPerDimension
+from tfp_flows.distributions import Dequantized
+from tfp_flows.distributions import at_temperature
+from tfp_flows.distributions import attribute_direction
+from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import interpolate
+from tfp_flows.distributions import move_along
+from tfp_flows.distributions import reduce_bits
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
+from tfp_flows.flows import Glow
+from tfp_flows.flows import GlowStep
 from tfp_flows.flows import IAF
 from tfp_flows.flows import MADE
 from tfp_flows.flows import MAF
 from tfp_flows.flows import NICE
 from tfp_flows.flows import RealNVP
+from tfp_flows.flows import RealNVPImage
 from tfp_flows.models import DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import StopOnNaN
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
 from tfp_flows.networks import MaskCycleMLP
+from tfp_flows.networks import ConvNet
 from tfp_flows.networks import MaskedMLP
+from tfp_flows.networks import ResNet
 from tfp_flows.networks import natural_ordering
 from tfp_flows.networks import random_ordering
 from tfp_flows.networks import reversed_ordering

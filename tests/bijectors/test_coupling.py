@@ -43,6 +43,7 @@ SCALES = {
     transformers.soft_bounded_scale: lambda s: np.exp(2.0 * np.tanh(s / 2.0)),
     transformers.softplus_scale: lambda s: np.log1p(np.exp(s + np.log(np.e - 1.0))),
     transformers.sigmoid_scale: lambda s: 1.0 / (1.0 + np.exp(-s - 2.0)),
+    transformers.glow_scale: lambda s: 1.0 + np.exp(-s - 2.0),
 }
 
 

@@ -137,3 +137,49 @@ def test_gradient_of_batch_norm_flows_through_the_batch_statistics(batch_norm):
         z = batch_norm.inverse_and_log_det(x, training=True)[0]
         total = tf.reduce_sum(z)  # constant, whatever x, since the mean is taken off
     np.testing.assert_allclose(tape.gradient(total, x), 0.0, atol=1e-3)
+
+
+def masked_batch_norm(**arguments):
+    mask = tff.masks.checkerboard((2, 4, 3))
+    norm = tff.BatchNorm(3, event_ndims=3, mask=mask, scale_and_shift=False, **arguments)
+    return norm, mask
+
+
+def test_masked_batch_norm_leaves_what_passes_and_counts_it_as_zeros():
+    norm, mask = masked_batch_norm(epsilon=0.0)
+    assert not norm.trainable_variables
+    z, log_det = norm.inverse_and_log_det(IMAGES, training=True)
+    zeroed = np.where(mask, 0.0, IMAGES)
+    mean, scale = zeroed.mean(axis=(0, 1, 2)), zeroed.std(axis=(0, 1, 2))
+    close(z, np.where(mask, IMAGES, (IMAGES - mean) / scale), 1e-4)
+    close(log_det, np.full(50, -4 * np.log(scale).sum()), 1e-4)
+
+
+def test_mask_of_another_number_of_channels_is_refused():
+    with pytest.raises(ValueError, match="`mask` of shape"):
+        tff.BatchNorm(2, event_ndims=3, mask=np.ones([2, 2, 3], bool))
+
+
+def test_running_averages_normalise_in_training_and_carry_the_gradient():
+    """Appendix E of RealNVP: the average with this batch in it is what is used."""
+    norm = tff.BatchNorm(3, momentum=0.8, epsilon=0.0, use_running_averages=True)
+    norm.initialize(10.0 + 2.0 * ROWS)
+    before = statistics(norm)
+    x = tf.constant(ROWS)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        z, log_det = norm.inverse_and_log_det(x, training=True)
+        total = tf.reduce_sum(z[:, 0])
+    mean = 0.8 * before["mean"] + 0.2 * ROWS.mean(axis=0)
+    variance = 0.8 * before["variance"] + 0.2 * ROWS.var(axis=0)
+    close(z, (ROWS - mean) / np.sqrt(variance), 1e-3)
+    close(log_det, np.full(400, -0.5 * np.log(variance).sum()), 1e-4)
+    after = statistics(norm)
+    close(after["mean"], mean, 1e-4)
+    close(after["variance"], variance, 1e-3)
+    # d mean / dx = 0.2 / 400 and d variance / dx = 0.2 * 2 (x - batch mean) / 400.
+    centred = ROWS[:, 0] - mean[0]
+    slope = (1.0 - 0.2) / np.sqrt(variance[0])
+    through_variance = -0.5 * variance[0] ** -1.5 * centred.sum()
+    slope += through_variance * 0.4 * (ROWS[:, 0] - ROWS[:, 0].mean()) / 400
+    np.testing.assert_allclose(tape.gradient(total, x)[:, 0], slope, rtol=1e-3, atol=1e-4)

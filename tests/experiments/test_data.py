@@ -62,6 +62,32 @@ def test_checkerboard_fills_the_black_squares_only():
     assert len(np.unique(squares, axis=0)) == 8
 
 
+@needs_data
+def test_mnist_is_its_integers_under_noise():
+    dataset = load_dataset("mnist", data_dir=DATA_DIR)
+    assert tuple(map(len, arrays(dataset))) == DATASETS["mnist"].num_rows
+    for rows in arrays(dataset):
+        assert rows.min() >= 0.0
+        assert rows.max() < 1.0
+    pixels = np.floor(dataset.test / dataset.bin_width).astype(int)
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    # The mean pixel of the test images that everybody quotes, 0.1325 of 255.
+    assert pixels.mean() / 255 == pytest.approx(0.1325, abs=1e-4)
+
+
+@pytest.mark.parametrize("content", ["nothing", "other arrays", "other images"])
+def test_wrong_mnist_file_is_refused(content, tmp_path):
+    path = tmp_path / "mnist.npz"
+    if content == "nothing":
+        path.write_bytes(b"")
+    elif content == "other arrays":
+        np.savez(path, x=np.zeros(3))
+    else:
+        np.savez(path, x_train=np.zeros([2, 28, 28]), x_test=np.zeros([2, 28, 28]))
+    with pytest.raises(DataError, match=r"mnist\.npz"):
+        load_dataset("mnist", data_dir=tmp_path)
+
+
 def test_digits_are_the_scanned_ones_under_noise():
     from sklearn import datasets
 

@@ -42,7 +42,11 @@ def tiny(tmp_path, **changes):
 
 # Of these, the base has no independent variables; the second is no chain of steps either.
 MISSING = {"maf_mog": {"calibration.png"}, "mixture_made": {"calibration.png", "warp.png"}}
-CONTINUOUS = [name for name, flow in choices.FLOWS.items() if not flow.is_binary]
+CONTINUOUS = [
+    name
+    for name, flow in choices.FLOWS.items()
+    if not (flow.is_binary or flow.takes_images)
+]
 
 
 @pytest.mark.parametrize("flow", CONTINUOUS)
@@ -63,6 +67,42 @@ def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
     assert log_likelihood["two_standard_errors"] == pytest.approx(
         2 * standard_error, rel=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("flow", "options"),
+    [("glow", {"num_steps": 1}), ("real_nvp_image", {"num_blocks": 1, "batch_norm": True})],
+)
+def test_image_flow_is_fitted_to_images_and_reports_bits(flow, options, tmp_path):
+    settings = Settings(
+        dataset="digits",
+        flow=flow,
+        num_levels=1,
+        hidden_channels=2,
+        epochs=1,
+        num_samples=50,
+        progress=0,
+        run_dir=str(tmp_path),
+        **options,
+    )
+    results = density_estimation.run(settings)
+    assert (tmp_path / "samples.png").is_file()
+    nats, bits = results["test_log_likelihood"]["nats"], results["bits_per_dimension"]
+    expected = np.log2(17) - nats / (64 * np.log(2))
+    assert bits["bits"] == pytest.approx(expected)
+    assert f"{bits['bits']:.3f} ± " in (tmp_path / "report.md").read_text()
+    header, row = (tmp_path / "metrics.csv").read_text().splitlines()
+    shown = dict(zip(header.split(","), row.split(","), strict=True))
+    expected = np.log2(17) + float(shown["val_loss"]) / (64 * np.log(2))
+    assert float(shown["val_bits_per_dimension"]) == pytest.approx(expected)
+
+
+def test_image_flow_refuses_rows_and_sizes_that_do_not_divide():
+    settings = Settings(flow="glow", num_levels=2)
+    with pytest.raises(ValueError, match="data set of images"):
+        choices.build_distribution(settings, 2)
+    with pytest.raises(ValueError, match=r"divisible by 4; got \(6, 6, 1\)"):
+        choices.build_distribution(settings, 36, image_shape=(6, 6))
 
 
 def test_same_seed_same_numbers(tmp_path):

@@ -2,6 +2,7 @@
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
+from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.check_bijector import BijectorReport
 from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
@@ -9,14 +10,18 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.permutation import reverse_permutation
+from tfp_flows.bijectors.plain_linear import PlainLinear
 from tfp_flows.bijectors.preprocessing import Bounds
 from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.preprocessing import Standardize
+from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import Gated

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.bijectors.statistics import mean_and_scale
 
 __all__ = ["ActNorm"]
@@ -41,8 +42,9 @@ class ActNorm(FlowBijector):
             parameters=parameters,
             name=name,
         )
-        self._shift = tf.Variable(tf.zeros(num_channels, self.dtype), name="shift")
-        self._log_scale = tf.Variable(tf.zeros(num_channels, self.dtype), name="log_scale")
+        # One variable, since a deep flow's training step pays for each.
+        zeros = tf.zeros([2, num_channels], self.dtype)
+        self._shift_and_log_scale = tf.Variable(zeros, name="shift_and_log_scale")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
@@ -60,20 +62,16 @@ class ActNorm(FlowBijector):
         if self.is_initialized:
             return
         mean, scale = mean_and_scale(data, self.dtype)
-        self._shift.assign(mean)
-        self._log_scale.assign(tf.math.log(scale))
+        self._shift_and_log_scale.assign(tf.stack([mean, tf.math.log(scale)]))
         self._initialized.assign(True)
 
     def _forward_and_log_det(self, x, context, training):
-        y = x * tf.exp(self._log_scale) + self._shift
-        return y, self._log_det(x)
+        shift, log_scale = tf.unstack(self._shift_and_log_scale)
+        return x * tf.exp(log_scale) + shift, self._log_det(x, tf.reduce_sum(log_scale))
 
     def _inverse_and_log_det(self, y, context, training):
-        x = (y - self._shift) * tf.exp(-self._log_scale)
-        return x, -self._log_det(y)
+        shift, log_scale = tf.unstack(self._shift_and_log_scale)
+        return (y - shift) * tf.exp(-log_scale), self._log_det(y, -tf.reduce_sum(log_scale))
 
-    def _log_det(self, value):
-        batch_ndims = value.shape.rank - self.forward_min_event_ndims
-        shape = tf.shape(value)
-        positions = tf.cast(tf.reduce_prod(shape[batch_ndims:-1]), self.dtype)
-        return tf.fill(shape[:batch_ndims], positions * tf.reduce_sum(self._log_scale))
+    def _log_det(self, value, of_one_position):
+        return sum_over_positions(of_one_position, value, self.forward_min_event_ndims)

@@ -1,8 +1,10 @@
 """Batch normalisation as a bijector, exact in evaluation."""
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.bijectors.statistics import mean_and_scale
 
 __all__ = ["BatchNorm"]
@@ -30,13 +32,22 @@ class BatchNorm(FlowBijector):
     Args:
       num_channels: length of the last axis (the event size of vectors).
       event_ndims: axes of one event: 1 for vectors, 3 for images.
+      mask: boolean array of the event's shape; True passes unchanged, as in the coupling
+        before. Statistics are those of the event with zeros there, as in RealNVP's code.
+      scale_and_shift: whether there are `log_gamma` and `beta`; RealNVP has none.
       momentum: share of the old running statistics that a training step keeps.
+      use_running_averages: whether training normalises by the running statistics, which
+        this batch has just moved and through which its gradient flows: less noise where
+        batches are small (RealNVP, appendix E). Call `initialize` first.
       epsilon: added to the variance.
       dtype: of inputs and weights.
       name: name of the bijector.
 
+    Raises:
+      ValueError: if `mask` has another number of axes or channels.
+
     Reference:
-      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.7.
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.7 and appendix E.
       https://arxiv.org/abs/1605.08803
       Papamakarios, Pavlakou, Murray (2017), MAF, section 3.3 and the authors' code.
       https://arxiv.org/abs/1705.07057
@@ -47,7 +58,10 @@ class BatchNorm(FlowBijector):
         num_channels,
         *,
         event_ndims=1,
+        mask=None,
+        scale_and_shift=True,
         momentum=0.9,
+        use_running_averages=False,
         epsilon=1e-5,
         dtype=tf.float32,
         name="batch_norm",
@@ -55,17 +69,21 @@ class BatchNorm(FlowBijector):
         parameters = dict(locals())
         super().__init__(
             event_ndims=event_ndims,
-            event_shape=[None] * (event_ndims - 1) + [num_channels],
+            event_shape=_event_shape(num_channels, event_ndims, mask),
             is_constant_jacobian=True,
             dtype=dtype,
             parameters=parameters,
             name=name,
         )
+        self._mask = None if mask is None else np.asarray(mask)
         self._momentum = momentum
+        self._use_running_averages = use_running_averages
         self._epsilon = epsilon
         zeros, ones = tf.zeros(num_channels, self.dtype), tf.ones(num_channels, self.dtype)
-        self._beta = tf.Variable(zeros, name="beta")
-        self._log_gamma = tf.Variable(zeros, name="log_gamma")
+        self._beta, self._log_gamma = zeros, zeros
+        if scale_and_shift:
+            self._beta = tf.Variable(zeros, name="beta")
+            self._log_gamma = tf.Variable(zeros, name="log_gamma")
         self._mean = _statistic(zeros, name="mean")
         self._variance = _statistic(ones, name="variance")
 
@@ -76,31 +94,33 @@ class BatchNorm(FlowBijector):
           data: `[N, *event]`; the whole training set, for exact statistics.
           context: ignored.
         """
-        mean, scale = mean_and_scale(data, self.dtype)
+        mean, scale = mean_and_scale(self._where_it_changes(data), self.dtype)
         self._mean.assign(mean)
         self._variance.assign(scale**2)
 
     def _forward_and_log_det(self, x, context, training):
         mean, variance = self._mean, self._variance + self._epsilon
         y = (x - self._beta) * tf.exp(-self._log_gamma) * tf.sqrt(variance) + mean
-        return y, -self._log_det(x, variance)
+        return self._pass(x, y), -self._log_det(x, variance)
 
     def _inverse_and_log_det(self, y, context, training):
+        mean, variance = self._mean, self._variance
         if training:
-            mean, variance = self._batch_moments(y)
-            self._move_towards(mean, variance)
-        else:
-            mean, variance = self._mean, self._variance
+            mean, variance = self._statistics_of(y)
         variance = variance + self._epsilon
         x = (y - mean) * tf.math.rsqrt(variance) * tf.exp(self._log_gamma) + self._beta
-        return x, self._log_det(y, variance)
+        return self._pass(y, x), self._log_det(y, variance)
 
-    def _log_det(self, value, variance):
-        batch_ndims = value.shape.rank - self.forward_min_event_ndims
-        shape = tf.shape(value)
-        positions = tf.cast(tf.reduce_prod(shape[batch_ndims:-1]), self.dtype)
-        per_position = tf.reduce_sum(self._log_gamma - 0.5 * tf.math.log(variance))
-        return tf.fill(shape[:batch_ndims], positions * per_position)
+    def _statistics_of(self, y):
+        """Mean and variance of this batch, or what the running ones become with it."""
+        batch = self._batch_moments(self._where_it_changes(y))
+        running = [
+            self._momentum * old + (1.0 - self._momentum) * new
+            for old, new in zip((self._mean, self._variance), batch, strict=True)
+        ]
+        for statistic, value in zip((self._mean, self._variance), running, strict=True):
+            statistic.assign(tf.stop_gradient(value))
+        return running if self._use_running_averages else batch
 
     def _batch_moments(self, y):
         axes = list(range(y.shape.rank - 1))
@@ -117,12 +137,33 @@ class BatchNorm(FlowBijector):
         shift = total / count
         return centre + shift, squares / count - shift**2
 
-    def _move_towards(self, mean, variance):
-        for statistic, value in ((self._mean, mean), (self._variance, variance)):
-            statistic.assign(
-                self._momentum * statistic
-                + (1.0 - self._momentum) * tf.stop_gradient(value)
-            )
+    def _log_det(self, value, variance):
+        log_slope = self._log_gamma - 0.5 * tf.math.log(variance)
+        if self._mask is None:
+            log_slope = tf.reduce_sum(log_slope)
+            return sum_over_positions(log_slope, value, self.forward_min_event_ndims)
+        log_det = tf.reduce_sum(tf.where(self._mask, tf.zeros_like(log_slope), log_slope))
+        batch_ndims = value.shape.rank - self.forward_min_event_ndims
+        return tf.fill(tf.shape(value)[:batch_ndims], log_det)
+
+    def _where_it_changes(self, value):
+        return (
+            value
+            if self._mask is None
+            else tf.where(self._mask, tf.zeros_like(value), value)
+        )
+
+    def _pass(self, unchanged, changed):
+        return changed if self._mask is None else tf.where(self._mask, unchanged, changed)
+
+
+def _event_shape(num_channels, event_ndims, mask):
+    event_shape = [None] * (event_ndims - 1) + [num_channels]
+    if mask is None:
+        return event_shape
+    if not tf.TensorShape(event_shape).is_compatible_with(np.shape(mask)):
+        raise ValueError(f"Expected `mask` of shape {event_shape}; got {np.shape(mask)}.")
+    return np.shape(mask)
 
 
 def _statistic(value, name):

@@ -75,14 +75,37 @@ class Coupling(FlowBijector):
         """The network that sees the unchanged variables and returns parameters."""
         return self._conditioner
 
+    @property
+    def has_data_dependent_state(self):
+        """Whether the conditioner has a state that `initialize` sets."""
+        return getattr(self._conditioner, "has_data_dependent_state", False)
+
+    @property
+    def is_initialized(self):
+        """Whether the conditioner's data-dependent state is set."""
+        return getattr(self._conditioner, "is_initialized", True)
+
+    def initialize(self, data, *, context=None):
+        """Sets the conditioner's data-dependent state, if any, from what it will see.
+
+        Args:
+          data: `[N, *event]`.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+        if not self.is_initialized:
+            seen, _ = self._partition.split(tf.convert_to_tensor(data, self.dtype))
+            if context is not None:
+                context = tf.convert_to_tensor(context, self.dtype)
+            self._conditioner.initialize(seen, context)
+
     def _forward_and_log_det(self, x, context, training):
         seen, changing = self._partition.split(x)
         parameters = self._conditioner(seen, context)
         changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
-        return self._partition.join(x, changed), self._partition.sum(log_det)
+        return self._partition.join(seen, changed), self._partition.sum(log_det)
 
     def _inverse_and_log_det(self, y, context, training):
         seen, changed = self._partition.split(y)
         parameters = self._conditioner(seen, context)
         changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
-        return self._partition.join(y, changing), self._partition.sum(log_det)
+        return self._partition.join(seen, changing), self._partition.sum(log_det)

@@ -1,22 +1,21 @@
 """The protocol that every bijector of this package follows."""
 
 import abc
+import math
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
+from tfp_flows.bijectors.stock_contract import StockContract
 
 __all__ = ["FlowBijector"]
 
-tfb = tfp.bijectors
 
-
-class FlowBijector(tfb.Bijector):
+class FlowBijector(StockContract):
     """A TFP bijector that computes value and log-determinant together.
 
     A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
@@ -32,8 +31,10 @@ class FlowBijector(tfb.Bijector):
 
     Args:
       event_ndims: number of axes of one event at the latent end (`forward`'s input).
-      data_event_ndims: the same at the data end; `event_ndims` by default.
+      data_event_ndims: the same at the data end; that of `data_event_shape`, or
+        `event_ndims`, by default.
       event_shape: shape of one event, where it is fixed: inputs are checked against it.
+      data_event_shape: the same at the data end; `event_shape` by default.
       context_size: width of the conditioning tensor; 0 if there is none.
       is_constant_jacobian: whether the log-det does not depend on the input.
       dtype: of inputs, weights and log-dets; None accepts any.
@@ -51,23 +52,34 @@ class FlowBijector(tfb.Bijector):
         event_ndims,
         data_event_ndims=None,
         event_shape=None,
+        data_event_shape=None,
         context_size=0,
         is_constant_jacobian=False,
         dtype=tf.float32,
         parameters=None,
         name=None,
     ):
+        if data_event_ndims is None:
+            data_event_ndims = (
+                event_ndims if not data_event_shape else len(data_event_shape)
+            )
         super().__init__(
             forward_min_event_ndims=event_ndims,
-            inverse_min_event_ndims=(
-                event_ndims if data_event_ndims is None else data_event_ndims
-            ),
+            inverse_min_event_ndims=data_event_ndims,
             is_constant_jacobian=is_constant_jacobian,
             dtype=None if dtype is None else tf.as_dtype(dtype),
             parameters=parameters,
             name=name,
         )
-        self._event_shape = None if event_shape is None else tf.TensorShape(event_shape)
+        latent_shape = None if event_shape is None else tf.TensorShape(event_shape)
+        self._changes_shape = data_event_shape is not None
+        # By the direction whose input has the shape.
+        self._event_shapes = {
+            "forward": latent_shape,
+            "inverse": (
+                tf.TensorShape(data_event_shape) if self._changes_shape else latent_shape
+            ),
+        }
         self._context_size = int(context_size or 0)
         self._set_transient_state()
 
@@ -75,6 +87,11 @@ class FlowBijector(tfb.Bijector):
     def context_size(self):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self._context_size
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything, here or in a part."""
+        return type(self).initialize is not FlowBijector.initialize
 
     @property
     def is_initialized(self):
@@ -88,6 +105,30 @@ class FlowBijector(tfb.Bijector):
           data: `[N, *event]`, at the data end of this bijector.
           context: `[N, context_size]`, where the bijector is conditional.
         """
+
+    def initialize_and_normalise(self, data, *, context=None):
+        """Initialises, and returns the data at the latent end, `[N, *event]`.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+        self.initialize(data, context=context)
+        data = tf.convert_to_tensor(data, self.dtype)
+        if context is not None:
+            context = tf.convert_to_tensor(context, self.dtype)
+        # In pieces that bound the memory of hidden activations; not compiled, since each
+        # bijector runs but once or twice.
+        rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
+        pieces = [
+            self._inverse_and_log_det(
+                data[i : i + rows],
+                None if context is None else context[i : i + rows],
+                False,
+            )[0]
+            for i in range(0, len(data), rows)
+        ]
+        return tf.concat(pieces, axis=0)
 
     def forward_and_log_det(self, x, *, context=None, training=False):
         """Generates: latent to data, the direction of `sample`.
@@ -157,62 +198,24 @@ class FlowBijector(tfb.Bijector):
     def _check_inputs(self, direction, value, context):
         argument = "x" if direction == "forward" else "y"
         event_ndims = self._event_ndims(direction)
-        value = check_value(value, argument, event_ndims, self._event_shape, self.dtype)
+        event_shape = self._event_shapes[direction]
+        value = check_value(value, argument, event_ndims, event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         if context is not None:
             value, context = align_batch_axes(value, context, event_ndims)
         return value, context
 
-    # What follows is TFP's contract, written in terms of the protocol above.
+    def _forward_event_shape(self, input_shape):
+        return self._event_shapes["inverse"] if self._changes_shape else input_shape
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
+    def _forward_event_shape_tensor(self, input_shape):
+        return tf.convert_to_tensor(self._forward_event_shape(input_shape), tf.int32)
 
-    def __hash__(self):
-        return object.__hash__(self)
+    def _inverse_event_shape(self, output_shape):
+        return self._event_shapes["forward"] if self._changes_shape else output_shape
 
-    def __eq__(self, other):
-        # Two flows of equal arguments still have different weights.
-        return self is other
-
-    def _call_forward(self, x, name, context=None, training=False):
-        return self._stock_apply("forward", x, name, context, training)[0]
-
-    def _call_inverse(self, y, name, context=None, training=False):
-        return self._stock_apply("inverse", y, name, context, training)[0]
-
-    def _call_forward_log_det_jacobian(
-        self, x, event_ndims, name, context=None, training=False
-    ):
-        log_det = self._stock_apply("forward", x, name, context, training)[1]
-        return self._sum_event(log_det, event_ndims, self.forward_min_event_ndims)
-
-    def _call_inverse_log_det_jacobian(
-        self, y, event_ndims, name, context=None, training=False
-    ):
-        log_det = self._stock_apply("inverse", y, name, context, training)[1]
-        return self._sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
-
-    def _stock_apply(self, direction, value, name, context, training):
-        with self._name_and_control_scope(name):
-            recalled = self._memory.recall(direction, value)
-            if recalled is not None:
-                return recalled
-            value = tf.convert_to_tensor(value, dtype=self.dtype)
-            result, log_det = self._apply(direction, value, context, training)
-            self._memory.remember(direction, value, result, log_det)
-            return result, log_det
-
-    def _sum_event(self, log_det, event_ndims, min_event_ndims):
-        if event_ndims is None:
-            return log_det
-        extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
-        if extra < 0:
-            raise ValueError(
-                f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
-            )
-        return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+    def _inverse_event_shape_tensor(self, output_shape):
+        return tf.convert_to_tensor(self._inverse_event_shape(output_shape), tf.int32)
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
 

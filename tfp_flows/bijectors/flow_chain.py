@@ -5,6 +5,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.parts import shared_context_size
+from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 
 __all__ = ["FlowChain"]
@@ -44,9 +46,9 @@ class FlowChain(FlowBijector):
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
-            context_size=_shared_context_size(steps),
+            context_size=shared_context_size(steps),
             is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
-            dtype=_shared_dtype(steps),
+            dtype=shared_dtype(steps),
             parameters=parameters,
             name=name,
         )
@@ -56,6 +58,11 @@ class FlowChain(FlowBijector):
     def bijectors(self):
         """The bijectors as `FlowBijector`s, from the data side to the latent side."""
         return tuple(self._steps)
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything in a bijector."""
+        return any(step.has_data_dependent_state for step in self._steps)
 
     @property
     def is_initialized(self):
@@ -69,23 +76,25 @@ class FlowChain(FlowBijector):
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
         """
-        stateful = [
-            i
-            for i, step in enumerate(self._steps)
-            if type(step).initialize is not FlowBijector.initialize
-        ]
-        for i, step in enumerate(self._steps[: max(stateful, default=-1) + 1]):
-            step_context = context if step.context_size else None
-            if i in stateful:
-                step.initialize(data, context=step_context)
-            if i < stateful[-1]:
-                data = _normalise_in_pieces(step, data, step_context)
+        stateful = [i for i, s in enumerate(self._steps) if s.has_data_dependent_state]
+        if not stateful:
+            return
+        *before, last = self._steps[: stateful[-1] + 1]
+        for step in before:
+            data = step.initialize_and_normalise(data, context=_for(step, context))
+        last.initialize(data, context=_for(last, context))
+
+    def initialize_and_normalise(self, data, *, context=None):
+        """Initialises, and returns the data at the latent end, `[N, *event]`."""
+        for step in self._steps:
+            data = step.initialize_and_normalise(data, context=_for(step, context))
+        return data
 
     def _forward_and_log_det(self, x, context, training):
         log_dets = []
         for step in reversed(self._steps):
             x, log_det = step.forward_and_log_det(
-                x, context=context if step.context_size else None, training=training
+                x, context=_for(step, context), training=training
             )
             log_dets.append(log_det)
         return x, tf.add_n(log_dets)
@@ -94,7 +103,7 @@ class FlowChain(FlowBijector):
         log_dets = []
         for step in self._steps:
             y, log_det = step.inverse_and_log_det(
-                y, context=context if step.context_size else None, training=training
+                y, context=_for(step, context), training=training
             )
             log_dets.append(log_det)
         return y, tf.add_n(log_dets)
@@ -151,27 +160,6 @@ def _is_a(bijector, stock_class):
     return isinstance(bijector, stock_class.__mro__[1])
 
 
-def _shared_context_size(steps):
-    sizes = sorted({step.context_size for step in steps} - {0})
-    if len(sizes) > 1:
-        raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
-    return sizes[0] if sizes else 0
-
-
-def _shared_dtype(steps):
-    dtypes = {step.dtype for step in steps if step.dtype is not None}
-    if len(dtypes) > 1:
-        names = sorted(dtype.name for dtype in dtypes)
-        raise ValueError(f"Expected one dtype in all of `bijectors`; got {names}.")
-    return dtypes.pop() if dtypes else None
-
-
-def _normalise_in_pieces(step, data, context, rows=2**16):
-    """Inverse of many rows, in pieces that bound the memory of hidden activations."""
-    pieces = [
-        step.inverse_and_log_det(
-            data[i : i + rows], context=None if context is None else context[i : i + rows]
-        )[0]
-        for i in range(0, len(data), rows)
-    ]
-    return tf.concat(pieces, axis=0)
+def _for(step, context):
+    """The context, if the step is conditional."""
+    return context if step.context_size else None

@@ -4,8 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.positions import sum_over_positions
 
-__all__ = ["InvertibleLinear"]
+__all__ = ["InvertibleLinear", "initial_matrix", "multiply_rows"]
 
 
 class InvertibleLinear(FlowBijector):
@@ -14,7 +15,7 @@ class InvertibleLinear(FlowBijector):
     ```none
     W = P L (U + diag(sign * exp(log_diagonal)))
     inverse:  x = W y,      log_det = sum(log_diagonal) * (number of positions)
-    forward:  y = W^-1 x,   by two triangular solves
+    forward:  y = W^-1 x,   by two triangular solves for W^-1
     ```
 
     P is a fixed permutation, L unit lower and U strictly upper triangular; the signs are
@@ -22,7 +23,8 @@ class InvertibleLinear(FlowBijector):
     product is cheaper than two solves.
 
     Args:
-      event_size: number of variables, D.
+      event_size: number of variables, D, or of channels.
+      event_ndims: axes of one event: 1 for vectors, 3 for images.
       seed: W starts as a random rotation drawn from it; as the identity if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -32,62 +34,82 @@ class InvertibleLinear(FlowBijector):
     """
 
     def __init__(
-        self, event_size, *, seed=None, dtype=tf.float32, name="invertible_linear"
+        self,
+        event_size,
+        *,
+        event_ndims=1,
+        seed=None,
+        dtype=tf.float32,
+        name="invertible_linear",
     ):
         parameters = dict(locals())
         super().__init__(
-            event_ndims=1,
-            event_shape=[event_size],
+            event_ndims=event_ndims,
+            event_shape=[None] * (event_ndims - 1) + [event_size],
             is_constant_jacobian=True,
             dtype=dtype,
             parameters=parameters,
             name=name,
         )
-        order, lower, upper = _lu(_initial_matrix(event_size, seed))
+        order, lower, upper = _lu(initial_matrix(event_size, seed))
         diagonal = np.diag(upper)
-
-        def variable(value, name, trainable=True):
-            return tf.Variable(tf.cast(value, self.dtype), trainable=trainable, name=name)
-
-        self._lower = variable(np.tril(lower, -1), "lower")
-        self._upper = variable(np.triu(upper, 1), "upper")
-        self._log_diagonal = variable(np.log(np.abs(diagonal)), "log_diagonal")
-        self._sign = variable(np.sign(diagonal), "sign", trainable=False)
+        sizes = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
+        self._below, self._above = np.tril(sizes, -1), np.triu(sizes, 1)
+        self._identity = np.eye(event_size, dtype=sizes.dtype)
+        # One variable, since a deep flow's training step pays for each: L below the
+        # diagonal, U above it, and on it the logarithms.
+        packed = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(np.log(np.abs(diagonal)))
+        self._lower_upper = tf.Variable(tf.cast(packed, self.dtype), name="lower_upper")
+        sign = tf.cast(np.sign(diagonal), self.dtype)
+        self._sign = tf.Variable(sign, trainable=False, name="sign")
         self._order = tf.Variable(order.astype(np.int32), trainable=False, name="order")
 
     def matrix(self):
         """Returns W, `[D, D]`, of `x = W y`."""
-        lower, upper = self._factors()
-        return tf.gather(lower @ upper, self._order)
+        lower, upper, _ = self._factors()
+        return self._matrix_of(lower, upper)
+
+    def _matrix_of(self, lower, upper):
+        # A product, since the gradient of a gather is slower than that of a small matrix.
+        permutation = tf.one_hot(self._order, len(self._identity), dtype=self.dtype)
+        return permutation @ lower @ upper
 
     def _inverse_and_log_det(self, y, context, training):
-        x = tf.linalg.matmul(_rows(y), self.matrix(), transpose_b=True)
-        return tf.reshape(x, tf.shape(y)), self._log_det(y)
+        lower, upper, log_det = self._factors()
+        return multiply_rows(y, self._matrix_of(lower, upper)), self._log_det(y, log_det)
 
     def _forward_and_log_det(self, x, context, training):
-        lower, upper = self._factors()
-        # W y = x  <=>  L (U y) = P^T x, for all rows at once as columns.
-        columns = tf.gather(tf.transpose(_rows(x)), tf.math.invert_permutation(self._order))
-        columns = tf.linalg.triangular_solve(lower, columns)
-        columns = tf.linalg.triangular_solve(upper, columns, lower=False)
-        return tf.reshape(tf.transpose(columns), tf.shape(x)), -self._log_det(x)
+        # Found once for all rows, in float64 since the matrix is small.
+        *factors, log_det = self._factors()
+        lower, upper = (tf.cast(factor, tf.float64) for factor in factors)
+        size = len(self._identity)
+        inverse = tf.transpose(tf.one_hot(self._order, size, dtype=tf.float64))
+        inverse = tf.linalg.triangular_solve(lower, inverse)
+        inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
+        return multiply_rows(x, tf.cast(inverse, self.dtype)), self._log_det(x, -log_det)
 
     def _factors(self):
-        lower = tf.linalg.band_part(self._lower, -1, 0)
-        lower = tf.linalg.set_diag(lower, tf.ones_like(self._log_diagonal))
-        upper = tf.linalg.band_part(self._upper, 0, -1)
-        upper = tf.linalg.set_diag(upper, self._sign * tf.exp(self._log_diagonal))
-        return lower, upper
+        """Returns L, U with its diagonal, and the log-det of their product."""
+        packed = tf.convert_to_tensor(self._lower_upper)
+        log_diagonal = tf.linalg.diag_part(packed)
+        diagonal = tf.linalg.diag(self._sign * tf.exp(log_diagonal))
+        lower = packed * self._below + self._identity
+        return lower, packed * self._above + diagonal, tf.reduce_sum(log_diagonal)
 
-    def _log_det(self, value):
-        return tf.fill(tf.shape(value)[:-1], tf.reduce_sum(self._log_diagonal))
-
-
-def _rows(value):
-    return tf.reshape(value, [-1, value.shape[-1]])
+    def _log_det(self, value, of_one_position):
+        return sum_over_positions(of_one_position, value, self.forward_min_event_ndims)
 
 
-def _initial_matrix(event_size, seed):
+def multiply_rows(value, matrix):
+    """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
+    if value.shape.rank == 4:
+        return tf.nn.conv2d(value, tf.transpose(matrix)[None, None], 1, "VALID")
+    rows = tf.reshape(value, [-1, value.shape[-1]])
+    return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
+
+
+def initial_matrix(event_size, seed):
+    """The identity, or a rotation drawn uniformly by the integer `seed`."""
     if seed is None:
         return np.eye(event_size)
     gaussian = np.random.default_rng(seed).normal(size=(event_size, event_size))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["alternating", "half"]
+__all__ = ["alternating", "channel_half", "checkerboard", "half"]
 
 
 def alternating(event_size, *, start=True):
@@ -33,3 +33,34 @@ def half(event_size, *, start=True):
       Boolean array of shape `[D]`.
     """
     return (np.arange(event_size) < event_size // 2) == start
+
+
+def checkerboard(image_shape, *, start=True):
+    """Pixels whose row and column have an even sum pass, in all channels.
+
+    Args:
+      image_shape: `(H, W, C)`.
+      start: whether the first pixel passes unchanged.
+
+    Returns:
+      Boolean array of shape `[H, W, C]`.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.4 and figure 3.
+      https://arxiv.org/abs/1605.08803
+    """
+    row, column, _ = np.indices(image_shape)
+    return ((row + column) % 2 == 0) == start
+
+
+def channel_half(image_shape, *, start=True):
+    """The first half of the channels passes unchanged (`C // 2` of them), or the rest does.
+
+    Args:
+      image_shape: `(H, W, C)`.
+      start: whether the first half passes unchanged.
+
+    Returns:
+      Boolean array of shape `[H, W, C]`.
+    """
+    return np.broadcast_to(half(image_shape[-1], start=start), image_shape)

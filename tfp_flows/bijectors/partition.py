@@ -9,7 +9,7 @@ __all__ = ["partition"]
 def partition(mask):
     """Returns the cheapest way to part events by the boolean array `mask`.
 
-    It has `split(x) -> (seen, changing)`, `join(x, changed) -> y`, and
+    It has `split(x) -> (seen, changing)`, `join(seen, changed) -> y`, and
     `sum(log_det) -> log_det` over the event's axes.
     """
     along_last_axis = mask.reshape(-1, mask.shape[-1])
@@ -26,26 +26,30 @@ class _SplitLastAxis:
         self._changing = _Entries(np.flatnonzero(~mask))
         self._origin = np.argsort(np.argsort(~mask, kind="stable"))
         self._event_axes = list(range(-event_ndims, 0))
+        self._changes_once = int(np.sum(mask[1:] != mask[:-1])) == 1
         self._alternates = bool((mask[1:] != mask[:-1]).all())
         self._mask = mask
 
     def split(self, x):
+        if self._changes_once:
+            first = int(np.sum(self._mask == self._mask[0]))
+            parts = tf.split(x, [first, len(self._mask) - first], axis=-1)
+            return self._in_order(*parts)
         return self._seen.take(x), self._changing.take(x)
 
-    def join(self, x, changed):
-        seen = self._seen.take(x)
+    def join(self, seen, changed):
+        if self._changes_once:
+            return tf.concat(self._in_order(seen, changed), axis=-1)
         if self._alternates:
-            pair = (seen, changed) if self._mask[0] else (changed, seen)
-            return _interleave(*pair)
-        parts = tf.concat([seen, changed], axis=-1)
-        if (self._origin == np.arange(len(self._mask))).all():
-            return parts
-        if not self._mask[0] and (np.diff(self._mask.astype(int)) >= 0).all():
-            return tf.concat([changed, seen], axis=-1)
-        return tf.gather(parts, self._origin, axis=-1)
+            return _interleave(*self._in_order(seen, changed))
+        return tf.gather(tf.concat([seen, changed], axis=-1), self._origin, axis=-1)
 
     def sum(self, log_det):
         return tf.reduce_sum(log_det, axis=self._event_axes)
+
+    def _in_order(self, a, b):
+        """Two parts, seen and changing or first and second, as the other way of saying."""
+        return (a, b) if self._mask[0] else (b, a)
 
 
 class _Entries:
@@ -75,8 +79,8 @@ class _MaskEvent:
     def split(self, x):
         return tf.where(self._mask, x, tf.zeros_like(x)), x
 
-    def join(self, x, changed):
-        return tf.where(self._mask, x, changed)
+    def join(self, seen, changed):
+        return tf.where(self._mask, seen, changed)
 
     def sum(self, log_det):
         log_det = tf.where(self._mask, tf.zeros_like(log_det), log_det)

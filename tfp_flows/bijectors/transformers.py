@@ -13,6 +13,7 @@ __all__ = [
     "Gated",
     "Shift",
     "exp_scale",
+    "glow_scale",
     "sigmoid_scale",
     "soft_bounded_scale",
     "softplus_scale",
@@ -35,13 +36,18 @@ def softplus_scale(s):
 
 
 def sigmoid_scale(s):
-    """`scale = sigmoid(s + 2)`: Glow's form; data may only contract towards the latent.
+    """`scale = sigmoid(s + 2)`: samples may only contract on the way from the latent."""
+    return tf.math.log_sigmoid(s + 2.0)
+
+
+def glow_scale(s):
+    """`scale = 1 / sigmoid(s + 2)`: Glow's form; data may only contract to the latent.
 
     Reference:
       Kingma, Dhariwal (2018), Glow, the authors' code.
       https://arxiv.org/abs/1807.03039
     """
-    return tf.math.log_sigmoid(s + 2.0)
+    return tf.math.softplus(-2.0 - s)
 
 
 class Shift:
@@ -69,7 +75,7 @@ class Affine:
       log_scale: function from the conditioner's output to the log-scale. The default,
         `soft_bounded_scale`, keeps scales within `exp(-2)` and `exp(2)` a step, so that
         no depth of 32 steps overflows float32. Also `exp_scale`, `softplus_scale`,
-        `sigmoid_scale`.
+        `sigmoid_scale`, `glow_scale`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, equations 4 to 8.

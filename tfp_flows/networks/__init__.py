@@ -2,8 +2,10 @@
 
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
+from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.orderings import random_ordering
 from tfp_flows.networks.orderings import reversed_ordering
+from tfp_flows.networks.res_net import ResNet

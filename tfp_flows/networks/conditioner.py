@@ -5,6 +5,9 @@ import tensorflow as tf
 
 __all__ = ["Conditioner"]
 
+# What Glow takes is 256; hidden activations of more would only cost memory.
+_INITIALIZATION_ROWS = 512
+
 
 class Conditioner(tf.Module):
     """A Keras layer as a function of variables and context, with visible weights.
@@ -38,6 +41,29 @@ class Conditioner(tf.Module):
             network.build((None, *leading, channels + self.context_size))
         self._link_variables()
 
+    @property
+    def has_data_dependent_state(self):
+        """Whether the network has an `initialize`, as `ConvNet` and `ResNet` have."""
+        return hasattr(self.network, "initialize")
+
+    @property
+    def is_initialized(self):
+        """Whether the network's data-dependent state is set; True where there is none."""
+        return getattr(self.network, "is_initialized", True)
+
+    def initialize(self, x, context=None):
+        """Sets the network's data-dependent state from what it will see, once.
+
+        Args:
+          x: `[N, *input_shape]`; the first 512 rows count.
+          context: `[N, context_size]`, where there is one.
+        """
+        if self.is_initialized:
+            return
+        x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
+        context = None if context is None else context[:_INITIALIZATION_ROWS]
+        self.network.initialize(self._with_context(x, context))
+
     def __call__(self, x, context=None):
         """Returns the network's output for `x`, `[..., *input_shape]`.
 
@@ -52,9 +78,7 @@ class Conditioner(tf.Module):
         batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
         merged = x.shape.rank == event_ndims + 1
         inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        if self.context_size:
-            inputs = tf.concat([inputs, self._context_maps(context)], axis=-1)
-        outputs = self.network(inputs, training=False)
+        outputs = self.network(self._with_context(inputs, context), training=False)
         if merged:
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
@@ -130,6 +154,11 @@ class Conditioner(tf.Module):
             return context
         shape = tf.concat([tf.shape(context)[:1], spatial, [self.context_size]], axis=0)
         return tf.broadcast_to(context, shape)
+
+    def _with_context(self, inputs, context):
+        if not self.context_size:
+            return inputs
+        return tf.concat([inputs, self._context_maps(context)], axis=-1)
 
     def _link_variables(self):
         # What `tf.Module` and checkpoints find: all weights, each once.

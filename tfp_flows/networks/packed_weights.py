@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -18,10 +19,12 @@ class Part:
     Args:
       shape: of the array.
       limit: it starts uniform between `-limit` and `limit`.
+      initial: function of `(shape, dtype, seed)` that draws the start instead; or None.
     """
 
     shape: tuple
     limit: float = 0.0
+    initial: Callable | None = None
 
 
 def kernel_part(shape, *, whole=None, zero=False):
@@ -68,10 +71,15 @@ class PackedWeights:
         """Returns the arrays that `vector` holds, in the nest of their parts."""
         arrays = tf.split(tf.convert_to_tensor(vector), self._sizes)
         arrays = [
-            tf.reshape(array, part.shape)
+            array if len(part.shape) == 1 else tf.reshape(array, part.shape)
             for array, part in zip(arrays, self._parts, strict=True)
         ]
         return tf.nest.pack_sequence_as(self._nest, arrays)
+
+    def pack(self, arrays):
+        """Returns the vector that holds `arrays`, in the nest of their parts."""
+        flat = [tf.reshape(array, [-1]) for array in tf.nest.flatten(arrays)]
+        return tf.concat(flat, axis=0)
 
     def _initial_values(self, shape, dtype):
         del shape
@@ -80,9 +88,11 @@ class PackedWeights:
             _initial_value(part, seed, dtype)
             for part, seed in zip(self._parts, seeds, strict=True)
         ]
-        return tf.concat([tf.reshape(array, [-1]) for array in arrays], axis=0)
+        return self.pack(arrays)
 
 
 def _initial_value(part, seed, dtype):
+    if part.initial is not None:
+        return part.initial(part.shape, dtype, seed)
     uniform = keras.initializers.RandomUniform(-part.limit, part.limit, seed=seed)
     return uniform(part.shape, dtype) if part.limit else tf.zeros(part.shape, dtype)

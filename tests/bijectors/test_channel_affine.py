@@ -1,0 +1,34 @@
+import keras
+import numpy as np
+import pytest
+from random_weights import randomize
+from subject import close
+
+import tfp_flows as tff
+
+
+def test_is_a_gaussian_with_a_mean_and_scale_for_each_class():
+    network = keras.layers.Dense(4, use_bias=False)
+    prior = tff.ChannelAffine(2, tff.Conditioner(network, 3), context_size=3)
+    randomize(prior)
+    distribution = tff.FlowDistribution(tff.standard_normal((4, 5, 2)), prior)
+    classes = np.eye(3, dtype=np.float32)
+    (weights,) = (v for v in prior.trainable_variables if "prior" in v.name)
+    mean, s = np.split(weights.numpy() + network.get_weights()[0], 2, axis=1)
+    for label in range(3):
+        x = distribution.sample(3000, seed=0, context=classes[label]).numpy()
+        scale = np.exp(2.0 * np.tanh(s[label] / 2.0))
+        np.testing.assert_allclose(x.mean(axis=(0, 1, 2)), mean[label], atol=0.05)
+        np.testing.assert_allclose(x.std(axis=(0, 1, 2)), scale, rtol=0.05)
+
+
+def test_starts_as_the_identity():
+    x = np.random.default_rng(0).normal(size=(3, 2, 2, 4)).astype(np.float32)
+    z, log_det = tff.ChannelAffine(4).inverse_and_log_det(x)
+    close(z, x)
+    np.testing.assert_array_equal(log_det, np.zeros(3))
+
+
+def test_conditioner_and_context_size_come_together():
+    with pytest.raises(ValueError, match="both or none of `conditioner` and"):
+        tff.ChannelAffine(2, context_size=3)

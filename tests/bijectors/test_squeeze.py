@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+import tfp_flows as tff
+
+
+def test_plain_blocks_are_those_of_the_papers_code():
+    y = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    x = tff.Squeeze((4, 6, 3)).inverse(y).numpy()
+    blocks = y.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 5, 2, 4)
+    np.testing.assert_array_equal(x, blocks.reshape(2, 2, 3, 12))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_ordered_channels_are_the_diagonals_first(channels):
+    y = np.random.default_rng(0).normal(size=(4, 2, channels)).astype(np.float32)
+    x = tff.Squeeze((4, 2, channels), ordered=True).inverse(y).numpy()
+    pixels = [y[i::2, j::2] for i, j in ((0, 0), (1, 1), (0, 1), (1, 0))]
+    np.testing.assert_array_equal(x, np.concatenate(pixels, axis=-1))
+
+
+@pytest.mark.parametrize("image_shape", [(3, 4, 1), (4, 5, 1)])
+def test_odd_size_is_refused_by_name(image_shape):
+    with pytest.raises(ValueError, match=r"`image_shape` with H and W divisible by 2"):
+        tff.Squeeze(image_shape)
+
+
+@pytest.mark.parametrize("image_shape", [(4, 4), (4, 4, 0), (1, 4, 4, 1)])
+def test_what_is_no_image_is_refused(image_shape):
+    with pytest.raises(ValueError, match=r"`image_shape` of positive \(H, W, C\)"):
+        tff.Squeeze(image_shape)
+
+
+def test_shapes_of_both_ends_are_known():
+    squeeze = tff.Squeeze((4, 6, 1))
+    assert squeeze.inverse_event_shape((4, 6, 1)).as_list() == [2, 3, 4]
+    assert squeeze.forward_event_shape((2, 3, 4)).as_list() == [4, 6, 1]
+    with pytest.raises(ValueError, match=r"`x` of shape \[\.\.\., 2, 3, 4\]"):
+        squeeze.forward(np.zeros([4, 6, 1], np.float32))

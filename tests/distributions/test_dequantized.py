@@ -1,0 +1,160 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import randomize
+
+import tfp_flows as tff
+from tfp_flows.bijectors.serialization import deserialize
+from tfp_flows.bijectors.serialization import serialize
+
+tfd = tfp.distributions
+
+
+def uniform(event_shape):
+    return tfd.Independent(
+        tfd.Uniform(tf.zeros(event_shape), 1.0), reinterpreted_batch_ndims=len(event_shape)
+    )
+
+
+def logit_normal(scale=1.0, dtype=tf.float32):
+    """A density on the unit interval, of one entry, whose bins one can integrate."""
+    scaled = tff.TFPBijector(tfp.bijectors.Scale(tf.cast(scale, dtype)), 1)
+    flow = tff.FlowChain([tff.Logit(0.0, dtype=dtype), scaled])
+    return tff.FlowDistribution(tff.standard_normal(1, dtype=dtype), flow)
+
+
+def true_log_probs(num_bins, scale=1.0):
+    edges = np.linspace(0.0, 1.0, num_bins + 1)
+    with np.errstate(divide="ignore"):
+        cdf = tfd.Normal(np.float64(0.0), 1.0).cdf(
+            (np.log(edges) - np.log1p(-edges)) / scale
+        )
+    return np.log(np.diff(cdf))
+
+
+@pytest.mark.parametrize("num_bits", [5, 8])
+@pytest.mark.parametrize("event_shape", [(12,), (2, 3, 1)])
+def test_uniform_model_has_exactly_as_many_bits_as_the_data(num_bits, event_shape):
+    model = tff.Dequantized(uniform(event_shape), 2**num_bits)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, size=(9, *event_shape)).astype(np.uint8)
+    images[0], images[1] = 0, 255
+    result = model.bits_per_dimension(tff.reduce_bits(images, num_bits), seed=0)
+    assert result.bits == pytest.approx(num_bits, abs=1e-6)
+
+
+def test_reduced_bits_are_the_leading_ones():
+    np.testing.assert_array_equal(tff.reduce_bits([0, 7, 8, 255], 5), [0, 0, 1, 31])
+    with pytest.raises(ValueError, match="`num_bits` from 1 to 8; got 9"):
+        tff.reduce_bits([0], 9)
+
+
+def test_many_importance_samples_give_the_integral_over_the_bin():
+    model = tff.Dequantized(logit_normal(), 4)
+    value = np.arange(4)[:, None]
+    estimate = model.importance_weighted_log_prob(value, 4000, seed=1)
+    np.testing.assert_allclose(estimate, true_log_probs(4), atol=0.03)
+
+
+def test_bound_is_below_the_truth_and_tightens_with_samples():
+    model = tff.Dequantized(logit_normal(0.3), 3)
+    value = np.repeat(np.arange(3), 3000)[:, None]
+    truth = true_log_probs(3, 0.3).mean()
+    one, ten = (
+        float(np.mean(model.importance_weighted_log_prob(value, n, seed=2)))
+        for n in (1, 10)
+    )
+    assert one < ten < truth + 0.01
+    assert ten - one > 0.05
+
+
+def variational():
+    """A learned dequantiser of one entry, conditional on the bin."""
+    network = keras.layers.Dense(2, use_bias=False, kernel_initializer="zeros")
+    conditioner = tff.Conditioner(network, 1)
+    noise = tff.FlowChain(
+        [
+            tff.Logit(0.0),
+            tff.ChannelAffine(1, conditioner, context_size=1, event_ndims=1),
+        ]
+    )
+    dequantizer = tff.FlowDistribution(tff.standard_normal(1), noise)
+    return tff.Dequantized(logit_normal(0.3), 3, dequantizer=dequantizer)
+
+
+def test_learned_dequantizer_tightens_the_bound():
+    value = np.repeat(np.arange(3), 300)[:, None].astype(np.float32)
+    model = variational()
+    before = float(np.mean(model.log_prob(np.tile(value, (10, 1)), seed=0)))
+    estimator = tff.DensityEstimator(model)
+    estimator.compile(keras.optimizers.Adam(0.05))
+    estimator.fit(value, epochs=40, batch_size=300, verbose=0)
+    after = float(np.mean(model.log_prob(np.tile(value, (10, 1)), seed=0)))
+    truth = true_log_probs(3, 0.3).mean()
+    assert before < after < truth + 0.01
+    uniform_bound = np.mean(
+        tff.Dequantized(logit_normal(0.3), 3).log_prob(np.tile(value, (10, 1)), seed=0)
+    )
+    assert after > uniform_bound + 0.05
+
+
+def test_weights_of_flow_and_dequantizer_are_listed_once():
+    model = variational()
+    expected = [*model.distribution.variables, *model.dequantizer.variables]
+    assert {id(v) for v in model.variables} == {id(v) for v in expected}
+    assert len(tff.DensityEstimator(model).trainable_weights) == 2
+
+
+def test_image_flow_under_integers_and_an_encoder():
+    shape = (4, 4, 1)
+    tiny = {"num_levels": 1, "num_steps": 1, "hidden_channels": 2, "seed": 0}
+    base = tff.standard_normal(16)
+    flow = tff.FlowDistribution(base, tff.Glow(shape, logit_alpha=0.05, **tiny))
+    noise = tff.Glow(shape, logit_alpha=0.0, context_size=3, **tiny)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3)]
+    encoder = tff.Conditioner(keras.Sequential(layers), shape)
+    model = tff.Dequantized(
+        flow, 16, dequantizer=tff.FlowDistribution(base, noise), encoder=encoder
+    )
+    images = np.random.default_rng(0).integers(0, 16, size=(8, *shape))
+    assert not model.is_initialized
+    model.initialize(images)
+    assert model.is_initialized
+    assert np.isfinite(model.log_prob(images, seed=0)).all()
+    samples = model.sample(3, seed=0).numpy()
+    assert samples.shape == (3, *shape)
+    np.testing.assert_array_equal(samples, np.clip(np.floor(samples), 0, 15))
+    with tf.GradientTape() as tape:
+        bound = tf.reduce_mean(model.log_prob(images, training=True))
+    gradients = tape.gradient(bound, model.trainable_variables)
+    assert all(gradient is not None for gradient in gradients)
+
+
+def test_same_seed_draws_the_same_noise():
+    model = tff.Dequantized(logit_normal(), 4)
+    value = np.arange(4)[:, None]
+    first, same, other = (model.log_prob(value, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert np.any(first != other)
+
+
+def test_plain_data_rebuilds_it():
+    model = randomize(variational())
+    rebuilt = deserialize(json.loads(json.dumps(serialize(model))))
+    for new, old in zip(rebuilt.variables, model.variables, strict=True):
+        new.assign(old)
+    value = np.arange(3)[:, None]
+    np.testing.assert_array_equal(
+        rebuilt.log_prob(value, seed=0), model.log_prob(value, seed=0)
+    )
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="`num_bins` of at least 2; got 1"):
+        tff.Dequantized(uniform((2,)), 1)
+    with pytest.raises(ValueError, match="`dequantizer` with an `encoder`; got None"):
+        tff.Dequantized(uniform((2,)), encoder=lambda x: x)

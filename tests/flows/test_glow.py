@@ -1,0 +1,197 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import perturb
+from random_weights import randomize
+from random_weights import values
+from subject import close
+
+import tfp_flows as tff
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(size=(40, 4, 8, 1)).astype(np.float32)
+TINY = {"hidden_channels": 4, "seed": 1}
+
+
+def glow(image_shape=(4, 8, 1), num_levels=2, num_steps=2, **arguments):
+    return tff.Glow(image_shape, num_levels, num_steps, **{**TINY, **arguments})
+
+
+def distribution_of(flow, temperature=1.0):
+    size = flow.inverse_event_shape([4, 8, 1])[0]
+    distribution = tff.FlowDistribution(tff.standard_normal(size), flow)
+    return tff.at_temperature(distribution, temperature)
+
+
+def test_step_equals_the_papers_formulas():
+    step = randomize(tff.GlowStep((2, 2, 3), dtype="float64", **TINY))
+    act_norm, mixing, coupling = step.bijectors
+    y = np.random.default_rng(1).normal(size=(5, 2, 2, 3))
+    (weights,) = act_norm.trainable_variables
+    shift, log_scale = weights.numpy()
+    matrix = mixing.bijectors[0].matrix().numpy()
+    h = np.einsum("ij,nhwj->nhwi", matrix, (y - shift) * np.exp(-log_scale))
+    h_a, h_b = h[..., :1], h[..., 1:]
+    t, s = np.split(coupling.conditioner(tf.constant(h_a)).numpy(), 2, axis=-1)
+    scale = 1.0 / (1.0 + np.exp(-(s + 2.0)))
+    x, log_det = step.inverse_and_log_det(y)
+    close(x, np.concatenate([h_a, (h_b - t) * scale], axis=-1))
+    per_pixel = -log_scale.sum() + np.linalg.slogdet(matrix)[1]
+    close(log_det, 4 * per_pixel + np.log(scale).sum(axis=(1, 2, 3)))
+
+
+def test_parts_of_the_paper_are_where_they_should_be():
+    flow = glow((8, 8, 3), num_levels=2, num_steps=3)
+    (multi_scale,) = flow.bijectors
+    assert multi_scale.latent_shapes == ((4, 4, 6), (2, 2, 24))
+    first, last = (
+        [type(b).__name__ for b in level.bijectors] for level in multi_scale.levels
+    )
+    assert first == ["Squeeze", *["GlowStep"] * 3, "Coupling"]
+    assert last == ["Squeeze", *["GlowStep"] * 3, "ChannelAffine"]
+    plain = glow(learned_prior=False, conditional_prior=False).bijectors[0]
+    for level in plain.levels:
+        assert {type(b).__name__ for b in level.bijectors} == {"Squeeze", "GlowStep"}
+
+
+def test_first_density_is_that_of_standardised_channels():
+    """All steps but the rotations and the scale sigmoid(2) are the identity at first."""
+    flow = glow(num_levels=1, num_steps=1, transformer=tff.Shift())
+    flow.initialize(IMAGES)
+    z, _ = flow.inverse_and_log_det(IMAGES)
+    np.testing.assert_allclose(np.mean(z), 0.0, atol=1e-4)
+    np.testing.assert_allclose(np.mean(z**2), 1.0, atol=1e-3)
+
+
+def test_additive_coupling_preserves_volume():
+    flow = randomize(glow(transformer=tff.Shift(), conditional_prior=False))
+    log_det = flow.inverse_and_log_det(IMAGES)[1].numpy()
+    np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "image_shape", [(8, 8, 1), (4, 12, 1), (8, 4, 3), (4, 4, 5)], ids=str
+)
+def test_any_image_shape_that_the_levels_allow(image_shape):
+    flow = glow(image_shape, num_levels=2, num_steps=1)
+    x = np.random.default_rng(1).uniform(size=(6, *image_shape)).astype(np.float32)
+    flow.initialize(x)
+    perturb(flow, 0.05)
+    z, log_det = flow.inverse_and_log_det(x)
+    assert z.shape == (6, np.prod(image_shape))
+    y, minus_log_det = flow.forward_and_log_det(z.numpy())
+    np.testing.assert_allclose(y, x, atol=1e-4)
+    np.testing.assert_allclose(log_det, -minus_log_det, rtol=1e-3, atol=1e-3)
+
+
+def test_every_act_norm_is_initialized_once_and_never_by_samples():
+    flow = glow()
+    distribution = distribution_of(flow)
+    before = values(flow)
+    distribution.sample(2, seed=0)
+    distribution.log_prob(IMAGES)
+    assert not flow.is_initialized
+    for now, then in zip(values(flow), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    flow.initialize(IMAGES)
+    flags = [v for v in flow.variables if v.dtype == tf.bool]
+    # An act norm and a network a step; the prior's network has no hidden layer.
+    assert len(flags) == 4 * 2 + 1
+    assert all(flag.numpy() for flag in flags)
+    before = values(flow)
+    flow.initialize(3.0 + 5.0 * IMAGES)
+    for now, then in zip(values(flow), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_loaded_flow_is_not_initialized_again(tmp_path):
+    distribution = distribution_of(glow(num_levels=1, num_steps=1))
+    model = tff.DensityEstimator(distribution)
+    model.initialize(IMAGES)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.distribution.is_initialized
+    np.testing.assert_array_equal(
+        loaded.distribution.log_prob(IMAGES), distribution.log_prob(IMAGES)
+    )
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros_like(IMAGES),
+        np.full_like(IMAGES, 0.3),
+        np.where(np.indices(IMAGES.shape)[2] % 2 == 0, IMAGES, 0.5),
+        np.where(RNG.uniform(size=IMAGES.shape) < 0.01, np.float32(1e3), IMAGES),
+    ],
+    ids=["black", "grey", "half of the columns constant", "outliers"],
+)
+@pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
+def test_hard_images_give_finite_losses_gradients_and_samples(flow, images):
+    if flow == "glow":
+        flow = glow(num_levels=1, num_steps=2)
+    else:
+        flow = tff.RealNVPImage(
+            (4, 8, 1), 1, hidden_channels=4, num_blocks=1, seed=1, logit_alpha=None
+        )
+    distribution = distribution_of(flow)
+    distribution.initialize(images)
+    perturb(flow, 0.02)
+    weights = distribution.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(distribution.log_prob(images.astype(np.float32)))
+    assert np.isfinite(loss)
+    assert all(np.isfinite(g).all() for g in tape.gradient(loss, weights))
+    assert np.isfinite(distribution.sample(8, seed=0)).all()
+
+
+def test_temperature_scales_what_the_conditional_prior_adds():
+    """The factored-out half is its mean given the kept half, plus t times its noise."""
+    flow = randomize(glow(num_steps=1))
+    z = np.random.default_rng(2).normal(size=32).astype(np.float32)
+    cold = flow.forward_and_log_det(0.0 * z)[0]
+    sampled = distribution_of(flow, 1e-4).sample(3, seed=0)
+    np.testing.assert_allclose(sampled, np.broadcast_to(cold, sampled.shape), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_shape": (6, 8, 1)}, r"`image_shape` with H and W divisible by 4"),
+        ({"num_steps": 0}, r"`num_levels` and `num_steps` of at least 1; got 2 and 0"),
+        ({"num_levels": 0}, r"`num_levels` and `num_steps` of at least 1; got 0 and 2"),
+    ],
+)
+def test_wrong_sizes_are_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        glow(**arguments)
+
+
+def test_step_on_one_channel_is_refused():
+    with pytest.raises(ValueError, match="`image_shape` with at least 2 channels"):
+        tff.GlowStep((4, 4, 1))
+
+
+def test_seed_reproduces_weights_and_steps_differ():
+    first, same, other = (glow(seed=seed) for seed in (1, 1, 2))
+    for a, b in zip(values(first), values(same), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(np.any(a != b) for a, b in zip(values(first), values(other), strict=True))
+    one, two = first.bijectors[0].levels[0].bijectors[1:3]
+    assert any(np.any(a != b) for a, b in zip(values(one), values(two), strict=True))
+
+
+@pytest.mark.slow
+def test_three_levels_of_thirty_two_steps_round_trip_after_training():
+    flow = glow((8, 8, 3), num_levels=3, num_steps=32, hidden_channels=16)
+    x = np.random.default_rng(3).uniform(size=(256, 8, 8, 3)) ** 3
+    x = x.astype(np.float32)
+    distribution = tff.FlowDistribution(tff.standard_normal(192), flow)
+    model = tff.DensityEstimator(distribution)
+    model.compile("adam")
+    history = model.fit(x, epochs=5, batch_size=32, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    z = flow.inverse_and_log_det(x)[0].numpy()
+    y = flow.forward_and_log_det(z)[0].numpy()
+    assert np.max(np.abs(y - x)) < 1e-4

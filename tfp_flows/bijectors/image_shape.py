@@ -1,0 +1,27 @@
+"""The one check of the shape of an image."""
+
+__all__ = ["check_image_shape"]
+
+
+def check_image_shape(image_shape, *, divisible_by=1):
+    """Returns `image_shape` as a tuple of integers.
+
+    Args:
+      image_shape: `(H, W, C)`.
+      divisible_by: what H and W must be multiples of.
+
+    Raises:
+      ValueError: if it is not three positive integers, or H or W does not divide.
+    """
+    image_shape = tuple(int(size) for size in image_shape)
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise ValueError(
+            f"Expected `image_shape` of positive (H, W, C); got {image_shape}."
+        )
+    height, width, _ = image_shape
+    if height % divisible_by or width % divisible_by:
+        raise ValueError(
+            f"Expected `image_shape` with H and W divisible by {divisible_by}; got "
+            f"{image_shape}."
+        )
+    return image_shape

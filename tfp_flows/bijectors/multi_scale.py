@@ -1,0 +1,152 @@
+"""A flow that lets go of part of the channels after each level."""
+
+import math
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.image_shape import check_image_shape
+from tfp_flows.bijectors.parts import shared_context_size
+from tfp_flows.bijectors.parts import shared_dtype
+
+__all__ = ["MultiScale"]
+
+
+class MultiScale(FlowBijector):
+    """Levels on images, of which each but the last hands on only part of its channels.
+
+    ```none
+    inverse:  h = y
+              for each level but the last:
+                  h, z[l] = first channels, last channels of level[l]^-1(h)
+              z[L] = level[L]^-1(h)
+              x = all entries of z[1], ..., z[L], one after the other
+    log_det:  the sum over the levels
+    ```
+
+    The latent end is one vector, so that `FlowDistribution(standard_normal(D), flow)` is
+    the distribution, and a base of a smaller scale is sampling at a temperature. Where the
+    factored-out part should have a Gaussian prior that depends on the kept part, let a
+    level end in a `Coupling` whose mask passes the kept channels: standardising by a
+    conditional mean and scale is that coupling.
+
+    Args:
+      levels: list of bijectors from images to images, data side first.
+      image_shape: `(H, W, C)` of the data end.
+      fraction: share of the channels that is factored out after a level.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if there is no level, or `fraction` is not a whole number of channels at
+        one of them, or is all or none.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.6.
+      https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(self, levels, image_shape, *, fraction=0.5, name="multi_scale"):
+        parameters = dict(locals())
+        levels = list(levels)
+        if not levels:
+            raise ValueError("Expected at least one bijector in `levels`; got none.")
+        image_shape = check_image_shape(image_shape)
+        latent_shapes = _latent_shapes(levels, image_shape, fraction)
+        super().__init__(
+            event_ndims=1,
+            event_shape=[math.prod(image_shape)],
+            data_event_shape=image_shape,
+            context_size=shared_context_size(levels),
+            is_constant_jacobian=all(level.is_constant_jacobian for level in levels),
+            dtype=shared_dtype(levels),
+            parameters=parameters,
+            name=name,
+        )
+        self._levels = levels
+        self._latent_shapes = latent_shapes
+
+    @property
+    def levels(self):
+        """The levels, from the data side to the latent side."""
+        return tuple(self._levels)
+
+    @property
+    def latent_shapes(self):
+        """Shape `(h, w, c)` of what each level adds to the latent vector, in its order."""
+        return tuple(self._latent_shapes)
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything in a level."""
+        return any(level.has_data_dependent_state for level in self._levels)
+
+    @property
+    def is_initialized(self):
+        """Whether the data-dependent state of every level is set."""
+        return all(level.is_initialized for level in self._levels)
+
+    def initialize(self, data, *, context=None):
+        """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
+        *before, last = self._levels
+        for level, latent in zip(before, self._latent_shapes, strict=False):
+            data = level.initialize_and_normalise(data, context=_for(level, context))
+            data = data[..., : -latent[-1]]
+        last.initialize(data, context=_for(last, context))
+
+    def _inverse_and_log_det(self, y, context, training):
+        latents, log_dets = [], []
+        for level, latent in zip(self._levels, self._latent_shapes, strict=True):
+            y, log_det = level.inverse_and_log_det(
+                y, context=_for(level, context), training=training
+            )
+            log_dets.append(log_det)
+            y, factored = tf.split(y, [y.shape[-1] - latent[-1], latent[-1]], axis=-1)
+            latents.append(_flatten(factored))
+        return tf.concat(latents, axis=-1), tf.add_n(log_dets)
+
+    def _forward_and_log_det(self, x, context, training):
+        sizes = [math.prod(shape) for shape in self._latent_shapes]
+        latents = tf.split(x, sizes, axis=-1)
+        log_dets, y = [], None
+        for level, latent, shape in reversed(
+            list(zip(self._levels, latents, self._latent_shapes, strict=True))
+        ):
+            latent = _unflatten(latent, shape)
+            y, log_det = level.forward_and_log_det(
+                latent if y is None else tf.concat([y, latent], axis=-1),
+                context=_for(level, context),
+                training=training,
+            )
+            log_dets.append(log_det)
+        return y, tf.add_n(log_dets)
+
+
+def _latent_shapes(levels, image_shape, fraction):
+    """The shape of what each level factors out; of the last one, all of it."""
+    shapes = []
+    for number, level in enumerate(levels[:-1], start=1):
+        *spatial, channels = level.inverse_event_shape(image_shape).as_list()
+        factored = round(fraction * channels)
+        if not (0 < factored < channels and math.isclose(factored, fraction * channels)):
+            raise ValueError(
+                "Expected `fraction` of a whole number of channels, some and not all, of "
+                f"the {channels} of level {number}; got {fraction}."
+            )
+        shapes.append((*spatial, factored))
+        image_shape = (*spatial, channels - factored)
+    return [*shapes, tuple(levels[-1].inverse_event_shape(image_shape).as_list())]
+
+
+def _for(level, context):
+    return context if level.context_size else None
+
+
+def _flatten(image):
+    batch_shape = tf.shape(image)[: image.shape.rank - 3]
+    size = math.prod(image.shape[-3:])
+    return tf.reshape(image, tf.concat([batch_shape, [size]], axis=0))
+
+
+def _unflatten(latent, shape):
+    batch_shape = tf.shape(latent)[: latent.shape.rank - 1]
+    return tf.reshape(latent, tf.concat([batch_shape, shape], axis=0))

@@ -1,0 +1,34 @@
+"""What the parts of a composite bijector must agree on."""
+
+__all__ = ["shared_context_size", "shared_dtype"]
+
+
+def shared_context_size(parts):
+    """Returns the one width of context of `parts`; 0 where none is conditional.
+
+    Args:
+      parts: list of `FlowBijector`s.
+
+    Raises:
+      ValueError: if two want contexts of two widths.
+    """
+    sizes = sorted({part.context_size for part in parts} - {0})
+    if len(sizes) > 1:
+        raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
+    return sizes[0] if sizes else 0
+
+
+def shared_dtype(parts):
+    """Returns the one dtype of `parts`; None where any will do.
+
+    Args:
+      parts: list of `FlowBijector`s.
+
+    Raises:
+      ValueError: if there are two.
+    """
+    dtypes = {part.dtype for part in parts if part.dtype is not None}
+    if len(dtypes) > 1:
+        names = sorted(dtype.name for dtype in dtypes)
+        raise ValueError(f"Expected one dtype in all of `bijectors`; got {names}.")
+    return dtypes.pop() if dtypes else None

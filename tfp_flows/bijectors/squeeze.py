@@ -1,0 +1,88 @@
+"""Blocks of 2 x 2 pixels as channels of one pixel."""
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.image_shape import check_image_shape
+
+__all__ = ["Squeeze"]
+
+
+class Squeeze(FlowBijector):
+    """Trades resolution for channels: `[H, W, C]` is `[H/2, W/2, 4C]` at the latent end.
+
+    ```none
+    plain:    channel 4c + 2i + j  is channel c of the pixel (i, j) of each block
+    ordered:  channels 0 ... C-1 are the pixel (0, 0), then come (1, 1), (0, 1), (1, 0)
+    log_det = 0
+    ```
+
+    The first half of the ordered channels is the two pixels of a diagonal: what is left of
+    an image where RealNVP factors out the other half is again like an image.
+
+    Args:
+      image_shape: `(H, W, C)` of the data end.
+      ordered: whether the channels are in RealNVP's order, before it factors out.
+      dtype: of inputs.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if H or W is odd.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.6 and the authors' code.
+      https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(self, image_shape, *, ordered=False, dtype=tf.float32, name="squeeze"):
+        parameters = dict(locals())
+        height, width, channels = check_image_shape(image_shape, divisible_by=2)
+        super().__init__(
+            event_ndims=3,
+            event_shape=[height // 2, width // 2, 4 * channels],
+            data_event_shape=[height, width, channels],
+            is_constant_jacobian=True,
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._channels = channels
+        self._ordered = ordered
+
+    def _forward_and_log_det(self, x, context, training):
+        blocks = _merge_batch(x)  # [N, H/2, W/2, 4C]
+        if self._ordered:
+            blocks = _reorder(blocks, (0, 2, 3, 1))
+        else:
+            blocks = _swap_last_axes(blocks, self._channels, 4)
+        return self._restore(tf.nn.depth_to_space(blocks, 2), x, "inverse")
+
+    def _inverse_and_log_det(self, y, context, training):
+        blocks = tf.nn.space_to_depth(_merge_batch(y), 2)  # pixels, then channels
+        if self._ordered:
+            blocks = _reorder(blocks, (0, 3, 1, 2))
+        else:
+            blocks = _swap_last_axes(blocks, 4, self._channels)
+        return self._restore(blocks, y, "forward")
+
+    def _restore(self, result, value, end):
+        batch_shape = tf.shape(value)[: value.shape.rank - 3]
+        shape = tf.concat([batch_shape, self._event_shapes[end].as_list()], axis=0)
+        return tf.reshape(result, shape), tf.zeros(batch_shape, value.dtype)
+
+
+def _merge_batch(value):
+    return tf.reshape(value, [-1, *value.shape[-3:]])
+
+
+def _reorder(blocks, pixels):
+    """Puts the four pixels of each block, `[N, h, w, 4C]`, into another order."""
+    parts = tf.split(blocks, 4, axis=-1)
+    return tf.concat([parts[pixel] for pixel in pixels], axis=-1)
+
+
+def _swap_last_axes(blocks, first, second):
+    """`[N, h, w, first * second]`, read as `[first, second]`, as `[second, first]`."""
+    _, height, width, size = blocks.shape
+    parts = tf.reshape(blocks, [-1, height * width, first, second])
+    return tf.reshape(tf.transpose(parts, [0, 1, 3, 2]), [-1, height, width, size])

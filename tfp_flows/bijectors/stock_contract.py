@@ -1,0 +1,70 @@
+"""TFP's contract of a bijector, in terms of value and log-determinant together."""
+
+import abc
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["StockContract"]
+
+
+class StockContract(tfp.bijectors.Bijector):
+    """What TFP calls on a bijector, answered by one method of a subclass.
+
+    `_apply(direction, value, context, training)` returns the value at the other end and
+    the log-det of that direction; `_memory`, a `StockCallMemory`, keeps TFP's pairs of
+    calls from computing twice.
+    """
+
+    @abc.abstractmethod
+    def _apply(self, direction, value, context, training):
+        """Maps `value` in the direction "forward" or "inverse"."""
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def __hash__(self):
+        return object.__hash__(self)
+
+    def __eq__(self, other):
+        # Two flows of equal arguments still have different weights.
+        return self is other
+
+    def _call_forward(self, x, name, context=None, training=False):
+        return self._stock_apply("forward", x, name, context, training)[0]
+
+    def _call_inverse(self, y, name, context=None, training=False):
+        return self._stock_apply("inverse", y, name, context, training)[0]
+
+    def _call_forward_log_det_jacobian(
+        self, x, event_ndims, name, context=None, training=False
+    ):
+        log_det = self._stock_apply("forward", x, name, context, training)[1]
+        return self._sum_event(log_det, event_ndims, self.forward_min_event_ndims)
+
+    def _call_inverse_log_det_jacobian(
+        self, y, event_ndims, name, context=None, training=False
+    ):
+        log_det = self._stock_apply("inverse", y, name, context, training)[1]
+        return self._sum_event(log_det, event_ndims, self.inverse_min_event_ndims)
+
+    def _stock_apply(self, direction, value, name, context, training):
+        with self._name_and_control_scope(name):
+            recalled = self._memory.recall(direction, value)
+            if recalled is not None:
+                return recalled
+            value = tf.convert_to_tensor(value, dtype=self.dtype)
+            result, log_det = self._apply(direction, value, context, training)
+            self._memory.remember(direction, value, result, log_det)
+            return result, log_det
+
+    def _sum_event(self, log_det, event_ndims, min_event_ndims):
+        if event_ndims is None:
+            return log_det
+        extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
+        if extra < 0:
+            raise ValueError(
+                f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
+            )
+        return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det

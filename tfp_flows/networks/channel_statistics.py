@@ -1,0 +1,21 @@
+"""The shift and scale of channels that data-dependent initialisation starts from."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["standardizing_shift_and_log_scale"]
+
+
+def standardizing_shift_and_log_scale(x):
+    """Returns what makes `(x + shift) * exp(log_scale)` zero mean and unit variance.
+
+    Args:
+      x: `[N, ..., C]`.
+
+    Returns:
+      Two arrays `[C]`. A channel that is constant to rounding keeps scale 1.
+    """
+    mean, variance = tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
+    rounding = 10.0 * np.finfo(x.dtype.as_numpy_dtype).eps * tf.abs(mean)
+    is_constant = variance <= rounding**2
+    return -mean, -0.5 * tf.math.log(tf.where(is_constant, tf.ones_like(mean), variance))

@@ -1,0 +1,141 @@
+"""Glow's convolutional network."""
+
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
+from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import Part
+
+__all__ = ["ConvNet"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ConvNet(keras.layers.Layer):
+    """Convolutions of 3x3, 1x1 and 3x3, each with an act norm; the last one starts at 0.
+
+    ```none
+    layer(x) = (convolution([x, border]) + shift) * exp(3 * log_scale)
+    output   = layer[3](relu(layer[2](relu(layer[1](x)))))
+    ```
+
+    First and last layer are 3x3, all others 1x1; without hidden layers, it is Glow's
+    `conv2d_zeros`, which gives the prior of a factored-out half.
+
+    The border is a channel that is 1 on the ring of pixels around the image, where all
+    others are padded with 0, and 0 inside. `initialize` sets shift and scale of the hidden
+    layers so that what they see has zero mean and unit variance in each channel.
+
+    In the code, the scale multiplies the kernel and not the activations, which are many
+    more; and since the border does not depend on the image, its convolution is one map
+    for the whole batch. All weights are parts of one variable (`PackedWeights`).
+
+    Args:
+      output_channels: of the last layer.
+      hidden_channels: of the others, in their order; an integer is two of that width.
+      seed: integer that determines the initial weights; random if None.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Reference:
+      Kingma, Dhariwal (2018), Glow, section 4 and the authors' code.
+      https://arxiv.org/abs/1807.03039
+    """
+
+    def __init__(self, output_channels, hidden_channels=(512, 512), *, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.output_channels = output_channels
+        if isinstance(hidden_channels, int):
+            hidden_channels = (hidden_channels,) * 2
+        self.hidden_channels = tuple(int(channels) for channels in hidden_channels)
+        self.seed = seed
+
+    def build(self, input_shape):
+        """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
+        _, height, width, channels = input_shape
+        widths = (channels, *self.hidden_channels, self.output_channels)
+        last = len(widths) - 2
+        # Kernel; that of the border, with the shift as one more row; log-scale.
+        parts = []
+        for layer, (a, b) in enumerate(itertools.pairwise(widths)):
+            size = 3 if layer in (0, last) else 1
+            rows = 10 if size == 3 else 1
+            # With a last layer of zeros, a fresh step is the identity.
+            initial = None if layer == last else _initial_kernel
+            kernels = [(size, size, a, b), (rows, b)]
+            parts.append((*(Part(k, initial=initial) for k in kernels), Part((b,))))
+        self._border = _border_patches(height, width).astype(self.compute_dtype)
+        self._layout = PackedWeights(parts, seed=self.seed)
+        self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
+        self._initialized = self.add_weight(
+            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has set the act norms from data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, inputs):
+        """Sets shift and scale of the hidden layers from `inputs`, `[N, H, W, C]`, once."""
+        if self.is_initialized:
+            return
+        *hidden, last = self._layout.unpack(self._packed)
+        for layer, (kernel, border, log_scale) in enumerate(hidden):
+            outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
+            shift, log_scale = standardizing_shift_and_log_scale(outputs)
+            border = tf.concat([border[:-1], border[-1:] + shift], axis=0)
+            hidden[layer] = (kernel, border, log_scale / _LOG_SCALE_FACTOR)
+            inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))
+        self._packed.assign(self._layout.pack([*hidden, last]))
+        self._initialized.assign(True)
+
+    def call(self, inputs):
+        """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
+        *hidden, last = self._layout.unpack(self._packed)
+        for layer in hidden:
+            inputs = tf.nn.relu(self._layer(inputs, *layer))
+        return self._layer(inputs, *last)
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the output for inputs of `input_shape`."""
+        return (*input_shape[:-1], self.output_channels)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_channels": self.output_channels,
+            "hidden_channels": self.hidden_channels,
+            "seed": self.seed,
+        }
+
+    def _layer(self, x, kernel, border, log_scale):
+        scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
+        y = tf.nn.conv2d(x, kernel * scale, 1, "SAME")
+        border *= scale
+        if border.shape[0] == 1:
+            return tf.nn.bias_add(y, border[0])
+        # One map for the whole batch, since the border does not depend on the image.
+        return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
+
+
+# Scales learn faster than other weights: the authors' `logscale_factor`.
+_LOG_SCALE_FACTOR = 3.0
+
+
+def _border_patches(height, width):
+    """What a 3x3 kernel sees of the border at each pixel, `[H * W, 9]`, and a 1 each."""
+    inside = np.pad(np.ones([height, width]), 1)
+    patches = np.lib.stride_tricks.sliding_window_view(1.0 - inside, (3, 3))
+    return np.pad(patches.reshape(height * width, 9), [(0, 0), (0, 1)], constant_values=1.0)
+
+
+def _initial_kernel(shape, dtype, seed):
+    kernel = keras.initializers.RandomNormal(stddev=0.05, seed=seed)(shape, dtype)
+    if len(shape) > 2:
+        return kernel
+    return tf.concat([kernel[:-1], tf.zeros_like(kernel[-1:])], axis=0)  # the shift

@@ -1,0 +1,219 @@
+"""RealNVP's residual convolutional network."""
+
+import functools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
+from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.packed_weights import Part
+from tfp_flows.networks.packed_weights import bias_part
+
+__all__ = ["ResNet"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ResNet(keras.layers.Layer):
+    """Residual blocks of weight-normalised convolutions, of which all outputs are summed.
+
+    ```none
+    h    = conv3x3(relu([x, -x, mask]))       with x = norm(input), doubled where masked
+    out  = conv1x1(h)
+    for each block:
+        h   <- h + conv3x3(relu(norm(conv3x3(relu(norm(h))))))
+        out <- out + conv1x1(h)
+    output = conv1x1(relu(norm(out)))
+    ```
+
+    **Where this differs from the paper**: there, `norm` is batch norm. A conditioner with
+    batch statistics would return other parameters in training than when the flow is
+    inverted, so each `norm` here is an act norm: a shift and scale a channel that
+    `initialize` sets from data, and training moves.
+
+    Args:
+      output_channels: of the last layer.
+      hidden_channels: of all others.
+      num_blocks: residual blocks; 2 by default in the authors' code, 4 or 8 in the paper.
+      mask: boolean array `[H, W, 1]`, shown to the network, of a coupling whose conditioner
+        sees zeros where it is False; None where it sees half of the channels.
+      tanh_scale: start of a weight that scales the tanh of the last half of the output,
+        as RealNVP bounds its log-scales: 0 with a checkerboard, 1 on channels; None leaves
+        tanh and scale out.
+      zero_last_layer: whether the last layer starts at zero, so that a fresh step is the
+        identity; the paper's starts at random.
+      seed: integer that determines the initial weights; random if None.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Reference:
+      Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 4.1 and the authors' code.
+      https://arxiv.org/abs/1605.08803
+      Salimans, Kingma (2016), Weight normalization. https://arxiv.org/abs/1602.07868
+    """
+
+    def __init__(
+        self,
+        output_channels,
+        hidden_channels=32,
+        *,
+        num_blocks=2,
+        mask=None,
+        tanh_scale=None,
+        zero_last_layer=True,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.output_channels = output_channels
+        self.hidden_channels = hidden_channels
+        self.num_blocks = num_blocks
+        self.mask = None if mask is None else np.asarray(mask, bool)
+        self.tanh_scale = tanh_scale
+        self.zero_last_layer = zero_last_layer
+        self.seed = seed
+
+    def build(self, input_shape):
+        """Creates all weights for inputs `[N, H, W, C]`."""
+        self._layout = PackedWeights(self._parts(input_shape[-1]), seed=self.seed)
+        self._packed = self._layout.add_to(self, "weights_of_all_layers")
+        self._initialized = self.add_weight(
+            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has set the act norms from data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, inputs):
+        """Sets each act norm from what reaches it of `inputs`, `[N, H, W, C]`, once."""
+        if self.is_initialized:
+            return
+        weights = self._layout.unpack(self._packed)
+
+        def set_and_apply(x, name):
+            shift, log_scale = standardizing_shift_and_log_scale(x)
+            weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
+            return _norm(x, weights, name)
+
+        self._run(inputs, weights, set_and_apply)
+        self._packed.assign(self._layout.pack(weights))
+        self._initialized.assign(True)
+
+    def call(self, inputs):
+        """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
+        weights = self._layout.unpack(self._packed)
+        return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the output for inputs of `input_shape`."""
+        return (*input_shape[:-1], self.output_channels)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_channels": self.output_channels,
+            "hidden_channels": self.hidden_channels,
+            "num_blocks": self.num_blocks,
+            "mask": None if self.mask is None else self.mask.tolist(),
+            "tanh_scale": self.tanh_scale,
+            "zero_last_layer": self.zero_last_layer,
+            "seed": self.seed,
+        }
+
+    def _run(self, x, weights, norm):
+        hidden = _conv(self._rectified_pair(norm(x, "input")), weights, "first")
+        out = _conv(hidden, weights, "skip")
+        for block in range(self.num_blocks):
+            inside = tf.nn.relu(norm(hidden, f"block_{block}/before"))
+            inside = _conv(inside, weights, f"block_{block}/inner")
+            inside = tf.nn.relu(norm(inside, f"block_{block}/between"))
+            hidden += _conv(inside, weights, f"block_{block}/outer")
+            out += _conv(hidden, weights, f"block_{block}/skip")
+        out = _conv(tf.nn.relu(norm(out, "output")), weights, "last")
+        if self.tanh_scale is None:
+            return out
+        shift, s = tf.split(out, 2, axis=-1)
+        return tf.concat([shift, weights["tanh_scale"] * tf.tanh(s)], axis=-1)
+
+    def _rectified_pair(self, x):
+        if self.mask is None:
+            return tf.nn.relu(tf.concat([x, -x], axis=-1))
+        x *= 2.0  # half of the entries are zeros
+        shape = tf.concat([tf.shape(x)[:1], self.mask.shape], axis=0)
+        mask = tf.broadcast_to(tf.cast(self.mask, x.dtype), shape)
+        return tf.nn.relu(tf.concat([x, -x, mask], axis=-1))
+
+    def _parts(self, channels):
+        """All arrays by name."""
+        hidden = self.hidden_channels
+        inputs = 2 * channels + (self.mask is not None)
+        parts = _norm_parts("input", channels)
+        parts |= {
+            "first/kernel": Part((3, 3, inputs, hidden), initial=_initial_kernel),
+            "first/bias": bias_part(hidden),
+        }
+        parts |= _scaled_conv_parts("skip", 1, hidden, hidden)
+        for block in range(self.num_blocks):
+            name, square = f"block_{block}", (3, 3, hidden, hidden)
+            parts |= _norm_parts(f"{name}/before", hidden)
+            parts[f"{name}/inner/kernel"] = Part(square, initial=_initial_kernel)
+            parts |= _norm_parts(f"{name}/between", hidden)
+            parts |= _scaled_conv_parts(f"{name}/outer", 3, hidden, hidden)
+            parts |= _scaled_conv_parts(f"{name}/skip", 1, hidden, hidden)
+        parts |= _norm_parts("output", hidden)
+        last = _scaled_conv_parts("last", 1, hidden, self.output_channels)
+        if self.zero_last_layer:
+            last["last/magnitude"] = bias_part(self.output_channels)
+        parts |= last
+        if self.tanh_scale is not None:
+            parts["tanh_scale"] = Part(
+                (1,), initial=functools.partial(_fill, self.tanh_scale)
+            )
+        return parts
+
+
+def _norm_parts(name, channels):
+    return {
+        f"{name}/shift": bias_part(channels),
+        f"{name}/log_scale": bias_part(channels),
+    }
+
+
+def _scaled_conv_parts(name, size, inputs, outputs):
+    # The authors' `stddev * sqrt(fan_in / 12)`, with `stddev = sqrt(2 / inputs)`.
+    magnitude = math.sqrt(2.0 * size**2 / 12.0)
+    return {
+        f"{name}/kernel": Part((size, size, inputs, outputs), initial=_initial_kernel),
+        f"{name}/magnitude": Part((outputs,), initial=functools.partial(_fill, magnitude)),
+        f"{name}/bias": bias_part(outputs),
+    }
+
+
+def _norm(x, weights, name):
+    scale = tf.exp(weights[f"{name}/log_scale"])
+    return (x + weights[f"{name}/shift"]) * scale
+
+
+def _conv(x, weights, name):
+    """Convolution with kernels of norm `magnitude`, or 1 where a norm follows."""
+    kernel = weights[f"{name}/kernel"]
+    magnitude = weights.get(f"{name}/magnitude", 1.0)
+    kernel *= magnitude * tf.math.rsqrt(tf.reduce_sum(kernel**2, axis=[0, 1, 2]))
+    y = tf.nn.conv2d(x, kernel, 1, "SAME")
+    bias = weights.get(f"{name}/bias")
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+def _initial_kernel(shape, dtype, seed):
+    # Of any scale: the kernels are normalised.
+    return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(shape, dtype)
+
+
+def _fill(value, shape, dtype, seed):
+    del seed
+    return tf.fill(shape, tf.cast(value, dtype))
