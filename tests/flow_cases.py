@@ -67,9 +67,7 @@ CASES = {
     ),
     "maf_one_variable_context": flow(tff.MAF, 1, context_size=2),
     "iaf_context": flow(tff.IAF, context_size=2),
-    "iaf_everything": flow(
-        tff.IAF, 4, num_steps=3, transformer=tff.Affine(), **EVERY_CONNECTION
-    ),
+    "iaf_everything": flow(tff.IAF, 4, transformer=tff.Affine(), **EVERY_CONNECTION),
     "nice": flow(tff.NICE, num_steps=3),
     "nice_context": flow(tff.NICE, context_size=2),
     "real_nvp": flow(tff.RealNVP),
