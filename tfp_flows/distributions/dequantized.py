@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
-from tfp_flows.distributions.seeds import stateless_seed
+from tfp_flows.distributions.draws import stateless
 
 __all__ = ["Dequantized", "reduce_bits"]
 
@@ -187,7 +187,7 @@ class Dequantized(tf.Module):
         event_ndims = self.event_shape.rank
         batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
         if self.dequantizer is None:
-            seed = stateless_seed(seed)
+            seed = stateless(seed)
             noise = tf.random.stateless_uniform(tf.shape(value), seed, dtype=value.dtype)
             return noise, tf.zeros(batch_shape, value.dtype)
         return self.dequantizer.sample_and_log_prob(
