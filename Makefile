@@ -10,7 +10,7 @@ demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses=2
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -49,7 +49,18 @@ def from_chief(strategy, content):
         content = content if is_chief(strategy) else bytes(size)
         # At least one word: TensorFlow crashes on sending none.
         words = np.frombuffer(content + bytes(8 - size % 8), np.int64)
-        return tf.Variable(words).numpy().tobytes()[:size]
+        content = tf.Variable(words).numpy().tobytes()[:size]
+    _await_receipt(strategy)
+    return content
+
+
+def _await_receipt(strategy):
+    """Holds the chief until all have its content: it may have nothing else to do."""
+    try:
+        strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
+    except OUT_OF_REACH:
+        if is_chief(strategy):
+            raise  # any other has what it was sent; if the chief is lost, it will notice
 
 
 def share(strategy, variables):

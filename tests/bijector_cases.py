@@ -136,7 +136,7 @@ def with_conv_net(mask, network, dtype, context_size=0):
 def conv_net(dtype, context_size=0):
     mask = masks.channel_half((3, 2, 3), start=False)
     return with_conv_net(
-        mask, lambda c: tff.ConvNet(c, 2, seed=1, dtype=dtype), dtype, context_size
+        mask, lambda c: tff.ConvNet(c, 4, seed=1, dtype=dtype), dtype, context_size
     )
 
 

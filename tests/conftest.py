@@ -8,12 +8,32 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import keras
 import numpy as np
 import pytest
+import subject
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the tests of one contract case into one process, one after the other.
+
+    So each case is built once, and need not be kept until the end.
+    """
+    for item in items:
+        if case := _contract_case(item):
+            item.add_marker(pytest.mark.xdist_group(case))
+    items.sort(key=_contract_case)
+
+
+def _contract_case(item):
+    if not hasattr(item.module, "subject_of") or not hasattr(item, "callspec"):
+        return ""
+    values = item.callspec.params.values()
+    cases = [v for v in values if isinstance(v, str) and v in subject.ALL_CASES]
+    return cases[0] if cases else ""
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,8 @@ class Subject:
             variable.assign(value)
 
 
-subject_of = functools.cache(Subject)
+# Tests of one case come one after the other: see `conftest.py`.
+subject_of = functools.lru_cache(maxsize=1)(Subject)
 
 
 def close(actual, expected, tolerance=1e-10):

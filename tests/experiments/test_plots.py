@@ -44,7 +44,7 @@ def test_plots_leave_no_figure_open(tmp_path):
 
 def test_image_grid_keeps_every_image_whole():
     images = np.arange(4 * 6, dtype=float).reshape(4, 2, 3)
-    grid = plots._tile(images, 2)
+    grid = plots._tile(images, 2, 2)
     np.testing.assert_array_equal(grid[:2, :3], images[0])
     np.testing.assert_array_equal(grid[:2, 4:], images[1])
     np.testing.assert_array_equal(grid[3:, 4:], images[3])

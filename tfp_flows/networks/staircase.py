@@ -98,6 +98,8 @@ class _Rows:
         self.by_block = self.by_stage[edges]
         self.most_in_stage = max(int(np.diff(self.by_stage).max()), 1)
         self.most_in_block = int(np.diff(self.by_block).max())
+        # Room for a block, and for a stage of it that has fewer rows than the largest.
+        self.room = self.most_in_block + self.most_in_stage
         self.most_stages = int(np.diff(edges).max())
         self.stages = tf.constant(self.by_stage, tf.int32)
         self.blocks = tf.constant(self.by_block, tf.int32)
@@ -125,31 +127,27 @@ class _Block:
         )
         self.rows = rows
         self.begins = [r.blocks[j] for r in rows]
-        self.companions = [
-            None
-            if layer.companion is None
-            else _rows_of(layer.companion, begin, r.most_in_block + r.most_in_stage)
-            for layer, r, begin in zip(layers, rows[1:], self.begins[1:], strict=True)
-        ]
-        self.bases, self.kernels = [], []
+        self.companions, self.bases, self.kernels = [], [], []
         for layer, r, begin in zip(layers, rows[1:], self.begins[1:], strict=True):
-            base = _rows_of(layer.base, begin, r.most_in_block)
+            companion, base = layer.companion, _rows_of(layer.base, begin, r.most_in_block)
+            if companion is not None:
+                companion = _rows_of(companion, begin, r.room)
             within = []
             for source, kernel in layer.kernels:
                 kernel = _rows_of(kernel, begin, r.most_in_block)
                 base += kernel[:, : arrays[source].shape[0]] @ arrays[source]
-                columns = [
-                    r.most_in_block,
-                    rows[source].most_in_block + rows[source].most_in_stage,
-                ]
-                within.append((source, tf.slice(kernel, [0, self.begins[source]], columns)))
-            size = r.most_in_block + r.most_in_stage
-            self.bases.append(_grown(base, size))
-            self.kernels.append([(source, _grown(k, size)) for source, k in within])
+                size = [r.most_in_block, rows[source].room]
+                kernel = tf.slice(kernel, [0, self.begins[source]], size)
+                within.append((source, _grown(kernel, r.room)))
+            self.companions.append(companion)
+            self.bases.append(_grown(base, r.room))
+            self.kernels.append(within)
 
     def climb(self, step, carry):
         """Goes through the stages; returns the carry and the arrays with the new rows."""
         num_columns = tf.shape(self.bases[0])[1]
+        dtype = self.bases[0].dtype
+        empty = [tf.zeros([r.room, num_columns], dtype) for r in self.rows[:-1]]
 
         def one(i, carry, *arrays):
             stage = Stage(i, self, arrays)
@@ -160,26 +158,11 @@ class _Block:
         _, carry, *arrays = tf.while_loop(
             lambda i, *_: i < self._end,
             one,
-            (
-                self.first_stage,
-                carry,
-                *(
-                    tf.zeros(
-                        [r.most_in_block + r.most_in_stage, num_columns],
-                        self.bases[0].dtype,
-                    )
-                    for r in self.rows[:-1]
-                ),
-            ),
+            (self.first_stage, carry, *empty),
             maximum_iterations=self.rows[0].most_stages,
         )
-        known = [
-            _put(array, new[: r.most_in_block], begin)
-            for array, new, r, begin in zip(
-                self._known, arrays, self.rows, self.begins, strict=False
-            )
-        ]
-        return carry, *known
+        new = zip(self._known, arrays, self.rows, self.begins, strict=False)
+        return carry, *(_put(a, b[: r.most_in_block], begin) for a, b, r, begin in new)
 
 
 class Stage:
@@ -234,16 +217,9 @@ def _block_edges(num_stages, most_rows):
 
 def _padded(layer, k, rows):
     """The layer with rows and columns to spare: a slice past the end would be shifted."""
-    r = rows[k + 1]
-    count = len(layer.stages) + r.most_in_block + r.most_in_stage
+    count = len(layer.stages) + rows[k + 1].room
     kernels = [
-        (
-            source,
-            tf.pad(
-                _grown(kernel, count),
-                [[0, 0], [0, rows[source].most_in_block + rows[source].most_in_stage]],
-            ),
-        )
+        (source, tf.pad(_grown(kernel, count), [[0, 0], [0, rows[source].room]]))
         for source, kernel in layer.kernels
     ]
     companion = None if layer.companion is None else _grown(layer.companion, count)
