@@ -104,20 +104,25 @@ def matrix_products(workload, *, backward):
       workload: has `kernel_shapes()`, `batch_size` and `calls`.
       backward: whether those of the gradient, two to each, are computed as well.
     """
-    shapes = workload.kernel_shapes()
     rng = np.random.default_rng(0)
-    rows = {
-        width: tf.constant(rng.normal(size=(workload.batch_size, width)), tf.float32)
-        for shape in shapes
-        for width in shape
-    }
-    kernels = [tf.Variable(rng.normal(size=shape), dtype=tf.float32) for shape in shapes]
+
+    def normal(*shape):
+        return tf.constant(rng.normal(size=shape), tf.float32)
+
+    # Rows of its own to each: TensorFlow would compute equal products once.
+    factors = [
+        (
+            normal(workload.batch_size, inputs),
+            tf.Variable(normal(inputs, units)),
+            normal(workload.batch_size, units),
+        )
+        for inputs, units in workload.kernel_shapes()
+    ]
 
     @tf.function(autograph=False)
     def products():
         results = []
-        for kernel in kernels:
-            x, upstream = rows[kernel.shape[0]], rows[kernel.shape[1]]
+        for x, kernel, upstream in factors:
             results.append(x @ kernel)
             if backward:
                 results.append(tf.matmul(upstream, kernel, transpose_b=True))
