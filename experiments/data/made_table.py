@@ -4,7 +4,7 @@ from experiments.data.dataset import PublishedRow
 
 __all__ = ["MADE_TABLE"]
 
-_SOURCE = "Germain et al. (2015)"
+_SOURCE = "Germain et al. (2015), quoted from memory, not checked"
 # Nats a row: one mask, and masks that are sampled.
 _TABLES = {
     "adult": (-13.12, -13.13),

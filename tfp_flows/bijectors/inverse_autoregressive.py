@@ -19,7 +19,7 @@ class InverseAutoregressive(FlowBijector):
     inverse:  x_i = transformer^-1(y_i; conditioner_i(x_<i, context))    sequential
     ```
 
-    With a `MaskedMLP` the sequential direction costs about one pass too: the idea is in
+    With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too: see
     `networks/column_wise.py`. Any other conditioner is called up to D times.
 
     Args:

@@ -19,7 +19,7 @@ class MaskedAutoregressive(FlowBijector):
     forward:  y_i = transformer(x_i; conditioner_i(y_<i, context))       sequential
     ```
 
-    With a `MaskedMLP` the sequential direction costs about one pass too: the idea is in
+    With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too: see
     `networks/column_wise.py`. Any other conditioner is called up to D times.
 
     Args:

@@ -28,7 +28,7 @@ class AutoregressiveDistribution(tfd.Distribution):
     ```
 
     `log_prob` costs one pass of the network a mask. `sample` draws one variable after
-    another, which costs about one pass too (`networks/column_wise.py`). A step of training
+    another, with the arithmetic of one pass (`networks/column_wise.py`). A step of training
     (`training=True`) takes the next mask of the cycle alone; the mean of the logarithms it
     thus maximises is a lower bound of the logarithm of the mean.
 

@@ -21,7 +21,7 @@ class IAF(FlowChain):
     ```
 
     `sample`, and the density of those samples, cost one pass of each network. The density
-    of a foreign point is solved for one variable after another and costs about as much
+    of a foreign point is solved for one variable after another, with as much arithmetic
     (`networks/column_wise.py`). The order is reversed from step to step.
 
     Args:

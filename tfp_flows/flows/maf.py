@@ -24,7 +24,7 @@ class MAF(FlowChain):
     ```
 
     `log_prob` costs one pass of each network. `sample` solves for one variable after
-    another and costs about as much (`networks/column_wise.py`). The order of the variables
+    another, with as much arithmetic (`networks/column_wise.py`). The order of the variables
     is reversed from step to step, or drawn anew.
 
     Args:

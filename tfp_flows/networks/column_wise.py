@@ -1,4 +1,4 @@
-"""The sequential direction of an autoregressive map, at about the cost of one pass."""
+"""The sequential direction of an autoregressive map, with the arithmetic of one pass."""
 
 import numpy as np
 import tensorflow as tf
