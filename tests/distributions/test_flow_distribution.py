@@ -71,7 +71,7 @@ def test_surrogate_posterior_reaches_the_known_evidence(jit_compile):
         log_density,
         posterior,
         optimizer=keras.optimizers.Adam(0.02),
-        num_steps=300,
+        num_steps=600,
         sample_size=32,
         seed=1,
         trainable_variables=posterior.trainable_variables,

@@ -2,10 +2,10 @@
 
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.bases import standard_logistic
+from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.binary_made import BinaryMADE
 from tfp_flows.distributions.flow_distribution import FlowDistribution
-from tfp_flows.distributions.flow_distribution import standard_logistic
-from tfp_flows.distributions.flow_distribution import standard_normal
 from tfp_flows.distributions.mixture_made import MixtureMADE
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension

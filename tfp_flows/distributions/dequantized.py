@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.draws import uniform
 
 __all__ = ["Dequantized", "reduce_bits"]
 
@@ -188,7 +189,7 @@ class Dequantized(tf.Module):
         batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
         if self.dequantizer is None:
             seed = stateless(seed)
-            noise = tf.random.stateless_uniform(tf.shape(value), seed, dtype=value.dtype)
+            noise = uniform(tf.shape(value), seed, value.dtype)
             return noise, tf.zeros(batch_shape, value.dtype)
         return self.dequantizer.sample_and_log_prob(
             seed=seed, context=self._encode(value / self.num_bins)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["joint_shape", "normal", "split", "stateless", "uniform"]
+__all__ = ["joint_shape", "logistic", "normal", "split", "stateless", "uniform"]
 
 
 def joint_shape(sample_shape, context, batch_ndims=0):
@@ -51,8 +51,24 @@ def uniform(shape, seed, dtype):
 
 
 def normal(shape, seed, dtype):
-    """Standard normal numbers; none beyond 5 (float32) or 6 (float64)."""
-    return tf.math.ndtri(uniform(shape, seed, dtype))
+    """Standard normal numbers; none beyond 6.3, which one in 10^9 exceeds."""
+    is_negative, tail = _sign_and_tail(shape, seed, dtype)
+    quantile = tf.math.ndtri(tail)
+    return tf.where(is_negative, quantile, -quantile)
+
+
+def logistic(shape, seed, dtype):
+    """Standard logistic numbers; none beyond 22.2, which one in 10^9 exceeds."""
+    is_negative, tail = _sign_and_tail(shape, seed, dtype)
+    quantile = tf.math.log(tail) - tf.math.log1p(-tail)
+    return tf.where(is_negative, quantile, -quantile)
+
+
+def _sign_and_tail(shape, seed, dtype):
+    """Coins, and uniform numbers in (0, 1/2), as fine near 0 as floats are."""
+    bits = _bits(shape, seed)
+    tail = tf.cast(tf.bitwise.bitwise_and(bits, 2**31 - 1), dtype)
+    return bits < 0, (tail + 0.5) * 2.0**-32
 
 
 def _bits(shape, seed):

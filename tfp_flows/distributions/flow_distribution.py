@@ -1,6 +1,5 @@
 """A flow and a base, as a distribution that runs every network once."""
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -10,7 +9,7 @@ from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDi
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
 
-__all__ = ["FlowDistribution", "standard_logistic", "standard_normal"]
+__all__ = ["FlowDistribution"]
 
 tfd = tfp.distributions
 
@@ -167,35 +166,3 @@ class FlowDistribution(tfd.TransformedDistribution):
     def _sum_event(self, log_det):
         extra = self.distribution.event_shape.rank - self.bijector.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
-
-
-def standard_normal(event_shape, *, dtype=tf.float32):
-    """Independent standard normals: the usual base.
-
-    Args:
-      event_shape: integer, or shape of one event.
-      dtype: of the samples.
-    """
-    return _independent(tfd.Normal, event_shape, dtype)
-
-
-def standard_logistic(event_shape, *, dtype=tf.float32):
-    """Independent standard logistic variables: NICE's base.
-
-    Args:
-      event_shape: integer, or shape of one event.
-      dtype: of the samples.
-
-    Reference:
-      Dinh, Krueger, Bengio (2014), NICE, section 3.4. https://arxiv.org/abs/1410.8516
-    """
-    return _independent(tfd.Logistic, event_shape, dtype)
-
-
-def _independent(family, event_shape, dtype):
-    event_shape = tuple(int(size) for size in np.atleast_1d(event_shape))
-    one = tf.ones([], dtype)
-    return tfd.Independent(
-        family(loc=tf.zeros(event_shape, dtype), scale=one),
-        reinterpreted_batch_ndims=len(event_shape),
-    )

@@ -1,0 +1,76 @@
+"""Bases of flows, whose draws are quick and the same in every mode of execution."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions import draws
+
+__all__ = ["Logistic", "Normal", "standard_logistic", "standard_normal"]
+
+tfd = tfp.distributions
+
+
+class Normal(tfd.Normal):
+    """`tfd.Normal` with the noise of `draws.py`.
+
+    Under XLA on a CPU, TensorFlow's default generator takes longer than a whole flow of
+    four steps (figures in BUILD_NOTES.md), and draws other numbers than without XLA.
+    """
+
+    def _sample_n(self, n, seed=None):
+        return _scaled(self, draws.normal, n, seed)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"loc": self.loc, "scale": self.scale}
+
+
+class Logistic(tfd.Logistic):
+    """`tfd.Logistic` with the noise of `draws.py`: see `Normal`."""
+
+    def _sample_n(self, n, seed=None):
+        return _scaled(self, draws.logistic, n, seed)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"loc": self.loc, "scale": self.scale}
+
+
+def standard_normal(event_shape, *, dtype=tf.float32):
+    """Independent standard normals: the usual base.
+
+    Args:
+      event_shape: integer, or shape of one event.
+      dtype: of the samples.
+    """
+    return _independent(Normal, event_shape, dtype)
+
+
+def standard_logistic(event_shape, *, dtype=tf.float32):
+    """Independent standard logistic variables: NICE's base.
+
+    Args:
+      event_shape: integer, or shape of one event.
+      dtype: of the samples.
+
+    Reference:
+      Dinh, Krueger, Bengio (2014), NICE, section 3.4. https://arxiv.org/abs/1410.8516
+    """
+    return _independent(Logistic, event_shape, dtype)
+
+
+def _scaled(distribution, draw, n, seed):
+    """As TFP does, an integer seed gives other draws each time that a graph runs."""
+    shape = tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
+    noise = draw(shape, tfp.random.sanitize_seed(seed), distribution.dtype)
+    return distribution.loc + distribution.scale * noise
+
+
+def _independent(family, event_shape, dtype):
+    event_shape = tuple(int(size) for size in np.atleast_1d(event_shape))
+    one = tf.ones([], dtype)
+    return tfd.Independent(
+        family(loc=tf.zeros(event_shape, dtype), scale=one),
+        reinterpreted_batch_ndims=len(event_shape),
+    )
