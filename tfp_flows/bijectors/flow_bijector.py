@@ -9,6 +9,9 @@ from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.bijectors.pulled_back import PulledBack
+from tfp_flows.bijectors.pulled_back import record
+from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 from tfp_flows.bijectors.stock_contract import StockContract
 
@@ -92,6 +95,11 @@ class FlowBijector(StockContract):
     def has_data_dependent_state(self):
         """Whether `initialize` sets anything, here or in a part."""
         return type(self).initialize is not FlowBijector.initialize
+
+    @property
+    def has_batch_statistics(self):
+        """Whether training normalises by the rows of a batch, here or in a part."""
+        return False
 
     @property
     def is_initialized(self):
@@ -182,6 +190,27 @@ class FlowBijector(StockContract):
     @abc.abstractmethod
     def _inverse_and_log_det(self, y, context, training):
         """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
+
+    def _pull_back(self, direction, result, context, upstream, weights):
+        """Back-propagates through one direction from its result, by way of the other.
+
+        Args:
+          direction: "forward" or "inverse".
+          result: what that direction has returned, `[..., *event]`.
+          context: what it was given; None where there is none.
+          upstream: gradients by its result and by its log-det.
+          weights: list of variables or tensors that it reads.
+
+        Returns:
+          A `PulledBack`.
+        """
+        value, _ = self._methods[OPPOSITE[direction]](result, context, False)
+
+        def call(value, context):
+            return self._methods[direction](value, context, False)
+
+        _, back_propagate = record(call, value, context, weights)
+        return PulledBack(value, *back_propagate(upstream))
 
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)

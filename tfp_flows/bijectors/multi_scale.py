@@ -81,6 +81,11 @@ class MultiScale(FlowBijector):
         return any(level.has_data_dependent_state for level in self._levels)
 
     @property
+    def has_batch_statistics(self):
+        """Whether a level normalises by the rows of a batch in training."""
+        return any(level.has_batch_statistics for level in self._levels)
+
+    @property
     def is_initialized(self):
         """Whether the data-dependent state of every level is set."""
         return all(level.is_initialized for level in self._levels)

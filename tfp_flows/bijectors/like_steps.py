@@ -1,0 +1,112 @@
+"""Steps that differ in their weights only, traced once."""
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.pulled_back import PulledBack
+from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.bijectors.substitution import replace_variables
+
+__all__ = ["LikeSteps"]
+
+
+class LikeSteps(FlowChain):
+    """A `FlowChain` of steps of one structure, whose arithmetic is traced once for all.
+
+    The graph of a deep flow holds the operations of every step and of their gradients;
+    tracing and optimising them takes as long as many training steps. Here the graph holds
+    a call for each step, of one function of the step's input and weights.
+
+    Args:
+      bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
+        `seed` and `name`, and whose seeds determine nothing but variables.
+      recompute: as of `FlowChain`.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if two of the steps are unlike; or if they normalise by the rows of a
+        batch, or hold variables that are neither their own nor a `Conditioner`'s.
+    """
+
+    def __init__(self, bijectors, *, recompute=False, name="like_steps"):
+        super().__init__(bijectors, recompute=recompute, name=name)
+        first, *others = (_structure(serialize(step)) for step in self.bijectors)
+        if any(other != first for other in others):
+            raise ValueError(
+                "Expected `bijectors` whose arguments are equal but for `seed` and `name`; "
+                f"got {[step.name for step in self.bijectors]} that differ in more."
+            )
+        template = self.bijectors[0]
+        nothing = {variable.ref(): None for variable in template.variables}
+        if self.has_batch_statistics or replace_variables(template, nothing).variables:
+            raise ValueError(
+                "Expected `bijectors` without batch statistics, whose variables are their "
+                f"own or those of a `Conditioner`; got `{template.name}`."
+            )
+
+    def _apply_step(self, step, direction, value, context, training):
+        if not step.variables:
+            return super()._apply_step(step, direction, value, context, training)
+        call = self._shared_function("apply", direction)
+        return call(value, context, _weights(step.variables))
+
+    def _pull_back_step(self, step, direction, result, context, upstream, weights):
+        call = self._shared_function("pull_back", direction)
+        variables = step.variables
+        *pulled, by_weights = call(result, context, upstream, _weights(variables))
+        trainable = (v.ref() for v in variables if v.trainable)
+        by_ref = dict(zip(trainable, by_weights, strict=True))
+        return PulledBack(*pulled, [by_ref[weight.ref()] for weight in weights])
+
+    def _shared_function(self, kind, direction):
+        if (kind, direction) not in self._shared:
+            make = {"apply": _apply, "pull_back": _pull_back}[kind]
+            self._shared[kind, direction] = tf.function(
+                make(self.bijectors[0], direction),
+                autograph=False,
+                # Else the graph would be expanded again before it runs.
+                experimental_attributes={"_noinline": True},
+            )
+        return self._shared[kind, direction]
+
+    def _set_transient_state(self):
+        super()._set_transient_state()
+        object.__setattr__(self, "_shared", {})
+
+    def __getstate__(self):
+        return {k: v for k, v in super().__getstate__().items() if k != "_shared"}
+
+
+def _apply(template, direction):
+    """`template` in one direction, as a function of value, context and weights."""
+    refs = [variable.ref() for variable in template.variables]
+
+    def apply(value, context, weights):
+        twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
+        return twin._methods[direction](value, context, False)
+
+    return apply
+
+
+def _pull_back(template, direction):
+    """Back-propagation through `template` as a function of result, context and weights."""
+    refs = [variable.ref() for variable in template.variables]
+    is_trainable = [variable.trainable for variable in template.variables]
+
+    def pull_back(result, context, upstream, weights):
+        twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
+        trained = [w for w, t in zip(weights, is_trainable, strict=True) if t]
+        return tuple(twin._pull_back(direction, result, context, upstream, trained))
+
+    return pull_back
+
+
+def _weights(variables):
+    return [tf.convert_to_tensor(variable) for variable in variables]
+
+
+def _structure(data):
+    """What `serialize` has returned, without seeds and names."""
+    if isinstance(data, dict):
+        return {k: _structure(v) for k, v in data.items() if k not in ("seed", "name")}
+    return [_structure(v) for v in data] if isinstance(data, list) else data
