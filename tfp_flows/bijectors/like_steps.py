@@ -1,5 +1,7 @@
 """Steps that differ in their weights only, traced once."""
 
+import contextlib
+
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -24,8 +26,9 @@ class LikeSteps(FlowChain):
       name: name of the bijector.
 
     Raises:
-      ValueError: if two of the steps are unlike; or if they normalise by the rows of a
-        batch, or hold variables that are neither their own nor a `Conditioner`'s.
+      ValueError: if two of the steps are unlike, or they normalise by the rows of a batch;
+        and when they are first called, if they hold variables other than by attributes of
+        bijectors and of `Conditioner`s, as autoregressive steps do.
     """
 
     def __init__(self, bijectors, *, recompute=False, name="like_steps"):
@@ -36,13 +39,8 @@ class LikeSteps(FlowChain):
                 "Expected `bijectors` whose arguments are equal but for `seed` and `name`; "
                 f"got {[step.name for step in self.bijectors]} that differ in more."
             )
-        template = self.bijectors[0]
-        nothing = {variable.ref(): None for variable in template.variables}
-        if self.has_batch_statistics or replace_variables(template, nothing).variables:
-            raise ValueError(
-                "Expected `bijectors` without batch statistics, whose variables are their "
-                f"own or those of a `Conditioner`; got `{template.name}`."
-            )
+        if self.has_batch_statistics:
+            raise ValueError("Expected `bijectors` without batch statistics; got some.")
 
     def _apply_step(self, step, direction, value, context, training):
         if not step.variables:
@@ -83,7 +81,8 @@ def _apply(template, direction):
 
     def apply(value, context, weights):
         twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
-        return twin._methods[direction](value, context, False)
+        with _no_variables_read(template):
+            return twin._methods[direction](value, context, False)
 
     return apply
 
@@ -96,9 +95,23 @@ def _pull_back(template, direction):
     def pull_back(result, context, upstream, weights):
         twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
         trained = [w for w, t in zip(weights, is_trainable, strict=True) if t]
-        return tuple(twin._pull_back(direction, result, context, upstream, trained))
+        with _no_variables_read(template):
+            return tuple(twin._pull_back(direction, result, context, upstream, trained))
 
     return pull_back
+
+
+@contextlib.contextmanager
+def _no_variables_read(template):
+    """Refuses a trace that reads variables: they would be those of one step only."""
+    with tf.GradientTape() as tape:
+        yield
+    names = [variable.name for variable in tape.watched_variables()]
+    if names:
+        raise ValueError(
+            "Expected `bijectors` that hold variables as attributes of bijectors and of "
+            f"`Conditioner`s; got {names} elsewhere in `{template.name}`."
+        )
 
 
 def _weights(variables):

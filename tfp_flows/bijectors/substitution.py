@@ -15,7 +15,7 @@ def replace_variables(part, tensors):
 
     Args:
       part: a bijector, a conditioner, a variable, or what these have as attributes. What is
-        something else is shared with the copy, with any variables inside.
+        something else is shared with the copy, with any variables inside it.
       tensors: tensors by the `ref()` of the variables that they stand for.
     """
     if isinstance(part, tf.Variable):
