@@ -28,6 +28,14 @@ setup(
         "experiments": EXPERIMENTS,
         "dev": [*EXPERIMENTS, "pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.*"],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
-        "bench-peers": ["torch", "nflows", "normflows", "zuko", "flowjax", "optax"],
+        "bench-peers": [
+            "torch",
+            "nflows",
+            "normflows",
+            "zuko",
+            "FrEIA",
+            "flowjax",
+            "optax",
+        ],
     },
 )
