@@ -24,6 +24,7 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import catalogue
 from experiments.data import load_dataset
+from experiments.data import own_images
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
 from experiments.usage import UsageError
@@ -33,6 +34,7 @@ _CHOICES = {
     "dataset": DATASETS,
     "flow": choices.FLOWS,
     "base": choices.BASES,
+    "image_fit": own_images.FITS,
     "ordering": choices.ORDERINGS,
     "scale": choices.SCALES,
     "strategy": strategies.STRATEGIES,

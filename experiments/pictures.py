@@ -110,7 +110,7 @@ def _of_the_data(subject):
         return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.dataset.image_shape:
-        shape = (-1, *subject.dataset.image_shape)
+        shape = (-1, *subject.dataset.pixel_shape)
         images = functools.partial(
             plots.image_grids, data.reshape(shape), samples.reshape(shape)
         )
@@ -153,7 +153,7 @@ def _calibration_caption(event_size):
 
 
 def _draw_by_class(subject, path):
-    dataset, shape = subject.dataset, (-1, *subject.dataset.image_shape)
+    dataset, shape = subject.dataset, (-1, *subject.dataset.pixel_shape)
     classes = dataset.test_context.argmax(axis=1)
     count = range(len(dataset.class_names))
     plots.images_by_class(

@@ -81,7 +81,7 @@ def images_by_class(data, samples, path, *, class_names):
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
     for axis, rows, title in zip(axes, (data, samples), titles, strict=True):
         tiles = [_tile(images, 1, columns) for images in rows]
-        grid = np.concatenate([np.pad(tile, [(0, 1), (0, 0)]) for tile in tiles])[:-1]
+        grid = np.concatenate([_with_line_below(tile) for tile in tiles])[:-1]
         axis.imshow(grid, cmap="gray_r", vmin=0.0, vmax=1.0)
         middles = (height + 1) * np.arange(len(class_names)) + (height - 1) / 2
         axis.set(title=title, xticks=[])
@@ -163,13 +163,28 @@ def _histograms(axis, data, samples, label):
 
 
 def _tile(images, rows, columns):
-    """Joins up to `rows * columns` images into one, with a white line between them."""
-    images = np.pad(images[: rows * columns], [(0, 0), (0, 1), (0, 1)])
+    """Joins up to `rows * columns` images into one, with a white line between them.
+
+    Grey images, `[N, H, W]`, are inked, 0 on white; colours, `[N, H, W, 3]`, are as they
+    are.
+    """
+    is_grey = images.ndim == 3
+    blank = 0.0 if is_grey else 1.0
+    colours = [] if is_grey else [(0, 0)]
+    images = images[: rows * columns]
     missing = rows * columns - len(images)
-    images = np.pad(images, [(0, missing), (0, 0), (0, 0)])
-    height, width = images.shape[1:]
-    grid = images.reshape(rows, columns, height, width).swapaxes(1, 2)
-    return grid.reshape(rows * height, columns * width)[:-1, :-1]
+    pads = [(0, missing), (0, 0), (0, 0), *colours]
+    images = np.pad(images, pads, constant_values=blank)
+    images = np.pad(images, [(0, 0), (0, 1), (0, 1), *colours], constant_values=blank)
+    height, width, *channels = images.shape[1:]
+    grid = images.reshape(rows, columns, height, width, *channels).swapaxes(1, 2)
+    grid = grid.reshape(rows * height, columns * width, *channels)[:-1, :-1]
+    return np.clip(grid, 0.0, 1.0)
+
+
+def _with_line_below(tile):
+    line = np.zeros_like(tile[:1]) if tile.ndim == 2 else np.ones_like(tile[:1])
+    return np.concatenate([tile, line])
 
 
 def _save(figure, path):

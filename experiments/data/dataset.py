@@ -64,6 +64,15 @@ class Dataset:
         return rows if context is None else (rows, context)
 
     @property
+    def pixel_shape(self):
+        """Shape of a row as an image: `(H, W)`, or `(H, W, C)`; None if it is not one."""
+        if self.image_shape is None:
+            return None
+        height, width = self.image_shape
+        channels = self.event_size // (height * width)
+        return (height, width) if channels == 1 else (height, width, channels)
+
+    @property
     def context_size(self):
         """Number of conditioning variables, C; 0 if there are none."""
         return 0 if self.train_context is None else self.train_context.shape[1]
