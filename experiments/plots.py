@@ -15,7 +15,7 @@ def scatter_data_and_samples(data, samples, path):
     figure, axes = _panels(data, 2)
     _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
     _scatter(axes[1], samples, _FLOW, f"samples of the flow ({len(samples):,})")
-    _save(figure, path)
+    save(figure, path)
 
 
 def density_2d(data, density, samples, path):
@@ -33,7 +33,7 @@ def density_2d(data, density, samples, path):
     axes[1].set_title("density of the flow")
     _scatter(axes[2], samples, _FLOW, f"samples of the flow ({len(samples):,})")
     figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
-    _save(figure, path)
+    save(figure, path)
 
 
 def marginals(data, samples, path, *, labels):
@@ -52,19 +52,7 @@ def marginals(data, samples, path, *, labels):
         if i < len(labels):
             _histograms(axis, data[:, i], samples[:, i], labels[i])
     axes[0, 0].legend(frameon=False)
-    _save(figure, path)
-
-
-def image_grids(data, samples, path, *, side=10):
-    """Draws a grid of images, `[N, H, W]`, beside a grid of sampled ones."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 5.3), layout="constrained")
-    axes[0].set_title("data (test)")
-    axes[1].set_title("samples of the model")
-    for axis, images in zip(axes, (data, samples), strict=True):
-        axis.imshow(_tile(images, side, side), cmap="gray_r", vmin=0.0, vmax=1.0)
-        axis.set_xticks([])
-        axis.set_yticks([])
-    _save(figure, path)
+    save(figure, path)
 
 
 def images_by_class(data, samples, path, *, class_names):
@@ -80,14 +68,14 @@ def images_by_class(data, samples, path, *, class_names):
     titles = "data (test)", "samples of the flow, given the class"
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
     for axis, rows, title in zip(axes, (data, samples), titles, strict=True):
-        tiles = [_tile(images, 1, columns) for images in rows]
+        tiles = [tile(images, 1, columns) for images in rows]
         grid = np.concatenate([_with_line_below(tile) for tile in tiles])[:-1]
         axis.imshow(grid, cmap="gray_r", vmin=0.0, vmax=1.0)
         middles = (height + 1) * np.arange(len(class_names)) + (height - 1) / 2
         axis.set(title=title, xticks=[])
         axis.set_yticks(middles, class_names)
         axis.tick_params(length=0)
-    _save(figure, path)
+    save(figure, path)
 
 
 def learning_curve(history, path, *, title):
@@ -110,7 +98,7 @@ def learning_curve(history, path, *, title):
     axis.set(title=title, xlabel="epoch", ylabel="mean log-likelihood (nats)")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _range_of_interest(values, best):
@@ -162,7 +150,7 @@ def _histograms(axis, data, samples, label):
     axis.set(xlabel=label, ylabel="density")
 
 
-def _tile(images, rows, columns):
+def tile(images, rows, columns):
     """Joins up to `rows * columns` images into one, with a white line between them.
 
     Grey images, `[N, H, W]`, are inked, 0 on white; colours, `[N, H, W, 3]`, are as they
@@ -187,6 +175,7 @@ def _with_line_below(tile):
     return np.concatenate([tile, line])
 
 
-def _save(figure, path):
+def save(figure, path):
+    """Writes a figure and forgets it."""
     figure.savefig(path, dpi=120)
     plt.close(figure)

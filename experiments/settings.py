@@ -77,6 +77,11 @@ class Settings:
     )
     act_norm: bool = _field(False, "Whether act norm follows each step.")
     lu_mixing: bool = _field(False, "Whether a learned linear map follows each step.")
+    recompute: bool = _field(
+        False,
+        "Whether training recomputes activations, so that its memory does not grow with "
+        "the number of steps.",
+    )
     direct: bool = _field(
         False,
         "Whether autoregressive conditioners also connect inputs to outputs directly.",

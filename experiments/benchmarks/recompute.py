@@ -56,23 +56,33 @@ def gradient_errors(workload):
       are far from the initial ones.
     """
     workload = dataclasses.replace(workload, batch_size=_ERROR_BATCH_SIZE)
-    exact = _gradient(workload, tf.float64, recompute=False)
+    weights = _moved_weights(workload)
+    exact = _gradient(workload, weights, tf.float64, recompute=False)
     return [
-        float(np.linalg.norm(_gradient(workload, tf.float32, recompute=flag) - exact))
+        float(np.linalg.norm(_gradient(workload, weights, recompute=flag) - exact))
         / float(np.linalg.norm(exact))
         for flag in (False, True)
     ]
 
 
-def _gradient(workload, dtype, *, recompute):
+def _moved_weights(workload):
+    """All variables of an initialised flow, with noise added to what is trained."""
+    distribution = glow_workloads.our_distribution(workload)
+    distribution.initialize(workload.batch())
+    rng = np.random.default_rng(0)
+    for variable in distribution.trainable_variables:
+        noise = 0.01 * rng.normal(size=variable.shape)
+        variable.assign_add(tf.constant(noise, variable.dtype))
+    return [variable.numpy() for variable in distribution.variables]
+
+
+def _gradient(workload, weights, dtype=tf.float32, *, recompute):
     distribution = glow_workloads.our_distribution(
         workload, recompute=recompute, dtype=dtype
     )
-    distribution.initialize(workload.batch())
-    rng = np.random.default_rng(0)
+    for variable, value in zip(distribution.variables, weights, strict=True):
+        variable.assign(tf.cast(value, variable.dtype))
     variables = distribution.trainable_variables
-    for variable in variables:
-        variable.assign_add(tf.constant(0.01 * rng.normal(size=variable.shape), dtype))
 
     @tf.function(autograph=False)
     def gradient():

@@ -39,6 +39,9 @@ class Dataset:
       validation_context: `[N, C]`, likewise.
       test_context: `[N, C]`, likewise.
       class_names: C names, where the context is a class, one-hot; None if it is not.
+      train_classes: `[N]`, the class of each row, where it is known and no context.
+      test_classes: `[N]`, likewise.
+      attribute_names: the names of these classes.
     """
 
     name: str
@@ -54,6 +57,9 @@ class Dataset:
     validation_context: np.ndarray | None = None
     test_context: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    train_classes: np.ndarray | None = None
+    test_classes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] | None = None
 
     def inputs(self, name):
         """Returns the rows of "train", "validation" or "test", as a model takes them.

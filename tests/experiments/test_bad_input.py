@@ -52,6 +52,11 @@ BAD_USE = {
     "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
     "unequal residual widths": ("--residual --hidden_units=8,16", "hidden_units"),
     "both norms": ("--batch_norm --act_norm", "`batch_norm` and `act_norm`; got both"),
+    "recompute with made": ("--flow=made --recompute", "`recompute`, which made lacks"),
+    "recompute with batch norm": (
+        "--flow=maf --batch_norm --recompute",
+        "without batch statistics",
+    ),
     "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
