@@ -167,7 +167,7 @@ def tile(images, rows, columns):
     height, width, *channels = images.shape[1:]
     grid = images.reshape(rows, columns, height, width, *channels).swapaxes(1, 2)
     grid = grid.reshape(rows * height, columns * width, *channels)[:-1, :-1]
-    return np.clip(grid, 0.0, 1.0)
+    return grid if is_grey else np.clip(grid, 0.0, 1.0)
 
 
 def _with_line_below(tile):

@@ -9,8 +9,7 @@ from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.bijectors.pulled_back import PulledBack
-from tfp_flows.bijectors.pulled_back import record
+from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 from tfp_flows.bijectors.stock_contract import StockContract
@@ -192,25 +191,9 @@ class FlowBijector(StockContract):
         """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
 
     def _pull_back(self, direction, result, context, upstream, weights):
-        """Back-propagates through one direction from its result, by way of the other.
-
-        Args:
-          direction: "forward" or "inverse".
-          result: what that direction has returned, `[..., *event]`.
-          context: what it was given; None where there is none.
-          upstream: gradients by its result and by its log-det.
-          weights: list of variables or tensors that it reads.
-
-        Returns:
-          A `PulledBack`.
-        """
-        value, _ = self._methods[OPPOSITE[direction]](result, context, False)
-
-        def call(value, context):
-            return self._methods[direction](value, context, False)
-
-        _, back_propagate = record(call, value, context, weights)
-        return PulledBack(value, *back_propagate(upstream))
+        """Back-propagates through one direction from its result: see `pull_back`."""
+        apply, undo = self._methods[direction], self._methods[OPPOSITE[direction]]
+        return pull_back(apply, undo, result, context, upstream, weights)
 
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)

@@ -1,13 +1,18 @@
 """Bijectors in sequence, evaluated in one pass each."""
 
+import functools
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
-from tfp_flows.bijectors.pulled_back import PulledBack
+from tfp_flows.bijectors.recompute import call_recomputing
+from tfp_flows.bijectors.recompute import pull_back_steps
+from tfp_flows.bijectors.recompute import refuse_batch_statistics
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 
 __all__ = ["FlowChain"]
@@ -58,7 +63,7 @@ class FlowChain(FlowBijector):
             raise ValueError("Expected at least one bijector in `bijectors`; got none.")
         steps = _as_steps(bijectors)
         if recompute:
-            _refuse_batch_statistics(steps)
+            refuse_batch_statistics(steps)
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
@@ -103,13 +108,13 @@ class FlowChain(FlowBijector):
             return
         *before, last = self._steps[: stateful[-1] + 1]
         for step in before:
-            data = step.initialize_and_normalise(data, context=_for(step, context))
-        last.initialize(data, context=_for(last, context))
+            data = step.initialize_and_normalise(data, context=context_for(step, context))
+        last.initialize(data, context=context_for(last, context))
 
     def initialize_and_normalise(self, data, *, context=None):
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
         for step in self._steps:
-            data = step.initialize_and_normalise(data, context=_for(step, context))
+            data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
 
     def _forward_and_log_det(self, x, context, training):
@@ -119,31 +124,17 @@ class FlowChain(FlowBijector):
         return self._run("inverse", y, context, training)
 
     def _run(self, direction, value, context, training):
+        apply = functools.partial(self._apply_steps, direction, training)
         if not self._recompute:
-            return self._apply_steps(direction, value, context, training)
+            return apply(value, context)
+        pull_back = functools.partial(self._pull_back, direction)
+        return call_recomputing(apply, pull_back, value, context)
 
-        @tf.custom_gradient
-        def run(value, *contexts):
-            context = contexts[0] if contexts else None
-            result, log_det = self._apply_steps(direction, value, context, training)
-
-            def gradient(*upstream, variables=()):
-                pulled = self._pull_back(direction, result, context, upstream, variables)
-                inputs = [
-                    pulled.by_value,
-                    *([] if context is None else [pulled.by_context]),
-                ]
-                return (inputs, pulled.by_weights) if variables else inputs
-
-            return (result, log_det), gradient
-
-        return run(value) if context is None else run(value, context)
-
-    def _apply_steps(self, direction, value, context, training):
+    def _apply_steps(self, direction, training, value, context):
         log_dets = []
         for step in self._in_order(direction):
             value, log_det = self._apply_step(
-                step, direction, value, _for(step, context), training
+                step, direction, value, context_for(step, context), training
             )
             log_dets.append(log_det)
         return value, tf.add_n(log_dets)
@@ -154,29 +145,11 @@ class FlowChain(FlowBijector):
         return step.inverse_and_log_det(value, context=context, training=training)
 
     def _pull_back(self, direction, result, context, upstream, weights):
-        by_result, by_log_det = upstream
-        by_context, by_weights = None, [None] * len(weights)
-        for step in reversed(self._in_order(direction)):
-            own = _indices(weights, step)
-            pulled = self._pull_back_step(
-                step,
-                direction,
-                result,
-                _for(step, context),
-                (by_result, by_log_det),
-                [weights[i] for i in own],
-            )
-            by_result = pulled.by_value
-            by_context = _sum(by_context, pulled.by_context)
-            for i, by_weight in zip(own, pulled.by_weights, strict=True):
-                by_weights[i] = _sum(by_weights[i], by_weight)
-            # Else all steps could be undone before the first one's activations are let go.
-            done = [by_result, *(g for g in pulled.by_weights if g is not None)]
-            with tf.control_dependencies(done):
-                result = tf.identity(pulled.value)
-        return PulledBack(result, by_result, by_context, by_weights)
+        pull_back_step = functools.partial(self._pull_back_step, direction)
+        steps = self._in_order(direction)
+        return pull_back_steps(steps, pull_back_step, result, context, upstream, weights)
 
-    def _pull_back_step(self, step, direction, result, context, upstream, weights):
+    def _pull_back_step(self, direction, step, result, context, upstream, weights):
         return step._pull_back(direction, result, context, upstream, weights)
 
     def _in_order(self, direction):
@@ -232,31 +205,3 @@ def _flatten(bijector):
 def _is_a(bijector, stock_class):
     # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
     return isinstance(bijector, stock_class.__mro__[1])
-
-
-def _refuse_batch_statistics(steps):
-    names = [step.name for step in steps if step.has_batch_statistics]
-    if names:
-        raise ValueError(
-            "Expected `bijectors` without batch statistics, which cannot be undone, for "
-            f"`recompute`; got {names}."
-        )
-
-
-def _indices(weights, step):
-    """Which of `weights` may be the step's: its variables, and any tensors."""
-    own = {variable.ref() for variable in step.trainable_variables}
-    return [
-        i
-        for i, weight in enumerate(weights)
-        if not isinstance(weight, tf.Variable) or weight.ref() in own
-    ]
-
-
-def _sum(a, b):
-    return b if a is None else a if b is None else a + b
-
-
-def _for(step, context):
-    """The context, if the step is conditional."""
-    return context if step.context_size else None

@@ -48,7 +48,7 @@ class LikeSteps(FlowChain):
         call = self._shared_function("apply", direction)
         return call(value, context, _weights(step.variables))
 
-    def _pull_back_step(self, step, direction, result, context, upstream, weights):
+    def _pull_back_step(self, direction, step, result, context, upstream, weights):
         call = self._shared_function("pull_back", direction)
         variables = step.variables
         *pulled, by_weights = call(result, context, upstream, _weights(variables))

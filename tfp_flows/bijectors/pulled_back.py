@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["PulledBack", "record"]
+__all__ = ["PulledBack", "pull_back", "record"]
 
 
 class PulledBack(NamedTuple):
@@ -21,6 +21,27 @@ class PulledBack(NamedTuple):
     by_value: tf.Tensor
     by_context: tf.Tensor | None
     by_weights: list
+
+
+def pull_back(apply, undo, result, context, upstream, weights):
+    """Back-propagates through a map from its result, by way of the map that undoes it.
+
+    Args:
+      apply: function of `(value, context, training)` that returns a result and a log-det.
+      undo: likewise, from the result to the value.
+      result: what `apply` has returned, `[..., *event]`.
+      context: what it was given; None where there is none.
+      upstream: gradients by the result and by the log-det.
+      weights: list of variables or tensors that it reads.
+
+    Returns:
+      A `PulledBack`.
+    """
+    value, _ = undo(result, context, False)
+    _, back_propagate = record(
+        lambda value, context: apply(value, context, False), value, context, weights
+    )
+    return PulledBack(value, *back_propagate(upstream))
 
 
 def record(call, value, context, weights):
