@@ -23,6 +23,9 @@ bench: $(VENV)/.bench $(PEERS)/.bench
 	$(BIN)/python -m experiments.benchmarks.real_nvp_step
 	$(BIN)/python -m experiments.benchmarks.autoregressive \
 		--peers_python=$(PEERS)/bin/python
+	$(BIN)/python -m experiments.benchmarks.glow --peers_python=$(PEERS)/bin/python
+	$(BIN)/python -m experiments.benchmarks.recompute
+	$(BIN)/python -m experiments.benchmarks.binary_made --units=500
 
 $(VENV)/.dev: setup.py
 	$(PYTHON) -m venv $(VENV)

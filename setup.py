@@ -5,7 +5,13 @@ from pathlib import Path
 from setuptools import find_packages
 from setuptools import setup
 
-EXPERIMENTS = ["scikit-learn>=1.3", "h5py>=3.10", "matplotlib>=3.8", "tensorboard>=2.20"]
+EXPERIMENTS = [
+    "scikit-learn>=1.3",
+    "h5py>=3.10",
+    "matplotlib>=3.8",
+    "pillow>=10",
+    "tensorboard>=2.20",
+]
 
 setup(
     name="tfp_flows",
@@ -28,6 +34,14 @@ setup(
         "experiments": EXPERIMENTS,
         "dev": [*EXPERIMENTS, "pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.*"],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
-        "bench-peers": ["torch", "nflows", "normflows", "zuko", "flowjax", "optax"],
+        "bench-peers": [
+            "torch",
+            "nflows",
+            "normflows",
+            "zuko",
+            "FrEIA",
+            "flowjax",
+            "optax",
+        ],
     },
 )

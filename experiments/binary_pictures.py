@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from experiments import binary_plots
-from experiments import plots
+from experiments import image_plots
 
 __all__ = ["of_binary_data"]
 
@@ -32,9 +32,9 @@ def of_binary_data(subject):
 
 def _of_images(subject):
     shape = (-1, *subject.dataset.image_shape)
-    images = functools.partial(
-        plots.image_grids, subject.data.reshape(shape), subject.samples.reshape(shape)
-    )
+    panels = {"data (test)": subject.data, "samples of the model": subject.samples}
+    panels = {title: rows.reshape(shape) for title, rows in panels.items()}
+    images = functools.partial(image_plots.grids, panels)
     pictures = {"samples.png": ("Test images, and samples of the model.", images)}
     if subject.context is None:
         pictures["completions.png"] = (

@@ -36,6 +36,7 @@ _OPTIONAL = (
     "batch_norm",
     "act_norm",
     "lu_mixing",
+    "recompute",
     "direct",
     "random_orderings",
     "ordering",

@@ -12,6 +12,7 @@ from experiments import class_agreement
 from experiments import diagnostics
 from experiments import evaluation
 from experiments import html_report
+from experiments import image_levels
 from experiments import interruption
 from experiments import pictures
 from experiments import report
@@ -24,6 +25,8 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import catalogue
 from experiments.data import load_dataset
+from experiments.data import own_images
+from experiments.likelihood_classification import likelihood_classification
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
 from experiments.usage import UsageError
@@ -33,6 +36,7 @@ _CHOICES = {
     "dataset": DATASETS,
     "flow": choices.FLOWS,
     "base": choices.BASES,
+    "image_fit": own_images.FITS,
     "ordering": choices.ORDERINGS,
     "scale": choices.SCALES,
     "strategy": strategies.STRATEGIES,
@@ -106,6 +110,11 @@ def _run(run_dir, distribution, dataset, settings, strategy):
     }
     if dataset.class_names:
         results["class_agreement"] = class_agreement.class_agreement(subject)
+        results["likelihood_classification"] = likelihood_classification(subject)
+    if dataset.bin_width is not None and image_levels.latent_sizes(distribution):
+        results["bits_of_levels"] = image_levels.bits_of_levels(
+            distribution, subject.data, subject.context, bin_width=dataset.bin_width
+        )
     captions = pictures.draw(subject, history)
     report.write_report(results, captions, run_dir / "report.md")
     html_report.write_report(results, captions, run_dir / "report.html")

@@ -1,12 +1,14 @@
 """How well a fitted flow agrees with data it has not seen, beyond the likelihood."""
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 from sklearn import ensemble
 from sklearn import model_selection
 
 _MAX_ROWS = 5000
 _FOLDS = 5
+_ROWS_A_CALL = 2048
 
 
 def latent_pit(distribution, x, context=None):
@@ -19,8 +21,13 @@ def latent_pit(distribution, x, context=None):
       x: `[N, D]`, rows of data.
       context: `[N, C]`, if the flow is conditional.
     """
-    kwargs = {} if context is None else {"context": context}
-    z, _ = distribution.bijector.inverse_and_log_det(x, **kwargs)
+    # In pieces, for the hidden activations of images take memory.
+    pieces = []
+    for start in range(0, len(x), _ROWS_A_CALL):
+        rows = slice(start, start + _ROWS_A_CALL)
+        kwargs = {} if context is None else {"context": context[rows]}
+        pieces.append(distribution.bijector.inverse_and_log_det(x[rows], **kwargs)[0])
+    z = tf.concat(pieces, axis=0)
     return distribution.distribution.distribution.cdf(z).numpy().astype(np.float64)
 
 

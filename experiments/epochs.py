@@ -16,14 +16,17 @@ class EpochRows(keras.callbacks.Callback):
       seed: integer.
       bin_width: width of the bins in which each epoch draws new noise for the first of
         `inputs`; None: no noise.
+      flipped_shape: `(H, W)` or `(H, W, C)` of the images that are the first of `inputs`,
+        of which each epoch mirrors half at random; None: none.
     """
 
-    def __init__(self, inputs, *, batch_size, seed, bin_width=None):
+    def __init__(self, inputs, *, batch_size, seed, bin_width=None, flipped_shape=None):
         super().__init__()
         self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
         self._num_rows = len(tf.nest.flatten(inputs)[0])
         self._batch_size = batch_size
         self._bin_width = bin_width
+        self._flipped_shape = flipped_shape
         self._seed = tf.constant([seed, 0], tf.int64)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
 
@@ -49,8 +52,16 @@ class EpochRows(keras.callbacks.Callback):
         x, *context = batch if isinstance(batch, tuple) else (batch,)
         if self._bin_width is not None:
             x = self._requantize(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
+        if self._flipped_shape is not None:
+            x = self._flip(x, tf.random.experimental.stateless_fold_in(seed, -(i + 1)))
         # A bare pair would be rows and targets to Keras.
         return ((x, *context),) if context else x
+
+    def _flip(self, x, seed):
+        images = tf.reshape(x, [-1, *self._flipped_shape])
+        is_flipped = tf.random.stateless_uniform(tf.shape(x)[:1], seed) < 0.5
+        mirrored = tf.reshape(tf.reverse(images, axis=[2]), tf.shape(x))
+        return tf.where(is_flipped[:, None], mirrored, x)
 
     def _requantize(self, x, seed):
         noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)

@@ -16,6 +16,7 @@ def glow(
     num_levels,
     num_steps,
     hidden_channels,
+    recompute,
     context_size,
     seed,
 ):
@@ -27,6 +28,7 @@ def glow(
         num_levels,
         num_steps=num_steps,
         hidden_channels=hidden_channels,
+        recompute=recompute,
         context_size=context_size,
         seed=seed,
     )
@@ -41,6 +43,7 @@ def real_nvp_image(
     hidden_channels,
     batch_norm,
     act_norm,
+    recompute,
     context_size,
     seed,
 ):
@@ -54,6 +57,7 @@ def real_nvp_image(
         hidden_channels=hidden_channels,
         batch_norm=batch_norm,
         act_norm=act_norm,
+        recompute=recompute,
         context_size=context_size,
         seed=seed,
     )

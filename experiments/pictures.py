@@ -11,6 +11,7 @@ from experiments import plots
 from experiments import table_plots
 from experiments import warp_plot
 from experiments.binary_pictures import of_binary_data
+from experiments.image_pictures import of_images
 
 _MAX_PAIRS = 6
 _IMAGES_PER_CLASS = 10
@@ -105,16 +106,13 @@ def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
     if subject.dataset.is_binary:
         return of_binary_data(subject)
+    pictures = {}
     if subject.dataset.class_names and subject.dataset.image_shape:
         caption = "Test images, and samples of the flow given the class: a row a class."
-        return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
-    data, samples, labels = subject.data, subject.samples, subject.dataset.labels
+        pictures["samples.png"] = (caption, functools.partial(_draw_by_class, subject))
     if subject.dataset.image_shape:
-        shape = (-1, *subject.dataset.image_shape)
-        images = functools.partial(
-            plots.image_grids, data.reshape(shape), samples.reshape(shape)
-        )
-        return {"samples.png": ("Test images, and samples of the flow.", images)}
+        return pictures | of_images(subject)
+    data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.is_plane:
         density = functools.partial(
             plots.density_2d, data, _density(subject.distribution, data), samples
@@ -153,7 +151,7 @@ def _calibration_caption(event_size):
 
 
 def _draw_by_class(subject, path):
-    dataset, shape = subject.dataset, (-1, *subject.dataset.image_shape)
+    dataset, shape = subject.dataset, (-1, *subject.dataset.pixel_shape)
     classes = dataset.test_context.argmax(axis=1)
     count = range(len(dataset.class_names))
     plots.images_by_class(

@@ -15,7 +15,7 @@ def scatter_data_and_samples(data, samples, path):
     figure, axes = _panels(data, 2)
     _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
     _scatter(axes[1], samples, _FLOW, f"samples of the flow ({len(samples):,})")
-    _save(figure, path)
+    save(figure, path)
 
 
 def density_2d(data, density, samples, path):
@@ -33,7 +33,7 @@ def density_2d(data, density, samples, path):
     axes[1].set_title("density of the flow")
     _scatter(axes[2], samples, _FLOW, f"samples of the flow ({len(samples):,})")
     figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
-    _save(figure, path)
+    save(figure, path)
 
 
 def marginals(data, samples, path, *, labels):
@@ -52,19 +52,7 @@ def marginals(data, samples, path, *, labels):
         if i < len(labels):
             _histograms(axis, data[:, i], samples[:, i], labels[i])
     axes[0, 0].legend(frameon=False)
-    _save(figure, path)
-
-
-def image_grids(data, samples, path, *, side=10):
-    """Draws a grid of images, `[N, H, W]`, beside a grid of sampled ones."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 5.3), layout="constrained")
-    axes[0].set_title("data (test)")
-    axes[1].set_title("samples of the model")
-    for axis, images in zip(axes, (data, samples), strict=True):
-        axis.imshow(_tile(images, side, side), cmap="gray_r", vmin=0.0, vmax=1.0)
-        axis.set_xticks([])
-        axis.set_yticks([])
-    _save(figure, path)
+    save(figure, path)
 
 
 def images_by_class(data, samples, path, *, class_names):
@@ -80,14 +68,14 @@ def images_by_class(data, samples, path, *, class_names):
     titles = "data (test)", "samples of the flow, given the class"
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
     for axis, rows, title in zip(axes, (data, samples), titles, strict=True):
-        tiles = [_tile(images, 1, columns) for images in rows]
-        grid = np.concatenate([np.pad(tile, [(0, 1), (0, 0)]) for tile in tiles])[:-1]
+        tiles = [tile(images, 1, columns) for images in rows]
+        grid = np.concatenate([_with_line_below(tile) for tile in tiles])[:-1]
         axis.imshow(grid, cmap="gray_r", vmin=0.0, vmax=1.0)
         middles = (height + 1) * np.arange(len(class_names)) + (height - 1) / 2
         axis.set(title=title, xticks=[])
         axis.set_yticks(middles, class_names)
         axis.tick_params(length=0)
-    _save(figure, path)
+    save(figure, path)
 
 
 def learning_curve(history, path, *, title):
@@ -110,7 +98,7 @@ def learning_curve(history, path, *, title):
     axis.set(title=title, xlabel="epoch", ylabel="mean log-likelihood (nats)")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _range_of_interest(values, best):
@@ -162,16 +150,32 @@ def _histograms(axis, data, samples, label):
     axis.set(xlabel=label, ylabel="density")
 
 
-def _tile(images, rows, columns):
-    """Joins up to `rows * columns` images into one, with a white line between them."""
-    images = np.pad(images[: rows * columns], [(0, 0), (0, 1), (0, 1)])
+def tile(images, rows, columns):
+    """Joins up to `rows * columns` images into one, with a white line between them.
+
+    Grey images, `[N, H, W]`, are inked, 0 on white; colours, `[N, H, W, 3]`, are as they
+    are.
+    """
+    is_grey = images.ndim == 3
+    blank = 0.0 if is_grey else 1.0
+    colours = [] if is_grey else [(0, 0)]
+    images = images[: rows * columns]
     missing = rows * columns - len(images)
-    images = np.pad(images, [(0, missing), (0, 0), (0, 0)])
-    height, width = images.shape[1:]
-    grid = images.reshape(rows, columns, height, width).swapaxes(1, 2)
-    return grid.reshape(rows * height, columns * width)[:-1, :-1]
+    pads = [(0, missing), (0, 0), (0, 0), *colours]
+    images = np.pad(images, pads, constant_values=blank)
+    images = np.pad(images, [(0, 0), (0, 1), (0, 1), *colours], constant_values=blank)
+    height, width, *channels = images.shape[1:]
+    grid = images.reshape(rows, columns, height, width, *channels).swapaxes(1, 2)
+    grid = grid.reshape(rows * height, columns * width, *channels)[:-1, :-1]
+    return grid if is_grey else np.clip(grid, 0.0, 1.0)
 
 
-def _save(figure, path):
+def _with_line_below(tile):
+    line = np.zeros_like(tile[:1]) if tile.ndim == 2 else np.ones_like(tile[:1])
+    return np.concatenate([tile, line])
+
+
+def save(figure, path):
+    """Writes a figure and forgets it."""
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -64,6 +64,8 @@ def findings(results):
         ),
         **_calibration(results["calibration"]),
         **({"classes": _class_agreement(classes)} if classes else {}),
+        **_classification(results.get("likelihood_classification")),
+        **_levels(results.get("bits_of_levels")),
     }
 
 
@@ -140,6 +142,30 @@ def _class_agreement(classes):
         f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
         f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
     )
+
+
+def _classification(found):
+    if found is None:
+        return {}
+    text = (
+        f"the class under which a test row is most probable is its own in "
+        f"{found['accuracy']:.3f} ± {found['two_standard_errors']:.3f} of "
+        f"{found['num_rows']:,} rows"
+    )
+    return {"classification by likelihood": text}
+
+
+def _levels(found):
+    if found is None:
+        return {}
+    parts = [
+        f"{bits:.3f} by level {number} ({size:,} variables)"
+        for number, (bits, size) in enumerate(
+            zip(found["levels"], found["latent_sizes"], strict=True), start=1
+        )
+    ]
+    text = f"{found['before_the_levels']:.3f} before the levels, " + ", ".join(parts)
+    return {f"bits per dimension of {found['num_rows']:,} test rows": text}
 
 
 def _calibration(calibration):

@@ -25,6 +25,19 @@ class Settings:
     conditional: bool = _field(
         False, "Whether rows that have a class, as digits, are modelled given it."
     )
+    num_bits: int = _field(8, "Bits that are kept of the 8 of each pixel.")
+    horizontal_flips: bool = _field(
+        False, "Whether half of the training images, drawn anew each epoch, are mirrored."
+    )
+    images_path: str = _field(
+        "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
+    )
+    image_size: int = _field(
+        0, "Height and width of the pictures of a folder; 0: those of the first one."
+    )
+    image_fit: str = _field(
+        "refuse", "What is done with pictures of another size: refuse, resize or crop."
+    )
     csv_path: str = _field("", "Table of --dataset=csv: numbers, with or without a header.")
     npz_path: str = _field("", "NumPy file of --dataset=npz.")
     npz_key: str = _field("", "Array in it, where there are several.")
@@ -34,8 +47,8 @@ class Settings:
     drop_constant_columns: bool = _field(
         False, "Whether constant columns of csv or npz are left out, not refused."
     )
-    validation_share: float = _field(0.1, "Share of the rows of csv or npz.")
-    test_share: float = _field(0.1, "Share of the rows of csv or npz.")
+    validation_share: float = _field(0.1, "Share of the rows of csv, npz or images.")
+    test_share: float = _field(0.1, "Share of the rows of csv, npz or images.")
     run_dir: str = _field("runs/density_estimation", "Folder that the run writes into.")
     num_steps: int = _field(8, "Number of steps of the flow; of glow, of each level.")
     num_levels: int = _field(2, "Number of levels of glow and real_nvp_image.")
@@ -64,6 +77,11 @@ class Settings:
     )
     act_norm: bool = _field(False, "Whether act norm follows each step.")
     lu_mixing: bool = _field(False, "Whether a learned linear map follows each step.")
+    recompute: bool = _field(
+        False,
+        "Whether training recomputes activations, so that its memory does not grow with "
+        "the number of steps.",
+    )
     direct: bool = _field(
         False,
         "Whether autoregressive conditioners also connect inputs to outputs directly.",
@@ -142,7 +160,8 @@ class Settings:
         """Returns what `load_dataset` needs beyond the name."""
         names = ("data_dir", "conditional", "csv_path", "npz_path", "npz_key")
         names += ("context_columns", "drop_constant_columns")
-        names += ("validation_share", "test_share")
+        names += ("validation_share", "test_share", "num_bits")
+        names += ("images_path", "image_size", "image_fit")
         return {"seed": self.data_seed} | {name: getattr(self, name) for name in names}
 
     def write_flags(self, path):

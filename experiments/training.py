@@ -159,6 +159,7 @@ def _training_rows(dataset, settings):
         batch_size=settings.batch_size,
         seed=settings.seed,
         bin_width=dataset.bin_width if settings.fresh_noise else None,
+        flipped_shape=dataset.pixel_shape if settings.horizontal_flips else None,
     )
 
 

@@ -24,13 +24,16 @@ _AT_LEAST_ONE = (
 )
 _AT_LEAST_ZERO = (
     *("max_minutes", "patience", "gradient_clip_norm", "weight_decay", "ema_momentum"),
-    *("seed", "data_seed", "pictures_every", "max_validation_rows"),
+    *("seed", "data_seed", "pictures_every", "max_validation_rows", "image_size"),
 )
 # Data set -> the flags that mean something with it only; the first must be given.
-_PATHS = {"csv": ("csv_path",), "npz": ("npz_path", "npz_key")}
-_OF_OWN_TABLES = (
-    *("context_columns", "drop_constant_columns", "validation_share", "test_share"),
-)
+_PATHS = {
+    "csv": ("csv_path",),
+    "npz": ("npz_path", "npz_key"),
+    "images": ("images_path", "image_size", "image_fit"),
+}
+_OF_OWN_TABLES = ("context_columns", "drop_constant_columns")
+_OF_OWN_DATA = ("validation_share", "test_share")
 
 
 class UsageError(ValueError):
@@ -54,7 +57,7 @@ def check(settings):
     if settings.jit_compile and settings.strategy != "none":
         raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
     _check_paths(settings)
-    _check_classes(settings)
+    _check_classes_and_pixels(settings)
     _check_run_dir(settings)
 
 
@@ -94,15 +97,28 @@ def _check_paths(settings):
                 _refuse(settings, path, f"with --dataset={dataset}")
         else:
             _refuse_idle(settings, (path, *options), f"--dataset={dataset}")
-    if settings.dataset not in _PATHS:
+    if settings.dataset not in ("csv", "npz"):
         _refuse_idle(settings, _OF_OWN_TABLES, "--dataset=csv or --dataset=npz")
+    if settings.dataset not in _PATHS:
+        _refuse_idle(settings, _OF_OWN_DATA, _any_of(_PATHS))
 
 
-def _check_classes(settings):
-    with_classes = [name for name, entry in DATASETS.items() if entry.has_classes]
-    if settings.dataset not in with_classes:
-        needed = " or ".join(f"--dataset={name}" for name in with_classes)
-        _refuse_idle(settings, ("conditional",), needed)
+def _check_classes_and_pixels(settings):
+    entries = DATASETS.items()
+    kinds = {
+        "conditional": [name for name, entry in entries if entry.has_classes],
+        "num_bits": [name for name, entry in entries if entry.has_pixels],
+        "horizontal_flips": ["digits", *(n for n, entry in entries if entry.has_pixels)],
+    }
+    for flag, fitting in kinds.items():
+        if settings.dataset not in fitting:
+            _refuse_idle(settings, (flag,), _any_of(fitting))
+    if not 1 <= settings.num_bits <= 8:
+        _refuse(settings, "num_bits", "from 1 to 8")
+
+
+def _any_of(datasets):
+    return " or ".join(f"--dataset={name}" for name in datasets)
 
 
 def _refuse_idle(settings, names, needed):

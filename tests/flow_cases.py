@@ -42,6 +42,7 @@ def real_nvp_image(image_shape=(4, 2, 1), context_size=0, **arguments):
 
 IMAGES = {
     "glow": glow((4, 4, 1), 2),
+    "glow_recompute": glow((4, 2, 2), 2, num_levels=1, num_steps=2, recompute=True),
     "glow_step": glow((2, 2, 3), constructor=tff.GlowStep),
     "glow_step_additive": glow(
         (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
@@ -71,6 +72,10 @@ CASES = {
     "nice": flow(tff.NICE, num_steps=3),
     "nice_context": flow(tff.NICE, context_size=2),
     "real_nvp": flow(tff.RealNVP),
+    "real_nvp_recompute": flow(
+        tff.RealNVP, context_size=2, act_norm=True, lu_mixing=True, recompute=True
+    ),
+    "maf_recompute": flow(tff.MAF, context_size=2, recompute=True),
     "real_nvp_even": flow(tff.RealNVP, 2, num_steps=3),
     "real_nvp_batch_norm": flow(tff.RealNVP, batch_norm=True),
     "real_nvp_act_norm": flow(tff.RealNVP, act_norm=True),

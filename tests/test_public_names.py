@@ -17,8 +17,8 @@ NAMES = """
     check_bijector conditionals masks random_permutation reverse_permutation
     standard_logistic standard_normal transformers
     BitsPerDimension ChannelAffine ConvNet Dequantized Glow GlowStep InvertibleConv1x1
-    MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature attribute_direction
-    bits_per_dimension interpolate move_along reduce_bits
+    LikeSteps MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature
+    attribute_direction bits_per_dimension interpolate move_along reduce_bits
 """.split()
 
 

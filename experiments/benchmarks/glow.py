@@ -7,30 +7,35 @@ interleaved repetitions, with ratios to the best peer of the same run. Then the 
 that the first step of a deep Glow takes. Some minutes in all.
 """
 
+import functools
 import os
 import platform
+import sys
 
 from absl import app
 from absl import flags
 
 from experiments.benchmarks import glow_peers as peers
 from experiments.benchmarks import glow_workloads as workloads
+from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
+from experiments.benchmarks.worker import Worker
 
 WORKLOADS = {
     "W6a": workloads.Workload(trains=True),
     "W6b": workloads.Workload(trains=False),
 }
+# Name -> function that builds the contender, and its arguments.
 _PEERS = {
-    "tfp": lambda w: peers.tfp_glow(w, jit_compile=False),
-    "tfp_xla": lambda w: peers.tfp_glow(w, jit_compile=True),
-    "normflows_1": lambda w: peers.normflows(w, num_threads=1),
-    "normflows_2": lambda w: peers.normflows(w, num_threads=2),
-    "nflows_1": lambda w: peers.nflows(w, num_threads=1),
-    "nflows_2": lambda w: peers.nflows(w, num_threads=2),
-    "freia_1": lambda w: peers.freia(w, num_threads=1),
-    "freia_2": lambda w: peers.freia(w, num_threads=2),
+    "tfp": (peers.tfp_glow, {"jit_compile": False}),
+    "tfp_xla": (peers.tfp_glow, {"jit_compile": True}),
+    "normflows_1": (peers.normflows, {"num_threads": 1}),
+    "normflows_2": (peers.normflows, {"num_threads": 2}),
+    "nflows_1": (peers.nflows, {"num_threads": 1}),
+    "nflows_2": (peers.nflows, {"num_threads": 2}),
+    "freia_1": (peers.freia, {"num_threads": 1}),
+    "freia_2": (peers.freia, {"num_threads": 2}),
 }
 
 
@@ -42,29 +47,34 @@ def main(argv):
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     )
     for name in values.workloads:
-        _print_table(name, WORKLOADS[name], values)
+        with Worker(values.peers_python) as worker:
+            _print_table(name, WORKLOADS[name], worker, values)
     if values.first_step_of:
-        built, initialized, stepped = workloads.first_step(values.first_step_of)
-        print(
-            f"\n3 levels of {values.first_step_of} steps: built in {built:.1f} s, "
-            f"initialised in {initialized:.1f} s, first training step {stepped:.1f} s"
-        )
+        for jit_compile in (False, True):
+            built, initialized, stepped = workloads.first_step(
+                values.first_step_of, jit_compile=jit_compile
+            )
+            print(
+                f"\n3 levels of {values.first_step_of} steps: built in {built:.1f} s, "
+                f"initialised in {initialized:.1f} s, first training step {stepped:.1f} s"
+                + (" with XLA" if jit_compile else "")
+            )
 
 
-def _print_table(name, workload, values):
+def _print_table(name, workload, worker, values):
     ours = [workloads.ours(workload)]
     if values.xla:
         ours.append(workloads.ours(workload, jit_compile=True))
-    installed = []
-    for peer in values.peers:
-        try:
-            installed.append(_PEERS[peer](workload))
-        except ImportError as error:
-            print(f"{peer} is left out, since `{error.name}` is not installed.")
-    contenders = [*ours, *installed, workloads.floor(workload)]
-    timings = interleave(contenders, values.repetitions)
+    builders = [
+        functools.partial(worker.build, build, workload, **arguments)
+        for build, arguments in map(_PEERS.get, values.peers)
+    ]
+    installed_peers = installed(builders)
+    floor = workloads.floor(workload)
+    timings = interleave([*ours, *installed_peers, floor], values.repetitions)
     print(f"\n{name}: {workload}\n")
-    print(table(timings, peers={peer.name for peer in installed}), flush=True)
+    names = {peer.name for peer in installed_peers}
+    print(table(timings, names, [floor.name]), flush=True)
 
 
 if __name__ == "__main__":
@@ -74,7 +84,12 @@ if __name__ == "__main__":
         list(WORKLOADS),
         "What to time: W6a trains, W6b draws.",
     )
-    flags.DEFINE_list("peers", list(_PEERS), "Peers to time beside it.")
+    flags.DEFINE_multi_enum("peers", list(_PEERS), list(_PEERS), "Peers to time beside it.")
+    flags.DEFINE_string(
+        "peers_python",
+        sys.executable,
+        "Interpreter of the environment with nflows, normflows and FrEIA.",
+    )
     flags.DEFINE_boolean("xla", True, "Whether to time this package under XLA too.")
     flags.DEFINE_integer("repetitions", 7, "Counted runs of each contender.", lower_bound=1)
     flags.DEFINE_integer(

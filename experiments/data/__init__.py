@@ -5,8 +5,9 @@ from experiments.data import bsds300
 from experiments.data import digits
 from experiments.data import gas
 from experiments.data import hepmass
+from experiments.data import keras_images
 from experiments.data import miniboone
-from experiments.data import mnist
+from experiments.data import own_images
 from experiments.data import own_table
 from experiments.data import power
 from experiments.data import toy
@@ -16,8 +17,8 @@ from experiments.data.dataset import Dataset
 from experiments.data.entry import catalogue
 from experiments.data.request import Request
 
-_FILES = (digits, mnist, power, gas, hepmass, miniboone, bsds300, binary)
-_FILES += (wine, own_table)
+_FILES = (digits, keras_images, power, gas, hepmass, miniboone, bsds300, binary)
+_FILES += (wine, own_table, own_images)
 DATASETS = toy.ENTRIES | {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 

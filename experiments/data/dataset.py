@@ -39,6 +39,9 @@ class Dataset:
       validation_context: `[N, C]`, likewise.
       test_context: `[N, C]`, likewise.
       class_names: C names, where the context is a class, one-hot; None if it is not.
+      train_classes: `[N]`, the class of each row, where it is known and no context.
+      test_classes: `[N]`, likewise.
+      attribute_names: the names of these classes.
     """
 
     name: str
@@ -54,6 +57,9 @@ class Dataset:
     validation_context: np.ndarray | None = None
     test_context: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    train_classes: np.ndarray | None = None
+    test_classes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] | None = None
 
     def inputs(self, name):
         """Returns the rows of "train", "validation" or "test", as a model takes them.
@@ -62,6 +68,15 @@ class Dataset:
         """
         rows, context = getattr(self, name), getattr(self, f"{name}_context")
         return rows if context is None else (rows, context)
+
+    @property
+    def pixel_shape(self):
+        """Shape of a row as an image: `(H, W)`, or `(H, W, C)`; None if it is not one."""
+        if self.image_shape is None:
+            return None
+        height, width = self.image_shape
+        channels = self.event_size // (height * width)
+        return (height, width) if channels == 1 else (height, width, channels)
 
     @property
     def context_size(self):

@@ -20,9 +20,10 @@ def load_digits(request):
     rows = (pixels + rng.random(pixels.shape)) / 17.0
     rows = np.clip(rows.astype(np.float32), 0.0, np.nextafter(np.float32(1.0), 0.0))
     order = rng.permutation(len(rows))
-    context = _context(classes[order]) if request.conditional else {}
+    describe = _context if request.conditional else _attribute
+    known = describe(classes[order])
     return Dataset(
-        "digits", *_split(rows[order]), image_shape=(8, 8), bin_width=1.0 / 17.0, **context
+        "digits", *_split(rows[order]), image_shape=(8, 8), bin_width=1.0 / 17.0, **known
     )
 
 
@@ -30,6 +31,12 @@ def _context(classes):
     one_hot = np.eye(10, dtype=np.float32)[classes]
     names = ("train_context", "validation_context", "test_context")
     return dict(zip(names, _split(one_hot), strict=True), class_names=tuple("0123456789"))
+
+
+def _attribute(classes):
+    train, _, test = _split(classes)
+    names = tuple("0123456789")
+    return {"train_classes": train, "test_classes": test, "attribute_names": names}
 
 
 def _split(rows):

@@ -19,6 +19,7 @@ class Entry:
       num_rows: sizes of train, validation and test; None if only the file tells.
       event_size: number of variables; None if only the file tells.
       has_classes: whether each row has a class that it can be conditioned on.
+      has_pixels: whether the rows are images of 8-bit integers.
     """
 
     load: Callable[[Request], Dataset]
@@ -26,6 +27,7 @@ class Entry:
     num_rows: tuple[int, int, int] | None = None
     event_size: int | None = None
     has_classes: bool = False
+    has_pixels: bool = False
 
     @property
     def size(self):

@@ -13,18 +13,26 @@ class Request:
       data_dir: folder of the files that come with no package; the user's cache if empty.
       seed: integer that determines what is drawn: toy data, noise, splits.
       conditional: whether rows that have a class are conditioned on it.
+      num_bits: bits that are kept of the 8 of each pixel.
+      images_path: folder or `.npz` file of the set `images`.
+      image_size: height and width of its images; 0: those of the first one.
+      image_fit: key of `own_images.FITS`, for images of another size.
       csv_path: table of the set `csv`.
       npz_path: file of the set `npz`.
       npz_key: array in that file; found by itself if empty.
       context_columns: names or indices of the columns of `csv` or `npz` to condition on.
       drop_constant_columns: whether constant columns are dropped, not refused.
-      validation_share: share of the rows of `csv` or `npz`.
-      test_share: share of the rows of `csv` or `npz`.
+      validation_share: share of the rows of `csv`, `npz` or `images`.
+      test_share: share of the rows of `csv`, `npz` or `images`.
     """
 
     data_dir: str | None = None
     seed: int = 0
     conditional: bool = False
+    num_bits: int = 8
+    images_path: str = ""
+    image_size: int = 0
+    image_fit: str = "refuse"
     csv_path: str = ""
     npz_path: str = ""
     npz_key: str = ""

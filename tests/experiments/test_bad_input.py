@@ -1,11 +1,13 @@
 """Bad command lines and bad files: one line, the right exit status, nothing damaged."""
 
+import gzip
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import density_estimation
 from experiments import interruption
@@ -50,6 +52,11 @@ BAD_USE = {
     "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
     "unequal residual widths": ("--residual --hidden_units=8,16", "hidden_units"),
     "both norms": ("--batch_norm --act_norm", "`batch_norm` and `act_norm`; got both"),
+    "recompute with made": ("--flow=made --recompute", "`recompute`, which made lacks"),
+    "recompute with batch norm": (
+        "--flow=maf --batch_norm --recompute",
+        "without batch statistics",
+    ),
     "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
@@ -63,7 +70,19 @@ BAD_USE = {
     ),
     "context of toy data": ("--context_columns=x", "`context_columns`"),
     "constants of toy data": ("--drop_constant_columns", "`drop_constant_columns`"),
-    "classes of toy data": ("--conditional", "`conditional` with --dataset=digits only"),
+    "classes of toy data": ("--conditional", "`conditional` with --dataset=digits or"),
+    "bits of digits": ("--dataset=digits --num_bits=5", "`num_bits` with --dataset=mnist"),
+    "num_bits=0": ("--dataset=mnist --num_bits=0", "`num_bits` from 1 to 8; got 0"),
+    "num_bits=9": ("--dataset=mnist --num_bits=9", "`num_bits` from 1 to 8; got 9"),
+    "flips of toy data": ("--horizontal_flips", "`horizontal_flips` with --dataset=digits"),
+    "images without path": ("--dataset=images", "`images_path` with --dataset=images"),
+    "images_path of another set": ("--images_path=x", "--dataset=images only"),
+    "image_fit of another set": ("--dataset=mnist --image_fit=crop", "`image_fit` with"),
+    "unknown image_fit": ("--dataset=images --images_path=x --image_fit=pad", "resize"),
+    "image_size=-1": (
+        "--dataset=images --images_path=x --image_size=-1",
+        "`image_size` of at least 0; got -1.",
+    ),
     "share of toy data": ("--test_share=0.3", "`test_share`"),
     "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
     "validation_share=nan": ("--validation_share=nan", "`validation_share` to be finite"),
@@ -180,6 +199,46 @@ BAD_DATA = {
         "['train', 'validation', 'test']",
     ),
     "wine without data_dir": ("--dataset=red_wine", "winequality-red.csv"),
+    "images missing": ("--dataset=images --images_path={x}/none", "No such file"),
+    "images of an empty folder": (
+        "--dataset=images --images_path={x}/damaged",
+        "Expected pictures (.png",
+    ),
+    "images of other sizes": (
+        "--dataset=images --images_path={x}/pictures",
+        "Expected pictures of 6x4",
+        "got 3x5 in",
+        "b.png",
+        "--image_fit=resize or crop",
+    ),
+    "images that are none": (
+        "--dataset=images --images_path={x}/text_pictures",
+        "Expected a picture in",
+    ),
+    "images of too few": (
+        "--dataset=images --images_path={x}/pictures --image_fit=crop",
+        "at least 2 of train, validation and test",
+        "got 2 in all",
+    ),
+    "images of numbers": (
+        "--dataset=images --images_path={x}/nan.npz",
+        "Expected bytes (uint8)",
+        "got float64 of shape [40, 2]",
+    ),
+    "images of two arrays": (
+        "--dataset=images --images_path={x}/two.npz",
+        "Expected one array, or x_train and x_test",
+    ),
+    "fashion_mnist cut short": (
+        "--dataset=fashion_mnist --data_dir={x}/idx",
+        "Expected an IDX file",
+        "train-images-idx3-ubyte.gz",
+    ),
+    "cifar10 with other keys": (
+        "--dataset=cifar10 --data_dir={x}/other_keys",
+        "['x_train', 'y_train', 'x_test', 'y_test']",
+    ),
+    "glow of a vector": ("--flow=glow", "Expected a data set of images"),
 }
 
 GOOD_ROWS = "".join(f"{i},{i * i % 7}\n" for i in range(40))
@@ -236,7 +295,19 @@ def files(tmp_path_factory):
     (folder / "damaged" / "power_complete_rows.npz").write_bytes(whole[:300])
     (folder / "other_keys").mkdir()
     np.savez(folder / "other_keys" / "bsds300_patches_10pct.npz", a=rows)
+    np.savez(folder / "other_keys" / "cifar10.npz", a=rows)
+    write_pictures(folder)
     return folder
+
+
+def write_pictures(folder):
+    for name in ("pictures", "text_pictures", "idx"):
+        (folder / name).mkdir()
+    Image.new("L", (6, 4)).save(folder / "pictures" / "a.png")
+    Image.new("RGB", (3, 5)).save(folder / "pictures" / "b.png")
+    (folder / "text_pictures" / "a.png").write_text("no picture")
+    path = folder / "idx" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + bytes(14)))
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from experiments import image_plots
 from experiments import plots
 
 RNG = np.random.default_rng(0)
 POINTS, OTHERS = RNG.normal(size=(2, 200, 2))
 TABLE, SAMPLED_TABLE = RNG.normal(size=(2, 200, 4))
 IMAGES, SAMPLED_IMAGES = RNG.random(size=(2, 30, 8, 8))
+COLOURS = RNG.random(size=(30, 8, 8, 3))
 AXIS = np.linspace(-3.0, 3.0, 20)
 HISTORY = {"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 2.0, 2.1]}
 
@@ -19,7 +21,14 @@ CALLS = {
         POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
     ),
     "marginals": lambda path: plots.marginals(TABLE, SAMPLED_TABLE, path, labels="abcd"),
-    "images": lambda path: plots.image_grids(IMAGES, SAMPLED_IMAGES, path),
+    "images": lambda path: image_plots.grids({"a": IMAGES, "b": SAMPLED_IMAGES}, path),
+    "coloured_images": lambda path: image_plots.grids({"a": COLOURS, "b": COLOURS}, path),
+    "rows": lambda path: image_plots.rows(
+        [("a", IMAGES[:9]), ("b", COLOURS[:9]), ("c", IMAGES[:9]), ("d", IMAGES[:9])], path
+    ),
+    "histograms": lambda path: image_plots.histograms(
+        {"a": POINTS[:, 0], "b": POINTS[:, 1]}, path, label="bits", title="t"
+    ),
     "curve": lambda path: plots.learning_curve(HISTORY, path, title="a flow"),
     "curve_of_one_epoch": lambda path: plots.learning_curve(
         {"loss": [1.0], "val_loss": [1.0]}, path, title="a flow"
@@ -44,7 +53,7 @@ def test_plots_leave_no_figure_open(tmp_path):
 
 def test_image_grid_keeps_every_image_whole():
     images = np.arange(4 * 6, dtype=float).reshape(4, 2, 3)
-    grid = plots._tile(images, 2, 2)
+    grid = plots.tile(images, 2, 2)
     np.testing.assert_array_equal(grid[:2, :3], images[0])
     np.testing.assert_array_equal(grid[:2, 4:], images[1])
     np.testing.assert_array_equal(grid[3:, 4:], images[3])

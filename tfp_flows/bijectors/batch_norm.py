@@ -87,6 +87,11 @@ class BatchNorm(FlowBijector):
         self._mean = _statistic(zeros, name="mean")
         self._variance = _statistic(ones, name="variance")
 
+    @property
+    def has_batch_statistics(self):
+        """Whether training normalises by the rows of a batch: True."""
+        return True
+
     def initialize(self, data, *, context=None):
         """Replaces the running statistics by those of `data`; may be called again.
 

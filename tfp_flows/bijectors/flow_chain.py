@@ -1,12 +1,18 @@
 """Bijectors in sequence, evaluated in one pass each."""
 
+import functools
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
+from tfp_flows.bijectors.recompute import call_recomputing
+from tfp_flows.bijectors.recompute import pull_back_steps
+from tfp_flows.bijectors.recompute import refuse_batch_statistics
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 
 __all__ = ["FlowChain"]
@@ -28,21 +34,36 @@ class FlowChain(FlowBijector):
     `context` reaches every conditional bijector at any depth, and `training` all of
     them. Unlike `tfb.Chain`, nothing is cached.
 
+    With `recompute`, training needs the memory of one bijector, however many there are:
+    the gradient starts from the chain's result and finds what each bijector was given by
+    its other direction. That costs about a third more time with couplings, whose network
+    is called once more, and the passes of the sequential direction with autoregressive
+    steps; and the gradient has the rounding error of the round trip.
+
     Args:
       bijectors: list of `tfp.bijectors.Bijector`s, data side first.
+      recompute: whether gradients recompute what the bijectors were given.
       parameters: the constructor's arguments of a subclass that builds the list itself.
       name: name of the bijector.
 
     Raises:
-      ValueError: if the list is empty, or two bijectors want contexts of two widths.
+      ValueError: if the list is empty, or two bijectors want contexts of two widths; or if
+        one normalises by the rows of a batch, which cannot be undone, with `recompute`.
+
+    Reference:
+      Gomez, Ren, Urtasun, Grosse (2017), The reversible residual network: backpropagation
+      without storing activations. https://arxiv.org/abs/1707.04585
     """
 
-    def __init__(self, bijectors, *, parameters=None, name="flow_chain"):
-        parameters = parameters or {"bijectors": bijectors, "name": name}
+    def __init__(self, bijectors, *, recompute=False, parameters=None, name="flow_chain"):
+        if parameters is None:
+            parameters = {"bijectors": bijectors, "recompute": recompute, "name": name}
         bijectors = list(bijectors)
         if not bijectors:
             raise ValueError("Expected at least one bijector in `bijectors`; got none.")
         steps = _as_steps(bijectors)
+        if recompute:
+            refuse_batch_statistics(steps)
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
@@ -53,6 +74,7 @@ class FlowChain(FlowBijector):
             name=name,
         )
         self._steps = steps
+        self._recompute = recompute
 
     @property
     def bijectors(self):
@@ -63,6 +85,11 @@ class FlowChain(FlowBijector):
     def has_data_dependent_state(self):
         """Whether `initialize` sets anything in a bijector."""
         return any(step.has_data_dependent_state for step in self._steps)
+
+    @property
+    def has_batch_statistics(self):
+        """Whether a bijector normalises by the rows of a batch in training."""
+        return any(step.has_batch_statistics for step in self._steps)
 
     @property
     def is_initialized(self):
@@ -81,32 +108,52 @@ class FlowChain(FlowBijector):
             return
         *before, last = self._steps[: stateful[-1] + 1]
         for step in before:
-            data = step.initialize_and_normalise(data, context=_for(step, context))
-        last.initialize(data, context=_for(last, context))
+            data = step.initialize_and_normalise(data, context=context_for(step, context))
+        last.initialize(data, context=context_for(last, context))
 
     def initialize_and_normalise(self, data, *, context=None):
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
         for step in self._steps:
-            data = step.initialize_and_normalise(data, context=_for(step, context))
+            data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
 
     def _forward_and_log_det(self, x, context, training):
-        log_dets = []
-        for step in reversed(self._steps):
-            x, log_det = step.forward_and_log_det(
-                x, context=_for(step, context), training=training
-            )
-            log_dets.append(log_det)
-        return x, tf.add_n(log_dets)
+        return self._run("forward", x, context, training)
 
     def _inverse_and_log_det(self, y, context, training):
+        return self._run("inverse", y, context, training)
+
+    def _run(self, direction, value, context, training):
+        apply = functools.partial(self._apply_steps, direction, training)
+        if not self._recompute:
+            return apply(value, context)
+        pull_back = functools.partial(self._pull_back, direction)
+        return call_recomputing(apply, pull_back, value, context)
+
+    def _apply_steps(self, direction, training, value, context):
         log_dets = []
-        for step in self._steps:
-            y, log_det = step.inverse_and_log_det(
-                y, context=_for(step, context), training=training
+        for step in self._in_order(direction):
+            value, log_det = self._apply_step(
+                step, direction, value, context_for(step, context), training
             )
             log_dets.append(log_det)
-        return y, tf.add_n(log_dets)
+        return value, tf.add_n(log_dets)
+
+    def _apply_step(self, step, direction, value, context, training):
+        if direction == "forward":
+            return step.forward_and_log_det(value, context=context, training=training)
+        return step.inverse_and_log_det(value, context=context, training=training)
+
+    def _pull_back(self, direction, result, context, upstream, weights):
+        pull_back_step = functools.partial(self._pull_back_step, direction)
+        steps = self._in_order(direction)
+        return pull_back_steps(steps, pull_back_step, result, context, upstream, weights)
+
+    def _pull_back_step(self, direction, step, result, context, upstream, weights):
+        return step._pull_back(direction, result, context, upstream, weights)
+
+    def _in_order(self, direction):
+        return self._steps if direction == "inverse" else self._steps[::-1]
 
     def _forward_event_shape(self, input_shape):
         for step in reversed(self._steps):
@@ -158,8 +205,3 @@ def _flatten(bijector):
 def _is_a(bijector, stock_class):
     # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
     return isinstance(bijector, stock_class.__mro__[1])
-
-
-def _for(step, context):
-    """The context, if the step is conditional."""
-    return context if step.context_size else None

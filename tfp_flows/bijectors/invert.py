@@ -1,6 +1,7 @@
 """A bijector of ours with its two directions swapped."""
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 
 __all__ = ["Invert"]
 
@@ -33,11 +34,21 @@ class Invert(FlowBijector):
         """The bijector whose directions are swapped."""
         return self._bijector
 
+    @property
+    def has_batch_statistics(self):
+        """Whether training normalises by the rows of a batch."""
+        return self._bijector.has_batch_statistics
+
     def _forward_and_log_det(self, x, context, training):
         return self._bijector.inverse_and_log_det(x, context=context, training=training)
 
     def _inverse_and_log_det(self, y, context, training):
         return self._bijector.forward_and_log_det(y, context=context, training=training)
+
+    def _pull_back(self, direction, result, context, upstream, weights):
+        return self._bijector._pull_back(
+            OPPOSITE[direction], result, context, upstream, weights
+        )
 
     def _forward_event_shape(self, input_shape):
         return self._bijector.inverse_event_shape(input_shape)

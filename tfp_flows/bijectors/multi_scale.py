@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.image_shape import check_image_shape
+from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 
@@ -81,6 +82,11 @@ class MultiScale(FlowBijector):
         return any(level.has_data_dependent_state for level in self._levels)
 
     @property
+    def has_batch_statistics(self):
+        """Whether a level normalises by the rows of a batch in training."""
+        return any(level.has_batch_statistics for level in self._levels)
+
+    @property
     def is_initialized(self):
         """Whether the data-dependent state of every level is set."""
         return all(level.is_initialized for level in self._levels)
@@ -89,15 +95,15 @@ class MultiScale(FlowBijector):
         """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
         *before, last = self._levels
         for level, latent in zip(before, self._latent_shapes, strict=False):
-            data = level.initialize_and_normalise(data, context=_for(level, context))
+            data = level.initialize_and_normalise(data, context=context_for(level, context))
             data = data[..., : -latent[-1]]
-        last.initialize(data, context=_for(last, context))
+        last.initialize(data, context=context_for(last, context))
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []
         for level, latent in zip(self._levels, self._latent_shapes, strict=True):
             y, log_det = level.inverse_and_log_det(
-                y, context=_for(level, context), training=training
+                y, context=context_for(level, context), training=training
             )
             log_dets.append(log_det)
             y, factored = tf.split(y, [y.shape[-1] - latent[-1], latent[-1]], axis=-1)
@@ -114,7 +120,7 @@ class MultiScale(FlowBijector):
             latent = _unflatten(latent, shape)
             y, log_det = level.forward_and_log_det(
                 latent if y is None else tf.concat([y, latent], axis=-1),
-                context=_for(level, context),
+                context=context_for(level, context),
                 training=training,
             )
             log_dets.append(log_det)
@@ -135,10 +141,6 @@ def _latent_shapes(levels, image_shape, fraction):
         shapes.append((*spatial, factored))
         image_shape = (*spatial, channels - factored)
     return [*shapes, tuple(levels[-1].inverse_event_shape(image_shape).as_list())]
-
-
-def _for(level, context):
-    return context if level.context_size else None
 
 
 def _flatten(image):

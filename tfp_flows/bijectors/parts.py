@@ -1,6 +1,11 @@
-"""What the parts of a composite bijector must agree on."""
+"""What the parts of a composite bijector share."""
 
-__all__ = ["shared_context_size", "shared_dtype"]
+__all__ = ["context_for", "shared_context_size", "shared_dtype"]
+
+
+def context_for(part, context):
+    """Returns the context if `part` is conditional, else None."""
+    return context if part.context_size else None
 
 
 def shared_context_size(parts):

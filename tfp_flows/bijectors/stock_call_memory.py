@@ -5,7 +5,7 @@ import weakref
 
 import tensorflow_probability as tfp
 
-__all__ = ["StockCallMemory"]
+__all__ = ["OPPOSITE", "StockCallMemory"]
 
 _TRANSFORMED = tfp.distributions.TransformedDistribution
 _SCORES = _TRANSFORMED.experimental_local_measure.__code__
@@ -35,7 +35,7 @@ class StockCallMemory:
         """Keeps `direction(value) == result` if a stock call will ask for it again."""
         caller = _stock_caller()
         if caller is _SCORES:
-            self._keep(result, (_OPPOSITE[direction], value, -log_det))
+            self._keep(result, (OPPOSITE[direction], value, -log_det))
         elif caller is _SAMPLES_AND_SCORES:
             self._keep(value, (direction, result, log_det))
 
@@ -55,7 +55,7 @@ class StockCallMemory:
             self._key = self._entry = None
 
 
-_OPPOSITE = {"forward": "inverse", "inverse": "forward"}
+OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 
 
 def _stock_caller():

@@ -10,6 +10,7 @@ from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
+from tfp_flows.bijectors.like_steps import LikeSteps
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.preprocessing import Logit
@@ -122,6 +123,8 @@ class Glow(FlowChain):
       context_size: width of the context; 0 if there is none.
       logit_alpha: the `alpha` of a `Logit` at the data end, for data in `[0, 1]`; None: no
         `Logit`, as in the paper.
+      recompute: whether training recomputes what each step was given from what it has
+        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -146,6 +149,7 @@ class Glow(FlowChain):
         conditional_prior=True,
         context_size=0,
         logit_alpha=None,
+        recompute=False,
         seed=None,
         dtype=tf.float32,
         name="glow",
@@ -167,11 +171,12 @@ class Glow(FlowChain):
             squeeze = Squeeze(shape, dtype=dtype)
             shape = tuple(squeeze.inverse_event_shape(shape).as_list())
             steps = [make_step(shape, seed=s) for s in split_seed(level_seed, num_steps)]
+            parts = [squeeze, LikeSteps(steps, recompute=recompute)]
             if level < num_levels and conditional_prior:
-                steps.append(_prior_given_kept_half(shape, **shared))
+                parts.append(_prior_given_kept_half(shape, **shared))
             if level == num_levels and learned_prior:
-                steps.append(_learned_prior(shape[-1], **shared))
-            levels.append(FlowChain([squeeze, *steps]))
+                parts.append(_learned_prior(shape[-1], **shared))
+            levels.append(FlowChain(parts))
             shape = (*shape[:2], shape[2] // 2)
         preprocessing = []
         if logit_alpha is not None:

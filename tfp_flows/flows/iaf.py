@@ -37,6 +37,8 @@ class IAF(FlowChain):
         at `sigmoid(2)`.
       context_size: width of the context, such as an encoder's output, which every step
         sees; 0 if there is none.
+      recompute: whether training recomputes what each step was given from what it has
+        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -61,6 +63,7 @@ class IAF(FlowChain):
         degree_seed=None,
         transformer=None,
         context_size=0,
+        recompute=False,
         seed=None,
         dtype=tf.float32,
         name="iaf",
@@ -91,4 +94,4 @@ class IAF(FlowChain):
             )
             for step, step_seed in enumerate(split_seed(seed, num_steps))
         ]
-        super().__init__(steps[::-1], parameters=parameters, name=name)
+        super().__init__(steps[::-1], recompute=recompute, parameters=parameters, name=name)

@@ -43,12 +43,15 @@ class MAF(FlowChain):
       lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
+      recompute: whether training recomputes what each step was given from what it has
+        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `event_size` or `num_steps` is below 1, or both norms are asked for.
+      ValueError: if `event_size` or `num_steps` is below 1, or both norms are asked for, or
+        `batch_norm` with `recompute`.
 
     Reference:
       Papamakarios, Pavlakou, Murray (2017), Masked autoregressive flow for density
@@ -72,6 +75,7 @@ class MAF(FlowChain):
         lu_mixing=False,
         context_size=0,
         standardize=True,
+        recompute=False,
         seed=None,
         dtype=tf.float32,
         name="maf",
@@ -108,7 +112,7 @@ class MAF(FlowChain):
                 lu_mixing=lu_mixing,
                 dtype=dtype,
             )
-        super().__init__(bijectors, parameters=parameters, name=name)
+        super().__init__(bijectors, recompute=recompute, parameters=parameters, name=name)
 
 
 def check_autoregressive_sizes(event_size, num_steps):

@@ -39,6 +39,8 @@ class NICE(FlowChain):
       residual: whether it is residual.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
+      recompute: whether training recomputes what each step was given from what it has
+        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -61,6 +63,7 @@ class NICE(FlowChain):
         residual=False,
         context_size=0,
         standardize=True,
+        recompute=False,
         seed=None,
         dtype=tf.float32,
         name="nice",
@@ -85,7 +88,10 @@ class NICE(FlowChain):
         scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
         preprocessing = [Standardize(event_size, dtype=dtype)] if standardize else []
         super().__init__(
-            [*preprocessing, *couplings, scaling], parameters=parameters, name=name
+            [*preprocessing, *couplings, scaling],
+            recompute=recompute,
+            parameters=parameters,
+            name=name,
         )
 
 

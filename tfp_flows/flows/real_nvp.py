@@ -36,13 +36,15 @@ class RealNVP(FlowChain):
       lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
+      recompute: whether training recomputes what each step was given from what it has
+        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
       ValueError: if `event_size` is below 2 or `num_steps` below 1, or both norms are
-        asked for.
+        asked for, or `batch_norm` with `recompute`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), Density estimation using Real NVP.
@@ -63,6 +65,7 @@ class RealNVP(FlowChain):
         lu_mixing=False,
         context_size=0,
         standardize=True,
+        recompute=False,
         seed=None,
         dtype=tf.float32,
         name="real_nvp",
@@ -91,4 +94,4 @@ class RealNVP(FlowChain):
                 lu_mixing=lu_mixing,
                 dtype=dtype,
             )
-        super().__init__(bijectors, parameters=parameters, name=name)
+        super().__init__(bijectors, recompute=recompute, parameters=parameters, name=name)

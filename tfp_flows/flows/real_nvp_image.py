@@ -57,13 +57,16 @@ class RealNVPImage(FlowChain):
         paper's appendix E, for small batches.
       context_size: width of the context, which every network sees; 0 if there is none.
       logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
+      recompute: whether training recomputes what each bijector of a level was given from
+        what it has returned, so that its memory is that of one (see `FlowChain`). Only
+        without `batch_norm`.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
       ValueError: if `image_shape` does not divide, `num_levels` is below 1, or both norms
-        are asked for.
+        are asked for, or `batch_norm` with `recompute`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), Density estimation using Real NVP.
@@ -82,6 +85,7 @@ class RealNVPImage(FlowChain):
         use_running_averages=False,
         context_size=0,
         logit_alpha=0.05,
+        recompute=False,
         seed=None,
         dtype=tf.float32,
         name="real_nvp_image",
@@ -111,12 +115,13 @@ class RealNVPImage(FlowChain):
         seeds = split_seed(seed, num_levels)
         for level, level_seed in enumerate(seeds[:-1]):
             width = hidden_channels * 2**level
-            levels.append(_level(shape, width, step, level_seed, dtype))
+            levels.append(_level(shape, width, step, level_seed, recompute, dtype))
             shape = levels[-1].inverse_event_shape(shape).as_list()
             shape = (*shape[:2], shape[2] // 2)
         masks = _alternating(checkerboard, shape, 4)
         width = hidden_channels * 2 ** (num_levels - 1)
-        levels.append(FlowChain(_steps(masks, width, step, seeds[-1])))
+        steps = _steps(masks, width, step, seeds[-1])
+        levels.append(FlowChain(steps, recompute=recompute))
         preprocessing = []
         if logit_alpha is not None:
             preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
@@ -124,7 +129,7 @@ class RealNVPImage(FlowChain):
         super().__init__([*preprocessing, multi_scale], parameters=parameters, name=name)
 
 
-def _level(image_shape, width, step, seed, dtype):
+def _level(image_shape, width, step, seed, recompute, dtype):
     """Couplings on the checkerboard, then on channels, and the squeeze to factor out."""
     squeeze = Squeeze(image_shape, dtype=dtype)
     squeezed = squeeze.inverse_event_shape(image_shape).as_list()
@@ -136,7 +141,8 @@ def _level(image_shape, width, step, seed, dtype):
             *_steps(_alternating(channel_half, squeezed, 3), 2 * width, step, seeds[1]),
             Invert(squeeze),
             Squeeze(image_shape, ordered=True, dtype=dtype),
-        ]
+        ],
+        recompute=recompute,
     )
 
 

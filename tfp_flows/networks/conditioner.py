@@ -1,5 +1,9 @@
 """The bridge from a Keras network to what a bijector calls a conditioner."""
 
+import contextlib
+import copy
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -36,6 +40,7 @@ class Conditioner(tf.Module):
         # Not tracked: TensorFlow's checkpoints overlook the layers that a Keras layer
         # holds in a list. The variables below are tracked instead.
         object.__setattr__(self, "network", network)
+        self._substitutes = None
         *leading, channels = self._input_shape
         if not network.built:
             network.build((None, *leading, channels + self.context_size))
@@ -78,7 +83,8 @@ class Conditioner(tf.Module):
         batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
         merged = x.shape.rank == event_ndims + 1
         inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        outputs = self.network(self._with_context(inputs, context), training=False)
+        with self._substituted_weights():
+            outputs = self.network(self._with_context(inputs, context), training=False)
         if merged:
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
@@ -129,6 +135,18 @@ class Conditioner(tf.Module):
         parameters = self.network.column_wise_adjoint(inputs, *arrays)
         return tf.reshape(parameters, tf.shape(slope))
 
+    def replace_variables(self, tensors):
+        """Returns a conditioner that calls the network with other weights.
+
+        Args:
+          tensors: tensors by the `ref()` of the variables that they stand for.
+        """
+        twin = copy.copy(self)
+        substitutes = [(v, tensors[v.value.ref()]) for v in self.network.variables]
+        # Not tracked: the copy has no variables.
+        vars(twin).update(_substitutes=substitutes, _variables=())
+        return twin
+
     def get_config(self):
         """Returns the constructor's arguments."""
         return {
@@ -142,6 +160,11 @@ class Conditioner(tf.Module):
     def from_config(cls, config):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
+
+    def _substituted_weights(self):
+        if self._substitutes is None:
+            return contextlib.nullcontext()
+        return keras.StatelessScope(state_mapping=self._substitutes)
 
     def _rows(self, context):
         return None if context is None else tf.reshape(context, [-1, self.context_size])

@@ -1,0 +1,114 @@
+"""Scores the test images of other data sets under a finished run, beside those of its own.
+
+python -m experiments.out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
+"""
+
+import math
+import pathlib
+import sys
+
+import keras
+import numpy as np
+from absl import app
+from absl import flags
+
+import tfp_flows  # noqa: F401  its classes are what a saved model is made of
+from experiments import image_plots
+from experiments import run_directory
+from experiments.data import DATASETS
+from experiments.data import DataError
+from experiments.data import load_dataset
+from experiments.run_directory import RunDirectoryError
+
+_ROWS_A_CALL = 500
+
+
+def score(run_dir, others, *, data_dir="", max_rows=2000):
+    """Returns bits per dimension of test rows, `[N]`, by data set, that of the run first.
+
+    Args:
+      run_dir: folder of a finished, unconditional run on images of integers.
+      others: names of data sets of images of the same shape.
+      data_dir: folder of the files of all.
+      max_rows: rows of each that are scored, drawn at random.
+
+    Raises:
+      RunDirectoryError: if there is no such run.
+      DataError: if a data set is not to be had, or its images have another shape.
+    """
+    results = run_directory.finished_results(run_dir)
+    if results is None or not results["bits_per_dimension"] or results["context_size"]:
+        raise RunDirectoryError(
+            f"Expected a finished, unconditional run on images in {run_dir}; got none."
+        )
+    model = keras.saving.load_model(pathlib.Path(run_dir) / "model.keras")
+    bins = results["bits_per_dimension"]["bins_per_unit"]
+    scores = {}
+    for name in dict.fromkeys([results["dataset"], *others]):
+        num_bits = round(math.log2(bins)) if DATASETS[name].has_pixels else 8
+        dataset = load_dataset(name, data_dir=data_dir, num_bits=num_bits)
+        if (dataset.event_size, dataset.bin_width) != (results["event_size"], 1.0 / bins):
+            raise DataError(
+                f"Expected images of {results['event_size']} integers below {bins:.0f}, as "
+                f"those of {results['dataset']}; got {name}."
+            )
+        scores[name] = _bits(model.distribution, dataset, max_rows)
+    return scores
+
+
+def separation(own, other):
+    """Returns how often one of `other` is greater than one of `own`: the area under ROC."""
+    both = np.concatenate([own, other])
+    ranks = np.empty(len(both))
+    ranks[both.argsort(kind="stable")] = np.arange(1, len(both) + 1)
+    wins = ranks[len(own) :].sum() - len(other) * (len(other) + 1) / 2
+    return float(wins / (len(own) * len(other)))
+
+
+def _bits(distribution, dataset, max_rows):
+    rows = np.random.default_rng(0).permutation(dataset.test)[:max_rows]
+    starts = range(0, len(rows), _ROWS_A_CALL)
+    pieces = [distribution.log_prob(rows[i : i + _ROWS_A_CALL]) for i in starts]
+    nats = np.concatenate(pieces).astype(np.float64)
+    return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
+
+
+def main(argv):
+    """Prints a line a data set, and draws the histograms."""
+    del argv
+    values = flags.FLAGS
+    try:
+        scores = score(
+            values.run_dir,
+            values.others,
+            data_dir=values.data_dir,
+            max_rows=values.max_rows,
+        )
+    except (DataError, RunDirectoryError) as error:
+        sys.exit(f"out_of_distribution: {error}")
+    own, *others = scores
+    lines = [f"{own}: {scores[own].mean():.3f} bits per dimension"]
+    for name in others:
+        share = separation(scores[own], scores[name])
+        lines.append(
+            f"{name}: {scores[name].mean():.3f} bits per dimension; less probable than one "
+            f"of {own} in {share:.3f} of all pairs"
+        )
+    print("\n".join(lines))
+    image_plots.histograms(
+        scores,
+        pathlib.Path(values.run_dir) / "out_of_distribution.png",
+        label="bits per dimension",
+        title=f"test images under the flow that was fitted to {own}",
+    )
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("run_dir", None, "Folder of the finished run.", required=True)
+    flags.DEFINE_multi_enum(
+        "others", None, sorted(DATASETS), "Data sets to score beside its own."
+    )
+    flags.DEFINE_string("data_dir", "", "Folder of the data, as of density_estimation.")
+    flags.DEFINE_integer("max_rows", 2000, "Rows of each that are scored.", lower_bound=2)
+    flags.mark_flag_as_required("others")
+    app.run(main)

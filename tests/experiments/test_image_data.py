@@ -1,0 +1,113 @@
+"""Image data sets: from Keras's files, from IDX files, and of one's own."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from experiments.data import keras_images
+from experiments.data import load_dataset
+from experiments.epochs import EpochRows
+
+RNG = np.random.default_rng(0)
+
+
+def integers(rows, num_bins=256):
+    return np.floor(rows * num_bins).astype(int)
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """Sets of 40 training images, of which 10 validate, and 10,000 test images."""
+    for name, known in keras_images._SETS.items():
+        shorter = keras_images._ImageSet(10_010, *list(vars(known).values())[1:])
+        monkeypatch.setitem(keras_images._SETS, name, shorter)
+
+
+def cifar10_arrays():
+    return {
+        "x_train": RNG.integers(0, 256, (10_010, 32, 32, 3), np.uint8),
+        "y_train": RNG.integers(0, 10, (10_010, 1), np.uint8),
+        "x_test": RNG.integers(0, 256, (10_000, 32, 32, 3), np.uint8),
+        "y_test": RNG.integers(0, 10, (10_000, 1), np.uint8),
+    }
+
+
+def test_cifar10_of_five_bits_is_its_pixels_given_the_class(few_images, tmp_path):
+    arrays = cifar10_arrays()
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    dataset = load_dataset("cifar10", data_dir=tmp_path, num_bits=5, conditional=True)
+    assert dataset.pixel_shape == (32, 32, 3)
+    assert dataset.bin_width == 1 / 32
+    assert len(dataset.train) == 10
+    expected = arrays["x_test"][:5].reshape(5, -1) // 8
+    np.testing.assert_array_equal(integers(dataset.test[:5], 32), expected)
+    np.testing.assert_array_equal(
+        dataset.train_context.argmax(axis=1), arrays["y_train"][:10, 0]
+    )
+    assert dataset.class_names[8] == "ship"
+
+
+def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    arrays = {}
+    for prefix, count in (("train", 10_010), ("t10k", 10_000)):
+        arrays[prefix] = RNG.integers(0, 256, (count, 28, 28), np.uint8)
+        header = struct.pack(">BBBBIII", 0, 0, 8, 3, count, 28, 28)
+        path = folder / f"{prefix}-images-idx3-ubyte.gz"
+        path.write_bytes(gzip.compress(header + arrays[prefix].tobytes(), 1))
+        header = struct.pack(">BBBBI", 0, 0, 8, 1, count)
+        path = folder / f"{prefix}-labels-idx1-ubyte.gz"
+        path.write_bytes(gzip.compress(header + bytes(range(10)) * (count // 10)))
+    dataset = load_dataset("fashion_mnist", data_dir=tmp_path, conditional=True)
+    pixels = arrays["train"][:10].reshape(10, -1)
+    np.testing.assert_array_equal(integers(dataset.train), pixels)
+    np.testing.assert_array_equal(dataset.test_context[:10], np.eye(10))
+
+
+@pytest.mark.parametrize("fit", ["resize", "crop"])
+def test_pictures_of_any_size_become_images_of_one(fit, tmp_path):
+    """White on the left and black on the right, at every size; a crop keeps the middle."""
+    for i, (width, height) in enumerate([(40, 20), (20, 20), (30, 60)] * 8):
+        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels[:, : width // 2] = 255
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    dataset = load_dataset("images", images_path=str(tmp_path), image_size=8, image_fit=fit)
+    assert dataset.pixel_shape == (8, 8, 3)
+    images = integers(dataset.train).reshape(-1, 8, 8, 3)
+    assert (images[:, :, 0] > 250).all()
+    assert (images[:, :, -1] < 5).all()
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 24
+
+
+def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
+    pixels = np.arange(30, dtype=np.uint8)[:, None, None] * np.ones((2, 4), np.uint8)
+    np.savez(tmp_path / "mine.npz", pictures=pixels)
+    dataset = load_dataset("images", images_path=str(tmp_path / "mine.npz"))
+    sets = [dataset.train, dataset.validation, dataset.test]
+    assert list(map(len, sets)) == [24, 3, 3]
+    rows = integers(np.concatenate(sets))
+    assert sorted(rows[:, 0]) == list(range(30))
+
+
+def test_half_of_the_images_are_mirrored_anew_in_each_epoch():
+    images = RNG.integers(0, 4, (400, 2, 3, 2)) / 4.0
+    rows = images.reshape(400, 12).astype(np.float32)
+    epochs = EpochRows(rows, batch_size=100, seed=3, flipped_shape=(2, 3, 2))
+    dataset = epochs.as_dataset()
+    seen = []
+    for epoch in range(2):
+        epochs.on_epoch_begin(epoch)
+        seen.append(np.concatenate(list(dataset.as_numpy_iterator())))
+    mirrored = images[:, :, ::-1].reshape(400, 12)
+    for batch in seen:
+        is_kept = (batch[:, None] == rows).all(-1)
+        is_mirrored = (batch[:, None] == mirrored).all(-1)
+        assert (is_kept | is_mirrored).any(axis=1).all()
+        assert 150 < (is_mirrored & ~is_kept).any(axis=1).sum() < 250
+    assert not np.array_equal(*seen)
+    tf.debugging.assert_equal(np.sort(seen[0].sum(axis=1)), np.sort(seen[1].sum(axis=1)))

@@ -1,0 +1,125 @@
+"""Steps that differ in their weights only, traced once."""
+
+import contextlib
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.pulled_back import PulledBack
+from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.bijectors.substitution import replace_variables
+
+__all__ = ["LikeSteps"]
+
+
+class LikeSteps(FlowChain):
+    """A `FlowChain` of steps of one structure, whose arithmetic is traced once for all.
+
+    The graph of a deep flow holds the operations of every step and of their gradients;
+    tracing and optimising them takes as long as many training steps. Here the graph holds
+    a call for each step, of one function of the step's input and weights.
+
+    Args:
+      bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
+        `seed` and `name`, and whose seeds determine nothing but variables.
+      recompute: as of `FlowChain`.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if two of the steps are unlike, or they normalise by the rows of a batch;
+        and when they are first called, if they hold variables other than by attributes of
+        bijectors and of `Conditioner`s, as autoregressive steps do.
+    """
+
+    def __init__(self, bijectors, *, recompute=False, name="like_steps"):
+        super().__init__(bijectors, recompute=recompute, name=name)
+        first, *others = (_structure(serialize(step)) for step in self.bijectors)
+        if any(other != first for other in others):
+            raise ValueError(
+                "Expected `bijectors` whose arguments are equal but for `seed` and `name`; "
+                f"got {[step.name for step in self.bijectors]} that differ in more."
+            )
+        if self.has_batch_statistics:
+            raise ValueError("Expected `bijectors` without batch statistics; got some.")
+
+    def _apply_step(self, step, direction, value, context, training):
+        if not step.variables:
+            return super()._apply_step(step, direction, value, context, training)
+        call = self._shared_function("apply", direction)
+        return call(value, context, _weights(step.variables))
+
+    def _pull_back_step(self, direction, step, result, context, upstream, weights):
+        call = self._shared_function("pull_back", direction)
+        variables = step.variables
+        *pulled, by_weights = call(result, context, upstream, _weights(variables))
+        trainable = (v.ref() for v in variables if v.trainable)
+        by_ref = dict(zip(trainable, by_weights, strict=True))
+        return PulledBack(*pulled, [by_ref[weight.ref()] for weight in weights])
+
+    def _shared_function(self, kind, direction):
+        if (kind, direction) not in self._shared:
+            make = {"apply": _apply, "pull_back": _pull_back}[kind]
+            self._shared[kind, direction] = tf.function(
+                make(self.bijectors[0], direction),
+                autograph=False,
+                # Else the graph would be expanded again before it runs.
+                experimental_attributes={"_noinline": True},
+            )
+        return self._shared[kind, direction]
+
+    def _set_transient_state(self):
+        super()._set_transient_state()
+        object.__setattr__(self, "_shared", {})
+
+    def __getstate__(self):
+        return {k: v for k, v in super().__getstate__().items() if k != "_shared"}
+
+
+def _apply(template, direction):
+    """`template` in one direction, as a function of value, context and weights."""
+    refs = [variable.ref() for variable in template.variables]
+
+    def apply(value, context, weights):
+        twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
+        with _no_variables_read(template):
+            return twin._methods[direction](value, context, False)
+
+    return apply
+
+
+def _pull_back(template, direction):
+    """Back-propagation through `template` as a function of result, context and weights."""
+    refs = [variable.ref() for variable in template.variables]
+    is_trainable = [variable.trainable for variable in template.variables]
+
+    def pull_back(result, context, upstream, weights):
+        twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
+        trained = [w for w, t in zip(weights, is_trainable, strict=True) if t]
+        with _no_variables_read(template):
+            return tuple(twin._pull_back(direction, result, context, upstream, trained))
+
+    return pull_back
+
+
+@contextlib.contextmanager
+def _no_variables_read(template):
+    """Refuses a trace that reads variables: they would be those of one step only."""
+    with tf.GradientTape() as tape:
+        yield
+    names = [variable.name for variable in tape.watched_variables()]
+    if names:
+        raise ValueError(
+            "Expected `bijectors` that hold variables as attributes of bijectors and of "
+            f"`Conditioner`s; got {names} elsewhere in `{template.name}`."
+        )
+
+
+def _weights(variables):
+    return [tf.convert_to_tensor(variable) for variable in variables]
+
+
+def _structure(data):
+    """What `serialize` has returned, without seeds and names."""
+    if isinstance(data, dict):
+        return {k: _structure(v) for k, v in data.items() if k not in ("seed", "name")}
+    return [_structure(v) for v in data] if isinstance(data, list) else data
