@@ -80,7 +80,12 @@ from tfp_flows.flows import RealNVP
 from tfp_flows.flows import RealNVPImage
 from tfp_flows.models import DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics
+from tfp_flows.models import KLWarmUp
 from tfp_flows.models import StopOnNaN
+from tfp_flows.models import VAE
+from tfp_flows.models import likelihoods
+from tfp_flows.models import objectives
+from tfp_flows.models import posteriors
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
 from tfp_flows.networks import MaskCycleMLP

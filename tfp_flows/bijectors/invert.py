@@ -33,6 +33,12 @@ class Invert(FlowBijector):
         """The bijector whose directions are swapped."""
         return self._bijector
 
+    @property
+    def sequential_directions(self):
+        """Those of the bijector, swapped."""
+        swapped = {"forward": "inverse", "inverse": "forward"}
+        return frozenset(swapped[d] for d in self._bijector.sequential_directions)
+
     def _forward_and_log_det(self, x, context, training):
         return self._bijector.inverse_and_log_det(x, context=context, training=training)
 

@@ -1,0 +1,402 @@
+"""Variational autoencoders whose posterior and prior may be flows."""
+
+import collections
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.serialization import deserialize
+from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.distributions.draws import fold_in
+from tfp_flows.distributions.draws import split
+from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.flow_distribution import standard_normal
+from tfp_flows.models import objectives
+from tfp_flows.models.fitting import first_rows
+from tfp_flows.models.fitting import num_replicas
+from tfp_flows.models.fitting import refuse_missing
+from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.row_batches import by_batches
+from tfp_flows.models.shared_variable import SharedVariable
+
+__all__ = ["VAE", "Bound"]
+
+# Latent vectors that are decoded at a time by `log_likelihood`.
+_DECODED_AT_ONCE = 2**14
+
+Bound = collections.namedtuple("Bound", ["elbo", "reconstruction", "kl"])
+Bound.__doc__ = """Nats of each row, `[N]`: `elbo = reconstruction - kl`, all by Monte Carlo."""
+
+# Of K draws for each of N rows, `[K, N]`: log p(x | z), and log q(z | x) - log p(z).
+_Terms = collections.namedtuple("_Terms", ["log_likelihood", "kl"])
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class VAE(keras.Model):
+    """Latents that an encoder infers and a decoder explains the data by.
+
+    ```none
+    posterior:  q(z | x) = posterior(encoder(x)),  z drawn with its density in one pass
+    model:      p(x, z)  = likelihood(x; decoder(z)) * prior(z)
+    elbo:       E_q[log p(x | z)] - E_q[log q(z | x) - log p(z)]  <=  log p(x)
+    ```
+
+    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or a
+    `tf.data.Dataset` of rows, `validation_data`, callbacks, `jit_compile`,
+    `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
+    `reconstruction` and `kl`, in nats a row; `loss` is the negative training objective and
+    `val_loss` the negative bound, without warm-up and free bits.
+
+    Every number is a function of the weights and a seed: training draws depend on
+    `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
+    training goes on as if it had never stopped, and each epoch is validated on the same
+    noise.
+
+    Args:
+      encoder: a Keras layer from rows, `[N, *event]`, to `[N, posterior.num_parameters]`.
+      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `FlowPosterior`.
+      decoder: a Keras layer from latents, `[N, latent_size]`, to `[N, *output]`, where the
+        last axis holds `likelihood.num_parameters` for each entry of an event.
+      likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.
+      prior: distribution of the latents; a standard normal by default. A `FlowDistribution`
+        is trained, too; a MAF scores in one pass, as training needs.
+      bound: what is maximised, of log-weights `[K, N]`: `objectives.elbo` or
+        `objectives.importance_weighted_bound`.
+      num_samples: draws a row in training and `evaluate`, K.
+      free_bits: nats a latent below which the mean divergence of all latents, as one group,
+        costs nothing; with `objectives.elbo` only.
+      sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
+        with `objectives.elbo` only, and not with an IAF, whose density of a given point is
+        sequential.
+      seed: integer that determines the draws of training and `evaluate`.
+      **kwargs: `name` of `keras.Model`.
+
+    Raises:
+      ValueError: if the parts' shapes do not fit each other, or the options exclude each
+        other; from methods, if rows have another shape, or values that the likelihood
+        cannot explain.
+
+    Reference:
+      Kingma, Welling (2014), Auto-encoding variational Bayes.
+      https://arxiv.org/abs/1312.6114
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow.
+      https://arxiv.org/abs/1606.04934
+      Chen et al. (2017), Variational lossy autoencoder (a flow as prior).
+      https://arxiv.org/abs/1611.02731
+    """
+
+    def __init__(
+        self,
+        encoder,
+        posterior,
+        decoder,
+        likelihood,
+        *,
+        prior=None,
+        bound=objectives.elbo,
+        num_samples=1,
+        free_bits=0.0,
+        sticking_the_landing=False,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(dtype=posterior.dtype.name, **kwargs)
+        if prior is None:
+            prior = standard_normal(posterior.latent_size, dtype=posterior.dtype)
+        self.encoder = encoder
+        self.decoder = decoder
+        # Not tracked by Keras, which would not find the variables of TFP objects.
+        object.__setattr__(self, "posterior", posterior)
+        object.__setattr__(self, "prior", prior)
+        self.likelihood = likelihood
+        self.bound = bound
+        self.num_samples = num_samples
+        self.free_bits = free_bits
+        self.sticking_the_landing = sticking_the_landing
+        self.seed = seed
+        self._check_options()
+        _build(encoder, likelihood.event_shape)
+        _build(decoder, (posterior.latent_size,))
+        self._check_shapes()
+        self._shared_weights = [
+            SharedVariable(variable)
+            for variable in (*posterior.variables, *prior.variables)
+        ]
+        self.kl_weight = self.add_weight(
+            name="kl_weight", shape=(), initializer="ones", trainable=False
+        )
+        self._trackers = [keras.metrics.Mean(name=name) for name in Bound._fields]
+        self.built = True
+
+    @property
+    def latent_size(self):
+        """Number of latent variables, L."""
+        return self.posterior.latent_size
+
+    def call(self, inputs, training=False):
+        """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
+        return self.likelihood.mean(self.decoder(self._latents(inputs, [], self.seed)))
+
+    def train_step(self, data):
+        """One gradient step."""
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        weights = self.trainable_weights
+        seed = fold_in([self.seed, 0], self.optimizer.iterations)
+        with tf.GradientTape() as tape:
+            terms = self._draw_terms(x, self.num_samples, seed, training=True)
+            loss = -self._objective(terms) / num_replicas()
+            scaled_loss = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled_loss, weights)
+        refuse_missing(gradients, weights)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._measured(loss * num_replicas(), terms)
+
+    def test_step(self, data):
+        """Measures a batch."""
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        seed = fold_in([self.seed, 1], self._trackers[0].count)
+        terms = self._draw_terms(x, self.num_samples, seed)
+        log_weights = terms.log_likelihood - terms.kl
+        return self._measured(-tf.reduce_mean(self.bound(log_weights)), terms)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains as `keras.Model.fit` does, and returns its history.
+
+        Before the first step, data-dependent state of the prior's flow is set from latents
+        of training rows. Training stops on a loss that is not finite (`StopOnNaN`).
+
+        Args:
+          x: `[N, *event]`, or a `tf.data.Dataset` of such batches, of which the first rows
+            are checked.
+          y: must be None: a VAE has no targets.
+          **kwargs: as of `keras.Model.fit`.
+
+        Raises:
+          ValueError: if `y` is given, or the likelihood cannot explain `x`.
+        """
+        if y is not None:
+            raise ValueError("Expected no targets `y`; got some.")
+        self._check_rows(x)
+        if not getattr(self.prior, "is_initialized", True):
+            self.initialize(x)
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
+        kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
+        return super().fit(x, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`."""
+        # During `fit`, Keras hands over an iterator of its own.
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            self._check_rows(x)
+        return super().evaluate(x, y, **kwargs)
+
+    def initialize(self, x):
+        """Sets data-dependent state of the prior's flow from latents of `x`, as of `fit`."""
+        rows = first_rows(x) if isinstance(x, tf.data.Dataset) else np.asarray(x)[: 2**14]
+        self.prior.initialize(self.encode(rows, seed=self.seed))
+
+    def encode(self, x, sample_shape=(), *, seed=0):
+        """Draws latents of rows.
+
+        Args:
+          x: `[N, *event]`.
+          sample_shape: shape of the draw.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+
+        Returns:
+          `[*sample_shape, N, latent_size]`.
+        """
+        self._check_rows(x)
+        x = tf.convert_to_tensor(x, self.compute_dtype)
+        return self._latents(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
+
+    def decode(self, z):
+        """Returns the expected rows, `[..., *event]`, of latents, `[..., latent_size]`."""
+        return self.likelihood.mean(self._decoded(tf.convert_to_tensor(z)))
+
+    def reconstruct(self, x, *, seed=0):
+        """Returns the expected rows given one draw of latents of `x`, `[N, *event]`."""
+        return self.decode(self.encode(x, seed=seed))
+
+    def sample(self, num_samples, *, seed=0):
+        """Draws rows, `[num_samples, *event]`; `decode(prior.sample())` is their means."""
+        of_prior, of_rows = split(stateless(seed), 2)
+        outputs = self._decoded(self.prior.sample(num_samples, seed=of_prior))
+        return self.likelihood.sample(outputs, of_rows)
+
+    def elbo(self, x, *, num_samples=1, seed=0, batch_size=1000):
+        """Returns the `Bound` of each row as arrays, `[N]`, in nats.
+
+        Args:
+          x: `[N, *event]`.
+          num_samples: draws a row.
+          seed: integer.
+          batch_size: rows at a time.
+        """
+
+        def bound(rows, seed):
+            terms = self._draw_terms(rows, num_samples, seed)
+            reconstruction, kl = (tf.reduce_mean(term, axis=0) for term in terms)
+            return Bound(reconstruction - kl, reconstruction, kl)
+
+        self._check_rows(x)
+        return by_batches(bound, self._as_array(x), seed=seed, batch_size=batch_size)
+
+    def log_likelihood(self, x, num_samples=512, *, seed=0, batch_size=100):
+        """Estimates log p(x) of each row from below, by importance sampling.
+
+        Args:
+          x: `[N, *event]`.
+          num_samples: draws a row, K; any number, as they are taken in turn.
+          seed: integer.
+          batch_size: rows at a time.
+
+        Returns:
+          Array of nats, `[N]`: the importance-weighted bound of K draws.
+        """
+        at_once = max(1, _DECODED_AT_ONCE // batch_size)
+
+        def log_likelihood(rows, seed):
+            parameters = self.encoder(rows)
+
+            def draw_log_weights(count, seed):
+                terms = self._terms_given(parameters, rows, count, seed)
+                return terms.log_likelihood - terms.kl
+
+            return objectives.importance_weighted_log_likelihood(
+                draw_log_weights, num_samples, at_once=at_once, seed=seed
+            )
+
+        self._check_rows(x)
+        return by_batches(
+            log_likelihood, self._as_array(x), seed=seed, batch_size=batch_size
+        )
+
+    def get_config(self):
+        """Returns the parts and options as plain data."""
+        names = ("encoder", "posterior", "decoder", "likelihood", "prior", "bound")
+        names += ("num_samples", "free_bits", "sticking_the_landing", "seed")
+        return {
+            **super().get_config(),
+            **{name: serialize(getattr(self, name)) for name in names},
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds the model that `config` describes; its weights are loaded apart."""
+        name = config.get("name")
+        parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
+        return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
+
+    def _draw_terms(self, x, num_samples, seed, *, training=False):
+        parameters = self.encoder(x, training=training)
+        return self._terms_given(parameters, x, num_samples, seed, training=training)
+
+    def _terms_given(self, parameters, x, num_samples, seed, *, training=False):
+        z, log_q = self.posterior.sample_and_log_prob(parameters, num_samples, seed)
+        if training and self.sticking_the_landing:
+            fixed = tf.stop_gradient(parameters)
+            log_q = objectives.sticking_the_landing(
+                lambda z: self.posterior.log_prob(z, fixed), z
+            )
+        log_likelihood = self.likelihood.log_prob(x, self._decoded(z, training=training))
+        return _Terms(log_likelihood, log_q - self._log_prior(z, training))
+
+    def _log_prior(self, z, training):
+        if training and isinstance(self.prior, FlowDistribution):
+            return self.prior.log_prob(z, training=True)
+        return self.prior.log_prob(z)
+
+    def _objective(self, terms):
+        """What a training step maximises, a scalar."""
+        weight = tf.cast(self.kl_weight, terms.kl.dtype)
+        if not self.free_bits:
+            return tf.reduce_mean(self.bound(terms.log_likelihood - weight * terms.kl))
+        kl = tf.reduce_mean(terms.kl, axis=0)[:, tf.newaxis]
+        kl = objectives.free_bits(kl, self.free_bits * self.latent_size)
+        return tf.reduce_mean(terms.log_likelihood) - weight * kl
+
+    def _measured(self, loss, terms):
+        count = tf.shape(terms.kl)[1]
+        reconstruction, kl = (tf.reduce_mean(term) for term in terms)
+        values = (reconstruction - kl, reconstruction, kl)
+        self._loss_tracker.update_state(loss, sample_weight=count)
+        for tracker, value in zip(self._trackers, values, strict=True):
+            tracker.update_state(value, sample_weight=count)
+        return self.get_metrics_result()
+
+    def _latents(self, x, sample_shape, seed):
+        parameters = self.encoder(x)
+        z, _ = self.posterior.sample_and_log_prob(parameters, math.prod(sample_shape), seed)
+        return tf.reshape(z, [*sample_shape, *tf.unstack(tf.shape(z)[1:])])
+
+    def _decoded(self, z, *, training=False):
+        """The decoder's output for latents of any batch axes, `[..., *output]`."""
+        outputs = self.decoder(tf.reshape(z, [-1, self.latent_size]), training=training)
+        shape = tf.concat([tf.shape(z)[:-1], outputs.shape[1:]], axis=0)
+        return tf.ensure_shape(
+            tf.reshape(outputs, shape), [*z.shape[:-1], *outputs.shape[1:]]
+        )
+
+    def _as_array(self, x):
+        return np.asarray(x, self.compute_dtype)
+
+    def _check_rows(self, x):
+        rows = first_rows(x, 1) if isinstance(x, tf.data.Dataset) else np.asarray(x)
+        expected = self.likelihood.event_shape
+        if rows.shape[1:] != expected:
+            shape = ", ".join(map(str, ("N", *expected)))
+            raise ValueError(f"Expected `x` of shape [{shape}]; got {rows.shape}.")
+        self.likelihood.check(rows)
+
+    def _check_options(self):
+        for name, least in (("num_samples", 1), ("free_bits", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"Expected `{name}` of at least {least}; got {getattr(self, name)}."
+                )
+        is_elbo = self.bound is objectives.elbo
+        if not is_elbo and (self.free_bits or self.sticking_the_landing):
+            raise ValueError(
+                "Expected `bound` to be objectives.elbo with `free_bits` or "
+                f"`sticking_the_landing`; got {self.bound}."
+            )
+        if self.sticking_the_landing and not self.posterior.scores_in_one_pass:
+            raise ValueError(
+                "Expected a `posterior` that scores a given point in one pass for "
+                "`sticking_the_landing`; got one of which every training step would solve "
+                "for one variable after another."
+            )
+
+    def _check_shapes(self):
+        for name, layer, inputs, size in (
+            ("encoder", self.encoder, self.likelihood.event_shape, self._encoder_size),
+            ("decoder", self.decoder, (self.latent_size,), self._decoder_size),
+        ):
+            shape = layer.compute_output_shape((None, *inputs))[1:]
+            if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
+                raise ValueError(
+                    f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."
+                )
+        if self.prior.event_shape != [self.latent_size]:
+            raise ValueError(
+                f"Expected a `prior` of event shape [{self.latent_size}]; got "
+                f"{self.prior.event_shape}."
+            )
+
+    @property
+    def _encoder_size(self):
+        return self.posterior.num_parameters
+
+    @property
+    def _decoder_size(self):
+        return self.likelihood.num_parameters * self.likelihood.event_size
+
+
+def _build(layer, event_shape):
+    if not layer.built:
+        layer.build((None, *event_shape))
