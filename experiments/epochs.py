@@ -16,14 +16,17 @@ class EpochRows(keras.callbacks.Callback):
       seed: integer.
       bin_width: width of the bins in which each epoch draws new noise for the first of
         `inputs`; None: no noise.
+      binarize: whether each epoch draws zeros and ones, of which the first of `inputs`
+        holds the probabilities.
     """
 
-    def __init__(self, inputs, *, batch_size, seed, bin_width=None):
+    def __init__(self, inputs, *, batch_size, seed, bin_width=None, binarize=False):
         super().__init__()
         self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
         self._num_rows = len(tf.nest.flatten(inputs)[0])
         self._batch_size = batch_size
         self._bin_width = bin_width
+        self._binarize = binarize
         self._seed = tf.constant([seed, 0], tf.int64)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
 
@@ -49,9 +52,16 @@ class EpochRows(keras.callbacks.Callback):
         x, *context = batch if isinstance(batch, tuple) else (batch,)
         if self._bin_width is not None:
             x = self._requantize(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
+        if self._binarize:
+            x = _binarized(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
         # A bare pair would be rows and targets to Keras.
         return ((x, *context),) if context else x
 
     def _requantize(self, x, seed):
         noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
         return (tf.floor(x / self._bin_width) + noise) * self._bin_width
+
+
+def _binarized(x, seed):
+    noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
+    return tf.cast(noise < x, x.dtype)

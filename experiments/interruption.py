@@ -24,13 +24,12 @@ def stop_at_once(message):
 
 def how_to_go_on(settings):
     """Returns one line that says how to continue the run of `settings`."""
-    if settings.strategy == "multi_worker":
+    if getattr(settings, "strategy", None) == "multi_worker":
         return (
             "Stopped. To go on from the last finished epoch, start each worker again as "
             "before, once all have ended."
         )
-    command = "python -m experiments.density_estimation"
     return (
         "Stopped. To go on from the last finished epoch: "
-        f"{command} --flagfile={settings.run_dir}/flags.txt"
+        f"{settings.program} --flagfile={settings.run_dir}/flags.txt"
     )

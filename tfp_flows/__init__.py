@@ -89,6 +89,8 @@ from tfp_flows.models import posteriors
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
 from tfp_flows.networks import MaskCycleMLP
+from tfp_flows.networks import ConvDecoder
+from tfp_flows.networks import ConvEncoder
 from tfp_flows.networks import ConvNet
 from tfp_flows.networks import MaskedMLP
 from tfp_flows.networks import ResNet

@@ -33,7 +33,7 @@ class TFPBijector(FlowBijector):
 
     @property
     def sequential_directions(self):
-        """"forward" for TFP's `MaskedAutoregressiveFlow`, which loops to sample."""
+        """Sampling is, of TFP's `MaskedAutoregressiveFlow`."""
         is_loop = isinstance(self._bijector, tfp.bijectors.MaskedAutoregressiveFlow)
         return frozenset({"forward"} if is_loop else ())
 

@@ -36,7 +36,7 @@ def stateless(seed):
 
 
 def fold_in(seed, index):
-    """Returns a stateless seed that depends on `seed` and an integer, or a tensor of one."""
+    """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
     first, second = tf.unstack(stateless(seed))
     return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
 

@@ -237,9 +237,9 @@ class FlowPosterior(Posterior):
 def _check_flow(flow):
     if "forward" in flow.sequential_directions:
         raise ValueError(
-            f"Expected a `flow` that samples in one pass; got `{flow.name}`, of which every "
-            "training step would draw one variable after another. Take its inverse, as "
-            "`IAF` is of `MAF`."
+            f"Expected a `flow` that samples in one pass; got `{flow.name}`, of which "
+            "every training step would draw one variable after another. Take an inverse "
+            "one, as `IAF` is of `MAF`."
         )
     if flow.has_data_dependent_state:
         raise ValueError(

@@ -28,7 +28,9 @@ __all__ = ["VAE", "Bound"]
 _DECODED_AT_ONCE = 2**14
 
 Bound = collections.namedtuple("Bound", ["elbo", "reconstruction", "kl"])
-Bound.__doc__ = """Nats of each row, `[N]`: `elbo = reconstruction - kl`, all by Monte Carlo."""
+Bound.__doc__ = (
+    """Nats of each row, `[N]`: `elbo = reconstruction - kl`, all by Monte Carlo."""
+)
 
 # Of K draws for each of N rows, `[K, N]`: log p(x | z), and log q(z | x) - log p(z).
 _Terms = collections.namedtuple("_Terms", ["log_likelihood", "kl"])
@@ -195,7 +197,7 @@ class VAE(keras.Model):
         return super().evaluate(x, y, **kwargs)
 
     def initialize(self, x):
-        """Sets data-dependent state of the prior's flow from latents of `x`, as of `fit`."""
+        """Sets data-dependent state of the prior from latents of `x`, as of `fit`."""
         rows = first_rows(x) if isinstance(x, tf.data.Dataset) else np.asarray(x)[: 2**14]
         self.prior.initialize(self.encode(rows, seed=self.seed))
 
