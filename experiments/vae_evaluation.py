@@ -72,9 +72,12 @@ def latent_statistics(model, x, seed):
     means, variances = z.mean(axis=0), z.var(axis=0, ddof=1)
     prior = model.prior.sample(10_000, seed=seed).numpy().astype(np.float64)
     prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
-    ratios = variances / prior_variance
-    kl = 0.5 * (ratios + (means - prior_mean) ** 2 / prior_variance - 1.0 - np.log(ratios))
-    return LatentStatistics(means, means.var(axis=0), kl.mean(axis=0))
+    # What the means owe to the finite number of draws.
+    noise = variances / _MOMENT_DRAWS
+    ratios, squares = variances / prior_variance, (means - prior_mean) ** 2 - noise
+    kl = 0.5 * (ratios + squares / prior_variance - 1.0 - np.log(ratios))
+    variance = means.var(axis=0) - noise.mean(axis=0)
+    return LatentStatistics(means, variance, kl.mean(axis=0))
 
 
 def rows_to_score(settings, count):

@@ -148,13 +148,12 @@ class DiscretizedLogistic(Likelihood):
         """Returns the distribution of the levels 0, 1, ..., num_bins - 1 as numbers."""
         mean, s = self._parameters(outputs)
         highest = self.num_bins - 1
+        # Half a level less, since TFP rounds up: level k takes what is in (k - 1, k].
         logistic = tfd.Logistic(
-            highest * (0.5 + mean), highest * tf.exp(tf.maximum(s - 2.0, -7.0))
+            highest * (0.5 + mean) - 0.5, highest * tf.exp(tf.maximum(s - 2.0, -7.0))
         )
-        # It rounds up: level k takes what lies between k - 1 and k.
-        shifted = tfd.TransformedDistribution(logistic, tfp.bijectors.Shift(-0.5))
-        quantized = tfd.QuantizedDistribution(shifted, low=0.0, high=float(highest))
-        return self._independent(quantized)
+        low, high = (tf.cast(level, outputs.dtype) for level in (0, highest))
+        return self._independent(tfd.QuantizedDistribution(logistic, low=low, high=high))
 
     def log_prob(self, x, outputs):
         """Returns log-probabilities in nats, `[...]`, of `x` between 0 and 1."""

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.distributions.draws import normal
 from tfp_flows.distributions.draws import stateless
 
@@ -180,8 +181,7 @@ class FlowPosterior(Posterior):
     """
 
     def __init__(self, base, flow, *, name="flow_posterior"):
-        if not isinstance(flow, FlowBijector):
-            flow = FlowChain([flow])
+        flow = _as_flow(flow)
         _check_flow(flow)
         super().__init__(
             base.latent_size,
@@ -232,6 +232,14 @@ class FlowPosterior(Posterior):
         count = self.base.num_parameters
         context = parameters[:, count:] if self.flow.context_size else None
         return parameters[:, :count], context
+
+
+def _as_flow(bijector):
+    if isinstance(bijector, FlowBijector):
+        return bijector
+    chain = FlowChain([bijector])
+    # An elementwise bijector acts on vectors here.
+    return chain if chain.forward_min_event_ndims else TFPBijector(bijector, 1)
 
 
 def _check_flow(flow):

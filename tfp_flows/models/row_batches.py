@@ -5,36 +5,48 @@ import tensorflow as tf
 
 from tfp_flows.distributions.draws import fold_in
 
-__all__ = ["by_batches"]
+__all__ = ["RowFunction"]
 
 
-def by_batches(function, x, *, seed, batch_size):
-    """Returns the results of `function` for all rows as arrays, of N rows each.
+class RowFunction:
+    """A function of rows and a seed, compiled once for batches of any length.
 
     Args:
-      function: of a batch, `[n, ...]`, and a stateless seed of its own; returns tensors
-        `[n, ...]`, in any nest. It is compiled once.
-      x: `[N, ...]`, an array.
-      seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-      batch_size: rows at a time.
-
-    Raises:
-      ValueError: if there is no row.
+      function: of a batch, `[n, *event]`, and a stateless seed of its own; returns tensors
+        `[n, ...]`, in any nest.
+      event_shape: shape of one row.
+      dtype: of the rows.
     """
-    if not len(x):
-        raise ValueError("Expected `x` of at least one row; got none.")
-    compiled = tf.function(
-        function,
-        input_signature=[
-            tf.TensorSpec([None, *x.shape[1:]], x.dtype),
-            tf.TensorSpec([2], tf.int32),
-        ],
-        autograph=False,
-    )
-    results = [
-        compiled(x[start : start + batch_size], fold_in(seed, start))
-        for start in range(0, len(x), batch_size)
-    ]
-    return tf.nest.map_structure(
-        lambda *parts: np.concatenate([part.numpy() for part in parts]), *results
-    )
+
+    def __init__(self, function, event_shape, dtype):
+        self._dtype = tf.as_dtype(dtype)
+        self._function = tf.function(
+            function,
+            input_signature=[
+                tf.TensorSpec([None, *event_shape], self._dtype),
+                tf.TensorSpec([2], tf.int32),
+            ],
+            autograph=False,
+        )
+
+    def __call__(self, x, *, seed, batch_size):
+        """Returns the results for all rows as arrays, `[N, ...]`.
+
+        Args:
+          x: `[N, *event]`, an array.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          batch_size: rows at a time; each batch has draws of its own.
+
+        Raises:
+          ValueError: if there is no row.
+        """
+        if not len(x):
+            raise ValueError("Expected `x` of at least one row; got none.")
+        x = np.asarray(x, self._dtype.as_numpy_dtype)
+        results = [
+            self._function(x[start : start + batch_size], fold_in(seed, start))
+            for start in range(0, len(x), batch_size)
+        ]
+        return tf.nest.map_structure(
+            lambda *parts: np.concatenate([part.numpy() for part in parts]), *results
+        )

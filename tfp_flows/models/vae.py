@@ -19,7 +19,7 @@ from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.fitting import num_replicas
 from tfp_flows.models.fitting import refuse_missing
 from tfp_flows.models.fitting import with_stop_on_nan
-from tfp_flows.models.row_batches import by_batches
+from tfp_flows.models.row_batches import RowFunction
 from tfp_flows.models.shared_variable import SharedVariable
 
 __all__ = ["VAE", "Bound"]
@@ -113,6 +113,7 @@ class VAE(keras.Model):
         # Not tracked by Keras, which would not find the variables of TFP objects.
         object.__setattr__(self, "posterior", posterior)
         object.__setattr__(self, "prior", prior)
+        object.__setattr__(self, "_row_functions", {})
         self.likelihood = likelihood
         self.bound = bound
         self.num_samples = num_samples
@@ -144,7 +145,7 @@ class VAE(keras.Model):
 
     def train_step(self, data):
         """One gradient step."""
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        x = self._rows_of(data)
         weights = self.trainable_weights
         seed = fold_in([self.seed, 0], self.optimizer.iterations)
         with tf.GradientTape() as tape:
@@ -158,7 +159,7 @@ class VAE(keras.Model):
 
     def test_step(self, data):
         """Measures a batch."""
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        x = self._rows_of(data)
         seed = fold_in([self.seed, 1], self._trackers[0].count)
         terms = self._draw_terms(x, self.num_samples, seed)
         log_weights = terms.log_likelihood - terms.kl
@@ -246,7 +247,8 @@ class VAE(keras.Model):
             return Bound(reconstruction - kl, reconstruction, kl)
 
         self._check_rows(x)
-        return by_batches(bound, self._as_array(x), seed=seed, batch_size=batch_size)
+        evaluate = self._row_function(("elbo", num_samples), bound)
+        return evaluate(x, seed=seed, batch_size=batch_size)
 
     def log_likelihood(self, x, num_samples=512, *, seed=0, batch_size=100):
         """Estimates log p(x) of each row from below, by importance sampling.
@@ -274,9 +276,8 @@ class VAE(keras.Model):
             )
 
         self._check_rows(x)
-        return by_batches(
-            log_likelihood, self._as_array(x), seed=seed, batch_size=batch_size
-        )
+        evaluate = self._row_function(("score", num_samples, at_once), log_likelihood)
+        return evaluate(x, seed=seed, batch_size=batch_size)
 
     def get_config(self):
         """Returns the parts and options as plain data."""
@@ -293,6 +294,10 @@ class VAE(keras.Model):
         name = config.get("name")
         parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
         return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
+
+    def _rows_of(self, data):
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        return tf.cast(x, self.compute_dtype)  # Keras hands arrays on in its own dtype
 
     def _draw_terms(self, x, num_samples, seed, *, training=False):
         parameters = self.encoder(x, training=training)
@@ -344,8 +349,13 @@ class VAE(keras.Model):
             tf.reshape(outputs, shape), [*z.shape[:-1], *outputs.shape[1:]]
         )
 
-    def _as_array(self, x):
-        return np.asarray(x, self.compute_dtype)
+    def _row_function(self, key, function):
+        """The compiled function of this key: that of its first call, as all are alike."""
+        if key not in self._row_functions:
+            self._row_functions[key] = RowFunction(
+                function, self.likelihood.event_shape, self.compute_dtype
+            )
+        return self._row_functions[key]
 
     def _check_rows(self, x):
         rows = first_rows(x, 1) if isinstance(x, tf.data.Dataset) else np.asarray(x)
