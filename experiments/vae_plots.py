@@ -20,7 +20,7 @@ def reconstructions(originals, reconstructed, path, *, columns=10):
     for start in range(0, count, columns):
         for images in (originals, reconstructed):
             rows.append(_row(images[start : start + columns]))
-        rows.append(np.ones_like(rows[-1][:2]))
+        rows.append(np.zeros_like(rows[-1][:2]))
     grid = np.concatenate(rows[:-1])
     figure, axis = plt.subplots(
         figsize=(0.8 * columns, 0.8 * columns * len(grid) / grid.shape[1] + 0.4),
