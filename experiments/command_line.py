@@ -37,7 +37,7 @@ def read_settings(argv, settings_class, *, choices, description):
 
     Args:
       argv: the command line.
-      settings_class: a dataclass of `setting`s.
+      settings_class: a `FlagSettings`.
       choices: names that a flag can have, by flag.
       description: what `--help` begins with.
 

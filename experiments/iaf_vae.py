@@ -80,7 +80,7 @@ def _facts(model, images, history, settings):
         "num_epochs": len(validation),
         "best_epoch": int(np.nanargmax(validation)) + 1,
         "best_validation_elbo": float(np.nanmax(validation)),
-        "command": report.command(settings),
+        "command": report.command(settings, "iaf_vae"),
         "versions": report.versions(),
         "machine": report.machine(),
     }
@@ -105,7 +105,7 @@ def main(argv):
 
 def _run_and_print(settings):
     vae_choices.check(settings)
-    how = interruption.how_to_go_on(settings)
+    how = interruption.how_to_go_on(settings, "iaf_vae")
     interruption.stop_at_once(how)
     try:
         results = run(settings)

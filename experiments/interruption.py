@@ -22,7 +22,7 @@ def stop_at_once(message):
         signal.signal(number, stop)
 
 
-def how_to_go_on(settings):
+def how_to_go_on(settings, module="density_estimation"):
     """Returns one line that says how to continue the run of `settings`."""
     if getattr(settings, "strategy", None) == "multi_worker":
         return (
@@ -31,5 +31,5 @@ def how_to_go_on(settings):
         )
     return (
         "Stopped. To go on from the last finished epoch: "
-        f"{settings.program} --flagfile={settings.run_dir}/flags.txt"
+        f"python -m experiments.{module} --flagfile={settings.run_dir}/flags.txt"
     )

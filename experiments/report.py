@@ -94,10 +94,10 @@ def facts(results):
     }
 
 
-def command(settings):
-    """Returns the shell command that repeats the run."""
+def command(settings, module="density_estimation"):
+    """Returns the shell command that repeats the run of a `FlagSettings`."""
     flags = map(shlex.quote, settings.flags(only_changed=True))
-    return " ".join([settings.program, *flags])
+    return " ".join([f"python -m experiments.{module}", *flags])
 
 
 def versions():

@@ -3,12 +3,12 @@
 import dataclasses
 
 from experiments import usage
-from experiments.run_settings import RunSettings
-from experiments.run_settings import setting as _field
+from experiments.flag_settings import FlagSettings
+from experiments.flag_settings import field as _field
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(RunSettings):
+class Settings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
     dataset: str = _field("two_moons", "Data set to fit.")
@@ -134,11 +134,6 @@ class Settings(RunSettings):
 
     def __post_init__(self):
         usage.check(self)
-
-    @property
-    def program(self):
-        """The shell command of the experiment, without its flags."""
-        return "python -m experiments.density_estimation"
 
     def data_arguments(self):
         """Returns what `load_dataset` needs beyond the name."""

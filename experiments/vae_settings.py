@@ -3,14 +3,14 @@
 import dataclasses
 
 from experiments import usage
-from experiments.run_settings import RunSettings
-from experiments.run_settings import setting
+from experiments.flag_settings import FlagSettings
+from experiments.flag_settings import field as setting
 
 __all__ = ["VAESettings"]
 
 
 @dataclasses.dataclass(frozen=True)
-class VAESettings(RunSettings):
+class VAESettings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
     dataset: str = setting(
@@ -124,11 +124,6 @@ class VAESettings(RunSettings):
         for name in ("hidden_units", "channels", "flow_hidden_units", "prior_hidden_units"):
             usage.check_widths(self, name)
         usage.check_run(self)
-
-    @property
-    def program(self):
-        """The shell command of the experiment, without its flags."""
-        return "python -m experiments.iaf_vae"
 
 
 _AT_LEAST_ONE = (

@@ -10,7 +10,8 @@ it becomes a distribution, and a distribution trains as a Keras model.
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
     distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
                     latent space
-    models/         DensityEstimator and callbacks
+    models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
+                    callbacks
 """
 
 import os

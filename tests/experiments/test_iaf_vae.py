@@ -229,8 +229,10 @@ def test_help_and_data_sets_are_printed(capsys):
 
 def test_command_repeats_the_run(tmp_path):
     settings = tiny(tmp_path, posterior="full")
-    command = iaf_vae.report.command(settings)
+    command = iaf_vae.report.command(settings, "iaf_vae")
     assert command.startswith("python -m experiments.iaf_vae --run_dir=")
     assert "--posterior=full" in command
     assert "--flow_hidden_units=6" in command
-    assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(settings)
+    assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(
+        settings, "iaf_vae"
+    )

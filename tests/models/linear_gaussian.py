@@ -47,7 +47,7 @@ class LinearGaussian:
 
     def log_weights(self, num_samples, seed):
         """Log-weights of the rows, `[K, N]`."""
-        terms = self.model._draw_terms(self.x, num_samples, tf.constant([seed, 7]))
+        terms = self.model._probabilities.terms(self.x, num_samples, tf.constant([seed, 7]))
         return terms.log_likelihood - terms.kl
 
     def true_elbo(self):

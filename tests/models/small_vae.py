@@ -86,7 +86,7 @@ def trained(name, epochs=1):
     """A compiled model after some epochs."""
     keras.utils.set_random_seed(1)
     model = MODELS[name]()
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
     fit(model, epochs)
     return model
 

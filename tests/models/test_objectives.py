@@ -146,7 +146,7 @@ def test_model_sticks_to_the_landing():
     for sticking in (False, True):
         subject = LinearGaussian(sticking_the_landing=sticking)
         before = subject.model.encoder.get_weights()
-        subject.model.compile("sgd")
+        subject.model.compile("sgd", jit_compile=False)
         subject.model.fit(subject.x, epochs=1, verbose=0)
         after = subject.model.encoder.get_weights()
         moves = max(np.abs(a - b).max() for a, b in zip(after, before, strict=True))
@@ -170,7 +170,7 @@ def test_free_bits_take_the_maximum_of_the_batch_mean_and_stop_its_gradient():
 
 def test_model_with_free_bits_ignores_a_divergence_below_them():
     subject = LinearGaussian(free_bits=100.0)
-    subject.model.compile("sgd")
+    subject.model.compile("sgd", jit_compile=False)
     loss = subject.model.fit(subject.x, epochs=1, verbose=0).history
     # All of the bound but the divergence, and 100 nats for each of the two latents.
     assert loss["loss"][0] == pytest.approx(200.0 - loss["reconstruction"][0])
@@ -188,7 +188,7 @@ class Weights(tff.KLWarmUp):
 
 def test_warm_up_rises_and_scales_the_divergence_in_training_alone():
     subject = LinearGaussian().move_posterior()
-    subject.model.compile("sgd")
+    subject.model.compile("sgd", jit_compile=False)
     subject.model.optimizer.learning_rate = 0.0
     warm_up = Weights(4)
     history = subject.model.fit(

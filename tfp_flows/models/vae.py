@@ -1,8 +1,5 @@
 """Variational autoencoders whose posterior and prior may be flows."""
 
-import collections
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,28 +9,27 @@ from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
-from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.flow_distribution import standard_normal
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.fitting import num_replicas
 from tfp_flows.models.fitting import refuse_missing
 from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.latent_variable_model import Bound
+from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.row_batches import RowFunction
 from tfp_flows.models.shared_variable import SharedVariable
+from tfp_flows.models.vae_checks import check_options
+from tfp_flows.models.vae_checks import check_parts
+from tfp_flows.models.vae_checks import check_rows
 
-__all__ = ["VAE", "Bound"]
+__all__ = ["VAE"]
+
+# What draws are for: training must not see those that it is validated on.
+_TRAINING, _EVALUATION = 1, 2
 
 # Latent vectors that are decoded at a time by `log_likelihood`.
 _DECODED_AT_ONCE = 2**14
-
-Bound = collections.namedtuple("Bound", ["elbo", "reconstruction", "kl"])
-Bound.__doc__ = (
-    """Nats of each row, `[N]`: `elbo = reconstruction - kl`, all by Monte Carlo."""
-)
-
-# Of K draws for each of N rows, `[K, N]`: log p(x | z), and log q(z | x) - log p(z).
-_Terms = collections.namedtuple("_Terms", ["log_likelihood", "kl"])
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -120,10 +116,21 @@ class VAE(keras.Model):
         self.free_bits = free_bits
         self.sticking_the_landing = sticking_the_landing
         self.seed = seed
-        self._check_options()
+        check_options(
+            posterior,
+            bound=bound,
+            num_samples=num_samples,
+            free_bits=free_bits,
+            sticking_the_landing=sticking_the_landing,
+        )
         _build(encoder, likelihood.event_shape)
         _build(decoder, (posterior.latent_size,))
-        self._check_shapes()
+        check_parts(encoder, posterior, decoder, likelihood, prior)
+        object.__setattr__(
+            self,
+            "_probabilities",
+            LatentVariableModel(encoder, posterior, decoder, likelihood, prior),
+        )
         self._shared_weights = [
             SharedVariable(variable)
             for variable in (*posterior.variables, *prior.variables)
@@ -141,15 +148,23 @@ class VAE(keras.Model):
 
     def call(self, inputs, training=False):
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
-        return self.likelihood.mean(self.decoder(self._latents(inputs, [], self.seed)))
+        return self.likelihood.mean(
+            self.decoder(self._probabilities.latents(inputs, [], self.seed))
+        )
 
     def train_step(self, data):
         """One gradient step."""
         x = self._rows_of(data)
         weights = self.trainable_weights
-        seed = fold_in([self.seed, 0], self.optimizer.iterations)
+        seed = fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
         with tf.GradientTape() as tape:
-            terms = self._draw_terms(x, self.num_samples, seed, training=True)
+            terms = self._probabilities.terms(
+                x,
+                self.num_samples,
+                seed,
+                training=True,
+                through_sample_only=self.sticking_the_landing,
+            )
             loss = -self._objective(terms) / num_replicas()
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, weights)
@@ -160,8 +175,8 @@ class VAE(keras.Model):
     def test_step(self, data):
         """Measures a batch."""
         x = self._rows_of(data)
-        seed = fold_in([self.seed, 1], self._trackers[0].count)
-        terms = self._draw_terms(x, self.num_samples, seed)
+        seed = fold_in(fold_in(self.seed, _EVALUATION), self._trackers[0].count)
+        terms = self._probabilities.terms(x, self.num_samples, seed)
         log_weights = terms.log_likelihood - terms.kl
         return self._measured(-tf.reduce_mean(self.bound(log_weights)), terms)
 
@@ -182,7 +197,7 @@ class VAE(keras.Model):
         """
         if y is not None:
             raise ValueError("Expected no targets `y`; got some.")
-        self._check_rows(x)
+        check_rows(x, self.likelihood)
         if not getattr(self.prior, "is_initialized", True):
             self.initialize(x)
         if isinstance(x, tf.data.Dataset):
@@ -194,7 +209,7 @@ class VAE(keras.Model):
         """Returns loss and metrics in nats a row, as `keras.Model.evaluate`."""
         # During `fit`, Keras hands over an iterator of its own.
         if isinstance(x, (np.ndarray, tf.Tensor)):
-            self._check_rows(x)
+            check_rows(x, self.likelihood)
         return super().evaluate(x, y, **kwargs)
 
     def initialize(self, x):
@@ -213,13 +228,15 @@ class VAE(keras.Model):
         Returns:
           `[*sample_shape, N, latent_size]`.
         """
-        self._check_rows(x)
+        check_rows(x, self.likelihood)
         x = tf.convert_to_tensor(x, self.compute_dtype)
-        return self._latents(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
+        return self._probabilities.latents(
+            x, np.atleast_1d(sample_shape).astype(int).tolist(), seed
+        )
 
     def decode(self, z):
         """Returns the expected rows, `[..., *event]`, of latents, `[..., latent_size]`."""
-        return self.likelihood.mean(self._decoded(tf.convert_to_tensor(z)))
+        return self.likelihood.mean(self._probabilities.decoded(tf.convert_to_tensor(z)))
 
     def reconstruct(self, x, *, seed=0):
         """Returns the expected rows given one draw of latents of `x`, `[N, *event]`."""
@@ -228,7 +245,7 @@ class VAE(keras.Model):
     def sample(self, num_samples, *, seed=0):
         """Draws rows, `[num_samples, *event]`; `decode(prior.sample())` is their means."""
         of_prior, of_rows = split(stateless(seed), 2)
-        outputs = self._decoded(self.prior.sample(num_samples, seed=of_prior))
+        outputs = self._probabilities.decoded(self.prior.sample(num_samples, seed=of_prior))
         return self.likelihood.sample(outputs, of_rows)
 
     def elbo(self, x, *, num_samples=1, seed=0, batch_size=1000):
@@ -240,14 +257,8 @@ class VAE(keras.Model):
           seed: integer.
           batch_size: rows at a time.
         """
-
-        def bound(rows, seed):
-            terms = self._draw_terms(rows, num_samples, seed)
-            reconstruction, kl = (tf.reduce_mean(term, axis=0) for term in terms)
-            return Bound(reconstruction - kl, reconstruction, kl)
-
-        self._check_rows(x)
-        evaluate = self._row_function(("elbo", num_samples), bound)
+        check_rows(x, self.likelihood)
+        evaluate = self._row_function(self._probabilities.bound, num_samples)
         return evaluate(x, seed=seed, batch_size=batch_size)
 
     def log_likelihood(self, x, num_samples=512, *, seed=0, batch_size=100):
@@ -263,20 +274,10 @@ class VAE(keras.Model):
           Array of nats, `[N]`: the importance-weighted bound of K draws.
         """
         at_once = max(1, _DECODED_AT_ONCE // batch_size)
-
-        def log_likelihood(rows, seed):
-            parameters = self.encoder(rows)
-
-            def draw_log_weights(count, seed):
-                terms = self._terms_given(parameters, rows, count, seed)
-                return terms.log_likelihood - terms.kl
-
-            return objectives.importance_weighted_log_likelihood(
-                draw_log_weights, num_samples, at_once=at_once, seed=seed
-            )
-
-        self._check_rows(x)
-        evaluate = self._row_function(("score", num_samples, at_once), log_likelihood)
+        check_rows(x, self.likelihood)
+        evaluate = self._row_function(
+            self._probabilities.log_likelihood, num_samples, at_once=at_once
+        )
         return evaluate(x, seed=seed, batch_size=batch_size)
 
     def get_config(self):
@@ -299,25 +300,6 @@ class VAE(keras.Model):
         x, *_ = keras.utils.unpack_x_y_sample_weight(data)
         return tf.cast(x, self.compute_dtype)  # Keras hands arrays on in its own dtype
 
-    def _draw_terms(self, x, num_samples, seed, *, training=False):
-        parameters = self.encoder(x, training=training)
-        return self._terms_given(parameters, x, num_samples, seed, training=training)
-
-    def _terms_given(self, parameters, x, num_samples, seed, *, training=False):
-        z, log_q = self.posterior.sample_and_log_prob(parameters, num_samples, seed)
-        if training and self.sticking_the_landing:
-            fixed = tf.stop_gradient(parameters)
-            log_q = objectives.sticking_the_landing(
-                lambda z: self.posterior.log_prob(z, fixed), z
-            )
-        log_likelihood = self.likelihood.log_prob(x, self._decoded(z, training=training))
-        return _Terms(log_likelihood, log_q - self._log_prior(z, training))
-
-    def _log_prior(self, z, training):
-        if training and isinstance(self.prior, FlowDistribution):
-            return self.prior.log_prob(z, training=True)
-        return self.prior.log_prob(z)
-
     def _objective(self, terms):
         """What a training step maximises, a scalar."""
         weight = tf.cast(self.kl_weight, terms.kl.dtype)
@@ -336,77 +318,16 @@ class VAE(keras.Model):
             tracker.update_state(value, sample_weight=count)
         return self.get_metrics_result()
 
-    def _latents(self, x, sample_shape, seed):
-        parameters = self.encoder(x)
-        z, _ = self.posterior.sample_and_log_prob(parameters, math.prod(sample_shape), seed)
-        return tf.reshape(z, [*sample_shape, *tf.unstack(tf.shape(z)[1:])])
-
-    def _decoded(self, z, *, training=False):
-        """The decoder's output for latents of any batch axes, `[..., *output]`."""
-        outputs = self.decoder(tf.reshape(z, [-1, self.latent_size]), training=training)
-        shape = tf.concat([tf.shape(z)[:-1], outputs.shape[1:]], axis=0)
-        return tf.ensure_shape(
-            tf.reshape(outputs, shape), [*z.shape[:-1], *outputs.shape[1:]]
-        )
-
-    def _row_function(self, key, function):
-        """The compiled function of this key: that of its first call, as all are alike."""
+    def _row_function(self, method, num_samples, **kwargs):
+        """The compiled form of `method(rows, num_samples, seed, **kwargs)`."""
+        key = (method.__name__, num_samples, *kwargs.values())
         if key not in self._row_functions:
             self._row_functions[key] = RowFunction(
-                function, self.likelihood.event_shape, self.compute_dtype
+                lambda rows, seed: method(rows, num_samples, seed, **kwargs),
+                self.likelihood.event_shape,
+                self.compute_dtype,
             )
         return self._row_functions[key]
-
-    def _check_rows(self, x):
-        rows = first_rows(x, 1) if isinstance(x, tf.data.Dataset) else np.asarray(x)
-        expected = self.likelihood.event_shape
-        if rows.shape[1:] != expected:
-            shape = ", ".join(map(str, ("N", *expected)))
-            raise ValueError(f"Expected `x` of shape [{shape}]; got {rows.shape}.")
-        self.likelihood.check(rows)
-
-    def _check_options(self):
-        for name, least in (("num_samples", 1), ("free_bits", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"Expected `{name}` of at least {least}; got {getattr(self, name)}."
-                )
-        is_elbo = self.bound is objectives.elbo
-        if not is_elbo and (self.free_bits or self.sticking_the_landing):
-            raise ValueError(
-                "Expected `bound` to be objectives.elbo with `free_bits` or "
-                f"`sticking_the_landing`; got {self.bound}."
-            )
-        if self.sticking_the_landing and not self.posterior.scores_in_one_pass:
-            raise ValueError(
-                "Expected a `posterior` that scores a given point in one pass for "
-                "`sticking_the_landing`; got one of which every training step would solve "
-                "for one variable after another."
-            )
-
-    def _check_shapes(self):
-        for name, layer, inputs, size in (
-            ("encoder", self.encoder, self.likelihood.event_shape, self._encoder_size),
-            ("decoder", self.decoder, (self.latent_size,), self._decoder_size),
-        ):
-            shape = layer.compute_output_shape((None, *inputs))[1:]
-            if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
-                raise ValueError(
-                    f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."
-                )
-        if self.prior.event_shape != [self.latent_size]:
-            raise ValueError(
-                f"Expected a `prior` of event shape [{self.latent_size}]; got "
-                f"{self.prior.event_shape}."
-            )
-
-    @property
-    def _encoder_size(self):
-        return self.posterior.num_parameters
-
-    @property
-    def _decoder_size(self):
-        return self.likelihood.num_parameters * self.likelihood.event_size
 
 
 def _build(layer, event_shape):

@@ -1,25 +1,19 @@
-"""What the settings of every experiment share: fields that are flags too."""
+"""Settings as text: each field of a dataclass is also the flag of that name."""
 
 import dataclasses
 
 from experiments.atomic_write import atomic_write
 
-__all__ = ["RunSettings", "setting"]
+__all__ = ["FlagSettings", "field"]
 
 
-def setting(default, text):
-    """Returns a dataclass field with a default, whose flag's help is `text`."""
+def field(default, text):
+    """Returns a field of a `FlagSettings`, with the help of its flag."""
     return dataclasses.field(default=default, metadata={"help": text})
 
 
-@dataclasses.dataclass(frozen=True)
-class RunSettings:
-    """One run; each field of a subclass is also the flag of that name."""
-
-    @property
-    def program(self):
-        """The shell command of the experiment, without its flags."""
-        raise NotImplementedError
+class FlagSettings:
+    """Base of a frozen dataclass whose fields are made by `field`."""
 
     def write_flags(self, path):
         """Writes the settings so that `--flagfile=path` repeats the run."""
