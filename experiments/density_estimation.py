@@ -5,10 +5,10 @@ import math
 import sys
 
 import numpy as np
-from absl import flags
 
 from experiments import choices
 from experiments import class_agreement
+from experiments import command_line
 from experiments import diagnostics
 from experiments import evaluation
 from experiments import html_report
@@ -23,13 +23,11 @@ from experiments import workers
 from experiments.checkpointing import CheckpointFolder
 from experiments.data import DATASETS
 from experiments.data import DataError
-from experiments.data import catalogue
 from experiments.data import load_dataset
 from experiments.data import own_images
 from experiments.likelihood_classification import likelihood_classification
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
-from experiments.usage import UsageError
 from experiments.workers import WorkersError
 
 _CHOICES = {
@@ -116,8 +114,9 @@ def _run(run_dir, distribution, dataset, settings, strategy):
             distribution, subject.data, subject.context, bin_width=dataset.bin_width
         )
     captions = pictures.draw(subject, history)
-    report.write_report(results, captions, run_dir / "report.md")
-    html_report.write_report(results, captions, run_dir / "report.html")
+    page = report.page(results)
+    page.write_markdown(captions, run_dir / "report.md")
+    html_report.write_report(page, captions, run_dir / "report.html")
     # Last, since it is what marks a run as finished.
     report.write_results(results, run_dir / "results.json")
     return results
@@ -157,32 +156,21 @@ def cli(argv):
     Wrong use is 2; wrong data, a folder that cannot be used, or the loss of a worker, is
     1. Both say what is wrong in one line, and neither leaves anything behind.
     """
-    try:
-        main(argv)
-    except (flags.Error, UsageError) as error:
-        return _complain(error, 2)
-    except (DataError, RunDirectoryError, WorkersError) as error:
-        return _complain(error, 1)
-    return 0
-
-
-def _complain(error, status):
-    print(f"density_estimation: {' '.join(str(error).split())}", file=sys.stderr)
-    return status
+    return command_line.exit_status(
+        main,
+        argv,
+        name="density_estimation",
+        refusals=(DataError, RunDirectoryError, WorkersError),
+    )
 
 
 def main(argv):
     """Reads the flags, runs, and prints the table."""
-    values = flags.FlagValues()
-    _define_flags(values)
-    if rest := values(argv)[1:]:
-        raise UsageError(f"Expected flags only; got {rest}.")
-    if values.help:
-        print(f"{__doc__}\n\n{values.get_help()}")
-    elif values.list_datasets:
-        print(catalogue(DATASETS))
-    else:
-        _run_and_print(_settings_from_flags(values))
+    settings = command_line.read_settings(
+        argv, Settings, choices=_CHOICES, description=__doc__
+    )
+    if settings is not None:
+        _run_and_print(settings)
 
 
 def _run_and_print(settings):
@@ -204,43 +192,6 @@ def _run_and_print(settings):
     else:
         print(report.table(results))
         print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
-
-
-def _define_flags(values):
-    flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
-    flags.DEFINE_boolean(
-        "list_datasets", False, "Print the data sets and their sizes.", flag_values=values
-    )
-    define = {
-        bool: flags.DEFINE_boolean,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-    }
-    for field in dataclasses.fields(Settings):
-        name, default, text = field.name, field.default, field.metadata["help"]
-        if name in _CHOICES:
-            known = sorted(_CHOICES[name])
-            flags.DEFINE_enum(name, default, known, text, flag_values=values)
-        elif isinstance(default, tuple):
-            flags.DEFINE_list(name, list(map(str, default)), text, flag_values=values)
-        else:
-            define[field.type](name, default, text, flag_values=values)
-
-
-def _settings_from_flags(values):
-    arguments = {
-        field.name: values[field.name].value for field in dataclasses.fields(Settings)
-    }
-    arguments["hidden_units"] = _to_widths(arguments["hidden_units"])
-    arguments["context_columns"] = tuple(arguments["context_columns"])
-    return Settings(**arguments)
-
-
-def _to_widths(texts):
-    if not all(text.strip().isdecimal() for text in texts):
-        raise UsageError(f"Expected `hidden_units` as in 100,100; got {','.join(texts)}.")
-    return tuple(map(int, texts))
 
 
 if __name__ == "__main__":

@@ -18,15 +18,27 @@ class EpochRows(keras.callbacks.Callback):
         `inputs`; None: no noise.
       flipped_shape: `(H, W)` or `(H, W, C)` of the images that are the first of `inputs`,
         of which each epoch mirrors half at random; None: none.
+      binarize: whether each epoch draws zeros and ones, of which the first of `inputs`
+        holds the probabilities.
     """
 
-    def __init__(self, inputs, *, batch_size, seed, bin_width=None, flipped_shape=None):
+    def __init__(
+        self,
+        inputs,
+        *,
+        batch_size,
+        seed,
+        bin_width=None,
+        flipped_shape=None,
+        binarize=False,
+    ):
         super().__init__()
         self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
         self._num_rows = len(tf.nest.flatten(inputs)[0])
         self._batch_size = batch_size
         self._bin_width = bin_width
         self._flipped_shape = flipped_shape
+        self._binarize = binarize
         self._seed = tf.constant([seed, 0], tf.int64)
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
 
@@ -54,6 +66,8 @@ class EpochRows(keras.callbacks.Callback):
             x = self._requantize(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
         if self._flipped_shape is not None:
             x = self._flip(x, tf.random.experimental.stateless_fold_in(seed, -(i + 1)))
+        if self._binarize:
+            x = _binarized(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
         # A bare pair would be rows and targets to Keras.
         return ((x, *context),) if context else x
 
@@ -66,3 +80,8 @@ class EpochRows(keras.callbacks.Callback):
     def _requantize(self, x, seed):
         noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
         return (tf.floor(x / self._bin_width) + noise) * self._bin_width
+
+
+def _binarized(x, seed):
+    noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
+    return tf.cast(noise < x, x.dtype)

@@ -4,7 +4,6 @@ import base64
 import html
 import pathlib
 
-from experiments import report
 from experiments.atomic_write import atomic_write
 
 _STYLE = """
@@ -24,41 +23,43 @@ img { max-width: 100%; background: white; border-radius: 6px; }
 """
 
 
-def write_report(results, captions, path):
+def write_report(page, captions, path):
     """Writes the report with the pictures in it.
 
     Args:
-      results: what `density_estimation.run` returns.
+      page: a `Page`.
       captions: caption of each picture, by file name beside the report.
       path: of the HTML file.
     """
     path = pathlib.Path(path)
-    title = html.escape(report.title(results))
+    title = html.escape(page.title)
     pictures = [_figure(path.parent / name, caption) for name, caption in captions.items()]
     parts = [
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}'
         '</title>\n<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
-        f"<p>{html.escape(report.UNIT)}</p>",
-        _likelihoods(results),
-        _facts(report.findings(results)),
+        f"<p>{html.escape(page.note)}</p>",
+        _table(page),
+        _facts(page.findings),
         *pictures,
         "<h2>The run</h2>",
-        _facts(report.facts(results)),
-        f"<p>To repeat it:</p>\n<pre>{html.escape(results['command'])}</pre>",
+        _facts(page.facts),
+        f"<p>To repeat it:</p>\n<pre>{html.escape(page.command)}</pre>",
         "</body>\n</html>\n",
     ]
     atomic_write(path, "\n".join(parts))
 
 
-def _likelihoods(results):
-    header = "<tr><th>model</th><th>test log-likelihood</th><th>source</th></tr>"
-    rows = [
-        f'<tr{_class(i)}><td>{html.escape(model)}</td><td class="number">{number}</td>'
-        f"<td>{html.escape(source)}</td></tr>"
-        for i, (model, number, source) in enumerate(report.table_rows(results))
-    ]
-    return "\n".join(["<table>", header, *rows, "</table>"])
+def _table(page):
+    header = "".join(f"<th>{html.escape(name)}</th>" for name in page.header)
+    rows = [f"<tr{_class(i)}>{_cells(row)}</tr>" for i, row in enumerate(page.rows)]
+    return "\n".join(["<table>", f"<tr>{header}</tr>", *rows, "</table>"])
+
+
+def _cells(row):
+    first, *numbers, last = map(html.escape, row)
+    numbers = "".join(f'<td class="number">{number}</td>' for number in numbers)
+    return f"<td>{first}</td>{numbers}<td>{last}</td>"
 
 
 def _class(i):

@@ -22,15 +22,14 @@ def stop_at_once(message):
         signal.signal(number, stop)
 
 
-def how_to_go_on(settings):
+def how_to_go_on(settings, module="density_estimation"):
     """Returns one line that says how to continue the run of `settings`."""
-    if settings.strategy == "multi_worker":
+    if getattr(settings, "strategy", None) == "multi_worker":
         return (
             "Stopped. To go on from the last finished epoch, start each worker again as "
             "before, once all have ended."
         )
-    command = "python -m experiments.density_estimation"
     return (
         "Stopped. To go on from the last finished epoch: "
-        f"{command} --flagfile={settings.run_dir}/flags.txt"
+        f"python -m experiments.{module} --flagfile={settings.run_dir}/flags.txt"
     )

@@ -62,10 +62,6 @@ class Subject:
         )
         return samples.numpy().swapaxes(0, 1)
 
-    def anew(self):
-        """Returns the subject with samples of the weights of now."""
-        return Subject(self.distribution, self.dataset, self.settings)
-
     @property
     def is_plane(self):
         """Whether the data are points of a plane, with a density that one can draw."""
@@ -96,8 +92,16 @@ def draw(subject, history):
     return {name: caption for name, (caption, _) in pictures.items()}
 
 
-def draw_fit(subject, path):
-    """Draws data beside samples, the one picture that shows how far training is."""
+def draw_fit_of(distribution, dataset, settings, path):
+    """Draws data beside samples, the one picture that shows how far training is.
+
+    Args:
+      distribution: as of `Subject`; samples are drawn anew, as the weights have moved on.
+      dataset: as of `Subject`.
+      settings: as of `Subject`.
+      path: of the picture, or a file.
+    """
+    subject = Subject(distribution, dataset, settings)
     _, draw_to = next(iter(_of_the_data(subject).values()))
     draw_to(path=path)
 

@@ -78,24 +78,25 @@ def images_by_class(data, samples, path, *, class_names):
     save(figure, path)
 
 
-def learning_curve(history, path, *, title):
+def learning_curve(history, path, *, title, label="mean log-likelihood (nats)"):
     """Draws the log-likelihood over the epochs, on training and validation rows.
 
     Args:
       history: dict with `loss` and `val_loss`, nats an epoch.
       path: of the picture.
       title: what was trained.
+      label: what the negative loss is.
     """
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
     epochs = np.arange(1, len(history["loss"]) + 1)
     train, validation = -np.asarray(history["loss"]), -np.asarray(history["val_loss"])
     best = int(np.nanargmax(validation))
-    label = f"best: {validation[best]:.3f}"
+    best_label = f"best: {validation[best]:.3f}"
     axis.plot(epochs, train, color=_DATA, label="training")
     axis.plot(epochs, validation, color=_FLOW, label="validation")
-    axis.plot(epochs[best], validation[best], "o", color=_FLOW, label=label)
+    axis.plot(epochs[best], validation[best], "o", color=_FLOW, label=best_label)
     axis.set_ylim(_range_of_interest(np.concatenate([train, validation]), validation[best]))
-    axis.set(title=title, xlabel="epoch", ylabel="mean log-likelihood (nats)")
+    axis.set(title=title, xlabel="epoch", ylabel=label)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="lower right")
     save(figure, path)

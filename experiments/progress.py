@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 import tfp_flows
-from experiments import pictures
 
 
 def verbosity(settings):
@@ -19,13 +18,13 @@ def verbosity(settings):
     return int(sys.stdout.isatty())
 
 
-def make_callbacks(distribution, dataset, settings, *, is_writer=True):
+def make_callbacks(settings, draw, *, is_writer=True):
     """Returns the callbacks that show how far training is.
 
     Args:
-      distribution: a `FlowDistribution`.
-      dataset: the `Dataset` that it is fitted to.
-      settings: a `Settings`.
+      settings: any settings with `progress`, `epochs`, `run_dir`, `tensorboard` and
+        `pictures_every`.
+      draw: function of a file, which draws a picture of the fit into it.
       is_writer: whether this process writes into the run's folder.
     """
     callbacks = []
@@ -35,31 +34,33 @@ def make_callbacks(distribution, dataset, settings, *, is_writer=True):
         folder = pathlib.Path(settings.run_dir) / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
         if settings.pictures_every > 0:
-            subject = pictures.Subject(distribution, dataset, settings)
-            callbacks.append(PicturesInTensorBoard(subject, folder / "pictures"))
+            callbacks.append(
+                PicturesInTensorBoard(draw, settings.pictures_every, folder / "pictures")
+            )
     return callbacks
 
 
 class PicturesInTensorBoard(keras.callbacks.Callback):
-    """Adds a picture of data and samples to the logs, every `pictures_every` epochs.
+    """Adds a picture of data and samples to the logs.
 
     Args:
-      subject: a `pictures.Subject`.
+      draw: function of a file, which draws the picture into it.
+      every: epochs between two pictures.
       folder: of the logs.
     """
 
-    def __init__(self, subject, folder):
+    def __init__(self, draw, every, folder):
         super().__init__()
-        self._subject = subject
+        self._draw = draw
+        self._every = every
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def on_epoch_end(self, epoch, logs=None):
         """Draws, when it is time."""
-        if (epoch + 1) % self._subject.settings.pictures_every:
+        if (epoch + 1) % self._every:
             return
         file = io.BytesIO()
-        # Samples are drawn once and kept by a subject, but the weights have moved on.
-        pictures.draw_fit(self._subject.anew(), file)
+        self._draw(file)
         picture = tf.io.decode_png(file.getvalue(), channels=4)
         with self._writer.as_default(step=epoch):
             tf.summary.image("data and samples", picture[None])
@@ -138,6 +139,7 @@ class LinePerMinute(keras.callbacks.Callback):
         if now - self._last < self._seconds:
             return
         self._last = now
-        values = {k: v for k, v in (logs or {}).items() if k.endswith("log_likelihood")}
+        shown = ("log_likelihood", "elbo")
+        values = {k: v for k, v in (logs or {}).items() if k.endswith(shown)}
         text = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
         print(f"Epoch {self._epoch}/{self._epochs}, {where}: {text}", flush=True)

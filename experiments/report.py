@@ -1,4 +1,4 @@
-"""What a run says of itself: a table, `results.json` and `report.md`."""
+"""What a density estimation says of itself: a table, findings, and facts."""
 
 import importlib.metadata
 import json
@@ -9,6 +9,7 @@ import shlex
 import tensorflow as tf
 
 from experiments.atomic_write import atomic_write
+from experiments.page import Page
 
 UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
@@ -36,16 +37,27 @@ def baseline(results):
     return next((name, results[k]) for k, name in _BASELINES.items() if k in results)
 
 
+def page(results):
+    """Returns the report as a `Page`.
+
+    Args:
+      results: what `density_estimation.run` returns.
+    """
+    header = ("model", "test log-likelihood (nats, ± 2 s.e.)", "source")
+    return Page(
+        f"{results['flow']} on {results['dataset']}",
+        UNIT,
+        (f"{results['dataset']}: {header[0]}", *header[1:]),
+        table_rows(results),
+        findings(results),
+        facts(results),
+        results["command"],
+    )
+
+
 def table(results):
     """Returns the result table as aligned text, which is Markdown too."""
-    rows = [
-        (f"{results['dataset']}: model", "test log-likelihood (nats, ± 2 s.e.)", "source"),
-        *table_rows(results),
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(row, widths) for row in rows]
-    rule = _line(["-" * widths[0], "-" * (widths[1] - 1) + ":", "-" * widths[2]], widths)
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return page(results).table()
 
 
 def write_results(results, path):
@@ -84,36 +96,10 @@ def facts(results):
     }
 
 
-def write_report(results, captions, path):
-    """Writes the report.
-
-    Args:
-      results: what `density_estimation.run` returns.
-      captions: caption of each picture, by file name beside the report.
-      path: of the Markdown file.
-    """
-    lines = [
-        f"# {title(results)}",
-        UNIT,
-        table(results),
-        _bullets(findings(results)),
-        *(f"{caption}\n\n![{caption}]({name})" for name, caption in captions.items()),
-        "## The run",
-        _bullets(facts(results)),
-        f"To repeat it:\n\n```\n{results['command']}\n```",
-    ]
-    atomic_write(path, "\n\n".join(lines) + "\n")
-
-
-def title(results):
-    """Returns the headline of a run."""
-    return f"{results['flow']} on {results['dataset']}"
-
-
-def command(settings):
-    """Returns the shell command that repeats the run."""
+def command(settings, module="density_estimation"):
+    """Returns the shell command that repeats the run of a `FlagSettings`."""
     flags = map(shlex.quote, settings.flags(only_changed=True))
-    return " ".join(["python -m experiments.density_estimation", *flags])
+    return " ".join([f"python -m experiments.{module}", *flags])
 
 
 def versions():
@@ -128,10 +114,6 @@ def machine():
     """Returns the processors that a time depends on."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
-
-
-def _bullets(facts):
-    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
 
 
 def _class_agreement(classes):
@@ -194,8 +176,3 @@ def _bits(bits):
 
 def _plus_minus(row):
     return f"{row['nats']:.3f} ± {row['two_standard_errors']:.3f}"
-
-
-def _line(cells, widths):
-    left, middle, right = widths
-    return f"| {cells[0]:<{left}} | {cells[1]:>{middle}} | {cells[2]:<{right}} |"

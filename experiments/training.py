@@ -1,5 +1,6 @@
 """Fits a distribution to a data set with Keras's `fit`."""
 
+import functools
 import math
 import pathlib
 
@@ -7,6 +8,7 @@ import keras
 import tensorflow as tf
 
 import tfp_flows
+from experiments import pictures
 from experiments import progress
 from experiments import strategies
 from experiments import workers
@@ -45,8 +47,43 @@ def train(distribution, dataset, settings, strategy=None):
     # From the rows themselves, so that a `tf.data` input makes no difference.
     model.initialize(dataset.inputs("train"))
     workers.share(strategy, distribution.variables)
-    rows = _training_rows(dataset, settings)
-    stateful = make_callbacks(dataset, settings)
+    save_run = fit(
+        model,
+        _training_rows(dataset, settings),
+        _validation_rows(dataset, settings),
+        settings,
+        metrics=progress.LogLikelihood(dataset),
+        stateful=make_callbacks(settings, _batch_statistics(dataset, settings)),
+        displays=progress.make_callbacks(
+            settings,
+            functools.partial(pictures.draw_fit_of, distribution, dataset, settings),
+            is_writer=workers.is_chief(strategy),
+        ),
+        strategy=strategy,
+    )
+    # What is evaluated and saved has no more to do with replicas.
+    trained = tfp_flows.DensityEstimator(distribution) if num_replicas > 1 else model
+    return trained, save_run.history(), save_run.seconds
+
+
+def fit(model, rows, validation, settings, *, metrics, stateful, displays, strategy=None):
+    """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
+
+    Args:
+      model: a Keras model, of any kind, with its optimizer built.
+      rows: the `EpochRows` to train on.
+      validation: a `tf.data.Dataset` of batches.
+      settings: any settings with `run_dir`, `epochs`, `max_minutes`, `checkpoint_every`
+        and `progress`.
+      metrics: a callback that adds to the metrics, before others see them.
+      stateful: callbacks whose memory belongs to the run.
+      displays: callbacks that only show.
+      strategy: the `tf.distribute.Strategy` of the model; the default one by default.
+
+    Returns:
+      The run's `SaveRun`, with its history and the seconds taken.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
     save_run = _save_run(settings, stateful, strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
@@ -55,22 +92,11 @@ def train(distribution, dataset, settings, strategy=None):
         # No epoch is left of a run that was interrupted after its training.
         initial_epoch=settings.epochs if is_over else save_run.num_epochs,
         epochs=settings.epochs,
-        validation_data=_validation_rows(dataset, settings),
-        callbacks=[
-            progress.LogLikelihood(dataset),
-            rows,
-            *stateful,
-            save_run,
-            time_limit,
-            *progress.make_callbacks(
-                distribution, dataset, settings, is_writer=workers.is_chief(strategy)
-            ),
-        ],
+        validation_data=validation,
+        callbacks=[metrics, rows, *stateful, save_run, time_limit, *displays],
         verbose=progress.verbosity(settings),
     )
-    # What is evaluated and saved has no more to do with replicas.
-    trained = tfp_flows.DensityEstimator(distribution) if num_replicas > 1 else model
-    return trained, save_run.history(), save_run.seconds
+    return save_run
 
 
 def make_optimizer(settings, num_rows, *, num_replicas=1):
@@ -88,17 +114,19 @@ def make_optimizer(settings, num_rows, *, num_replicas=1):
     )
 
 
-def make_callbacks(dataset, settings):
-    """Returns the callbacks that have a say in the weights, in the order of their acts."""
+def make_callbacks(settings, before_validation=()):
+    """Returns the callbacks that have a say in the weights, in the order of their acts.
+
+    Args:
+      settings: any settings with `ema_momentum` and `patience`.
+      before_validation: callbacks that act after averaging, before early stopping.
+    """
     # Averaged weights come first and early stopping last, so that what is validated, and
     # what is kept, is the averaged weights with their own statistics.
     callbacks = [tfp_flows.StopOnNaN()]
     if settings.ema_momentum > 0.0:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if settings.batch_norm:
-        callbacks.append(
-            tfp_flows.FullDataBatchStatistics(dataset.train, dataset.train_context)
-        )
+    callbacks += before_validation
     callbacks.append(
         keras.callbacks.EarlyStopping(
             monitor="val_loss", patience=settings.patience, restore_best_weights=True
@@ -133,6 +161,12 @@ class TimeLimit(keras.callbacks.Callback):
         """Stops training when the time is up."""
         if self.is_over():
             self.model.stop_training = True
+
+
+def _batch_statistics(dataset, settings):
+    if not settings.batch_norm:
+        return []
+    return [tfp_flows.FullDataBatchStatistics(dataset.train, dataset.train_context)]
 
 
 def _save_run(settings, stateful, strategy):

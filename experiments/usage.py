@@ -6,7 +6,7 @@ import pathlib
 
 from experiments.data import DATASETS
 
-__all__ = ["UsageError", "check"]
+__all__ = ["UsageError", "check", "check_numbers", "check_run", "check_widths"]
 
 _AT_LEAST_ONE = (
     *(
@@ -46,37 +46,55 @@ def check(settings):
     Args:
       settings: a `Settings`.
     """
-    _check_numbers(settings)
+    check_numbers(settings, at_least_one=_AT_LEAST_ONE, at_least_zero=_AT_LEAST_ZERO)
     _check_shares(settings)
-    if not settings.hidden_units or min(settings.hidden_units) < 1:
-        _refuse(settings, "hidden_units", "to hold widths of at least 1")
-    if settings.progress not in (-1, 0, 1, 2):
-        _refuse(settings, "progress", "to be -1, 0, 1 or 2")
+    check_widths(settings, "hidden_units")
     if settings.batch_norm and settings.act_norm:
         raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
     if settings.jit_compile and settings.strategy != "none":
         raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
     _check_paths(settings)
     _check_classes_and_pixels(settings)
-    _check_run_dir(settings)
+    check_run(settings)
 
 
-def _check_numbers(settings):
+def check_numbers(settings, *, at_least_one, at_least_zero):
+    """Raises `UsageError` if a number of any settings is out of range.
+
+    Args:
+      settings: with `learning_rate` and `ema_momentum` among them.
+      at_least_one: names of those.
+      at_least_zero: names of those.
+    """
     for name, value in vars(settings).items():
         if isinstance(value, float) and not math.isfinite(value):
             _refuse(settings, name, "to be finite")
         if isinstance(value, int) and value >= 2**31:
             _refuse(settings, name, "below 2**31")
-    for name in _AT_LEAST_ONE:
+    for name in at_least_one:
         if getattr(settings, name) < 1:
             _refuse(settings, name, "of at least 1")
-    for name in _AT_LEAST_ZERO:
+    for name in at_least_zero:
         if getattr(settings, name) < 0:
             _refuse(settings, name, "of at least 0")
     if settings.learning_rate <= 0.0:
         _refuse(settings, "learning_rate", "above 0")
     if settings.ema_momentum >= 1.0:
         _refuse(settings, "ema_momentum", "below 1")
+
+
+def check_widths(settings, name):
+    """Raises `UsageError` unless the field `name` holds widths of layers."""
+    widths = getattr(settings, name)
+    if not widths or min(widths) < 1:
+        _refuse(settings, name, "to hold widths of at least 1")
+
+
+def check_run(settings):
+    """Raises `UsageError` if a run cannot show or write itself as any settings ask."""
+    if settings.progress not in (-1, 0, 1, 2):
+        _refuse(settings, "progress", "to be -1, 0, 1 or 2")
+    _check_run_dir(settings)
 
 
 def _check_shares(settings):

@@ -10,7 +10,8 @@ it becomes a distribution, and a distribution trains as a Keras model.
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
     distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
                     latent space
-    models/         DensityEstimator and callbacks
+    models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
+                    callbacks
 """
 
 import os
@@ -81,10 +82,17 @@ from tfp_flows.flows import RealNVP
 from tfp_flows.flows import RealNVPImage
 from tfp_flows.models import DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics
+from tfp_flows.models import KLWarmUp
 from tfp_flows.models import StopOnNaN
+from tfp_flows.models import VAE
+from tfp_flows.models import likelihoods
+from tfp_flows.models import objectives
+from tfp_flows.models import posteriors
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
 from tfp_flows.networks import MaskCycleMLP
+from tfp_flows.networks import ConvDecoder
+from tfp_flows.networks import ConvEncoder
 from tfp_flows.networks import ConvNet
 from tfp_flows.networks import MaskedMLP
 from tfp_flows.networks import ResNet

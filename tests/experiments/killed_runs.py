@@ -15,17 +15,17 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([density_estimation.__name__])
 
 
-def run_to_the_end(settings):
+def run_to_the_end(settings, run=density_estimation.run):
     """Runs in a fresh process and returns what the run directory then says."""
-    process = _start(settings)
+    process = _start(settings, run)
     process.join(300)
     assert process.exitcode == 0
     return outcome(settings.run_dir)
 
 
-def run_and_kill(settings, *, rng):
+def run_and_kill(settings, run=density_estimation.run, *, rng):
     """Starts the run, and kills it some time after one more epoch, or a few."""
-    process = _start(settings)
+    process = _start(settings, run)
     epochs = _num_epochs(settings.run_dir) + rng.integers(0, 4)
     wait_for_epochs(settings.run_dir, epochs, [process])
     time.sleep(rng.uniform(0.0, 0.2))
@@ -48,17 +48,17 @@ def outcome(run_dir):
     return (run_dir / "metrics.csv").read_text(), results
 
 
-def _start(settings):
-    process = CONTEXT.Process(target=_run, args=(settings,))
+def _start(settings, run):
+    process = CONTEXT.Process(target=_run, args=(settings, run))
     process.start()
     return process
 
 
-def _run(settings):
+def _run(settings, run):
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
-    density_estimation.run(settings)
+    run(settings)
 
 
 def _num_epochs(run_dir):

@@ -105,6 +105,11 @@ class FlowBijector(StockContract):
         """Whether all data-dependent state is set; True where there is none."""
         return True
 
+    @property
+    def sequential_directions(self):
+        """Which of "forward" and "inverse" go through the variables one after another."""
+        return frozenset()
+
     def initialize(self, data, *, context=None):
         """Sets data-dependent state from `data`; does nothing by default.
 

@@ -96,6 +96,11 @@ class FlowChain(FlowBijector):
         """Whether the data-dependent state of every bijector is set."""
         return all(step.is_initialized for step in self._steps)
 
+    @property
+    def sequential_directions(self):
+        """Those of any bijector."""
+        return frozenset().union(*(step.sequential_directions for step in self._steps))
+
     def initialize(self, data, *, context=None):
         """Sets the state of each bijector from `data` as it arrives there.
 

@@ -67,6 +67,11 @@ class InverseAutoregressive(FlowBijector):
         """The autoregressive network."""
         return self._conditioner
 
+    @property
+    def sequential_directions(self):
+        """The density of foreign points is."""
+        return frozenset({"inverse"})
+
     def _forward_and_log_det(self, x, context, training):
         return self._autoregression.parallel(x, context)
 

@@ -39,6 +39,11 @@ class Invert(FlowBijector):
         """Whether training normalises by the rows of a batch."""
         return self._bijector.has_batch_statistics
 
+    @property
+    def sequential_directions(self):
+        """Those of the bijector, swapped."""
+        return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
+
     def _forward_and_log_det(self, x, context, training):
         return self._bijector.inverse_and_log_det(x, context=context, training=training)
 

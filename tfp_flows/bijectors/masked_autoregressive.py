@@ -68,6 +68,11 @@ class MaskedAutoregressive(FlowBijector):
         """The autoregressive network."""
         return self._conditioner
 
+    @property
+    def sequential_directions(self):
+        """Sampling is."""
+        return frozenset({"forward"})
+
     def _forward_and_log_det(self, x, context, training):
         return self._autoregression.sequential(x, context)
 

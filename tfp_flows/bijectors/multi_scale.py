@@ -91,6 +91,11 @@ class MultiScale(FlowBijector):
         """Whether the data-dependent state of every level is set."""
         return all(level.is_initialized for level in self._levels)
 
+    @property
+    def sequential_directions(self):
+        """Those of any level."""
+        return frozenset().union(*(level.sequential_directions for level in self._levels))
+
     def initialize(self, data, *, context=None):
         """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
         *before, last = self._levels

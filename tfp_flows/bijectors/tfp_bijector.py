@@ -1,6 +1,7 @@
 """Any TFP bijector under the protocol of this package."""
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 
@@ -29,6 +30,12 @@ class TFPBijector(FlowBijector):
             name=name or bijector.name,
         )
         self._bijector = bijector
+
+    @property
+    def sequential_directions(self):
+        """Sampling is, of TFP's `MaskedAutoregressiveFlow`."""
+        is_loop = isinstance(self._bijector, tfp.bijectors.MaskedAutoregressiveFlow)
+        return frozenset({"forward"} if is_loop else ())
 
     def _forward_and_log_det(self, x, context, training):
         # A new tensor object, since TFP's cache would answer for one it has seen.

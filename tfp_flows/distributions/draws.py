@@ -8,7 +8,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["joint_shape", "logistic", "normal", "split", "stateless", "uniform"]
+__all__ = [
+    "fold_in",
+    "joint_shape",
+    "logistic",
+    "normal",
+    "split",
+    "stateless",
+    "uniform",
+]
 
 
 def joint_shape(sample_shape, context, batch_ndims=0):
@@ -33,6 +41,12 @@ def stateless(seed):
     if isinstance(seed, (int, np.integer)):
         seed = tf.constant([0, seed], tf.int32)
     return tfp.random.sanitize_seed(seed)
+
+
+def fold_in(seed, index):
+    """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
+    first, second = tf.unstack(stateless(seed))
+    return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
 
 
 def split(seed, count):

@@ -8,7 +8,11 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
-from tfp_flows.models.callbacks import StopOnNaN
+from tfp_flows.models.fitting import first_rows
+from tfp_flows.models.fitting import num_replicas
+from tfp_flows.models.fitting import refuse_missing
+from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.shared_variable import SharedVariable
 
 __all__ = ["DensityEstimator"]
 
@@ -41,7 +45,7 @@ class DensityEstimator(keras.Model):
         # Not tracked by Keras, which would not find the variables of a TFP object.
         object.__setattr__(self, "distribution", distribution)
         self._shared_weights = [
-            _SharedVariable(variable) for variable in distribution.variables
+            SharedVariable(variable) for variable in distribution.variables
         ]
         self.built = True
 
@@ -59,7 +63,7 @@ class DensityEstimator(keras.Model):
             # As Keras does: the weights are not normalised, so zero weights drop rows.
             y_pred *= tf.cast(sample_weight, y_pred.dtype)
         # Keras adds up what the replicas of a strategy return.
-        return -tf.reduce_mean(y_pred) / _num_replicas()
+        return -tf.reduce_mean(y_pred) / num_replicas()
 
     def train_step(self, data):
         """One gradient step; Keras's own, but for the refusal of missing gradients."""
@@ -70,10 +74,10 @@ class DensityEstimator(keras.Model):
             loss = self.compute_loss(y_pred=log_prob, sample_weight=sample_weight)
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, weights)
-        _refuse_missing(gradients, weights)
+        refuse_missing(gradients, weights)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         self._loss_tracker.update_state(
-            loss * _num_replicas(), sample_weight=tf.shape(log_prob)[0]
+            loss * num_replicas(), sample_weight=tf.shape(log_prob)[0]
         )
         return self.get_metrics_result()
 
@@ -107,7 +111,7 @@ class DensityEstimator(keras.Model):
             kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = _with_targets(kwargs["validation_data"])
-        kwargs["callbacks"] = _with_stop_on_nan(kwargs.get("callbacks"))
+        kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
         y = _targets_for(kwargs.get("sample_weight"))
         if self.optimizer is not None and not self.optimizer.built:
             # Replicas cannot create its variables within a training step.
@@ -128,7 +132,7 @@ class DensityEstimator(keras.Model):
           validation_split: share of the rows, the last ones, that do not count.
         """
         if isinstance(x, tf.data.Dataset):
-            x = _first_rows(x)
+            x = first_rows(x)
         rows, context = x if isinstance(x, (tuple, list)) else (x, None)
         count = math.floor(len(rows) * (1.0 - validation_split))  # as Keras splits
         self.distribution.initialize(
@@ -148,28 +152,6 @@ class DensityEstimator(keras.Model):
         return cls(distribution, **config)
 
 
-class _SharedVariable(keras.Variable):
-    """A Keras variable that is a `tf.Variable` of the distribution, not a copy."""
-
-    def __init__(self, variable):
-        object.__setattr__(self, "_shared", variable)
-        name = variable.name.removesuffix(":0").replace("/", "_")
-        super().__init__(
-            lambda shape, dtype: None,
-            shape=variable.shape,
-            dtype=variable.dtype.name,
-            trainable=variable.trainable,
-            name=name,
-        )
-
-    def _initialize(self, value):
-        self._value = self._shared
-
-
-def _num_replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
 def _targets_for(sample_weight):
     """Targets that nothing reads, since Keras drops weights that come without any."""
     return None if sample_weight is None else np.zeros(len(sample_weight), np.float32)
@@ -179,37 +161,3 @@ def _with_targets(data):
     if isinstance(data, tuple) and len(data) == 3 and data[1] is None:
         return (data[0], _targets_for(data[2]), data[2])
     return data
-
-
-def _with_stop_on_nan(callbacks):
-    callbacks = callbacks or []
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return callbacks
-    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-    if any(isinstance(callback, StopOnNaN) for callback in callbacks):
-        return callbacks
-    # First, since a callback that restores weights must have the last word.
-    return [StopOnNaN(), *callbacks]
-
-
-def _refuse_missing(gradients, weights):
-    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
-    if missing:
-        raise ValueError(
-            "Expected a loss that depends on every trainable variable; got no gradient "
-            f"for {missing}."
-        )
-
-
-def _first_rows(dataset, count=2**14):
-    batches, rows = [], 0
-    for batch in dataset.as_numpy_iterator():
-        inputs = keras.utils.unpack_x_y_sample_weight(batch)[0]
-        batches.append(inputs if isinstance(inputs, tuple) else (inputs,))
-        rows += len(batches[-1][0])
-        if rows >= count:
-            break
-    if not batches:
-        raise ValueError("Expected a dataset `x` with at least one batch; got none.")
-    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
-    return columns[0] if len(columns) == 1 else tuple(columns)

@@ -1,0 +1,112 @@
+"""A lean VAE of equal shapes in PyTorch: no library beside torch itself."""
+
+import itertools
+
+from experiments.benchmarks import torch_contender
+
+__all__ = ["lean"]
+
+
+def lean(workload, *, num_threads):
+    """Its training step, with masked kernels where there is a flow.
+
+    Args:
+      workload: a `Workload`.
+      num_threads: of PyTorch.
+    """
+    import torch
+    from torch.nn import functional
+
+    torch.manual_seed(0)
+    latent_size, context_size = workload.latent_size, workload.context_size
+    hidden = workload.hidden_units
+    encoder = _mlp((workload.event_size, *hidden, 2 * latent_size + context_size))
+    decoder = _mlp((latent_size, *hidden[::-1], workload.event_size))
+    steps = [_made(workload, step % 2 == 1) for step in range(workload.num_flow_steps)]
+    modules = torch.nn.ModuleList([encoder, decoder, *steps])
+    optimizer = torch.optim.Adam(modules.parameters(), lr=1e-4)
+    x = torch.tensor(workload.batch())
+
+    def negative_elbo():
+        outputs = encoder(x)
+        mean, s = outputs[:, :latent_size], outputs[:, latent_size : 2 * latent_size]
+        context = outputs[:, 2 * latent_size :]
+        scale = functional.softplus(s + 0.5413)
+        noise = torch.randn_like(mean)
+        z = mean + scale * noise
+        log_q = -0.5 * (noise**2).sum(1) - torch.log(scale).sum(1)
+        for step in steps:
+            shift, s = step(z, context).chunk(2, dim=1)
+            gate = torch.sigmoid(s + 2.0)
+            z = gate * z + (1.0 - gate) * shift
+            log_q = log_q - functional.logsigmoid(s + 2.0).sum(1)
+        log_prior = -0.5 * (z**2).sum(1)  # the constants cancel those of log_q
+        log_likelihood = -functional.binary_cross_entropy_with_logits(
+            decoder(z), x, reduction="none"
+        ).sum(1)
+        return -(log_likelihood + log_prior - log_q).mean()
+
+    def work():
+        optimizer.zero_grad()
+        loss = negative_elbo()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    kind = "IAF" if steps else "Gaussian"
+    return torch_contender.torch_contender(
+        f"PyTorch, {kind}",
+        list(modules.parameters()),
+        work,
+        workload.calls,
+        num_threads=num_threads,
+    )
+
+
+def _mlp(widths):
+    import torch
+
+    layers = []
+    for inputs, units in itertools.pairwise(widths):
+        layers += [torch.nn.Linear(inputs, units), torch.nn.ELU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def _made(workload, is_reversed):
+    """A masked network as a `torch.nn.Module` of `(z, context)`."""
+    import torch
+    from torch.nn import functional
+
+    size = workload.latent_size
+    order = torch.arange(1, size + 1)
+    order = order.flip(0) if is_reversed else order
+    degrees = [order] + [
+        torch.arange(width) * size // width for width in workload.flow_hidden_units
+    ]
+    masks = [(b[:, None] >= a).float() for a, b in itertools.pairwise(degrees)]
+    masks.append((order.repeat(2)[:, None] > degrees[-1]).float())
+
+    class Made(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.ModuleList(
+                [torch.nn.Linear(m.shape[1], m.shape[0]) for m in masks]
+            )
+            self.context = torch.nn.Linear(
+                workload.context_size, workload.flow_hidden_units[0], bias=False
+            )
+            for i, mask in enumerate(masks):
+                self.register_buffer(f"mask_{i}", mask)
+
+        def forward(self, z, context):
+            hidden = self._masked(0, z) + self.context(context)
+            for i in range(1, len(self.layers)):
+                hidden = self._masked(i, functional.elu(hidden))
+            return hidden
+
+        def _masked(self, i, x):
+            layer = self.layers[i]
+            kernel = layer.weight * getattr(self, f"mask_{i}")
+            return functional.linear(x, kernel, layer.bias)
+
+    return Made()

@@ -1,0 +1,106 @@
+"""Images as a likelihood wants them: zeros and ones, or levels of grey."""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.data import DATASETS
+from experiments.data import DataError
+from experiments.data import Dataset
+from experiments.data import load_dataset
+
+__all__ = ["Images", "load_images"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """A data set of images.
+
+    Args:
+      dataset: a `Dataset`; its values are in [0, 1].
+      image_shape: `(H, W, C)`.
+      redrawn: whether the training rows are probabilities, to draw zeros and ones of in
+        each epoch; validation and test rows are drawn once.
+      num_bins: number of levels of grey; None where rows are zeros and ones.
+      test_classes: class of each test row, as an integer; None if there are no classes.
+    """
+
+    dataset: Dataset
+    image_shape: tuple[int, int, int]
+    redrawn: bool = False
+    num_bins: int | None = None
+    test_classes: np.ndarray | None = None
+
+
+def load_images(settings):
+    """Returns the `Images` that `settings` name, for their likelihood.
+
+    Args:
+      settings: a `VAESettings`.
+
+    Raises:
+      DataError: if there are no such data, or they are not images, or no levels of grey.
+    """
+    dataset = load_dataset(
+        settings.dataset,
+        data_dir=settings.data_dir,
+        seed=settings.data_seed,
+        # For the class of each test row; the model does not see it.
+        conditional=DATASETS[settings.dataset].has_classes,
+    )
+    if dataset.image_shape is None:
+        raise DataError(f"Expected a data set of images; {settings.dataset} has none.")
+    height, width = dataset.image_shape[:2]
+    shape = (height, width, dataset.event_size // (height * width))
+    facts = {"image_shape": shape, "test_classes": _classes(dataset)}
+    if dataset.is_binary:
+        return _binary(settings, _without_context(dataset), facts)
+    if dataset.bin_width is None:
+        raise DataError(f"Expected levels of grey; {settings.dataset} has no such.")
+    levels = _levels(dataset)
+    if settings.likelihood == "bernoulli":
+        return Images(_binarized(levels, settings.data_seed), redrawn=True, **facts)
+    return Images(levels, num_bins=round(1.0 / dataset.bin_width), **facts)
+
+
+def _binary(settings, dataset, facts):
+    if settings.likelihood != "bernoulli":
+        raise DataError(
+            f"Expected levels of grey for {settings.likelihood}; {settings.dataset} holds "
+            "zeros and ones."
+        )
+    return Images(dataset, **facts)
+
+
+def _classes(dataset):
+    if not dataset.class_names:
+        return None
+    return dataset.test_context.argmax(axis=1)
+
+
+def _without_context(dataset):
+    names = ("train_context", "validation_context", "test_context", "class_names")
+    return dataclasses.replace(dataset, **dict.fromkeys(names))
+
+
+def _levels(dataset):
+    """The data before their dequantisation, scaled to [0, 1]."""
+    highest = round(1.0 / dataset.bin_width) - 1
+    sets = {
+        name: (np.floor(getattr(dataset, name) / dataset.bin_width) / highest).astype(
+            np.float32
+        )
+        for name in ("train", "validation", "test")
+    }
+    dataset = _without_context(dataset)
+    # What was published of these data is mostly of densities, which compare with nothing.
+    return dataclasses.replace(dataset, bin_width=None, published={}, **sets)
+
+
+def _binarized(levels, seed):
+    rng = np.random.default_rng(seed)
+    sets = {
+        name: (rng.random(rows.shape) < rows).astype(np.float32)
+        for name, rows in (("validation", levels.validation), ("test", levels.test))
+    }
+    return dataclasses.replace(levels, is_binary=True, **sets)

@@ -1,0 +1,141 @@
+"""Which pictures a run of a VAE gets."""
+
+import pathlib
+
+import numpy as np
+
+from experiments import plots
+from experiments import vae_evaluation
+from experiments import vae_plots
+
+__all__ = ["draw", "draw_fit"]
+
+_NUM_RECONSTRUCTIONS = 40
+_NUM_SAMPLES = 100
+_NUM_MAPPED = 2000
+_NUM_SHAPES = 6
+_SHAPE_DRAWS = 20_000
+
+
+def draw(model, images, history, settings):
+    """Draws the pictures of a run and returns their captions by file name.
+
+    Args:
+      model: a `VAE`.
+      images: the `Images` that it was fitted to.
+      history: Keras's history, a dict of lists with an entry an epoch.
+      settings: a `VAESettings`; the pictures go to its `run_dir`.
+    """
+    run_dir = pathlib.Path(settings.run_dir)
+    title = f"{settings.posterior} posterior on {settings.dataset}"
+    rows = _test_rows(images, settings)
+    statistics = vae_evaluation.latent_statistics(
+        model, images.dataset.test[rows], settings.seed
+    )
+    draw_fit(model, images, settings, run_dir / "samples.png")
+    _draw_reconstructions(model, images, rows, run_dir / "reconstructions.png")
+    _draw_map(statistics.means, images, rows, run_dir / "latent_map.png")
+    vae_plots.kl_per_latent(statistics.kl, run_dir / "kl_per_latent.png")
+    _draw_shapes(model, images, rows, run_dir / "posterior_shapes.png")
+    bounds = {
+        "loss": [-value for value in history["elbo"]],
+        "val_loss": [-value for value in history["val_elbo"]],
+    }
+    plots.learning_curve(
+        bounds, run_dir / "learning_curve.png", title=title, label="ELBO (nats)"
+    )
+    return {
+        "samples.png": "Test images, and means of the likelihood given draws of the prior.",
+        "reconstructions.png": "Test images, and their reconstructions.",
+        "latent_map.png": _map_caption(model.latent_size),
+        "kl_per_latent.png": (
+            "Divergence of each latent from the prior, both taken as Gaussians of their "
+            "moments."
+        ),
+        "posterior_shapes.png": (
+            "Posteriors of single test images in the two of their latents whose draws are "
+            "least Gaussian; the ellipses, of one and two standard deviations, are what a "
+            "Gaussian posterior of equal moments would be."
+        ),
+        "learning_curve.png": "Mean ELBO over the epochs.",
+    }
+
+
+def draw_fit(model, images, settings, path):
+    """Draws test images beside samples, the one picture that shows how far training is.
+
+    Args:
+      model: a `VAE`.
+      images: the `Images` that it is fitted to.
+      settings: a `VAESettings`.
+      path: of the picture, or a file.
+    """
+    rows = _test_rows(images, settings)[:_NUM_SAMPLES]
+    z = model.prior.sample(_NUM_SAMPLES, seed=settings.seed)
+    plots.image_grids(
+        _grey(images.dataset.test[rows], images),
+        _grey(model.decode(z).numpy(), images),
+        path,
+    )
+
+
+def _draw_reconstructions(model, images, rows, path):
+    x = images.dataset.test[rows[:_NUM_RECONSTRUCTIONS]]
+    reconstructed = model.reconstruct(x).numpy()
+    vae_plots.reconstructions(_shown(x, images), _shown(reconstructed, images), path)
+
+
+def _draw_map(means, images, rows, path):
+    classes = None if images.test_classes is None else images.test_classes[rows]
+    if means.shape[1] == 2:
+        points, labels = means, ("z[0]", "z[1]")
+    else:
+        points, labels = _principal_components(means), ("component 1", "component 2")
+    vae_plots.latent_map(points, classes, path, labels=labels)
+
+
+def _map_caption(latent_size):
+    caption = "Posterior means of test images, in the colours of their classes, if any"
+    return caption + ("." if latent_size == 2 else ": their two principal components.")
+
+
+def _draw_shapes(model, images, rows, path):
+    if model.latent_size < 2:
+        return
+    x = images.dataset.test[rows[:_NUM_SHAPES]]
+    z = model.encode(x, _SHAPE_DRAWS, seed=1).numpy()
+    chosen = [_least_gaussian_pair(z[:, i]) for i in range(len(x))]
+    draws = np.stack([z[:, i, pair] for i, pair in enumerate(chosen)], axis=1)
+    vae_plots.posterior_shapes(_shown(x, images), draws, chosen, path)
+
+
+def _least_gaussian_pair(z):
+    """The two latents of `[S, L]` draws with the largest skewness or excess kurtosis."""
+    standard = (z - z.mean(axis=0)) / z.std(axis=0)
+    score = np.mean(standard**3, axis=0) ** 2 / 6.0
+    score += (np.mean(standard**4, axis=0) - 3.0) ** 2 / 24.0
+    return np.sort(np.argsort(score)[-2:])
+
+
+def _principal_components(means):
+    centred = means - means.mean(axis=0)
+    if means.shape[1] == 1:
+        return np.column_stack([centred[:, 0], np.zeros(len(centred))])
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    return centred @ directions[:2].T
+
+
+def _test_rows(images, settings):
+    count = len(images.dataset.test)
+    return np.random.default_rng(settings.seed).permutation(count)[:_NUM_MAPPED]
+
+
+def _shown(rows, images):
+    """Rows as images, `[N, H, W]`, or `[N, H, W, 3]` where they are coloured."""
+    pictures = rows.reshape(-1, *images.image_shape)
+    return pictures if images.image_shape[-1] == 3 else pictures[..., 0]
+
+
+def _grey(rows, images):
+    pictures = rows.reshape(-1, *images.image_shape)
+    return pictures.mean(axis=-1)

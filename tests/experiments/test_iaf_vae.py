@@ -1,0 +1,238 @@
+"""`iaf_vae` end to end, with tiny settings."""
+
+import dataclasses
+import json
+
+import keras
+import killed_runs
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments import epochs
+from experiments import iaf_vae
+from experiments import interruption
+from experiments import vae_choices
+from experiments import vae_evaluation
+from experiments.data import DataError
+from experiments.vae_data import load_images
+from experiments.vae_settings import VAESettings
+
+TINY = VAESettings(
+    latent_size=3,
+    hidden_units=(8,),
+    num_flow_steps=2,
+    flow_hidden_units=(6,),
+    flow_context_size=4,
+    prior_hidden_units=(6,),
+    channels=(2, 2),
+    epochs=2,
+    batch_size=500,
+    importance_samples=5,
+    log_likelihood_rows=50,
+    progress=0,
+)
+PICTURES = {
+    *("samples.png", "reconstructions.png", "latent_map.png", "kl_per_latent.png"),
+    *("posterior_shapes.png", "learning_curve.png"),
+}
+FILES = PICTURES | {
+    *(".lock", "flags.txt", "metrics.csv", "model.keras", "results.json", "report.md"),
+    "report.html",
+}
+
+
+def tiny(tmp_path, **changes):
+    return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
+
+
+RUNS = {
+    "iaf": {},
+    "gaussian": {"posterior": "gaussian", "latent_size": 2, "log_likelihood_rows": 0},
+    "full": {"posterior": "full", "prior": "maf", "free_bits": 0.1},
+    "real_nvp": {"posterior": "real_nvp", "sticking_the_landing": True},
+    "weighted": {"bound": "importance_weighted", "num_draws": 3, "prior": "real_nvp"},
+    "conv": {
+        "encoder": "conv",
+        "likelihood": "discretized_logistic",
+        "ema_momentum": 0.9,
+        "latent_size": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_run_writes_every_file_with_the_numbers(name, tmp_path):
+    settings = tiny(tmp_path, **RUNS[name])
+    results = iaf_vae.run(settings)
+    missing = {"posterior_shapes.png"} if settings.latent_size == 1 else set()
+    assert {path.name for path in tmp_path.iterdir()} == FILES - missing
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    text = (tmp_path / "report.md").read_text()
+    for key in ("elbo", "log_likelihood", "reconstruction", "kl"):
+        assert f"{results[key]['nats']:.3f} ± " in text
+    for picture in PICTURES - missing:
+        assert f"({picture})" in text
+        assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.02
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    images = load_images(settings)
+    again = vae_evaluation.measure(model, images, settings)
+    assert again == {key: results[key] for key in again}
+    num_rows = settings.log_likelihood_rows or len(images.dataset.test)
+    assert results["log_likelihood"]["num_rows"] == num_rows
+    assert ("bits_per_dimension" in results) == (name == "conv")
+
+
+def test_tensorboard_gets_numbers_and_pictures(tmp_path):
+    iaf_vae.run(tiny(tmp_path, tensorboard=True, pictures_every=1))
+    assert list((tmp_path / "tensorboard" / "pictures").glob("events*"))
+    assert list((tmp_path / "tensorboard" / "validation").glob("events*"))
+
+
+def test_run_killed_and_resumed_ends_at_the_same_numbers(tmp_path):
+    # With averaged weights, a warm-up, and zeros and ones drawn anew in each epoch.
+    settings = dataclasses.replace(
+        TINY, epochs=15, batch_size=100, ema_momentum=0.9, warm_up_epochs=5, patience=4
+    )
+    paused = dataclasses.replace(settings, run_dir=str(tmp_path / "paused"))
+    whole = dataclasses.replace(settings, run_dir=str(tmp_path / "whole"))
+    rng = np.random.default_rng(0)
+    reached = [killed_runs.run_and_kill(paused, iaf_vae.run, rng=rng) for _ in range(2)]
+    assert max(reached) >= 1
+    outcomes = [killed_runs.run_to_the_end(s, iaf_vae.run) for s in (paused, whole)]
+    assert outcomes[0] == outcomes[1]
+
+
+def test_finished_run_is_only_read_and_other_flags_are_refused(tmp_path, capsys):
+    results = iaf_vae.run(tiny(tmp_path))
+    assert iaf_vae.run(tiny(tmp_path)) == results
+    assert "finished" in capsys.readouterr().out
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(iaf_vae.RunDirectoryError, match="--latent_size=3 there"):
+        iaf_vae.run(tiny(tmp_path, latent_size=4))
+
+
+def test_grey_rows_are_drawn_anew_in_each_epoch_with_their_probabilities():
+    images = load_images(TINY)
+    assert images.redrawn
+    train = images.dataset.train[:300]
+    assert set(np.unique(train * 16)) == set(range(17))
+    rows = epochs.EpochRows(train, batch_size=300, seed=0, binarize=True)
+    drawn = []
+    for epoch in range(200):
+        rows.on_epoch_begin(epoch)
+        (batch,) = rows.as_dataset().as_numpy_iterator()
+        assert set(np.unique(batch)) <= {0.0, 1.0}
+        drawn.append(batch.mean(axis=0))
+    error = np.sqrt((train * (1.0 - train)).mean(axis=0) / (200 * len(train)))
+    assert np.all(np.abs(np.mean(drawn, axis=0) - train.mean(axis=0)) <= 5.0 * error)
+    assert np.any(drawn[0] != drawn[1])
+    rows.on_epoch_begin(0)
+    (again,) = rows.as_dataset().as_numpy_iterator()
+    np.testing.assert_array_equal(again.mean(axis=0), drawn[0])
+
+
+def test_validation_and_test_rows_are_drawn_once_by_the_data_seed():
+    first, same, other = (
+        load_images(dataclasses.replace(TINY, data_seed=seed)).dataset for seed in (0, 0, 1)
+    )
+    for name in ("validation", "test"):
+        rows = getattr(first, name)
+        assert set(np.unique(rows)) == {0.0, 1.0}
+        np.testing.assert_array_equal(rows, getattr(same, name))
+        assert np.any(rows != getattr(other, name))
+
+
+def test_classes_of_test_rows_are_kept_from_the_model():
+    images = load_images(TINY)
+    assert set(images.test_classes) == set(range(10))
+    assert len(images.test_classes) == len(images.dataset.test)
+    assert images.dataset.context_size == 0
+
+
+def test_statistics_of_a_gaussian_posterior_are_its_own():
+    settings = dataclasses.replace(TINY, posterior="gaussian", latent_size=4)
+    images = load_images(settings)
+    model = vae_choices.build_vae(settings, images)
+    x = images.dataset.test[:200]
+    mean, scale = model.posterior._split(model.encoder(x))
+    expected = 0.5 * (scale**2 + mean**2 - 1.0) - np.log(scale)
+    found = vae_evaluation.latent_statistics(model, x, seed=0)
+    np.testing.assert_allclose(found.kl, np.mean(expected, axis=0), atol=0.03)
+    np.testing.assert_allclose(found.means, mean, atol=0.7)
+    np.testing.assert_allclose(found.variance, np.var(mean, axis=0), rtol=0.1, atol=0.01)
+
+
+# Flags, and what the one line on standard error must say.
+BAD_USE = {
+    "unknown flag": ("--latent_sice=5", "Unknown command line flag 'latent_sice'"),
+    "no flag": ("digits", "Expected flags only; got ['digits']"),
+    "unknown dataset": ("--dataset=digit", "binarized_mnist"),
+    "unknown posterior": ("--posterior=maf", "real_nvp"),
+    "unknown prior": ("--prior=iaf", "maf"),
+    "unknown encoder": ("--encoder=big", "conv"),
+    "latent_size=0": ("--latent_size=0", "Expected `latent_size` of at least 1; got 0."),
+    "free_bits=-1": ("--free_bits=-1", "Expected `free_bits` of at least 0; got -1.0."),
+    "widths": ("--flow_hidden_units=8,a", "`flow_hidden_units` as in 100,100; got 8,a"),
+    "no widths": ("--prior_hidden_units=0", "`prior_hidden_units` to hold widths"),
+    "activation": ("--activation=eluu", "`activation`"),
+    "landing with iaf": ("--sticking_the_landing", "`sticking_the_landing` with --post"),
+    "free bits with a weighted bound": (
+        "--bound=importance_weighted --num_draws=2 --free_bits=1",
+        "--bound=elbo only",
+    ),
+    "one latent of real_nvp": (
+        "--posterior=real_nvp --latent_size=1",
+        "`latent_size` of at least 2",
+    ),
+    "channels of dense": ("--channels=8,8", "`channels` with --encoder=conv only"),
+    "learning_rate=nan": ("--learning_rate=nan", "`learning_rate` to be finite"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_USE)
+def test_wrong_use_is_one_line_and_status_2(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
+    flags, message = BAD_USE[name]
+    run_dir = tmp_path / "run"
+    assert iaf_vae.cli(["iaf_vae", f"--run_dir={run_dir}", *flags.split()]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("iaf_vae: ")
+    assert message in line
+    assert line.count("\n") == 1
+    assert not run_dir.exists()
+
+
+BAD_DATA = {
+    "points": ({"dataset": "two_moons"}, "data set of images; two_moons has none"),
+    "a folder that is not there": (
+        {"dataset": "mnist", "data_dir": "/nowhere"},
+        "`data_dir` to be a folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_wrong_data_leave_nothing_behind(name, tmp_path):
+    changes, message = BAD_DATA[name]
+    with pytest.raises(DataError, match=message):
+        iaf_vae.run(tiny(tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_and_data_sets_are_printed(capsys):
+    assert iaf_vae.cli(["iaf_vae", "--help"]) == 0
+    assert "--flow_hidden_units" in capsys.readouterr().out
+    assert iaf_vae.cli(["iaf_vae", "--list_datasets"]) == 0
+    assert "digits" in capsys.readouterr().out
+
+
+def test_command_repeats_the_run(tmp_path):
+    settings = tiny(tmp_path, posterior="full")
+    command = iaf_vae.report.command(settings, "iaf_vae")
+    assert command.startswith("python -m experiments.iaf_vae --run_dir=")
+    assert "--posterior=full" in command
+    assert "--flow_hidden_units=6" in command
+    assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(
+        settings, "iaf_vae"
+    )

@@ -1,0 +1,133 @@
+"""Likelihoods against SciPy's distributions, and what they refuse."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+import tfp_flows as tff
+
+likelihoods = tff.likelihoods
+CASES = {
+    "bernoulli": likelihoods.Bernoulli(6),
+    "bernoulli_image": likelihoods.Bernoulli((2, 3, 1)),
+    "logistic": likelihoods.DiscretizedLogistic(6, 5),
+    "logistic_image": likelihoods.DiscretizedLogistic((1, 2, 3), 256),
+    "gaussian": likelihoods.Gaussian(6),
+    "gaussian_image": likelihoods.Gaussian((3, 2, 1), min_scale=0.5),
+}
+
+
+def outputs_of(likelihood, batch_shape, *, flat=True, seed=0):
+    rng = np.random.default_rng(seed)
+    shape = (*batch_shape, likelihood.num_parameters, *likelihood.event_shape)
+    parameters = rng.normal(size=shape)
+    axis = len(batch_shape)
+    if flat:
+        return tf.constant(parameters.reshape(*batch_shape, -1)), parameters
+    parts = np.moveaxis(parameters, axis, 0)
+    return tf.constant(np.concatenate(parts, axis=-1)), parameters
+
+
+def values_of(likelihood, rows, seed=1):
+    rng = np.random.default_rng(seed)
+    shape = (rows, *likelihood.event_shape)
+    if isinstance(likelihood, likelihoods.Bernoulli):
+        return rng.integers(0, 2, shape).astype(float)
+    if isinstance(likelihood, likelihoods.DiscretizedLogistic):
+        highest = likelihood.num_bins - 1
+        return rng.integers(0, highest + 1, shape) / highest
+    return rng.normal(size=shape)
+
+
+def expected_log_prob(likelihood, x, parameters):
+    """By entry, with SciPy; `parameters`, `[N, P, *event]`."""
+    if isinstance(likelihood, likelihoods.Bernoulli):
+        return stats.bernoulli.logpmf(x, 1.0 / (1.0 + np.exp(-parameters[:, 0])))
+    if isinstance(likelihood, likelihoods.Gaussian):
+        scale = likelihood.min_scale + np.log1p(np.exp(parameters[:, 1]))
+        return stats.norm.logpdf(x, parameters[:, 0], scale)
+    highest = likelihood.num_bins - 1
+    mean = highest * (0.5 + parameters[:, 0])
+    logistic = stats.logistic(mean, highest * np.exp(np.maximum(parameters[:, 1] - 2, -7)))
+    level = np.round(x * highest)
+    upper = np.where(level == highest, 1.0, logistic.cdf(level + 0.5))
+    lower = np.where(level == 0, 0.0, logistic.cdf(level - 0.5))
+    return np.log(upper - lower)
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_log_prob_is_scipys(name, flat):
+    likelihood = CASES[name]
+    outputs, parameters = outputs_of(likelihood, (4,), flat=flat)
+    x = values_of(likelihood, 4)
+    expected = expected_log_prob(likelihood, x, parameters).reshape(4, -1).sum(axis=1)
+    np.testing.assert_allclose(likelihood.log_prob(x, outputs), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_draws_share_the_rows(name):
+    likelihood = CASES[name]
+    outputs, _ = outputs_of(likelihood, (3, 4))
+    x = values_of(likelihood, 4)
+    log_prob = likelihood.log_prob(x, outputs)
+    assert log_prob.shape == (3, 4)
+    for k in range(3):
+        np.testing.assert_allclose(log_prob[k], likelihood.log_prob(x, outputs[k]))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_samples_are_of_the_support_and_have_the_mean(name):
+    likelihood = CASES[name]
+    outputs, _ = outputs_of(likelihood, (1,))
+    samples = likelihood.sample(tf.repeat(outputs, 20_000, axis=0), (1, 2)).numpy()
+    assert samples.shape == (20_000, *likelihood.event_shape)
+    likelihood.check(samples)
+    if "logistic" in name:  # whose mean is that before rounding and cutting
+        return
+    error = samples.std(axis=0) / np.sqrt(len(samples))
+    mean = likelihood.mean(outputs).numpy()[0]
+    assert np.all(np.abs(samples.mean(axis=0) - mean) < 5.0 * error)
+
+
+def test_levels_have_probabilities_that_sum_to_one():
+    likelihood = likelihoods.DiscretizedLogistic(1, 5)
+    for shift in (-3.0, 0.0, 0.3):
+        outputs = tf.constant([[shift, 0.5]] * 5, tf.float64)
+        log_prob = likelihood.log_prob(np.arange(5)[:, None] / 4.0, outputs)
+        assert np.exp(log_prob).sum() == pytest.approx(1.0)
+        assert np.all(np.isfinite(log_prob))
+
+
+def test_mean_of_levels_is_within_their_range():
+    likelihood = likelihoods.DiscretizedLogistic(2, 256)
+    mean = likelihood.mean(tf.constant([[5.0, -5.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(mean, [[1.0, 0.0]])
+
+
+REFUSED = {
+    "bernoulli": (0.5, "zeros and ones.*from 0.0 to 0.5"),
+    "bernoulli_image": (-1.0, "zeros and ones.*from -1.0 to 0.0"),
+    "logistic": (1.25, r"multiples of 1/4 in \[0, 1\]; got values from 0.0 to 1.25"),
+    "logistic_image": (0.5001, "multiples of 1/255"),
+    "gaussian": (np.nan, "finite `x`"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_values_that_cannot_be_are_refused(name):
+    value, message = REFUSED[name]
+    likelihood = CASES[name]
+    x = np.zeros((3, *likelihood.event_shape))
+    likelihood.check(x)
+    x.flat[4] = value
+    with pytest.raises(ValueError, match=message):
+        likelihood.check(x)
+
+
+def test_arguments_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="`num_bins` of at least 2; got 1"):
+        likelihoods.DiscretizedLogistic(3, 1)
+    with pytest.raises(ValueError, match="`min_scale` of at least 0; got -0.1"):
+        likelihoods.Gaussian(3, min_scale=-0.1)

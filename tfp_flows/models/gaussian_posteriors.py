@@ -1,0 +1,157 @@
+"""Gaussian posteriors, and what all families of posteriors share."""
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions.draws import normal
+from tfp_flows.distributions.draws import stateless
+
+__all__ = ["DiagonalGaussian", "FullGaussian", "Posterior"]
+
+
+class Posterior(tf.Module):
+    """What all posteriors share.
+
+    Args:
+      latent_size: number of latent variables, L.
+      num_parameters: number of outputs of the encoder, P.
+      dtype: of latents and densities.
+      name: name of the posterior.
+    """
+
+    # Whether the density of a given point takes one pass of each network.
+    scores_in_one_pass = True
+
+    def __init__(self, latent_size, num_parameters, *, dtype, name):
+        super().__init__(name=name)
+        if latent_size < 1:
+            raise ValueError(f"Expected `latent_size` of at least 1; got {latent_size}.")
+        self.latent_size = int(latent_size)
+        self.num_parameters = num_parameters
+        self.dtype = tf.as_dtype(dtype)
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the posterior that `config` describes."""
+        return cls(**config)
+
+
+class _Gaussian(Posterior):
+    """A Gaussian of the family that a subclass says: `z = mean + scale @ noise`."""
+
+    def sample_and_log_prob(self, parameters, num_samples, seed):
+        """Draws latents with their log-densities.
+
+        Args:
+          parameters: `[N, P]`, the encoder's output.
+          num_samples: number of draws a row, K.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+
+        Returns:
+          Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
+        """
+        shape = [num_samples, tf.shape(parameters)[0], self.latent_size]
+        noise = normal(shape, stateless(seed), self.dtype)
+        z, log_det = self._from_noise(noise, parameters)
+        return z, _standard_normal_log_prob(noise) - log_det
+
+    def log_prob(self, z, parameters):
+        """Returns log-densities in nats, `[K, N]`.
+
+        Args:
+          z: `[K, N, L]`.
+          parameters: `[N, P]`, the encoder's output.
+        """
+        noise, log_det = self._to_noise(z, parameters)
+        return _standard_normal_log_prob(noise) - log_det
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"latent_size": self.latent_size, "dtype": self.dtype, "name": self.name}
+
+
+class DiagonalGaussian(_Gaussian):
+    """Independent normal latents.
+
+    ```none
+    z = mean + scale * noise,    mean, s = parameters,    scale = softplus(s + log(e - 1))
+    ```
+
+    Args:
+      latent_size: number of latent variables, L.
+      dtype: of latents and densities.
+      name: name of the posterior.
+
+    Raises:
+      ValueError: if `latent_size` is below 1.
+    """
+
+    def __init__(self, latent_size, *, dtype=tf.float32, name="diagonal_gaussian"):
+        super().__init__(latent_size, 2 * latent_size, dtype=dtype, name=name)
+
+    def _from_noise(self, noise, parameters):
+        mean, scale = self._split(parameters)
+        return mean + scale * noise, tf.reduce_sum(tf.math.log(scale), axis=-1)
+
+    def _to_noise(self, z, parameters):
+        mean, scale = self._split(parameters)
+        return (z - mean) / scale, tf.reduce_sum(tf.math.log(scale), axis=-1)
+
+    def _split(self, parameters):
+        mean, s = tf.split(parameters, 2, axis=-1)
+        return mean, _positive(s)
+
+
+class FullGaussian(_Gaussian):
+    """Normal latents with all their correlations.
+
+    ```none
+    z = mean + scale @ noise,    scale lower triangular, softplus(s + log(e - 1)) on its
+                                 diagonal;  covariance = scale @ scale^T
+    ```
+
+    Args:
+      latent_size: number of latent variables, L; the encoder has `L + L (L + 1) / 2`
+        outputs.
+      dtype: of latents and densities.
+      name: name of the posterior.
+
+    Raises:
+      ValueError: if `latent_size` is below 1.
+    """
+
+    def __init__(self, latent_size, *, dtype=tf.float32, name="full_gaussian"):
+        num_entries = latent_size * (latent_size + 1) // 2
+        super().__init__(latent_size, latent_size + num_entries, dtype=dtype, name=name)
+
+    def _from_noise(self, noise, parameters):
+        mean, scale, log_det = self._split(parameters)
+        # Once over all draws of a row: [N, L, L] @ [N, L, K].
+        moved = tf.matmul(scale, tf.transpose(noise, [1, 2, 0]))
+        return mean + tf.transpose(moved, [2, 0, 1]), log_det
+
+    def _to_noise(self, z, parameters):
+        mean, scale, log_det = self._split(parameters)
+        centred = tf.transpose(z - mean, [1, 2, 0])
+        noise = tf.linalg.triangular_solve(scale, centred, lower=True)
+        return tf.transpose(noise, [2, 0, 1]), log_det
+
+    def _split(self, parameters):
+        mean, entries = parameters[:, : self.latent_size], parameters[:, self.latent_size :]
+        matrix = tfp.math.fill_triangular(entries)
+        diagonal = _positive(tf.linalg.diag_part(matrix))
+        log_det = tf.reduce_sum(tf.math.log(diagonal), axis=-1)
+        return mean, tf.linalg.set_diag(matrix, diagonal), log_det
+
+
+def _positive(s):
+    """Any number to a positive one: 0 to 1."""
+    return tf.math.softplus(s + math.log(math.e - 1.0))
+
+
+def _standard_normal_log_prob(noise):
+    size = noise.shape[-1]
+    squares = tf.reduce_sum(noise**2, axis=-1)
+    return -0.5 * (squares + size * math.log(2.0 * math.pi))

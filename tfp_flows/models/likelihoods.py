@@ -1,0 +1,217 @@
+"""Likelihoods of a row given its latents: what the outputs of a decoder mean.
+
+A likelihood has an `event_shape`, wants `num_parameters` P of the decoder for each entry
+of an event, and makes a `tfd.Distribution` of them. The decoder's last axis holds the P
+parameters one after the other: `[..., P * D]`, or `[..., H, W, P * C]`.
+"""
+
+import abc
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian"]
+
+tfd = tfp.distributions
+
+
+class Likelihood(abc.ABC):
+    """What all likelihoods share.
+
+    Args:
+      event_shape: integer, or shape of one row.
+    """
+
+    num_parameters = 1
+
+    def __init__(self, event_shape):
+        self.event_shape = tuple(int(size) for size in np.atleast_1d(event_shape))
+
+    @property
+    def event_size(self):
+        """Number of entries of one event, D."""
+        return math.prod(self.event_shape)
+
+    @abc.abstractmethod
+    def distribution(self, outputs):
+        """Returns the `tfd.Distribution` of events of which `outputs` are the parameters.
+
+        Args:
+          outputs: `[..., P * D]`, or the event's shape with P times the channels.
+        """
+
+    @abc.abstractmethod
+    def check(self, x):
+        """Raises `ValueError` if an array has values that the likelihood cannot explain."""
+
+    def log_prob(self, x, outputs):
+        """Returns log-likelihoods in nats, `[...]`.
+
+        Args:
+          x: `[N, *event]`.
+          outputs: `[..., N, *output]`, of the decoder.
+        """
+        return self.distribution(outputs).log_prob(x)
+
+    def mean(self, outputs):
+        """Returns the expected event, `[..., *event]`."""
+        return self.distribution(outputs).mean()
+
+    def sample(self, outputs, seed):
+        """Draws an event of each of the `outputs`, `[..., *event]`."""
+        return self.distribution(outputs).sample(seed=seed)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"event_shape": self.event_shape}
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the likelihood that `config` describes."""
+        return cls(**config)
+
+    def _parameters(self, outputs):
+        """The P parameters, `[..., *event]` each."""
+        # The decoder's axes of one event: all in one, or as many as the event has.
+        is_flat = outputs.shape[-1] == self.num_parameters * self.event_size
+        output_ndims = 1 if is_flat else len(self.event_shape)
+        batch_shape = tf.shape(outputs)[: outputs.shape.rank - output_ndims]
+        shape = tf.concat([batch_shape, self.event_shape], axis=0)
+        parts = tf.split(outputs, self.num_parameters, axis=-1)
+        return [tf.reshape(part, shape) for part in parts]
+
+    def _independent(self, distribution):
+        return tfd.Independent(distribution, len(self.event_shape))
+
+
+class Bernoulli(Likelihood):
+    """Independent zeros and ones: `p(x_i = 1) = sigmoid(output_i)`.
+
+    Args:
+      event_shape: integer, or shape of one row.
+    """
+
+    def distribution(self, outputs):
+        """Returns the distribution of events, zeros and ones of the dtype of `outputs`."""
+        (logits,) = self._parameters(outputs)
+        return self._independent(tfd.Bernoulli(logits=logits, dtype=outputs.dtype))
+
+    def log_prob(self, x, outputs):
+        """Returns log-likelihoods in nats, `[...]`, with one exponential an entry."""
+        (logits,) = self._parameters(outputs)
+        x = tf.broadcast_to(x, tf.shape(logits))
+        costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits)
+        return -tf.reduce_sum(costs, axis=list(range(-len(self.event_shape), 0)))
+
+    def check(self, x):
+        """Raises `ValueError` unless `x` holds zeros and ones only."""
+        if not np.all((x == 0) | (x == 1)):
+            raise ValueError(
+                "Expected `x` of zeros and ones for a Bernoulli likelihood; got values "
+                f"from {np.min(x)} to {np.max(x)}. Draw grey values as probabilities, or "
+                "take another likelihood."
+            )
+
+
+class DiscretizedLogistic(Likelihood):
+    """Independent levels of grey: a logistic variable, rounded to one of `num_bins`.
+
+    ```none
+    P(x = k / (num_bins - 1)) = the logistic's mass between k - 1/2 and k + 1/2, where the
+                                first and the last bin take the tails
+    mean = (num_bins - 1) (1/2 + output),    scale = (num_bins - 1) exp(max(s - 2, -7))
+    ```
+
+    Args:
+      event_shape: integer, or shape of one row.
+      num_bins: number of levels: 256 for 8-bit data.
+
+    Raises:
+      ValueError: if `num_bins` is below 2.
+
+    Reference:
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
+      appendix. https://arxiv.org/abs/1606.04934
+    """
+
+    num_parameters = 2
+
+    def __init__(self, event_shape, num_bins=256):
+        super().__init__(event_shape)
+        if num_bins < 2:
+            raise ValueError(f"Expected `num_bins` of at least 2; got {num_bins}.")
+        self.num_bins = num_bins
+
+    def distribution(self, outputs):
+        """Returns the distribution of the levels 0, 1, ..., num_bins - 1 as numbers."""
+        mean, s = self._parameters(outputs)
+        highest = self.num_bins - 1
+        # Half a level less, since TFP rounds up: level k takes what is in (k - 1, k].
+        logistic = tfd.Logistic(
+            highest * (0.5 + mean) - 0.5, highest * tf.exp(tf.maximum(s - 2.0, -7.0))
+        )
+        low, high = (tf.cast(level, outputs.dtype) for level in (0, highest))
+        return self._independent(tfd.QuantizedDistribution(logistic, low=low, high=high))
+
+    def log_prob(self, x, outputs):
+        """Returns log-probabilities in nats, `[...]`, of `x` between 0 and 1."""
+        return self.distribution(outputs).log_prob(tf.round(x * (self.num_bins - 1)))
+
+    def mean(self, outputs):
+        """Returns the logistic's mean, cut to what lies between 0 and 1."""
+        mean, _ = self._parameters(outputs)
+        return tf.clip_by_value(0.5 + mean, 0.0, 1.0)
+
+    def sample(self, outputs, seed):
+        """Draws an event of each of the `outputs`, between 0 and 1."""
+        return self.distribution(outputs).sample(seed=seed) / (self.num_bins - 1)
+
+    def check(self, x):
+        """Raises `ValueError` unless `x` holds multiples of `1 / (num_bins - 1)`."""
+        levels = np.asarray(x, np.float64) * (self.num_bins - 1)
+        is_level = np.abs(levels - np.round(levels)) < 1e-3
+        if not np.all(is_level & (np.min(x) >= 0.0) & (np.max(x) <= 1.0)):
+            raise ValueError(
+                f"Expected `x` of multiples of 1/{self.num_bins - 1} in [0, 1]; got values "
+                f"from {np.min(x)} to {np.max(x)}."
+            )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "num_bins": self.num_bins}
+
+
+class Gaussian(Likelihood):
+    """Independent normal entries: `scale = min_scale + softplus(s)`.
+
+    Args:
+      event_shape: integer, or shape of one row.
+      min_scale: lower bound of the scales: a density has no upper one where data repeat.
+
+    Raises:
+      ValueError: if `min_scale` is negative.
+    """
+
+    num_parameters = 2
+
+    def __init__(self, event_shape, min_scale=1e-2):
+        super().__init__(event_shape)
+        if min_scale < 0.0:
+            raise ValueError(f"Expected `min_scale` of at least 0; got {min_scale}.")
+        self.min_scale = min_scale
+
+    def distribution(self, outputs):
+        """Returns the distribution of events."""
+        mean, s = self._parameters(outputs)
+        return self._independent(tfd.Normal(mean, self.min_scale + tf.math.softplus(s)))
+
+    def check(self, x):
+        """Raises `ValueError` unless all of `x` is finite."""
+        if not np.all(np.isfinite(x)):
+            raise ValueError("Expected finite `x`; got infinities, or no numbers.")
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "min_scale": self.min_scale}

@@ -1,0 +1,170 @@
+"""Bounds of a log-evidence, from the log-weights of draws from a posterior.
+
+```none
+log_weight[k] = log p(x, z[k]) - log q(z[k] | x),      z[k] drawn from q
+```
+
+Nothing here knows where the log-weights come from: a `VAE`, or any target and any
+distribution that can be sampled with its log-density.
+"""
+
+import math
+
+import tensorflow as tf
+
+from tfp_flows.distributions.draws import fold_in
+
+__all__ = [
+    "elbo",
+    "free_bits",
+    "importance_weighted_bound",
+    "importance_weighted_log_likelihood",
+    "sticking_the_landing",
+]
+
+
+def elbo(log_weights):
+    """Evidence lower bound, by Monte Carlo.
+
+    ```none
+    E_q[log w] = log p(x) - KL(q(z | x) || p(z | x))
+    ```
+
+    Args:
+      log_weights: `[K, ...]`, of K independent draws.
+
+    Returns:
+      Nats, `[...]`.
+
+    Reference:
+      Kingma, Welling (2014), Auto-encoding variational Bayes, equation 3.
+      https://arxiv.org/abs/1312.6114
+    """
+    return tf.reduce_mean(log_weights, axis=0)
+
+
+def importance_weighted_bound(log_weights):
+    """Importance-weighted lower bound: in expectation it rises with K, to the evidence.
+
+    ```none
+    log (1/K sum over k of w[k])
+    ```
+
+    Args:
+      log_weights: `[K, ...]`, of K independent draws.
+
+    Returns:
+      Nats, `[...]`.
+
+    Reference:
+      Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders, equation 8.
+      https://arxiv.org/abs/1509.00519
+    """
+    count = tf.cast(tf.shape(log_weights)[0], log_weights.dtype)
+    return tf.reduce_logsumexp(log_weights, axis=0) - tf.math.log(count)
+
+
+def importance_weighted_log_likelihood(draw_log_weights, num_samples, *, at_once, seed):
+    """The same bound of so many draws that they do not fit into memory together.
+
+    Args:
+      draw_log_weights: function of a number of draws and a seed that returns log-weights,
+        `[number, ...]`.
+      num_samples: number of draws, K.
+      at_once: number of draws in memory at a time.
+      seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+
+    Returns:
+      Nats, `[...]`.
+
+    Raises:
+      ValueError: if `num_samples` or `at_once` is below 1.
+    """
+    for argument, value in (("num_samples", num_samples), ("at_once", at_once)):
+        if value < 1:
+            raise ValueError(f"Expected `{argument}` of at least 1; got {value}.")
+
+    def log_sum(count, index):
+        log_weights = draw_log_weights(count, fold_in(seed, index))
+        return tf.reduce_logsumexp(log_weights, axis=0)
+
+    at_once = min(at_once, num_samples)
+    num_chunks, rest = divmod(num_samples, at_once)
+    total = log_sum(at_once, 0)
+    if num_chunks > 1:
+        _, total = tf.while_loop(
+            lambda i, _: i < num_chunks,
+            lambda i, total: (i + 1, _log_add_exp(total, log_sum(at_once, i))),
+            (tf.constant(1), total),
+            parallel_iterations=1,
+        )
+    if rest:
+        total = _log_add_exp(total, log_sum(rest, num_chunks))
+    return total - math.log(num_samples)
+
+
+def free_bits(kl, minimum):
+    """Kullback-Leibler divergence that costs at least `minimum` a group of latents.
+
+    ```none
+    sum over groups j of  max(minimum, mean over the batch of kl[n, j])
+    ```
+
+    A group whose mean is below the minimum has no gradient, so that it is free to carry
+    that much information.
+
+    Args:
+      kl: `[N, J]`, nats of each of J groups of latents, for each of N rows.
+      minimum: nats a group, at least 0.
+
+    Returns:
+      Nats a row, a scalar.
+
+    Raises:
+      ValueError: if `minimum` is negative.
+
+    Reference:
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
+      equation 15. https://arxiv.org/abs/1606.04934
+    """
+    if minimum < 0.0:
+        raise ValueError(f"Expected `minimum` of at least 0; got {minimum}.")
+    means = tf.reduce_mean(kl, axis=0)
+    return tf.reduce_sum(tf.maximum(means, tf.cast(minimum, means.dtype)))
+
+
+def sticking_the_landing(log_prob, sample):
+    """The log-density of a sample, differentiated through the sample alone.
+
+    ```none
+    value:      log q(z)
+    gradient:   (d log q(z) / d z) (d z / d parameters),    without  d log q / d parameters
+    ```
+
+    What is left out has mean zero under q. With this log q in the log-weights, the gradient
+    of `elbo` stays unbiased, and has no variance at all where q is the true posterior. That
+    of `importance_weighted_bound` would become biased.
+
+    Args:
+      log_prob: function from samples to log-densities, `[...]`, such as `q.log_prob`.
+      sample: `[..., *event]`, drawn from q by reparameterisation.
+
+    Returns:
+      Nats, `[...]`.
+
+    Reference:
+      Roeder, Wu, Duvenaud (2017), Sticking the landing. https://arxiv.org/abs/1703.09194
+    """
+    here = tf.stop_gradient(sample)
+    with tf.GradientTape() as tape:
+        tape.watch(here)
+        value = log_prob(here)
+    slope = tf.stop_gradient(tape.gradient(value, here))
+    # Zero, but for its gradient.
+    moves = slope * (sample - here)
+    event_axes = list(range(value.shape.rank, sample.shape.rank))
+    return tf.stop_gradient(value) + tf.reduce_sum(moves, axis=event_axes)
+
+
+def _log_add_exp(a, b):
+    return tf.reduce_logsumexp(tf.stack([a, b]), axis=0)

@@ -1,0 +1,117 @@
+"""Families of posteriors: what an encoder's output says of the latents of a row.
+
+A posterior has a `latent_size` L, wants `num_parameters` P from the encoder, and offers
+`sample_and_log_prob` and `log_prob`. It owns only the weights of its flow, if any.
+"""
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.models.gaussian_posteriors import DiagonalGaussian
+from tfp_flows.models.gaussian_posteriors import FullGaussian
+from tfp_flows.models.gaussian_posteriors import Posterior
+
+__all__ = ["DiagonalGaussian", "FlowPosterior", "FullGaussian"]
+
+
+class FlowPosterior(Posterior):
+    """A flow, told by the encoder what row it is for, after a Gaussian posterior.
+
+    ```none
+    z[0] drawn from the Gaussian;      z = flow.forward(z[0]; context)
+    log q(z) = log q(z[0]) - log |det d flow / d z[0]|
+    ```
+
+    The encoder's output is the parameters of the Gaussian, then the flow's context.
+
+    Args:
+      base: a `DiagonalGaussian` or `FullGaussian`.
+      flow: a flow on vectors of `base.latent_size`, such as an `IAF` with a `context_size`,
+        which samples in one pass. Any `tfp.bijectors.Bijector` is taken.
+      name: name of the posterior.
+
+    Raises:
+      ValueError: if the flow samples one variable after another, as MAF does, or has state
+        that is set from data, which a posterior has none of.
+
+    Reference:
+      Rezende, Mohamed (2015), Variational inference with normalizing flows.
+      https://arxiv.org/abs/1505.05770
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
+      Algorithm 1. https://arxiv.org/abs/1606.04934
+    """
+
+    def __init__(self, base, flow, *, name="flow_posterior"):
+        flow = _as_flow(flow)
+        _check_flow(flow)
+        super().__init__(
+            base.latent_size,
+            base.num_parameters + flow.context_size,
+            dtype=base.dtype,
+            name=name,
+        )
+        self.base = base
+        self.flow = flow
+
+    @property
+    def scores_in_one_pass(self):
+        """Whether the density of a given point takes one pass of each network."""
+        return "inverse" not in self.flow.sequential_directions
+
+    def sample_and_log_prob(self, parameters, num_samples, seed):
+        """Draws latents with their log-densities, in one pass of the flow.
+
+        Args:
+          parameters: `[N, P]`, the encoder's output.
+          num_samples: number of draws a row, K.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+
+        Returns:
+          Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
+        """
+        of_base, context = self._split(parameters)
+        start, log_prob = self.base.sample_and_log_prob(of_base, num_samples, seed)
+        z, log_det = self.flow.forward_and_log_det(start, context=context)
+        return z, log_prob - log_det
+
+    def log_prob(self, z, parameters):
+        """Returns log-densities in nats, `[K, N]`; goes variable by variable under an IAF.
+
+        Args:
+          z: `[K, N, L]`.
+          parameters: `[N, P]`, the encoder's output.
+        """
+        of_base, context = self._split(parameters)
+        start, log_det = self.flow.inverse_and_log_det(z, context=context)
+        return self.base.log_prob(start, of_base) + log_det
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"base": self.base, "flow": self.flow, "name": self.name}
+
+    def _split(self, parameters):
+        count = self.base.num_parameters
+        context = parameters[:, count:] if self.flow.context_size else None
+        return parameters[:, :count], context
+
+
+def _as_flow(bijector):
+    if isinstance(bijector, FlowBijector):
+        return bijector
+    chain = FlowChain([bijector])
+    # An elementwise bijector acts on vectors here.
+    return chain if chain.forward_min_event_ndims else TFPBijector(bijector, 1)
+
+
+def _check_flow(flow):
+    if "forward" in flow.sequential_directions:
+        raise ValueError(
+            f"Expected a `flow` that samples in one pass; got `{flow.name}`, of which "
+            "every training step would draw one variable after another. Take an inverse "
+            "one, as `IAF` is of `MAF`."
+        )
+    if flow.has_data_dependent_state:
+        raise ValueError(
+            f"Expected a `flow` without state that is set from data; got `{flow.name}`. "
+            "Build it with standardize=False, batch_norm=False, act_norm=False."
+        )

@@ -1,0 +1,67 @@
+"""What a `VAE` refuses: parts that do not fit, options at odds, rows out of range."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.models import objectives
+from tfp_flows.models.fitting import first_rows
+
+__all__ = ["check_options", "check_parts", "check_rows"]
+
+
+def check_rows(x, likelihood):
+    """Raises `ValueError` unless `x` are rows that the likelihood can explain.
+
+    Args:
+      x: `[N, *event]`, or a `tf.data.Dataset` of batches, of which the first is checked.
+      likelihood: as of a `VAE`.
+    """
+    rows = first_rows(x, 1) if isinstance(x, tf.data.Dataset) else np.asarray(x)
+    expected = likelihood.event_shape
+    if rows.shape[1:] != expected:
+        shape = ", ".join(map(str, ("N", *expected)))
+        raise ValueError(f"Expected `x` of shape [{shape}]; got {rows.shape}.")
+    if not len(rows):
+        raise ValueError("Expected `x` of at least one row; got none.")
+    likelihood.check(rows)
+
+
+def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
+    """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
+    if num_samples < 1:
+        raise ValueError(f"Expected `num_samples` of at least 1; got {num_samples}.")
+    if free_bits < 0:
+        raise ValueError(f"Expected `free_bits` of at least 0; got {free_bits}.")
+    if bound is not objectives.elbo and (free_bits or sticking_the_landing):
+        raise ValueError(
+            "Expected `bound` to be objectives.elbo with `free_bits` or "
+            f"`sticking_the_landing`; got {bound}."
+        )
+    if sticking_the_landing and not posterior.scores_in_one_pass:
+        raise ValueError(
+            "Expected a `posterior` that scores a given point in one pass for "
+            "`sticking_the_landing`; got one of which every training step would solve "
+            "for one variable after another."
+        )
+
+
+def check_parts(encoder, posterior, decoder, likelihood, prior):
+    """Raises `ValueError` if the shapes of the parts of a `VAE` do not fit each other."""
+    _check_outputs("encoder", encoder, likelihood.event_shape, posterior.num_parameters)
+    size = likelihood.num_parameters * likelihood.event_size
+    _check_outputs("decoder", decoder, (posterior.latent_size,), size)
+    if prior.event_shape != [posterior.latent_size]:
+        raise ValueError(
+            f"Expected a `prior` of event shape [{posterior.latent_size}]; got "
+            f"{prior.event_shape}."
+        )
+
+
+def _check_outputs(name, layer, input_shape, size):
+    shape = tuple(layer.compute_output_shape((None, *input_shape)))[1:]
+    if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
+        raise ValueError(
+            f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."
+        )

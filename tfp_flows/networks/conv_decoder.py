@@ -1,0 +1,113 @@
+"""The convolutional residual decoder of a VAE."""
+
+import itertools
+import math
+
+import keras
+
+from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.residual_conv_block import ResidualConvBlock
+from tfp_flows.networks.residual_conv_block import halved
+from tfp_flows.networks.seeds import split_seed
+
+__all__ = ["ConvDecoder"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ConvDecoder(keras.layers.Layer):
+    """Dense layers, then residual blocks that double an image each: `ConvEncoder` undone.
+
+    ```none
+    x = image of MLP(z);   x <- block(x)  for each of channels;   output = conv3x3(x)
+    ```
+
+    Args:
+      image_shape: `(H, W, C)` of the output: C is P channels for each one of the data,
+        where a likelihood wants P parameters an entry.
+      channels: widths of the blocks, in the order of the encoder, which is reversed here.
+      hidden_units: widths of the dense layers.
+      activation: name of a Keras activation, or a function.
+      seed: integer that determines the initial weights; random if None.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Reference:
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
+      section 6.1. https://arxiv.org/abs/1606.04934
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        *,
+        channels=(16, 32, 32),
+        hidden_units=(450,),
+        activation="elu",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.channels = tuple(channels)
+        self.hidden_units = tuple(hidden_units)
+        self.activation = keras.activations.get(activation)
+        self.seed = seed
+        first, last, *block_seeds = split_seed(seed, len(self.channels) + 2)
+        shared = {"activation": activation, "dtype": self.dtype_policy}
+        # The smallest image first, each doubled to the size of the next.
+        sizes = [self.image_shape[:2]]
+        for _ in self.channels:
+            sizes.insert(0, halved(sizes[0]))
+        self._smallest = (*sizes[0], self.channels[-1])
+        self._mlp = MLP(
+            math.prod(self._smallest),
+            self.hidden_units,
+            zero_last_layer=False,
+            seed=first,
+            **shared,
+        )
+        widths = (*self.channels[-2::-1], self.channels[0])
+        self._blocks = [
+            ResidualConvBlock(width, size=size, seed=block_seed, **shared)
+            for width, (_, size), block_seed in zip(
+                widths, itertools.pairwise(sizes), block_seeds, strict=True
+            )
+        ]
+        self._last = keras.layers.Conv2D(
+            self.image_shape[-1],
+            3,
+            padding="same",
+            kernel_initializer=keras.initializers.GlorotUniform(seed=last),
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape):
+        """Creates all weights for inputs `[N, latent_size]`."""
+        self._mlp.build(input_shape)
+        shape = (None, *self._smallest)
+        for block in self._blocks:
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+        self._last.build(shape)
+        self.built = True
+
+    def call(self, inputs):
+        """Maps `[N, latent_size]` to `[N, H, W, C]`."""
+        x = keras.ops.reshape(self._mlp(inputs), (-1, *self._smallest))
+        for block in self._blocks:
+            x = block(x)
+        return self._last(self.activation(x))
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the output for inputs of `input_shape`."""
+        return (input_shape[0], *self.image_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "channels": self.channels,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "seed": self.seed,
+        }

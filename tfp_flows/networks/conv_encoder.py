@@ -1,0 +1,95 @@
+"""The convolutional residual encoder of a VAE."""
+
+import keras
+
+from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.residual_conv_block import ResidualConvBlock
+from tfp_flows.networks.seeds import split_seed
+
+__all__ = ["ConvEncoder"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ConvEncoder(keras.layers.Layer):
+    """Residual blocks that halve an image each, then dense layers.
+
+    ```none
+    x <- block(x)  for each of channels;   output = MLP(activation(flattened x))
+    ```
+
+    Args:
+      output_units: width of the output, such as a posterior's `num_parameters`.
+      image_shape: `(H, W, C)`; rows `[N, H * W * C]` are taken as images, too.
+      channels: widths of the blocks.
+      hidden_units: widths of the dense layers.
+      activation: name of a Keras activation, or a function.
+      seed: integer that determines the initial weights; random if None.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Reference:
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
+      section 6.1. https://arxiv.org/abs/1606.04934
+    """
+
+    def __init__(
+        self,
+        output_units,
+        image_shape,
+        *,
+        channels=(16, 32, 32),
+        hidden_units=(450,),
+        activation="elu",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.output_units = output_units
+        self.image_shape = tuple(image_shape)
+        self.channels = tuple(channels)
+        self.hidden_units = tuple(hidden_units)
+        self.activation = keras.activations.get(activation)
+        self.seed = seed
+        *block_seeds, mlp_seed = split_seed(seed, len(self.channels) + 1)
+        shared = {"activation": activation, "dtype": self.dtype_policy}
+        self._blocks = [
+            ResidualConvBlock(width, seed=block_seed, **shared)
+            for width, block_seed in zip(self.channels, block_seeds, strict=True)
+        ]
+        self._mlp = MLP(
+            output_units, self.hidden_units, zero_last_layer=False, seed=mlp_seed, **shared
+        )
+
+    def build(self, input_shape):
+        """Creates all weights."""
+        del input_shape
+        shape = (None, *self.image_shape)
+        for block in self._blocks:
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+        _, height, width, channels = shape
+        self._mlp.build((None, height * width * channels))
+        self.built = True
+
+    def call(self, inputs):
+        """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
+        x = keras.ops.reshape(inputs, (-1, *self.image_shape))
+        for block in self._blocks:
+            x = block(x)
+        flat = keras.ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
+        return self._mlp(self.activation(flat))
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the output for inputs of `input_shape`."""
+        return (input_shape[0], self.output_units)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_units": self.output_units,
+            "image_shape": self.image_shape,
+            "channels": self.channels,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "seed": self.seed,
+        }
