@@ -19,6 +19,7 @@ NAMES = """
     BitsPerDimension ChannelAffine ConvNet Dequantized Glow GlowStep InvertibleConv1x1
     MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature attribute_direction
     bits_per_dimension interpolate move_along reduce_bits
+    FlowPosterior flow_posterior variational_loss
 """.split()
 
 

@@ -8,9 +8,9 @@ it becomes a distribution, and a distribution trains as a Keras model.
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
-    distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
-                    latent space
-    models/         DensityEstimator and callbacks
+    distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
+                    integer data; latent space
+    models/         DensityEstimator, callbacks, the loss of variational inference
 """
 
 import os
@@ -58,6 +58,7 @@ from tfp_flows.bijectors import transformers
 from tfp_flows.distributions import AutoregressiveDistribution
 from tfp_flows.distributions import BinaryMADE
 from tfp_flows.distributions import FlowDistribution
+from tfp_flows.distributions import FlowPosterior
 from tfp_flows.distributions import MixtureMADE
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions import BitsPerDimension
@@ -65,6 +66,7 @@ from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import at_temperature
 from tfp_flows.distributions import attribute_direction
 from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along
 from tfp_flows.distributions import reduce_bits
@@ -81,6 +83,7 @@ from tfp_flows.flows import RealNVPImage
 from tfp_flows.models import DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import StopOnNaN
+from tfp_flows.models import variational_loss
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
 from tfp_flows.networks import MaskCycleMLP

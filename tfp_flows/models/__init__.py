@@ -3,3 +3,4 @@
 from tfp_flows.models.callbacks import FullDataBatchStatistics
 from tfp_flows.models.callbacks import StopOnNaN
 from tfp_flows.models.density_estimator import DensityEstimator
+from tfp_flows.models.variational_objectives import variational_loss
