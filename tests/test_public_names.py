@@ -20,6 +20,7 @@ NAMES = """
     LikeSteps MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature
     attribute_direction bits_per_dimension interpolate move_along reduce_bits
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
+    FlowPosterior flow_posterior variational_loss
 """.split()
 
 

@@ -8,10 +8,10 @@ it becomes a distribution, and a distribution trains as a Keras model.
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
-    distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
-                    latent space
+    distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
+                    integer data; latent space
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
-                    callbacks
+                    callbacks; the loss of variational inference
 """
 
 import os
@@ -60,6 +60,7 @@ from tfp_flows.bijectors import transformers
 from tfp_flows.distributions import AutoregressiveDistribution
 from tfp_flows.distributions import BinaryMADE
 from tfp_flows.distributions import FlowDistribution
+from tfp_flows.distributions import FlowPosterior
 from tfp_flows.distributions import MixtureMADE
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions import BitsPerDimension
@@ -67,6 +68,7 @@ from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import at_temperature
 from tfp_flows.distributions import attribute_direction
 from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along
 from tfp_flows.distributions import reduce_bits
@@ -88,6 +90,7 @@ from tfp_flows.models import VAE
 from tfp_flows.models import likelihoods
 from tfp_flows.models import objectives
 from tfp_flows.models import posteriors
+from tfp_flows.models import variational_loss
 from tfp_flows.networks import MLP
 from tfp_flows.networks import Conditioner
 from tfp_flows.networks import MaskCycleMLP

@@ -69,8 +69,9 @@ def _scaled(distribution, draw, n, seed):
 
 def _independent(family, event_shape, dtype):
     event_shape = tuple(int(size) for size in np.atleast_1d(event_shape))
-    one = tf.ones([], dtype)
+    # Both of the event's shape, so that `tf.vectorized_map` can add axes before it.
+    zeros, ones = tf.zeros(event_shape, dtype), tf.ones(event_shape, dtype)
     return tfd.Independent(
-        family(loc=tf.zeros(event_shape, dtype), scale=one),
+        family(loc=zeros, scale=ones),
         reinterpreted_batch_ndims=len(event_shape),
     )

@@ -39,7 +39,9 @@ def joint_shape(sample_shape, context, batch_ndims=0):
 def stateless(seed):
     """Makes an integer a stateless seed: TFP draws anew from the same one in eager mode."""
     if isinstance(seed, (int, np.integer)):
-        seed = tf.constant([0, seed], tf.int32)
+        # Joint distributions hand on integers of up to 64 bits.
+        words = divmod(int(seed) % 2**64, 2**32)
+        seed = tf.constant(np.array(words, np.uint32).view(np.int32))
     return tfp.random.sanitize_seed(seed)
 
 

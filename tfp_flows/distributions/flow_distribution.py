@@ -31,14 +31,18 @@ class FlowDistribution(tfd.TransformedDistribution):
       bijector: a flow, or any `tfp.bijectors.Bijector`.
       validate_args: as in TFP.
       name: name of the distribution.
+      weights: for TFP only, which rebuilds distributions of what their type is made of.
 
     Raises:
       ValueError: if the base's events do not fit the bijector, or both are conditional
         with contexts of different widths.
     """
 
-    def __init__(self, distribution, bijector, *, validate_args=False, name=None):
+    def __init__(
+        self, distribution, bijector, *, validate_args=False, name=None, weights=None
+    ):
         parameters = dict(locals())
+        del parameters["weights"]
         if not isinstance(bijector, FlowBijector):
             bijector = FlowChain([bijector])
         needed = bijector.forward_min_event_ndims
@@ -61,6 +65,17 @@ class FlowDistribution(tfd.TransformedDistribution):
             parameters=parameters,
             name=name or f"{bijector.name}_{distribution.name}",
         )
+        object.__setattr__(self, "_weights", weights)
+
+    @property
+    def weights(self):
+        """Variables of the bijector.
+
+        An argument of the constructor too, since a `tf.Module` does not look into a
+        composite tensor that it holds, but into the arguments that make it up. So joint
+        distributions, `tfd.Sample` and others list these variables as theirs.
+        """
+        return self.bijector.variables if self._weights is None else self._weights
 
     @property
     def context_size(self):

@@ -1,0 +1,301 @@
+"""`flow_posterior`: structure, support, weights, and the evidence it reaches."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import randomize
+from subject import close
+
+import tfp_flows as tff
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
+
+
+def coroutine():
+    @tfd.JointDistributionCoroutineAutoBatched
+    def model():
+        scale = yield tfd.HalfCauchy(0.0, 5.0, name="scale")
+        factor = yield tfd.CholeskyLKJ(3, 1.0, name="factor")  # [3, 3] of 3 free numbers
+        matrix = yield tfd.Sample(tfd.Normal(0.0, scale), [2, 2], name="matrix")
+        yield tfd.Normal(tf.reduce_sum(matrix) + factor[1, 0], scale, name="observed")
+
+    return model
+
+
+def sequential():
+    return tfd.JointDistributionSequential(
+        [
+            tfd.Uniform(-1.0, 1.0),
+            lambda low: tfd.Uniform(low, 2.0),  # a support that depends on a part
+            tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
+        ]
+    )
+
+
+def named():
+    return tfd.JointDistributionNamed(
+        {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Exponential(rate)}
+    )
+
+
+TARGETS = {
+    "pinned": lambda: coroutine().experimental_pin(observed=1.0),
+    "coroutine": coroutine,
+    "sequential": sequential,
+    "named": named,
+    "vector": lambda: tfd.MultivariateNormalDiag(tf.zeros(3), tf.ones(3)),
+    "matrix": lambda: tfd.Sample(tfd.Gamma(2.0, 1.0), [2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("sample_shape", [(), (3,), (2, 3)])
+def test_draws_have_structure_and_support_of_the_target(name, sample_shape):
+    target = TARGETS[name]()
+    posterior = randomize(tff.flow_posterior(target, **SMALL))
+    draws, log_prob = posterior.sample_and_log_prob(sample_shape, seed=1)
+    tf.nest.assert_same_structure(draws, target.event_shape, check_types=False)
+    for part, shape in zip(*map(tf.nest.flatten, (draws, target.event_shape)), strict=True):
+        assert part.shape == [*sample_shape, *shape]
+    of_target = getattr(target, "unnormalized_log_prob", target.log_prob)(draws)
+    assert of_target.shape == sample_shape
+    assert np.isfinite(of_target).all()
+    # Nothing of the density depends on who asks, or in which direction.
+    copies = tf.nest.map_structure(lambda x: x.numpy(), draws)
+    close(posterior.log_prob(copies), log_prob, 1e-3)
+    again = tf.nest.flatten(posterior.sample(sample_shape, seed=1))
+    for part, same in zip(tf.nest.flatten(draws), again, strict=True):
+        close(part, same, 1e-6)
+
+
+def test_density_of_a_shape_with_support_is_that_of_the_flow_times_the_jacobian():
+    posterior = tff.flow_posterior(
+        {"rate": [], "shift": [2]},
+        "real_nvp",
+        support={"rate": tfb.Exp(), "shift": None},
+        dtype=tf.float64,
+        **SMALL,
+    )
+    randomize(posterior)
+    rate, shift = np.array([0.3, 2.0]), np.array([[1.0, -1.0], [0.5, 0.2]])
+    x = np.concatenate([np.log(rate)[:, None], shift], axis=1)
+    expected = posterior.distribution.log_prob(x) - np.log(rate)
+    close(posterior.log_prob({"rate": rate, "shift": shift}), expected)
+
+
+def test_shapes_come_as_numbers_lists_and_structures():
+    for event_shape, expected in [
+        (3, tf.TensorShape([3])),
+        ([2, 2], tf.TensorShape([2, 2])),
+        (tf.TensorShape([4]), tf.TensorShape([4])),
+        ([[2], []], [tf.TensorShape([2]), tf.TensorShape([])]),
+    ]:
+        assert tff.flow_posterior(event_shape, **SMALL).event_shape == expected
+
+
+@pytest.mark.parametrize("full_rank", [True, False])
+def test_starts_at_the_base_and_lists_its_weights(full_rank):
+    flow = tff.RealNVP(3, standardize=False, **SMALL)
+    posterior = tff.flow_posterior(3, flow, full_rank=full_rank)
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    close(posterior.log_prob(x), tff.standard_normal(3).log_prob(x), 1e-5)
+    weights = posterior.trainable_variables
+    assert {id(w) for w in weights} == {
+        id(w) for w in posterior.distribution.trainable_variables
+    }
+    assert len(weights) == len(flow.trainable_variables) + 1 + full_rank
+    with tf.GradientTape() as tape:
+        draws, log_prob = posterior.sample_and_log_prob(5, seed=1)
+        loss = tf.reduce_mean(log_prob) + tf.reduce_mean(draws**2)
+    assert all(gradient is not None for gradient in tape.gradient(loss, weights))
+
+
+def test_gradient_of_the_density_of_an_own_draw():
+    posterior = randomize(tff.flow_posterior(2, support=tfb.Exp(), **SMALL))
+    with tf.GradientTape() as tape:
+        draw = posterior.sample(3, seed=1)
+        tape.watch(draw)
+        log_prob = posterior.log_prob(draw)
+    assert tape.gradient(log_prob, draw) is not None
+
+
+def test_context_reaches_the_flow():
+    posterior = randomize(tff.flow_posterior(named(), context_size=2, **SMALL))
+    context = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    draws, log_prob = posterior.sample_and_log_prob(3, seed=1, context=context)
+    assert draws["rate"].shape == (3, 4)
+    close(posterior.log_prob(draws, context=context), log_prob, 1e-4)
+    assert posterior.context_size == 2
+    with pytest.raises(ValueError, match="context"):
+        posterior.sample(3)
+
+
+def test_initialize_takes_location_and_scale_from_draws():
+    posterior = tff.flow_posterior(2, "real_nvp", support=tfb.Exp(), **SMALL)
+    draws = np.exp(np.random.default_rng(0).normal([1.0, -3.0], [0.1, 2.0], (4000, 2)))
+    posterior.initialize(draws.astype(np.float32))
+    logs = np.log(posterior.sample(4000, seed=1))
+    np.testing.assert_allclose(logs.mean(0), [1.0, -3.0], atol=0.1)
+    np.testing.assert_allclose(logs.std(0), [0.1, 2.0], rtol=0.1)
+
+
+# A linear model whose evidence is a Gaussian density.
+DESIGN = np.random.default_rng(0).normal(size=(6, 3)) @ [
+    [1, 0.9, 0],
+    [0, 0.3, 0],
+    [0, 0, 2],
+]
+OBSERVED = np.random.default_rng(1).normal(size=6)
+COVARIANCE = DESIGN @ DESIGN.T + 0.25 * np.eye(6)
+EVIDENCE = -0.5 * float(
+    OBSERVED @ np.linalg.solve(COVARIANCE, OBSERVED)
+    + np.linalg.slogdet(2.0 * np.pi * COVARIANCE)[1]
+)
+
+
+def linear_model():
+    design = tf.constant(DESIGN, tf.float32)
+
+    @tfd.JointDistributionCoroutineAutoBatched
+    def model():
+        weights = yield tfd.Sample(tfd.Normal(0.0, 1.0), 3, name="weights")
+        mean = tf.linalg.matvec(design, weights)
+        yield tfd.Independent(tfd.Normal(mean, 0.5), 1, name="y")
+
+    return model.experimental_pin(y=tf.constant(OBSERVED, tf.float32))
+
+
+def elbo(target, posterior):
+    draws, log_prob = posterior.sample_and_log_prob(4000, seed=5)
+    return np.mean(target.unnormalized_log_prob(draws) - log_prob)
+
+
+@pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_fit_surrogate_posterior_reaches_the_known_evidence(flow, jit_compile):
+    target = linear_model()
+    posterior = tff.flow_posterior(target, flow, **SMALL)
+    losses = tfp.vi.fit_surrogate_posterior(
+        target.unnormalized_log_prob,
+        posterior,
+        optimizer=keras.optimizers.Adam(0.03),
+        num_steps=300,
+        sample_size=32,
+        seed=1,
+        trainable_variables=posterior.trainable_variables,
+        jit_compile=jit_compile,
+    )
+    assert np.isfinite(losses).all()
+    assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("flow", "importance_sample_size", "jit_compile"),
+    [("real_nvp", 1, True), ("iaf", 1, False), ("iaf", 4, False)],
+)
+def test_variational_loss_reaches_the_known_evidence(
+    flow, importance_sample_size, jit_compile
+):
+    target = linear_model()
+    posterior = tff.flow_posterior(target, flow, **SMALL)
+
+    def loss(seed):
+        return tff.variational_loss(
+            target.unnormalized_log_prob,
+            posterior,
+            sample_size=16,
+            importance_sample_size=importance_sample_size,
+            seed=seed,
+        )
+
+    tfp.math.minimize(
+        loss,
+        num_steps=300,
+        optimizer=keras.optimizers.Adam(0.03),
+        trainable_variables=posterior.trainable_variables,
+        jit_compile=jit_compile,
+        seed=1,
+    )
+    assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.02)
+
+
+def gradient(target_log_prob, posterior, **options):
+    with tf.GradientTape() as tape:
+        loss = tff.variational_loss(target_log_prob, posterior, seed=(1, 2), **options)
+    gradients = tape.gradient(loss, posterior.trainable_variables)
+    return loss, np.concatenate([np.ravel(g) for g in gradients])
+
+
+@pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
+@pytest.mark.parametrize("importance_sample_size", [1, 5])
+def test_gradient_has_no_noise_where_the_posterior_is_the_target(
+    flow, importance_sample_size
+):
+    build = functools.partial(tff.flow_posterior, named(), flow, **SMALL)
+    posterior, target = randomize(build()), randomize(build())
+    options = {"sample_size": 4, "importance_sample_size": importance_sample_size}
+
+    def log_prob(**parts):
+        return target.log_prob(parts)
+
+    _, sticking = gradient(log_prob, posterior, **options)
+    _, plain = gradient(log_prob, posterior, sticking_the_landing=False, **options)
+    assert np.abs(sticking).max() < 1e-4
+    # A group's weights sum to one, so that its plain gradient has that part too.
+    assert np.abs(plain).max() > 1e-2
+
+
+@pytest.mark.parametrize("importance_sample_size", [1, 3])
+def test_both_gradients_have_one_mean(importance_sample_size):
+    target = linear_model()
+    posterior = tff.flow_posterior(target, "real_nvp", dtype=tf.float32, **SMALL)
+    randomize(posterior, stddev=0.2)
+    options = {"sample_size": 20000, "importance_sample_size": importance_sample_size}
+    log_prob = target.unnormalized_log_prob
+    loss, sticking = gradient(log_prob, posterior, **options)
+    same, plain = gradient(log_prob, posterior, sticking_the_landing=False, **options)
+    close(loss, same, 1e-4)
+    assert np.linalg.norm(sticking - plain) < 0.1 * np.linalg.norm(plain)
+
+
+def test_stock_posteriors_take_the_loss_too():
+    target = linear_model()
+    posterior = tfp.experimental.vi.build_affine_surrogate_posterior(
+        target.event_shape, operators="tril"
+    )
+    loss, sticking = gradient(target.unnormalized_log_prob, posterior, sample_size=8)
+    assert np.isfinite(loss)
+    assert np.isfinite(sticking).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([tfd.Normal(tf.zeros(3), 1.0)], r"without batch axes.*\(3,\)"),
+        ([tfd.JointDistributionSequential([tfd.Bernoulli(0.0)])], "one floating-point"),
+        (
+            [
+                tfd.JointDistributionSequential(
+                    [tfd.Normal(0.0, 1.0), tfd.Normal(tf.zeros([], tf.float64), 1.0)]
+                )
+            ],
+            "one floating-point dtype",
+        ),
+        ([2, "spline"], r"`flow` to be one of \['iaf'.*got 'spline'"),
+    ],
+)
+def test_refusals(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tff.flow_posterior(*arguments)
+
+
+def test_options_that_nothing_takes_are_refused():
+    with pytest.raises(ValueError, match="no `support`"):
+        tff.flow_posterior(named(), support=tfb.Exp())
+    with pytest.raises(ValueError, match="no options with a built `flow`"):
+        tff.flow_posterior(2, tff.IAF(2), num_steps=3)

@@ -1,0 +1,188 @@
+"""Flows as surrogate posteriors of joint distributions."""
+
+import inspect
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.act_norm import ActNorm
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.flows.iaf import IAF
+from tfp_flows.flows.made import MADE
+from tfp_flows.flows.maf import MAF
+from tfp_flows.flows.nice import NICE
+from tfp_flows.flows.real_nvp import RealNVP
+
+__all__ = ["FlowPosterior", "flow_posterior"]
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
+
+
+class FlowPosterior(tfd.TransformedDistribution):
+    """A flow over the parts of a joint distribution: what `flow_posterior` returns.
+
+    ```none
+    x = flow(base sample) [D],    parts = support(x)
+    log_prob(parts) = flow.log_prob(x) - log |det d support / dx (x)|
+    ```
+
+    Args:
+      distribution: `FlowDistribution` of the unconstrained vector x, `[D]`.
+      support: bijector from x to the parts.
+      name: name of the distribution.
+    """
+
+    def __init__(self, distribution, support, *, name="flow_posterior"):
+        parameters = dict(locals())
+        super().__init__(
+            distribution,
+            support,
+            # All keywords, such as `context`, are the flow's.
+            kwargs_split_fn=lambda kwargs: (kwargs, {}),
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def support(self):
+        """Bijector from the unconstrained vector to the parts."""
+        return self.bijector
+
+    @property
+    def context_size(self):
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return self.distribution.context_size
+
+    def initialize(self, draws, *, context=None):
+        """Starts location and scale at those of `draws`, such as of the prior.
+
+        Args:
+          draws: parts with a leading axis of N draws, as from `target.sample(N)`.
+          context: `[N, context_size]`, where the flow is conditional.
+        """
+        x = self.bijector.inverse(draws)
+        self.distribution.initialize(x, context=context)
+
+    def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
+        """Draws parts with their log-densities, in one pass of the flow.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`.
+
+        Returns:
+          The parts, `[*sample_shape, *event]` each, and `log_prob`, `[*sample_shape]`.
+        """
+        return self.experimental_sample_and_log_prob(
+            sample_shape, seed=seed, **({} if context is None else {"context": context})
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _log_prob(self, value, **kwargs):
+        # New tensors, since the stock cache would cut the gradient of an own draw.
+        x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
+        log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
+        return self.distribution.log_prob(x, **kwargs) - log_det
+
+
+def flow_posterior(
+    target,
+    flow=IAF,
+    *,
+    support=None,
+    full_rank=True,
+    dtype=tf.float32,
+    name="flow_posterior",
+    **flow_options,
+):
+    """A trainable posterior for `target`: a flow, mapped to the target's support.
+
+    ```none
+    base -> flow -> linear map -> shift and scale -> split, reshape, constrain -> parts
+    ```
+
+    Its samples have the structure of the target's, so that it fits into
+    `tfp.vi.fit_surrogate_posterior` as it is, with `trainable_variables` of its own:
+
+    ```python
+    posterior = tfp_flows.flow_posterior(pinned, num_steps=4, seed=0)
+    tfp.vi.fit_surrogate_posterior(
+        pinned.unnormalized_log_prob,
+        posterior,
+        optimizer=keras.optimizers.Adam(1e-2),
+        num_steps=1000,
+        sample_size=32,
+        trainable_variables=posterior.trainable_variables,
+        jit_compile=True,
+    )
+    ```
+
+    It starts as the base on the unconstrained space, apart from the gates of IAF.
+
+    Args:
+      target: a joint distribution, pinned or not, or any other `tfd.Distribution`, whose
+        parts are constrained by its own default bijectors; or an event shape, or a
+        structure of such, constrained by `support`.
+      flow: constructor of a flow on vectors, such as `IAF`, or its name: "iaf", "real_nvp",
+        "maf", "made" or "nice"; or a bijector on vectors of the target's size. IAF and
+        the couplings sample in one pass.
+      support: bijectors from all reals to the support of each part, where `target` is an
+        event shape; None leaves a part unconstrained.
+      full_rank: whether a linear map follows the flow, so that every Gaussian of the
+        unconstrained space is among the posteriors.
+      dtype: of the parts, where `target` is an event shape.
+      name: name of the distribution.
+      **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,
+        `seed` and so on. `standardize` is False by default.
+
+    Returns:
+      A `tfd.TransformedDistribution` with the methods of `FlowPosterior`; its
+      `distribution` is the flow's, on the unconstrained vector.
+
+    Raises:
+      ValueError: if `target` has batch axes, parts that are not continuous, or several
+        dtypes; if `flow` is unknown, or an option comes with a bijector.
+
+    Reference:
+      Rezende, Mohamed (2015), Variational inference with normalizing flows.
+      https://arxiv.org/abs/1505.05770
+    """
+    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
+        support = JointSupport.of_shape(target, support, dtype)
+    elif support is not None:
+        raise ValueError("Expected no `support` with a distribution, which has its own.")
+    else:
+        support = JointSupport.of_distribution(target)
+    size, dtype = support.event_size, support.dtype
+    steps = [ActNorm(size, dtype=dtype)]
+    if full_rank:
+        # Inverted, since a posterior needs the product and not the solves.
+        steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
+    steps.append(_build(flow, size, dtype, flow_options))
+    base = standard_normal(size, dtype=dtype)
+    return FlowPosterior(FlowDistribution(base, FlowChain(steps)), support.bijector)
+
+
+def _build(flow, size, dtype, options):
+    if isinstance(flow, tfb.Bijector):
+        if options:
+            raise ValueError(f"Expected no options with a built `flow`; got {options}.")
+        return flow
+    if isinstance(flow, str) and flow not in _FLOWS:
+        raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
+    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
+    if "standardize" in inspect.signature(constructor).parameters:
+        options = {"standardize": False, **options}  # there are no data to fit it to
+    return constructor(size, dtype=dtype, **options)

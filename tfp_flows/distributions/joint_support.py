@@ -1,0 +1,108 @@
+"""From one unconstrained vector to the parts of a joint distribution, and back."""
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["JointSupport"]
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+class JointSupport:
+    """Where a target lives, seen from an unconstrained vector.
+
+    ```none
+    vector [D]  -> split -> reshape -> constrain ->  parts of the target, in its structure
+    ```
+
+    Attributes:
+      bijector: stock bijector whose `forward` maps `[..., D]` to the parts.
+      event_size: D, the entries of all parts together, unconstrained.
+      dtype: of all parts.
+    """
+
+    def __init__(self, event_shape, constraint, dtype):
+        unconstrained = constraint.inverse_event_shape(event_shape)
+        flat_shapes = tf.nest.flatten(unconstrained)
+        if not all(shape.is_fully_defined() for shape in flat_shapes):
+            raise ValueError(f"Expected event shapes that are known; got {event_shape}.")
+        sizes = [math.prod(shape) for shape in flat_shapes]
+        self.bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
+        self.event_size = sum(sizes)
+        self.dtype = dtype
+
+    @classmethod
+    def of_distribution(cls, target):
+        """The support of a distribution, by TFP's own default bijectors.
+
+        Args:
+          target: a `tfd.Distribution`, joint or not, or what `experimental_pin` returns.
+
+        Raises:
+          ValueError: if a part is not continuous, or has batch axes, or parts have
+            different dtypes.
+        """
+        batch_shapes = tf.nest.flatten(target.batch_shape)
+        if any(shape.rank != 0 for shape in batch_shapes):
+            raise ValueError(
+                "Expected `target` without batch axes (`tfd.Independent` makes them axes "
+                f"of the event); got batch shape {target.batch_shape}."
+            )
+        dtypes = set(tf.nest.flatten(target.dtype))
+        if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
+            raise ValueError(
+                "Expected `target` with parts of one floating-point dtype; got "
+                f"{target.dtype}."
+            )
+        constraint = target.experimental_default_event_space_bijector()
+        return cls(target.event_shape, constraint, dtypes.pop())
+
+    @classmethod
+    def of_shape(cls, event_shape, support, dtype):
+        """The support that bijectors constrain to, part by part.
+
+        Args:
+          event_shape: a shape, or a structure of shapes; an integer is a vector's.
+          support: bijector from all reals to the support of the part, in the structure of
+            `event_shape`; None, as a whole or for a part, leaves it unconstrained.
+          dtype: of all parts.
+        """
+        event_shape = _as_shapes(event_shape)
+        if support is None:
+            support = tf.nest.map_structure(lambda _: None, event_shape)
+        if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
+            tf.nest.assert_same_structure(event_shape, support)
+            parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
+            support = tfb.JointMap(parts)
+        return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
+
+
+def _split(shapes, sizes):
+    """Bijectors, data side first, from a vector to a structure of unconstrained parts."""
+    if not tf.nest.is_nested(shapes):
+        return [tfb.Reshape(shapes, [sizes[0]])]
+    reshape = tf.nest.map_structure(
+        tfb.Reshape,
+        shapes,
+        tf.nest.pack_sequence_as(shapes, [tf.TensorShape([size]) for size in sizes]),
+    )
+    restructure = tf.nest.pack_sequence_as(shapes, range(len(sizes)))
+    return [tfb.JointMap(reshape), tfb.Restructure(restructure), tfb.Split(sizes)]
+
+
+def _as_shapes(event_shape):
+    """Makes `TensorShape`s of the shapes in a structure."""
+    if isinstance(event_shape, dict):
+        return {name: _as_shapes(shape) for name, shape in event_shape.items()}
+    is_shape = not isinstance(event_shape, (list, tuple)) or all(
+        size is None or isinstance(size, int) for size in event_shape
+    )
+    if is_shape:
+        event_shape = [event_shape] if isinstance(event_shape, int) else event_shape
+        return tf.TensorShape(event_shape)
+    parts = map(_as_shapes, event_shape)
+    is_named = hasattr(event_shape, "_fields")
+    return type(event_shape)(*parts) if is_named else type(event_shape)(parts)
