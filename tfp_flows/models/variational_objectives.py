@@ -1,4 +1,4 @@
-"""What a surrogate posterior is trained on: TFP's losses, with gradients of low variance."""
+"""What a surrogate posterior is trained on: TFP's losses, with low-variance gradients."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
