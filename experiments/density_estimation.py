@@ -165,7 +165,10 @@ def _complain(error, status):
 def main(argv):
     """Reads the flags, runs, and prints the table."""
     values = flags.FlagValues()
-    _define_flags(values)
+    define_flags(values, Settings, _CHOICES)
+    flags.DEFINE_boolean(
+        "list_datasets", False, "Print the data sets and their sizes.", flag_values=values
+    )
     if rest := values(argv)[1:]:
         raise UsageError(f"Expected flags only; got {rest}.")
     if values.help:
@@ -197,21 +200,25 @@ def _run_and_print(settings):
         print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 
 
-def _define_flags(values):
+def define_flags(values, settings_class, choices):
+    """Defines `--help` and a flag for each field.
+
+    Args:
+      values: the `absl.flags.FlagValues` to define them in.
+      settings_class: a `FlagSettings`.
+      choices: what a field may name, by the field's name.
+    """
     flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
-    flags.DEFINE_boolean(
-        "list_datasets", False, "Print the data sets and their sizes.", flag_values=values
-    )
     define = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
     }
-    for field in dataclasses.fields(Settings):
+    for field in dataclasses.fields(settings_class):
         name, default, text = field.name, field.default, field.metadata["help"]
-        if name in _CHOICES:
-            known = sorted(_CHOICES[name])
+        if name in choices:
+            known = sorted(choices[name])
             flags.DEFINE_enum(name, default, known, text, flag_values=values)
         elif isinstance(default, tuple):
             flags.DEFINE_list(name, list(map(str, default)), text, flag_values=values)
@@ -223,12 +230,13 @@ def _settings_from_flags(values):
     arguments = {
         field.name: values[field.name].value for field in dataclasses.fields(Settings)
     }
-    arguments["hidden_units"] = _to_widths(arguments["hidden_units"])
+    arguments["hidden_units"] = to_widths(arguments["hidden_units"])
     arguments["context_columns"] = tuple(arguments["context_columns"])
     return Settings(**arguments)
 
 
-def _to_widths(texts):
+def to_widths(texts):
+    """Returns the integers of a list of texts, as of `--hidden_units`."""
     if not all(text.strip().isdecimal() for text in texts):
         raise UsageError(f"Expected `hidden_units` as in 100,100; got {','.join(texts)}.")
     return tuple(map(int, texts))

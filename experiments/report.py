@@ -108,10 +108,10 @@ def title(results):
     return f"{results['flow']} on {results['dataset']}"
 
 
-def command(settings):
-    """Returns the shell command that repeats the run."""
+def command(settings, module="density_estimation"):
+    """Returns the shell command that repeats the run of a `FlagSettings`."""
     flags = map(shlex.quote, settings.flags(only_changed=True))
-    return " ".join(["python -m experiments.density_estimation", *flags])
+    return " ".join([f"python -m experiments.{module}", *flags])
 
 
 def versions():

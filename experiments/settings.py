@@ -3,15 +3,12 @@
 import dataclasses
 
 from experiments import usage
-from experiments.atomic_write import atomic_write
-
-
-def _field(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
+from experiments.flag_settings import FlagSettings
+from experiments.flag_settings import field as _field
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
     dataset: str = _field("two_moons", "Data set to fit.")
@@ -144,19 +141,3 @@ class Settings:
         names += ("context_columns", "drop_constant_columns")
         names += ("validation_share", "test_share")
         return {"seed": self.data_seed} | {name: getattr(self, name) for name in names}
-
-    def write_flags(self, path):
-        """Writes the settings so that `--flagfile=path` repeats the run."""
-        atomic_write(path, "\n".join(self.flags()) + "\n")
-
-    def flags(self, *, only_changed=False):
-        """Returns `--name=value` for every field, or for those that are not the default."""
-        return [
-            f"--{field.name}={_as_text(getattr(self, field.name))}"
-            for field in dataclasses.fields(self)
-            if not only_changed or getattr(self, field.name) != field.default
-        ]
-
-
-def _as_text(value):
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""What a surrogate posterior is trained on: TFP's losses, with gradients of low variance."""
+"""What surrogate posteriors are trained on: the losses of TFP, with less noisy gradients."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
