@@ -1,4 +1,4 @@
-"""What surrogate posteriors are trained on: the losses of TFP, with less noisy gradients."""
+"""The losses of variational inference: those of TFP, with less noise in their gradients."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
