@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import find_packages
 from setuptools import setup
 
-EXPERIMENTS = ["scikit-learn>=1.3", "h5py>=3.10", "matplotlib>=3.8", "tensorboard>=2.20"]
+EXPERIMENTS = ["scikit-learn>=1.3", "scipy>=1.10", "h5py>=3.10", "matplotlib>=3.8"]
+EXPERIMENTS += ["tensorboard>=2.20"]
 
 setup(
     name="tfp_flows",

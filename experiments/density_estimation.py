@@ -176,7 +176,7 @@ def main(argv):
     elif values.list_datasets:
         print(catalogue(DATASETS))
     else:
-        _run_and_print(_settings_from_flags(values))
+        _run_and_print(settings_from_flags(values, Settings))
 
 
 def _run_and_print(settings):
@@ -226,17 +226,17 @@ def define_flags(values, settings_class, choices):
             define[field.type](name, default, text, flag_values=values)
 
 
-def _settings_from_flags(values):
-    arguments = {
-        field.name: values[field.name].value for field in dataclasses.fields(Settings)
-    }
-    arguments["hidden_units"] = to_widths(arguments["hidden_units"])
-    arguments["context_columns"] = tuple(arguments["context_columns"])
-    return Settings(**arguments)
+def settings_from_flags(values, settings_class):
+    """Returns the `FlagSettings` that parsed flags hold."""
+    arguments = {}
+    for field in dataclasses.fields(settings_class):
+        value = values[field.name].value
+        arguments[field.name] = tuple(value) if isinstance(value, list) else value
+    arguments["hidden_units"] = _to_widths(arguments["hidden_units"])
+    return settings_class(**arguments)
 
 
-def to_widths(texts):
-    """Returns the integers of a list of texts, as of `--hidden_units`."""
+def _to_widths(texts):
     if not all(text.strip().isdecimal() for text in texts):
         raise UsageError(f"Expected `hidden_units` as in 100,100; got {','.join(texts)}.")
     return tuple(map(int, texts))

@@ -5,14 +5,14 @@ import sys
 
 import numpy as np
 import tensorflow_probability as tfp
-from absl import flags
 
-from experiments import density_estimation
 from experiments import report
 from experiments import run_directory
 from experiments import table_plots
 from experiments.atomic_write import atomic_write
 from experiments.flag_settings import field
+from experiments.posterior_inference import cli
+from experiments.posterior_inference import read_command_line
 from experiments.posteriors.chains import run_nuts
 from experiments.posteriors.chains import unconstrained_log_prob
 from experiments.posteriors.settings import PosteriorSettings
@@ -21,8 +21,6 @@ from experiments.posteriors.targets import TARGETS
 from experiments.posteriors.targets import flatten
 from experiments.posteriors.targets import labels
 from experiments.posteriors.training import train
-from experiments.run_directory import RunDirectoryError
-from experiments.usage import UsageError
 
 _FLOWS = ["iaf", "real_nvp"]
 _CHOICES = {"target": list(TARGETS), "posterior": _FLOWS, "reference": ["none"]}
@@ -150,37 +148,14 @@ def _draw(chains, pinned, support, path):
     table_plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status: 2 for wrong use, 1 for a folder."""
-    try:
-        main(argv)
-    except (flags.Error, UsageError) as error:
-        return _complain(error, 2)
-    except (RunDirectoryError, OSError) as error:
-        return _complain(error, 1)
-    return 0
-
-
-def _complain(error, status):
-    print(f"neutra: {' '.join(str(error).split())}", file=sys.stderr)
-    return status
-
-
 def main(argv):
     """Reads the flags, runs, and prints the table."""
-    values = flags.FlagValues()
-    density_estimation.define_flags(values, NeutraSettings, _CHOICES)
-    if rest := values(argv)[1:]:
-        raise UsageError(f"Expected flags only; got {rest}.")
-    if values.help:
-        print(f"{__doc__}\n\n{values.get_help()}")
+    settings = read_command_line(argv, NeutraSettings, _CHOICES, __doc__)
+    if settings is None:
         return
-    arguments = {f.name: values[f.name].value for f in dataclasses.fields(NeutraSettings)}
-    arguments["hidden_units"] = density_estimation.to_widths(arguments["hidden_units"])
-    settings = NeutraSettings(**arguments)
     print(table(run(settings)))
     print(f"Written to {settings.run_dir}: report.md, results.json, pairs.png.")
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv))
+    sys.exit(cli("neutra", main, sys.argv))

@@ -167,45 +167,57 @@ def _comparison(draws, reference):
     }
 
 
-def cli(argv):
-    """Runs a command line and returns its exit status: 2 for wrong use, 1 for a folder."""
+def cli(name, main, argv):
+    """Runs a command line and returns its exit status: 2 for wrong use, 1 for a folder.
+
+    Args:
+      name: of the program, for its message.
+      main: function of `argv`.
+      argv: the command line.
+    """
     try:
         main(argv)
     except (flags.Error, UsageError) as error:
-        return _complain(error, 2)
+        return _complain(name, error, 2)
     except (RunDirectoryError, OSError) as error:
-        return _complain(error, 1)
+        return _complain(name, error, 1)
     return 0
 
 
-def _complain(error, status):
-    print(f"posterior_inference: {' '.join(str(error).split())}", file=sys.stderr)
+def _complain(name, error, status):
+    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
     return status
+
+
+def read_command_line(argv, settings_class, choices, explanation):
+    """Returns the settings that a command line asks for; None where it asks for help.
+
+    Args:
+      argv: the command line.
+      settings_class: a `PosteriorSettings`.
+      choices: what a flag may name, by its name.
+      explanation: what the help begins with.
+    """
+    values = flags.FlagValues()
+    density_estimation.define_flags(values, settings_class, choices)
+    if rest := values(argv)[1:]:
+        raise UsageError(f"Expected flags only; got {rest}.")
+    if not values.help:
+        return density_estimation.settings_from_flags(values, settings_class)
+    print(f"{explanation}\n\n{values.get_help()}")
+    return None
 
 
 def main(argv):
     """Reads the flags, runs, and prints a row a run."""
-    values = flags.FlagValues()
-    density_estimation.define_flags(values, PosteriorSettings, _CHOICES)
-    if rest := values(argv)[1:]:
-        raise UsageError(f"Expected flags only; got {rest}.")
-    if values.help:
-        print(f"{__doc__}\n\n{values.get_help()}")
+    settings = read_command_line(argv, PosteriorSettings, _CHOICES, __doc__)
+    if settings is None:
         return
-    settings = _settings_from_flags(values)
     print(posterior_report.HEADER, flush=True)
     for results in run_all(settings):
         print(posterior_report.row(results), flush=True)
     print(f"Written to {settings.run_dir}.")
 
 
-def _settings_from_flags(values):
-    arguments = {
-        f.name: values[f.name].value for f in dataclasses.fields(PosteriorSettings)
-    }
-    arguments["hidden_units"] = density_estimation.to_widths(arguments["hidden_units"])
-    return PosteriorSettings(**arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv))
+    sys.exit(cli("posterior_inference", main, sys.argv))

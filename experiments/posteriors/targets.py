@@ -35,7 +35,8 @@ class Target:
 
     def pinned(self):
         """Returns what has `unnormalized_log_prob` and the latent parts alone."""
-        return self.build().experimental_pin(**self.observed)
+        model = self.build()
+        return model.experimental_pin(**self.observed) if self.observed else model
 
 
 def flatten(parts):

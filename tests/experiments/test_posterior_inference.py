@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+from experiments import neutra
 from experiments import posterior_inference
 from experiments.posteriors import importance
 from experiments.posteriors import reference
@@ -69,7 +70,8 @@ def test_all_has_a_folder_a_run_and_finished_ones_are_read(tmp_path):
 @pytest.mark.parametrize("name", TARGETS)
 def test_targets_are_continuous_and_named(name):
     pinned = TARGETS[name].pinned()
-    draws = pinned.sample_unpinned(3, seed=(1, 2))
+    sample = pinned.sample_unpinned if TARGETS[name].observed else pinned.sample
+    draws = sample(3, seed=(1, 2))
     assert np.isfinite(pinned.unnormalized_log_prob(draws)).all()
     rows = targets.flatten(draws)
     assert rows.shape == (3, len(targets.labels(pinned.event_shape)))
@@ -169,3 +171,27 @@ def test_wrong_command_line_ends_with_one_line(flag, message):
     result = subprocess.run(program, capture_output=True, text=True)
     assert result.returncode == 2
     assert message in result.stderr.splitlines()[-1]
+
+
+def test_neutra_compares_two_samplers(tmp_path):
+    settings = neutra.NeutraSettings(
+        num_steps=1,
+        hidden_units=(4,),
+        training_steps=3,
+        sample_size=4,
+        num_draws=40,
+        num_chains=4,
+        num_adaptation_steps=10,
+        jit_compile=False,
+        target="gaussian",
+        posterior="real_nvp",
+        run_dir=str(tmp_path),
+    )
+    results = neutra.run(settings)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert list(results["samplers"]) == ["plain NUTS", "NUTS through real_nvp"]
+    for sampler in results["samplers"].values():
+        assert sampler["num_gradients"] >= 40
+        assert np.isfinite(sampler["mean_of_first"])
+    assert neutra.table(results) in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "pairs.png").is_file()
