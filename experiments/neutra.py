@@ -35,7 +35,6 @@ class NeutraSettings(PosteriorSettings):
     posterior: str = field("iaf", "Flow that is trained, and then sampled through.")
     reference: str = field("none", "Not used here.")
     run_dir: str = field("runs/neutra", "Folder that the run writes into.")
-    training_steps: int = field(2000, "Steps of Adam.")
     num_draws: int = field(8000, "Draws of all chains together.")
 
 

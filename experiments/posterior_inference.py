@@ -22,6 +22,7 @@ from experiments.posteriors.surrogates import POSTERIORS
 from experiments.posteriors.targets import TARGETS
 from experiments.posteriors.targets import flatten
 from experiments.posteriors.targets import labels
+from experiments.posteriors.training import TrainingError
 from experiments.posteriors.training import train
 from experiments.run_directory import RunDirectoryError
 from experiments.usage import UsageError
@@ -43,6 +44,7 @@ def run(settings):
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
+      TrainingError: if the training diverges.
     """
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
@@ -168,7 +170,8 @@ def _comparison(draws, reference):
 
 
 def cli(name, main, argv):
-    """Runs a command line and returns its exit status: 2 for wrong use, 1 for a folder.
+    """Runs a command line and returns its exit status: 2 for wrong use, 1 for a run
+    that came to nothing.
 
     Args:
       name: of the program, for its message.
@@ -179,7 +182,7 @@ def cli(name, main, argv):
         main(argv)
     except (flags.Error, UsageError) as error:
         return _complain(name, error, 2)
-    except (RunDirectoryError, OSError) as error:
+    except (RunDirectoryError, TrainingError, OSError) as error:
         return _complain(name, error, 1)
     return 0
 

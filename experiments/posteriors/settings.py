@@ -28,13 +28,15 @@ class PosteriorSettings(FlagSettings):
         (32, 32), "Widths, in units, of the hidden layers of each conditioner."
     )
     activation: str = field("elu", "Keras name of the conditioners' activation.")
-    training_steps: int = field(1000, "Steps of Adam.")
-    sample_size: int = field(64, "Draws of the posterior, or groups, in a step.")
+    training_steps: int = field(4000, "Steps of Adam.")
+    sample_size: int = field(128, "Draws of the posterior, or groups, in a step.")
     importance_sample_size: int = field(
         1, "Draws in a group; more than 1 trains on the importance-weighted bound."
     )
     sticking_the_landing: bool = field(
-        True, "Whether gradients leave out the part that is noise alone."
+        False,
+        "Whether gradients leave out the part that is noise alone: better at the end, but "
+        "dearer with iaf, and in need of smaller steps.",
     )
     learning_rate: float = field(2e-2, "Adam's step size, which falls to 0 along a cosine.")
     gradient_clip_norm: float = field(

@@ -3,11 +3,16 @@
 import time
 
 import keras
+import numpy as np
 import tensorflow_probability as tfp
 
 import tfp_flows
 
-__all__ = ["train"]
+__all__ = ["TrainingError", "train"]
+
+
+class TrainingError(Exception):
+    """A training that came to nothing; the message says when, and what to change."""
 
 
 def train(posterior, target_log_prob, settings):
@@ -21,6 +26,9 @@ def train(posterior, target_log_prob, settings):
     Returns:
       The loss of each step, `[training_steps]` in nats, and the seconds taken,
       compilation included.
+
+    Raises:
+      TrainingError: if a loss is not finite.
     """
     keras.utils.set_random_seed(settings.seed)
     weights = posterior.trainable_variables
@@ -50,5 +58,10 @@ def train(posterior, target_log_prob, settings):
         trainable_variables=weights,
         jit_compile=settings.jit_compile,
         seed=(2, settings.seed),
-    )
-    return losses.numpy(), time.perf_counter() - start
+    ).numpy()
+    if not np.isfinite(losses).all():
+        raise TrainingError(
+            f"The loss of {settings.posterior} on {settings.target} is not finite at step "
+            f"{np.argmin(np.isfinite(losses)) + 1}; try a smaller --learning_rate."
+        )
+    return losses, time.perf_counter() - start
