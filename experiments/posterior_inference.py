@@ -170,8 +170,9 @@ def _comparison(draws, reference):
 
 
 def cli(name, main, argv):
-    """Runs a command line and returns its exit status: 2 for wrong use, 1 for a run
-    that came to nothing.
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 for a run that came to nothing.
 
     Args:
       name: of the program, for its message.
