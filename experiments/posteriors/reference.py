@@ -57,19 +57,18 @@ def nuts(target, *, num_chains, num_draws, num_adaptation_steps, seed):
         )
 
     parts, trace = sample()
-    chains = np.stack([flatten(part) for part in _by_draw(parts)])  # [draws, chains, D]
+    rows = flatten(tf.nest.map_structure(_merge_first_axes, parts))
+    chains = rows.reshape(num_draws, num_chains, -1)
     return Reference(
-        chains.reshape(-1, chains.shape[-1]),
+        rows,
         float(tfp.mcmc.potential_scale_reduction(chains, split_chains=True).numpy().max()),
         float(_effective_size(chains).min()),
         float(np.mean(trace["diverging"])),
     )
 
 
-def _by_draw(parts):
-    count = len(tf.nest.flatten(parts)[0])
-    arrays = tf.nest.map_structure(np.asarray, parts)
-    return [tf.nest.map_structure(lambda a, i=i: a[i], arrays) for i in range(count)]
+def _merge_first_axes(part):
+    return np.reshape(part, [-1, *part.shape[2:]])
 
 
 def _effective_size(chains):
