@@ -7,6 +7,7 @@ from setuptools import setup
 
 EXPERIMENTS = [
     "scikit-learn>=1.3",
+    "scipy>=1.10",
     "h5py>=3.10",
     "matplotlib>=3.8",
     "pillow>=10",

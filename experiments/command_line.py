@@ -32,7 +32,7 @@ def exit_status(main, argv, *, name, refusals):
     return 0
 
 
-def read_settings(argv, settings_class, *, choices, description):
+def read_settings(argv, settings_class, *, choices, description, lists_datasets=True):
     """Returns the settings of a command line; None if it asked for a text and has got it.
 
     Args:
@@ -40,6 +40,7 @@ def read_settings(argv, settings_class, *, choices, description):
       settings_class: a `FlagSettings`.
       choices: names that a flag can have, by flag.
       description: what `--help` begins with.
+      lists_datasets: whether there is `--list_datasets`.
 
     Raises:
       UsageError: if there is something else than flags.
@@ -47,11 +48,14 @@ def read_settings(argv, settings_class, *, choices, description):
     """
     values = flags.FlagValues()
     _define_flags(values, settings_class, choices)
+    if lists_datasets:
+        text = "Print the data sets and their sizes."
+        flags.DEFINE_boolean("list_datasets", False, text, flag_values=values)
     if rest := values(argv)[1:]:
         raise UsageError(f"Expected flags only; got {rest}.")
     if values.help:
         print(f"{description}\n\n{values.get_help()}")
-    elif values.list_datasets:
+    elif lists_datasets and values.list_datasets:
         print(catalogue(DATASETS))
     else:
         return settings_class(
@@ -70,9 +74,6 @@ def _complain(name, error, status):
 
 def _define_flags(values, settings_class, choices):
     flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
-    flags.DEFINE_boolean(
-        "list_datasets", False, "Print the data sets and their sizes.", flag_values=values
-    )
     define = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,

@@ -13,7 +13,15 @@ _DATA, _FLOW = "#33608c", "#d1603d"
 MAX_HISTOGRAMS = 12
 
 
-def pairs(data, samples, path, *, labels, max_points=2000):
+def pairs(
+    data,
+    samples,
+    path,
+    *,
+    labels,
+    names=("data (test)", "samples of the flow"),
+    max_points=2000,
+):
     """Draws every pair of columns: data above the diagonal, samples below it.
 
     Args:
@@ -21,6 +29,7 @@ def pairs(data, samples, path, *, labels, max_points=2000):
       samples: `[N, D]`.
       path: of the picture.
       labels: D names.
+      names: of the two.
       max_points: number of rows that are drawn, at most.
     """
     size = len(labels)
@@ -54,7 +63,7 @@ def pairs(data, samples, path, *, labels, max_points=2000):
     handles = [plt.Line2D([], [], marker="o", ls="", color=c) for c in (_DATA, _FLOW)]
     figure.legend(
         handles,
-        ["data (test)", "samples of the flow"],
+        names,
         loc="outside upper center",
         ncols=2,
         frameon=False,

@@ -10,7 +10,8 @@ import tfp_flows
 from experiments.benchmarks import training_step
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["SCORING", "our", "ours", "scoring", "stock"]
+__all__ = ["SCORING", "our", "our_distribution", "ours", "scoring", "stock"]
+__all__ += ["stock_distribution"]
 
 SCORING = "tfp_flows scoring, XLA"
 
@@ -24,7 +25,7 @@ tfd = tfp.distributions
 def ours(workload):
     """Returns this package's contenders; where it samples, it also scores as many rows."""
     if workload.task == "train":
-        return training_step.our_steps(lambda: _our_distribution(workload), workload)
+        return training_step.our_steps(lambda: our_distribution(workload), workload)
     workloads = [workload]
     if workload.task == "sample":
         workload = dataclasses.replace(workload, calls=_QUICKER * workload.calls)
@@ -36,7 +37,7 @@ def ours(workload):
 
 def our(workload, *, jit_compile):
     """This package's flow, not trained but sampled or scored."""
-    dist = _our_distribution(workload)
+    dist = our_distribution(workload)
     name = "tfp_flows scoring" if workload.task == "score" else "tfp_flows"
     return _contender(
         name, dist, dist.trainable_variables, workload, jit_compile=jit_compile
@@ -50,6 +51,13 @@ def scoring(workload):
 
 def stock(workload, *, jit_compile):
     """TFP's `MaskedAutoregressiveFlow` with its `AutoregressiveNetwork`."""
+    dist, variables = stock_distribution(workload)
+    build = training_step.bare_step if workload.task == "train" else _contender
+    return build("TFP", dist, variables, workload, jit_compile=jit_compile)
+
+
+def stock_distribution(workload):
+    """Returns TFP's flow of a workload over a standard normal, and its variables."""
     size, variables, bijectors = workload.event_size, [], []
     for step in range(workload.num_steps):
         made = tfb.AutoregressiveNetwork(
@@ -64,12 +72,11 @@ def stock(workload, *, jit_compile):
         bijector = tfb.MaskedAutoregressiveFlow(made)
         bijectors.append(tfb.Invert(bijector) if workload.is_inverse else bijector)
     base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
-    dist = tfd.TransformedDistribution(base, tfb.Chain(bijectors))
-    build = training_step.bare_step if workload.task == "train" else _contender
-    return build("TFP", dist, variables, workload, jit_compile=jit_compile)
+    return tfd.TransformedDistribution(base, tfb.Chain(bijectors)), variables
 
 
-def _our_distribution(workload):
+def our_distribution(workload):
+    """Returns this package's flow of a workload over a standard normal."""
     constructor = tfp_flows.IAF if workload.is_inverse else tfp_flows.MAF
     # What the peers' flows do not have either.
     options = {} if workload.is_inverse else {"standardize": False}

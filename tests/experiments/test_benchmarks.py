@@ -9,6 +9,7 @@ import small_contender
 
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import memory
+from experiments.benchmarks import posterior_step
 from experiments.benchmarks import timing
 from experiments.benchmarks import torch_contender
 from experiments.benchmarks import training_step
@@ -151,3 +152,12 @@ def test_torch_training_step_trains():
     contender = torch_contender.torch_contender("t", [weight], step, 10, num_threads=1)
     assert contender.num_parameters == 3
     assert contender.run() > contender.run()
+
+
+def test_steps_of_variational_inference_are_of_one_size_and_train():
+    workload = Workload("train", True, 4, 2, (8, 8), batch_size=64, calls=100)
+    built = posterior_step.contenders(workload)
+    assert len({contender.num_parameters for contender in built}) == 1
+    for contender in built[2:]:
+        losses = [contender.run() for _ in range(4)]
+        assert losses == sorted(losses, reverse=True)

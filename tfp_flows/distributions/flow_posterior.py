@@ -172,7 +172,8 @@ def flow_posterior(
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     steps.append(_build(flow, size, dtype, flow_options))
     base = standard_normal(size, dtype=dtype)
-    return FlowPosterior(FlowDistribution(base, FlowChain(steps)), support.bijector)
+    flow = FlowDistribution(base, FlowChain(steps))
+    return FlowPosterior(flow, support.bijector, name=name)
 
 
 def _build(flow, size, dtype, options):

@@ -1,0 +1,201 @@
+"""Fits a surrogate posterior to a model and compares it with long chains of NUTS."""
+
+import dataclasses
+import math
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from experiments import command_line
+from experiments import report
+from experiments import run_directory
+from experiments.posteriors import importance
+from experiments.posteriors import pictures
+from experiments.posteriors import posterior_report
+from experiments.posteriors.reference import nuts
+from experiments.posteriors.settings import ALL
+from experiments.posteriors.settings import PosteriorSettings
+from experiments.posteriors.surrogates import POSTERIORS
+from experiments.posteriors.targets import TARGETS
+from experiments.posteriors.targets import flatten
+from experiments.posteriors.targets import labels
+from experiments.posteriors.training import TrainingError
+from experiments.posteriors.training import train
+from experiments.run_directory import RunDirectoryError
+
+_CHOICES = {"target": [*TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
+_DRAWS_AT_ONCE = 5000
+
+# What a run refuses, or comes to nothing by.
+REFUSALS = (RunDirectoryError, TrainingError, OSError)
+
+
+def run(settings):
+    """Fits, evaluates and writes everything into `settings.run_dir`.
+
+    A finished run is only read.
+
+    Args:
+      settings: a `PosteriorSettings` of one target and one posterior.
+
+    Returns:
+      What `results.json` holds.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run.
+      TrainingError: if the training diverges.
+    """
+    with run_directory.claim(settings) as run_dir:
+        results = run_directory.finished_results(run_dir)
+        return _run(settings, run_dir) if results is None else results
+
+
+def run_all(settings):
+    """Runs what `settings` name, each target with each posterior, and yields the results.
+
+    Args:
+      settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
+        own, `run_dir/target/posterior`.
+    """
+    targets = TARGETS if settings.target == ALL else [settings.target]
+    posteriors = POSTERIORS if settings.posterior == ALL else [settings.posterior]
+    if ALL not in (settings.target, settings.posterior):
+        yield run(settings)
+        return
+    for target in targets:
+        for posterior in posteriors:
+            folder = pathlib.Path(settings.run_dir) / target / posterior
+            chosen = {"target": target, "posterior": posterior, "run_dir": str(folder)}
+            yield run(dataclasses.replace(settings, **chosen))
+
+
+def _run(settings, run_dir):
+    entry = TARGETS[settings.target]
+    pinned = entry.pinned()
+    posterior = POSTERIORS[settings.posterior](pinned, settings)
+    losses, seconds = train(posterior, pinned.unnormalized_log_prob, settings)
+    draws, log_weights = _draw(posterior, pinned, settings)
+    results = {
+        "target": settings.target,
+        "posterior": settings.posterior,
+        **_quality(log_weights),
+        "evidence": entry.evidence() if entry.evidence else None,
+        "moments": _moments(draws, labels(pinned.event_shape)),
+        "training_seconds": seconds,
+        "num_parameters": sum(math.prod(w.shape) for w in posterior.trainable_variables),
+        "command": report.command(settings, "posterior_inference"),
+        "versions": report.versions(),
+        "machine": report.machine(),
+    }
+    reference = _reference(settings)
+    if reference is not None:
+        results |= _comparison(draws, reference)
+    captions = pictures.draw(run_dir, results, losses, draws, reference)
+    posterior_report.write_report(results, captions, run_dir / "report.md")
+    report.write_results(results, run_dir / "results.json")
+    return results
+
+
+def _draw(posterior, pinned, settings):
+    """Returns draws, `[N, D]`, and their log-weights, `[N]`."""
+
+    @tf.function(autograph=False)
+    def draw(seed):
+        parts, log_prob = posterior.experimental_sample_and_log_prob(
+            _DRAWS_AT_ONCE, seed=seed
+        )
+        return parts, pinned.unnormalized_log_prob(parts) - log_prob
+
+    rows, log_weights = [], []
+    for i in range(-(-settings.num_draws // _DRAWS_AT_ONCE)):
+        parts, weights = draw(tf.constant([3 + i, settings.seed]))
+        rows.append(flatten(parts))
+        log_weights.append(weights.numpy().astype(np.float64))
+    count = slice(settings.num_draws)
+    return np.concatenate(rows)[count], np.concatenate(log_weights)[count]
+
+
+def _quality(log_weights):
+    return {
+        "elbo": dataclasses.asdict(importance.elbo(log_weights)),
+        "importance_weighted": dataclasses.asdict(
+            importance.importance_weighted(log_weights)
+        ),
+        "effective_share": importance.effective_share(log_weights),
+        "pareto_k": importance.pareto_k(log_weights),
+        "num_draws": len(log_weights),
+    }
+
+
+def _moments(draws, names):
+    means, deviations = draws.mean(axis=0), draws.std(axis=0)
+    return {
+        name: {"mean": float(mean), "standard_deviation": float(deviation)}
+        for name, mean, deviation in zip(names, means, deviations, strict=True)
+    }
+
+
+def _reference(settings):
+    if settings.reference == "none":
+        return None
+    return nuts(
+        settings.target,
+        num_chains=settings.num_chains,
+        num_draws=-(-settings.num_draws // settings.num_chains),
+        num_adaptation_steps=settings.num_adaptation_steps,
+        seed=settings.seed,
+    )
+
+
+def _comparison(draws, reference):
+    """How far means and deviations are off, in standard deviations of the reference."""
+    means, deviations = reference.draws.mean(axis=0), reference.draws.std(axis=0)
+    return {
+        "reference": {
+            "means": means.tolist(),
+            "standard_deviations": deviations.tolist(),
+            "r_hat": reference.r_hat,
+            "effective_size": reference.effective_size,
+            "divergences": reference.divergences,
+            "num_draws": len(reference.draws),
+        },
+        "greatest_error_of_a_mean": float(
+            np.abs((draws.mean(axis=0) - means) / deviations).max()
+        ),
+        "greatest_ratio_of_deviations": float(
+            np.exp(np.abs(np.log(draws.std(axis=0) / deviations)).max())
+        ),
+    }
+
+
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 for a run that came to nothing.
+    """
+    return command_line.exit_status(
+        main, argv, name="posterior_inference", refusals=REFUSALS
+    )
+
+
+def main(argv):
+    """Reads the flags, runs, and prints a row a run."""
+    settings = command_line.read_settings(
+        argv,
+        PosteriorSettings,
+        choices=_CHOICES,
+        description=__doc__,
+        lists_datasets=False,
+    )
+    if settings is None:
+        return
+    print(posterior_report.HEADER, flush=True)
+    for results in run_all(settings):
+        print(posterior_report.row(results), flush=True)
+    print(f"Written to {settings.run_dir}.")
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv))

@@ -1,0 +1,1 @@
+"""What `posterior_inference` is made of."""

@@ -1,0 +1,77 @@
+"""Long chains of NUTS, the draws that a surrogate posterior is compared with."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from experiments.posteriors.targets import TARGETS
+from experiments.posteriors.targets import flatten
+
+__all__ = ["Reference", "nuts"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Draws of a Markov chain, and what says whether they can be trusted.
+
+    Attributes:
+      draws: `[N, D]`, of all chains, in the parts' own units.
+      r_hat: potential scale reduction, the largest of all variables.
+      effective_size: effective sample size, the smallest of all variables.
+      divergences: share of the steps that diverged.
+    """
+
+    draws: np.ndarray
+    r_hat: float
+    effective_size: float
+    divergences: float
+
+
+@functools.cache
+def nuts(target, *, num_chains, num_draws, num_adaptation_steps, seed):
+    """Returns the `Reference` of a target by name, one and the same for equal arguments.
+
+    Step size and mass matrix adapt in windows, on the unconstrained space.
+
+    Args:
+      target: name of one of `TARGETS`.
+      num_chains: number of chains.
+      num_draws: draws of each, after the adaptation.
+      num_adaptation_steps: steps before.
+      seed: integer.
+    """
+    entry = TARGETS[target]
+
+    @functools.partial(tf.function, jit_compile=True, autograph=False)
+    def sample():
+        return tfp.experimental.mcmc.windowed_adaptive_nuts(
+            num_draws,
+            entry.build(),
+            n_chains=num_chains,
+            num_adaptation_steps=num_adaptation_steps,
+            seed=(1, seed),
+            **entry.observed,
+        )
+
+    parts, trace = sample()
+    rows = flatten(tf.nest.map_structure(_merge_first_axes, parts))
+    chains = rows.reshape(num_draws, num_chains, -1)
+    return Reference(
+        rows,
+        float(tfp.mcmc.potential_scale_reduction(chains, split_chains=True).numpy().max()),
+        float(_effective_size(chains).min()),
+        float(np.mean(trace["diverging"])),
+    )
+
+
+def _merge_first_axes(part):
+    return np.reshape(part, [-1, *part.shape[2:]])
+
+
+def _effective_size(chains):
+    return tfp.mcmc.effective_sample_size(
+        chains, filter_beyond_positive_pairs=True, cross_chain_dims=1
+    ).numpy()

@@ -1,0 +1,49 @@
+"""The surrogate posteriors that `--posterior` can name: TFP's own, and flows."""
+
+import tensorflow_probability as tfp
+
+import tfp_flows
+
+__all__ = ["POSTERIORS"]
+
+_vi = tfp.experimental.vi
+
+
+def _affine(operators):
+    def build(pinned, settings):
+        return _vi.build_affine_surrogate_posterior(
+            pinned.event_shape,
+            operators=operators,
+            bijector=pinned.experimental_default_event_space_bijector(),
+            seed=(0, settings.seed),
+        )
+
+    return build
+
+
+def _asvi(pinned, settings):
+    return _vi.build_asvi_surrogate_posterior(pinned, seed=(0, settings.seed))
+
+
+def _flow(name):
+    def build(pinned, settings):
+        return tfp_flows.flow_posterior(
+            pinned,
+            name,
+            num_steps=settings.num_steps,
+            hidden_units=settings.hidden_units,
+            activation=settings.activation,
+            seed=settings.seed,
+        )
+
+    return build
+
+
+# Name -> function of the pinned joint distribution and the settings.
+POSTERIORS = {
+    "mean_field": _affine("diag"),
+    "full_rank": _affine("tril"),
+    "asvi": _asvi,
+    "iaf": _flow("iaf"),
+    "real_nvp": _flow("real_nvp"),
+}
