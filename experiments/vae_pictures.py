@@ -71,7 +71,7 @@ def draw_fit(model, images, settings, path):
       path: of the picture, or a file.
     """
     rows = _test_rows(images, settings)[:_NUM_SAMPLES]
-    z = model.prior.sample(_NUM_SAMPLES, seed=settings.seed)
+    z = model.prior.sample(_NUM_SAMPLES, seed=(0, settings.seed))
     plots.image_grids(
         _grey(images.dataset.test[rows], images),
         _grey(model.decode(z).numpy(), images),
