@@ -47,11 +47,16 @@ def tiny(tmp_path, **changes):
 
 
 RUNS = {
-    "iaf": {},
-    "gaussian": {"posterior": "gaussian", "latent_size": 2, "log_likelihood_rows": 0},
+    "iaf": {"prior": "real_nvp"},
+    "gaussian": {
+        "posterior": "gaussian",
+        "latent_size": 2,
+        "log_likelihood_rows": 0,
+        "bound": "importance_weighted",
+        "num_draws": 3,
+    },
     "full": {"posterior": "full", "prior": "maf", "free_bits": 0.1},
     "real_nvp": {"posterior": "real_nvp", "sticking_the_landing": True},
-    "weighted": {"bound": "importance_weighted", "num_draws": 3, "prior": "real_nvp"},
     "conv": {
         "encoder": "conv",
         "likelihood": "discretized_logistic",
