@@ -7,9 +7,7 @@ of an event.
 """
 
 import abc
-import itertools
 import math
-import operator
 
 import numpy as np
 import tensorflow as tf
@@ -85,9 +83,12 @@ class Likelihood(abc.ABC):
 
     def _output_ndims(self, shape):
         """How many of the last axes are the decoder's output for one event."""
-        size = self.num_parameters * self.event_size
-        products = itertools.accumulate(reversed(shape), operator.mul)
-        return next(n for n, product in enumerate(products, 1) if product == size)
+        size, event_ndims = self.num_parameters * self.event_size, len(self.event_shape)
+        # As those of an event, if that can be; an axis of one may belong to either side.
+        for ndims in (1, event_ndims, *range(2, len(shape) + 1)):
+            if None not in shape[-ndims:] and math.prod(shape[-ndims:]) == size:
+                return ndims
+        raise ValueError(f"Expected `outputs` of {size} entries a row; got shape {shape}.")
 
     def _independent(self, distribution):
         return tfd.Independent(distribution, len(self.event_shape))
