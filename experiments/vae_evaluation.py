@@ -70,7 +70,8 @@ def latent_statistics(model, x, seed):
     """Returns the `LatentStatistics` of rows, `[N, *event]`, by Monte Carlo."""
     z = model.encode(x, _MOMENT_DRAWS, seed=seed).numpy().astype(np.float64)
     means, variances = z.mean(axis=0), z.var(axis=0, ddof=1)
-    prior = model.prior.sample(10_000, seed=seed).numpy().astype(np.float64)
+    # A pair, since a stock distribution draws anew from the same integer.
+    prior = model.prior.sample(10_000, seed=(0, seed)).numpy().astype(np.float64)
     prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
     # What the means owe to the finite number of draws.
     noise = variances / _MOMENT_DRAWS

@@ -1,5 +1,6 @@
 """Which pictures a run of a VAE gets."""
 
+import functools
 import pathlib
 
 import numpy as np
@@ -27,38 +28,16 @@ def draw(model, images, history, settings):
       settings: a `VAESettings`; the pictures go to its `run_dir`.
     """
     run_dir = pathlib.Path(settings.run_dir)
-    title = f"{settings.posterior} posterior on {settings.dataset}"
-    rows = _test_rows(images, settings)
-    statistics = vae_evaluation.latent_statistics(
-        model, images.dataset.test[rows], settings.seed
+    pictures = _of_the_data(model, images, settings) | _of_the_latents(
+        model, images, settings
     )
-    draw_fit(model, images, settings, run_dir / "samples.png")
-    _draw_reconstructions(model, images, rows, run_dir / "reconstructions.png")
-    _draw_map(statistics.means, images, rows, run_dir / "latent_map.png")
-    vae_plots.kl_per_latent(statistics.kl, run_dir / "kl_per_latent.png")
-    _draw_shapes(model, images, rows, run_dir / "posterior_shapes.png")
-    bounds = {
-        "loss": [-value for value in history["elbo"]],
-        "val_loss": [-value for value in history["val_elbo"]],
-    }
-    plots.learning_curve(
-        bounds, run_dir / "learning_curve.png", title=title, label="ELBO (nats)"
+    pictures["learning_curve.png"] = (
+        "Mean ELBO over the epochs.",
+        functools.partial(_draw_learning_curve, history, settings),
     )
-    return {
-        "samples.png": "Test images, and means of the likelihood given draws of the prior.",
-        "reconstructions.png": "Test images, and their reconstructions.",
-        "latent_map.png": _map_caption(model.latent_size),
-        "kl_per_latent.png": (
-            "Divergence of each latent from the prior, both taken as Gaussians of their "
-            "moments."
-        ),
-        "posterior_shapes.png": (
-            "Posteriors of single test images in the two of their latents whose draws are "
-            "least Gaussian; the ellipses, of one and two standard deviations, are what a "
-            "Gaussian posterior of equal moments would be."
-        ),
-        "learning_curve.png": "Mean ELBO over the epochs.",
-    }
+    for name, (_, draw_to) in pictures.items():
+        draw_to(run_dir / name)
+    return {name: caption for name, (caption, _) in pictures.items()}
 
 
 def draw_fit(model, images, settings, path):
@@ -71,7 +50,7 @@ def draw_fit(model, images, settings, path):
       path: of the picture, or a file.
     """
     rows = _test_rows(images, settings)[:_NUM_SAMPLES]
-    z = model.prior.sample(_NUM_SAMPLES, seed=settings.seed)
+    z = model.prior.sample(_NUM_SAMPLES, seed=(0, settings.seed))
     plots.image_grids(
         _grey(images.dataset.test[rows], images),
         _grey(model.decode(z).numpy(), images),
@@ -79,14 +58,64 @@ def draw_fit(model, images, settings, path):
     )
 
 
-def _draw_reconstructions(model, images, rows, path):
-    x = images.dataset.test[rows[:_NUM_RECONSTRUCTIONS]]
+def _of_the_data(model, images, settings):
+    """Returns (caption, function of `path`) by file name."""
+    return {
+        "samples.png": (
+            "Test images, and means of the likelihood given draws of the prior.",
+            functools.partial(draw_fit, model, images, settings),
+        ),
+        "reconstructions.png": (
+            "Test images, and their reconstructions.",
+            functools.partial(_draw_reconstructions, model, images, settings),
+        ),
+    }
+
+
+def _of_the_latents(model, images, settings):
+    rows = _test_rows(images, settings)
+    statistics = vae_evaluation.latent_statistics(
+        model, images.dataset.test[rows], settings.seed
+    )
+    classes = None if images.test_classes is None else images.test_classes[rows]
+    pictures = {
+        "latent_map.png": (
+            _map_caption(model.latent_size),
+            functools.partial(_draw_map, statistics.means, classes),
+        ),
+        "kl_per_latent.png": (
+            "Divergence of each latent from the prior, both taken as Gaussians of their "
+            "moments.",
+            functools.partial(vae_plots.kl_per_latent, statistics.kl),
+        ),
+    }
+    if model.latent_size > 1:
+        pictures["posterior_shapes.png"] = (
+            "Posteriors of single test images in the two latents that are most correlated, "
+            "with the ellipses, of one and two standard deviations, of a Gaussian of equal "
+            "moments. Under an independent Gaussian posterior they are upright.",
+            functools.partial(_draw_shapes, model, images, rows),
+        )
+    return pictures
+
+
+def _draw_learning_curve(history, settings, path):
+    bounds = {
+        "loss": [-value for value in history["elbo"]],
+        "val_loss": [-value for value in history["val_elbo"]],
+    }
+    title = f"{settings.posterior} posterior on {settings.dataset}"
+    plots.learning_curve(bounds, path, title=title, label="ELBO (nats)")
+
+
+def _draw_reconstructions(model, images, settings, path):
+    rows = _test_rows(images, settings)[:_NUM_RECONSTRUCTIONS]
+    x = images.dataset.test[rows]
     reconstructed = model.reconstruct(x).numpy()
     vae_plots.reconstructions(_shown(x, images), _shown(reconstructed, images), path)
 
 
-def _draw_map(means, images, rows, path):
-    classes = None if images.test_classes is None else images.test_classes[rows]
+def _draw_map(means, classes, path):
     if means.shape[1] == 2:
         points, labels = means, ("z[0]", "z[1]")
     else:
@@ -100,21 +129,17 @@ def _map_caption(latent_size):
 
 
 def _draw_shapes(model, images, rows, path):
-    if model.latent_size < 2:
-        return
     x = images.dataset.test[rows[:_NUM_SHAPES]]
     z = model.encode(x, _SHAPE_DRAWS, seed=1).numpy()
-    chosen = [_least_gaussian_pair(z[:, i]) for i in range(len(x))]
+    chosen = [_most_correlated_pair(z[:, i]) for i in range(len(x))]
     draws = np.stack([z[:, i, pair] for i, pair in enumerate(chosen)], axis=1)
     vae_plots.posterior_shapes(_shown(x, images), draws, chosen, path)
 
 
-def _least_gaussian_pair(z):
-    """The two latents of `[S, L]` draws with the largest skewness or excess kurtosis."""
-    standard = (z - z.mean(axis=0)) / z.std(axis=0)
-    score = np.mean(standard**3, axis=0) ** 2 / 6.0
-    score += (np.mean(standard**4, axis=0) - 3.0) ** 2 / 24.0
-    return np.sort(np.argsort(score)[-2:])
+def _most_correlated_pair(z):
+    """The two latents of `[S, L]` draws that depend on each other most, linearly."""
+    correlations = np.abs(np.triu(np.corrcoef(z, rowvar=False), 1))
+    return np.array(np.unravel_index(np.argmax(correlations), correlations.shape))
 
 
 def _principal_components(means):

@@ -61,7 +61,7 @@ def kl_per_latent(kl, path):
     axis.set(
         xlabel="latent, in order",
         ylabel="divergence from the prior (nats)",
-        title=f"what each latent carries; {np.sum(kl):.1f} nats in all",
+        title=f"what each latent carries by itself; the sum is {np.sum(kl):.1f} nats",
     )
     _save(figure, path)
 

@@ -66,6 +66,17 @@ def test_log_prob_is_scipys(name, flat):
     np.testing.assert_allclose(likelihood.log_prob(x, outputs), expected, rtol=1e-6)
 
 
+def test_images_of_a_decoder_explain_flat_rows():
+    flat = likelihoods.Gaussian(12)
+    image = likelihoods.Gaussian((2, 3, 2))
+    outputs, _ = outputs_of(image, (5, 4), flat=False)
+    assert outputs.shape == (5, 4, 2, 3, 4)
+    x = values_of(image, 4)
+    expected = image.log_prob(x, outputs)
+    np.testing.assert_allclose(flat.log_prob(x.reshape(4, 12), outputs), expected)
+    assert flat.mean(outputs).shape == (5, 4, 12)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_draws_share_the_rows(name):
     likelihood = CASES[name]

@@ -150,6 +150,24 @@ def test_eager_graph_and_xla_agree(posterior):
             np.testing.assert_allclose(a, b, atol=1e-10)
 
 
+def test_xla_compiles_the_gradient_for_batches_of_any_length(posterior):
+    signature = [tf.TensorSpec([None, posterior.num_parameters], tf.float64)]
+
+    def gradient(parameters):
+        with tf.GradientTape() as tape:
+            tape.watch(parameters)
+            z, log_prob = posterior.sample_and_log_prob(parameters, 2, 1)
+            loss = tf.reduce_sum(z**2) + tf.reduce_sum(log_prob)
+        return tape.gradient(loss, parameters)
+
+    compiled = tf.function(
+        gradient, input_signature=signature, jit_compile=True, autograph=False
+    )
+    for rows in (4, 3):
+        parameters = parameters_of(posterior, rows)
+        np.testing.assert_allclose(compiled(parameters), gradient(parameters), atol=1e-9)
+
+
 def test_weights_are_found_and_copied(posterior):
     again = copy.deepcopy(posterior)
     flow = getattr(posterior, "flow", None)

@@ -141,9 +141,11 @@ class FullGaussian(_Gaussian):
     def _split(self, parameters):
         mean, entries = parameters[:, : self.latent_size], parameters[:, self.latent_size :]
         matrix = tfp.math.fill_triangular(entries)
-        diagonal = _positive(tf.linalg.diag_part(matrix))
-        log_det = tf.reduce_sum(tf.math.log(diagonal), axis=-1)
-        return mean, tf.linalg.set_diag(matrix, diagonal), log_det
+        # Not `set_diag`, whose gradient XLA cannot compile for batches of any length.
+        is_diagonal = tf.eye(self.latent_size, dtype=tf.bool)
+        scale = tf.where(is_diagonal, _positive(matrix), matrix)
+        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(scale)), axis=-1)
+        return mean, scale, log_det
 
 
 def _positive(s):

@@ -2,7 +2,8 @@
 
 A likelihood has an `event_shape`, wants `num_parameters` P of the decoder for each entry
 of an event, and makes a `tfd.Distribution` of them. The decoder's last axis holds the P
-parameters one after the other: `[..., P * D]`, or `[..., H, W, P * C]`.
+parameters one after the other: `[..., P * D]`, or `[..., H, W, P * C]`, whatever the axes
+of an event.
 """
 
 import abc
@@ -74,13 +75,20 @@ class Likelihood(abc.ABC):
 
     def _parameters(self, outputs):
         """The P parameters, `[..., *event]` each."""
-        # The decoder's axes of one event: all in one, or as many as the event has.
-        is_flat = outputs.shape[-1] == self.num_parameters * self.event_size
-        output_ndims = 1 if is_flat else len(self.event_shape)
-        batch_shape = tf.shape(outputs)[: outputs.shape.rank - output_ndims]
+        batch_ndims = outputs.shape.rank - self._output_ndims(outputs.shape.as_list())
+        batch_shape = tf.shape(outputs)[:batch_ndims]
         shape = tf.concat([batch_shape, self.event_shape], axis=0)
         parts = tf.split(outputs, self.num_parameters, axis=-1)
         return [tf.reshape(part, shape) for part in parts]
+
+    def _output_ndims(self, shape):
+        """How many of the last axes are the decoder's output for one event."""
+        size, event_ndims = self.num_parameters * self.event_size, len(self.event_shape)
+        # As those of an event, if that can be; an axis of one may belong to either side.
+        for ndims in (1, event_ndims, *range(2, len(shape) + 1)):
+            if None not in shape[-ndims:] and math.prod(shape[-ndims:]) == size:
+                return ndims
+        raise ValueError(f"Expected `outputs` of {size} entries a row; got shape {shape}.")
 
     def _independent(self, distribution):
         return tfd.Independent(distribution, len(self.event_shape))
