@@ -61,8 +61,8 @@ def _of_latents(subject):
         )
         if subject.dataset.train_classes is not None:
             draws["attributes.png"] = (
-                "Test images (0), moved by multiples of the difference of the mean latents "
-                "of two classes of training images.",
+                "Test images, moved by the difference of the mean latents of two classes of "
+                f"training images, times {', '.join(f'{a:g}' for a in _AMOUNTS)}.",
                 _draw_attributes,
             )
     if image_levels.latent_sizes(subject.distribution):
