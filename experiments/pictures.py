@@ -151,13 +151,13 @@ def _calibration_caption(event_size):
 
 
 def _draw_by_class(subject, path):
-    dataset, shape = subject.dataset, (-1, *subject.dataset.pixel_shape)
+    dataset = subject.dataset
     classes = dataset.test_context.argmax(axis=1)
     count = range(len(dataset.class_names))
     plots.images_by_class(
-        [dataset.test[classes == c].reshape(shape)[:_IMAGES_PER_CLASS] for c in count],
+        [dataset.as_images(dataset.test[classes == c][:_IMAGES_PER_CLASS]) for c in count],
         [
-            samples.reshape(shape)[:_IMAGES_PER_CLASS]
+            dataset.as_images(samples[:_IMAGES_PER_CLASS])
             for samples in subject.samples_by_class
         ],
         path,
