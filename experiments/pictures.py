@@ -106,12 +106,8 @@ def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
     if subject.dataset.is_binary:
         return of_binary_data(subject)
-    pictures = {}
-    if subject.dataset.class_names and subject.dataset.image_shape:
-        caption = "Test images, and samples of the flow given the class: a row a class."
-        pictures["samples.png"] = (caption, functools.partial(_draw_by_class, subject))
     if subject.dataset.image_shape:
-        return pictures | of_images(subject)
+        return of_images(subject) | _by_class(subject)
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.is_plane:
         density = functools.partial(
@@ -138,6 +134,14 @@ def _of_the_data(subject):
             caption += f" The first {_MAX_PAIRS} of {len(labels)} variables."
         pictures["pairs.png"] = (caption, pairs)
     return pictures
+
+
+def _by_class(subject):
+    """The samples of `of_images`, a row a class, where the context is one."""
+    if not subject.dataset.class_names:
+        return {}
+    caption = "Test images, and samples of the flow given the class: a row a class."
+    return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
 
 
 def _calibration_caption(event_size):
