@@ -4,6 +4,7 @@ import contextlib
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.compiled_call import is_compiled_by_xla
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.pulled_back import PulledBack
 from tfp_flows.bijectors.serialization import serialize
@@ -17,7 +18,8 @@ class LikeSteps(FlowChain):
 
     The graph of a deep flow holds the operations of every step and of their gradients;
     tracing and optimising them takes as long as many training steps. Here the graph holds
-    a call for each step, of one function of the step's input and weights.
+    a call for each step, of one function of the step's input and weights. Under XLA
+    (`jit_compile`) that is so only with `recompute`.
 
     Args:
       bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
@@ -43,7 +45,7 @@ class LikeSteps(FlowChain):
             raise ValueError("Expected `bijectors` without batch statistics; got some.")
 
     def _apply_step(self, step, direction, value, context, training):
-        if not step.variables:
+        if not step.variables or self._is_for_xla():
             return super()._apply_step(step, direction, value, context, training)
         call = self._shared_function("apply", direction)
         return call(value, context, _weights(step.variables))
@@ -55,6 +57,11 @@ class LikeSteps(FlowChain):
         trainable = (v.ref() for v in variables if v.trainable)
         by_ref = dict(zip(trainable, by_weights, strict=True))
         return PulledBack(*pulled, [by_ref[weight.ref()] for weight in weights])
+
+    def _is_for_xla(self):
+        # What the gradient of a call keeps holds constants, such as axes, that XLA does not
+        # recognise any more: it would compile anew whenever the weights have changed.
+        return not self._recompute and is_compiled_by_xla()
 
     def _shared_function(self, kind, direction):
         if (kind, direction) not in self._shared:
