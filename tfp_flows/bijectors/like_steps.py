@@ -129,7 +129,7 @@ def _no_variables_read(template):
     if names:
         raise ValueError(
             "Expected `bijectors` that hold variables as attributes of bijectors and of "
-            f"`Conditioner`s; got {names} elsewhere in `{template.name}`."
+            f"`Conditioner`s; got {names} elsewhere in `{template.bijectors[0].name}`."
         )
 
 
