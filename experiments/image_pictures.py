@@ -61,8 +61,8 @@ def _of_latents(subject):
         )
         if subject.dataset.train_classes is not None:
             draws["attributes.png"] = (
-                "Test images (0), moved by multiples of the difference of the mean latents "
-                "of two classes of training images.",
+                "Test images, moved by the difference of the mean latents of two classes "
+                f"of training images, times {', '.join(f'{a:g}' for a in _AMOUNTS)}.",
                 _draw_attributes,
             )
     if image_levels.latent_sizes(subject.distribution):
@@ -149,5 +149,4 @@ def _context_of(subject, count):
 
 
 def _images(subject, rows):
-    rows = np.asarray(tf.convert_to_tensor(rows))
-    return rows.reshape(-1, *subject.dataset.pixel_shape)
+    return subject.dataset.as_images(np.asarray(tf.convert_to_tensor(rows)))

@@ -49,7 +49,7 @@ def rows(labelled, path):
         _show(axis, tile(images, 1, columns))
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         axis.spines[:].set_visible(False)
-    save(figure, path)
+    save(figure, path, bbox_inches="tight")  # or labels are cut
 
 
 def histograms(values, path, *, label, title):

@@ -110,12 +110,8 @@ def _of_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
     if subject.dataset.is_binary:
         return of_binary_data(subject)
-    pictures = {}
-    if subject.dataset.class_names and subject.dataset.image_shape:
-        caption = "Test images, and samples of the flow given the class: a row a class."
-        pictures["samples.png"] = (caption, functools.partial(_draw_by_class, subject))
     if subject.dataset.image_shape:
-        return pictures | of_images(subject)
+        return of_images(subject) | _by_class(subject)
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.is_plane:
         density = functools.partial(
@@ -144,6 +140,14 @@ def _of_the_data(subject):
     return pictures
 
 
+def _by_class(subject):
+    """The samples of `of_images`, a row a class, where the context is one."""
+    if not subject.dataset.class_names:
+        return {}
+    caption = "Test images, and samples of the flow given the class: a row a class."
+    return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
+
+
 def _calibration_caption(event_size):
     caption = (
         "Probability-integral transform of the latents of the test rows: flat, within the "
@@ -155,13 +159,13 @@ def _calibration_caption(event_size):
 
 
 def _draw_by_class(subject, path):
-    dataset, shape = subject.dataset, (-1, *subject.dataset.pixel_shape)
+    dataset = subject.dataset
     classes = dataset.test_context.argmax(axis=1)
     count = range(len(dataset.class_names))
     plots.images_by_class(
-        [dataset.test[classes == c].reshape(shape)[:_IMAGES_PER_CLASS] for c in count],
+        [dataset.as_images(dataset.test[classes == c][:_IMAGES_PER_CLASS]) for c in count],
         [
-            samples.reshape(shape)[:_IMAGES_PER_CLASS]
+            dataset.as_images(samples[:_IMAGES_PER_CLASS])
             for samples in subject.samples_by_class
         ],
         path,

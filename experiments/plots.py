@@ -176,7 +176,7 @@ def _with_line_below(tile):
     return np.concatenate([tile, line])
 
 
-def save(figure, path):
-    """Writes a figure and forgets it."""
-    figure.savefig(path, dpi=120)
+def save(figure, path, **kwargs):
+    """Writes a figure, with more arguments of `savefig` if any, and forgets it."""
+    figure.savefig(path, dpi=120, **kwargs)
     plt.close(figure)

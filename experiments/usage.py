@@ -126,7 +126,7 @@ def _check_classes_and_pixels(settings):
     kinds = {
         "conditional": [name for name, entry in entries if entry.has_classes],
         "num_bits": [name for name, entry in entries if entry.has_pixels],
-        "horizontal_flips": ["digits", *(n for n, entry in entries if entry.has_pixels)],
+        "horizontal_flips": [name for name, entry in entries if entry.is_image],
     }
     for flag, fitting in kinds.items():
         if settings.dataset not in fitting:

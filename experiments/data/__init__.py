@@ -6,6 +6,7 @@ from experiments.data import digits
 from experiments.data import gas
 from experiments.data import hepmass
 from experiments.data import keras_images
+from experiments.data import logit_images
 from experiments.data import miniboone
 from experiments.data import own_images
 from experiments.data import own_table
@@ -18,7 +19,7 @@ from experiments.data.entry import catalogue
 from experiments.data.request import Request
 
 _FILES = (digits, keras_images, power, gas, hepmass, miniboone, bsds300, binary)
-_FILES += (wine, own_table, own_images)
+_FILES += (logit_images, wine, own_table, own_images)
 DATASETS = toy.ENTRIES | {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 

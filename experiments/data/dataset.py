@@ -34,6 +34,8 @@ class Dataset:
       image_shape: `(H, W)`, where a row is an image.
       bin_width: width of the uniform noise in integer data that were dequantised; None
         if the data are continuous.
+      logit_alpha: alpha of `logit(alpha + (1 - 2 alpha) x)`, where the rows are that of
+        images x; None if they are not.
       published: name of the model -> `PublishedRow`.
       train_context: `[N, C]`, float32, what the rows are conditioned on; None if nothing.
       validation_context: `[N, C]`, likewise.
@@ -52,6 +54,7 @@ class Dataset:
     is_binary: bool = False
     image_shape: tuple[int, int] | None = None
     bin_width: float | None = None
+    logit_alpha: float | None = None
     published: dict[str, PublishedRow] = dataclasses.field(default_factory=dict)
     train_context: np.ndarray | None = None
     validation_context: np.ndarray | None = None
@@ -77,6 +80,13 @@ class Dataset:
         height, width = self.image_shape
         channels = self.event_size // (height * width)
         return (height, width) if channels == 1 else (height, width, channels)
+
+    def as_images(self, rows):
+        """Returns `rows`, `[N, D]`, as images of values in `[0, 1]` to look at."""
+        if self.logit_alpha is not None:
+            shares = 0.5 * (1.0 + np.tanh(0.5 * rows))  # a sigmoid that cannot overflow
+            rows = (shares - self.logit_alpha) / (1.0 - 2.0 * self.logit_alpha)
+        return np.reshape(rows, (-1, *self.pixel_shape))
 
     @property
     def context_size(self):

@@ -45,6 +45,11 @@ def _split(rows):
 
 ENTRIES = {
     "digits": Entry(
-        load_digits, "scikit-learn's 8x8 images", (1257, 180, 360), 64, has_classes=True
+        load_digits,
+        "scikit-learn's 8x8 images",
+        (1257, 180, 360),
+        64,
+        has_classes=True,
+        is_image=True,
     ),
 }

@@ -20,6 +20,7 @@ class Entry:
       event_size: number of variables; None if only the file tells.
       has_classes: whether each row has a class that it can be conditioned on.
       has_pixels: whether the rows are images of 8-bit integers.
+      is_image: whether the rows are images of grey or coloured pixels.
     """
 
     load: Callable[[Request], Dataset]
@@ -28,6 +29,7 @@ class Entry:
     event_size: int | None = None
     has_classes: bool = False
     has_pixels: bool = False
+    is_image: bool = False
 
     @property
     def size(self):

@@ -136,6 +136,7 @@ ENTRIES = {
         int(np.prod(known.image_shape)),
         has_classes=True,
         has_pixels=True,
+        is_image=True,
     )
     for (name, known), origin in zip(
         _SETS.items(),

@@ -111,5 +111,7 @@ def _check(images, path):
 
 
 ENTRIES = {
-    "images": Entry(load_own_images, "your own pictures: --images_path", has_pixels=True),
+    "images": Entry(
+        load_own_images, "your own pictures: --images_path", has_pixels=True, is_image=True
+    ),
 }

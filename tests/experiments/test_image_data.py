@@ -51,6 +51,19 @@ def test_cifar10_of_five_bits_is_its_pixels_given_the_class(few_images, tmp_path
     assert dataset.class_names[8] == "ship"
 
 
+def test_logit_space_is_that_of_the_maf_paper(few_images, tmp_path):
+    arrays = cifar10_arrays()
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    dataset = load_dataset("cifar10_logit", data_dir=tmp_path)
+    images = load_dataset("cifar10", data_dir=tmp_path)
+    shares = 1.0 / (1.0 + np.exp(-dataset.test[:5].astype(float)))
+    np.testing.assert_allclose(shares, 0.05 + 0.9 * images.test[:5], atol=1e-6)
+    pixels = images.test[:5].reshape(5, 32, 32, 3)
+    np.testing.assert_allclose(dataset.as_images(dataset.test[:5]), pixels, atol=1e-6)
+    assert dataset.bin_width is None
+    assert dataset.published["MAF (5)"].log_likelihood == 2936.0
+
+
 def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
     folder = tmp_path / "fashion-mnist"
     folder.mkdir()

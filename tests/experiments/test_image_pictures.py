@@ -39,6 +39,8 @@ def test_every_run_on_images_gets_its_pictures(arguments, expected, tmp_path):
     subject = subject_of(tmp_path, **arguments)
     drawn = pictures.draw(subject, HISTORY)
     always = {"samples.png", "nearest.png", "reconstructions.png"}
+    assert ("a row a class" in drawn["samples.png"]) == subject.settings.conditional
+    assert list(drawn)[0] == "samples.png"
     assert set(drawn) == always | expected | {"calibration.png", "learning_curve.png"}
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 

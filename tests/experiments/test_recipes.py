@@ -3,23 +3,22 @@
 from pathlib import Path
 
 import pytest
-from absl import flags
 
 from experiments import choices
 from experiments import density_estimation
 
-RECIPES = sorted(Path("experiments/recipes").glob("*.flags"))
+RECIPES = sorted((Path(density_estimation.__file__).parent / "recipes").glob("*.flags"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_is_a_command_line_that_fits_a_flow(path):
-    values = flags.FlagValues()
-    density_estimation._define_flags(values)
-    assert values(["density_estimation", f"--flagfile={path}"]) == ["density_estimation"]
-    settings = density_estimation._settings_from_flags(values)
+def test_recipe_is_a_command_line_that_fits_a_flow(path, monkeypatch):
+    runs = []
+    monkeypatch.setattr(density_estimation, "_run_and_print", runs.append)
+    assert density_estimation.cli(["density_estimation", f"--flagfile={path}"]) == 0
+    (settings,) = runs
     choices.check(settings)
-    assert f"--flagfile={path}" in path.read_text()
     assert settings.dataset == "cifar10"
+    assert f"--flagfile=experiments/recipes/{path.name}" in path.read_text()
 
 
 def test_there_are_recipes():

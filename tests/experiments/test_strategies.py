@@ -18,6 +18,17 @@ EVEN = Settings(
 UNEVEN = dataclasses.replace(
     EVEN, epochs=3, batch_size=1667, gradient_clip_norm=0.1, evaluation_batch_size=667
 )
+GLOW = Settings(
+    dataset="digits",
+    flow="glow",
+    recompute=True,
+    num_steps=2,
+    hidden_channels=4,
+    epochs=1,
+    batch_size=200,
+    num_samples=100,
+    progress=0,
+)
 
 
 def run(settings, folder, strategy):
@@ -36,8 +47,9 @@ def run(settings, folder, strategy):
         EVEN,
         UNEVEN,
         dataclasses.replace(UNEVEN, ema_momentum=0.9, act_norm=True, weight_decay=0.1),
+        GLOW,
     ],
-    ids=["even", "uneven_and_clipped", "averaged_with_act_norm"],
+    ids=["even", "uneven_and_clipped", "averaged_with_act_norm", "glow_recomputing"],
 )
 def test_two_replicas_equal_one_device(settings, tmp_path):
     one, two = (run(settings, tmp_path / s, s) for s in ("none", "mirrored"))

@@ -4,7 +4,19 @@ import math
 
 import tensorflow as tf
 
-__all__ = ["CompiledCall"]
+__all__ = ["CompiledCall", "is_compiled_by_xla"]
+
+
+def is_compiled_by_xla():
+    """Whether what is being traced is part of a `tf.function` with `jit_compile`."""
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        # TensorFlow has no public way to ask.
+        context = graph._get_control_flow_context()
+        if context is not None and context.IsXLAContext():
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 class CompiledCall:
