@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from experiments import image_plots
 from experiments import plots
 from experiments import vae_evaluation
 from experiments import vae_plots
@@ -51,11 +52,11 @@ def draw_fit(model, images, settings, path):
     """
     rows = _test_rows(images, settings)[:_NUM_SAMPLES]
     z = model.prior.sample(_NUM_SAMPLES, seed=(0, settings.seed))
-    plots.image_grids(
-        _grey(images.dataset.test[rows], images),
-        _grey(model.decode(z).numpy(), images),
-        path,
-    )
+    panels = {
+        "data (test)": _grey(images.dataset.test[rows], images),
+        "samples of the model": _grey(model.decode(z).numpy(), images),
+    }
+    image_plots.grids(panels, path)
 
 
 def _of_the_data(model, images, settings):

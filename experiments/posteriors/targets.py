@@ -122,9 +122,16 @@ def _banana():
     return tfd.JointDistributionCoroutineAutoBatched(model)
 
 
+class _MixtureOnAllReals(tfd.MixtureSameFamily):
+    """Says what TFP leaves open: that there is nothing to constrain."""
+
+    def _default_event_space_bijector(self):
+        return tfp.bijectors.Identity()
+
+
 def _mixture():
     def model():
-        yield tfd.MixtureSameFamily(
+        yield _MixtureOnAllReals(
             tfd.Categorical(probs=[0.5, 0.3, 0.2]),
             tfd.MultivariateNormalDiag(
                 [[-3.0, 0.0], [3.0, 2.0], [2.0, -4.0]],

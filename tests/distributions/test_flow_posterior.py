@@ -275,6 +275,11 @@ def test_stock_posteriors_take_the_loss_too():
     assert np.isfinite(sticking).all()
 
 
+def mixture():
+    components = tfd.Normal([0.0, 1.0], 1.0)
+    return tfd.MixtureSameFamily(tfd.Categorical(probs=[0.5, 0.5]), components)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -288,6 +293,8 @@ def test_stock_posteriors_take_the_loss_too():
             ],
             "one floating-point dtype",
         ),
+        ([mixture()], "know their support"),
+        ([tfd.JointDistributionNamed({"x": mixture()})], "know their support"),
         ([2, "spline"], r"`flow` to be one of \['iaf'.*got 'spline'"),
     ],
 )

@@ -42,8 +42,8 @@ class JointSupport:
           target: a `tfd.Distribution`, joint or not, or what `experimental_pin` returns.
 
         Raises:
-          ValueError: if a part is not continuous, or has batch axes, or parts have
-            different dtypes.
+          ValueError: if a part is not continuous, has batch axes or no default bijector,
+            or parts have different dtypes.
         """
         batch_shapes = tf.nest.flatten(target.batch_shape)
         if any(shape.rank != 0 for shape in batch_shapes):
@@ -57,8 +57,7 @@ class JointSupport:
                 "Expected `target` with parts of one floating-point dtype; got "
                 f"{target.dtype}."
             )
-        constraint = target.experimental_default_event_space_bijector()
-        return cls(target.event_shape, constraint, dtypes.pop())
+        return cls(target.event_shape, _default_constraint(target), dtypes.pop())
 
     @classmethod
     def of_shape(cls, event_shape, support, dtype):
@@ -78,6 +77,20 @@ class JointSupport:
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
+
+
+def _default_constraint(target):
+    try:
+        constraint = target.experimental_default_event_space_bijector()
+    except AttributeError:  # of a joint distribution that has a part without one
+        constraint = None
+    if constraint is None:
+        raise ValueError(
+            "Expected `target` with parts that know their support, as most of TFP's do "
+            "(mixtures do not; give the event shape and `support` instead); got "
+            f"{target}."
+        )
+    return constraint
 
 
 def _split(shapes, sizes):
