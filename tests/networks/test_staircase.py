@@ -6,12 +6,13 @@ import tensorflow as tf
 
 from tfp_flows.networks import staircase
 
-# Stage of each hidden unit: one a stage, several, none at some stages, and one stage only.
+# Stage of each hidden unit: one a stage, several, none at some, and one stage only.
 HIDDEN_STAGES = {
     "even": np.arange(12),
     "wide": np.repeat(np.arange(12), 5),
     "uneven": np.array([0, 0, 0, 2, 3, 3, 7, 7, 7, 7, 11, 12]),
     "one stage": np.zeros(4, int),
+    "one stage, none due": np.ones(4, int),
 }
 
 
@@ -25,7 +26,7 @@ def test_equals_whole_products(
     monkeypatch.setattr(staircase, "_FEW_STAGES", few_stages)
     monkeypatch.setattr(staircase, "_BLOCK_ROWS", block_rows)
     hidden_stages = HIDDEN_STAGES[name]
-    num_stages = hidden_stages.max() + 1 if name == "one stage" else 12
+    num_stages = 1 if name.startswith("one stage") else 12
     stages = np.repeat(np.arange(num_stages), rows_a_stage)
     first = rng.normal(size=(len(hidden_stages), len(stages)))
     first *= stages < hidden_stages[:, None]

@@ -21,6 +21,8 @@ class Rows:
         self.by_block = by_stage[edges]
         self.most_in_stage = max(int(np.diff(by_stage).max()), 1)
         self.most_in_block = int(np.diff(self.by_block).max())
+        # What is written may have rows to spare, also where no stage has any.
+        self.most_at_once = max(self.most_in_block, self.most_in_stage)
         # Room for a block, and for a stage of it that has fewer rows than the largest.
         self.room = self.most_in_block + self.most_in_stage
         self.stages = tf.constant(by_stage, tf.int32)

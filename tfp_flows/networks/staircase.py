@@ -83,7 +83,7 @@ def climb(stages, layers, inputs, step, carry):
     for part in itertools.pairwise(bounds):
         known = [int(r.by_block[part[1]]) for r in rows[:-1]]
         arrays = [
-            grown(array, size + r.most_in_block)
+            grown(array, size + r.most_at_once)
             for array, size, r in zip(arrays, known, rows, strict=False)
         ]
         if most_stages == 1:
