@@ -62,9 +62,7 @@ class FlowBijector(StockContract):
         name=None,
     ):
         if data_event_ndims is None:
-            data_event_ndims = (
-                event_ndims if not data_event_shape else len(data_event_shape)
-            )
+            data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
             forward_min_event_ndims=event_ndims,
             inverse_min_event_ndims=data_event_ndims,
@@ -73,14 +71,14 @@ class FlowBijector(StockContract):
             parameters=parameters,
             name=name,
         )
-        latent_shape = None if event_shape is None else tf.TensorShape(event_shape)
         self._changes_shape = data_event_shape is not None
+        if data_event_shape is None:
+            data_event_shape = event_shape
         # By the direction whose input has the shape.
+        shapes = {"forward": event_shape, "inverse": data_event_shape}
         self._event_shapes = {
-            "forward": latent_shape,
-            "inverse": (
-                tf.TensorShape(data_event_shape) if self._changes_shape else latent_shape
-            ),
+            k: None if shape is None else tf.TensorShape(shape)
+            for k, shape in shapes.items()
         }
         self._context_size = int(context_size or 0)
         self._set_transient_state()
