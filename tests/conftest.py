@@ -20,11 +20,14 @@ tf.config.set_logical_device_configuration(
 def pytest_collection_modifyitems(items):
     """Puts the tests of one contract case into one process, one after the other.
 
-    So each case is built once, and need not be kept until the end.
+    So each case is built once, and need not be kept until the end. Cases whose contract
+    takes long are marked.
     """
     for item in items:
         if case := _contract_case(item):
             item.add_marker(pytest.mark.xdist_group(case))
+        if case in subject.SLOW:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=_contract_case)
 
 

@@ -1,10 +1,11 @@
 """A line for every form of an autoregressive distribution: all contract tests run on it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
+from random_weights import randomize
 
 import tfp_flows as tff
 
@@ -42,7 +43,7 @@ def _mixture(event_size=3, context_size=0, **options):
 
 def _case(constructor, event_size, context_size, is_binary, options):
     options = {"hidden_units": (12, 12), "activation": "tanh", "seed": 3, **options}
-    build = partial(constructor, event_size, context_size=context_size, **options)
+    build = functools.partial(constructor, event_size, context_size=context_size, **options)
     return DistributionCase(lambda t: build(dtype=t), event_size, context_size, is_binary)
 
 
@@ -66,3 +67,9 @@ MIXTURES = {
     "mixture_masks": _mixture(3, num_masks=2),
 }
 CASES = BINARY | MIXTURES
+
+
+@functools.cache
+def built(name):
+    """The distribution of a case, in float64 with random weights."""
+    return randomize(CASES[name].build("float64"))

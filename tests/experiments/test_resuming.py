@@ -127,5 +127,7 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     process.send_signal(number)
     _, message = process.communicate(timeout=10)
     assert process.returncode == 128 + number
-    assert f"--flagfile={tmp_path}/flags.txt" in message
-    assert message.strip().count("\n") == 0
+    # TensorFlow, too, may have written a line or two while it was imported.
+    assert f"--flagfile={tmp_path}/flags.txt" in message.splitlines()[-1]
+    assert message.count("density_estimation") == 1
+    assert "Traceback" not in message

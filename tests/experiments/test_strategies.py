@@ -47,7 +47,7 @@ def run(settings, folder, strategy):
         EVEN,
         UNEVEN,
         dataclasses.replace(UNEVEN, ema_momentum=0.9, act_norm=True, weight_decay=0.1),
-        GLOW,
+        pytest.param(GLOW, marks=pytest.mark.slow),
     ],
     ids=["even", "uneven_and_clipped", "averaged_with_act_norm", "glow_recomputing"],
 )
