@@ -167,4 +167,4 @@ def test_what_is_traced_does_not_grow_with_the_variables(num_masks):
         graph = draw.graph.as_graph_def()
         return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
-    assert count(200) == pytest.approx(count(20), rel=0.05)
+    assert max(count(200), count(2000)) <= 1.05 * count(20)

@@ -36,7 +36,7 @@ def test_every_weight_has_a_gradient(name, training):
         assert np.abs(gradient).max() > 0.0
 
 
-@pytest.mark.parametrize("name", ["binary_masks", "mixture_context"])
+@pytest.mark.parametrize("name", ["mixture_masks", "mixture_context"])
 def test_gradient_of_the_density_of_samples_is_that_at_fixed_samples(name):
     case, distribution = CASES[name], built(name)
     context = {k: tf.constant(v) for k, v in case.context((4,)).items()}

@@ -71,7 +71,11 @@ FLOWS = {
 }
 
 
-GRAPHS = [(name, end, False) for name in FLOWS for end in ("inverse", "forward")]
+SEQUENTIAL = [("maf", "forward", False), ("iaf", "inverse", False)]
+GRAPHS = [
+    pytest.param(*case, marks=[pytest.mark.slow] if case in SEQUENTIAL else [])
+    for case in ((name, end, False) for name in FLOWS for end in ("inverse", "forward"))
+]
 XLA = [("parts", "inverse", True), ("real_nvp_context", "forward", True)]
 
 

@@ -127,14 +127,6 @@ def test_flags_txt_repeats_the_run(tmp_path):
     ).read_text()
 
 
-@pytest.mark.parametrize("flag", ["dataset", "flow"])
-def test_unknown_name_on_the_command_line_lists_the_choices(flag):
-    program = [sys.executable, "-m", "experiments.density_estimation", f"--{flag}=nothing"]
-    result = subprocess.run(program, capture_output=True, text=True)
-    assert result.returncode != 0
-    assert {"dataset": "two_moons", "flow": "real_nvp"}[flag] in result.stderr
-
-
 def test_unknown_flow_lists_the_choices():
     settings = dataclasses.replace(TINY, flow="nothing")
     with pytest.raises(ValueError, match=r"`flow`.*nice.*real_nvp.*got 'nothing'"):

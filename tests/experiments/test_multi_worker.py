@@ -16,6 +16,9 @@ from experiments import workers
 from experiments.data import load_dataset
 from experiments.settings import Settings
 
+# In one process, so that what is built for all of them is built once.
+pytestmark = pytest.mark.xdist_group("multi_worker")
+
 # 10,000 rows, so that the last batch has 1,665.
 UNEVEN = Settings(
     num_steps=2,
