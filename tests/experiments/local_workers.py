@@ -30,7 +30,9 @@ def start(target, *arguments_of_each):
 
 
 def start_run(settings, experiment=density_estimation):
-    """Starts a run of an experiment in two workers; each prints into `run_dir` + "_of_0.log" or "_of_1.log".
+    """Starts a run of an experiment in two workers.
+
+    Each prints into `run_dir` + "_of_0.log" or "_of_1.log".
 
     The chief writes to `run_dir`, the other, if it wrote, would to `run_dir` + "_of_1".
     """
