@@ -19,13 +19,6 @@ pytestmark = pytest.mark.xdist_group("vae")
 
 # Of each part, every kind there is.
 SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv")
-    "full",
-    "iaf_maf_prior",
-    "real_nvp_prior",
-    "importance_weighted",
-    "logistic",
-    "conv",
-)
 
 
 @pytest.mark.parametrize("name", MODELS)
