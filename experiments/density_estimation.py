@@ -13,22 +13,17 @@ from experiments import diagnostics
 from experiments import evaluation
 from experiments import html_report
 from experiments import image_levels
-from experiments import interruption
+from experiments import joint_run
 from experiments import pictures
 from experiments import report
-from experiments import run_directory
 from experiments import strategies
 from experiments import training
-from experiments import workers
-from experiments.checkpointing import CheckpointFolder
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data import own_images
 from experiments.likelihood_classification import likelihood_classification
-from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
-from experiments.workers import WorkersError
 
 _CHOICES = {
     "dataset": DATASETS,
@@ -42,10 +37,7 @@ _CHOICES = {
 
 
 def run(settings, strategy=None):
-    """Trains, evaluates and writes everything into `settings.run_dir`.
-
-    A run that was interrupted goes on; a finished one is only read. Of several workers,
-    the chief does all but the training alone.
+    """Trains, evaluates and writes everything, as `joint_run.run`, into the run's folder.
 
     Args:
       settings: a `Settings`.
@@ -53,35 +45,10 @@ def run(settings, strategy=None):
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
-
-    Raises:
-      DataError: if the data are not to be had, or of no use; the folder is untouched.
-      RunDirectoryError: if the folder belongs to another process or another run.
-      WorkersError: if the workers were started with different flags.
     """
-    strategy = strategy or strategies.make_strategy(settings.strategy)
-    is_chief = workers.is_chief(strategy)
-    results = run_directory.finished_results(settings.run_dir) if is_chief else None
-    is_finished = workers.agree_on_start(
-        strategy, settings, is_finished=results is not None
+    return joint_run.run(
+        settings, strategy, prepare=_prepare, train=training.train, finish=_finish
     )
-    subject = None if is_finished else _prepare(settings, strategy)
-    if is_chief:
-        results = _lead(settings, subject)
-    elif not is_finished:
-        training.train(*subject)
-    return results
-
-
-def _lead(settings, subject):
-    with run_directory.claim(settings) as run_dir:
-        results = run_directory.finished_results(run_dir)
-        if results is not None:
-            print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
-            return results
-        results = _run(run_dir, *subject)
-        CheckpointFolder(run_dir / "checkpoints").delete()
-        return results
 
 
 def _prepare(settings, strategy):
@@ -97,8 +64,9 @@ def _prepare(settings, strategy):
     return distribution, dataset, settings, strategy
 
 
-def _run(run_dir, distribution, dataset, settings, strategy):
-    model, history, seconds = training.train(distribution, dataset, settings, strategy)
+def _finish(run_dir, trained, prepared):
+    model, history, seconds = trained
+    distribution, dataset, settings, _ = prepared
     model.save(run_dir / "model.keras")
     subject = pictures.Subject(distribution, dataset, settings)
     results = measure(model, dataset, history, settings) | {
@@ -160,7 +128,7 @@ def cli(argv):
         main,
         argv,
         name="density_estimation",
-        refusals=(DataError, RunDirectoryError, WorkersError),
+        refusals=(DataError, *joint_run.REFUSALS),
     )
 
 
@@ -170,28 +138,13 @@ def main(argv):
         argv, Settings, choices=_CHOICES, description=__doc__
     )
     if settings is not None:
-        _run_and_print(settings)
-
-
-def _run_and_print(settings):
-    # A cluster has to be joined before anything of TensorFlow runs.
-    strategy = strategies.make_strategy(settings.strategy)
-    choices.check(settings)
-    how = interruption.how_to_go_on(settings)
-    interruption.stop_at_once(how)
-    try:
-        results = run(settings, strategy)
-    except OSError as error:
-        raise RunDirectoryError(f"{error}. {how}") from error
-    except workers.OUT_OF_REACH as error:
-        if not workers.has_others(strategy):
-            raise
-        raise WorkersError(f"Another worker is out of reach. {how}") from error
-    if results is None:
-        print("Done; the chief reports.")
-    else:
-        print(report.table(results))
-        print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
+        joint_run.run_and_print(
+            settings,
+            run,
+            check=choices.check,
+            table=report.table,
+            module="density_estimation",
+        )
 
 
 if __name__ == "__main__":

@@ -2,60 +2,52 @@
 
 import dataclasses
 import math
-import pathlib
 import sys
 
 import numpy as np
 
 from experiments import command_line
 from experiments import html_report
-from experiments import interruption
+from experiments import joint_run
 from experiments import report
-from experiments import run_directory
+from experiments import strategies
 from experiments import vae_choices
 from experiments import vae_evaluation
 from experiments import vae_pictures
 from experiments import vae_report
 from experiments import vae_training
-from experiments.checkpointing import CheckpointFolder
 from experiments.data import DATASETS
 from experiments.data import DataError
-from experiments.run_directory import RunDirectoryError
+from experiments.data import own_images
 from experiments.vae_data import load_images
 from experiments.vae_settings import VAESettings
 
 
-def run(settings):
-    """Trains, evaluates and writes everything into `settings.run_dir`.
-
-    A run that was interrupted goes on; a finished one is only read.
+def run(settings, strategy=None):
+    """Trains, evaluates and writes everything, as `joint_run.run`, into the run's folder.
 
     Args:
       settings: a `VAESettings`.
+      strategy: what `make_strategy` returns for these settings, if called already.
 
     Returns:
-      What `results.json` holds.
-
-    Raises:
-      DataError: if the data are not to be had, or of no use; the folder is untouched.
-      RunDirectoryError: if the folder belongs to another process or another run.
+      What `results.json` holds; None in a worker that is not the chief.
     """
-    is_finished = run_directory.finished_results(settings.run_dir) is not None
-    images = None if is_finished else load_images(settings)
-    with run_directory.claim(settings) as run_dir:
-        results = run_directory.finished_results(run_dir)
-        if results is not None:
-            print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
-            return results
-        results = _run(images or load_images(settings), settings)
-        CheckpointFolder(run_dir / "checkpoints").delete()
-        return results
+    return joint_run.run(
+        settings, strategy, prepare=_prepare, train=vae_training.train, finish=_finish
+    )
 
 
-def _run(images, settings):
-    run_dir = pathlib.Path(settings.run_dir)
-    model = vae_choices.build_vae(settings, images)
-    history, seconds = vae_training.train(model, images, settings)
+def _prepare(settings, strategy):
+    images = load_images(settings)
+    with strategy.scope():
+        parts = vae_choices.vae_parts(settings, images)
+    return parts, images, settings, strategy
+
+
+def _finish(run_dir, trained, prepared):
+    model, history, seconds = trained
+    _, images, settings, _ = prepared
     model.save(run_dir / "model.keras")
     results = _facts(model, images, history, settings) | {"training_seconds": seconds}
     results |= vae_evaluation.measure(model, images, settings)
@@ -89,30 +81,28 @@ def _facts(model, images, history, settings):
 def cli(argv):
     """Runs a command line and returns its exit status, as `density_estimation` does."""
     return command_line.exit_status(
-        main, argv, name="iaf_vae", refusals=(DataError, RunDirectoryError)
+        main, argv, name="iaf_vae", refusals=(DataError, *joint_run.REFUSALS)
     )
 
 
 def main(argv):
     """Reads the flags, runs, and prints the table."""
-    choices = vae_choices.CHOICES | {"dataset": DATASETS}
+    choices = vae_choices.CHOICES | {
+        "dataset": DATASETS,
+        "image_fit": own_images.FITS,
+        "strategy": strategies.STRATEGIES,
+    }
     settings = command_line.read_settings(
         argv, VAESettings, choices=choices, description=__doc__
     )
     if settings is not None:
-        _run_and_print(settings)
-
-
-def _run_and_print(settings):
-    vae_choices.check(settings)
-    how = interruption.how_to_go_on(settings, "iaf_vae")
-    interruption.stop_at_once(how)
-    try:
-        results = run(settings)
-    except OSError as error:
-        raise RunDirectoryError(f"{error}. {how}") from error
-    print(vae_report.page(results).table())
-    print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
+        joint_run.run_and_print(
+            settings,
+            run,
+            check=vae_choices.check,
+            table=lambda results: vae_report.page(results).table(),
+            module="iaf_vae",
+        )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,14 @@ def make_model(distribution, strategy):
     return ReplicatedEstimator(distribution)
 
 
-class ReplicatedEstimator(tfp_flows.DensityEstimator):
+def make_vae(parts, strategy):
+    """Returns the `VAE` that trains its `parts`, by name, under `strategy`."""
+    if strategy.num_replicas_in_sync == 1:
+        return tfp_flows.VAE(**parts)
+    return ReplicatedVAE(**parts)
+
+
+class _Replicated:
     """Takes means over the whole batch, however its rows fall to the replicas.
 
     Keras averages the replicas' means, which is something else where the last batch does
@@ -69,37 +76,38 @@ class ReplicatedEstimator(tfp_flows.DensityEstimator):
     the optimizer the gradient of the whole batch over the number of replicas, which the
     optimizer then adds up to the gradient itself; its clipping norm must be divided
     likewise.
+
+    The model says of its rows, by `nats_of_rows`, what its metrics are means of.
     """
 
     def train_step(self, data):
         """One gradient step for the whole batch."""
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        context = tf.distribute.get_replica_context()
+        weights = self.trainable_weights
         with tf.GradientTape() as tape:
-            log_prob = self(x, training=True)
-            loss = -tf.reduce_sum(log_prob)
-        gradients = tape.gradient(loss, self.trainable_weights)
-        gradients, loss, count = context.all_reduce(
-            "SUM", [gradients, loss, _count(log_prob)]
-        )
+            nats = self.nats_of_rows(self.rows_of(data), training=True)
+            sums = tf.nest.map_structure(tf.reduce_sum, nats)
+        gradients = tape.gradient(sums["loss"], weights)
+        context = tf.distribute.get_replica_context()
+        gradients, sums, count = context.all_reduce("SUM", [gradients, sums, _count(nats)])
         scale = count * context.num_replicas_in_sync
         gradients = [gradient / scale for gradient in gradients]
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        return self._measured(loss, count)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._measured_of_all(sums, count)
 
     def test_step(self, data):
         """Measures a batch."""
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        log_prob = self(x, training=False)
-        loss = -tf.reduce_sum(log_prob)
+        nats = self.nats_of_rows(self.rows_of(data))
+        sums = tf.nest.map_structure(tf.reduce_sum, nats)
         context = tf.distribute.get_replica_context()
-        return self._measured(*context.all_reduce("SUM", [loss, _count(log_prob)]))
+        return self._measured_of_all(*context.all_reduce("SUM", [sums, _count(nats)]))
 
-    def _measured(self, loss, count):
+    def _measured_of_all(self, sums, count):
         strategy = self.distribute_strategy
         # Every replica notes the mean over the whole batch, as its share of the rows.
         share = count / strategy.num_replicas_in_sync
-        self._loss_tracker.update_state(loss / count, sample_weight=share)
+        trackers = {metric.name: metric for metric in self.metrics}
+        for name, total in sums.items():
+            trackers[name].update_state(total / count, sample_weight=share)
         metrics = self.get_metrics_result()
         if workers.has_others(strategy):
             # Of several workers, Keras takes means along an axis that a scalar lacks.
@@ -110,5 +118,21 @@ class ReplicatedEstimator(tfp_flows.DensityEstimator):
         """Does nothing: the model is built, and Keras's own fails on uneven batches."""
 
 
-def _count(log_prob):
-    return tf.cast(tf.shape(log_prob)[0], log_prob.dtype)
+class ReplicatedEstimator(_Replicated, tfp_flows.DensityEstimator):
+    """A `DensityEstimator` whose replicas train as one."""
+
+    def rows_of(self, data):
+        """Returns rows, with their context if any, of a batch as Keras hands it on."""
+        return keras.utils.unpack_x_y_sample_weight(data)[0]
+
+    def nats_of_rows(self, x, *, training=False):
+        """Returns what the metrics are means of: nats of each row, `[n]`, by name."""
+        return {"loss": -self(x, training=training)}
+
+
+class ReplicatedVAE(_Replicated, tfp_flows.VAE):
+    """A `VAE` whose replicas train as one."""
+
+
+def _count(nats):
+    return tf.cast(tf.shape(nats["loss"])[0], nats["loss"].dtype)

@@ -36,14 +36,7 @@ def train(distribution, dataset, settings, strategy=None):
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = strategies.make_model(distribution, strategy)
-        model.compile(
-            make_optimizer(settings, len(dataset.train), num_replicas=num_replicas),
-            jit_compile=settings.jit_compile,
-            # Keras 3.15 cannot run several steps of several replicas in one call.
-            steps_per_execution=settings.steps_per_execution if num_replicas == 1 else 1,
-        )
-        # Replicas cannot create its variables within a training step.
-        model.optimizer.build(model.trainable_variables)
+        compile_model(model, settings, len(dataset.train), strategy)
     # From the rows themselves, so that a `tf.data` input makes no difference.
     model.initialize(dataset.inputs("train"))
     workers.share(strategy, distribution.variables)
@@ -64,6 +57,19 @@ def train(distribution, dataset, settings, strategy=None):
     # What is evaluated and saved has no more to do with replicas.
     trained = tfp_flows.DensityEstimator(distribution) if num_replicas > 1 else model
     return trained, save_run.history(), save_run.seconds
+
+
+def compile_model(model, settings, num_rows, strategy):
+    """Compiles a Keras model, in the scope of its `strategy`, as any `settings` say."""
+    num_replicas = strategy.num_replicas_in_sync
+    model.compile(
+        make_optimizer(settings, num_rows, num_replicas=num_replicas),
+        jit_compile=settings.jit_compile,
+        # Keras 3.15 cannot run several steps of several replicas in one call.
+        steps_per_execution=settings.steps_per_execution if num_replicas == 1 else 1,
+    )
+    # Replicas cannot create its variables within a training step.
+    model.optimizer.build(model.trainable_variables)
 
 
 def fit(model, rows, validation, settings, *, metrics, stateful, displays, strategy=None):

@@ -6,7 +6,14 @@ import pathlib
 
 from experiments.data import DATASETS
 
-__all__ = ["UsageError", "check", "check_numbers", "check_run", "check_widths"]
+__all__ = [
+    "UsageError",
+    "check",
+    "check_data",
+    "check_numbers",
+    "check_run",
+    "check_widths",
+]
 
 _AT_LEAST_ONE = (
     *(
@@ -47,15 +54,18 @@ def check(settings):
       settings: a `Settings`.
     """
     check_numbers(settings, at_least_one=_AT_LEAST_ONE, at_least_zero=_AT_LEAST_ZERO)
-    _check_shares(settings)
     check_widths(settings, "hidden_units")
     if settings.batch_norm and settings.act_norm:
         raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
-    if settings.jit_compile and settings.strategy != "none":
-        raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
+    check_data(settings)
+    check_run(settings)
+
+
+def check_data(settings):
+    """Raises `UsageError` if flags of data, of any settings, do not fit the data set."""
+    _check_shares(settings)
     _check_paths(settings)
     _check_classes_and_pixels(settings)
-    check_run(settings)
 
 
 def check_numbers(settings, *, at_least_one, at_least_zero):
@@ -91,7 +101,9 @@ def check_widths(settings, name):
 
 
 def check_run(settings):
-    """Raises `UsageError` if a run cannot show or write itself as any settings ask."""
+    """Raises `UsageError` if a run cannot work, or show itself, as any settings ask."""
+    if settings.jit_compile and settings.strategy != "none":
+        raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
     if settings.progress not in (-1, 0, 1, 2):
         _refuse(settings, "progress", "to be -1, 0, 1 or 2")
     _check_run_dir(settings)
@@ -109,12 +121,11 @@ def _check_shares(settings):
 
 
 def _check_paths(settings):
-    for dataset, (path, *options) in _PATHS.items():
-        if settings.dataset == dataset:
-            if not getattr(settings, path):
-                _refuse(settings, path, f"with --dataset={dataset}")
-        else:
-            _refuse_idle(settings, (path, *options), f"--dataset={dataset}")
+    for dataset, flags in _PATHS.items():
+        if settings.dataset != dataset:
+            _refuse_idle(settings, flags, f"--dataset={dataset}")
+        elif not vars(settings).get(flags[0], True):
+            _refuse(settings, flags[0], f"with --dataset={dataset}")
     if settings.dataset not in ("csv", "npz"):
         _refuse_idle(settings, _OF_OWN_TABLES, "--dataset=csv or --dataset=npz")
     if settings.dataset not in _PATHS:
@@ -140,9 +151,10 @@ def _any_of(datasets):
 
 
 def _refuse_idle(settings, names, needed):
-    """Refuses flags that the data set would silently ignore."""
-    for name in names:
-        if getattr(settings, name) != type(settings).__dataclass_fields__[name].default:
+    """Refuses flags that the data set would silently ignore; some settings lack them."""
+    fields = type(settings).__dataclass_fields__
+    for name in fields.keys() & set(names):
+        if getattr(settings, name) != fields[name].default:
             raise UsageError(
                 f"Expected `{name}` with {needed} only; got it with "
                 f"--dataset={settings.dataset}."

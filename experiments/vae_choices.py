@@ -5,11 +5,16 @@ import keras
 import tfp_flows
 from experiments.usage import UsageError
 
-__all__ = ["CHOICES", "build_vae", "check"]
+__all__ = ["CHOICES", "build_vae", "check", "vae_parts"]
 
 
 def build_vae(settings, images):
-    """Returns the `VAE` that `settings` describe.
+    """Returns the `VAE` that `settings` describe, of their `vae_parts`."""
+    return tfp_flows.VAE(**vae_parts(settings, images))
+
+
+def vae_parts(settings, images):
+    """Returns what a `VAE` is constructed of, by name.
 
     Args:
       settings: a `VAESettings`.
@@ -20,18 +25,18 @@ def build_vae(settings, images):
     encoder, decoder = ENCODERS[settings.encoder](
         settings, posterior.num_parameters, likelihood.num_parameters, images
     )
-    return tfp_flows.VAE(
-        encoder,
-        posterior,
-        decoder,
-        likelihood,
-        prior=PRIORS[settings.prior](settings),
-        bound=BOUNDS[settings.bound],
-        num_samples=settings.num_draws,
-        free_bits=settings.free_bits,
-        sticking_the_landing=settings.sticking_the_landing,
-        seed=settings.seed,
-    )
+    return {
+        "encoder": encoder,
+        "posterior": posterior,
+        "decoder": decoder,
+        "likelihood": likelihood,
+        "prior": PRIORS[settings.prior](settings),
+        "bound": BOUNDS[settings.bound],
+        "num_samples": settings.num_draws,
+        "free_bits": settings.free_bits,
+        "sticking_the_landing": settings.sticking_the_landing,
+        "seed": settings.seed,
+    }
 
 
 def check(settings):

@@ -43,8 +43,7 @@ def load_images(settings):
     """
     dataset = load_dataset(
         settings.dataset,
-        data_dir=settings.data_dir,
-        seed=settings.data_seed,
+        **settings.data_arguments(),
         # For the class of each test row; the model does not see it.
         conditional=DATASETS[settings.dataset].has_classes,
     )

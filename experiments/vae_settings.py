@@ -23,6 +23,18 @@ class VAESettings(FlagSettings):
         "Folder of the data that come with no package; a download goes there too. By "
         "default, tfp_flows in the user's cache.",
     )
+    num_bits: int = setting(8, "Bits that are kept of the 8 of each pixel.")
+    images_path: str = setting(
+        "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
+    )
+    image_size: int = setting(
+        0, "Height and width of the pictures of a folder; 0: those of the first one."
+    )
+    image_fit: str = setting(
+        "refuse", "What is done with pictures of another size: refuse, resize or crop."
+    )
+    validation_share: float = setting(0.1, "Share of the rows of images.")
+    test_share: float = setting(0.1, "Share of the rows of images.")
     run_dir: str = setting("runs/iaf_vae", "Folder that the run writes into.")
     posterior: str = setting(
         "iaf",
@@ -97,6 +109,11 @@ class VAESettings(FlagSettings):
     ema_momentum: float = setting(
         0.0, "Momentum, per training step, of averaged weights to evaluate; 0: none."
     )
+    strategy: str = setting(
+        "none",
+        "none: one device; mirrored: each batch is divided among the GPUs of the machine, "
+        "or its logical CPUs; multi_worker: among the machines that TF_CONFIG names.",
+    )
     steps_per_execution: int = setting(16, "Training steps per call of TensorFlow.")
     jit_compile: bool = setting(False, "Whether XLA compiles the training step.")
     seed: int = setting(0, "Integer: initial weights, shuffling, draws and samples.")
@@ -123,7 +140,14 @@ class VAESettings(FlagSettings):
         usage.check_numbers(self, at_least_one=_AT_LEAST_ONE, at_least_zero=_AT_LEAST_ZERO)
         for name in ("hidden_units", "channels", "flow_hidden_units", "prior_hidden_units"):
             usage.check_widths(self, name)
+        usage.check_data(self)
         usage.check_run(self)
+
+    def data_arguments(self):
+        """Returns what `load_dataset` needs beyond the name."""
+        names = ("data_dir", "num_bits", "images_path", "image_size", "image_fit")
+        names += ("validation_share", "test_share")
+        return {"seed": self.data_seed} | {name: getattr(self, name) for name in names}
 
 
 _AT_LEAST_ONE = (
@@ -134,4 +158,5 @@ _AT_LEAST_ONE = (
 _AT_LEAST_ZERO = (
     *("free_bits", "max_minutes", "patience", "gradient_clip_norm", "weight_decay"),
     *("ema_momentum", "seed", "data_seed", "log_likelihood_rows", "pictures_every"),
+    "image_size",
 )

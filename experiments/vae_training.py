@@ -7,32 +7,35 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments import progress
+from experiments import strategies
 from experiments import training
 from experiments import vae_pictures
+from experiments import workers
 from experiments.epochs import EpochRows
 
 __all__ = ["train"]
 
 
-def train(model, images, settings):
-    """Fits `model` and returns Keras's history and the seconds taken.
+def train(parts, images, settings, strategy=None):
+    """Fits a `VAE` and returns it, Keras's history and the seconds taken.
 
     Where `run_dir` holds checkpoints of the same run, it goes on from the last one, and
     ends at the numbers of a run without a pause.
 
     Args:
-      model: a `VAE`.
+      parts: what the `VAE` is constructed of, by name.
       images: the `Images` to fit.
-      settings: a `VAESettings`.
+      settings: a `VAESettings`; checkpoints and `metrics.csv` go to its `run_dir`, which
+        only the chief of several workers reads and writes.
+      strategy: the `tf.distribute.Strategy` that the parts were built under.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    num_replicas = strategy.num_replicas_in_sync
     dataset = images.dataset
     keras.utils.set_random_seed(settings.seed)
-    model.compile(
-        training.make_optimizer(settings, len(dataset.train)),
-        jit_compile=settings.jit_compile,
-        steps_per_execution=settings.steps_per_execution,
-    )
-    model.optimizer.build(model.trainable_variables)
+    with strategy.scope():
+        model = strategies.make_vae(parts, strategy)
+        training.compile_model(model, settings, len(dataset.train), strategy)
     rows = EpochRows(
         dataset.train,
         batch_size=settings.batch_size,
@@ -50,7 +53,12 @@ def train(model, images, settings):
             settings, [tfp_flows.KLWarmUp(settings.warm_up_epochs)]
         ),
         displays=progress.make_callbacks(
-            settings, functools.partial(vae_pictures.draw_fit, model, images, settings)
+            settings,
+            functools.partial(vae_pictures.draw_fit, model, images, settings),
+            is_writer=workers.is_chief(strategy),
         ),
+        strategy=strategy,
     )
-    return save_run.history(), save_run.seconds
+    # What is evaluated and saved has no more to do with replicas.
+    trained = tfp_flows.VAE(**parts) if num_replicas > 1 else model
+    return trained, save_run.history(), save_run.seconds

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
@@ -167,3 +168,11 @@ def test_large_latents_are_solved_where_whole_passes_fail(constructor, jit_compi
     assert np.abs(solved).max() > 50.0
     assert errors["columns"].max() < 2e-3
     assert not (errors["whole"] < 1.0).all()  # what the test is about does happen
+
+
+def test_density_of_points_beyond_what_floats_can_tell_is_near_zero(rng):
+    flow = randomize(tff.IAF(8, num_steps=2, hidden_units=(16,)))
+    distribution = tff.FlowDistribution(tff.standard_normal(8), flow)
+    log_prob = distribution.log_prob((1e4 * rng.normal(size=(20, 8))).astype(np.float32))
+    assert np.all(np.isfinite(log_prob))
+    assert np.max(log_prob) < -1e20

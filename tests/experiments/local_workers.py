@@ -29,8 +29,10 @@ def start(target, *arguments_of_each):
     return processes
 
 
-def start_run(settings):
-    """Starts a run in two workers; each prints into `run_dir` + "_of_0.log" or "_of_1.log".
+def start_run(settings, experiment=density_estimation):
+    """Starts a run of an experiment in two workers.
+
+    Each prints into `run_dir` + "_of_0.log" or "_of_1.log".
 
     The chief writes to `run_dir`, the other, if it wrote, would to `run_dir` + "_of_1".
     """
@@ -39,7 +41,11 @@ def start_run(settings):
         dataclasses.replace(settings, strategy="multi_worker", run_dir=folder).flags()
         for folder in (run_dir, f"{run_dir}_of_1")
     )
-    return start(_run, (chief, f"{run_dir}_of_0.log"), (other, f"{run_dir}_of_1.log"))
+    return start(
+        _run,
+        (experiment.cli, chief, f"{run_dir}_of_0.log"),
+        (experiment.cli, other, f"{run_dir}_of_1.log"),
+    )
 
 
 def end_well(processes):
@@ -54,11 +60,11 @@ def _call(tf_config, target, arguments):
     target(*arguments)
 
 
-def _run(flags, log):
+def _run(cli, flags, log):
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(file, stream.fileno())
-    sys.exit(density_estimation.cli(["density_estimation", *flags]))
+    sys.exit(cli(["program", *flags]))
 
 
 def _free_ports(count):

@@ -58,6 +58,8 @@ RUNS = {
     "full": {"posterior": "full", "prior": "maf", "free_bits": 0.1},
     "real_nvp": {"posterior": "real_nvp", "sticking_the_landing": True},
     "conv": {
+        "dataset": "images",
+        "num_bits": 3,
         "encoder": "conv",
         "likelihood": "discretized_logistic",
         "ema_momentum": 0.9,
@@ -66,9 +68,22 @@ RUNS = {
 }
 
 
+@pytest.fixture(scope="module")
+def coloured_pictures(tmp_path_factory):
+    """A file of 200 noisy pictures, 6 x 10, each of a colour of its own."""
+    rng = np.random.default_rng(0)
+    colours = rng.integers(40, 215, (200, 1, 1, 3))
+    pictures = colours + rng.integers(-40, 41, (200, 6, 10, 3))
+    path = tmp_path_factory.mktemp("pictures") / "pictures.npz"
+    np.savez(path, pictures.astype(np.uint8))
+    return str(path)
+
+
 @pytest.mark.parametrize("name", RUNS)
-def test_run_writes_every_file_with_the_numbers(name, tmp_path):
+def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures):
     settings = tiny(tmp_path, **RUNS[name])
+    if settings.dataset == "images":
+        settings = dataclasses.replace(settings, images_path=coloured_pictures)
     results = iaf_vae.run(settings)
     missing = {"posterior_shapes.png"} if settings.latent_size == 1 else set()
     assert {path.name for path in tmp_path.iterdir()} == FILES - missing
@@ -190,6 +205,11 @@ BAD_USE = {
         "--posterior=real_nvp --latent_size=1",
         "`latent_size` of at least 2",
     ),
+    "images_path of digits": ("--images_path=x", "`images_path` with --dataset=images"),
+    "images without a path": ("--dataset=images", "`images_path` with --dataset=images"),
+    "shares of digits": ("--test_share=0.2", "`test_share` with"),
+    "strategy with XLA": ("--strategy=mirrored --jit_compile", "no `jit_compile` with"),
+    "unknown strategy": ("--strategy=tpu", "multi_worker"),
     "channels of dense": ("--channels=8,8", "`channels` with --encoder=conv only"),
     "learning_rate=nan": ("--learning_rate=nan", "`learning_rate` to be finite"),
 }

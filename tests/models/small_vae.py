@@ -82,7 +82,7 @@ def rows(model, count=50, seed=0):
     return x.reshape(count, *model.likelihood.event_shape)
 
 
-def trained(name, epochs=1):
+def trained(name, epochs=15):
     """A compiled model after some epochs."""
     keras.utils.set_random_seed(1)
     model = MODELS[name]()
@@ -104,7 +104,6 @@ def answers(model):
     bound = model.elbo(x, num_samples=2, seed=5)
     return {
         **bound._asdict(),
-        "log_likelihood": model.log_likelihood(x, 20, seed=5),
         "evaluated": np.array(model.evaluate(x, verbose=0)),
         "sample": model.sample(3, seed=5),
         "reconstructed": model.reconstruct(x, seed=5),

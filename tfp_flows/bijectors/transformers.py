@@ -111,6 +111,10 @@ class Gated:
 
     The numerically stable step of IAF; its log-det is `log gate`.
 
+    As gates may be arbitrarily near 0, a point far out of where the flow sends its latents
+    comes from latents beyond any float. The inverse stops where their squares still are
+    floats, about 1e15 in float32, so that the density of such a point is near 0, not NaN.
+
     Args:
       bias: added before the sigmoid, so that a fresh step nearly copies its input. The
         paper uses 1 to 2.
@@ -135,7 +139,9 @@ class Gated:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, s = self._split(parameters)
         # (y - (1 - gate) * shift) / gate, without the division of two small numbers.
-        return y + (y - shift) * tf.exp(-s), -tf.math.log_sigmoid(s)
+        most = y.dtype.max**0.4
+        x = y + (y - shift) * tf.minimum(tf.exp(-s), most)
+        return tf.clip_by_value(x, -most, most), -tf.math.log_sigmoid(s)
 
     def get_config(self):
         """Returns the constructor's arguments."""

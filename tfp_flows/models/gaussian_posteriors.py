@@ -41,19 +41,25 @@ class Posterior(tf.Module):
 class _Gaussian(Posterior):
     """A Gaussian of the family that a subclass says: `z = mean + scale @ noise`."""
 
-    def sample_and_log_prob(self, parameters, num_samples, seed):
+    def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
         """Draws latents with their log-densities.
 
         Args:
           parameters: `[N, P]`, the encoder's output.
           num_samples: number of draws a row, K.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          share: `(start, total)`, where the rows are a share of a larger batch: the draws
+            are those that they have in it.
 
         Returns:
           Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
         """
-        shape = [num_samples, tf.shape(parameters)[0], self.latent_size]
+        count = tf.shape(parameters)[0]
+        start, total = share or (0, count)
+        shape = [num_samples, total, self.latent_size]
         noise = normal(shape, stateless(seed), self.dtype)
+        if share:
+            noise = noise[:, start : start + count]
         z, log_det = self._from_noise(noise, parameters)
         return z, _standard_normal_log_prob(noise) - log_det
 

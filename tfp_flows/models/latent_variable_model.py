@@ -43,7 +43,7 @@ class LatentVariableModel:
         self.likelihood = likelihood
         self.prior = prior
 
-    def terms(self, x, num_samples, seed, *, training=False, through_sample_only=False):
+    def terms(self, x, num_samples, seed, *, training=False, **options):
         """Returns the `Terms` of K draws for each row; every network runs once.
 
         Args:
@@ -51,7 +51,7 @@ class LatentVariableModel:
           num_samples: number of draws a row, K.
           seed: a stateless seed.
           training: for dropout and batch statistics.
-          through_sample_only: as of `terms_given`.
+          **options: of `terms_given`.
         """
         return self.terms_given(
             self.encoder(x, training=training),
@@ -59,7 +59,7 @@ class LatentVariableModel:
             num_samples,
             seed,
             training=training,
-            through_sample_only=through_sample_only,
+            **options,
         )
 
     def terms_given(
@@ -71,6 +71,7 @@ class LatentVariableModel:
         *,
         training=False,
         through_sample_only=False,
+        share=None,
     ):
         """Returns the `Terms` of rows that are encoded already.
 
@@ -81,8 +82,11 @@ class LatentVariableModel:
           seed: a stateless seed.
           training: for dropout and batch statistics.
           through_sample_only: whether log q is that of `objectives.sticking_the_landing`.
+          share: which rows of a larger batch these are, as of `SharedBatch`.
         """
-        z, log_q = self.posterior.sample_and_log_prob(parameters, num_samples, seed)
+        z, log_q = self.posterior.sample_and_log_prob(
+            parameters, num_samples, seed, share=share
+        )
         if through_sample_only:
             fixed = tf.stop_gradient(parameters)
             log_q = objectives.sticking_the_landing(

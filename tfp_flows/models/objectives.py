@@ -17,6 +17,7 @@ from tfp_flows.distributions.draws import fold_in
 __all__ = [
     "elbo",
     "free_bits",
+    "free_bits_of_rows",
     "importance_weighted_bound",
     "importance_weighted_log_likelihood",
     "sticking_the_landing",
@@ -127,10 +128,25 @@ def free_bits(kl, minimum):
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
       equation 15. https://arxiv.org/abs/1606.04934
     """
+    means = tf.reduce_mean(kl, axis=0)
+    return tf.reduce_mean(free_bits_of_rows(kl, minimum, means))
+
+
+def free_bits_of_rows(kl, minimum, means):
+    """What `free_bits` is the mean of, given the batch's means.
+
+    Args:
+      kl: `[n, J]`, of some of the rows of a batch.
+      minimum: as of `free_bits`.
+      means: `[J]`, of all rows of the batch.
+
+    Returns:
+      Nats, `[n]`.
+    """
     if minimum < 0.0:
         raise ValueError(f"Expected `minimum` of at least 0; got {minimum}.")
-    means = tf.reduce_mean(kl, axis=0)
-    return tf.reduce_sum(tf.maximum(means, tf.cast(minimum, means.dtype)))
+    minimum = tf.cast(minimum, kl.dtype)
+    return tf.reduce_sum(tf.where(means > minimum, kl, minimum), axis=-1)
 
 
 def sticking_the_landing(log_prob, sample):

@@ -58,19 +58,23 @@ class FlowPosterior(Posterior):
         """Whether the density of a given point takes one pass of each network."""
         return "inverse" not in self.flow.sequential_directions
 
-    def sample_and_log_prob(self, parameters, num_samples, seed):
+    def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
         """Draws latents with their log-densities, in one pass of the flow.
 
         Args:
           parameters: `[N, P]`, the encoder's output.
           num_samples: number of draws a row, K.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          share: `(start, total)`, where the rows are a share of a larger batch: the draws
+            are those that they have in it.
 
         Returns:
           Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
         """
         of_base, context = self._split(parameters)
-        start, log_prob = self.base.sample_and_log_prob(of_base, num_samples, seed)
+        start, log_prob = self.base.sample_and_log_prob(
+            of_base, num_samples, seed, share=share
+        )
         z, log_det = self.flow.forward_and_log_det(start, context=context)
         return z, log_prob - log_det
 

@@ -7,33 +7,23 @@ import tensorflow as tf
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.draws import fold_in
-from tfp_flows.distributions.draws import split
-from tfp_flows.distributions.draws import stateless
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
-from tfp_flows.models.fitting import num_replicas
-from tfp_flows.models.fitting import refuse_missing
 from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.latent_queries import LatentQueries
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
-from tfp_flows.models.row_batches import RowFunction
 from tfp_flows.models.shared_variable import SharedVariable
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_rows
+from tfp_flows.models.vae_steps import VAESteps
 
 __all__ = ["VAE"]
 
-# What draws are for: training must not see those that it is validated on.
-_TRAINING, _EVALUATION = 1, 2
-
-# Latent vectors that are decoded at a time by `log_likelihood`.
-_DECODED_AT_ONCE = 2**14
-
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class VAE(keras.Model):
+class VAE(VAESteps, LatentQueries, keras.Model):
     """Latents that an encoder infers and a decoder explains the data by.
 
     ```none
@@ -152,34 +142,6 @@ class VAE(keras.Model):
             self.decoder(self._probabilities.latents(inputs, [], self.seed))
         )
 
-    def train_step(self, data):
-        """One gradient step."""
-        x = self._rows_of(data)
-        weights = self.trainable_weights
-        seed = fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
-        with tf.GradientTape() as tape:
-            terms = self._probabilities.terms(
-                x,
-                self.num_samples,
-                seed,
-                training=True,
-                through_sample_only=self.sticking_the_landing,
-            )
-            loss = -self._objective(terms) / num_replicas()
-            scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, weights)
-        refuse_missing(gradients, weights)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return self._measured(loss * num_replicas(), terms)
-
-    def test_step(self, data):
-        """Measures a batch."""
-        x = self._rows_of(data)
-        seed = fold_in(fold_in(self.seed, _EVALUATION), self._trackers[0].count)
-        terms = self._probabilities.terms(x, self.num_samples, seed)
-        log_weights = terms.log_likelihood - terms.kl
-        return self._measured(-tf.reduce_mean(self.bound(log_weights)), terms)
-
     def fit(self, x=None, y=None, **kwargs):
         """Trains as `keras.Model.fit` does, and returns its history.
 
@@ -217,69 +179,6 @@ class VAE(keras.Model):
         rows = first_rows(x) if isinstance(x, tf.data.Dataset) else np.asarray(x)[: 2**14]
         self.prior.initialize(self.encode(rows, seed=self.seed))
 
-    def encode(self, x, sample_shape=(), *, seed=0):
-        """Draws latents of rows.
-
-        Args:
-          x: `[N, *event]`.
-          sample_shape: shape of the draw.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-
-        Returns:
-          `[*sample_shape, N, latent_size]`.
-        """
-        check_rows(x, self.likelihood)
-        x = tf.convert_to_tensor(x, self.compute_dtype)
-        return self._probabilities.latents(
-            x, np.atleast_1d(sample_shape).astype(int).tolist(), seed
-        )
-
-    def decode(self, z):
-        """Returns the expected rows, `[..., *event]`, of latents, `[..., latent_size]`."""
-        return self.likelihood.mean(self._probabilities.decoded(tf.convert_to_tensor(z)))
-
-    def reconstruct(self, x, *, seed=0):
-        """Returns the expected rows given one draw of latents of `x`, `[N, *event]`."""
-        return self.decode(self.encode(x, seed=seed))
-
-    def sample(self, num_samples, *, seed=0):
-        """Draws rows, `[num_samples, *event]`; `decode(prior.sample())` is their means."""
-        of_prior, of_rows = split(stateless(seed), 2)
-        outputs = self._probabilities.decoded(self.prior.sample(num_samples, seed=of_prior))
-        return self.likelihood.sample(outputs, of_rows)
-
-    def elbo(self, x, *, num_samples=1, seed=0, batch_size=1000):
-        """Returns the `Bound` of each row as arrays, `[N]`, in nats.
-
-        Args:
-          x: `[N, *event]`.
-          num_samples: draws a row.
-          seed: integer.
-          batch_size: rows at a time.
-        """
-        check_rows(x, self.likelihood)
-        evaluate = self._row_function(self._probabilities.bound, num_samples)
-        return evaluate(x, seed=seed, batch_size=batch_size)
-
-    def log_likelihood(self, x, num_samples=512, *, seed=0, batch_size=100):
-        """Estimates log p(x) of each row from below, by importance sampling.
-
-        Args:
-          x: `[N, *event]`.
-          num_samples: draws a row, K; any number, as they are taken in turn.
-          seed: integer.
-          batch_size: rows at a time.
-
-        Returns:
-          Array of nats, `[N]`: the importance-weighted bound of K draws.
-        """
-        at_once = max(1, _DECODED_AT_ONCE // batch_size)
-        check_rows(x, self.likelihood)
-        evaluate = self._row_function(
-            self._probabilities.log_likelihood, num_samples, at_once=at_once
-        )
-        return evaluate(x, seed=seed, batch_size=batch_size)
-
     def get_config(self):
         """Returns the parts and options as plain data."""
         names = ("encoder", "posterior", "decoder", "likelihood", "prior", "bound")
@@ -295,39 +194,6 @@ class VAE(keras.Model):
         name = config.get("name")
         parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
         return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
-
-    def _rows_of(self, data):
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        return tf.cast(x, self.compute_dtype)  # Keras hands arrays on in its own dtype
-
-    def _objective(self, terms):
-        """What a training step maximises, a scalar."""
-        weight = tf.cast(self.kl_weight, terms.kl.dtype)
-        if not self.free_bits:
-            return tf.reduce_mean(self.bound(terms.log_likelihood - weight * terms.kl))
-        kl = tf.reduce_mean(terms.kl, axis=0)[:, tf.newaxis]
-        kl = objectives.free_bits(kl, self.free_bits * self.latent_size)
-        return tf.reduce_mean(terms.log_likelihood) - weight * kl
-
-    def _measured(self, loss, terms):
-        count = tf.shape(terms.kl)[1]
-        reconstruction, kl = (tf.reduce_mean(term) for term in terms)
-        values = (reconstruction - kl, reconstruction, kl)
-        self._loss_tracker.update_state(loss, sample_weight=count)
-        for tracker, value in zip(self._trackers, values, strict=True):
-            tracker.update_state(value, sample_weight=count)
-        return self.get_metrics_result()
-
-    def _row_function(self, method, num_samples, **kwargs):
-        """The compiled form of `method(rows, num_samples, seed, **kwargs)`."""
-        key = (method.__name__, num_samples, *kwargs.values())
-        if key not in self._row_functions:
-            self._row_functions[key] = RowFunction(
-                lambda rows, seed: method(rows, num_samples, seed, **kwargs),
-                self.likelihood.event_shape,
-                self.compute_dtype,
-            )
-        return self._row_functions[key]
 
 
 def _build(layer, event_shape):
