@@ -42,7 +42,16 @@ class NeutraSettings(PosteriorSettings):
     posterior: str = field("iaf", "Flow that is trained, and then sampled through.")
     reference: str = field("none", "Not used here.")
     run_dir: str = field("runs/neutra", "Folder that the run writes into.")
-    num_draws: int = field(8000, "Draws of all chains together.")
+    num_steps: int = field(2, "Number of steps of the flow.")
+    # With these the funnel is among the posteriors: log-scales are linear in v.
+    direct: bool = field(
+        True, "Whether the networks of iaf also connect inputs to outputs directly."
+    )
+    scale: str = field("exp", "How a step makes scales of its network's output.")
+    learning_rate: float = field(1e-2, "Adam's step size, which falls to 0 along a cosine.")
+    sample_size: int = field(512, "Draws of the flow in a training step.")
+    num_chains: int = field(64, "Chains of each sampler, which share `num_draws`.")
+    num_draws: int = field(32000, "Draws of all chains together.")
 
 
 def run(settings):
