@@ -7,12 +7,15 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from experiments import command_line
+from experiments import html_report
 from experiments import report
 from experiments import run_directory
 from experiments import table_plots
-from experiments.atomic_write import atomic_write
+from experiments.choices import SCALES
 from experiments.flag_settings import field
 from experiments.posterior_inference import REFUSALS
+from experiments.posteriors import importance
+from experiments.posteriors import neutra_report
 from experiments.posteriors.chains import run_nuts
 from experiments.posteriors.chains import unconstrained_log_prob
 from experiments.posteriors.settings import PosteriorSettings
@@ -24,7 +27,11 @@ from experiments.posteriors.training import train
 
 _FLOWS = ["iaf", "real_nvp"]
 _CHOICES = {"target": list(TARGETS), "posterior": _FLOWS, "reference": ["none"]}
+_CHOICES |= {"scale": ["own", *SCALES]}
 _MAX_VARIABLES = 4
+_CAPTIONS = {
+    "pairs.png": "Pairs of variables: plain NUTS above the diagonal, NeuTra below it."
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +42,16 @@ class NeutraSettings(PosteriorSettings):
     posterior: str = field("iaf", "Flow that is trained, and then sampled through.")
     reference: str = field("none", "Not used here.")
     run_dir: str = field("runs/neutra", "Folder that the run writes into.")
-    num_draws: int = field(8000, "Draws of all chains together.")
+    num_steps: int = field(2, "Number of steps of the flow.")
+    # With these the funnel is among the posteriors: log-scales are linear in v.
+    direct: bool = field(
+        True, "Whether the networks of iaf also connect inputs to outputs directly."
+    )
+    scale: str = field("exp", "How a step makes scales of its network's output.")
+    learning_rate: float = field(1e-2, "Adam's step size, which falls to 0 along a cosine.")
+    sample_size: int = field(512, "Draws of the flow in a training step.")
+    num_chains: int = field(64, "Chains of each sampler, which share `num_draws`.")
+    num_draws: int = field(32000, "Draws of all chains together.")
 
 
 def run(settings):
@@ -56,7 +72,8 @@ def run(settings):
 
 
 def _run(settings, run_dir):
-    pinned = TARGETS[settings.target].pinned()
+    entry = TARGETS[settings.target]
+    pinned = entry.pinned()
     posterior = POSTERIORS[settings.posterior](pinned, settings)
     _, seconds = train(posterior, pinned.unnormalized_log_prob, settings)
     bijectors = {
@@ -77,7 +94,12 @@ def _run(settings, run_dir):
     }
     results = {
         "target": settings.target,
-        "samplers": {name: _summary(sampled) for name, sampled in chains.items()},
+        "samplers": {
+            name: neutra_report.summary(sampled, entry.first)
+            for name, sampled in chains.items()
+        },
+        "moments_of_first": entry.first and list(entry.first),
+        "elbo": dataclasses.asdict(_elbo(posterior, pinned, settings)),
         "training_seconds": seconds,
         "training_gradients": settings.training_steps * settings.sample_size,
         "command": report.command(settings, "neutra"),
@@ -85,55 +107,17 @@ def _run(settings, run_dir):
         "machine": report.machine(),
     }
     _draw(chains, pinned, posterior.support, run_dir / "pairs.png")
-    _write_report(results, run_dir / "report.md")
+    page = neutra_report.page(results, settings.target, settings.posterior)
+    page.write_markdown(_CAPTIONS, run_dir / "report.md")
+    html_report.write_report(page, _CAPTIONS, run_dir / "report.html")
     report.write_results(results, run_dir / "results.json")
     return results
 
 
-def _summary(chains):
-    sizes, first = chains.effective_sizes, chains.draws[..., 0]
-    return {
-        "effective_size_of_first": float(sizes[0]),
-        "smallest_effective_size": float(sizes.min()),
-        "num_gradients": chains.num_gradients,
-        "smallest_effective_size_per_1000_gradients": float(
-            1e3 * sizes.min() / chains.num_gradients
-        ),
-        "mean_of_first": float(first.mean()),
-        "standard_deviation_of_first": float(first.std()),
-        "divergences": chains.divergences,
-    }
-
-
-def table(results):
-    """Returns the result as a Markdown table; "first" is the model's first variable."""
-    header = "| sampler | ESS of first | least ESS | gradients | least ESS per 1,000 |"
-    header += " mean of first | s.d. of first | divergences |"
-    rows = [
-        f"| {name} | {s['effective_size_of_first']:.0f} "
-        f"| {s['smallest_effective_size']:.0f} | {s['num_gradients']:,} "
-        f"| {s['smallest_effective_size_per_1000_gradients']:.2f} "
-        f"| {s['mean_of_first']:.2f} | {s['standard_deviation_of_first']:.2f} "
-        f"| {s['divergences']:.2%} |"
-        for name, s in results["samplers"].items()
-    ]
-    return "\n".join([header, "|---|" + "--:|" * 7, *rows])
-
-
-def _write_report(results, path):
-    parts = [
-        f"# NeuTra on {results['target']}",
-        table(results),
-        "Effective sizes are of all chains together, unconstrained. Gradients: "
-        "evaluations of that of the target, without those of adaptation and of training "
-        f"({results['training_gradients']:,}, in {results['training_seconds']:.0f} s, "
-        "compilation included).",
-        "Plain NUTS above the diagonal, NUTS through the flow below it.\n\n"
-        "![pairs](pairs.png)",
-        f"{results['machine']}; {results['versions']}",
-        f"To repeat it:\n\n```\n{results['command']}\n```",
-    ]
-    atomic_write(path, "\n\n".join(parts) + "\n")
+def _elbo(posterior, pinned, settings):
+    parts, log_prob = posterior.sample_and_log_prob(20000, seed=(5, settings.seed))
+    log_weights = pinned.unnormalized_log_prob(parts) - log_prob
+    return importance.elbo(log_weights.numpy().astype(np.float64))
 
 
 def _draw(chains, pinned, support, path):
@@ -166,8 +150,8 @@ def main(argv):
     )
     if settings is None:
         return
-    print(table(run(settings)))
-    print(f"Written to {settings.run_dir}: report.md, results.json, pairs.png.")
+    print(neutra_report.page(run(settings), settings.target, settings.posterior).table())
+    print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import command_line
+from experiments import html_report
 from experiments import report
 from experiments import run_directory
+from experiments.choices import SCALES
 from experiments.posteriors import importance
 from experiments.posteriors import pictures
 from experiments.posteriors import posterior_report
@@ -26,6 +28,7 @@ from experiments.posteriors.training import train
 from experiments.run_directory import RunDirectoryError
 
 _CHOICES = {"target": [*TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
+_CHOICES |= {"scale": ["own", *SCALES]}
 _DRAWS_AT_ONCE = 5000
 
 # What a run refuses, or comes to nothing by.
@@ -41,12 +44,16 @@ def run(settings):
       settings: a `PosteriorSettings` of one target and one posterior.
 
     Returns:
-      What `results.json` holds.
+      What `results.json` holds; where the posterior does not apply to the target,
+      nothing is written, and `inapplicable` says why.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
       TrainingError: if the training diverges.
     """
+    if reason := TARGETS[settings.target].inapplicable.get(settings.posterior):
+        chosen = {"target": settings.target, "posterior": settings.posterior}
+        return chosen | {"inapplicable": reason}
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
         return _run(settings, run_dir) if results is None else results
@@ -93,7 +100,9 @@ def _run(settings, run_dir):
     if reference is not None:
         results |= _comparison(draws, reference)
     captions = pictures.draw(run_dir, results, losses, draws, reference)
-    posterior_report.write_report(results, captions, run_dir / "report.md")
+    page = posterior_report.page(results)
+    page.write_markdown(captions, run_dir / "report.md")
+    html_report.write_report(page, captions, run_dir / "report.html")
     report.write_results(results, run_dir / "results.json")
     return results
 

@@ -1,78 +1,81 @@
-"""What a run of `posterior_inference` says of itself: a row, and `report.md`."""
+"""What a run of `posterior_inference` says of itself: a row of a table, and a page."""
 
-from experiments.atomic_write import atomic_write
+from experiments.page import Page
 
-__all__ = ["HEADER", "row", "write_report"]
+__all__ = ["HEADER", "page", "row"]
 
-_COLUMNS = (
-    *("target", "posterior", "ELBO", "importance-weighted", "evidence"),
-    *("ESS", "k̂", "error of a mean", "ratio of s.d."),
-)
+_MEASURES = ("ELBO", "importance-weighted", "ESS", "k̂", "error of a mean", "ratio of s.d.")
+_COLUMNS = ("target", "posterior", *_MEASURES, "evidence")
 HEADER = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 
-_EXPLANATION = """\
-Nats, ± two standard errors. ESS: effective sample size of the weighted draws, as a share \
-of their number. k̂: shape of the tail of the weights; above 0.7 the two columns before it \
-cannot be relied on. Errors of means are in standard deviations of the reference; ratios \
-are those of the standard deviations of posterior and reference, the greater over the \
-lesser; of both, the worst over the variables."""
+_NOTE = (
+    "Nats, ± two standard errors. ESS: effective sample size of the weighted draws, as a "
+    "share of their number. k̂: shape of the tail of the weights; above 0.7 the two columns "
+    "before it cannot be relied on. Errors of means are in standard deviations of the "
+    "reference; ratios are those of the standard deviations of posterior and reference, "
+    "the greater over the lesser; of both, the worst over the variables."
+)
 
 
 def row(results):
     """Returns a run as a row under `HEADER`."""
-    known = results["evidence"]
-    cells = [
-        results["target"],
-        results["posterior"],
+    names = (results["target"], results["posterior"])
+    if reason := results.get("inapplicable"):
+        cells = (*names, f"does not apply: {reason}", *("-" for _ in _MEASURES))
+    else:
+        known = results["evidence"]
+        cells = (*names, *_measures(results), "-" if known is None else f"{known:.3f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def page(results):
+    """Returns the report as a `Page`.
+
+    Args:
+      results: what `posterior_inference.run` returns.
+    """
+    rows = [(results["posterior"], *_measures(results), "this run")]
+    if results["evidence"] is not None:
+        exact = (f"{results['evidence']:.3f}", *("" for _ in _MEASURES[2:]))
+        rows.append(("log-evidence", "", *exact, "exact, or by quadrature"))
+    return Page(
+        f"{results['posterior']} as posterior of {results['target']}",
+        _NOTE,
+        (f"{results['target']}: posterior", *_MEASURES, "source"),
+        rows,
+        _moments(results),
+        _facts(results),
+        results["command"],
+    )
+
+
+def _measures(results):
+    return (
         _plus_minus(results["elbo"]),
         _plus_minus(results["importance_weighted"]),
-        "-" if known is None else f"{known:.3f}",
         f"{results['effective_share']:.1%}",
         f"{results['pareto_k']:.2f}",
         *(
             f"{results[name]:.2f}" if name in results else "-"
             for name in ("greatest_error_of_a_mean", "greatest_ratio_of_deviations")
         ),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def write_report(results, captions, path):
-    """Writes the report.
-
-    Args:
-      results: what `posterior_inference.run` returns.
-      captions: caption of each picture, by file name beside the report.
-      path: of the Markdown file.
-    """
-    parts = [
-        f"# {results['posterior']} as posterior of {results['target']}",
-        f"{HEADER}\n{row(results)}",
-        _EXPLANATION,
-        _moments(results),
-        *(f"{caption}\n\n![{caption}]({name})" for name, caption in captions.items()),
-        "## The run",
-        "\n".join(f"- {name}: {value}" for name, value in _facts(results).items()),
-        f"To repeat it:\n\n```\n{results['command']}\n```",
-    ]
-    atomic_write(path, "\n\n".join(parts) + "\n")
+    )
 
 
 def _moments(results):
-    """A table of means and standard deviations, a row a variable."""
-    header, reference = "| variable | mean | s.d. |", results.get("reference")
-    lines = [
-        [name, f"{moments['mean']:.3f}", f"{moments['standard_deviation']:.3f}"]
+    """Mean and standard deviation of each variable, beside the reference's."""
+    found = {
+        name: f"mean {moments['mean']:.3f}, s.d. {moments['standard_deviation']:.3f}"
         for name, moments in results["moments"].items()
-    ]
-    if reference:
-        header += " mean, NUTS | s.d., NUTS |"
-        columns = zip(
-            lines, reference["means"], reference["standard_deviations"], strict=True
-        )
-        lines = [[*line, f"{mean:.3f}", f"{sd:.3f}"] for line, mean, sd in columns]
-    rule = f"|{'---|' * (header.count('|') - 1)}"
-    return "\n".join([header, rule, *(f"| {' | '.join(line)} |" for line in lines)])
+    }
+    reference = results.get("reference")
+    if reference is None:
+        return found
+    columns = (reference["means"], reference["standard_deviations"])
+    return {
+        name: f"{text} (NUTS: {mean:.3f}, {deviation:.3f})"
+        for (name, text), mean, deviation in zip(found.items(), *columns, strict=True)
+    }
 
 
 def _facts(results):

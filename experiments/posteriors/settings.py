@@ -28,6 +28,14 @@ class PosteriorSettings(FlagSettings):
         (32, 32), "Widths, in units, of the hidden layers of each conditioner."
     )
     activation: str = field("elu", "Keras name of the conditioners' activation.")
+    direct: bool = field(
+        False, "Whether the networks of iaf also connect inputs to outputs directly."
+    )
+    scale: str = field(
+        "own",
+        "How a step of a flow makes scales of its network's output; own: iaf by a gate, "
+        "real_nvp by soft_bounded.",
+    )
     training_steps: int = field(4000, "Steps of Adam.")
     sample_size: int = field(128, "Draws of the posterior, or groups, in a step.")
     importance_sample_size: int = field(

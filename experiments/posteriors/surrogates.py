@@ -3,6 +3,7 @@
 import tensorflow_probability as tfp
 
 import tfp_flows
+from experiments.choices import SCALES
 
 __all__ = ["POSTERIORS"]
 
@@ -34,9 +35,17 @@ def _flow(name):
             hidden_units=settings.hidden_units,
             activation=settings.activation,
             seed=settings.seed,
+            **_options(name, settings),
         )
 
     return build
+
+
+def _options(name, settings):
+    options = {"direct": settings.direct} if name == "iaf" else {}
+    if settings.scale != "own":
+        options["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
+    return options
 
 
 # Name -> function of the pinned joint distribution and the settings.

@@ -27,11 +27,16 @@ class Target:
       observed: values of its observed parts, by name; none where it is the target itself.
       evidence: function without arguments that returns the log-evidence, in nats, by
         other means than sampling; None where there are none.
+      first: mean and standard deviation of its first variable, where it is known to be
+        normal; or None.
+      inapplicable: why a surrogate posterior cannot be built for it, by its name.
     """
 
     build: Callable
     observed: dict = dataclasses.field(default_factory=dict)
     evidence: Callable | None = None
+    first: tuple | None = None
+    inapplicable: dict = dataclasses.field(default_factory=dict)
 
     def pinned(self):
         """Returns what has `unnormalized_log_prob` and the latent parts alone."""
@@ -164,15 +169,16 @@ def _normalised():
     return 0.0
 
 
+_NO_ASVI = "ASVI interpolates parameters, and those of a mixture are distributions"
 _SCHOOLS = {"observed": {"effects": _EFFECTS}, "evidence": _eight_schools_evidence}
 
 TARGETS = {
     "eight_schools": Target(_eight_schools, **_SCHOOLS),
     "eight_schools_centered": Target(_eight_schools_centered, **_SCHOOLS),
     "logistic_regression": Target(_logistic_regression, {"is_benign": _breast_cancer()[1]}),
-    "funnel": Target(_funnel, evidence=_normalised),
-    "banana": Target(_banana, evidence=_normalised),
-    "mixture": Target(_mixture, evidence=_normalised),
+    "funnel": Target(_funnel, evidence=_normalised, first=(0.0, 3.0)),
+    "banana": Target(_banana, evidence=_normalised, first=(0.0, 10.0)),
+    "mixture": Target(_mixture, {}, _normalised, inapplicable={"asvi": _NO_ASVI}),
     "gaussian": Target(
         _gaussian, {"response": _RESPONSE.astype(np.float32)}, _gaussian_evidence
     ),

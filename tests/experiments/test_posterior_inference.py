@@ -13,8 +13,11 @@ import tensorflow as tf
 from experiments import neutra
 from experiments import posterior_inference
 from experiments.posteriors import importance
+from experiments.posteriors import neutra_report
+from experiments.posteriors import posterior_report
 from experiments.posteriors import reference
 from experiments.posteriors import targets
+from experiments.posteriors.chains import Chains
 from experiments.posteriors.settings import PosteriorSettings
 from experiments.posteriors.surrogates import POSTERIORS
 from experiments.posteriors.targets import TARGETS
@@ -54,7 +57,9 @@ def test_run_beside_nuts(tmp_path):
     results = posterior_inference.run(tiny(tmp_path, target="gaussian", reference="nuts"))
     assert results["reference"]["num_draws"] == 200
     assert (tmp_path / "pairs.png").is_file()
-    assert "s.d., NUTS" in (tmp_path / "report.md").read_text()
+    mean = f"(NUTS: {results['reference']['means'][0]:.3f}, "
+    assert mean in (tmp_path / "report.md").read_text()
+    assert mean in (tmp_path / "report.html").read_text()
     assert results["greatest_error_of_a_mean"] > 0.0
     assert results["greatest_ratio_of_deviations"] >= 1.0
 
@@ -63,8 +68,18 @@ def test_all_has_a_folder_a_run_and_finished_ones_are_read(tmp_path):
     settings = tiny(tmp_path, posterior="all", target="mixture", num_draws=20)
     first = list(posterior_inference.run_all(settings))
     assert [results["posterior"] for results in first] == list(POSTERIORS)
-    assert (tmp_path / "mixture" / "asvi" / "report.md").is_file()
+    assert (tmp_path / "mixture" / "iaf" / "report.md").is_file()
     assert list(posterior_inference.run_all(settings)) == first
+    lines = map(posterior_report.row, first)
+    assert ["does not apply" in line for line in lines] == [p == "asvi" for p in POSTERIORS]
+    assert not (tmp_path / "mixture" / "asvi").exists()
+
+
+def test_what_is_skipped_cannot_be_built():
+    for name, target in TARGETS.items():
+        for posterior in target.inapplicable:
+            with pytest.raises(TypeError):
+                POSTERIORS[posterior](target.pinned(), tiny(".", target=name))
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -173,6 +188,19 @@ def test_wrong_command_line_ends_with_one_line(flag, message):
     assert message in result.stderr.splitlines()[-1]
 
 
+def test_draws_of_a_normal_are_worth_their_number():
+    """A chain that never leaves the middle is not, whatever it takes its draws for."""
+    draws = np.random.default_rng(0).normal(1.0, 2.0, size=(100, 400, 1))
+    middle = np.clip(draws, -1.0, 3.0)
+    for rows, is_worth in [(draws, True), (middle, False)]:
+        found = neutra_report.summary(
+            Chains(rows, num_gradients=10**6, divergences=0.0), (1.0, 2.0)
+        )
+        worth = found["worth_per_1000_gradients"]
+        assert worth["mean"] > 30.0
+        assert (worth["mean_square"] > 30.0) == is_worth
+
+
 def test_neutra_compares_two_samplers(tmp_path):
     settings = neutra.NeutraSettings(
         num_steps=1,
@@ -193,5 +221,7 @@ def test_neutra_compares_two_samplers(tmp_path):
     for sampler in results["samplers"].values():
         assert sampler["num_gradients"] >= 40
         assert np.isfinite(sampler["mean_of_first"])
-    assert neutra.table(results) in (tmp_path / "report.md").read_text()
+    page = neutra_report.page(results, settings.target, settings.posterior)
+    assert page.table() in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "pairs.png").is_file()
