@@ -25,7 +25,8 @@ bench: $(VENV)/.bench $(PEERS)/.bench
 		--peers_python=$(PEERS)/bin/python
 	$(BIN)/python -m experiments.benchmarks.glow --peers_python=$(PEERS)/bin/python
 	$(BIN)/python -m experiments.benchmarks.recompute
-	$(BIN)/python -m experiments.benchmarks.binary_made --units=500
+	$(BIN)/python -m experiments.benchmarks.binary_made --units=500 \
+		--peers_python=$(PEERS)/bin/python
 
 $(VENV)/.dev: setup.py
 	$(PYTHON) -m venv $(VENV)

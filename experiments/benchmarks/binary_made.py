@@ -6,9 +6,8 @@ A table for training steps and one for samples, for 500 and 8000 hidden units. T
 over the pixels of 8000 units take minutes.
 """
 
-import dataclasses
-import os
-import platform
+import functools
+import sys
 
 import keras
 import numpy as np
@@ -17,41 +16,31 @@ from absl import app
 from absl import flags
 
 import tfp_flows
+from experiments import report
 from experiments.benchmarks import binary_made_peers as peers
+from experiments.benchmarks.binary_made_workloads import WORKLOADS
 from experiments.benchmarks.timing import Contender
+from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
+from experiments.benchmarks.worker import Worker
+
+# Task -> functions that build contenders, and their arguments.
+_PEERS = {
+    "train": [
+        (peers.torch_training, {"num_threads": 1}),
+        (peers.torch_training, {"num_threads": 2}),
+        (peers.torch_training, {"num_threads": 2, "num_masks": 32}),
+    ],
+    "sample": [(peers.torch_sampling, {"num_threads": 2})],
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Workload:
-    """Sizes of one MADE with one hidden layer, and its batch.
-
-    Attributes:
-      units: width of the hidden layer.
-      calls: training steps in one timed run.
-      event_size: number of pixels, D.
-      batch_size: rows of a training step, and samples of a draw.
-    """
-
-    units: int
-    calls: int
-    event_size: int = 784
-    batch_size: int = 100
-
-    def batch(self):
-        """Rows of zeros and ones, about as many ones as MNIST has, float32."""
-        rng = np.random.default_rng(0)
-        return (rng.random((self.batch_size, self.event_size)) < 0.13).astype(np.float32)
-
-    def made(self, num_masks=1):
-        """Returns the distribution."""
-        return tfp_flows.BinaryMADE(
-            self.event_size, hidden_units=(self.units,), num_masks=num_masks, seed=0
-        )
-
-
-WORKLOADS = {"500": Workload(500, calls=20), "8000": Workload(8000, calls=3)}
+def made(workload, num_masks=1):
+    """Returns the distribution of a workload."""
+    return tfp_flows.BinaryMADE(
+        workload.event_size, hidden_units=(workload.units,), num_masks=num_masks, seed=0
+    )
 
 
 def training(workload, name, *, jit_compile, num_masks=1):
@@ -63,8 +52,8 @@ def training(workload, name, *, jit_compile, num_masks=1):
       jit_compile: whether XLA compiles it.
       num_masks: length of the cycle of masks.
     """
-    made = workload.made(num_masks)
-    variables = made.trainable_variables
+    distribution = made(workload, num_masks)
+    variables = distribution.trainable_variables
     optimizer = keras.optimizers.Adam(1e-4)
     optimizer.build(variables)
     x = tf.constant(workload.batch())
@@ -72,7 +61,7 @@ def training(workload, name, *, jit_compile, num_masks=1):
     @tf.function(jit_compile=jit_compile, autograph=False)
     def step():
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(made.log_prob(x, training=True))
+            loss = -tf.reduce_mean(distribution.log_prob(x, training=True))
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
@@ -94,11 +83,11 @@ def sampling(workload, name, *, jit_compile, num_masks=1):
       jit_compile: whether XLA compiles it.
       num_masks: length of the cycle of masks.
     """
-    made = workload.made(num_masks)
+    distribution = made(workload, num_masks)
 
     @tf.function(jit_compile=jit_compile, autograph=False)
     def draw():
-        return made.sample(workload.batch_size, seed=1, mask_index=0)
+        return distribution.sample(workload.batch_size, seed=1, mask_index=0)
 
     return Contender(name, lambda: float(np.mean(draw())), 1)
 
@@ -111,8 +100,10 @@ def scoring(workload, name, *, jit_compile):
       name: what the table calls it.
       jit_compile: whether XLA compiles it.
     """
-    made, x = workload.made(), tf.constant(workload.batch())
-    score = tf.function(lambda: made.log_prob(x), jit_compile=jit_compile, autograph=False)
+    distribution, x = made(workload), tf.constant(workload.batch())
+    score = tf.function(
+        lambda: distribution.log_prob(x), jit_compile=jit_compile, autograph=False
+    )
     return Contender(name, lambda: float(np.mean(score())), 1)
 
 
@@ -146,50 +137,60 @@ def passes(workload, name, *, jit_compile):
     return Contender(name, lambda: float(np.mean(draw())), 1)
 
 
-def training_contenders(workload):
-    """Returns ours, and the peer."""
-    return [
-        training(workload, "BinaryMADE, XLA", jit_compile=True),
-        training(workload, "BinaryMADE, graph", jit_compile=False),
-        training(workload, "BinaryMADE, 32 masks, XLA", jit_compile=True, num_masks=32),
-        *(peers.torch_training(workload, num_threads=n) for n in (1, 2)),
-    ]
+def contenders(workload, task, worker):
+    """Returns ours, loops over the pixels, and the peers that `worker` can import.
 
-
-def sampling_contenders(workload):
-    """Returns ours, loops over the pixels, and the cost of one pass."""
-    return [
-        sampling(workload, "BinaryMADE, XLA", jit_compile=True),
-        sampling(workload, "BinaryMADE, graph", jit_compile=False),
-        sampling(workload, "BinaryMADE, 32 masks, XLA", jit_compile=True, num_masks=32),
-        scoring(workload, "one pass (log_prob), XLA", jit_compile=True),
-        passes(workload, "D passes of ours, XLA", jit_compile=True),
-        peers.torch_sampling(workload, num_threads=2),
+    Args:
+      workload: a `Workload`.
+      task: train or sample.
+      worker: a `Worker`.
+    """
+    build = training if task == "train" else sampling
+    ours = [
+        build(workload, "BinaryMADE, XLA", jit_compile=True),
+        build(workload, "BinaryMADE, graph", jit_compile=False),
+        build(workload, "BinaryMADE, 32 masks, XLA", jit_compile=True, num_masks=32),
     ]
+    if task == "sample":
+        ours += [
+            scoring(workload, "one pass (log_prob), XLA", jit_compile=True),
+            passes(workload, "D passes of ours, XLA", jit_compile=True),
+        ]
+    theirs = installed(
+        functools.partial(worker.build, peer, workload, **arguments)
+        for peer, arguments in _PEERS[task]
+    )
+    return ours, theirs
 
 
 def main(argv):
-    """Prints two tables for each width asked for."""
+    """Prints a table for each width and task asked for."""
     del argv
     values = flags.FLAGS
-    print(
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    )
+    print(f"{report.machine()}; {report.versions()}", flush=True)
     for units in values.units:
-        workload = WORKLOADS[units]
-        for what, contenders, repetitions in (
-            ("training step", training_contenders, values.repetitions),
-            ("sampling", sampling_contenders, values.sampling_repetitions),
-        ):
-            timings = interleave(contenders(workload), repetitions)
-            names = {t.contender.name for t in timings if "PyTorch" in t.contender.name}
-            print(f"\n{what}: {workload}\n\n{table(timings, peers=names)}", flush=True)
+        for task in values.tasks:
+            workload = WORKLOADS[units]
+            with Worker(values.peers_python) as worker:
+                ours, theirs = contenders(workload, task, worker)
+                timings = interleave([*ours, *theirs], values.repetitions, values.patience)
+            names = {peer.name for peer in theirs if "32 masks" not in peer.name}
+            text = table(timings, names, [ours[0].name])
+            print(f"\n{task}: {workload}\n\n{text}", flush=True)
 
 
 if __name__ == "__main__":
     flags.DEFINE_multi_enum("units", list(WORKLOADS), list(WORKLOADS), "Hidden units.")
-    flags.DEFINE_integer("repetitions", 7, "Counted runs of each step.", lower_bound=1)
-    flags.DEFINE_integer(
-        "sampling_repetitions", 3, "Counted draws of each sampler.", lower_bound=1
+    flags.DEFINE_multi_enum("tasks", list(_PEERS), list(_PEERS), "What to time.")
+    flags.DEFINE_integer("repetitions", 7, "Counted runs of each contender.", lower_bound=1)
+    flags.DEFINE_float(
+        "patience",
+        30.0,
+        "Seconds for the counted runs of each contender; whoever needs more for "
+        "`repetitions` runs is run less often, but once at least.",
+        lower_bound=0.0,
+    )
+    flags.DEFINE_string(
+        "peers_python", sys.executable, "Interpreter of an environment with torch."
     )
     app.run(main)

@@ -1,4 +1,8 @@
-"""A binary MADE in PyTorch, as masked linear layers and a loop over the pixels."""
+"""A binary MADE in PyTorch, as masked linear layers and a loop over the pixels.
+
+After https://github.com/karpathy/pytorch-made: masks are multiplied with the weights in
+every pass, and of a cycle the next ones are drawn again before each step.
+"""
 
 import numpy as np
 
@@ -7,12 +11,13 @@ from experiments.benchmarks.timing import Contender
 __all__ = ["torch_sampling", "torch_training"]
 
 
-def torch_training(workload, num_threads):
+def torch_training(workload, *, num_threads, num_masks=1):
     """A training step: loss, gradient, Adam.
 
     Args:
-      workload: a `Workload` of `binary_made`.
+      workload: a `Workload`.
       num_threads: of PyTorch.
+      num_masks: length of the cycle of masks.
     """
     import torch  # not needed by anything else
 
@@ -22,7 +27,9 @@ def torch_training(workload, num_threads):
 
     def run():
         torch.set_num_threads(num_threads)
-        for _ in range(workload.calls):
+        for index in range(workload.calls):
+            if num_masks > 1:
+                _set_masks(torch, model, workload, seed=index % num_masks)
             optimizer.zero_grad()
             logits = model(x)
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -33,15 +40,16 @@ def torch_training(workload, num_threads):
             optimizer.step()
         return loss.item()
 
-    name = f"PyTorch masked linear, threads={num_threads}"
+    cycle = f", {num_masks} masks" if num_masks > 1 else ""
+    name = f"PyTorch masked linear{cycle}, {num_threads} threads"
     return Contender(name, run, workload.calls, _size(model))
 
 
-def torch_sampling(workload, num_threads):
+def torch_sampling(workload, *, num_threads):
     """Samples by D passes.
 
     Args:
-      workload: a `Workload` of `binary_made`.
+      workload: a `Workload`.
       num_threads: of PyTorch.
     """
     import torch
@@ -57,27 +65,44 @@ def torch_sampling(workload, num_threads):
             x[:, i] = torch.bernoulli(torch.sigmoid(model(x)[:, i]))
         return x.mean().item()
 
-    return Contender(f"PyTorch, D passes, threads={num_threads}", run, 1, _size(model))
+    return Contender(f"PyTorch, D passes, {num_threads} threads", run, 1, _size(model))
 
 
 def _made(torch, workload):
     size, units = workload.event_size, workload.units
-    degrees = np.arange(1, size + 1)
-    hidden = 1 + np.arange(units) * (size - 1) // units
-    return torch.nn.Sequential(
-        _masked_linear(torch, hidden[:, None] >= degrees[None]),
+    model = torch.nn.Sequential(
+        _masked_linear(torch, size, units),
         torch.nn.ReLU(),
-        _masked_linear(torch, degrees[:, None] > hidden[None]),
+        _masked_linear(torch, units, size),
     )
+    degrees = np.arange(1, size + 1)
+    _mask(torch, model, degrees, 1 + np.arange(units) * (size - 1) // units)
+    return model
 
 
-def _masked_linear(torch, mask):
-    """A linear layer whose weight is multiplied by `mask`, `[outputs, inputs]`."""
+def _set_masks(torch, model, workload, seed):
+    """Draws an order and a connectivity, always the same for a seed."""
+    rng = np.random.default_rng(seed)
+    degrees = 1 + rng.permutation(workload.event_size)
+    _mask(torch, model, degrees, rng.integers(1, workload.event_size, workload.units))
+
+
+def _mask(torch, model, degrees, hidden):
+    first, _, last = model
+    for layer, mask in (
+        (first, hidden[:, None] >= degrees[None]),
+        (last, degrees[:, None] > hidden[None]),
+    ):
+        layer.mask.copy_(torch.from_numpy(mask))
+
+
+def _masked_linear(torch, inputs, outputs):
+    """A linear layer whose weight is multiplied by its `mask`, `[outputs, inputs]`."""
 
     class MaskedLinear(torch.nn.Linear):
         def __init__(self):
-            super().__init__(mask.shape[1], mask.shape[0])
-            self.register_buffer("mask", torch.from_numpy(mask.astype(np.float32)))
+            super().__init__(inputs, outputs)
+            self.register_buffer("mask", torch.ones(outputs, inputs))
 
         def forward(self, x):
             return torch.nn.functional.linear(x, self.mask * self.weight, self.bias)
