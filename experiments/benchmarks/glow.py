@@ -8,34 +8,24 @@ that the first step of a deep Glow takes. Some minutes in all.
 """
 
 import functools
-import os
-import platform
 import sys
 
 from absl import app
 from absl import flags
 
-from experiments.benchmarks import glow_peers as peers
-from experiments.benchmarks import glow_workloads as workloads
+from experiments import report
+from experiments.benchmarks import glow_tensorflow
+from experiments.benchmarks import glow_torch
+from experiments.benchmarks.glow_workloads import WORKLOADS
 from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
 from experiments.benchmarks.worker import Worker
 
-WORKLOADS = {
-    "W6a": workloads.Workload(trains=True),
-    "W6b": workloads.Workload(trains=False),
-}
-# Name -> function that builds the contender, and its arguments.
-_PEERS = {
-    "tfp": (peers.tfp_glow, {"jit_compile": False}),
-    "tfp_xla": (peers.tfp_glow, {"jit_compile": True}),
-    "normflows_1": (peers.normflows, {"num_threads": 1}),
-    "normflows_2": (peers.normflows, {"num_threads": 2}),
-    "nflows_1": (peers.nflows, {"num_threads": 1}),
-    "nflows_2": (peers.nflows, {"num_threads": 2}),
-    "freia_1": (peers.freia, {"num_threads": 1}),
-    "freia_2": (peers.freia, {"num_threads": 2}),
+_TORCH_PEERS = {
+    "normflows": glow_torch.normflows,
+    "nflows": glow_torch.nflows,
+    "freia": glow_torch.freia,
 }
 
 
@@ -43,15 +33,13 @@ def main(argv):
     """Prints what is asked for."""
     del argv
     values = flags.FLAGS
-    print(
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    )
+    print(f"{report.machine()}; {report.versions()}")
     for name in values.workloads:
         with Worker(values.peers_python) as worker:
             _print_table(name, WORKLOADS[name], worker, values)
     if values.first_step_of:
         for jit_compile in (False, True):
-            built, initialized, stepped = workloads.first_step(
+            built, initialized, stepped = glow_tensorflow.first_step(
                 values.first_step_of, jit_compile=jit_compile
             )
             print(
@@ -62,19 +50,33 @@ def main(argv):
 
 
 def _print_table(name, workload, worker, values):
-    ours = [workloads.ours(workload)]
-    if values.xla:
-        ours.append(workloads.ours(workload, jit_compile=True))
-    builders = [
-        functools.partial(worker.build, build, workload, **arguments)
-        for build, arguments in map(_PEERS.get, values.peers)
+    ours = [
+        glow_tensorflow.ours(workload, jit_compile=jit_compile)
+        for jit_compile in ((False, True) if values.xla else (False,))
     ]
-    installed_peers = installed(builders)
-    floor = workloads.floor(workload)
-    timings = interleave([*ours, *installed_peers, floor], values.repetitions)
+    peers = installed(_peers(workload, worker, values))
+    floor = glow_tensorflow.floor(workload)
+    timings = interleave([*ours, *peers, floor], values.repetitions)
     print(f"\n{name}: {workload}\n")
-    names = {peer.name for peer in installed_peers}
-    print(table(timings, names, [floor.name]), flush=True)
+    print(table(timings, {peer.name for peer in peers}, [floor.name]), flush=True)
+
+
+def _peers(workload, worker, values):
+    """Functions that build the peers' contenders, TFP's here and all others there."""
+    builders = []
+    if "tfp" in values.peers:
+        builders += [
+            functools.partial(glow_tensorflow.stock, workload, jit_compile=jit_compile)
+            for jit_compile in ((False, True) if values.xla else (False,))
+        ]
+    return builders + [
+        functools.partial(
+            worker.build, glow_torch.time, build, workload, num_threads=num_threads
+        )
+        for name, build in _TORCH_PEERS.items()
+        if name in values.peers
+        for num_threads in (1, 2)
+    ]
 
 
 if __name__ == "__main__":
@@ -84,13 +86,18 @@ if __name__ == "__main__":
         list(WORKLOADS),
         "What to time: W6a trains, W6b draws.",
     )
-    flags.DEFINE_multi_enum("peers", list(_PEERS), list(_PEERS), "Peers to time beside it.")
+    flags.DEFINE_multi_enum(
+        "peers",
+        ["tfp", *_TORCH_PEERS],
+        ["tfp", *_TORCH_PEERS],
+        "Peers to time beside it, PyTorch's with one thread and with two.",
+    )
     flags.DEFINE_string(
         "peers_python",
         sys.executable,
         "Interpreter of the environment with nflows, normflows and FrEIA.",
     )
-    flags.DEFINE_boolean("xla", True, "Whether to time this package under XLA too.")
+    flags.DEFINE_boolean("xla", True, "Whether to time this package and TFP under XLA too.")
     flags.DEFINE_integer("repetitions", 7, "Counted runs of each contender.", lower_bound=1)
     flags.DEFINE_integer(
         "first_step_of", 32, "Steps a level of the deep Glow; 0: none.", lower_bound=0

@@ -15,7 +15,8 @@ from absl import app
 from absl import flags
 
 from experiments import report
-from experiments.benchmarks import glow_workloads
+from experiments.benchmarks import glow_tensorflow
+from experiments.benchmarks.glow_workloads import Workload
 from experiments.benchmarks.memory import peak_memory
 from experiments.benchmarks.timing import interleave
 
@@ -26,7 +27,7 @@ def memory(workload, *, recompute, jit_compile):
     """MiB that a training step holds at most, beyond those of a step on one image."""
     many, one = (
         peak_memory(
-            glow_workloads.ours,
+            glow_tensorflow.ours,
             dataclasses.replace(workload, batch_size=batch_size),
             jit_compile=jit_compile,
             recompute=recompute,
@@ -39,7 +40,7 @@ def memory(workload, *, recompute, jit_compile):
 def milliseconds(workload, repetitions, *, jit_compile):
     """Medians of a training step with and without recomputation, in turns."""
     contenders = [
-        glow_workloads.ours(workload, jit_compile=jit_compile, recompute=recompute)
+        glow_tensorflow.ours(workload, jit_compile=jit_compile, recompute=recompute)
         for recompute in (False, True)
     ]
     return [timing.median for timing in interleave(contenders, repetitions)]
@@ -67,7 +68,7 @@ def gradient_errors(workload):
 
 def _moved_weights(workload):
     """All variables of an initialised flow, with noise added to what is trained."""
-    distribution = glow_workloads.our_distribution(workload)
+    distribution = glow_tensorflow.our_distribution(workload)
     distribution.initialize(workload.batch())
     rng = np.random.default_rng(0)
     for variable in distribution.trainable_variables:
@@ -77,7 +78,7 @@ def _moved_weights(workload):
 
 
 def _gradient(workload, weights, dtype=tf.float32, *, recompute):
-    distribution = glow_workloads.our_distribution(
+    distribution = glow_tensorflow.our_distribution(
         workload, recompute=recompute, dtype=dtype
     )
     for variable, value in zip(distribution.variables, weights, strict=True):
@@ -105,7 +106,7 @@ def main(argv):
         "| gradient error, stored | recomputed |\n|---|---|---|---|---|---|---|---|"
     )
     for num_steps in map(int, values.depths):
-        workload = glow_workloads.Workload(
+        workload = Workload(
             trains=True,
             image_size=values.image_size,
             num_levels=1,

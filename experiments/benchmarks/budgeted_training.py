@@ -1,0 +1,130 @@
+"""Training for as long as a budget of time lasts, whatever the library; NumPy only."""
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from experiments.benchmarks.timing import Contender
+
+__all__ = ["BudgetedTraining", "Budget", "Images", "Progress"]
+
+_NUM_BINS = 256
+_ROWS_A_CALL = 250
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """What is trained on and what is scored, each `[N, H, W, C]` of bytes."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How long training lasts, and how.
+
+    Attributes:
+      seconds: of training in all, tracing and compiling included, scoring not.
+      num_turns: parts that it is divided into, between which others have theirs.
+      batch_size: images of a step.
+      learning_rate: Adam's at the start; it falls to 0 along a cosine over the budget.
+      clip_norm: norm that gradients are scaled down to.
+    """
+
+    seconds: float
+    num_turns: int
+    batch_size: int
+    learning_rate: float
+    clip_norm: float = 50.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where training stands after a turn.
+
+    Attributes:
+      seconds: of training so far.
+      processor_seconds: of this process meanwhile.
+      num_images: trained on so far, repetitions counted.
+      bits_per_dimension: of each test image, `[N]`.
+    """
+
+    seconds: float
+    processor_seconds: float
+    num_images: int
+    bits_per_dimension: np.ndarray
+
+
+class BudgetedTraining:
+    """Trains a model of images in `[0, 1)` in turns; each epoch draws new noise.
+
+    Args:
+      initialize: function of a batch of images, called before the first step.
+      step: function of images and learning rate that takes one step, and returns the loss.
+      score: function of images that returns their log-densities.
+      images: an `Images`.
+      budget: a `Budget`.
+    """
+
+    def __init__(self, initialize, step, score, images, budget):
+        self._initialize = initialize
+        self._step = step
+        self._score = score
+        self._images = images
+        self._budget = budget
+        self._rng = np.random.default_rng(0)
+        self._batches = self._draw_batches()
+        self._seconds = self._processor_seconds = 0.0
+        self._num_turns = self._num_steps = 0
+
+    def contender(self, name, num_parameters):
+        """Returns the `Contender` each of whose runs is one turn, and its `Progress`."""
+        return Contender(name, self._turn, 1, num_parameters)
+
+    def _turn(self):
+        budget = self._budget
+        self._num_turns += 1
+        end = budget.seconds * self._num_turns / budget.num_turns
+        before, used = self._seconds, self._processor_seconds
+        start, processor_start = time.perf_counter(), time.process_time()
+        while self._seconds < end:
+            x = next(self._batches)
+            if self._num_steps == 0:
+                self._initialize(x)
+            share = min(self._seconds / budget.seconds, 1.0)
+            cosine = 0.5 * (1.0 + math.cos(math.pi * share))
+            loss = self._step(x, budget.learning_rate * cosine)
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"Expected a finite loss; got {loss}.")
+            self._num_steps += 1
+            self._seconds = before + time.perf_counter() - start
+        self._processor_seconds = used + time.process_time() - processor_start
+        return Progress(
+            self._seconds,
+            self._processor_seconds,
+            self._num_steps * budget.batch_size,
+            self._test_bits(),
+        )
+
+    def _draw_batches(self):
+        size, train = self._budget.batch_size, self._images.train
+        while True:
+            order = self._rng.permutation(len(train))
+            for start in range(0, len(train) - size + 1, size):
+                yield _dequantize(train[order[start : start + size]], self._rng)
+
+    def _test_bits(self):
+        rng = np.random.default_rng(1)  # the same noise for all, at any time
+        test = self._images.test
+        parts = [test[i : i + _ROWS_A_CALL] for i in range(0, len(test), _ROWS_A_CALL)]
+        nats = np.concatenate([self._score(_dequantize(part, rng)) for part in parts])
+        size = math.prod(test.shape[1:])
+        return math.log2(_NUM_BINS) - nats.astype(np.float64) / (size * math.log(2.0))
+
+
+def _dequantize(pixels, rng):
+    noisy = (pixels + rng.random(pixels.shape, np.float32)) / np.float32(_NUM_BINS)
+    return np.minimum(noisy, np.float32(1.0 - 2.0**-24))

@@ -1,0 +1,196 @@
+"""The Glow workloads with this package, with stock TFP, and without any flow."""
+
+import functools
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows
+from experiments.benchmarks.budgeted_training import BudgetedTraining
+from experiments.benchmarks.glow_workloads import Workload
+from experiments.benchmarks.timing import Contender
+
+__all__ = ["first_step", "floor", "our_distribution", "ours", "stock", "train"]
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def ours(workload, *, jit_compile=False, recompute=False):
+    """This package's Glow: gradient and Adam update on one batch, or samples."""
+    distribution = our_distribution(workload, recompute=recompute)
+    distribution.initialize(workload.batch())
+    name = "tfp_flows, recomputing" if recompute else "tfp_flows"
+    name += ", XLA" if jit_compile else ""
+    return _contender(workload, distribution, name, jit_compile=jit_compile)
+
+
+def stock(workload, *, jit_compile):
+    """TFP's `Glow` with its default networks, at the same width."""
+    glow = tfb.Glow(
+        output_shape=workload.image_shape,
+        num_glow_blocks=workload.num_levels,
+        num_steps_per_block=workload.num_steps,
+        coupling_bijector_fn=functools.partial(
+            tfb.GlowDefaultNetwork, num_hidden=workload.hidden_channels
+        ),
+        exit_bijector_fn=tfb.GlowDefaultExitNetwork,
+        seed=0,
+    )
+    size = workload.event_size
+    base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
+    distribution = tfd.TransformedDistribution(base, glow)
+    # It initialises its act norms by whatever passes first.
+    distribution.log_prob(workload.batch())
+    name = "TFP, XLA" if jit_compile else "TFP"
+    return _contender(workload, distribution, name, jit_compile=jit_compile)
+
+
+def our_distribution(workload, *, recompute=False, dtype=tf.float32):
+    """This package's Glow of these sizes, not initialised."""
+    flow = tfp_flows.Glow(
+        workload.image_shape,
+        workload.num_levels,
+        workload.num_steps,
+        hidden_channels=workload.hidden_channels,
+        recompute=recompute,
+        seed=0,
+        dtype=dtype,
+    )
+    base = tfp_flows.standard_normal(workload.event_size, dtype=dtype)
+    return tfp_flows.FlowDistribution(base, flow)
+
+
+def train(workload, images, budget, *, jit_compile=False):
+    """Returns a `Contender` that trains on images for a turn, and scores others.
+
+    Args:
+      workload: a `Workload`.
+      images: an `Images`.
+      budget: a `Budget`.
+      jit_compile: whether XLA compiles the step.
+    """
+    distribution = our_distribution(workload)
+    variables = distribution.trainable_variables
+    optimizer = keras.optimizers.Adam(global_clipnorm=budget.clip_norm)
+    optimizer.build(variables)
+
+    @tf.function(autograph=False, jit_compile=jit_compile)
+    def step(x, learning_rate):
+        optimizer.learning_rate.assign(learning_rate)
+        with tf.GradientTape() as tape:
+            nll = -tf.reduce_mean(distribution.log_prob(x))
+        optimizer.apply(tape.gradient(nll, variables), variables)
+        return nll
+
+    training = BudgetedTraining(
+        distribution.initialize,
+        lambda x, rate: float(step(tf.constant(x), tf.constant(rate, tf.float32))),
+        lambda x: distribution.log_prob(x).numpy(),
+        images,
+        budget,
+    )
+    name = "tfp_flows, XLA" if jit_compile else "tfp_flows"
+    return training.contender(name, sum(math.prod(v.shape) for v in variables))
+
+
+def first_step(num_steps, *, jit_compile=False):
+    """Seconds from nothing to the end of the first training step of a deep Glow.
+
+    Args:
+      num_steps: steps a level, of three.
+      jit_compile: whether XLA compiles it.
+
+    Returns:
+      Seconds of building, of initialising, and of tracing, compiling and running.
+    """
+    workload = Workload(trains=True, num_steps=num_steps)
+    start = time.perf_counter()
+    distribution = our_distribution(workload)
+    built = time.perf_counter()
+    distribution.initialize(workload.batch())
+    initialized = time.perf_counter()
+    step = _training_step(workload, distribution)
+    tf.function(step, autograph=False, jit_compile=jit_compile)().numpy()
+    return built - start, initialized - built, time.perf_counter() - initialized
+
+
+def floor(workload):
+    """Only the convolutions of the networks' shapes; with their gradients if it trains."""
+    rng = np.random.default_rng(0)
+    convolutions = []
+    for size, channels in workload.level_shapes():
+        widths = [channels // 2, *[workload.hidden_channels] * 2, channels]
+        for kernel_size, inputs, outputs in zip(
+            (3, 1, 3), widths[:-1], widths[1:], strict=True
+        ):
+            shape = (workload.batch_size, size, size)
+            # Images of its own to each: TensorFlow would compute equal products once.
+            for _ in range(workload.num_steps):
+                kernel = rng.normal(size=(kernel_size, kernel_size, inputs, outputs))
+                convolutions.append(
+                    (
+                        tf.constant(rng.normal(size=(*shape, inputs)), tf.float32),
+                        tf.Variable(kernel, dtype=tf.float32),
+                        tf.constant(rng.normal(size=(*shape, outputs)), tf.float32),
+                    )
+                )
+
+    @tf.function(autograph=False)
+    def convolve():
+        results = []
+        for x, kernel, upstream in convolutions:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.nn.conv2d(x, kernel, 1, "SAME")
+            results.append(y)
+            if workload.trains:
+                results += tape.gradient(y, [x, kernel], output_gradients=upstream)
+        return tf.add_n([tf.reshape(result, [-1])[0] for result in results])
+
+    def run():
+        for _ in range(workload.calls):
+            result = convolve().numpy()
+        return float(result)
+
+    return Contender("floor: the convolutions alone", run, workload.calls)
+
+
+def _contender(workload, distribution, name, *, jit_compile):
+    """Any distribution of images, trained or sampled in one compiled function."""
+    variables = distribution.trainable_variables
+    call = _training_step(workload, distribution) if workload.trains else None
+    if call is None:
+
+        def call():
+            samples = distribution.sample(workload.batch_size)
+            return tf.reduce_mean(samples)
+
+    call = tf.function(call, jit_compile=jit_compile, autograph=False)
+
+    def run():
+        for _ in range(workload.calls):
+            result = call().numpy()
+        return float(result)
+
+    count = sum(math.prod(v.shape) for v in variables)
+    return Contender(name, run, workload.calls, count)
+
+
+def _training_step(workload, distribution):
+    variables = distribution.trainable_variables
+    optimizer = keras.optimizers.Adam(1e-4)
+    optimizer.build(variables)
+    x = tf.constant(workload.batch())
+
+    def step():
+        with tf.GradientTape() as tape:
+            nll = -tf.reduce_mean(distribution.log_prob(x))
+        optimizer.apply(tape.gradient(nll, variables), variables)
+        return nll
+
+    return step
