@@ -19,6 +19,7 @@ from experiments import vae_training
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import own_images
+from experiments.data import own_table
 from experiments.vae_data import load_images
 from experiments.vae_settings import VAESettings
 
@@ -88,7 +89,7 @@ def cli(argv):
 def main(argv):
     """Reads the flags, runs, and prints the table."""
     choices = vae_choices.CHOICES | {
-        "dataset": DATASETS,
+        "dataset": DATASETS.keys() - own_table.ENTRIES.keys(),
         "image_fit": own_images.FITS,
         "strategy": strategies.STRATEGIES,
     }

@@ -188,6 +188,7 @@ BAD_USE = {
     "unknown flag": ("--latent_sice=5", "Unknown command line flag 'latent_sice'"),
     "no flag": ("digits", "Expected flags only; got ['digits']"),
     "unknown dataset": ("--dataset=digit", "binarized_mnist"),
+    "own table": ("--dataset=csv", "fashion_mnist"),
     "unknown posterior": ("--posterior=maf", "real_nvp"),
     "unknown prior": ("--prior=iaf", "maf"),
     "unknown encoder": ("--encoder=big", "conv"),

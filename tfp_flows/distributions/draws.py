@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.normal_quantile import lower_normal_quantile
+
 __all__ = [
     "fold_in",
     "joint_shape",
@@ -69,7 +71,7 @@ def uniform(shape, seed, dtype):
 def normal(shape, seed, dtype):
     """Standard normal numbers; none beyond 6.3, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
-    quantile = tf.math.ndtri(tail)
+    quantile = lower_normal_quantile(tail)
     return tf.where(is_negative, quantile, -quantile)
 
 

@@ -125,7 +125,7 @@ class MaskedMLP(keras.layers.Layer):
         """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""
         weights = self.weight_arrays
         x, context = self._split(inputs)
-        hidden = self.activation(self._sums(x, context)[-1])
+        hidden = self.activation(self._sums(x, context, weights)[-1])
         outputs = self.layers[-1](hidden, *weights.layers[-1])
         if self.direct:
             outputs += self.direct_layer.product(x, weights.direct)
@@ -135,7 +135,7 @@ class MaskedMLP(keras.layers.Layer):
 
     def activation_slopes(self, inputs):
         """Derivatives of the activation at each hidden unit, `[N, units]` a layer."""
-        sums = self._sums(*self._split(inputs))
+        sums = self._sums(*self._split(inputs), self.weight_arrays)
         with tf.GradientTape() as tape:
             tape.watch(sums)
             activations = [self.activation(value) for value in sums]
@@ -146,9 +146,9 @@ class MaskedMLP(keras.layers.Layer):
         x, context = inputs[:, : self.event_size], inputs[:, self.event_size :]
         return take(x, np.argsort(self.ordering), axis=1), context
 
-    def _sums(self, x, context):
+    def _sums(self, x, context, weights):
         """What the activation is applied to, `[N, units]` of each hidden layer."""
-        weights = self.weight_arrays
+        # Unpacked once a call: the gradient packs a whole vector for each time.
         sums = [self.layers[0](x, *weights.layers[0])]
         if self.context_size:
             sums[0] += context @ weights.context
