@@ -24,11 +24,10 @@ from experiments.settings import Settings
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
 IMAGES = Settings(
     dataset="digits",
-    flow="real_nvp_image",
+    flow="glow",
     num_levels=1,
-    num_blocks=1,
+    num_steps=1,
     hidden_channels=4,
-    batch_norm=True,
     horizontal_flips=True,
     ema_momentum=0.9,
     batch_size=200,
@@ -54,13 +53,13 @@ def kill_often(settings, tmp_path, *, count, seed):
 
 
 def test_run_killed_twice_ends_at_the_same_numbers(tmp_path):
-    # Averaged weights, batch statistics, fresh noise and mirrored images have a part in it.
+    # Averaged weights, fresh noise and mirrored images have a part in it.
     kill_often(IMAGES, tmp_path, count=2, seed=1)
 
 
 @pytest.mark.slow
 def test_run_killed_ten_times_ends_at_the_same_numbers(tmp_path):
-    kill_often(SMALL, tmp_path, count=10, seed=0)
+    kill_often(dataclasses.replace(SMALL, batch_norm=True), tmp_path, count=10, seed=0)
 
 
 def fill_disk(monkeypatch, *, after):
