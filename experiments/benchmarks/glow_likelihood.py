@@ -24,6 +24,7 @@ from experiments.benchmarks.timing import installed
 from experiments.benchmarks.worker import Worker
 from experiments.data import load_dataset
 
+_OURS = "tfp_flows"
 _PEERS = {"normflows": glow_torch.normflows, "nflows": glow_torch.nflows}
 
 
@@ -88,16 +89,21 @@ def main(argv):
                 budget,
                 num_threads=values.num_threads,
             )
-            for name in values.peers
+            for name in values.contenders
+            if name in _PEERS
         ]
-        ours = glow_tensorflow.train(workload, images, budget)
-        compare([ours, *installed(builders)], values.num_turns)
+        if _OURS in values.contenders:
+            ours = functools.partial(glow_tensorflow.train, workload, images, budget)
+            builders.insert(0, ours)
+        compare(installed(builders), values.num_turns)
 
 
 if __name__ == "__main__":
     flags.DEFINE_enum("dataset", "mnist", ["mnist", "fashion_mnist"], "Images to train on.")
     flags.DEFINE_string("data_dir", "", "Folder of the data, as of density_estimation.")
-    flags.DEFINE_multi_enum("peers", list(_PEERS), list(_PEERS), "Peers beside it.")
+    flags.DEFINE_multi_enum(
+        "contenders", [_OURS, *_PEERS], [_OURS, *_PEERS], "Whom to train."
+    )
     flags.DEFINE_string(
         "peers_python", sys.executable, "Interpreter with nflows and normflows."
     )

@@ -22,8 +22,19 @@ from experiments.resuming import SaveRun
 from experiments.settings import Settings
 
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
-DIGITS = dataclasses.replace(
-    SMALL, dataset="digits", batch_norm=True, ema_momentum=0.9, batch_size=100, patience=3
+IMAGES = Settings(
+    dataset="digits",
+    flow="glow",
+    num_levels=1,
+    num_steps=1,
+    hidden_channels=4,
+    horizontal_flips=True,
+    ema_momentum=0.9,
+    batch_size=200,
+    epochs=10,
+    patience=3,
+    num_samples=100,
+    progress=0,
 )
 TINY = dataclasses.replace(SMALL, epochs=4, batch_size=1000)
 
@@ -42,13 +53,13 @@ def kill_often(settings, tmp_path, *, count, seed):
 
 
 def test_run_killed_twice_ends_at_the_same_numbers(tmp_path):
-    # Digits, so that averaged weights, batch statistics and fresh noise have a part in it.
-    kill_often(DIGITS, tmp_path, count=2, seed=1)
+    # Averaged weights, fresh noise and mirrored images have a part in it.
+    kill_often(IMAGES, tmp_path, count=2, seed=1)
 
 
 @pytest.mark.slow
 def test_run_killed_ten_times_ends_at_the_same_numbers(tmp_path):
-    kill_often(SMALL, tmp_path, count=10, seed=0)
+    kill_often(dataclasses.replace(SMALL, batch_norm=True), tmp_path, count=10, seed=0)
 
 
 def fill_disk(monkeypatch, *, after):

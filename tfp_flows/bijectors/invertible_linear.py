@@ -102,8 +102,7 @@ class InvertibleLinear(FlowBijector):
 
 def multiply_rows(value, matrix):
     """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
-    if value.shape.rank == 4:
-        return tf.nn.conv2d(value, tf.transpose(matrix)[None, None], 1, "VALID")
+    # On images too: a convolution of 1x1 takes two to four times as long with its gradient.
     rows = tf.reshape(value, [-1, value.shape[-1]])
     return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
 

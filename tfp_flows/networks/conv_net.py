@@ -115,10 +115,14 @@ class ConvNet(keras.layers.Layer):
 
     def _layer(self, x, kernel, border, log_scale):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
-        y = tf.nn.conv2d(x, kernel * scale, 1, "SAME")
-        border *= scale
-        if border.shape[0] == 1:
-            return tf.nn.bias_add(y, border[0])
+        kernel, border = kernel * scale, border * scale
+        if (
+            border.shape[0] == 1
+        ):  # a product of matrices is faster than a convolution of 1x1
+            rows = tf.reshape(x, [-1, x.shape[-1]])
+            y = tf.nn.bias_add(tf.linalg.matmul(rows, kernel[0, 0]), border[0])
+            return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
+        y = tf.nn.conv2d(x, kernel, 1, "SAME")
         # One map for the whole batch, since the border does not depend on the image.
         return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
 
