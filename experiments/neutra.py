@@ -48,7 +48,7 @@ class NeutraSettings(PosteriorSettings):
         True, "Whether the networks of iaf also connect inputs to outputs directly."
     )
     scale: str = field("exp", "How a step makes scales of its network's output.")
-    learning_rate: float = field(1e-2, "Adam's step size, which falls to 0 along a cosine.")
+    learning_rate: float = field(3e-3, "Adam's step size, which falls to 0 along a cosine.")
     sample_size: int = field(512, "Draws of the flow in a training step.")
     num_chains: int = field(64, "Chains of each sampler, which share `num_draws`.")
     num_draws: int = field(32000, "Draws of all chains together.")

@@ -14,6 +14,7 @@ import tfp_flows as tff
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
+SMALLEST = SMALL | {"num_steps": 1}
 
 
 def coroutine():
@@ -53,8 +54,10 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("sample_shape", [(), (3,), (2, 3)])
+@pytest.mark.parametrize(
+    ("name", "sample_shape"),
+    [*((name, (2, 3)) for name in TARGETS), ("pinned", ()), ("sequential", ())],
+)
 def test_draws_have_structure_and_support_of_the_target(name, sample_shape):
     target = TARGETS[name]()
     posterior = randomize(tff.flow_posterior(target, **SMALL))
@@ -175,41 +178,40 @@ def elbo(target, posterior):
     return np.mean(target.unnormalized_log_prob(draws) - log_prob)
 
 
-@pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+def cosine_decay(num_steps):
+    # Steps that end at zero: what is left of their noise would decide the test.
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, num_steps))
+
+
+@pytest.mark.parametrize(("flow", "jit_compile"), [("real_nvp", False), ("iaf", True)])
 def test_fit_surrogate_posterior_reaches_the_known_evidence(flow, jit_compile):
     target = linear_model()
-    posterior = tff.flow_posterior(target, flow, **SMALL)
+    posterior = tff.flow_posterior(target, flow, **SMALLEST)
+    assert elbo(target, posterior) < EVIDENCE - 1.0
     losses = tfp.vi.fit_surrogate_posterior(
         target.unnormalized_log_prob,
         posterior,
-        optimizer=keras.optimizers.Adam(0.03),
-        num_steps=300,
+        optimizer=cosine_decay(400),
+        num_steps=400,
         sample_size=32,
-        seed=1,
+        seed=(0, 1),  # an integer draws differently each time
         trainable_variables=posterior.trainable_variables,
         jit_compile=jit_compile,
     )
     assert np.isfinite(losses).all()
-    assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.05)
+    assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("flow", "importance_sample_size", "jit_compile"),
-    [("real_nvp", 1, True), ("iaf", 1, False), ("iaf", 4, False)],
-)
-def test_variational_loss_reaches_the_known_evidence(
-    flow, importance_sample_size, jit_compile
-):
+def test_variational_loss_reaches_the_known_evidence():
     target = linear_model()
-    posterior = tff.flow_posterior(target, flow, **SMALL)
+    posterior = tff.flow_posterior(target, "real_nvp", **SMALLEST)
 
     def loss(seed):
         return tff.variational_loss(
             target.unnormalized_log_prob,
             posterior,
             sample_size=16,
-            importance_sample_size=importance_sample_size,
+            importance_sample_size=4,
             sticking_the_landing=True,
             seed=seed,
         )
@@ -217,10 +219,10 @@ def test_variational_loss_reaches_the_known_evidence(
     tfp.math.minimize(
         loss,
         num_steps=300,
-        optimizer=keras.optimizers.Adam(0.03),
+        optimizer=cosine_decay(300),
         trainable_variables=posterior.trainable_variables,
-        jit_compile=jit_compile,
-        seed=1,
+        jit_compile=True,
+        seed=(0, 1),
     )
     assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.02)
 
@@ -233,8 +235,9 @@ def gradient(target_log_prob, posterior, *, sticking_the_landing=True, **options
     return loss, np.concatenate([np.ravel(g) for g in gradients])
 
 
-@pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
-@pytest.mark.parametrize("importance_sample_size", [1, 5])
+@pytest.mark.parametrize(
+    ("flow", "importance_sample_size"), [("real_nvp", 1), ("real_nvp", 5), ("iaf", 5)]
+)
 def test_gradient_has_no_noise_where_the_posterior_is_the_target(
     flow, importance_sample_size
 ):
