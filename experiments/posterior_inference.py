@@ -45,7 +45,7 @@ def run(settings):
 
     Returns:
       What `results.json` holds; where the posterior does not apply to the target,
-      nothing is written, and `inapplicable` says why.
+      nothing is written, and `failure` says why.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
@@ -53,7 +53,7 @@ def run(settings):
     """
     if reason := TARGETS[settings.target].inapplicable.get(settings.posterior):
         chosen = {"target": settings.target, "posterior": settings.posterior}
-        return chosen | {"inapplicable": reason}
+        return chosen | {"failure": reason}
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
         return _run(settings, run_dir) if results is None else results
@@ -64,7 +64,7 @@ def run_all(settings):
 
     Args:
       settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
-        own, `run_dir/target/posterior`.
+        own, `run_dir/target/posterior`, and one that diverges says so by its `failure`.
     """
     targets = TARGETS if settings.target == ALL else [settings.target]
     posteriors = POSTERIORS if settings.posterior == ALL else [settings.posterior]
@@ -75,7 +75,10 @@ def run_all(settings):
         for posterior in posteriors:
             folder = pathlib.Path(settings.run_dir) / target / posterior
             chosen = {"target": target, "posterior": posterior, "run_dir": str(folder)}
-            yield run(dataclasses.replace(settings, **chosen))
+            try:
+                yield run(dataclasses.replace(settings, **chosen))
+            except TrainingError as error:  # the others go on
+                yield {"target": target, "posterior": posterior, "failure": str(error)}
 
 
 def _run(settings, run_dir):

@@ -20,8 +20,8 @@ _NOTE = (
 def row(results):
     """Returns a run as a row under `HEADER`."""
     names = (results["target"], results["posterior"])
-    if reason := results.get("inapplicable"):
-        cells = (*names, f"does not apply: {reason}", *("-" for _ in _MEASURES))
+    if reason := results.get("failure"):
+        cells = (*names, f"none: {reason}", *("-" for _ in _MEASURES))
     else:
         known = results["evidence"]
         cells = (*names, *_measures(results), "-" if known is None else f"{known:.3f}")

@@ -71,8 +71,17 @@ def test_all_has_a_folder_a_run_and_finished_ones_are_read(tmp_path):
     assert (tmp_path / "mixture" / "iaf" / "report.md").is_file()
     assert list(posterior_inference.run_all(settings)) == first
     lines = map(posterior_report.row, first)
-    assert ["does not apply" in line for line in lines] == [p == "asvi" for p in POSTERIORS]
+    assert ["| none: " in line for line in lines] == [p == "asvi" for p in POSTERIORS]
     assert not (tmp_path / "mixture" / "asvi").exists()
+
+
+def test_one_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
+    settings = tiny(tmp_path, posterior="all", target="banana", learning_rate=1e30)
+    rows = [
+        posterior_report.row(results) for results in posterior_inference.run_all(settings)
+    ]
+    assert len(rows) == len(POSTERIORS)
+    assert all("not finite at step" in row for row in rows)
 
 
 def test_what_is_skipped_cannot_be_built():
