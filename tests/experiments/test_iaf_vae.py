@@ -81,9 +81,10 @@ def coloured_pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures):
-    settings = tiny(tmp_path, **RUNS[name])
-    if settings.dataset == "images":
-        settings = dataclasses.replace(settings, images_path=coloured_pictures)
+    changes = RUNS[name]
+    if changes.get("dataset") == "images":
+        changes = {**changes, "images_path": coloured_pictures}
+    settings = tiny(tmp_path, **changes)
     results = iaf_vae.run(settings)
     missing = {"posterior_shapes.png"} if settings.latent_size == 1 else set()
     assert {path.name for path in tmp_path.iterdir()} == FILES - missing
