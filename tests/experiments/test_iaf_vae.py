@@ -70,10 +70,10 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def coloured_pictures(tmp_path_factory):
-    """A file of 200 noisy pictures, 6 x 10, each of a colour of its own."""
+    """A file of 600 noisy pictures, 6 x 10, each of a colour of its own."""
     rng = np.random.default_rng(0)
-    colours = rng.integers(40, 215, (200, 1, 1, 3))
-    pictures = colours + rng.integers(-40, 41, (200, 6, 10, 3))
+    colours = rng.integers(40, 215, (600, 1, 1, 3))
+    pictures = colours + rng.integers(-40, 41, (600, 6, 10, 3))
     path = tmp_path_factory.mktemp("pictures") / "pictures.npz"
     np.savez(path, pictures.astype(np.uint8))
     return str(path)
@@ -81,9 +81,10 @@ def coloured_pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures):
-    settings = tiny(tmp_path, **RUNS[name])
-    if settings.dataset == "images":
-        settings = dataclasses.replace(settings, images_path=coloured_pictures)
+    changes = RUNS[name]
+    if changes.get("dataset") == "images":
+        changes = {**changes, "images_path": coloured_pictures}
+    settings = tiny(tmp_path, **changes)
     results = iaf_vae.run(settings)
     missing = {"posterior_shapes.png"} if settings.latent_size == 1 else set()
     assert {path.name for path in tmp_path.iterdir()} == FILES - missing
