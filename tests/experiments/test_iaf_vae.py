@@ -14,6 +14,7 @@ from experiments import iaf_vae
 from experiments import interruption
 from experiments import vae_choices
 from experiments import vae_evaluation
+from experiments.run_directory import RunDirectoryError
 from experiments.vae_data import load_images
 from experiments.vae_settings import VAESettings
 
@@ -128,7 +129,7 @@ def test_finished_run_is_only_read_and_other_flags_are_refused(tmp_path, capsys)
     assert iaf_vae.run(tiny(tmp_path)) == results
     assert "finished" in capsys.readouterr().out
     (tmp_path / "results.json").unlink()
-    with pytest.raises(iaf_vae.RunDirectoryError, match="--latent_size=3 there"):
+    with pytest.raises(RunDirectoryError, match="--latent_size=3 there"):
         iaf_vae.run(tiny(tmp_path, latent_size=4))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from experiments import choices
 from experiments import density_estimation
+from experiments import joint_run
 
 RECIPES = sorted((Path(density_estimation.__file__).parent / "recipes").glob("*.flags"))
 
@@ -13,7 +14,7 @@ RECIPES = sorted((Path(density_estimation.__file__).parent / "recipes").glob("*.
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_is_a_command_line_that_fits_a_flow(path, monkeypatch):
     runs = []
-    monkeypatch.setattr(density_estimation, "_run_and_print", runs.append)
+    monkeypatch.setattr(joint_run, "run_and_print", lambda s, *_, **__: runs.append(s))
     assert density_estimation.cli(["density_estimation", f"--flagfile={path}"]) == 0
     (settings,) = runs
     choices.check(settings)

@@ -72,10 +72,9 @@ class FlowBijector(StockContract):
             name=name,
         )
         self._changes_shape = data_event_shape is not None
-        if data_event_shape is None:
-            data_event_shape = event_shape
         # By the direction whose input has the shape.
-        shapes = {"forward": event_shape, "inverse": data_event_shape}
+        data_shape = data_event_shape if self._changes_shape else event_shape
+        shapes = {"forward": event_shape, "inverse": data_shape}
         self._event_shapes = {
             k: None if shape is None else tf.TensorShape(shape)
             for k, shape in shapes.items()
@@ -125,8 +124,7 @@ class FlowBijector(StockContract):
         """
         self.initialize(data, context=context)
         data = tf.convert_to_tensor(data, self.dtype)
-        if context is not None:
-            context = tf.convert_to_tensor(context, self.dtype)
+        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
         # In pieces that bound the memory of hidden activations; not compiled, since each
         # bijector runs but once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
@@ -181,9 +179,7 @@ class FlowBijector(StockContract):
         Args:
           **overrides: constructor arguments to replace; any of them means new weights.
         """
-        if overrides:
-            return type(self)(**{**self.get_config(), **overrides})
-        return self
+        return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
     @abc.abstractmethod
     def _forward_and_log_det(self, x, context, training):
@@ -206,9 +202,8 @@ class FlowBijector(StockContract):
         return self._methods[direction](value, context, training)
 
     def _event_ndims(self, direction):
-        if direction == "forward":
-            return self.forward_min_event_ndims
-        return self.inverse_min_event_ndims
+        forward, inverse = self.forward_min_event_ndims, self.inverse_min_event_ndims
+        return forward if direction == "forward" else inverse
 
     def _check_inputs(self, direction, value, context):
         argument = "x" if direction == "forward" else "y"
