@@ -116,9 +116,8 @@ class ConvNet(keras.layers.Layer):
     def _layer(self, x, kernel, border, log_scale):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
         kernel, border = kernel * scale, border * scale
-        if (
-            border.shape[0] == 1
-        ):  # a product of matrices is faster than a convolution of 1x1
+        if border.shape[0] == 1:
+            # A kernel of 1x1: a product of matrices is faster than a convolution.
             rows = tf.reshape(x, [-1, x.shape[-1]])
             y = tf.nn.bias_add(tf.linalg.matmul(rows, kernel[0, 0]), border[0])
             return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
