@@ -57,8 +57,8 @@ def our_network(ordering, context_size, stock):
     first, first_bias, *context_kernel, second, second_bias, last, last_bias = (
         stock.get_weights()
     )
-    order = np.argsort(ordering)  # our kernels are those of variables in order
-    outputs = (2 * order[:, None] + np.arange(2)).ravel()
+    order = np.argsort(ordering)  # our first kernel is that of variables in order
+    outputs = (2 * np.arange(SIZE) + np.arange(2)[:, None]).ravel()  # parameter-major
     hidden, inputs = (extra, 0), (0, 0)
     arrays = [
         np.pad(first[order], [inputs, hidden]).T,

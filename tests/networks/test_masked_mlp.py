@@ -111,20 +111,23 @@ def test_masks_of_three_variables_as_written_out():
 
 def test_masks_of_a_network_of_three_variables_as_written_out():
     net = tff.MaskedMLP(2, (4, 4), [3, 1, 2], direct=True)
-    first, second, last = (layer.mask for layer in net.layers)  # of variables in order
+    first, second, last = (layer.mask for layer in net.layers)
     np.testing.assert_array_equal(first, [[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]])
     low, high = [1, 1, 1, 1], [0, 0, 1, 1]
     np.testing.assert_array_equal(second, [low, low, high, high])
-    low, high = [0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1]
+    low, high = [1, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0]  # outputs as they are returned
     np.testing.assert_array_equal(last, [low, low, high, high])
     np.testing.assert_array_equal(net.direct_layer.mask, [low, high, [0] * 6])
 
 
+@pytest.mark.parametrize("ordering", ["natural", "reversed", "random"])
 @pytest.mark.parametrize("drawn", [None, 3])
 @pytest.mark.parametrize("strict", [True, False])
-def test_tiles_change_neither_values_nor_gradients(strict, drawn):
+def test_tiles_change_neither_values_nor_gradients(strict, drawn, ordering):
     degrees = hidden_degrees(512, 300, seed=drawn)
-    layer = MaskedDense(degrees, np.repeat(np.arange(1, 301), 2), strict=strict)
+    seed = {"seed": 2} if ordering == "random" else {}
+    out_degrees = getattr(tff, f"{ordering}_ordering")(300, **seed)
+    layer = MaskedDense(degrees, out_degrees, num_copies=2, strict=strict)
     assert len(layer.parts()[0]) == 4
     rng = np.random.default_rng(0)
     x, kernel = tf.constant(rng.normal(size=(5, 512))), rng.normal(size=layer.shape)
@@ -136,7 +139,8 @@ def test_tiles_change_neither_values_nor_gradients(strict, drawn):
         tiled = layer(x, tiles, bias)
         losses = [tf.reduce_sum(tf.sin(y)) for y in (plain, tiled)]
     np.testing.assert_allclose(tiled, plain, atol=1e-10)
-    np.testing.assert_allclose(layer.transposed_kernel(tiles), (kernel * layer.mask).T)
+    in_order = (kernel * layer.mask).T[layer.rising]
+    np.testing.assert_allclose(layer.transposed_kernel(tiles), in_order)
     expected_x, expected_kernel = tape.gradient(losses[0], [x, whole])
     by_x, *by_tiles = tape.gradient(losses[1], [x, *tiles])
     np.testing.assert_allclose(by_x, expected_x, atol=1e-10)

@@ -132,8 +132,8 @@ class Gated:
     def forward_and_log_det(self, x, parameters):
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 2 D]`; log-dets `[..., D]`."""
         shift, s = self._split(parameters)
-        gate = tf.sigmoid(s)
-        return gate * x + (1.0 - gate) * shift, tf.math.log_sigmoid(s)
+        gate, closed, log_gate = _gate(s)
+        return gate * x + closed * shift, log_gate
 
     def inverse_and_log_det(self, y, parameters):
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
@@ -150,3 +150,17 @@ class Gated:
     def _split(self, parameters):
         shift, s = tf.split(parameters, 2, axis=-1)
         return shift, s + self.bias
+
+
+@tf.custom_gradient
+def _gate(s):
+    """Returns the sigmoid of `s`, what is missing to 1, and the sigmoid's logarithm."""
+    gate, closed = tf.sigmoid(s), tf.sigmoid(-s)
+
+    def gradient(gate_bar, closed_bar, log_gate_bar):
+        # One product for all three, where TensorFlow would take a third sigmoid.
+        return closed * (gate * (gate_bar - closed_bar) + log_gate_bar)
+
+    # sigmoid(s) = exp(min(s, 0)) * sigmoid(|s|), whose last factor is 1/2 or more.
+    log_gate = tf.minimum(s, 0.0) + tf.math.log(tf.maximum(gate, closed))
+    return (gate, closed, log_gate), gradient

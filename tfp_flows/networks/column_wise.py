@@ -116,10 +116,11 @@ def _layers(network, context):
     for k, (layer, (tiles, bias)) in enumerate(
         zip(network.layers, weights.layers, strict=True)
     ):
-        kernels, base = [(k, layer.transposed_kernel(tiles))], bias[:, None]
+        kernels = [(k, layer.transposed_kernel(tiles))]
+        base = take(bias, layer.rising, axis=0)[:, None]
         if k == 0 and network.context_size:
             base += tf.matmul(weights.context, context, transpose_a=True, transpose_b=True)
-        layers.append(Layer(layer.out_degrees, base, kernels))
+        layers.append(Layer(np.sort(layer.out_degrees), base, kernels))
     if network.direct:
         direct = network.direct_layer.transposed_kernel(weights.direct)
         layers[-1].kernels.append((0, direct))

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import bias_part
 from tfp_flows.networks.packed_weights import kernel_part
 
@@ -20,15 +21,16 @@ class MaskedDense:
     mask[i, o] = in_degrees[i] <  out_degrees[o]     towards outputs (strict)
     ```
 
-    Both degrees rise, so the mask is block-triangular. A wide kernel is held as tiles:
-    blocks of 128 units or more, each with only the inputs that can reach it. With four
-    tiles that is 5/8 of the weights and of the arithmetic, with two 3/4. Tiles are
-    `[units, inputs]`, what a unit sees in one row, which `column_wise.py` reads unit after
-    unit.
+    The degrees of the inputs rise, and those of hidden units, so that masks are
+    block-triangular. A wide kernel is held as tiles: blocks of 80 units or more in rising
+    order, each with only the inputs that can reach it. With four tiles that is 5/8 of the
+    weights and of the arithmetic, with two 3/4. Tiles are `[units, inputs]`, what a unit
+    sees in one row, which `column_wise.py` reads unit after unit.
 
     Args:
       in_degrees: degrees of the inputs, rising, `[inputs]`.
-      out_degrees: degrees of the units, rising, `[units]`.
+      out_degrees: degrees of one copy of the units, `[units / num_copies]`.
+      num_copies: how often these units stand side by side.
       strict: whether units see strictly lower degrees only.
 
     Reference:
@@ -36,26 +38,34 @@ class MaskedDense:
       https://arxiv.org/abs/1502.03509
     """
 
-    def __init__(self, in_degrees, out_degrees, *, strict=False):
+    def __init__(self, in_degrees, out_degrees, *, num_copies=1, strict=False):
         self.in_degrees = np.asarray(in_degrees)
-        self.out_degrees = np.asarray(out_degrees)
+        self.out_degrees = np.tile(out_degrees, num_copies)
+        self.num_copies = num_copies
         seen_by = np.less if strict else np.less_equal
         self.mask = seen_by(self.in_degrees[:, None], self.out_degrees[None, :])
         # Of a small kernel, more products would cost more than its zeros.
         is_small = math.prod(self.shape) < 2**14
-        num_tiles = 1 if is_small else max(1, min(4, self.shape[1] // 128))
-        edges = np.linspace(0, self.shape[1], num_tiles + 1).astype(int)
-        self._units = [slice(*pair) for pair in itertools.pairwise(edges)]
+        num_tiles = 1 if is_small else max(1, min(4, self.shape[1] // 80))
+        self._is_tiled = num_tiles > 1
         self._tile_masks = [self.mask]
-        if num_tiles > 1:
+        if self._is_tiled:
+            edges = np.linspace(0, self.shape[1], num_tiles + 1).astype(int)
+            rising = self.mask[:, self.rising]
             self._tile_masks = [
-                _without_idle_inputs(self.mask[:, units]) for units in self._units
+                _without_idle_inputs(rising[:, slice(*pair)])
+                for pair in itertools.pairwise(edges)
             ]
 
     @property
     def shape(self):
         """Shape of the whole kernel, `(inputs, units)`."""
         return self.mask.shape
+
+    @property
+    def rising(self):
+        """Indices of the units in rising order of degrees, `[units]`."""
+        return np.argsort(self.out_degrees, kind="stable")
 
     def parts(self, *, zero=False):
         """Returns the `Part`s of the tiles and of the bias; `zero`: tiles start at zero."""
@@ -68,19 +78,18 @@ class MaskedDense:
     def product(self, x, tiles):
         """Maps `x`, `[N, inputs]`, to `[N, units]`, without a bias."""
         tiles = self._masked(tiles)
-        if len(tiles) == 1:
+        if not self._is_tiled:
             return tf.matmul(x, tiles[0], transpose_b=True)
-        products = [
-            tf.matmul(x[:, : tile.shape[1]], tile, transpose_b=True) for tile in tiles
-        ]
-        return tf.concat(products, axis=-1)
+        return self._from_rising(_product_of_tiles(x, *tiles))
 
     def __call__(self, x, tiles, bias):
         """Maps `x`, `[N, inputs]`, to `[N, units]`."""
         return tf.nn.bias_add(self.product(x, tiles), bias)
 
     def transposed_kernel(self, tiles):
-        """Returns the whole masked kernel, transposed: `[units, inputs]`."""
+        """Returns the whole masked kernel, `[units, inputs]`, units in rising order."""
+        if not self._is_tiled:
+            return take(self._masked(tiles)[0], self.rising, axis=0)
         rows = [
             tf.pad(tile, [[0, 0], [0, self.shape[0] - tile.shape[1]]])
             for tile in self._masked(tiles)
@@ -89,10 +98,25 @@ class MaskedDense:
 
     def tiles(self, kernel):
         """Cuts a whole kernel, `[inputs, units]`, into tiles."""
+        if not self._is_tiled:
+            return [tf.transpose(kernel)]
+        kernel = take(kernel, self.rising, axis=1)
+        columns = tf.split(kernel, [mask.shape[1] for mask in self._tile_masks], axis=1)
         return [
-            tf.transpose(kernel[: mask.shape[0], units])
-            for mask, units in zip(self._tile_masks, self._units, strict=True)
+            tf.transpose(some[: mask.shape[0]])
+            for some, mask in zip(columns, self._tile_masks, strict=True)
         ]
+
+    def _from_rising(self, products):
+        """Puts `[N, units]`, where copies of a unit are neighbours, in order."""
+        per_copy = self.shape[1] // self.num_copies
+        if self.num_copies > 1:
+            # Not a transposition, whose plain kernel is slow.
+            products = tf.reshape(products, [-1, per_copy, self.num_copies])
+            products = tf.concat(tf.unstack(products, axis=2), axis=1)
+        ranks = np.argsort(np.argsort(self.out_degrees[:per_copy], kind="stable"))
+        products = tf.reshape(products, [-1, self.num_copies, per_copy])
+        return tf.reshape(take(products, ranks, axis=2), [-1, self.shape[1]])
 
     def _masked(self, tiles):
         return [
@@ -103,3 +127,27 @@ class MaskedDense:
 
 def _without_idle_inputs(mask):
     return mask[: mask.any(axis=1).sum()]
+
+
+@tf.custom_gradient
+def _product_of_tiles(x, *tiles):
+    """Products of the first columns of `x`, as many as each tile has, side by side."""
+
+    def gradient(upstream):
+        # TensorFlow's own would add the tiles' shares of `x` up at their full widths.
+        parts = tf.split(upstream, [tile.shape[0] for tile in tiles], axis=-1)
+        of_tiles = [
+            tf.matmul(part, x[:, : tile.shape[1]], transpose_a=True)
+            for part, tile in zip(parts, tiles, strict=True)
+        ]
+        columns, share = [], 0.0
+        for index in reversed(range(len(tiles))):
+            share += tf.matmul(parts[index], tiles[index])
+            narrower = tiles[index - 1].shape[1] if index else 0
+            columns.insert(0, share[:, narrower:])
+            share = share[:, :narrower]
+        columns.append(tf.zeros_like(x[:, tiles[-1].shape[1] :]))
+        return tf.concat(columns, axis=-1), *of_tiles
+
+    products = [tf.matmul(x[:, : tile.shape[1]], tile, transpose_b=True) for tile in tiles]
+    return tf.concat(products, axis=-1), gradient

@@ -31,8 +31,7 @@ class MaskedMLP(keras.layers.Layer):
     output:    (W * M') h + b  [+ (A * M') x, the direct connections]
     ```
 
-    The first layer also sees the context, whose degree is 0. Kernels are those of variables
-    in order: `ordering` only says which variable comes when. All weights are parts of one
+    The first layer also sees the context, whose degree is 0. All weights are parts of one
     variable, for speed (`PackedWeights`).
 
     Args:
@@ -129,9 +128,7 @@ class MaskedMLP(keras.layers.Layer):
         outputs = self.layers[-1](hidden, *weights.layers[-1])
         if self.direct:
             outputs += self.direct_layer.product(x, weights.direct)
-        by_variable = tf.reshape(outputs, [-1, self.event_size, self.num_parameters])
-        by_variable = take(by_variable, self.ordering - 1, axis=1)
-        return tf.reshape(tf.transpose(by_variable, [0, 2, 1]), [-1, outputs.shape[-1]])
+        return outputs
 
     def activation_slopes(self, inputs):
         """Derivatives of the activation at each hidden unit, `[N, units]` a layer."""
@@ -143,7 +140,9 @@ class MaskedMLP(keras.layers.Layer):
 
     def _split(self, inputs):
         """Variables in order, and context."""
-        x, context = inputs[:, : self.event_size], inputs[:, self.event_size :]
+        x, context = inputs, None
+        if self.context_size:
+            x, context = tf.split(inputs, [self.event_size, self.context_size], axis=1)
         return take(x, np.argsort(self.ordering), axis=1), context
 
     def _sums(self, x, context, weights):
@@ -205,7 +204,7 @@ class MaskedMLP(keras.layers.Layer):
             seed = None if self.degree_seed is None else [self.degree_seed, index]
             degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
             lowest = degrees[-1].min()
-        outputs = np.repeat(in_order, self.num_parameters)
+        outputs = {"num_copies": self.num_parameters, "strict": True}
         layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
-        layers.append(MaskedDense(degrees[-1], outputs, strict=True))
-        return layers, MaskedDense(in_order, outputs, strict=True)
+        layers.append(MaskedDense(degrees[-1], self.ordering, **outputs))
+        return layers, MaskedDense(in_order, self.ordering, **outputs)

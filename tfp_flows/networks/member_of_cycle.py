@@ -95,7 +95,7 @@ class MemberOfCycle:
     def _outputs(self, order):
         """Which of our outputs each output of the `MaskedMLP` in natural order is."""
         parameters = self.event_size * tf.range(self.num_parameters)
-        return tf.reshape(order[:, None] + parameters, [-1])
+        return tf.reshape(order + parameters[:, None], [-1])
 
     def __getattr__(self, name):
         # All but the weights is the same under every mask.
