@@ -158,6 +158,10 @@ def _discretized_logistic(images):
     )
 
 
+def _gaussian_likelihood(images):
+    return tfp_flows.likelihoods.Gaussian(images.dataset.event_size)
+
+
 POSTERIORS = {"gaussian": _gaussian, "full": _full, "iaf": _iaf, "real_nvp": _real_nvp}
 PRIORS = {
     "normal": _normal,
@@ -165,7 +169,11 @@ PRIORS = {
     "real_nvp": _flow_prior(tfp_flows.RealNVP),
 }
 ENCODERS = {"dense": _dense, "conv": _conv}
-LIKELIHOODS = {"bernoulli": _bernoulli, "discretized_logistic": _discretized_logistic}
+LIKELIHOODS = {
+    "bernoulli": _bernoulli,
+    "discretized_logistic": _discretized_logistic,
+    "gaussian": _gaussian_likelihood,
+}
 BOUNDS = {
     "elbo": tfp_flows.objectives.elbo,
     "importance_weighted": tfp_flows.objectives.importance_weighted_bound,

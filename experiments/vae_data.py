@@ -1,4 +1,4 @@
-"""Images as a likelihood wants them: zeros and ones, or levels of grey."""
+"""Images as a likelihood wants them: zeros and ones, levels of grey, or grey values."""
 
 import dataclasses
 
@@ -17,7 +17,8 @@ class Images:
     """A data set of images.
 
     Args:
-      dataset: a `Dataset`; its values are in [0, 1].
+      dataset: a `Dataset`; its values are in [0, 1], with a `bin_width` if they are levels
+        of grey with dequantisation noise.
       image_shape: `(H, W, C)`.
       redrawn: whether the training rows are probabilities, to draw zeros and ones of in
         each epoch; validation and test rows are drawn once.
@@ -56,10 +57,14 @@ def load_images(settings):
         return _binary(settings, _without_context(dataset), facts)
     if dataset.bin_width is None:
         raise DataError(f"Expected levels of grey; {settings.dataset} has no such.")
+    num_bins = round(1.0 / dataset.bin_width)
+    if settings.likelihood == "gaussian":  # a density, which levels alone have not
+        dataset = _without_context(dataset)
+        return Images(dataset, num_bins=num_bins, **facts)
     levels = _levels(dataset)
     if settings.likelihood == "bernoulli":
         return Images(_binarized(levels, settings.data_seed), redrawn=True, **facts)
-    return Images(levels, num_bins=round(1.0 / dataset.bin_width), **facts)
+    return Images(levels, num_bins=num_bins, **facts)
 
 
 def _binary(settings, dataset, facts):

@@ -44,8 +44,7 @@ def measure(model, images, settings):
     numbers["active_latents"] = int(np.sum(statistics.variance > _ACTIVE_VARIANCE))
     numbers["kl_per_latent"] = statistics.kl.tolist()
     if images.num_bins:
-        bits = -log_likelihood / (images.dataset.event_size * np.log(2.0))
-        numbers["bits_per_dimension"] = _summary(bits)
+        numbers["bits_per_dimension"] = _summary(_bits(log_likelihood, images))
     return numbers | _baseline(images)
 
 
@@ -90,6 +89,12 @@ def rows_to_score(settings, count):
 
 def _summary(values):
     return dataclasses.asdict(LogLikelihood.of_rows(values))
+
+
+def _bits(log_likelihood, images):
+    """Bits per dimension of rows, of probabilities of levels or densities near them."""
+    bits = -log_likelihood / (images.dataset.event_size * np.log(2.0))
+    return bits + np.log2(images.num_bins) if images.dataset.bin_width else bits
 
 
 def _baseline(images):

@@ -16,7 +16,7 @@ class VAESettings(FlagSettings):
     dataset: str = setting(
         "digits",
         "Images to fit. Grey ones are drawn as zeros and ones anew in each epoch, unless "
-        "the likelihood is of grey levels.",
+        "the likelihood is of grey.",
     )
     data_dir: str = setting(
         "",
@@ -44,7 +44,8 @@ class VAESettings(FlagSettings):
     prior: str = setting("normal", "Distribution of the latents; a flow is trained too.")
     likelihood: str = setting(
         "bernoulli",
-        "bernoulli: zeros and ones; discretized_logistic: grey levels.",
+        "bernoulli: zeros and ones; discretized_logistic: grey levels; gaussian: grey "
+        "values, which are levels with new noise in each epoch.",
     )
     encoder: str = setting(
         "dense", "Networks of encoder and decoder: dense, or conv: residual convolutions."

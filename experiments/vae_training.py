@@ -40,6 +40,7 @@ def train(parts, images, settings, strategy=None):
         dataset.train,
         batch_size=settings.batch_size,
         seed=settings.seed,
+        bin_width=dataset.bin_width,
         binarize=images.redrawn,
     )
     validation = tf.data.Dataset.from_tensor_slices(dataset.validation)

@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+import tfp_flows
 from experiments import epochs
 from experiments import iaf_vae
 from experiments import interruption
@@ -65,6 +66,7 @@ RUNS = {
         "ema_momentum": 0.9,
         "latent_size": 1,
     },
+    "gaussian_likelihood": {"likelihood": "gaussian", "gradient_clip_norm": 5.0},
 }
 
 
@@ -101,7 +103,12 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
     assert again == {key: results[key] for key in again}
     num_rows = settings.log_likelihood_rows or len(images.dataset.test)
     assert results["log_likelihood"]["num_rows"] == num_rows
-    assert ("bits_per_dimension" in results) == (name == "conv")
+    assert ("bits_per_dimension" in results) == (settings.likelihood != "bernoulli")
+    if settings.likelihood == "gaussian":
+        bits = tfp_flows.bits_per_dimension(
+            results["log_likelihood"]["nats"], 64, bins_per_unit=17
+        ).bits
+        np.testing.assert_allclose(results["bits_per_dimension"]["nats"], bits)
 
 
 def test_tensorboard_gets_numbers_and_pictures(tmp_path):
