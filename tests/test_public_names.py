@@ -1,5 +1,6 @@
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_names_used_in_the_readme_exist():
                     assert hasattr(tfp_flows, node.attr), node.attr
             if isinstance(node, ast.ImportFrom) and node.module == "tfp_flows":
                 assert all(hasattr(tfp_flows, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "experiments/README.md", "experiments/benchmarks/README.md"]
+)
+def test_links_within_the_project_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert links or page != "README.md"
+    for link in links:
+        assert ((ROOT / page).parent / link).exists(), link
 
 
 IMPORT = "import tfp_flows"
