@@ -57,11 +57,10 @@ def our_network(ordering, context_size, stock):
     first, first_bias, *context_kernel, second, second_bias, last, last_bias = (
         stock.get_weights()
     )
-    order = np.argsort(ordering)  # our first kernel is that of variables in order
     outputs = (2 * np.arange(SIZE) + np.arange(2)[:, None]).ravel()  # parameter-major
     hidden, inputs = (extra, 0), (0, 0)
     arrays = [
-        np.pad(first[order], [inputs, hidden]).T,
+        np.pad(first, [inputs, hidden]).T,
         np.pad(first_bias, [hidden]),
         np.pad(second, [hidden, hidden]).T,
         np.pad(second_bias, [hidden]),

@@ -117,7 +117,7 @@ def _layers(network, context):
         zip(network.layers, weights.layers, strict=True)
     ):
         kernels = [(k, layer.transposed_kernel(tiles))]
-        base = take(bias, layer.rising, axis=0)[:, None]
+        base = take(bias, layer.rising_units, axis=0)[:, None]
         if k == 0 and network.context_size:
             base += tf.matmul(weights.context, context, transpose_a=True, transpose_b=True)
         layers.append(Layer(np.sort(layer.out_degrees), base, kernels))
@@ -137,7 +137,7 @@ def _mirrored_layers(network, inputs):
         zip(network.layers[::-1], weights.layers[::-1], strict=True)
     ):
         kernel = tf.transpose(layer.transposed_kernel(tiles)[::-1, ::-1])
-        stages = network.event_size - layer.in_degrees[::-1]
+        stages = network.event_size - np.sort(layer.in_degrees)[::-1]
         base = tf.zeros([layer.shape[0], 1], kernel.dtype)
         companion = tf.transpose(slopes.pop())[::-1] if slopes else None
         layers.append(Layer(stages, base, [(k, kernel)], companion))

@@ -21,14 +21,14 @@ class MaskedDense:
     mask[i, o] = in_degrees[i] <  out_degrees[o]     towards outputs (strict)
     ```
 
-    The degrees of the inputs rise, and those of hidden units, so that masks are
-    block-triangular. A wide kernel is held as tiles: blocks of 80 units or more in rising
-    order, each with only the inputs that can reach it. With four tiles that is 5/8 of the
-    weights and of the arithmetic, with two 3/4. Tiles are `[units, inputs]`, what a unit
-    sees in one row, which `column_wise.py` reads unit after unit.
+    A wide kernel is held as tiles: blocks of 80 units or more, in rising order of degrees,
+    each with only the inputs that can reach it. With four tiles that is 5/8 of the weights
+    and of the arithmetic, with two 3/4. Others are kept as one tile, in the order of the
+    degrees given. Tiles are `[units, inputs]`, what a unit sees in one row, which
+    `column_wise.py` reads unit after unit.
 
     Args:
-      in_degrees: degrees of the inputs, rising, `[inputs]`.
+      in_degrees: degrees of the inputs, `[inputs]`.
       out_degrees: degrees of one copy of the units, `[units / num_copies]`.
       num_copies: how often these units stand side by side.
       strict: whether units see strictly lower degrees only.
@@ -51,9 +51,9 @@ class MaskedDense:
         self._tile_masks = [self.mask]
         if self._is_tiled:
             edges = np.linspace(0, self.shape[1], num_tiles + 1).astype(int)
-            rising = self.mask[:, self.rising]
+            mask = self.mask[self.rising_inputs][:, self.rising_units]
             self._tile_masks = [
-                _without_idle_inputs(rising[:, slice(*pair)])
+                _without_idle_inputs(mask[:, slice(*pair)])
                 for pair in itertools.pairwise(edges)
             ]
 
@@ -63,7 +63,12 @@ class MaskedDense:
         return self.mask.shape
 
     @property
-    def rising(self):
+    def rising_inputs(self):
+        """Indices of the inputs in rising order of degrees, `[inputs]`."""
+        return np.argsort(self.in_degrees, kind="stable")
+
+    @property
+    def rising_units(self):
         """Indices of the units in rising order of degrees, `[units]`."""
         return np.argsort(self.out_degrees, kind="stable")
 
@@ -80,6 +85,7 @@ class MaskedDense:
         tiles = self._masked(tiles)
         if not self._is_tiled:
             return tf.matmul(x, tiles[0], transpose_b=True)
+        x = take(x, self.rising_inputs, axis=1)
         return self._from_rising(_product_of_tiles(x, *tiles))
 
     def __call__(self, x, tiles, bias):
@@ -87,9 +93,10 @@ class MaskedDense:
         return tf.nn.bias_add(self.product(x, tiles), bias)
 
     def transposed_kernel(self, tiles):
-        """Returns the whole masked kernel, `[units, inputs]`, units in rising order."""
+        """Returns the whole masked kernel, `[units, inputs]`, both in rising order."""
         if not self._is_tiled:
-            return take(self._masked(tiles)[0], self.rising, axis=0)
+            rows = take(self._masked(tiles)[0], self.rising_units, axis=0)
+            return take(rows, self.rising_inputs, axis=1)
         rows = [
             tf.pad(tile, [[0, 0], [0, self.shape[0] - tile.shape[1]]])
             for tile in self._masked(tiles)
@@ -100,7 +107,7 @@ class MaskedDense:
         """Cuts a whole kernel, `[inputs, units]`, into tiles."""
         if not self._is_tiled:
             return [tf.transpose(kernel)]
-        kernel = take(kernel, self.rising, axis=1)
+        kernel = take(take(kernel, self.rising_inputs, axis=0), self.rising_units, axis=1)
         columns = tf.split(kernel, [mask.shape[1] for mask in self._tile_masks], axis=1)
         return [
             tf.transpose(some[: mask.shape[0]])
@@ -132,22 +139,26 @@ def _without_idle_inputs(mask):
 @tf.custom_gradient
 def _product_of_tiles(x, *tiles):
     """Products of the first columns of `x`, as many as each tile has, side by side."""
+    seen = [x[:, : tile.shape[1]] for tile in tiles]
 
     def gradient(upstream):
         # TensorFlow's own would add the tiles' shares of `x` up at their full widths.
         parts = tf.split(upstream, [tile.shape[0] for tile in tiles], axis=-1)
         of_tiles = [
-            tf.matmul(part, x[:, : tile.shape[1]], transpose_a=True)
-            for part, tile in zip(parts, tiles, strict=True)
+            tf.matmul(part, columns, transpose_a=True)
+            for part, columns in zip(parts, seen, strict=True)
         ]
-        columns, share = [], 0.0
+        of_x, share = [], 0.0
         for index in reversed(range(len(tiles))):
             share += tf.matmul(parts[index], tiles[index])
             narrower = tiles[index - 1].shape[1] if index else 0
-            columns.insert(0, share[:, narrower:])
+            of_x.insert(0, share[:, narrower:])
             share = share[:, :narrower]
-        columns.append(tf.zeros_like(x[:, tiles[-1].shape[1] :]))
-        return tf.concat(columns, axis=-1), *of_tiles
+        of_x.append(tf.zeros_like(x[:, tiles[-1].shape[1] :]))
+        return tf.concat(of_x, axis=-1), *of_tiles
 
-    products = [tf.matmul(x[:, : tile.shape[1]], tile, transpose_b=True) for tile in tiles]
+    products = [
+        tf.matmul(columns, tile, transpose_b=True)
+        for columns, tile in zip(seen, tiles, strict=True)
+    ]
     return tf.concat(products, axis=-1), gradient

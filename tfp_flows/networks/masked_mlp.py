@@ -3,7 +3,6 @@
 import itertools
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks.column_wise import column_wise
@@ -13,7 +12,6 @@ from tfp_flows.networks.masked_dense import MaskedDense
 from tfp_flows.networks.masked_weights import MaskedWeights
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
-from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import kernel_part
 
@@ -139,11 +137,10 @@ class MaskedMLP(keras.layers.Layer):
         return tape.gradient(activations, sums)
 
     def _split(self, inputs):
-        """Variables in order, and context."""
-        x, context = inputs, None
-        if self.context_size:
-            x, context = tf.split(inputs, [self.event_size, self.context_size], axis=1)
-        return take(x, np.argsort(self.ordering), axis=1), context
+        """Variables and context."""
+        if not self.context_size:
+            return inputs, None
+        return tf.split(inputs, [self.event_size, self.context_size], axis=1)
 
     def _sums(self, x, context, weights):
         """What the activation is applied to, `[N, units]` of each hidden layer."""
@@ -195,8 +192,7 @@ class MaskedMLP(keras.layers.Layer):
             widths = (widths[0],) * (2 * len(widths) - 1)
         # Units of degree 0 see only the context; without one they would be constants.
         lowest = 0 if self.context_size else 1
-        in_order = np.arange(1, self.event_size + 1)
-        degrees = [in_order]
+        degrees = [self.ordering]
         for index, width in enumerate(widths):
             if self.residual and index:
                 degrees.append(degrees[-1])
@@ -207,4 +203,4 @@ class MaskedMLP(keras.layers.Layer):
         outputs = {"num_copies": self.num_parameters, "strict": True}
         layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
         layers.append(MaskedDense(degrees[-1], self.ordering, **outputs))
-        return layers, MaskedDense(in_order, self.ordering, **outputs)
+        return layers, MaskedDense(self.ordering, self.ordering, **outputs)
