@@ -73,3 +73,11 @@ def test_eager_calls_do_not_retrace_for_another_batch_shape(counted):
     for shape in ([5], [1], [], [2, 3], [1, 2, 2]):
         evaluate(shape)
     assert conditioner.count == 0
+
+
+def test_many_flows_are_no_reason_to_warn_of_retracing(caplog, monkeypatch):
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    for seed in range(8):
+        shift = tff.Conditioner(tff.MLP(4, (4,), seed=seed), 2)
+        tff.Coupling(tff.masks.half(4), shift).forward(tf.ones([3, 4]))
+    assert "retracing" not in caplog.text

@@ -1,5 +1,6 @@
 """Compiled evaluation of a bijector's methods from eager code."""
 
+import functools
 import math
 
 import tensorflow as tf
@@ -54,11 +55,14 @@ class CompiledCall:
         ]
         key = (training, *signature)
         if key not in self._functions:
-
-            def call(x, context=None):
-                return self._method(x, context, training)
-
+            fixed = {"training": training}
+            if len(signature) == 1:
+                fixed["context"] = None
+            # A partial, not a local function: TensorFlow would take the traces of all
+            # objects for retraces of that one, and warn.
             self._functions[key] = tf.function(
-                call, input_signature=signature, autograph=False
+                functools.partial(self._method, **fixed),
+                input_signature=signature,
+                autograph=False,
             )
         return self._functions[key]
