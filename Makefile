@@ -13,7 +13,7 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
