@@ -8,10 +8,11 @@ def randomize(module, seed=0, stddev=0.5):
     """Gives all of `module`'s variables the values they might have after training.
 
     Weights become normal; statistics (`mean`, `scale`, `variance`) plausible; flags True.
-    Fixed integers and signs stay.
+    Fixed integers and signs stay. Modules that are built alike get equal values.
     """
     rng = np.random.default_rng(seed)
-    for variable in sorted(module.variables, key=lambda v: v.name):
+    # In the order of the structure: Keras numbers layers on, so that names sort by chance.
+    for variable in module.variables:
         value = _random_value(rng, variable, stddev)
         if value is not None:
             variable.assign(tf.cast(value, variable.dtype))
