@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from random_weights import randomize, values
+from random_weights import randomize
+from random_weights import values
 
 import tfp_flows as tff
 
