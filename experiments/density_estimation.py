@@ -67,9 +67,11 @@ def _prepare(settings, strategy):
 def _finish(run_dir, trained, prepared):
     model, history, seconds = trained
     distribution, dataset, settings, _ = prepared
+    outcome = training.outcome(history)
     model.save(run_dir / "model.keras")
     subject = pictures.Subject(distribution, dataset, settings)
     results = measure(model, dataset, history, settings) | {
+        **outcome,
         "training_seconds": seconds,
         "calibration": diagnostics.calibration(subject),
         "two_sample_test": diagnostics.two_sample_test(subject),
@@ -110,8 +112,6 @@ def measure(model, dataset, history, settings):
         "event_size": dataset.event_size,
         "context_size": dataset.context_size,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        "num_epochs": len(validation),
-        "best_epoch": int(np.nanargmax(validation)) + 1,
         "command": report.command(settings),
         "versions": report.versions(),
         "machine": report.machine(),

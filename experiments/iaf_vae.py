@@ -4,13 +4,12 @@ import dataclasses
 import math
 import sys
 
-import numpy as np
-
 from experiments import command_line
 from experiments import html_report
 from experiments import joint_run
 from experiments import report
 from experiments import strategies
+from experiments import training
 from experiments import vae_choices
 from experiments import vae_evaluation
 from experiments import vae_pictures
@@ -49,8 +48,10 @@ def _prepare(settings, strategy):
 def _finish(run_dir, trained, prepared):
     model, history, seconds = trained
     _, images, settings, _ = prepared
+    outcome = training.outcome(history)
     model.save(run_dir / "model.keras")
-    results = _facts(model, images, history, settings) | {"training_seconds": seconds}
+    results = _facts(model, images, settings) | outcome | {"training_seconds": seconds}
+    results["best_validation_elbo"] = history["val_elbo"][outcome["best_epoch"] - 1]
     results |= vae_evaluation.measure(model, images, settings)
     captions = vae_pictures.draw(model, images, history, settings)
     page = vae_report.page(results)
@@ -61,8 +62,8 @@ def _finish(run_dir, trained, prepared):
     return results
 
 
-def _facts(model, images, history, settings):
-    dataset, validation = images.dataset, np.asarray(history["val_elbo"])
+def _facts(model, images, settings):
+    dataset = images.dataset
     named = ("dataset", "posterior", "prior", "likelihood", "encoder", "latent_size")
     sets = ("train", "validation", "test")
     return {
@@ -70,9 +71,6 @@ def _facts(model, images, history, settings):
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        "num_epochs": len(validation),
-        "best_epoch": int(np.nanargmax(validation)) + 1,
-        "best_validation_elbo": float(np.nanmax(validation)),
         "command": report.command(settings, "iaf_vae"),
         "versions": report.versions(),
         "machine": report.machine(),

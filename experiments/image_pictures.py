@@ -40,10 +40,12 @@ def of_images(subject):
 def _of_latents(subject):
     text = " and ".join(f"{t:g}" for t in _TEMPERATURES)
     caption = f"Test images, and samples of the flow at temperatures {text}."
-    draws = {"samples.png": (caption, _draw_temperatures)}
-    if subject.context is not None:
-        draws = {}
-    draws |= {
+    name = "samples.png"
+    if subject.context is not None:  # whose samples by class bear that name
+        caption = f"Test images, and samples given their classes at temperatures {text}."
+        name = "temperatures.png"
+    draws = {
+        name: (caption, _draw_temperatures),
         "nearest.png": (
             "Samples, and the training image that is nearest to each by squared distance, "
             f"of {min(_SEARCHED_ROWS, len(subject.dataset.train)):,}.",
@@ -83,9 +85,17 @@ def _draw_temperatures(subject, path):
     panels = {"data (test)": subject.data}
     for temperature in _TEMPERATURES:
         tempered = tfp_flows.at_temperature(subject.distribution, temperature)
-        samples = tempered.sample(_SIDE**2, seed=subject.settings.seed)
+        samples = _sample(tempered, subject)
         panels[f"samples, temperature {temperature:g}"] = samples
     image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+
+
+def _sample(distribution, subject):
+    """Samples to fill a grid; as many as there is context for, if the flow is given one."""
+    seed = subject.settings.seed
+    if subject.context is None:
+        return distribution.sample(_SIDE**2, seed=seed)
+    return distribution.sample(seed=seed, context=subject.context[: _SIDE**2])
 
 
 def _draw_nearest(subject, path):
@@ -110,7 +120,8 @@ def _draw_reconstructions(subject, path):
 
 
 def _draw_interpolations(subject, path):
-    starts, ends = np.split(subject.data[: 2 * _INTERPOLATED_PAIRS], 2)
+    pairs = min(_INTERPOLATED_PAIRS, len(subject.data) // 2)
+    starts, ends = subject.data[:pairs], subject.data[pairs : 2 * pairs]
     points = tfp_flows.interpolate(subject.distribution, starts, ends, _COLUMNS)
     lines = np.swapaxes(points, 0, 1)
     image_plots.rows([("", _images(subject, line)) for line in lines], path)

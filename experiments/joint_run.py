@@ -3,18 +3,21 @@
 Every worker trains; the chief alone reads and writes the folder, evaluates and reports.
 """
 
+import functools
+
 from experiments import interruption
 from experiments import run_directory
 from experiments import strategies
 from experiments import workers
 from experiments.checkpointing import CheckpointFolder
 from experiments.run_directory import RunDirectoryError
+from experiments.training import TrainingError
 from experiments.workers import WorkersError
 
 __all__ = ["REFUSALS", "run", "run_and_print"]
 
 # What a run refuses, beside its data.
-REFUSALS = (RunDirectoryError, WorkersError)
+REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
 
 
 def run(settings, strategy=None, *, prepare, train, finish):
@@ -35,7 +38,9 @@ def run(settings, strategy=None, *, prepare, train, finish):
 
     Raises:
       DataError: if the data are not to be had, or of no use; the folder is untouched.
-      RunDirectoryError: if the folder belongs to another process or another run.
+      RunDirectoryError: if the folder belongs to another process or another run, or to
+        this one on other data.
+      TrainingError: if the loss is not finite from the start.
       WorkersError: if the workers were started with different flags.
     """
     strategy = strategy or strategies.make_strategy(settings.strategy)
@@ -68,16 +73,16 @@ def run_and_print(settings, run, *, check, table, module):
     # A cluster has to be joined before anything of TensorFlow runs.
     strategy = strategies.make_strategy(settings.strategy)
     check(settings)
-    how = interruption.how_to_go_on(settings, module)
+    how = functools.partial(interruption.how_to_go_on, settings, module)
     interruption.stop_at_once(how)
     try:
         results = run(settings, strategy)
     except OSError as error:
-        raise RunDirectoryError(f"{error}. {how}") from error
+        raise RunDirectoryError(f"{error}. {how()}") from error
     except workers.OUT_OF_REACH as error:
         if not workers.has_others(strategy):
             raise
-        raise WorkersError(f"Another worker is out of reach. {how}") from error
+        raise WorkersError(f"Another worker is out of reach. {how()}") from error
     if results is None:
         print("Done; the chief reports.")
     else:

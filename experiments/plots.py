@@ -78,7 +78,7 @@ def images_by_class(data, samples, path, *, class_names):
     save(figure, path)
 
 
-def learning_curve(history, path, *, title, label="mean log-likelihood (nats)"):
+def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", best=None):
     """Draws the log-likelihood over the epochs, on training and validation rows.
 
     Args:
@@ -86,11 +86,12 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)"):
       path: of the picture.
       title: what was trained.
       label: what the negative loss is.
+      best: index of the epoch that was best; by default of the least `val_loss`.
     """
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
     epochs = np.arange(1, len(history["loss"]) + 1)
     train, validation = -np.asarray(history["loss"]), -np.asarray(history["val_loss"])
-    best = int(np.nanargmax(validation))
+    best = int(np.nanargmax(validation)) if best is None else best
     best_label = f"best: {validation[best]:.3f}"
     axis.plot(epochs, train, color=_DATA, label="training")
     axis.plot(epochs, validation, color=_FLOW, label="validation")

@@ -23,9 +23,9 @@ from experiments.posteriors.surrogates import POSTERIORS
 from experiments.posteriors.targets import TARGETS
 from experiments.posteriors.targets import flatten
 from experiments.posteriors.targets import labels
-from experiments.posteriors.training import TrainingError
 from experiments.posteriors.training import train
 from experiments.run_directory import RunDirectoryError
+from experiments.training import TrainingError
 
 _CHOICES = {"target": [*TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
 _CHOICES |= {"scale": ["own", *SCALES]}

@@ -89,11 +89,19 @@ def facts(results):
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "variables": f"{results['event_size']}{context}",
         "trainable parameters": f"{results['num_parameters']:,}",
-        "epochs": f"{results['num_epochs']} (best: {results['best_epoch']})",
+        "epochs": epochs(results),
         "training time": f"{results['training_seconds']:.1f} s",
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],
     }
+
+
+def epochs(results):
+    """Returns how many epochs there were, which was best, and whether one diverged."""
+    text = f"{results['num_epochs']} (best: {results['best_epoch']})"
+    if diverged := results.get("diverged_in_epoch"):
+        text += f"; stopped, since the loss of epoch {diverged} is not finite"
+    return text
 
 
 def command(settings, module="density_estimation"):

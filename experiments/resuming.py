@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.atomic_write import atomic_write
 from experiments.checkpointing import Checkpoint
+from experiments.run_directory import RunDirectoryError
 
 _PLAIN = (bool, int, float, str, type(None))
 
@@ -21,6 +22,7 @@ class SaveRun(keras.callbacks.Callback):
     Args:
       folder: a `CheckpointFolder` to write to.
       found: the `Checkpoint` to start from; None: from the beginning.
+      data: text that tells the data of the run from others.
       stateful: the callbacks whose memory belongs to the run.
       metrics_path: of the file with a line an epoch.
       every: epochs between two checkpoints.
@@ -28,16 +30,28 @@ class SaveRun(keras.callbacks.Callback):
 
     Attributes:
       rows: the metrics of each epoch so far, as dicts.
+
+    Raises:
+      RunDirectoryError: if `found` is of a run on other data.
     """
 
-    def __init__(self, folder, found, stateful, metrics_path, *, every=1, is_writer=True):
+    def __init__(
+        self, folder, found, data, stateful, metrics_path, *, every=1, is_writer=True
+    ):
         super().__init__()
+        if found and found.facts["data"] != data:
+            raise RunDirectoryError(
+                f"{pathlib.Path(metrics_path).parent} holds a run on other training rows. "
+                "Choose another --run_dir, or the same data."
+            )
         self._folder = folder
         self._stateful = stateful
         self._metrics_path = pathlib.Path(metrics_path)
         self._every = every
         self._is_writer = is_writer
         self._found = found
+        self._data = data
+        self._num_saved = 0
         self._seconds_before = 0.0
         self.rows = []
         if self._found:
@@ -85,12 +99,14 @@ class SaveRun(keras.callbacks.Callback):
         self.rows.append({name: float(value) for name, value in (logs or {}).items()})
         is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         if is_last or (epoch + 1) % self._every == 0:
-            self._save()
+            self.save()
 
-    def _save(self):
-        if self._is_writer:
+    def save(self):
+        """Writes the checkpoint of the last epoch and the metrics, if not done already."""
+        if self._is_writer and self._num_saved < self.num_epochs:
             self._folder.save(self._checkpoint())
             self._write_metrics()
+            self._num_saved = self.num_epochs
 
     def _checkpoint(self):
         arrays = {
@@ -102,6 +118,7 @@ class SaveRun(keras.callbacks.Callback):
             arrays |= {f"{i}/{name}": value for name, value in values.items()}
         facts = {
             "rows": self.rows,
+            "data": self._data,
             "seconds": self.seconds,
             "is_stopped": bool(self.model.stop_training),
             "callbacks": [_attributes(callback, _is_plain) for callback in self._stateful],

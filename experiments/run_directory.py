@@ -6,9 +6,9 @@ import json
 import os
 import pathlib
 
-# Flags that change neither weights nor numbers, or only how far a run gets.
+# Flags that change no weights, or only how far a run gets.
 FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
-FREE_FLAGS += ("checkpoint_every", "pictures_every")
+FREE_FLAGS += ("checkpoint_every", "pictures_every", "num_samples")
 
 
 class RunDirectoryError(Exception):

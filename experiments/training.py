@@ -5,6 +5,7 @@ import math
 import pathlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import tfp_flows
@@ -16,6 +17,10 @@ from experiments.checkpointing import Checkpoint
 from experiments.checkpointing import CheckpointFolder
 from experiments.epochs import EpochRows
 from experiments.resuming import SaveRun
+
+
+class TrainingError(Exception):
+    """A training that came to nothing; the message says when, and what to change."""
 
 
 def train(distribution, dataset, settings, strategy=None):
@@ -88,9 +93,12 @@ def fit(model, rows, validation, settings, *, metrics, stateful, displays, strat
 
     Returns:
       The run's `SaveRun`, with its history and the seconds taken.
+
+    Raises:
+      RunDirectoryError: if the checkpoint is of a run on other rows.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    save_run = _save_run(settings, stateful, strategy)
+    save_run = _save_run(settings, rows, stateful, strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
     model.fit(
@@ -141,31 +149,57 @@ def make_callbacks(settings, before_validation=()):
     return callbacks
 
 
+def outcome(history):
+    """Returns how training ended, as plain data.
+
+    Args:
+      history: dict with `loss` and `val_loss`, a value an epoch.
+
+    Raises:
+      TrainingError: if not even the first epoch had a finite loss.
+    """
+    loss, validation = np.asarray(history["loss"]), np.asarray(history["val_loss"])
+    diverged = np.flatnonzero(~np.isfinite(loss))
+    if 0 in diverged:
+        raise TrainingError(
+            "The loss is not finite in the first epoch, so that nothing is trained; try a "
+            "smaller --learning_rate, and another --run_dir."
+        )
+    return {
+        "num_epochs": len(loss),
+        "best_epoch": int(np.nanargmin(validation)) + 1,
+        "diverged_in_epoch": int(diverged[0]) + 1 if len(diverged) else None,
+    }
+
+
 class TimeLimit(keras.callbacks.Callback):
     """Lets no epoch start once training has taken `max_minutes`.
 
     Args:
       max_minutes: limit on the training time; 0: none.
-      clock: an object whose `seconds` are the training time so far.
+      save_run: the `SaveRun`, before this callback, whose `seconds` are the training time
+        so far, and which saves when the time is up.
       strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
     """
 
-    def __init__(self, max_minutes, clock, strategy):
+    def __init__(self, max_minutes, save_run, strategy):
         super().__init__()
         self._seconds = 60.0 * max_minutes
-        self._clock = clock
+        self._save_run = save_run
         self._strategy = strategy
 
     def is_over(self):
         """Whether the time is up."""
-        if not self._seconds or not self._clock.num_epochs:
+        if not self._seconds or not self._save_run.num_epochs:
             return False
-        is_over = self._seconds < self._clock.seconds
+        is_over = self._seconds < self._save_run.seconds
         return workers.from_chief(self._strategy, bytes([is_over])) == bytes([True])
 
     def on_epoch_end(self, epoch, logs=None):
         """Stops training when the time is up."""
         if self.is_over():
+            # Before it looks as if training had ended by itself.
+            self._save_run.save()
             self.model.stop_training = True
 
 
@@ -175,7 +209,7 @@ def _batch_statistics(dataset, settings):
     return [tfp_flows.FullDataBatchStatistics(dataset.train, dataset.train_context)]
 
 
-def _save_run(settings, stateful, strategy):
+def _save_run(settings, rows, stateful, strategy):
     run_dir = pathlib.Path(settings.run_dir)
     folder = CheckpointFolder(run_dir / "checkpoints")
     is_chief = workers.is_chief(strategy)
@@ -186,6 +220,7 @@ def _save_run(settings, stateful, strategy):
     return SaveRun(
         folder,
         found,
+        rows.digest(),
         stateful,
         run_dir / "metrics.csv",
         every=settings.checkpoint_every,

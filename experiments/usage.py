@@ -27,7 +27,7 @@ _AT_LEAST_ONE = (
         "epochs",
         "steps_per_execution",
     ),
-    *("evaluation_batch_size", "num_samples", "checkpoint_every"),
+    *("evaluation_batch_size", "checkpoint_every"),
 )
 _AT_LEAST_ZERO = (
     *("max_minutes", "patience", "gradient_clip_norm", "weight_decay", "ema_momentum"),
@@ -55,6 +55,8 @@ def check(settings):
     """
     check_numbers(settings, at_least_one=_AT_LEAST_ONE, at_least_zero=_AT_LEAST_ZERO)
     check_widths(settings, "hidden_units")
+    if settings.num_samples < 2:  # which the two-sample test divides
+        _refuse(settings, "num_samples", "of at least 2")
     if settings.batch_norm and settings.act_norm:
         raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
     check_data(settings)

@@ -106,7 +106,8 @@ def _draw_learning_curve(history, settings, path):
         "val_loss": [-value for value in history["val_elbo"]],
     }
     title = f"{settings.posterior} posterior on {settings.dataset}"
-    plots.learning_curve(bounds, path, title=title, label="ELBO (nats)")
+    best = int(np.nanargmin(history["val_loss"]))
+    plots.learning_curve(bounds, path, title=title, label="ELBO (nats)", best=best)
 
 
 def _draw_reconstructions(model, images, settings, path):

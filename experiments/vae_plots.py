@@ -15,6 +15,7 @@ _DATA, _FLOW = "#33608c", "#d1603d"
 
 def reconstructions(originals, reconstructed, path, *, columns=10):
     """Draws images, `[N, H, W]` or `[N, H, W, 3]`, each above its reconstruction."""
+    columns = min(columns, len(originals))
     count = len(originals) // columns * columns
     rows = []
     for start in range(0, count, columns):

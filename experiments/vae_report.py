@@ -1,5 +1,6 @@
 """What a run of a VAE says of itself: a table, findings, and facts."""
 
+from experiments import report
 from experiments.page import Page
 
 __all__ = ["page"]
@@ -76,7 +77,7 @@ def _facts(results):
     return {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "trainable parameters": f"{results['num_parameters']:,}",
-        "epochs": f"{results['num_epochs']} (best: {results['best_epoch']})",
+        "epochs": report.epochs(results),
         "training time": f"{results['training_seconds']:.1f} s",
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],

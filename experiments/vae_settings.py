@@ -123,7 +123,7 @@ class VAESettings(FlagSettings):
         512, "Draws a row that the test log-likelihood is estimated from."
     )
     log_likelihood_rows: int = setting(
-        1000, "Test rows whose log-likelihood is estimated, drawn by --seed; 0: all."
+        1000, "Test rows whose log-likelihood is estimated, drawn by --data_seed; 0: all."
     )
     evaluation_batch_size: int = setting(1000, "Rows per step of validation.")
     tensorboard: bool = setting(False, "Whether to write TensorBoard logs as well.")
@@ -141,6 +141,10 @@ class VAESettings(FlagSettings):
         usage.check_numbers(self, at_least_one=_AT_LEAST_ONE, at_least_zero=_AT_LEAST_ZERO)
         for name in ("hidden_units", "channels", "flow_hidden_units", "prior_hidden_units"):
             usage.check_widths(self, name)
+        if self.log_likelihood_rows == 1:
+            raise usage.UsageError(
+                "Expected `log_likelihood_rows` of 0, for all, or at least 2; got 1."
+            )
         usage.check_data(self)
         usage.check_run(self)
 

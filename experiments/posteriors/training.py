@@ -7,12 +7,9 @@ import numpy as np
 import tensorflow_probability as tfp
 
 import tfp_flows
+from experiments.training import TrainingError
 
-__all__ = ["TrainingError", "train"]
-
-
-class TrainingError(Exception):
-    """A training that came to nothing; the message says when, and what to change."""
+__all__ = ["train"]
 
 
 def train(posterior, target_log_prob, settings):

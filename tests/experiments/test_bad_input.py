@@ -35,7 +35,7 @@ BAD_USE = {
     "patience=-1": ("--patience=-1", "Expected `patience` of at least 0; got -1."),
     "steps_per_execution=0": ("--steps_per_execution=0", "`steps_per_execution`"),
     "evaluation_batch_size=0": ("--evaluation_batch_size=0", "`evaluation_batch_size`"),
-    "num_samples=0": ("--num_samples=0", "`num_samples` of at least 1"),
+    "num_samples=0": ("--num_samples=0", "`num_samples` of at least 2; got 0"),
     "checkpoint_every=0": ("--checkpoint_every=0", "`checkpoint_every` of at least 1"),
     "learning_rate=nan": ("--learning_rate=nan", "`learning_rate` to be finite; got nan"),
     "learning_rate=inf": ("--learning_rate=inf", "`learning_rate` to be finite; got inf"),

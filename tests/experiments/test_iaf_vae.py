@@ -204,6 +204,25 @@ def test_command_repeats_the_run(tmp_path):
     assert command.startswith("python -m experiments.iaf_vae --run_dir=")
     assert "--posterior=full" in command
     assert "--flow_hidden_units=6" in command
+    settings.write_flags(tmp_path / "flags.txt")
     assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(
         settings, "iaf_vae"
     )
+
+
+def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
+    """Under another bound than the ELBO, which may be best in another epoch."""
+    history = {
+        "loss": [3.0, 2.0, 1.5],
+        "val_loss": [3.0, 1.0, 2.0],
+        "elbo": [-4.0, -3.0, -2.0],
+        "val_elbo": [-4.0, -3.5, -2.5],
+    }
+    settings = tiny(tmp_path)
+    images = load_images(settings)
+    parts = vae_choices.vae_parts(settings, images)
+    results = iaf_vae._finish(
+        tmp_path, (tfp_flows.VAE(**parts), history, 1.0), (parts, images, settings, None)
+    )
+    assert results["best_epoch"] == 2
+    assert results["best_validation_elbo"] == -3.5

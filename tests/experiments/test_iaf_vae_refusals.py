@@ -36,6 +36,7 @@ BAD_USE = {
     "strategy with XLA": ("--strategy=mirrored --jit_compile", "no `jit_compile` with"),
     "unknown strategy": ("--strategy=tpu", "multi_worker"),
     "channels of dense": ("--channels=8,8", "`channels` with --encoder=conv only"),
+    "log_likelihood_rows=1": ("--log_likelihood_rows=1", "of 0, for all, or at least 2"),
     "learning_rate=nan": ("--learning_rate=nan", "`learning_rate` to be finite"),
 }
 

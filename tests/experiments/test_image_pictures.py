@@ -15,8 +15,8 @@ GLOW = {"flow": "glow", "num_steps": 1, "hidden_channels": 4, "dataset": "digits
 HISTORY = {"loss": [1.0], "val_loss": [1.0]}
 
 
-def subject_of(tmp_path, **arguments):
-    settings = Settings(run_dir=str(tmp_path), num_samples=100, **arguments)
+def subject_of(tmp_path, num_samples=100, **arguments):
+    settings = Settings(run_dir=str(tmp_path), num_samples=num_samples, **arguments)
     dataset = load_dataset("digits", conditional=settings.conditional)
     distribution = build_distribution(
         settings, 64, dataset.context_size, image_shape=dataset.image_shape
@@ -30,7 +30,7 @@ def subject_of(tmp_path, **arguments):
     ("arguments", "expected"),
     [
         (GLOW, {"interpolations.png", "attributes.png", "levels.png"}),
-        (GLOW | {"conditional": True}, {"levels.png"}),
+        (GLOW | {"conditional": True}, {"levels.png", "temperatures.png"}),
         ({"flow": "nice", "base": "logistic"}, {"interpolations.png", "attributes.png"}),
     ],
     ids=["glow", "conditional", "nice"],
@@ -43,6 +43,13 @@ def test_every_run_on_images_gets_its_pictures(arguments, expected, tmp_path):
     assert list(drawn)[0] == "samples.png"
     assert set(drawn) == always | expected | {"calibration.png", "learning_curve.png"}
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
+
+
+@pytest.mark.parametrize("num_samples", [2, 5])
+def test_few_samples_fill_what_they_can(num_samples, tmp_path):
+    subject = subject_of(tmp_path, num_samples, **GLOW)
+    drawn = pictures.draw(subject, HISTORY)
+    assert all((tmp_path / name).stat().st_size > 2000 for name in drawn)
 
 
 @pytest.mark.parametrize("conditional", [False, True])

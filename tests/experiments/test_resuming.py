@@ -15,10 +15,12 @@ import tensorflow as tf
 
 from experiments import density_estimation
 from experiments import interruption
+from experiments import report
 from experiments import training
 from experiments.checkpointing import Checkpoint
 from experiments.checkpointing import CheckpointFolder
 from experiments.resuming import SaveRun
+from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
 
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
@@ -109,24 +111,85 @@ def test_finished_run_is_only_read(tmp_path, capsys, monkeypatch):
 
 def test_time_counts_across_a_pause(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints")
-    facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False}
+    facts = {"rows": [{"loss": 1.0}], "seconds": 50.0, "is_stopped": False, "data": "rows"}
     folder.save(Checkpoint(1, facts, {}))
-    clock = SaveRun(folder, folder.load_newest(), [], tmp_path / "metrics.csv")
-    assert 50.0 <= clock.seconds < 60.0
+    run = SaveRun(folder, folder.load_newest(), "rows", [], tmp_path / "metrics.csv")
+    assert 50.0 <= run.seconds < 60.0
     is_over = {
-        minutes: training.TimeLimit(minutes, clock, tf.distribute.get_strategy()).is_over()
+        minutes: training.TimeLimit(minutes, run, tf.distribute.get_strategy()).is_over()
         for minutes in (50.0 / 60.0, 2.0, 0.0)
     }
     assert list(is_over.values()) == [True, False, False]
 
 
+def without_finish(monkeypatch, settings):
+    """Trains, and then dies."""
+    with monkeypatch.context() as patch:
+        patch.setattr(density_estimation, "measure", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            density_estimation.run(settings)
+
+
+def test_time_limit_saves_the_epochs_between_two_checkpoints(tmp_path, monkeypatch):
+    settings = dataclasses.replace(
+        TINY, run_dir=str(tmp_path), max_minutes=1e-9, checkpoint_every=3
+    )
+    without_finish(monkeypatch, settings)
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
+    assert CheckpointFolder(tmp_path / "checkpoints").load_newest().epoch == 1
+    more = dataclasses.replace(settings, max_minutes=0.0)
+    assert density_estimation.run(more)["num_epochs"] == TINY.epochs
+
+
+def test_resuming_on_other_rows_is_refused(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    np.save(tmp_path / "rows.npy", rows)
+    settings = dataclasses.replace(
+        TINY,
+        dataset="npz",
+        npz_path=str(tmp_path / "rows.npy"),
+        run_dir=str(tmp_path / "run"),
+    )
+    without_finish(monkeypatch, settings)
+    np.save(tmp_path / "rows.npy", rows + 1.0)
+    with pytest.raises(RunDirectoryError, match="run holds a run on other training rows"):
+        density_estimation.run(settings)
+    np.save(tmp_path / "rows.npy", rows)
+    fewer = dataclasses.replace(settings, num_samples=5)
+    assert density_estimation.run(fewer)["num_epochs"] == TINY.epochs
+
+
+@pytest.mark.parametrize("ema_momentum", [0.0, 0.9])
+def test_training_that_diverges_at_once_is_refused(ema_momentum, tmp_path):
+    settings = dataclasses.replace(
+        TINY, run_dir=str(tmp_path), learning_rate=1e5, ema_momentum=ema_momentum
+    )
+    settings = dataclasses.replace(settings, num_steps=1, hidden_units=(4,), scale="exp")
+    for _ in range(2):  # also where it goes on
+        with pytest.raises(training.TrainingError, match="smaller --learning_rate"):
+            density_estimation.run(settings)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_training_that_diverges_later_says_so():
+    history = {"loss": [2.0, 1.0, np.nan], "val_loss": [3.0, 2.5, np.nan]}
+    outcome = training.outcome(history)
+    assert outcome == {"num_epochs": 3, "best_epoch": 2, "diverged_in_epoch": 3}
+    assert report.epochs(outcome).endswith("since the loss of epoch 3 is not finite")
+    assert report.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
+    run_dir = tmp_path / "my runs"
+    run_dir.mkdir()
+    (run_dir / "flags.txt").touch()
     code = (
         "import time; from experiments import interruption; "
         "from experiments.settings import Settings; "
-        f"how = interruption.how_to_go_on(Settings(run_dir={str(tmp_path)!r})); "
-        "interruption.stop_at_once(how); print('ready', flush=True); time.sleep(60)"
+        f"settings = Settings(run_dir={str(run_dir)!r}); "
+        "interruption.stop_at_once(lambda: interruption.how_to_go_on(settings)); "
+        "print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -139,6 +202,11 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     _, message = process.communicate(timeout=10)
     assert process.returncode == 128 + number
     # TensorFlow, too, may have written a line or two while it was imported.
-    assert f"--flagfile={tmp_path}/flags.txt" in message.splitlines()[-1]
+    assert f"--flagfile='{run_dir}/flags.txt'" in message.splitlines()[-1]
     assert message.count("density_estimation") == 1
     assert "Traceback" not in message
+
+
+def test_what_had_not_begun_is_not_to_go_on(tmp_path):
+    how = interruption.how_to_go_on(Settings(run_dir=str(tmp_path)))
+    assert how == "Stopped before the run had begun; nothing was written."

@@ -70,10 +70,13 @@ def test_other_flags_are_refused_by_name(settings):
 
 @pytest.mark.parametrize(
     "change",
-    [{"progress": 0}, {"max_minutes": 1.0}, {"data_dir": "x"}, {"tensorboard": True}],
+    [
+        *({"progress": 0}, {"max_minutes": 1.0}, {"data_dir": "x"}, {"tensorboard": True}),
+        {"num_samples": 7},
+    ],
     ids=lambda change: next(iter(change)),
 )
-def test_flags_that_change_no_number_may_differ(change, settings):
+def test_flags_that_change_no_weight_may_differ(change, settings):
     claim(settings)
     claim(dataclasses.replace(settings, **change))
 

@@ -69,6 +69,15 @@ def test_fit_stops_on_nan_without_being_asked(small, banana, capsys):
     assert np.isfinite(small.evaluate(banana, verbose=0))
 
 
+def test_averages_that_are_not_finite_do_not_come_over_the_best_weights(small, banana):
+    small.fit(banana, verbose=0)
+    small.compile(keras.optimizers.Adam(1e-2, use_ema=True), jit_compile=False)
+    spoiled = banana.copy()
+    spoiled[-1] = np.nan
+    small.fit(spoiled, epochs=5, verbose=0, callbacks=[tff.StopOnNaN()], shuffle=False)
+    assert np.isfinite(small.evaluate(banana, verbose=0))
+
+
 def test_the_weights_kept_are_those_of_the_best_epoch(small, banana):
     losses = []
 

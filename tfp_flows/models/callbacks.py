@@ -11,6 +11,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
     epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
+    What the optimizer remembers is spoiled; to go on, compile anew.
 
     Args:
       monitor: what is compared between epochs; the training loss where it is absent.
@@ -49,6 +50,11 @@ class StopOnNaN(keras.callbacks.Callback):
         if value < self._best:
             self._best, self._best_epoch = value, epoch + 1
             self._weights = self.model.get_weights()
+
+    def on_train_end(self, logs=None):
+        """Puts the weights back, over which averages that are not finite may have come."""
+        if self.stopped_epoch is not None:
+            self.model.set_weights(self._weights)
 
     def _stop(self, where):
         self.model.stop_training = True
