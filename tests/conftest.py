@@ -8,35 +8,45 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import keras
 import numpy as np
 import pytest
-import subject
 import tensorflow as tf
+from bijector_cases import CASES as BIJECTORS
+from distribution_cases import CASES as DISTRIBUTIONS
+from flow_cases import CASES as FLOWS
+from slow_cases import SLOW
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
 
+# The modules whose tests run on all lines of the tables of cases.
+_CONTRACTS = {
+    *("test_bijector_contract", "test_bijector_weights", "test_flow_contract"),
+    *("test_distribution_contract", "test_distribution_weights"),
+}
+_CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
+
 
 def pytest_collection_modifyitems(items):
-    """Puts the tests of one contract case into one process, one after the other.
+    """Puts the tests of one contract case, or else of one module, into one process.
 
-    So each case is built once, and need not be kept until the end. Cases whose contract
-    takes long are marked.
+    So what they share is built once, and a case need not be kept until the end. Those of
+    cases that are marked so are slow.
     """
     for item in items:
-        if case := _contract_case(item):
-            item.add_marker(pytest.mark.xdist_group(case))
-        if case in subject.SLOW:
+        case = _contract_case(item)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(case or item.module.__name__))
+        if case in SLOW:
             item.add_marker(pytest.mark.slow)
     items.sort(key=_contract_case)
 
 
 def _contract_case(item):
-    if not hasattr(item.module, "subject_of") or not hasattr(item, "callspec"):
+    if item.module.__name__ not in _CONTRACTS or not hasattr(item, "callspec"):
         return ""
     values = item.callspec.params.values()
-    cases = [v for v in values if isinstance(v, str) and v in subject.ALL_CASES]
-    return cases[0] if cases else ""
+    return next((v for v in values if isinstance(v, str) and v in _CASES), "")
 
 
 @pytest.fixture(autouse=True)

@@ -47,9 +47,9 @@ IMAGES = {
     "glow_step_additive": glow(
         (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
     ),
-    "real_nvp_image": real_nvp_image(),
+    "real_nvp_image": real_nvp_image((4, 2, 1), 2),
     "real_nvp_image_act_norm": real_nvp_image(
-        (3, 2, 1), 2, num_levels=1, batch_norm=False, act_norm=True
+        (3, 2, 1), num_levels=1, batch_norm=False, act_norm=True
     ),
 }
 

@@ -13,20 +13,6 @@ from random_weights import randomize
 import tfp_flows as tff
 
 ALL_CASES = {**bijector_cases.CASES, **flow_cases.CASES}
-# `make test-slow` runs the contract of these: of whatever they are made, other cases have.
-SLOW = {
-    "glow_recompute",
-    "iaf_everything",
-    "inverse_affine_everything",
-    "inverse_context",
-    "maf",
-    "maf_one_variable_context",
-    "maf_random_batch_norm",
-    "maf_random_lu_everything",
-    "maf_recompute",
-    "masked_reversed_residual",
-    "real_nvp_image",
-}
 CONDITIONAL = [name for name, case in ALL_CASES.items() if case.context_size]
 
 tfb, tfd = tfp.bijectors, tfp.distributions

@@ -94,7 +94,9 @@ def _looped(network, conditional, noise, *context):
     return x
 
 
-@pytest.mark.parametrize("name", ["binary_random", "binary_masks_context", "mixture"])
+@pytest.mark.parametrize(
+    "name", ["binary_random", "binary_masks_context", "mixture_context"]
+)
 def test_same_answers_eager_graph_and_xla(name):
     case, distribution = CASES[name], built(name)
     x, context = case.points((7,)), case.context((7,))

@@ -14,9 +14,6 @@ from load_saved import answers
 
 import tfp_flows as tff
 
-# In one process, so that what is built for all of them is built once.
-pytestmark = pytest.mark.xdist_group("saving")
-
 tfb, tfd = tfp.bijectors, tfp.distributions
 HERE = Path(__file__).parent
 TINY = {"num_steps": 2, "hidden_units": (8,)}

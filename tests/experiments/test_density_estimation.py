@@ -9,6 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from slow_cases import with_slow
 
 from experiments import choices
 from experiments import density_estimation
@@ -49,7 +50,7 @@ CONTINUOUS = [
 ]
 
 
-@pytest.mark.parametrize("flow", CONTINUOUS)
+@pytest.mark.parametrize("flow", with_slow(CONTINUOUS, {"maf", "nice"}))
 def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
     is_one_step = flow in ("made", "mixture_made")
     changes = {"num_steps": Settings().num_steps} if is_one_step else {}

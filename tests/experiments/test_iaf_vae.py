@@ -8,6 +8,7 @@ import killed_runs
 import matplotlib.image
 import numpy as np
 import pytest
+from slow_cases import with_slow
 
 import tfp_flows
 from experiments import epochs
@@ -81,7 +82,9 @@ def coloured_pictures(tmp_path_factory):
     return str(path)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", with_slow(RUNS, {"full", "real_nvp", "gaussian_likelihood"})
+)
 def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures):
     changes = RUNS[name]
     if changes.get("dataset") == "images":
@@ -117,6 +120,7 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path):
     assert list((tmp_path / "tensorboard" / "validation").glob("events*"))
 
 
+@pytest.mark.slow
 def test_run_killed_and_resumed_ends_at_the_same_numbers(tmp_path):
     # With averaged weights, a warm-up, and zeros and ones drawn anew in each epoch.
     settings = dataclasses.replace(

@@ -16,9 +16,6 @@ from experiments import workers
 from experiments.data import load_dataset
 from experiments.settings import Settings
 
-# In one process, so that what is built for all of them is built once.
-pytestmark = pytest.mark.xdist_group("multi_worker")
-
 # 10,000 rows, so that the last batch has 1,665.
 UNEVEN = Settings(
     num_steps=2,
@@ -77,6 +74,7 @@ def test_two_workers_equal_one_process(uninterrupted, tmp_path):
     np.testing.assert_allclose(*log_probs, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_worker_without_rows_and_a_finished_run(tmp_path):
     folder = tmp_path / "workers"
     settings = dataclasses.replace(LONE_ROW, run_dir=str(folder))
@@ -91,14 +89,9 @@ def test_worker_without_rows_and_a_finished_run(tmp_path):
     assert killed_runs.outcome(folder) == outcome
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
-        pytest.param(0, id="chief"),
-        # Of another worker, the chief hears by its silence, after ten seconds.
-        pytest.param(1, id="other", marks=pytest.mark.slow),
-    ],
-)
+# Of another worker, the chief hears by its silence, after ten seconds.
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1], ids=["chief", "other"])
 def test_killed_worker_ends_the_other_and_both_go_on(victim, uninterrupted, tmp_path):
     settings = dataclasses.replace(UNEVEN, run_dir=str(tmp_path / "run"))
     processes = local_workers.start_run(settings)

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+from slow_cases import with_slow
 
 from experiments import neutra
 from experiments import posterior_inference
@@ -40,7 +39,7 @@ def tiny(tmp_path, **changes):
     return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
 
 
-@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("posterior", with_slow(POSTERIORS, {"asvi", "full_rank"}))
 def test_every_posterior_is_fitted_and_judged(posterior, tmp_path):
     results = posterior_inference.run(tiny(tmp_path, posterior=posterior))
     assert json.loads((tmp_path / "results.json").read_text()) == results
@@ -75,6 +74,7 @@ def test_all_has_a_folder_a_run_and_finished_ones_are_read(tmp_path):
     assert not (tmp_path / "mixture" / "asvi").exists()
 
 
+@pytest.mark.slow
 def test_one_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
     settings = tiny(tmp_path, posterior="all", target="banana", learning_rate=1e30)
     rows = [
@@ -101,7 +101,10 @@ def test_targets_are_continuous_and_named(name):
     assert rows.shape == (3, len(targets.labels(pinned.event_shape)))
 
 
-@pytest.mark.parametrize("name", ["eight_schools", "eight_schools_centered", "gaussian"])
+SCHOOLS = {"eight_schools", "eight_schools_centered"}
+
+
+@pytest.mark.parametrize("name", with_slow([*sorted(SCHOOLS), "gaussian"], SCHOOLS))
 def test_evidence_is_the_mean_likelihood_under_the_prior(name):
     target = TARGETS[name]
     model, (observed,) = target.build(), target.observed.values()
@@ -159,6 +162,7 @@ def test_equal_weights_are_perfect():
     assert importance.importance_weighted(log_weights).nats == pytest.approx(-3.0)
 
 
+@pytest.mark.slow
 def test_nuts_finds_the_posterior_of_a_linear_model():
     found = reference.nuts(
         "gaussian", num_chains=4, num_draws=500, num_adaptation_steps=200, seed=0
@@ -190,11 +194,10 @@ def test_settings_of_no_use_are_refused(changes, message):
     ("flag", "message"),
     [("--target=nothing", "eight_schools"), ("--seed=-1", "`seed` of at least 0; got -1")],
 )
-def test_wrong_command_line_ends_with_one_line(flag, message):
-    program = [sys.executable, "-m", "experiments.posterior_inference", flag]
-    result = subprocess.run(program, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert message in result.stderr.splitlines()[-1]
+def test_wrong_command_line_ends_with_one_line(flag, message, capsys):
+    assert posterior_inference.cli(["posterior_inference", flag]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 def test_draws_of_a_normal_are_worth_their_number():
@@ -210,6 +213,7 @@ def test_draws_of_a_normal_are_worth_their_number():
         assert (worth["mean_square"] > 30.0) == is_worth
 
 
+@pytest.mark.slow
 def test_neutra_compares_two_samplers(tmp_path):
     settings = neutra.NeutraSettings(
         num_steps=1,

@@ -15,9 +15,6 @@ from experiments import compare
 from experiments import density_estimation
 from experiments.settings import Settings
 
-# In one process, so that what is built for all of them is built once.
-pytestmark = pytest.mark.xdist_group("reports")
-
 TINY = Settings(
     num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=200, progress=0
 )

@@ -44,8 +44,8 @@ def run(settings, folder, strategy):
 @pytest.mark.parametrize(
     "settings",
     [
-        EVEN,
-        UNEVEN,
+        pytest.param(EVEN, marks=pytest.mark.slow),
+        pytest.param(UNEVEN, marks=pytest.mark.slow),
         dataclasses.replace(UNEVEN, ema_momentum=0.9, act_norm=True, weight_decay=0.1),
         pytest.param(GLOW, marks=pytest.mark.slow),
     ],
@@ -61,6 +61,7 @@ def test_two_replicas_equal_one_device(settings, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_replicas_have_one_batch_statistic(tmp_path):
     settings = dataclasses.replace(UNEVEN, batch_norm=True)
     one, two = (run(settings, tmp_path / s, s) for s in ("none", "mirrored"))
@@ -72,6 +73,7 @@ def test_two_replicas_have_one_batch_statistic(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_killed_run_of_two_replicas_goes_on(tmp_path):
     paused, whole = (
         dataclasses.replace(

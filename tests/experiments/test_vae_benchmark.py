@@ -35,6 +35,7 @@ def test_torch_contender_is_of_the_same_size_and_trains():
         assert math.isfinite(contender.run())
 
 
+@pytest.mark.slow
 def test_table_names_the_cost_of_the_flow():
     with Worker(sys.executable) as worker:
         text = vae.time_steps(SMALL, worker, repetitions=1)

@@ -66,6 +66,7 @@ def test_two_replicas_equal_one_device_and_go_on_after_a_kill(one_device, tmp_pa
     assert_equal_up_to_rounding(tmp_path, one_device)
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_process_and_one_writes(one_device, tmp_path):
     folder = tmp_path / "run"
     settings = dataclasses.replace(SETTINGS, run_dir=str(folder))
