@@ -128,3 +128,39 @@ def test_event_of_another_size_is_refused(shape):
         ours.inverse_and_log_det(np.zeros(shape))
     with pytest.raises(ValueError, match=r"`x` of shape \[\.\.\., 5\]"):
         ours.forward(np.zeros(shape))
+
+
+def dense(seen_shape, units):
+    return tff.Conditioner(keras.layers.Dense(units), seen_shape)
+
+
+CHECKERBOARD = masks.checkerboard((2, 4, 3))
+CHANNELS = masks.channel_half((2, 4, 3))  # one passes, two change
+
+
+@pytest.mark.parametrize(
+    ("mask", "conditioner", "message"),
+    [
+        (masks.half(4), dense(2, 2), r"`output_shape` \(4,\).*`Affine`; got \(2,\)"),
+        (masks.half(4), dense(3, 4), r"`input_shape` \(2,\).*got \(3,\)"),
+        (CHANNELS, dense((2, 4, 1), 2), r"`output_shape` \(2, 4, 4\).*got \(2, 4, 2\)"),
+        (CHANNELS, dense((2, 4, 3), 4), r"`input_shape` \(2, 4, 1\).*got \(2, 4, 3\)"),
+        (CHECKERBOARD, dense((2, 4, 3), 2), r"\(2, 4, 6\).*got \(2, 4, 2\)"),
+        (CHECKERBOARD, dense((1, 4, 3), 6), r"\(2, 4, 3\).*got \(1, 4, 3\)"),
+    ],
+)
+def test_conditioner_of_another_shape_is_refused(mask, conditioner, message):
+    """It might broadcast: such a density of four variables integrated to 1.33."""
+    with pytest.raises(ValueError, match=message):
+        tff.Coupling(mask, conditioner)
+
+
+def test_layer_that_does_not_tell_its_output_shape_is_checked_too():
+    class Repeated(keras.layers.Layer):
+        def call(self, x):
+            return tf.repeat(x, 4, axis=-1)
+
+    conditioner = tff.Conditioner(Repeated(), 1)
+    assert tff.Coupling(masks.half(3), conditioner).forward(tf.ones([2, 3])).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"`output_shape` \(2,\).*got \(4,\)"):
+        tff.Coupling(masks.half(2), conditioner)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import Affine
 
@@ -30,7 +31,8 @@ class ChannelAffine(FlowBijector):
       name: name of the bijector.
 
     Raises:
-      ValueError: if one of `conditioner` and `context_size` is given without the other.
+      ValueError: if one of `conditioner` and `context_size` is given without the other, or
+        the conditioner's shapes do not fit.
 
     Reference:
       Kingma, Dhariwal (2018), Glow, the authors' code (`learntop`, `ycond`).
@@ -62,8 +64,10 @@ class ChannelAffine(FlowBijector):
             parameters=parameters,
             name=name,
         )
+        transformer = Affine() if transformer is None else transformer
+        check_conditioner(conditioner, [context_size], [num_channels], transformer)
         self._conditioner = conditioner
-        self._transformer = Affine() if transformer is None else transformer
+        self._transformer = transformer
         size = self._transformer.num_parameters * num_channels
         self._weights = tf.Variable(tf.zeros(size, self.dtype), name="prior")
 

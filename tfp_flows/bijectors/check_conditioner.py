@@ -1,24 +1,31 @@
-"""The one check that a network fits the autoregressive step it is given to."""
+"""The one check that a network fits the step that it is given to."""
+
+import tensorflow as tf
 
 __all__ = ["check_conditioner"]
 
 
-def check_conditioner(conditioner, event_size, transformer):
+def check_conditioner(conditioner, seen_shape, changing_shape, transformer):
     """Refuses a conditioner of other sizes, which might broadcast and go unnoticed.
 
     Args:
       conditioner: a callable; one without `input_shape` and `output_shape` passes.
-      event_size: number of variables, D.
+      seen_shape: shape of what it is shown of an event.
+      changing_shape: shape, `(..., C)`, of what changes by its parameters.
       transformer: what its P parameters a variable are for.
 
     Raises:
-      ValueError: if it sees no D variables, or returns no `P * D` parameters.
+      ValueError: if it is made for inputs of another shape, or does not return parameters
+        of shape `(..., P * C)`.
     """
-    units = transformer.num_parameters * event_size
-    for name, expected in (("input_shape", event_size), ("output_shape", units)):
-        shape = tuple(getattr(conditioner, name, (expected,)))
-        if shape != (expected,):
+    *leading, size = changing_shape
+    parameters_shape = (*leading, transformer.num_parameters * size)
+    for name, expected in (("input_shape", seen_shape), ("output_shape", parameters_shape)):
+        expected = tuple(expected)
+        shape = tuple(getattr(conditioner, name, expected))
+        if not tf.TensorShape(shape).is_compatible_with(expected):
             raise ValueError(
-                f"Expected a `conditioner` of `{name}` {(expected,)} for {event_size} "
-                f"variables and `{type(transformer).__name__}`; got {shape}."
+                f"Expected a `conditioner` of `{name}` {expected}, to change entries of "
+                f"shape {tuple(changing_shape)} by `{type(transformer).__name__}`; got "
+                f"{shape}."
             )

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.partition import partition
 from tfp_flows.bijectors.pulled_back import PulledBack
@@ -39,7 +40,8 @@ class Coupling(FlowBijector):
       name: name of the bijector.
 
     Raises:
-      ValueError: if `mask` is not boolean, or all of it is True or all False.
+      ValueError: if `mask` is not boolean, or all of it is True or all False; if the
+        conditioner's shapes do not fit it and the transformer.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.2 to 3.4.
@@ -69,9 +71,12 @@ class Coupling(FlowBijector):
             parameters=parameters,
             name=name,
         )
-        self._partition = partition(mask)
+        parts = partition(mask)
+        transformer = Affine() if transformer is None else transformer
+        check_conditioner(conditioner, parts.seen_shape, parts.changing_shape, transformer)
+        self._partition = parts
         self._conditioner = conditioner
-        self._transformer = Affine() if transformer is None else transformer
+        self._transformer = transformer
 
     @property
     def conditioner(self):

@@ -56,7 +56,7 @@ class InverseAutoregressive(FlowBijector):
             name=name,
         )
         transformer = Gated() if transformer is None else transformer
-        check_conditioner(conditioner, event_size, transformer)
+        check_conditioner(conditioner, [event_size], [event_size], transformer)
         self._conditioner = conditioner
         self._autoregression = Autoregression(
             conditioner, transformer.forward_and_log_det, transformer.inverse_and_log_det

@@ -57,7 +57,7 @@ class MaskedAutoregressive(FlowBijector):
             name=name,
         )
         transformer = Affine() if transformer is None else transformer
-        check_conditioner(conditioner, event_size, transformer)
+        check_conditioner(conditioner, [event_size], [event_size], transformer)
         self._conditioner = conditioner
         self._autoregression = Autoregression(
             conditioner, transformer.inverse_and_log_det, transformer.forward_and_log_det

@@ -9,23 +9,26 @@ __all__ = ["partition"]
 def partition(mask):
     """Returns the cheapest way to part events by the boolean array `mask`.
 
-    It has `split(x) -> (seen, changing)`, `join(seen, changed) -> y`, and
-    `sum(log_det) -> log_det` over the event's axes.
+    It has `split(x) -> (seen, changing)`, `join(seen, changed) -> y`,
+    `sum(log_det) -> log_det` over the event's axes, and the shapes `seen_shape` and
+    `changing_shape` of what `split` makes of an event.
     """
     along_last_axis = mask.reshape(-1, mask.shape[-1])
     if (along_last_axis == along_last_axis[0]).all():
-        return _SplitLastAxis(along_last_axis[0], mask.ndim)
+        return _SplitLastAxis(along_last_axis[0], mask.shape)
     return _MaskEvent(mask)
 
 
 class _SplitLastAxis:
     """Passing and changing entries of the last axis as two smaller tensors."""
 
-    def __init__(self, mask, event_ndims):
+    def __init__(self, mask, event_shape):
         self._seen = _Entries(np.flatnonzero(mask))
         self._changing = _Entries(np.flatnonzero(~mask))
         self._origin = np.argsort(np.argsort(~mask, kind="stable"))
-        self._event_axes = list(range(-event_ndims, 0))
+        self._event_axes = list(range(-len(event_shape), 0))
+        self.seen_shape = (*event_shape[:-1], int(np.sum(mask)))
+        self.changing_shape = (*event_shape[:-1], int(np.sum(~mask)))
         self._changes_once = int(np.sum(mask[1:] != mask[:-1])) == 1
         self._alternates = bool((mask[1:] != mask[:-1]).all())
         self._mask = mask
@@ -75,6 +78,7 @@ class _MaskEvent:
     def __init__(self, mask):
         self._mask = mask
         self._event_axes = list(range(-mask.ndim, 0))
+        self.seen_shape = self.changing_shape = mask.shape
 
     def split(self, x):
         return tf.where(self._mask, x, tf.zeros_like(x)), x

@@ -98,8 +98,9 @@ class Conditioner(tf.Module):
     def output_shape(self):
         """Shape of the parameters that it returns, without batch axes."""
         *leading, channels = self._input_shape
-        inputs = (None, *leading, channels + self.context_size)
-        return tuple(self.network.compute_output_shape(inputs)[1:])
+        inputs = keras.KerasTensor((None, *leading, channels + self.context_size))
+        # Not `compute_output_shape`, which not every layer has.
+        return tuple(self.network.compute_output_spec(inputs).shape[1:])
 
     @property
     def is_column_wise(self):
