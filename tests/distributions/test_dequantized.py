@@ -134,6 +134,44 @@ def test_image_flow_under_integers_and_an_encoder():
     assert all(gradient is not None for gradient in gradients)
 
 
+@pytest.mark.parametrize("options", [None, {}, {"jit_compile": True}])
+def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
+    model = randomize(variational())
+    value = np.array([[0], [3], [2], [255], [-1], [0.5], [np.nan]], np.float32)
+
+    def answer(value):
+        with tf.GradientTape() as tape:
+            log_prob = model.log_prob(value, seed=0)
+            of_bins = tf.reduce_sum(tf.where(tf.math.is_finite(log_prob), log_prob, 0.0))
+        return log_prob, tape.gradient(of_bins, model.trainable_variables)
+
+    call = answer if options is None else tf.function(answer, **options)
+    log_prob, gradients = call(tf.constant(value))
+    assert np.isfinite(log_prob).tolist() == [True, False, True] + 4 * [False]
+    assert np.all(log_prob.numpy()[[1, 3, 4, 5, 6]] == -np.inf)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    assert any(np.any(gradient != 0.0) for gradient in gradients)
+
+
+def test_one_entry_outside_the_bins_rules_out_the_event():
+    model = tff.Dequantized(uniform((2, 1, 1)), 32)
+    value = np.zeros((3, 2, 1, 1), np.uint8)
+    value[1, 1] = 32
+    log_prob = model.importance_weighted_log_prob(value, 4, seed=0)
+    np.testing.assert_allclose(log_prob, -2.0 * np.log([32.0, np.inf, 32.0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("entry", [32, 255, -1, 0.25, np.nan])
+def test_data_outside_the_bins_are_refused_by_value(entry):
+    model = tff.Dequantized(uniform((2,)), 32)
+    value = np.array([[0, 31], [3, entry]])
+    message = f"of integers from 0 to 31; got {entry:g}"
+    with pytest.raises(ValueError, match=f"`data` {message}"):
+        model.initialize(value)
+    with pytest.raises(ValueError, match=f"`value` {message}"):
+        model.bits_per_dimension(value)
+
+
 def test_same_seed_draws_the_same_noise():
     model = tff.Dequantized(logit_normal(), 4)
     value = np.arange(4)[:, None]

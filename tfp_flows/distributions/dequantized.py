@@ -94,8 +94,17 @@ class Dequantized(tf.Module):
         return all(getattr(part, "is_initialized", True) for part in parts)
 
     def initialize(self, data, *, context=None):
-        """Sets data-dependent state from integer `data`, `[N, *event]`."""
+        """Sets data-dependent state from `data`, `[N, *event]`.
+
+        Args:
+          data: integers `0, ..., num_bins - 1` of any dtype.
+          context: `[N, context_size]`, where the distribution is conditional.
+
+        Raises:
+          ValueError: if `data` have other values.
+        """
         data = tf.convert_to_tensor(data, self.dtype)
+        self._refuse_what_cannot_occur(data, "data")
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         kwargs = {} if context is None else {"context": context}
@@ -114,9 +123,12 @@ class Dequantized(tf.Module):
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
-          Nats, `[...]`.
+          Nats, `[...]`; minus infinity for events with other values.
         """
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
+        can_occur = self._can_occur(value)
+        # What cannot takes a value that can, so that no NaN reaches a gradient.
+        value = tf.where(can_occur, value, tf.zeros_like(value))
         noise, log_noise = self._draw_noise(value, seed)
         kwargs = {} if context is None else {"context": context}
         if training:
@@ -125,7 +137,9 @@ class Dequantized(tf.Module):
         # Rounding must not carry the upper end of the last bin out of the support.
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         log_density = self.distribution.log_prob(tf.minimum(scaled, below_one), **kwargs)
-        return log_density - log_noise - self.event_size * math.log(self.num_bins)
+        log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
+        can_occur = tf.reduce_all(can_occur, axis=list(range(-self.event_shape.rank, 0)))
+        return tf.where(can_occur, log_prob, tf.constant(-np.inf, log_prob.dtype))
 
     def importance_weighted_log_prob(self, value, num_samples, *, context=None, seed=None):
         """A lower bound of the log-probability, tighter with more draws of the noise.
@@ -157,7 +171,11 @@ class Dequantized(tf.Module):
 
         Returns:
           A `BitsPerDimension`, of which `log_density` is the log-probability.
+
+        Raises:
+          ValueError: if `value` is not of integers `0, ..., num_bins - 1`.
         """
+        self._refuse_what_cannot_occur(tf.cast(value, self.dtype), "value")
         log_prob = self.importance_weighted_log_prob(
             value, num_samples, context=context, seed=seed
         )
@@ -182,6 +200,18 @@ class Dequantized(tf.Module):
     def from_config(cls, config):
         """Builds the distribution that `config` describes."""
         return cls(**config)
+
+    def _can_occur(self, value):
+        """Which entries are integers `0, ..., num_bins - 1`."""
+        return (value >= 0) & (value < self.num_bins) & (value == tf.floor(value))
+
+    def _refuse_what_cannot_occur(self, value, argument):
+        others = tf.boolean_mask(value, ~self._can_occur(value))
+        if len(others):
+            raise ValueError(
+                f"Expected `{argument}` of integers from 0 to {self.num_bins - 1}; got "
+                f"{others[0]:g}."
+            )
 
     def _draw_noise(self, value, seed):
         """Noise in `[0, 1)` of the shape of `value`, and its log-density a row."""
