@@ -12,7 +12,7 @@ from subject import differ
 from subject import subject_of
 
 tfb = tfp.bijectors
-BATCH_SHAPES = [(), (7,), (2, 3)]
+BATCH_SHAPES = [(), (7,), (2, 3), (0,)]
 
 
 @pytest.fixture(params=ALL_CASES)

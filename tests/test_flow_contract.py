@@ -161,6 +161,15 @@ def test_float64_from_end_to_end(name):
     assert y.dtype == log_prob.dtype == tf.float64
 
 
+@pytest.mark.parametrize("name", flow_cases.IMAGES)
+def test_no_draws_of_images(name):
+    case = CASES[name]
+    flow = case.build("float32")
+    distribution = distribution_of(flow, flow.inverse_event_shape(case.event_shape))
+    y, log_prob = distribution.sample_and_log_prob(0, seed=1, **case.context(()))
+    assert (y.shape, log_prob.shape) == ((0, *case.event_shape), (0,))
+
+
 def test_global_mixed_policy_does_not_reach_a_flow():
     keras.config.set_dtype_policy("mixed_float16")
     try:

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
+
+tfb = tfp.bijectors
 
 IMAGES = np.random.default_rng(0).normal(2.0, 3.0, size=(50, 4, 4, 2)).astype(np.float32)
 
@@ -38,6 +41,20 @@ def test_every_level_is_initialized_by_what_reaches_it():
     for channels in (factored.reshape(-1, 4), top.reshape(-1, 16)):
         np.testing.assert_allclose(channels.mean(axis=0), 0.0, atol=1e-4)
         np.testing.assert_allclose(channels.std(axis=0), 1.0, atol=1e-3)
+
+
+def test_stock_bijectors_can_be_levels():
+    inner = randomize(tff.ActNorm(2, event_ndims=3))
+    stock = [tfb.Chain([tfb.Scale(2.0), inner]), tfb.Scale([[[3.0]]])]
+    ours = tff.FlowChain([tff.TFPBijector(tfb.Scale(2.0), 3), inner])
+    flow = tff.MultiScale(stock, (4, 4, 2))
+    z, log_det = flow.inverse_and_log_det(IMAGES)
+    h, first_log_det = ours.inverse_and_log_det(IMAGES)
+    close(np.split(z, 2, axis=1)[1], np.reshape(h[..., :1] / 3.0, [50, 16]), 1e-5)
+    close(log_det, first_log_det - 16.0 * np.log(3.0), 1e-5)
+    close(flow.forward_and_log_det(z.numpy())[0], IMAGES, 1e-5)
+    assert flow.trainable_variables
+    assert flow.has_data_dependent_state
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.0, 1.0])

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from random_weights import randomize
 from random_weights import values
 from subject import close
@@ -39,13 +40,63 @@ def test_every_act_norm_of_a_chain_is_initialized_by_what_reaches_it():
             np.testing.assert_allclose(rows.std(axis=0), 1.0, atol=1e-3)
 
 
-def test_inverted_act_norm_is_initialized_at_its_latent_side():
-    chain = tff.FlowChain([tff.Invert(tff.ActNorm(3)), tff.ActNorm(3)])
-    chain.initialize(ROWS)
-    assert chain.is_initialized
-    z = chain.inverse_and_log_det(ROWS)[0].numpy()
+def invert_stock():
+    return tff.FlowChain([tfp.bijectors.Invert(tff.ActNorm(3))])
+
+
+TINY = {"num_steps": 2, "hidden_units": (4,), "seed": 0}
+INVERTED = {
+    "act norm": lambda: tff.Invert(tff.ActNorm(3)),
+    "standardize": lambda: tff.Invert(tff.Standardize(3)),
+    "stock": invert_stock,
+    "twice": lambda: tff.Invert(tff.Invert(tff.ActNorm(3))),
+    "chain of inverted": lambda: tff.Invert(tff.FlowChain([invert_stock()])),
+    "maf": lambda: tff.Invert(tff.MAF(3, **TINY)),
+    "real_nvp_context": lambda: tff.Invert(
+        tff.RealNVP(3, act_norm=True, context_size=1, **TINY)
+    ),
+    "images": lambda: tff.Invert(tff.GlowStep((2, 4, 3), hidden_channels=2, seed=0)),
+}
+
+
+@pytest.mark.parametrize("name", INVERTED)
+def test_inverted_norm_is_initialized_at_its_latent_side(name):
+    inverted = INVERTED[name]()
+    data = IMAGES if name == "images" else ROWS
+    context = {"context": ROWS[:, :1]} if inverted.context_size else {}
+    assert inverted.has_data_dependent_state
+    assert not inverted.is_initialized
+    inverted.initialize(data, **context)
+    assert inverted.is_initialized
+    z = np.reshape(inverted.inverse_and_log_det(data, **context)[0], [-1, 3])
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-3)
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=1e-3)
+    before = values(inverted)
+    inverted.initialize(100.0 + data, **context)
+    for now, then in zip(values(inverted), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_fit_sets_what_is_inverted_from_the_training_rows():
+    chain = tff.FlowChain([tff.Invert(tff.ActNorm(3)), tff.NICE(3, **TINY)])
+    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(3), chain))
+    assert not model.distribution.is_initialized
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(ROWS, verbose=0)
+    assert model.distribution.is_initialized
+    h = chain.bijectors[0].inverse_and_log_det(ROWS)[0].numpy()
+    np.testing.assert_allclose(h.std(axis=0), 1.0, atol=1e-3)
+
+
+def test_state_that_only_the_other_end_determines_is_refused():
+    glow = tff.Glow((2, 2, 1), 1, 1, hidden_channels=2)
+    inverted = tff.Invert(glow)
+    assert not inverted.is_initialized
+    with pytest.raises(ValueError, match=r"set at its latent end; got `multi_scale`"):
+        inverted.initialize(np.ones([8, 4], np.float32))
+    glow.initialize(IMAGES[:, :2, :2, :1])
+    assert inverted.is_initialized
+    inverted.initialize(np.ones([8, 4], np.float32))
 
 
 @pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize])

@@ -96,6 +96,26 @@ def test_variational_loss_reaches_the_known_evidence():
     assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.02)
 
 
+@pytest.mark.parametrize("sticking_the_landing", [False, True])
+def test_integer_seed_reproduces_the_loss(sticking_the_landing):
+    target = linear_model()
+
+    def loss(posterior, seed):
+        return tff.variational_loss(
+            target.unnormalized_log_prob,
+            posterior,
+            sticking_the_landing=sticking_the_landing,
+            seed=seed,
+        )
+
+    stock = tfp.experimental.vi.build_affine_surrogate_posterior(
+        target.event_shape, operators="tril"
+    )
+    for posterior in (tff.flow_posterior(target, "real_nvp", **SMALLEST), stock):
+        assert loss(posterior, 3) == loss(posterior, 3)
+        assert loss(posterior, 3) != loss(posterior, 4)
+
+
 def gradient(target_log_prob, posterior, *, sticking_the_landing=True, **options):
     options |= {"sticking_the_landing": sticking_the_landing, "seed": (1, 2)}
     with tf.GradientTape() as tape:

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -53,6 +56,46 @@ def test_reported_loss_of_eager_steps_on_one_tensor_is_the_true_one(banana):
             weight.assign_sub(0.05 * gradient)
     reported = -tf.reduce_mean(distribution.log_prob(x))
     close(reported, -tf.reduce_mean(distribution.log_prob(banana.copy())), 1e-6)
+
+
+def trainable_base():
+    loc = tf.Variable([0.1, 0.0, -0.1], name="loc")
+    return tfd.MultivariateNormalTriL(loc, tf.linalg.diag([1.0, 2.0, 0.5]))
+
+
+COPIED = {
+    "context": (lambda: tff.standard_normal(3), {"context_size": 2, "act_norm": True}),
+    "trainable base": (trainable_base, {}),
+    "conditional base": (lambda: tff.MixtureMADE(3, 2, context_size=2), {}),
+}
+
+
+@pytest.mark.parametrize("name", COPIED)
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
+)
+def test_deep_copies_and_pickles_have_weights_of_their_own(name, duplicate):
+    base, options = COPIED[name]
+    flow = tff.RealNVP(3, num_steps=2, hidden_units=(4,), **options)
+    distribution = randomize(tff.FlowDistribution(base(), flow))
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    context = {"context": x[:, :2]} if distribution.context_size else {}
+    before = distribution.log_prob(x, **context)
+    other = duplicate(distribution)
+    assert other.is_initialized
+    np.testing.assert_array_equal(other.log_prob(x, **context), before)
+    trainable = [len(d.trainable_variables) for d in (other, distribution)]
+    assert trainable[0] == trainable[1]
+    perturb(other)
+    assert differ(other.log_prob(x, **context), before)
+    np.testing.assert_array_equal(distribution.log_prob(x, **context), before)
+
+
+def test_shallow_copies_share_weights():
+    distribution = tff.FlowDistribution(trainable_base(), tff.NICE(3))
+    for other in (copy.copy(distribution), distribution.copy()):
+        ours, theirs = distribution.variables, other.variables
+        assert {id(v) for v in theirs} == {id(v) for v in ours}
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

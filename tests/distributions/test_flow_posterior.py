@@ -148,6 +148,29 @@ def mixture():
     return tfd.MixtureSameFamily(tfd.Categorical(probs=[0.5, 0.5]), components)
 
 
+def squeezed():
+    return tff.MultiScale([tff.Squeeze((2, 2, 1))], (2, 2, 1))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_checkpoint_restores_a_fitted_posterior(name, tmp_path):
+    target = TARGETS[name]()
+    fitted, other = (tff.flow_posterior(target, **SMALL | {"seed": s}) for s in (1, 2))
+    randomize(fitted)
+    path = tf.train.Checkpoint(posterior=fitted).write(str(tmp_path / "posterior"))
+    tf.train.Checkpoint(posterior=other).read(path).assert_consumed()
+    draws = fitted.sample(5, seed=1)
+    np.testing.assert_array_equal(other.log_prob(draws), fitted.log_prob(draws))
+
+
+def test_a_checkpoint_has_the_weights_of_a_support(tmp_path):
+    shifts = [tf.Variable(value) for value in ([1.0, 2.0], [0.0, 0.0])]
+    first, second = (tff.flow_posterior(2, support=tfb.Shift(v), **SMALL) for v in shifts)
+    path = tf.train.Checkpoint(posterior=first).write(str(tmp_path / "posterior"))
+    tf.train.Checkpoint(posterior=second).read(path).assert_consumed()
+    np.testing.assert_array_equal(shifts[1], [1.0, 2.0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -163,6 +186,11 @@ def mixture():
         ),
         ([mixture()], "know their support"),
         ([tfd.JointDistributionNamed({"x": mixture()})], "know their support"),
+        (
+            [3, tff.IAF(2)],
+            r"`flow` on vectors of the target's 3 .*`iaf`.*, 2\]; got \(3,\)",
+        ),
+        ([4, squeezed()], r"`flow` on vectors of the target's 4 .*which makes \(2, 2, 1\)"),
         ([2, "spline"], r"`flow` to be one of \['iaf'.*got 'spline'"),
     ],
 )

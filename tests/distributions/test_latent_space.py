@@ -49,6 +49,11 @@ def test_interpolation_is_a_line_in_latent_space_between_the_points(distribution
     close(np.diff(z, 2, axis=0), np.zeros([3, 2, 3]), 1e-7)
 
 
+def test_a_path_of_one_point_is_refused(distribution):
+    with pytest.raises(ValueError, match="`num_points` of at least 2; got 1"):
+        tff.interpolate(distribution, X[0], X[1], 1)
+
+
 def test_attribute_moves_the_mean_latent_of_one_group_to_that_of_the_other(distribution):
     direction = tff.attribute_direction(distribution, X[:2], X[2:])
     moved = tff.move_along(distribution, X[2:], direction, [0.0, 1.0]).numpy()

@@ -189,7 +189,14 @@ def test_flow_that_samples_one_after_another_is_refused_with_the_reason(name):
         posteriors.FlowPosterior(diagonal(), REFUSED[name])
 
 
-@pytest.mark.parametrize("flow", [tff.RealNVP(3), tff.RealNVP(3, act_norm=True)])
+@pytest.mark.parametrize(
+    "flow",
+    [
+        tff.RealNVP(3),
+        tff.RealNVP(3, act_norm=True),
+        tff.Invert(tff.RealNVP(3)),
+    ],
+)
 def test_flow_that_is_set_from_data_is_refused(flow):
     with pytest.raises(ValueError, match="without state that is set from data.*real_nvp"):
         posteriors.FlowPosterior(diagonal(), flow)

@@ -62,7 +62,16 @@ class ActNorm(FlowBijector):
         if self.is_initialized:
             return
         mean, scale = mean_and_scale(data, self.dtype)
-        self._shift_and_log_scale.assign(tf.stack([mean, tf.math.log(scale)]))
+        self._set(mean, tf.math.log(scale))
+
+    def _initialize_inverted(self, data, context):
+        if self.is_initialized:
+            return
+        mean, scale = mean_and_scale(data, self.dtype)
+        self._set(-mean / scale, -tf.math.log(scale))
+
+    def _set(self, shift, log_scale):
+        self._shift_and_log_scale.assign(tf.stack([shift, log_scale]))
         self._initialized.assign(True)
 
     def _forward_and_log_det(self, x, context, training):

@@ -41,12 +41,25 @@ class CompiledCall:
         batch_ndims = x.shape.rank - event_ndims
         batch_shape = x.shape[:batch_ndims].as_list()
         rows = math.prod(batch_shape)
+        if not rows:
+            return self._of_no_rows(x, context, training, batch_shape)
         tensors = [tf.reshape(x, [rows, *x.shape[batch_ndims:]])]
         if context is not None:
             tensors.append(tf.reshape(context, [rows, context.shape[-1]]))
         outputs = self._function(tensors, training)(*tensors)
         return tf.nest.map_structure(
             lambda t: tf.reshape(t, [*batch_shape, *t.shape[1:]]), outputs
+        )
+
+    def _of_no_rows(self, x, context, training, batch_shape):
+        # TensorFlow's convolutions give no rows the wrong number of channels.
+        one = [
+            None if t is None else tf.zeros([1, *t.shape[len(batch_shape) :]], t.dtype)
+            for t in (x, context)
+        ]
+        outputs = self(*one, training, x.shape.rank - len(batch_shape))
+        return tf.nest.map_structure(
+            lambda t: tf.zeros([*batch_shape, *t.shape[1:]], t.dtype), outputs
         )
 
     def _function(self, tensors, training):

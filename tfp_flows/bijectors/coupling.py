@@ -106,6 +106,10 @@ class Coupling(FlowBijector):
                 context = tf.convert_to_tensor(context, self.dtype)
             self._conditioner.initialize(seen, context)
 
+    def _initialize_inverted(self, data, context):
+        # What the conditioner sees is the same at both ends.
+        self.initialize(data, context=context)
+
     def _pull_back(self, direction, result, context, upstream, weights):
         # What the conditioner sees passes unchanged: one call of it gives the parameters to
         # undo the step by, and those to differentiate.

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
+from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
@@ -115,6 +116,15 @@ class FlowBijector(StockContract):
           context: `[N, context_size]`, where the bijector is conditional.
         """
 
+    def _initialize_inverted(self, data, context):
+        """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
+        if not self.is_initialized:
+            raise ValueError(
+                "Expected a `bijector` to invert whose data-dependent state can be set at "
+                f"its latent end; got `{self.name}`. Build it without that state, or "
+                "initialize it before it is inverted."
+            )
+
     def initialize_and_normalise(self, data, *, context=None):
         """Initialises, and returns the data at the latent end, `[N, *event]`.
 
@@ -128,14 +138,10 @@ class FlowBijector(StockContract):
         # In pieces that bound the memory of hidden activations; not compiled, since each
         # bijector runs but once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
-        pieces = [
-            self._inverse_and_log_det(
-                data[i : i + rows],
-                None if context is None else context[i : i + rows],
-                False,
-            )[0]
-            for i in range(0, len(data), rows)
-        ]
+        pieces = []
+        for i in range(0, len(data), rows):
+            part = None if context is None else context[i : i + rows]
+            pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
         return tf.concat(pieces, axis=0)
 
     def forward_and_log_det(self, x, *, context=None, training=False):
@@ -202,30 +208,25 @@ class FlowBijector(StockContract):
         return self._methods[direction](value, context, training)
 
     def _event_ndims(self, direction):
-        forward, inverse = self.forward_min_event_ndims, self.inverse_min_event_ndims
-        return forward if direction == "forward" else inverse
+        return getattr(self, f"{direction}_min_event_ndims")
 
     def _check_inputs(self, direction, value, context):
-        argument = "x" if direction == "forward" else "y"
-        event_ndims = self._event_ndims(direction)
-        event_shape = self._event_shapes[direction]
-        value = check_value(value, argument, event_ndims, event_shape, self.dtype)
+        value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         if context is not None:
-            value, context = align_batch_axes(value, context, event_ndims)
+            value, context = align_batch_axes(value, context, self._event_ndims(direction))
         return value, context
 
-    def _forward_event_shape(self, input_shape):
-        return self._event_shapes["inverse"] if self._changes_shape else input_shape
+    def _check_event_shape(self, direction, shape):
+        check_event_shape(shape, *self._input_of(direction))
 
-    def _forward_event_shape_tensor(self, input_shape):
-        return tf.convert_to_tensor(self._forward_event_shape(input_shape), tf.int32)
+    def _event_shape_after(self, direction, shape):
+        return self._event_shapes[OPPOSITE[direction]] if self._changes_shape else shape
 
-    def _inverse_event_shape(self, output_shape):
-        return self._event_shapes["forward"] if self._changes_shape else output_shape
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return tf.convert_to_tensor(self._inverse_event_shape(output_shape), tf.int32)
+    def _input_of(self, direction):
+        """What errors call an input, the number of its event axes, and their shape."""
+        name = {"forward": "x", "inverse": "y"}[direction]
+        return name, self._event_ndims(direction), self._event_shapes[direction]
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
 

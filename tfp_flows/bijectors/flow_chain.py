@@ -122,6 +122,10 @@ class FlowChain(FlowBijector):
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
 
+    def _initialize_inverted(self, data, context):
+        inverted = FlowChain([Invert(step) for step in reversed(self._steps)])
+        inverted.initialize(data, context=context)
+
     def _forward_and_log_det(self, x, context, training):
         return self._run("forward", x, context, training)
 

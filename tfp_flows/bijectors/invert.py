@@ -11,6 +11,10 @@ class Invert(FlowBijector):
 
     Stock `tfb.Invert` works too; inside a `FlowChain` it is replaced by this one.
 
+    State that is set from data is set so that the latent side of this bijector has what the
+    inverted one's would have: zero mean and unit variance after `ActNorm` and
+    `Standardize`. `BatchNorm` keeps the statistics it has.
+
     Args:
       bijector: a `FlowBijector`.
       name: name of the bijector.
@@ -35,6 +39,16 @@ class Invert(FlowBijector):
         return self._bijector
 
     @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything in the bijector."""
+        return self._bijector.has_data_dependent_state
+
+    @property
+    def is_initialized(self):
+        """Whether the data-dependent state of the bijector is set."""
+        return self._bijector.is_initialized
+
+    @property
     def has_batch_statistics(self):
         """Whether training normalises by the rows of a batch."""
         return self._bijector.has_batch_statistics
@@ -43,6 +57,22 @@ class Invert(FlowBijector):
     def sequential_directions(self):
         """Those of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
+
+    def initialize(self, data, *, context=None):
+        """Sets the bijector's state from `data`, which are at its latent end.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, where the bijector is conditional.
+
+        Raises:
+          ValueError: if there is state that only data at the other end determine, as in
+            `MultiScale`.
+        """
+        self._bijector._initialize_inverted(data, context)
+
+    def _initialize_inverted(self, data, context):
+        self._bijector.initialize(data, context=context)
 
     def _forward_and_log_det(self, x, context, training):
         return self._bijector.inverse_and_log_det(x, context=context, training=training)

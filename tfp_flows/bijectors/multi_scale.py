@@ -5,10 +5,12 @@ import math
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
 
 __all__ = ["MultiScale"]
 
@@ -32,7 +34,7 @@ class MultiScale(FlowBijector):
     conditional mean and scale is that coupling.
 
     Args:
-      levels: list of bijectors from images to images, data side first.
+      levels: list of bijectors from images to images, ours or TFP's, data side first.
       image_shape: `(H, W, C)` of the data end.
       fraction: share of the channels that is factored out after a level.
       name: name of the bijector.
@@ -48,7 +50,7 @@ class MultiScale(FlowBijector):
 
     def __init__(self, levels, image_shape, *, fraction=0.5, name="multi_scale"):
         parameters = dict(locals())
-        levels = list(levels)
+        levels = [_as_level(level) for level in levels]
         if not levels:
             raise ValueError("Expected at least one bijector in `levels`; got none.")
         image_shape = check_image_shape(image_shape)
@@ -130,6 +132,14 @@ class MultiScale(FlowBijector):
             )
             log_dets.append(log_det)
         return y, tf.add_n(log_dets)
+
+
+def _as_level(bijector):
+    if isinstance(bijector, FlowBijector):
+        return bijector
+    chain = FlowChain([bijector])
+    # One on less than images does the same at every position of theirs.
+    return chain if chain.forward_min_event_ndims == 3 else TFPBijector(bijector, 3)
 
 
 def _latent_shapes(levels, image_shape, fraction):

@@ -58,16 +58,26 @@ class Standardize(FlowBijector):
           data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
           context: ignored.
         """
-        if self.is_initialized:
-            return
+        if not self.is_initialized:
+            self._set(*self._statistics(data))
+
+    def _initialize_inverted(self, data, context):
+        if not self.is_initialized:
+            mean, scale = self._statistics(data)
+            self._set(-mean / scale, 1.0 / scale)
+
+    def _statistics(self, data):
         mean, scale = mean_and_scale(data, self.dtype)
         constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
         if constant:
             warnings.warn(
                 f"Columns {constant} of `data` are constant; their density has no "
                 "meaningful scale and they are left unscaled.",
-                stacklevel=2,
+                stacklevel=3,
             )
+        return mean, scale
+
+    def _set(self, mean, scale):
         self._mean.assign(mean)
         self._scale.assign(scale)
         self._initialized.assign(True)

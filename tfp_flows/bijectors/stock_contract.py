@@ -20,6 +20,14 @@ class StockContract(tfp.bijectors.Bijector):
     def _apply(self, direction, value, context, training):
         """Maps `value` in the direction "forward" or "inverse"."""
 
+    @abc.abstractmethod
+    def _check_event_shape(self, direction, shape):
+        """Refuses a static `shape` of events that the direction does not take."""
+
+    @abc.abstractmethod
+    def _event_shape_after(self, direction, shape):
+        """The shape of events, static or a tensor, that those of `shape` become."""
+
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
@@ -58,6 +66,22 @@ class StockContract(tfp.bijectors.Bijector):
             result, log_det = self._apply(direction, value, context, training)
             self._memory.remember(direction, value, result, log_det)
             return result, log_det
+
+    def _forward_event_shape(self, input_shape):
+        self._check_event_shape("forward", input_shape)
+        return self._event_shape_after("forward", input_shape)
+
+    def _forward_event_shape_tensor(self, input_shape):
+        shape = self._event_shape_after("forward", input_shape)
+        return tf.convert_to_tensor(shape, tf.int32)
+
+    def _inverse_event_shape(self, output_shape):
+        self._check_event_shape("inverse", output_shape)
+        return self._event_shape_after("inverse", output_shape)
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        shape = self._event_shape_after("inverse", output_shape)
+        return tf.convert_to_tensor(shape, tf.int32)
 
     def _sum_event(self, log_det, event_ndims, min_event_ndims):
         if event_ndims is None:

@@ -5,6 +5,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.serialization import deserialize
+from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
@@ -23,7 +25,8 @@ class FlowDistribution(tfd.TransformedDistribution):
 
     A drop-in `tfd.TransformedDistribution` that takes `context` as one keyword, evaluates
     each network once, computes with the weights of now, and draws the same samples for
-    the same integer seed.
+    the same integer seed. `copy()` shares its weights; `copy.deepcopy` and `pickle` give
+    weights of their own, of whatever can be saved.
 
     Args:
       distribution: the base, any `tfd.Distribution`; its trainable variables count too. A
@@ -116,6 +119,13 @@ class FlowDistribution(tfd.TransformedDistribution):
         """Builds the distribution that `config` describes."""
         return cls(**config)
 
+    def __copy__(self):
+        return self.copy()
+
+    def __reduce__(self):
+        # As plain data, since stock distributions cannot be rebuilt from their attributes.
+        return _rebuild, (serialize(self), [v.numpy() for v in self.variables])
+
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
@@ -181,3 +191,10 @@ class FlowDistribution(tfd.TransformedDistribution):
     def _sum_event(self, log_det):
         extra = self.distribution.event_shape.rank - self.bijector.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+
+def _rebuild(data, values):
+    distribution = deserialize(data)
+    for variable, value in zip(distribution.variables, values, strict=True):
+        variable.assign(value)
+    return distribution

@@ -50,6 +50,10 @@ class FlowPosterior(tfd.TransformedDistribution):
             parameters=parameters,
             name=name,
         )
+        if not support.variables:
+            # Not tracked: checkpoints cannot hold what some targets are made of.
+            del self._bijector
+            object.__setattr__(self, "_bijector", support)
 
     @property
     def support(self):
@@ -153,7 +157,8 @@ def flow_posterior(
 
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
-        dtypes; if `flow` is unknown, or an option comes with a bijector.
+        dtypes; if `flow` is unknown or of another event size, or an option comes with a
+        bijector.
 
     Reference:
       Rezende, Mohamed (2015), Variational inference with normalizing flows.
@@ -170,7 +175,9 @@ def flow_posterior(
     if full_rank:
         # Inverted, since a posterior needs the product and not the solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
-    steps.append(_build(flow, size, dtype, flow_options))
+    flow = _build(flow, size, dtype, flow_options)
+    _check_event_size(flow, size)
+    steps.append(flow)
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
     return FlowPosterior(flow, support.bijector, name=name)
@@ -187,3 +194,13 @@ def _build(flow, size, dtype, options):
     if "standardize" in inspect.signature(constructor).parameters:
         options = {"standardize": False, **options}  # there are no data to fit it to
     return constructor(size, dtype=dtype, **options)
+
+
+def _check_event_size(flow, size):
+    expected = f"Expected a `flow` on vectors of the target's {size} entries"
+    try:
+        shape = flow.forward_event_shape([size])
+    except ValueError as error:
+        raise ValueError(f"{expected}; got `{flow.name}`: {error}") from error
+    if shape != [size]:
+        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

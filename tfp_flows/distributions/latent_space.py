@@ -48,10 +48,15 @@ def interpolate(distribution, start, end, num_points, *, context=None):
     Returns:
       `[num_points, *batch, *event]`; the first and last are `start` and `end`.
 
+    Raises:
+      ValueError: if `num_points` is below 2.
+
     Reference:
       Kingma, Dhariwal (2018), Glow, section 6 and figure 5.
       https://arxiv.org/abs/1807.03039
     """
+    if num_points < 2:
+        raise ValueError(f"Expected `num_points` of at least 2; got {num_points}.")
     first, last = (_latents(distribution, x, context) for x in (start, end))
     shares = np.linspace(0.0, 1.0, num_points)
     return _generate(distribution, first, last - first, shares, context)

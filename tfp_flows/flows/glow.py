@@ -110,7 +110,11 @@ class Glow(FlowChain):
     The paper's flows: 32x32 images, 3 levels of 32 steps, 512 hidden channels; CelebA-HQ
     256x256 in 5 bits, 6 levels of 32 steps and an additive coupling. In the authors' code
     only the prior at the end depends on the class; here every network sees the context.
-    Their priors' scale is not bounded; here it is, within `exp(-2)` and `exp(2)`.
+    Their priors' scale is not bounded; here it is, within `exp(-2)` and `exp(2)`. Their act
+    norms learn log-scales three times as fast as other weights (`logscale_factor`); here
+    only those inside the networks do. Their learned prior at the end comes of a convolution
+    that sees the border, and so depends on the position near it; here it is one mean and
+    scale a channel.
 
     Args:
       image_shape: `(H, W, C)`; H and W divisible by `2**num_levels`.

@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.draws import stateless
+
 __all__ = ["variational_loss"]
 
 
@@ -53,7 +55,8 @@ def variational_loss(
       sample_size: number of draws, or of groups of them.
       importance_sample_size: draws in a group, K.
       sticking_the_landing: whether that part of the gradient is left out.
-      seed: anything that `tfp.random.sanitize_seed` takes.
+      seed: integer, which gives the same draws at each call, or anything that
+        `tfp.random.sanitize_seed` takes.
 
     Returns:
       Scalar, in nats.
@@ -76,7 +79,7 @@ def variational_loss(
         posterior,
         sample_size=sample_size,
         importance_sample_size=importance_sample_size,
-        seed=seed,
+        seed=stateless(seed),
         **options,
     )
 
