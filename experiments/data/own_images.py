@@ -4,11 +4,11 @@ import pathlib
 
 import numpy as np
 from PIL import Image
-from PIL import UnidentifiedImageError
 
 from experiments.data.arrays import load_arrays
 from experiments.data.data_error import DataError
 from experiments.data.entry import Entry
+from experiments.data.picture_file import open_picture
 from experiments.data.pixels import image_dataset
 
 __all__ = ["ENTRIES", "FITS"]
@@ -83,23 +83,15 @@ def _read_folder(path, request):
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
     if not files:
         raise DataError(f"Expected pictures ({', '.join(_SUFFIXES)}) in {path}; got none.")
-    size = (request.image_size,) * 2 if request.image_size else _open(files[0]).size
+    first = open_picture(files[0], files[0])
+    size = (request.image_size,) * 2 if request.image_size else first.size
     fit = FITS[request.image_fit]
     images = []
     for file in files:
-        image = _open(file)
+        image = open_picture(file, file)
         images.append(image if image.size == size else fit(image, size, file))
     mode = "L" if {image.mode for image in images} <= {"L", "1"} else "RGB"
     return [np.stack([np.asarray(image.convert(mode)) for image in images])]
-
-
-def _open(path):
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"Expected a picture in {path}; got {error}.") from error
 
 
 def _check(images, path):

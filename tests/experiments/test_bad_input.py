@@ -225,6 +225,17 @@ BAD_DATA = {
         "Expected bytes (uint8)",
         "got float64 of shape [40, 2]",
     ),
+    "images of 32-bit integers": (
+        "--dataset=images --images_path={x}/integer_pictures",
+        "16-bit grey (modes 1, L, ",
+        "a.tif",
+        "got mode I.",
+    ),
+    "images of fractions": (
+        "--dataset=images --images_path={x}/fraction_pictures",
+        "a.tif",
+        "got mode F.",
+    ),
     "images of two arrays": (
         "--dataset=images --images_path={x}/two.npz",
         "Expected one array, or x_train and x_test",
@@ -303,6 +314,10 @@ def files(tmp_path_factory):
 def write_pictures(folder):
     for name in ("pictures", "text_pictures", "idx"):
         (folder / name).mkdir()
+    for name, dtype in (("integer", np.int32), ("fraction", np.float32)):
+        (folder / f"{name}_pictures").mkdir()
+        picture = Image.fromarray(np.full((8, 8), 1000, dtype))
+        picture.save(folder / f"{name}_pictures" / "a.tif")
     Image.new("L", (6, 4)).save(folder / "pictures" / "a.png")
     Image.new("RGB", (3, 5)).save(folder / "pictures" / "b.png")
     (folder / "text_pictures" / "a.png").write_text("no picture")

@@ -97,6 +97,16 @@ def test_pictures_of_any_size_become_images_of_one(fit, tmp_path):
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 24
 
 
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_sixteen_bits_of_grey_are_read_by_their_high_byte(dtype, tmp_path):
+    pixels = (np.arange(24) * 2731).astype(dtype).reshape(4, 6)
+    for i in range(20):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.tif")
+    dataset = load_dataset("images", images_path=str(tmp_path))
+    assert dataset.pixel_shape == (4, 6)
+    np.testing.assert_array_equal(integers(dataset.train[0]), pixels.ravel() // 256)
+
+
 def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
     pixels = np.arange(30, dtype=np.uint8)[:, None, None] * np.ones((2, 4), np.uint8)
     np.savez(tmp_path / "mine.npz", pictures=pixels)
