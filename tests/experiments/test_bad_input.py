@@ -225,6 +225,28 @@ BAD_DATA = {
         "Expected bytes (uint8)",
         "got float64 of shape [40, 2]",
     ),
+    "images of two channels": (
+        "--dataset=images --images_path={x}/two_channels.npz",
+        "with C of 1 or 3, in a of",
+        "got uint8 of shape [20, 8, 8, 2]",
+    ),
+    "images of unlike arrays": (
+        "--dataset=images --images_path={x}/unlike_pictures.npz",
+        "Expected pictures of 8x8",
+        "got 6x6 in x_test of",
+        "unlike_pictures.npz",
+        "--image_fit=resize or crop",
+    ),
+    "images of grey and colour": (
+        "--dataset=images --images_path={x}/grey_and_colour.npz",
+        "as many channels in x_train as in x_test",
+        "got shapes [20, 8, 8] and [5, 8, 8, 3]",
+    ),
+    "image_size of arrays": (
+        "--dataset=images --images_path={x}/grey.npz --image_size=4",
+        "Expected pictures of 4x4",
+        "got 8x8 in a of",
+    ),
     "images of 32-bit integers": (
         "--dataset=images --images_path={x}/integer_pictures",
         "16-bit grey (modes 1, L, ",
@@ -284,6 +306,7 @@ def files(tmp_path_factory):
     rows = np.random.default_rng(0).normal(size=(40, 2))
     with_nan = rows.copy()
     with_nan[3, 1] = np.nan
+    pictures = np.zeros((20, 8, 8), np.uint8)
     arrays = {
         "objects": {"a": np.array([[1, None]], object)},
         "strings": {"a": rows.astype(str)},
@@ -293,6 +316,13 @@ def files(tmp_path_factory):
         "two": {"a": rows, "b": rows},
         "unlike": {"train": rows, "validation": rows, "test": rows[:, [0, 1, 1]]},
         "no_rows": {"a": rows[:0]},
+        "grey": {"a": pictures},
+        "two_channels": {"a": np.stack([pictures, pictures], axis=-1)},
+        "unlike_pictures": {"x_train": pictures, "x_test": pictures[:5, :6, :6]},
+        "grey_and_colour": {
+            "x_train": pictures,
+            "x_test": np.stack(3 * [pictures[:5]], axis=-1),
+        },
     }
     for name, values in arrays.items():
         np.savez(folder / f"{name}.npz", **values)
