@@ -46,7 +46,7 @@ def page(results):
     header = ("model", "test log-likelihood (nats, ± 2 s.e.)", "source")
     return Page(
         f"{results['flow']} on {results['dataset']}",
-        UNIT,
+        f"{UNIT} {results.get('caveat', '')}".rstrip(),
         (f"{results['dataset']}: {header[0]}", *header[1:]),
         table_rows(results),
         findings(results),

@@ -25,7 +25,7 @@ def page(results):
     """
     return Page(
         f"VAE with posterior {results['posterior']} on {results['dataset']}",
-        _NOTE,
+        f"{_NOTE} {results.get('caveat', '')}".rstrip(),
         (f"{results['dataset']}: posterior", "test ELBO", "log p(x)", "source"),
         _rows(results),
         _findings(results),

@@ -271,6 +271,23 @@ BAD_DATA = {
         "--dataset=cifar10 --data_dir={x}/other_keys",
         "['x_train', 'y_train', 'x_test', 'y_test']",
     ),
+    "cifar10_jpeg without data_dir": (
+        "--dataset=cifar10_jpeg",
+        "Expected `--data_dir`, a folder with cifar10_jpeg_10k_2k.npz",
+    ),
+    "cifar10_jpeg with other keys": (
+        "--dataset=cifar10_jpeg --data_dir={x}/other_keys",
+        "Expected arrays ['jpeg_header', 'train_blob',",
+    ),
+    "cifar10_jpeg damaged": (
+        "--dataset=cifar10_jpeg --data_dir={x}/jpeg",
+        "Expected a picture in image 0 of train_blob of",
+    ),
+    "cifar10_jpeg without a label": (
+        "--dataset=cifar10_jpeg --data_dir={x}/jpeg_labels",
+        "Expected 2 integers, one more than labels, in train_offsets of",
+        "got int64 of shape [3]",
+    ),
     "glow of a vector": ("--flow=glow", "Expected a data set of images"),
 }
 
@@ -336,7 +353,8 @@ def files(tmp_path_factory):
     (folder / "damaged" / "power_complete_rows.npz").write_bytes(whole[:300])
     (folder / "other_keys").mkdir()
     np.savez(folder / "other_keys" / "bsds300_patches_10pct.npz", a=rows)
-    np.savez(folder / "other_keys" / "cifar10.npz", a=rows)
+    for name in ("cifar10", "cifar10_jpeg_10k_2k"):
+        np.savez(folder / "other_keys" / f"{name}.npz", a=rows)
     write_pictures(folder)
     return folder
 
@@ -351,6 +369,12 @@ def write_pictures(folder):
     Image.new("L", (6, 4)).save(folder / "pictures" / "a.png")
     Image.new("RGB", (3, 5)).save(folder / "pictures" / "b.png")
     (folder / "text_pictures" / "a.png").write_text("no picture")
+    for name, labels in (("jpeg", [0, 1]), ("jpeg_labels", [0])):
+        (folder / name).mkdir()
+        part = {"blob": np.zeros(8, np.uint8), "offsets": [0, 4, 8], "labels": labels}
+        arrays = {f"{p}_{key}": part[key] for p in ("train", "test") for key in part}
+        path = folder / name / "cifar10_jpeg_10k_2k.npz"
+        np.savez(path, jpeg_header=np.zeros(4, np.uint8), **arrays)
     path = folder / "idx" / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + bytes(14)))
 

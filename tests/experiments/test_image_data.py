@@ -1,6 +1,7 @@
 """Image data sets: from Keras's files, from IDX files, and of one's own."""
 
 import gzip
+import io
 import struct
 
 import numpy as np
@@ -80,6 +81,41 @@ def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
     pixels = arrays["train"][:10].reshape(10, -1)
     np.testing.assert_array_equal(integers(dataset.train), pixels)
     np.testing.assert_array_equal(dataset.test_context[:10], np.eye(10))
+
+
+def jpeg_arrays(images):
+    """The common header of JPEG files, their other bytes end to end, where each begins."""
+    files = [io.BytesIO() for _ in images]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image).save(file, "jpeg", quality=90)
+    header = files[0].getvalue().partition(b"\xff\xda")[0]  # up to the scan
+    scans = [file.getvalue().removeprefix(header) for file in files]
+    ends = np.cumsum([0, *map(len, scans)], dtype=np.int32)
+    header, blob = (np.frombuffer(x, np.uint8) for x in (header, b"".join(scans)))
+    return header, {"blob": blob, "offsets": ends}, [Image.open(file) for file in files]
+
+
+@pytest.mark.parametrize("folder", ["", "cifar10_jpeg_subset"])
+def test_cifar10_after_jpeg_is_decoded_and_says_so(folder, tmp_path):
+    arrays, pictures = {}, {}
+    for part, count in (("train", 20), ("test", 10)):
+        images = RNG.integers(0, 256, (count, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
+        arrays["jpeg_header"], of_part, pictures[part] = jpeg_arrays(images)
+        of_part["labels"] = (np.arange(count) % 10).astype(np.uint8)
+        arrays |= {f"{part}_{name}": values for name, values in of_part.items()}
+    (tmp_path / folder).mkdir(exist_ok=True)
+    np.savez(tmp_path / folder / "cifar10_jpeg_10k_2k.npz", **arrays)
+    dataset = load_dataset("cifar10_jpeg", data_dir=tmp_path, conditional=True)
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [18, 2, 10]
+    assert dataset.pixel_shape == (32, 32, 3)
+    rows = np.concatenate([dataset.train, dataset.validation])
+    for found, expected in ((rows, pictures["train"]), (dataset.test, pictures["test"])):
+        expected = np.stack(list(map(np.asarray, expected)))
+        np.testing.assert_array_equal(integers(found), expected.reshape(len(found), -1))
+    np.testing.assert_array_equal(dataset.test_context, np.eye(10))
+    assert dataset.class_names[8] == "ship"
+    assert "no published figure may be compared" in dataset.caveat
+    assert dataset.published == {}
 
 
 @pytest.mark.parametrize("fit", ["resize", "crop"])

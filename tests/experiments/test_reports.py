@@ -13,6 +13,7 @@ import pytest
 
 from experiments import compare
 from experiments import density_estimation
+from experiments import report
 from experiments.settings import Settings
 
 # In one process, so that what is built for all of them is built once.
@@ -75,6 +76,13 @@ def test_report_tells_whether_samples_are_of_the_class_asked_for(folders):
     assert "class_agreement" not in json.loads(
         (folders["conditional"] / "results.json").read_text()
     )
+
+
+def test_report_begins_with_the_caveat_of_the_data(folders):
+    results = json.loads((folders["by_class"] / "results.json").read_text())
+    page = report.page(results | {"caveat": "Compare with nothing."})
+    assert page.note.endswith(" Compare with nothing.")
+    assert report.page(results).note == page.note.removesuffix(" Compare with nothing.")
 
 
 class Sources(html.parser.HTMLParser):
