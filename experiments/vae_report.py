@@ -51,6 +51,7 @@ def _rows(results):
     return rows + [
         (name, "", f"{row['log_likelihood']:.2f}", row["source"])
         for name, row in results["published"].items()
+        if row["log_likelihood"] is not None
     ]
 
 

@@ -10,14 +10,16 @@ class PublishedRow:
     """A test log-likelihood that somebody has published for a data set.
 
     Args:
-      log_likelihood: nats a row.
+      log_likelihood: nats a row; None if only bits per dimension were published.
       two_standard_errors: nats a row; None if it was not published.
       source: where it stands.
+      bits_per_dimension: where these were published, and nats were not.
     """
 
-    log_likelihood: float
+    log_likelihood: float | None
     two_standard_errors: float | None
     source: str
+    bits_per_dimension: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,8 @@ from PIL import Image
 
 from experiments.data import keras_images
 from experiments.data import load_dataset
+from experiments.data.pixels import image_dataset
+from experiments.data.request import Request
 from experiments.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
@@ -50,6 +52,23 @@ def test_cifar10_of_five_bits_is_its_pixels_given_the_class(few_images, tmp_path
         dataset.train_context.argmax(axis=1), arrays["y_train"][:10, 0]
     )
     assert dataset.class_names[8] == "ship"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["RealNVP", "Glow"]),
+        ({"num_bits": 5}, []),
+        ({"conditional": True}, []),
+    ],
+    ids=str,
+)
+def test_published_figures_are_of_images_of_eight_bits(changes, expected):
+    request = Request(**changes)
+    pixels = 2 * [np.zeros((4, 2, 2, 3), np.uint8)]
+    labels = {"classes": 2 * [np.zeros(4, int)], "class_names": ["a"]}
+    dataset = image_dataset("cifar10", pixels, 2, request, **labels)
+    assert list(dataset.published) == expected
 
 
 def test_logit_space_is_that_of_the_maf_paper(few_images, tmp_path):
