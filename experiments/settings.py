@@ -30,7 +30,7 @@ class Settings(FlagSettings):
         "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
     )
     image_size: int = _field(
-        0, "Height and width of the pictures of a folder; 0: those of the first one."
+        0, "Height and width of the pictures; 0: those of the first one."
     )
     image_fit: str = _field(
         "refuse", "What is done with pictures of another size: refuse, resize or crop."

@@ -28,7 +28,7 @@ class VAESettings(FlagSettings):
         "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
     )
     image_size: int = setting(
-        0, "Height and width of the pictures of a folder; 0: those of the first one."
+        0, "Height and width of the pictures; 0: those of the first one."
     )
     image_fit: str = setting(
         "refuse", "What is done with pictures of another size: refuse, resize or crop."
