@@ -3,9 +3,12 @@
 python -m experiments.compare RUN_DIR [RUN_DIR ...] [--picture=PATH]
 """
 
+import dataclasses
 import json
 import pathlib
+import shlex
 import sys
+import textwrap
 
 import matplotlib
 from absl import app
@@ -16,12 +19,19 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from experiments import plots  # noqa: E402
 from experiments import report  # noqa: E402
 from experiments import run_directory  # noqa: E402
+from experiments.data import Request  # noqa: E402
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
 _TEXT_COLUMNS = 3
+_TITLE_WIDTH = 80  # letters
+
+# The flags that choose rows; where a file lies makes no difference to them.
+_DATA_FLAGS = {field.name for field in dataclasses.fields(Request)} - {"data_dir", "seed"}
+_DATA_FLAGS |= {"data_seed"}
 
 
 def load(folders):
@@ -43,38 +53,98 @@ def load(folders):
 
 
 def table(finished):
-    """Returns a Markdown table, the best run of each data set first."""
-    rows = [_row(folder, results) for folder, results in _sorted(finished)]
+    """Returns a Markdown table: a group of runs after the other, the best run first.
+
+    Args:
+      finished: results by folder; runs of a group have the same rows to be judged by.
+    """
+    rows = [
+        _row(heading, folder, results)
+        for heading, runs in _groups(finished).items()
+        for folder, results in runs
+    ]
     rule = ["---" if i < _TEXT_COLUMNS else "--:" for i in range(len(_HEADER))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (_HEADER, rule, *rows))
 
 
 def draw(finished, path):
-    """Draws a panel a data set, with a bar a run and the Gaussian as a line.
+    """Draws a panel a group of runs, with a bar a run and the baseline as a line.
 
     Args:
-      finished: results by folder.
+      finished: results by folder, as of `table`.
       path: of the picture.
     """
-    by_dataset = {}
-    for folder, results in _sorted(finished):
-        by_dataset.setdefault(results["dataset"], []).append((folder, results))
-    heights = [len(runs) + 1.5 for runs in by_dataset.values()]
+    groups = _groups(finished)
+    heights = [len(runs) + 1.5 for runs in groups.values()]
     figure, axes = plt.subplots(
-        len(by_dataset),
+        len(groups),
         1,
         figsize=(8, 0.45 * sum(heights) + 0.6),
         height_ratios=heights,
         squeeze=False,
         layout="constrained",
     )
-    for axis, (dataset, runs) in zip(axes[:, 0], by_dataset.items(), strict=True):
+    for axis, (heading, runs) in zip(axes[:, 0], groups.items(), strict=True):
         _bars(axis, runs)
         name, _ = report.baseline(runs[0][1])
-        axis.set_title(f"{dataset}: from the {name} to the flow")
+        title = f"{heading}: from the {name} to the flow"
+        # From the right, so that a long one has the width of the labels, too.
+        axis.set_title(textwrap.fill(title, _TITLE_WIDTH), loc="right", fontsize=10)
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    plots.save(figure, path)
+
+
+def _groups(finished):
+    """Returns lists of (folder, results), the best first, by what tells them apart."""
+    groups = []
+    for folder, results in _sorted(finished):
+        facts = _facts(results)
+        for known, runs in groups:
+            # An older version may have written down less.
+            if all(known.get(name, fact) == fact for name, fact in facts.items()):
+                known |= facts
+                runs.append((folder, results))
+                break
+        else:
+            groups.append((facts, [(folder, results)]))
+    described = [_data_flags(runs[0][1]) | facts for facts, runs in groups]
+    headings = [_heading(description, described) for description in described]
+    return dict(zip(headings, (runs for _, runs in groups), strict=True))
+
+
+def _facts(results):
+    """Returns, as far as results tell, what must be alike for their figures to compare."""
+    facts = {"dataset": results["dataset"]}
+    if "event_size" in results:
+        facts["event_size"] = f"{results['event_size']} variables"
+    if "context_size" in results:
+        facts["context_size"] = f"given {n}" if (n := results["context_size"]) else ""
+    if "num_rows" in results:
+        facts["num_rows"] = f"{results['num_rows']['test']:,} test rows"
+    # That of the same rows may differ between machines, but in its last digits only.
+    _, baseline = report.baseline(results)
+    return facts | {"baseline": f"baseline {baseline['nats']:.6g} nats"}
+
+
+def _data_flags(results):
+    """Returns the flags that chose the data, by name."""
+    flags = [
+        flag for flag in shlex.split(results.get("command", "")) if flag.startswith("--")
+    ]
+    by_name = {flag[2:].partition("=")[0]: flag for flag in flags}
+    return {name: flag for name, flag in by_name.items() if name in _DATA_FLAGS}
+
+
+def _heading(description, described):
+    """Returns the data set, and in what it differs from those of the same name."""
+    name = description["dataset"]
+    namesakes = [other for other in described if other["dataset"] == name]
+    differing = [
+        text
+        for key, text in description.items()
+        if text and any(other.get(key) != text for other in namesakes)
+    ]
+    return f"{name} ({', '.join(differing)})" if differing else name
 
 
 def _sorted(finished):
@@ -84,10 +154,10 @@ def _sorted(finished):
     )
 
 
-def _row(folder, results):
+def _row(heading, folder, results):
     log_likelihood, test = results["test_log_likelihood"], results.get("two_sample_test")
     return (
-        results["dataset"],
+        heading,
         folder,
         results["flow"],
         f"{log_likelihood['nats']:.3f} ± {log_likelihood['two_standard_errors']:.3f}",
