@@ -13,12 +13,14 @@ from absl import app
 from absl import flags
 
 import tfp_flows  # noqa: F401  its classes are what a saved model is made of
+from experiments import command_line
 from experiments import image_plots
 from experiments import run_directory
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.run_directory import RunDirectoryError
+from experiments.settings import Settings
 
 _ROWS_A_CALL = 500
 
@@ -29,28 +31,23 @@ def score(run_dir, others, *, data_dir="", max_rows=2000):
     Args:
       run_dir: folder of a finished, unconditional run on images of integers.
       others: names of data sets of images of the same shape.
-      data_dir: folder of the files of all.
+      data_dir: folder of the files of all; that of the run if empty.
       max_rows: rows of each that are scored, drawn at random.
 
     Raises:
       RunDirectoryError: if there is no such run.
       DataError: if a data set is not to be had, or its images have another shape.
     """
-    results = run_directory.finished_results(run_dir)
-    if results is None or not results["bits_per_dimension"] or results["context_size"]:
-        raise RunDirectoryError(
-            f"Expected a finished, unconditional run on images in {run_dir}; got none."
-        )
+    results, settings = _read_run(run_dir, data_dir)
     model = keras.saving.load_model(pathlib.Path(run_dir) / "model.keras")
     bins = results["bits_per_dimension"]["bins_per_unit"]
     scores = {}
-    for name in dict.fromkeys([results["dataset"], *others]):
-        num_bits = round(math.log2(bins)) if DATASETS[name].has_pixels else 8
-        dataset = load_dataset(name, data_dir=data_dir, num_bits=num_bits)
+    for name in dict.fromkeys([settings.dataset, *others]):
+        dataset = load_dataset(name, **settings.data_arguments())
         if (dataset.event_size, dataset.bin_width) != (results["event_size"], 1.0 / bins):
             raise DataError(
                 f"Expected images of {results['event_size']} integers below {bins:.0f}, as "
-                f"those of {results['dataset']}; got {name}."
+                f"those of {settings.dataset}; got {name}."
             )
         scores[name] = _bits(model.distribution, dataset, max_rows)
     return scores
@@ -63,6 +60,25 @@ def separation(own, other):
     ranks[both.argsort(kind="stable")] = np.arange(1, len(both) + 1)
     wins = ranks[len(own) :].sum() - len(other) * (len(other) + 1) / 2
     return float(wins / (len(own) * len(other)))
+
+
+def _read_run(run_dir, data_dir):
+    """Returns the results of a run and its `Settings`, with `data_dir` if that is named."""
+    results = run_directory.finished_results(run_dir) or {}
+    is_density = "test_log_likelihood" in results  # a VAE, say, has bits as well
+    is_of_images = is_density and results.get("bits_per_dimension")
+    if not is_of_images or results.get("context_size"):
+        raise RunDirectoryError(
+            "Expected a finished, unconditional run of density_estimation on images in "
+            f"{run_dir}; got none."
+        )
+    flags = [f"--flagfile={run_dir}/flags.txt"]
+    # The run may have been moved since; the last flag of a name counts.
+    flags += [f"--run_dir={run_dir}", *([f"--data_dir={data_dir}"] if data_dir else [])]
+    settings = command_line.read_settings(
+        ["", *flags], Settings, choices={}, description=""
+    )
+    return results, settings
 
 
 def _bits(distribution, dataset, max_rows):
