@@ -4,25 +4,28 @@ python -m experiments.compare RUN_DIR [RUN_DIR ...] [--picture=PATH]
 """
 
 import dataclasses
-import json
 import pathlib
 import shlex
 import sys
 import textwrap
 
 import matplotlib
-from absl import app
-from absl import flags
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.backend_bases import FigureCanvasBase  # noqa: E402
 
+from experiments import command_line  # noqa: E402
 from experiments import plots  # noqa: E402
 from experiments import report  # noqa: E402
 from experiments import run_directory  # noqa: E402
 from experiments.data import Request  # noqa: E402
+from experiments.flag_settings import FlagSettings  # noqa: E402
+from experiments.flag_settings import field  # noqa: E402
+from experiments.run_directory import RunDirectoryError  # noqa: E402
+from experiments.usage import UsageError  # noqa: E402
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
@@ -30,8 +33,27 @@ _TEXT_COLUMNS = 3
 _TITLE_WIDTH = 80  # letters
 
 # The flags that choose rows; where a file lies makes no difference to them.
-_DATA_FLAGS = {field.name for field in dataclasses.fields(Request)} - {"data_dir", "seed"}
+_DATA_FLAGS = {f.name for f in dataclasses.fields(Request)} - {"data_dir", "seed"}
 _DATA_FLAGS |= {"data_seed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings(FlagSettings):
+    """What is compared, and where the picture goes."""
+
+    picture: str = field(
+        "comparison.png", "Path of the picture; its ending says in what form."
+    )
+    folders: tuple[str, ...] = field((), "Folders of runs.")
+
+    def __post_init__(self):
+        if not self.folders:
+            raise UsageError("Expected at least one folder of a run; got none.")
+        known = sorted(FigureCanvasBase.filetypes)
+        if pathlib.Path(self.picture).suffix[1:].lower() not in known:
+            raise UsageError(
+                f"Expected `picture` to end in one of {known}; got {self.picture!r}."
+            )
 
 
 def load(folders):
@@ -40,7 +62,7 @@ def load(folders):
     for folder in folders:
         try:
             results = run_directory.finished_results(folder)
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             others.append((folder, f"results.json cannot be read: {error}"))
             continue
         if results is None:
@@ -72,7 +94,7 @@ def draw(finished, path):
 
     Args:
       finished: results by folder, as of `table`.
-      path: of the picture.
+      path: of the picture; its folder is made where there is none.
     """
     groups = _groups(finished)
     heights = [len(runs) + 1.5 for runs in groups.values()]
@@ -91,6 +113,7 @@ def draw(finished, path):
         # From the right, so that a long one has the width of the labels, too.
         axis.set_title(textwrap.fill(title, _TITLE_WIDTH), loc="right", fontsize=10)
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     plots.save(figure, path)
 
 
@@ -186,18 +209,40 @@ def _bars(axis, runs):
     axis.margins(x=0.06)
 
 
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 where there is nothing to compare or no place for it.
+    """
+    return command_line.exit_status(
+        main, argv, name="compare", refusals=(RunDirectoryError, OSError)
+    )
+
+
 def main(argv):
     """Prints the table and draws the picture of the folders in `argv`."""
-    finished, others = load([pathlib.Path(folder) for folder in argv[1:]])
-    for folder, why in others:
-        print(f"{folder}: {why}", file=sys.stderr)
+    settings = command_line.read_settings(
+        argv,
+        CompareSettings,
+        choices={},
+        description=__doc__,
+        lists_datasets=False,
+        positional="folders",
+    )
+    if settings is None:
+        return
+    finished, others = load([pathlib.Path(folder) for folder in settings.folders])
+    reasons = [f"{folder}: {why}" for folder, why in others]
     if not finished:
-        sys.exit("Expected at least one folder of a finished run; got none.")
+        raise RunDirectoryError(
+            f"Expected at least one folder of a finished run; got {'; '.join(reasons)}."
+        )
+    for reason in reasons:
+        print(reason, file=sys.stderr)
     print(table(finished))
-    draw(finished, flags.FLAGS.picture)
-    print(f"Picture: {flags.FLAGS.picture}", file=sys.stderr)
+    draw(finished, settings.picture)
+    print(f"Picture: {settings.picture}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("picture", "comparison.png", "Path of the picture.")
-    app.run(main)
+    sys.exit(cli(sys.argv))

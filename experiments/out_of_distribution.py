@@ -3,14 +3,13 @@
 python -m experiments.out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 """
 
+import dataclasses
 import math
 import pathlib
 import sys
 
 import keras
 import numpy as np
-from absl import app
-from absl import flags
 
 import tfp_flows  # noqa: F401  its classes are what a saved model is made of
 from experiments import command_line
@@ -19,10 +18,35 @@ from experiments import run_directory
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
+from experiments.flag_settings import FlagSettings
+from experiments.flag_settings import field
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
+from experiments.usage import UsageError
 
 _ROWS_A_CALL = 500
+# Images that need no path of one's own.
+_OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.num_rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreSettings(FlagSettings):
+    """Which run is looked at, and beside what."""
+
+    run_dir: str = field("", "Folder of the finished run.")
+    others: tuple[str, ...] = field(
+        (), "Data set to score beside its own; repeat it for several."
+    )
+    data_dir: str = field("", "Folder of the data; by default, that of the run.")
+    max_rows: int = field(2000, "Rows of each that are scored.")
+
+    def __post_init__(self):
+        if not self.run_dir:
+            raise UsageError("Expected `run_dir` to name a folder; got ''.")
+        if not self.others:
+            raise UsageError(f"Expected `others` to be some of {_OTHERS}; got none.")
+        if self.max_rows < 2:
+            raise UsageError(f"Expected `max_rows` of at least 2; got {self.max_rows}.")
 
 
 def score(run_dir, others, *, data_dir="", max_rows=2000):
@@ -89,19 +113,36 @@ def _bits(distribution, dataset, max_rows):
     return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
 
 
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 for wrong data or a folder that cannot be used.
+    """
+    return command_line.exit_status(
+        main,
+        argv,
+        name="out_of_distribution",
+        refusals=(DataError, RunDirectoryError, OSError),
+    )
+
+
 def main(argv):
     """Prints a line a data set, and draws the histograms."""
-    del argv
-    values = flags.FLAGS
-    try:
-        scores = score(
-            values.run_dir,
-            values.others,
-            data_dir=values.data_dir,
-            max_rows=values.max_rows,
-        )
-    except (DataError, RunDirectoryError) as error:
-        sys.exit(f"out_of_distribution: {error}")
+    settings = command_line.read_settings(
+        argv,
+        ScoreSettings,
+        choices={"others": _OTHERS},
+        description=__doc__,
+        lists_datasets=False,
+    )
+    if settings is None:
+        return
+    scores = score(
+        settings.run_dir,
+        settings.others,
+        data_dir=settings.data_dir,
+        max_rows=settings.max_rows,
+    )
     own, *others = scores
     lines = [f"{own}: {scores[own].mean():.3f} bits per dimension"]
     for name in others:
@@ -113,18 +154,11 @@ def main(argv):
     print("\n".join(lines))
     image_plots.histograms(
         scores,
-        pathlib.Path(values.run_dir) / "out_of_distribution.png",
+        pathlib.Path(settings.run_dir) / "out_of_distribution.png",
         label="bits per dimension",
         title=f"test images under the flow that was fitted to {own}",
     )
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("run_dir", None, "Folder of the finished run.", required=True)
-    flags.DEFINE_multi_enum(
-        "others", None, sorted(DATASETS), "Data sets to score beside its own."
-    )
-    flags.DEFINE_string("data_dir", "", "Folder of the data, as of density_estimation.")
-    flags.DEFINE_integer("max_rows", 2000, "Rows of each that are scored.", lower_bound=2)
-    flags.mark_flag_as_required("others")
-    app.run(main)
+    sys.exit(cli(sys.argv))

@@ -1,5 +1,7 @@
 """Which runs stand together, and what tells the others apart."""
 
+import json
+
 import pytest
 
 from experiments import compare
@@ -98,3 +100,51 @@ def test_each_group_has_a_panel_with_its_own_baseline(tmp_path, monkeypatch):
     first, second = (axis.get_title(loc="right") for axis in drawn)
     assert "baseline 50.7 nats" in first
     assert "baseline 49 nats" in second
+
+
+def write(folder, contents):
+    folder.mkdir()
+    (folder / "results.json").write_text(contents)
+    return str(folder)
+
+
+def test_picture_goes_to_a_folder_that_is_made(tmp_path, capsys):
+    run = write(tmp_path / "run", json.dumps(results(70.0)))
+    picture = tmp_path / "new" / "folder" / "comparison.png"
+    # Flags may come after folders.
+    assert compare.cli(["compare", run, str(tmp_path), f"--picture={picture}"]) == 0
+    assert picture.is_file()
+    output, error = capsys.readouterr()
+    assert f"| digits | {run} | nice | 70.000 ± 0.100 |" in output
+    assert error.splitlines() == [f"{tmp_path}: no finished run", f"Picture: {picture}"]
+
+
+# Arguments, the status, and what the one line on standard error must say.
+REFUSED = {
+    "unknown flag": ("{x} --pictur=a.png", 2, "Unknown command line flag 'pictur'"),
+    "no folder": ("", 2, "Expected at least one folder of a run; got none."),
+    "unknown kind of picture": ("{x} --picture=a.xyz", 2, "'png', 'ps'"),
+    "no picture": ("{x} --picture=", 2, "`picture`"),
+    "no run": ("{x} {x}/none", 1, "a finished run; got {x}: no finished run; {x}/none: no"),
+    "broken results": ("{x}/broken", 1, "results.json cannot be read"),
+    "another experiment": ("{x}/vae", 1, "vae: results of something else"),
+    "picture in a file": (
+        "{x}/run --picture={x}/run/results.json/a.png",
+        1,
+        "results.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_one_line(name, tmp_path, capsys):
+    write(tmp_path / "run", json.dumps(results(70.0)))
+    write(tmp_path / "broken", "{")
+    write(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
+    arguments, status, message = REFUSED[name]
+    arguments = arguments.replace("{x}", str(tmp_path))
+    assert compare.cli(["compare", *arguments.split()]) == status
+    line = capsys.readouterr().err
+    assert line.startswith("compare: ")
+    assert message.replace("{x}", str(tmp_path)) in line
+    assert line.count("\n") == 1

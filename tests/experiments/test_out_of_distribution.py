@@ -114,6 +114,42 @@ def test_folder_of_another_run_is_refused(name, tmp_path):
         out_of_distribution.score(tmp_path, [])
 
 
+# Flags, the status, and what the one line on standard error must say.
+REFUSED = {
+    "unknown flag": ("--rundir=x", 2, "Unknown command line flag 'rundir'"),
+    "no folder": ("--others=mnist", 2, "Expected `run_dir` to name a folder"),
+    "no others": ("--run_dir=x", 2, "Expected `others` to be some of ['digits',"),
+    "others without images": ("--run_dir=x --others=two_moons", 2, "fashion_mnist"),
+    "others of a path": ("--run_dir=x --others=images", 2, "fashion_mnist"),
+    "max_rows=1": (
+        "--run_dir=x --others=mnist --max_rows=1",
+        2,
+        "`max_rows` of at least 2",
+    ),
+    "text for a number": ("--max_rows=many", 2, "max_rows"),
+    "no run": ("--run_dir=x --others=mnist --others=digits", 1, "Expected a finished"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_one_line(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags, status, message = REFUSED[name]
+    arguments = ["out_of_distribution", *flags.split()]
+    assert out_of_distribution.cli(arguments) == status
+    line = capsys.readouterr().err
+    assert line.startswith("out_of_distribution: ")
+    assert message in line
+    assert line.count("\n") == 1
+
+
+def test_command_line_prints_a_line_a_data_set(run_dir, capsys):
+    flags = [f"--run_dir={run_dir}", "--others=digits", "--max_rows=50"]
+    assert out_of_distribution.cli(["out_of_distribution", *flags]) == 0
+    assert capsys.readouterr().out.startswith("digits: ")
+    assert (run_dir / "out_of_distribution.png").is_file()
+
+
 def test_separation_is_the_share_of_pairs():
     own, other = np.random.default_rng(0).normal(size=(2, 50))
     expected = np.mean(other[:, None] > own)
