@@ -83,6 +83,10 @@ BAD_USE = {
         "--dataset=images --images_path=x --image_size=-1",
         "`image_size` of at least 0; got -1.",
     ),
+    "context with an open quote": (
+        '--dataset=csv --csv_path=x --context_columns="a',
+        "context_columns",
+    ),
     "share of toy data": ("--test_share=0.3", "`test_share`"),
     "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
     "validation_share=nan": ("--validation_share=nan", "`validation_share` to be finite"),
@@ -380,6 +384,12 @@ def test_run_dir_of_another_run(files, run_dir, capsys, monkeypatch):
     Settings(epochs=7).write_flags(run_dir / "flags.txt")
     case = ("--epochs=8", "--epochs=7 there, --epochs=8 now")
     check(case, 1, files, run_dir, capsys, monkeypatch)
+
+
+def test_line_break_that_flags_txt_cannot_hold():
+    message = "`context_columns` without a line break"
+    with pytest.raises(usage.UsageError, match=message):
+        Settings(dataset="csv", csv_path="x", context_columns=("a", "b\nc"))
 
 
 def test_unwritable_run_dir(monkeypatch, tmp_path):
