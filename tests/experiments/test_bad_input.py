@@ -23,6 +23,9 @@ BAD_USE = {
     "unknown flow": ("--flow=glown", "real_nvp"),
     "unknown base": ("--base=cauchy", "normal"),
     "unknown activation": ("--activation=reluu", "`activation`"),
+    "activation that halves": ("--activation=glu", "`activation` to be an elementwise"),
+    "activation that mixes": ("--flow=maf --activation=softmax", "`activation` to be an"),
+    "activation with arguments": ("--activation=threshold", "`activation` to be an"),
     "missing flagfile": ("--flagfile={x}/none", "none"),
     "no value": ("--num_steps", "num_steps"),
     "text for a number": ("--epochs=many", "epochs"),
@@ -58,6 +61,8 @@ BAD_USE = {
         "without batch statistics",
     ),
     "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
+    "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
+    "glow of a table": ("--flow=glow --dataset=power", "--flow=glow; got 'power'."),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
     "path of another set": (
@@ -242,7 +247,6 @@ BAD_DATA = {
         "--dataset=cifar10 --data_dir={x}/other_keys",
         "['x_train', 'y_train', 'x_test', 'y_test']",
     ),
-    "glow of a vector": ("--flow=glow", "Expected a data set of images"),
 }
 
 GOOD_ROWS = "".join(f"{i},{i * i % 7}\n" for i in range(40))
