@@ -34,9 +34,7 @@ class ScoreSettings(FlagSettings):
     """Which run is looked at, and beside what."""
 
     run_dir: str = field("", "Folder of the finished run.")
-    others: tuple[str, ...] = field(
-        (), "Data set to score beside its own; repeat it for several."
-    )
+    others: tuple[str, ...] = field((), "Data set to score beside its own")
     data_dir: str = field("", "Folder of the data; by default, that of the run.")
     max_rows: int = field(2000, "Rows of each that are scored.")
 
