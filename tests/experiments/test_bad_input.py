@@ -23,6 +23,9 @@ BAD_USE = {
     "unknown flow": ("--flow=glown", "real_nvp"),
     "unknown base": ("--base=cauchy", "normal"),
     "unknown activation": ("--activation=reluu", "`activation`"),
+    "activation that halves": ("--activation=glu", "`activation` to be an elementwise"),
+    "activation that mixes": ("--flow=maf --activation=softmax", "`activation` to be an"),
+    "activation with arguments": ("--activation=threshold", "`activation` to be an"),
     "missing flagfile": ("--flagfile={x}/none", "none"),
     "no value": ("--num_steps", "num_steps"),
     "text for a number": ("--epochs=many", "epochs"),
@@ -58,6 +61,8 @@ BAD_USE = {
         "without batch statistics",
     ),
     "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
+    "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
+    "glow of a table": ("--flow=glow --dataset=power", "--flow=glow; got 'power'."),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
     "path of another set": (
@@ -82,6 +87,10 @@ BAD_USE = {
     "image_size=-1": (
         "--dataset=images --images_path=x --image_size=-1",
         "`image_size` of at least 0; got -1.",
+    ),
+    "context with an open quote": (
+        '--dataset=csv --csv_path=x --context_columns="a',
+        "context_columns",
     ),
     "share of toy data": ("--test_share=0.3", "`test_share`"),
     "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
@@ -288,7 +297,6 @@ BAD_DATA = {
         "Expected 2 integers, one more than labels, in train_offsets of",
         "got int64 of shape [3]",
     ),
-    "glow of a vector": ("--flow=glow", "Expected a data set of images"),
 }
 
 GOOD_ROWS = "".join(f"{i},{i * i % 7}\n" for i in range(40))
@@ -449,6 +457,12 @@ def test_run_dir_of_another_run(files, run_dir, capsys, monkeypatch):
     Settings(epochs=7).write_flags(run_dir / "flags.txt")
     case = ("--epochs=8", "--epochs=7 there, --epochs=8 now")
     check(case, 1, files, run_dir, capsys, monkeypatch)
+
+
+def test_line_break_that_flags_txt_cannot_hold():
+    message = "`context_columns` without a line break"
+    with pytest.raises(usage.UsageError, match=message):
+        Settings(dataset="csv", csv_path="x", context_columns=("a", "b\nc"))
 
 
 def test_unwritable_run_dir(monkeypatch, tmp_path):
