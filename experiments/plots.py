@@ -204,5 +204,7 @@ def _with_line_below(tile):
 
 def save(figure, path, **kwargs):
     """Writes a figure, with more arguments of `savefig` if any, and forgets it."""
-    figure.savefig(path, dpi=120, **kwargs)
-    plt.close(figure)
+    try:
+        figure.savefig(path, dpi=120, **kwargs)
+    finally:
+        plt.close(figure)

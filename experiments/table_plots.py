@@ -68,7 +68,7 @@ def pairs(
         ncols=2,
         frameon=False,
     )
-    _save(figure, path)
+    plots.save(figure, path)
 
 
 def calibration(u, distances, path):
@@ -98,7 +98,7 @@ def calibration(u, distances, path):
     for axis in axes[:, 0]:
         axis.set_ylabel("density")
     axes[0, 0].set_ylim(bottom=0.0)
-    _save(figure, path)
+    plots.save(figure, path)
 
 
 def _uniform_histogram(axis, u):
@@ -116,8 +116,3 @@ def _diagonal(axis, data, samples, limits):
     plots.histogram(axis, data, bins, color=_DATA, alpha=0.45)
     plots.histogram(axis, samples, bins, histtype="step", color=_FLOW)
     axis.set_yticks([])
-
-
-def _save(figure, path):
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
