@@ -28,12 +28,27 @@ def test_first_batch_of_a_dataset_is_checked(models):
         models["iaf"].fit(rows, verbose=0)
 
 
-def test_no_rows_and_targets_are_refused(models):
+def test_no_rows_are_refused(models):
     with pytest.raises(ValueError, match="at least one row"):
         models["gaussian"].elbo(np.zeros((0, 12), np.float32))
+
+
+TARGETS = {
+    "fit": lambda model, x, pairs: model.fit(x, x),
+    "fit on a dataset": lambda model, x, pairs: model.fit(pairs),
+    "validation": lambda model, x, pairs: model.fit(x, validation_data=(x, x)),
+    "validation on a dataset": lambda model, x, pairs: model.fit(x, validation_data=pairs),
+    "evaluate": lambda model, x, pairs: model.evaluate(x, x, sample_weight=x[:, 0]),
+    "evaluate on a dataset": lambda model, x, pairs: model.evaluate(pairs),
+}
+
+
+@pytest.mark.parametrize("call", TARGETS)
+def test_targets_are_refused(call, models):
     x = small_vae.rows(models["gaussian"])
-    with pytest.raises(ValueError, match="no targets"):
-        models["gaussian"].fit(x, x)
+    pairs = tf.data.Dataset.from_tensor_slices((x, x)).batch(10)
+    with pytest.raises(ValueError, match="^Expected no targets `y`; got some.$"):
+        TARGETS[call](models["gaussian"], x, pairs)
 
 
 def build(**changes):

@@ -9,11 +9,14 @@ from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
+from tfp_flows.models.fitting import targets_for
 from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.fitting import with_targets
 from tfp_flows.models.latent_queries import LatentQueries
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.shared_variable import SharedVariable
+from tfp_flows.models.vae_checks import check_no_targets
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_rows
@@ -33,10 +36,11 @@ class VAE(VAESteps, LatentQueries, keras.Model):
     ```
 
     All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or a
-    `tf.data.Dataset` of rows, `validation_data`, callbacks, `jit_compile`,
+    `tf.data.Dataset` of rows, `sample_weight`, `validation_data`, callbacks, `jit_compile`,
     `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
     `reconstruction` and `kl`, in nats a row; `loss` is the negative training objective and
-    `val_loss` the negative bound, without warm-up and free bits.
+    `val_loss` the negative bound, without warm-up and free bits. Weights multiply what a
+    row adds to each of them; those of a dataset come third: `(x, None, weight)`.
 
     Every number is a function of the weights and a seed: training draws depend on
     `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
@@ -151,25 +155,30 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         Args:
           x: `[N, *event]`, or a `tf.data.Dataset` of such batches, of which the first rows
             are checked.
-          y: must be None: a VAE has no targets.
+          y: must be None: a VAE has no targets, nor have its validation data.
           **kwargs: as of `keras.Model.fit`.
 
         Raises:
-          ValueError: if `y` is given, or the likelihood cannot explain `x`.
+          ValueError: if there are targets, or the likelihood cannot explain `x`.
         """
-        if y is not None:
-            raise ValueError("Expected no targets `y`; got some.")
+        validation = kwargs.get("validation_data")
+        check_no_targets(x, y)
+        check_no_targets(*keras.utils.unpack_x_y_sample_weight(validation)[:2])
         check_rows(x, self.likelihood)
         if not getattr(self.prior, "is_initialized", True):
             self.initialize(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
+        kwargs["validation_data"] = with_targets(validation)
         kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
-        return super().fit(x, **kwargs)
+        return super().fit(x, targets_for(kwargs.get("sample_weight")), **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
-        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`."""
-        # During `fit`, Keras hands over an iterator of its own.
+        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`; no targets."""
+        # Not when `fit` calls, which hands on the targets that keep the weights.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            check_no_targets(x, y)
+            y = targets_for(kwargs.get("sample_weight"))
         if isinstance(x, (np.ndarray, tf.Tensor)):
             check_rows(x, self.likelihood)
         return super().evaluate(x, y, **kwargs)

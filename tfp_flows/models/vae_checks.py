@@ -2,13 +2,14 @@
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
 
-__all__ = ["check_options", "check_parts", "check_rows"]
+__all__ = ["check_no_targets", "check_options", "check_parts", "check_rows"]
 
 
 def check_rows(x, likelihood):
@@ -26,6 +27,15 @@ def check_rows(x, likelihood):
     if not len(rows):
         raise ValueError("Expected `x` of at least one row; got none.")
     likelihood.check(rows)
+
+
+def check_no_targets(x, y=None):
+    """Raises `ValueError` if there are targets, in a `tf.data.Dataset` of `(x, y)` too."""
+    if isinstance(x, tf.data.Dataset):
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        y = None if y == tf.type_spec_from_value(None) else y
+    if y is not None:
+        raise ValueError("Expected no targets `y`; got some.")
 
 
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
