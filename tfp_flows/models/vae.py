@@ -19,6 +19,7 @@ from tfp_flows.models.shared_variable import SharedVariable
 from tfp_flows.models.vae_checks import check_no_targets
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
+from tfp_flows.models.vae_checks import check_posterior
 from tfp_flows.models.vae_checks import check_rows
 from tfp_flows.models.vae_steps import VAESteps
 
@@ -54,7 +55,7 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         last axis holds `likelihood.num_parameters` for each entry of an event.
       likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.
       prior: distribution of the latents; a standard normal by default. A `FlowDistribution`
-        is trained, too; a MAF scores in one pass, as training needs.
+        is trained, too; a MAF scores in one pass, as training needs, and an IAF does not.
       bound: what is maximised, of log-weights `[K, N]`: `objectives.elbo` or
         `objectives.importance_weighted_bound`.
       num_samples: draws a row in training and `evaluate`, K.
@@ -67,9 +68,9 @@ class VAE(VAESteps, LatentQueries, keras.Model):
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: if the parts' shapes do not fit each other, or the options exclude each
-        other; from methods, if rows have another shape, or values that the likelihood
-        cannot explain.
+      ValueError: if the parts' shapes or dtypes do not fit each other, the prior's density
+        is sequential, or the options exclude each other; from methods, if rows have another
+        shape, or values that the likelihood cannot explain, or a number is below 1.
 
     Reference:
       Kingma, Welling (2014), Auto-encoding variational Bayes.
@@ -95,6 +96,7 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         seed=0,
         **kwargs,
     ):
+        check_posterior(posterior)
         super().__init__(dtype=posterior.dtype.name, **kwargs)
         if prior is None:
             prior = standard_normal(posterior.latent_size, dtype=posterior.dtype)
