@@ -59,8 +59,12 @@ class VAE(VAESteps, LatentQueries, keras.Model):
       bound: what is maximised, of log-weights `[K, N]`: `objectives.elbo` or
         `objectives.importance_weighted_bound`.
       num_samples: draws a row in training and `evaluate`, K.
-      free_bits: nats a latent below which the mean divergence of all latents, as one group,
-        costs nothing; with `objectives.elbo` only.
+      free_bits: nats a latent, lambda, that cost nothing; with `objectives.elbo` only. All
+        latents are one group, as in equation 15 of Kingma et al. (2016) with a single
+        group: the divergence costs `max(lambda * latent_size, its mean over the batch)`. So
+        a latent that carries that much alone leaves the others none, and a dead one is not
+        protected. Smaller groups would need a divergence of each latent, of which that of
+        a flow is no exact sum.
       sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
         with `objectives.elbo` only, and not with an IAF, whose density of a given point is
         sequential.
