@@ -17,6 +17,8 @@ __all__ = ["DiagonalGaussian", "FlowPosterior", "FullGaussian"]
 class FlowPosterior(Posterior):
     """A flow, told by the encoder what row it is for, after a Gaussian posterior.
 
+    A part of a `VAE`; the surrogate of a joint distribution is `tfp_flows.FlowPosterior`.
+
     ```none
     z[0] drawn from the Gaussian;      z = flow.forward(z[0]; context)
     log q(z) = log q(z[0]) - log |det d flow / d z[0]|
