@@ -73,7 +73,10 @@ class VAESettings(FlagSettings):
         (64, 64), "Widths, in units, of the hidden layers of each of its steps."
     )
     free_bits: float = setting(
-        0.0, "Nats a latent that the divergence from the prior may have for nothing."
+        0.0,
+        "Nats a latent that the divergence from the prior may have for nothing. They are "
+        "those of all latents together, as one group: one latent that carries them all "
+        "leaves a dead one unprotected.",
     )
     warm_up_epochs: int = setting(
         1, "Epochs over which the divergence comes to count in full; 1: from the start."

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
+from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
@@ -215,17 +216,26 @@ class FlowBijector(StockContract):
             value, context = align_batch_axes(value, context, event_ndims)
         return value, context
 
+    def _check_event_shape(self, direction, shape):
+        argument = "x" if direction == "forward" else "y"
+        event_ndims, expected = self._event_ndims(direction), self._event_shapes[direction]
+        check_event_shape(shape, argument, event_ndims, expected)
+
     def _forward_event_shape(self, input_shape):
+        self._check_event_shape("forward", input_shape)
         return self._event_shapes["inverse"] if self._changes_shape else input_shape
 
     def _forward_event_shape_tensor(self, input_shape):
-        return tf.convert_to_tensor(self._forward_event_shape(input_shape), tf.int32)
+        shape = self._event_shapes["inverse"] if self._changes_shape else input_shape
+        return tf.convert_to_tensor(shape, tf.int32)
 
     def _inverse_event_shape(self, output_shape):
+        self._check_event_shape("inverse", output_shape)
         return self._event_shapes["forward"] if self._changes_shape else output_shape
 
     def _inverse_event_shape_tensor(self, output_shape):
-        return tf.convert_to_tensor(self._inverse_event_shape(output_shape), tf.int32)
+        shape = self._event_shapes["forward"] if self._changes_shape else output_shape
+        return tf.convert_to_tensor(shape, tf.int32)
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["align_batch_axes", "check_context", "check_value"]
+__all__ = ["align_batch_axes", "check_context", "check_event_shape", "check_value"]
 
 
 def check_value(value, argument, event_ndims, event_shape, dtype):
@@ -22,12 +22,27 @@ def check_value(value, argument, event_ndims, event_shape, dtype):
             f"Expected `{argument}` of a known rank of at least {event_ndims}; got shape "
             f"{value.shape}."
         )
-    if not value.shape[value.shape.rank - event_ndims :].is_compatible_with(event_shape):
+    check_event_shape(value.shape, argument, event_ndims, event_shape)
+    return value
+
+
+def check_event_shape(shape, argument, event_ndims, event_shape):
+    """Refuses a `shape` whose last `event_ndims` axes do not fit `event_shape`.
+
+    Args:
+      shape: `tf.TensorShape`; of unknown rank, it passes.
+      argument: what an error calls the value of that shape.
+      event_ndims: number of event axes.
+      event_shape: `tf.TensorShape`, or None where any is right.
+    """
+    if shape.rank is None:
+        return
+    event = shape[max(shape.rank - event_ndims, 0) :]
+    if not event.is_compatible_with(event_shape):
         raise ValueError(
             f"Expected `{argument}` of shape [..., {', '.join(map(str, event_shape))}]; "
-            f"got {value.shape}."
+            f"got {shape}."
         )
-    return value
 
 
 def check_context(context, context_size, dtype, owner):
