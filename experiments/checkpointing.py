@@ -13,6 +13,10 @@ from experiments.atomic_write import atomic_write
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
+# What is done about a damaged checkpoint.
+_OLDER = "the checkpoint before it is used"
+_ANEW = "there is none before it, and training starts anew"
+
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
@@ -87,11 +91,14 @@ class CheckpointFolder:
 
     def load_newest(self):
         """Returns the newest undamaged `Checkpoint`, or None; names damaged ones."""
-        for path in reversed(self._files()):
+        files = self._files()
+        while files:
+            path = files.pop()
             try:
                 return Checkpoint.from_bytes(path.read_bytes())
             except ValueError:
-                print(f"{path} is damaged; the checkpoint before it is used.", flush=True)
+                remedy = _OLDER if files else _ANEW
+                print(f"{path} is damaged; {remedy}.", flush=True)
                 path.unlink()
         return None
 

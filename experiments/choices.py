@@ -4,8 +4,10 @@ import dataclasses
 import inspect
 
 import keras
+import numpy as np
 
 import tfp_flows
+from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.flows import FLOWS
 from experiments.flows import ORDERINGS
@@ -88,21 +90,34 @@ def build_distribution(
 
 def check(settings):
     """Raises `UsageError` if `settings` name what there is not, whatever the data."""
-    try:
-        keras.activations.get(settings.activation)
-    except ValueError as error:
-        raise UsageError(
-            f"Expected `activation` to be one of Keras's; got {settings.activation!r}."
-        ) from error
+    check_activation(settings.activation)
     flow = choose("flow", settings.flow, FLOWS)
     try:
         if flow.takes_images:  # whose shape only the data tell
+            _check_images(settings)
             choose("base", settings.base, BASES)
             _arguments(settings, flow)
         else:
             build_distribution(settings, event_size=2)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def check_activation(name):
+    """Raises `UsageError` unless `name` is an activation of Keras's that acts elementwise.
+
+    Others change the number of units, as glu, or mix them, as softmax, so that an
+    autoregressive network would see what it must not.
+    """
+    rows = np.array([[-0.5, 0.7], [-0.5, -1.7]], np.float32)
+    try:
+        values = np.asarray(keras.activations.get(name)(rows))
+    except (TypeError, ValueError):  # no activation, or one with arguments
+        values = None
+    if values is None or values.shape != rows.shape or values[0, 0] != values[1, 0]:
+        raise UsageError(
+            f"Expected `activation` to be an elementwise one of Keras's; got {name!r}."
+        )
 
 
 def choose(argument, name, choices):
@@ -112,6 +127,15 @@ def choose(argument, name, choices):
             f"Expected `{argument}` to be one of {sorted(choices)}; got {name!r}."
         )
     return choices[name]
+
+
+def _check_images(settings):
+    fitting = sorted(name for name, entry in DATASETS.items() if entry.is_image)
+    if settings.dataset not in fitting:
+        raise UsageError(
+            f"Expected `dataset` to be one of {fitting}, images, with "
+            f"--flow={settings.flow}; got {settings.dataset!r}."
+        )
 
 
 def _check_kind(settings, flow, is_binary):

@@ -32,38 +32,39 @@ def exit_status(main, argv, *, name, refusals):
     return 0
 
 
-def read_settings(argv, settings_class, *, choices, description, lists_datasets=True):
+def read_settings(
+    argv, settings_class, *, choices, description, lists_datasets=True, positional=None
+):
     """Returns the settings of a command line; None if it asked for a text and has got it.
 
     Args:
       argv: the command line.
       settings_class: a `FlagSettings`.
-      choices: names that a flag can have, by flag.
+      choices: names that a flag can have, by flag; that of a tuple may be repeated.
       description: what `--help` begins with.
       lists_datasets: whether there is `--list_datasets`.
+      positional: field, a tuple, of what is no flag; None: there must be nothing else.
 
     Raises:
       UsageError: if there is something else than flags.
       absl.flags.Error: if there is a flag, or a value, that there is not.
     """
     values = flags.FlagValues()
-    _define_flags(values, settings_class, choices)
+    fields = [f for f in dataclasses.fields(settings_class) if f.name != positional]
+    _define_flags(values, fields, choices)
     if lists_datasets:
         text = "Print the data sets and their sizes."
         flags.DEFINE_boolean("list_datasets", False, text, flag_values=values)
-    if rest := values(argv)[1:]:
+    rest = values(argv)[1:]
+    if rest and positional is None:
         raise UsageError(f"Expected flags only; got {rest}.")
     if values.help:
         print(f"{description}\n\n{values.get_help()}")
     elif lists_datasets and values.list_datasets:
         print(catalogue(DATASETS))
     else:
-        return settings_class(
-            **{
-                field.name: _parsed(field, values[field.name].value)
-                for field in dataclasses.fields(settings_class)
-            }
-        )
+        given = {f.name: _parsed(f, values[f.name].value) for f in fields}
+        return settings_class(**given | ({positional: tuple(rest)} if positional else {}))
     return None
 
 
@@ -72,7 +73,7 @@ def _complain(name, error, status):
     return status
 
 
-def _define_flags(values, settings_class, choices):
+def _define_flags(values, fields, choices):
     flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
     define = {
         bool: flags.DEFINE_boolean,
@@ -80,11 +81,13 @@ def _define_flags(values, settings_class, choices):
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
     }
-    for field in dataclasses.fields(settings_class):
+    for field in fields:
         name, default, text = field.name, field.default, field.metadata["help"]
         if name in choices:
             known = sorted(choices[name])
-            flags.DEFINE_enum(name, default, known, text, flag_values=values)
+            is_tuple = isinstance(default, tuple)
+            define_enum = flags.DEFINE_multi_enum if is_tuple else flags.DEFINE_enum
+            define_enum(name, default, known, text, flag_values=values)
         elif isinstance(default, tuple):
             flags.DEFINE_list(name, list(map(str, default)), text, flag_values=values)
         else:

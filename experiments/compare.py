@@ -3,25 +3,57 @@
 python -m experiments.compare RUN_DIR [RUN_DIR ...] [--picture=PATH]
 """
 
-import json
+import dataclasses
 import pathlib
+import shlex
 import sys
+import textwrap
 
 import matplotlib
-from absl import app
-from absl import flags
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.backend_bases import FigureCanvasBase  # noqa: E402
 
+from experiments import command_line  # noqa: E402
+from experiments import plots  # noqa: E402
 from experiments import report  # noqa: E402
 from experiments import run_directory  # noqa: E402
+from experiments.data import Request  # noqa: E402
+from experiments.flag_settings import FlagSettings  # noqa: E402
+from experiments.flag_settings import field  # noqa: E402
+from experiments.run_directory import RunDirectoryError  # noqa: E402
+from experiments.usage import UsageError  # noqa: E402
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
 _TEXT_COLUMNS = 3
+_TITLE_WIDTH = 80  # letters
+
+# The flags that choose rows; where a file lies makes no difference to them.
+_DATA_FLAGS = {f.name for f in dataclasses.fields(Request)} - {"data_dir", "seed"}
+_DATA_FLAGS |= {"data_seed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings(FlagSettings):
+    """What is compared, and where the picture goes."""
+
+    picture: str = field(
+        "comparison.png", "Path of the picture; its ending says in what form."
+    )
+    folders: tuple[str, ...] = field((), "Folders of runs.")
+
+    def __post_init__(self):
+        if not self.folders:
+            raise UsageError("Expected at least one folder of a run; got none.")
+        known = sorted(FigureCanvasBase.filetypes)
+        if pathlib.Path(self.picture).suffix[1:].lower() not in known:
+            raise UsageError(
+                f"Expected `picture` to end in one of {known}; got {self.picture!r}."
+            )
 
 
 def load(folders):
@@ -30,7 +62,7 @@ def load(folders):
     for folder in folders:
         try:
             results = run_directory.finished_results(folder)
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             others.append((folder, f"results.json cannot be read: {error}"))
             continue
         if results is None:
@@ -43,38 +75,99 @@ def load(folders):
 
 
 def table(finished):
-    """Returns a Markdown table, the best run of each data set first."""
-    rows = [_row(folder, results) for folder, results in _sorted(finished)]
+    """Returns a Markdown table: a group of runs after the other, the best run first.
+
+    Args:
+      finished: results by folder; runs of a group have the same rows to be judged by.
+    """
+    rows = [
+        _row(heading, folder, results)
+        for heading, runs in _groups(finished).items()
+        for folder, results in runs
+    ]
     rule = ["---" if i < _TEXT_COLUMNS else "--:" for i in range(len(_HEADER))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (_HEADER, rule, *rows))
 
 
 def draw(finished, path):
-    """Draws a panel a data set, with a bar a run and the Gaussian as a line.
+    """Draws a panel a group of runs, with a bar a run and the baseline as a line.
 
     Args:
-      finished: results by folder.
-      path: of the picture.
+      finished: results by folder, as of `table`.
+      path: of the picture; its folder is made where there is none.
     """
-    by_dataset = {}
-    for folder, results in _sorted(finished):
-        by_dataset.setdefault(results["dataset"], []).append((folder, results))
-    heights = [len(runs) + 1.5 for runs in by_dataset.values()]
+    groups = _groups(finished)
+    heights = [len(runs) + 1.5 for runs in groups.values()]
     figure, axes = plt.subplots(
-        len(by_dataset),
+        len(groups),
         1,
         figsize=(8, 0.45 * sum(heights) + 0.6),
         height_ratios=heights,
         squeeze=False,
         layout="constrained",
     )
-    for axis, (dataset, runs) in zip(axes[:, 0], by_dataset.items(), strict=True):
+    for axis, (heading, runs) in zip(axes[:, 0], groups.items(), strict=True):
         _bars(axis, runs)
         name, _ = report.baseline(runs[0][1])
-        axis.set_title(f"{dataset}: from the {name} to the flow")
+        title = f"{heading}: from the {name} to the flow"
+        # From the right, so that a long one has the width of the labels, too.
+        axis.set_title(textwrap.fill(title, _TITLE_WIDTH), loc="right", fontsize=10)
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    plots.save(figure, path)
+
+
+def _groups(finished):
+    """Returns lists of (folder, results), the best first, by what tells them apart."""
+    groups = []
+    for folder, results in _sorted(finished):
+        facts = _facts(results)
+        for known, runs in groups:
+            # An older version may have written down less.
+            if all(known.get(name, fact) == fact for name, fact in facts.items()):
+                known |= facts
+                runs.append((folder, results))
+                break
+        else:
+            groups.append((facts, [(folder, results)]))
+    described = [_data_flags(runs[0][1]) | facts for facts, runs in groups]
+    headings = [_heading(description, described) for description in described]
+    return dict(zip(headings, (runs for _, runs in groups), strict=True))
+
+
+def _facts(results):
+    """Returns, as far as results tell, what must be alike for their figures to compare."""
+    facts = {"dataset": results["dataset"]}
+    if "event_size" in results:
+        facts["event_size"] = f"{results['event_size']} variables"
+    if "context_size" in results:
+        facts["context_size"] = f"given {n}" if (n := results["context_size"]) else ""
+    if "num_rows" in results:
+        facts["num_rows"] = f"{results['num_rows']['test']:,} test rows"
+    # That of the same rows may differ between machines, but in its last digits only.
+    _, baseline = report.baseline(results)
+    return facts | {"baseline": f"baseline {baseline['nats']:.6g} nats"}
+
+
+def _data_flags(results):
+    """Returns the flags that chose the data, by name."""
+    flags = [
+        flag for flag in shlex.split(results.get("command", "")) if flag.startswith("--")
+    ]
+    by_name = {flag[2:].partition("=")[0]: flag for flag in flags}
+    return {name: flag for name, flag in by_name.items() if name in _DATA_FLAGS}
+
+
+def _heading(description, described):
+    """Returns the data set, and in what it differs from those of the same name."""
+    name = description["dataset"]
+    namesakes = [other for other in described if other["dataset"] == name]
+    differing = [
+        text
+        for key, text in description.items()
+        if text and any(other.get(key) != text for other in namesakes)
+    ]
+    return f"{name} ({', '.join(differing)})" if differing else name
 
 
 def _sorted(finished):
@@ -84,10 +177,10 @@ def _sorted(finished):
     )
 
 
-def _row(folder, results):
+def _row(heading, folder, results):
     log_likelihood, test = results["test_log_likelihood"], results.get("two_sample_test")
     return (
-        results["dataset"],
+        heading,
         folder,
         results["flow"],
         f"{log_likelihood['nats']:.3f} ± {log_likelihood['two_standard_errors']:.3f}",
@@ -116,18 +209,40 @@ def _bars(axis, runs):
     axis.margins(x=0.06)
 
 
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 where there is nothing to compare or no place for it.
+    """
+    return command_line.exit_status(
+        main, argv, name="compare", refusals=(RunDirectoryError, OSError)
+    )
+
+
 def main(argv):
     """Prints the table and draws the picture of the folders in `argv`."""
-    finished, others = load([pathlib.Path(folder) for folder in argv[1:]])
-    for folder, why in others:
-        print(f"{folder}: {why}", file=sys.stderr)
+    settings = command_line.read_settings(
+        argv,
+        CompareSettings,
+        choices={},
+        description=__doc__,
+        lists_datasets=False,
+        positional="folders",
+    )
+    if settings is None:
+        return
+    finished, others = load([pathlib.Path(folder) for folder in settings.folders])
+    reasons = [f"{folder}: {why}" for folder, why in others]
     if not finished:
-        sys.exit("Expected at least one folder of a finished run; got none.")
+        raise RunDirectoryError(
+            f"Expected at least one folder of a finished run; got {'; '.join(reasons)}."
+        )
+    for reason in reasons:
+        print(reason, file=sys.stderr)
     print(table(finished))
-    draw(finished, flags.FLAGS.picture)
-    print(f"Picture: {flags.FLAGS.picture}", file=sys.stderr)
+    draw(finished, settings.picture)
+    print(f"Picture: {settings.picture}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("picture", "comparison.png", "Path of the picture.")
-    app.run(main)
+    sys.exit(cli(sys.argv))

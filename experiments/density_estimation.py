@@ -108,6 +108,7 @@ def measure(model, dataset, history, settings):
         "bits_per_dimension": evaluation.bits_per_dimension(flow, dataset),
         "best_validation_log_likelihood": float(np.nanmax(validation)),
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
+        "caveat": dataset.caveat,
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},
         "event_size": dataset.event_size,
         "context_size": dataset.context_size,

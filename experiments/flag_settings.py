@@ -1,6 +1,8 @@
 """Settings as text: each field of a dataclass is also the flag of that name."""
 
+import csv
 import dataclasses
+import io
 
 from experiments.atomic_write import atomic_write
 
@@ -29,4 +31,9 @@ class FlagSettings:
 
 
 def _as_text(value):
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    # As flags of lists are read: an entry with a comma or a quote is quoted.
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(value)
+    return text.getvalue().removesuffix("\n")

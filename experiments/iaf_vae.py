@@ -69,6 +69,7 @@ def _facts(model, images, settings):
     return {
         **{name: getattr(settings, name) for name in named},
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
+        "caveat": dataset.caveat,
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "command": report.command(settings, "iaf_vae"),

@@ -3,24 +3,48 @@
 python -m experiments.out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 """
 
+import dataclasses
 import math
 import pathlib
 import sys
 
 import keras
 import numpy as np
-from absl import app
-from absl import flags
 
 import tfp_flows  # noqa: F401  its classes are what a saved model is made of
+from experiments import command_line
 from experiments import image_plots
 from experiments import run_directory
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
+from experiments.flag_settings import FlagSettings
+from experiments.flag_settings import field
 from experiments.run_directory import RunDirectoryError
+from experiments.settings import Settings
+from experiments.usage import UsageError
 
 _ROWS_A_CALL = 500
+# Images that need no path of one's own.
+_OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.num_rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreSettings(FlagSettings):
+    """Which run is looked at, and beside what."""
+
+    run_dir: str = field("", "Folder of the finished run.")
+    others: tuple[str, ...] = field((), "Data set to score beside its own")
+    data_dir: str = field("", "Folder of the data; by default, that of the run.")
+    max_rows: int = field(2000, "Rows of each that are scored.")
+
+    def __post_init__(self):
+        if not self.run_dir:
+            raise UsageError("Expected `run_dir` to name a folder; got ''.")
+        if not self.others:
+            raise UsageError(f"Expected `others` to be some of {_OTHERS}; got none.")
+        if self.max_rows < 2:
+            raise UsageError(f"Expected `max_rows` of at least 2; got {self.max_rows}.")
 
 
 def score(run_dir, others, *, data_dir="", max_rows=2000):
@@ -29,28 +53,23 @@ def score(run_dir, others, *, data_dir="", max_rows=2000):
     Args:
       run_dir: folder of a finished, unconditional run on images of integers.
       others: names of data sets of images of the same shape.
-      data_dir: folder of the files of all.
+      data_dir: folder of the files of all; that of the run if empty.
       max_rows: rows of each that are scored, drawn at random.
 
     Raises:
       RunDirectoryError: if there is no such run.
       DataError: if a data set is not to be had, or its images have another shape.
     """
-    results = run_directory.finished_results(run_dir)
-    if results is None or not results["bits_per_dimension"] or results["context_size"]:
-        raise RunDirectoryError(
-            f"Expected a finished, unconditional run on images in {run_dir}; got none."
-        )
+    results, settings = _read_run(run_dir, data_dir)
     model = keras.saving.load_model(pathlib.Path(run_dir) / "model.keras")
     bins = results["bits_per_dimension"]["bins_per_unit"]
     scores = {}
-    for name in dict.fromkeys([results["dataset"], *others]):
-        num_bits = round(math.log2(bins)) if DATASETS[name].has_pixels else 8
-        dataset = load_dataset(name, data_dir=data_dir, num_bits=num_bits)
+    for name in dict.fromkeys([settings.dataset, *others]):
+        dataset = load_dataset(name, **settings.data_arguments())
         if (dataset.event_size, dataset.bin_width) != (results["event_size"], 1.0 / bins):
             raise DataError(
                 f"Expected images of {results['event_size']} integers below {bins:.0f}, as "
-                f"those of {results['dataset']}; got {name}."
+                f"those of {settings.dataset}; got {name}."
             )
         scores[name] = _bits(model.distribution, dataset, max_rows)
     return scores
@@ -65,6 +84,25 @@ def separation(own, other):
     return float(wins / (len(own) * len(other)))
 
 
+def _read_run(run_dir, data_dir):
+    """Returns the results of a run and its `Settings`, with `data_dir` if that is named."""
+    results = run_directory.finished_results(run_dir) or {}
+    is_density = "test_log_likelihood" in results  # a VAE, say, has bits as well
+    is_of_images = is_density and results.get("bits_per_dimension")
+    if not is_of_images or results.get("context_size"):
+        raise RunDirectoryError(
+            "Expected a finished, unconditional run of density_estimation on images in "
+            f"{run_dir}; got none."
+        )
+    flags = [f"--flagfile={run_dir}/flags.txt"]
+    # The run may have been moved since; the last flag of a name counts.
+    flags += [f"--run_dir={run_dir}", *([f"--data_dir={data_dir}"] if data_dir else [])]
+    settings = command_line.read_settings(
+        ["", *flags], Settings, choices={}, description=""
+    )
+    return results, settings
+
+
 def _bits(distribution, dataset, max_rows):
     rows = np.random.default_rng(0).permutation(dataset.test)[:max_rows]
     starts = range(0, len(rows), _ROWS_A_CALL)
@@ -73,19 +111,36 @@ def _bits(distribution, dataset, max_rows):
     return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
 
 
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 for wrong data or a folder that cannot be used.
+    """
+    return command_line.exit_status(
+        main,
+        argv,
+        name="out_of_distribution",
+        refusals=(DataError, RunDirectoryError, OSError),
+    )
+
+
 def main(argv):
     """Prints a line a data set, and draws the histograms."""
-    del argv
-    values = flags.FLAGS
-    try:
-        scores = score(
-            values.run_dir,
-            values.others,
-            data_dir=values.data_dir,
-            max_rows=values.max_rows,
-        )
-    except (DataError, RunDirectoryError) as error:
-        sys.exit(f"out_of_distribution: {error}")
+    settings = command_line.read_settings(
+        argv,
+        ScoreSettings,
+        choices={"others": _OTHERS},
+        description=__doc__,
+        lists_datasets=False,
+    )
+    if settings is None:
+        return
+    scores = score(
+        settings.run_dir,
+        settings.others,
+        data_dir=settings.data_dir,
+        max_rows=settings.max_rows,
+    )
     own, *others = scores
     lines = [f"{own}: {scores[own].mean():.3f} bits per dimension"]
     for name in others:
@@ -97,18 +152,11 @@ def main(argv):
     print("\n".join(lines))
     image_plots.histograms(
         scores,
-        pathlib.Path(values.run_dir) / "out_of_distribution.png",
+        pathlib.Path(settings.run_dir) / "out_of_distribution.png",
         label="bits per dimension",
         title=f"test images under the flow that was fitted to {own}",
     )
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("run_dir", None, "Folder of the finished run.", required=True)
-    flags.DEFINE_multi_enum(
-        "others", None, sorted(DATASETS), "Data sets to score beside its own."
-    )
-    flags.DEFINE_string("data_dir", "", "Folder of the data, as of density_estimation.")
-    flags.DEFINE_integer("max_rows", 2000, "Rows of each that are scored.", lower_bound=2)
-    flags.mark_flag_as_required("others")
-    app.run(main)
+    sys.exit(cli(sys.argv))

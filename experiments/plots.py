@@ -47,10 +47,11 @@ def marginals(data, samples, path, *, labels):
         squeeze=False,
         layout="constrained",
     )
+    ends = limits(data, samples)
     for i, axis in enumerate(axes.flat):
         axis.set_visible(i < len(labels))
         if i < len(labels):
-            _histograms(axis, data[:, i], samples[:, i], labels[i])
+            _histograms(axis, data[:, i], samples[:, i], ends[i], labels[i])
     axes[0, 0].legend(frameon=False)
     save(figure, path)
 
@@ -144,11 +145,35 @@ def _panels(data, count):
     return figure, axes
 
 
-def _histograms(axis, data, samples, label):
-    low, high = np.quantile(data, [0.001, 0.999])
-    bins = np.linspace(low, high, int(np.clip(len(data) ** 0.5, 15, 60)))
-    axis.hist(data, bins, density=True, color=_DATA, alpha=0.45, label="data (test)")
-    axis.hist(samples, bins, density=True, histtype="step", color=_FLOW, label="samples")
+def limits(data, samples):
+    """Returns from where to where each column is drawn, `[D, 2]`, float64.
+
+    It is the range of data, `[N, D]`, but for a few rows; of a column that has none, being
+    constant, that of the samples, `[M, D]`, too.
+    """
+    ends = _range(data)
+    finite = samples[np.isfinite(samples).all(axis=1)]
+    ends_of_both = _range(np.concatenate([data, finite]))
+    low, high = np.where(ends[0] < ends[1], ends, ends_of_both)
+    # What is constant in both still needs a width, of more than a rounding error.
+    margin = 0.06 * (high - low) + 1e-6 * np.maximum(1.0, np.abs(high))
+    return np.stack([low - margin, high + margin], axis=1)
+
+
+def _range(rows):
+    return np.quantile(rows.astype(np.float64), [0.001, 0.999], axis=0)
+
+
+def histogram(axis, values, bins, **style):
+    """Draws a histogram as a density, of which `bins`, the edges, may show but a part."""
+    weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
+    axis.hist(values, bins, weights=weights, **style)
+
+
+def _histograms(axis, data, samples, ends, label):
+    bins = np.linspace(*ends, int(np.clip(len(data) ** 0.5, 15, 60)))
+    histogram(axis, data, bins, color=_DATA, alpha=0.45, label="data (test)")
+    histogram(axis, samples, bins, histtype="step", color=_FLOW, label="samples")
     axis.set(xlabel=label, ylabel="density")
 
 
@@ -179,5 +204,7 @@ def _with_line_below(tile):
 
 def save(figure, path, **kwargs):
     """Writes a figure, with more arguments of `savefig` if any, and forgets it."""
-    figure.savefig(path, dpi=120, **kwargs)
-    plt.close(figure)
+    try:
+        figure.savefig(path, dpi=120, **kwargs)
+    finally:
+        plt.close(figure)

@@ -8,11 +8,13 @@ import shlex
 
 import tensorflow as tf
 
+import tfp_flows
 from experiments.atomic_write import atomic_write
 from experiments.page import Page
 
 UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
+_NATS = "test log-likelihood (nats, ± 2 s.e.)"
 _BASELINES = {
     "gaussian_log_likelihood": "full-covariance Gaussian",
     "bernoulli_log_likelihood": "independent Bernoulli variables",
@@ -21,14 +23,16 @@ _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
 def table_rows(results):
-    """Returns (model, test log-likelihood in nats, source) of the run and its rivals."""
+    """Returns (model, test log-likelihood in nats, source) of the run and its rivals.
+
+    Of data that were integers, bits per dimension stand before the source.
+    """
     run, (name, value) = "this run", baseline(results)
-    rows = [
-        (results["flow"], _plus_minus(results["test_log_likelihood"]), run),
-        (name, _plus_minus(value), run),
-    ]
+    own = [(results["flow"], results["test_log_likelihood"]), (name, value)]
+    rows = [(k, _plus_minus(row), *_bits(results, row), run) for k, row in own]
     return rows + [
-        (name, _published(row), row["source"]) for name, row in results["published"].items()
+        (k, _published(row), *_published_bits(results, row), row["source"])
+        for k, row in results["published"].items()
     ]
 
 
@@ -43,11 +47,11 @@ def page(results):
     Args:
       results: what `density_estimation.run` returns.
     """
-    header = ("model", "test log-likelihood (nats, ± 2 s.e.)", "source")
+    in_bits = ("bits per dimension (± 2 s.e.)",) if results["bits_per_dimension"] else ()
     return Page(
         f"{results['flow']} on {results['dataset']}",
-        UNIT,
-        (f"{results['dataset']}: {header[0]}", *header[1:]),
+        _note(results),
+        (f"{results['dataset']}: model", _NATS, *in_bits, "source"),
         table_rows(results),
         findings(results),
         facts(results),
@@ -85,7 +89,7 @@ def facts(results):
     """Returns what the run was, by name."""
     sizes = results["num_rows"]
     context = f", given {n}" if (n := results["context_size"]) else ""
-    return _bits(results["bits_per_dimension"]) | {
+    return {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
         "variables": f"{results['event_size']}{context}",
         "trainable parameters": f"{results['num_parameters']:,}",
@@ -169,17 +173,41 @@ def _calibration(calibration):
     return {"calibration": text}
 
 
+def _note(results):
+    sentences = [UNIT]
+    if bits := results["bits_per_dimension"]:
+        highest = round(bits["bins_per_unit"]) - 1
+        sentences.append(f"Bits per dimension are those of integers 0 to {highest}.")
+    return " ".join([*sentences, results.get("caveat", "")]).rstrip()
+
+
+def _bits(results, row):
+    """A cell that tells nats as bits per dimension; none where data were no integers."""
+    if results["bits_per_dimension"] is None:
+        return []
+    nats, error = row["nats"], row["two_standard_errors"]
+    bits = _to_bits(results, nats)
+    return [f"{bits:.3f} ± {_to_bits(results, nats - error) - bits:.3f}"]
+
+
+def _published_bits(results, row):
+    if results["bits_per_dimension"] is None:
+        return []
+    bits = row.get("bits_per_dimension")
+    return [f"{_to_bits(results, row['log_likelihood']) if bits is None else bits:.2f}"]
+
+
+def _to_bits(results, nats):
+    known = results["bits_per_dimension"]
+    size, bins = known["event_size"], known["bins_per_unit"]
+    return tfp_flows.bits_per_dimension(nats, size, bins_per_unit=bins).bits
+
+
 def _published(row):
-    error = row["two_standard_errors"]
-    return f"{row['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}")
-
-
-def _bits(bits):
-    if bits is None:
-        return {}
-    value = f"{bits['bits']:.3f} ± {bits['two_standard_errors']:.3f}"
-    convention = f"test rows, of integers 0 to {round(bits['bins_per_unit']) - 1}"
-    return {"bits per dimension": f"{value} ({convention})"}
+    nats, error = row["log_likelihood"], row["two_standard_errors"]
+    if nats is None:
+        return ""
+    return f"{nats:.2f}" + ("" if error is None else f" ± {error:.2f}")
 
 
 def _plus_minus(row):

@@ -30,7 +30,7 @@ class Settings(FlagSettings):
         "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
     )
     image_size: int = _field(
-        0, "Height and width of the pictures of a folder; 0: those of the first one."
+        0, "Height and width of the pictures; 0: those of the first one."
     )
     image_fit: str = _field(
         "refuse", "What is done with pictures of another size: refuse, resize or crop."
@@ -39,7 +39,9 @@ class Settings(FlagSettings):
     npz_path: str = _field("", "NumPy file of --dataset=npz.")
     npz_key: str = _field("", "Array in it, where there are several.")
     context_columns: tuple[str, ...] = _field(
-        (), "Columns of csv or npz, by name or index, that condition the others."
+        (),
+        "Columns of csv or npz, by name or index, that condition the others; a name with a "
+        "comma is quoted, as in a csv file.",
     )
     drop_constant_columns: bool = _field(
         False, "Whether constant columns of csv or npz are left out, not refused."
@@ -135,7 +137,7 @@ class Settings(FlagSettings):
     seed: int = _field(0, "Integer: initial weights, shuffling, noise and samples.")
     data_seed: int = _field(0, "Integer: toy data, dequantisation and splits.")
     max_validation_rows: int = _field(
-        0, "Validation rows that are looked at after each epoch; 0: all."
+        0, "Validation rows, the first ones, that are looked at after each epoch; 0: all."
     )
     evaluation_batch_size: int = _field(4096, "Rows per step of evaluation.")
     num_samples: int = _field(5000, "Number of samples in the pictures.")

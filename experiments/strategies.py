@@ -84,7 +84,7 @@ class _Replicated:
         """One gradient step for the whole batch."""
         weights = self.trainable_weights
         with tf.GradientTape() as tape:
-            nats = self.nats_of_rows(self.rows_of(data), training=True)
+            nats = self.nats_of_rows(*self.rows_of(data), training=True)
             sums = tf.nest.map_structure(tf.reduce_sum, nats)
         gradients = tape.gradient(sums["loss"], weights)
         context = tf.distribute.get_replica_context()
@@ -96,7 +96,7 @@ class _Replicated:
 
     def test_step(self, data):
         """Measures a batch."""
-        nats = self.nats_of_rows(self.rows_of(data))
+        nats = self.nats_of_rows(*self.rows_of(data))
         sums = tf.nest.map_structure(tf.reduce_sum, nats)
         context = tf.distribute.get_replica_context()
         return self._measured_of_all(*context.all_reduce("SUM", [sums, _count(nats)]))
@@ -122,12 +122,16 @@ class ReplicatedEstimator(_Replicated, tfp_flows.DensityEstimator):
     """A `DensityEstimator` whose replicas train as one."""
 
     def rows_of(self, data):
-        """Returns rows, with their context if any, of a batch as Keras hands it on."""
-        return keras.utils.unpack_x_y_sample_weight(data)[0]
+        """Returns rows, with their context if any, and weights of a batch, or None."""
+        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return x, sample_weight
 
-    def nats_of_rows(self, x, *, training=False):
+    def nats_of_rows(self, x, sample_weight=None, *, training=False):
         """Returns what the metrics are means of: nats of each row, `[n]`, by name."""
-        return {"loss": -self(x, training=training)}
+        nats = -self(x, training=training)
+        if sample_weight is not None:
+            nats *= tf.cast(sample_weight, nats.dtype)
+        return {"loss": nats}
 
 
 class ReplicatedVAE(_Replicated, tfp_flows.VAE):

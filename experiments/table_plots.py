@@ -36,7 +36,7 @@ def pairs(
     figure, axes = plt.subplots(
         size, size, figsize=(1.9 * size + 0.6, 1.9 * size + 0.8), layout="constrained"
     )
-    limits = _limits(data)
+    limits = plots.limits(data, samples)
     for (row, column), axis in np.ndenumerate(axes):
         if row == column:
             _diagonal(axis, data[:, row], samples[:, row], limits[row])
@@ -68,7 +68,7 @@ def pairs(
         ncols=2,
         frameon=False,
     )
-    _save(figure, path)
+    plots.save(figure, path)
 
 
 def calibration(u, distances, path):
@@ -98,7 +98,7 @@ def calibration(u, distances, path):
     for axis in axes[:, 0]:
         axis.set_ylabel("density")
     axes[0, 0].set_ylim(bottom=0.0)
-    _save(figure, path)
+    plots.save(figure, path)
 
 
 def _uniform_histogram(axis, u):
@@ -113,17 +113,6 @@ def _uniform_histogram(axis, u):
 
 def _diagonal(axis, data, samples, limits):
     bins = np.linspace(*limits, int(np.clip(len(data) ** 0.5, 15, 40)))
-    axis.hist(data, bins, density=True, color=_DATA, alpha=0.45)
-    axis.hist(samples, bins, density=True, histtype="step", color=_FLOW)
+    plots.histogram(axis, data, bins, color=_DATA, alpha=0.45)
+    plots.histogram(axis, samples, bins, histtype="step", color=_FLOW)
     axis.set_yticks([])
-
-
-def _limits(data):
-    low, high = np.quantile(data, [0.001, 0.999], axis=0)
-    margin = 0.06 * (high - low) + 1e-6
-    return np.stack([low - margin, high + margin], axis=1)
-
-
-def _save(figure, path):
-    figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -108,6 +108,7 @@ def check_run(settings):
         raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
     if settings.progress not in (-1, 0, 1, 2):
         _refuse(settings, "progress", "to be -1, 0, 1 or 2")
+    _check_lines(settings)
     _check_run_dir(settings)
 
 
@@ -161,6 +162,14 @@ def _refuse_idle(settings, names, needed):
                 f"Expected `{name}` with {needed} only; got it with "
                 f"--dataset={settings.dataset}."
             )
+
+
+def _check_lines(settings):
+    """Refuses what `flags.txt`, a flag a line, could not repeat."""
+    for name, value in vars(settings).items():
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(text, str) and ("\n" in text or "\r" in text) for text in texts):
+            _refuse(settings, name, "without a line break, which flags.txt cannot hold")
 
 
 def _check_run_dir(settings):

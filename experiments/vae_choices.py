@@ -1,8 +1,7 @@
 """The parts of a VAE that a flag can name, and the model made of them."""
 
-import keras
-
 import tfp_flows
+from experiments.choices import check_activation
 from experiments.usage import UsageError
 
 __all__ = ["CHOICES", "build_vae", "check", "vae_parts"]
@@ -41,12 +40,7 @@ def vae_parts(settings, images):
 
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other, whatever the data."""
-    try:
-        keras.activations.get(settings.activation)
-    except ValueError as error:
-        raise UsageError(
-            f"Expected `activation` to be one of Keras's; got {settings.activation!r}."
-        ) from error
+    check_activation(settings.activation)
     if settings.encoder != "conv" and settings.channels != type(settings)().channels:
         raise UsageError(
             f"Expected `channels` with --encoder=conv only; got {settings.channels}."

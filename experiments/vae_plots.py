@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.patches import Ellipse  # noqa: E402
 
+from experiments.plots import save  # noqa: E402
+
 __all__ = ["kl_per_latent", "latent_map", "posterior_shapes", "reconstructions"]
 
 _DATA, _FLOW = "#33608c", "#d1603d"
@@ -29,7 +31,7 @@ def reconstructions(originals, reconstructed, path, *, columns=10):
     )
     _show(axis, grid)
     axis.set_title("test images, and below each the mean given one draw of its latents")
-    _save(figure, path)
+    save(figure, path)
 
 
 def latent_map(points, classes, path, *, labels):
@@ -52,7 +54,7 @@ def latent_map(points, classes, path, *, labels):
         axis.legend(*scatter.legend_elements(), title="class", frameon=False)
     axis.set(xlabel=labels[0], ylabel=labels[1], title="posterior means of test images")
     axis.axis("equal")
-    _save(figure, path)
+    save(figure, path)
 
 
 def kl_per_latent(kl, path):
@@ -64,7 +66,7 @@ def kl_per_latent(kl, path):
         ylabel="divergence from the prior (nats)",
         title=f"what each latent carries by itself; the sum is {np.sum(kl):.1f} nats",
     )
-    _save(figure, path)
+    save(figure, path)
 
 
 def posterior_shapes(images, draws, axes_of, path):
@@ -90,7 +92,7 @@ def posterior_shapes(images, draws, axes_of, path):
         _draw_shape(axes[1, i], draws[:, i])
         axes[1, i].set(xlabel=f"z[{axes_of[i][0]}]", ylabel=f"z[{axes_of[i][1]}]")
     figure.suptitle("draws from the posterior, and the Gaussian with their moments")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_shape(axis, points):
@@ -117,8 +119,3 @@ def _show(axis, image):
     axis.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
-
-
-def _save(figure, path):
-    figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -26,7 +26,7 @@ def page(results):
     """
     return Page(
         f"VAE with posterior {results['posterior']} on {results['dataset']}",
-        _NOTE,
+        f"{_NOTE} {results.get('caveat', '')}".rstrip(),
         (f"{results['dataset']}: posterior", "test ELBO", "log p(x)", "source"),
         _rows(results),
         _findings(results),
@@ -52,6 +52,7 @@ def _rows(results):
     return rows + [
         (name, "", f"{row['log_likelihood']:.2f}", row["source"])
         for name, row in results["published"].items()
+        if row["log_likelihood"] is not None
     ]
 
 

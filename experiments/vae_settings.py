@@ -28,7 +28,7 @@ class VAESettings(FlagSettings):
         "", "Folder of pictures, or .npz file of bytes, of --dataset=images."
     )
     image_size: int = setting(
-        0, "Height and width of the pictures of a folder; 0: those of the first one."
+        0, "Height and width of the pictures; 0: those of the first one."
     )
     image_fit: str = setting(
         "refuse", "What is done with pictures of another size: refuse, resize or crop."
@@ -73,7 +73,10 @@ class VAESettings(FlagSettings):
         (64, 64), "Widths, in units, of the hidden layers of each of its steps."
     )
     free_bits: float = setting(
-        0.0, "Nats a latent that the divergence from the prior may have for nothing."
+        0.0,
+        "Nats a latent that the divergence from the prior may have for nothing. They are "
+        "those of all latents together, as one group: one latent that carries them all "
+        "leaves a dead one unprotected.",
     )
     warm_up_epochs: int = setting(
         1, "Epochs over which the divergence comes to count in full; 1: from the start."

@@ -5,6 +5,7 @@ from experiments.data import bsds300
 from experiments.data import digits
 from experiments.data import gas
 from experiments.data import hepmass
+from experiments.data import jpeg_images
 from experiments.data import keras_images
 from experiments.data import logit_images
 from experiments.data import miniboone
@@ -18,8 +19,8 @@ from experiments.data.dataset import Dataset
 from experiments.data.entry import catalogue
 from experiments.data.request import Request
 
-_FILES = (digits, keras_images, power, gas, hepmass, miniboone, bsds300, binary)
-_FILES += (logit_images, wine, own_table, own_images)
+_FILES = (digits, keras_images, jpeg_images, logit_images, power, gas, hepmass)
+_FILES += (miniboone, bsds300, binary, wine, own_table, own_images)
 DATASETS = toy.ENTRIES | {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 

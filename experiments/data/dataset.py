@@ -10,14 +10,16 @@ class PublishedRow:
     """A test log-likelihood that somebody has published for a data set.
 
     Args:
-      log_likelihood: nats a row.
+      log_likelihood: nats a row; None if only bits per dimension were published.
       two_standard_errors: nats a row; None if it was not published.
       source: where it stands.
+      bits_per_dimension: where these were published, and nats were not.
     """
 
-    log_likelihood: float
+    log_likelihood: float | None
     two_standard_errors: float | None
     source: str
+    bits_per_dimension: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Dataset:
       logit_alpha: alpha of `logit(alpha + (1 - 2 alpha) x)`, where the rows are that of
         images x; None if they are not.
       published: name of the model -> `PublishedRow`.
+      caveat: what a reader of the numbers has to know, a sentence; empty if nothing.
       train_context: `[N, C]`, float32, what the rows are conditioned on; None if nothing.
       validation_context: `[N, C]`, likewise.
       test_context: `[N, C]`, likewise.
@@ -56,6 +59,7 @@ class Dataset:
     bin_width: float | None = None
     logit_alpha: float | None = None
     published: dict[str, PublishedRow] = dataclasses.field(default_factory=dict)
+    caveat: str = ""
     train_context: np.ndarray | None = None
     validation_context: np.ndarray | None = None
     test_context: np.ndarray | None = None

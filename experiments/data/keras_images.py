@@ -14,7 +14,10 @@ from experiments.data.maf_archive import existing_folder
 from experiments.data.maf_archive import find_prepared
 from experiments.data.pixels import image_dataset
 
-__all__ = ["ENTRIES"]
+__all__ = ["CIFAR10_CLASSES", "ENTRIES"]
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer")
+CIFAR10_CLASSES += ("dog", "frog", "horse", "ship", "truck")
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
@@ -53,10 +56,7 @@ _SETS = {
         50_000,
         (32, 32, 3),
         "cifar10",
-        (
-            *("airplane", "automobile", "bird", "cat", "deer"),
-            *("dog", "frog", "horse", "ship", "truck"),
-        ),
+        CIFAR10_CLASSES,
     ),
 }
 

@@ -4,11 +4,11 @@ import pathlib
 
 import numpy as np
 from PIL import Image
-from PIL import UnidentifiedImageError
 
 from experiments.data.arrays import load_arrays
 from experiments.data.data_error import DataError
 from experiments.data.entry import Entry
+from experiments.data.picture_file import open_picture
 from experiments.data.pixels import image_dataset
 
 __all__ = ["ENTRIES", "FITS"]
@@ -46,13 +46,12 @@ FITS = {"refuse": _refuse, "resize": _resize, "crop": _crop}
 def load_own_images(request):
     """Returns the images of `request.images_path`, divided at random by `request.seed`.
 
-    An `.npz` file holds one array, `[N, H, W]` or `[N, H, W, C]` of bytes, or `x_train` and
-    `x_test`; of a folder, all pictures in it and below count.
+    An `.npz` file holds one array, `[N, H, W]` or `[N, H, W, C]` of bytes with C of 1 or 3,
+    or `x_train` and `x_test`; of a folder, all pictures in it and below count.
     """
     path = pathlib.Path(request.images_path)
-    sets = _read_folder(path, request) if path.is_dir() else _read_npz(path)
-    for images in sets:
-        _check(images, path)
+    read = _read_folder if path.is_dir() else _read_npz
+    sets = read(path, request)
     rng = np.random.default_rng(request.seed)
     train, *tests = (rng.permutation(images) for images in sets)
     count = len(train)
@@ -68,46 +67,62 @@ def load_own_images(request):
     return image_dataset("images", (train, tests[0]), num_validation, request)
 
 
-def _read_npz(path):
+def _read_npz(path, request):
     arrays = load_arrays(path)
     if {"x_train", "x_test"} <= set(arrays):
-        return [arrays["x_train"], arrays["x_test"]]
-    if len(arrays) != 1:
+        arrays = {name: arrays[name] for name in ("x_train", "x_test")}
+    elif len(arrays) != 1:
         raise DataError(
             f"Expected one array, or x_train and x_test, in {path}; got {list(arrays)}."
         )
-    return list(arrays.values())
+    sets = {f"{name} of {path}": images for name, images in arrays.items()}
+    sets = {name: _checked(images, name) for name, images in sets.items()}
+    shapes = [list(images.shape) for images in sets.values()]
+    if any(shape[3:] != shapes[0][3:] for shape in shapes):
+        raise DataError(
+            f"Expected pictures of as many channels in x_train as in x_test of {path}; got "
+            f"shapes {shapes[0]} and {shapes[1]}."
+        )
+    size = _wanted_size(request, tuple(shapes[0][2:0:-1]))
+    return [_fit_all(images, size, request, name) for name, images in sets.items()]
 
 
 def _read_folder(path, request):
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
     if not files:
         raise DataError(f"Expected pictures ({', '.join(_SUFFIXES)}) in {path}; got none.")
-    size = (request.image_size,) * 2 if request.image_size else _open(files[0]).size
+    size = _wanted_size(request, open_picture(files[0], files[0]).size)
     fit = FITS[request.image_fit]
     images = []
     for file in files:
-        image = _open(file)
+        image = open_picture(file, file)
         images.append(image if image.size == size else fit(image, size, file))
     mode = "L" if {image.mode for image in images} <= {"L", "1"} else "RGB"
     return [np.stack([np.asarray(image.convert(mode)) for image in images])]
 
 
-def _open(path):
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"Expected a picture in {path}; got {error}.") from error
+def _wanted_size(request, first):
+    """Width and height of all pictures, where those of the first one are `first`."""
+    return (request.image_size,) * 2 if request.image_size else first
 
 
-def _check(images, path):
-    if images.ndim not in (3, 4) or 0 in images.shape or images.dtype != np.uint8:
+def _fit_all(images, size, request, name):
+    if images.shape[2:0:-1] == size:
+        return images
+    fit = FITS[request.image_fit]
+    return np.stack([np.asarray(fit(Image.fromarray(i), size, name)) for i in images])
+
+
+def _checked(images, name):
+    """Images `[N, H, W]` if they are grey, or `[N, H, W, 3]`."""
+    shape = list(images.shape)
+    is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+    if not is_image or 0 in shape or images.dtype != np.uint8:
         raise DataError(
-            f"Expected bytes (uint8) of shape [N, H, W] or [N, H, W, C] in {path}; got "
-            f"{images.dtype} of shape {list(images.shape)}."
+            "Expected bytes (uint8) of shape [N, H, W] or [N, H, W, C], with C of 1 or 3, "
+            f"in {name}; got {images.dtype} of shape {shape}."
         )
+    return images[..., 0] if shape[3:] == [1] else images
 
 
 ENTRIES = {

@@ -4,6 +4,7 @@ import numpy as np
 
 import tfp_flows
 from experiments.data.dataset import Dataset
+from experiments.data.image_table import IMAGE_TABLE
 
 __all__ = ["image_dataset"]
 
@@ -33,8 +34,14 @@ def image_dataset(name, pixels, validation, request, *, classes=None, class_name
         *_divide(train, test, validation),
         image_shape=pixels[0].shape[1:3],
         bin_width=1.0 / num_bins,
+        published=_published(name, request),
         **known,
     )
+
+
+def _published(name, request):
+    is_comparable = request.num_bits == 8 and not request.conditional
+    return IMAGE_TABLE.get(name, {}) if is_comparable else {}
 
 
 def _as_context(classes, class_names, validation):

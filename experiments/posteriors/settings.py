@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from experiments.choices import check_activation
 from experiments.flag_settings import FlagSettings
 from experiments.flag_settings import field
 from experiments.usage import UsageError
@@ -67,6 +68,7 @@ class PosteriorSettings(FlagSettings):
             self._refuse("reference", "to be nuts or none")
         if not self.hidden_units or min(self.hidden_units) < 1:
             self._refuse("hidden_units", "to hold widths of at least 1")
+        check_activation(self.activation)
         if self.seed < 0:
             self._refuse("seed", "of at least 0")
         if not self.run_dir:

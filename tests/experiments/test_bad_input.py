@@ -23,6 +23,9 @@ BAD_USE = {
     "unknown flow": ("--flow=glown", "real_nvp"),
     "unknown base": ("--base=cauchy", "normal"),
     "unknown activation": ("--activation=reluu", "`activation`"),
+    "activation that halves": ("--activation=glu", "`activation` to be an elementwise"),
+    "activation that mixes": ("--flow=maf --activation=softmax", "`activation` to be an"),
+    "activation with arguments": ("--activation=threshold", "`activation` to be an"),
     "missing flagfile": ("--flagfile={x}/none", "none"),
     "no value": ("--num_steps", "num_steps"),
     "text for a number": ("--epochs=many", "epochs"),
@@ -58,6 +61,8 @@ BAD_USE = {
         "without batch statistics",
     ),
     "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
+    "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
+    "glow of a table": ("--flow=glow --dataset=power", "--flow=glow; got 'power'."),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
     "path of another set": (
@@ -82,6 +87,10 @@ BAD_USE = {
     "image_size=-1": (
         "--dataset=images --images_path=x --image_size=-1",
         "`image_size` of at least 0; got -1.",
+    ),
+    "context with an open quote": (
+        '--dataset=csv --csv_path=x --context_columns="a',
+        "context_columns",
     ),
     "share of toy data": ("--test_share=0.3", "`test_share`"),
     "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
@@ -225,6 +234,39 @@ BAD_DATA = {
         "Expected bytes (uint8)",
         "got float64 of shape [40, 2]",
     ),
+    "images of two channels": (
+        "--dataset=images --images_path={x}/two_channels.npz",
+        "with C of 1 or 3, in a of",
+        "got uint8 of shape [20, 8, 8, 2]",
+    ),
+    "images of unlike arrays": (
+        "--dataset=images --images_path={x}/unlike_pictures.npz",
+        "Expected pictures of 8x8",
+        "got 6x6 in x_test of",
+        "unlike_pictures.npz",
+        "--image_fit=resize or crop",
+    ),
+    "images of grey and colour": (
+        "--dataset=images --images_path={x}/grey_and_colour.npz",
+        "as many channels in x_train as in x_test",
+        "got shapes [20, 8, 8] and [5, 8, 8, 3]",
+    ),
+    "image_size of arrays": (
+        "--dataset=images --images_path={x}/grey.npz --image_size=4",
+        "Expected pictures of 4x4",
+        "got 8x8 in a of",
+    ),
+    "images of 32-bit integers": (
+        "--dataset=images --images_path={x}/integer_pictures",
+        "16-bit grey (modes 1, L, ",
+        "a.tif",
+        "got mode I.",
+    ),
+    "images of fractions": (
+        "--dataset=images --images_path={x}/fraction_pictures",
+        "a.tif",
+        "got mode F.",
+    ),
     "images of two arrays": (
         "--dataset=images --images_path={x}/two.npz",
         "Expected one array, or x_train and x_test",
@@ -238,7 +280,23 @@ BAD_DATA = {
         "--dataset=cifar10 --data_dir={x}/other_keys",
         "['x_train', 'y_train', 'x_test', 'y_test']",
     ),
-    "glow of a vector": ("--flow=glow", "Expected a data set of images"),
+    "cifar10_jpeg without data_dir": (
+        "--dataset=cifar10_jpeg",
+        "Expected `--data_dir`, a folder with cifar10_jpeg_10k_2k.npz",
+    ),
+    "cifar10_jpeg with other keys": (
+        "--dataset=cifar10_jpeg --data_dir={x}/other_keys",
+        "Expected arrays ['jpeg_header', 'train_blob',",
+    ),
+    "cifar10_jpeg damaged": (
+        "--dataset=cifar10_jpeg --data_dir={x}/jpeg",
+        "Expected a picture in image 0 of train_blob of",
+    ),
+    "cifar10_jpeg without a label": (
+        "--dataset=cifar10_jpeg --data_dir={x}/jpeg_labels",
+        "Expected 2 integers, one more than labels, in train_offsets of",
+        "got int64 of shape [3]",
+    ),
 }
 
 GOOD_ROWS = "".join(f"{i},{i * i % 7}\n" for i in range(40))
@@ -273,6 +331,7 @@ def files(tmp_path_factory):
     rows = np.random.default_rng(0).normal(size=(40, 2))
     with_nan = rows.copy()
     with_nan[3, 1] = np.nan
+    pictures = np.zeros((20, 8, 8), np.uint8)
     arrays = {
         "objects": {"a": np.array([[1, None]], object)},
         "strings": {"a": rows.astype(str)},
@@ -282,6 +341,13 @@ def files(tmp_path_factory):
         "two": {"a": rows, "b": rows},
         "unlike": {"train": rows, "validation": rows, "test": rows[:, [0, 1, 1]]},
         "no_rows": {"a": rows[:0]},
+        "grey": {"a": pictures},
+        "two_channels": {"a": np.stack([pictures, pictures], axis=-1)},
+        "unlike_pictures": {"x_train": pictures, "x_test": pictures[:5, :6, :6]},
+        "grey_and_colour": {
+            "x_train": pictures,
+            "x_test": np.stack(3 * [pictures[:5]], axis=-1),
+        },
     }
     for name, values in arrays.items():
         np.savez(folder / f"{name}.npz", **values)
@@ -295,7 +361,8 @@ def files(tmp_path_factory):
     (folder / "damaged" / "power_complete_rows.npz").write_bytes(whole[:300])
     (folder / "other_keys").mkdir()
     np.savez(folder / "other_keys" / "bsds300_patches_10pct.npz", a=rows)
-    np.savez(folder / "other_keys" / "cifar10.npz", a=rows)
+    for name in ("cifar10", "cifar10_jpeg_10k_2k"):
+        np.savez(folder / "other_keys" / f"{name}.npz", a=rows)
     write_pictures(folder)
     return folder
 
@@ -303,9 +370,19 @@ def files(tmp_path_factory):
 def write_pictures(folder):
     for name in ("pictures", "text_pictures", "idx"):
         (folder / name).mkdir()
+    for name, dtype in (("integer", np.int32), ("fraction", np.float32)):
+        (folder / f"{name}_pictures").mkdir()
+        picture = Image.fromarray(np.full((8, 8), 1000, dtype))
+        picture.save(folder / f"{name}_pictures" / "a.tif")
     Image.new("L", (6, 4)).save(folder / "pictures" / "a.png")
     Image.new("RGB", (3, 5)).save(folder / "pictures" / "b.png")
     (folder / "text_pictures" / "a.png").write_text("no picture")
+    for name, labels in (("jpeg", [0, 1]), ("jpeg_labels", [0])):
+        (folder / name).mkdir()
+        part = {"blob": np.zeros(8, np.uint8), "offsets": [0, 4, 8], "labels": labels}
+        arrays = {f"{p}_{key}": part[key] for p in ("train", "test") for key in part}
+        path = folder / name / "cifar10_jpeg_10k_2k.npz"
+        np.savez(path, jpeg_header=np.zeros(4, np.uint8), **arrays)
     path = folder / "idx" / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + bytes(14)))
 
@@ -380,6 +457,12 @@ def test_run_dir_of_another_run(files, run_dir, capsys, monkeypatch):
     Settings(epochs=7).write_flags(run_dir / "flags.txt")
     case = ("--epochs=8", "--epochs=7 there, --epochs=8 now")
     check(case, 1, files, run_dir, capsys, monkeypatch)
+
+
+def test_line_break_that_flags_txt_cannot_hold():
+    message = "`context_columns` without a line break"
+    with pytest.raises(usage.UsageError, match=message):
+        Settings(dataset="csv", csv_path="x", context_columns=("a", "b\nc"))
 
 
 def test_unwritable_run_dir(monkeypatch, tmp_path):

@@ -55,9 +55,21 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(damage, tmp_path
     path = tmp_path / "epoch_000002.checkpoint"
     path.write_bytes(damage(path.read_bytes()))
     assert folder.load_newest().epoch == 1
-    assert "epoch_000002.checkpoint is damaged" in capsys.readouterr().out
+    assert f"{path} is damaged; the checkpoint before it is" in capsys.readouterr().out
     folder.save(checkpoint(2))
     assert folder.load_newest().epoch == 2
+
+
+def test_last_damaged_checkpoint_means_to_start_anew(tmp_path, capsys):
+    folder = CheckpointFolder(tmp_path)
+    for epoch in (1, 2):
+        folder.save(checkpoint(epoch))
+    for path in tmp_path.iterdir():
+        path.write_bytes(truncate(path.read_bytes()))
+    assert folder.load_newest() is None
+    newest, oldest = capsys.readouterr().out.splitlines()
+    assert newest.endswith("is damaged; the checkpoint before it is used.")
+    assert oldest.endswith("is damaged; there is none before it, and training starts anew.")
 
 
 def test_delete_leaves_the_files_of_others(tmp_path):

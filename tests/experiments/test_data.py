@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import pathlib
 
 import numpy as np
 import pytest
 
+import experiments
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import catalogue
@@ -127,6 +129,14 @@ def test_catalogue_has_a_line_for_every_set():
     assert "1,659,917 / 184,435 / 204,928 × 6 " in catalogue(DATASETS)
 
 
+def test_table_of_the_data_names_every_set():
+    page = pathlib.Path(experiments.__file__).with_name("README.md").read_text()
+    lines = page.partition("## Data\n")[2].splitlines()
+    cells = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
+    named = [name for cell in cells[1:] for name in cell.removeprefix("| ").split(", ")]
+    assert sorted(named) == sorted(DATASETS)
+
+
 def test_wine_without_its_file_names_the_flag_and_the_origin(tmp_path):
     for data_dir in (None, tmp_path):
         with pytest.raises(DataError, match=r"`--data_dir`.*winequality-red\.csv.*uci"):
@@ -189,8 +199,8 @@ def test_bsds300_of_ones_own_draw_suits_the_published_gaussian():
 
 
 @needs_data
-@pytest.mark.parametrize("name", ["red_wine", "white_wine"])
-def test_wine_has_the_catalogued_size(name):
+@pytest.mark.parametrize("name", ["red_wine", "white_wine", "cifar10_jpeg"])
+def test_set_of_a_file_has_the_catalogued_size(name):
     dataset = load_dataset(name, data_dir=DATA_DIR)
     assert tuple(map(len, arrays(dataset))) == DATASETS[name].num_rows
     assert dataset.event_size == DATASETS[name].event_size

@@ -16,6 +16,7 @@ from experiments import iaf_vae
 from experiments import interruption
 from experiments import vae_choices
 from experiments import vae_evaluation
+from experiments import vae_report
 from experiments.run_directory import RunDirectoryError
 from experiments.vae_data import load_images
 from experiments.vae_settings import VAESettings
@@ -97,6 +98,10 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
     text = (tmp_path / "report.md").read_text()
     for key in ("elbo", "log_likelihood", "reconstruction", "kl"):
         assert f"{results[key]['nats']:.3f} ± " in text
+    only_bits = {"Glow": {"log_likelihood": None, "source": "", "bits_per_dimension": 3.35}}
+    page = vae_report.page(results | {"published": only_bits, "caveat": "A caveat."})
+    assert page.note.endswith(" A caveat.")
+    assert "Glow" not in page.table()
     for picture in PICTURES - missing:
         assert f"({picture})" in text
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.02

@@ -21,6 +21,7 @@ BAD_USE = {
     "widths": ("--flow_hidden_units=8,a", "`flow_hidden_units` as in 100,100; got 8,a"),
     "no widths": ("--prior_hidden_units=0", "`prior_hidden_units` to hold widths"),
     "activation": ("--activation=eluu", "`activation`"),
+    "activation of pairs": ("--activation=glu", "`activation` to be an elementwise one"),
     "landing with iaf": ("--sticking_the_landing", "`sticking_the_landing` with --post"),
     "free bits with a weighted bound": (
         "--bound=importance_weighted --num_draws=2 --free_bits=1",

@@ -1,6 +1,7 @@
 """Image data sets: from Keras's files, from IDX files, and of one's own."""
 
 import gzip
+import io
 import struct
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 
 from experiments.data import keras_images
 from experiments.data import load_dataset
+from experiments.data.pixels import image_dataset
+from experiments.data.request import Request
 from experiments.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
@@ -51,6 +54,23 @@ def test_cifar10_of_five_bits_is_its_pixels_given_the_class(few_images, tmp_path
     assert dataset.class_names[8] == "ship"
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["RealNVP", "Glow"]),
+        ({"num_bits": 5}, []),
+        ({"conditional": True}, []),
+    ],
+    ids=str,
+)
+def test_published_figures_are_of_images_of_eight_bits(changes, expected):
+    request = Request(**changes)
+    pixels = 2 * [np.zeros((4, 2, 2, 3), np.uint8)]
+    labels = {"classes": 2 * [np.zeros(4, int)], "class_names": ["a"]}
+    dataset = image_dataset("cifar10", pixels, 2, request, **labels)
+    assert list(dataset.published) == expected
+
+
 def test_logit_space_is_that_of_the_maf_paper(few_images, tmp_path):
     arrays = cifar10_arrays()
     np.savez(tmp_path / "cifar10.npz", **arrays)
@@ -82,6 +102,41 @@ def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
     np.testing.assert_array_equal(dataset.test_context[:10], np.eye(10))
 
 
+def jpeg_arrays(images):
+    """The common header of JPEG files, their other bytes end to end, where each begins."""
+    files = [io.BytesIO() for _ in images]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image).save(file, "jpeg", quality=90)
+    header = files[0].getvalue().partition(b"\xff\xda")[0]  # up to the scan
+    scans = [file.getvalue().removeprefix(header) for file in files]
+    ends = np.cumsum([0, *map(len, scans)], dtype=np.int32)
+    header, blob = (np.frombuffer(x, np.uint8) for x in (header, b"".join(scans)))
+    return header, {"blob": blob, "offsets": ends}, [Image.open(file) for file in files]
+
+
+@pytest.mark.parametrize("folder", ["", "cifar10_jpeg_subset"])
+def test_cifar10_after_jpeg_is_decoded_and_says_so(folder, tmp_path):
+    arrays, pictures = {}, {}
+    for part, count in (("train", 20), ("test", 10)):
+        images = RNG.integers(0, 256, (count, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
+        arrays["jpeg_header"], of_part, pictures[part] = jpeg_arrays(images)
+        of_part["labels"] = (np.arange(count) % 10).astype(np.uint8)
+        arrays |= {f"{part}_{name}": values for name, values in of_part.items()}
+    (tmp_path / folder).mkdir(exist_ok=True)
+    np.savez(tmp_path / folder / "cifar10_jpeg_10k_2k.npz", **arrays)
+    dataset = load_dataset("cifar10_jpeg", data_dir=tmp_path, conditional=True)
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [18, 2, 10]
+    assert dataset.pixel_shape == (32, 32, 3)
+    rows = np.concatenate([dataset.train, dataset.validation])
+    for found, expected in ((rows, pictures["train"]), (dataset.test, pictures["test"])):
+        expected = np.stack(list(map(np.asarray, expected)))
+        np.testing.assert_array_equal(integers(found), expected.reshape(len(found), -1))
+    np.testing.assert_array_equal(dataset.test_context, np.eye(10))
+    assert dataset.class_names[8] == "ship"
+    assert "no published figure may be compared" in dataset.caveat
+    assert dataset.published == {}
+
+
 @pytest.mark.parametrize("fit", ["resize", "crop"])
 def test_pictures_of_any_size_become_images_of_one(fit, tmp_path):
     """White on the left and black on the right, at every size; a crop keeps the middle."""
@@ -97,6 +152,16 @@ def test_pictures_of_any_size_become_images_of_one(fit, tmp_path):
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 24
 
 
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_sixteen_bits_of_grey_are_read_by_their_high_byte(dtype, tmp_path):
+    pixels = (np.arange(24) * 2731).astype(dtype).reshape(4, 6)
+    for i in range(20):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.tif")
+    dataset = load_dataset("images", images_path=str(tmp_path))
+    assert dataset.pixel_shape == (4, 6)
+    np.testing.assert_array_equal(integers(dataset.train[0]), pixels.ravel() // 256)
+
+
 def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
     pixels = np.arange(30, dtype=np.uint8)[:, None, None] * np.ones((2, 4), np.uint8)
     np.savez(tmp_path / "mine.npz", pictures=pixels)
@@ -105,6 +170,27 @@ def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
     assert list(map(len, sets)) == [24, 3, 3]
     rows = integers(np.concatenate(sets))
     assert sorted(rows[:, 0]) == list(range(30))
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+@pytest.mark.parametrize("fit", ["resize", "crop"])
+def test_arrays_of_any_size_become_images_of_one(fit, channels, tmp_path):
+    """White on the left and black on the right, in both arrays."""
+    sets = {"x_train": np.zeros((20, 8, 12), np.uint8)}
+    sets["x_test"] = np.zeros((4, 10, 6), np.uint8)
+    for images in sets.values():
+        images[:, :, : images.shape[2] // 2] = 255
+    if channels:
+        sets = {name: np.stack(channels * [v], axis=-1) for name, v in sets.items()}
+    np.savez(tmp_path / "mine.npz", **sets)
+    path = str(tmp_path / "mine.npz")
+    for size, expected in ((4, (4, 4)), (0, (8, 12))):
+        dataset = load_dataset("images", images_path=path, image_size=size, image_fit=fit)
+        assert dataset.pixel_shape == (expected if channels < 3 else (*expected, 3))
+        for rows in (dataset.train, dataset.test):
+            images = integers(rows).reshape(len(rows), *expected, -1)
+            assert (images[:, :, 0] > 230).all()
+            assert (images[:, :, -1] < 25).all()
 
 
 def test_half_of_the_images_are_mirrored_anew_in_each_epoch():

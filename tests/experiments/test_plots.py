@@ -1,11 +1,13 @@
 """Every plot writes a picture that is not blank."""
 
 import matplotlib.image
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from experiments import image_plots
 from experiments import plots
+from experiments import table_plots
 from experiments import vae_plots
 
 RNG = np.random.default_rng(0)
@@ -22,6 +24,7 @@ CALLS = {
         POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
     ),
     "marginals": lambda path: plots.marginals(TABLE, SAMPLED_TABLE, path, labels="abcd"),
+    "pairs": lambda path: table_plots.pairs(TABLE, SAMPLED_TABLE, path, labels="abcd"),
     "images": lambda path: image_plots.grids({"a": IMAGES, "b": SAMPLED_IMAGES}, path),
     "coloured_images": lambda path: image_plots.grids({"a": COLOURS, "b": COLOURS}, path),
     "rows": lambda path: image_plots.rows(
@@ -53,6 +56,50 @@ def test_plots_leave_no_figure_open(tmp_path):
     for call in CALLS.values():
         call(tmp_path / "picture.png")
     assert not plots.plt.get_fignums()
+
+
+def constant(value):
+    """`TABLE` with a column that is `value` throughout."""
+    table = TABLE.astype(np.float32)
+    table[:, 1] = value
+    return table
+
+
+NEAR, FAR = SAMPLED_TABLE + np.array([0.0, 3.0, 0.0, 0.0]), SAMPLED_TABLE + 1e6
+SPREAD_OF = {
+    "samples": (constant(3.0), NEAR),
+    "samples far away": (constant(0.0), FAR),
+    "no samples": (constant(1e6), constant(1e6)),
+    "no finite samples": (constant(3.0), np.full_like(TABLE, np.inf)),
+    "data without the samples'": (TABLE, FAR),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", SPREAD_OF)
+@pytest.mark.parametrize("draw", [plots.marginals, table_plots.pairs])
+def test_columns_without_a_range_are_drawn(draw, name, tmp_path, monkeypatch):
+    heights = []
+    hist = plt.Axes.hist
+    monkeypatch.setattr(
+        plt.Axes, "hist", lambda *args, **kw: heights.append(hist(*args, **kw)[0])
+    )
+    draw(*SPREAD_OF[name], tmp_path / "picture.png", labels="abcd")
+    assert len(heights) == 8  # of data and samples, for each column
+    assert all(np.isfinite(values).all() for values in heights)
+    assert all(values.any() for values in heights[::2])
+    if name == "samples":
+        assert all(values.any() for values in heights)
+
+
+def test_limits_leave_out_outliers_but_no_constant():
+    low, high = plots.limits(constant(3.0), NEAR).T
+    assert low[0] > TABLE[:, 0].min() - 0.5
+    assert high[0] < TABLE[:, 0].max() + 0.5
+    assert low[1] < 3.0 < high[1]
+    assert high[1] - low[1] > 3.0
+    (low, high), *_ = plots.limits(constant(1e6)[:, 1:], constant(1e6)[:, 1:])
+    assert np.float32(low) < np.float32(1e6) < np.float32(high)
 
 
 def test_image_grid_keeps_every_image_whole():

@@ -183,6 +183,7 @@ def test_nuts_finds_the_posterior_of_a_linear_model():
         ({"learning_rate": 0.0}, "`learning_rate` above 0"),
         ({"hidden_units": ()}, "`hidden_units`"),
         ({"reference": "hmc"}, "nuts or none"),
+        ({"activation": "softmax"}, "`activation` to be an elementwise one"),
     ],
 )
 def test_settings_of_no_use_are_refused(changes, message):

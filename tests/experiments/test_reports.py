@@ -13,6 +13,9 @@ import pytest
 
 from experiments import compare
 from experiments import density_estimation
+from experiments import report
+from experiments.data import DATASETS
+from experiments.data.image_table import IMAGE_TABLE
 from experiments.settings import Settings
 
 TINY = Settings(
@@ -72,6 +75,46 @@ def test_report_tells_whether_samples_are_of_the_class_asked_for(folders):
     assert "class_agreement" not in json.loads(
         (folders["conditional"] / "results.json").read_text()
     )
+
+
+def test_report_begins_with_the_caveat_of_the_data(folders):
+    results = json.loads((folders["by_class"] / "results.json").read_text())
+    page = report.page(results | {"caveat": "Compare with nothing."})
+    assert page.note.endswith(" Compare with nothing.")
+    assert report.page(results).note == page.note.removesuffix(" Compare with nothing.")
+
+
+def test_report_tells_bits_beside_nats(folders):
+    results = json.loads((folders["by_class"] / "results.json").read_text())
+    bits = results["bits_per_dimension"]
+    own = f"{bits['bits']:.3f} ± {bits['two_standard_errors']:.3f}"
+    gaussian = np.log2(17.0) - results["gaussian_log_likelihood"]["nats"] / (
+        64 * np.log(2.0)
+    )
+    for name in ("report.md", "report.html"):
+        text = (folders["by_class"] / name).read_text()
+        assert text.count(own) == 1
+        assert f"{gaussian:.3f} ± " in text
+        assert "of integers 0 to 16." in text
+    assert "bits per dim" not in (folders["table"] / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("mnist", {"NICE": ("1980.50", "4.36")}),
+        ("cifar10", {"RealNVP": ("", "3.49"), "Glow": ("", "3.35")}),
+    ],
+)
+def test_published_figures_of_images_stand_in_their_unit(dataset, expected, folders):
+    results = json.loads((folders["by_class"] / "results.json").read_text())
+    rows = IMAGE_TABLE[dataset].items()
+    size = DATASETS[dataset].event_size
+    bits = results["bits_per_dimension"] | {"bins_per_unit": 256.0, "event_size": size}
+    published = {name: dataclasses.asdict(row) for name, row in rows}
+    page = report.page(results | {"published": published, "bits_per_dimension": bits})
+    assert {name: (nats, bits) for name, nats, bits, _ in page.rows[2:]} == expected
+    assert len({line.count("|") for line in page.table().splitlines()}) == 1
 
 
 class Sources(html.parser.HTMLParser):

@@ -1,11 +1,14 @@
 """A run's folder: one writer, one set of flags."""
 
 import dataclasses
+import shlex
 import subprocess
 import sys
 
 import pytest
 
+from experiments import command_line
+from experiments import report
 from experiments import run_directory
 from experiments.settings import Settings
 
@@ -84,6 +87,24 @@ def test_flags_that_change_no_weight_may_differ(change, settings):
 def test_flag_younger_than_the_run_had_its_default(settings, tmp_path):
     (tmp_path / "flags.txt").write_text("--epochs=100\n")
     claim(settings)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a,b",), ('say "a"', "b", "c,"), ('"',), ("a;b", "a'b", "#", "ä  b"), ("",), ()],
+    ids=repr,
+)
+def test_names_of_columns_are_repeated_by_flags_txt_and_by_the_command(names, tmp_path):
+    settings = Settings(
+        dataset="csv", csv_path="x", context_columns=names, run_dir=str(tmp_path)
+    )
+    settings.write_flags(tmp_path / "flags.txt")
+    _, _, _, *flags = shlex.split(report.command(settings))
+    for arguments in ([f"--flagfile={tmp_path}/flags.txt"], flags):
+        read = command_line.read_settings(
+            ["", *arguments], Settings, choices={}, description=""
+        )
+        assert read == settings
 
 
 def test_results_mark_a_run_as_finished(settings, tmp_path):

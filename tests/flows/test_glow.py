@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 from random_weights import perturb
 from random_weights import randomize
@@ -184,16 +185,32 @@ def test_seed_reproduces_weights_and_steps_differ():
     assert any(np.any(a != b) for a, b in zip(values(one), values(two), strict=True))
 
 
+def noise(count, rng):
+    """Images whose pixels have nothing to do with each other."""
+    return rng.uniform(size=(count, 8, 8, 3)) ** 3
+
+
+def slopes(count, rng):
+    """Images of slowly changing colour, of 8 bits, dequantised."""
+    x, y = np.meshgrid(*[np.linspace(0.0, 2.0, 8)[:, None]] * 2)
+    level, in_x, in_y = rng.normal(size=(3, count, 1, 1, 3))
+    light = scipy.special.expit(level + in_x * x[..., None] + in_y * y[..., None])
+    return (np.floor(255.0 * light) + rng.random(light.shape)) / 256.0
+
+
 @pytest.mark.slow
-def test_three_levels_of_thirty_two_steps_round_trip_after_training():
+@pytest.mark.parametrize(("images", "epochs"), [(noise, 2), (slopes, 16)])
+def test_three_levels_of_thirty_two_steps_round_trip_after_training(images, epochs):
+    # The map of slopes is ill-conditioned at first: after four epochs, images come back
+    # with errors of up to 0.02.
     flow = glow((8, 8, 3), num_levels=3, num_steps=32, hidden_channels=16)
-    x = np.random.default_rng(3).uniform(size=(256, 8, 8, 3)) ** 3
-    x = x.astype(np.float32)
+    x = images(1024, np.random.default_rng(3)).astype(np.float32)
     distribution = tff.FlowDistribution(tff.standard_normal(192), flow)
     model = tff.DensityEstimator(distribution)
     model.compile("adam")
-    history = model.fit(x, epochs=5, batch_size=32, verbose=0).history["loss"]
+    history = model.fit(x, epochs=epochs, batch_size=64, verbose=0).history["loss"]
     assert history[-1] < history[0]
+    x = x[:256]
     z = flow.inverse_and_log_det(x)[0].numpy()
     y = flow.forward_and_log_det(z)[0].numpy()
     assert np.max(np.abs(y - x)) < 1e-4

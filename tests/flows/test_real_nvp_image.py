@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -73,6 +74,18 @@ def test_logit_is_that_of_the_code():
     close(z, np.reshape(np.log(u) - np.log(1.0 - u), [30, 16]))
     slope = np.log(0.9) - np.log(u) - np.log(1.0 - u)
     close(log_det, slope.sum(axis=(1, 2, 3)))
+
+
+def test_every_scale_learns_from_its_start():
+    flow = flow_of(dtype="float32", batch_norm=False)
+    rows = IMAGES.astype(np.float32)
+    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(16), flow))
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    model.fit(rows, epochs=2, batch_size=10, verbose=0)
+    for coupling in couplings(flow):
+        network = coupling.conditioner.network
+        scale = network._layout.unpack(network._packed)["tanh_scale"].numpy()
+        assert abs(scale - network.tanh_scale) > 1e-3
 
 
 @pytest.mark.parametrize("use_running_averages", [False, True])

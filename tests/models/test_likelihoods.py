@@ -111,6 +111,20 @@ def test_levels_have_probabilities_that_sum_to_one():
         assert np.all(np.isfinite(log_prob))
 
 
+@pytest.mark.parametrize("num_bins", [2, 256, 2**16])
+def test_any_scale_gives_finite_probabilities_and_gradients(num_bins):
+    likelihood = likelihoods.DiscretizedLogistic(1, num_bins)
+    levels = tf.constant([0.0, num_bins // 2, num_bins - 1.0]) / (num_bins - 1)
+    s = np.array([-1e30, -50.0, -5.0, 0.0, 5.0, 9.0, 13.0, 100.0, 1e30], np.float32)
+    grid = np.meshgrid([-5.0, -0.5, 0.0, 0.3, 5.0], s)
+    outputs = tf.constant(np.stack(grid, axis=-1).reshape(-1, 1, 2), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        log_prob = likelihood.log_prob(levels[:, None], tf.tile(outputs, [1, 3, 1]))
+    assert np.isfinite(log_prob).all()
+    assert np.isfinite(tape.gradient(log_prob, outputs)).all()
+
+
 def test_mean_of_levels_is_within_their_range():
     likelihood = likelihoods.DiscretizedLogistic(2, 256)
     mean = likelihood.mean(tf.constant([[5.0, -5.0, 0.0, 0.0]]))

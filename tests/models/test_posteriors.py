@@ -202,6 +202,30 @@ def test_flow_that_is_set_from_data_is_refused(flow):
         posteriors.FlowPosterior(diagonal(), flow)
 
 
+UNFIT = {
+    "size": (iaf, 4, r"vectors of 4 entries, as `base`; got `iaf`.*\[..., 3\]"),
+    "size in a chain": (lambda: tff.FlowChain([real_nvp()]), 4, "vectors of 4 entries"),
+    "size at the other end": (
+        lambda: tfb.FillTriangular(),
+        LATENT_SIZE,
+        r"vectors of 3 entries.*which makes \(2, 2\) of them",
+    ),
+    "dtype": (
+        lambda: tff.IAF(LATENT_SIZE),
+        LATENT_SIZE,
+        "`flow` of float64, as `base`; got `iaf` of float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_flow_that_does_not_fit_its_base_is_refused(name):
+    build, size, message = UNFIT[name]
+    base = posteriors.DiagonalGaussian(size, dtype=tf.float64)
+    with pytest.raises(ValueError, match=message):
+        posteriors.FlowPosterior(base, build())
+
+
 @pytest.mark.parametrize("family", [posteriors.DiagonalGaussian, posteriors.FullGaussian])
 def test_no_latent_is_refused(family):
     with pytest.raises(ValueError, match="`latent_size` of at least 1; got 0"):

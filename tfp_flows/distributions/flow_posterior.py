@@ -29,6 +29,8 @@ _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNV
 class FlowPosterior(tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution: what `flow_posterior` returns.
 
+    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`.
+
     ```none
     x = flow(base sample) [D],    parts = support(x)
     log_prob(parts) = flow.log_prob(x) - log |det d support / dx (x)|

@@ -11,7 +11,9 @@ from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.fitting import num_replicas
 from tfp_flows.models.fitting import refuse_missing
+from tfp_flows.models.fitting import targets_for
 from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.fitting import with_targets
 from tfp_flows.models.shared_variable import SharedVariable
 
 __all__ = ["DensityEstimator"]
@@ -110,9 +112,9 @@ class DensityEstimator(keras.Model):
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = _with_targets(kwargs["validation_data"])
+            kwargs["validation_data"] = with_targets(kwargs["validation_data"])
         kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
-        y = _targets_for(kwargs.get("sample_weight"))
+        y = targets_for(kwargs.get("sample_weight"))
         if self.optimizer is not None and not self.optimizer.built:
             # Replicas cannot create its variables within a training step.
             with self.distribute_strategy.scope():
@@ -121,7 +123,7 @@ class DensityEstimator(keras.Model):
 
     def evaluate(self, x=None, y=None, **kwargs):
         """Returns the mean negative log-likelihood in nats, as `keras.Model.evaluate`."""
-        y = _targets_for(kwargs.get("sample_weight")) if y is None else y
+        y = targets_for(kwargs.get("sample_weight")) if y is None else y
         return super().evaluate(x, y, **kwargs)
 
     def initialize(self, x, *, validation_split=0.0):
@@ -150,14 +152,3 @@ class DensityEstimator(keras.Model):
         config = {k: v for k, v in config.items() if k in ("distribution", "name")}
         distribution = deserialize(config.pop("distribution"))
         return cls(distribution, **config)
-
-
-def _targets_for(sample_weight):
-    """Targets that nothing reads, since Keras drops weights that come without any."""
-    return None if sample_weight is None else np.zeros(len(sample_weight), np.float32)
-
-
-def _with_targets(data):
-    if isinstance(data, tuple) and len(data) == 3 and data[1] is None:
-        return (data[0], _targets_for(data[2]), data[2])
-    return data

@@ -6,7 +6,14 @@ import tensorflow as tf
 
 from tfp_flows.models.callbacks import StopOnNaN
 
-__all__ = ["first_rows", "num_replicas", "refuse_missing", "with_stop_on_nan"]
+__all__ = [
+    "first_rows",
+    "num_replicas",
+    "refuse_missing",
+    "targets_for",
+    "with_stop_on_nan",
+    "with_targets",
+]
 
 
 def num_replicas():
@@ -34,6 +41,18 @@ def with_stop_on_nan(callbacks):
         return callbacks
     # First, since a callback that restores weights must have the last word.
     return [StopOnNaN(), *callbacks]
+
+
+def targets_for(sample_weight):
+    """Targets that nothing reads, since Keras drops weights that come without any."""
+    return None if sample_weight is None else np.zeros(len(sample_weight), np.float32)
+
+
+def with_targets(data):
+    """Returns `validation_data` that Keras keeps the weights of, if it has any."""
+    if isinstance(data, tuple) and len(data) == 3 and data[1] is None:
+        return (data[0], targets_for(data[2]), data[2])
+    return data
 
 
 def first_rows(dataset, count=2**14):

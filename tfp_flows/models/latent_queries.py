@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.models.row_batches import RowFunction
+from tfp_flows.models.vae_checks import check_counts
 from tfp_flows.models.vae_checks import check_rows
 
 __all__ = ["LatentQueries"]
@@ -57,6 +58,7 @@ class LatentQueries:
           seed: integer.
           batch_size: rows at a time.
         """
+        check_counts(num_samples=num_samples, batch_size=batch_size)
         check_rows(x, self.likelihood)
         evaluate = self._row_function(self._probabilities.bound, num_samples)
         return evaluate(x, seed=seed, batch_size=batch_size)
@@ -73,8 +75,9 @@ class LatentQueries:
         Returns:
           Array of nats, `[N]`: the importance-weighted bound of K draws.
         """
-        at_once = max(1, _DECODED_AT_ONCE // batch_size)
+        check_counts(num_samples=num_samples, batch_size=batch_size)
         check_rows(x, self.likelihood)
+        at_once = max(1, _DECODED_AT_ONCE // batch_size)
         evaluate = self._row_function(
             self._probabilities.log_likelihood, num_samples, at_once=at_once
         )

@@ -17,6 +17,9 @@ __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian"]
 
 tfd = tfp.distributions
 
+# In levels. Wider logistics leave a level less than floats resolve beside one half.
+_WIDEST = 2.0**18
+
 
 class Likelihood(abc.ABC):
     """What all likelihoods share.
@@ -129,8 +132,12 @@ class DiscretizedLogistic(Likelihood):
     ```none
     P(x = k / (num_bins - 1)) = the logistic's mass between k - 1/2 and k + 1/2, where the
                                 first and the last bin take the tails
-    mean = (num_bins - 1) (1/2 + output),    scale = (num_bins - 1) exp(max(s - 2, -7))
+    mean = (num_bins - 1) (1/2 + output),    scale = (num_bins - 1) exp(max(s - 2, -7)),
+                                             and at most 2**18 levels
     ```
+
+    Both bounds keep log-probabilities and their gradients finite. The upper one, a
+    thousand times the range of 8-bit data, gives all inner levels one probability.
 
     Args:
       event_shape: integer, or shape of one row.
@@ -158,7 +165,9 @@ class DiscretizedLogistic(Likelihood):
         highest = self.num_bins - 1
         # Half a level less, since TFP rounds up: level k takes what is in (k - 1, k].
         logistic = tfd.Logistic(
-            highest * (0.5 + mean) - 0.5, highest * tf.exp(tf.maximum(s - 2.0, -7.0))
+            highest * (0.5 + mean) - 0.5,
+            # Bounded before the exponential, which overflows.
+            highest * tf.exp(tf.clip_by_value(s - 2.0, -7.0, math.log(_WIDEST / highest))),
         )
         low, high = (tf.cast(level, outputs.dtype) for level in (0, highest))
         return self._independent(tfd.QuantizedDistribution(logistic, low=low, high=high))

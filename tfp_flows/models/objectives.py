@@ -112,7 +112,8 @@ def free_bits(kl, minimum):
     ```
 
     A group whose mean is below the minimum has no gradient, so that it is free to carry
-    that much information.
+    that much information. The allowance is the group's, not that of each latent in it: one
+    that carries more than the minimum leaves the others none.
 
     Args:
       kl: `[N, J]`, nats of each of J groups of latents, for each of N rows.

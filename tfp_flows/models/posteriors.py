@@ -17,6 +17,8 @@ __all__ = ["DiagonalGaussian", "FlowPosterior", "FullGaussian"]
 class FlowPosterior(Posterior):
     """A flow, told by the encoder what row it is for, after a Gaussian posterior.
 
+    A part of a `VAE`; the surrogate of a joint distribution is `tfp_flows.FlowPosterior`.
+
     ```none
     z[0] drawn from the Gaussian;      z = flow.forward(z[0]; context)
     log q(z) = log q(z[0]) - log |det d flow / d z[0]|
@@ -31,8 +33,9 @@ class FlowPosterior(Posterior):
       name: name of the posterior.
 
     Raises:
-      ValueError: if the flow samples one variable after another, as MAF does, or has state
-        that is set from data, which a posterior has none of.
+      ValueError: if the flow is on vectors of another size or dtype, samples one variable
+        after another, as MAF does, or has state that is set from data, which a posterior
+        has none of.
 
     Reference:
       Rezende, Mohamed (2015), Variational inference with normalizing flows.
@@ -43,7 +46,7 @@ class FlowPosterior(Posterior):
 
     def __init__(self, base, flow, *, name="flow_posterior"):
         flow = _as_flow(flow)
-        _check_flow(flow)
+        _check_flow(flow, base)
         super().__init__(
             base.latent_size,
             base.num_parameters + flow.context_size,
@@ -107,7 +110,7 @@ def _as_flow(bijector):
     return chain if chain.forward_min_event_ndims else TFPBijector(bijector, 1)
 
 
-def _check_flow(flow):
+def _check_flow(flow, base):
     if "forward" in flow.sequential_directions:
         raise ValueError(
             f"Expected a `flow` that samples in one pass; got `{flow.name}`, of which "
@@ -119,3 +122,15 @@ def _check_flow(flow):
             f"Expected a `flow` without state that is set from data; got `{flow.name}`. "
             "Build it with standardize=False, batch_norm=False, act_norm=False."
         )
+    if flow.dtype not in (None, base.dtype):
+        raise ValueError(
+            f"Expected a `flow` of {base.dtype.name}, as `base`; got `{flow.name}` of "
+            f"{flow.dtype.name}."
+        )
+    expected = f"Expected a `flow` on vectors of {base.latent_size} entries, as `base`"
+    try:
+        shape = flow.forward_event_shape([base.latent_size])
+    except ValueError as error:
+        raise ValueError(f"{expected}; got `{flow.name}`. {error}") from error
+    if shape != [base.latent_size]:
+        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

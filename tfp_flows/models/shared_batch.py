@@ -27,8 +27,17 @@ class SharedBatch:
         counts = context.all_reduce("SUM", own)
         self.share = tf.cumsum(counts, exclusive=True)[index], tf.reduce_sum(counts)
 
-    def mean(self, values):
-        """Returns the means over all rows, `[...]`, of values of own rows, `[n, ...]`."""
+    def mean(self, values, sample_weight=None):
+        """Returns the means over all rows, `[J]`, of values of own rows, `[n, J]`.
+
+        Args:
+          values: `[n, J]`.
+          sample_weight: `[n]`, what the own rows count; None if one each.
+        """
+        if sample_weight is not None:
+            weight = sample_weight[:, tf.newaxis]
+            total = self.mean(weight * values)
+            return tf.math.divide_no_nan(total, self.mean(weight))
         if self.share is None:
             return tf.reduce_mean(values, axis=0)
         context = tf.distribute.get_replica_context()

@@ -9,13 +9,17 @@ from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
+from tfp_flows.models.fitting import targets_for
 from tfp_flows.models.fitting import with_stop_on_nan
+from tfp_flows.models.fitting import with_targets
 from tfp_flows.models.latent_queries import LatentQueries
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.shared_variable import SharedVariable
+from tfp_flows.models.vae_checks import check_no_targets
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
+from tfp_flows.models.vae_checks import check_posterior
 from tfp_flows.models.vae_checks import check_rows
 from tfp_flows.models.vae_steps import VAESteps
 
@@ -33,10 +37,11 @@ class VAE(VAESteps, LatentQueries, keras.Model):
     ```
 
     All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or a
-    `tf.data.Dataset` of rows, `validation_data`, callbacks, `jit_compile`,
+    `tf.data.Dataset` of rows, `sample_weight`, `validation_data`, callbacks, `jit_compile`,
     `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
     `reconstruction` and `kl`, in nats a row; `loss` is the negative training objective and
-    `val_loss` the negative bound, without warm-up and free bits.
+    `val_loss` the negative bound, without warm-up and free bits. Weights multiply what a
+    row adds to each of them; those of a dataset come third: `(x, None, weight)`.
 
     Every number is a function of the weights and a seed: training draws depend on
     `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
@@ -50,12 +55,16 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         last axis holds `likelihood.num_parameters` for each entry of an event.
       likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.
       prior: distribution of the latents; a standard normal by default. A `FlowDistribution`
-        is trained, too; a MAF scores in one pass, as training needs.
+        is trained, too; a MAF scores in one pass, as training needs, and an IAF does not.
       bound: what is maximised, of log-weights `[K, N]`: `objectives.elbo` or
         `objectives.importance_weighted_bound`.
       num_samples: draws a row in training and `evaluate`, K.
-      free_bits: nats a latent below which the mean divergence of all latents, as one group,
-        costs nothing; with `objectives.elbo` only.
+      free_bits: nats a latent, lambda, that cost nothing; with `objectives.elbo` only. All
+        latents are one group, as in equation 15 of Kingma et al. (2016) with a single
+        group: the divergence costs `max(lambda * latent_size, its mean over the batch)`. So
+        a latent that carries that much alone leaves the others none, and a dead one is not
+        protected. Smaller groups would need a divergence of each latent, of which that of
+        a flow is no exact sum.
       sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
         with `objectives.elbo` only, and not with an IAF, whose density of a given point is
         sequential.
@@ -63,9 +72,9 @@ class VAE(VAESteps, LatentQueries, keras.Model):
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: if the parts' shapes do not fit each other, or the options exclude each
-        other; from methods, if rows have another shape, or values that the likelihood
-        cannot explain.
+      ValueError: if the parts' shapes or dtypes do not fit each other, the prior's density
+        is sequential, or the options exclude each other; from methods, if rows have another
+        shape, or values that the likelihood cannot explain, or a number is below 1.
 
     Reference:
       Kingma, Welling (2014), Auto-encoding variational Bayes.
@@ -91,6 +100,7 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         seed=0,
         **kwargs,
     ):
+        check_posterior(posterior)
         super().__init__(dtype=posterior.dtype.name, **kwargs)
         if prior is None:
             prior = standard_normal(posterior.latent_size, dtype=posterior.dtype)
@@ -151,25 +161,30 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         Args:
           x: `[N, *event]`, or a `tf.data.Dataset` of such batches, of which the first rows
             are checked.
-          y: must be None: a VAE has no targets.
+          y: must be None: a VAE has no targets, nor have its validation data.
           **kwargs: as of `keras.Model.fit`.
 
         Raises:
-          ValueError: if `y` is given, or the likelihood cannot explain `x`.
+          ValueError: if there are targets, or the likelihood cannot explain `x`.
         """
-        if y is not None:
-            raise ValueError("Expected no targets `y`; got some.")
+        validation = kwargs.get("validation_data")
+        check_no_targets(x, y)
+        check_no_targets(*keras.utils.unpack_x_y_sample_weight(validation)[:2])
         check_rows(x, self.likelihood)
         if not getattr(self.prior, "is_initialized", True):
             self.initialize(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
+        kwargs["validation_data"] = with_targets(validation)
         kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
-        return super().fit(x, **kwargs)
+        return super().fit(x, targets_for(kwargs.get("sample_weight")), **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
-        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`."""
-        # During `fit`, Keras hands over an iterator of its own.
+        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`; no targets."""
+        # Not when `fit` calls, which hands on the targets that keep the weights.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            check_no_targets(x, y)
+            y = targets_for(kwargs.get("sample_weight"))
         if isinstance(x, (np.ndarray, tf.Tensor)):
             check_rows(x, self.likelihood)
         return super().evaluate(x, y, **kwargs)

@@ -2,13 +2,29 @@
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
+from tfp_flows.models.gaussian_posteriors import Posterior
 
-__all__ = ["check_options", "check_parts", "check_rows"]
+__all__ = [
+    "check_counts",
+    "check_no_targets",
+    "check_options",
+    "check_parts",
+    "check_posterior",
+    "check_rows",
+]
+
+
+def check_counts(**counts):
+    """Raises `ValueError` if one of these numbers, by name, is below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"Expected `{name}` of at least 1; got {count}.")
 
 
 def check_rows(x, likelihood):
@@ -28,10 +44,18 @@ def check_rows(x, likelihood):
     likelihood.check(rows)
 
 
+def check_no_targets(x, y=None):
+    """Raises `ValueError` if there are targets, in a `tf.data.Dataset` of `(x, y)` too."""
+    if isinstance(x, tf.data.Dataset):
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        y = None if y == tf.type_spec_from_value(None) else y
+    if y is not None:
+        raise ValueError("Expected no targets `y`; got some.")
+
+
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
     """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
-    if num_samples < 1:
-        raise ValueError(f"Expected `num_samples` of at least 1; got {num_samples}.")
+    check_counts(num_samples=num_samples)
     if free_bits < 0:
         raise ValueError(f"Expected `free_bits` of at least 0; got {free_bits}.")
     if bound is not objectives.elbo and (free_bits or sticking_the_landing):
@@ -47,15 +71,40 @@ def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_land
         )
 
 
+def check_posterior(posterior):
+    """Raises `ValueError` unless `posterior` is one."""
+    if not isinstance(posterior, Posterior):
+        raise ValueError(
+            "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
+            f"FullGaussian or FlowPosterior; got {posterior!r}."
+        )
+
+
 def check_parts(encoder, posterior, decoder, likelihood, prior):
-    """Raises `ValueError` if the shapes of the parts of a `VAE` do not fit each other."""
+    """Raises `ValueError` if the parts of a `VAE` do not fit each other."""
     _check_outputs("encoder", encoder, likelihood.event_shape, posterior.num_parameters)
     size = likelihood.num_parameters * likelihood.event_size
     _check_outputs("decoder", decoder, (posterior.latent_size,), size)
+    _check_prior(prior, posterior)
+
+
+def _check_prior(prior, posterior):
     if prior.event_shape != [posterior.latent_size]:
         raise ValueError(
             f"Expected a `prior` of event shape [{posterior.latent_size}]; got "
             f"{prior.event_shape}."
+        )
+    if prior.dtype != posterior.dtype:
+        raise ValueError(
+            f"Expected a `prior` of {posterior.dtype.name}, as the posterior; got "
+            f"{tf.as_dtype(prior.dtype).name}."
+        )
+    flow = getattr(prior, "bijector", None)
+    if "inverse" in getattr(flow, "sequential_directions", ()):
+        raise ValueError(
+            f"Expected a `prior` that scores in one pass; got `{prior.name}`, of which "
+            "every training step would solve for one variable after another. Take an "
+            "inverse one, as `MAF` is of `IAF`."
         )
 
 

@@ -20,16 +20,20 @@ class VAESteps:
     """Methods of a `VAE` that Keras calls for a batch, and what they are made of."""
 
     def rows_of(self, data):
-        """Returns the rows, `[n, *event]`, of a batch as Keras hands it to a step."""
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        return tf.cast(x, self.compute_dtype)  # Keras hands arrays on in its own dtype
+        """Returns what `nats_of_rows` wants of a batch as Keras hands it to a step."""
+        x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = tf.cast(x, self.compute_dtype)  # Keras hands arrays on in its own dtype
+        if weight is None:
+            return x, None
+        return x, tf.reshape(tf.cast(weight, self.compute_dtype), [-1])
 
-    def nats_of_rows(self, x, *, training=False):
+    def nats_of_rows(self, x, sample_weight=None, *, training=False):
         """Returns what the metrics are means of: nats of each row, `[n]`, by name.
 
         Args:
           x: `[n, *event]`, in order the rows of this replica of a `tf.distribute` strategy;
             its noise is that of the same rows without replicas.
+          sample_weight: `[n]`, what the rows count; None if one each.
           training: whether "loss" is the training objective, with its warm-up and free
             bits, of the next step.
         """
@@ -43,18 +47,22 @@ class VAESteps:
             share=batch.share,
         )
         if training:
-            objective = self._objective(terms, batch)
+            objective = self._objective(terms, batch, sample_weight)
         else:
             objective = self.bound(terms.log_likelihood - terms.kl)
         reconstruction, kl = (tf.reduce_mean(term, axis=0) for term in terms)
         bound = Bound(reconstruction - kl, reconstruction, kl)
-        return {"loss": -objective, **bound._asdict()}
+        nats = {"loss": -objective, **bound._asdict()}
+        if sample_weight is None:
+            return nats
+        # As Keras does: the weights are not normalised, so zero weights drop rows.
+        return {name: sample_weight * values for name, values in nats.items()}
 
     def train_step(self, data):
         """One gradient step."""
         weights = self.trainable_weights
         with tf.GradientTape() as tape:
-            nats = self.nats_of_rows(self.rows_of(data), training=True)
+            nats = self.nats_of_rows(*self.rows_of(data), training=True)
             # Keras adds up the gradients of replicas.
             loss = tf.reduce_mean(nats["loss"]) / num_replicas()
             scaled_loss = self.optimizer.scale_loss(loss)
@@ -65,7 +73,7 @@ class VAESteps:
 
     def test_step(self, data):
         """Measures a batch."""
-        return self._measured(self.nats_of_rows(self.rows_of(data)))
+        return self._measured(self.nats_of_rows(*self.rows_of(data)))
 
     def _next_seed(self, training):
         if training:
@@ -74,14 +82,14 @@ class VAESteps:
         count = tf.round(self._trackers[0].count * num_replicas())
         return fold_in(fold_in(self.seed, _EVALUATION), count)
 
-    def _objective(self, terms, batch):
+    def _objective(self, terms, batch, sample_weight):
         """What a training step maximises, of each row, `[n]`."""
         weight = tf.cast(self.kl_weight, terms.kl.dtype)
         if not self.free_bits:
             return self.bound(terms.log_likelihood - weight * terms.kl)
         kl = tf.reduce_mean(terms.kl, axis=0)[:, tf.newaxis]
         minimum = self.free_bits * self.latent_size
-        cost = objectives.free_bits_of_rows(kl, minimum, batch.mean(kl))
+        cost = objectives.free_bits_of_rows(kl, minimum, batch.mean(kl, sample_weight))
         return tf.reduce_mean(terms.log_likelihood, axis=0) - weight * cost
 
     def _measured(self, nats):

@@ -43,7 +43,8 @@ class ResNet(keras.layers.Layer):
         as RealNVP bounds its log-scales: 0 with a checkerboard, 1 on channels; None leaves
         tanh and scale out.
       zero_last_layer: whether the last layer starts at zero, so that a fresh step is the
-        identity; the paper's starts at random.
+        identity; the paper's starts at random. Where `tanh_scale` is 0, only its shifts do:
+        if both factors of a log-scale were 0, neither would have a gradient.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -168,7 +169,10 @@ class ResNet(keras.layers.Layer):
         parts |= _norm_parts("output", hidden)
         last = _scaled_conv_parts("last", 1, hidden, self.output_channels)
         if self.zero_last_layer:
-            last["last/magnitude"] = bias_part(self.output_channels)
+            magnitude = last["last/magnitude"]
+            zeros = 0.5 if self.tanh_scale == 0.0 else 1.0
+            initial = functools.partial(_zeros_first, magnitude.initial, zeros)
+            last["last/magnitude"] = Part(magnitude.shape, initial=initial)
         parts |= last
         if self.tanh_scale is not None:
             parts["tanh_scale"] = Part(
@@ -212,6 +216,12 @@ def _conv(x, weights, name):
 def _initial_kernel(shape, dtype, seed):
     # Of any scale: the kernels are normalised.
     return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(shape, dtype)
+
+
+def _zeros_first(initial, share, shape, dtype, seed):
+    """What `initial` returns, but zeros as the first `share` of it."""
+    values = initial(shape, dtype, seed)
+    return tf.where(tf.range(shape[0]) < int(share * shape[0]), 0.0, values)
 
 
 def _fill(value, shape, dtype, seed):

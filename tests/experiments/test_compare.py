@@ -1,0 +1,150 @@
+"""Which runs stand together, and what tells the others apart."""
+
+import json
+
+import pytest
+
+from experiments import compare
+
+
+def results(nats, flags="", **changes):
+    """What `results.json` of a run on digits holds, as far as it is compared."""
+    return {
+        "dataset": "digits",
+        "flow": "nice",
+        "test_log_likelihood": {"nats": nats, "two_standard_errors": 0.1},
+        "gaussian_log_likelihood": {"nats": 50.7, "two_standard_errors": 0.1},
+        "num_rows": {"train": 1257, "validation": 180, "test": 360},
+        "event_size": 64,
+        "context_size": 0,
+        "num_parameters": 10,
+        "num_epochs": 2,
+        "training_seconds": 1.0,
+        "command": f"python -m experiments.density_estimation --seed=1 {flags}",
+    } | changes
+
+
+def other_baseline(nats, **changes):
+    return results(nats, gaussian_log_likelihood={"nats": 49.0}, **changes)
+
+
+def column(finished, index):
+    lines = compare.table(finished).splitlines()[2:]
+    return [line.split(" | ")[index].removeprefix("| ") for line in lines]
+
+
+def test_best_of_each_data_set_is_first():
+    finished = {
+        "worse": results(60.0),
+        "moons": results(-1.0, dataset="two_moons"),
+        "better": results(70.0),
+    }
+    assert column(finished, 0) == ["digits", "digits", "two_moons"]
+    assert column(finished, 1) == ["better", "worse", "moons"]
+
+
+# What another run on digits holds, and what is then to be read of either.
+APART = {
+    "baseline": (other_baseline(65.0), "baseline 50.7 nats", "baseline 49 nats"),
+    "variables": (results(65.0, event_size=32), "64 variables", "32 variables"),
+    "context": (results(65.0, context_size=10), "", "given 10"),
+    "test rows": (
+        results(65.0, num_rows={"train": 1, "validation": 1, "test": 1436}),
+        "360 test rows",
+        "1,436 test rows",
+    ),
+    "flags of data": (
+        other_baseline(65.0, flags="--data_seed=1 --epochs=3 --data_dir=x"),
+        "baseline 50.7 nats",
+        "--data_seed=1, baseline 49 nats",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_figures_that_do_not_compare_stand_apart(name):
+    other, first, second = APART[name]
+    finished = {"a": results(70.0), "b": other, "c": results(60.0)}
+    first = f"digits ({first})" if first else "digits"
+    assert column(finished, 0) == [first, first, f"digits ({second})"]
+    assert column(finished, 1) == ["a", "c", "b"]
+
+
+def test_last_digits_of_the_baseline_and_where_files_lie_make_no_difference():
+    near = {"nats": 50.7 + 1e-9, "two_standard_errors": 0.1}
+    finished = {
+        "a": results(70.0),
+        "b": results(60.0, gaussian_log_likelihood=near, flags="--data_dir=elsewhere"),
+    }
+    assert column(finished, 0) == ["digits", "digits"]
+
+
+def test_results_of_older_versions_stand_with_those_they_compare_with():
+    old = results(65.0)
+    for name in ("event_size", "context_size", "num_rows", "command"):
+        del old[name]
+    finished = {"a": results(70.0), "old": old, "b": other_baseline(60.0)}
+    assert column(finished, 1) == ["a", "old", "b"]
+    first, second, third = column(finished, 0)
+    assert first == second != third
+
+
+def test_each_group_has_a_panel_with_its_own_baseline(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        compare, "_bars", lambda axis, runs: drawn.update({axis: [f for f, _ in runs]})
+    )
+    finished = {"a": results(70.0), "b": other_baseline(65.0), "c": results(60.0)}
+    compare.draw(finished, tmp_path / "comparison.png")
+    assert list(drawn.values()) == [["a", "c"], ["b"]]
+    first, second = (axis.get_title(loc="right") for axis in drawn)
+    assert "baseline 50.7 nats" in first
+    assert "baseline 49 nats" in second
+
+
+def write(folder, contents):
+    folder.mkdir()
+    (folder / "results.json").write_text(contents)
+    return str(folder)
+
+
+def test_picture_goes_to_a_folder_that_is_made(tmp_path, capsys):
+    run = write(tmp_path / "run", json.dumps(results(70.0)))
+    picture = tmp_path / "new" / "folder" / "comparison.png"
+    # Flags may come after folders.
+    assert compare.cli(["compare", run, str(tmp_path), f"--picture={picture}"]) == 0
+    assert picture.is_file()
+    output, error = capsys.readouterr()
+    assert f"| digits | {run} | nice | 70.000 ± 0.100 |" in output
+    assert error.splitlines() == [f"{tmp_path}: no finished run", f"Picture: {picture}"]
+
+
+# Arguments, the status, and what the one line on standard error must say.
+REFUSED = {
+    "unknown flag": ("{x} --pictur=a.png", 2, "Unknown command line flag 'pictur'"),
+    "no folder": ("", 2, "Expected at least one folder of a run; got none."),
+    "unknown kind of picture": ("{x} --picture=a.xyz", 2, "'png', 'ps'"),
+    "no picture": ("{x} --picture=", 2, "`picture`"),
+    "no run": ("{x} {x}/none", 1, "a finished run; got {x}: no finished run; {x}/none: no"),
+    "broken results": ("{x}/broken", 1, "results.json cannot be read"),
+    "another experiment": ("{x}/vae", 1, "vae: results of something else"),
+    "picture in a file": (
+        "{x}/run --picture={x}/run/results.json/a.png",
+        1,
+        "results.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_one_line(name, tmp_path, capsys):
+    write(tmp_path / "run", json.dumps(results(70.0)))
+    write(tmp_path / "broken", "{")
+    write(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
+    arguments, status, message = REFUSED[name]
+    arguments = arguments.replace("{x}", str(tmp_path))
+    assert compare.cli(["compare", *arguments.split()]) == status
+    line = capsys.readouterr().err
+    assert line.startswith("compare: ")
+    assert message.replace("{x}", str(tmp_path)) in line
+    assert line.count("\n") == 1
