@@ -96,6 +96,7 @@ def draw(finished, path):
       finished: results by folder, as of `table`.
       path: of the picture; its folder is made where there is none.
     """
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     groups = _groups(finished)
     heights = [len(runs) + 1.5 for runs in groups.values()]
     figure, axes = plt.subplots(
@@ -113,7 +114,6 @@ def draw(finished, path):
         # From the right, so that a long one has the width of the labels, too.
         axis.set_title(textwrap.fill(title, _TITLE_WIDTH), loc="right", fontsize=10)
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     plots.save(figure, path)
 
 

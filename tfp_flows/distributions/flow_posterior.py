@@ -31,6 +31,10 @@ class FlowPosterior(tfd.TransformedDistribution):
 
     A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`.
 
+    A `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
+    variables of its own, which TensorFlow may refuse to save, make one of
+    `posterior.distribution`.
+
     ```none
     x = flow(base sample) [D],    parts = support(x)
     log_prob(parts) = flow.log_prob(x) - log |det d support / dx (x)|
