@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.bijectors.statistics import mean_and_scale
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["BatchNorm"]
 
@@ -67,6 +68,7 @@ class BatchNorm(FlowBijector):
         name="batch_norm",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         super().__init__(
             event_ndims=event_ndims,
             event_shape=_event_shape(num_channels, event_ndims, mask),

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["Permutation", "random_permutation", "reverse_permutation"]
 
@@ -32,6 +33,7 @@ class Permutation(FlowBijector):
 
     def __init__(self, permutation, *, event_ndims=1, dtype=tf.float32, name="permutation"):
         parameters = dict(locals())
+        check_arguments(parameters, optional=["dtype"])
         permutation = np.asarray(permutation)
         if permutation.ndim != 1 or sorted(permutation) != list(range(len(permutation))):
             raise ValueError(

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.statistics import mean_and_scale
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["Bounds", "Logit", "Standardize"]
 
@@ -33,6 +34,7 @@ class Standardize(FlowBijector):
 
     def __init__(self, event_size, *, dtype=tf.float32, name="standardize"):
         parameters = dict(locals())
+        check_arguments(parameters)
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],
@@ -114,6 +116,7 @@ class Bounds(FlowBijector):
 
     def __init__(self, low, high, *, dtype=tf.float32, name="bounds"):
         parameters = dict(locals())
+        check_arguments(parameters)
         numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
         low, high = np.asarray(low, numpy_dtype), np.asarray(high, numpy_dtype)
         if low.ndim != 1 or low.shape != high.shape:
@@ -196,6 +199,7 @@ class Logit(FlowBijector):
 
     def __init__(self, alpha=0.05, *, event_ndims=1, dtype=tf.float32, name="logit"):
         parameters = dict(locals())
+        check_arguments(parameters)
         if not 0 <= alpha < 0.5:
             raise ValueError(f"Expected `alpha` in [0, 0.5); got {alpha}.")
         super().__init__(

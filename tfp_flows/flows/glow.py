@@ -17,6 +17,7 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import glow_scale
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
@@ -65,6 +66,7 @@ class GlowStep(FlowChain):
         name="glow_step",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape)
         channels = image_shape[-1]
@@ -159,11 +161,7 @@ class Glow(FlowChain):
         name="glow",
     ):
         parameters = dict(locals())
-        if min(num_levels, num_steps) < 1:
-            raise ValueError(
-                "Expected `num_levels` and `num_steps` of at least 1; got "
-                f"{num_levels} and {num_steps}."
-            )
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         shared = {"context_size": context_size, "dtype": dtype}

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import Part
@@ -45,6 +46,7 @@ class ConvNet(keras.layers.Layer):
     """
 
     def __init__(self, output_channels, hidden_channels=(512, 512), *, seed=None, **kwargs):
+        check_arguments(locals())
         super().__init__(**kwargs)
         self.output_channels = output_channels
         if isinstance(hidden_channels, int):
