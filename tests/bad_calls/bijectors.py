@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+import tfp_flows as tff
 from bad_calls import parts
 from bad_calls.bad_call import BadCall
 from bad_calls.parts import ROWS
-
-import tfp_flows as tff
 
 tfb = tfp.bijectors
 MASK = np.array([True, False, True])
@@ -20,7 +20,7 @@ CONSTRUCTORS = {
         lambda: tff.ActNorm(3, event_ndims=1.5), "`event_ndims`", "1.5"
     ),
     "ActNorm of no axis": BadCall(
-        lambda: tff.ActNorm(3, event_ndims=0), "`event_ndims`", "got 0"
+        lambda: tff.ActNorm(3, event_ndims=0), "`event_ndims`", "[3]", "got 0"
     ),
     "ActNorm of integers": BadCall(
         lambda: tff.ActNorm(3, dtype="int32"), "floating-point `dtype`", "'int32'"
@@ -308,7 +308,7 @@ METHODS = {
         lambda: parts.ValueOnly().forward(ROWS), "ValueOnly", "log_det"
     ),
     "subclass that returns another shape": BadCall(
-        lambda: parts.SummedValue().forward(ROWS), "SummedValue", "3"
+        lambda: parts.SummedValue().forward(ROWS), "SummedValue", "(None, None)", "(None,)"
     ),
 }
 

@@ -3,12 +3,12 @@
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+import tfp_flows as tff
 from bad_calls import parts
 from bad_calls.bad_call import BadCall
 from bad_calls.parts import CONTEXT
 from bad_calls.parts import ROWS
-
-import tfp_flows as tff
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -124,7 +124,7 @@ METHODS = {
         lambda: parts.unconditional().sample(context=CONTEXT), "no `context`"
     ),
     "sample, seed of letters": BadCall(
-        lambda: parts.unconditional().sample(seed="a"), "seed"
+        lambda: parts.unconditional().sample(seed="a"), "`seed`", "'a'"
     ),
     "sample_and_log_prob without its context": BadCall(
         lambda: parts.conditional().sample_and_log_prob(2), "`context`", "None"

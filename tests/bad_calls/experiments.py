@@ -1,13 +1,10 @@
 """Bad calls of the functions that the experiments offer to Python."""
 
-import numpy as np
 from bad_calls.bad_call import BadCall
-
 from experiments import compare
 from experiments import density_estimation
-from experiments import evaluation
 from experiments import iaf_vae
-from experiments import out_of_distribution
+from experiments import neutra
 from experiments import posterior_inference
 from experiments.choices import build_distribution
 from experiments.data import Request
@@ -123,12 +120,13 @@ CALLS = {
         "`picture`",
         "'a.xyz'",
     ),
-    "score of no run": BadCall(
-        lambda: out_of_distribution.score("nowhere", ["mnist"]), "nowhere"
+    "load_dataset of no pictures": BadCall(lambda: load_dataset("images"), "images_path"),
+    "neutra.run of an unknown target": BadCall(
+        lambda: neutra.run(neutra.NeutraSettings(target="nine", run_dir="run")),
+        "`target`",
+        "'nine'",
     ),
-    "gaussian_log_prob of another width": BadCall(
-        lambda: evaluation.gaussian_log_prob(np.zeros([4, 3]), np.zeros(2), np.eye(2)),
-        "`rows`",
-        "(4, 3)",
+    "neutra.run of other settings": BadCall(
+        lambda: neutra.run(PosteriorSettings(run_dir="run")), "`settings`", "NeutraSettings"
     ),
 }

@@ -1,9 +1,9 @@
 """Bad calls of the papers' flows."""
 
 import tensorflow_probability as tfp
-from bad_calls.bad_call import BadCall
 
 import tfp_flows as tff
+from bad_calls.bad_call import BadCall
 
 tfb = tfp.bijectors
 ON_VECTORS = (tff.NICE, tff.RealNVP, tff.MADE, tff.MAF, tff.IAF)

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import tensorflow as tf
+
+import tfp_flows as tff
 from bad_calls import parts
 from bad_calls.bad_call import BadCall
 from bad_calls.parts import CONTEXT
 from bad_calls.parts import ROWS
-
-import tfp_flows as tff
 
 BITS = (ROWS > 0).astype(np.float32)
 
@@ -67,7 +67,7 @@ FITS = {
         parts.bounded_estimator,
     ),
     "fit out of Logit": _fit(
-        ("`x`", "column 2", "[0, 1]", "255"),
+        ("`x`", "column 2", "[-0.05", "1.05", "255"),
         np.array([[0.5, 0.5, 255.0]], np.float32),
         parts.logit_estimator,
     ),

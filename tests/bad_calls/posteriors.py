@@ -3,10 +3,10 @@
 import functools
 
 import tensorflow_probability as tfp
-from bad_calls import parts
-from bad_calls.bad_call import BadCall
 
 import tfp_flows as tff
+from bad_calls import parts
+from bad_calls.bad_call import BadCall
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 TINY = parts.TINY

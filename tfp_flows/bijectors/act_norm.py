@@ -61,6 +61,7 @@ class ActNorm(FlowBijector):
           data: `[N, *event]`. A channel that is constant keeps scale 1.
           context: ignored.
         """
+        self._check_rows(data)
         if self.is_initialized:
             return
         mean, scale = mean_and_scale(data, self.dtype)

@@ -67,7 +67,8 @@ class ChannelAffine(FlowBijector):
             name=name,
         )
         transformer = Affine() if transformer is None else transformer
-        check_conditioner(conditioner, [context_size], [num_channels], transformer)
+        if conditioner is not None:
+            check_conditioner(conditioner, [context_size], [num_channels], transformer)
         self._conditioner = conditioner
         self._transformer = transformer
         size = self._transformer.num_parameters * num_channels

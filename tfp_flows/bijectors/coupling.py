@@ -102,6 +102,7 @@ class Coupling(FlowBijector):
           data: `[N, *event]`.
           context: `[N, context_size]`, where the bijector is conditional.
         """
+        self._check_rows(data, context)
         if not self.is_initialized:
             seen, _ = self._partition.split(tf.convert_to_tensor(data, self.dtype))
             if context is not None:

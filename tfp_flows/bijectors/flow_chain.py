@@ -7,13 +7,16 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.parts import as_bijectors
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.recompute import call_recomputing
 from tfp_flows.bijectors.recompute import pull_back_steps
 from tfp_flows.bijectors.recompute import refuse_batch_statistics
+from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["FlowChain"]
 
@@ -58,9 +61,8 @@ class FlowChain(FlowBijector):
     def __init__(self, bijectors, *, recompute=False, parameters=None, name="flow_chain"):
         if parameters is None:
             parameters = {"bijectors": bijectors, "recompute": recompute, "name": name}
-        bijectors = list(bijectors)
-        if not bijectors:
-            raise ValueError("Expected at least one bijector in `bijectors`; got none.")
+        check_arguments({"recompute": recompute, "name": name})
+        bijectors = as_bijectors("bijectors", bijectors)
         steps = _as_steps(bijectors)
         if recompute:
             refuse_batch_statistics(steps)
@@ -108,6 +110,7 @@ class FlowChain(FlowBijector):
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
         """
+        self._check_rows(data, context)
         stateful = [i for i, s in enumerate(self._steps) if s.has_data_dependent_state]
         if not stateful:
             return
@@ -118,9 +121,25 @@ class FlowChain(FlowBijector):
 
     def initialize_and_normalise(self, data, *, context=None):
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
+        self._check_rows(data, context)
         for step in self._steps:
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the first bijector has no inverse."""
+        self._steps[0].check_support(data, argument=argument)
+
+    def _known_event_shape(self, direction):
+        skipped = []
+        for step in self._steps if direction == "inverse" else self._steps[::-1]:
+            shape = step._known_event_shape(direction)
+            if shape is not None:
+                for other in reversed(skipped):
+                    shape = getattr(other, f"{OPPOSITE[direction]}_event_shape")(shape)
+                return shape
+            skipped.append(step)
+        return None
 
     def _initialize_inverted(self, data, context):
         inverted = FlowChain([Invert(step) for step in reversed(self._steps)])
@@ -200,10 +219,6 @@ def _as_steps(bijectors):
 
 def _flatten(bijector):
     """Takes stock chains and inversions apart, since they would not hand context on."""
-    if not isinstance(bijector, tfb.Bijector):
-        raise ValueError(
-            f"Expected `bijectors` of `tfp.bijectors.Bijector`; got {bijector!r}."
-        )
     if _is_a(bijector, tfb.Chain):
         return [part for b in bijector.bijectors for part in _flatten(b)]
     if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):

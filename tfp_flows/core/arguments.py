@@ -11,6 +11,7 @@ import tensorflow as tf
 
 __all__ = [
     "check_arguments",
+    "check_array",
     "check_callable",
     "check_dtype",
     "check_event_shape",
@@ -21,6 +22,7 @@ __all__ = [
     "check_seed",
     "check_transformer",
     "check_widths",
+    "positive_integers",
 ]
 
 
@@ -61,9 +63,17 @@ def check_number(name, value, words, allows):
     return value
 
 
+def check_array(name, value, dtype):
+    """Returns `value` as a NumPy array of `dtype`."""
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected numbers `{name}`; got {_shown(value)}.") from error
+
+
 def check_widths(name, value):
     """Returns `value`, a positive integer or a sequence of them, as a tuple."""
-    widths = _positive_integers(value)
+    widths = positive_integers(value)
     if widths is None:
         raise ValueError(
             f"Expected positive `{name}`; got {_shown(value)}. Widths are integers, such "
@@ -74,7 +84,7 @@ def check_widths(name, value):
 
 def check_event_shape(name, value):
     """Returns `value`, a positive integer or a shape of them, as a tuple."""
-    shape = _positive_integers(value)
+    shape = positive_integers(value)
     if shape is None:
         raise ValueError(
             f"Expected `{name}` of one or more positive integers; got {_shown(value)}."
@@ -118,7 +128,7 @@ def check_name(name, value):
 
 def check_callable(name, value, words):
     """Refuses what cannot be called; `words` say what it would be a function of."""
-    if not callable(value):
+    if not callable(value) or isinstance(value, type):
         raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
 
 
@@ -173,7 +183,7 @@ def _is_boolean(value):
     return isinstance(value, bool) or getattr(value, "dtype", None) in (np.bool_, tf.bool)
 
 
-def _positive_integers(value):
+def positive_integers(value):
     """The tuple of them that `value` is, or None."""
     if _as_integer(value) is not None:
         value = [value]
@@ -196,7 +206,8 @@ _POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
 _POSITIVE += ("output_units", "output_channels")
 _FLAGS = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
 _FLAGS += ("learned_prior", "lu_mixing", "ordered", "random_orderings", "recompute")
-_FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "sticking_the_landing")
+_FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
+_FLAGS += ("standardize_context", "sticking_the_landing")
 _FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
 
 _CHECKS = {

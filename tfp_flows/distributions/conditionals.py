@@ -22,6 +22,7 @@ class Bernoulli:
 
     num_parameters = 1
     num_noise = 1
+    is_discrete = True
 
     def log_prob(self, x, parameters):
         """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1."""

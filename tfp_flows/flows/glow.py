@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_flows.bijectors.like_steps import LikeSteps
 from tfp_flows.bijectors.masks import channel_half
@@ -18,6 +17,7 @@ from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import glow_scale
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet

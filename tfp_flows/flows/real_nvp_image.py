@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
@@ -18,6 +17,7 @@ from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import exp_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed
