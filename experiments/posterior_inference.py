@@ -13,6 +13,8 @@ from experiments import html_report
 from experiments import report
 from experiments import run_directory
 from experiments.choices import SCALES
+from experiments.choices import choose
+from experiments.kinds import check_kind
 from experiments.posteriors import importance
 from experiments.posteriors import pictures
 from experiments.posteriors import posterior_report
@@ -51,6 +53,9 @@ def run(settings):
       RunDirectoryError: if the folder belongs to another process or another run.
       TrainingError: if the training diverges.
     """
+    check_kind("settings", settings, PosteriorSettings)
+    choose("target", settings.target, TARGETS)
+    choose("posterior", settings.posterior, POSTERIORS)
     if reason := TARGETS[settings.target].inapplicable.get(settings.posterior):
         chosen = {"target": settings.target, "posterior": settings.posterior}
         return chosen | {"failure": reason}

@@ -10,13 +10,16 @@ from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.parts import all_standardize_context
+from tfp_flows.bijectors.parts import as_bijectors
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.recompute import call_recomputing
 from tfp_flows.bijectors.recompute import pull_back_steps
 from tfp_flows.bijectors.recompute import refuse_batch_statistics
+from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["FlowChain"]
 
@@ -72,16 +75,12 @@ class FlowChain(FlowBijector):
         parameters=None,
         name="flow_chain",
     ):
+        options = {"standardize_context": standardize_context, "recompute": recompute}
+        options["name"] = name
+        check_arguments(options)
         if parameters is None:
-            parameters = {
-                "bijectors": bijectors,
-                "standardize_context": standardize_context,
-                "recompute": recompute,
-                "name": name,
-            }
-        bijectors = list(bijectors)
-        if not bijectors:
-            raise ValueError("Expected at least one bijector in `bijectors`; got none.")
+            parameters = {"bijectors": bijectors, **options}
+        bijectors = as_bijectors("bijectors", bijectors)
         steps = _as_steps(bijectors)
         if recompute:
             refuse_batch_statistics(steps)
@@ -139,6 +138,7 @@ class FlowChain(FlowBijector):
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
         """
+        self._check_rows(data, context)
         context = self._initialized_context(context)
         stateful = [i for i, s in enumerate(self._steps) if _has_state(s)]
         if not stateful:
@@ -150,10 +150,26 @@ class FlowChain(FlowBijector):
 
     def initialize_and_normalise(self, data, *, context=None):
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
+        self._check_rows(data, context)
         context = self._initialized_context(context)
         for step in self._steps:
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the first bijector has no inverse."""
+        self._steps[0].check_support(data, argument=argument)
+
+    def _known_event_shape(self, direction):
+        skipped = []
+        for step in self._steps if direction == "inverse" else self._steps[::-1]:
+            shape = step._known_event_shape(direction)
+            if shape is not None:
+                for other in reversed(skipped):
+                    shape = getattr(other, f"{OPPOSITE[direction]}_event_shape")(shape)
+                return shape
+            skipped.append(step)
+        return None
 
     def _initialize_inverted(self, data, context):
         steps = [Invert(step) for step in reversed(self._steps)]
@@ -251,10 +267,6 @@ def _as_steps(bijectors):
 
 def _flatten(bijector):
     """Takes stock chains and inversions apart, since they would not hand context on."""
-    if not isinstance(bijector, tfb.Bijector):
-        raise ValueError(
-            f"Expected `bijectors` of `tfp.bijectors.Bijector`; got {bijector!r}."
-        )
     if _is_a(bijector, tfb.Chain):
         return [part for b in bijector.bijectors for part in _flatten(b)]
     if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):

@@ -11,10 +11,12 @@ from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.networks.masked_mlp import MaskedMLP
 
 __all__ = ["AutoregressiveDistribution"]
 
@@ -64,6 +66,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         parameters=None,
         name="autoregressive",
     ):
+        check_instance("network", network, MaskedMLP, "a `MaskedMLP` or `MaskCycleMLP`")
         if parameters is None:
             parameters = {"network": network, "conditional": conditional}
             parameters |= {"standardize_context": standardize_context}
@@ -101,6 +104,11 @@ class AutoregressiveDistribution(tfd.Distribution):
     def num_masks(self):
         """Number of masks, K."""
         return self._ensemble.num_masks
+
+    @property
+    def is_discrete(self):
+        """Whether its conditionals are distributions of discrete values."""
+        return getattr(self._conditional, "is_discrete", False)
 
     @property
     def is_initialized(self):

@@ -9,9 +9,12 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
@@ -48,6 +51,9 @@ class FlowPosterior(tfd.TransformedDistribution):
 
     def __init__(self, distribution, support, *, name="flow_posterior"):
         parameters = dict(locals())
+        check_instance("distribution", distribution, tfd.Distribution, "a distribution")
+        words = "a `tfp.bijectors.Bijector`"
+        check_instance("support", support, tfb.Bijector, words)
         super().__init__(
             distribution,
             support,
@@ -170,6 +176,8 @@ def flow_posterior(
       Rezende, Mohamed (2015), Variational inference with normalizing flows.
       https://arxiv.org/abs/1505.05770
     """
+    check_arguments({"full_rank": full_rank, "dtype": dtype, "name": name})
+    check_target(target)
     if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
         support = JointSupport.of_shape(target, support, dtype)
     elif support is not None:
@@ -197,6 +205,11 @@ def _build(flow, size, dtype, options):
     if isinstance(flow, str) and flow not in _FLOWS:
         raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
     constructor = _FLOWS[flow] if isinstance(flow, str) else flow
+    if not callable(constructor):
+        raise ValueError(
+            f"Expected `flow`, one of {sorted(_FLOWS)}, a constructor, or a bijector; got "
+            f"{flow!r}."
+        )
     if "standardize" in inspect.signature(constructor).parameters:
         options = {"standardize": False, **options}  # there are no data to fit it to
     return constructor(size, dtype=dtype, **options)

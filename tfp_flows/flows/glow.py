@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_flows.bijectors.like_steps import LikeSteps
 from tfp_flows.bijectors.masks import channel_half
@@ -17,6 +16,8 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import glow_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
@@ -66,6 +67,7 @@ class GlowStep(FlowChain):
         name="glow_step",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape)
         channels = image_shape[-1]
@@ -164,11 +166,7 @@ class Glow(FlowChain):
         name="glow",
     ):
         parameters = dict(locals())
-        if min(num_levels, num_steps) < 1:
-            raise ValueError(
-                "Expected `num_levels` and `num_steps` of at least 1; got "
-                f"{num_levels} and {num_steps}."
-            )
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         shared = {"context_size": context_size, "dtype": dtype}

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.transformers import Gated
-from tfp_flows.flows.maf import check_autoregressive_sizes
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 from tfp_flows.networks.seeds import split_seed
 
@@ -72,7 +72,7 @@ class IAF(FlowChain):
         name="iaf",
     ):
         parameters = dict(locals())
-        check_autoregressive_sizes(event_size, num_steps)
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Gated()
         # The list runs from the data side: the last of it is the first to sample.

@@ -6,7 +6,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
-from tfp_flows.flows.maf import check_autoregressive_sizes
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 
 __all__ = ["MADE"]
@@ -66,7 +66,7 @@ class MADE(FlowChain):
         name="made",
     ):
         parameters = dict(locals())
-        check_autoregressive_sizes(event_size, num_steps=1)
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Affine()
         conditioner = masked_conditioner(

@@ -8,6 +8,7 @@ from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 from tfp_flows.networks.seeds import split_seed
@@ -83,7 +84,7 @@ class MAF(FlowChain):
         name="maf",
     ):
         parameters = dict(locals())
-        check_autoregressive_sizes(event_size, num_steps)
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Affine()
         bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
@@ -121,10 +122,3 @@ class MAF(FlowChain):
             parameters=parameters,
             name=name,
         )
-
-
-def check_autoregressive_sizes(event_size, num_steps):
-    """Refuses what no autoregressive flow can be made of."""
-    for argument, value in (("event_size", event_size), ("num_steps", num_steps)):
-        if value < 1:
-            raise ValueError(f"Expected `{argument}` of at least 1; got {value}.")

@@ -6,8 +6,9 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
-from tfp_flows.flows.nice import check_coupling_sizes
+from tfp_flows.flows.nice import check_coupling_size
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
 
@@ -73,7 +74,8 @@ class RealNVP(FlowChain):
         name="real_nvp",
     ):
         parameters = dict(locals())
-        check_coupling_sizes(event_size, num_steps)
+        check_arguments(parameters)
+        check_coupling_size(event_size)
         dtype = tf.as_dtype(dtype)
         bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
         for step, step_seed in enumerate(split_seed(seed, num_steps)):

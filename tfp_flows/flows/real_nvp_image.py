@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
@@ -16,6 +15,9 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import exp_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed
@@ -93,8 +95,8 @@ class RealNVPImage(FlowChain):
         name="real_nvp_image",
     ):
         parameters = dict(locals())
-        if num_levels < 1:
-            raise ValueError(f"Expected `num_levels` of at least 1; got {num_levels}.")
+        check_arguments(parameters)
+        check_integer("hidden_channels", hidden_channels)
         if batch_norm and act_norm:
             raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
         dtype = tf.as_dtype(dtype)
