@@ -98,7 +98,7 @@ class FlowChain(FlowBijector):
         self._standardizer = None
         if standardize_context and not all_standardize_context(steps):
             dtype = self.dtype or tf.float32
-            self._standardizer = ContextStandardizer(self.context_size, dtype, name)
+            self._standardizer = ContextStandardizer(self.context_size, dtype)
 
     @property
     def bijectors(self):

@@ -16,6 +16,7 @@ from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.distributions.row_checks import check_rows_of
 from tfp_flows.networks.masked_mlp import MaskedMLP
 
 __all__ = ["AutoregressiveDistribution"]
@@ -88,7 +89,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         self._ensemble = MaskEnsemble(network, conditional)
         self._standardizer = None
         if standardize_context and network.context_size:
-            self._standardizer = ContextStandardizer(network.context_size, self.dtype, name)
+            self._standardizer = ContextStandardizer(network.context_size, self.dtype)
 
     @property
     def event_size(self):
@@ -119,9 +120,10 @@ class AutoregressiveDistribution(tfd.Distribution):
         """Sets the statistics of contexts.
 
         Args:
-          data: ignored, as the rows themselves determine no state.
+          data: `[N, D]`, which determine no state themselves.
           context: `[N, context_size]`, where the distribution is conditional.
         """
+        check_rows_of(self, data, context)
         if self._standardizer is not None:
             self._standardizer.initialize(context)
 
