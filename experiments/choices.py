@@ -48,7 +48,13 @@ _OPTIONAL = (
 
 
 def build_distribution(
-    settings, event_size, context_size=0, *, is_binary=None, image_shape=None
+    settings,
+    event_size,
+    context_size=0,
+    *,
+    standardize_context=True,
+    is_binary=None,
+    image_shape=None,
 ):
     """Returns the distribution that `settings` describe.
 
@@ -56,6 +62,8 @@ def build_distribution(
       settings: a `Settings`.
       event_size: number of variables of the data.
       context_size: number of variables that they are conditioned on.
+      standardize_context: whether these are standardised, by statistics of the training
+        rows that are saved with the weights.
       is_binary: whether the data are zeros and ones; None if that is not known yet.
       image_shape: `(H, W)`, where a row is an image.
 
@@ -67,7 +75,10 @@ def build_distribution(
     flow = choose("flow", settings.flow, FLOWS)
     base = choose("base", settings.base, BASES)
     _check_kind(settings, flow, is_binary)
-    arguments = _arguments(settings, flow) | {"context_size": context_size}
+    arguments = _arguments(settings, flow) | {
+        "context_size": context_size,
+        "standardize_context": standardize_context,
+    }
     if flow.takes_images:
         arguments["image_shape"] = image_shape
     if "ordering" in arguments:

@@ -58,6 +58,8 @@ def _prepare(settings, strategy):
             settings,
             dataset.event_size,
             dataset.context_size,
+            # Classes are zeros and ones already.
+            standardize_context=not dataset.class_names,
             is_binary=dataset.is_binary,
             image_shape=dataset.image_shape,
         )

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from experiments.data.column import Column
+
 
 @dataclasses.dataclass(frozen=True)
 class PublishedRow:
@@ -32,6 +34,8 @@ class Dataset:
       validation: `[N, D]`, float32, the rows that choose when to stop.
       test: `[N, D]`, float32, the rows that are reported.
       column_names: D names, for labels.
+      columns: the `Column`s of the user's table, with those of the context and those that
+        are left out, each role in its order; None where the rows are of no such table.
       is_binary: whether the rows hold zeros and ones: probabilities, not densities.
       image_shape: `(H, W)`, where a row is an image.
       bin_width: width of the uniform noise in integer data that were dequantised; None
@@ -54,6 +58,7 @@ class Dataset:
     validation: np.ndarray
     test: np.ndarray
     column_names: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] | None = None
     is_binary: bool = False
     image_shape: tuple[int, int] | None = None
     bin_width: float | None = None
