@@ -104,6 +104,11 @@ class FlowBijector(StockContract):
         return True
 
     @property
+    def standardizes_context(self):
+        """Whether contexts are standardised here, by statistics that `initialize` sets."""
+        return False
+
+    @property
     def sequential_directions(self):
         """Which of "forward" and "inverse" go through the variables one after another."""
         return frozenset()

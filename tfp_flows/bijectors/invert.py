@@ -54,6 +54,11 @@ class Invert(FlowBijector):
         return self._bijector.has_batch_statistics
 
     @property
+    def standardizes_context(self):
+        """Whether the bijector standardises contexts."""
+        return self._bijector.standardizes_context
+
+    @property
     def sequential_directions(self):
         """Those of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)

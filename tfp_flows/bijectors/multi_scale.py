@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.image_shape import check_image_shape
+from tfp_flows.bijectors.parts import all_standardize_context
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
@@ -87,6 +88,11 @@ class MultiScale(FlowBijector):
     def has_batch_statistics(self):
         """Whether a level normalises by the rows of a batch in training."""
         return any(level.has_batch_statistics for level in self._levels)
+
+    @property
+    def standardizes_context(self):
+        """Whether every conditional level standardises contexts."""
+        return all_standardize_context(self._levels)
 
     @property
     def is_initialized(self):

@@ -1,6 +1,16 @@
 """What the parts of a composite bijector share."""
 
-__all__ = ["context_for", "shared_context_size", "shared_dtype"]
+__all__ = [
+    "all_standardize_context",
+    "context_for",
+    "shared_context_size",
+    "shared_dtype",
+]
+
+
+def all_standardize_context(parts):
+    """Returns whether each conditional one of `parts` standardises its context."""
+    return all(part.standardizes_context for part in parts if part.context_size)
 
 
 def context_for(part, context):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.context_standardizer import leave_contexts
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
@@ -111,6 +112,8 @@ class Dequantized(tf.Module):
         self.distribution.initialize((data + noise) / self.num_bins, **kwargs)
         if hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
+            if self.encoder is not None:
+                leave_contexts(self.dequantizer)
             self.dequantizer.initialize(noise, context=given)
 
     def log_prob(self, value, *, context=None, training=False, seed=None):

@@ -87,13 +87,23 @@ class FlowDistribution(tfd.TransformedDistribution):
 
     @property
     def is_initialized(self):
-        """Whether all data-dependent state of the flow is set."""
-        return self.bijector.is_initialized
+        """Whether all data-dependent state of flow and base is set."""
+        return self.bijector.is_initialized and self._base_is_initialized
 
     def initialize(self, data, *, context=None):
-        """Sets the flow's data-dependent state from `data`, `[N, *event]`."""
-        context = context if self.bijector.context_size else None
-        self.bijector.initialize(data, context=context)
+        """Sets the data-dependent state of flow and base from training rows.
+
+        Args:
+          data: `[N, *event]`.
+          context: `[N, context_size]`, where the distribution is conditional.
+        """
+        of_flow = context if self.bijector.context_size else None
+        if self._base_is_initialized:
+            self.bijector.initialize(data, context=of_flow)
+            return
+        latents = self.bijector.initialize_and_normalise(data, context=of_flow)
+        of_base = context if self._base_context_size else None
+        self.distribution.initialize(latents, context=of_base)
 
     def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
         """Draws samples with their log-densities, in one pass of the flow.
@@ -183,6 +193,10 @@ class FlowDistribution(tfd.TransformedDistribution):
             if not self.bijector.context_size:
                 kwargs["context"] = None
         return kwargs, base_kwargs
+
+    @property
+    def _base_is_initialized(self):
+        return getattr(self.distribution, "is_initialized", True)
 
     @property
     def _base_context_size(self):

@@ -41,7 +41,8 @@ class GlowStep(FlowChain):
       hidden_channels: of the coupling's `ConvNet`.
       transformer: elementwise map of the changing half; `Affine(glow_scale)` by default,
         and `Shift()` for an additive coupling.
-      context_size: width of the context, which the network sees; 0 if there is none.
+      context_size: width of the context, which the network sees as it is; 0 if there is
+        none.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -90,7 +91,9 @@ class GlowStep(FlowChain):
                 dtype=dtype,
             ),
         ]
-        super().__init__(bijectors, parameters=parameters, name=name)
+        super().__init__(
+            bijectors, standardize_context=False, parameters=parameters, name=name
+        )
 
 
 class Glow(FlowChain):
@@ -125,6 +128,7 @@ class Glow(FlowChain):
       learned_prior: whether the prior of what is left after the last level is learned.
       conditional_prior: whether that of the factored-out halves is, given the kept ones.
       context_size: width of the context; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of a `Logit` at the data end, for data in `[0, 1]`; None: no
         `Logit`, as in the paper.
       recompute: whether training recomputes what each step was given from what it has
@@ -152,6 +156,7 @@ class Glow(FlowChain):
         learned_prior=True,
         conditional_prior=True,
         context_size=0,
+        standardize_context=True,
         logit_alpha=None,
         recompute=False,
         seed=None,
@@ -175,18 +180,24 @@ class Glow(FlowChain):
             squeeze = Squeeze(shape, dtype=dtype)
             shape = tuple(squeeze.inverse_event_shape(shape).as_list())
             steps = [make_step(shape, seed=s) for s in split_seed(level_seed, num_steps)]
-            parts = [squeeze, LikeSteps(steps, recompute=recompute)]
+            like_steps = LikeSteps(steps, standardize_context=False, recompute=recompute)
+            parts = [squeeze, like_steps]
             if level < num_levels and conditional_prior:
                 parts.append(_prior_given_kept_half(shape, **shared))
             if level == num_levels and learned_prior:
                 parts.append(_learned_prior(shape[-1], **shared))
-            levels.append(FlowChain(parts))
+            levels.append(FlowChain(parts, standardize_context=False))
             shape = (*shape[:2], shape[2] // 2)
         preprocessing = []
         if logit_alpha is not None:
             preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
         multi_scale = MultiScale(levels, image_shape)
-        super().__init__([*preprocessing, multi_scale], parameters=parameters, name=name)
+        super().__init__(
+            [*preprocessing, multi_scale],
+            standardize_context=standardize_context,
+            parameters=parameters,
+            name=name,
+        )
 
     def initialize(self, data, *, context=None):
         """Sets all act norms, also those inside networks, from the first images.

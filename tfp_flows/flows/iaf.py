@@ -37,6 +37,8 @@ class IAF(FlowChain):
         at `sigmoid(2)`.
       context_size: width of the context, such as an encoder's output, which every step
         sees; 0 if there is none.
+      standardize_context: whether contexts of data are standardised (see `FlowChain`); an
+        encoder's output never is.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
@@ -63,6 +65,7 @@ class IAF(FlowChain):
         degree_seed=None,
         transformer=None,
         context_size=0,
+        standardize_context=True,
         recompute=False,
         seed=None,
         dtype=tf.float32,
@@ -94,4 +97,10 @@ class IAF(FlowChain):
             )
             for step, step_seed in enumerate(split_seed(seed, num_steps))
         ]
-        super().__init__(steps[::-1], recompute=recompute, parameters=parameters, name=name)
+        super().__init__(
+            steps[::-1],
+            standardize_context=standardize_context,
+            recompute=recompute,
+            parameters=parameters,
+            name=name,
+        )

@@ -38,6 +38,7 @@ class NICE(FlowChain):
       activation: its activation.
       residual: whether it is residual.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
@@ -62,6 +63,7 @@ class NICE(FlowChain):
         activation="relu",
         residual=False,
         context_size=0,
+        standardize_context=True,
         standardize=True,
         recompute=False,
         seed=None,
@@ -89,6 +91,7 @@ class NICE(FlowChain):
         preprocessing = [Standardize(event_size, dtype=dtype)] if standardize else []
         super().__init__(
             [*preprocessing, *couplings, scaling],
+            standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,
             name=name,

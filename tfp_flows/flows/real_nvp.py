@@ -35,6 +35,7 @@ class RealNVP(FlowChain):
       act_norm: whether an `ActNorm` follows each coupling.
       lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
@@ -64,6 +65,7 @@ class RealNVP(FlowChain):
         act_norm=False,
         lu_mixing=False,
         context_size=0,
+        standardize_context=True,
         standardize=True,
         recompute=False,
         seed=None,
@@ -94,4 +96,10 @@ class RealNVP(FlowChain):
                 lu_mixing=lu_mixing,
                 dtype=dtype,
             )
-        super().__init__(bijectors, recompute=recompute, parameters=parameters, name=name)
+        super().__init__(
+            bijectors,
+            standardize_context=standardize_context,
+            recompute=recompute,
+            parameters=parameters,
+            name=name,
+        )

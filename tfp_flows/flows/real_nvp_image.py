@@ -56,6 +56,7 @@ class RealNVPImage(FlowChain):
       use_running_averages: whether the `BatchNorm`s train with running averages, as in the
         paper's appendix E, for small batches.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
       recompute: whether training recomputes what each bijector of a level was given from
         what it has returned, so that its memory is that of one (see `FlowChain`). Only
@@ -84,6 +85,7 @@ class RealNVPImage(FlowChain):
         act_norm=False,
         use_running_averages=False,
         context_size=0,
+        standardize_context=True,
         logit_alpha=0.05,
         recompute=False,
         seed=None,
@@ -121,12 +123,17 @@ class RealNVPImage(FlowChain):
         masks = _alternating(checkerboard, shape, 4)
         width = hidden_channels * 2 ** (num_levels - 1)
         steps = _steps(masks, width, step, seeds[-1])
-        levels.append(FlowChain(steps, recompute=recompute))
+        levels.append(FlowChain(steps, standardize_context=False, recompute=recompute))
         preprocessing = []
         if logit_alpha is not None:
             preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
         multi_scale = MultiScale(levels, image_shape)
-        super().__init__([*preprocessing, multi_scale], parameters=parameters, name=name)
+        super().__init__(
+            [*preprocessing, multi_scale],
+            standardize_context=standardize_context,
+            parameters=parameters,
+            name=name,
+        )
 
 
 def _level(image_shape, width, step, seed, recompute, dtype):
@@ -142,6 +149,7 @@ def _level(image_shape, width, step, seed, recompute, dtype):
             Invert(squeeze),
             Squeeze(image_shape, ordered=True, dtype=dtype),
         ],
+        standardize_context=False,
         recompute=recompute,
     )
 
