@@ -25,6 +25,8 @@ SCALES = {
     "sigmoid": tfp_flows.transformers.sigmoid_scale,
 }
 
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("flow", "base", "scale")
 # Options that a flow may lack; naming one that it does is an error.
 _OPTIONAL = (
     "hidden_units",
@@ -45,6 +47,7 @@ _OPTIONAL = (
     "num_masks",
     "num_components",
 )
+ARCHITECTURE += _OPTIONAL
 
 
 def build_distribution(

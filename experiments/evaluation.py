@@ -115,7 +115,7 @@ def _around_linear_mean(dataset):
 
 
 def _contexts(dataset, sets):
-    """Returns the contexts by set, `[N, C + 1]`: standardised, for the solver, and a one."""
+    """Returns the contexts by set, `[N, C + 1]`: standardised for the solver, and a one."""
     contexts = {n: getattr(dataset, f"{n}_context").astype(np.float64) for n in sets}
     mean, scale = contexts["train"].mean(axis=0), contexts["train"].std(axis=0)
     scale = np.where(scale > 0.0, scale, 1.0)

@@ -78,4 +78,5 @@ def _on_rows(flow, event_size, image_shape, num_levels, **arguments):
     rows = tfp.bijectors.Reshape(
         event_shape_out=[event_size], event_shape_in=list(image_shape)
     )
-    return tfp_flows.FlowChain([rows, images])
+    # The images' flow standardises its contexts itself, or is not to.
+    return tfp_flows.FlowChain([rows, images], standardize_context=False)

@@ -1,10 +1,12 @@
 """What a loader returns."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from experiments.data.column import Column
+from experiments.data.column import without_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,12 @@ class Dataset:
     train_classes: np.ndarray | None = None
     test_classes: np.ndarray | None = None
     attribute_names: tuple[str, ...] | None = None
+
+    @functools.cached_property
+    def described_columns(self):
+        """What is known of the columns, dicts of the fields of `Column`; None of images."""
+        columns = without_names(self) if self.columns is None else self.columns
+        return columns and [dataclasses.asdict(column) for column in columns]
 
     def inputs(self, name):
         """Returns the rows of "train", "validation" or "test", as a model takes them.

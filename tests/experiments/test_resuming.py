@@ -22,6 +22,7 @@ from experiments.checkpointing import CheckpointFolder
 from experiments.resuming import SaveRun
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
+from experiments.time_limit import TimeLimit
 
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
 IMAGES = Settings(
@@ -116,7 +117,7 @@ def test_time_counts_across_a_pause(tmp_path):
     run = SaveRun(folder, folder.load_newest(), "rows", [], tmp_path / "metrics.csv")
     assert 50.0 <= run.seconds < 60.0
     is_over = {
-        minutes: training.TimeLimit(minutes, run, tf.distribute.get_strategy()).is_over()
+        minutes: TimeLimit(minutes, run, tf.distribute.get_strategy()).is_over()
         for minutes in (50.0 / 60.0, 2.0, 0.0)
     }
     assert list(is_over.values()) == [True, False, False]
