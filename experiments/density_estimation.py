@@ -65,6 +65,7 @@ def run(settings, strategy=None):
 
 def _prepare(settings, strategy):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
+    start = _start(settings, dataset, strategy) if settings.init_from else None
     with strategy.scope():
         distribution = choices.build_distribution(
             settings,
@@ -75,16 +76,18 @@ def _prepare(settings, strategy):
             is_binary=dataset.is_binary,
             image_shape=dataset.image_shape,
         )
-    if settings.init_from:
-        distribution = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.DensityEstimator,
-            architecture=choices.ARCHITECTURE,
-            facts=_shape_of(dataset),
-            columns=dataset.described_columns,
-        ).distribution
-    return distribution, dataset, settings, strategy
+    return start.distribution if start else distribution, dataset, settings, strategy
+
+
+def _start(settings, dataset, strategy):
+    return load_start(
+        settings,
+        strategy,
+        kind=tfp_flows.DensityEstimator,
+        architecture=choices.ARCHITECTURE,
+        facts=_shape_of(dataset),
+        columns=dataset.described_columns,
+    )
 
 
 def _refuse_other_table(settings, results):

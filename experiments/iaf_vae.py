@@ -42,18 +42,22 @@ def run(settings, strategy=None):
 
 def _prepare(settings, strategy):
     images = load_images(settings)
+    start = _start(settings, images, strategy) if settings.init_from else None
     with strategy.scope():
         parts = vae_choices.vae_parts(settings, images)
-    if settings.init_from:
-        start = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.VAE,
-            architecture=vae_choices.ARCHITECTURE,
-            facts=_kind_of(images),
-        )
+    if start:
         parts |= {name: getattr(start, name) for name in vae_choices.TRAINED_PARTS}
     return parts, images, settings, strategy
+
+
+def _start(settings, images, strategy):
+    return load_start(
+        settings,
+        strategy,
+        kind=tfp_flows.VAE,
+        architecture=vae_choices.ARCHITECTURE,
+        facts=_kind_of(images),
+    )
 
 
 def _finish(run_dir, trained, prepared):
