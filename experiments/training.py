@@ -14,6 +14,7 @@ from experiments import pictures
 from experiments import progress
 from experiments import strategies
 from experiments import workers
+from experiments.averaged_weights import SwapAveragedWeights
 from experiments.checkpointing import Checkpoint
 from experiments.checkpointing import CheckpointFolder
 from experiments.epochs import EpochRows
@@ -157,7 +158,7 @@ def make_callbacks(settings, before_validation=()):
     # what is kept, is the averaged weights with their own statistics.
     callbacks = [tfp_flows.StopOnNaN()]
     if settings.ema_momentum > 0.0:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+        callbacks.append(SwapAveragedWeights())
     callbacks += before_validation
     callbacks.append(
         keras.callbacks.EarlyStopping(

@@ -8,11 +8,22 @@ import pytest
 
 from experiments import density_estimation
 from experiments import iaf_vae
+from experiments import pictures
 from experiments import report
+from experiments import vae_pictures
 from experiments.checkpointing import CheckpointFolder
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
 from experiments.vae_settings import VAESettings
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_pictures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "draw", lambda *_: {})
+        patch.setattr(vae_pictures, "draw", lambda *_: {})
+        yield
+
 
 TINY = Settings(
     dataset="two_moons",
