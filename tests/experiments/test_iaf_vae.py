@@ -41,7 +41,7 @@ PICTURES = {
 }
 FILES = PICTURES | {
     *(".lock", "flags.txt", "metrics.csv", "model.keras", "results.json", "report.md"),
-    "report.html",
+    *("report.html", "checkpoints"),
 }
 
 

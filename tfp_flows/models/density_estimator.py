@@ -1,5 +1,7 @@
 """Maximum likelihood of a distribution, as a Keras model."""
 
+import copy
+import json
 import math
 
 import keras
@@ -38,22 +40,32 @@ class DensityEstimator(KerasFormat, keras.Model):
     Args:
       distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
         `dtype`. Its variables are the model's weights.
+      columns: what is to be known of the columns of the table that is fitted, those of `x`
+        and of the context: a sequence of names, or of dicts of plain values. They are saved
+        with the model and are otherwise left to its user.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: from `fit`, if nothing is trainable, or the loss does not depend on a
-        trainable variable.
+      ValueError: if `columns` are something else; from `fit`, if nothing is trainable, or
+        the loss does not depend on a trainable variable.
     """
 
-    def __init__(self, distribution, **kwargs):
+    def __init__(self, distribution, *, columns=None, **kwargs):
         check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
-        # Not tracked by Keras, which would not find the variables of a TFP object.
+        # Not tracked by Keras, which would wrap the columns, and not find the variables of
+        # a TFP object.
+        object.__setattr__(self, "_columns", _checked_columns(columns))
         object.__setattr__(self, "distribution", distribution)
         self._shared_weights = [
             SharedVariable(variable) for variable in distribution.variables
         ]
         self.built = True
+
+    @property
+    def columns(self):
+        """What is known of the columns of the fitted table, a list; None if nothing is."""
+        return copy.deepcopy(self._columns)
 
     def call(self, inputs, training=False):
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
@@ -154,12 +166,30 @@ class DensityEstimator(KerasFormat, keras.Model):
         )
 
     def get_config(self):
-        """Returns the distribution as plain data."""
-        return {**super().get_config(), "distribution": serialize(self.distribution)}
+        """Returns the distribution, and what is known of the columns, as plain data."""
+        distribution = serialize(self.distribution)
+        config = {**super().get_config(), "distribution": distribution}
+        return config if self._columns is None else {**config, "columns": self.columns}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Builds the model that `config` describes; its weights are loaded apart."""
-        config = {k: v for k, v in config.items() if k in ("distribution", "name")}
+        known = ("distribution", "columns", "name")
+        config = {k: v for k, v in config.items() if k in known}
         distribution = deserialize(config.pop("distribution"))
         return cls(distribution, **config)
+
+
+def _checked_columns(columns):
+    """Returns `columns` as plain data that nobody else holds."""
+    try:
+        plain = json.loads(json.dumps(columns))
+    except TypeError:
+        plain = columns
+    is_known = isinstance(plain, list) and all(isinstance(c, (str, dict)) for c in plain)
+    if not is_known and columns is not None:
+        raise ValueError(
+            "Expected `columns`, a sequence of names or of dicts of plain values; got "
+            f"{columns!r}."
+        )
+    return plain
