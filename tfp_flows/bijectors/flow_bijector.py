@@ -221,7 +221,16 @@ class FlowBijector(StockContract):
         check_event_shape(shape, *self._input_of(direction))
 
     def _event_shape_after(self, direction, shape):
-        return self._event_shapes[OPPOSITE[direction]] if self._changes_shape else shape
+        if not self._changes_shape:
+            return shape
+        # Axes before the event's stay: TFP and chains of larger events hand them in.
+        event_shape = self._event_shapes[OPPOSITE[direction]]
+        event_ndims = self._event_ndims(direction)
+        if not isinstance(shape, tf.TensorShape):
+            return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
+        if shape.rank is None:
+            return shape
+        return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
 
     def _input_of(self, direction):
         """What errors call an input, the number of its event axes, and their shape."""

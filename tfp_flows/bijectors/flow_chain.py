@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.event_shapes import end_shapes
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.parts import context_for
@@ -47,8 +48,9 @@ class FlowChain(FlowBijector):
       name: name of the bijector.
 
     Raises:
-      ValueError: if the list is empty, or two bijectors want contexts of two widths; or if
-        one normalises by the rows of a batch, which cannot be undone, with `recompute`.
+      ValueError: if the list is empty, or two bijectors want contexts of two widths; if the
+        events of one are known not to fit the next; or if one normalises by the rows of a
+        batch, which cannot be undone, with `recompute`.
 
     Reference:
       Gomez, Ren, Urtasun, Grosse (2017), The reversible residual network: backpropagation
@@ -64,9 +66,12 @@ class FlowChain(FlowBijector):
         steps = _as_steps(bijectors)
         if recompute:
             refuse_batch_statistics(steps)
+        event_shape, data_event_shape = end_shapes(steps)
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
+            event_shape=event_shape,
+            data_event_shape=data_event_shape,
             context_size=shared_context_size(steps),
             is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
             dtype=shared_dtype(steps),
