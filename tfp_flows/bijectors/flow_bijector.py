@@ -65,9 +65,9 @@ class FlowBijector(DataDependentState, StockContract):
         name=None,
     ):
         check_arguments({"context_size": 0 if context_size is None else context_size})
-        check_arguments(
-            {"event_ndims": event_ndims, "dtype": dtype, "name": name}, optional=["dtype"]
-        )
+        check_arguments({"dtype": dtype, "name": name}, optional=["dtype"])
+        if not tf.nest.is_nested(event_ndims):  # as of stock bijectors between structures
+            check_arguments({"event_ndims": event_ndims})
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
@@ -191,7 +191,16 @@ class FlowBijector(DataDependentState, StockContract):
         check_event_shape(shape, *self._input_of(direction))
 
     def _event_shape_after(self, direction, shape):
-        return self._event_shapes[OPPOSITE[direction]] if self._changes_shape else shape
+        if not self._changes_shape:
+            return shape
+        # Axes before the event's stay: TFP and chains of larger events hand them in.
+        event_shape = self._event_shapes[OPPOSITE[direction]]
+        event_ndims = self._event_ndims(direction)
+        if not isinstance(shape, tf.TensorShape):
+            return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
+        if shape.rank is None:
+            return shape
+        return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
 
     def _known_event_shape(self, direction):
         """The shape that events must have in `direction`; None where any is right."""

@@ -5,8 +5,10 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.chain_steps import as_steps
 from tfp_flows.bijectors.context_standardizer import ContextStandardizer
 from tfp_flows.bijectors.context_standardizer import with_former_default
+from tfp_flows.bijectors.event_shapes import end_shapes
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.parts import all_standardize_context
@@ -17,8 +19,6 @@ from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.recompute import call_recomputing
 from tfp_flows.bijectors.recompute import pull_back_steps
 from tfp_flows.bijectors.recompute import refuse_batch_statistics
-from tfp_flows.bijectors.stock_call_memory import OPPOSITE
-from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["FlowChain"]
@@ -58,8 +58,9 @@ class FlowChain(FlowBijector):
       name: name of the bijector.
 
     Raises:
-      ValueError: if the list is empty, or two bijectors want contexts of two widths; or if
-        one normalises by the rows of a batch, which cannot be undone, with `recompute`.
+      ValueError: if the list is empty, or two bijectors want contexts of two widths; if the
+        events of one are known not to fit the next; or if one normalises by the rows of a
+        batch, which cannot be undone, with `recompute`.
 
     Reference:
       Gomez, Ren, Urtasun, Grosse (2017), The reversible residual network: backpropagation
@@ -81,12 +82,15 @@ class FlowChain(FlowBijector):
         if parameters is None:
             parameters = {"bijectors": bijectors, **options}
         bijectors = as_bijectors("bijectors", bijectors)
-        steps = _as_steps(bijectors)
+        steps = as_steps(bijectors)
         if recompute:
             refuse_batch_statistics(steps)
+        event_shape, data_event_shape = end_shapes(steps)
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
+            event_shape=event_shape,
+            data_event_shape=data_event_shape,
             context_size=shared_context_size(steps),
             is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
             dtype=shared_dtype(steps),
@@ -159,17 +163,6 @@ class FlowChain(FlowBijector):
     def check_support(self, data, *, argument="data"):
         """Refuses rows that lie where the first bijector has no inverse."""
         self._steps[0].check_support(data, argument=argument)
-
-    def _known_event_shape(self, direction):
-        skipped = []
-        for step in self._steps if direction == "inverse" else self._steps[::-1]:
-            shape = step._known_event_shape(direction)
-            if shape is not None:
-                for other in reversed(skipped):
-                    shape = getattr(other, f"{OPPOSITE[direction]}_event_shape")(shape)
-                return shape
-            skipped.append(step)
-        return None
 
     def _initialize_inverted(self, data, context):
         steps = [Invert(step) for step in reversed(self._steps)]
@@ -250,30 +243,3 @@ class FlowChain(FlowBijector):
 
 def _has_state(step):
     return step.has_data_dependent_state or not step.is_initialized
-
-
-def _as_steps(bijectors):
-    """Brings all bijectors under the protocol, with the event's rank along the chain."""
-    bijectors = [part for b in bijectors for part in _flatten(b)]
-    event_ndims = tfb.Chain(bijectors).forward_min_event_ndims
-    steps = []
-    for bijector in reversed(bijectors):
-        if not isinstance(bijector, FlowBijector):
-            bijector = TFPBijector(bijector, event_ndims)
-        steps.insert(0, bijector)
-        event_ndims = bijector.forward_event_ndims(event_ndims)
-    return steps
-
-
-def _flatten(bijector):
-    """Takes stock chains and inversions apart, since they would not hand context on."""
-    if _is_a(bijector, tfb.Chain):
-        return [part for b in bijector.bijectors for part in _flatten(b)]
-    if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):
-        return [Invert(bijector.bijector)]
-    return [bijector]
-
-
-def _is_a(bijector, stock_class):
-    # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
-    return isinstance(bijector, stock_class.__mro__[1])

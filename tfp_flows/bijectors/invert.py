@@ -28,6 +28,8 @@ class Invert(FlowBijector):
         super().__init__(
             event_ndims=bijector.inverse_min_event_ndims,
             data_event_ndims=bijector.forward_min_event_ndims,
+            event_shape=bijector._event_shapes["inverse"],
+            data_event_shape=bijector._event_shapes["forward"],
             context_size=bijector.context_size,
             is_constant_jacobian=bijector.is_constant_jacobian,
             dtype=bijector.dtype,

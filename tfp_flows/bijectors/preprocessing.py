@@ -160,7 +160,7 @@ class Bounds(FlowBijector):
         return y, -self._sum_log_slope(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        inside = (y >= self._low) & (y <= self._high)
+        inside = _is_inside(y, self._low, self._high)
         # A point outside takes any inner value, so that no NaN reaches a gradient.
         unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
         tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
@@ -212,6 +212,10 @@ class Logit(FlowBijector):
             event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
         )
         self._alpha = alpha
+        # Of what `forward` returns; the ends are those of a saturated sigmoid.
+        numpy_dtype = self.dtype.as_numpy_dtype
+        self._low = numpy_dtype(-alpha / (1.0 - 2.0 * alpha))
+        self._high = numpy_dtype((1.0 - alpha) / (1.0 - 2.0 * alpha))
         self._log_slope = np.log1p(-2.0 * alpha)
 
     def _support(self):
@@ -220,11 +224,12 @@ class Logit(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         y = (tf.sigmoid(x) - self._alpha) / (1.0 - 2.0 * self._alpha)
-        return y, -self._log_det(x)
+        # Rounding, which differs under XLA, must not put an end outside.
+        return tf.clip_by_value(y, self._low, self._high), -self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
+        inside = _is_inside(y, self._low, self._high)
         u = self._alpha + (1.0 - 2.0 * self._alpha) * y
-        inside = (u >= 0.0) & (u <= 1.0)
         x = _logit(_margin(tf.where(inside, u, 0.5), self.dtype))
         return x, _or_minus_infinity(self._log_det(x), inside, self._event_axes())
 
@@ -234,6 +239,11 @@ class Logit(FlowBijector):
 
     def _event_axes(self):
         return list(range(-self.forward_min_event_ndims, 0))
+
+
+def _is_inside(y, low, high):
+    """Whether `y` is within the ends; NaN counts, and so comes back NaN."""
+    return ~((y < low) | (y > high))
 
 
 def _margin(unit, dtype):

@@ -76,7 +76,7 @@ class StockContract(tfp.bijectors.Bijector):
 
     def _forward_event_shape_tensor(self, input_shape):
         shape = self._event_shape_after("forward", input_shape)
-        return tf.convert_to_tensor(shape, tf.int32)
+        return tf.cast(shape, tf.int32)
 
     def _inverse_event_shape(self, output_shape):
         self._check_event_shape("inverse", output_shape)
@@ -84,7 +84,7 @@ class StockContract(tfp.bijectors.Bijector):
 
     def _inverse_event_shape_tensor(self, output_shape):
         shape = self._event_shape_after("inverse", output_shape)
-        return tf.convert_to_tensor(shape, tf.int32)
+        return tf.cast(shape, tf.int32)
 
     def _sum_event(self, log_det, event_ndims, min_event_ndims):
         if event_ndims is None:
