@@ -26,7 +26,7 @@ ALLOWED = {
 }
 STANDARD = {"abc", "collections", "contextlib", "copy", "dataclasses", "functools"}
 STANDARD |= {"inspect", "itertools", "json", "math", "operator", "os", "sys", "typing"}
-STANDARD |= {"warnings", "weakref"}
+STANDARD |= {"threading", "warnings", "weakref"}
 
 
 def sources(folder):

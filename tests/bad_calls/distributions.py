@@ -263,7 +263,7 @@ LATENTS = {
     "interpolate from another width": BadCall(
         lambda: tff.interpolate(parts.unconditional(), ROWS[0, :2], ROWS[1, :2], 3),
         "[..., 3]",
-        "2)",
+        "(2,)",
     ),
     "attribute_direction of a stock distribution": BadCall(
         lambda: tff.attribute_direction(tfd.Normal(0.0, 1.0), ROWS, ROWS),
