@@ -187,8 +187,7 @@ class Bounds(FlowBijector):
 class Logit(FlowBijector):
     """`x = logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
-    The form of the code of RealNVP and MAF, `1 - 2 alpha`; RealNVP's text writes
-    `1 - alpha`.
+    The form of RealNVP's and MAF's code, `1 - 2 alpha`; RealNVP's text has `1 - alpha`.
 
     Args:
       alpha: how far the ends stay from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.

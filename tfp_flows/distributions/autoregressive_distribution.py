@@ -11,13 +11,11 @@ from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.row_checks import check_rows_of
-from tfp_flows.networks.masked_mlp import MaskedMLP
 
 __all__ = ["AutoregressiveDistribution"]
 
@@ -67,15 +65,15 @@ class AutoregressiveDistribution(tfd.Distribution):
         parameters=None,
         name="autoregressive",
     ):
-        check_instance("network", network, MaskedMLP, "a `MaskedMLP` or `MaskCycleMLP`")
         if parameters is None:
             parameters = {"network": network, "conditional": conditional}
             parameters |= {"standardize_context": standardize_context}
             parameters |= {"validate_args": validate_args, "name": name}
-        if network.num_parameters != conditional.num_parameters:
+        num_parameters = getattr(network, "num_parameters", network)
+        if num_parameters != conditional.num_parameters:
             raise ValueError(
                 f"Expected a `network` of {conditional.num_parameters} parameters a "
-                f"variable; got {network.num_parameters}."
+                f"variable, as a `MaskedMLP`; got {num_parameters}."
             )
         super().__init__(
             dtype=tf.as_dtype(network.dtype),
@@ -86,6 +84,7 @@ class AutoregressiveDistribution(tfd.Distribution):
             name=name,
         )
         self._conditional = conditional
+        self.is_discrete = getattr(conditional, "is_discrete", False)
         self._ensemble = MaskEnsemble(network, conditional)
         self._standardizer = None
         if standardize_context and network.context_size:
@@ -105,11 +104,6 @@ class AutoregressiveDistribution(tfd.Distribution):
     def num_masks(self):
         """Number of masks, K."""
         return self._ensemble.num_masks
-
-    @property
-    def is_discrete(self):
-        """Whether its conditionals are distributions of discrete values."""
-        return getattr(self._conditional, "is_discrete", False)
 
     @property
     def is_initialized(self):

@@ -4,19 +4,16 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.context_standardizer import leave_contexts
-from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
 from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["Dequantized", "reduce_bits"]
-
-tfd = tfp.distributions
 
 
 class Dequantized(tf.Module):
@@ -56,8 +53,8 @@ class Dequantized(tf.Module):
     def __init__(
         self, distribution, num_bins=256, *, dequantizer=None, encoder=None, name=None
     ):
-        words = "a `tfd.Distribution` of the scaled data"
-        check_instance("distribution", distribution, tfd.Distribution, words)
+        members = ("log_prob", "event_shape")
+        check_members("distribution", distribution, members, "one of the scaled data")
         check_integer("num_bins", num_bins, minimum=2)
         super().__init__(name=name or f"dequantized_{distribution.name}")
         if encoder is not None and dequantizer is None:

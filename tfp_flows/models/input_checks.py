@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["check_distribution", "check_inputs"]
@@ -11,10 +11,9 @@ __all__ = ["check_distribution", "check_inputs"]
 
 def check_distribution(distribution):
     """Raises `ValueError` unless `distribution` is an object with a log-density."""
-    has_density = all(hasattr(distribution, n) for n in ("log_prob", "variables", "dtype"))
-    if isinstance(distribution, type) or not has_density:
-        words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
-        check_instance("distribution", distribution, (), words)
+    members = ("log_prob", "variables", "dtype")
+    words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
+    check_members("distribution", distribution, members, words)
 
 
 def check_inputs(distribution, inputs):

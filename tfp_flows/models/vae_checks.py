@@ -5,16 +5,15 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.gaussian_posteriors import Posterior
-from tfp_flows.models.likelihoods import Likelihood
 
 __all__ = [
     "check_counts",
@@ -90,10 +89,11 @@ def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
     words = "one of `tfp_flows.likelihoods`"
-    check_instance("likelihood", likelihood, Likelihood, words)
+    members = ("event_shape", "num_parameters", "log_prob")
+    check_members("likelihood", likelihood, members, words)
     if prior is not None:
         words = "a `tfd.Distribution`, such as a `FlowDistribution`"
-        check_instance("prior", prior, tfp.distributions.Distribution, words)
+        check_members("prior", prior, ("log_prob", "event_shape", "dtype"), words)
     check_callable("bound", bound, "a function such as `objectives.elbo`")
     check_integer("seed", seed, minimum=-(2**63))
 
