@@ -65,9 +65,9 @@ BAD_USE = {
     "glow of a table": ("--flow=glow --dataset=power", "--flow=glow; got 'power'."),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
-    "init_from of no folder": (
-        "--init_from={x}/none",
-        "`init_from` to be the folder of a finished run",
+    "init_from of the run itself": (
+        "--run_dir={x}/a --init_from={x}/b/../a",
+        "`init_from` to be another folder than `run_dir`",
     ),
     "path of another set": (
         "--csv_path={x}/good.csv",
@@ -165,6 +165,10 @@ BAD_DATA = {
     ),
     "init_from of an empty folder": (
         "--init_from={x}/damaged",
+        "Expected `init_from` to be the folder of a finished run",
+    ),
+    "init_from of no folder": (
+        "--init_from={x}/none",
         "Expected `init_from` to be the folder of a finished run",
     ),
     "csv of two equal names": ("twice.csv", "distinct column names", "['a'] twice"),
