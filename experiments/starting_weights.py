@@ -50,7 +50,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
 
 def _read(path, kind):
     try:
-        model = keras.saving.load_model(path)
+        model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"Expected a saved model in {path}; got {error}") from error
     if not isinstance(model, kind):

@@ -193,11 +193,8 @@ def _check_run_dir(settings):
 
 
 def _check_init_from(settings):
-    if not settings.init_from:
-        return
-    if not os.path.isdir(settings.init_from):
-        _refuse(settings, "init_from", "to be the folder of a finished run")
-    if os.path.realpath(settings.init_from) == os.path.realpath(settings.run_dir):
+    start, own = (os.path.realpath(getattr(settings, n)) for n in ("init_from", "run_dir"))
+    if settings.init_from and start == own:
         _refuse(
             settings, "init_from", "to be another folder than `run_dir`, whose run goes on"
         )

@@ -102,6 +102,9 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
     page = vae_report.page(results | {"published": only_bits, "caveat": "A caveat."})
     assert page.note.endswith(" A caveat.")
     assert "Glow" not in page.table()
+    known = {"nats": results["log_likelihood"]["nats"], "two_standard_errors": 0.1}
+    page = vae_report.page(results | {"bernoulli_log_likelihood": known})
+    assert page.text().startswith("This VAE is no better than the baseline, independent")
     for picture in PICTURES - missing:
         assert f"({picture})" in text
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.02

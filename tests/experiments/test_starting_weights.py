@@ -140,14 +140,13 @@ def test_another_architecture_or_table_is_refused_by_name(name, first, tmp_path)
 
 def test_what_is_no_finished_run_is_refused(first, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunDirectoryError, match="`init_from` to be the folder of a finish"):
-        density_estimation.run(
-            dataclasses.replace(
-                first, init_from=str(tmp_path / "empty"), run_dir=str(tmp_path / "run")
-            )
+    for name in ("empty", "none"):
+        settings = dataclasses.replace(
+            first, init_from=str(tmp_path / name), run_dir=str(tmp_path / "run")
         )
-    with pytest.raises(usage.UsageError, match="`init_from` to be the folder of a finishe"):
-        dataclasses.replace(first, init_from=str(tmp_path / "none"))
+        words = f"`init_from` to be the folder of a finished run; got {tmp_path / name}"
+        with pytest.raises(RunDirectoryError, match=words):
+            density_estimation.run(settings)
     with pytest.raises(usage.UsageError, match="another folder than `run_dir`"):
         dataclasses.replace(first, init_from=first.run_dir)
 

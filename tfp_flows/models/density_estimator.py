@@ -182,12 +182,13 @@ class DensityEstimator(KerasFormat, keras.Model):
 
 def _checked_columns(columns):
     """Returns `columns` as plain data that nobody else holds."""
+    if columns is None:
+        return None
     try:
         plain = json.loads(json.dumps(columns))
-    except TypeError:
-        plain = columns
-    is_known = isinstance(plain, list) and all(isinstance(c, (str, dict)) for c in plain)
-    if not is_known and columns is not None:
+    except TypeError:  # of what no file can hold
+        plain = None
+    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
         raise ValueError(
             "Expected `columns`, a sequence of names or of dicts of plain values; got "
             f"{columns!r}."
