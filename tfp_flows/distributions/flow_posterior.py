@@ -12,6 +12,7 @@ from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.posterior_start import whitening
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
@@ -113,6 +114,8 @@ def flow_posterior(
     *,
     support=None,
     full_rank=True,
+    whiten=True,
+    target_log_prob_fn=None,
     dtype=tf.float32,
     name="flow_posterior",
     **flow_options,
@@ -176,14 +179,18 @@ def flow_posterior(
         raise ValueError("Expected no `support` with a distribution, which has its own.")
     else:
         support = JointSupport.of_distribution(target)
+        target_log_prob_fn = target_log_prob_fn or target.unnormalized_log_prob
     size, dtype = support.event_size, support.dtype
+    built = _build(flow, size, dtype, flow_options)
+    _check_event_size(built, size)
     steps = [ActNorm(size, dtype=dtype)]
     if full_rank:
         # Inverted, since a posterior needs the product and not the solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
-    flow = _build(flow, size, dtype, flow_options)
-    _check_event_size(flow, size)
-    steps.append(flow)
+    steps.append(built)
+    has_context = getattr(built, "context_size", 0) > 0
+    if whiten and target_log_prob_fn is not None and not has_context:
+        steps.insert(0, whitening(target_log_prob_fn, support, built))
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
     return FlowPosterior(flow, support.bijector, name=name)
