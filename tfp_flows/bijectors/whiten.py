@@ -71,8 +71,8 @@ class Whiten(FlowBijector):
         )
         if not is_factor:
             raise ValueError(
-                f"Expected finite `factor` of shape [{size}, {size}], lower triangular with "
-                f"a positive diagonal; got {factor}."
+                f"Expected finite `factor` of shape [{size}, {size}], lower triangular "
+                f"with a positive diagonal; got {factor}."
             )
         self._mean.assign(mean)
         self._factor.assign(factor)

@@ -123,26 +123,37 @@ def flow_posterior(
     """A trainable posterior for `target`: a flow, mapped to the target's support.
 
     ```none
-    base -> flow -> linear map -> shift and scale -> split, reshape, constrain -> parts
+    base -> flow -> linear map -> shift and scale -> whitening -> x
+    x -> split, reshape, constrain -> parts
     ```
 
     Its samples have the structure of the target's, so that it fits into
     `tfp.vi.fit_surrogate_posterior` as it is, with `trainable_variables` of its own:
 
     ```python
-    posterior = tfp_flows.flow_posterior(pinned, num_steps=4, seed=0)
+    posterior = tfp_flows.flow_posterior(pinned, num_steps=3, hidden_units=(32, 32), seed=0)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, 1500)
     tfp.vi.fit_surrogate_posterior(
         pinned.unnormalized_log_prob,
         posterior,
-        optimizer=keras.optimizers.Adam(1e-2),
-        num_steps=1000,
-        sample_size=32,
+        optimizer=keras.optimizers.Adam(rate),
+        num_steps=1500,
+        sample_size=256,
         trainable_variables=posterior.trainable_variables,
         jit_compile=True,
     )
     ```
 
-    It starts as the base on the unconstrained space, apart from the gates of IAF.
+    It starts as Laplace's approximation: the normal distribution at the maximum of the
+    target's density on the unconstrained space, with the covariance of its curvature there.
+    So units and correlations of the variables do not matter to the training. Where there
+    is no such maximum, or several, or the approximation is worse than the standard normal
+    (as of a funnel), a warning says so, and gradients scale each variable instead. Mean
+    and covariance are found here, by evaluating the density, gradients and Hessians, and
+    are saved with the weights; rebuilding by `get_config` does not find them again.
+
+    Without a density, with a context, or with `whiten=False` it starts as the base on the
+    unconstrained space, apart from the gates of IAF.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, whose
@@ -155,6 +166,10 @@ def flow_posterior(
         event shape; None leaves a part unconstrained.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
+      whiten: whether the posterior starts at the target's Laplace approximation. It is not
+        found within a `tf.function`.
+      target_log_prob_fn: function of the parts of a draw, unnormalised log-density, to find
+        that start; by default that of `target`, where it is a distribution.
       dtype: of the parts, where `target` is an event shape.
       name: name of the distribution.
       **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,
@@ -188,8 +203,8 @@ def flow_posterior(
         # Inverted, since a posterior needs the product and not the solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     steps.append(built)
-    has_context = getattr(built, "context_size", 0) > 0
-    if whiten and target_log_prob_fn is not None and not has_context:
+    is_possible = tf.executing_eagerly() and not getattr(built, "context_size", 0)
+    if whiten and target_log_prob_fn is not None and is_possible:
         steps.insert(0, whitening(target_log_prob_fn, support, built))
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))

@@ -61,32 +61,37 @@ def laplace(density, start):
       NoMaximumError: if there is no maximum within reach, or the Hessian there is not
         negative definite.
     """
-    x, factor = np.asarray(start, np.float64), np.eye(len(start))
+    with np.errstate(all="ignore"):  # far steps overflow, and are not taken
+        return _ascend(density, np.asarray(start, np.float64))
+
+
+def _ascend(density, x):
+    factor = np.eye(len(x))
     epsilon = np.finfo(density.dtype.as_numpy_dtype).eps
     (value,) = density.log_prob(x[None])
     _check_finite(value)
     for _ in range(_MAX_STEPS):
         slope, values, vectors = _curvature(density, x, factor)
-        floor = np.sqrt(epsilon) * np.abs(values).max()
+        floor = np.sqrt(epsilon) * (np.abs(values).max() or 1.0)
         is_maximum = values.min() > floor
         rounding = 8.0 * epsilon * abs(value)
         # What the quadratic approximation still promises, in nats.
         gain = 0.5 * np.sum(slope**2 / np.maximum(np.abs(values), floor))
+        axes = factor @ vectors
         if is_maximum and gain < max(1e-8, rounding):
-            return _gaussian(x, factor @ (vectors / np.sqrt(values)))
-        candidates = x + _steps(slope, values, floor) @ (factor @ vectors).T
+            return _gaussian(x, axes, slope, values)
+        candidates = x + _steps(slope, values, floor) @ axes.T
         found = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
         if not found.max() > value + rounding:
             if is_maximum and gain < max(1e-4, 100.0 * rounding):
-                return _gaussian(x, factor @ (vectors / np.sqrt(values)))
+                return _gaussian(x, axes, slope, values)
             raise NoMaximumError(
                 "the Hessian at the maximum is not negative definite"
                 if gain < max(1e-4, 100.0 * rounding)
                 else "the density does not rise along its gradient"
             )
         x, value = candidates[found.argmax()], found.max()
-        factor = factor @ (vectors / np.sqrt(np.maximum(np.abs(values), floor)))
-        factor = _triangular(factor)
+        factor = _triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_STEPS} Newton steps reach no maximum")
 
 
@@ -102,12 +107,13 @@ def _curvature(density, x, factor):
 def _steps(slope, values, floor):
     """Candidates for the next step, `[K, D]`."""
     sizes = np.maximum(np.abs(values), floor)
-    damped = sizes + np.abs(values).max() * _DAMPING[:, None]
+    damped = sizes + sizes.max() * _DAMPING[:, None]
     return np.concatenate([_LENGTHS[:, None] * (slope / sizes), slope / damped])
 
 
-def _gaussian(mean, factor):
-    return Gaussian(mean, _triangular(factor))
+def _gaussian(x, axes, slope, values):
+    """The Gaussian one Newton step on, as gradients have more digits than densities."""
+    return Gaussian(x + axes @ (slope / values), _triangular(axes / np.sqrt(values)))
 
 
 def _triangular(factor):

@@ -34,9 +34,10 @@ def whitening(target_log_prob, support, flow):
       flow: what follows it: bijector on vectors.
     """
     gaussian = _whitening_gaussian(target_log_prob, support)
-    _, log_det = flow.forward_and_log_det(tf.zeros([1, support.event_size], support.dtype))
+    zero = tf.zeros([1, support.event_size], support.dtype)
+    log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
     # A fresh IAF contracts by its gates.
-    contraction = np.exp(log_det.numpy()[0] / support.event_size)
+    contraction = np.exp(log_det / support.event_size)
     whiten = Whiten(support.event_size, dtype=support.dtype)
     whiten.assign(gaussian.mean, gaussian.factor / contraction)
     return whiten

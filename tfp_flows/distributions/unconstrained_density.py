@@ -6,6 +6,7 @@ import tensorflow as tf
 __all__ = ["UnconstrainedDensity"]
 
 _ROWS = 64
+_ZERO = tf.UnconnectedGradients.ZERO  # of a log-density that is constant, or linear
 
 
 class UnconstrainedDensity:
@@ -44,6 +45,9 @@ class UnconstrainedDensity:
     def curvature(self, x, directions):
         """Returns what a Newton step at one point needs.
 
+        Where there is no second derivative, or it is not finite, as that of TFP's softplus
+        of more than 88 in float32, differences of gradients stand in for it.
+
         Args:
           x: the point, `[D]`.
           directions: `[D, K]`, in columns.
@@ -53,8 +57,20 @@ class UnconstrainedDensity:
         """
         directions = np.asarray(directions).T
         points = np.broadcast_to(x, directions.shape)
-        gradients, products = self._in_batches(self._products, points, directions)
+        try:
+            gradients, products = self._in_batches(self._products, points, directions)
+        except (LookupError, NotImplementedError):  # no derivative of some gradient
+            gradients, products = self.gradient(points[:1]), np.full(points.shape, np.nan)
+        is_missing = ~np.isfinite(products).all(axis=1)
+        if is_missing.any():
+            products[is_missing] = self._differences(x, directions[is_missing])
         return gradients[0], products.T
+
+    def _differences(self, x, directions):
+        length = np.finfo(self.dtype.as_numpy_dtype).eps ** 0.2
+        step = length * directions
+        ahead, behind = np.split(self.gradient(np.concatenate([x + step, x - step])), 2)
+        return (ahead - behind) / (2.0 * length)
 
     def _in_batches(self, function, *arrays):
         count = len(arrays[0])
@@ -74,15 +90,14 @@ class UnconstrainedDensity:
         with tf.GradientTape() as tape:
             tape.watch(x)
             log_prob = self._log_prob(x)
-        return tape.gradient(log_prob, x)
+        return tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
 
     def _product(self, x, directions):
         with tf.GradientTape() as tape:
             tape.watch(x)
             gradient = self._gradient(x)
             along = tf.reduce_sum(gradient * directions)
-        zero = tf.UnconnectedGradients.ZERO  # of a density that is linear
-        return gradient, tape.gradient(along, x, unconnected_gradients=zero)
+        return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
 def _call(function, parts):
