@@ -166,8 +166,7 @@ def flow_posterior(
         event shape; None leaves a part unconstrained.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
-      whiten: whether the posterior starts at the target's Laplace approximation. It is not
-        found within a `tf.function`.
+      whiten: whether the posterior starts at the target's Laplace approximation.
       target_log_prob_fn: function of the parts of a draw, unnormalised log-density, to find
         that start; by default that of `target`, where it is a distribution.
       dtype: of the parts, where `target` is an event shape.
@@ -203,8 +202,8 @@ def flow_posterior(
         # Inverted, since a posterior needs the product and not the solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     steps.append(built)
-    is_possible = tf.executing_eagerly() and not getattr(built, "context_size", 0)
-    if whiten and target_log_prob_fn is not None and is_possible:
+    has_context = bool(getattr(built, "context_size", 0))
+    if whiten and target_log_prob_fn is not None and not has_context:
         steps.insert(0, whitening(target_log_prob_fn, support, built))
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
