@@ -45,7 +45,7 @@ class PosteriorSettings(FlagSettings):
         "How a step of a flow makes scales of its network's output; own: iaf by a gate, "
         "real_nvp by soft_bounded.",
     )
-    training_steps: int = field(1500, "Steps of Adam.")
+    training_steps: int = field(3000, "Steps of Adam.")
     sample_size: int = field(256, "Draws of the posterior, or groups, in a step.")
     importance_sample_size: int = field(
         1, "Draws in a group; more than 1 trains on the importance-weighted bound."
@@ -55,7 +55,7 @@ class PosteriorSettings(FlagSettings):
         "Whether gradients leave out the part that is noise alone: better at the end, but "
         "dearer with iaf, and in need of smaller steps.",
     )
-    learning_rate: float = field(3e-3, "Adam's step size, which falls to 0 along a cosine.")
+    learning_rate: float = field(1e-2, "Adam's step size, which falls to 0 along a cosine.")
     gradient_clip_norm: float = field(
         10.0, "Norm, over all weights, that a gradient is scaled down to."
     )

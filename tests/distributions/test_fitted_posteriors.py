@@ -172,7 +172,7 @@ def test_stock_posteriors_take_the_loss_too():
 
 
 def test_recipe_is_right_on_unstandardised_regressions():
-    """README's, with a fifth of its steps."""
+    """README's, with a few of its steps."""
     known = regression()
     posterior = tff.flow_posterior(
         known.target,
@@ -186,9 +186,9 @@ def test_recipe_is_right_on_unstandardised_regressions():
         known.target.unnormalized_log_prob,
         posterior,
         optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(1e-2, 300), global_clipnorm=10.0
+            keras.optimizers.schedules.CosineDecay(1e-2, 200), global_clipnorm=10.0
         ),
-        num_steps=300,
+        num_steps=200,
         sample_size=256,
         seed=(0, 1),
         trainable_variables=posterior.trainable_variables,
