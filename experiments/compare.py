@@ -47,6 +47,7 @@ class CompareSettings(FlagSettings):
     folders: tuple[str, ...] = field((), "Folders of runs.")
 
     def __post_init__(self):
+        super().__post_init__()
         if not self.folders:
             raise UsageError("Expected at least one folder of a run; got none.")
         known = sorted(FigureCanvasBase.filetypes)
@@ -96,6 +97,8 @@ def draw(finished, path):
       finished: results by folder, as of `table`.
       path: of the picture; its folder is made where there is none.
     """
+    if not finished:
+        raise ValueError("Expected `finished` runs to draw; got none.")
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     groups = _groups(finished)
     heights = [len(runs) + 1.5 for runs in groups.values()]

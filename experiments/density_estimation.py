@@ -22,6 +22,7 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data import own_images
+from experiments.kinds import check_kind
 from experiments.likelihood_classification import likelihood_classification
 from experiments.settings import Settings
 
@@ -46,6 +47,7 @@ def run(settings, strategy=None):
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """
+    check_kind("settings", settings, Settings)
     return joint_run.run(
         settings, strategy, prepare=_prepare, train=training.train, finish=_finish
     )

@@ -5,6 +5,8 @@ import dataclasses
 import io
 
 from experiments.atomic_write import atomic_write
+from experiments.kinds import check_kinds
+from experiments.usage import UsageError
 
 __all__ = ["FlagSettings", "field"]
 
@@ -15,7 +17,14 @@ def field(default, text):
 
 
 class FlagSettings:
-    """Base of a frozen dataclass whose fields are made by `field`."""
+    """Base of a frozen dataclass whose fields are made by `field`.
+
+    Raises:
+      UsageError: if a field holds a value of another type.
+    """
+
+    def __post_init__(self):
+        check_kinds(self, UsageError)
 
     def write_flags(self, path):
         """Writes the settings so that `--flagfile=path` repeats the run."""
@@ -31,7 +40,7 @@ class FlagSettings:
 
 
 def _as_text(value):
-    if not isinstance(value, tuple):
+    if not isinstance(value, (tuple, list)):
         return str(value)
     # As flags of lists are read: an entry with a comma or a quote is quoted.
     text = io.StringIO()

@@ -19,6 +19,7 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import own_images
 from experiments.data import own_table
+from experiments.kinds import check_kind
 from experiments.vae_data import load_images
 from experiments.vae_settings import VAESettings
 
@@ -33,6 +34,7 @@ def run(settings, strategy=None):
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """
+    check_kind("settings", settings, VAESettings)
     return joint_run.run(
         settings, strategy, prepare=_prepare, train=vae_training.train, finish=_finish
     )

@@ -12,7 +12,9 @@ from experiments import report
 from experiments import run_directory
 from experiments import table_plots
 from experiments.choices import SCALES
+from experiments.choices import choose
 from experiments.flag_settings import field
+from experiments.kinds import check_kind
 from experiments.posterior_inference import REFUSALS
 from experiments.posteriors import importance
 from experiments.posteriors import neutra_report
@@ -71,6 +73,9 @@ def run(settings):
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
     """
+    check_kind("settings", settings, NeutraSettings)
+    choose("target", settings.target, TARGETS)
+    choose("posterior", settings.posterior, dict.fromkeys(_FLOWS))
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
         return _run(settings, run_dir) if results is None else results

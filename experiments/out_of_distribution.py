@@ -39,6 +39,7 @@ class ScoreSettings(FlagSettings):
     max_rows: int = field(2000, "Rows of each that are scored.")
 
     def __post_init__(self):
+        super().__post_init__()
         if not self.run_dir:
             raise UsageError("Expected `run_dir` to name a folder; got ''.")
         if not self.others:

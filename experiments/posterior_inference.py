@@ -13,6 +13,8 @@ from experiments import html_report
 from experiments import report
 from experiments import run_directory
 from experiments.choices import SCALES
+from experiments.choices import choose
+from experiments.kinds import check_kind
 from experiments.posteriors import importance
 from experiments.posteriors import pictures
 from experiments.posteriors import posterior_report
@@ -30,7 +32,8 @@ from experiments.posteriors.training import train
 from experiments.run_directory import RunDirectoryError
 from experiments.training import TrainingError
 
-_CHOICES = {"target": [*TARGETS, *REGRESSIONS, ALL], "posterior": [*POSTERIORS, ALL]}
+_TARGETS = [*TARGETS, *REGRESSIONS]
+_CHOICES = {"target": [*_TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
 _CHOICES |= {"scale": ["own", *SCALES]}
 _DRAWS_AT_ONCE = 5000
 
@@ -55,6 +58,9 @@ def run(settings):
       TrainingError: if the training diverges.
       UsageError: if the target's data are not in `settings.data_dir`.
     """
+    check_kind("settings", settings, PosteriorSettings)
+    choose("target", settings.target, _TARGETS)
+    choose("posterior", settings.posterior, POSTERIORS)
     entry = find(settings.target, settings.data_dir)
     if reason := entry.inapplicable.get(settings.posterior):
         chosen = {"target": settings.target, "posterior": settings.posterior}

@@ -153,6 +153,7 @@ class Settings(FlagSettings):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         usage.check(self)
 
     def data_arguments(self):

@@ -141,6 +141,7 @@ class VAESettings(FlagSettings):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         usage.check_numbers(self, at_least_one=_AT_LEAST_ONE, at_least_zero=_AT_LEAST_ZERO)
         for name in ("hidden_units", "channels", "flow_hidden_units", "prior_hidden_units"):
             usage.check_widths(self, name)

@@ -41,7 +41,7 @@ def _random_value(rng, variable, stddev):
         if "log_scales" in variable.name:  # of many kinds in one: exp(3 * log_scale)
             stddev *= 0.3
         return rng.normal(size=variable.shape) * stddev / np.sqrt(max(fan_in / 4, 1))
-    kind = variable.name.split(":")[0].split("/")[-1]
+    kind = variable.name.split(":")[0].split("/")[-1].removeprefix("context_")
     if kind == "mean":
         return rng.normal(size=variable.shape)
     if kind in ("scale", "variance"):

@@ -11,15 +11,16 @@ SCIENCE = {"numpy", "tensorflow", "tensorflow_probability"}
 
 # Each folder of the package, with the folders and the libraries that it may import.
 ALLOWED = {
-    "bijectors": ({"bijectors"}, SCIENCE),
-    "networks": ({"networks"}, {"numpy", "tensorflow", "keras"}),
-    "flows": ({"flows", "bijectors", "networks"}, SCIENCE | {"keras"}),
+    "core": ({"core"}, {"numpy", "tensorflow"}),
+    "bijectors": ({"core", "bijectors"}, SCIENCE),
+    "networks": ({"core", "networks"}, {"numpy", "tensorflow", "keras"}),
+    "flows": ({"core", "flows", "bijectors", "networks"}, SCIENCE | {"keras"}),
     "distributions": (
-        {"distributions", "flows", "bijectors", "networks"},
+        {"core", "distributions", "flows", "bijectors", "networks"},
         SCIENCE | {"keras"},
     ),
     "models": (
-        {"models", "distributions", "flows", "bijectors", "networks"},
+        {"core", "models", "distributions", "flows", "bijectors", "networks"},
         SCIENCE | {"keras"},
     ),
 }

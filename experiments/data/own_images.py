@@ -49,7 +49,7 @@ def load_own_images(request):
     An `.npz` file holds one array, `[N, H, W]` or `[N, H, W, C]` of bytes with C of 1 or 3,
     or `x_train` and `x_test`; of a folder, all pictures in it and below count.
     """
-    path = pathlib.Path(request.images_path)
+    path = pathlib.Path(request.path("images_path"))
     read = _read_folder if path.is_dir() else _read_npz
     sets = read(path, request)
     rng = np.random.default_rng(request.seed)

@@ -19,7 +19,7 @@ _MIN_ROWS = 2  # of each set, for a mean has no standard error of fewer
 
 def load_csv(request):
     """Returns the table in `request.csv_path`, divided at random by `request.seed`."""
-    table = read_csv(request.csv_path)
+    table = read_csv(request.path("csv_path"))
     sets = _divided(table.values, request)
     return _dataset("csv", sets, table.names, request, request.csv_path)
 
@@ -29,7 +29,7 @@ def load_npz(request):
 
     One array is divided at random by `request.seed`; three keep their rows and order.
     """
-    path = request.npz_path
+    path = request.path("npz_path")
     arrays = {k: _numbers(path, k, v) for k, v in _arrays(request).items()}
     if len(arrays) == 1:
         sets = _divided(*arrays.values(), request)

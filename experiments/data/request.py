@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from experiments.kinds import check_kinds
+
 __all__ = ["Request"]
 
 
@@ -24,6 +26,9 @@ class Request:
       drop_constant_columns: whether constant columns are dropped, not refused.
       validation_share: share of the rows of `csv`, `npz` or `images`.
       test_share: share of the rows of `csv`, `npz` or `images`.
+
+    Raises:
+      ValueError: if a field is of another type, or a number out of range.
     """
 
     data_dir: str | None = None
@@ -40,3 +45,20 @@ class Request:
     drop_constant_columns: bool = False
     validation_share: float = 0.1
     test_share: float = 0.1
+
+    def __post_init__(self):
+        check_kinds(self)
+        if self.seed < 0:
+            raise ValueError(f"Expected `seed` of at least 0; got {self.seed}.")
+        if not 1 <= self.num_bits <= 8:
+            raise ValueError(f"Expected `num_bits` from 1 to 8; got {self.num_bits}.")
+
+    def path(self, name):
+        """Returns the path in the field `name`, which the data set needs.
+
+        Raises:
+          ValueError: if there is none.
+        """
+        if not getattr(self, name):
+            raise ValueError(f"Expected `{name}`, where the data are; got none.")
+        return getattr(self, name)

@@ -66,6 +66,7 @@ class PosteriorSettings(FlagSettings):
     seed: int = field(0, "Integer: initial weights, training, draws and chains.")
 
     def __post_init__(self):
+        super().__post_init__()
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 self._refuse(name, "of at least 1")

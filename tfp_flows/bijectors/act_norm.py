@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.bijectors.statistics import mean_and_scale
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["ActNorm"]
 
@@ -34,6 +35,7 @@ class ActNorm(FlowBijector):
 
     def __init__(self, num_channels, *, event_ndims=1, dtype=tf.float32, name="act_norm"):
         parameters = dict(locals())
+        check_arguments(parameters)
         super().__init__(
             event_ndims=event_ndims,
             event_shape=[None] * (event_ndims - 1) + [num_channels],
@@ -59,6 +61,7 @@ class ActNorm(FlowBijector):
           data: `[N, *event]`. A channel that is constant keeps scale 1.
           context: ignored.
         """
+        self._check_rows(data)
         if self.is_initialized:
             return
         mean, scale = mean_and_scale(data, self.dtype)

@@ -6,6 +6,8 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.bijectors.statistics import mean_and_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_number
 
 __all__ = ["BatchNorm"]
 
@@ -67,6 +69,9 @@ class BatchNorm(FlowBijector):
         name="batch_norm",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
+        check_number("momentum", momentum, "from 0 to 1", lambda share: 0 <= share <= 1)
+        check_number("epsilon", epsilon, "of at least 0", lambda added: added >= 0)
         super().__init__(
             event_ndims=event_ndims,
             event_shape=_event_shape(num_channels, event_ndims, mask),
@@ -99,6 +104,7 @@ class BatchNorm(FlowBijector):
           data: `[N, *event]`; the whole training set, for exact statistics.
           context: ignored.
         """
+        self._check_rows(data)
         mean, scale = mean_and_scale(self._where_it_changes(data), self.dtype)
         self._mean.assign(mean)
         self._variance.assign(scale**2)
@@ -166,6 +172,8 @@ def _event_shape(num_channels, event_ndims, mask):
     event_shape = [None] * (event_ndims - 1) + [num_channels]
     if mask is None:
         return event_shape
+    if np.asarray(mask).dtype != bool:
+        raise ValueError(f"Expected a boolean `mask`; got {mask!r}.")
     if not tf.TensorShape(event_shape).is_compatible_with(np.shape(mask)):
         raise ValueError(f"Expected `mask` of shape {event_shape}; got {np.shape(mask)}.")
     return np.shape(mask)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["ChannelAffine"]
 
@@ -51,6 +52,7 @@ class ChannelAffine(FlowBijector):
         name="channel_affine",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         if (conditioner is None) != (context_size == 0):
             raise ValueError(
                 "Expected both or none of `conditioner` and `context_size`; got "
@@ -65,7 +67,8 @@ class ChannelAffine(FlowBijector):
             name=name,
         )
         transformer = Affine() if transformer is None else transformer
-        check_conditioner(conditioner, [context_size], [num_channels], transformer)
+        if conditioner is not None:
+            check_conditioner(conditioner, [context_size], [num_channels], transformer)
         self._conditioner = conditioner
         self._transformer = transformer
         size = self._transformer.num_parameters * num_channels

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.inputs import as_tensor
 
 __all__ = ["BijectorReport", "check_bijector"]
 
@@ -90,7 +91,7 @@ def check_bijector(bijector, x, context=None):
       ValueError: if `x` has no batch axis or no rows.
     """
     flow = bijector if isinstance(bijector, FlowBijector) else FlowChain([bijector])
-    x = tf.convert_to_tensor(x, dtype=flow.dtype or None)
+    x = as_tensor(x, "x", flow.dtype or None)
     if x.shape.rank != flow.inverse_min_event_ndims + 1 or not x.shape[0]:
         raise ValueError(
             f"Expected `x` of shape [N, *event] with {flow.inverse_min_event_ndims} event "

@@ -18,6 +18,16 @@ def check_conditioner(conditioner, seen_shape, changing_shape, transformer):
       ValueError: if it is made for inputs of another shape, or does not return parameters
         of shape `(..., P * C)`.
     """
+    if not callable(conditioner) or isinstance(conditioner, type):
+        raise ValueError(
+            "Expected a `conditioner`, a callable of (x, context) such as a `Conditioner`; "
+            f"got {conditioner!r}."
+        )
+    if _is_keras_layer(conditioner):
+        raise ValueError(
+            "Expected a `conditioner` of (x, context); got the Keras layer "
+            f"{conditioner!r}: wrap it in `Conditioner`, with the shape of what it sees."
+        )
     *leading, size = changing_shape
     parameters_shape = (*leading, transformer.num_parameters * size)
     for name, expected in (("input_shape", seen_shape), ("output_shape", parameters_shape)):
@@ -29,3 +39,8 @@ def check_conditioner(conditioner, seen_shape, changing_shape, transformer):
                 f"shape {tuple(changing_shape)} by `{type(transformer).__name__}`; got "
                 f"{shape}."
             )
+
+
+def _is_keras_layer(value):
+    # Without Keras itself, which bijectors do not know.
+    return any(cls.__module__.startswith("keras.") for cls in type(value).__mro__)

@@ -10,6 +10,7 @@ from tfp_flows.bijectors.pulled_back import PulledBack
 from tfp_flows.bijectors.pulled_back import record
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["Coupling"]
 
@@ -52,6 +53,7 @@ class Coupling(FlowBijector):
         self, mask, conditioner, transformer=None, *, dtype=tf.float32, name="coupling"
     ):
         parameters = dict(locals())
+        check_arguments(parameters, optional=["dtype"])
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.ndim == 0:
             raise ValueError(
@@ -100,6 +102,7 @@ class Coupling(FlowBijector):
           data: `[N, *event]`.
           context: `[N, context_size]`, where the bijector is conditional.
         """
+        self._check_rows(data, context)
         if not self.is_initialized:
             seen, _ = self._partition.split(tf.convert_to_tensor(data, self.dtype))
             if context is not None:

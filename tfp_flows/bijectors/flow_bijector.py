@@ -1,11 +1,12 @@
 """The protocol that every bijector of this package follows."""
 
 import abc
-import math
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.checked_method import checked_method
 from tfp_flows.bijectors.compiled_call import CompiledCall
+from tfp_flows.bijectors.data_dependent_state import DataDependentState
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
@@ -14,11 +15,12 @@ from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 from tfp_flows.bijectors.stock_contract import StockContract
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["FlowBijector"]
 
 
-class FlowBijector(StockContract):
+class FlowBijector(DataDependentState, StockContract):
     """A TFP bijector that computes value and log-determinant together.
 
     A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
@@ -62,6 +64,10 @@ class FlowBijector(StockContract):
         parameters=None,
         name=None,
     ):
+        check_arguments({"context_size": 0 if context_size is None else context_size})
+        check_arguments(
+            {"event_ndims": event_ndims, "dtype": dtype, "name": name}, optional=["dtype"]
+        )
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
@@ -72,6 +78,11 @@ class FlowBijector(StockContract):
             parameters=parameters,
             name=name,
         )
+        if event_shape is not None and len(event_shape) != event_ndims:
+            raise ValueError(
+                f"Expected `event_ndims` of {len(event_shape)}, the axes of an event of "
+                f"shape {list(event_shape)}; got {event_ndims}."
+            )
         self._changes_shape = data_event_shape is not None
         # By the direction whose input has the shape.
         data_shape = data_event_shape if self._changes_shape else event_shape
@@ -89,60 +100,19 @@ class FlowBijector(StockContract):
         return self._context_size
 
     @property
-    def has_data_dependent_state(self):
-        """Whether `initialize` sets anything, here or in a part."""
-        return type(self).initialize is not FlowBijector.initialize
-
-    @property
     def has_batch_statistics(self):
         """Whether training normalises by the rows of a batch, here or in a part."""
         return False
 
     @property
-    def is_initialized(self):
-        """Whether all data-dependent state is set; True where there is none."""
-        return True
+    def standardizes_context(self):
+        """Whether contexts are standardised here, by statistics that `initialize` sets."""
+        return False
 
     @property
     def sequential_directions(self):
         """Which of "forward" and "inverse" go through the variables one after another."""
         return frozenset()
-
-    def initialize(self, data, *, context=None):
-        """Sets data-dependent state from `data`; does nothing by default.
-
-        Args:
-          data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
-        """
-
-    def _initialize_inverted(self, data, context):
-        """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
-        if not self.is_initialized:
-            raise ValueError(
-                "Expected a `bijector` to invert whose data-dependent state can be set at "
-                f"its latent end; got `{self.name}`. Build it without that state, or "
-                "initialize it before it is inverted."
-            )
-
-    def initialize_and_normalise(self, data, *, context=None):
-        """Initialises, and returns the data at the latent end, `[N, *event]`.
-
-        Args:
-          data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
-        """
-        self.initialize(data, context=context)
-        data = tf.convert_to_tensor(data, self.dtype)
-        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
-        # In pieces that bound the memory of hidden activations; not compiled, since each
-        # bijector runs but once or twice.
-        rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
-        pieces = []
-        for i in range(0, len(data), rows):
-            part = None if context is None else context[i : i + rows]
-            pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
-        return tf.concat(pieces, axis=0)
 
     def forward_and_log_det(self, x, *, context=None, training=False):
         """Generates: latent to data, the direction of `sample`.
@@ -223,6 +193,10 @@ class FlowBijector(StockContract):
     def _event_shape_after(self, direction, shape):
         return self._event_shapes[OPPOSITE[direction]] if self._changes_shape else shape
 
+    def _known_event_shape(self, direction):
+        """The shape that events must have in `direction`; None where any is right."""
+        return self._event_shapes[direction]
+
     def _input_of(self, direction):
         """What errors call an input, the number of its event axes, and their shape."""
         name = {"forward": "x", "inverse": "y"}[direction]
@@ -231,10 +205,7 @@ class FlowBijector(StockContract):
     # Copies and pickles keep the weights and drop what belongs to this one object.
 
     def _set_transient_state(self):
-        methods = {
-            "forward": self._forward_and_log_det,
-            "inverse": self._inverse_and_log_det,
-        }
+        methods = {key: checked_method(self, key) for key in ("forward", "inverse")}
         # Not attributes that `tf.Module` tracks: they hold no weights of their own.
         object.__setattr__(self, "_methods", methods)
         compiled = {key: CompiledCall(method) for key, method in methods.items()}

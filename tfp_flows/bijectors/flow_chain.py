@@ -5,15 +5,21 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.context_standardizer import ContextStandardizer
+from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.parts import all_standardize_context
+from tfp_flows.bijectors.parts import as_bijectors
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.recompute import call_recomputing
 from tfp_flows.bijectors.recompute import pull_back_steps
 from tfp_flows.bijectors.recompute import refuse_batch_statistics
+from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["FlowChain"]
 
@@ -34,6 +40,10 @@ class FlowChain(FlowBijector):
     `context` reaches every conditional bijector at any depth, and `training` all of
     them. Unlike `tfb.Chain`, nothing is cached.
 
+    Contexts come in the data's own units: a chain standardises them, by statistics that
+    `initialize` sets from the training rows', unless every conditional bijector in it does
+    so itself. Before `initialize` they pass as they are, as the output of an encoder does.
+
     With `recompute`, training needs the memory of one bijector, however many there are:
     the gradient starts from the chain's result and finds what each bijector was given by
     its other direction. That costs about a third more time with couplings, whose network
@@ -42,6 +52,7 @@ class FlowChain(FlowBijector):
 
     Args:
       bijectors: list of `tfp.bijectors.Bijector`s, data side first.
+      standardize_context: whether contexts are standardised.
       recompute: whether gradients recompute what the bijectors were given.
       parameters: the constructor's arguments of a subclass that builds the list itself.
       name: name of the bijector.
@@ -55,12 +66,21 @@ class FlowChain(FlowBijector):
       without storing activations. https://arxiv.org/abs/1707.04585
     """
 
-    def __init__(self, bijectors, *, recompute=False, parameters=None, name="flow_chain"):
+    def __init__(
+        self,
+        bijectors,
+        *,
+        standardize_context=True,
+        recompute=False,
+        parameters=None,
+        name="flow_chain",
+    ):
+        options = {"standardize_context": standardize_context, "recompute": recompute}
+        options["name"] = name
+        check_arguments(options)
         if parameters is None:
-            parameters = {"bijectors": bijectors, "recompute": recompute, "name": name}
-        bijectors = list(bijectors)
-        if not bijectors:
-            raise ValueError("Expected at least one bijector in `bijectors`; got none.")
+            parameters = {"bijectors": bijectors, **options}
+        bijectors = as_bijectors("bijectors", bijectors)
         steps = _as_steps(bijectors)
         if recompute:
             refuse_batch_statistics(steps)
@@ -75,6 +95,10 @@ class FlowChain(FlowBijector):
         )
         self._steps = steps
         self._recompute = recompute
+        self._standardizer = None
+        if standardize_context and not all_standardize_context(steps):
+            dtype = self.dtype or tf.float32
+            self._standardizer = ContextStandardizer(self.context_size, dtype, name)
 
     @property
     def bijectors(self):
@@ -92,9 +116,15 @@ class FlowChain(FlowBijector):
         return any(step.has_batch_statistics for step in self._steps)
 
     @property
+    def standardizes_context(self):
+        """Whether contexts are standardised, here or in every conditional bijector."""
+        return self._standardizer is not None or all_standardize_context(self._steps)
+
+    @property
     def is_initialized(self):
-        """Whether the data-dependent state of every bijector is set."""
-        return all(step.is_initialized for step in self._steps)
+        """Whether the data-dependent state of every bijector is set, and the contexts'."""
+        parts = [*self._steps, *([self._standardizer] if self._standardizer else [])]
+        return all(part.is_initialized for part in parts)
 
     @property
     def sequential_directions(self):
@@ -108,7 +138,9 @@ class FlowChain(FlowBijector):
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
         """
-        stateful = [i for i, s in enumerate(self._steps) if s.has_data_dependent_state]
+        self._check_rows(data, context)
+        context = self._initialized_context(context)
+        stateful = [i for i, s in enumerate(self._steps) if _has_state(s)]
         if not stateful:
             return
         *before, last = self._steps[: stateful[-1] + 1]
@@ -118,13 +150,42 @@ class FlowChain(FlowBijector):
 
     def initialize_and_normalise(self, data, *, context=None):
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
+        self._check_rows(data, context)
+        context = self._initialized_context(context)
         for step in self._steps:
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
 
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the first bijector has no inverse."""
+        self._steps[0].check_support(data, argument=argument)
+
+    def _known_event_shape(self, direction):
+        skipped = []
+        for step in self._steps if direction == "inverse" else self._steps[::-1]:
+            shape = step._known_event_shape(direction)
+            if shape is not None:
+                for other in reversed(skipped):
+                    shape = getattr(other, f"{OPPOSITE[direction]}_event_shape")(shape)
+                return shape
+            skipped.append(step)
+        return None
+
     def _initialize_inverted(self, data, context):
-        inverted = FlowChain([Invert(step) for step in reversed(self._steps)])
-        inverted.initialize(data, context=context)
+        steps = [Invert(step) for step in reversed(self._steps)]
+        inverted = FlowChain(steps, standardize_context=False)
+        inverted.initialize(data, context=self._initialized_context(context))
+
+    def _initialized_context(self, context):
+        """Sets the statistics of contexts, where wanted; returns what steps are given."""
+        if self._standardizer is None:
+            return context
+        return self._standardizer.initialize(context)
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the chain that `config` describes."""
+        return cls(**with_former_default(cls, config))
 
     def _forward_and_log_det(self, x, context, training):
         return self._run("forward", x, context, training)
@@ -133,6 +194,8 @@ class FlowChain(FlowBijector):
         return self._run("inverse", y, context, training)
 
     def _run(self, direction, value, context, training):
+        if self._standardizer is not None:
+            context = self._standardizer(context)
         apply = functools.partial(self._apply_steps, direction, training)
         if not self._recompute:
             return apply(value, context)
@@ -185,6 +248,10 @@ class FlowChain(FlowBijector):
         return output_shape
 
 
+def _has_state(step):
+    return step.has_data_dependent_state or not step.is_initialized
+
+
 def _as_steps(bijectors):
     """Brings all bijectors under the protocol, with the event's rank along the chain."""
     bijectors = [part for b in bijectors for part in _flatten(b)]
@@ -200,10 +267,6 @@ def _as_steps(bijectors):
 
 def _flatten(bijector):
     """Takes stock chains and inversions apart, since they would not hand context on."""
-    if not isinstance(bijector, tfb.Bijector):
-        raise ValueError(
-            f"Expected `bijectors` of `tfp.bijectors.Bijector`; got {bijector!r}."
-        )
     if _is_a(bijector, tfb.Chain):
         return [part for b in bijector.bijectors for part in _flatten(b)]
     if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):

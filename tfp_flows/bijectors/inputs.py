@@ -3,7 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["align_batch_axes", "check_context", "check_event_shape", "check_value"]
+__all__ = [
+    "align_batch_axes",
+    "as_tensor",
+    "check_context",
+    "check_event_shape",
+    "check_value",
+]
 
 
 def check_value(value, argument, event_ndims, event_shape, dtype):
@@ -16,7 +22,7 @@ def check_value(value, argument, event_ndims, event_shape, dtype):
       event_shape: `tf.TensorShape`, or None where any is right.
       dtype: of the tensor; None keeps that of `value`.
     """
-    value = tf.convert_to_tensor(value, dtype=dtype, name=argument)
+    value = as_tensor(value, argument, dtype)
     if value.shape.rank is None or value.shape.rank < event_ndims:
         raise ValueError(
             f"Expected `{argument}` of a known rank of at least {event_ndims}; got shape "
@@ -24,6 +30,22 @@ def check_value(value, argument, event_ndims, event_shape, dtype):
         )
     check_event_shape(value.shape, argument, event_ndims, event_shape)
     return value
+
+
+def as_tensor(value, argument, dtype):
+    """Returns `value` as a tensor of `dtype`; that of `value` if None.
+
+    Raises:
+      ValueError: if TensorFlow does not convert it.
+    """
+    try:
+        return tf.convert_to_tensor(value, dtype=dtype, name=argument)
+    except (TypeError, ValueError) as error:
+        kind = "numbers" if dtype is None else f"{dtype.name} numbers"
+        got = f"{value.dtype.name} of {value.shape}" if tf.is_tensor(value) else repr(value)
+        raise ValueError(
+            f"Expected `{argument}` of {kind}; got {got[:80]}: {error}"
+        ) from error
 
 
 def check_event_shape(shape, argument, event_ndims, event_shape):
@@ -64,7 +86,7 @@ def check_context(context, context_size, dtype, owner):
     expected = f"Expected `context` of shape [..., {context_size}]"
     if context is None:
         raise ValueError(f"{expected} for conditional `{owner}`; got None.")
-    context = tf.convert_to_tensor(context, dtype=dtype, name="context")
+    context = as_tensor(context, "context", dtype)
     if not context.shape.rank or context.shape[-1] != context_size:
         raise ValueError(f"{expected}; got {context.shape}.")
     return context

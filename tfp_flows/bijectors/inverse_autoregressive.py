@@ -6,6 +6,7 @@ from tfp_flows.bijectors.autoregression import Autoregression
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import Gated
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["InverseAutoregressive"]
 
@@ -47,6 +48,7 @@ class InverseAutoregressive(FlowBijector):
         name="inverse_autoregressive",
     ):
         parameters = dict(locals())
+        check_arguments(parameters, optional=["dtype"])
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],

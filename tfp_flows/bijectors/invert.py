@@ -2,6 +2,7 @@
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
+from tfp_flows.core.arguments import check_instance
 
 __all__ = ["Invert"]
 
@@ -22,6 +23,8 @@ class Invert(FlowBijector):
 
     def __init__(self, bijector, *, name=None):
         parameters = dict(locals())
+        words = "a `FlowBijector` (`tfb.Invert` takes a stock one)"
+        check_instance("bijector", bijector, FlowBijector, words)
         super().__init__(
             event_ndims=bijector.inverse_min_event_ndims,
             data_event_ndims=bijector.forward_min_event_ndims,
@@ -54,6 +57,11 @@ class Invert(FlowBijector):
         return self._bijector.has_batch_statistics
 
     @property
+    def standardizes_context(self):
+        """Whether the bijector standardises contexts."""
+        return self._bijector.standardizes_context
+
+    @property
     def sequential_directions(self):
         """Those of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
@@ -69,10 +77,14 @@ class Invert(FlowBijector):
           ValueError: if there is state that only data at the other end determine, as in
             `MultiScale`.
         """
+        self._check_rows(data, context)
         self._bijector._initialize_inverted(data, context)
 
     def _initialize_inverted(self, data, context):
         self._bijector.initialize(data, context=context)
+
+    def _known_event_shape(self, direction):
+        return self._bijector._known_event_shape(OPPOSITE[direction])
 
     def _forward_and_log_det(self, x, context, training):
         return self._bijector.inverse_and_log_det(x, context=context, training=training)

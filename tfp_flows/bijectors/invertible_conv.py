@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["InvertibleConv1x1"]
 
@@ -28,5 +29,6 @@ class InvertibleConv1x1(FlowChain):
         self, num_channels, *, seed=0, dtype=tf.float32, name="invertible_conv_1x1"
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         linear = InvertibleLinear(num_channels, event_ndims=3, seed=seed, dtype=dtype)
         super().__init__([linear], parameters=parameters, name=name)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.positions import sum_over_positions
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["InvertibleLinear", "initial_matrix", "multiply_rows"]
 
@@ -43,6 +44,7 @@ class InvertibleLinear(FlowBijector):
         name="invertible_linear",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         super().__init__(
             event_ndims=event_ndims,
             event_shape=[None] * (event_ndims - 1) + [event_size],

@@ -24,6 +24,7 @@ class LikeSteps(FlowChain):
     Args:
       bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
         `seed` and `name`, and whose seeds determine nothing but variables.
+      standardize_context: as of `FlowChain`.
       recompute: as of `FlowChain`.
       name: name of the bijector.
 
@@ -33,8 +34,15 @@ class LikeSteps(FlowChain):
         bijectors and of `Conditioner`s, as autoregressive steps do.
     """
 
-    def __init__(self, bijectors, *, recompute=False, name="like_steps"):
-        super().__init__(bijectors, recompute=recompute, name=name)
+    def __init__(
+        self, bijectors, *, standardize_context=True, recompute=False, name="like_steps"
+    ):
+        super().__init__(
+            bijectors,
+            standardize_context=standardize_context,
+            recompute=recompute,
+            name=name,
+        )
         first, *others = (_structure(serialize(step)) for step in self.bijectors)
         if any(other != first for other in others):
             raise ValueError(
@@ -67,7 +75,10 @@ class LikeSteps(FlowChain):
     def _in_order(self, direction):
         """Runs of steps, each of which is one call."""
         starts = range(0, len(self._steps), _STEPS_A_CALL)
-        runs = [FlowChain(self._steps[i : i + _STEPS_A_CALL]) for i in starts]
+        runs = [
+            FlowChain(self._steps[i : i + _STEPS_A_CALL], standardize_context=False)
+            for i in starts
+        ]
         return runs if direction == "inverse" else runs[::-1]
 
     def _shared_function(self, kind, direction, run):

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.image_shape import check_image_shape
+
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 
 
@@ -19,6 +22,7 @@ def alternating(event_size, *, start=True):
       Dinh, Krueger, Bengio (2014), NICE, section 5.1 (odd and even components).
       https://arxiv.org/abs/1410.8516
     """
+    check_arguments({"event_size": event_size, "start": start})
     return (np.arange(event_size) % 2 == 0) == start
 
 
@@ -32,6 +36,7 @@ def half(event_size, *, start=True):
     Returns:
       Boolean array of shape `[D]`.
     """
+    check_arguments({"event_size": event_size, "start": start})
     return (np.arange(event_size) < event_size // 2) == start
 
 
@@ -49,7 +54,8 @@ def checkerboard(image_shape, *, start=True):
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.4 and figure 3.
       https://arxiv.org/abs/1605.08803
     """
-    row, column, _ = np.indices(image_shape)
+    check_arguments({"start": start})
+    row, column, _ = np.indices(check_image_shape(image_shape))
     return ((row + column) % 2 == 0) == start
 
 
@@ -63,4 +69,5 @@ def channel_half(image_shape, *, start=True):
     Returns:
       Boolean array of shape `[H, W, C]`.
     """
+    image_shape = check_image_shape(image_shape)
     return np.broadcast_to(half(image_shape[-1], start=start), image_shape)

@@ -6,11 +6,14 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
+from tfp_flows.bijectors.parts import all_standardize_context
+from tfp_flows.bijectors.parts import as_bijectors
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_number
+from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["MultiScale"]
 
@@ -50,9 +53,8 @@ class MultiScale(FlowBijector):
 
     def __init__(self, levels, image_shape, *, fraction=0.5, name="multi_scale"):
         parameters = dict(locals())
-        levels = [_as_level(level) for level in levels]
-        if not levels:
-            raise ValueError("Expected at least one bijector in `levels`; got none.")
+        levels = [_as_level(level) for level in as_bijectors("levels", levels)]
+        check_number("fraction", fraction, "between 0 and 1", lambda share: 0 < share < 1)
         image_shape = check_image_shape(image_shape)
         latent_shapes = _latent_shapes(levels, image_shape, fraction)
         super().__init__(
@@ -89,6 +91,11 @@ class MultiScale(FlowBijector):
         return any(level.has_batch_statistics for level in self._levels)
 
     @property
+    def standardizes_context(self):
+        """Whether every conditional level standardises contexts."""
+        return all_standardize_context(self._levels)
+
+    @property
     def is_initialized(self):
         """Whether the data-dependent state of every level is set."""
         return all(level.is_initialized for level in self._levels)
@@ -100,11 +107,16 @@ class MultiScale(FlowBijector):
 
     def initialize(self, data, *, context=None):
         """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
+        self._check_rows(data, context)
         *before, last = self._levels
         for level, latent in zip(before, self._latent_shapes, strict=False):
             data = level.initialize_and_normalise(data, context=context_for(level, context))
             data = data[..., : -latent[-1]]
         last.initialize(data, context=context_for(last, context))
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the first level has no inverse."""
+        self._levels[0].check_support(data, argument=argument)
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []

@@ -1,6 +1,36 @@
 """What the parts of a composite bijector share."""
 
-__all__ = ["context_for", "shared_context_size", "shared_dtype"]
+import tensorflow_probability as tfp
+
+from tfp_flows.core.arguments import check_instance
+
+__all__ = [
+    "all_standardize_context",
+    "as_bijectors",
+    "context_for",
+    "shared_context_size",
+    "shared_dtype",
+]
+
+
+def all_standardize_context(parts):
+    """Returns whether each conditional one of `parts` standardises its context."""
+    return all(part.standardizes_context for part in parts if part.context_size)
+
+
+def as_bijectors(name, bijectors):
+    """Returns the argument `bijectors` as a list of at least one bijector.
+
+    Raises:
+      ValueError: if it is none.
+    """
+    check_instance(name, bijectors, (list, tuple), "a list of bijectors")
+    if not bijectors:
+        raise ValueError(f"Expected at least one bijector in `{name}`; got none.")
+    for bijector in bijectors:
+        words = "a list of `tfp.bijectors.Bijector`s"
+        check_instance(name, bijector, tfp.bijectors.Bijector, words)
+    return list(bijectors)
 
 
 def context_for(part, context):

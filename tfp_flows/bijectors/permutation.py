@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
 
 __all__ = ["Permutation", "random_permutation", "reverse_permutation"]
 
@@ -32,8 +34,10 @@ class Permutation(FlowBijector):
 
     def __init__(self, permutation, *, event_ndims=1, dtype=tf.float32, name="permutation"):
         parameters = dict(locals())
+        check_arguments(parameters, optional=["dtype"])
         permutation = np.asarray(permutation)
-        if permutation.ndim != 1 or sorted(permutation) != list(range(len(permutation))):
+        is_one = permutation.ndim == 1 and permutation.dtype.kind in "iu"
+        if not is_one or sorted(permutation) != list(range(len(permutation))):
             raise ValueError(
                 "Expected `permutation` of the integers 0 to D - 1; got "
                 f"{permutation.tolist()}."
@@ -78,11 +82,13 @@ class Permutation(FlowBijector):
 
 def reverse_permutation(event_size):
     """The permutation `D - 1, ..., 0`, as an array."""
+    check_integer("event_size", event_size)
     return np.arange(event_size)[::-1]
 
 
 def random_permutation(event_size, seed):
     """A uniformly drawn permutation of `0, ..., D - 1`; the same for the same seed."""
+    check_arguments({"event_size": event_size, "seed": seed})
     return np.random.default_rng(seed).permutation(event_size)
 
 

@@ -6,6 +6,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invertible_linear import initial_matrix
 from tfp_flows.bijectors.invertible_linear import multiply_rows
 from tfp_flows.bijectors.positions import sum_over_positions
+from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["PlainLinear"]
 
@@ -36,6 +37,7 @@ class PlainLinear(FlowBijector):
         self, event_size, *, event_ndims=1, seed=None, dtype=tf.float32, name="plain_linear"
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         super().__init__(
             event_ndims=event_ndims,
             event_shape=[None] * (event_ndims - 1) + [event_size],

@@ -11,6 +11,9 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.statistics import mean_and_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_array
+from tfp_flows.core.arguments import check_number
 
 __all__ = ["Bounds", "Logit", "Standardize"]
 
@@ -33,6 +36,7 @@ class Standardize(FlowBijector):
 
     def __init__(self, event_size, *, dtype=tf.float32, name="standardize"):
         parameters = dict(locals())
+        check_arguments(parameters)
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],
@@ -58,6 +62,7 @@ class Standardize(FlowBijector):
           data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
           context: ignored.
         """
+        self._check_rows(data)
         if not self.is_initialized:
             self._set(*self._statistics(data))
 
@@ -114,8 +119,10 @@ class Bounds(FlowBijector):
 
     def __init__(self, low, high, *, dtype=tf.float32, name="bounds"):
         parameters = dict(locals())
+        check_arguments(parameters)
         numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
-        low, high = np.asarray(low, numpy_dtype), np.asarray(high, numpy_dtype)
+        low = check_array("low", low, numpy_dtype)
+        high = check_array("high", high, numpy_dtype)
         if low.ndim != 1 or low.shape != high.shape:
             raise ValueError(
                 "Expected `low` and `high` of one shape `[D]`; got "
@@ -138,6 +145,9 @@ class Bounds(FlowBijector):
         self._finite_high = np.where(self._has_high, high, 0).astype(numpy_dtype)
         both = self._has_low & self._has_high
         self._width = np.where(both, self._finite_high - self._finite_low, 1)
+
+    def _support(self):
+        return self._low, self._high, 0.0
 
     def _forward_and_log_det(self, x, context, training):
         open_interval = _margin(tf.sigmoid(x), self.dtype)
@@ -196,13 +206,17 @@ class Logit(FlowBijector):
 
     def __init__(self, alpha=0.05, *, event_ndims=1, dtype=tf.float32, name="logit"):
         parameters = dict(locals())
-        if not 0 <= alpha < 0.5:
-            raise ValueError(f"Expected `alpha` in [0, 0.5); got {alpha}.")
+        check_arguments(parameters)
+        check_number("alpha", alpha, "in [0, 0.5)", lambda alpha: 0 <= alpha < 0.5)
         super().__init__(
             event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
         )
         self._alpha = alpha
         self._log_slope = np.log1p(-2.0 * alpha)
+
+    def _support(self):
+        beyond = self._alpha / (1.0 - 2.0 * self._alpha)
+        return np.array(-beyond), np.array(1.0 + beyond), 1e-6
 
     def _forward_and_log_det(self, x, context, training):
         y = (tf.sigmoid(x) - self._alpha) / (1.0 - 2.0 * self._alpha)

@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.image_shape import check_image_shape
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["Squeeze"]
 
@@ -36,6 +37,7 @@ class Squeeze(FlowBijector):
 
     def __init__(self, image_shape, *, ordered=False, dtype=tf.float32, name="squeeze"):
         parameters = dict(locals())
+        check_arguments(parameters, optional=["dtype"])
         height, width, channels = check_image_shape(image_shape, divisible_by=2)
         super().__init__(
             event_ndims=3,

@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["mean_and_scale"]
 
 
-def mean_and_scale(data, dtype):
+def mean_and_scale(data, dtype, argument="data"):
     """Mean and standard deviation of the last axis's entries over all other axes.
 
     Computed in float64: the sums of a million float32 rows lose digits.
@@ -13,6 +13,7 @@ def mean_and_scale(data, dtype):
     Args:
       data: `[N, ..., C]`.
       dtype: of the results.
+      argument: what an error calls the data.
 
     Returns:
       Arrays of shape `[C]`. The scale is 1 where the data are constant to rounding.
@@ -22,15 +23,15 @@ def mean_and_scale(data, dtype):
     """
     data = np.asarray(data)
     if data.size == 0:
-        raise ValueError(f"Expected `data` with at least one row; got {data.shape}.")
+        raise ValueError(f"Expected `{argument}` with at least one row; got {data.shape}.")
     axes = tuple(range(data.ndim - 1))
     mean = data.mean(axis=axes, dtype=np.float64)
     scale = data.std(axis=axes, dtype=np.float64)
     if not np.isfinite(scale).all():
         columns = np.flatnonzero(~np.isfinite(scale)).tolist()
         raise ValueError(
-            f"Expected finite `data`; got NaN or infinity in entries {columns} of the "
-            "last axis."
+            f"Expected finite `{argument}`; got NaN or infinity in entries {columns} of "
+            "the last axis."
         )
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)

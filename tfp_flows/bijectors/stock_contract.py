@@ -5,6 +5,8 @@ import abc
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.inputs import as_tensor
+
 __all__ = ["StockContract"]
 
 
@@ -62,7 +64,8 @@ class StockContract(tfp.bijectors.Bijector):
             recalled = self._memory.recall(direction, value)
             if recalled is not None:
                 return recalled
-            value = tf.convert_to_tensor(value, dtype=self.dtype)
+            argument = {"forward": "x", "inverse": "y"}[direction]
+            value = as_tensor(value, argument, self.dtype)
             result, log_det = self._apply(direction, value, context, training)
             self._memory.remember(direction, value, result, log_det)
             return result, log_det

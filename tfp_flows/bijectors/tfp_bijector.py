@@ -1,9 +1,12 @@
 """Any TFP bijector under the protocol of this package."""
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.rows import refusal
+from tfp_flows.core.arguments import check_instance
 
 __all__ = ["TFPBijector"]
 
@@ -19,6 +22,8 @@ class TFPBijector(FlowBijector):
 
     def __init__(self, bijector, event_ndims=None, *, name=None):
         parameters = dict(locals())
+        words = "a `tfp.bijectors.Bijector`"
+        check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
         if event_ndims is None:
             event_ndims = bijector.forward_min_event_ndims
         super().__init__(
@@ -36,6 +41,17 @@ class TFPBijector(FlowBijector):
         """Sampling is, of TFP's `MaskedAutoregressiveFlow`."""
         is_loop = isinstance(self._bijector, tfp.bijectors.MaskedAutoregressiveFlow)
         return frozenset({"forward"} if is_loop else ())
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows of which the bijector's inverse makes what is not finite."""
+        data = np.asarray(data)
+        if tf.nest.is_nested(self.forward_min_event_ndims) or data.dtype.kind != "f":
+            return
+        x = np.asarray(self._bijector.inverse(tf.convert_to_tensor(data, self.dtype)))
+        lost = np.isfinite(data) & ~np.isfinite(x) if x.shape == data.shape else False
+        if np.any(lost):
+            where = f"the range of `{self._bijector.name}`"
+            raise ValueError(refusal(argument, where, data, tuple(np.argwhere(lost)[0])))
 
     def _forward_and_log_det(self, x, context, training):
         # A new tensor object, since TFP's cache would answer for one it has seen.

@@ -8,6 +8,9 @@ import math
 
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_number
+
 __all__ = [
     "Affine",
     "Gated",
@@ -85,6 +88,7 @@ class Affine:
     num_parameters = 2
 
     def __init__(self, log_scale=soft_bounded_scale):
+        check_callable("log_scale", log_scale, "a function such as `soft_bounded_scale`")
         self.log_scale = log_scale
 
     def forward_and_log_det(self, x, parameters):
@@ -127,6 +131,7 @@ class Gated:
     num_parameters = 2
 
     def __init__(self, bias=2.0):
+        check_number("bias", bias, "that is finite", math.isfinite)
         self.bias = bias
 
     def forward_and_log_det(self, x, parameters):

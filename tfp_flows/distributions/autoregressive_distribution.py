@@ -6,13 +6,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.context_standardizer import ContextStandardizer
+from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.networks.masked_mlp import MaskedMLP
 
 __all__ = ["AutoregressiveDistribution"]
 
@@ -36,6 +40,8 @@ class AutoregressiveDistribution(tfd.Distribution):
       network: a `MaskedMLP`, or a `MaskCycleMLP` where there are several masks.
       conditional: the family, as `conditionals.Bernoulli()`; its `num_parameters` are the
         network's.
+      standardize_context: whether contexts are standardised, by statistics that
+        `initialize` sets from the training rows'; until then they pass as they are.
       validate_args: as in TFP.
       parameters: the constructor's arguments of a subclass, which `get_config` returns.
       name: name of the distribution.
@@ -55,12 +61,15 @@ class AutoregressiveDistribution(tfd.Distribution):
         network,
         conditional,
         *,
+        standardize_context=True,
         validate_args=False,
         parameters=None,
         name="autoregressive",
     ):
+        check_instance("network", network, MaskedMLP, "a `MaskedMLP` or `MaskCycleMLP`")
         if parameters is None:
             parameters = {"network": network, "conditional": conditional}
+            parameters |= {"standardize_context": standardize_context}
             parameters |= {"validate_args": validate_args, "name": name}
         if network.num_parameters != conditional.num_parameters:
             raise ValueError(
@@ -77,6 +86,9 @@ class AutoregressiveDistribution(tfd.Distribution):
         )
         self._conditional = conditional
         self._ensemble = MaskEnsemble(network, conditional)
+        self._standardizer = None
+        if standardize_context and network.context_size:
+            self._standardizer = ContextStandardizer(network.context_size, self.dtype, name)
 
     @property
     def event_size(self):
@@ -94,12 +106,24 @@ class AutoregressiveDistribution(tfd.Distribution):
         return self._ensemble.num_masks
 
     @property
+    def is_discrete(self):
+        """Whether its conditionals are distributions of discrete values."""
+        return getattr(self._conditional, "is_discrete", False)
+
+    @property
     def is_initialized(self):
-        """True: there is no data-dependent state."""
-        return True
+        """Whether statistics of contexts are set, where any are wanted."""
+        return self._standardizer is None or self._standardizer.is_initialized
 
     def initialize(self, data, *, context=None):
-        """Does nothing, as there is no data-dependent state."""
+        """Sets the statistics of contexts.
+
+        Args:
+          data: ignored, as the rows themselves determine no state.
+          context: `[N, context_size]`, where the distribution is conditional.
+        """
+        if self._standardizer is not None:
+            self._standardizer.initialize(context)
 
     def sample_and_log_prob(self, sample_shape=(), seed=None, **kwargs):
         """Draws samples with their log-probabilities, in one pass where there is one mask.
@@ -182,7 +206,7 @@ class AutoregressiveDistribution(tfd.Distribution):
     @classmethod
     def from_config(cls, config):
         """Builds the distribution that `config` describes."""
-        return cls(**config)
+        return cls(**with_former_default(cls, config))
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -213,7 +237,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         return x, log_prob if self.num_masks == 1 else self._log_prob(x, **kwargs)
 
     def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
-        context = check_context(context, self.context_size, self.dtype, self.name)
+        context = self._checked_context(context)
         shape = joint_shape(sample_shape, context)
         noise_seed, mask_seed = split(stateless(seed), 2)
         num_rows = tf.reduce_prod(shape)
@@ -228,8 +252,12 @@ class AutoregressiveDistribution(tfd.Distribution):
 
     def _checked(self, x, context):
         x = check_value(x, "x", 1, self.event_shape, self.dtype)
-        context = check_context(context, self.context_size, self.dtype, self.name)
+        context = self._checked_context(context)
         return (x, None) if context is None else align_batch_axes(x, context, 1)
+
+    def _checked_context(self, context):
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        return context if self._standardizer is None else self._standardizer(context)
 
 
 def _by_rows(method, x, context, *arguments):

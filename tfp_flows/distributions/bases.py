@@ -1,9 +1,10 @@
 """Bases of flows, whose draws are quick and the same in every mode of execution."""
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.distributions import draws
 
 __all__ = ["Logistic", "Normal", "standard_logistic", "standard_normal"]
@@ -68,7 +69,8 @@ def _scaled(distribution, draw, n, seed):
 
 
 def _independent(family, event_shape, dtype):
-    event_shape = tuple(int(size) for size in np.atleast_1d(event_shape))
+    event_shape = check_event_shape("event_shape", event_shape)
+    check_dtype("dtype", dtype)
     # Both of the event's shape, so that `tf.vectorized_map` can add axes before it.
     zeros, ones = tf.zeros(event_shape, dtype), tf.ones(event_shape, dtype)
     return tfd.Independent(

@@ -34,6 +34,8 @@ class BinaryMADE(AutoregressiveDistribution):
       residual: whether they are residual.
       direct: whether inputs are connected to outputs directly, too.
       context_size: width of the context; 0 if there is none.
+      standardize_context: whether contexts are standardised, by statistics that
+        `initialize` sets.
       seed: integer that determines masks and initial weights; random if None.
       dtype: of samples and weights.
       validate_args: as in TFP.
@@ -57,6 +59,7 @@ class BinaryMADE(AutoregressiveDistribution):
         residual=False,
         direct=False,
         context_size=0,
+        standardize_context=True,
         seed=None,
         dtype=tf.float32,
         validate_args=False,
@@ -80,6 +83,7 @@ class BinaryMADE(AutoregressiveDistribution):
         super().__init__(
             network,
             conditional,
+            standardize_context=standardize_context,
             validate_args=validate_args,
             parameters=parameters,
             name=name,

@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_number
+
 __all__ = ["BitsPerDimension", "bits_per_dimension"]
 
 
@@ -54,6 +57,8 @@ def bits_per_dimension(log_density, event_size, *, bins_per_unit):
     Returns:
       A `BitsPerDimension`.
     """
+    check_arguments({"event_size": event_size})
+    check_number("bins_per_unit", bins_per_unit, "above 0", lambda bins: bins > 0)
     log_density = np.atleast_1d(np.asarray(log_density, np.float64))
     nats_per_bit = event_size * math.log(2.0)
     mean, count = float(log_density.mean()), len(log_density)

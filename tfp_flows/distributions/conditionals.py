@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.transformers import soft_bounded_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_number
 from tfp_flows.distributions import draws
 
 __all__ = ["Bernoulli", "GaussianMixture"]
@@ -20,6 +22,7 @@ class Bernoulli:
 
     num_parameters = 1
     num_noise = 1
+    is_discrete = True
 
     def log_prob(self, x, parameters):
         """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1."""
@@ -70,10 +73,8 @@ class GaussianMixture:
     num_noise = 2
 
     def __init__(self, num_components, max_log_scale=7.0):
-        if num_components < 1:
-            raise ValueError(
-                f"Expected `num_components` of at least 1; got {num_components}."
-            )
+        check_arguments(locals())
+        check_number("max_log_scale", max_log_scale, "above 0", lambda bound: bound > 0)
         self.num_components = num_components
         self.max_log_scale = max_log_scale
         self._start_locs, self._start_log_scale = _like_standard_normal(num_components)

@@ -4,12 +4,19 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.context_standardizer import leave_contexts
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
+from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["Dequantized", "reduce_bits"]
+
+tfd = tfp.distributions
 
 
 class Dequantized(tf.Module):
@@ -49,9 +56,10 @@ class Dequantized(tf.Module):
     def __init__(
         self, distribution, num_bins=256, *, dequantizer=None, encoder=None, name=None
     ):
+        words = "a `tfd.Distribution` of the scaled data"
+        check_instance("distribution", distribution, tfd.Distribution, words)
+        check_integer("num_bins", num_bins, minimum=2)
         super().__init__(name=name or f"dequantized_{distribution.name}")
-        if num_bins < 2:
-            raise ValueError(f"Expected `num_bins` of at least 2; got {num_bins}.")
         if encoder is not None and dequantizer is None:
             raise ValueError("Expected a `dequantizer` with an `encoder`; got None.")
         self.distribution = distribution
@@ -103,15 +111,21 @@ class Dequantized(tf.Module):
         Raises:
           ValueError: if `data` have other values.
         """
+        check_rows_of(self, data, context)
         data = tf.convert_to_tensor(data, self.dtype)
-        self._refuse_what_cannot_occur(data, "data")
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         kwargs = {} if context is None else {"context": context}
         self.distribution.initialize((data + noise) / self.num_bins, **kwargs)
         if hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
+            if self.encoder is not None:
+                leave_contexts(self.dequantizer)
             self.dequantizer.initialize(noise, context=given)
+
+    def check_support(self, data, *, argument="data"):
+        """Raises `ValueError` if `data`, `[N, *event]`, have values that cannot occur."""
+        self._refuse_what_cannot_occur(tf.cast(data, self.dtype), argument)
 
     def log_prob(self, value, *, context=None, training=False, seed=None):
         """One draw of the lower bound of the log-probability of integers.
@@ -234,6 +248,6 @@ class Dequantized(tf.Module):
 
 def reduce_bits(images, num_bits):
     """Integers of `num_bits` bits that 8-bit `images` fall to, as Glow's 5-bit data do."""
-    if not 1 <= num_bits <= 8:
+    if check_integer("num_bits", num_bits) > 8:
         raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
     return np.asarray(images) // 2 ** (8 - num_bits)

@@ -44,7 +44,12 @@ def stateless(seed):
         # Joint distributions hand on integers of up to 64 bits.
         words = divmod(int(seed) % 2**64, 2**32)
         seed = tf.constant(np.array(words, np.uint32).view(np.int32))
-    return tfp.random.sanitize_seed(seed)
+    try:
+        return tfp.random.sanitize_seed(seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected `seed` of None, an integer, or two integers; got {seed!r}: {error}"
+        ) from error
 
 
 def fold_in(seed, index):

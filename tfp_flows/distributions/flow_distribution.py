@@ -3,13 +3,13 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.base_checks import check_base
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["FlowDistribution"]
 
@@ -46,14 +46,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     ):
         parameters = dict(locals())
         del parameters["weights"]
-        if not isinstance(bijector, FlowBijector):
-            bijector = FlowChain([bijector])
-        needed = bijector.forward_min_event_ndims
-        if distribution.event_shape.rank < needed:
-            raise ValueError(
-                f"Expected a `distribution` whose events have {needed} axes, as those of "
-                f"`{bijector.name}`; got event shape {distribution.event_shape}."
-            )
+        bijector = check_base(distribution, bijector)
         sizes = {bijector.context_size, getattr(distribution, "context_size", 0)} - {0}
         if len(sizes) > 1:
             raise ValueError(
@@ -87,13 +80,36 @@ class FlowDistribution(tfd.TransformedDistribution):
 
     @property
     def is_initialized(self):
-        """Whether all data-dependent state of the flow is set."""
-        return self.bijector.is_initialized
+        """Whether all data-dependent state of flow and base is set."""
+        return self.bijector.is_initialized and self._base_is_initialized
 
     def initialize(self, data, *, context=None):
-        """Sets the flow's data-dependent state from `data`, `[N, *event]`."""
-        context = context if self.bijector.context_size else None
-        self.bijector.initialize(data, context=context)
+        """Sets the data-dependent state of flow and base from training rows.
+
+        Args:
+          data: `[N, *event]`.
+          context: `[N, context_size]`, where the distribution is conditional.
+        """
+        check_rows_of(self, data, context)
+        of_flow = context if self.bijector.context_size else None
+        if self._base_is_initialized:
+            self.bijector.initialize(data, context=of_flow)
+            return
+        latents = self.bijector.initialize_and_normalise(data, context=of_flow)
+        of_base = context if self._base_context_size else None
+        self.distribution.initialize(latents, context=of_base)
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the flow has no inverse, so of density zero.
+
+        Args:
+          data: `[N, *event]`.
+          argument: what an error calls `data`.
+
+        Raises:
+          ValueError: if there are some; it names the first, its column, and the range.
+        """
+        self.bijector.check_support(data, argument=argument)
 
     def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
         """Draws samples with their log-densities, in one pass of the flow.
@@ -183,6 +199,10 @@ class FlowDistribution(tfd.TransformedDistribution):
             if not self.bijector.context_size:
                 kwargs["context"] = None
         return kwargs, base_kwargs
+
+    @property
+    def _base_is_initialized(self):
+        return getattr(self.distribution, "is_initialized", True)
 
     @property
     def _base_context_size(self):

@@ -1,7 +1,5 @@
 """Flows as surrogate posteriors of joint distributions."""
 
-import inspect
-
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -9,22 +7,21 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.posterior_flow import build_flow
 from tfp_flows.distributions.posterior_start import whitening
+from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.flows.iaf import IAF
-from tfp_flows.flows.made import MADE
-from tfp_flows.flows.maf import MAF
-from tfp_flows.flows.nice import NICE
-from tfp_flows.flows.real_nvp import RealNVP
 
 __all__ = ["FlowPosterior", "flow_posterior"]
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
-
-_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 
 
 class FlowPosterior(tfd.TransformedDistribution):
@@ -49,6 +46,9 @@ class FlowPosterior(tfd.TransformedDistribution):
 
     def __init__(self, distribution, support, *, name="flow_posterior"):
         parameters = dict(locals())
+        check_instance("distribution", distribution, tfd.Distribution, "a distribution")
+        words = "a `tfp.bijectors.Bijector`"
+        check_instance("support", support, tfb.Bijector, words)
         super().__init__(
             distribution,
             support,
@@ -187,6 +187,12 @@ def flow_posterior(
       Rezende, Mohamed (2015), Variational inference with normalizing flows.
       https://arxiv.org/abs/1505.05770
     """
+    flags = {"full_rank": full_rank, "whiten": whiten}
+    check_arguments(flags | {"dtype": dtype, "name": name})
+    if target_log_prob_fn is not None:
+        words = "a function of the parts of a draw"
+        check_callable("target_log_prob_fn", target_log_prob_fn, words)
+    check_target(target)
     if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
         support = JointSupport.of_shape(target, support, dtype)
     elif support is not None:
@@ -195,8 +201,7 @@ def flow_posterior(
         support = JointSupport.of_distribution(target)
         target_log_prob_fn = target_log_prob_fn or target.unnormalized_log_prob
     size, dtype = support.event_size, support.dtype
-    built = _build(flow, size, dtype, flow_options)
-    _check_event_size(built, size)
+    built = build_flow(flow, size, dtype, flow_options)
     steps = [ActNorm(size, dtype=dtype)]
     if full_rank:
         # Inverted, since a posterior needs the product and not the solves.
@@ -208,26 +213,3 @@ def flow_posterior(
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
     return FlowPosterior(flow, support.bijector, name=name)
-
-
-def _build(flow, size, dtype, options):
-    if isinstance(flow, tfb.Bijector):
-        if options:
-            raise ValueError(f"Expected no options with a built `flow`; got {options}.")
-        return flow
-    if isinstance(flow, str) and flow not in _FLOWS:
-        raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
-    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
-    if "standardize" in inspect.signature(constructor).parameters:
-        options = {"standardize": False, **options}  # there are no data to fit it to
-    return constructor(size, dtype=dtype, **options)
-
-
-def _check_event_size(flow, size):
-    expected = f"Expected a `flow` on vectors of the target's {size} entries"
-    try:
-        shape = flow.forward_event_shape([size])
-    except ValueError as error:
-        raise ValueError(f"{expected}; got `{flow.name}`: {error}") from error
-    if shape != [size]:
-        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

@@ -5,6 +5,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.target_checks import check_support_structure
+
 __all__ = ["JointSupport"]
 
 tfb = tfp.bijectors
@@ -70,10 +72,10 @@ class JointSupport:
           dtype: of all parts.
         """
         event_shape = _as_shapes(event_shape)
+        check_support_structure(event_shape, support)
         if support is None:
             support = tf.nest.map_structure(lambda _: None, event_shape)
         if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
-            tf.nest.assert_same_structure(event_shape, support)
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))

@@ -4,6 +4,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.inputs import as_tensor
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
@@ -28,8 +32,8 @@ def at_temperature(distribution, temperature):
     Reference:
       Kingma, Dhariwal (2018), Glow, section 6. https://arxiv.org/abs/1807.03039
     """
-    if not temperature > 0.0:
-        raise ValueError(f"Expected `temperature` above 0; got {temperature}.")
+    _check_flow_distribution(distribution)
+    check_number("temperature", temperature, "above 0", lambda factor: factor > 0.0)
     scale = tfp.bijectors.Scale(tf.cast(temperature, distribution.dtype))
     base = tfp.distributions.TransformedDistribution(distribution.distribution, scale)
     return FlowDistribution(base, distribution.bijector)
@@ -55,8 +59,7 @@ def interpolate(distribution, start, end, num_points, *, context=None):
       Kingma, Dhariwal (2018), Glow, section 6 and figure 5.
       https://arxiv.org/abs/1807.03039
     """
-    if num_points < 2:
-        raise ValueError(f"Expected `num_points` of at least 2; got {num_points}.")
+    check_integer("num_points", num_points, minimum=2)
     first, last = (_latents(distribution, x, context) for x in (start, end))
     shares = np.linspace(0.0, 1.0, num_points)
     return _generate(distribution, first, last - first, shares, context)
@@ -99,10 +102,18 @@ def move_along(distribution, x, direction, amounts, *, context=None):
       `[A, *batch, *event]`.
     """
     z = _latents(distribution, x, context)
+    direction = as_tensor(direction, "direction", z.dtype)
+    shape = distribution.distribution.event_shape
+    if not direction.shape.is_compatible_with(shape):
+        raise ValueError(
+            f"Expected `direction` of the latents' shape {shape.as_list()}; got "
+            f"{direction.shape.as_list()}."
+        )
     return _generate(distribution, z, direction, np.asarray(amounts), context)
 
 
 def _latents(distribution, x, context):
+    _check_flow_distribution(distribution)
     return distribution.bijector.inverse_and_log_det(x, context=context)[0]
 
 
@@ -110,3 +121,8 @@ def _generate(distribution, z, direction, amounts, context):
     amounts = tf.cast(tf.reshape(amounts, [-1] + [1] * z.shape.rank), z.dtype)
     moved = z + amounts * direction
     return distribution.bijector.forward_and_log_det(moved, context=context)[0]
+
+
+def _check_flow_distribution(distribution):
+    words = "a `FlowDistribution`"
+    check_instance("distribution", distribution, FlowDistribution, words)

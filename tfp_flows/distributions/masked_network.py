@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
 from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.seeds import split_seed
 
@@ -26,10 +28,10 @@ def masked_network(
     Raises:
       ValueError: if `event_size` or `num_masks` is below 1.
     """
-    for argument, value in (("event_size", event_size), ("num_masks", num_masks)):
-        if value < 1:
-            raise ValueError(f"Expected `{argument}` of at least 1; got {value}.")
+    check_arguments({"event_size": event_size, "num_masks": num_masks, **options})
     options["dtype"] = tf.as_dtype(options["dtype"]).name
+    if ordering is not None:
+        check_ordering(ordering, event_size)
     parameters = conditional.num_parameters
     if num_masks == 1:
         ordering = natural_ordering(event_size) if ordering is None else ordering

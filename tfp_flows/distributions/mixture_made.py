@@ -34,6 +34,8 @@ class MixtureMADE(AutoregressiveDistribution):
       direct: whether inputs are connected to outputs directly, too.
       max_log_scale: how far log-scales may get from where they start.
       context_size: width of the context; 0 if there is none.
+      standardize_context: whether contexts are standardised, by statistics that
+        `initialize` sets.
       seed: integer that determines masks and initial weights; random if None.
       dtype: of samples and weights.
       validate_args: as in TFP.
@@ -62,6 +64,7 @@ class MixtureMADE(AutoregressiveDistribution):
         direct=False,
         max_log_scale=7.0,
         context_size=0,
+        standardize_context=True,
         seed=None,
         dtype=tf.float32,
         validate_args=False,
@@ -85,6 +88,7 @@ class MixtureMADE(AutoregressiveDistribution):
         super().__init__(
             network,
             conditional,
+            standardize_context=standardize_context,
             validate_args=validate_args,
             parameters=parameters,
             name=name,

@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_flows.bijectors.like_steps import LikeSteps
 from tfp_flows.bijectors.masks import channel_half
@@ -17,6 +16,8 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import glow_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
@@ -41,7 +42,8 @@ class GlowStep(FlowChain):
       hidden_channels: of the coupling's `ConvNet`.
       transformer: elementwise map of the changing half; `Affine(glow_scale)` by default,
         and `Shift()` for an additive coupling.
-      context_size: width of the context, which the network sees; 0 if there is none.
+      context_size: width of the context, which the network sees as it is; 0 if there is
+        none.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -65,6 +67,7 @@ class GlowStep(FlowChain):
         name="glow_step",
     ):
         parameters = dict(locals())
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape)
         channels = image_shape[-1]
@@ -90,7 +93,9 @@ class GlowStep(FlowChain):
                 dtype=dtype,
             ),
         ]
-        super().__init__(bijectors, parameters=parameters, name=name)
+        super().__init__(
+            bijectors, standardize_context=False, parameters=parameters, name=name
+        )
 
 
 class Glow(FlowChain):
@@ -125,6 +130,7 @@ class Glow(FlowChain):
       learned_prior: whether the prior of what is left after the last level is learned.
       conditional_prior: whether that of the factored-out halves is, given the kept ones.
       context_size: width of the context; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of a `Logit` at the data end, for data in `[0, 1]`; None: no
         `Logit`, as in the paper.
       recompute: whether training recomputes what each step was given from what it has
@@ -152,6 +158,7 @@ class Glow(FlowChain):
         learned_prior=True,
         conditional_prior=True,
         context_size=0,
+        standardize_context=True,
         logit_alpha=None,
         recompute=False,
         seed=None,
@@ -159,11 +166,7 @@ class Glow(FlowChain):
         name="glow",
     ):
         parameters = dict(locals())
-        if min(num_levels, num_steps) < 1:
-            raise ValueError(
-                "Expected `num_levels` and `num_steps` of at least 1; got "
-                f"{num_levels} and {num_steps}."
-            )
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         image_shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         shared = {"context_size": context_size, "dtype": dtype}
@@ -175,18 +178,24 @@ class Glow(FlowChain):
             squeeze = Squeeze(shape, dtype=dtype)
             shape = tuple(squeeze.inverse_event_shape(shape).as_list())
             steps = [make_step(shape, seed=s) for s in split_seed(level_seed, num_steps)]
-            parts = [squeeze, LikeSteps(steps, recompute=recompute)]
+            like_steps = LikeSteps(steps, standardize_context=False, recompute=recompute)
+            parts = [squeeze, like_steps]
             if level < num_levels and conditional_prior:
                 parts.append(_prior_given_kept_half(shape, **shared))
             if level == num_levels and learned_prior:
                 parts.append(_learned_prior(shape[-1], **shared))
-            levels.append(FlowChain(parts))
+            levels.append(FlowChain(parts, standardize_context=False))
             shape = (*shape[:2], shape[2] // 2)
         preprocessing = []
         if logit_alpha is not None:
             preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
         multi_scale = MultiScale(levels, image_shape)
-        super().__init__([*preprocessing, multi_scale], parameters=parameters, name=name)
+        super().__init__(
+            [*preprocessing, multi_scale],
+            standardize_context=standardize_context,
+            parameters=parameters,
+            name=name,
+        )
 
     def initialize(self, data, *, context=None):
         """Sets all act norms, also those inside networks, from the first images.

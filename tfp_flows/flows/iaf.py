@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.transformers import Gated
-from tfp_flows.flows.maf import check_autoregressive_sizes
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 from tfp_flows.networks.seeds import split_seed
 
@@ -37,6 +37,8 @@ class IAF(FlowChain):
         at `sigmoid(2)`.
       context_size: width of the context, such as an encoder's output, which every step
         sees; 0 if there is none.
+      standardize_context: whether contexts of data are standardised (see `FlowChain`); an
+        encoder's output never is.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
@@ -63,13 +65,14 @@ class IAF(FlowChain):
         degree_seed=None,
         transformer=None,
         context_size=0,
+        standardize_context=True,
         recompute=False,
         seed=None,
         dtype=tf.float32,
         name="iaf",
     ):
         parameters = dict(locals())
-        check_autoregressive_sizes(event_size, num_steps)
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Gated()
         # The list runs from the data side: the last of it is the first to sample.
@@ -94,4 +97,10 @@ class IAF(FlowChain):
             )
             for step, step_seed in enumerate(split_seed(seed, num_steps))
         ]
-        super().__init__(steps[::-1], recompute=recompute, parameters=parameters, name=name)
+        super().__init__(
+            steps[::-1],
+            standardize_context=standardize_context,
+            recompute=recompute,
+            parameters=parameters,
+            name=name,
+        )

@@ -6,7 +6,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
-from tfp_flows.flows.maf import check_autoregressive_sizes
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 
 __all__ = ["MADE"]
@@ -32,6 +32,7 @@ class MADE(FlowChain):
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
       context_size: width of the context; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
@@ -58,13 +59,14 @@ class MADE(FlowChain):
         degree_seed=None,
         transformer=None,
         context_size=0,
+        standardize_context=True,
         standardize=True,
         seed=None,
         dtype=tf.float32,
         name="made",
     ):
         parameters = dict(locals())
-        check_autoregressive_sizes(event_size, num_steps=1)
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Affine()
         conditioner = masked_conditioner(
@@ -82,4 +84,9 @@ class MADE(FlowChain):
         )
         step = MaskedAutoregressive(event_size, conditioner, transformer, dtype=dtype)
         preprocessing = [Standardize(event_size, dtype=dtype)] if standardize else []
-        super().__init__([*preprocessing, step], parameters=parameters, name=name)
+        super().__init__(
+            [*preprocessing, step],
+            standardize_context=standardize_context,
+            parameters=parameters,
+            name=name,
+        )

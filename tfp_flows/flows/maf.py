@@ -8,6 +8,7 @@ from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 from tfp_flows.networks.seeds import split_seed
@@ -42,6 +43,7 @@ class MAF(FlowChain):
       act_norm: whether an `ActNorm` follows each step.
       lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
@@ -74,6 +76,7 @@ class MAF(FlowChain):
         act_norm=False,
         lu_mixing=False,
         context_size=0,
+        standardize_context=True,
         standardize=True,
         recompute=False,
         seed=None,
@@ -81,7 +84,7 @@ class MAF(FlowChain):
         name="maf",
     ):
         parameters = dict(locals())
-        check_autoregressive_sizes(event_size, num_steps)
+        check_arguments(parameters)
         dtype = tf.as_dtype(dtype)
         transformer = transformer or Affine()
         bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
@@ -112,11 +115,10 @@ class MAF(FlowChain):
                 lu_mixing=lu_mixing,
                 dtype=dtype,
             )
-        super().__init__(bijectors, recompute=recompute, parameters=parameters, name=name)
-
-
-def check_autoregressive_sizes(event_size, num_steps):
-    """Refuses what no autoregressive flow can be made of."""
-    for argument, value in (("event_size", event_size), ("num_steps", num_steps)):
-        if value < 1:
-            raise ValueError(f"Expected `{argument}` of at least 1; got {value}.")
+        super().__init__(
+            bijectors,
+            standardize_context=standardize_context,
+            recompute=recompute,
+            parameters=parameters,
+            name=name,
+        )

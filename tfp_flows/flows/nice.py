@@ -9,6 +9,7 @@ from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.transformers import Shift
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
 
@@ -38,6 +39,7 @@ class NICE(FlowChain):
       activation: its activation.
       residual: whether it is residual.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
@@ -62,6 +64,7 @@ class NICE(FlowChain):
         activation="relu",
         residual=False,
         context_size=0,
+        standardize_context=True,
         standardize=True,
         recompute=False,
         seed=None,
@@ -69,7 +72,8 @@ class NICE(FlowChain):
         name="nice",
     ):
         parameters = dict(locals())
-        check_coupling_sizes(event_size, num_steps)
+        check_arguments(parameters)
+        check_coupling_size(event_size)
         dtype = tf.as_dtype(dtype)
         couplings = [
             vector_coupling(
@@ -89,18 +93,17 @@ class NICE(FlowChain):
         preprocessing = [Standardize(event_size, dtype=dtype)] if standardize else []
         super().__init__(
             [*preprocessing, *couplings, scaling],
+            standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,
             name=name,
         )
 
 
-def check_coupling_sizes(event_size, num_steps):
+def check_coupling_size(event_size):
     """Refuses what no flow of couplings can be made of."""
     if event_size < 2:
         raise ValueError(
             "Expected `event_size` of at least 2, since a coupling needs variables that "
             f"pass and others that change; got {event_size}."
         )
-    if num_steps < 1:
-        raise ValueError(f"Expected `num_steps` of at least 1; got {num_steps}.")

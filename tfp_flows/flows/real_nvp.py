@@ -6,8 +6,9 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.transformers import Affine
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
-from tfp_flows.flows.nice import check_coupling_sizes
+from tfp_flows.flows.nice import check_coupling_size
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
 
@@ -35,6 +36,7 @@ class RealNVP(FlowChain):
       act_norm: whether an `ActNorm` follows each coupling.
       lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
       recompute: whether training recomputes what each step was given from what it has
         returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
@@ -64,6 +66,7 @@ class RealNVP(FlowChain):
         act_norm=False,
         lu_mixing=False,
         context_size=0,
+        standardize_context=True,
         standardize=True,
         recompute=False,
         seed=None,
@@ -71,7 +74,8 @@ class RealNVP(FlowChain):
         name="real_nvp",
     ):
         parameters = dict(locals())
-        check_coupling_sizes(event_size, num_steps)
+        check_arguments(parameters)
+        check_coupling_size(event_size)
         dtype = tf.as_dtype(dtype)
         bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
         for step, step_seed in enumerate(split_seed(seed, num_steps)):
@@ -94,4 +98,10 @@ class RealNVP(FlowChain):
                 lu_mixing=lu_mixing,
                 dtype=dtype,
             )
-        super().__init__(bijectors, recompute=recompute, parameters=parameters, name=name)
+        super().__init__(
+            bijectors,
+            standardize_context=standardize_context,
+            recompute=recompute,
+            parameters=parameters,
+            name=name,
+        )

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.image_shape import check_image_shape
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
@@ -16,6 +15,9 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import exp_scale
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed
@@ -56,6 +58,7 @@ class RealNVPImage(FlowChain):
       use_running_averages: whether the `BatchNorm`s train with running averages, as in the
         paper's appendix E, for small batches.
       context_size: width of the context, which every network sees; 0 if there is none.
+      standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
       recompute: whether training recomputes what each bijector of a level was given from
         what it has returned, so that its memory is that of one (see `FlowChain`). Only
@@ -84,6 +87,7 @@ class RealNVPImage(FlowChain):
         act_norm=False,
         use_running_averages=False,
         context_size=0,
+        standardize_context=True,
         logit_alpha=0.05,
         recompute=False,
         seed=None,
@@ -91,8 +95,8 @@ class RealNVPImage(FlowChain):
         name="real_nvp_image",
     ):
         parameters = dict(locals())
-        if num_levels < 1:
-            raise ValueError(f"Expected `num_levels` of at least 1; got {num_levels}.")
+        check_arguments(parameters)
+        check_integer("hidden_channels", hidden_channels)
         if batch_norm and act_norm:
             raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
         dtype = tf.as_dtype(dtype)
@@ -121,12 +125,17 @@ class RealNVPImage(FlowChain):
         masks = _alternating(checkerboard, shape, 4)
         width = hidden_channels * 2 ** (num_levels - 1)
         steps = _steps(masks, width, step, seeds[-1])
-        levels.append(FlowChain(steps, recompute=recompute))
+        levels.append(FlowChain(steps, standardize_context=False, recompute=recompute))
         preprocessing = []
         if logit_alpha is not None:
             preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
         multi_scale = MultiScale(levels, image_shape)
-        super().__init__([*preprocessing, multi_scale], parameters=parameters, name=name)
+        super().__init__(
+            [*preprocessing, multi_scale],
+            standardize_context=standardize_context,
+            parameters=parameters,
+            name=name,
+        )
 
 
 def _level(image_shape, width, step, seed, recompute, dtype):
@@ -142,6 +151,7 @@ def _level(image_shape, width, step, seed, recompute, dtype):
             Invert(squeeze),
             Squeeze(image_shape, ordered=True, dtype=dtype),
         ],
+        standardize_context=False,
         recompute=recompute,
     )
 

@@ -3,6 +3,9 @@
 import keras
 import numpy as np
 
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.distributions.row_checks import check_rows_of
+
 __all__ = ["FullDataBatchStatistics", "StopOnNaN"]
 
 
@@ -22,6 +25,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def __init__(self, monitor="val_loss"):
         super().__init__()
+        check_instance("monitor", monitor, str, "the name of a metric")
         self.monitor = monitor
         self.stopped_epoch = None
 
@@ -83,8 +87,14 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
 
     def __init__(self, data, context=None):
         super().__init__()
+        if isinstance(data, str) or not np.ndim(data):
+            raise ValueError(f"Expected `data` of shape [N, *event]; got {data!r}.")
         self._data = data
         self._context = context
+
+    def on_train_begin(self, logs=None):
+        """Refuses rows that are no events of the distribution, before any training."""
+        check_rows_of(self.model.distribution, self._data, self._context)
 
     def on_test_begin(self, logs=None):
         """Sets the statistics before a validation."""

@@ -14,13 +14,16 @@ from tfp_flows.models.fitting import refuse_missing
 from tfp_flows.models.fitting import targets_for
 from tfp_flows.models.fitting import with_stop_on_nan
 from tfp_flows.models.fitting import with_targets
+from tfp_flows.models.input_checks import check_distribution
+from tfp_flows.models.input_checks import check_inputs
+from tfp_flows.models.keras_format import KerasFormat
 from tfp_flows.models.shared_variable import SharedVariable
 
 __all__ = ["DensityEstimator"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class DensityEstimator(keras.Model):
+class DensityEstimator(KerasFormat, keras.Model):
     """Fits a distribution by minimising its mean negative log-likelihood, in nats.
 
     All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or
@@ -43,6 +46,7 @@ class DensityEstimator(keras.Model):
     """
 
     def __init__(self, distribution, **kwargs):
+        check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
         # Not tracked by Keras, which would not find the variables of a TFP object.
         object.__setattr__(self, "distribution", distribution)
@@ -103,6 +107,7 @@ class DensityEstimator(keras.Model):
                 "Expected no targets `y`; got some. A context is the second input: "
                 "fit((x, context))."
             )
+        check_inputs(self.distribution, x)
         if not self.trainable_weights:
             raise ValueError(
                 "Expected a `distribution` with trainable variables; it has none."
@@ -123,8 +128,14 @@ class DensityEstimator(keras.Model):
 
     def evaluate(self, x=None, y=None, **kwargs):
         """Returns the mean negative log-likelihood in nats, as `keras.Model.evaluate`."""
+        check_inputs(self.distribution, x)
         y = targets_for(kwargs.get("sample_weight")) if y is None else y
         return super().evaluate(x, y, **kwargs)
+
+    def predict(self, x, **kwargs):
+        """Returns `log_prob`, `[N]`, of rows as of `fit`, as `keras.Model.predict`."""
+        check_inputs(self.distribution, x)
+        return super().predict(x, **kwargs)
 
     def initialize(self, x, *, validation_split=0.0):
         """Sets the distribution's data-dependent state from training data.

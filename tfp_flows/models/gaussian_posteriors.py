@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.distributions.draws import normal
 from tfp_flows.distributions.draws import stateless
 
@@ -26,8 +27,6 @@ class Posterior(tf.Module):
 
     def __init__(self, latent_size, num_parameters, *, dtype, name):
         super().__init__(name=name)
-        if latent_size < 1:
-            raise ValueError(f"Expected `latent_size` of at least 1; got {latent_size}.")
         self.latent_size = int(latent_size)
         self.num_parameters = num_parameters
         self.dtype = tf.as_dtype(dtype)
@@ -95,6 +94,7 @@ class DiagonalGaussian(_Gaussian):
     """
 
     def __init__(self, latent_size, *, dtype=tf.float32, name="diagonal_gaussian"):
+        check_arguments(locals())
         super().__init__(latent_size, 2 * latent_size, dtype=dtype, name=name)
 
     def _from_noise(self, noise, parameters):
@@ -129,6 +129,7 @@ class FullGaussian(_Gaussian):
     """
 
     def __init__(self, latent_size, *, dtype=tf.float32, name="full_gaussian"):
+        check_arguments(locals())
         num_entries = latent_size * (latent_size + 1) // 2
         super().__init__(latent_size, latent_size + num_entries, dtype=dtype, name=name)
 

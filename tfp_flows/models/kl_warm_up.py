@@ -2,6 +2,8 @@
 
 import keras
 
+from tfp_flows.core.arguments import check_integer
+
 __all__ = ["KLWarmUp"]
 
 
@@ -28,9 +30,16 @@ class KLWarmUp(keras.callbacks.Callback):
 
     def __init__(self, num_epochs):
         super().__init__()
-        if num_epochs < 1:
-            raise ValueError(f"Expected `num_epochs` of at least 1; got {num_epochs}.")
+        check_integer("num_epochs", num_epochs)
         self.num_epochs = num_epochs
+
+    def on_train_begin(self, logs=None):
+        """Refuses a model without a divergence."""
+        if not hasattr(self.model, "kl_weight"):
+            raise ValueError(
+                "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
+                f"`{type(self.model).__name__}`."
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the weight of this epoch."""

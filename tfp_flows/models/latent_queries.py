@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.models.row_batches import RowFunction
@@ -37,7 +38,8 @@ class LatentQueries:
 
     def decode(self, z):
         """Returns the expected rows, `[..., *event]`, of latents, `[..., latent_size]`."""
-        return self.likelihood.mean(self._probabilities.decoded(tf.convert_to_tensor(z)))
+        z = check_value(z, "z", 1, tf.TensorShape([self.latent_size]), self.compute_dtype)
+        return self.likelihood.mean(self._probabilities.decoded(z))
 
     def reconstruct(self, x, *, seed=0):
         """Returns the expected rows given one draw of latents of `x`, `[N, *event]`."""
@@ -45,6 +47,7 @@ class LatentQueries:
 
     def sample(self, num_samples, *, seed=0):
         """Draws rows, `[num_samples, *event]`; `decode(prior.sample())` is their means."""
+        check_counts(num_samples=num_samples)
         of_prior, of_rows = split(stateless(seed), 2)
         outputs = self._probabilities.decoded(self.prior.sample(num_samples, seed=of_prior))
         return self.likelihood.sample(outputs, of_rows)

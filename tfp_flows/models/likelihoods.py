@@ -13,6 +13,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_event_shape
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
+
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian"]
 
 tfd = tfp.distributions
@@ -31,7 +35,7 @@ class Likelihood(abc.ABC):
     num_parameters = 1
 
     def __init__(self, event_shape):
-        self.event_shape = tuple(int(size) for size in np.atleast_1d(event_shape))
+        self.event_shape = check_event_shape("event_shape", event_shape)
 
     @property
     def event_size(self):
@@ -155,8 +159,7 @@ class DiscretizedLogistic(Likelihood):
 
     def __init__(self, event_shape, num_bins=256):
         super().__init__(event_shape)
-        if num_bins < 2:
-            raise ValueError(f"Expected `num_bins` of at least 2; got {num_bins}.")
+        check_integer("num_bins", num_bins, minimum=2)
         self.num_bins = num_bins
 
     def distribution(self, outputs):
@@ -215,8 +218,7 @@ class Gaussian(Likelihood):
 
     def __init__(self, event_shape, min_scale=1e-2):
         super().__init__(event_shape)
-        if min_scale < 0.0:
-            raise ValueError(f"Expected `min_scale` of at least 0; got {min_scale}.")
+        check_number("min_scale", min_scale, "of at least 0", lambda scale: scale >= 0)
         self.min_scale = min_scale
 
     def distribution(self, outputs):

@@ -12,6 +12,7 @@ import math
 
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import fold_in
 
 __all__ = [
@@ -81,9 +82,8 @@ def importance_weighted_log_likelihood(draw_log_weights, num_samples, *, at_once
     Raises:
       ValueError: if `num_samples` or `at_once` is below 1.
     """
-    for argument, value in (("num_samples", num_samples), ("at_once", at_once)):
-        if value < 1:
-            raise ValueError(f"Expected `{argument}` of at least 1; got {value}.")
+    check_integer("num_samples", num_samples)
+    check_integer("at_once", at_once)
 
     def log_sum(count, index):
         log_weights = draw_log_weights(count, fold_in(seed, index))

@@ -4,9 +4,12 @@ A posterior has a `latent_size` L, wants `num_parameters` P from the encoder, an
 `sample_and_log_prob` and `log_prob`. It owns only the weights of its flow, if any.
 """
 
+import tensorflow_probability as tfp
+
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_instance
 from tfp_flows.models.gaussian_posteriors import DiagonalGaussian
 from tfp_flows.models.gaussian_posteriors import FullGaussian
 from tfp_flows.models.gaussian_posteriors import Posterior
@@ -45,6 +48,10 @@ class FlowPosterior(Posterior):
     """
 
     def __init__(self, base, flow, *, name="flow_posterior"):
+        words = "a `DiagonalGaussian` or `FullGaussian`"
+        check_instance("base", base, (DiagonalGaussian, FullGaussian), words)
+        words = "a `tfp.bijectors.Bijector`"
+        check_instance("flow", flow, tfp.bijectors.Bijector, words)
         flow = _as_flow(flow)
         _check_flow(flow, base)
         super().__init__(

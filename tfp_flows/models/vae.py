@@ -6,16 +6,19 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.fitting import targets_for
 from tfp_flows.models.fitting import with_stop_on_nan
 from tfp_flows.models.fitting import with_targets
+from tfp_flows.models.keras_format import KerasFormat
 from tfp_flows.models.latent_queries import LatentQueries
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.shared_variable import SharedVariable
+from tfp_flows.models.vae_checks import check_kinds
 from tfp_flows.models.vae_checks import check_no_targets
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
@@ -27,7 +30,7 @@ __all__ = ["VAE"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class VAE(VAESteps, LatentQueries, keras.Model):
+class VAE(KerasFormat, VAESteps, LatentQueries, keras.Model):
     """Latents that an encoder infers and a decoder explains the data by.
 
     ```none
@@ -100,7 +103,9 @@ class VAE(VAESteps, LatentQueries, keras.Model):
         seed=0,
         **kwargs,
     ):
+        check_arguments({"sticking_the_landing": sticking_the_landing})
         check_posterior(posterior)
+        check_kinds(encoder, decoder, likelihood, prior, bound, seed)
         super().__init__(dtype=posterior.dtype.name, **kwargs)
         if prior is None:
             prior = standard_normal(posterior.latent_size, dtype=posterior.dtype)

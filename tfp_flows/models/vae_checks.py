@@ -5,13 +5,20 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
 from tfp_flows.models import objectives
 from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.gaussian_posteriors import Posterior
+from tfp_flows.models.likelihoods import Likelihood
 
 __all__ = [
     "check_counts",
+    "check_kinds",
     "check_no_targets",
     "check_options",
     "check_parts",
@@ -21,10 +28,9 @@ __all__ = [
 
 
 def check_counts(**counts):
-    """Raises `ValueError` if one of these numbers, by name, is below 1."""
+    """Raises `ValueError` unless each of these, by name, is an integer of at least 1."""
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"Expected `{name}` of at least 1; got {count}.")
+        check_integer(name, count)
 
 
 def check_rows(x, likelihood):
@@ -56,8 +62,7 @@ def check_no_targets(x, y=None):
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
     """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
     check_counts(num_samples=num_samples)
-    if free_bits < 0:
-        raise ValueError(f"Expected `free_bits` of at least 0; got {free_bits}.")
+    check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
     if bound is not objectives.elbo and (free_bits or sticking_the_landing):
         raise ValueError(
             "Expected `bound` to be objectives.elbo with `free_bits` or "
@@ -78,6 +83,19 @@ def check_posterior(posterior):
             "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
             f"FullGaussian or FlowPosterior; got {posterior!r}."
         )
+
+
+def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
+    """Raises `ValueError` if one of the arguments of a `VAE` is of another kind."""
+    for name, layer in (("encoder", encoder), ("decoder", decoder)):
+        check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
+    words = "one of `tfp_flows.likelihoods`"
+    check_instance("likelihood", likelihood, Likelihood, words)
+    if prior is not None:
+        words = "a `tfd.Distribution`, such as a `FlowDistribution`"
+        check_instance("prior", prior, tfp.distributions.Distribution, words)
+    check_callable("bound", bound, "a function such as `objectives.elbo`")
+    check_integer("seed", seed, minimum=-(2**63))
 
 
 def check_parts(encoder, posterior, decoder, likelihood, prior):

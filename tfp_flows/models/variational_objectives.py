@@ -3,9 +3,15 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import stateless
 
 __all__ = ["variational_loss"]
+
+_POSTERIOR = "a `tfd.Distribution`, such as one of `flow_posterior`"
 
 
 def variational_loss(
@@ -66,6 +72,12 @@ def variational_loss(
       Tucker et al. (2018), Doubly reparameterized gradient estimators for Monte Carlo
       objectives. https://arxiv.org/abs/1810.04152
     """
+    words = "a function of the parts of a draw"
+    check_callable("target_log_prob_fn", target_log_prob_fn, words)
+    check_instance("posterior", posterior, tfp.distributions.Distribution, _POSTERIOR)
+    check_integer("sample_size", sample_size)
+    check_integer("importance_sample_size", importance_sample_size)
+    check_arguments({"sticking_the_landing": sticking_the_landing})
     estimators = tfp.vi.GradientEstimators
     options = {"gradient_estimator": estimators.REPARAMETERIZATION}
     if sticking_the_landing:

@@ -4,8 +4,11 @@ import contextlib
 import copy
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from tfp_flows.core.arguments import check_event_shape
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
 
 __all__ = ["Conditioner"]
 
@@ -35,8 +38,9 @@ class Conditioner(tf.Module):
 
     def __init__(self, network, input_shape, *, context_size=0, name=None):
         super().__init__(name=name)
-        self._input_shape = tuple(int(size) for size in np.atleast_1d(input_shape))
-        self.context_size = int(context_size)
+        check_instance("network", network, keras.layers.Layer, "a `keras.layers.Layer`")
+        self._input_shape = check_event_shape("input_shape", input_shape)
+        self.context_size = check_integer("context_size", context_size, minimum=0)
         # Not tracked: TensorFlow's checkpoints overlook the layers that a Keras layer
         # holds in a list. The variables below are tracked instead.
         object.__setattr__(self, "network", network)

@@ -5,6 +5,10 @@ import math
 
 import keras
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_widths
+from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.residual_conv_block import ResidualConvBlock
 from tfp_flows.networks.residual_conv_block import halved
@@ -45,11 +49,12 @@ class ConvDecoder(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
+        check_arguments(locals())
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
-        self.channels = tuple(channels)
-        self.hidden_units = tuple(hidden_units)
-        self.activation = keras.activations.get(activation)
+        self.image_shape = check_image_shape(image_shape)
+        self.channels = check_widths("channels", channels)
+        self.hidden_units = check_widths("hidden_units", hidden_units)
+        self.activation = get_activation(activation)
         self.seed = seed
         first, last, *block_seeds = split_seed(seed, len(self.channels) + 2)
         shared = {"activation": activation, "dtype": self.dtype_policy}

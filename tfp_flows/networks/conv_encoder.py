@@ -2,6 +2,10 @@
 
 import keras
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_widths
+from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.residual_conv_block import ResidualConvBlock
 from tfp_flows.networks.seeds import split_seed
@@ -42,12 +46,13 @@ class ConvEncoder(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
+        check_arguments(locals())
         super().__init__(**kwargs)
         self.output_units = output_units
-        self.image_shape = tuple(image_shape)
-        self.channels = tuple(channels)
-        self.hidden_units = tuple(hidden_units)
-        self.activation = keras.activations.get(activation)
+        self.image_shape = check_image_shape(image_shape)
+        self.channels = check_widths("channels", channels)
+        self.hidden_units = check_widths("hidden_units", hidden_units)
+        self.activation = get_activation(activation)
         self.seed = seed
         *block_seeds, mlp_seed = split_seed(seed, len(self.channels) + 1)
         shared = {"activation": activation, "dtype": self.dtype_policy}

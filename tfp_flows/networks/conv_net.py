@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import Part
@@ -45,11 +47,11 @@ class ConvNet(keras.layers.Layer):
     """
 
     def __init__(self, output_channels, hidden_channels=(512, 512), *, seed=None, **kwargs):
+        check_arguments(locals())
         super().__init__(**kwargs)
         self.output_channels = output_channels
-        if isinstance(hidden_channels, int):
-            hidden_channels = (hidden_channels,) * 2
-        self.hidden_channels = tuple(int(channels) for channels in hidden_channels)
+        widths = check_widths("hidden_channels", hidden_channels)
+        self.hidden_channels = widths if np.ndim(hidden_channels) else widths * 2
         self.seed = seed
 
     def build(self, input_shape):

@@ -1,6 +1,6 @@
 """The one check of hidden layers' widths."""
 
-import numpy as np
+from tfp_flows.core.arguments import check_widths
 
 __all__ = ["check_hidden_units"]
 
@@ -15,9 +15,7 @@ def check_hidden_units(hidden_units, residual):
     Raises:
       ValueError: if they are not.
     """
-    hidden_units = tuple(int(units) for units in np.atleast_1d(hidden_units))
-    if any(units < 1 for units in hidden_units):
-        raise ValueError(f"Expected positive `hidden_units`; got {hidden_units}.")
+    hidden_units = check_widths("hidden_units", hidden_units)
     if residual and len(set(hidden_units)) != 1:
         raise ValueError(
             "Expected equal `hidden_units`, at least one, in a residual network; got "

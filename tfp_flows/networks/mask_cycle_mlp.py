@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.member_of_cycle import MemberOfCycle
 from tfp_flows.networks.orderings import check_ordering
@@ -57,11 +58,10 @@ class MaskCycleMLP(MaskedMLP):
         mask_seed=None,
         **kwargs,
     ):
+        check_arguments(locals())
         super().__init__(
             num_parameters, hidden_units, natural_ordering(event_size), **kwargs
         )
-        if num_masks < 1:
-            raise ValueError(f"Expected `num_masks` of at least 1; got {num_masks}.")
         if fixed_ordering is not None:
             fixed_ordering = check_ordering(fixed_ordering, event_size)
         self.num_masks = num_masks

@@ -5,6 +5,8 @@ import itertools
 import keras
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.column_wise import column_wise
 from tfp_flows.networks.column_wise import column_wise_adjoint
 from tfp_flows.networks.hidden_units import check_hidden_units
@@ -70,12 +72,13 @@ class MaskedMLP(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
+        check_arguments(locals())
         super().__init__(**kwargs)
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual)
         self.ordering = check_ordering(ordering)
         self.context_size = int(context_size)
-        self.activation = keras.activations.get(activation)
+        self.activation = get_activation(activation)
         self.residual = residual
         self.direct = direct
         self.degree_seed = degree_seed

@@ -5,6 +5,8 @@ import itertools
 import keras
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import bias_part
@@ -55,10 +57,11 @@ class MLP(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
+        check_arguments(locals())
         super().__init__(**kwargs)
         self.output_units = output_units
         self.hidden_units = check_hidden_units(hidden_units, residual)
-        self.activation = keras.activations.get(activation)
+        self.activation = get_activation(activation)
         self.residual = residual
         self.zero_last_layer = zero_last_layer
         self.seed = seed

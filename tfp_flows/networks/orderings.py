@@ -3,6 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+
 __all__ = [
     "check_ordering",
     "hidden_degrees",
@@ -15,6 +18,7 @@ __all__ = [
 
 def natural_ordering(event_size):
     """Variable i comes i-th: degrees `1, ..., D`."""
+    check_integer("event_size", event_size)
     return np.arange(1, event_size + 1)
 
 
@@ -25,6 +29,7 @@ def reversed_ordering(event_size):
 
 def random_ordering(event_size, seed):
     """A uniformly drawn ordering; the same for the same seed."""
+    check_arguments({"event_size": event_size, "seed": seed})
     return np.random.default_rng(seed).permutation(event_size) + 1
 
 
@@ -45,7 +50,8 @@ def check_ordering(ordering, event_size=None):
         raise ValueError(
             f"Expected `ordering` of shape [{expected}]; got {list(ordering.shape)}."
         )
-    if sorted(ordering) != list(range(1, len(ordering) + 1)):
+    is_integer = ordering.dtype.kind in "iu"
+    if not is_integer or sorted(ordering) != list(range(1, len(ordering) + 1)):
         raise ValueError(
             f"Expected `ordering`, a permutation of the integers 1 to {len(ordering)}; got "
             f"{ordering.tolist()}."

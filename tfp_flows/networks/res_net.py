@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import Part
@@ -66,6 +68,8 @@ class ResNet(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
+        check_arguments(locals())
+        check_integer("hidden_channels", hidden_channels)
         super().__init__(**kwargs)
         self.output_channels = output_channels
         self.hidden_channels = hidden_channels

@@ -2,6 +2,8 @@
 
 import keras
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.seeds import split_seed
 
 __all__ = ["ResidualConvBlock"]
@@ -30,10 +32,11 @@ class ResidualConvBlock(keras.layers.Layer):
     """
 
     def __init__(self, channels, *, size=None, activation="elu", seed=None, **kwargs):
+        check_arguments(locals())
         super().__init__(**kwargs)
         self.channels = channels
         self.size = None if size is None else tuple(size)
-        self.activation = keras.activations.get(activation)
+        self.activation = get_activation(activation)
         self.seed = seed
         first, second, third = split_seed(seed, 3)
         resample = keras.layers.Conv2D if size is None else keras.layers.Conv2DTranspose

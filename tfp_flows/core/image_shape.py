@@ -1,5 +1,7 @@
 """The one check of the shape of an image."""
 
+from tfp_flows.core.arguments import positive_integers
+
 __all__ = ["check_image_shape"]
 
 
@@ -13,15 +15,14 @@ def check_image_shape(image_shape, *, divisible_by=1):
     Raises:
       ValueError: if it is not three positive integers, or H or W does not divide.
     """
-    image_shape = tuple(int(size) for size in image_shape)
-    if len(image_shape) != 3 or min(image_shape) < 1:
+    shape = positive_integers(image_shape)
+    if shape is None or len(shape) != 3:
         raise ValueError(
-            f"Expected `image_shape` of positive (H, W, C); got {image_shape}."
+            f"Expected `image_shape` of positive (H, W, C); got {image_shape!r}."
         )
-    height, width, _ = image_shape
+    height, width, _ = shape
     if height % divisible_by or width % divisible_by:
         raise ValueError(
-            f"Expected `image_shape` with H and W divisible by {divisible_by}; got "
-            f"{image_shape}."
+            f"Expected `image_shape` with H and W divisible by {divisible_by}; got {shape}."
         )
-    return image_shape
+    return shape

@@ -1,0 +1,146 @@
+"""Parts that bad calls are made with, built when they are first used."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+
+TINY = {"num_steps": 1, "hidden_units": (4,), "seed": 0}
+
+ROWS = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+CONTEXT = np.random.default_rng(1).normal(size=(16, 2)).astype(np.float32)
+
+
+@functools.cache
+def flow():
+    return tff.RealNVP(3, **TINY)
+
+
+@functools.cache
+def conditional_flow():
+    return tff.MAF(3, context_size=2, **TINY)
+
+
+@functools.cache
+def unconditional():
+    return tff.FlowDistribution(tff.standard_normal(3), flow())
+
+
+@functools.cache
+def conditional():
+    return tff.FlowDistribution(tff.standard_normal(3), conditional_flow())
+
+
+def _estimator(distribution):
+    model = tff.DensityEstimator(distribution)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    return model
+
+
+@functools.cache
+def estimator():
+    return _estimator(unconditional())
+
+
+@functools.cache
+def conditional_estimator():
+    return _estimator(conditional())
+
+
+@functools.cache
+def bounded_estimator():
+    """Of data in [0, 1]^3, by `Bounds` and a flow without state of data."""
+    bounds = tff.Bounds([0.0] * 3, [1.0, 2.0, np.inf])
+    chain = tff.FlowChain([bounds, tff.RealNVP(3, standardize=False, **TINY)])
+    return _estimator(tff.FlowDistribution(tff.standard_normal(3), chain))
+
+
+@functools.cache
+def logit_estimator():
+    chain = tff.FlowChain([tff.Logit(0.05), tff.RealNVP(3, **TINY)])
+    return _estimator(tff.FlowDistribution(tff.standard_normal(3), chain))
+
+
+@functools.cache
+def dequantized():
+    chain = tff.FlowChain([tff.Logit(0.05), tff.RealNVP(3, **TINY)])
+    return tff.Dequantized(tff.FlowDistribution(tff.standard_normal(3), chain), 8)
+
+
+@functools.cache
+def binary_made():
+    return tff.BinaryMADE(3, hidden_units=(4,), seed=0)
+
+
+def encoder(outputs=4):
+    return tff.MLP(outputs, (4,))
+
+
+def vae(**options):
+    parts = {
+        "encoder": encoder(),
+        "posterior": tff.posteriors.DiagonalGaussian(2),
+        "decoder": encoder(3),
+        "likelihood": tff.likelihoods.Bernoulli(3),
+    }
+    model = tff.VAE(**{**parts, **options})
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    return model
+
+
+@functools.cache
+def fixed_vae():
+    return vae()
+
+
+def conditioner(inputs=2, outputs=2, **options):
+    return tff.Conditioner(tff.MLP(outputs, (4,)), inputs, **options)
+
+
+def joint_target():
+    tfd = tfp.distributions
+    return tfd.JointDistributionNamed(
+        {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Poisson(rate)}
+    )
+
+
+class OneSided(tff.FlowBijector):
+    """Shifts by one; a base of wrong subclasses."""
+
+    def __init__(self):
+        super().__init__(event_ndims=1, parameters={})
+
+    def _forward_and_log_det(self, x, context, training):
+        return x + 1.0, tf.zeros(tf.shape(x)[:-1])
+
+    def _inverse_and_log_det(self, y, context, training):
+        return y - 1.0, tf.zeros(tf.shape(y)[:-1])
+
+
+class WithoutTraining(OneSided):
+    def _forward_and_log_det(self, x):
+        return x + 1.0, tf.zeros(tf.shape(x)[:-1])
+
+
+class LogDetAnEntry(OneSided):
+    def _forward_and_log_det(self, x, context, training):
+        return x + 1.0, tf.zeros_like(x)
+
+
+class LogDetOfAll(OneSided):
+    def _inverse_and_log_det(self, y, context, training):
+        return y - 1.0, tf.zeros([])
+
+
+class ValueOnly(OneSided):
+    def _forward_and_log_det(self, x, context, training):
+        return x + 1.0
+
+
+class SummedValue(OneSided):
+    def _forward_and_log_det(self, x, context, training):
+        return tf.reduce_sum(x, axis=-1), tf.zeros(tf.shape(x)[:-1])

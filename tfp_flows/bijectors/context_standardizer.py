@@ -1,0 +1,93 @@
+"""Standardising of contexts by statistics that are saved with the weights."""
+
+import inspect
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.inputs import check_context
+from tfp_flows.bijectors.statistics import mean_and_scale
+
+__all__ = ["ContextStandardizer", "leave_contexts", "with_former_default"]
+
+
+class ContextStandardizer(tf.Module):
+    """Zero mean and unit variance of each entry of a context, as networks like inputs.
+
+    ```none
+    standardized = (context - mean) / scale
+    ```
+
+    The identity until `initialize` has seen the contexts of the training rows; for good
+    where a context is what a network returns, as in the posterior of a `VAE`.
+
+    Args:
+      context_size: width of the context, C.
+      dtype: of the statistics.
+      owner: name of what is conditional, for errors.
+    """
+
+    def __init__(self, context_size, dtype, owner):
+        super().__init__(name="context_standardizer")
+        self._owner = owner
+        zeros, ones = tf.zeros(context_size, dtype), tf.ones(context_size, dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="context_mean")
+        self._scale = tf.Variable(ones, trainable=False, name="context_scale")
+        self._initialized = tf.Variable(False, trainable=False, name="context_initialized")
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has seen contexts."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, context):
+        """Takes mean and standard deviation of contexts, once, and standardises them.
+
+        Args:
+          context: `[N, C]`, those of the training rows. Constant columns get scale 1.
+
+        Returns:
+          `[N, C]`, a tensor.
+
+        Raises:
+          ValueError: if there is no context, or of another width, or not a finite one.
+        """
+        raw = context if context is None else np.asarray(context)
+        context = check_context(raw, self._mean.shape[0], self._mean.dtype, self._owner)
+        if not self.is_initialized:
+            mean, scale = mean_and_scale(raw, self._mean.dtype, "context")
+            self._mean.assign(mean)
+            self._scale.assign(scale)
+            self._initialized.assign(True)
+        return self(context)
+
+    def leave(self):
+        """Lets contexts pass as they are, for good."""
+        self._initialized.assign(True)
+
+    def __call__(self, context):
+        """Returns `context`, `[..., C]`, standardised."""
+        return (context - self._mean) / self._scale
+
+
+def leave_contexts(part):
+    """Has a bijector or distribution take contexts as they are: what a network returns.
+
+    Args:
+      part: a `tf.Module` whose contexts are not standardised by any data yet.
+    """
+    for module in (part, *part.submodules):
+        if isinstance(module, ContextStandardizer) and not module.is_initialized:
+            module.leave()
+
+
+def with_former_default(constructor, config):
+    """Returns a saved `config` with what files of earlier versions did not say.
+
+    Args:
+      constructor: class that the configuration is of.
+      config: its constructor's arguments, by name.
+    """
+    if "standardize_context" in inspect.signature(constructor).parameters:
+        return {"standardize_context": False, **config}
+    return config

@@ -1,0 +1,87 @@
+"""State that bijectors take from data, and what they refuse of these."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.rows import check_rows
+from tfp_flows.bijectors.rows import refuse_rows_outside
+
+__all__ = ["DataDependentState"]
+
+
+class DataDependentState:
+    """The part of the protocol that is about `initialize`: no state, by default."""
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything, here or in a part."""
+        return type(self).initialize is not DataDependentState.initialize
+
+    @property
+    def is_initialized(self):
+        """Whether all data-dependent state is set; True where there is none."""
+        return True
+
+    def initialize(self, data, *, context=None):
+        """Sets data-dependent state from `data`; does nothing by default.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+        self._check_rows(data, context)
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the bijector has no inverse.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          argument: what an error calls `data`.
+
+        Raises:
+          ValueError: if there are some; it names the first, its column, and the range.
+        """
+        support = self._support()
+        if support is not None:
+            refuse_rows_outside(*support, np.asarray(data), self.dtype, argument)
+
+    def _support(self):
+        """Ends of the intervals of the data end, and what rounding may add; or None."""
+        return
+
+    def _check_rows(self, data, context=None):
+        """Refuses what `initialize` cannot take; stock parts may have several tensors."""
+        if not tf.nest.is_nested(self.inverse_min_event_ndims):
+            shape = self._known_event_shape("inverse")
+            check_rows(data, context, tf.TensorShape(shape), self.context_size)
+            self.check_support(data)
+
+    def _initialize_inverted(self, data, context):
+        """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
+        if not self.is_initialized:
+            raise ValueError(
+                "Expected a `bijector` to invert whose data-dependent state can be set at "
+                f"its latent end; got `{self.name}`. Build it without that state, or "
+                "initialize it before it is inverted."
+            )
+
+    def initialize_and_normalise(self, data, *, context=None):
+        """Initialises, and returns the data at the latent end, `[N, *event]`.
+
+        Args:
+          data: `[N, *event]`, at the data end of this bijector.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+        self.initialize(data, context=context)
+        data = tf.convert_to_tensor(data, self.dtype)
+        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
+        # In pieces that bound the memory of hidden activations; not compiled, since each
+        # bijector runs but once or twice.
+        rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
+        pieces = []
+        for i in range(0, len(data), rows):
+            part = None if context is None else context[i : i + rows]
+            pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
+        return tf.concat(pieces, axis=0)

@@ -1,0 +1,112 @@
+"""What `initialize` and `fit` check of the rows that they are given."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["check_rows", "refuse_rows_outside"]
+
+
+def check_rows(data, context, event_shape, context_size, *, argument="data"):
+    """Returns `data` as an array or tensor of at least one row.
+
+    Args:
+      data: `[N, *event]`; a `tf.TensorSpec` of it passes, too.
+      context: `[N, context_size]`, or None.
+      event_shape: `tf.TensorShape` of one event; where its rank is unknown, any is right.
+      context_size: width of the context; 0 where there must be none.
+      argument: what an error calls `data`.
+
+    Raises:
+      ValueError: if one of both has another shape, is missing, unwanted, or not of numbers.
+    """
+    data = _as_numbers(data, argument)
+    expected = tf.TensorShape([None]).concatenate(event_shape)
+    if not data.shape or not expected.is_compatible_with(data.shape):
+        raise ValueError(
+            f"Expected `{argument}` of shape {_written(expected)}; got "
+            f"{_tuple(data.shape)}."
+        )
+    if data.shape[0] == 0:
+        raise ValueError(
+            f"Expected `{argument}` of at least one row; got shape {_tuple(data.shape)}."
+        )
+    _check_context(context, context_size, data.shape[0])
+    return data
+
+
+def refuse_rows_outside(low, high, slack, data, dtype, argument):
+    """Refuses `data` of which an entry lies out of its interval.
+
+    Args:
+      low: lower ends, an array that broadcasts to an event.
+      high: upper ends.
+      slack: what rounding may add to both.
+      data: array, `[N, *event]`.
+      dtype: that the entries are rounded to before they are compared.
+      argument: what the error calls `data`.
+    """
+    rounded = data.astype(dtype.as_numpy_dtype)
+    outside = (rounded < low - slack) | (rounded > high + slack)
+    if outside.any():
+        index = tuple(np.argwhere(outside)[0])
+        ends = (np.broadcast_to(end, data.shape[1:])[index[1:]] for end in (low, high))
+        interval = "[{:g}, {:g}]".format(*ends)
+        raise ValueError(refusal(argument, interval, data, index))
+
+
+def refusal(argument, expected, data, index):
+    """The message that an entry of `data` is out of what is `expected` of its column."""
+    row, *entry = (int(i) for i in index)
+    place = f"column {entry[0]}" if len(entry) == 1 else f"entry {tuple(entry)}"
+    return (
+        f"Expected `{argument}` within {expected} in {place}; got {data[index]:g} in row "
+        f"{row}."
+    )
+
+
+def _check_context(context, context_size, num_rows):
+    if not context_size:
+        if context is not None:
+            raise ValueError(
+                "Expected no `context`, since the flow is unconditional; got shape "
+                f"{_tuple(np.shape(context))}."
+            )
+        return
+    expected = tf.TensorShape([num_rows, context_size])
+    words = f"Expected `context` of shape {_written(expected)}"
+    if context is None:
+        raise ValueError(f"Expected `context` of shape [N, {context_size}]; got None.")
+    context = _as_numbers(context, "context")
+    if len(context.shape) != 2 or context.shape[1] != context_size:
+        words = f"Expected `context` of shape [N, {context_size}]"
+    elif expected.is_compatible_with(context.shape):
+        return
+    raise ValueError(f"{words}; got {_tuple(context.shape)}.")
+
+
+def _as_numbers(value, argument):
+    if isinstance(value, (tf.Tensor, tf.TensorSpec, tf.Variable)):
+        is_number = value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool
+    else:
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"Expected `{argument}` of rows of one length; got {error}."
+            ) from error
+        # Also of floats that NumPy does not know, such as bfloat16.
+        is_number = value.dtype.kind in "biufV"
+    if not is_number:
+        raise ValueError(f"Expected `{argument}` of numbers; got {value.dtype}.")
+    return value
+
+
+def _written(shape):
+    if shape.rank is None:
+        return "[N, ...]"
+    first, *others = shape.as_list()
+    return f"[{', '.join(map(str, ['N' if first is None else first, *others]))}]"
+
+
+def _tuple(shape):
+    return tuple(shape) if tf.TensorShape(shape).rank is not None else "unknown"

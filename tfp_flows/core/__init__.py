@@ -1,0 +1,1 @@
+"""What every folder of the package stands on: the checks of arguments."""

@@ -1,0 +1,223 @@
+"""The checks of constructors' arguments, one for each name.
+
+An argument of one name means the same in the whole package, so its check is found by the
+name: a constructor hands all that it was given to `check_arguments`.
+"""
+
+import operator
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "check_arguments",
+    "check_array",
+    "check_callable",
+    "check_dtype",
+    "check_event_shape",
+    "check_flag",
+    "check_instance",
+    "check_integer",
+    "check_number",
+    "check_seed",
+    "check_transformer",
+    "check_widths",
+    "positive_integers",
+]
+
+
+def check_arguments(arguments, *, optional=()):
+    """Raises `ValueError` for the first argument whose value its name does not allow.
+
+    Args:
+      arguments: values by name, such as `locals()`; those of other names pass.
+      optional: names of those that may be None.
+    """
+    for name, check in _CHECKS.items():
+        if name in arguments and not (name in optional and arguments[name] is None):
+            check(name, arguments[name])
+
+
+def check_integer(name, value, minimum=1):
+    """Returns `value` as an `int` of at least `minimum`; NumPy's integers are integers."""
+    number = None if _is_boolean(value) else _as_integer(value)
+    if number is None or number < minimum:
+        raise ValueError(
+            f"Expected an integer `{name}` of at least {minimum}; got {_shown(value)}."
+        )
+    return number
+
+
+def check_number(name, value, words, allows):
+    """Returns `value`, a real number for which `allows(value)` holds.
+
+    Args:
+      name: of the argument.
+      value: what came.
+      words: what is expected, as "above 0".
+      allows: function from the number to whether it is allowed.
+    """
+    is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    if not is_number or not allows(value):
+        raise ValueError(f"Expected a number `{name}` {words}; got {_shown(value)}.")
+    return value
+
+
+def check_array(name, value, dtype):
+    """Returns `value` as a NumPy array of `dtype`."""
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected numbers `{name}`; got {_shown(value)}.") from error
+
+
+def check_widths(name, value):
+    """Returns `value`, a positive integer or a sequence of them, as a tuple."""
+    widths = positive_integers(value)
+    if widths is None:
+        raise ValueError(
+            f"Expected positive `{name}`; got {_shown(value)}. Widths are integers, such "
+            "as (64, 64)."
+        )
+    return widths
+
+
+def check_event_shape(name, value):
+    """Returns `value`, a positive integer or a shape of them, as a tuple."""
+    shape = positive_integers(value)
+    if shape is None:
+        raise ValueError(
+            f"Expected `{name}` of one or more positive integers; got {_shown(value)}."
+        )
+    return shape
+
+
+def check_flag(name, value):
+    """Refuses what is neither True nor False, since any other value would count as True."""
+    if not _is_boolean(value) and _as_integer(value) not in (0, 1):
+        raise ValueError(f"Expected `{name}` of True or False; got {_shown(value)}.")
+
+
+def check_seed(name, value):
+    """Refuses what is neither None nor an integer of at least 0."""
+    number = None if _is_boolean(value) else _as_integer(value)
+    if value is not None and (number is None or number < 0):
+        raise ValueError(
+            f"Expected `{name}` of None or an integer of at least 0; got {_shown(value)}."
+        )
+
+
+def check_dtype(name, value):
+    """Returns `value` as a `tf.DType` of floating-point numbers."""
+    try:
+        dtype = tf.as_dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype is None or not dtype.is_floating:
+        raise ValueError(
+            f"Expected a floating-point `{name}`, such as 'float32'; got {_shown(value)}."
+        )
+    return dtype
+
+
+def check_name(name, value):
+    """Refuses what is neither None nor a string."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"Expected a string `{name}`; got {_shown(value)}.")
+
+
+def check_callable(name, value, words):
+    """Refuses what cannot be called; `words` say what it would be a function of."""
+    if not callable(value) or isinstance(value, type):
+        raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
+
+
+def check_instance(name, value, kinds, words):
+    """Refuses what is not of one of these classes; a class in place of an object, too.
+
+    Args:
+      name: of the argument.
+      value: what came.
+      kinds: a class, or a tuple of them.
+      words: what is expected, with its article, as "a `tfp.bijectors.Bijector`".
+    """
+    if isinstance(value, kinds):
+        return
+    raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
+
+
+def check_transformer(name, value):
+    """Refuses what is neither None nor an object with a transformer's three members."""
+    if value is None or _is_transformer(value):
+        return
+    hint = ""
+    if hasattr(value, "forward_log_det_jacobian") and not isinstance(value, type):
+        hint = (
+            " A bijector has no parameters that a network sets; it is a step of its own "
+            "in a `FlowChain`."
+        )
+    raise ValueError(
+        f"Expected a `{name}` with `num_parameters`, `forward_and_log_det` and "
+        f"`inverse_and_log_det`, such as Affine(); got {_shown(value)}.{hint}"
+    )
+
+
+def _is_transformer(value):
+    methods = ("forward_and_log_det", "inverse_and_log_det")
+    return (
+        not isinstance(value, type)
+        and _as_integer(getattr(value, "num_parameters", None)) is not None
+        and all(callable(getattr(value, method, None)) for method in methods)
+    )
+
+
+def _as_integer(value):
+    """The `int` that `value` is, or None; an array without axes is its number."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _is_boolean(value):
+    return isinstance(value, bool) or getattr(value, "dtype", None) in (np.bool_, tf.bool)
+
+
+def positive_integers(value):
+    """The tuple of them that `value` is, or None."""
+    if _as_integer(value) is not None:
+        value = [value]
+    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
+        return None
+    integers = tuple(None if _is_boolean(v) else _as_integer(v) for v in value)
+    return integers if all(i is not None and i > 0 for i in integers) else None
+
+
+def _shown(value):
+    """What came, in a form that fits into a message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; call it: {value.__name__}(...)"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_POSITIVE = ("event_size", "num_steps", "num_levels", "num_blocks", "num_channels")
+_POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
+_POSITIVE += ("output_units", "output_channels")
+_FLAGS = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
+_FLAGS += ("learned_prior", "lu_mixing", "ordered", "random_orderings", "recompute")
+_FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
+_FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
+_FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
+
+_CHECKS = {
+    **dict.fromkeys(_POSITIVE, check_integer),
+    **dict.fromkeys(_FLAGS, check_flag),
+    **dict.fromkeys(("hidden_units", "hidden_channels", "channels"), check_widths),
+    **dict.fromkeys(("seed", "degree_seed", "mask_seed"), check_seed),
+    "context_size": lambda name, value: check_integer(name, value, minimum=0),
+    "event_ndims": lambda name, value: check_integer(name, value, minimum=0),
+    "dtype": check_dtype,
+    "transformer": check_transformer,
+    "name": check_name,
+}

@@ -1,0 +1,28 @@
+"""The one file format that holds whole models of this package."""
+
+import os
+
+__all__ = ["KerasFormat"]
+
+
+class KerasFormat:
+    """What `save` of a model refuses, before anything is written."""
+
+    def save(self, filepath, *args, **kwargs):
+        """Saves the model, as `keras.Model.save`, to a `.keras` file.
+
+        Args:
+          filepath: path that ends in `.keras`.
+          *args: as of `keras.Model.save`.
+          **kwargs: as of `keras.Model.save`.
+
+        Raises:
+          ValueError: if the path ends otherwise.
+        """
+        if not str(os.fspath(filepath)).endswith(".keras"):
+            raise ValueError(
+                f"Expected `filepath` to end in `.keras`, which holds distributions too; "
+                f"got {filepath!r}. `save_weights` writes `.weights.h5`, and `export` a "
+                "SavedModel."
+            )
+        return super().save(filepath, *args, **kwargs)

@@ -1,0 +1,24 @@
+"""The one check of an activation."""
+
+import keras
+
+from tfp_flows.core.arguments import check_callable
+
+__all__ = ["get_activation"]
+
+
+def get_activation(activation):
+    """Returns the function that `activation` is or names; None is the identity.
+
+    Raises:
+      ValueError: if it is neither a function nor the name of one of Keras's.
+    """
+    if activation is not None and not isinstance(activation, (str, dict)):
+        check_callable("activation", activation, "a function or the name of one of Keras's")
+    try:
+        return keras.activations.get(activation)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected `activation`, a function or the name of one of Keras's; got "
+            f"{activation!r}."
+        ) from error
