@@ -49,6 +49,11 @@ class NeutraSettings(PosteriorSettings):
     direct: bool = field(
         True, "Whether the networks of iaf also connect inputs to outputs directly."
     )
+    whiten: bool = field(
+        False, "Whether flows start at the target's Laplace approximation."
+    )
+    activation: str = field("elu", "Keras name of the conditioners' activation.")
+    training_steps: int = field(4000, "Steps of Adam.")
     scale: str = field("exp", "How a step makes scales of its network's output.")
     learning_rate: float = field(3e-3, "Adam's step size, which falls to 0 along a cosine.")
     sample_size: int = field(512, "Draws of the flow in a training step.")

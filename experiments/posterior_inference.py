@@ -18,7 +18,10 @@ from experiments.kinds import check_kind
 from experiments.posteriors import importance
 from experiments.posteriors import pictures
 from experiments.posteriors import posterior_report
+from experiments.posteriors.reference import Reference
 from experiments.posteriors.reference import nuts
+from experiments.posteriors.regressions import REGRESSIONS
+from experiments.posteriors.regressions import find
 from experiments.posteriors.settings import ALL
 from experiments.posteriors.settings import PosteriorSettings
 from experiments.posteriors.surrogates import POSTERIORS
@@ -29,7 +32,8 @@ from experiments.posteriors.training import train
 from experiments.run_directory import RunDirectoryError
 from experiments.training import TrainingError
 
-_CHOICES = {"target": [*TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
+_TARGETS = [*TARGETS, *REGRESSIONS]
+_CHOICES = {"target": [*_TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
 _CHOICES |= {"scale": ["own", *SCALES]}
 _DRAWS_AT_ONCE = 5000
 
@@ -52,16 +56,18 @@ def run(settings):
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
       TrainingError: if the training diverges.
+      UsageError: if the target's data are not in `settings.data_dir`.
     """
     check_kind("settings", settings, PosteriorSettings)
-    choose("target", settings.target, TARGETS)
+    choose("target", settings.target, _TARGETS)
     choose("posterior", settings.posterior, POSTERIORS)
-    if reason := TARGETS[settings.target].inapplicable.get(settings.posterior):
+    entry = find(settings.target, settings.data_dir)
+    if reason := entry.inapplicable.get(settings.posterior):
         chosen = {"target": settings.target, "posterior": settings.posterior}
         return chosen | {"failure": reason}
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
-        return _run(settings, run_dir) if results is None else results
+        return _run(entry, settings, run_dir) if results is None else results
 
 
 def run_all(settings):
@@ -71,7 +77,7 @@ def run_all(settings):
       settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
         own, `run_dir/target/posterior`, and one that diverges says so by its `failure`.
     """
-    targets = TARGETS if settings.target == ALL else [settings.target]
+    targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     posteriors = POSTERIORS if settings.posterior == ALL else [settings.posterior]
     if ALL not in (settings.target, settings.posterior):
         yield run(settings)
@@ -86,8 +92,11 @@ def run_all(settings):
                 yield {"target": target, "posterior": posterior, "failure": str(error)}
 
 
-def _run(settings, run_dir):
-    entry = TARGETS[settings.target]
+def _all_targets(settings):
+    return [*TARGETS, *(REGRESSIONS if settings.data_dir else ())]
+
+
+def _run(entry, settings, run_dir):
     pinned = entry.pinned()
     posterior = POSTERIORS[settings.posterior](pinned, settings)
     losses, seconds = train(posterior, pinned.unnormalized_log_prob, settings)
@@ -104,7 +113,7 @@ def _run(settings, run_dir):
         "versions": report.versions(),
         "machine": report.machine(),
     }
-    reference = _reference(settings)
+    reference = _reference(entry, settings)
     if reference is not None:
         results |= _comparison(draws, reference)
     captions = pictures.draw(run_dir, results, losses, draws, reference)
@@ -154,11 +163,14 @@ def _moments(draws, names):
     }
 
 
-def _reference(settings):
+def _reference(entry, settings):
     if settings.reference == "none":
         return None
+    if settings.reference == "own" and entry.reference is not None:
+        return Reference(entry.reference, "posteriordb")
     return nuts(
         settings.target,
+        data_dir=settings.data_dir,
         num_chains=settings.num_chains,
         num_draws=-(-settings.num_draws // settings.num_chains),
         num_adaptation_steps=settings.num_adaptation_steps,
@@ -173,6 +185,7 @@ def _comparison(draws, reference):
         "reference": {
             "means": means.tolist(),
             "standard_deviations": deviations.tolist(),
+            "origin": reference.origin,
             "r_hat": reference.r_hat,
             "effective_size": reference.effective_size,
             "divergences": reference.divergences,

@@ -177,6 +177,12 @@ def multi_scale(dtype, fraction=0.5, context_size=0):
     return tff.MultiScale(levels, (4, 2, 1), fraction=fraction)
 
 
+def whiten(dtype):
+    bijector = tff.Whiten(3, dtype=dtype)
+    bijector.assign([1.0, -2.0, 0.5], [[2.0, 0, 0], [-1.0, 0.5, 0], [3.0, 1.0, 0.1]])
+    return bijector
+
+
 CASES = {
     "squeeze": Case(lambda t: tff.Squeeze((4, 2, 3), dtype=t), (4, 2, 3)),
     "squeeze_ordered": Case(
@@ -259,6 +265,7 @@ CASES = {
         lambda t: tff.Permutation(tff.random_permutation(5, 1), event_ndims=2, dtype=t),
         (2, 5),
     ),
+    "whiten": Case(whiten, (3,)),
     "standardize": Case(lambda t: tff.Standardize(3, dtype=t), (3,)),
     "logit": Case(lambda t: tff.Logit(dtype=t), (3,), data=open_unit),
     "logit_image": Case(

@@ -52,6 +52,7 @@ from tfp_flows.bijectors import Shift
 from tfp_flows.bijectors import Squeeze
 from tfp_flows.bijectors import Standardize
 from tfp_flows.bijectors import TFPBijector
+from tfp_flows.bijectors import Whiten
 from tfp_flows.bijectors import check_bijector
 from tfp_flows.bijectors import random_permutation
 from tfp_flows.bijectors import reverse_permutation

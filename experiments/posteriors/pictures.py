@@ -35,9 +35,11 @@ def draw(run_dir, results, losses, draws, reference):
         draws[:, first],
         run_dir / "pairs.png",
         labels=names[first],
-        names=("NUTS", f"{results['posterior']}"),
+        names=(reference.origin, f"{results['posterior']}"),
     )
-    caption = "Pairs of variables: NUTS above the diagonal, the posterior below it."
+    caption = (
+        f"Pairs of variables: {reference.origin} above the diagonal, the posterior below."
+    )
     if len(names) > _MAX_VARIABLES:
         caption += f" The first {_MAX_VARIABLES} of {len(names)} variables."
     return {"pairs.png": caption} | captions

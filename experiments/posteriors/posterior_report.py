@@ -71,9 +71,10 @@ def _moments(results):
     reference = results.get("reference")
     if reference is None:
         return found
+    origin = reference["origin"]
     columns = (reference["means"], reference["standard_deviations"])
     return {
-        name: f"{text} (NUTS: {mean:.3f}, {deviation:.3f})"
+        name: f"{text} ({origin}: {mean:.3f}, {deviation:.3f})"
         for (name, text), mean, deviation in zip(found.items(), *columns, strict=True)
     }
 
@@ -87,13 +88,18 @@ def _facts(results):
         "machine": results["machine"],
     }
     if reference := results.get("reference"):
-        facts["reference"] = (
-            f"{reference['num_draws']:,} draws of NUTS, largest R̂ "
-            f"{reference['r_hat']:.3f}, smallest effective size "
-            f"{reference['effective_size']:,.0f}, divergences "
-            f"{reference['divergences']:.2%}"
-        )
+        facts["reference"] = _reference(reference)
     return facts
+
+
+def _reference(reference):
+    text = f"{reference['num_draws']:,} draws, {reference['origin']}"
+    if reference["r_hat"] is None:
+        return text
+    return (
+        f"{text}, largest R̂ {reference['r_hat']:.3f}, smallest effective size "
+        f"{reference['effective_size']:,.0f}, divergences {reference['divergences']:.2%}"
+    )
 
 
 def _plus_minus(bound):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from experiments.posteriors.targets import TARGETS
+from experiments.posteriors.regressions import find
 from experiments.posteriors.targets import flatten
 
 __all__ = ["Reference", "nuts"]
@@ -15,35 +15,38 @@ __all__ = ["Reference", "nuts"]
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Draws of a Markov chain, and what says whether they can be trusted.
+    """Draws to compare with, and of own chains what says whether they can be trusted.
 
     Attributes:
       draws: `[N, D]`, of all chains, in the parts' own units.
+      origin: what made them.
       r_hat: potential scale reduction, the largest of all variables.
       effective_size: effective sample size, the smallest of all variables.
       divergences: share of the steps that diverged.
     """
 
     draws: np.ndarray
-    r_hat: float
-    effective_size: float
-    divergences: float
+    origin: str
+    r_hat: float | None = None
+    effective_size: float | None = None
+    divergences: float | None = None
 
 
 @functools.cache
-def nuts(target, *, num_chains, num_draws, num_adaptation_steps, seed):
+def nuts(target, *, data_dir="", num_chains, num_draws, num_adaptation_steps, seed):
     """Returns the `Reference` of a target by name, one and the same for equal arguments.
 
     Step size and mass matrix adapt in windows, on the unconstrained space.
 
     Args:
-      target: name of one of `TARGETS`.
+      target: name of a target, as `find` takes it.
+      data_dir: folder with its data, where it needs one.
       num_chains: number of chains.
       num_draws: draws of each, after the adaptation.
       num_adaptation_steps: steps before.
       seed: integer.
     """
-    entry = TARGETS[target]
+    entry = find(target, data_dir)
 
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def sample():
@@ -61,6 +64,7 @@ def nuts(target, *, num_chains, num_draws, num_adaptation_steps, seed):
     chains = rows.reshape(num_draws, num_chains, -1)
     return Reference(
         rows,
+        "NUTS",
         float(tfp.mcmc.potential_scale_reduction(chains, split_chains=True).numpy().max()),
         float(_effective_size(chains).min()),
         float(np.mean(trace["diverging"])),

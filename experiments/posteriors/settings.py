@@ -12,7 +12,7 @@ __all__ = ["ALL", "PosteriorSettings"]
 
 ALL = "all"
 
-_AT_LEAST_ONE = ("num_steps", "training_steps", "sample_size", "importance_sample_size")
+_AT_LEAST_ONE = ("training_steps", "sample_size", "importance_sample_size")
 _AT_LEAST_ONE += ("num_draws", "num_chains", "num_adaptation_steps")
 
 
@@ -22,13 +22,21 @@ class PosteriorSettings(FlagSettings):
 
     target: str = field("eight_schools", "Model, or density; all: one after another.")
     posterior: str = field("iaf", "Surrogate posterior; all: one after another.")
-    reference: str = field("nuts", "What to compare with: nuts, or none.")
+    data_dir: str = field(
+        "", "Folder with the files of posteriordb, for the regressions that need it."
+    )
+    reference: str = field(
+        "own",
+        "What to compare with: own, the draws that come with the data, else nuts; nuts; or "
+        "none.",
+    )
     run_dir: str = field("runs/posterior_inference", "Folder that the run writes into.")
-    num_steps: int = field(4, "Number of steps of a flow.")
+    whiten: bool = field(True, "Whether flows start at the target's Laplace approximation.")
+    num_steps: int = field(0, "Number of steps of a flow; 0: 3 of iaf, 6 of real_nvp.")
     hidden_units: tuple[int, ...] = field(
         (32, 32), "Widths, in units, of the hidden layers of each conditioner."
     )
-    activation: str = field("elu", "Keras name of the conditioners' activation.")
+    activation: str = field("tanh", "Keras name of the conditioners' activation.")
     direct: bool = field(
         False, "Whether the networks of iaf also connect inputs to outputs directly."
     )
@@ -37,8 +45,8 @@ class PosteriorSettings(FlagSettings):
         "How a step of a flow makes scales of its network's output; own: iaf by a gate, "
         "real_nvp by soft_bounded.",
     )
-    training_steps: int = field(4000, "Steps of Adam.")
-    sample_size: int = field(128, "Draws of the posterior, or groups, in a step.")
+    training_steps: int = field(3000, "Steps of Adam.")
+    sample_size: int = field(256, "Draws of the posterior, or groups, in a step.")
     importance_sample_size: int = field(
         1, "Draws in a group; more than 1 trains on the importance-weighted bound."
     )
@@ -47,7 +55,7 @@ class PosteriorSettings(FlagSettings):
         "Whether gradients leave out the part that is noise alone: better at the end, but "
         "dearer with iaf, and in need of smaller steps.",
     )
-    learning_rate: float = field(2e-2, "Adam's step size, which falls to 0 along a cosine.")
+    learning_rate: float = field(1e-2, "Adam's step size, which falls to 0 along a cosine.")
     gradient_clip_norm: float = field(
         10.0, "Norm, over all weights, that a gradient is scaled down to."
     )
@@ -65,8 +73,10 @@ class PosteriorSettings(FlagSettings):
         for name in ("learning_rate", "gradient_clip_norm"):
             if not 0.0 < getattr(self, name) < math.inf:
                 self._refuse(name, "above 0")
-        if self.reference not in ("nuts", "none"):
-            self._refuse("reference", "to be nuts or none")
+        if self.num_steps < 0:
+            self._refuse("num_steps", "of at least 0")
+        if self.reference not in ("own", "nuts", "none"):
+            self._refuse("reference", "to be own, nuts or none")
         if not self.hidden_units or min(self.hidden_units) < 1:
             self._refuse("hidden_units", "to hold widths of at least 1")
         check_activation(self.activation)

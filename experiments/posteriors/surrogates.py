@@ -8,6 +8,7 @@ from experiments.choices import SCALES
 __all__ = ["POSTERIORS"]
 
 _vi = tfp.experimental.vi
+_NUM_STEPS = {"iaf": 3, "real_nvp": 6}
 
 
 def _affine(operators):
@@ -31,9 +32,10 @@ def _flow(name):
         return tfp_flows.flow_posterior(
             pinned,
             name,
-            num_steps=settings.num_steps,
+            num_steps=settings.num_steps or _NUM_STEPS[name],
             hidden_units=settings.hidden_units,
             activation=settings.activation,
+            whiten=settings.whiten,
             seed=settings.seed,
             **_options(name, settings),
         )

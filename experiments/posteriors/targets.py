@@ -30,6 +30,7 @@ class Target:
       first: mean and standard deviation of its first variable, where it is known to be
         normal; or None.
       inapplicable: why a surrogate posterior cannot be built for it, by its name.
+      reference: draws of its posterior, `[N, D]`, by others; None where there are none.
     """
 
     build: Callable
@@ -37,6 +38,7 @@ class Target:
     evidence: Callable | None = None
     first: tuple | None = None
     inapplicable: dict = dataclasses.field(default_factory=dict)
+    reference: np.ndarray | None = None
 
     def pinned(self):
         """Returns what has `unnormalized_log_prob` and the latent parts alone."""

@@ -104,6 +104,12 @@ CALLS = {
     "flow_posterior, full_rank of letters": _of(
         _target, "`full_rank`", "'no'", full_rank="no"
     ),
+    "flow_posterior, whiten of letters": _of(_target, "`whiten`", "'no'", whiten="no"),
+    "flow_posterior, log-density of a number": BadCall(
+        lambda: tff.flow_posterior(2, target_log_prob_fn=1.0),
+        "`target_log_prob_fn`",
+        "1.0",
+    ),
     "FlowPosterior of a normal": BadCall(
         lambda: tff.FlowPosterior(tff.standard_normal(2), None), "`support`", "None"
     ),

@@ -27,3 +27,4 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.bijectors.transformers import Gated
 from tfp_flows.bijectors.transformers import Shift
+from tfp_flows.bijectors.whiten import Whiten

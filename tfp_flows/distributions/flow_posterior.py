@@ -1,7 +1,5 @@
 """Flows as surrogate posteriors of joint distributions."""
 
-import inspect
-
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -10,23 +8,20 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.posterior_flow import build_flow
+from tfp_flows.distributions.posterior_start import whitening
 from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.flows.iaf import IAF
-from tfp_flows.flows.made import MADE
-from tfp_flows.flows.maf import MAF
-from tfp_flows.flows.nice import NICE
-from tfp_flows.flows.real_nvp import RealNVP
 
 __all__ = ["FlowPosterior", "flow_posterior"]
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
-
-_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 
 
 class FlowPosterior(tfd.TransformedDistribution):
@@ -118,6 +113,8 @@ def flow_posterior(
     *,
     support=None,
     full_rank=True,
+    whiten=True,
+    target_log_prob_fn=None,
     dtype=tf.float32,
     name="flow_posterior",
     **flow_options,
@@ -125,26 +122,37 @@ def flow_posterior(
     """A trainable posterior for `target`: a flow, mapped to the target's support.
 
     ```none
-    base -> flow -> linear map -> shift and scale -> split, reshape, constrain -> parts
+    base -> flow -> linear map -> shift and scale -> whitening -> x
+    x -> split, reshape, constrain -> parts
     ```
 
     Its samples have the structure of the target's, so that it fits into
     `tfp.vi.fit_surrogate_posterior` as it is, with `trainable_variables` of its own:
 
     ```python
-    posterior = tfp_flows.flow_posterior(pinned, num_steps=4, seed=0)
+    posterior = tfp_flows.flow_posterior(pinned, num_steps=3, hidden_units=(32, 32), seed=0)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, 1500)
     tfp.vi.fit_surrogate_posterior(
         pinned.unnormalized_log_prob,
         posterior,
-        optimizer=keras.optimizers.Adam(1e-2),
-        num_steps=1000,
-        sample_size=32,
+        optimizer=keras.optimizers.Adam(rate),
+        num_steps=1500,
+        sample_size=256,
         trainable_variables=posterior.trainable_variables,
         jit_compile=True,
     )
     ```
 
-    It starts as the base on the unconstrained space, apart from the gates of IAF.
+    It starts as Laplace's approximation: the normal distribution at the maximum of the
+    target's density on the unconstrained space, with the covariance of its curvature there.
+    So units and correlations of the variables do not matter to the training. Where there
+    is no such maximum, or several, or the approximation is worse than the standard normal
+    (as of a funnel), a warning says so, and gradients scale each variable instead. Mean
+    and covariance are found here, by evaluating the density, gradients and Hessians, and
+    are saved with the weights; rebuilding by `get_config` does not find them again.
+
+    Without a density, with a context, or with `whiten=False` it starts as the base on the
+    unconstrained space, apart from the gates of IAF.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, whose
@@ -157,6 +165,9 @@ def flow_posterior(
         event shape; None leaves a part unconstrained.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
+      whiten: whether the posterior starts at the target's Laplace approximation.
+      target_log_prob_fn: function of the parts of a draw, unnormalised log-density, to find
+        that start; by default that of `target`, where it is a distribution.
       dtype: of the parts, where `target` is an event shape.
       name: name of the distribution.
       **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,
@@ -175,7 +186,11 @@ def flow_posterior(
       Rezende, Mohamed (2015), Variational inference with normalizing flows.
       https://arxiv.org/abs/1505.05770
     """
-    check_arguments({"full_rank": full_rank, "dtype": dtype, "name": name})
+    flags = {"full_rank": full_rank, "whiten": whiten}
+    check_arguments(flags | {"dtype": dtype, "name": name})
+    if target_log_prob_fn is not None:
+        words = "a function of the parts of a draw"
+        check_callable("target_log_prob_fn", target_log_prob_fn, words)
     check_target(target)
     if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
         support = JointSupport.of_shape(target, support, dtype)
@@ -183,42 +198,17 @@ def flow_posterior(
         raise ValueError("Expected no `support` with a distribution, which has its own.")
     else:
         support = JointSupport.of_distribution(target)
+        target_log_prob_fn = target_log_prob_fn or target.unnormalized_log_prob
     size, dtype = support.event_size, support.dtype
+    built = build_flow(flow, size, dtype, flow_options)
     steps = [ActNorm(size, dtype=dtype)]
     if full_rank:
         # Inverted, since a posterior needs the product and not the solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
-    flow = _build(flow, size, dtype, flow_options)
-    _check_event_size(flow, size)
-    steps.append(flow)
+    steps.append(built)
+    has_context = bool(getattr(built, "context_size", 0))
+    if whiten and target_log_prob_fn is not None and not has_context:
+        steps.insert(0, whitening(target_log_prob_fn, support, built))
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
     return FlowPosterior(flow, support.bijector, name=name)
-
-
-def _build(flow, size, dtype, options):
-    if isinstance(flow, tfb.Bijector):
-        if options:
-            raise ValueError(f"Expected no options with a built `flow`; got {options}.")
-        return flow
-    if isinstance(flow, str) and flow not in _FLOWS:
-        raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
-    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
-    if not callable(constructor):
-        raise ValueError(
-            f"Expected `flow`, one of {sorted(_FLOWS)}, a constructor, or a bijector; got "
-            f"{flow!r}."
-        )
-    if "standardize" in inspect.signature(constructor).parameters:
-        options = {"standardize": False, **options}  # there are no data to fit it to
-    return constructor(size, dtype=dtype, **options)
-
-
-def _check_event_size(flow, size):
-    expected = f"Expected a `flow` on vectors of the target's {size} entries"
-    try:
-        shape = flow.forward_event_shape([size])
-    except ValueError as error:
-        raise ValueError(f"{expected}; got `{flow.name}`: {error}") from error
-    if shape != [size]:
-        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

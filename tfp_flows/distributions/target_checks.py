@@ -23,7 +23,8 @@ def check_target(target):
     if callable(target):
         raise ValueError(
             f"Expected `target`, {_WORDS}; got the function {target!r}. For a log_prob "
-            "function give the shape of its argument, and train on the function."
+            "function give the shape of its argument, and the function as "
+            "`target_log_prob_fn`."
         )
     sizes = [size for size in tf.nest.flatten(target) if size is not None]
     if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):

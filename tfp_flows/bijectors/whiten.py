@@ -1,0 +1,90 @@
+"""Whitening: a full-covariance mean and scale, which are data and not weights."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.invertible_linear import multiply_rows
+from tfp_flows.bijectors.positions import sum_over_positions
+
+__all__ = ["Whiten"]
+
+
+class Whiten(FlowBijector):
+    """Makes a Gaussian of known mean and covariance the standard normal.
+
+    ```none
+    inverse:  x = L^-1 (y - mean)
+    forward:  y = L x + mean,      log_det = sum(log diag L),      covariance = L L^T
+    ```
+
+    The identity until `assign`. Neither `initialize` nor training changes it, and it is
+    saved with the weights.
+
+    ```python
+    >>> whiten = tfp_flows.Whiten(2)
+    >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.01, 0.001]])
+    >>> whiten.forward([[0.0, 0.0], [1.0, 1.0]]).numpy().tolist()
+    [[1000.0, 0.0], [1010.0, 0.011000000871717930]]
+    ```
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and statistics.
+      name: name of the bijector.
+    """
+
+    def __init__(self, event_size, *, dtype=tf.float32, name="whiten"):
+        parameters = dict(locals())
+        super().__init__(
+            event_ndims=1,
+            event_shape=[event_size],
+            is_constant_jacobian=True,
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        zeros, identity = tf.zeros(event_size, self.dtype), tf.eye(event_size, dtype=dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        self._factor = tf.Variable(identity, trainable=False, name="factor")
+
+    def assign(self, mean, factor):
+        """Sets mean and covariance.
+
+        Args:
+          mean: `[D]`.
+          factor: L, `[D, D]`, lower triangular with a positive diagonal.
+
+        Raises:
+          ValueError: if a shape is another, or a value is not finite, or L is not such.
+        """
+        numpy_dtype = self.dtype.as_numpy_dtype
+        mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)
+        (size,) = self._mean.shape
+        if mean.shape != (size,) or not np.isfinite(mean).all():
+            raise ValueError(f"Expected finite `mean` of shape [{size}]; got {mean}.")
+        is_factor = (
+            factor.shape == (size, size)
+            and np.isfinite(factor).all()
+            and (np.triu(factor, 1) == 0).all()
+            and (np.diag(factor) > 0).all()
+        )
+        if not is_factor:
+            raise ValueError(
+                f"Expected finite `factor` of shape [{size}, {size}], lower triangular "
+                f"with a positive diagonal; got {factor}."
+            )
+        self._mean.assign(mean)
+        self._factor.assign(factor)
+
+    def _forward_and_log_det(self, x, context, training):
+        return multiply_rows(x, self._factor) + self._mean, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        rows = tf.reshape(y - self._mean, [-1, y.shape[-1]])
+        x = tf.linalg.triangular_solve(self._factor, tf.transpose(rows))
+        return tf.reshape(tf.transpose(x), tf.shape(y)), -self._log_det(y)
+
+    def _log_det(self, value):
+        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._factor)))
+        return sum_over_positions(log_det, value, self.forward_min_event_ndims)

@@ -1,0 +1,127 @@
+"""Laplace's approximation: a Gaussian at the maximum of a density, by Newton's method."""
+
+import dataclasses
+
+import numpy as np
+
+__all__ = ["Gaussian", "NoMaximumError", "laplace"]
+
+_MAX_STEPS = 60
+# Multiples of the Newton step, and damping in units of the largest curvature.
+_LENGTHS = 2.0 ** np.arange(8, -24, -1)
+_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
+
+
+class NoMaximumError(ValueError):
+    """Why there is no Laplace approximation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+    """Mean, `[D]`, and a factor L of the covariance L L^T, `[D, D]`, lower triangular."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    def draw(self, noise):
+        """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
+        return noise @ self.factor.T + self.mean
+
+    def whiten(self, x):
+        """Maps a point, `[D]`, to where the Gaussian is the standard normal."""
+        return np.linalg.solve(self.factor, x - self.mean)
+
+    @property
+    def log_scale(self):
+        """Log-determinant of the factor."""
+        return float(np.log(np.diag(self.factor)).sum())
+
+
+def laplace(density, start):
+    """Finds a maximum of a log-density and the Gaussian of its curvature there.
+
+    ```none
+    A = -L^T H L = U diag(w) U^T,      x + L U diag(w)^-1 U^T L^T g      the Newton step
+    L <- L U |w|^-1/2                                                    for the next one
+    ```
+
+    The algebra is in float64. As the density may be in float32, its Hessian is evaluated
+    along the columns of the factor L that the step before has found: there it is nearly
+    -1, so that no digits are lost to correlated variables of unequal units. A step is
+    chosen among many lengths and damping factors, all evaluated at once.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      start: `[D]`.
+
+    Returns:
+      A `Gaussian`.
+
+    Raises:
+      NoMaximumError: if there is no maximum within reach, or the Hessian there is not
+        negative definite.
+    """
+    with np.errstate(all="ignore"):  # far steps overflow, and are not taken
+        return _ascend(density, np.asarray(start, np.float64))
+
+
+def _ascend(density, x):
+    factor = np.eye(len(x))
+    epsilon = np.finfo(density.dtype.as_numpy_dtype).eps
+    (value,) = density.log_prob(x[None])
+    _check_finite(value)
+    for _ in range(_MAX_STEPS):
+        slope, values, vectors = _curvature(density, x, factor)
+        floor = np.sqrt(epsilon) * (np.abs(values).max() or 1.0)
+        is_maximum = values.min() > floor
+        rounding = 8.0 * epsilon * abs(value)
+        # What the quadratic approximation still promises, in nats.
+        gain = 0.5 * np.sum(slope**2 / np.maximum(np.abs(values), floor))
+        axes = factor @ vectors
+        if is_maximum and gain < max(1e-8, rounding):
+            return _gaussian(x, axes, slope, values)
+        candidates = x + _steps(slope, values, floor) @ axes.T
+        found = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
+        if not found.max() > value + rounding:
+            if is_maximum and gain < max(1e-4, 100.0 * rounding):
+                return _gaussian(x, axes, slope, values)
+            raise NoMaximumError(
+                "the Hessian at the maximum is not negative definite"
+                if gain < max(1e-4, 100.0 * rounding)
+                else "the density does not rise along its gradient"
+            )
+        x, value = candidates[found.argmax()], found.max()
+        factor = _triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
+    raise NoMaximumError(f"{_MAX_STEPS} Newton steps reach no maximum")
+
+
+def _curvature(density, x, factor):
+    """Gradient and curvature, negated, in the principal axes of the latter."""
+    gradient, products = density.curvature(x, factor)
+    _check_finite(gradient, products)
+    curvature = -factor.T @ products
+    values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    return vectors.T @ (factor.T @ gradient), values, vectors
+
+
+def _steps(slope, values, floor):
+    """Candidates for the next step, `[K, D]`."""
+    sizes = np.maximum(np.abs(values), floor)
+    damped = sizes + sizes.max() * _DAMPING[:, None]
+    return np.concatenate([_LENGTHS[:, None] * (slope / sizes), slope / damped])
+
+
+def _gaussian(x, axes, slope, values):
+    """The Gaussian one Newton step on, as gradients have more digits than densities."""
+    return Gaussian(x + axes @ (slope / values), _triangular(axes / np.sqrt(values)))
+
+
+def _triangular(factor):
+    """The lower triangular matrix of the same covariance, without squaring it."""
+    upper = np.linalg.qr(factor.T, mode="r")
+    return (upper * np.sign(np.diag(upper))[:, None]).T
+
+
+def _check_finite(*arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise NoMaximumError("the log-density, its gradient or its Hessian is not finite")

@@ -1,0 +1,63 @@
+"""The flow of a posterior, from what a user says of it."""
+
+import inspect
+
+import tensorflow_probability as tfp
+
+from tfp_flows.flows.iaf import IAF
+from tfp_flows.flows.made import MADE
+from tfp_flows.flows.maf import MAF
+from tfp_flows.flows.nice import NICE
+from tfp_flows.flows.real_nvp import RealNVP
+
+__all__ = ["build_flow"]
+
+tfb = tfp.bijectors
+
+_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
+
+
+def build_flow(flow, size, dtype, options):
+    """Returns the bijector on vectors that `flow` is, names or constructs.
+
+    Args:
+      flow: bijector, name, or constructor.
+      size: entries of a vector.
+      dtype: of the vector.
+      options: of the constructor.
+
+    Raises:
+      ValueError: if it is none of these, or takes vectors of another size, or there are
+        options for a bijector.
+    """
+    built = _build(flow, size, dtype, options)
+    _check_event_size(built, size)
+    return built
+
+
+def _build(flow, size, dtype, options):
+    if isinstance(flow, tfb.Bijector):
+        if options:
+            raise ValueError(f"Expected no options with a built `flow`; got {options}.")
+        return flow
+    if isinstance(flow, str) and flow not in _FLOWS:
+        raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
+    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
+    if not callable(constructor):
+        raise ValueError(
+            f"Expected `flow`, one of {sorted(_FLOWS)}, a constructor, or a bijector; got "
+            f"{flow!r}."
+        )
+    if "standardize" in inspect.signature(constructor).parameters:
+        options = {"standardize": False, **options}  # there are no data to fit it to
+    return constructor(size, dtype=dtype, **options)
+
+
+def _check_event_size(flow, size):
+    expected = f"Expected a `flow` on vectors of the target's {size} entries"
+    try:
+        shape = flow.forward_event_shape([size])
+    except ValueError as error:
+        raise ValueError(f"{expected}; got `{flow.name}`: {error}") from error
+    if shape != [size]:
+        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

@@ -1,0 +1,94 @@
+"""Where a posterior starts: the Gaussian that whitens its target."""
+
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.distributions.gradient_scale import bound
+from tfp_flows.distributions.gradient_scale import gradient_scale
+from tfp_flows.distributions.gradient_scale import standard
+from tfp_flows.distributions.laplace import NoMaximumError
+from tfp_flows.distributions.laplace import laplace
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+
+__all__ = ["whitening"]
+
+_MAX_SIZE = 500
+_NUM_DRAWS = 256
+_NUM_STARTS = 3
+# Of two maxima: distance in standard deviations, and ratio of masses in nats, from which on
+# both count.
+_DISTANCE = 3.0
+_NEGLIGIBLE = 7.0
+_FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
+
+
+def whitening(target_log_prob, support, flow):
+    """Returns a `Whiten` after which a fresh `flow` starts near the target.
+
+    Args:
+      target_log_prob: function of the parts, `[N, *event]` each, that returns `[N]`.
+      support: a `JointSupport`.
+      flow: what follows it: bijector on vectors.
+    """
+    gaussian = _whitening_gaussian(target_log_prob, support)
+    zero = tf.zeros([1, support.event_size], support.dtype)
+    log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
+    # A fresh IAF contracts by its gates.
+    contraction = np.exp(log_det / support.event_size)
+    whiten = Whiten(support.event_size, dtype=support.dtype)
+    whiten.assign(gaussian.mean, gaussian.factor / contraction)
+    return whiten
+
+
+def _whitening_gaussian(target_log_prob, support):
+    """Laplace's approximation; else, with a warning that says why, a diagonal Gaussian."""
+    density = UnconstrainedDensity(target_log_prob, support)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
+    plain = standard(support.event_size)
+    try:
+        approximation = _laplace(density, rng)
+        if bound(density, approximation, noise) >= bound(density, plain, noise):
+            return approximation
+        reason = "it is further from the target than the standard normal is"
+    except _FAILURES as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    warnings.warn(
+        f"No Laplace approximation of the target to start the posterior from: {reason}. "
+        "Gradients scale each variable instead.",
+        stacklevel=4,
+    )
+    try:
+        return gradient_scale(density, noise)
+    except _FAILURES:
+        return plain
+
+
+def _laplace(density, rng):
+    """The approximation at the maximum of the greatest mass, if no other has its like."""
+    size = density.event_size
+    if size > _MAX_SIZE:
+        raise NoMaximumError(f"its {size} variables are more than {_MAX_SIZE}")
+    starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
+    found, reasons = [], []
+    for start in starts:
+        try:
+            found.append(laplace(density, start))
+        except NoMaximumError as error:
+            reasons.append(error)
+    if not found:
+        raise reasons[0]
+    masses = [_log_mass(density, gaussian) for gaussian in found]
+    best = found[int(np.argmax(masses))]
+    for gaussian, mass in zip(found, masses, strict=True):
+        is_other = np.linalg.norm(best.whiten(gaussian.mean)) > _DISTANCE
+        if is_other and mass > max(masses) - _NEGLIGIBLE:
+            raise NoMaximumError("the target has several maxima")
+    return best
+
+
+def _log_mass(density, gaussian):
+    return density.log_prob(gaussian.mean[None])[0] + gaussian.log_scale

@@ -1,0 +1,108 @@
+"""The log-density of a target on the unconstrained space, its gradient and curvature."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["UnconstrainedDensity"]
+
+_ROWS = 64
+_ZERO = tf.UnconnectedGradients.ZERO  # of a log-density that is constant, or linear
+
+
+class UnconstrainedDensity:
+    """Evaluates a target in its own dtype, and answers in float64.
+
+    ```none
+    log_prob(x) = target_log_prob(support(x)) + log |det d support / dx (x)|
+    ```
+
+    Points go in batches of one size, as draws in variational inference do, so that each
+    of the three functions is traced once.
+
+    Args:
+      target_log_prob: function of the parts, `[N, *event]` each, that returns `[N]`; called
+        as by `tfp.vi`: with a list's as arguments, a dictionary's as keywords.
+      support: a `JointSupport`.
+    """
+
+    def __init__(self, target_log_prob, support):
+        self._target_log_prob = target_log_prob
+        self._support = support.bijector
+        self.event_size = support.event_size
+        self.dtype = support.dtype
+        self._log_probs = tf.function(self._log_prob, autograph=False)
+        self._gradients = tf.function(self._gradient, autograph=False)
+        self._products = tf.function(self._product, autograph=False)
+
+    def log_prob(self, x):
+        """Returns the log-densities, `[N]`, of points, `[N, D]`."""
+        return self._in_batches(lambda x: [self._log_probs(x)], x)[0]
+
+    def gradient(self, x):
+        """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
+        return self._in_batches(lambda x: [self._gradients(x)], x)[0]
+
+    def curvature(self, x, directions):
+        """Returns what a Newton step at one point needs.
+
+        Where there is no second derivative, or it is not finite, as that of TFP's softplus
+        of more than 88 in float32, differences of gradients stand in for it.
+
+        Args:
+          x: the point, `[D]`.
+          directions: `[D, K]`, in columns.
+
+        Returns:
+          The gradient, `[D]`, and the Hessian times the directions, `[D, K]`.
+        """
+        directions = np.asarray(directions).T
+        points = np.broadcast_to(x, directions.shape)
+        try:
+            gradients, products = self._in_batches(self._products, points, directions)
+        except (LookupError, NotImplementedError):  # no derivative of some gradient
+            gradients, products = self.gradient(points[:1]), np.full(points.shape, np.nan)
+        is_missing = ~np.isfinite(products).all(axis=1)
+        if is_missing.any():
+            products[is_missing] = self._differences(x, directions[is_missing])
+        return gradients[0], products.T
+
+    def _differences(self, x, directions):
+        length = np.finfo(self.dtype.as_numpy_dtype).eps ** 0.2
+        step = length * directions
+        ahead, behind = np.split(self.gradient(np.concatenate([x + step, x - step])), 2)
+        return (ahead - behind) / (2.0 * length)
+
+    def _in_batches(self, function, *arrays):
+        count = len(arrays[0])
+        size = min(_ROWS, self.event_size) if len(arrays) > 1 else _ROWS
+        pieces = []
+        for start in range(0, count, size):
+            rows = np.minimum(np.arange(start, start + size), count - 1)
+            results = function(*(tf.constant(a[rows], self.dtype) for a in arrays))
+            pieces.append([result.numpy().astype(np.float64) for result in results])
+        return [np.concatenate(piece)[:count] for piece in zip(*pieces, strict=True)]
+
+    def _log_prob(self, x):
+        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
+        return _call(self._target_log_prob, self._support.forward(x)) + log_det
+
+    def _gradient(self, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = self._log_prob(x)
+        return tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
+
+    def _product(self, x, directions):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            gradient = self._gradient(x)
+            along = tf.reduce_sum(gradient * directions)
+        return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
+
+
+def _call(function, parts):
+    if isinstance(parts, dict):
+        return function(**parts)
+    if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):
+        return function(*parts)
+    return function(parts)
