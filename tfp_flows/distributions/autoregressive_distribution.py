@@ -9,17 +9,20 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.distributions.moments import Moments
 
 __all__ = ["AutoregressiveDistribution"]
 
 tfd = tfp.distributions
 
 
-class AutoregressiveDistribution(tfd.Distribution):
+class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
     """Variables one after another, each with a conditional that a network parameterises.
 
     ```none
@@ -184,9 +187,21 @@ class AutoregressiveDistribution(tfd.Distribution):
         """Builds the distribution that `config` describes."""
         return cls(**config)
 
+    def __getitem__(self, slices):
+        check_slices(slices, self.batch_shape, self.name)
+        slices = slices if isinstance(slices, tuple) else (slices,)
+        if any(s is tf.newaxis for s in slices):
+            raise ValueError(
+                f"Expected no new axes of `{self.name}`; `tfd.BatchBroadcast` adds them."
+            )
+        return self
+
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
+
+    def _default_event_space_bijector(self):
+        return self._conditional.default_event_space_bijector()
 
     def _event_shape(self):
         return tf.TensorShape([self.event_size])

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.transformers import soft_bounded_scale
 from tfp_flows.distributions import draws
@@ -35,6 +36,10 @@ class Bernoulli:
     def sample(self, noise, parameters):
         """Samples, `[N, D]`: the inverse of the distribution function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
+
+    def default_event_space_bijector(self):
+        """None, as of TFP's discrete distributions."""
+        return
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -105,6 +110,10 @@ class GaussianMixture:
         is_chosen = tf.one_hot(chosen, self.num_components, axis=1, dtype=noise.dtype)
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
         return tf.reduce_sum(is_chosen * samples, axis=1)
+
+    def default_event_space_bijector(self):
+        """The identity: all reals can occur."""
+        return tfp.bijectors.Identity()
 
     def get_config(self):
         """Returns the constructor's arguments."""
