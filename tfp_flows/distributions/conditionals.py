@@ -111,6 +111,15 @@ class GaussianMixture:
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
         return tf.reduce_sum(is_chosen * samples, axis=1)
 
+    def mixture(self, parameters):
+        """`parameters`, `[..., P]`, as log-weights, locations and scales, `[..., K]`."""
+        shape = tf.shape(parameters)
+        parameters = tf.reshape(parameters, [-1, self.num_parameters, 1])
+        parts = self._components(parameters)
+        shape = tf.concat([shape[:-1], [self.num_components]], axis=0)
+        log_weights, loc, log_scale = (tf.reshape(part, shape) for part in parts)
+        return log_weights, loc, tf.exp(log_scale)
+
     def default_event_space_bijector(self):
         """The identity: all reals can occur."""
         return tfp.bijectors.Identity()

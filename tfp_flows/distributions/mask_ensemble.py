@@ -110,6 +110,18 @@ class MaskEnsemble(tf.Module):
             self._member(mask), self._conditional, x, context
         )
 
+    def parameters_of_one_variable(self, context):
+        """Returns the parameters of the one variable, by mask, `[K, N, P]`.
+
+        Args:
+          context: `[N, C]`, or None: then N is 1.
+        """
+        num_rows = 1 if context is None else tf.shape(context)[0]
+        x = tf.zeros([num_rows, self.network.event_size], self.network.dtype)
+        inputs = x if context is None else tf.concat([x, context], axis=-1)
+        outputs = [self._member(mask)(inputs) for mask in range(self.num_masks)]
+        return tf.stack(outputs)
+
     def _log_prob_of_rows(self, x, context, training):
         if self.num_masks == 1:
             return self.log_prob_under(0, x, context)
