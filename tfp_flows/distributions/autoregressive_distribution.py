@@ -11,10 +11,13 @@ from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["AutoregressiveDistribution"]
@@ -22,7 +25,7 @@ __all__ = ["AutoregressiveDistribution"]
 tfd = tfp.distributions
 
 
-class AutoregressiveDistribution(tfd.Distribution):
+class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
     """Variables one after another, each with a conditional that a network parameterises.
 
     ```none
@@ -204,9 +207,21 @@ class AutoregressiveDistribution(tfd.Distribution):
         """Builds the distribution that `config` describes."""
         return cls(**with_former_default(cls, config))
 
+    def __getitem__(self, slices):
+        check_slices(slices, self.batch_shape, self.name)
+        slices = slices if isinstance(slices, tuple) else (slices,)
+        if any(s is tf.newaxis for s in slices):
+            raise ValueError(
+                f"Expected no new axes of `{self.name}`; `tfd.BatchBroadcast` adds them."
+            )
+        return self
+
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
+
+    def _default_event_space_bijector(self):
+        return self._conditional.default_event_space_bijector()
 
     def _event_shape(self):
         return tf.TensorShape([self.event_size])

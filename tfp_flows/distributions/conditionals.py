@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.transformers import soft_bounded_scale
 from tfp_flows.core.arguments import check_arguments
@@ -38,6 +39,10 @@ class Bernoulli:
     def sample(self, noise, parameters):
         """Samples, `[N, D]`: the inverse of the distribution function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
+
+    def default_event_space_bijector(self):
+        """None, as of TFP's discrete distributions."""
+        return
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -106,6 +111,19 @@ class GaussianMixture:
         is_chosen = tf.one_hot(chosen, self.num_components, axis=1, dtype=noise.dtype)
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
         return tf.reduce_sum(is_chosen * samples, axis=1)
+
+    def mixture(self, parameters):
+        """`parameters`, `[..., P]`, as log-weights, locations and scales, `[..., K]`."""
+        shape = tf.shape(parameters)
+        parameters = tf.reshape(parameters, [-1, self.num_parameters, 1])
+        parts = self._components(parameters)
+        shape = tf.concat([shape[:-1], [self.num_components]], axis=0)
+        log_weights, loc, log_scale = (tf.reshape(part, shape) for part in parts)
+        return log_weights, loc, tf.exp(log_scale)
+
+    def default_event_space_bijector(self):
+        """The identity: all reals can occur."""
+        return tfp.bijectors.Identity()
 
     def get_config(self):
         """Returns the constructor's arguments."""

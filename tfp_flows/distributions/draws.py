@@ -4,6 +4,8 @@ TensorFlow's floating-point generators draw otherwise under XLA than outside, wh
 algorithm is named; its 32 random bits of Philox are the same. Noise is made of these.
 """
 
+import re
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -19,6 +21,9 @@ __all__ = [
     "stateless",
     "uniform",
 ]
+
+# The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
+_LOOP_BODY = re.compile(r"(^|/)(loop_body|while)(_\d+)?(/|$)")
 
 
 def joint_shape(sample_shape, context, batch_ndims=0):
@@ -39,11 +44,18 @@ def joint_shape(sample_shape, context, batch_ndims=0):
 
 
 def stateless(seed):
-    """Makes an integer a stateless seed: TFP draws anew from the same one in eager mode."""
+    """Makes any seed a stateless one, with one meaning of integers.
+
+    An integer determines the draws, where TFP draws anew from the same one. But what a
+    loop repeats draws anew each time, as in TFP: auto-batched joint distributions trace
+    one draw with one integer, and vectorise it.
+    """
     if isinstance(seed, (int, np.integer)):
-        # Joint distributions hand on integers of up to 64 bits.
-        words = divmod(int(seed) % 2**64, 2**32)
-        seed = tf.constant(np.array(words, np.uint32).view(np.int32))
+        seed = int(seed)
+        if not _is_in_loop():
+            # Joint distributions hand on integers of up to 64 bits.
+            words = divmod(seed % 2**64, 2**32)
+            seed = tf.constant(np.array(words, np.uint32).view(np.int32))
     try:
         return tfp.random.sanitize_seed(seed)
     except (TypeError, ValueError) as error:
@@ -85,6 +97,16 @@ def logistic(shape, seed, dtype):
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
+
+
+def _is_in_loop():
+    """Whether what is traced now is the body of a vectorised map or of a loop."""
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    while graph is not None:
+        if _LOOP_BODY.search(graph.get_name_scope()):
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 def _sign_and_tail(shape, seed, dtype):

@@ -7,8 +7,11 @@ from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.base_checks import check_base
+from tfp_flows.distributions.batch_axes import check_slices
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.one_variable import OneVariable
 from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["FlowDistribution"]
@@ -16,7 +19,7 @@ __all__ = ["FlowDistribution"]
 tfd = tfp.distributions
 
 
-class FlowDistribution(tfd.TransformedDistribution):
+class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
     """The distribution of `y = bijector.forward(x)`, with `x` from the base.
 
     ```none
@@ -25,8 +28,11 @@ class FlowDistribution(tfd.TransformedDistribution):
 
     A drop-in `tfd.TransformedDistribution` that takes `context` as one keyword, evaluates
     each network once, computes with the weights of now, and draws the same samples for
-    the same integer seed. `copy()` shares its weights; `copy.deepcopy` and `pickle` give
-    weights of their own, of whatever can be saved.
+    the same integer seed. `copy()` and slices of the batch axes share its weights;
+    `copy.deepcopy` and `pickle` give weights of their own, of whatever can be saved.
+
+    Of one variable, `cdf`, `quantile`, `survival_function` and their logarithms are those
+    of the base, mapped. `mean`, `entropy` and their like exist where TFP has a formula.
 
     Training by hand begins with `initialize`, before the first step is traced; `training`
     is for batch statistics:
@@ -81,6 +87,7 @@ class FlowDistribution(tfd.TransformedDistribution):
         super().__init__(
             distribution=distribution,
             bijector=bijector,
+            kwargs_split_fn=self._split_keywords,
             validate_args=validate_args,
             parameters=parameters,
             name=name or f"{bijector.name}_{distribution.name}",
@@ -159,6 +166,10 @@ class FlowDistribution(tfd.TransformedDistribution):
         """Builds the distribution that `config` describes."""
         return cls(**config)
 
+    def __getitem__(self, slices):
+        check_slices(slices, self.batch_shape, self.name)
+        return super().__getitem__(slices)
+
     def __copy__(self):
         return self.copy()
 
@@ -168,7 +179,10 @@ class FlowDistribution(tfd.TransformedDistribution):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {}
+        # Slices are those of the base; bijectors of this package have no batch axes.
+        properties = super()._parameter_properties(dtype, num_classes)
+        properties["bijector"] = tfp.util.BatchedComponentProperties(event_ndims=None)
+        return properties
 
     def _batch_shape(self):
         return self.distribution.batch_shape
@@ -223,6 +237,13 @@ class FlowDistribution(tfd.TransformedDistribution):
             if not self.bijector.context_size:
                 kwargs["context"] = None
         return kwargs, base_kwargs
+
+    def _split_keywords(self, kwargs):
+        """The keyword arguments of statistics, for the base and for the bijector."""
+        kwargs = {"context": None, "training": False, "bijector_kwargs": None, **kwargs}
+        of_bijector, of_base = self._keywords(**kwargs)
+        of_base.pop("training", None)
+        return of_base, of_bijector
 
     @property
     def _base_is_initialized(self):
