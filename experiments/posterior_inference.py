@@ -32,8 +32,7 @@ from experiments.posteriors.training import train
 from experiments.run_directory import RunDirectoryError
 from experiments.training import TrainingError
 
-_TARGETS = [*TARGETS, *REGRESSIONS]
-_CHOICES = {"target": [*_TARGETS, ALL], "posterior": [*POSTERIORS, ALL]}
+_CHOICES = {"target": [*TARGETS, *REGRESSIONS, ALL], "posterior": [*POSTERIORS, ALL]}
 _CHOICES |= {"scale": ["own", *SCALES]}
 _DRAWS_AT_ONCE = 5000
 
@@ -59,9 +58,8 @@ def run(settings):
       UsageError: if the target's data are not in `settings.data_dir`.
     """
     check_kind("settings", settings, PosteriorSettings)
-    choose("target", settings.target, _TARGETS)
-    choose("posterior", settings.posterior, POSTERIORS)
     entry = find(settings.target, settings.data_dir)
+    choose("posterior", settings.posterior, POSTERIORS)
     if reason := entry.inapplicable.get(settings.posterior):
         chosen = {"target": settings.target, "posterior": settings.posterior}
         return chosen | {"failure": reason}

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from experiments.choices import choose
 from experiments.posteriors.targets import TARGETS
 from experiments.posteriors.targets import Target
 from experiments.usage import UsageError
@@ -95,9 +96,10 @@ def find(name, data_dir):
     """Returns the `Target` of a name.
 
     Raises:
-      UsageError: if its data are not in `data_dir`.
+      UsageError: if there is no such name, or its data are not in `data_dir`.
     """
-    return TARGETS[name] if name in TARGETS else REGRESSIONS[name].load(data_dir)
+    entry = choose("target", name, TARGETS | REGRESSIONS)
+    return entry.load(data_dir) if isinstance(entry, Regression) else entry
 
 
 def _read(path):

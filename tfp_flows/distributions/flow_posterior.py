@@ -131,12 +131,12 @@ def flow_posterior(
 
     ```python
     posterior = tfp_flows.flow_posterior(pinned, num_steps=3, hidden_units=(32, 32), seed=0)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, 1500)
+    decay = keras.optimizers.schedules.CosineDecay(1e-2, 3000)
     tfp.vi.fit_surrogate_posterior(
         pinned.unnormalized_log_prob,
         posterior,
-        optimizer=keras.optimizers.Adam(rate),
-        num_steps=1500,
+        optimizer=keras.optimizers.Adam(decay, global_clipnorm=10.0),
+        num_steps=3000,
         sample_size=256,
         trainable_variables=posterior.trainable_variables,
         jit_compile=True,
