@@ -10,7 +10,7 @@ class Autoregression:
 
     `parallel` is one call of the conditioner. `sequential` finds u from v, one variable
     after another: by the conditioner's own `column_wise`, at about the cost of one call,
-    if it has that (a `Conditioner` of a `MaskedMLP` does); else by calling it on the whole
+    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by calling it on the whole
     of u until nothing changes, which is exact after at most D calls.
 
     The gradient of `sequential` does not go back through its loop. At the solution,
@@ -57,12 +57,13 @@ class Autoregression:
 
         return solve(v) if context is None else solve(v, context)
 
-    @property
-    def _is_column_wise(self):
-        return getattr(self._conditioner, "is_column_wise", False)
+    def _is_column_wise(self, dtype):
+        # In another dtype than its weights', a network can only be called as a whole.
+        is_column_wise = getattr(self._conditioner, "is_column_wise", False)
+        return is_column_wise and self._conditioner.weights_dtype == dtype
 
     def _solve(self, v, context=None):
-        if self._is_column_wise:
+        if self._is_column_wise(v.dtype):
             return self._conditioner.column_wise(v, context, self._undo_rows)
         return self._solve_by_sweeps(v, context)
 
@@ -93,7 +94,7 @@ class Autoregression:
         def sweep(p_bar):
             return u_by_p * _per_parameter(u_bar + back(p_bar, u), p) + offset
 
-        if self._is_column_wise:
+        if self._is_column_wise(v.dtype):
             p_bar = self._conditioner.column_wise_adjoint(
                 u, *(contexts or [None]), u_bar, u_by_p, offset
             )

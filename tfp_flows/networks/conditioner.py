@@ -26,7 +26,9 @@ class Conditioner(tf.Module):
     Batch axes are merged before the network is called, which sees `[N, input_size]`
     (rank 1 + event axes for images), with the context joined on the last axis. It is
     always called in evaluation mode: dropout or batch statistics inside a conditioner
-    would make the two directions of a coupling disagree.
+    would make the two directions of a coupling disagree. Its output is cast to the dtype
+    of what it was shown, so that log-dets keep the bijector's precision where the network
+    computes in less, as under the policy "mixed_float16".
 
     Args:
       network: a `keras.layers.Layer`, from `[N, *input_shape[:-1], C + context_size]` to
@@ -87,8 +89,7 @@ class Conditioner(tf.Module):
         batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
         merged = x.shape.rank == event_ndims + 1
         inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        with self._substituted_weights():
-            outputs = self.network(self._with_context(inputs, context), training=False)
+        outputs = self._call_network(self._with_context(inputs, context))
         if merged:
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
@@ -110,9 +111,15 @@ class Conditioner(tf.Module):
     def is_column_wise(self):
         """Whether the network solves for one variable after another by itself.
 
-        `column_wise` and `column_wise_adjoint` work if so; how is in `column_wise.py`.
+        `column_wise` and `column_wise_adjoint` work if so, on tensors of `weights_dtype`;
+        how is in `column_wise.py`.
         """
         return hasattr(self.network, "column_wise")
+
+    @property
+    def weights_dtype(self):
+        """The dtype of the network's weights."""
+        return tf.as_dtype(self.network.variable_dtype)
 
     def column_wise(self, values, context, solve):
         """Undoes an autoregressive map: see `column_wise.py`, here for any batch axes.
@@ -165,6 +172,12 @@ class Conditioner(tf.Module):
     def from_config(cls, config):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
+
+    def _call_network(self, inputs):
+        """The network's output in the dtype of `inputs`, whatever it computes in."""
+        # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
+        with self._substituted_weights():
+            return tf.cast(self.network(inputs, training=False), inputs.dtype)
 
     def _substituted_weights(self):
         if self._substitutes is None:
