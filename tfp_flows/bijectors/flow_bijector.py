@@ -1,7 +1,6 @@
 """The protocol that every bijector of this package follows."""
 
 import abc
-import math
 
 import tensorflow as tf
 
@@ -10,6 +9,8 @@ from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.bijectors.inputs import nan_where_context_is
+from tfp_flows.bijectors.normalise_rows import normalise_rows
 from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
@@ -133,16 +134,7 @@ class FlowBijector(StockContract):
           context: `[N, context_size]`, where the bijector is conditional.
         """
         self.initialize(data, context=context)
-        data = tf.convert_to_tensor(data, self.dtype)
-        context = None if context is None else tf.convert_to_tensor(context, self.dtype)
-        # In pieces that bound the memory of hidden activations; not compiled, since each
-        # bijector runs but once or twice.
-        rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
-        pieces = []
-        for i in range(0, len(data), rows):
-            part = None if context is None else context[i : i + rows]
-            pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
-        return tf.concat(pieces, axis=0)
+        return normalise_rows(self, data, context)
 
     def forward_and_log_det(self, x, *, context=None, training=False):
         """Generates: latent to data, the direction of `sample`.
@@ -202,6 +194,15 @@ class FlowBijector(StockContract):
 
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)
+        value = nan_where_context_is(value, context, self._event_ndims(direction))
+        return self._call_method(direction, value, context, training)
+
+    def _apply_as_part(self, direction, value, context, training):
+        """`_apply` in a bijector that has looked for NaN in the context already."""
+        value, context = self._check_inputs(direction, value, context)
+        return self._call_method(direction, value, context, training)
+
+    def _call_method(self, direction, value, context, training):
         if tf.executing_eagerly():
             event_ndims = self._event_ndims(direction)
             return self._compiled[direction](value, context, training, event_ndims)
@@ -213,9 +214,7 @@ class FlowBijector(StockContract):
     def _check_inputs(self, direction, value, context):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        if context is not None:
-            value, context = align_batch_axes(value, context, self._event_ndims(direction))
-        return value, context
+        return align_batch_axes(value, context, self._event_ndims(direction))
 
     def _check_event_shape(self, direction, shape):
         check_event_shape(shape, *self._input_of(direction))

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.bijectors.inputs import nan_where_context_is
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
@@ -60,8 +61,8 @@ class AutoregressiveDistribution(tfd.Distribution):
         name="autoregressive",
     ):
         if parameters is None:
-            parameters = {"network": network, "conditional": conditional}
-            parameters |= {"validate_args": validate_args, "name": name}
+            parameters = {"network": network, "conditional": conditional, "name": name}
+            parameters["validate_args"] = validate_args
         if network.num_parameters != conditional.num_parameters:
             raise ValueError(
                 f"Expected a `network` of {conditional.num_parameters} parameters a "
@@ -171,9 +172,7 @@ class AutoregressiveDistribution(tfd.Distribution):
 
     def copy(self, **overrides):
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
-        if overrides:
-            return type(self)(**{**self.get_config(), **overrides})
-        return self
+        return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -224,12 +223,14 @@ class AutoregressiveDistribution(tfd.Distribution):
             arguments.append(tf.reshape(each, [-1, self.context_size]))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
-        return x, tf.reshape(log_prob, shape)
+        x = nan_where_context_is(x, context, 1)
+        return x, nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
 
     def _checked(self, x, context):
         x = check_value(x, "x", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        return (x, None) if context is None else align_batch_axes(x, context, 1)
+        x, context = align_batch_axes(x, context, 1)
+        return nan_where_context_is(x, context, 1), context
 
 
 def _by_rows(method, x, context, *arguments):

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.bijectors.transformers import soft_bounded_scale
 from tfp_flows.distributions import draws
 
@@ -22,11 +23,10 @@ class Bernoulli:
     num_noise = 1
 
     def log_prob(self, x, parameters):
-        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1."""
+        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1, NaN for NaN."""
         logits = parameters[:, 0, :]
         log_prob = x * logits - tf.math.softplus(logits)
-        is_possible = (x == 0.0) | (x == 1.0)
-        return tf.where(is_possible, log_prob, tf.constant(-math.inf, x.dtype))
+        return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
 
     def noise(self, shape, seed, dtype):
         """Uniform numbers, `[*shape, 1]`."""
