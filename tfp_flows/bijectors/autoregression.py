@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.dropout import in_mode
+
 __all__ = ["Autoregression"]
 
 
@@ -38,9 +40,9 @@ class Autoregression:
         self._apply = apply
         self._undo = undo
 
-    def parallel(self, u, context):
+    def parallel(self, u, context, training=False):
         """Maps `u`, `[..., D]`, in one pass; returns `v` and the log-det, `[...]`."""
-        v, log_det = self._apply(u, self._conditioner(u, context))
+        v, log_det = self._apply(u, in_mode(self._conditioner, training)(u, context))
         return v, tf.reduce_sum(log_det, axis=-1)
 
     def sequential(self, v, context):
