@@ -112,7 +112,8 @@ def test_masked_networks_drop_too_and_stay_autoregressive(rng):
             self.dropout = keras.layers.Dropout(0.5, seed=1)
 
         def call(self, inputs, training=False):
-            return super().call(inputs) + self.dropout(0.5 + 0 * inputs[:, :1], training)
+            ones = tf.ones_like(inputs[:, :1])
+            return super().call(inputs) + self.dropout(ones, training=training)
 
     network = Dropping(2, (8,), tff.natural_ordering(3), seed=0)
     step = tff.MaskedAutoregressive(

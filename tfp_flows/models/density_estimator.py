@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.models.exporting import export_distribution
 from tfp_flows.models.fitting import num_replicas
 from tfp_flows.models.fitting import refuse_missing
 from tfp_flows.models.likelihood_model import LikelihoodModel
@@ -98,6 +99,40 @@ class DensityEstimator(LikelihoodModel):
         data = self._data(x, checked=True)
         data = data.split(validation_split)[0] if validation_split else data
         self._look_at(data, sets_state=True)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
+        """Writes a TensorFlow SavedModel, which runs without this package.
+
+        ```python
+        model.export("exported")
+        exported = tf.saved_model.load("exported")   # where only TensorFlow is installed
+        exported.log_prob(x)                         # or log_prob(x, context)
+        exported.sample(count, seed)                 # or sample(count, seed, context)
+        ```
+
+        `log_prob`, which is `serve` too, takes `x`, `[N, *event]`, and `context`,
+        `[N, context_size]`, of the model's dtype, and any N. `sample` takes two int32
+        scalars and returns `[count, *event]`, or `[count, N, *event]` for N contexts: the
+        draws of `distribution.sample(count, seed)`.
+
+        Args:
+          filepath: folder to write to.
+          format: must be "tf_saved_model".
+          verbose: whether to print what was written; it is by default.
+          **kwargs: none.
+
+        Raises:
+          ValueError: if another format is asked for, or other options; or the distribution
+            does not know its event shape.
+        """
+        if format != "tf_saved_model" or kwargs:
+            raise ValueError(
+                "Expected `format` of 'tf_saved_model' and no further options; got "
+                f"{format!r} and {sorted(kwargs)}."
+            )
+        if self._row_format.event_shape is None:
+            raise ValueError("Expected a distribution of known `event_shape`; got none.")
+        export_distribution(self, self._row_format, filepath, verbose=verbose is not False)
 
     def get_config(self):
         """Returns the distribution as plain data."""
