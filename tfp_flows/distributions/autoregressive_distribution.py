@@ -60,6 +60,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         parameters=None,
         name="autoregressive",
     ):
+        """Takes the arguments that the class describes."""
         if parameters is None:
             parameters = {"network": network, "conditional": conditional, "name": name}
             parameters["validate_args"] = validate_args
@@ -111,7 +112,7 @@ class AutoregressiveDistribution(tfd.Distribution):
           **kwargs: `context`, `[..., context_size]`; `mask_index`.
 
         Returns:
-          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without the event.
+          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without D.
         """
         return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
@@ -154,8 +155,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
-        # Each row and its context, `count` times.
-        rows, *contexts = (
+        rows, *contexts = (  # each `count` times
             tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
             for t in ([x] if context is None else [x, context])
         )

@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import structure
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.serialization import deserialize
@@ -44,6 +45,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     def __init__(
         self, distribution, bijector, *, validate_args=False, name=None, weights=None
     ):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         del parameters["weights"]
         if not isinstance(bijector, FlowBijector):
@@ -118,6 +120,21 @@ class FlowDistribution(tfd.TransformedDistribution):
     def from_config(cls, config):
         """Builds the distribution that `config` describes."""
         return cls(**config)
+
+    def __str__(self):
+        base = self.distribution
+        return "\n".join(
+            [
+                structure.headline(self, self.event_shape),
+                f'base "{base.name}": event shape {base.event_shape}, '
+                f"{structure.count_parameters(base)} parameters",
+                structure.headline(self.bijector, self.event_shape),
+                *structure.as_table(structure.lines(self.bijector, self.event_shape)),
+            ]
+        )
+
+    def __repr__(self):
+        return f"<{structure.headline(self, self.event_shape)}>"
 
     def __copy__(self):
         return self.copy()

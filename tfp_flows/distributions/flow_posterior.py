@@ -47,6 +47,7 @@ class FlowPosterior(tfd.TransformedDistribution):
     """
 
     def __init__(self, distribution, support, *, name="flow_posterior"):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         super().__init__(
             distribution,

@@ -12,6 +12,8 @@ from tfp_flows.models.fitting import refuse_missing
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.shared_variable import shared_variables
+from tfp_flows.models.summary import count_lines
+from tfp_flows.models.summary import structure_lines
 
 __all__ = ["DensityEstimator"]
 
@@ -99,6 +101,19 @@ class DensityEstimator(LikelihoodModel):
         data = self._data(x, checked=True)
         data = data.split(validation_split)[0] if validation_split else data
         self._look_at(data, sets_state=True)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+        """Prints the steps of the flow with shapes and numbers of parameters.
+
+        Args:
+          line_length: as of Keras; not used.
+          positions: as of Keras; not used.
+          print_fn: what prints a line; `print` by default.
+          **kwargs: further arguments of Keras's, not used.
+        """
+        heading = f'Model: "{self.name}"'
+        for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
+            (print_fn or print)(line)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
         """Writes a TensorFlow SavedModel, which runs without this package.

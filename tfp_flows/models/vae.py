@@ -13,6 +13,7 @@ from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.shared_variable import shared_variables
+from tfp_flows.models.summary import structure_lines
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_posterior
@@ -153,6 +154,20 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
     def initialize(self, x):
         """Sets data-dependent state of the prior from latents of `x`, as of `fit`."""
         self._look_at(self._data(x, checked=True), sets_state=True)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+        """Prints the networks as Keras does, then posterior and prior with their flows.
+
+        Args:
+          line_length: as of Keras.
+          positions: as of Keras.
+          print_fn: as of Keras.
+          **kwargs: as of Keras.
+        """
+        super().summary(line_length, positions, print_fn, **kwargs)
+        for name in ("posterior", "prior"):
+            for line in [f"{name}:", *structure_lines(getattr(self, name))]:
+                (print_fn or print)(line)
 
     def get_config(self):
         """Returns the parts and options as plain data."""
