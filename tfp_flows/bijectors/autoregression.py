@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.dropout import in_mode
+
 __all__ = ["Autoregression"]
 
 
@@ -10,8 +12,8 @@ class Autoregression:
 
     `parallel` is one call of the conditioner. `sequential` finds u from v, one variable
     after another: by the conditioner's own `column_wise`, at about the cost of one call,
-    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by calling it on the whole
-    of u until nothing changes, which is exact after at most D calls.
+    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by
+    calling it on the whole of u until nothing changes, exact after at most D calls.
 
     The gradient of `sequential` does not go back through its loop. At the solution,
     `u = undo(v; p)` with the parameters `p = conditioner(u)`, so with `J` the strictly
@@ -38,9 +40,9 @@ class Autoregression:
         self._apply = apply
         self._undo = undo
 
-    def parallel(self, u, context):
+    def parallel(self, u, context, training=False):
         """Maps `u`, `[..., D]`, in one pass; returns `v` and the log-det, `[...]`."""
-        v, log_det = self._apply(u, self._conditioner(u, context))
+        v, log_det = self._apply(u, in_mode(self._conditioner, training)(u, context))
         return v, tf.reduce_sum(log_det, axis=-1)
 
     def sequential(self, v, context):

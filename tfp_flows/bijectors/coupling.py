@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
+from tfp_flows.bijectors.dropout import in_mode
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.partition import partition
 from tfp_flows.bijectors.pulled_back import PulledBack
@@ -147,12 +148,12 @@ class Coupling(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         seen, changing = self._partition.split(x)
-        parameters = self._conditioner(seen, context)
+        parameters = in_mode(self._conditioner, training)(seen, context)
         changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
         return self._partition.join(seen, changed), self._partition.sum(log_det)
 
     def _inverse_and_log_det(self, y, context, training):
         seen, changed = self._partition.split(y)
-        parameters = self._conditioner(seen, context)
+        parameters = in_mode(self._conditioner, training)(seen, context)
         changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
         return self._partition.join(seen, changing), self._partition.sum(log_det)

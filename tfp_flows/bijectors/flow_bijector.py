@@ -11,6 +11,7 @@ from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.bijectors.inputs import nan_where_context_is
 from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
@@ -206,6 +207,15 @@ class FlowBijector(DataDependentState, StockContract):
 
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)
+        value = nan_where_context_is(value, context, self._event_ndims(direction))
+        return self._call_method(direction, value, context, training)
+
+    def _apply_as_part(self, direction, value, context, training):
+        """`_apply` in a bijector that has looked for NaN in the context already."""
+        value, context = self._check_inputs(direction, value, context)
+        return self._call_method(direction, value, context, training)
+
+    def _call_method(self, direction, value, context, training):
         if tf.executing_eagerly():
             event_ndims = self._event_ndims(direction)
             return self._compiled[direction](value, context, training, event_ndims)
@@ -217,9 +227,7 @@ class FlowBijector(DataDependentState, StockContract):
     def _check_inputs(self, direction, value, context):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        if context is not None:
-            value, context = align_batch_axes(value, context, self._event_ndims(direction))
-        return value, context
+        return align_batch_axes(value, context, self._event_ndims(direction))
 
     def _check_event_shape(self, direction, shape):
         check_event_shape(shape, *self._input_of(direction))

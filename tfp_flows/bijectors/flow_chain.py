@@ -205,9 +205,7 @@ class FlowChain(FlowBijector):
         return value, tf.add_n(log_dets)
 
     def _apply_step(self, step, direction, value, context, training):
-        if direction == "forward":
-            return step.forward_and_log_det(value, context=context, training=training)
-        return step.inverse_and_log_det(value, context=context, training=training)
+        return step._apply_as_part(direction, value, context, training)
 
     def _pull_back(self, direction, result, context, upstream, weights):
         pull_back_step = functools.partial(self._pull_back_step, direction)

@@ -5,6 +5,7 @@ import contextlib
 import tensorflow as tf
 
 from tfp_flows.bijectors.compiled_call import is_compiled_by_xla
+from tfp_flows.bijectors.dropout import refuse_dropout
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.pulled_back import PulledBack
 from tfp_flows.bijectors.serialization import serialize
@@ -51,6 +52,7 @@ class LikeSteps(FlowChain):
             )
         if self.has_batch_statistics:
             raise ValueError("Expected `bijectors` without batch statistics; got some.")
+        refuse_dropout(self.bijectors, "`LikeSteps`")
 
     def _apply_step(self, step, direction, value, context, training):
         if not step.variables or self._is_for_xla():

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.bijectors.statistics import mean_and_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_array
@@ -170,7 +171,7 @@ class Bounds(FlowBijector):
             high=-tf.math.log(tf.maximum(tf.where(inside, self._finite_high - y, 1), tiny)),
             neither=y,
         )
-        return x, _or_minus_infinity(self._sum_log_slope(x), inside, [-1])
+        return x, minus_infinity_outside(self._sum_log_slope(x), inside, y, [-1])
 
     def _by_kind(self, both, low, high, neither):
         one_sided = tf.where(self._has_low, low, tf.where(self._has_high, high, neither))
@@ -230,7 +231,8 @@ class Logit(FlowBijector):
         inside = _is_inside(y, self._low, self._high)
         u = self._alpha + (1.0 - 2.0 * self._alpha) * y
         x = _logit(_margin(tf.where(inside, u, 0.5), self.dtype))
-        return x, _or_minus_infinity(self._log_det(x), inside, self._event_axes())
+        log_det = self._log_det(x)
+        return x, minus_infinity_outside(log_det, inside, y, self._event_axes())
 
     def _log_det(self, x):
         slope = self._log_slope - tf.math.log_sigmoid(x) - tf.math.log_sigmoid(-x)
@@ -253,8 +255,3 @@ def _margin(unit, dtype):
 
 def _logit(unit):
     return tf.math.log(unit) - tf.math.log1p(-unit)
-
-
-def _or_minus_infinity(log_det, inside, axes):
-    inside = tf.reduce_all(inside, axis=axes)
-    return tf.where(inside, log_det, tf.constant(-np.inf, log_det.dtype))

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.dropout import refuse_dropout
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.pulled_back import PulledBack
 
@@ -72,13 +73,14 @@ def pull_back_steps(steps, pull_back_step, result, context, upstream, weights):
 
 
 def refuse_batch_statistics(steps):
-    """Raises `ValueError` if one of `steps` cannot be undone while it trains."""
+    """Raises `ValueError` if one of `steps` cannot be undone or redone while it trains."""
     names = [step.name for step in steps if step.has_batch_statistics]
     if names:
         raise ValueError(
             "Expected `bijectors` without batch statistics, which cannot be undone, for "
             f"`recompute`; got {names}."
         )
+    refuse_dropout(steps, "`recompute`")
 
 
 def _indices(weights, step):

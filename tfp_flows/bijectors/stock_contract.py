@@ -5,6 +5,7 @@ import abc
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import structure
 from tfp_flows.bijectors.inputs import as_tensor
 
 __all__ = ["StockContract"]
@@ -33,6 +34,19 @@ class StockContract(tfp.bijectors.Bijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls) and not cls.__init__.__doc__:
+            # Else `help` shows what TFP says of bijectors in general.
+            cls.__init__.__doc__ = "Takes the arguments that the class describes."
+
+    def __str__(self):
+        table = structure.lines(self, structure.data_shape(self))
+        return "\n".join([structure.headline(self), *structure.as_table(table)])
+
+    def __repr__(self):
+        return f"<{structure.headline(self)}>"
 
     def __hash__(self):
         return object.__hash__(self)

@@ -11,6 +11,7 @@ from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.bijectors.inputs import nan_where_context_is
 from tfp_flows.distributions.batch_axes import check_slices
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.draws import joint_shape
@@ -68,10 +69,11 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
         parameters=None,
         name="autoregressive",
     ):
+        """Takes the arguments that the class describes."""
         if parameters is None:
-            parameters = {"network": network, "conditional": conditional}
-            parameters |= {"standardize_context": standardize_context}
-            parameters |= {"validate_args": validate_args, "name": name}
+            parameters = {"network": network, "conditional": conditional, "name": name}
+            parameters["standardize_context"] = standardize_context
+            parameters["validate_args"] = validate_args
         num_parameters = getattr(network, "num_parameters", network)
         if num_parameters != conditional.num_parameters:
             raise ValueError(
@@ -133,7 +135,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
           **kwargs: `context`, `[..., context_size]`; `mask_index`.
 
         Returns:
-          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without the event.
+          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without D.
         """
         return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
@@ -176,8 +178,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
-        # Each row and its context, `count` times.
-        rows, *contexts = (
+        rows, *contexts = (  # each `count` times
             tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
             for t in ([x] if context is None else [x, context])
         )
@@ -194,9 +195,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
 
     def copy(self, **overrides):
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
-        if overrides:
-            return type(self)(**{**self.get_config(), **overrides})
-        return self
+        return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -259,12 +258,13 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
             arguments.append(tf.reshape(each, [-1, self.context_size]))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
-        return x, tf.reshape(log_prob, shape)
+        x = nan_where_context_is(x, context, 1)
+        return x, nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
 
     def _checked(self, x, context):
         x = check_value(x, "x", 1, self.event_shape, self.dtype)
-        context = self._checked_context(context)
-        return (x, None) if context is None else align_batch_axes(x, context, 1)
+        x, context = align_batch_axes(x, self._checked_context(context), 1)
+        return nan_where_context_is(x, context, 1), context
 
     def _checked_context(self, context):
         context = check_context(context, self.context_size, self.dtype, self.name)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.bijectors.transformers import soft_bounded_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
@@ -26,11 +27,10 @@ class Bernoulli:
     is_discrete = True
 
     def log_prob(self, x, parameters):
-        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1."""
+        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1, NaN for NaN."""
         logits = parameters[:, 0, :]
         log_prob = x * logits - tf.math.softplus(logits)
-        is_possible = (x == 0.0) | (x == 1.0)
-        return tf.where(is_possible, log_prob, tf.constant(-math.inf, x.dtype))
+        return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
 
     def noise(self, shape, seed, dtype):
         """Uniform numbers, `[*shape, 1]`."""

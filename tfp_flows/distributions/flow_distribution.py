@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import structure
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
@@ -74,6 +75,7 @@ class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
     def __init__(
         self, distribution, bijector, *, validate_args=False, name=None, weights=None
     ):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         del parameters["weights"]
         bijector = check_base(distribution, bijector)
@@ -169,6 +171,21 @@ class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
     def __getitem__(self, slices):
         check_slices(slices, self.batch_shape, self.name)
         return super().__getitem__(slices)
+
+    def __str__(self):
+        base = self.distribution
+        return "\n".join(
+            [
+                structure.headline(self, self.event_shape),
+                f'base "{base.name}": event shape {base.event_shape}, '
+                f"{structure.count_parameters(base)} parameters",
+                structure.headline(self.bijector, self.event_shape),
+                *structure.as_table(structure.lines(self.bijector, self.event_shape)),
+            ]
+        )
+
+    def __repr__(self):
+        return f"<{structure.headline(self, self.event_shape)}>"
 
     def __copy__(self):
         return self.copy()

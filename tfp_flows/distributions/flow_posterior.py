@@ -45,6 +45,7 @@ class FlowPosterior(tfd.TransformedDistribution):
     """
 
     def __init__(self, distribution, support, *, name="flow_posterior"):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         words = "a `tfp.bijectors.Bijector`"
         check_instance("support", support, tfb.Bijector, words)

@@ -77,6 +77,7 @@ class MixtureMADE(AutoregressiveDistribution):
         validate_args=False,
         name="mixture_made",
     ):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         conditional = GaussianMixture(num_components, max_log_scale)
         network = masked_network(
