@@ -107,6 +107,22 @@ class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
         return self.bijector.variables if self._weights is None else self._weights
 
     @property
+    def variables(self):
+        """Those of the flow, then those of a base of this package; a stock base's first."""
+        found = super().variables
+        if not isinstance(self.distribution, AutoregressiveDistribution):
+            return found
+        # TensorFlow lists those of composite tensors first. Files keep this order.
+        of_base = self.distribution.variables
+        refs = {variable.ref() for variable in of_base}
+        return (*(v for v in found if v.ref() not in refs), *of_base)
+
+    @property
+    def trainable_variables(self):
+        """Those of the `variables` that training moves."""
+        return tuple(variable for variable in self.variables if variable.trainable)
+
+    @property
     def context_size(self):
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self.bijector.context_size or self._base_context_size

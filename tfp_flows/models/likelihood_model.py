@@ -189,9 +189,9 @@ class LikelihoodModel(KerasFormat, keras.Model):
         """Checks the rows that are known, and sets data-dependent state by them."""
         rows = data.known(_INITIALIZATION_ROWS if sets_state else 1)
         rows = self._arrays(rows).rows
+        self._check_support(rows)
         if sets_state:
             self._initialize(rows)
-        self._check_support(rows)
 
     def _check_support(self, rows):
         """Refuses rows of density zero, where the model knows of such."""

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.resolution import check_resolution
+from tfp_flows.bijectors.rows import check_rows
 from tfp_flows.models.row_format import Rows
 
 __all__ = ["RowArrays", "as_array"]
@@ -136,28 +137,13 @@ def check_finite(array, argument):
 def check_shapes(rows, row_format):
     """Raises `ValueError` if arrays of `Rows` are of other shapes than the format's."""
     x, context, weight = rows
-    event = row_format.event_shape
-    if event is not None and not event.is_compatible_with(x.shape[1:]):
-        shape = ", ".join(map(str, ("N", *event)))
-        raise ValueError(f"Expected `x` of shape [{shape}]; got {x.shape}.")
-    if not x.ndim or not len(x):
-        raise ValueError("Expected `x` of at least one row; got none.")
-    size = row_format.context_size
-    if context is not None and not size:
+    event_shape, size = row_format.event_shape, row_format.context_size
+    check_rows(x, context, tf.TensorShape(event_shape), size, argument="x")
+    if weight is not None and weight.shape not in ((len(x),), (len(x), 1)):
         raise ValueError(
-            f"Expected no `context` of an unconditional model; got shape {context.shape}."
+            f"Expected `sample_weight` of shape [{len(x)}], one a row of `x`; got "
+            f"{weight.shape}."
         )
-    if size:
-        given = None if context is None else context.shape
-        if context is None or context.ndim != 2 or context.shape[1] != size:
-            raise ValueError(f"Expected `context` of shape [N, {size}]; got {given}.")
-    if weight is not None and weight.shape not in ((len(weight),), (len(weight), 1)):
-        raise ValueError(f"Expected `sample_weight` of shape [N]; got {weight.shape}.")
-    for name, part in (("context", context), ("sample_weight", weight)):
-        if part is not None and len(part) != len(x):
-            raise ValueError(
-                f"Expected as many rows of `{name}` as of `x`, {len(x)}; got {len(part)}."
-            )
 
 
 def _map(function, rows):
