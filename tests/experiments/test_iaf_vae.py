@@ -233,8 +233,7 @@ def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
     settings = tiny(tmp_path)
     images = load_images(settings)
     parts = vae_choices.vae_parts(settings, images)
-    results = iaf_vae._finish(
-        tmp_path, (tfp_flows.VAE(**parts), history, 1.0), (parts, images, settings, None)
-    )
+    trained = (tfp_flows.VAE(**parts), history, {"training_seconds": 1.0})
+    results = iaf_vae._finish(tmp_path, trained, (parts, images, settings, None))
     assert results["best_epoch"] == 2
     assert results["best_validation_elbo"] == -3.5
