@@ -52,6 +52,8 @@ def serialize(value):
     """
     if isinstance(value, _PLAIN):
         return value
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()  # an array could not be a number of steps
     if isinstance(value, tf.Variable):
         return {"variable": serialize(value.numpy()), "trainable": value.trainable}
     if isinstance(value, (np.generic, np.ndarray, tf.Tensor)):

@@ -89,4 +89,4 @@ def _check_event_shape(distribution, bijector):
 
 
 def _name(distribution):
-    return f"`{distribution.name}`, a {type(distribution).__name__.removeprefix('_')}"
+    return f"`{distribution.name}` ({type(distribution).__name__.removeprefix('_')})"

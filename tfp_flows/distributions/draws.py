@@ -35,12 +35,28 @@ def joint_shape(sample_shape, context, batch_ndims=0):
       batch_ndims: number of the context's batch axes, counted from the right, that are
         drawn anyway.
     """
-    sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
+    sample_shape = _as_shape(sample_shape)
     if context is None:
         return sample_shape
     context = tf.convert_to_tensor(context)
     ndims = max(0, context.shape.rank - 1 - batch_ndims)
     return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
+
+
+def _as_shape(sample_shape):
+    """Returns an integer or a shape as a tensor, `[rank]`."""
+    try:
+        shape = tf.convert_to_tensor(sample_shape)
+        is_shape = shape.dtype.is_integer or shape.shape.num_elements() == 0
+        known = tf.get_static_value(shape) if is_shape else None
+        is_shape = is_shape and (known is None or (np.asarray(known) >= 0).all())
+    except (TypeError, ValueError):
+        is_shape = False
+    if not is_shape:
+        raise ValueError(
+            f"Expected `sample_shape`, an integer or a shape; got {sample_shape!r}."
+        )
+    return tf.reshape(tf.cast(shape, tf.int32), [-1])
 
 
 def stateless(seed):
