@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.resolution import check_resolution
 from tfp_flows.models.row_format import Rows
 
-__all__ = ["RowArrays", "as_array"]
+__all__ = ["RowArrays", "check_finite"]
 
 
 class RowArrays:
@@ -25,6 +25,8 @@ class RowArrays:
     """
 
     def __init__(self, row_format, rows):
+        if rows.x is None:
+            raise ValueError("Expected `x` as an array of numbers; got None.")
         self._format = row_format
         self.rows = Rows(
             **{
