@@ -205,4 +205,6 @@ def _described(value, array):
     if kinds is None:
         return f"dtype {array.dtype}"
     columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
-    return f"a table whose columns {columns} are none"
+    if not columns:
+        return "a table with missing entries"
+    return f"a table whose columns {columns} are not of numbers"
