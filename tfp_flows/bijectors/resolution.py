@@ -31,12 +31,13 @@ def check_resolution(data, dtype, argument):
     low, high = (np.asarray(f(axis=axes), np.float64) for f in (data.min, data.max))
     largest = np.maximum(np.abs(low), np.abs(high))
     least = _FEWEST_ROUNDINGS * rounding * largest
-    varies = high - low > 10.0 * own * largest
+    # Less is rounding of the data's own.
+    own_rounding = 10.0 * own * largest
     # The range bounds the deviation, and is cheap.
     smallest_deviation = (high - low) / np.sqrt(4.0 * data[..., 0].size)
-    for column in np.flatnonzero(varies & (smallest_deviation < least)):
+    for column in np.flatnonzero((high > low) & (smallest_deviation < least)):
         deviation = data[..., column].std(dtype=np.float64)
-        if deviation < least[column]:
+        if own_rounding[column] < deviation < least[column]:
             _refuse(argument, column, deviation, largest[column], dtype)
 
 

@@ -1,7 +1,6 @@
 """What models that are fitted by maximum likelihood, or a bound of it, have in common."""
 
 import contextlib
-import re
 
 import keras
 import tensorflow as tf
@@ -232,10 +231,8 @@ def _errors_of_data():
     try:
         yield
     except tf.errors.OpError as error:
-        found = re.search(
-            r"assertion failed: \[(Expected .*? of a batch\.)\]|ValueError: (Expected .*)",
-            error.message,
-        )
-        if found is None:
-            raise
-        raise ValueError(found[1] or found[2]) from error
+        for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
+            _, found, rest = error.message.partition(f"{mark}Expected ")
+            if found:
+                raise ValueError(f"Expected {rest.partition(end)[0]}") from error
+        raise

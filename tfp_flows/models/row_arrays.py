@@ -10,7 +10,7 @@ from tfp_flows.bijectors.resolution import check_resolution
 from tfp_flows.bijectors.rows import check_rows
 from tfp_flows.models.row_format import Rows
 
-__all__ = ["RowArrays", "as_array"]
+__all__ = ["RowArrays", "check_finite"]
 
 
 class RowArrays:
@@ -26,6 +26,8 @@ class RowArrays:
     """
 
     def __init__(self, row_format, rows):
+        if rows.x is None:
+            raise ValueError("Expected `x` as an array of numbers; got None.")
         self._format = row_format
         self.rows = Rows(
             **{
@@ -189,4 +191,6 @@ def _described(value, array):
     if kinds is None:
         return f"dtype {array.dtype}"
     columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
-    return f"a table whose columns {columns} are none"
+    if not columns:
+        return "a table with missing entries"
+    return f"a table whose columns {columns} are not of numbers"

@@ -12,6 +12,7 @@ from tfp_flows.models.latent_queries import LatentQueries
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.likelihood_model import LikelihoodModel
+from tfp_flows.models.row_arrays import check_finite
 from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.shared_variable import shared_variables
 from tfp_flows.models.summary import structure_lines
@@ -198,6 +199,7 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
 
     def _arrays(self, rows):
         data = super()._arrays(rows)
+        check_finite(data.rows.x, "x")
         self.likelihood.check(data.rows.x)
         return data
 
