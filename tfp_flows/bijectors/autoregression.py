@@ -10,8 +10,9 @@ class Autoregression:
 
     `parallel` is one call of the conditioner. `sequential` finds u from v, one variable
     after another: by the conditioner's own `column_wise`, at about the cost of one call,
-    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by calling it on the whole
-    of u until nothing changes, which is exact after at most D calls.
+    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by
+    calling it on the whole of u until nothing changes, which is exact after at most D
+    calls.
 
     The gradient of `sequential` does not go back through its loop. At the solution,
     `u = undo(v; p)` with the parameters `p = conditioner(u)`, so with `J` the strictly

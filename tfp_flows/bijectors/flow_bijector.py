@@ -10,7 +10,6 @@ from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 from tfp_flows.bijectors.stock_contract import StockContract
@@ -194,11 +193,6 @@ class FlowBijector(StockContract):
     @abc.abstractmethod
     def _inverse_and_log_det(self, y, context, training):
         """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
-
-    def _pull_back(self, direction, result, context, upstream, weights):
-        """Back-propagates through one direction from its result: see `pull_back`."""
-        apply, undo = self._methods[direction], self._methods[OPPOSITE[direction]]
-        return pull_back(apply, undo, result, context, upstream, weights)
 
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)
