@@ -132,6 +132,8 @@ class FlowBijector(StockContract):
           context: `[N, context_size]`, where the bijector is conditional.
         """
         self.initialize(data, context=context)
+        if tf.nest.is_nested(self.inverse_min_event_ndims):
+            return self.inverse_and_log_det(data, context=context)[0]
         data = tf.convert_to_tensor(data, self.dtype)
         context = None if context is None else tf.convert_to_tensor(context, self.dtype)
         # In pieces that bound the memory of hidden activations; not compiled, since each
@@ -196,8 +198,9 @@ class FlowBijector(StockContract):
 
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)
-        if tf.executing_eagerly():
-            event_ndims = self._event_ndims(direction)
+        event_ndims = self._event_ndims(direction)
+        # What takes a structure has no one tensor whose batch axes could be merged.
+        if tf.executing_eagerly() and not tf.nest.is_nested(event_ndims):
             return self._compiled[direction](value, context, training, event_ndims)
         return self._methods[direction](value, context, training)
 
@@ -207,8 +210,9 @@ class FlowBijector(StockContract):
     def _check_inputs(self, direction, value, context):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        if context is not None:
-            value, context = align_batch_axes(value, context, self._event_ndims(direction))
+        event_ndims = self._event_ndims(direction)
+        if context is not None and not tf.nest.is_nested(event_ndims):
+            value, context = align_batch_axes(value, context, event_ndims)
         return value, context
 
     def _check_event_shape(self, direction, shape):

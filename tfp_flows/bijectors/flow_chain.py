@@ -34,7 +34,8 @@ class FlowChain(FlowBijector):
     ```
 
     `context` reaches every conditional bijector at any depth, and `training` all of
-    them. Unlike `tfb.Chain`, nothing is cached.
+    them. Unlike `tfb.Chain`, nothing is cached. An end may be a structure of tensors, as
+    `tfb.Split` and `tfb.JointMap` have it, with the same batch axes in all parts.
 
     With `recompute`, training keeps of each bijector only what it was given, not the
     activations inside it, and applies it once more for the gradient: about a third more
