@@ -12,7 +12,6 @@ from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.inputs import nan_where_context_is
-from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 from tfp_flows.bijectors.stock_contract import StockContract
@@ -200,14 +199,11 @@ class FlowBijector(DataDependentState, StockContract):
     def _inverse_and_log_det(self, y, context, training):
         """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
 
-    def _pull_back(self, direction, result, context, upstream, weights):
-        """Back-propagates through one direction from its result: see `pull_back`."""
-        apply, undo = self._methods[direction], self._methods[OPPOSITE[direction]]
-        return pull_back(apply, undo, result, context, upstream, weights)
-
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)
-        value = nan_where_context_is(value, context, self._event_ndims(direction))
+        event_ndims = self._event_ndims(direction)
+        if not tf.nest.is_nested(event_ndims):
+            value = nan_where_context_is(value, context, event_ndims)
         return self._call_method(direction, value, context, training)
 
     def _apply_as_part(self, direction, value, context, training):
@@ -216,8 +212,9 @@ class FlowBijector(DataDependentState, StockContract):
         return self._call_method(direction, value, context, training)
 
     def _call_method(self, direction, value, context, training):
-        if tf.executing_eagerly():
-            event_ndims = self._event_ndims(direction)
+        event_ndims = self._event_ndims(direction)
+        # What takes a structure has no one tensor whose batch axes could be merged.
+        if tf.executing_eagerly() and not tf.nest.is_nested(event_ndims):
             return self._compiled[direction](value, context, training, event_ndims)
         return self._methods[direction](value, context, training)
 
@@ -227,7 +224,10 @@ class FlowBijector(DataDependentState, StockContract):
     def _check_inputs(self, direction, value, context):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        return align_batch_axes(value, context, self._event_ndims(direction))
+        event_ndims = self._event_ndims(direction)
+        if tf.nest.is_nested(event_ndims):
+            return value, context
+        return align_batch_axes(value, context, event_ndims)
 
     def _check_event_shape(self, direction, shape):
         check_event_shape(shape, *self._input_of(direction))

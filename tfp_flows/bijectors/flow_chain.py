@@ -16,6 +16,7 @@ from tfp_flows.bijectors.parts import as_bijectors
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
+from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.recompute import call_recomputing
 from tfp_flows.bijectors.recompute import pull_back_steps
 from tfp_flows.bijectors.recompute import refuse_batch_statistics
@@ -38,33 +39,32 @@ class FlowChain(FlowBijector):
     ```
 
     `context` reaches every conditional bijector at any depth, and `training` all of
-    them. Unlike `tfb.Chain`, nothing is cached.
+    them. Unlike `tfb.Chain`, nothing is cached. An end may be a structure of tensors, as
+    `tfb.Split` and `tfb.JointMap` have it, with the same batch axes in all parts.
 
     Contexts come in the data's own units: a chain standardises them, by statistics that
     `initialize` sets from the training rows', unless every conditional bijector in it does
     so itself. Before `initialize` they pass as they are, as the output of an encoder does.
 
-    With `recompute`, training needs the memory of one bijector, however many there are:
-    the gradient starts from the chain's result and finds what each bijector was given by
-    its other direction. That costs about a third more time with couplings, whose network
-    is called once more, and the passes of the sequential direction with autoregressive
-    steps; and the gradient has the rounding error of the round trip.
+    With `recompute`, training keeps of each bijector only what it was given, not the
+    activations inside it, and applies it once more for the gradient: about a third more
+    time. The gradient is the same.
 
     Args:
       bijectors: list of `tfp.bijectors.Bijector`s, data side first.
       standardize_context: whether contexts are standardised.
-      recompute: whether gradients recompute what the bijectors were given.
+      recompute: whether gradients recompute the activations inside the bijectors.
       parameters: the constructor's arguments of a subclass that builds the list itself.
       name: name of the bijector.
 
     Raises:
       ValueError: if the list is empty, or two bijectors want contexts of two widths; if the
         events of one are known not to fit the next; or if one normalises by the rows of a
-        batch, which cannot be undone, with `recompute`.
+        batch, which would be counted twice, with `recompute`.
 
     Reference:
-      Gomez, Ren, Urtasun, Grosse (2017), The reversible residual network: backpropagation
-      without storing activations. https://arxiv.org/abs/1707.04585
+      Chen, Xu, Zhang, Guestrin (2016), Training deep nets with sublinear memory cost.
+      https://arxiv.org/abs/1604.06174
     """
 
     def __init__(
@@ -191,29 +191,34 @@ class FlowChain(FlowBijector):
             context = self._standardizer(context)
         apply = functools.partial(self._apply_steps, direction, training)
         if not self._recompute:
-            return apply(value, context)
+            values, log_det = apply(value, context)
+            return values[-1], log_det
         pull_back = functools.partial(self._pull_back, direction)
         return call_recomputing(apply, pull_back, value, context)
 
     def _apply_steps(self, direction, training, value, context):
-        log_dets = []
+        values, log_dets = [value], []
         for step in self._in_order(direction):
             value, log_det = self._apply_step(
                 step, direction, value, context_for(step, context), training
             )
+            values.append(value)
             log_dets.append(log_det)
-        return value, tf.add_n(log_dets)
+        return values, tf.add_n(log_dets)
 
     def _apply_step(self, step, direction, value, context, training):
         return step._apply_as_part(direction, value, context, training)
 
-    def _pull_back(self, direction, result, context, upstream, weights):
+    def _pull_back(self, direction, values, context, upstream, weights):
         pull_back_step = functools.partial(self._pull_back_step, direction)
         steps = self._in_order(direction)
-        return pull_back_steps(steps, pull_back_step, result, context, upstream, weights)
+        return pull_back_steps(steps, pull_back_step, values, context, upstream, weights)
 
-    def _pull_back_step(self, direction, step, result, context, upstream, weights):
-        return step._pull_back(direction, result, context, upstream, weights)
+    def _pull_back_step(self, direction, step, value, context, upstream, weights):
+        def apply(value, context):
+            return self._apply_step(step, direction, value, context, False)
+
+        return pull_back(apply, value, context, upstream, weights)
 
     def _in_order(self, direction):
         return self._steps if direction == "inverse" else self._steps[::-1]

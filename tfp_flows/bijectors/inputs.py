@@ -19,10 +19,16 @@ def check_value(value, argument, event_ndims, event_shape, dtype):
     Args:
       value: anything TensorFlow converts.
       argument: what an error calls it.
-      event_ndims: number of event axes.
+      event_ndims: number of event axes; where it is a structure, so is `value`.
       event_shape: `tf.TensorShape`, or None where any is right.
       dtype: of the tensor; None keeps that of `value`.
     """
+    if tf.nest.is_nested(event_ndims):
+        return tf.nest.map_structure(
+            lambda ndims, part: check_value(part, argument, ndims, None, dtype),
+            event_ndims,
+            _in_structure(event_ndims, value, argument),
+        )
     value = as_tensor(value, argument, dtype)
     if value.shape.rank is None or value.shape.rank < event_ndims:
         raise ValueError(
@@ -47,6 +53,17 @@ def as_tensor(value, argument, dtype):
         raise ValueError(
             f"Expected `{argument}` of {kind}; got {got[:80]}: {error}"
         ) from error
+
+
+def _in_structure(event_ndims, value, argument):
+    try:
+        tf.nest.assert_same_structure(event_ndims, value, check_types=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected `{argument}` in the structure of event axes {event_ndims}; got "
+            f"{type(value).__name__}."
+        ) from error
+    return tf.nest.pack_sequence_as(event_ndims, tf.nest.flatten(value))
 
 
 def check_event_shape(shape, argument, event_ndims, event_shape):

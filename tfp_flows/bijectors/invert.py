@@ -94,11 +94,6 @@ class Invert(FlowBijector):
     def _inverse_and_log_det(self, y, context, training):
         return self._bijector.forward_and_log_det(y, context=context, training=training)
 
-    def _pull_back(self, direction, result, context, upstream, weights):
-        return self._bijector._pull_back(
-            OPPOSITE[direction], result, context, upstream, weights
-        )
-
     def _forward_event_shape(self, input_shape):
         return self._bijector.inverse_event_shape(input_shape)
 

@@ -4,6 +4,7 @@ import sys
 import threading
 import weakref
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 __all__ = ["OPPOSITE", "StockCallMemory"]
@@ -45,11 +46,11 @@ class StockCallMemory(threading.local):
         if self._kept is None:
             return None
         key, (kept_direction, result, log_det) = self._kept
-        is_asked_for = key() is value and kept_direction == direction
+        is_asked_for = key() is _first(value) and kept_direction == direction
         return (result, log_det) if is_asked_for else None
 
     def _keep(self, key, entry):
-        self._kept = weakref.ref(key, self._forget), entry
+        self._kept = weakref.ref(_first(key), self._forget), entry
 
     def _forget(self, key):
         if self._kept is not None and self._kept[0] is key:
@@ -57,6 +58,11 @@ class StockCallMemory(threading.local):
 
 
 OPPOSITE = {"forward": "inverse", "inverse": "forward"}
+
+
+def _first(value):
+    """The first tensor of a structure; most values are tensors."""
+    return tf.nest.flatten(value)[0] if isinstance(value, (list, tuple, dict)) else value
 
 
 def _stock_caller():

@@ -64,7 +64,7 @@ __all__ = [
 
 
 def soft_bounded_scale(s, bound=2.0):
-    """`log_scale = bound * tanh(s / bound)`: cannot overflow, the identity near 0."""
+    """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`."""
     return bound * tf.tanh(s / bound)
 
 
@@ -79,12 +79,15 @@ def softplus_scale(s):
 
 
 def sigmoid_scale(s):
-    """`scale = sigmoid(s + 2)`: samples may only contract on the way from the latent."""
+    """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract."""
     return tf.math.log_sigmoid(s + 2.0)
 
 
 def glow_scale(s):
     """`scale = 1 / sigmoid(s + 2)`: Glow's form; data may only contract to the latent.
+
+    Not bounded: where `s` is far below 0, data contract to zero in float32, and their
+    log-density stays finite.
 
     Reference:
       Kingma, Dhariwal (2018), Glow, the authors' code.
@@ -115,10 +118,10 @@ class Affine:
     """`y = x * exp(log_scale) + shift`, with log-det `log_scale`.
 
     Args:
-      log_scale: function from the conditioner's output to the log-scale. The default,
-        `soft_bounded_scale`, keeps scales within `exp(-2)` and `exp(2)` a step, so that
-        no depth of 32 steps overflows float32. Also `exp_scale`, `softplus_scale`,
-        `sigmoid_scale`, `glow_scale`.
+      log_scale: elementwise function from half of the conditioner's output to the
+        log-scale. The default, `soft_bounded_scale`, keeps the scale of each step within
+        `exp(-2)` and `exp(2)`; the shift is not bounded, nor is the product over steps.
+        Also `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, equations 4 to 8.
