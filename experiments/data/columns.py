@@ -21,12 +21,13 @@ def split_columns(sets, names, request, path):
       arrays `[N, C]`, float32, standardised by train, or None without context columns.
 
     Raises:
-      DataError: if a column is unknown, constant, or beyond float32, or none is left.
+      DataError: if a column is unknown, constant, or beyond float32, or none is left. One
+        of a table of zeros and ones may be constant: it has a probability all the same.
     """
     num_columns = sets[0].shape[1]
     labels = names or tuple(map(str, range(num_columns)))
     context = [_index(label, labels, path) for label in request.context_columns]
-    kept = _varying(sets, labels, request, path)
+    kept = _varying(sets, labels, context, request, path)
     context = [index for index in dict.fromkeys(context) if index in kept]
     modelled = [index for index in kept if index not in context]
     if not modelled:
@@ -53,8 +54,11 @@ def _index(label, labels, path):
     )
 
 
-def _varying(sets, labels, request, path):
-    """Returns the indices of the columns that vary among the training rows in float32."""
+def _varying(sets, labels, context, request, path):
+    """Returns the indices of the columns that vary among the training rows in float32.
+
+    And of constant ones where all that are modelled hold zeros and ones.
+    """
     with np.errstate(over="ignore"):
         rounded = [values.astype(np.float32) for values in sets]
     beyond = [~np.isfinite(values).all(axis=0) for values in rounded]
@@ -62,6 +66,9 @@ def _varying(sets, labels, request, path):
         np.any(beyond, axis=0), labels, f"Expected numbers that float32 holds in {path}"
     )
     constant = np.ptp(rounded[0], axis=0) == 0.0
+    modelled = ~np.isin(np.arange(len(constant)), context)
+    if all(np.isin(values[:, modelled], (0.0, 1.0)).all() for values in sets):
+        constant &= ~modelled
     if not request.drop_constant_columns:
         wanted = f"Expected columns that vary among the training rows of {path}"
         _refuse(constant, labels, wanted, "; --drop_constant_columns leaves them out")

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
@@ -188,12 +188,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
         return cls(**config)
 
     def __getitem__(self, slices):
-        check_slices(slices, self.batch_shape, self.name)
-        slices = slices if isinstance(slices, tuple) else (slices,)
-        if any(s is tf.newaxis for s in slices):
-            raise ValueError(
-                f"Expected no new axes of `{self.name}`; `tfd.BatchBroadcast` adds them."
-            )
+        refuse_slices(slices, self.name)
         return self
 
     @classmethod
@@ -219,6 +214,18 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
             method = functools.partial(self._ensemble.log_prob_under, mask)
             return _by_rows(method, x, context)
         return _by_rows(self._ensemble.log_prob, x, context, training)
+
+    def _log_cdf(self, value, **kwargs):
+        self._refuse_functions("cdf")
+
+    def _quantile(self, value, **kwargs):
+        self._refuse_functions("quantile")
+
+    def _refuse_functions(self, function):
+        raise NotImplementedError(
+            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
+            f"`{self.name}`. Estimate it from draws of `sample`."
+        )
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._draw(sample_shape, seed, **kwargs)[0]

@@ -6,10 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
+from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
+from tfp_flows.distributions.end_bins import reach_outside
 
 __all__ = ["Dequantized", "reduce_bits"]
+
+# One in so many importance samples also reaches outside the bins.
+_PER_REACHING = 4
 
 
 class Dequantized(tf.Module):
@@ -20,10 +25,13 @@ class Dequantized(tf.Module):
         >= E_q[log p((k + u) / num_bins) - log q(u | k)] - D log(num_bins)
     ```
 
+    The first bin also holds all below it and the last all above, which `Logit(alpha)`
+    leaves some of: so the probabilities are those of `sample` and sum to one.
+
     `log_prob` draws u from q once and returns what is inside the expectation: its mean is
     a lower bound of `log P(k)`, and what `DensityEstimator` maximises. With more draws,
-    `importance_weighted_log_prob` comes closer. Without a `dequantizer`, q is uniform and
-    its log-density 0; with one, q is learned, and the bound is tighter.
+    `importance_weighted_log_prob` comes as close as one likes. Without a `dequantizer`, q
+    is uniform and its log-density 0; with one, q is learned, and the bound is tighter.
 
     Args:
       distribution: of the data scaled to `[0, 1]`, such as a `FlowDistribution`; its flow
@@ -125,21 +133,7 @@ class Dequantized(tf.Module):
         Returns:
           Nats, `[...]`; minus infinity for events with other values.
         """
-        value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        can_occur = self._can_occur(value)
-        # What cannot takes a value that can, so that no NaN reaches a gradient.
-        value = tf.where(can_occur, value, tf.zeros_like(value))
-        noise, log_noise = self._draw_noise(value, seed)
-        kwargs = {} if context is None else {"context": context}
-        if training:
-            kwargs["training"] = True
-        scaled = (value + noise) / self.num_bins
-        # Rounding must not carry the upper end of the last bin out of the support.
-        below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
-        log_density = self.distribution.log_prob(tf.minimum(scaled, below_one), **kwargs)
-        log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
-        can_occur = tf.reduce_all(can_occur, axis=list(range(-self.event_shape.rank, 0)))
-        return tf.where(can_occur, log_prob, tf.constant(-np.inf, log_prob.dtype))
+        return self._log_weights(value, context, training, seed)
 
     def importance_weighted_log_prob(self, value, num_samples, *, context=None, seed=None):
         """A lower bound of the log-probability, tighter with more draws of the noise.
@@ -150,7 +144,8 @@ class Dequantized(tf.Module):
 
         Args:
           value: integers, `[N, *event]`.
-          num_samples: number of draws. All are computed at once: give few rows a call.
+          num_samples: number of draws. All are computed at once: give few rows a call. A
+            quarter, rounded down, also looks for what the end bins hold outside `[0, 1]`.
           context: `[N, context_size]`, where the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
@@ -163,7 +158,8 @@ class Dequantized(tf.Module):
         """
         value = tf.cast(value, self.dtype)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
-        draws = self.log_prob(tf.broadcast_to(value, shape), context=context, seed=seed)
+        value = tf.broadcast_to(value, shape)
+        draws = self._log_weights(value, context, False, seed, num_samples // _PER_REACHING)
         return tf.reduce_logsumexp(draws, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(self, value, num_samples=1, *, context=None, seed=None):
@@ -183,7 +179,10 @@ class Dequantized(tf.Module):
 
     def sample(self, sample_shape=(), seed=None, **kwargs):
         """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
-        scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
+        return self.quantize(self.distribution.sample(sample_shape, seed=seed, **kwargs))
+
+    def quantize(self, scaled):
+        """The bins that scaled data fall into, integers as a tensor of `dtype`."""
         return tf.clip_by_value(tf.floor(scaled * self.num_bins), 0, self.num_bins - 1)
 
     def get_config(self):
@@ -212,6 +211,36 @@ class Dequantized(tf.Module):
                 f"Expected `{argument}` of integers from 0 to {self.num_bins - 1}; got "
                 f"{others[0]:g}."
             )
+
+    def _log_weights(self, value, context, training, seed, num_reaching=0):
+        """Draws the noise of each `value` once; the first few also reach outside."""
+        value = tf.convert_to_tensor(tf.cast(value, self.dtype))
+        can_occur = self._can_occur(value)
+        # What cannot takes a value that can, so that no NaN reaches a gradient.
+        value = tf.where(can_occur, value, tf.zeros_like(value))
+        if num_reaching:
+            seed, outside_seed = split(stateless(seed), 2)
+        noise, log_noise = self._draw_noise(value, seed)
+        # Rounding must not carry the upper end of the last bin out of the support.
+        below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
+        scaled = tf.minimum((value + noise) / self.num_bins, below_one)
+        event_ndims = self.event_shape.rank
+        if num_reaching:
+            scaled, log_moves, is_outside = reach_outside(
+                scaled, value, self.num_bins, num_reaching, event_ndims, outside_seed
+            )
+            log_noise += log_moves
+        kwargs = {} if context is None else {"context": context}
+        if training:
+            kwargs["training"] = True
+        log_density = self.distribution.log_prob(scaled, **kwargs)
+        if num_reaching:
+            # Of a distribution that does not answer outside its support.
+            unknown = is_outside & tf.math.is_nan(log_density)
+            log_density = tf.where(unknown, -np.inf, log_density)
+        log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
+        can_occur = tf.reduce_all(can_occur, axis=list(range(-event_ndims, 0)))
+        return tf.where(can_occur, log_prob, tf.constant(-np.inf, log_prob.dtype))
 
     def _draw_noise(self, value, seed):
         """Noise in `[0, 1)` of the shape of `value`, and its log-density a row."""

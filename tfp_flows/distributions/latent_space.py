@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
@@ -16,11 +17,11 @@ def at_temperature(distribution, temperature):
     0.7. For a base centred at 0, such as `standard_normal`.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       temperature: factor of the base's samples, above 0.
 
     Returns:
-      A `FlowDistribution`.
+      A `FlowDistribution`, or a `Dequantized` one.
 
     Raises:
       ValueError: if `temperature` is not above 0.
@@ -30,6 +31,9 @@ def at_temperature(distribution, temperature):
     """
     if not temperature > 0.0:
         raise ValueError(f"Expected `temperature` above 0; got {temperature}.")
+    if isinstance(distribution, Dequantized):
+        tempered = at_temperature(distribution.distribution, temperature)
+        return Dequantized(**{**distribution.get_config(), "distribution": tempered})
     scale = tfp.bijectors.Scale(tf.cast(temperature, distribution.dtype))
     base = tfp.distributions.TransformedDistribution(distribution.distribution, scale)
     return FlowDistribution(base, distribution.bijector)
@@ -39,7 +43,7 @@ def interpolate(distribution, start, end, num_points, *, context=None):
     """Data along the straight line between the latents of two points.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       start: `[*batch, *event]`.
       end: `[*batch, *event]`.
       num_points: number of points, ends included; at least 2.
@@ -66,7 +70,7 @@ def attribute_direction(distribution, having, lacking, *, context=None):
     """The difference of the mean latents of data that have an attribute and that lack it.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       having: `[N, *event]`.
       lacking: `[M, *event]`.
       context: `[context_size]`, one for all, where the flow is conditional.
@@ -89,7 +93,7 @@ def move_along(distribution, x, direction, amounts, *, context=None):
     """Data whose latents are those of `x`, moved along a direction.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       x: `[*batch, *event]`.
       direction: `[*latent]`, such as an `attribute_direction`.
       amounts: `[A]`, multiples of `direction`; 0 gives `x` back.
@@ -103,10 +107,17 @@ def move_along(distribution, x, direction, amounts, *, context=None):
 
 
 def _latents(distribution, x, context):
+    if isinstance(distribution, Dequantized):
+        # The latent of an integer is that of the middle of its bin.
+        x = (tf.cast(x, distribution.dtype) + 0.5) / distribution.num_bins
+        distribution = distribution.distribution
     return distribution.bijector.inverse_and_log_det(x, context=context)[0]
 
 
 def _generate(distribution, z, direction, amounts, context):
     amounts = tf.cast(tf.reshape(amounts, [-1] + [1] * z.shape.rank), z.dtype)
     moved = z + amounts * direction
+    if isinstance(distribution, Dequantized):
+        flow = distribution.distribution.bijector
+        return distribution.quantize(flow.forward_and_log_det(moved, context=context)[0])
     return distribution.bijector.forward_and_log_det(moved, context=context)[0]
