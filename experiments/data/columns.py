@@ -66,10 +66,10 @@ def _varying(sets, labels, context, request, path):
         np.any(beyond, axis=0), labels, f"Expected numbers that float32 holds in {path}"
     )
     constant = np.ptp(rounded[0], axis=0) == 0.0
-    modelled = ~np.isin(np.arange(len(constant)), context)
-    if all(np.isin(values[:, modelled], (0.0, 1.0)).all() for values in sets):
-        constant &= ~modelled
     if not request.drop_constant_columns:
+        modelled = ~np.isin(np.arange(len(constant)), context)
+        if all(np.isin(values[:, modelled], (0.0, 1.0)).all() for values in sets):
+            constant &= ~modelled
         wanted = f"Expected columns that vary among the training rows of {path}"
         _refuse(constant, labels, wanted, "; --drop_constant_columns leaves them out")
     return np.flatnonzero(~constant).tolist()
