@@ -1,4 +1,4 @@
-"""Autoregressive distributions through functions, loops and branches, with their weights."""
+"""Autoregressive distributions carried through functions, loops and branches."""
 
 import numpy as np
 import pytest

@@ -2,7 +2,6 @@
 
 import functools
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -11,18 +10,20 @@ from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.carried import Carried
+from tfp_flows.distributions.column_wise_sampling import check_observed
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.one_variable import NotOneVariable
 
 __all__ = ["AutoregressiveDistribution"]
 
 tfd = tfp.distributions
 
 
-class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
+class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribution):
     """Variables one after another, each with a conditional that a network parameterises.
 
     ```none
@@ -152,7 +153,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
         Returns:
           `[..., D]`.
         """
-        observed = _check_observed(observed, self.event_size)
+        observed = check_observed(observed, self.event_size)
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
@@ -215,18 +216,6 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
             return _by_rows(method, x, context)
         return _by_rows(self._ensemble.log_prob, x, context, training)
 
-    def _log_cdf(self, value, **kwargs):
-        self._refuse_functions("cdf")
-
-    def _quantile(self, value, **kwargs):
-        self._refuse_functions("quantile")
-
-    def _refuse_functions(self, function):
-        raise NotImplementedError(
-            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
-            f"`{self.name}`. Estimate it from draws of `sample`."
-        )
-
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._draw(sample_shape, seed, **kwargs)[0]
 
@@ -259,13 +248,3 @@ def _by_rows(method, x, context, *arguments):
         context = tf.reshape(context, [-1, context.shape[-1]])
     rows = tf.reshape(x, [-1, x.shape[-1]])
     return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])
-
-
-def _check_observed(observed, event_size):
-    observed = np.asarray(observed)
-    if observed.shape != (event_size,) or observed.dtype != bool:
-        raise ValueError(
-            f"Expected boolean `observed` of shape [{event_size}]; got {observed.dtype} of "
-            f"shape {observed.shape}."
-        )
-    return observed

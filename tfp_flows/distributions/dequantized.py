@@ -5,16 +5,19 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions.bins import can_occur
+from tfp_flows.distributions.bins import quantize
+from tfp_flows.distributions.bins import refuse_others
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
 from tfp_flows.distributions.end_bins import reach_outside
 
-__all__ = ["Dequantized", "reduce_bits"]
+__all__ = ["Dequantized"]
 
-# One in so many importance samples also reaches outside the bins.
-_PER_REACHING = 4
+# From so many importance samples on, a quarter of them also reaches outside the bins.
+_ENOUGH = 10
 
 
 class Dequantized(tf.Module):
@@ -112,7 +115,7 @@ class Dequantized(tf.Module):
           ValueError: if `data` have other values.
         """
         data = tf.convert_to_tensor(data, self.dtype)
-        self._refuse_what_cannot_occur(data, "data")
+        refuse_others(data, self.num_bins, "data")
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         kwargs = {} if context is None else {"context": context}
@@ -144,8 +147,8 @@ class Dequantized(tf.Module):
 
         Args:
           value: integers, `[N, *event]`.
-          num_samples: number of draws. All are computed at once: give few rows a call. A
-            quarter, rounded down, also looks for what the end bins hold outside `[0, 1]`.
+          num_samples: number of draws. All are computed at once: give few rows a call. Of
+            ten or more, a quarter also looks for what the end bins hold outside `[0, 1]`.
           context: `[N, context_size]`, where the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
@@ -159,7 +162,8 @@ class Dequantized(tf.Module):
         value = tf.cast(value, self.dtype)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
-        draws = self._log_weights(value, context, False, seed, num_samples // _PER_REACHING)
+        num_reaching = num_samples // 4 if num_samples >= _ENOUGH else 0
+        draws = self._log_weights(value, context, False, seed, num_reaching)
         return tf.reduce_logsumexp(draws, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(self, value, num_samples=1, *, context=None, seed=None):
@@ -171,7 +175,7 @@ class Dequantized(tf.Module):
         Raises:
           ValueError: if `value` is not of integers `0, ..., num_bins - 1`.
         """
-        self._refuse_what_cannot_occur(tf.cast(value, self.dtype), "value")
+        refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
         log_prob = self.importance_weighted_log_prob(
             value, num_samples, context=context, seed=seed
         )
@@ -179,11 +183,8 @@ class Dequantized(tf.Module):
 
     def sample(self, sample_shape=(), seed=None, **kwargs):
         """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
-        return self.quantize(self.distribution.sample(sample_shape, seed=seed, **kwargs))
-
-    def quantize(self, scaled):
-        """The bins that scaled data fall into, integers as a tensor of `dtype`."""
-        return tf.clip_by_value(tf.floor(scaled * self.num_bins), 0, self.num_bins - 1)
+        scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
+        return quantize(scaled, self.num_bins)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -200,24 +201,12 @@ class Dequantized(tf.Module):
         """Builds the distribution that `config` describes."""
         return cls(**config)
 
-    def _can_occur(self, value):
-        """Which entries are integers `0, ..., num_bins - 1`."""
-        return (value >= 0) & (value < self.num_bins) & (value == tf.floor(value))
-
-    def _refuse_what_cannot_occur(self, value, argument):
-        others = tf.boolean_mask(value, ~self._can_occur(value))
-        if len(others):
-            raise ValueError(
-                f"Expected `{argument}` of integers from 0 to {self.num_bins - 1}; got "
-                f"{others[0]:g}."
-            )
-
     def _log_weights(self, value, context, training, seed, num_reaching=0):
         """Draws the noise of each `value` once; the first few also reach outside."""
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        can_occur = self._can_occur(value)
+        is_bin = can_occur(value, self.num_bins)
         # What cannot takes a value that can, so that no NaN reaches a gradient.
-        value = tf.where(can_occur, value, tf.zeros_like(value))
+        value = tf.where(is_bin, value, tf.zeros_like(value))
         if num_reaching:
             seed, outside_seed = split(stateless(seed), 2)
         noise, log_noise = self._draw_noise(value, seed)
@@ -239,8 +228,8 @@ class Dequantized(tf.Module):
             unknown = is_outside & tf.math.is_nan(log_density)
             log_density = tf.where(unknown, -np.inf, log_density)
         log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
-        can_occur = tf.reduce_all(can_occur, axis=list(range(-event_ndims, 0)))
-        return tf.where(can_occur, log_prob, tf.constant(-np.inf, log_prob.dtype))
+        is_bin = tf.reduce_all(is_bin, axis=list(range(-event_ndims, 0)))
+        return tf.where(is_bin, log_prob, tf.constant(-np.inf, log_prob.dtype))
 
     def _draw_noise(self, value, seed):
         """Noise in `[0, 1)` of the shape of `value`, and its log-density a row."""
@@ -259,10 +248,3 @@ class Dequantized(tf.Module):
             return self.encoder(scaled)
         batch_shape = tf.shape(scaled)[: scaled.shape.rank - self.event_shape.rank]
         return tf.reshape(scaled, tf.concat([batch_shape, [self.event_size]], axis=0))
-
-
-def reduce_bits(images, num_bits):
-    """Integers of `num_bits` bits that 8-bit `images` fall to, as Glow's 5-bit data do."""
-    if not 1 <= num_bits <= 8:
-        raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
-    return np.asarray(images) // 2 ** (8 - num_bits)

@@ -35,9 +35,8 @@ _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNV
 class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution: what `flow_posterior` returns.
 
-    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`.
-
-    A `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
+    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`. A
+    `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
     variables of its own, which TensorFlow may refuse to save, make one of
     `posterior.distribution`. `copy.deepcopy` gives a flow of its own on the same support.
     `pickle` needs a support that plain data describe, as where the target is an event shape

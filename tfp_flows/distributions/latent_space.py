@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.bins import quantize
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
@@ -119,5 +120,6 @@ def _generate(distribution, z, direction, amounts, context):
     moved = z + amounts * direction
     if isinstance(distribution, Dequantized):
         flow = distribution.distribution.bijector
-        return distribution.quantize(flow.forward_and_log_det(moved, context=context)[0])
+        scaled = flow.forward_and_log_det(moved, context=context)[0]
+        return quantize(scaled, distribution.num_bins)
     return distribution.bijector.forward_and_log_det(moved, context=context)[0]

@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 
-__all__ = ["OneVariable", "refuse_several_variables"]
+__all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
 
 tfd = tfp.distributions
 
@@ -55,6 +55,22 @@ class OneVariable:
 
     def _quantile(self, value, **kwargs):
         return _quantile(self, value, **kwargs)
+
+
+class NotOneVariable:
+    """Says what has distribution functions. Mixed into what has none of its own."""
+
+    def _log_cdf(self, value, **kwargs):
+        raise self._not_one_variable("cdf")
+
+    def _quantile(self, value, **kwargs):
+        raise self._not_one_variable("quantile")
+
+    def _not_one_variable(self, function):
+        return NotImplementedError(
+            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
+            f"`{self.name}`. Estimate it from draws of `sample`."
+        )
 
 
 def refuse_several_variables(distribution, function):
