@@ -196,3 +196,38 @@ def test_wrong_arguments_are_refused():
         tff.Dequantized(uniform((2,)), 1)
     with pytest.raises(ValueError, match="`dequantizer` with an `encoder`; got None"):
         tff.Dequantized(uniform((2,)), encoder=lambda x: x)
+
+
+@pytest.mark.parametrize(("size", "num_bins"), [(1, 4), (2, 3)])
+def test_probabilities_are_those_of_samples_and_sum_to_one(size, num_bins):
+    flow = tff.MAF(size, num_steps=2, hidden_units=(8,), standardize=False, seed=0)
+    flow = tff.FlowChain([tff.Logit(0.05), randomize(flow, stddev=0.5)])
+    distribution = tff.FlowDistribution(tff.standard_normal(size), flow)
+    scaled = distribution.sample(100_000, seed=2)
+    assert np.mean(np.all((scaled >= 0) & (scaled <= 1), axis=-1)) < 0.95
+    model = tff.Dequantized(distribution, num_bins)
+    bins = np.array(list(np.ndindex(*[num_bins] * size)))
+    probabilities = np.exp(model.importance_weighted_log_prob(bins, 40_000, seed=1))
+    samples = model.sample(100_000, seed=2).numpy().astype(int)
+    cells = np.ravel_multi_index(samples.T, [num_bins] * size)
+    frequencies = np.bincount(cells, minlength=len(bins)) / len(samples)
+    np.testing.assert_allclose(probabilities, frequencies, atol=0.02)
+    assert probabilities.sum() == pytest.approx(1.0, abs=0.02)
+
+
+def test_temperature_and_paths_of_integers():
+    tiny = {"num_steps": 1, "hidden_units": (4,), "seed": 0, "standardize": False}
+    flow = tff.FlowChain([tff.Logit(0.05), randomize(tff.MAF(3, **tiny))])
+    model = tff.Dequantized(tff.FlowDistribution(tff.standard_normal(3), flow), 16)
+    cold = tff.at_temperature(model, 0.1)
+    assert isinstance(cold, tff.Dequantized)
+    assert np.std(cold.sample(500, seed=1)) < np.std(model.sample(500, seed=1))
+    assert {id(v) for v in cold.variables} == {id(v) for v in model.variables}
+    start, end = np.array([[0, 3, 15]]), np.array([[15, 7, 0]])
+    path = tff.interpolate(model, start, end, 5).numpy()
+    np.testing.assert_array_equal(path[0], start)
+    np.testing.assert_array_equal(path[-1], end)
+    np.testing.assert_array_equal(path, np.clip(np.floor(path), 0, 15))
+    direction = tff.attribute_direction(model, end, start)
+    moved = tff.move_along(model, start, direction, [0.0, 1.0])
+    np.testing.assert_array_equal(moved, [start, end])

@@ -98,6 +98,19 @@ def test_constant_columns_are_dropped_when_asked(tmp_path):
     np.testing.assert_array_equal(sorted_rows(rows(dataset)), sorted_rows(VALUES))
 
 
+def test_constant_columns_of_zeros_and_ones_are_modelled(tmp_path):
+    values = (VALUES > VALUES.mean()).astype(np.float64)
+    values = np.insert(values, [1, 3], [0.0, 1.0], axis=1)
+    path = write(tmp_path / "x", values, header="a,k,b,c,l")
+    dataset = load_dataset("csv", csv_path=path)
+    assert dataset.labels == ("a", "k", "b", "c", "l")
+    assert dataset.is_binary
+    dropped = load_dataset("csv", csv_path=path, drop_constant_columns=True)
+    assert dropped.labels == ("a", "b", "c")
+    with pytest.raises(DataError, match=r"\['k'\].*--drop_constant_columns"):
+        load_dataset("csv", csv_path=path, context_columns=("k",))
+
+
 @pytest.mark.parametrize("key", ["", "arr_0"])
 def test_npz_of_one_array_is_divided(key, tmp_path):
     np.savez(tmp_path / "x.npz", VALUES)

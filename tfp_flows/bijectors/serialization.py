@@ -1,5 +1,6 @@
 """Bijectors and distributions as plain data, and back, without the code that built them."""
 
+import collections
 import sys
 
 import numpy as np
@@ -54,6 +55,14 @@ def serialize(value):
         return value
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()  # an array could not be a number of steps
+    if isinstance(value, tfp.util.TransformedVariable):
+        return {
+            "transformed_variable": serialize(value.pretransformed_input),
+            "bijector": serialize(value.bijector),
+            "dtype": serialize(value.dtype),
+        }
+    if isinstance(value, tf.TensorShape):
+        return {"shape": value.as_list()}
     if isinstance(value, tf.Variable):
         return {"variable": serialize(value.numpy()), "trainable": value.trainable}
     if isinstance(value, (np.generic, np.ndarray, tf.Tensor)):
@@ -63,6 +72,9 @@ def serialize(value):
         return {"tf_dtype": value.name}
     if isinstance(value, dict):
         return {"dict": {k: serialize(v) for k, v in value.items()}}
+    if hasattr(value, "_fields"):
+        names = {"name": type(value).__name__, "fields": list(value._fields)}
+        return {"named": [serialize(v) for v in value], **names}
     if isinstance(value, (list, tuple)):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {kind: [serialize(v) for v in value]}
@@ -83,6 +95,13 @@ def deserialize(data):
     kind, content = next(iter(data.items()))
     if kind == "variable":
         return tf.Variable(deserialize(content), trainable=data["trainable"])
+    if kind == "transformed_variable":
+        return _transformed_variable(deserialize(content), data)
+    if kind == "shape":
+        return tf.TensorShape(content)
+    if kind == "named":
+        named = collections.namedtuple(data["name"], data["fields"])
+        return named(*map(deserialize, content))
     if kind == "array":
         return np.asarray(content, dtype=data["dtype"])
     if kind == "tf_dtype":
@@ -99,6 +118,15 @@ def deserialize(data):
         return found
     config = data["config"] if _is_keras(found) else deserialize(data["config"])
     return found.from_config(config) if hasattr(found, "from_config") else found(**config)
+
+
+def _transformed_variable(before, data):
+    bijector, dtype = deserialize(data["bijector"]), deserialize(data["dtype"])
+    made = tfp.util.TransformedVariable(
+        bijector.forward(before), bijector, dtype=dtype, trainable=before.trainable
+    )
+    made.pretransformed_input.assign(before)  # which rounding may have moved
+    return made
 
 
 def _serialize_object(value):

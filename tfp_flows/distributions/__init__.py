@@ -12,7 +12,7 @@ from tfp_flows.distributions.mixture_made import MixtureMADE
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.dequantized import Dequantized
-from tfp_flows.distributions.dequantized import reduce_bits
+from tfp_flows.distributions.bins import reduce_bits
 from tfp_flows.distributions.latent_space import at_temperature
 from tfp_flows.distributions.latent_space import attribute_direction
 from tfp_flows.distributions.latent_space import interpolate

@@ -2,7 +2,6 @@
 
 import functools
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -12,13 +11,15 @@ from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.inputs import nan_where_context_is
-from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.carried import Carried
+from tfp_flows.distributions.column_wise_sampling import check_observed
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.one_variable import NotOneVariable
 from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["AutoregressiveDistribution"]
@@ -26,7 +27,7 @@ __all__ = ["AutoregressiveDistribution"]
 tfd = tfp.distributions
 
 
-class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
+class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribution):
     """Variables one after another, each with a conditional that a network parameterises.
 
     ```none
@@ -174,7 +175,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
         Returns:
           `[..., D]`.
         """
-        observed = _check_observed(observed, self.event_size)
+        observed = check_observed(observed, self.event_size)
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
@@ -207,12 +208,7 @@ class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
         return cls(**with_former_default(cls, config))
 
     def __getitem__(self, slices):
-        check_slices(slices, self.batch_shape, self.name)
-        slices = slices if isinstance(slices, tuple) else (slices,)
-        if any(s is tf.newaxis for s in slices):
-            raise ValueError(
-                f"Expected no new axes of `{self.name}`; `tfd.BatchBroadcast` adds them."
-            )
+        refuse_slices(slices, self.name)
         return self
 
     @classmethod
@@ -276,13 +272,3 @@ def _by_rows(method, x, context, *arguments):
         context = tf.reshape(context, [-1, context.shape[-1]])
     rows = tf.reshape(x, [-1, x.shape[-1]])
     return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])
-
-
-def _check_observed(observed, event_size):
-    observed = np.asarray(observed)
-    if observed.shape != (event_size,) or observed.dtype != bool:
-        raise ValueError(
-            f"Expected boolean `observed` of shape [{event_size}]; got {observed.dtype} of "
-            f"shape {observed.shape}."
-        )
-    return observed

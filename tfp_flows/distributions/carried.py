@@ -64,17 +64,16 @@ class _CarriedSpec(tf.TypeSpec):
         return cls(_CARRIED[key], specs)
 
     def is_subtype_of(self, other):
-        pairs = zip(self._specs, getattr(other, "_specs", ()), strict=True)
-        return self._is_of_one_with(other) and all(a.is_subtype_of(b) for a, b in pairs)
+        return self._is_of_one_with(other) and all(
+            a.is_subtype_of(b) for a, b in zip(self._specs, other._specs, strict=True)
+        )
 
     def most_specific_common_supertype(self, others):
         if not all(map(self._is_of_one_with, others)):
             return None
         specs = tuple(
             first.most_specific_common_supertype(rest)
-            for first, *rest in zip(
-                self._specs, *(other._specs for other in others), strict=True
-            )
+            for first, *rest in zip(*(s._specs for s in (self, *others)), strict=True)
         )
         return None if None in specs else _CarriedSpec(self._value, specs)
 

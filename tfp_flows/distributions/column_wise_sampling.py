@@ -4,9 +4,10 @@ A `network` is a `MaskedMLP` or a `MemberOfCycle`; a `conditional` is one of
 `conditionals.py`; rows are `[N, D]`, noise `[N, D, V]`, contexts `[N, C]` or None.
 """
 
+import numpy as np
 import tensorflow as tf
 
-__all__ = ["complete", "draw", "draw_dealt", "log_prob"]
+__all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
 
 
 def log_prob(network, conditional, x, context):
@@ -76,6 +77,17 @@ def draw_dealt(member, masks, conditional, noise, context):
     x = tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, noise.shape[1]])
     total = tf.reshape(tf.transpose(total), [-1])
     return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
+
+
+def check_observed(observed, event_size):
+    """Returns `observed` as a boolean array, `[D]`, or refuses it."""
+    observed = np.asarray(observed)
+    if observed.shape != (event_size,) or observed.dtype != bool:
+        raise ValueError(
+            f"Expected boolean `observed` of shape [{event_size}]; got {observed.dtype} of "
+            f"shape {observed.shape}."
+        )
+    return observed
 
 
 def complete(network, conditional, noise, x, observed, context):

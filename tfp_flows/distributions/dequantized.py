@@ -9,12 +9,20 @@ from tfp_flows.bijectors.context_standardizer import leave_contexts
 from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
+from tfp_flows.distributions.bins import can_occur
+from tfp_flows.distributions.bins import quantize
+from tfp_flows.distributions.bins import refuse_others
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
+from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
+from tfp_flows.distributions.end_bins import reach_outside
 from tfp_flows.distributions.row_checks import check_rows_of
 
-__all__ = ["Dequantized", "reduce_bits"]
+__all__ = ["Dequantized"]
+
+# From so many importance samples on, a quarter of them also reaches outside the bins.
+_ENOUGH = 10
 
 
 class Dequantized(tf.Module):
@@ -25,10 +33,13 @@ class Dequantized(tf.Module):
         >= E_q[log p((k + u) / num_bins) - log q(u | k)] - D log(num_bins)
     ```
 
+    The first bin also holds all below it and the last all above, which `Logit(alpha)`
+    leaves some of: so the probabilities are those of `sample` and sum to one.
+
     `log_prob` draws u from q once and returns what is inside the expectation: its mean is
     a lower bound of `log P(k)`, and what `DensityEstimator` maximises. With more draws,
-    `importance_weighted_log_prob` comes closer. Without a `dequantizer`, q is uniform and
-    its log-density 0; with one, q is learned, and the bound is tighter.
+    `importance_weighted_log_prob` comes as close as one likes. Without a `dequantizer`, q
+    is uniform and its log-density 0; with one, q is learned, and the bound is tighter.
 
     Args:
       distribution: of the data scaled to `[0, 1]`, such as a `FlowDistribution`; its flow
@@ -123,7 +134,7 @@ class Dequantized(tf.Module):
 
     def check_support(self, data, *, argument="data"):
         """Raises `ValueError` if `data`, `[N, *event]`, have values that cannot occur."""
-        self._refuse_what_cannot_occur(tf.cast(data, self.dtype), argument)
+        refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
 
     def log_prob(self, value, *, context=None, training=False, seed=None):
         """One draw of the lower bound of the log-probability of integers.
@@ -137,21 +148,7 @@ class Dequantized(tf.Module):
         Returns:
           Nats, `[...]`; minus infinity for events with other values, NaN of NaN.
         """
-        value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        can_occur = self._can_occur(value)
-        # What cannot takes a value that can, so that no NaN reaches a gradient.
-        given, value = value, tf.where(can_occur, value, tf.zeros_like(value))
-        noise, log_noise = self._draw_noise(value, seed)
-        kwargs = {} if context is None else {"context": context}
-        if training:
-            kwargs["training"] = True
-        scaled = (value + noise) / self.num_bins
-        # Rounding must not carry the upper end of the last bin out of the support.
-        below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
-        log_density = self.distribution.log_prob(tf.minimum(scaled, below_one), **kwargs)
-        log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
-        axes = list(range(-self.event_shape.rank, 0))
-        return minus_infinity_outside(log_prob, can_occur, given, axes)
+        return self._log_weights(value, context, training, seed)
 
     def importance_weighted_log_prob(self, value, num_samples, *, context=None, seed=None):
         """A lower bound of the log-probability, tighter with more draws of the noise.
@@ -162,7 +159,8 @@ class Dequantized(tf.Module):
 
         Args:
           value: integers, `[N, *event]`.
-          num_samples: number of draws. All are computed at once: give few rows a call.
+          num_samples: number of draws. All are computed at once: give few rows a call. Of
+            ten or more, a quarter also looks for what the end bins hold outside `[0, 1]`.
           context: `[N, context_size]`, where the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
@@ -175,7 +173,9 @@ class Dequantized(tf.Module):
         """
         value = tf.cast(value, self.dtype)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
-        draws = self.log_prob(tf.broadcast_to(value, shape), context=context, seed=seed)
+        value = tf.broadcast_to(value, shape)
+        num_reaching = num_samples // 4 if num_samples >= _ENOUGH else 0
+        draws = self._log_weights(value, context, False, seed, num_reaching)
         return tf.reduce_logsumexp(draws, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(self, value, num_samples=1, *, context=None, seed=None):
@@ -187,7 +187,7 @@ class Dequantized(tf.Module):
         Raises:
           ValueError: if `value` is not of integers `0, ..., num_bins - 1`.
         """
-        self._refuse_what_cannot_occur(tf.cast(value, self.dtype), "value")
+        refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
         log_prob = self.importance_weighted_log_prob(
             value, num_samples, context=context, seed=seed
         )
@@ -196,7 +196,7 @@ class Dequantized(tf.Module):
     def sample(self, sample_shape=(), seed=None, **kwargs):
         """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
         scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
-        return tf.clip_by_value(tf.floor(scaled * self.num_bins), 0, self.num_bins - 1)
+        return quantize(scaled, self.num_bins)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -213,17 +213,35 @@ class Dequantized(tf.Module):
         """Builds the distribution that `config` describes."""
         return cls(**config)
 
-    def _can_occur(self, value):
-        """Which entries are integers `0, ..., num_bins - 1`."""
-        return (value >= 0) & (value < self.num_bins) & (value == tf.floor(value))
-
-    def _refuse_what_cannot_occur(self, value, argument):
-        others = tf.boolean_mask(value, ~self._can_occur(value))
-        if len(others):
-            raise ValueError(
-                f"Expected `{argument}` of integers from 0 to {self.num_bins - 1}; got "
-                f"{others[0]:g}."
+    def _log_weights(self, value, context, training, seed, num_reaching=0):
+        """Draws the noise of each `value` once; the first few also reach outside."""
+        value = tf.convert_to_tensor(tf.cast(value, self.dtype))
+        is_bin = can_occur(value, self.num_bins)
+        # What cannot takes a value that can, so that no NaN reaches a gradient.
+        given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
+        if num_reaching:
+            seed, outside_seed = split(stateless(seed), 2)
+        noise, log_noise = self._draw_noise(value, seed)
+        # Rounding must not carry the upper end of the last bin out of the support.
+        below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
+        scaled = tf.minimum((value + noise) / self.num_bins, below_one)
+        event_ndims = self.event_shape.rank
+        if num_reaching:
+            scaled, log_moves, is_outside = reach_outside(
+                scaled, value, self.num_bins, num_reaching, event_ndims, outside_seed
             )
+            log_noise += log_moves
+        kwargs = {} if context is None else {"context": context}
+        if training:
+            kwargs["training"] = True
+        log_density = self.distribution.log_prob(scaled, **kwargs)
+        if num_reaching:
+            # Of a distribution that does not answer outside its support.
+            unknown = is_outside & tf.math.is_nan(log_density)
+            log_density = tf.where(unknown, -np.inf, log_density)
+        log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
+        axes = list(range(-event_ndims, 0))
+        return minus_infinity_outside(log_prob, is_bin, given, axes)
 
     def _draw_noise(self, value, seed):
         """Noise in `[0, 1)` of the shape of `value`, and its log-density a row."""
@@ -242,10 +260,3 @@ class Dequantized(tf.Module):
             return self.encoder(scaled)
         batch_shape = tf.shape(scaled)[: scaled.shape.rank - self.event_shape.rank]
         return tf.reshape(scaled, tf.concat([batch_shape, [self.event_size]], axis=0))
-
-
-def reduce_bits(images, num_bits):
-    """Integers of `num_bits` bits that 8-bit `images` fall to, as Glow's 5-bit data do."""
-    if check_integer("num_bits", num_bits) > 8:
-        raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
-    return np.asarray(images) // 2 ** (8 - num_bits)

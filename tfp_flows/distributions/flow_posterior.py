@@ -1,5 +1,7 @@
 """Flows as surrogate posteriors of joint distributions."""
 
+import copy
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -7,12 +9,17 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.bijectors.serialization import deserialize
+from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.one_variable import OneVariable
 from tfp_flows.distributions.posterior_flow import build_flow
 from tfp_flows.distributions.posterior_start import whitening
 from tfp_flows.distributions.target_checks import check_target
@@ -24,14 +31,15 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-class FlowPosterior(tfd.TransformedDistribution):
+class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution: what `flow_posterior` returns.
 
-    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`.
-
-    A `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
+    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`. A
+    `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
     variables of its own, which TensorFlow may refuse to save, make one of
-    `posterior.distribution`.
+    `posterior.distribution`. `copy.deepcopy` gives a flow of its own on the same support.
+    `pickle` needs a support that plain data describe, as where the target is an event shape
+    or one distribution: that of a joint distribution holds its model's functions.
 
     ```none
     x = flow(base sample) [D],    parts = support(x)
@@ -97,6 +105,30 @@ class FlowPosterior(tfd.TransformedDistribution):
             sample_shape, seed=seed, **({} if context is None else {"context": context})
         )
 
+    def __getitem__(self, slices):
+        refuse_slices(slices, self.name)
+        return self
+
+    def __deepcopy__(self, memo):
+        distribution = copy.deepcopy(self.distribution, memo)
+        if not self.support.variables:
+            return type(self)(distribution, self.support, name=self.name)
+        return _rebuild(distribution, *self._described_support(), self.name)
+
+    def __reduce__(self):
+        return _rebuild, (self.distribution, *self._described_support(), self.name)
+
+    def _described_support(self):
+        try:
+            data = serialize(self.support)
+        except ValueError as error:
+            raise ValueError(
+                f"Expected a support of `{self.name}` that plain data describe; got "
+                f"`{self.support.name}`. Pickle `posterior.distribution`, and make a "
+                "`FlowPosterior` of it and a new posterior's `support`."
+            ) from error
+        return data, [variable.numpy() for variable in self.support.variables]
+
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
@@ -106,6 +138,13 @@ class FlowPosterior(tfd.TransformedDistribution):
         x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
         log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
         return self.distribution.log_prob(x, **kwargs) - log_det
+
+
+def _rebuild(distribution, support, values, name):
+    support = deserialize(support)
+    for variable, value in zip(support.variables, values, strict=True):
+        variable.assign(value)
+    return FlowPosterior(distribution, support, name=name)
 
 
 def flow_posterior(

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.target_checks import check_support_structure
 
 __all__ = ["JointSupport"]
@@ -87,10 +88,13 @@ def _default_constraint(target):
     except AttributeError:  # of a joint distribution that has a part without one
         constraint = None
     if constraint is None:
+        # Of this package's own, only discrete ones are without.
+        is_own = isinstance(target, AutoregressiveDistribution)
+        kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
-            "Expected `target` with parts that know their support, as most of TFP's do "
-            "(mixtures do not; give the event shape and `support` instead); got "
-            f"{target}."
+            "Expected continuous `target` with parts that know their support, as most of "
+            "TFP's do (mixtures do not; give the event shape and `support` instead); got "
+            f"`{target.name}`, which is {kind}."
         )
     return constraint
 

@@ -8,6 +8,8 @@ from tfp_flows.bijectors.inputs import as_tensor
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
+from tfp_flows.distributions.bins import quantize
+from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
@@ -20,11 +22,11 @@ def at_temperature(distribution, temperature):
     0.7. For a base centred at 0, such as `standard_normal`.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       temperature: factor of the base's samples, above 0.
 
     Returns:
-      A `FlowDistribution`.
+      A `FlowDistribution`, or a `Dequantized` one.
 
     Raises:
       ValueError: if `temperature` is not above 0.
@@ -32,8 +34,11 @@ def at_temperature(distribution, temperature):
     Reference:
       Kingma, Dhariwal (2018), Glow, section 6. https://arxiv.org/abs/1807.03039
     """
-    _check_flow_distribution(distribution)
     check_number("temperature", temperature, "above 0", lambda factor: factor > 0.0)
+    if isinstance(distribution, Dequantized):
+        tempered = at_temperature(distribution.distribution, temperature)
+        return Dequantized(**{**distribution.get_config(), "distribution": tempered})
+    _check_flow_distribution(distribution)
     scale = tfp.bijectors.Scale(tf.cast(temperature, distribution.dtype))
     base = tfp.distributions.TransformedDistribution(distribution.distribution, scale)
     return FlowDistribution(base, distribution.bijector)
@@ -43,7 +48,7 @@ def interpolate(distribution, start, end, num_points, *, context=None):
     """Data along the straight line between the latents of two points.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       start: `[*batch, *event]`.
       end: `[*batch, *event]`.
       num_points: number of points, ends included; at least 2.
@@ -69,7 +74,7 @@ def attribute_direction(distribution, having, lacking, *, context=None):
     """The difference of the mean latents of data that have an attribute and that lack it.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       having: `[N, *event]`.
       lacking: `[M, *event]`.
       context: `[context_size]`, one for all, where the flow is conditional.
@@ -92,7 +97,7 @@ def move_along(distribution, x, direction, amounts, *, context=None):
     """Data whose latents are those of `x`, moved along a direction.
 
     Args:
-      distribution: a `FlowDistribution`.
+      distribution: a `FlowDistribution`, or a `Dequantized` one.
       x: `[*batch, *event]`.
       direction: `[*latent]`, such as an `attribute_direction`.
       amounts: `[A]`, multiples of `direction`; 0 gives `x` back.
@@ -103,7 +108,7 @@ def move_along(distribution, x, direction, amounts, *, context=None):
     """
     z = _latents(distribution, x, context)
     direction = as_tensor(direction, "direction", z.dtype)
-    shape = distribution.distribution.event_shape
+    shape = _continuous(distribution).distribution.event_shape
     if not direction.shape.is_compatible_with(shape):
         raise ValueError(
             f"Expected `direction` of the latents' shape {shape.as_list()}; got "
@@ -113,6 +118,10 @@ def move_along(distribution, x, direction, amounts, *, context=None):
 
 
 def _latents(distribution, x, context):
+    if isinstance(distribution, Dequantized):
+        # The latent of an integer is that of the middle of its bin.
+        x = (tf.cast(x, distribution.dtype) + 0.5) / distribution.num_bins
+    distribution = _continuous(distribution)
     _check_flow_distribution(distribution)
     return distribution.bijector.inverse_and_log_det(x, context=context)[0]
 
@@ -120,7 +129,16 @@ def _latents(distribution, x, context):
 def _generate(distribution, z, direction, amounts, context):
     amounts = tf.cast(tf.reshape(amounts, [-1] + [1] * z.shape.rank), z.dtype)
     moved = z + amounts * direction
+    if isinstance(distribution, Dequantized):
+        flow = distribution.distribution.bijector
+        scaled = flow.forward_and_log_det(moved, context=context)[0]
+        return quantize(scaled, distribution.num_bins)
     return distribution.bijector.forward_and_log_det(moved, context=context)[0]
+
+
+def _continuous(distribution):
+    is_dequantized = isinstance(distribution, Dequantized)
+    return distribution.distribution if is_dequantized else distribution
 
 
 def _check_flow_distribution(distribution):

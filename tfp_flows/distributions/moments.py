@@ -29,17 +29,17 @@ class Moments:
             return super()._covariance(**kwargs)
 
     def _mode(self, **kwargs):
-        estimate = "x[tf.argmax(log_prob)] for x, log_prob = {pairs}"
+        estimate = "x[tf.argmax(log_prob)] with x, log_prob = {pairs}"
         with self._or_from_draws("mode", estimate):
             return super()._mode(**kwargs)
 
     def _entropy(self, **kwargs):
-        estimate = "-tf.reduce_mean(log_prob) for x, log_prob = {pairs}"
+        estimate = "-tf.reduce_mean(log_prob) with x, log_prob = {pairs}"
         with self._or_from_draws("entropy", estimate):
             return super()._entropy(**kwargs)
 
     def _kl_divergence(self, other):
-        estimate = "tf.reduce_mean(log_prob - other.log_prob(x)) for x, log_prob = {pairs}"
+        estimate = "tf.reduce_mean(log_prob - other.log_prob(x)) with x, log_prob = {pairs}"
         with self._or_from_draws("kl_divergence", estimate):
             return super()._kl_divergence(other)
 

@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 
-__all__ = ["OneVariable", "refuse_several_variables"]
+__all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
 
 tfd = tfp.distributions
 
@@ -54,7 +54,23 @@ class OneVariable:
         return _evaluate(self, "log_survival_function", value, **kwargs)
 
     def _quantile(self, value, **kwargs):
-        return _quantile(self, tf.cast(value, self.dtype), **kwargs)
+        return _quantile(self, value, **kwargs)
+
+
+class NotOneVariable:
+    """Says what has distribution functions. Mixed into what has none of its own."""
+
+    def _log_cdf(self, value, **kwargs):
+        raise self._not_one_variable("cdf")
+
+    def _quantile(self, value, **kwargs):
+        raise self._not_one_variable("quantile")
+
+    def _not_one_variable(self, function):
+        return NotImplementedError(
+            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
+            f"`{self.name}`. Estimate it from draws of `sample`."
+        )
 
 
 def refuse_several_variables(distribution, function):
@@ -86,6 +102,7 @@ def _evaluate(distribution, function, value, context=None):
 def _quantile(distribution, probability, context=None):
     """Returns quantiles, `[..., *event]`, of `probability`, `[...]`."""
     refuse_several_variables(distribution, "quantile")
+    probability = tf.cast(probability, distribution.dtype)
     if isinstance(distribution, _TRANSFORMED):
         lower, upper = _at_quartiles(distribution, context)
         probability = tf.where(lower <= upper, probability, 1.0 - probability)
@@ -119,6 +136,9 @@ def _evaluate_transformed(distribution, function, y, context):
         of_base(_OPPOSITE[function], ~is_rising),
     )
     y = _drop_axes(y, distribution.event_shape.rank)
+    # Bijectors of TFP answer with NaN outside their range.
+    x = _drop_axes(x, base.event_shape.rank)
+    cannot_occur = cannot_occur | tf.math.is_nan(x)
     below, above = (tf.constant(end, inside.dtype) for end in _ENDS[function])
     outside = tf.where(y < tf.minimum(lower, upper), below, above)
     outside = tf.where(tf.math.is_nan(y), y, outside)

@@ -1,0 +1,89 @@
+"""What an integer seed determines, and what it leaves to each turn of a loop."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from subject import close
+
+import tfp_flows as tff
+
+tfd = tfp.distributions
+SMALL = {"hidden_units": (4,), "seed": 0}
+
+
+def flow(base=None):
+    bijector = tff.RealNVP(3, num_steps=1, **SMALL)
+    return tff.FlowDistribution(base or tff.standard_normal(3), bijector)
+
+
+PARTS = {
+    "flow": flow,
+    "flow over a flow": lambda: flow(flow()),
+    "flow over a mixture": lambda: flow(tff.MixtureMADE(3, 2, **SMALL)),
+    "tempered": lambda: tff.at_temperature(flow(), 0.7),
+    "binary": lambda: tff.BinaryMADE(20, **SMALL),
+    "mixture": lambda: tff.MixtureMADE(3, 2, **SMALL),
+    "posterior": lambda: tff.flow_posterior(3, "real_nvp", num_steps=1, **SMALL),
+    "flow in a sample": lambda: tfd.Sample(flow(), 2),
+}
+JOINT = {
+    "sequential": lambda d: tfd.JointDistributionSequentialAutoBatched([d]),
+    "named": lambda d: tfd.JointDistributionNamedAutoBatched({"a": d}),
+    "coroutine": lambda d: tfd.JointDistributionCoroutineAutoBatched(lambda: (yield d)),
+}
+
+
+def num_distinct(draws):
+    (draws,) = tf.nest.flatten(draws)
+    return len(np.unique(np.reshape(draws, [len(draws), -1]), axis=0))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_auto_batched_draws_differ(part):
+    model = JOINT["sequential"](PARTS[part]())
+    assert num_distinct(model.sample(4, seed=1)) == 4
+
+
+@pytest.mark.parametrize("joint", JOINT)
+def test_auto_batched_draws_of_every_kind_of_seed_differ(joint):
+    model = JOINT[joint](flow())
+    for seed in (1, 2**40 + 3, (1, 2), None):
+        assert num_distinct(model.sample(4, seed=seed)) == 4
+    assert num_distinct(tf.function(lambda: model.sample(4, seed=1))()) == 4
+    assert num_distinct(model.experimental_sample_and_log_prob(4, seed=1)[0]) == 4
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_one_seed_draws_the_same_in_every_call(part):
+    distribution = PARTS[part]()
+
+    def draw():
+        return distribution.sample(5, seed=1)
+
+    first, graph = draw(), tf.function(draw)
+    for again in (draw(), graph(), graph()):
+        close(again, first, 1e-5)
+    assert num_distinct(first) == 5
+
+
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        lambda draw: tf.vectorized_map(lambda _: draw(), tf.range(4)),
+        tf.function(
+            lambda draw: tf.map_fn(
+                lambda _: draw(), tf.range(4), fn_output_signature="float"
+            )
+        ),
+    ],
+)
+def test_what_a_traced_loop_repeats_draws_anew(repeat):
+    distribution = flow()
+    assert num_distinct(repeat(lambda: distribution.sample(seed=1))) == 4
+
+
+def test_a_function_called_in_a_vectorised_map_draws_anew():
+    distribution = flow()
+    draw = tf.function(lambda: distribution.sample(seed=1))
+    assert num_distinct(tf.vectorized_map(lambda _: draw(), tf.range(4))) == 4
