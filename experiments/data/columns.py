@@ -27,12 +27,13 @@ def split_columns(sets, names, request, path):
 
     Raises:
       DataError: if a column is unknown, constant, beyond float32 or too fine for it, or
-        none is left to model.
+        none is left to model. One of a table of zeros and ones may be constant: it has a
+        probability all the same.
     """
     num_columns = sets[0].shape[1]
     labels = names or tuple(map(str, range(num_columns)))
     context = [_index(label, labels, path) for label in request.context_columns]
-    kept = _varying(sets, labels, request, path)
+    kept = _varying(sets, labels, context, request, path)
     context = [index for index in dict.fromkeys(context) if index in kept]
     modelled = [index for index in kept if index not in context]
     if not modelled:
@@ -43,7 +44,7 @@ def split_columns(sets, names, request, path):
     roles = {"modelled": modelled, "context": context, "dropped": dropped}
     rows = np.concatenate(sets)
     columns = tuple(
-        Column(labels[index], role, kind_of(rows[:, index]), index)
+        Column(labels[index], role, kind_of(rows[:, index], role), index)
         for role, indices in roles.items()
         for index in indices
     )
@@ -62,8 +63,11 @@ def _index(label, labels, path):
     )
 
 
-def _varying(sets, labels, request, path):
-    """Returns the indices of the columns that vary among the training rows in float32."""
+def _varying(sets, labels, context, request, path):
+    """Returns the indices of the columns that vary among the training rows in float32.
+
+    And of constant ones where all that are modelled hold zeros and ones.
+    """
     with np.errstate(over="ignore"):
         beyond = [~np.isfinite(values.astype(np.float32)).all(axis=0) for values in sets]
     _refuse(
@@ -79,6 +83,9 @@ def _varying(sets, labels, request, path):
     )
     constant = np.array([is_constant(column) for column in train])
     if not request.drop_constant_columns:
+        modelled = ~np.isin(np.arange(len(constant)), context)
+        if all(np.isin(values[:, modelled], (0.0, 1.0)).all() for values in sets):
+            constant &= ~modelled
         wanted = f"Expected columns that vary among the training rows of {path}"
         _refuse(constant, labels, wanted, "; --drop_constant_columns leaves them out")
     return np.flatnonzero(~constant).tolist()
