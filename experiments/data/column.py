@@ -27,11 +27,14 @@ class Column:
     position: int
 
 
-def kind_of(values):
-    """Returns the kind of the numbers in an array."""
+def kind_of(values, role="modelled"):
+    """Returns the kind of the numbers in an array, of a column of that role."""
+    is_binary = np.isin(values, (0.0, 1.0)).all()
+    if is_binary and role != "dropped":  # though it may hold one of the two only
+        return "binary"
     if np.ptp(values) == 0.0:
         return "constant"
-    if np.isin(values, (0.0, 1.0)).all():
+    if is_binary:
         return "binary"
     return "integer" if (values == np.round(values)).all() else "real"
 

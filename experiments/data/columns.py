@@ -44,7 +44,7 @@ def split_columns(sets, names, request, path):
     roles = {"modelled": modelled, "context": context, "dropped": dropped}
     rows = np.concatenate(sets)
     columns = tuple(
-        Column(labels[index], role, kind_of(rows[:, index]), index)
+        Column(labels[index], role, kind_of(rows[:, index], role), index)
         for role, indices in roles.items()
         for index in indices
     )

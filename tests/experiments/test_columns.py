@@ -250,3 +250,12 @@ def test_the_gaussian_does_not_depend_on_the_units_of_the_context(scale):
     assert nats(moved) == pytest.approx(nats(context), abs=1e-2)
     constant = np.column_stack([context, np.full(300, scale)]).astype(np.float32)
     assert nats(constant) == pytest.approx(nats(context), abs=1e-6)
+
+
+def test_a_constant_column_of_zeros_and_ones_is_modelled_as_such(tmp_path):
+    table = {"a": TABLE["sex"], "b": np.zeros(COUNT), "c": np.ones(COUNT)}
+    dataset = load_dataset("csv", csv_path=write(tmp_path / "x.csv", table))
+    assert [c["kind"] for c in dataset.described_columns] == 3 * ["binary"]
+    table["b"] = TABLE["sex"]
+    now = load_dataset("csv", csv_path=write(tmp_path / "x.csv", table))
+    assert differences(dataset.described_columns, now.described_columns) == ""
