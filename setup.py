@@ -29,7 +29,8 @@ setup(
         "tf-keras>=2.20,<2.22",
         "keras>=3.12,<3.16",
         "absl-py>=2.0",
-        "numpy>=1.26",
+        # TFP 0.25 calls np.reshape(newshape=), which NumPy 2.4 no longer takes.
+        "numpy>=1.26,<2.4",
     ],
     extras_require={
         "experiments": EXPERIMENTS,

@@ -102,12 +102,15 @@ class CheckpointFolder:
                 path.unlink()
         return None
 
-    def delete(self):
-        """Deletes all checkpoints."""
-        for path in self._files():
+    @property
+    def is_empty(self):
+        """Whether there is no checkpoint."""
+        return not self._files()
+
+    def delete_all_but_newest(self):
+        """Leaves the newest checkpoint, from which a run can be extended."""
+        for path in self._files()[:-1]:
             path.unlink()
-        if self._path.is_dir() and not any(self._path.iterdir()):
-            self._path.rmdir()
 
     def _files(self):
         return sorted(self._path.glob("epoch_*.checkpoint"))

@@ -25,6 +25,8 @@ SCALES = {
     "sigmoid": tfp_flows.transformers.sigmoid_scale,
 }
 
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("flow", "base", "scale")
 # Options that a flow may lack; naming one that it does is an error.
 _OPTIONAL = (
     "hidden_units",
@@ -45,10 +47,17 @@ _OPTIONAL = (
     "num_masks",
     "num_components",
 )
+ARCHITECTURE += _OPTIONAL
 
 
 def build_distribution(
-    settings, event_size, context_size=0, *, is_binary=None, image_shape=None
+    settings,
+    event_size,
+    context_size=0,
+    *,
+    standardize_context=True,
+    is_binary=None,
+    image_shape=None,
 ):
     """Returns the distribution that `settings` describe.
 
@@ -56,6 +65,8 @@ def build_distribution(
       settings: a `Settings`.
       event_size: number of variables of the data.
       context_size: number of variables that they are conditioned on.
+      standardize_context: whether these are standardised, by statistics of the training
+        rows that are saved with the weights.
       is_binary: whether the data are zeros and ones; None if that is not known yet.
       image_shape: `(H, W)`, where a row is an image.
 
@@ -67,7 +78,10 @@ def build_distribution(
     flow = choose("flow", settings.flow, FLOWS)
     base = choose("base", settings.base, BASES)
     _check_kind(settings, flow, is_binary)
-    arguments = _arguments(settings, flow) | {"context_size": context_size}
+    arguments = _arguments(settings, flow) | {
+        "context_size": context_size,
+        "standardize_context": standardize_context,
+    }
     if flow.takes_images:
         arguments["image_shape"] = image_shape
     if "ordering" in arguments:

@@ -1,11 +1,14 @@
 """Fits a flow to a data set by maximum likelihood and reports its test log-likelihood."""
 
 import dataclasses
+import functools
 import math
+import pathlib
 import sys
 
 import numpy as np
 
+import tfp_flows
 from experiments import choices
 from experiments import class_agreement
 from experiments import command_line
@@ -22,9 +25,13 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data import own_images
+from experiments.epochs import digest
 from experiments.kinds import check_kind
 from experiments.likelihood_classification import likelihood_classification
+from experiments.run_columns import refuse_other_columns
+from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
+from experiments.starting_weights import load_start
 
 _CHOICES = {
     "dataset": DATASETS,
@@ -49,32 +56,67 @@ def run(settings, strategy=None):
     """
     check_kind("settings", settings, Settings)
     return joint_run.run(
-        settings, strategy, prepare=_prepare, train=training.train, finish=_finish
+        settings,
+        strategy,
+        prepare=_prepare,
+        train=training.train,
+        finish=_finish,
+        check_finished=functools.partial(_refuse_other_table, settings),
     )
 
 
 def _prepare(settings, strategy):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
+    start = _start(settings, dataset, strategy) if settings.init_from else None
     with strategy.scope():
         distribution = choices.build_distribution(
             settings,
             dataset.event_size,
             dataset.context_size,
+            # Classes are zeros and ones already.
+            standardize_context=not dataset.class_names,
             is_binary=dataset.is_binary,
             image_shape=dataset.image_shape,
         )
-    return distribution, dataset, settings, strategy
+    return start.distribution if start else distribution, dataset, settings, strategy
+
+
+def _start(settings, dataset, strategy):
+    return load_start(
+        settings,
+        strategy,
+        kind=tfp_flows.DensityEstimator,
+        architecture=choices.ARCHITECTURE,
+        facts=_shape_of(dataset),
+        columns=dataset.described_columns,
+    )
+
+
+def _refuse_other_table(settings, results):
+    """Refuses a file, of one's own, that is no longer what a finished run was fitted to."""
+    path = pathlib.Path(settings.csv_path or settings.npz_path)
+    if not path.is_file():
+        return
+    dataset = load_dataset(settings.dataset, **settings.data_arguments())
+    columns = dataset.described_columns
+    refuse_other_columns(settings.run_dir, results.get("columns"), columns)
+    rows = digest(dataset.inputs("train"))
+    if results.get("training_rows", rows) != rows:
+        raise RunDirectoryError(
+            f"{settings.run_dir} holds a finished run on other training rows than those of "
+            f"{path}. Choose another --run_dir, or the same data."
+        )
 
 
 def _finish(run_dir, trained, prepared):
-    model, history, seconds = trained
+    model, history, notes = trained
     distribution, dataset, settings, _ = prepared
     outcome = training.outcome(history)
     model.save(run_dir / "model.keras")
     subject = pictures.Subject(distribution, dataset, settings)
     results = measure(model, dataset, history, settings) | {
         **outcome,
-        "training_seconds": seconds,
+        **notes,
         "calibration": diagnostics.calibration(subject),
         "two_sample_test": diagnostics.two_sample_test(subject),
     }
@@ -112,12 +154,23 @@ def measure(model, dataset, history, settings):
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "caveat": dataset.caveat,
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},
-        "event_size": dataset.event_size,
-        "context_size": dataset.context_size,
+        "columns": dataset.described_columns,
+        "training_rows": digest(dataset.inputs("train")),
+        **_shape_of(dataset),
+        "init_from": settings.init_from or None,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "command": report.command(settings),
         "versions": report.versions(),
         "machine": report.machine(),
+    }
+
+
+def _shape_of(dataset):
+    shape = dataset.pixel_shape
+    return {
+        "event_size": dataset.event_size,
+        "context_size": dataset.context_size,
+        "image_shape": None if shape is None else list(shape),
     }
 
 

@@ -63,7 +63,9 @@ def calibration(subject):
 def two_sample_test(subject):
     """Returns how well a classifier tells test rows from samples, as plain data.
 
-    Its accuracy on rows it was not fitted on is 0.5 where the flow is right.
+    Its accuracy on rows it was not fitted on is 0.5 where the flow is right. What has the
+    same context, a test row and its sample, is either fitted on or not, as a pair: else a
+    context would tell the label that the other of its two rows does not have.
     """
     count = min(_MAX_ROWS, len(subject.data))
     data, samples = subject.data[:count], subject.samples[:count]
@@ -86,12 +88,20 @@ def two_sample_test(subject):
 
 
 def _cross_validated_accuracy(rows, count, seed):
-    folds = min(_FOLDS, count)
     is_sample = np.repeat([0, 1], count)
     predicted = model_selection.cross_val_predict(
         ensemble.HistGradientBoostingClassifier(max_iter=50, random_state=seed),
         rows,
         is_sample,
-        cv=model_selection.StratifiedKFold(folds, shuffle=True, random_state=seed),
+        cv=_folds_of_pairs(count, seed),
     )
     return float(np.mean(predicted == is_sample))
+
+
+def _folds_of_pairs(count, seed):
+    """Returns (rows to fit, other rows) of each fold, where rows i and count + i pair."""
+    folds = model_selection.KFold(min(_FOLDS, count), shuffle=True, random_state=seed)
+    return [
+        tuple(np.concatenate([pairs, count + pairs]) for pairs in fold)
+        for fold in folds.split(np.arange(count))
+    ]

@@ -46,11 +46,8 @@ class EpochRows(keras.callbacks.Callback):
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def digest(self):
-        """Returns a SHA-256 digest of all rows, in hexadecimal."""
-        digest = hashlib.sha256()
-        for array in tf.nest.flatten(self._inputs):
-            digest.update(np.ascontiguousarray(array))
-        return digest.hexdigest()
+        """Returns the `digest` of all rows."""
+        return digest(self._inputs)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the epoch, before its first row is read."""
@@ -90,6 +87,14 @@ class EpochRows(keras.callbacks.Callback):
     def _requantize(self, x, seed):
         noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
         return (tf.floor(x / self._bin_width) + noise) * self._bin_width
+
+
+def digest(inputs):
+    """Returns a SHA-256 digest of rows, `[N, D]` or a tuple of such, in hexadecimal."""
+    found = hashlib.sha256()
+    for array in tf.nest.flatten(inputs):
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
 
 
 def _binarized(x, seed):

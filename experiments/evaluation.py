@@ -109,10 +109,17 @@ def _around_linear_mean(dataset):
     sets = ("train", "validation", "test")
     if not dataset.context_size:
         return [getattr(dataset, name).astype(np.float64) for name in sets]
-    context = {name: _with_one(getattr(dataset, f"{name}_context")) for name in sets}
+    context = _contexts(dataset, sets)
     weights = np.linalg.lstsq(context["train"], dataset.train, rcond=None)[0]
     return [getattr(dataset, name) - context[name] @ weights for name in sets]
 
 
-def _with_one(context):
-    return np.column_stack([context, np.ones(len(context))])
+def _contexts(dataset, sets):
+    """Returns the contexts by set, `[N, C + 1]`: standardised for the solver, and a one."""
+    contexts = {n: getattr(dataset, f"{n}_context").astype(np.float64) for n in sets}
+    mean, scale = contexts["train"].mean(axis=0), contexts["train"].std(axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    return {
+        name: np.column_stack([(context - mean) / scale, np.ones(len(context))])
+        for name, context in contexts.items()
+    }

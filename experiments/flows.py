@@ -40,6 +40,7 @@ def mixture_made(
     ordering,
     num_masks,
     context_size,
+    standardize_context,
     seed,
 ):
     """Returns a `MixtureMADE` of standardised data, "MADE MoG"."""
@@ -53,6 +54,7 @@ def mixture_made(
         ordering=ordering,
         num_masks=num_masks,
         context_size=context_size,
+        standardize_context=standardize_context,
         seed=seed,
     )
     return tfp_flows.FlowDistribution(made, tfp_flows.Standardize(event_size))
@@ -72,6 +74,7 @@ def maf_mog(
     lu_mixing,
     random_orderings,
     context_size,
+    standardize_context,
     seed,
     transformer=None,
 ):
@@ -82,6 +85,7 @@ def maf_mog(
         "residual": residual,
         "direct": direct,
         "context_size": context_size,
+        "standardize_context": standardize_context,
     }
     maf = tfp_flows.MAF(
         event_size,

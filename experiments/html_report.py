@@ -38,6 +38,7 @@ def write_report(page, captions, path):
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}'
         '</title>\n<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
+        *([f"<p><strong>{html.escape(page.warning)}</strong></p>"] if page.warning else []),
         f"<p>{html.escape(page.note)}</p>",
         _table(page),
         _facts(page.findings),
@@ -52,7 +53,9 @@ def write_report(page, captions, path):
 
 def _table(page):
     header = "".join(f"<th>{html.escape(name)}</th>" for name in page.header)
-    rows = [f"<tr{_class(i)}>{_cells(row)}</tr>" for i, row in enumerate(page.rows)]
+    # The run's row is set in bold, unless it has lost.
+    run = "" if page.warning else ' class="run"'
+    rows = [f"<tr{'' if i else run}>{_cells(row)}</tr>" for i, row in enumerate(page.rows)]
     return "\n".join(["<table>", f"<tr>{header}</tr>", *rows, "</table>"])
 
 
@@ -60,10 +63,6 @@ def _cells(row):
     first, *numbers, last = map(html.escape, row)
     numbers = "".join(f'<td class="number">{number}</td>' for number in numbers)
     return f"<td>{first}</td>{numbers}<td>{last}</td>"
-
-
-def _class(i):
-    return ' class="run"' if i == 0 else ""
 
 
 def _facts(facts):

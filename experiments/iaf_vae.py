@@ -4,6 +4,7 @@ import dataclasses
 import math
 import sys
 
+import tfp_flows
 from experiments import command_line
 from experiments import html_report
 from experiments import joint_run
@@ -20,6 +21,7 @@ from experiments.data import DataError
 from experiments.data import own_images
 from experiments.data import own_table
 from experiments.kinds import check_kind
+from experiments.starting_weights import load_start
 from experiments.vae_data import load_images
 from experiments.vae_settings import VAESettings
 
@@ -42,17 +44,30 @@ def run(settings, strategy=None):
 
 def _prepare(settings, strategy):
     images = load_images(settings)
+    start = _start(settings, images, strategy) if settings.init_from else None
     with strategy.scope():
         parts = vae_choices.vae_parts(settings, images)
+    if start:
+        parts |= {name: getattr(start, name) for name in vae_choices.TRAINED_PARTS}
     return parts, images, settings, strategy
 
 
+def _start(settings, images, strategy):
+    return load_start(
+        settings,
+        strategy,
+        kind=tfp_flows.VAE,
+        architecture=vae_choices.ARCHITECTURE,
+        facts=_kind_of(images),
+    )
+
+
 def _finish(run_dir, trained, prepared):
-    model, history, seconds = trained
+    model, history, notes = trained
     _, images, settings, _ = prepared
     outcome = training.outcome(history)
     model.save(run_dir / "model.keras")
-    results = _facts(model, images, settings) | outcome | {"training_seconds": seconds}
+    results = _facts(model, images, settings) | outcome | notes
     results["best_validation_elbo"] = history["val_elbo"][outcome["best_epoch"] - 1]
     results |= vae_evaluation.measure(model, images, settings)
     captions = vae_pictures.draw(model, images, history, settings)
@@ -70,6 +85,8 @@ def _facts(model, images, settings):
     sets = ("train", "validation", "test")
     return {
         **{name: getattr(settings, name) for name in named},
+        **_kind_of(images),
+        "init_from": settings.init_from or None,
         "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
         "caveat": dataset.caveat,
         "num_rows": {name: len(getattr(dataset, name)) for name in sets},
@@ -78,6 +95,10 @@ def _facts(model, images, settings):
         "versions": report.versions(),
         "machine": report.machine(),
     }
+
+
+def _kind_of(images):
+    return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
 
 
 def cli(argv):
@@ -102,7 +123,7 @@ def main(argv):
             settings,
             run,
             check=vae_choices.check,
-            table=lambda results: vae_report.page(results).table(),
+            table=lambda results: vae_report.page(results).text(),
             module="iaf_vae",
         )
 

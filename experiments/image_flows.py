@@ -18,6 +18,7 @@ def glow(
     hidden_channels,
     recompute,
     context_size,
+    standardize_context,
     seed,
 ):
     """Returns `Glow` on rows of `event_size` entries."""
@@ -30,6 +31,7 @@ def glow(
         hidden_channels=hidden_channels,
         recompute=recompute,
         context_size=context_size,
+        standardize_context=standardize_context,
         seed=seed,
     )
 
@@ -45,6 +47,7 @@ def real_nvp_image(
     act_norm,
     recompute,
     context_size,
+    standardize_context,
     seed,
 ):
     """Returns `RealNVPImage` on rows of `event_size` entries."""
@@ -59,6 +62,7 @@ def real_nvp_image(
         act_norm=act_norm,
         recompute=recompute,
         context_size=context_size,
+        standardize_context=standardize_context,
         seed=seed,
     )
 
@@ -74,4 +78,5 @@ def _on_rows(flow, event_size, image_shape, num_levels, **arguments):
     rows = tfp.bijectors.Reshape(
         event_shape_out=[event_size], event_shape_in=list(image_shape)
     )
-    return tfp_flows.FlowChain([rows, images])
+    # The images' flow standardises its contexts itself, or is not to.
+    return tfp_flows.FlowChain([rows, images], standardize_context=False)

@@ -5,6 +5,7 @@ Every worker trains; the chief alone reads and writes the folder, evaluates and 
 
 import functools
 
+from experiments import extending
 from experiments import interruption
 from experiments import run_directory
 from experiments import strategies
@@ -20,18 +21,23 @@ __all__ = ["REFUSALS", "run", "run_and_print"]
 REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
 
 
-def run(settings, strategy=None, *, prepare, train, finish):
+def run(
+    settings, strategy=None, *, prepare, train, finish, check_finished=lambda results: None
+):
     """Trains, evaluates and writes everything into `settings.run_dir`.
 
-    A run that was interrupted goes on; a finished one is only read.
+    A run that was interrupted goes on, and so does a finished one that is asked for more
+    (see `extending`); else that is only read.
 
     Args:
-      settings: any settings with `run_dir` and `strategy`.
+      settings: any settings with `run_dir`, `strategy`, `epochs` and `max_minutes`.
       strategy: what `make_strategy` returns for these settings, if called already.
       prepare: function of settings and strategy that returns all that the others take.
       train: function of what `prepare` returns, in every worker.
       finish: function, in the chief, of the folder, of what `train` returns, and of what
         `prepare` returns; returns the results, having written them last.
+      check_finished: function, in the chief, of the results of a run that is only read;
+        raises if that is not what the settings describe.
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
@@ -45,13 +51,12 @@ def run(settings, strategy=None, *, prepare, train, finish):
     """
     strategy = strategy or strategies.make_strategy(settings.strategy)
     is_chief = workers.is_chief(strategy)
-    results = run_directory.finished_results(settings.run_dir) if is_chief else None
     is_finished = workers.agree_on_start(
-        strategy, settings, is_finished=results is not None
+        strategy, settings, is_finished=is_chief and extending.is_complete(settings)
     )
     subject = None if is_finished else prepare(settings, strategy)
     if is_chief:
-        return _lead(settings, subject, train, finish)
+        return _lead(settings, subject, train, finish, check_finished)
     if not is_finished:
         train(*subject)
     return None
@@ -90,12 +95,17 @@ def run_and_print(settings, run, *, check, table, module):
         print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 
 
-def _lead(settings, subject, train, finish):
-    with run_directory.claim(settings) as run_dir:
-        results = run_directory.finished_results(run_dir)
-        if results is not None:
+def _lead(settings, subject, train, finish, check_finished):
+    with run_directory.claim(settings, may_grow=extending.MAY_GROW) as run_dir:
+        if extending.is_complete(settings):
+            results = run_directory.finished_results(run_dir)
+            check_finished(results)
             print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
             return results
+        extending.refuse_lost_end(run_dir)
+        before = run_directory.finished_results(run_dir)
         results = finish(run_dir, train(*subject), subject)
-        CheckpointFolder(run_dir / "checkpoints").delete()
+        if before is not None:
+            print(extending.remark(before, results))
+        CheckpointFolder(run_dir / "checkpoints").delete_all_but_newest()
         return results

@@ -19,6 +19,7 @@ class Page:
       findings: what was found beside the table, by name.
       facts: what the run was, by name.
       command: the shell command that repeats the run.
+      warning: what has to be known before anything else; empty if nothing.
     """
 
     title: str
@@ -28,6 +29,11 @@ class Page:
     findings: dict[str, str]
     facts: dict[str, str]
     command: str
+    warning: str = ""
+
+    def text(self):
+        """Returns the warning, if any, and the table, as Markdown."""
+        return "\n\n".join(part for part in (self.warning, self.table()) if part)
 
     def table(self):
         """Returns the table as aligned text, which is Markdown too."""
@@ -47,6 +53,7 @@ class Page:
         """
         lines = [
             f"# {self.title}",
+            *([f"**{self.warning}**"] if self.warning else []),
             self.note,
             self.table(),
             _bullets(self.findings),

@@ -9,7 +9,9 @@ import shlex
 import tensorflow as tf
 
 import tfp_flows
+from experiments import extending
 from experiments.atomic_write import atomic_write
+from experiments.findings import findings
 from experiments.page import Page
 
 UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
@@ -56,12 +58,38 @@ def page(results):
         findings(results),
         facts(results),
         results["command"],
+        lost_to_baseline(
+            "This flow",
+            results["test_log_likelihood"],
+            results["num_rows"]["test"],
+            results,
+        ),
+    )
+
+
+def lost_to_baseline(name, log_likelihood, num_rows, results):
+    """Returns in words that a model is no better than the baseline; empty if it is.
+
+    Args:
+      name: what to call the model.
+      log_likelihood: its test log-likelihood, as plain data.
+      num_rows: of the test rows that this is the mean of.
+      results: with the log-likelihood of the baseline.
+    """
+    rival, known = baseline(results)
+    if log_likelihood["nats"] > known["nats"]:
+        return ""
+    return (
+        f"{name} is no better than the baseline, {rival}: {log_likelihood['nats']:.3f} "
+        f"against {known['nats']:.3f} nats a row, on "
+        f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
+        "narrower networks, --weight_decay, or a smaller --learning_rate."
     )
 
 
 def table(results):
-    """Returns the result table as aligned text, which is Markdown too."""
-    return page(results).table()
+    """Returns the result table as aligned text, after what has to be known first."""
+    return page(results).text()
 
 
 def write_results(results, path):
@@ -69,31 +97,25 @@ def write_results(results, path):
     atomic_write(path, json.dumps(results, indent=2) + "\n")
 
 
-def findings(results):
-    """Returns what was found beside the likelihoods, by name."""
-    test, classes = results["two_sample_test"], results.get("class_agreement")
-    return {
-        "two-sample test": (
-            "a classifier tells test rows from samples with an accuracy of "
-            f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
-            f" cross-validated on {test['num_rows']:,} rows"
-        ),
-        **_calibration(results["calibration"]),
-        **({"classes": _class_agreement(classes)} if classes else {}),
-        **_classification(results.get("likelihood_classification")),
-        **_levels(results.get("bits_of_levels")),
-    }
-
-
 def facts(results):
     """Returns what the run was, by name."""
     sizes = results["num_rows"]
-    context = f", given {n}" if (n := results["context_size"]) else ""
     return {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
-        "variables": f"{results['event_size']}{context}",
+        "variables": _variables(results),
+        **_dropped(results.get("columns")),
+        **training_facts(results),
+    }
+
+
+def training_facts(results):
+    """Returns how a model was trained, and where, by name."""
+    start, restarts = results.get("init_from"), results.get("schedule_restarts")
+    return {
         "trainable parameters": f"{results['num_parameters']:,}",
+        **({"weights to start from": f"those of {start}"} if start else {}),
         "epochs": epochs(results),
+        **({"step size": extending.describe_restarts(restarts)} if restarts else {}),
         "training time": f"{results['training_seconds']:.1f} s",
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
         "machine": results["machine"],
@@ -128,49 +150,15 @@ def machine():
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
 
 
-def _class_agreement(classes):
-    name, least = min(classes["by_class"].items(), key=lambda item: item[1])
-    return (
-        "a classifier of the training rows sees the class asked for in "
-        f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
-        f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
-        f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
-    )
+def _variables(results):
+    names = [c["name"] for c in results.get("columns") or () if c["role"] == "context"]
+    given = f", given {n}" if (n := results["context_size"]) else ""
+    return f"{results['event_size']}{given}" + (f": {', '.join(names)}" if names else "")
 
 
-def _classification(found):
-    if found is None:
-        return {}
-    text = (
-        f"the class under which a test row is most probable is its own in "
-        f"{found['accuracy']:.3f} ± {found['two_standard_errors']:.3f} of "
-        f"{found['num_rows']:,} rows"
-    )
-    return {"classification by likelihood": text}
-
-
-def _levels(found):
-    if found is None:
-        return {}
-    parts = [
-        f"{bits:.3f} by level {number} ({size:,} variables)"
-        for number, (bits, size) in enumerate(
-            zip(found["levels"], found["latent_sizes"], strict=True), start=1
-        )
-    ]
-    text = f"{found['before_the_levels']:.3f} before the levels, " + ", ".join(parts)
-    return {f"bits per dimension of {found['num_rows']:,} test rows": text}
-
-
-def _calibration(calibration):
-    if calibration is None:
-        return {}
-    worst = max(calibration["ks_distances"])
-    text = (
-        f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
-        f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
-    )
-    return {"calibration": text}
+def _dropped(columns):
+    names = [column["name"] for column in columns or () if column["role"] == "dropped"]
+    return {"constant columns, left out": ", ".join(names)} if names else {}
 
 
 def _note(results):

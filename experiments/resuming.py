@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.atomic_write import atomic_write
 from experiments.checkpointing import Checkpoint
+from experiments.run_columns import refuse_other_columns
 from experiments.run_directory import RunDirectoryError
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -25,23 +26,41 @@ class SaveRun(keras.callbacks.Callback):
       data: text that tells the data of the run from others.
       stateful: the callbacks whose memory belongs to the run.
       metrics_path: of the file with a line an epoch.
+      columns: those of the data, as of `Dataset.described_columns`.
+      schedule_epochs: epochs over which the step size falls; None if it does not.
       every: epochs between two checkpoints.
       is_writer: whether this process writes.
 
     Attributes:
       rows: the metrics of each epoch so far, as dicts.
+      is_stopped: whether training had ended by itself, before all epochs.
+      schedule_restarts: where the step size went over to fall over other epochs: dicts of
+        `after_epoch`, `epochs_before` and `epochs`.
 
     Raises:
       RunDirectoryError: if `found` is of a run on other data.
     """
 
     def __init__(
-        self, folder, found, data, stateful, metrics_path, *, every=1, is_writer=True
+        self,
+        folder,
+        found,
+        data,
+        stateful,
+        metrics_path,
+        *,
+        columns=None,
+        schedule_epochs=None,
+        every=1,
+        is_writer=True,
     ):
         super().__init__()
+        if found:
+            run_dir = pathlib.Path(metrics_path).parent
+            refuse_other_columns(run_dir, found.facts.get("columns"), columns)
         if found and found.facts["data"] != data:
             raise RunDirectoryError(
-                f"{pathlib.Path(metrics_path).parent} holds a run on other training rows. "
+                f"{run_dir} holds a run on other training rows. "
                 "Choose another --run_dir, or the same data."
             )
         self._folder = folder
@@ -51,23 +70,21 @@ class SaveRun(keras.callbacks.Callback):
         self._is_writer = is_writer
         self._found = found
         self._data = data
+        self._columns = columns
+        self._schedule_epochs = schedule_epochs
         self._num_saved = 0
         self._seconds_before = 0.0
         self.rows = []
+        self.is_stopped = False
+        self.schedule_restarts = []
         if self._found:
-            self.rows = list(self._found.facts["rows"])
-            self._seconds_before = self._found.facts["seconds"]
+            self._take_over(self._found.facts)
         self._start = time.perf_counter()
 
     @property
     def num_epochs(self):
         """Number of finished epochs."""
         return len(self.rows)
-
-    @property
-    def is_stopped(self):
-        """Whether training had ended by itself, before all epochs."""
-        return bool(self._found and self._found.facts["is_stopped"])
 
     @property
     def seconds(self):
@@ -97,7 +114,8 @@ class SaveRun(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Adds the epoch's metrics, and saves."""
         self.rows.append({name: float(value) for name, value in (logs or {}).items()})
-        is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        self.is_stopped = bool(self.model.stop_training)
+        is_last = self.is_stopped or epoch + 1 == self.params["epochs"]
         if is_last or (epoch + 1) % self._every == 0:
             self.save()
 
@@ -107,6 +125,21 @@ class SaveRun(keras.callbacks.Callback):
             self._folder.save(self._checkpoint())
             self._write_metrics()
             self._num_saved = self.num_epochs
+
+    def _take_over(self, facts):
+        self.rows = list(facts["rows"])
+        self.is_stopped = facts["is_stopped"]
+        self.schedule_restarts = list(facts.get("schedule_restarts", []))
+        self._seconds_before = facts["seconds"]
+        before = facts.get("schedule_epochs", self._schedule_epochs)
+        if before != self._schedule_epochs and not self.is_stopped:
+            self.schedule_restarts.append(
+                {
+                    "after_epoch": self.num_epochs,
+                    "epochs_before": before,
+                    "epochs": self._schedule_epochs,
+                }
+            )
 
     def _checkpoint(self):
         arrays = {
@@ -120,7 +153,10 @@ class SaveRun(keras.callbacks.Callback):
             "rows": self.rows,
             "data": self._data,
             "seconds": self.seconds,
-            "is_stopped": bool(self.model.stop_training),
+            "is_stopped": self.is_stopped,
+            "columns": self._columns,
+            "schedule_epochs": self._schedule_epochs,
+            "schedule_restarts": self.schedule_restarts,
             "callbacks": [_attributes(callback, _is_plain) for callback in self._stateful],
             "callback_arrays": [list(values) for values in lists],
         }

@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 
+from experiments.atomic_write import atomic_write
+
 # Flags that change no weights, or only how far a run gets.
 FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
 FREE_FLAGS += ("checkpoint_every", "pictures_every", "num_samples")
@@ -16,11 +18,14 @@ class RunDirectoryError(Exception):
 
 
 @contextlib.contextmanager
-def claim(settings):
+def claim(settings, *, may_grow=()):
     """Makes `settings.run_dir` this process's own, and yields its path.
+
+    Where the run is refused within, `flags.txt` is again what it was.
 
     Args:
       settings: a `Settings`; written to `flags.txt`.
+      may_grow: names of flags, numbers, that may be greater than those there.
 
     Raises:
       RunDirectoryError: if another process writes there, or the folder holds a run with
@@ -29,9 +34,15 @@ def claim(settings):
     run_dir = pathlib.Path(settings.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     with _lock(run_dir):
-        _refuse_other_flags(run_dir, settings)
-        settings.write_flags(run_dir / "flags.txt")
-        yield run_dir
+        _refuse_other_flags(run_dir, settings, may_grow)
+        path = run_dir / "flags.txt"
+        before = path.read_text() if path.is_file() else None
+        settings.write_flags(path)
+        try:
+            yield run_dir
+        except RunDirectoryError:
+            path.unlink() if before is None else atomic_write(path, before)
+            raise
 
 
 def differences(there, settings, *, free):
@@ -48,6 +59,12 @@ def differences(there, settings, *, free):
         for name, value in _by_name(settings.flags()).items()
         if name not in free and before[name] != value
     )
+
+
+def flags_there(run_dir):
+    """Returns the flags of the run in a folder, as text by name; none if it holds none."""
+    path = pathlib.Path(run_dir) / "flags.txt"
+    return _by_name(path.read_text().split("\n")) if path.is_file() else {}
 
 
 def finished_results(run_dir):
@@ -74,11 +91,13 @@ def _lock(run_dir):
         yield
 
 
-def _refuse_other_flags(run_dir, settings):
-    path = run_dir / "flags.txt"
-    if not path.is_file():
+def _refuse_other_flags(run_dir, settings, may_grow):
+    there = flags_there(run_dir)
+    if not there:
         return
-    different = differences(path.read_text().split("\n"), settings, free=FREE_FLAGS)
+    grown = [n for n in may_grow if float(there.get(n, "inf")) <= getattr(settings, n)]
+    flags = [f"--{name}={value}" for name, value in there.items()]
+    different = differences(flags, settings, free=(*FREE_FLAGS, *grown))
     if different:
         raise RunDirectoryError(
             f"{run_dir} holds a run with other flags: {different}. "

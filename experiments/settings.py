@@ -49,6 +49,11 @@ class Settings(FlagSettings):
     validation_share: float = _field(0.1, "Share of the rows of csv, npz or images.")
     test_share: float = _field(0.1, "Share of the rows of csv, npz or images.")
     run_dir: str = _field("runs/density_estimation", "Folder that the run writes into.")
+    init_from: str = _field(
+        "",
+        "Folder of a finished run of the same architecture and columns, whose weights and "
+        "statistics of data training starts from.",
+    )
     num_steps: int = _field(8, "Number of steps of the flow; of glow, of each level.")
     num_levels: int = _field(2, "Number of levels of glow and real_nvp_image.")
     hidden_channels: int = _field(

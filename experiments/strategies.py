@@ -54,11 +54,17 @@ STRATEGIES = {
 }
 
 
-def make_model(distribution, strategy):
-    """Returns the `DensityEstimator` that trains `distribution` under `strategy`."""
+def make_model(distribution, strategy, columns=None):
+    """Returns the `DensityEstimator` that trains `distribution` under `strategy`.
+
+    Args:
+      distribution: what is fitted.
+      strategy: a `tf.distribute.Strategy`.
+      columns: what is saved with the model of the columns of its table, dicts; or None.
+    """
     if strategy.num_replicas_in_sync == 1:
-        return tfp_flows.DensityEstimator(distribution)
-    return ReplicatedEstimator(distribution)
+        return tfp_flows.DensityEstimator(distribution, columns=columns)
+    return ReplicatedEstimator(distribution, columns=columns)
 
 
 def make_vae(parts, strategy):

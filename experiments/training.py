@@ -9,14 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from experiments import extending
 from experiments import pictures
 from experiments import progress
 from experiments import strategies
 from experiments import workers
+from experiments.averaged_weights import SwapAveragedWeights
 from experiments.checkpointing import Checkpoint
 from experiments.checkpointing import CheckpointFolder
 from experiments.epochs import EpochRows
 from experiments.resuming import SaveRun
+from experiments.time_limit import TimeLimit
 
 
 class TrainingError(Exception):
@@ -24,7 +27,7 @@ class TrainingError(Exception):
 
 
 def train(distribution, dataset, settings, strategy=None):
-    """Fits `distribution` and returns its model, Keras's history and the seconds taken.
+    """Fits `distribution` and returns its model, Keras's history, and `extending.notes`.
 
     Where `run_dir` holds checkpoints of the same run, it goes on from the last one, and
     ends at the numbers of a run without a pause.
@@ -40,10 +43,12 @@ def train(distribution, dataset, settings, strategy=None):
     num_replicas = strategy.num_replicas_in_sync
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = strategies.make_model(distribution, strategy)
+        columns = dataset.described_columns
+        model = strategies.make_model(distribution, strategy, columns)
         compile_model(model, settings, len(dataset.train), strategy)
-    # From the rows themselves, so that a `tf.data` input makes no difference.
-    model.initialize(dataset.inputs("train"))
+    if not settings.init_from:  # whose statistics belong to its weights
+        # From the rows themselves, so that a `tf.data` input makes no difference.
+        model.initialize(dataset.inputs("train"))
     workers.share(strategy, distribution.variables)
     save_run = fit(
         model,
@@ -57,11 +62,13 @@ def train(distribution, dataset, settings, strategy=None):
             functools.partial(pictures.draw_fit_of, distribution, dataset, settings),
             is_writer=workers.is_chief(strategy),
         ),
+        columns=columns,
         strategy=strategy,
     )
     # What is evaluated and saved has no more to do with replicas.
-    trained = tfp_flows.DensityEstimator(distribution) if num_replicas > 1 else model
-    return trained, save_run.history(), save_run.seconds
+    if num_replicas > 1:
+        model = tfp_flows.DensityEstimator(distribution, columns=columns)
+    return model, save_run.history(), extending.notes(save_run, settings)
 
 
 def compile_model(model, settings, num_rows, strategy):
@@ -77,28 +84,40 @@ def compile_model(model, settings, num_rows, strategy):
     model.optimizer.build(model.trainable_variables)
 
 
-def fit(model, rows, validation, settings, *, metrics, stateful, displays, strategy=None):
+def fit(
+    model,
+    rows,
+    validation,
+    settings,
+    *,
+    metrics,
+    stateful,
+    displays,
+    columns=None,
+    strategy=None,
+):
     """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
 
     Args:
       model: a Keras model, of any kind, with its optimizer built.
       rows: the `EpochRows` to train on.
       validation: a `tf.data.Dataset` of batches.
-      settings: any settings with `run_dir`, `epochs`, `max_minutes`, `checkpoint_every`
-        and `progress`.
+      settings: any settings with `run_dir`, `epochs`, `cosine_decay`, `max_minutes`,
+        `checkpoint_every` and `progress`.
       metrics: a callback that adds to the metrics, before others see them.
       stateful: callbacks whose memory belongs to the run.
       displays: callbacks that only show.
+      columns: those of the rows, as of `Dataset.described_columns`.
       strategy: the `tf.distribute.Strategy` of the model; the default one by default.
 
     Returns:
       The run's `SaveRun`, with its history and the seconds taken.
 
     Raises:
-      RunDirectoryError: if the checkpoint is of a run on other rows.
+      RunDirectoryError: if the checkpoint is of a run on other rows or columns.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    save_run = _save_run(settings, rows, stateful, strategy)
+    save_run = _save_run(settings, rows, stateful, columns, strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
     model.fit(
@@ -139,7 +158,7 @@ def make_callbacks(settings, before_validation=()):
     # what is kept, is the averaged weights with their own statistics.
     callbacks = [tfp_flows.StopOnNaN()]
     if settings.ema_momentum > 0.0:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+        callbacks.append(SwapAveragedWeights())
     callbacks += before_validation
     callbacks.append(
         keras.callbacks.EarlyStopping(
@@ -172,44 +191,13 @@ def outcome(history):
     }
 
 
-class TimeLimit(keras.callbacks.Callback):
-    """Lets no epoch start once training has taken `max_minutes`.
-
-    Args:
-      max_minutes: limit on the training time; 0: none.
-      save_run: the `SaveRun`, before this callback, whose `seconds` are the training time
-        so far, and which saves when the time is up.
-      strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
-    """
-
-    def __init__(self, max_minutes, save_run, strategy):
-        super().__init__()
-        self._seconds = 60.0 * max_minutes
-        self._save_run = save_run
-        self._strategy = strategy
-
-    def is_over(self):
-        """Whether the time is up."""
-        if not self._seconds or not self._save_run.num_epochs:
-            return False
-        is_over = self._seconds < self._save_run.seconds
-        return workers.from_chief(self._strategy, bytes([is_over])) == bytes([True])
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Stops training when the time is up."""
-        if self.is_over():
-            # Before it looks as if training had ended by itself.
-            self._save_run.save()
-            self.model.stop_training = True
-
-
 def _batch_statistics(dataset, settings):
     if not settings.batch_norm:
         return []
     return [tfp_flows.FullDataBatchStatistics(dataset.train, dataset.train_context)]
 
 
-def _save_run(settings, rows, stateful, strategy):
+def _save_run(settings, rows, stateful, columns, strategy):
     run_dir = pathlib.Path(settings.run_dir)
     folder = CheckpointFolder(run_dir / "checkpoints")
     is_chief = workers.is_chief(strategy)
@@ -223,6 +211,8 @@ def _save_run(settings, rows, stateful, strategy):
         rows.digest(),
         stateful,
         run_dir / "metrics.csv",
+        columns=columns,
+        schedule_epochs=settings.epochs if settings.cosine_decay else None,
         every=settings.checkpoint_every,
         is_writer=is_chief,
     )

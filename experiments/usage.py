@@ -110,6 +110,7 @@ def check_run(settings):
         _refuse(settings, "progress", "to be -1, 0, 1 or 2")
     _check_lines(settings)
     _check_run_dir(settings)
+    _check_init_from(settings)
 
 
 def _check_shares(settings):
@@ -188,6 +189,14 @@ def _check_run_dir(settings):
         raise UsageError(
             f"Expected `run_dir` to be writable; got {settings.run_dir!r}, where {path} is "
             "not."
+        )
+
+
+def _check_init_from(settings):
+    start, own = (os.path.realpath(getattr(settings, n)) for n in ("init_from", "run_dir"))
+    if settings.init_from and start == own:
+        _refuse(
+            settings, "init_from", "to be another folder than `run_dir`, whose run goes on"
         )
 
 

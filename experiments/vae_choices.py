@@ -4,7 +4,15 @@ import tfp_flows
 from experiments.choices import check_activation
 from experiments.usage import UsageError
 
-__all__ = ["CHOICES", "build_vae", "check", "vae_parts"]
+__all__ = ["ARCHITECTURE", "CHOICES", "TRAINED_PARTS", "build_vae", "check", "vae_parts"]
+
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
+ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
+ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
+ARCHITECTURE += ("prior_hidden_units",)
+# Those of the parts that have weights, or belong to the data.
+TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
 
 
 def build_vae(settings, images):

@@ -32,6 +32,7 @@ def page(results):
         _findings(results),
         _facts(results),
         results["command"],
+        _warning(results),
     )
 
 
@@ -56,6 +57,13 @@ def _rows(results):
     ]
 
 
+def _warning(results):
+    if "bernoulli_log_likelihood" not in results:
+        return ""
+    found = results["log_likelihood"]
+    return report.lost_to_baseline("This VAE", found, found["num_rows"], results)
+
+
 def _findings(results):
     log_likelihood = results["log_likelihood"]
     gap = log_likelihood["nats"] - log_likelihood["elbo"]
@@ -77,11 +85,7 @@ def _facts(results):
     sizes = results["num_rows"]
     return {
         "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
-        "trainable parameters": f"{results['num_parameters']:,}",
-        "epochs": report.epochs(results),
-        "training time": f"{results['training_seconds']:.1f} s",
-        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
-        "machine": results["machine"],
+        **report.training_facts(results),
     }
 
 

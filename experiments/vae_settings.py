@@ -36,6 +36,11 @@ class VAESettings(FlagSettings):
     validation_share: float = setting(0.1, "Share of the rows of images.")
     test_share: float = setting(0.1, "Share of the rows of images.")
     run_dir: str = setting("runs/iaf_vae", "Folder that the run writes into.")
+    init_from: str = setting(
+        "",
+        "Folder of a finished run of the same architecture, whose weights and "
+        "statistics of data training starts from.",
+    )
     posterior: str = setting(
         "iaf",
         "gaussian: independent latents; full: Gaussian with all correlations; iaf and "

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 import tfp_flows
+from experiments import extending
 from experiments import progress
 from experiments import strategies
 from experiments import training
@@ -17,7 +18,7 @@ __all__ = ["train"]
 
 
 def train(parts, images, settings, strategy=None):
-    """Fits a `VAE` and returns it, Keras's history and the seconds taken.
+    """Fits a `VAE` and returns it, Keras's history, and `extending.notes`.
 
     Where `run_dir` holds checkpoints of the same run, it goes on from the last one, and
     ends at the numbers of a run without a pause.
@@ -62,4 +63,4 @@ def train(parts, images, settings, strategy=None):
     )
     # What is evaluated and saved has no more to do with replicas.
     trained = tfp_flows.VAE(**parts) if num_replicas > 1 else model
-    return trained, save_run.history(), save_run.seconds
+    return trained, save_run.history(), extending.notes(save_run, settings)

@@ -5,6 +5,7 @@ mask (who stays) times a network (what looks at it) times a transformer (what el
 map it sets). A flow is a chain of steps and itself a `tfp.bijectors.Bijector`; with a base
 it becomes a distribution, and a distribution trains as a Keras model.
 
+    core/           the checks of arguments
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF

@@ -2,13 +2,17 @@
 
 import numpy as np
 
+from experiments.data.column import Column
+from experiments.data.column import kind_of
 from experiments.data.data_error import DataError
+from experiments.data.resolution import is_coarse
+from experiments.data.resolution import is_constant
 
 __all__ = ["split_columns"]
 
 
 def split_columns(sets, names, request, path):
-    """Returns the names of the modelled columns, their sets, and the sets of the context.
+    """Returns what is known of each column, the sets of the modelled ones, and the context.
 
     Args:
       sets: train, validation and test, `[N, D]`, float64.
@@ -17,11 +21,13 @@ def split_columns(sets, names, request, path):
       path: of the file, for errors.
 
     Returns:
-      Names, or None; three arrays `[N, D']`, float32, in the file's units; and three
-      arrays `[N, C]`, float32, standardised by train, or None without context columns.
+      D `Column`s: those that are modelled, those of the context, those that are dropped;
+      three arrays `[N, D']`, and three arrays `[N, C]` or None without context columns,
+      all float32, in the file's units and in the order of the `Column`s.
 
     Raises:
-      DataError: if a column is unknown, constant, or beyond float32, or none is left.
+      DataError: if a column is unknown, constant, beyond float32 or too fine for it, or
+        none is left to model.
     """
     num_columns = sets[0].shape[1]
     labels = names or tuple(map(str, range(num_columns)))
@@ -33,12 +39,15 @@ def split_columns(sets, names, request, path):
         raise DataError(
             f"Expected a column to model in {path}; got {len(context)} of context."
         )
-    arrays = [values[:, modelled].astype(np.float32) for values in sets]
-    return (
-        tuple(labels[index] for index in modelled) if names else None,
-        arrays,
-        _standardized([values[:, context] for values in sets]) if context else None,
+    dropped = [index for index in range(num_columns) if index not in kept]
+    roles = {"modelled": modelled, "context": context, "dropped": dropped}
+    rows = np.concatenate(sets)
+    columns = tuple(
+        Column(labels[index], role, kind_of(rows[:, index]), index)
+        for role, indices in roles.items()
+        for index in indices
     )
+    return columns, _taken(sets, modelled), _taken(sets, context) if context else None
 
 
 def _index(label, labels, path):
@@ -56,12 +65,19 @@ def _index(label, labels, path):
 def _varying(sets, labels, request, path):
     """Returns the indices of the columns that vary among the training rows in float32."""
     with np.errstate(over="ignore"):
-        rounded = [values.astype(np.float32) for values in sets]
-    beyond = [~np.isfinite(values).all(axis=0) for values in rounded]
+        beyond = [~np.isfinite(values.astype(np.float32)).all(axis=0) for values in sets]
     _refuse(
         np.any(beyond, axis=0), labels, f"Expected numbers that float32 holds in {path}"
     )
-    constant = np.ptp(rounded[0], axis=0) == 0.0
+    train = sets[0].T
+    _refuse(
+        [is_coarse(column) for column in train],
+        labels,
+        f"Expected columns of {path} that differ by more than float32 resolves at their "
+        "size",
+        "; subtract a number from them in the file, or change their unit",
+    )
+    constant = np.array([is_constant(column) for column in train])
     if not request.drop_constant_columns:
         wanted = f"Expected columns that vary among the training rows of {path}"
         _refuse(constant, labels, wanted, "; --drop_constant_columns leaves them out")
@@ -69,11 +85,10 @@ def _varying(sets, labels, request, path):
 
 
 def _refuse(columns, labels, wanted, advice=""):
-    if columns.any():
+    if np.any(columns):
         named = [labels[index] for index in np.flatnonzero(columns)]
         raise DataError(f"{wanted}; got others in columns {named}{advice}.")
 
 
-def _standardized(sets):
-    mean, deviation = sets[0].mean(axis=0), sets[0].std(axis=0)
-    return [((values - mean) / deviation).astype(np.float32) for values in sets]
+def _taken(sets, columns):
+    return [values[:, columns].astype(np.float32) for values in sets]

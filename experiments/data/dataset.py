@@ -1,8 +1,12 @@
 """What a loader returns."""
 
 import dataclasses
+import functools
 
 import numpy as np
+
+from experiments.data.column import Column
+from experiments.data.column import without_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Dataset:
       validation: `[N, D]`, float32, the rows that choose when to stop.
       test: `[N, D]`, float32, the rows that are reported.
       column_names: D names, for labels.
+      columns: the `Column`s of the user's table, with those of the context and those that
+        are left out, each role in its order; None where the rows are of no such table.
       is_binary: whether the rows hold zeros and ones: probabilities, not densities.
       image_shape: `(H, W)`, where a row is an image.
       bin_width: width of the uniform noise in integer data that were dequantised; None
@@ -54,6 +60,7 @@ class Dataset:
     validation: np.ndarray
     test: np.ndarray
     column_names: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] | None = None
     is_binary: bool = False
     image_shape: tuple[int, int] | None = None
     bin_width: float | None = None
@@ -67,6 +74,12 @@ class Dataset:
     train_classes: np.ndarray | None = None
     test_classes: np.ndarray | None = None
     attribute_names: tuple[str, ...] | None = None
+
+    @functools.cached_property
+    def described_columns(self):
+        """What is known of the columns, dicts of the fields of `Column`; None of images."""
+        columns = without_names(self) if self.columns is None else self.columns
+        return columns and [dataclasses.asdict(column) for column in columns]
 
     def inputs(self, name):
         """Returns the rows of "train", "validation" or "test", as a model takes them.

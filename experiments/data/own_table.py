@@ -96,9 +96,15 @@ def _dataset(name, sets, names, request, path):
             f"{path}; got {sizes}."
         )
     columns, arrays, context = split_columns(sets, names, request, path)
-    context = dict(zip(_CONTEXTS, context, strict=True)) if context else {}
-    is_binary = all(np.isin(rows, (0.0, 1.0)).all() for rows in arrays)
-    return Dataset(name, *arrays, column_names=columns, is_binary=is_binary, **context)
+    modelled = tuple(column.name for column in columns if column.role == "modelled")
+    return Dataset(
+        name,
+        *arrays,
+        column_names=modelled if names else None,
+        columns=columns,
+        is_binary=all(np.isin(rows, (0.0, 1.0)).all() for rows in arrays),
+        **(dict(zip(_CONTEXTS, context, strict=True)) if context else {}),
+    )
 
 
 ENTRIES = {

@@ -126,6 +126,28 @@ METHODS = {
     "sample, seed of letters": BadCall(
         lambda: parts.unconditional().sample(seed="a"), "`seed`", "'a'"
     ),
+    "sample half a row": BadCall(
+        lambda: parts.unconditional().sample(2.5), "`sample_shape`", "2.5"
+    ),
+    "sample a negative number of rows": BadCall(
+        lambda: parts.unconditional().sample([2, -1]), "`sample_shape`", "[2, -1]"
+    ),
+    "BinaryMADE, sample letters": BadCall(
+        lambda: parts.binary_made().sample("2"), "`sample_shape`", "'2'"
+    ),
+    "base of counts, repeated": BadCall(
+        lambda: _on(tfd.Sample(tfd.Poisson(1.0), 3)), "continuous", "SamplePoisson"
+    ),
+    "base of a mixture of counts": BadCall(
+        lambda: _on(
+            tfd.Sample(
+                tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), tfd.Poisson([1.0, 2.0])),
+                3,
+            )
+        ),
+        "continuous",
+        "SampleMixtureSameFamily",
+    ),
     "sample_and_log_prob without its context": BadCall(
         lambda: parts.conditional().sample_and_log_prob(2), "`context`", "None"
     ),
@@ -263,7 +285,7 @@ LATENTS = {
     "interpolate from another width": BadCall(
         lambda: tff.interpolate(parts.unconditional(), ROWS[0, :2], ROWS[1, :2], 3),
         "[..., 3]",
-        "2)",
+        "(2,)",
     ),
     "attribute_direction of a stock distribution": BadCall(
         lambda: tff.attribute_direction(tfd.Normal(0.0, 1.0), ROWS, ROWS),

@@ -71,6 +71,11 @@ FITS = {
         np.array([[0.5, 0.5, 255.0]], np.float32),
         parts.logit_estimator,
     ),
+    "fit out of a stock bijector's range": _fit(
+        ("`x`", "range of `exp`", "column 2", "-0.5"),
+        np.array([[0.5, 0.5, -0.5]], np.float32),
+        parts.positive_estimator,
+    ),
     "evaluate on rows of another width": BadCall(
         lambda: parts.estimator().evaluate(ROWS[:, :2], verbose=0),
         "`x` of shape [N, 3]",
@@ -102,6 +107,9 @@ ESTIMATORS = {
     ),
     "save as .hdf5": BadCall(
         lambda: parts.estimator().save("model.hdf5"), "`.keras`", "model.hdf5"
+    ),
+    "save as .h5 in a folder": BadCall(
+        lambda: parts.estimator().save("model.h5", zipped=False), "`.keras`", "model.h5"
     ),
     "save without an ending": BadCall(
         lambda: parts.estimator().save("model"), ".keras", "model"

@@ -66,6 +66,12 @@ def logit_estimator():
 
 
 @functools.cache
+def positive_estimator():
+    chain = tff.FlowChain([tfp.bijectors.Exp(), tff.RealNVP(3, **TINY)])
+    return _estimator(tff.FlowDistribution(tff.standard_normal(3), chain))
+
+
+@functools.cache
 def dequantized():
     chain = tff.FlowChain([tff.Logit(0.05), tff.RealNVP(3, **TINY)])
     return tff.Dequantized(tff.FlowDistribution(tff.standard_normal(3), chain), 8)

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from random_weights import randomize
 
 import tfp_flows as tff
 
+tfb = tfp.bijectors
 X = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
 LOG_2 = float(np.log(2.0))
 
@@ -63,3 +65,94 @@ def test_arrays_of_another_precision_are_taken():
     rng = np.random.default_rng(0)
     x, context = rng.normal(size=(4, 2)), rng.normal(size=(4, 3))
     assert tff.check_bijector(flow, x, context=context).passed
+
+
+class WrongSign(tff.Affine):
+    """Its inverse adds the shift."""
+
+    def inverse_and_log_det(self, y, parameters):
+        shift, log_scale = tf.split(parameters, 2, axis=-1)
+        return (y + shift) * tf.exp(-log_scale), -log_scale
+
+
+def test_identity_is_said_to_be_one_instead_of_passing():
+    flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0, transformer=WrongSign())
+    report = tff.check_bijector(flow, X)
+    assert report.is_identity
+    assert report.identities == ("real_nvp",)
+    assert str(report).startswith(
+        "Still the identity, of which nothing is shown: `real_nvp`"
+    )
+    assert "ok" not in str(report)
+    assert "FAIL" in str(tff.check_bijector(randomize(flow), X))
+    assert not tff.check_bijector(flow, X).passed
+
+
+def test_steps_that_are_still_the_identity_are_named_beside_one_that_is_not():
+    flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0, name="inner")
+    scale = tfb.Scale(tf.constant([2.0, 0.5]))
+    report = tff.check_bijector(tff.FlowChain([scale, flow, tfb.Identity()]), X)
+    assert not report.is_identity
+    assert report.identities == ("inner",)
+    assert "`inner`" in str(report).splitlines()[0]
+    assert str(report).count("ok  ") == 5
+    randomize(flow.bijectors[1])
+    assert tff.check_bijector(flow, X).identities == ("coupling",)
+
+
+SHAPE_CHANGING = {
+    "squeeze": (lambda: tff.Squeeze((2, 2, 1)), (2, 2, 1)),
+    "glow": (lambda: tff.Glow((2, 2, 1), 1, 1, hidden_channels=2, seed=0), (2, 2, 1)),
+    "reshape": (lambda: tfb.Reshape([2, 2], [4]), (2, 2)),
+    "split_and_joined": (
+        lambda: tff.FlowChain([tfb.Invert(tfb.Split(2)), tfb.Split([1, 3])]),
+        (4,),
+    ),
+    "softmax": (tfb.SoftmaxCentered, (3,)),
+    "iterated_sigmoid": (tfb.IteratedSigmoidCentered, (3,)),
+    "triangular": (tfb.FillTriangular, (2, 2)),
+    "pad": (lambda: tfb.Pad([[0, 1]]), (3,)),
+    "chain": (lambda: tff.FlowChain([tfb.SoftmaxCentered(), tff.MADE(2, seed=0)]), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", SHAPE_CHANGING)
+def test_bijectors_that_change_the_shape_are_checked(name):
+    build, event_shape = SHAPE_CHANGING[name]
+    bijector = build()
+    if bijector.trainable_variables:
+        randomize(bijector, stddev=0.2)
+    flow = bijector if isinstance(bijector, tff.FlowBijector) else tff.FlowChain([bijector])
+    latent_shape = flow.inverse_event_shape(event_shape)
+    latent = np.random.default_rng(1).normal(size=(5, *latent_shape)).astype(np.float32)
+    report = tff.check_bijector(bijector, flow.forward(latent))
+    assert report.passed, str(report)
+    assert report.event_shape == event_shape
+
+
+def test_wrong_log_det_on_a_simplex_is_caught():
+    class Wrong(tfb.SoftmaxCentered):
+        def _inverse_log_det_jacobian(self, y):
+            return -tf.reduce_sum(tf.math.log(y[..., :-1]), axis=-1)
+
+        _forward_log_det_jacobian = None
+
+    y = tfb.SoftmaxCentered().forward(X)
+    wrong = Wrong()
+    wrong._forward_log_det_jacobian = lambda x: (
+        -wrong._inverse_log_det_jacobian(wrong.forward(x))
+    )
+    assert "FAIL  log-det of inverse" in str(tff.check_bijector(wrong, y))
+
+
+@pytest.mark.parametrize(
+    ("bijector", "message"),
+    [
+        (tfb.Split(2), "one tensor at each end; got `split`"),
+        (tfb.CorrelationCholesky(), "free entries at both ends.*from 1 to 4"),
+    ],
+)
+def test_what_has_no_log_det_by_autodiff_is_refused_in_words(bijector, message):
+    x = X if bijector.name == "split" else bijector.forward(X[:, :1])
+    with pytest.raises(ValueError, match=message):
+        tff.check_bijector(bijector, x)

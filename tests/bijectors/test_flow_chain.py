@@ -43,6 +43,54 @@ def test_contexts_of_two_widths_are_refused():
         tff.FlowChain(flows)
 
 
+def maf(size):
+    return tff.MAF(size, num_steps=1, hidden_units=(4,), name=f"maf_{size}")
+
+
+MISFITS = {
+    "flows": (lambda: [maf(3), maf(2)], r"`maf_3`.*\(3,\).*`maf_2`.*\(2,\)"),
+    "stock_between": (
+        lambda: [tfb.Exp(), maf(3), tfb.Softplus(), maf(2)],
+        r"`maf_3`.*\(3,\).*`maf_2`.*\(2,\)",
+    ),
+    "nested": (
+        lambda: [tfb.Chain([tfb.Exp(), tff.FlowChain([maf(3)])]), tff.Invert(maf(2))],
+        r"\(3,\).*`invert_maf_2`.*\(2,\)",
+    ),
+    "images": (
+        lambda: [tff.Squeeze((4, 4, 1)), tff.Squeeze((4, 4, 1))],
+        r"\(2, 2, 4\).*\(4, 4, 1\)",
+    ),
+    "channels": (
+        lambda: [tff.Squeeze((4, 4, 1)), tff.ActNorm(3, event_ndims=3)],
+        r"`squeeze`.*\(2, 2, 4\).*`act_norm`.*3",
+    ),
+    "reshape": (lambda: [maf(3), tfb.Reshape([4], [2, 2])], "`maf_3`.*reshape"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_bijectors_whose_event_shapes_do_not_fit_are_refused(name):
+    bijectors, message = MISFITS[name]
+    with pytest.raises(ValueError, match=message):
+        tff.FlowChain(bijectors())
+
+
+@pytest.mark.parametrize(
+    "bijectors",
+    [
+        lambda: [tfb.Reshape([2, 2], [4]), maf(4)],
+        lambda: [tfb.FillScaleTriL(), maf(3)],
+        lambda: [tff.Logit(event_ndims=3), tff.Squeeze((2, 2, 1)), tfb.Scale(2.0)],
+        lambda: [maf(2), tfb.Permute([1, 0]), tfb.Shift([1.0, 2.0]), maf(2)],
+        lambda: [tfb.Invert(tfb.Split([1, 2])), tfb.Split([2, 1]), maf(3)],
+        lambda: [maf(4), tfb.Blockwise([tfb.Exp(), maf(3)], [1, 3])],
+    ],
+)
+def test_bijectors_whose_event_shapes_fit_are_taken(bijectors):
+    assert len(tff.FlowChain(bijectors()).bijectors) > 1
+
+
 def test_two_dtypes_are_refused():
     with pytest.raises(ValueError, match="one dtype.*float32.*float64"):
         tff.FlowChain([tff.ActNorm(3), tff.ActNorm(3, dtype=tf.float64)])

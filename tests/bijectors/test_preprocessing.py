@@ -95,6 +95,50 @@ def test_samples_never_leave_the_bounds():
     assert np.all((y >= 0.0) & (y <= 1.0))
 
 
+ALPHAS = [0.0, *np.geomspace(1e-9, 0.499, 50), *(5.0 / 10 ** np.arange(2, 9))]
+ALPHAS += [d / 10.0**k for k in range(2, 9) for d in (1, 3)]
+
+
+# XLA takes up to a second for each.
+@pytest.mark.parametrize(
+    ("alphas", "jit_compile"), [(ALPHAS, False), ([0.0, 0.05, 1e-3, 5e-4, 2e-4], True)]
+)
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_saturated_values_of_a_logit_are_inside_it_and_their_neighbours_are_not(
+    dtype, alphas, jit_compile
+):
+    logits = [tff.Logit(alpha, event_ndims=0, dtype=dtype) for alpha in alphas]
+    latent = tf.constant([-np.inf, -1e4, -104.0, -17.0, 17.0, 37.0, 1e4, np.inf], dtype)
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def ends():
+        return tf.stack([logit.forward_and_log_det(latent)[0] for logit in logits])
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def log_dets(points):
+        pairs = zip(logits, tf.unstack(points), strict=True)
+        return tf.stack([logit.inverse_and_log_det(y)[1] for logit, y in pairs])
+
+    y = ends().numpy()
+    assert np.isfinite(log_dets(y)).all()
+    alphas = np.array(alphas)[:, None]
+    ends_by_hand = np.concatenate([-alphas, 1.0 - alphas], axis=1) / (1.0 - 2.0 * alphas)
+    np.testing.assert_allclose(y[:, [0, -1]], ends_by_hand, rtol=4 * np.finfo(y.dtype).eps)
+    # XLA takes numbers too small to be normal for zero.
+    margin = np.maximum(8 * np.finfo(y.dtype).eps * np.abs(ends_by_hand), 1e-30)
+    beyond = (ends_by_hand + margin * [-1.0, 1.0]).astype(y.dtype)
+    assert np.all(log_dets(beyond) == -np.inf)
+
+
+@pytest.mark.parametrize("bijector", [tff.Logit(0.05), tff.Bounds([0.0] * 4, HIGH)])
+def test_not_a_number_is_not_outside(bijector):
+    rows = np.array([[0.5] * 4, [0.5, np.nan, 0.5, 0.5]], np.float32)
+    x, log_det = bijector.inverse_and_log_det(rows)
+    assert np.isfinite(x[0]).all()
+    assert np.isnan(x[1, 1])
+    assert np.isnan(log_det).tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "message"),
     [([0.0], [0.0], "`low` < `high`"), ([0.0], [1.0, 2.0], "one shape")],

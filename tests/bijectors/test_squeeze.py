@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
 
 import tfp_flows as tff
+
+tfb = tfp.bijectors
 
 
 def test_plain_blocks_are_those_of_the_papers_code():
@@ -37,3 +41,36 @@ def test_shapes_of_both_ends_are_known():
     assert squeeze.forward_event_shape((2, 3, 4)).as_list() == [4, 6, 1]
     with pytest.raises(ValueError, match=r"`x` of shape \[\.\.\., 2, 3, 4\]"):
         squeeze.forward(np.zeros([4, 6, 1], np.float32))
+
+
+IMAGE_FLOWS = {
+    "squeeze": (lambda: tff.Squeeze((4, 4, 1)), [4, 4, 1]),
+    "invert": (lambda: tff.Invert(tff.Squeeze((4, 4, 1))), [2, 2, 4]),
+    "chain": (
+        lambda: tff.FlowChain([tfb.Shift(1.0), *map(tff.Squeeze, ([4, 4, 1], [2, 2, 4]))]),
+        [4, 4, 1],
+    ),
+    "glow": (lambda: tff.Glow((4, 4, 1), 2, 1, hidden_channels=2), [4, 4, 1]),
+    "invert_glow": (
+        lambda: tff.Invert(tff.Glow((4, 4, 1), 2, 1, hidden_channels=2)),
+        [16],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_FLOWS)
+def test_axes_before_the_event_stay_in_event_shapes(name):
+    build, event_shape = IMAGE_FLOWS[name]
+    flow = build()
+    for batch in ([], [5], [2, 3]):
+        shape = [*batch, *event_shape]
+        x = flow.inverse(tf.zeros(shape))
+        assert flow.inverse_event_shape(shape) == x.shape
+        assert flow.forward_event_shape(x.shape) == shape
+        assert flow.inverse_event_shape_tensor(shape).numpy().tolist() == x.shape
+        forward = flow.forward_event_shape_tensor(np.array(x.shape))
+        assert forward.numpy().tolist() == shape
+
+
+def test_event_shape_of_unknown_rank_stays_unknown():
+    assert tff.Squeeze((4, 4, 1)).inverse_event_shape(None).rank is None

@@ -40,7 +40,17 @@ def named():
     )
 
 
+def on_simplex():
+    return tfd.JointDistributionNamed(
+        {
+            "shares": tfd.Dirichlet([1.0, 2.0, 3.0]),  # breaks where TFP's `Pad` does
+            "noise": lambda shares: tfd.Normal(shares[..., 0], 1.0),
+        }
+    )
+
+
 TARGETS = {
+    "on_simplex": on_simplex,
     "pinned": lambda: coroutine().experimental_pin(observed=1.0),
     "coroutine": coroutine,
     "sequential": sequential,

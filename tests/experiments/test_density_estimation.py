@@ -24,6 +24,7 @@ TINY = Settings(
 )
 FILES = {
     ".lock",
+    "checkpoints",
     "flags.txt",
     "metrics.csv",
     "model.keras",

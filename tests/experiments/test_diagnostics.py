@@ -46,6 +46,51 @@ def test_right_flow_passes_and_wrong_flow_fails(rng):
     assert min(diagnostics.calibration(wrong)["ks_distances"]) > 5.0 * critical
 
 
+class Conditional:
+    """Normal variables about a mean that is linear in the context, off by `shift`."""
+
+    def __init__(self, weights, shift=0.0):
+        self._weights = weights
+        self._shift = shift
+
+    def sample(self, seed, context):
+        noise = np.random.default_rng(seed).normal(size=(len(context), 2))
+        return tf.constant(context @ self._weights + noise + self._shift)
+
+
+def conditional_subject(kind, rng, shift=0.0):
+    """Rows given a context, under their own conditional distribution or one that is off."""
+    weights = rng.normal(size=(2, 2))
+    context = {
+        "continuous": rng.normal(1000.0, 50.0, size=(500, 2)),
+        "repeated": np.repeat(rng.normal(size=(250, 2)), 2, axis=0),
+    }[kind]
+    rows = context @ weights + rng.normal(size=(500, 2))
+    names = ("train_context", "validation_context", "test_context")
+    dataset = Dataset("x", rows, rows, rows, **dict.fromkeys(names, context))
+    settings = Settings(num_samples=500)
+    return pictures.Subject(Conditional(weights, shift), dataset, settings)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "repeated"])
+def test_draws_of_the_true_conditional_pass_and_wrong_ones_fail(kind, rng):
+    right = diagnostics.two_sample_test(conditional_subject(kind, rng))
+    assert abs(right["accuracy"] - 0.5) < 1.5 * right["two_standard_errors"]
+    shift = {"continuous": 60.0, "repeated": 2.0}[kind]
+    wrong = conditional_subject(kind, rng, shift)
+    assert diagnostics.two_sample_test(wrong)["accuracy"] > 0.6
+
+
+def test_samples_that_do_not_follow_the_context_fail(rng):
+    # The marginal distributions are right: only the context tells.
+    subject = conditional_subject("continuous", rng)
+    subject.context = np.eye(2)[rng.integers(2, size=500)]
+    subject.data = subject.context + 0.1 * rng.normal(size=(500, 2))
+    subject.samples = rng.permutation(subject.data)
+    test = diagnostics.two_sample_test(subject)
+    assert test["accuracy"] > 0.5 + 2.0 * test["two_standard_errors"]
+
+
 def test_samples_that_are_not_finite_are_counted(rng):
     broken = subject(0.0, rng)
     broken.samples = np.array(broken.samples)

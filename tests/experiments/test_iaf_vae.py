@@ -41,7 +41,7 @@ PICTURES = {
 }
 FILES = PICTURES | {
     *(".lock", "flags.txt", "metrics.csv", "model.keras", "results.json", "report.md"),
-    "report.html",
+    *("report.html", "checkpoints"),
 }
 
 
@@ -102,6 +102,9 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
     page = vae_report.page(results | {"published": only_bits, "caveat": "A caveat."})
     assert page.note.endswith(" A caveat.")
     assert "Glow" not in page.table()
+    known = {"nats": results["log_likelihood"]["nats"], "two_standard_errors": 0.1}
+    page = vae_report.page(results | {"bernoulli_log_likelihood": known})
+    assert page.text().startswith("This VAE is no better than the baseline, independent")
     for picture in PICTURES - missing:
         assert f"({picture})" in text
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.02
@@ -230,8 +233,7 @@ def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
     settings = tiny(tmp_path)
     images = load_images(settings)
     parts = vae_choices.vae_parts(settings, images)
-    results = iaf_vae._finish(
-        tmp_path, (tfp_flows.VAE(**parts), history, 1.0), (parts, images, settings, None)
-    )
+    trained = (tfp_flows.VAE(**parts), history, {"training_seconds": 1.0})
+    results = iaf_vae._finish(tmp_path, trained, (parts, images, settings, None))
     assert results["best_epoch"] == 2
     assert results["best_validation_elbo"] == -3.5

@@ -13,6 +13,7 @@ import pytest
 
 from experiments import compare
 from experiments import density_estimation
+from experiments import html_report
 from experiments import report
 from experiments.data import DATASETS
 from experiments.data.image_table import IMAGE_TABLE
@@ -82,6 +83,33 @@ def test_report_begins_with_the_caveat_of_the_data(folders):
     page = report.page(results | {"caveat": "Compare with nothing."})
     assert page.note.endswith(" Compare with nothing.")
     assert report.page(results).note == page.note.removesuffix(" Compare with nothing.")
+
+
+@pytest.mark.parametrize("loses", [True, False])
+def test_a_flow_that_loses_to_the_gaussian_says_so_first(loses, folders, tmp_path):
+    results = json.loads((folders["table"] / "results.json").read_text())
+    own = {"nats": -48.04 if loses else -46.9, "two_standard_errors": 0.5}
+    gaussian = {"nats": -47.48, "two_standard_errors": 0.4}
+    results |= {"test_log_likelihood": own, "gaussian_log_likelihood": gaussian}
+    page = report.page(results)
+    page.write_markdown({}, tmp_path / "report.md")
+    html_report.write_report(page, {}, tmp_path / "report.html")
+    words = (
+        "This flow is no better than the baseline, full-covariance Gaussian: -48.040 "
+        "against -47.480 nats a row, on 50 test rows."
+    )
+    _, first, *_ = (tmp_path / "report.md").read_text().split("\n\n")
+    body = (tmp_path / "report.html").read_text().split("</h1>")[1]
+    assert first.strip("*").startswith(words) == loses
+    assert body.lstrip().startswith(f"<p><strong>{words}") == loses
+    assert report.table(results).startswith(words) == loses
+    assert ('<tr class="run">' in body) != loses
+
+
+def test_a_flow_of_no_finite_likelihood_says_so_first(folders):
+    results = json.loads((folders["table"] / "results.json").read_text())
+    own = {"nats": float("nan"), "two_standard_errors": float("nan")}
+    assert "no better" in report.table(results | {"test_log_likelihood": own})
 
 
 def test_report_tells_bits_beside_nats(folders):

@@ -22,6 +22,7 @@ from experiments.checkpointing import CheckpointFolder
 from experiments.resuming import SaveRun
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings
+from experiments.time_limit import TimeLimit
 
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
 IMAGES = Settings(
@@ -102,7 +103,7 @@ def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
 def test_finished_run_is_only_read(tmp_path, capsys, monkeypatch):
     settings = dataclasses.replace(TINY, run_dir=str(tmp_path))
     results = density_estimation.run(settings)
-    assert not (tmp_path / "checkpoints").exists()
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
     monkeypatch.setattr(training, "train", None)
     again = dataclasses.replace(settings, progress=2, max_minutes=1.0)
     assert density_estimation.run(again) == results
@@ -116,7 +117,7 @@ def test_time_counts_across_a_pause(tmp_path):
     run = SaveRun(folder, folder.load_newest(), "rows", [], tmp_path / "metrics.csv")
     assert 50.0 <= run.seconds < 60.0
     is_over = {
-        minutes: training.TimeLimit(minutes, run, tf.distribute.get_strategy()).is_over()
+        minutes: TimeLimit(minutes, run, tf.distribute.get_strategy()).is_over()
         for minutes in (50.0 / 60.0, 2.0, 0.0)
     }
     assert list(is_over.values()) == [True, False, False]

@@ -45,7 +45,7 @@ def test_a_batch_with_nan_stops_with_the_best_weights(small, banana, capsys):
     small.fit(banana, epochs=3, verbose=0)
     kept = small.get_weights()
     spoiled = banana.copy()
-    spoiled[-1] = np.nan
+    spoiled[-1] = 1e30  # whose density is too small for a float
     callback = tff.StopOnNaN()
     history = small.fit(spoiled, epochs=5, verbose=0, callbacks=[callback], shuffle=False)
     assert callback.stopped_epoch == 1
@@ -73,7 +73,7 @@ def test_averages_that_are_not_finite_do_not_come_over_the_best_weights(small, b
     small.fit(banana, verbose=0)
     small.compile(keras.optimizers.Adam(1e-2, use_ema=True), jit_compile=False)
     spoiled = banana.copy()
-    spoiled[-1] = np.nan
+    spoiled[-1] = 1e30  # whose density is too small for a float
     small.fit(spoiled, epochs=5, verbose=0, callbacks=[tff.StopOnNaN()], shuffle=False)
     assert np.isfinite(small.evaluate(banana, verbose=0))
 
@@ -93,3 +93,38 @@ def test_the_weights_kept_are_those_of_the_best_epoch(small, banana):
     small.fit(banana, epochs=6, validation_data=(banana,), verbose=0, callbacks=[Spoil()])
     best = min(losses[:2])
     assert small.evaluate(banana, verbose=0) == pytest.approx(best, abs=1e-4)
+
+
+class SpoilOneWeight(keras.callbacks.Callback):
+    """Makes NaN of weights that no row needs, after some epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.params["epochs"] and self.seen == self.epoch:
+            self.model.unused.assign(self.model.unused * np.nan)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen = epoch
+
+
+def test_weights_that_are_not_finite_stop_it_beside_a_finite_loss(small, banana, capsys):
+    # The last weight is a fixed one, which no loss depends on here.
+    small.unused = small.add_weight(name="unused", initializer="ones", trainable=False)
+    callback = tff.StopOnNaN()
+    history = small.fit(
+        banana, epochs=5, verbose=0, callbacks=[SpoilOneWeight(2), callback]
+    ).history
+    assert np.isfinite(history["loss"]).all()
+    assert callback.stopped_epoch == 3
+    assert "weight is not finite after epoch 3; stopped" in capsys.readouterr().out
+    assert all(np.isfinite(weight).all() for weight in small.get_weights())
+
+
+def test_weights_that_begin_infinite_may_be_so(small, banana):
+    infinite = keras.initializers.Constant(np.inf)
+    small.add_weight(name="bound", shape=(), initializer=infinite, trainable=False)
+    history = small.fit(banana, epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2

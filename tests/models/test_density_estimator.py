@@ -198,3 +198,30 @@ def test_stock_distribution_trains_too(banana):
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
     history = fit(model, banana, epochs=4)
     assert history["loss"][-1] < history["loss"][0]
+
+
+COLUMNS = {
+    "names": ["a", "b"],
+    "facts": [{"name": "a", "kind": "real", "position": 1}, {"name": "b", "low": None}],
+    "a tuple": ("a",),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_columns_are_saved_with_the_model(kind, tmp_path):
+    distribution = estimator().distribution
+    model = tff.DensityEstimator(distribution, columns=COLUMNS[kind])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert model.columns == loaded.columns == list(COLUMNS[kind])
+    loaded.columns.append("c")
+    assert loaded.columns == model.columns
+    assert tff.DensityEstimator(distribution).columns is None
+
+
+@pytest.mark.parametrize(
+    "columns", ["ab", 3, [1, 2], [{"a": np.ones(2)}], {"a": 1}, [None]]
+)
+def test_columns_that_no_file_could_hold_are_refused(columns):
+    with pytest.raises(ValueError, match="Expected `columns`, a sequence of names or of"):
+        tff.DensityEstimator(estimator().distribution, columns=columns)

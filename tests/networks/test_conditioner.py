@@ -32,6 +32,7 @@ def test_lists_the_variables_of_the_network_at_once():
     }
 
 
+@pytest.mark.filterwarnings("ignore:Layers")
 def test_network_is_always_called_in_evaluation_mode():
     conditioner = tff.Conditioner(keras.layers.Dropout(0.5), 100)
     np.testing.assert_array_equal(conditioner(tf.ones([3, 100])), 1.0)
@@ -45,3 +46,104 @@ def test_plain_data_rebuilds_it():
     assert (twin.name, twin.context_size) == ("c", 2)
     x = tf.ones([5, 3]), tf.ones([5, 2])
     np.testing.assert_array_equal(twin(*x), conditioner(*x))
+
+
+def with_layers(*layers, units=2):
+    dense = [keras.layers.Dense(16, activation="tanh"), *layers, keras.layers.Dense(units)]
+    return keras.Sequential(dense)
+
+
+NO_EFFECT = {
+    "dropout": (keras.layers.Dropout(0.5), "dropout is never applied"),
+    "noise": (keras.layers.GaussianNoise(1.0), "dropout is never applied"),
+    "nested": (with_layers(keras.layers.Dropout(0.5)), "dropout is never applied"),
+    "batch norm": (keras.layers.BatchNormalization(), "never updates its averages"),
+    "activity": (keras.layers.ActivityRegularization(0.1), "not part of any loss"),
+}
+
+
+@pytest.mark.parametrize("name", NO_EFFECT)
+def test_layers_without_effect_are_warned_of(name):
+    layer, message = NO_EFFECT[name]
+    with pytest.warns(UserWarning, match=message):
+        tff.Conditioner(with_layers(layer), 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_ordinary_networks_are_not_warned_of():
+    tff.Conditioner(with_layers(keras.layers.LayerNormalization()), 1)
+    tff.Conditioner(tff.MLP(2, (4,)), 1)
+    tff.Conditioner(tff.ConvNet(2, 2), (4, 4, 1))
+    tff.Conditioner(tff.ResNet(2, 2), (4, 4, 1))
+
+
+def test_what_dropout_in_training_refuses():
+    with pytest.raises(ValueError, match="with dropout for `dropout_in_training`"):
+        tff.Conditioner(with_layers(), 1, dropout_in_training=True)
+    both = with_layers(keras.layers.Dropout(0.5), keras.layers.BatchNormalization())
+    with pytest.raises(ValueError, match="without batch normalisation"):
+        tff.Conditioner(both, 1, dropout_in_training=True)
+
+
+def dropping(**options):
+    network = with_layers(keras.layers.Dropout(0.5, seed=1))
+    return tff.Conditioner(network, 1, dropout_in_training=True, **options)
+
+
+@pytest.mark.filterwarnings("error")
+def test_dropout_is_applied_in_training_only(rng):
+    step = tff.Coupling(tff.masks.half(2), dropping())
+    y = rng.normal(size=(64, 2)).astype(np.float32)
+    x, log_det = step.inverse_and_log_det(y)
+    np.testing.assert_array_equal(step.inverse_and_log_det(y)[0], x)
+    np.testing.assert_allclose(step.forward_and_log_det(x)[0], y, atol=1e-5)
+    np.testing.assert_allclose(step.forward_and_log_det(x)[1], -log_det, atol=1e-5)
+    dropped = [step.inverse_and_log_det(y, training=True) for _ in range(2)]
+    assert np.abs(dropped[0][0] - x).max() > 1e-2
+    assert np.abs(dropped[0][0] - dropped[1][0]).max() > 1e-2
+    # What passes, passes: whatever is dropped, the step is a coupling.
+    np.testing.assert_array_equal(dropped[0][0][:, :1], y[:, :1])
+
+
+def test_masked_networks_drop_too_and_stay_autoregressive(rng):
+    class Dropping(tff.MaskedMLP):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.dropout = keras.layers.Dropout(0.5, seed=1)
+
+        def call(self, inputs, training=False):
+            ones = tf.ones_like(inputs[:, :1])
+            return super().call(inputs) + self.dropout(ones, training=training)
+
+    network = Dropping(2, (8,), tff.natural_ordering(3), seed=0)
+    step = tff.MaskedAutoregressive(
+        3, tff.Conditioner(network, 3, dropout_in_training=True)
+    )
+    y = rng.normal(size=(64, 3)).astype(np.float32)
+    plain = step.inverse_and_log_det(y)[0]
+    assert np.abs(step.inverse_and_log_det(y, training=True)[0] - plain).max() > 1e-2
+
+
+def test_dropout_is_refused_where_gradients_call_again():
+    steps = [tff.Coupling(tff.masks.half(2), dropping()) for _ in range(2)]
+    with pytest.raises(ValueError, match="without `dropout_in_training` for `recompute`"):
+        tff.FlowChain(steps, recompute=True)
+
+
+def test_dropout_trains_and_is_saved(tmp_path, banana):
+    model = tff.DensityEstimator(
+        tff.FlowDistribution(
+            tff.standard_normal(2),
+            tff.FlowChain([tff.Coupling(tff.masks.half(2), dropping())]),
+        )
+    )
+    model.compile("adam", jit_compile=False)
+    first, second = model.fit(banana, epochs=2, verbose=0).history["loss"]
+    assert np.isfinite([first, second]).all()
+    # Evaluation drops nothing.
+    assert model.evaluate(banana, verbose=0) == model.evaluate(banana, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.distribution.bijector.bijectors[0].conditioner.dropout_in_training
+    expected = model.distribution.log_prob(banana)
+    np.testing.assert_array_equal(loaded.distribution.log_prob(banana), expected)

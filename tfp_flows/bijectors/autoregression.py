@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.dropout import in_mode
+
 __all__ = ["Autoregression"]
 
 
@@ -10,8 +12,8 @@ class Autoregression:
 
     `parallel` is one call of the conditioner. `sequential` finds u from v, one variable
     after another: by the conditioner's own `column_wise`, at about the cost of one call,
-    if it has that (a `Conditioner` of a `MaskedMLP` does); else by calling it on the whole
-    of u until nothing changes, which is exact after at most D calls.
+    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by
+    calling it on the whole of u until nothing changes, exact after at most D calls.
 
     The gradient of `sequential` does not go back through its loop. At the solution,
     `u = undo(v; p)` with the parameters `p = conditioner(u)`, so with `J` the strictly
@@ -38,9 +40,9 @@ class Autoregression:
         self._apply = apply
         self._undo = undo
 
-    def parallel(self, u, context):
+    def parallel(self, u, context, training=False):
         """Maps `u`, `[..., D]`, in one pass; returns `v` and the log-det, `[...]`."""
-        v, log_det = self._apply(u, self._conditioner(u, context))
+        v, log_det = self._apply(u, in_mode(self._conditioner, training)(u, context))
         return v, tf.reduce_sum(log_det, axis=-1)
 
     def sequential(self, v, context):
@@ -57,12 +59,13 @@ class Autoregression:
 
         return solve(v) if context is None else solve(v, context)
 
-    @property
-    def _is_column_wise(self):
-        return getattr(self._conditioner, "is_column_wise", False)
+    def _is_column_wise(self, dtype):
+        # In another dtype than its weights', a network can only be called as a whole.
+        is_column_wise = getattr(self._conditioner, "is_column_wise", False)
+        return is_column_wise and self._conditioner.weights_dtype == dtype
 
     def _solve(self, v, context=None):
-        if self._is_column_wise:
+        if self._is_column_wise(v.dtype):
             return self._conditioner.column_wise(v, context, self._undo_rows)
         return self._solve_by_sweeps(v, context)
 
@@ -93,7 +96,7 @@ class Autoregression:
         def sweep(p_bar):
             return u_by_p * _per_parameter(u_bar + back(p_bar, u), p) + offset
 
-        if self._is_column_wise:
+        if self._is_column_wise(v.dtype):
             p_bar = self._conditioner.column_wise_adjoint(
                 u, *(contexts or [None]), u_bar, u_by_p, offset
             )

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.inputs import as_tensor
+from tfp_flows.bijectors.parts import context_for
 
 __all__ = ["BijectorReport", "check_bijector"]
 
@@ -18,6 +19,8 @@ class BijectorReport:
     """What `check_bijector` has measured; `print` it.
 
     Errors are the largest over the points, relative where the true value is above 1.
+    Of a step that is still the identity they say nothing, since the identity passes
+    whatever its formulas are: `print` says so first.
 
     Attributes:
       num_points: number of points tried.
@@ -30,6 +33,9 @@ class BijectorReport:
       integral: of the density with a standard normal base, over a grid; None for events
         of more than two variables. It should be 1.
       tolerance: what `passed` allows the errors to be.
+      identities: names of the steps with weights that are still the identity; the name of
+        the bijector if all of it is.
+      is_identity: whether the whole bijector is.
     """
 
     num_points: int
@@ -41,10 +47,15 @@ class BijectorReport:
     forward_log_det: float
     integral: float | None
     tolerance: float
+    identities: tuple = ()
+    is_identity: bool = False
 
     @property
     def passed(self):
-        """Whether all errors are within `tolerance`, and the integral within 0.01 of 1."""
+        """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
+
+        True of what `is_identity` too, for which nothing has been shown to be wrong.
+        """
         return all(ok for _, _, ok in self._rows())
 
     def __str__(self):
@@ -52,11 +63,22 @@ class BijectorReport:
             f"check_bijector: {self.num_points} points of shape {self.event_shape}, "
             f"{self.dtype}, tolerance {self.tolerance:g}"
         )
+        if self.identities:
+            head = f"{self._warning()}\n{head}"
+        if self.is_identity and self.passed:
+            return head
         rows = [
             f"  {'ok  ' if ok else 'FAIL'}  {name:<42} {value:.3g}"
             for name, value, ok in self._rows()
         ]
         return "\n".join([head, *rows])
+
+    def _warning(self):
+        names = ", ".join(f"`{name}`" for name in self.identities)
+        return (
+            f"Still the identity, of which nothing is shown: {names}. Train it first, or "
+            "give its weights random values."
+        )
 
     def _rows(self):
         errors = {
@@ -76,10 +98,20 @@ def check_bijector(bijector, x, context=None):
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
     The four log-det and round-trip checks are exact mathematics, whatever the weights;
-    check a bijector with weights as after training, since the identity passes anything.
+    check a bijector with weights as after training: the report says of which steps it is
+    worth nothing, since they are still the identity.
+
+    The ends may have different shapes. Where the data have more entries than the latent
+    (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), their density is one of the entries that
+    are not constant; on a simplex, of all but the last, or by the area, as TFP's bijectors
+    have it, each its own way. There is no integral then.
+
+    >>> flow = tfp_flows.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0)
+    >>> tfp_flows.check_bijector(flow, np.random.normal(size=(32, 2))).is_identity
+    True
 
     Args:
-      bijector: any `tfp.bijectors.Bijector`.
+      bijector: a `tfp.bijectors.Bijector` of one tensor at each end.
       x: points at the data end, `[N, *event]`; a few dozen are enough.
       context: `[N, context_size]`, where the bijector is conditional. The integral is
         that of the density given the first row.
@@ -88,8 +120,16 @@ def check_bijector(bijector, x, context=None):
       A `BijectorReport`.
 
     Raises:
-      ValueError: if `x` has no batch axis or no rows.
+      ValueError: if `x` has no batch axis or no rows; if an end has several tensors, or the
+        data have entries that depend on others in another way than on a simplex.
     """
+    ends = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
+    if any(map(tf.nest.is_nested, ends)):
+        raise ValueError(
+            "Expected a `bijector` of one tensor at each end; got "
+            f"`{bijector.name}`, whose events have {ends[0]} and {ends[1]} axes. Chain it "
+            "with what joins the tensors, such as `tfb.Invert(tfb.Split(...))`."
+        )
     flow = bijector if isinstance(bijector, FlowBijector) else FlowChain([bijector])
     x = as_tensor(x, "x", flow.dtype or None)
     if x.shape.rank != flow.inverse_min_event_ndims + 1 or not x.shape[0]:
@@ -101,21 +141,44 @@ def check_bijector(bijector, x, context=None):
     y, forward_log_det = flow.forward_and_log_det(z, context=context)
     z_again, _ = flow.inverse_and_log_det(y, context=context)
     event_shape = tuple(x.shape[1:].as_list())
+    true_inverse, true_forward = _true_log_dets(flow, x, z, forward_log_det, context)
+    tolerance = 1e-9 if x.dtype == tf.float64 else 1e-3
+    is_identity = _is_identity(x, z, inverse_log_det, tolerance)
+    identities = [flow.name] if is_identity else _identities(flow, x, context, tolerance)
     return BijectorReport(
         num_points=x.shape[0],
         event_shape=event_shape,
         dtype=x.dtype.name,
         data_round_trip=_error(y, x),
         latent_round_trip=_error(z_again, z),
-        inverse_log_det=_error(
-            inverse_log_det, _autodiff_log_det(flow.inverse_and_log_det, x, context)
-        ),
-        forward_log_det=_error(
-            forward_log_det, _autodiff_log_det(flow.forward_and_log_det, z, context)
-        ),
+        inverse_log_det=_error(inverse_log_det, true_inverse),
+        forward_log_det=_error(forward_log_det, true_forward),
         integral=_integral(flow, z, event_shape, context),
-        tolerance=1e-9 if x.dtype == tf.float64 else 1e-3,
+        tolerance=tolerance,
+        identities=tuple(identities),
+        is_identity=is_identity,
     )
+
+
+def _is_identity(x, z, log_det, tolerance):
+    same = x.shape == z.shape and _error(z, x) <= tolerance
+    return bool(same and _error(log_det, np.zeros_like(log_det)) <= tolerance)
+
+
+def _identities(flow, y, context, tolerance):
+    """Names of the steps of a chain that have weights and change nothing yet."""
+    if not isinstance(flow, FlowChain):
+        return []
+    names = []
+    for step in flow.bijectors:
+        given = context_for(step, context)
+        x, log_det = step.inverse_and_log_det(y, context=given)
+        if step.trainable_variables and _is_identity(y, x, log_det, tolerance):
+            names.append(step.name)
+        else:
+            names += _identities(step, y, given, tolerance)
+        y = x
+    return names
 
 
 def _error(value, truth):
@@ -124,24 +187,62 @@ def _error(value, truth):
     return float(np.max(errors))  # NaN stays NaN, and fails
 
 
-def _autodiff_log_det(method, points, context):
-    size = math.prod(points.shape[1:])
+def _true_log_dets(flow, x, z, claimed, context):
+    """The log-dets of the inverse at `x` and of the forward at `z`, by autodiff."""
+    jacobian = _jacobian(flow.forward_and_log_det, z, context)
+    size, latent_size = jacobian.shape[1:]
+    if size != latent_size:
+        log_det = _nearest_convention(_of_free_entries(jacobian, flow.name), claimed)
+        return -log_det, log_det
+    inverse = _jacobian(flow.inverse_and_log_det, x, context)
+    return _log_det(inverse), _log_det(jacobian)
+
+
+def _log_det(jacobian):
+    return np.linalg.slogdet(jacobian)[1]
+
+
+def _nearest_convention(jacobian, claimed):
+    """The log-det of a map that may be to a simplex, which TFP measures in two ways."""
+    latent_size = jacobian.shape[-1]
+    log_det = _log_det(jacobian[:, :latent_size])
+    if jacobian.shape[1] == latent_size:
+        return log_det
+    of_surface = 0.5 * _log_det(np.swapaxes(jacobian, 1, 2) @ jacobian)
+    return min(log_det, of_surface, key=lambda truth: _error(claimed, truth))
+
+
+def _of_free_entries(jacobian, name):
+    """The rows of `[N, size, latent_size]` that change; one more on a simplex."""
+    _, size, latent_size = jacobian.shape
+    free = np.flatnonzero(np.any(jacobian != 0.0, axis=(0, 2)))
+    on_simplex = np.allclose(jacobian.sum(axis=1), 0.0, atol=1e-4)
+    if len(free) != latent_size + on_simplex:
+        raise ValueError(
+            "Expected a `bijector` between as many free entries at both ends; got "
+            f"`{name}`, from {latent_size} to {size}, of which {len(free)} change."
+        )
+    return jacobian[:, free]
+
+
+def _jacobian(method, points, context):
+    """Derivatives by autodiff, `[N, entries of the value, entries of the point]`."""
 
     @tf.function(autograph=False)
     def jacobian(flat):
         with tf.GradientTape() as tape:
             tape.watch(flat)
             values = method(tf.reshape(flat, points.shape), context=context)[0]
-            flat_values = tf.reshape(values, [-1, size])
+            flat_values = tf.reshape(values, [len(points), math.prod(values.shape[1:])])
         return tape.batch_jacobian(flat_values, flat)
 
-    return tf.linalg.slogdet(jacobian(tf.reshape(points, [-1, size])))[1]
+    return jacobian(tf.reshape(points, [len(points), math.prod(points.shape[1:])])).numpy()
 
 
 def _integral(flow, z, event_shape, context):
     """Midpoint sum of the density over a box around what a standard normal maps to."""
     size = math.prod(event_shape)
-    if size > 2:
+    if size > 2 or size != math.prod(z.shape[1:]):
         return None
     first = None if context is None else np.asarray(context)[:1]
     normal = np.random.default_rng(0).normal(size=(4096, *z.shape[1:]))

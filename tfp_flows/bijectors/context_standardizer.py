@@ -2,10 +2,8 @@
 
 import inspect
 
-import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.statistics import mean_and_scale
 
 __all__ = ["ContextStandardizer", "leave_contexts", "with_former_default"]
@@ -24,12 +22,10 @@ class ContextStandardizer(tf.Module):
     Args:
       context_size: width of the context, C.
       dtype: of the statistics.
-      owner: name of what is conditional, for errors.
     """
 
-    def __init__(self, context_size, dtype, owner):
+    def __init__(self, context_size, dtype):
         super().__init__(name="context_standardizer")
-        self._owner = owner
         zeros, ones = tf.zeros(context_size, dtype), tf.ones(context_size, dtype)
         self._mean = tf.Variable(zeros, trainable=False, name="context_mean")
         self._scale = tf.Variable(ones, trainable=False, name="context_scale")
@@ -50,16 +46,14 @@ class ContextStandardizer(tf.Module):
           `[N, C]`, a tensor.
 
         Raises:
-          ValueError: if there is no context, or of another width, or not a finite one.
+          ValueError: if there are no rows, or some are not finite.
         """
-        raw = context if context is None else np.asarray(context)
-        context = check_context(raw, self._mean.shape[0], self._mean.dtype, self._owner)
         if not self.is_initialized:
-            mean, scale = mean_and_scale(raw, self._mean.dtype, "context")
+            mean, scale = mean_and_scale(context, self._mean.dtype, "context")
             self._mean.assign(mean)
             self._scale.assign(scale)
             self._initialized.assign(True)
-        return self(context)
+        return self(tf.convert_to_tensor(context, self._mean.dtype))
 
     def leave(self):
         """Lets contexts pass as they are, for good."""

@@ -4,11 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
+from tfp_flows.bijectors.dropout import in_mode
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.bijectors.pulled_back import PulledBack
-from tfp_flows.bijectors.pulled_back import record
-from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.core.arguments import check_arguments
 
@@ -113,46 +111,14 @@ class Coupling(FlowBijector):
         # What the conditioner sees is the same at both ends.
         self.initialize(data, context=context)
 
-    def _pull_back(self, direction, result, context, upstream, weights):
-        # What the conditioner sees passes unchanged: one call of it gives the parameters to
-        # undo the step by, and those to differentiate.
-        seen, changed = self._partition.split(result)
-        parameters, back_propagate = record(self._conditioner, seen, context, weights)
-        changing, _ = self._maps[OPPOSITE[direction]](changed, parameters)
-        by_seen, by_changing, by_parameters = self._elementwise_gradients(
-            direction, seen, changing, parameters, upstream
-        )
-        by_conditioner, by_context, by_weights = back_propagate(by_parameters)
-        return PulledBack(
-            self._partition.join(seen, changing),
-            self._partition.join(by_seen + by_conditioner, by_changing),
-            by_context,
-            by_weights,
-        )
-
-    def _elementwise_gradients(self, direction, seen, changing, parameters, upstream):
-        sources = [seen, changing, parameters]
-        with tf.GradientTape() as tape:
-            tape.watch(sources)
-            changed, log_det = self._maps[direction](changing, parameters)
-            outputs = self._partition.join(seen, changed), self._partition.sum(log_det)
-        return tape.gradient(outputs, sources, upstream)
-
-    @property
-    def _maps(self):
-        return {
-            "forward": self._transformer.forward_and_log_det,
-            "inverse": self._transformer.inverse_and_log_det,
-        }
-
     def _forward_and_log_det(self, x, context, training):
         seen, changing = self._partition.split(x)
-        parameters = self._conditioner(seen, context)
+        parameters = in_mode(self._conditioner, training)(seen, context)
         changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
         return self._partition.join(seen, changed), self._partition.sum(log_det)
 
     def _inverse_and_log_det(self, y, context, training):
         seen, changed = self._partition.split(y)
-        parameters = self._conditioner(seen, context)
+        parameters = in_mode(self._conditioner, training)(seen, context)
         changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
         return self._partition.join(seen, changing), self._partition.sum(log_det)

@@ -75,6 +75,8 @@ class DataDependentState:
           context: `[N, context_size]`, where the bijector is conditional.
         """
         self.initialize(data, context=context)
+        if tf.nest.is_nested(self.inverse_min_event_ndims):
+            return self.inverse_and_log_det(data, context=context)[0]
         data = tf.convert_to_tensor(data, self.dtype)
         context = None if context is None else tf.convert_to_tensor(context, self.dtype)
         # In pieces that bound the memory of hidden activations; not compiled, since each

@@ -11,7 +11,7 @@ from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.bijectors.pulled_back import pull_back
+from tfp_flows.bijectors.inputs import nan_where_context_is
 from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.bijectors.stock_call_memory import StockCallMemory
 from tfp_flows.bijectors.stock_contract import StockContract
@@ -33,6 +33,40 @@ class FlowBijector(DataDependentState, StockContract):
     ```
 
     Nothing is cached across calls, so every answer is that of the weights of now.
+
+    Both methods return the value and the log-det of their own direction, one a row, for
+    any batch axes. `parameters` are what `get_config` returns, so `dict(locals())` in the
+    first line of a constructor makes the bijector one that can be copied and saved:
+
+    >>> import keras
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> class Stretch(tfp_flows.FlowBijector):
+    ...     def __init__(self, event_size, *, dtype=tf.float32, name="stretch"):
+    ...         parameters = dict(locals())
+    ...         options = {"dtype": dtype, "parameters": parameters, "name": name}
+    ...         super().__init__(event_ndims=1, event_shape=[event_size], **options)
+    ...         self._log_scale = tf.Variable(tf.zeros(event_size, self.dtype))
+    ...
+    ...     def _forward_and_log_det(self, x, context, training):
+    ...         return x * tf.exp(self._log_scale), self._log_det(x)
+    ...
+    ...     def _inverse_and_log_det(self, y, context, training):
+    ...         return y * tf.exp(-self._log_scale), -self._log_det(y)
+    ...
+    ...     def _log_det(self, value):
+    ...         return tf.fill(tf.shape(value)[:-1], tf.reduce_sum(self._log_scale))
+    >>> flow = tfp_flows.FlowChain([Stretch(2), tfp_flows.RealNVP(2, num_steps=2)])
+    >>> base = tfp_flows.standard_normal(2)
+    >>> model = tfp_flows.DensityEstimator(tfp_flows.FlowDistribution(base, flow))
+    >>> model.save("stretched.keras")
+
+    Loading needs no registration, only that the module that defines `Stretch` has been
+    imported:
+
+    >>> loaded = keras.saving.load_model("stretched.keras")
+    >>> loaded.distribution.bijector.bijectors[0].name
+    'stretch'
 
     Args:
       event_ndims: number of axes of one event at the latent end (`forward`'s input).
@@ -65,9 +99,9 @@ class FlowBijector(DataDependentState, StockContract):
         name=None,
     ):
         check_arguments({"context_size": 0 if context_size is None else context_size})
-        check_arguments(
-            {"event_ndims": event_ndims, "dtype": dtype, "name": name}, optional=["dtype"]
-        )
+        check_arguments({"dtype": dtype, "name": name}, optional=["dtype"])
+        if not tf.nest.is_nested(event_ndims):  # as of stock bijectors between structures
+            check_arguments({"event_ndims": event_ndims})
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
@@ -165,15 +199,22 @@ class FlowBijector(DataDependentState, StockContract):
     def _inverse_and_log_det(self, y, context, training):
         """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
 
-    def _pull_back(self, direction, result, context, upstream, weights):
-        """Back-propagates through one direction from its result: see `pull_back`."""
-        apply, undo = self._methods[direction], self._methods[OPPOSITE[direction]]
-        return pull_back(apply, undo, result, context, upstream, weights)
-
     def _apply(self, direction, value, context, training):
         value, context = self._check_inputs(direction, value, context)
-        if tf.executing_eagerly():
-            event_ndims = self._event_ndims(direction)
+        event_ndims = self._event_ndims(direction)
+        if not tf.nest.is_nested(event_ndims):
+            value = nan_where_context_is(value, context, event_ndims)
+        return self._call_method(direction, value, context, training)
+
+    def _apply_as_part(self, direction, value, context, training):
+        """`_apply` in a bijector that has looked for NaN in the context already."""
+        value, context = self._check_inputs(direction, value, context)
+        return self._call_method(direction, value, context, training)
+
+    def _call_method(self, direction, value, context, training):
+        event_ndims = self._event_ndims(direction)
+        # What takes a structure has no one tensor whose batch axes could be merged.
+        if tf.executing_eagerly() and not tf.nest.is_nested(event_ndims):
             return self._compiled[direction](value, context, training, event_ndims)
         return self._methods[direction](value, context, training)
 
@@ -183,15 +224,25 @@ class FlowBijector(DataDependentState, StockContract):
     def _check_inputs(self, direction, value, context):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        if context is not None:
-            value, context = align_batch_axes(value, context, self._event_ndims(direction))
-        return value, context
+        event_ndims = self._event_ndims(direction)
+        if tf.nest.is_nested(event_ndims):
+            return value, context
+        return align_batch_axes(value, context, event_ndims)
 
     def _check_event_shape(self, direction, shape):
         check_event_shape(shape, *self._input_of(direction))
 
     def _event_shape_after(self, direction, shape):
-        return self._event_shapes[OPPOSITE[direction]] if self._changes_shape else shape
+        if not self._changes_shape:
+            return shape
+        # Axes before the event's stay: TFP and chains of larger events hand them in.
+        event_shape = self._event_shapes[OPPOSITE[direction]]
+        event_ndims = self._event_ndims(direction)
+        if not isinstance(shape, tf.TensorShape):
+            return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
+        if shape.rank is None:
+            return shape
+        return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
 
     def _known_event_shape(self, direction):
         """The shape that events must have in `direction`; None where any is right."""

@@ -5,8 +5,10 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.chain_steps import as_steps
 from tfp_flows.bijectors.context_standardizer import ContextStandardizer
 from tfp_flows.bijectors.context_standardizer import with_former_default
+from tfp_flows.bijectors.event_shapes import end_shapes
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.parts import all_standardize_context
@@ -14,11 +16,10 @@ from tfp_flows.bijectors.parts import as_bijectors
 from tfp_flows.bijectors.parts import context_for
 from tfp_flows.bijectors.parts import shared_context_size
 from tfp_flows.bijectors.parts import shared_dtype
+from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.recompute import call_recomputing
 from tfp_flows.bijectors.recompute import pull_back_steps
 from tfp_flows.bijectors.recompute import refuse_batch_statistics
-from tfp_flows.bijectors.stock_call_memory import OPPOSITE
-from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_arguments
 
 __all__ = ["FlowChain"]
@@ -38,32 +39,32 @@ class FlowChain(FlowBijector):
     ```
 
     `context` reaches every conditional bijector at any depth, and `training` all of
-    them. Unlike `tfb.Chain`, nothing is cached.
+    them. Unlike `tfb.Chain`, nothing is cached. An end may be a structure of tensors, as
+    `tfb.Split` and `tfb.JointMap` have it, with the same batch axes in all parts.
 
     Contexts come in the data's own units: a chain standardises them, by statistics that
     `initialize` sets from the training rows', unless every conditional bijector in it does
     so itself. Before `initialize` they pass as they are, as the output of an encoder does.
 
-    With `recompute`, training needs the memory of one bijector, however many there are:
-    the gradient starts from the chain's result and finds what each bijector was given by
-    its other direction. That costs about a third more time with couplings, whose network
-    is called once more, and the passes of the sequential direction with autoregressive
-    steps; and the gradient has the rounding error of the round trip.
+    With `recompute`, training keeps of each bijector only what it was given, not the
+    activations inside it, and applies it once more for the gradient: about a third more
+    time. The gradient is the same.
 
     Args:
       bijectors: list of `tfp.bijectors.Bijector`s, data side first.
       standardize_context: whether contexts are standardised.
-      recompute: whether gradients recompute what the bijectors were given.
+      recompute: whether gradients recompute the activations inside the bijectors.
       parameters: the constructor's arguments of a subclass that builds the list itself.
       name: name of the bijector.
 
     Raises:
-      ValueError: if the list is empty, or two bijectors want contexts of two widths; or if
-        one normalises by the rows of a batch, which cannot be undone, with `recompute`.
+      ValueError: if the list is empty, or two bijectors want contexts of two widths; if the
+        events of one are known not to fit the next; or if one normalises by the rows of a
+        batch, which would be counted twice, with `recompute`.
 
     Reference:
-      Gomez, Ren, Urtasun, Grosse (2017), The reversible residual network: backpropagation
-      without storing activations. https://arxiv.org/abs/1707.04585
+      Chen, Xu, Zhang, Guestrin (2016), Training deep nets with sublinear memory cost.
+      https://arxiv.org/abs/1604.06174
     """
 
     def __init__(
@@ -81,12 +82,15 @@ class FlowChain(FlowBijector):
         if parameters is None:
             parameters = {"bijectors": bijectors, **options}
         bijectors = as_bijectors("bijectors", bijectors)
-        steps = _as_steps(bijectors)
+        steps = as_steps(bijectors)
         if recompute:
             refuse_batch_statistics(steps)
+        event_shape, data_event_shape = end_shapes(steps)
         super().__init__(
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
+            event_shape=event_shape,
+            data_event_shape=data_event_shape,
             context_size=shared_context_size(steps),
             is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
             dtype=shared_dtype(steps),
@@ -98,7 +102,7 @@ class FlowChain(FlowBijector):
         self._standardizer = None
         if standardize_context and not all_standardize_context(steps):
             dtype = self.dtype or tf.float32
-            self._standardizer = ContextStandardizer(self.context_size, dtype, name)
+            self._standardizer = ContextStandardizer(self.context_size, dtype)
 
     @property
     def bijectors(self):
@@ -160,17 +164,6 @@ class FlowChain(FlowBijector):
         """Refuses rows that lie where the first bijector has no inverse."""
         self._steps[0].check_support(data, argument=argument)
 
-    def _known_event_shape(self, direction):
-        skipped = []
-        for step in self._steps if direction == "inverse" else self._steps[::-1]:
-            shape = step._known_event_shape(direction)
-            if shape is not None:
-                for other in reversed(skipped):
-                    shape = getattr(other, f"{OPPOSITE[direction]}_event_shape")(shape)
-                return shape
-            skipped.append(step)
-        return None
-
     def _initialize_inverted(self, data, context):
         steps = [Invert(step) for step in reversed(self._steps)]
         inverted = FlowChain(steps, standardize_context=False)
@@ -198,31 +191,34 @@ class FlowChain(FlowBijector):
             context = self._standardizer(context)
         apply = functools.partial(self._apply_steps, direction, training)
         if not self._recompute:
-            return apply(value, context)
+            values, log_det = apply(value, context)
+            return values[-1], log_det
         pull_back = functools.partial(self._pull_back, direction)
         return call_recomputing(apply, pull_back, value, context)
 
     def _apply_steps(self, direction, training, value, context):
-        log_dets = []
+        values, log_dets = [value], []
         for step in self._in_order(direction):
             value, log_det = self._apply_step(
                 step, direction, value, context_for(step, context), training
             )
+            values.append(value)
             log_dets.append(log_det)
-        return value, tf.add_n(log_dets)
+        return values, tf.add_n(log_dets)
 
     def _apply_step(self, step, direction, value, context, training):
-        if direction == "forward":
-            return step.forward_and_log_det(value, context=context, training=training)
-        return step.inverse_and_log_det(value, context=context, training=training)
+        return step._apply_as_part(direction, value, context, training)
 
-    def _pull_back(self, direction, result, context, upstream, weights):
+    def _pull_back(self, direction, values, context, upstream, weights):
         pull_back_step = functools.partial(self._pull_back_step, direction)
         steps = self._in_order(direction)
-        return pull_back_steps(steps, pull_back_step, result, context, upstream, weights)
+        return pull_back_steps(steps, pull_back_step, values, context, upstream, weights)
 
-    def _pull_back_step(self, direction, step, result, context, upstream, weights):
-        return step._pull_back(direction, result, context, upstream, weights)
+    def _pull_back_step(self, direction, step, value, context, upstream, weights):
+        def apply(value, context):
+            return self._apply_step(step, direction, value, context, False)
+
+        return pull_back(apply, value, context, upstream, weights)
 
     def _in_order(self, direction):
         return self._steps if direction == "inverse" else self._steps[::-1]
@@ -250,30 +246,3 @@ class FlowChain(FlowBijector):
 
 def _has_state(step):
     return step.has_data_dependent_state or not step.is_initialized
-
-
-def _as_steps(bijectors):
-    """Brings all bijectors under the protocol, with the event's rank along the chain."""
-    bijectors = [part for b in bijectors for part in _flatten(b)]
-    event_ndims = tfb.Chain(bijectors).forward_min_event_ndims
-    steps = []
-    for bijector in reversed(bijectors):
-        if not isinstance(bijector, FlowBijector):
-            bijector = TFPBijector(bijector, event_ndims)
-        steps.insert(0, bijector)
-        event_ndims = bijector.forward_event_ndims(event_ndims)
-    return steps
-
-
-def _flatten(bijector):
-    """Takes stock chains and inversions apart, since they would not hand context on."""
-    if _is_a(bijector, tfb.Chain):
-        return [part for b in bijector.bijectors for part in _flatten(b)]
-    if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):
-        return [Invert(bijector.bijector)]
-    return [bijector]
-
-
-def _is_a(bijector, stock_class):
-    # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
-    return isinstance(bijector, stock_class.__mro__[1])

@@ -9,6 +9,7 @@ __all__ = [
     "check_context",
     "check_event_shape",
     "check_value",
+    "nan_where_context_is",
 ]
 
 
@@ -18,10 +19,16 @@ def check_value(value, argument, event_ndims, event_shape, dtype):
     Args:
       value: anything TensorFlow converts.
       argument: what an error calls it.
-      event_ndims: number of event axes.
+      event_ndims: number of event axes; where it is a structure, so is `value`.
       event_shape: `tf.TensorShape`, or None where any is right.
       dtype: of the tensor; None keeps that of `value`.
     """
+    if tf.nest.is_nested(event_ndims):
+        return tf.nest.map_structure(
+            lambda ndims, part: check_value(part, argument, ndims, None, dtype),
+            event_ndims,
+            _in_structure(event_ndims, value, argument),
+        )
     value = as_tensor(value, argument, dtype)
     if value.shape.rank is None or value.shape.rank < event_ndims:
         raise ValueError(
@@ -46,6 +53,17 @@ def as_tensor(value, argument, dtype):
         raise ValueError(
             f"Expected `{argument}` of {kind}; got {got[:80]}: {error}"
         ) from error
+
+
+def _in_structure(event_ndims, value, argument):
+    try:
+        tf.nest.assert_same_structure(event_ndims, value, check_types=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected `{argument}` in the structure of event axes {event_ndims}; got "
+            f"{type(value).__name__}."
+        ) from error
+    return tf.nest.pack_sequence_as(event_ndims, tf.nest.flatten(value))
 
 
 def check_event_shape(shape, argument, event_ndims, event_shape):
@@ -92,12 +110,30 @@ def check_context(context, context_size, dtype, owner):
     return context
 
 
+def nan_where_context_is(value, context, event_ndims):
+    """Returns `value`, of NaN where the context has one.
+
+    A network may swallow it: the ReLU of TensorFlow's fused kernels makes zero of NaN.
+
+    Args:
+      value: `[*batch, *event]`.
+      context: `[*context_batch, C]`, where the batch axes broadcast; or None.
+      event_ndims: number of event axes of `value`.
+    """
+    if context is None:
+        return value
+    is_nan = tf.reduce_any(tf.math.is_nan(context), axis=-1)
+    ones = tf.ones([event_ndims], tf.int32)
+    is_nan = tf.reshape(is_nan, tf.concat([tf.shape(is_nan), ones], axis=0))
+    return tf.where(is_nan, tf.constant(np.nan, value.dtype), value)
+
+
 def align_batch_axes(value, context, event_ndims):
     """Broadcasts the batch axes of `value` and `context` against each other.
 
     Args:
       value: `[*batch, *event]`.
-      context: `[*context_batch, C]`.
+      context: `[*context_batch, C]`; or None, which changes nothing.
       event_ndims: number of event axes of `value`.
 
     Returns:
@@ -106,6 +142,8 @@ def align_batch_axes(value, context, event_ndims):
     Raises:
       ValueError: if the shapes are known and do not broadcast.
     """
+    if context is None:
+        return value, None
     batch = value.shape[: value.shape.rank - event_ndims]
     context_batch = context.shape[:-1]
     if _surely_equal(batch, context_batch):

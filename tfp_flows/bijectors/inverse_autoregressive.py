@@ -75,7 +75,7 @@ class InverseAutoregressive(FlowBijector):
         return frozenset({"inverse"})
 
     def _forward_and_log_det(self, x, context, training):
-        return self._autoregression.parallel(x, context)
+        return self._autoregression.parallel(x, context, training)
 
     def _inverse_and_log_det(self, y, context, training):
         return self._autoregression.sequential(y, context)

@@ -28,6 +28,8 @@ class Invert(FlowBijector):
         super().__init__(
             event_ndims=bijector.inverse_min_event_ndims,
             data_event_ndims=bijector.forward_min_event_ndims,
+            event_shape=bijector._event_shapes["inverse"],
+            data_event_shape=bijector._event_shapes["forward"],
             context_size=bijector.context_size,
             is_constant_jacobian=bijector.is_constant_jacobian,
             dtype=bijector.dtype,
@@ -91,11 +93,6 @@ class Invert(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         return self._bijector.forward_and_log_det(y, context=context, training=training)
-
-    def _pull_back(self, direction, result, context, upstream, weights):
-        return self._bijector._pull_back(
-            OPPOSITE[direction], result, context, upstream, weights
-        )
 
     def _forward_event_shape(self, input_shape):
         return self._bijector.inverse_event_shape(input_shape)

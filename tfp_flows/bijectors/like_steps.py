@@ -1,12 +1,15 @@
 """Steps that differ in their weights only, traced once."""
 
 import contextlib
+import functools
 
 import tensorflow as tf
 
 from tfp_flows.bijectors.compiled_call import is_compiled_by_xla
+from tfp_flows.bijectors.dropout import refuse_dropout
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.pulled_back import PulledBack
+from tfp_flows.bijectors.pulled_back import pull_back
 from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.bijectors.substitution import replace_variables
 
@@ -51,6 +54,7 @@ class LikeSteps(FlowChain):
             )
         if self.has_batch_statistics:
             raise ValueError("Expected `bijectors` without batch statistics; got some.")
+        refuse_dropout(self.bijectors, "`LikeSteps`")
 
     def _apply_step(self, step, direction, value, context, training):
         if not step.variables or self._is_for_xla():
@@ -58,10 +62,10 @@ class LikeSteps(FlowChain):
         call = self._shared_function("apply", direction, step)
         return call(value, context, _weights(step.variables))
 
-    def _pull_back_step(self, direction, step, result, context, upstream, weights):
+    def _pull_back_step(self, direction, step, value, context, upstream, weights):
         call = self._shared_function("pull_back", direction, step)
         variables = step.variables
-        *pulled, by_weights = call(result, context, upstream, _weights(variables))
+        *pulled, by_weights = call(value, context, upstream, _weights(variables))
         trainable = (v.ref() for v in variables if v.trainable)
         by_ref = dict(zip(trainable, by_weights, strict=True))
         return PulledBack(*pulled, [by_ref[weight.ref()] for weight in weights])
@@ -119,17 +123,25 @@ def _apply(template, direction):
 
 
 def _pull_back(template, direction):
-    """Back-propagation through `template` as a function of result, context and weights."""
+    """Back-propagation through `template` as a function of value, context and weights."""
     refs = [variable.ref() for variable in template.variables]
     is_trainable = [variable.trainable for variable in template.variables]
 
-    def pull_back(result, context, upstream, weights):
+    def pull_back_twin(value, context, upstream, weights):
         twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
         trained = [w for w, t in zip(weights, is_trainable, strict=True) if t]
         with _no_variables_read(template):
-            return tuple(twin._pull_back(direction, result, context, upstream, trained))
+            return tuple(
+                pull_back(
+                    functools.partial(twin._methods[direction], training=False),
+                    value,
+                    context,
+                    upstream,
+                    trained,
+                )
+            )
 
-    return pull_back
+    return pull_back_twin
 
 
 @contextlib.contextmanager

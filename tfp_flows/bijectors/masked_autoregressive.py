@@ -79,4 +79,4 @@ class MaskedAutoregressive(FlowBijector):
         return self._autoregression.sequential(x, context)
 
     def _inverse_and_log_det(self, y, context, training):
-        return self._autoregression.parallel(y, context)
+        return self._autoregression.parallel(y, context, training)

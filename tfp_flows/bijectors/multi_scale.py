@@ -54,7 +54,7 @@ class MultiScale(FlowBijector):
     def __init__(self, levels, image_shape, *, fraction=0.5, name="multi_scale"):
         parameters = dict(locals())
         levels = [_as_level(level) for level in as_bijectors("levels", levels)]
-        check_number("fraction", fraction, "between 0 and 1", lambda share: 0 < share < 1)
+        check_number("fraction", fraction, "between 0 and 1", lambda share: True)
         image_shape = check_image_shape(image_shape)
         latent_shapes = _latent_shapes(levels, image_shape, fraction)
         super().__init__(

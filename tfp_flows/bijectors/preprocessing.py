@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.bijectors.statistics import mean_and_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_array
@@ -160,7 +161,7 @@ class Bounds(FlowBijector):
         return y, -self._sum_log_slope(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        inside = (y >= self._low) & (y <= self._high)
+        inside = _is_inside(y, self._low, self._high)
         # A point outside takes any inner value, so that no NaN reaches a gradient.
         unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
         tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
@@ -170,7 +171,7 @@ class Bounds(FlowBijector):
             high=-tf.math.log(tf.maximum(tf.where(inside, self._finite_high - y, 1), tiny)),
             neither=y,
         )
-        return x, _or_minus_infinity(self._sum_log_slope(x), inside, [-1])
+        return x, minus_infinity_outside(self._sum_log_slope(x), inside, y, [-1])
 
     def _by_kind(self, both, low, high, neither):
         one_sided = tf.where(self._has_low, low, tf.where(self._has_high, high, neither))
@@ -187,8 +188,7 @@ class Bounds(FlowBijector):
 class Logit(FlowBijector):
     """`x = logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
-    The form of the code of RealNVP and MAF, `1 - 2 alpha`; RealNVP's text writes
-    `1 - alpha`.
+    The form of RealNVP's and MAF's code, `1 - 2 alpha`; RealNVP's text has `1 - alpha`.
 
     Args:
       alpha: how far the ends stay from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
@@ -212,6 +212,10 @@ class Logit(FlowBijector):
             event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
         )
         self._alpha = alpha
+        # Of what `forward` returns; the ends are those of a saturated sigmoid.
+        numpy_dtype = self.dtype.as_numpy_dtype
+        self._low = numpy_dtype(-alpha / (1.0 - 2.0 * alpha))
+        self._high = numpy_dtype((1.0 - alpha) / (1.0 - 2.0 * alpha))
         self._log_slope = np.log1p(-2.0 * alpha)
 
     def _support(self):
@@ -220,13 +224,15 @@ class Logit(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         y = (tf.sigmoid(x) - self._alpha) / (1.0 - 2.0 * self._alpha)
-        return y, -self._log_det(x)
+        # Rounding, which differs under XLA, must not put an end outside.
+        return tf.clip_by_value(y, self._low, self._high), -self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
+        inside = _is_inside(y, self._low, self._high)
         u = self._alpha + (1.0 - 2.0 * self._alpha) * y
-        inside = (u >= 0.0) & (u <= 1.0)
         x = _logit(_margin(tf.where(inside, u, 0.5), self.dtype))
-        return x, _or_minus_infinity(self._log_det(x), inside, self._event_axes())
+        log_det = self._log_det(x)
+        return x, minus_infinity_outside(log_det, inside, y, self._event_axes())
 
     def _log_det(self, x):
         slope = self._log_slope - tf.math.log_sigmoid(x) - tf.math.log_sigmoid(-x)
@@ -234,6 +240,11 @@ class Logit(FlowBijector):
 
     def _event_axes(self):
         return list(range(-self.forward_min_event_ndims, 0))
+
+
+def _is_inside(y, low, high):
+    """Whether `y` is within the ends; NaN counts, and so comes back NaN."""
+    return ~((y < low) | (y > high))
 
 
 def _margin(unit, dtype):
@@ -244,8 +255,3 @@ def _margin(unit, dtype):
 
 def _logit(unit):
     return tf.math.log(unit) - tf.math.log1p(-unit)
-
-
-def _or_minus_infinity(log_det, inside, axes):
-    inside = tf.reduce_all(inside, axis=axes)
-    return tf.where(inside, log_det, tf.constant(-np.inf, log_det.dtype))

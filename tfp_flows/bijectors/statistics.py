@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tfp_flows.bijectors.resolution import check_resolution
+
 __all__ = ["mean_and_scale"]
 
 
@@ -19,7 +21,8 @@ def mean_and_scale(data, dtype, argument="data"):
       Arrays of shape `[C]`. The scale is 1 where the data are constant to rounding.
 
     Raises:
-      ValueError: if `data` has no rows, or values that are not finite.
+      ValueError: if `data` has no rows, or values that are not finite, or such that `dtype`
+        cannot tell them apart.
     """
     data = np.asarray(data)
     if data.size == 0:
@@ -33,6 +36,7 @@ def mean_and_scale(data, dtype, argument="data"):
             f"Expected finite `{argument}`; got NaN or infinity in entries {columns} of "
             "the last axis."
         )
+    check_resolution(data, dtype, "data")
     rounding = 10.0 * np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
     numpy_dtype = dtype.as_numpy_dtype

@@ -1,8 +1,10 @@
 """What a bijector remembers between two calls that TFP makes on it in a row."""
 
 import sys
+import threading
 import weakref
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 __all__ = ["OPPOSITE", "StockCallMemory"]
@@ -12,8 +14,8 @@ _SCORES = _TRANSFORMED.experimental_local_measure.__code__
 _SAMPLES_AND_SCORES = _TRANSFORMED._sample_and_log_prob.__code__
 
 
-class StockCallMemory:
-    """The last value and log-det produced inside a stock `log_prob`.
+class StockCallMemory(threading.local):
+    """The last value and log-det produced inside a stock `log_prob`, in each thread.
 
     `tfd.TransformedDistribution.log_prob(y)` asks for `x = inverse(y)` and then for
     `forward_log_det_jacobian(x)`. Answering the second call afresh would run every
@@ -27,9 +29,9 @@ class StockCallMemory:
     `experimental_sample_and_log_prob`. When the call returns, that tensor dies.
     """
 
-    def __init__(self):
-        self._key = None  # weak reference to the tensor that is private to the call
-        self._entry = None  # (direction, result, log_det)
+    # A weak reference to the tensor that is private to the call, and
+    # (direction, result, log_det): one attribute, so that they cannot be torn apart.
+    _kept = None
 
     def remember(self, direction, value, result, log_det):
         """Keeps `direction(value) == result` if a stock call will ask for it again."""
@@ -41,21 +43,26 @@ class StockCallMemory:
 
     def recall(self, direction, value):
         """Returns `(result, log_det)` of `direction(value)`, or None."""
-        if self._key is None or self._key() is not value:
+        if self._kept is None:
             return None
-        kept_direction, result, log_det = self._entry
-        return (result, log_det) if kept_direction == direction else None
+        key, (kept_direction, result, log_det) = self._kept
+        is_asked_for = key() is _first(value) and kept_direction == direction
+        return (result, log_det) if is_asked_for else None
 
     def _keep(self, key, entry):
-        self._key = weakref.ref(key, self._forget)
-        self._entry = entry
+        self._kept = weakref.ref(_first(key), self._forget), entry
 
     def _forget(self, key):
-        if key is self._key:
-            self._key = self._entry = None
+        if self._kept is not None and self._kept[0] is key:
+            self._kept = None
 
 
 OPPOSITE = {"forward": "inverse", "inverse": "forward"}
+
+
+def _first(value):
+    """The first tensor of a structure; most values are tensors."""
+    return tf.nest.flatten(value)[0] if isinstance(value, (list, tuple, dict)) else value
 
 
 def _stock_caller():

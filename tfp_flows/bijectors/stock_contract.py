@@ -5,6 +5,7 @@ import abc
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import structure
 from tfp_flows.bijectors.inputs import as_tensor
 
 __all__ = ["StockContract"]
@@ -33,6 +34,19 @@ class StockContract(tfp.bijectors.Bijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls) and not cls.__init__.__doc__:
+            # Else `help` shows what TFP says of bijectors in general.
+            cls.__init__.__doc__ = "Takes the arguments that the class describes."
+
+    def __str__(self):
+        table = structure.lines(self, structure.data_shape(self))
+        return "\n".join([structure.headline(self), *structure.as_table(table)])
+
+    def __repr__(self):
+        return f"<{structure.headline(self)}>"
 
     def __hash__(self):
         return object.__hash__(self)
@@ -64,11 +78,18 @@ class StockContract(tfp.bijectors.Bijector):
             recalled = self._memory.recall(direction, value)
             if recalled is not None:
                 return recalled
-            argument = {"forward": "x", "inverse": "y"}[direction]
-            value = as_tensor(value, argument, self.dtype)
+            if not tf.nest.is_nested(getattr(self, f"{direction}_min_event_ndims")):
+                argument = {"forward": "x", "inverse": "y"}[direction]
+                value = as_tensor(value, argument, self.dtype)
             result, log_det = self._apply(direction, value, context, training)
             self._memory.remember(direction, value, result, log_det)
             return result, log_det
+
+    def _forward_dtype(self, input_dtype, **kwargs):
+        return _in_structure(self.inverse_min_event_ndims, input_dtype)
+
+    def _inverse_dtype(self, output_dtype, **kwargs):
+        return _in_structure(self.forward_min_event_ndims, output_dtype)
 
     def _forward_event_shape(self, input_shape):
         self._check_event_shape("forward", input_shape)
@@ -76,7 +97,7 @@ class StockContract(tfp.bijectors.Bijector):
 
     def _forward_event_shape_tensor(self, input_shape):
         shape = self._event_shape_after("forward", input_shape)
-        return tf.convert_to_tensor(shape, tf.int32)
+        return tf.cast(shape, tf.int32)
 
     def _inverse_event_shape(self, output_shape):
         self._check_event_shape("inverse", output_shape)
@@ -84,14 +105,23 @@ class StockContract(tfp.bijectors.Bijector):
 
     def _inverse_event_shape_tensor(self, output_shape):
         shape = self._event_shape_after("inverse", output_shape)
-        return tf.convert_to_tensor(shape, tf.int32)
+        return tf.cast(shape, tf.int32)
 
     def _sum_event(self, log_det, event_ndims, min_event_ndims):
         if event_ndims is None:
             return log_det
+        # The parts of a structure have the same axes before their events.
+        event_ndims = tf.nest.flatten(event_ndims)[0]
+        min_event_ndims = tf.nest.flatten(min_event_ndims)[0]
         extra = int(tf.get_static_value(event_ndims)) - min_event_ndims
         if extra < 0:
             raise ValueError(
                 f"Expected `event_ndims` of at least {min_event_ndims}; got {event_ndims}."
             )
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+
+def _in_structure(event_ndims, dtype):
+    """The one dtype of all parts at one end, for each part at the other."""
+    one = tf.nest.flatten(dtype)[0]
+    return tf.nest.map_structure(lambda _: one, event_ndims)

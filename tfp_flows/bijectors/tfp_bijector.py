@@ -30,7 +30,7 @@ class TFPBijector(FlowBijector):
             event_ndims=event_ndims,
             data_event_ndims=bijector.forward_event_ndims(event_ndims),
             is_constant_jacobian=bijector.is_constant_jacobian,
-            dtype=bijector.dtype,
+            dtype=_one_dtype(bijector.dtype),
             parameters=parameters,
             name=name or bijector.name,
         )
@@ -55,7 +55,7 @@ class TFPBijector(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         # A new tensor object, since TFP's cache would answer for one it has seen.
-        x = tf.identity(x)
+        x = tf.nest.map_structure(tf.identity, x)
         y = self._bijector.forward(x)
         log_det = self._bijector.forward_log_det_jacobian(
             x, event_ndims=self.forward_min_event_ndims
@@ -63,7 +63,7 @@ class TFPBijector(FlowBijector):
         return y, self._broadcast(log_det, x, self.forward_min_event_ndims)
 
     def _inverse_and_log_det(self, y, context, training):
-        y = tf.identity(y)
+        y = tf.nest.map_structure(tf.identity, y)
         x = self._bijector.inverse(y)
         log_det = self._bijector.inverse_log_det_jacobian(
             y, event_ndims=self.inverse_min_event_ndims
@@ -83,5 +83,14 @@ class TFPBijector(FlowBijector):
         return self._bijector.inverse_event_shape_tensor(output_shape)
 
     def _broadcast(self, log_det, value, event_ndims):
+        # The parts of a structure have the same batch axes.
+        value, event_ndims = tf.nest.flatten(value)[0], tf.nest.flatten(event_ndims)[0]
         batch_ndims = value.shape.rank - event_ndims
+        log_det = tf.cast(log_det, value.dtype)
         return tf.broadcast_to(log_det, tf.shape(value)[:batch_ndims])
+
+
+def _one_dtype(dtype):
+    """The dtype of all parts, where those of a structure are told and agree; else None."""
+    dtypes = set(tf.nest.flatten(dtype)) - {None}
+    return dtypes.pop() if len(dtypes) == 1 else None

@@ -1,7 +1,47 @@
 """Elementwise bijectors made from a conditioner's parameters.
 
 A transformer in the sense of the flow literature: the map `x -> y` of one variable,
-not the attention model.
+not the attention model. It is any object with these members, and knows neither the
+network nor the mask:
+
+```none
+num_parameters                                      P, the numbers that a variable needs
+forward_and_log_det(x, parameters) -> y, log_det    x, y and log_det [..., D]
+inverse_and_log_det(y, parameters) -> x, log_det    parameters [..., P * D]: D for the
+                                                    first number, then D for the second
+get_config()                                        the constructor's arguments, to save it
+```
+
+D is not fixed, and there may be no axis before it: where variables are solved for one
+after another, `x` is one variable of N rows, `[N]`, and `parameters` are `[P * N]`. A
+network's output starts at zero, which is best the identity. One's own, with lighter or
+heavier tails:
+
+>>> import tensorflow as tf
+>>> import tfp_flows
+>>> class Tails:
+...     '''y = sinh(exp(s) * asinh(x))'''
+...
+...     num_parameters = 1
+...
+...     def forward_and_log_det(self, x, s):
+...         y = tf.sinh(tf.exp(s) * tf.asinh(x))
+...         return y, s + 0.5 * (tf.math.log1p(y**2) - tf.math.log1p(x**2))
+...
+...     def inverse_and_log_det(self, y, s):
+...         return self.forward_and_log_det(y, -s)
+...
+...     def get_config(self):
+...         return {}
+>>> flow = tfp_flows.MAF(3, transformer=Tails(), seed=0)
+
+Is its log-det right? A network that does not start at zero tells:
+
+>>> network = tfp_flows.MLP(1, (8,), zero_last_layer=False, seed=0)
+>>> conditioner = tfp_flows.Conditioner(network, input_shape=2)
+>>> step = tfp_flows.Coupling([True, True, False], conditioner, Tails())
+>>> tfp_flows.check_bijector(step, tf.random.stateless_normal([32, 3], [0, 1])).passed
+True
 """
 
 import math
@@ -24,7 +64,7 @@ __all__ = [
 
 
 def soft_bounded_scale(s, bound=2.0):
-    """`log_scale = bound * tanh(s / bound)`: cannot overflow, the identity near 0."""
+    """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`."""
     return bound * tf.tanh(s / bound)
 
 
@@ -39,12 +79,15 @@ def softplus_scale(s):
 
 
 def sigmoid_scale(s):
-    """`scale = sigmoid(s + 2)`: samples may only contract on the way from the latent."""
+    """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract."""
     return tf.math.log_sigmoid(s + 2.0)
 
 
 def glow_scale(s):
     """`scale = 1 / sigmoid(s + 2)`: Glow's form; data may only contract to the latent.
+
+    Not bounded: where `s` is far below 0, data contract to zero in float32, and their
+    log-density stays finite.
 
     Reference:
       Kingma, Dhariwal (2018), Glow, the authors' code.
@@ -75,10 +118,10 @@ class Affine:
     """`y = x * exp(log_scale) + shift`, with log-det `log_scale`.
 
     Args:
-      log_scale: function from the conditioner's output to the log-scale. The default,
-        `soft_bounded_scale`, keeps scales within `exp(-2)` and `exp(2)` a step, so that
-        no depth of 32 steps overflows float32. Also `exp_scale`, `softplus_scale`,
-        `sigmoid_scale`, `glow_scale`.
+      log_scale: elementwise function from half of the conditioner's output to the
+        log-scale. The default, `soft_bounded_scale`, keeps the scale of each step within
+        `exp(-2)` and `exp(2)`; the shift is not bounded, nor is the product over steps.
+        Also `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, equations 4 to 8.

@@ -18,6 +18,7 @@ __all__ = [
     "check_flag",
     "check_instance",
     "check_integer",
+    "check_members",
     "check_number",
     "check_seed",
     "check_transformer",
@@ -75,6 +76,7 @@ def check_widths(name, value):
     """Returns `value`, a positive integer or a sequence of them, as a tuple."""
     widths = positive_integers(value)
     if widths is None:
+        value = value if _as_integer(value) is None else (value,)
         raise ValueError(
             f"Expected positive `{name}`; got {_shown(value)}. Widths are integers, such "
             "as (64, 64)."
@@ -144,6 +146,19 @@ def check_instance(name, value, kinds, words):
     if isinstance(value, kinds):
         return
     raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
+
+
+def check_members(name, value, members, words):
+    """Refuses a class, and an object without these attributes.
+
+    Args:
+      name: of the argument.
+      value: what came.
+      members: names of what it is asked for.
+      words: what is expected, with its article.
+    """
+    if isinstance(value, type) or not all(hasattr(value, m) for m in members):
+        check_instance(name, value, (), words)
 
 
 def check_transformer(name, value):

@@ -11,19 +11,22 @@ from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.bijectors.inputs import nan_where_context_is
+from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
-from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["AutoregressiveDistribution"]
 
 tfd = tfp.distributions
 
 
-class AutoregressiveDistribution(tfd.Distribution):
+class AutoregressiveDistribution(Moments, Carried, tfd.Distribution):
     """Variables one after another, each with a conditional that a network parameterises.
 
     ```none
@@ -66,15 +69,16 @@ class AutoregressiveDistribution(tfd.Distribution):
         parameters=None,
         name="autoregressive",
     ):
-        check_instance("network", network, MaskedMLP, "a `MaskedMLP` or `MaskCycleMLP`")
+        """Takes the arguments that the class describes."""
         if parameters is None:
-            parameters = {"network": network, "conditional": conditional}
-            parameters |= {"standardize_context": standardize_context}
-            parameters |= {"validate_args": validate_args, "name": name}
-        if network.num_parameters != conditional.num_parameters:
+            parameters = {"network": network, "conditional": conditional, "name": name}
+            parameters["standardize_context"] = standardize_context
+            parameters["validate_args"] = validate_args
+        num_parameters = getattr(network, "num_parameters", network)
+        if num_parameters != conditional.num_parameters:
             raise ValueError(
                 f"Expected a `network` of {conditional.num_parameters} parameters a "
-                f"variable; got {network.num_parameters}."
+                f"variable, as a `MaskedMLP`; got {num_parameters}."
             )
         super().__init__(
             dtype=tf.as_dtype(network.dtype),
@@ -85,10 +89,11 @@ class AutoregressiveDistribution(tfd.Distribution):
             name=name,
         )
         self._conditional = conditional
+        self.is_discrete = getattr(conditional, "is_discrete", False)
         self._ensemble = MaskEnsemble(network, conditional)
         self._standardizer = None
         if standardize_context and network.context_size:
-            self._standardizer = ContextStandardizer(network.context_size, self.dtype, name)
+            self._standardizer = ContextStandardizer(network.context_size, self.dtype)
 
     @property
     def event_size(self):
@@ -106,11 +111,6 @@ class AutoregressiveDistribution(tfd.Distribution):
         return self._ensemble.num_masks
 
     @property
-    def is_discrete(self):
-        """Whether its conditionals are distributions of discrete values."""
-        return getattr(self._conditional, "is_discrete", False)
-
-    @property
     def is_initialized(self):
         """Whether statistics of contexts are set, where any are wanted."""
         return self._standardizer is None or self._standardizer.is_initialized
@@ -119,9 +119,10 @@ class AutoregressiveDistribution(tfd.Distribution):
         """Sets the statistics of contexts.
 
         Args:
-          data: ignored, as the rows themselves determine no state.
+          data: `[N, D]`, which determine no state themselves.
           context: `[N, context_size]`, where the distribution is conditional.
         """
+        check_rows_of(self, data, context)
         if self._standardizer is not None:
             self._standardizer.initialize(context)
 
@@ -134,7 +135,7 @@ class AutoregressiveDistribution(tfd.Distribution):
           **kwargs: `context`, `[..., context_size]`; `mask_index`.
 
         Returns:
-          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without the event.
+          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without D.
         """
         return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
@@ -177,8 +178,7 @@ class AutoregressiveDistribution(tfd.Distribution):
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
-        # Each row and its context, `count` times.
-        rows, *contexts = (
+        rows, *contexts = (  # each `count` times
             tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
             for t in ([x] if context is None else [x, context])
         )
@@ -195,9 +195,7 @@ class AutoregressiveDistribution(tfd.Distribution):
 
     def copy(self, **overrides):
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
-        if overrides:
-            return type(self)(**{**self.get_config(), **overrides})
-        return self
+        return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -208,9 +206,21 @@ class AutoregressiveDistribution(tfd.Distribution):
         """Builds the distribution that `config` describes."""
         return cls(**with_former_default(cls, config))
 
+    def __getitem__(self, slices):
+        check_slices(slices, self.batch_shape, self.name)
+        slices = slices if isinstance(slices, tuple) else (slices,)
+        if any(s is tf.newaxis for s in slices):
+            raise ValueError(
+                f"Expected no new axes of `{self.name}`; `tfd.BatchBroadcast` adds them."
+            )
+        return self
+
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
+
+    def _default_event_space_bijector(self):
+        return self._conditional.default_event_space_bijector()
 
     def _event_shape(self):
         return tf.TensorShape([self.event_size])
@@ -248,12 +258,13 @@ class AutoregressiveDistribution(tfd.Distribution):
             arguments.append(tf.reshape(each, [-1, self.context_size]))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
-        return x, tf.reshape(log_prob, shape)
+        x = nan_where_context_is(x, context, 1)
+        return x, nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
 
     def _checked(self, x, context):
         x = check_value(x, "x", 1, self.event_shape, self.dtype)
-        context = self._checked_context(context)
-        return (x, None) if context is None else align_batch_axes(x, context, 1)
+        x, context = align_batch_axes(x, self._checked_context(context), 1)
+        return nan_where_context_is(x, context, 1), context
 
     def _checked_context(self, context):
         context = check_context(context, self.context_size, self.dtype, self.name)

@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_members
 
 __all__ = ["check_base"]
 
@@ -32,7 +33,8 @@ def check_base(distribution, bijector):
       ValueError: if it is no distribution, or discrete, or of several tensors, another
         dtype, or events of another shape.
     """
-    check_instance("distribution", distribution, tfd.Distribution, "a `tfd.Distribution`")
+    members = ("log_prob", "event_shape", "dtype")
+    check_members("distribution", distribution, members, "a `tfd.Distribution`")
     words = "a `tfp.bijectors.Bijector`"
     check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
     if not isinstance(bijector, FlowBijector):
@@ -87,4 +89,4 @@ def _check_event_shape(distribution, bijector):
 
 
 def _name(distribution):
-    return f"`{distribution.name}`, a {type(distribution).__name__.removeprefix('_')}"
+    return f"`{distribution.name}` ({type(distribution).__name__.removeprefix('_')})"

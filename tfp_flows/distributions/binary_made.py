@@ -65,6 +65,7 @@ class BinaryMADE(AutoregressiveDistribution):
         validate_args=False,
         name="binary_made",
     ):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         conditional = Bernoulli()
         network = masked_network(

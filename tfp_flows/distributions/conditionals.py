@@ -8,7 +8,9 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.bijectors.transformers import soft_bounded_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
@@ -25,11 +27,10 @@ class Bernoulli:
     is_discrete = True
 
     def log_prob(self, x, parameters):
-        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1."""
+        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1, NaN for NaN."""
         logits = parameters[:, 0, :]
         log_prob = x * logits - tf.math.softplus(logits)
-        is_possible = (x == 0.0) | (x == 1.0)
-        return tf.where(is_possible, log_prob, tf.constant(-math.inf, x.dtype))
+        return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
 
     def noise(self, shape, seed, dtype):
         """Uniform numbers, `[*shape, 1]`."""
@@ -38,6 +39,10 @@ class Bernoulli:
     def sample(self, noise, parameters):
         """Samples, `[N, D]`: the inverse of the distribution function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
+
+    def default_event_space_bijector(self):
+        """None, as of TFP's discrete distributions."""
+        return
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -106,6 +111,19 @@ class GaussianMixture:
         is_chosen = tf.one_hot(chosen, self.num_components, axis=1, dtype=noise.dtype)
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
         return tf.reduce_sum(is_chosen * samples, axis=1)
+
+    def mixture(self, parameters):
+        """`parameters`, `[..., P]`, as log-weights, locations and scales, `[..., K]`."""
+        shape = tf.shape(parameters)
+        parameters = tf.reshape(parameters, [-1, self.num_parameters, 1])
+        parts = self._components(parameters)
+        shape = tf.concat([shape[:-1], [self.num_components]], axis=0)
+        log_weights, loc, log_scale = (tf.reshape(part, shape) for part in parts)
+        return log_weights, loc, tf.exp(log_scale)
+
+    def default_event_space_bijector(self):
+        """The identity: all reals can occur."""
+        return tfp.bijectors.Identity()
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -4,19 +4,17 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.context_standardizer import leave_contexts
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.draws import uniform
 from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["Dequantized", "reduce_bits"]
-
-tfd = tfp.distributions
 
 
 class Dequantized(tf.Module):
@@ -56,8 +54,8 @@ class Dequantized(tf.Module):
     def __init__(
         self, distribution, num_bins=256, *, dequantizer=None, encoder=None, name=None
     ):
-        words = "a `tfd.Distribution` of the scaled data"
-        check_instance("distribution", distribution, tfd.Distribution, words)
+        members = ("log_prob", "event_shape")
+        check_members("distribution", distribution, members, "one of the scaled data")
         check_integer("num_bins", num_bins, minimum=2)
         super().__init__(name=name or f"dequantized_{distribution.name}")
         if encoder is not None and dequantizer is None:
@@ -137,12 +135,12 @@ class Dequantized(tf.Module):
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
-          Nats, `[...]`; minus infinity for events with other values.
+          Nats, `[...]`; minus infinity for events with other values, NaN of NaN.
         """
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
         can_occur = self._can_occur(value)
         # What cannot takes a value that can, so that no NaN reaches a gradient.
-        value = tf.where(can_occur, value, tf.zeros_like(value))
+        given, value = value, tf.where(can_occur, value, tf.zeros_like(value))
         noise, log_noise = self._draw_noise(value, seed)
         kwargs = {} if context is None else {"context": context}
         if training:
@@ -152,8 +150,8 @@ class Dequantized(tf.Module):
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         log_density = self.distribution.log_prob(tf.minimum(scaled, below_one), **kwargs)
         log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
-        can_occur = tf.reduce_all(can_occur, axis=list(range(-self.event_shape.rank, 0)))
-        return tf.where(can_occur, log_prob, tf.constant(-np.inf, log_prob.dtype))
+        axes = list(range(-self.event_shape.rank, 0))
+        return minus_infinity_outside(log_prob, can_occur, given, axes)
 
     def importance_weighted_log_prob(self, value, num_samples, *, context=None, seed=None):
         """A lower bound of the log-probability, tighter with more draws of the noise.

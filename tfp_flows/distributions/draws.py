@@ -4,6 +4,8 @@ TensorFlow's floating-point generators draw otherwise under XLA than outside, wh
 algorithm is named; its 32 random bits of Philox are the same. Noise is made of these.
 """
 
+import re
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -20,6 +22,9 @@ __all__ = [
     "uniform",
 ]
 
+# The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
+_LOOP_BODY = re.compile(r"(^|/)(loop_body|while)(_\d+)?(/|$)")
+
 
 def joint_shape(sample_shape, context, batch_ndims=0):
     """Returns the shape of all draws: `sample(5, context=[16, C])` draws `[5, 16]`.
@@ -30,7 +35,7 @@ def joint_shape(sample_shape, context, batch_ndims=0):
       batch_ndims: number of the context's batch axes, counted from the right, that are
         drawn anyway.
     """
-    sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
+    sample_shape = _as_shape(sample_shape)
     if context is None:
         return sample_shape
     context = tf.convert_to_tensor(context)
@@ -38,12 +43,35 @@ def joint_shape(sample_shape, context, batch_ndims=0):
     return tf.concat([sample_shape, tf.shape(context)[:ndims]], axis=0)
 
 
+def _as_shape(sample_shape):
+    """Returns an integer or a shape as a tensor, `[rank]`."""
+    try:
+        shape = tf.convert_to_tensor(sample_shape)
+        is_shape = shape.dtype.is_integer or shape.shape.num_elements() == 0
+        known = tf.get_static_value(shape) if is_shape else None
+        is_shape = is_shape and (known is None or (np.asarray(known) >= 0).all())
+    except (TypeError, ValueError):
+        is_shape = False
+    if not is_shape:
+        raise ValueError(
+            f"Expected `sample_shape`, an integer or a shape; got {sample_shape!r}."
+        )
+    return tf.reshape(tf.cast(shape, tf.int32), [-1])
+
+
 def stateless(seed):
-    """Makes an integer a stateless seed: TFP draws anew from the same one in eager mode."""
+    """Makes any seed a stateless one, with one meaning of integers.
+
+    An integer determines the draws, where TFP draws anew from the same one. But what a
+    loop repeats draws anew each time, as in TFP: auto-batched joint distributions trace
+    one draw with one integer, and vectorise it.
+    """
     if isinstance(seed, (int, np.integer)):
-        # Joint distributions hand on integers of up to 64 bits.
-        words = divmod(int(seed) % 2**64, 2**32)
-        seed = tf.constant(np.array(words, np.uint32).view(np.int32))
+        seed = int(seed)
+        if not _is_in_loop():
+            # Joint distributions hand on integers of up to 64 bits.
+            words = divmod(seed % 2**64, 2**32)
+            seed = tf.constant(np.array(words, np.uint32).view(np.int32))
     try:
         return tfp.random.sanitize_seed(seed)
     except (TypeError, ValueError) as error:
@@ -85,6 +113,16 @@ def logistic(shape, seed, dtype):
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
+
+
+def _is_in_loop():
+    """Whether what is traced now is the body of a vectorised map or of a loop."""
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    while graph is not None:
+        if _LOOP_BODY.search(graph.get_name_scope()):
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 def _sign_and_tail(shape, seed, dtype):

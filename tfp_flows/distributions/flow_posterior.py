@@ -45,8 +45,8 @@ class FlowPosterior(tfd.TransformedDistribution):
     """
 
     def __init__(self, distribution, support, *, name="flow_posterior"):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        check_instance("distribution", distribution, tfd.Distribution, "a distribution")
         words = "a `tfp.bijectors.Bijector`"
         check_instance("support", support, tfb.Bijector, words)
         super().__init__(

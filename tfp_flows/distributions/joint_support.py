@@ -72,9 +72,9 @@ class JointSupport:
           dtype: of all parts.
         """
         event_shape = _as_shapes(event_shape)
-        check_support_structure(event_shape, support)
         if support is None:
             support = tf.nest.map_structure(lambda _: None, event_shape)
+        check_support_structure(event_shape, support)
         if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)

@@ -5,8 +5,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.inputs import as_tensor
-from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
@@ -124,5 +124,5 @@ def _generate(distribution, z, direction, amounts, context):
 
 
 def _check_flow_distribution(distribution):
-    words = "a `FlowDistribution`"
-    check_instance("distribution", distribution, FlowDistribution, words)
+    members = ("bijector", "distribution", "log_prob")
+    check_members("distribution", distribution, members, "a `FlowDistribution`")

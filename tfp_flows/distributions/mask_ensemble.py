@@ -72,7 +72,7 @@ class MaskEnsemble(tf.Module):
                 )
             return tf.reshape(tf.cast(mask_index, tf.int32), [1])
         shuffled = tf.argsort(draws.uniform([self.num_masks], seed, tf.float64))
-        return shuffled[: tf.minimum(self.num_masks, num_rows)]
+        return shuffled[: tf.clip_by_value(num_rows, 1, self.num_masks)]
 
     def log_prob(self, x, context, training):
         """Returns the log-probabilities, `[N]`; in training, those under the next mask."""
@@ -110,6 +110,18 @@ class MaskEnsemble(tf.Module):
             self._member(mask), self._conditional, x, context
         )
 
+    def parameters_of_one_variable(self, context):
+        """Returns the parameters of the one variable, by mask, `[K, N, P]`.
+
+        Args:
+          context: `[N, C]`, or None: then N is 1.
+        """
+        num_rows = 1 if context is None else tf.shape(context)[0]
+        x = tf.zeros([num_rows, self.network.event_size], self.network.dtype)
+        inputs = x if context is None else tf.concat([x, context], axis=-1)
+        outputs = [self._member(mask)(inputs) for mask in range(self.num_masks)]
+        return tf.stack(outputs)
+
     def _log_prob_of_rows(self, x, context, training):
         if self.num_masks == 1:
             return self.log_prob_under(0, x, context)
@@ -136,18 +148,22 @@ class MaskEnsemble(tf.Module):
         return total - math.log(self.num_masks)
 
     def _draw(self, noise, masks, context=None):
+        noise, context, as_given = _never_empty(noise, context)
         arguments = self._conditional, noise, context
         if self.num_masks == 1:
-            return column_wise_sampling.draw(self.network, *arguments)
-        return column_wise_sampling.draw_dealt(self._member, masks, *arguments)
+            return as_given(column_wise_sampling.draw(self.network, *arguments))
+        drawn = column_wise_sampling.draw_dealt(self._member, masks, *arguments)
+        return as_given(drawn)
 
     def _complete(self, noise, mask, x, observed, context=None):
+        noise, x, context, as_given = _never_empty(noise, x, context)
         member = self._member(mask)
         if self._has_own_orderings:
             member = member.with_first(observed)
-        return column_wise_sampling.complete(
+        completed = column_wise_sampling.complete(
             member, self._conditional, noise, x, observed, context
         )
+        return as_given(completed)
 
     def _member(self, mask):
         return self.network.member(mask) if self.num_masks > 1 else self.network
@@ -185,3 +201,20 @@ class MaskEnsemble(tf.Module):
     def __setstate__(self, state):
         self.__dict__.update(state)
         self._set_transient_state()
+
+
+def _never_empty(*tensors):
+    """Gives tensors without rows one of zeros: the loop over the variables needs some.
+
+    Returns:
+      The tensors, and a function that takes that row from what is computed of them.
+    """
+    num_rows = tf.shape(tensors[0])[0]
+    if tensors[0].shape[0]:
+        return *tensors, lambda outputs: outputs
+    missing = tf.cast(tf.equal(num_rows, 0), tf.int32)
+    padded = [
+        None if t is None else tf.pad(t, [[0, missing]] + [[0, 0]] * (t.shape.rank - 1))
+        for t in tensors
+    ]
+    return *padded, lambda outputs: tuple(output[:num_rows] for output in outputs)

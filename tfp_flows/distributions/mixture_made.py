@@ -1,10 +1,15 @@
 """MADE for real vectors, with mixtures of normal distributions as conditionals."""
 
+import math
+
 import tensorflow as tf
 
+from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.conditionals import GaussianMixture
 from tfp_flows.distributions.masked_network import masked_network
+from tfp_flows.distributions.normal_mixture import NormalMixture
+from tfp_flows.distributions.one_variable import refuse_several_variables
 
 __all__ = ["MixtureMADE"]
 
@@ -21,6 +26,8 @@ class MixtureMADE(AutoregressiveDistribution):
     `FlowDistribution(MixtureMADE(D), Standardize(D))`. As the base of a `MAF`, which
     standardises by itself, it makes the paper's "MAF MoG"; a conditional base is given
     the flow's context.
+
+    Of one variable, it has `cdf`, `quantile`, `survival_function`, `mean` and `variance`.
 
     Args:
       event_size: number of variables, D.
@@ -70,6 +77,7 @@ class MixtureMADE(AutoregressiveDistribution):
         validate_args=False,
         name="mixture_made",
     ):
+        """Takes the arguments that the class describes."""
         parameters = dict(locals())
         conditional = GaussianMixture(num_components, max_log_scale)
         network = masked_network(
@@ -93,3 +101,49 @@ class MixtureMADE(AutoregressiveDistribution):
             parameters=parameters,
             name=name,
         )
+
+    def _cdf(self, value, **kwargs):
+        return tf.exp(self._log_cdf(value, **kwargs))
+
+    def _log_cdf(self, value, context=None):
+        mixture = self._mixture("cdf", context)
+        return mixture.log_cdf(value[..., 0])
+
+    def _survival_function(self, value, **kwargs):
+        return tf.exp(self._log_survival_function(value, **kwargs))
+
+    def _log_survival_function(self, value, context=None):
+        mixture = self._mixture("survival_function", context)
+        return mixture.log_survival_function(value[..., 0])
+
+    def _quantile(self, value, context=None):
+        mixture = self._mixture("quantile", context)
+        return mixture.quantile(tf.cast(value, self.dtype))[..., None]
+
+    def _mean(self, context=None):
+        if self.event_size > 1:
+            return super()._mean()
+        return self._mixture("mean", context).mean()[..., None]
+
+    def _variance(self, context=None):
+        if self.event_size > 1:
+            return super()._variance()
+        return self._mixture("variance", context).variance()[..., None]
+
+    def _mixture(self, function, context):
+        """The one conditional, whose batch axes are the context's."""
+        refuse_several_variables(self, function)
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        rows = None if context is None else tf.reshape(context, [-1, self.context_size])
+        parameters = self._ensemble.parameters_of_one_variable(rows)
+        mixtures = self._conditional.mixture(parameters)
+        log_weights, loc, scale = (
+            tf.reshape(tf.transpose(part, [1, 0, 2]), self._mixture_shape(context))
+            for part in mixtures
+        )
+        return NormalMixture(log_weights - math.log(self.num_masks), loc, scale)
+
+    def _mixture_shape(self, context):
+        batch = [] if context is None else tf.shape(context)[:-1]
+        components = self.num_masks * self._conditional.num_components
+        return tf.concat([tf.cast(batch, tf.int32), [components]], axis=0)

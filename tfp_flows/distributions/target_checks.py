@@ -52,7 +52,8 @@ def _refuse_discrete_parts(target):
     for name, part in _parts(target):
         if isinstance(part, tfd.Distribution) and is_discrete(part):
             raise ValueError(
-                f"Expected `target` of continuous parts; got {name}, a discrete "
+                "Expected `target` of continuous parts, of one floating-point dtype; got "
+                f"{name}, a discrete "
                 f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
                 "log_prob."
             )

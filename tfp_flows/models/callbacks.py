@@ -6,21 +6,23 @@ import numpy as np
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.row_checks import check_rows_of
 
-__all__ = ["FullDataBatchStatistics", "StopOnNaN"]
+__all__ = ["BoundedProgress", "FullDataBatchStatistics", "StopOnNaN"]
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Stops training when the loss is not finite, with the best weights so far.
+    """Stops training when loss or weights are not finite, with the best weights so far.
 
     Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
     epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
-    What the optimizer remembers is spoiled; to go on, compile anew.
+    The loss is looked at after each batch, the weights after each epoch: a loss may be
+    finite beside weights of NaN. What the optimizer remembers is spoiled; to go on, compile
+    anew.
 
     Args:
       monitor: what is compared between epochs; the training loss where it is absent.
 
     Attributes:
-      stopped_epoch: the epoch, counted from 1, in which the loss was not finite; or None.
+      stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
     """
 
     def __init__(self, monitor="val_loss"):
@@ -29,6 +31,15 @@ class StopOnNaN(keras.callbacks.Callback):
         self.monitor = monitor
         self.stopped_epoch = None
 
+    @classmethod
+    def added_to(cls, callbacks):
+        """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
+        callbacks = _as_list(callbacks)
+        if any(isinstance(callback, cls) for callback in callbacks):
+            return callbacks
+        # First, since a callback that restores weights must have the last word.
+        return [cls(), *callbacks]
+
     def on_train_begin(self, logs=None):
         """Keeps the initial weights."""
         self.stopped_epoch = None
@@ -36,6 +47,8 @@ class StopOnNaN(keras.callbacks.Callback):
         self._best = np.inf
         self._best_epoch = 0
         self._weights = self.model.get_weights()
+        # A weight that starts so may be meant so, as an infinite bound is.
+        self._finite_at_first = [_is_finite(weight) for weight in self._weights]
 
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the epoch, for the message."""
@@ -44,30 +57,79 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Stops at the first batch whose loss is not finite."""
         if not np.isfinite((logs or {}).get("loss", 0.0)):
-            self._stop(f"batch {batch + 1} of epoch {self._epoch}")
+            self._stop(
+                f"The loss is not finite at batch {batch + 1} of epoch {self._epoch}"
+            )
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps the weights of the best epoch."""
+        """Keeps the weights of the best epoch; stops where some are not finite."""
         if self.stopped_epoch is not None:
+            return
+        weights = self.model.get_weights()
+        if not self._are_finite(weights):
+            self._stop(f"A weight is not finite after epoch {self._epoch}")
             return
         value = (logs or {}).get(self.monitor, (logs or {}).get("loss", np.inf))
         if value < self._best:
             self._best, self._best_epoch = value, epoch + 1
-            self._weights = self.model.get_weights()
+            self._weights = weights
 
     def on_train_end(self, logs=None):
         """Puts the weights back, over which averages that are not finite may have come."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
+        elif not self._are_finite(self.model.get_weights()):
+            self._stop("A weight is not finite at the end of training")
 
-    def _stop(self, where):
+    def _are_finite(self, weights):
+        pairs = zip(weights, self._finite_at_first, strict=True)
+        return all(_is_finite(weight) for weight, at_first in pairs if at_first)
+
+    def _stop(self, reason):
         self.model.stop_training = True
         if self.stopped_epoch is not None:
             return
         self.stopped_epoch = self._epoch
         self.model.set_weights(self._weights)
         kept = f"epoch {self._best_epoch}" if self._best_epoch else "the start"
-        print(f"\nThe loss is not finite at {where}; stopped, with the weights of {kept}.")
+        print(f"\n{reason}; stopped, with the weights of {kept}.")
+
+
+class BoundedProgress(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar, which ends at the number of steps.
+
+    With `steps_per_execution`, Keras itself counts the last execution as a whole one.
+    """
+
+    @classmethod
+    def added_to(cls, callbacks):
+        """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
+        callbacks = _as_list(callbacks)
+        bar = keras.callbacks.ProgbarLogger
+        if any(isinstance(callback, bar) for callback in callbacks):
+            return callbacks
+        return [*callbacks, cls()]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes how many steps there were before."""
+        super().on_epoch_begin(epoch, logs)
+        self._start = int(self.model.optimizer.iterations)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Shows how many steps of the epoch are done."""
+        done = int(self.model.optimizer.iterations) - self._start
+        super().on_train_batch_end(done - 1, logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Shows how many batches of `evaluate` are done."""
+        super().on_test_batch_end(self._bounded(batch), logs)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        """Shows how many batches of `predict` are done."""
+        super().on_predict_batch_end(self._bounded(batch), logs)
+
+    def _bounded(self, batch):
+        return batch if self.target is None else min(batch, self.target - 1)
 
 
 class FullDataBatchStatistics(keras.callbacks.Callback):
@@ -106,3 +168,14 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
 
     def _set_statistics(self):
         self.model.distribution.initialize(self._data, context=self._context)
+
+
+def _as_list(callbacks):
+    callbacks = callbacks or []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks.callbacks
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def _is_finite(weight):
+    return weight.dtype.kind in "biu" or bool(np.isfinite(weight).all())

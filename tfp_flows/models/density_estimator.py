@@ -1,75 +1,93 @@
 """Maximum likelihood of a distribution, as a Keras model."""
 
-import math
+import copy
+import json
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
-from tfp_flows.models.fitting import first_rows
+from tfp_flows.models.distribution_check import check_distribution
+from tfp_flows.models.exporting import export_distribution
 from tfp_flows.models.fitting import num_replicas
 from tfp_flows.models.fitting import refuse_missing
-from tfp_flows.models.fitting import targets_for
-from tfp_flows.models.fitting import with_stop_on_nan
-from tfp_flows.models.fitting import with_targets
-from tfp_flows.models.input_checks import check_distribution
-from tfp_flows.models.input_checks import check_inputs
-from tfp_flows.models.keras_format import KerasFormat
-from tfp_flows.models.shared_variable import SharedVariable
+from tfp_flows.models.likelihood_model import LikelihoodModel
+from tfp_flows.models.row_format import RowFormat
+from tfp_flows.models.shared_variable import shared_variables
+from tfp_flows.models.summary import count_lines
+from tfp_flows.models.summary import structure_lines
 
 __all__ = ["DensityEstimator"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class DensityEstimator(KerasFormat, keras.Model):
+class DensityEstimator(LikelihoodModel):
     """Fits a distribution by minimising its mean negative log-likelihood, in nats.
 
-    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or
-    `tf.data`, `validation_split`, `sample_weight`, callbacks, `jit_compile`,
-    `steps_per_execution`, `tf.distribute` strategies, `save` to a `.keras` file. The
-    reported `loss` and `val_loss` are nats a row, in the data's own units.
+    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays, tables,
+    `tf.data` and other batches, `validation_split`, `sample_weight`, callbacks,
+    `jit_compile`, `steps_per_execution`, `tf.distribute` strategies, `save` to a `.keras`
+    file. What is reported is nats a row, in the data's own units: `val_loss` and `evaluate`
+    the mean negative log-likelihood, and `loss` the same plus the regularisers of networks
+    in conditioners (`model.losses`), if there are any.
 
     Where the distribution is conditional, its context is the second input:
-    `fit((x, context))`, or a `tf.data.Dataset` of `((x, context),)`. Weights from a
-    dataset come third: `(x, None, weight)`.
+    `fit((x, context))`, or a `tf.data.Dataset` of `(x, context)`. Weights in batches come
+    third: `(x, None, weight)` or `((x, context), None, weight)`.
 
     Args:
       distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
         `dtype`. Its variables are the model's weights.
+      columns: what is to be known of the columns of the table that is fitted, those of `x`
+        and of the context: a sequence of names, or of dicts of plain values. They are saved
+        with the model and are otherwise left to its user.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: from `fit`, if nothing is trainable, or the loss does not depend on a
-        trainable variable.
+      ValueError: if `distribution` is none, or `columns` are something else; from `fit`, if
+        nothing is trainable, or the loss does not depend on a trainable variable, or the
+        data are not what it takes.
     """
 
-    def __init__(self, distribution, **kwargs):
+    def __init__(self, distribution, *, columns=None, **kwargs):
         check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
-        # Not tracked by Keras, which would not find the variables of a TFP object.
+        # Not tracked by Keras, which would wrap the columns, and not find the variables of
+        # a TFP object.
+        object.__setattr__(self, "_columns", _checked_columns(columns))
         object.__setattr__(self, "distribution", distribution)
-        self._shared_weights = [
-            SharedVariable(variable) for variable in distribution.variables
-        ]
+        object.__setattr__(self, "_row_format", RowFormat.of_distribution(distribution))
+        self._shared_weights = shared_variables(distribution)
         self.built = True
+
+    @property
+    def columns(self):
+        """What is known of the columns of the fitted table, a list; None if nothing is."""
+        return copy.deepcopy(self._columns)
 
     def call(self, inputs, training=False):
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
-        x, context = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
-        kwargs = {} if context is None else {"context": context}
+        x, context, _ = self._row_format.of_inputs(inputs)
+        dtype = self._row_format.dtype
+        kwargs = {} if context is None else {"context": tf.cast(context, dtype)}
         if training:
             kwargs["training"] = True
-        return self.distribution.log_prob(x, **kwargs)
+        return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the mean of `-log_prob` over the batch, weighted by `sample_weight`."""
+        """Returns the mean of `-log_prob` over the batch, weighted by `sample_weight`.
+
+        In training the regularisers count, too.
+        """
         if sample_weight is not None:
             # As Keras does: the weights are not normalised, so zero weights drop rows.
-            y_pred *= tf.cast(sample_weight, y_pred.dtype)
+            y_pred *= tf.cast(tf.reshape(sample_weight, [-1]), y_pred.dtype)
+        loss = -tf.reduce_mean(y_pred)
+        if training:
+            loss += sum(tf.cast(penalty, loss.dtype) for penalty in self.losses)
         # Keras adds up what the replicas of a strategy return.
-        return -tf.reduce_mean(y_pred) / num_replicas()
+        return loss / num_replicas()
 
     def train_step(self, data):
         """One gradient step; Keras's own, but for the refusal of missing gradients."""
@@ -87,79 +105,101 @@ class DensityEstimator(KerasFormat, keras.Model):
         )
         return self.get_metrics_result()
 
-    def fit(self, x=None, y=None, **kwargs):
-        """Trains as `keras.Model.fit` does, and returns its history.
-
-        Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
-        the training rows (the first 2**14 of a dataset), unless it is already. Training
-        stops on a loss that is not finite, with the best weights so far (`StopOnNaN`).
-
-        Args:
-          x: `[N, *event]`; `(x, context)`; or a `tf.data.Dataset`.
-          y: must be None: there are no targets.
-          **kwargs: as of `keras.Model.fit`.
-
-        Raises:
-          ValueError: if nothing is trainable, `y` is given, or `x` has no rows.
-        """
-        if y is not None:
-            raise ValueError(
-                "Expected no targets `y`; got some. A context is the second input: "
-                "fit((x, context))."
-            )
-        check_inputs(self.distribution, x)
-        if not self.trainable_weights:
-            raise ValueError(
-                "Expected a `distribution` with trainable variables; it has none."
-            )
-        if not getattr(self.distribution, "is_initialized", True):
-            self.initialize(x, validation_split=kwargs.get("validation_split", 0.0))
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = with_targets(kwargs["validation_data"])
-        kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
-        y = targets_for(kwargs.get("sample_weight"))
-        if self.optimizer is not None and not self.optimizer.built:
-            # Replicas cannot create its variables within a training step.
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_weights)
-        return super().fit(x, y, **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """Returns the mean negative log-likelihood in nats, as `keras.Model.evaluate`."""
-        check_inputs(self.distribution, x)
-        y = targets_for(kwargs.get("sample_weight")) if y is None else y
-        return super().evaluate(x, y, **kwargs)
-
-    def predict(self, x, **kwargs):
-        """Returns `log_prob`, `[N]`, of rows as of `fit`, as `keras.Model.predict`."""
-        check_inputs(self.distribution, x)
-        return super().predict(x, **kwargs)
-
     def initialize(self, x, *, validation_split=0.0):
         """Sets the distribution's data-dependent state from training data.
 
         Args:
-          x: as of `fit`.
+          x: as of `fit`. Of batches, the first are read: a generator goes on after them.
           validation_split: share of the rows, the last ones, that do not count.
         """
-        if isinstance(x, tf.data.Dataset):
-            x = first_rows(x)
-        rows, context = x if isinstance(x, (tuple, list)) else (x, None)
-        count = math.floor(len(rows) * (1.0 - validation_split))  # as Keras splits
-        self.distribution.initialize(
-            np.asarray(rows[:count]),
-            context=None if context is None else np.asarray(context[:count]),
-        )
+        data = self._data(x, checked=True)
+        data = data.split(validation_split)[0] if validation_split else data
+        self._look_at(data, sets_state=True)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+        """Prints the steps of the flow with shapes and numbers of parameters.
+
+        Args:
+          line_length: as of Keras; not used.
+          positions: as of Keras; not used.
+          print_fn: what prints a line; `print` by default.
+          **kwargs: further arguments of Keras's, not used.
+        """
+        heading = f'Model: "{self.name}"'
+        for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
+            (print_fn or print)(line)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
+        """Writes a TensorFlow SavedModel, which runs without this package.
+
+        ```python
+        model.export("exported")
+        exported = tf.saved_model.load("exported")   # where only TensorFlow is installed
+        exported.log_prob(x)                         # or log_prob(x, context)
+        exported.sample(count, seed)                 # or sample(count, seed, context)
+        ```
+
+        `log_prob`, which is `serve` too, takes `x`, `[N, *event]`, and `context`,
+        `[N, context_size]`, of the model's dtype, and any N. `sample` takes two int32
+        scalars and returns `[count, *event]`, or `[count, N, *event]` for N contexts: the
+        draws of `distribution.sample(count, seed)`.
+
+        Args:
+          filepath: folder to write to.
+          format: must be "tf_saved_model".
+          verbose: whether to print what was written; it is by default.
+          **kwargs: none.
+
+        Raises:
+          ValueError: if another format is asked for, or other options; or the distribution
+            does not know its event shape.
+        """
+        if format != "tf_saved_model" or kwargs:
+            raise ValueError(
+                "Expected `format` of 'tf_saved_model' and no further options; got "
+                f"{format!r} and {sorted(kwargs)}."
+            )
+        if self._row_format.event_shape is None:
+            raise ValueError("Expected a distribution of known `event_shape`; got none.")
+        export_distribution(self, self._row_format, filepath, verbose=verbose is not False)
 
     def get_config(self):
-        """Returns the distribution as plain data."""
-        return {**super().get_config(), "distribution": serialize(self.distribution)}
+        """Returns the distribution, and what is known of the columns, as plain data."""
+        distribution = serialize(self.distribution)
+        config = {**super().get_config(), "distribution": distribution}
+        return config if self._columns is None else {**config, "columns": self.columns}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Builds the model that `config` describes; its weights are loaded apart."""
-        config = {k: v for k, v in config.items() if k in ("distribution", "name")}
+        known = ("distribution", "columns", "name")
+        config = {k: v for k, v in config.items() if k in known}
         distribution = deserialize(config.pop("distribution"))
         return cls(distribution, **config)
+
+    @property
+    def _is_initialized(self):
+        return getattr(self.distribution, "is_initialized", True)
+
+    def _initialize(self, rows):
+        self.distribution.initialize(rows.x, context=rows.context)
+
+    def _check_support(self, rows):
+        if hasattr(self.distribution, "check_support"):
+            self.distribution.check_support(rows.x, argument="x")
+
+
+def _checked_columns(columns):
+    """Returns `columns` as plain data that nobody else holds."""
+    if columns is None:
+        return None
+    try:
+        plain = json.loads(json.dumps(columns))
+    except TypeError:  # of what no file can hold
+        plain = None
+    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
+        raise ValueError(
+            "Expected `columns`, a sequence of names or of dicts of plain values; got "
+            f"{columns!r}."
+        )
+    return plain

@@ -17,9 +17,11 @@ class KerasFormat:
           **kwargs: as of `keras.Model.save`.
 
         Raises:
-          ValueError: if the path ends otherwise.
+          ValueError: if the path ends otherwise; a folder does, with `zipped=False`.
         """
-        if not str(os.fspath(filepath)).endswith(".keras"):
+        path = str(os.fspath(filepath))
+        is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
+        if not path.endswith(".keras") and not is_folder:
             raise ValueError(
                 f"Expected `filepath` to end in `.keras`, which holds distributions too; "
                 f"got {filepath!r}. `save_weights` writes `.weights.h5`, and `export` a "

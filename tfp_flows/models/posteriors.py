@@ -10,6 +10,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_members
 from tfp_flows.models.gaussian_posteriors import DiagonalGaussian
 from tfp_flows.models.gaussian_posteriors import FullGaussian
 from tfp_flows.models.gaussian_posteriors import Posterior
@@ -49,7 +50,7 @@ class FlowPosterior(Posterior):
 
     def __init__(self, base, flow, *, name="flow_posterior"):
         words = "a `DiagonalGaussian` or `FullGaussian`"
-        check_instance("base", base, (DiagonalGaussian, FullGaussian), words)
+        check_members("base", base, ("latent_size", "sample_and_log_prob"), words)
         words = "a `tfp.bijectors.Bijector`"
         check_instance("flow", flow, tfp.bijectors.Bijector, words)
         flow = _as_flow(flow)

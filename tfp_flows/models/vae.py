@@ -1,7 +1,6 @@
 """Variational autoencoders whose posterior and prior may be flows."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.serialization import deserialize
@@ -9,28 +8,25 @@ from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.models import objectives
-from tfp_flows.models.fitting import first_rows
-from tfp_flows.models.fitting import targets_for
-from tfp_flows.models.fitting import with_stop_on_nan
-from tfp_flows.models.fitting import with_targets
-from tfp_flows.models.keras_format import KerasFormat
 from tfp_flows.models.latent_queries import LatentQueries
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
-from tfp_flows.models.shared_variable import SharedVariable
+from tfp_flows.models.likelihood_model import LikelihoodModel
+from tfp_flows.models.row_arrays import check_finite
+from tfp_flows.models.row_format import RowFormat
+from tfp_flows.models.shared_variable import shared_variables
+from tfp_flows.models.summary import structure_lines
 from tfp_flows.models.vae_checks import check_kinds
-from tfp_flows.models.vae_checks import check_no_targets
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_posterior
-from tfp_flows.models.vae_checks import check_rows
 from tfp_flows.models.vae_steps import VAESteps
 
 __all__ = ["VAE"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class VAE(KerasFormat, VAESteps, LatentQueries, keras.Model):
+class VAE(VAESteps, LatentQueries, LikelihoodModel):
     """Latents that an encoder infers and a decoder explains the data by.
 
     ```none
@@ -136,14 +132,16 @@ class VAE(KerasFormat, VAESteps, LatentQueries, keras.Model):
             "_probabilities",
             LatentVariableModel(encoder, posterior, decoder, likelihood, prior),
         )
-        self._shared_weights = [
-            SharedVariable(variable)
-            for variable in (*posterior.variables, *prior.variables)
-        ]
+        self._shared_weights = shared_variables(posterior, prior)
+        row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
+        object.__setattr__(self, "_row_format", row_format)
         self.kl_weight = self.add_weight(
             name="kl_weight", shape=(), initializer="ones", trainable=False
         )
-        self._trackers = [keras.metrics.Mean(name=name) for name in Bound._fields]
+        self._trackers = [
+            keras.metrics.Mean(name=name, dtype=self._metric_dtype)
+            for name in Bound._fields
+        ]
         self.built = True
 
     @property
@@ -153,51 +151,28 @@ class VAE(KerasFormat, VAESteps, LatentQueries, keras.Model):
 
     def call(self, inputs, training=False):
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
+        x = tf.cast(self._row_format.of_inputs(inputs).x, self.compute_dtype)
         return self.likelihood.mean(
-            self.decoder(self._probabilities.latents(inputs, [], self.seed))
+            self.decoder(self._probabilities.latents(x, [], self.seed))
         )
-
-    def fit(self, x=None, y=None, **kwargs):
-        """Trains as `keras.Model.fit` does, and returns its history.
-
-        Before the first step, data-dependent state of the prior's flow is set from latents
-        of training rows. Training stops on a loss that is not finite (`StopOnNaN`).
-
-        Args:
-          x: `[N, *event]`, or a `tf.data.Dataset` of such batches, of which the first rows
-            are checked.
-          y: must be None: a VAE has no targets, nor have its validation data.
-          **kwargs: as of `keras.Model.fit`.
-
-        Raises:
-          ValueError: if there are targets, or the likelihood cannot explain `x`.
-        """
-        validation = kwargs.get("validation_data")
-        check_no_targets(x, y)
-        check_no_targets(*keras.utils.unpack_x_y_sample_weight(validation)[:2])
-        check_rows(x, self.likelihood)
-        if not getattr(self.prior, "is_initialized", True):
-            self.initialize(x)
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras's default only makes it warn
-        kwargs["validation_data"] = with_targets(validation)
-        kwargs["callbacks"] = with_stop_on_nan(kwargs.get("callbacks"))
-        return super().fit(x, targets_for(kwargs.get("sample_weight")), **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`; no targets."""
-        # Not when `fit` calls, which hands on the targets that keep the weights.
-        if not kwargs.get("_use_cached_eval_dataset"):
-            check_no_targets(x, y)
-            y = targets_for(kwargs.get("sample_weight"))
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            check_rows(x, self.likelihood)
-        return super().evaluate(x, y, **kwargs)
 
     def initialize(self, x):
         """Sets data-dependent state of the prior from latents of `x`, as of `fit`."""
-        rows = first_rows(x) if isinstance(x, tf.data.Dataset) else np.asarray(x)[: 2**14]
-        self.prior.initialize(self.encode(rows, seed=self.seed))
+        self._look_at(self._data(x, checked=True), sets_state=True)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+        """Prints the networks as Keras does, then posterior and prior with their flows.
+
+        Args:
+          line_length: as of Keras.
+          positions: as of Keras.
+          print_fn: as of Keras.
+          **kwargs: as of Keras.
+        """
+        super().summary(line_length, positions, print_fn, **kwargs)
+        for name in ("posterior", "prior"):
+            for line in [f"{name}:", *structure_lines(getattr(self, name))]:
+                (print_fn or print)(line)
 
     def get_config(self):
         """Returns the parts and options as plain data."""
@@ -214,6 +189,19 @@ class VAE(KerasFormat, VAESteps, LatentQueries, keras.Model):
         name = config.get("name")
         parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
         return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
+
+    @property
+    def _is_initialized(self):
+        return getattr(self.prior, "is_initialized", True)
+
+    def _initialize(self, rows):
+        self.prior.initialize(self.encode(rows.x[: 2**14], seed=self.seed))
+
+    def _arrays(self, rows):
+        data = super()._arrays(rows)
+        check_finite(data.rows.x, "x")
+        self.likelihood.check(data.rows.x)
+        return data
 
 
 def _build(layer, event_shape):

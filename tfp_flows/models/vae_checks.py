@@ -5,21 +5,18 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.models import objectives
-from tfp_flows.models.fitting import first_rows
 from tfp_flows.models.gaussian_posteriors import Posterior
-from tfp_flows.models.likelihoods import Likelihood
 
 __all__ = [
     "check_counts",
     "check_kinds",
-    "check_no_targets",
     "check_options",
     "check_parts",
     "check_posterior",
@@ -34,13 +31,8 @@ def check_counts(**counts):
 
 
 def check_rows(x, likelihood):
-    """Raises `ValueError` unless `x` are rows that the likelihood can explain.
-
-    Args:
-      x: `[N, *event]`, or a `tf.data.Dataset` of batches, of which the first is checked.
-      likelihood: as of a `VAE`.
-    """
-    rows = first_rows(x, 1) if isinstance(x, tf.data.Dataset) else np.asarray(x)
+    """Raises `ValueError` unless the likelihood can explain rows `x`, `[N, *event]`."""
+    rows = np.asarray(x)
     expected = likelihood.event_shape
     if rows.shape[1:] != expected:
         shape = ", ".join(map(str, ("N", *expected)))
@@ -48,15 +40,6 @@ def check_rows(x, likelihood):
     if not len(rows):
         raise ValueError("Expected `x` of at least one row; got none.")
     likelihood.check(rows)
-
-
-def check_no_targets(x, y=None):
-    """Raises `ValueError` if there are targets, in a `tf.data.Dataset` of `(x, y)` too."""
-    if isinstance(x, tf.data.Dataset):
-        _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-        y = None if y == tf.type_spec_from_value(None) else y
-    if y is not None:
-        raise ValueError("Expected no targets `y`; got some.")
 
 
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
@@ -90,10 +73,11 @@ def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
     words = "one of `tfp_flows.likelihoods`"
-    check_instance("likelihood", likelihood, Likelihood, words)
+    members = ("event_shape", "num_parameters", "log_prob")
+    check_members("likelihood", likelihood, members, words)
     if prior is not None:
         words = "a `tfd.Distribution`, such as a `FlowDistribution`"
-        check_instance("prior", prior, tfp.distributions.Distribution, words)
+        check_members("prior", prior, ("log_prob", "event_shape", "dtype"), words)
     check_callable("bound", bound, "a function such as `objectives.elbo`")
     check_integer("seed", seed, minimum=-(2**63))
 

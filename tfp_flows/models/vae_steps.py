@@ -64,6 +64,7 @@ class VAESteps:
         with tf.GradientTape() as tape:
             nats = self.nats_of_rows(*self.rows_of(data), training=True)
             # Keras adds up the gradients of replicas.
+            nats["loss"] += sum(tf.cast(p, nats["loss"].dtype) for p in self.losses)
             loss = tf.reduce_mean(nats["loss"]) / num_replicas()
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, weights)

@@ -5,8 +5,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
-from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.draws import stateless
 
 __all__ = ["variational_loss"]
@@ -74,7 +74,7 @@ def variational_loss(
     """
     words = "a function of the parts of a draw"
     check_callable("target_log_prob_fn", target_log_prob_fn, words)
-    check_instance("posterior", posterior, tfp.distributions.Distribution, _POSTERIOR)
+    check_members("posterior", posterior, ("log_prob", "event_shape"), _POSTERIOR)
     check_integer("sample_size", sample_size)
     check_integer("importance_sample_size", importance_sample_size)
     check_arguments({"sticking_the_landing": sticking_the_landing})

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.networks.training_behaviour import check_training_behaviour
 
 __all__ = ["Conditioner"]
 
@@ -25,18 +26,46 @@ class Conditioner(tf.Module):
 
     Batch axes are merged before the network is called, which sees `[N, input_size]`
     (rank 1 + event axes for images), with the context joined on the last axis. It is
-    always called in evaluation mode: dropout or batch statistics inside a conditioner
-    would make the two directions of a coupling disagree.
+    called in evaluation mode: dropout or batch statistics inside a conditioner would make
+    the two directions of a coupling disagree. Layers that have no effect there are warned
+    of. With `dropout_in_training`, dropout is applied where a step maps with
+    `training=True` in one pass, as `fit` does; whatever it drops, the step is a bijector
+    with the log-det that it says.
+
+    The network's output is cast to the dtype of what it was shown, so that log-dets keep
+    the bijector's precision where the network computes in less, as under the policy
+    "mixed_float16".
+
+    ```python
+    network = keras.Sequential([keras.layers.Dense(64, "relu"), keras.layers.Dropout(0.1),
+                                keras.layers.Dense(2)])
+    conditioner = tfp_flows.Conditioner(network, 1, dropout_in_training=True)
+    step = tfp_flows.Coupling(tfp_flows.masks.half(2), conditioner)
+    ```
 
     Args:
       network: a `keras.layers.Layer`, from `[N, *input_shape[:-1], C + context_size]` to
         parameters.
       input_shape: shape of what the bijector shows to it, without batch axes.
       context_size: width of the context; 0 if there is none.
+      dropout_in_training: whether the network's dropout is applied in training; not where
+        gradients call the network again (`recompute`, `LikeSteps`), which refuse it.
       name: name of the module.
+
+    Raises:
+      ValueError: with `dropout_in_training`, if the network has no dropout, or batch
+        normalisation.
     """
 
-    def __init__(self, network, input_shape, *, context_size=0, name=None):
+    def __init__(
+        self,
+        network,
+        input_shape,
+        *,
+        context_size=0,
+        dropout_in_training=False,
+        name=None,
+    ):
         super().__init__(name=name)
         check_instance("network", network, keras.layers.Layer, "a `keras.layers.Layer`")
         self._input_shape = check_event_shape("input_shape", input_shape)
@@ -48,6 +77,8 @@ class Conditioner(tf.Module):
         *leading, channels = self._input_shape
         if not network.built:
             network.build((None, *leading, channels + self.context_size))
+        check_training_behaviour(network, dropout_in_training)
+        self.dropout_in_training = bool(dropout_in_training)
         self._link_variables()
 
     @property
@@ -73,12 +104,13 @@ class Conditioner(tf.Module):
         context = None if context is None else context[:_INITIALIZATION_ROWS]
         self.network.initialize(self._with_context(x, context))
 
-    def __call__(self, x, context=None):
+    def __call__(self, x, context=None, *, training=False):
         """Returns the network's output for `x`, `[..., *input_shape]`.
 
         Args:
           x: what the bijector shows to the network.
           context: `[..., context_size]`, with the batch axes of `x`.
+          training: whether dropout is applied, if there is `dropout_in_training`.
 
         Returns:
           `[..., *output_shape]`.
@@ -87,8 +119,9 @@ class Conditioner(tf.Module):
         batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
         merged = x.shape.rank == event_ndims + 1
         inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        with self._substituted_weights():
-            outputs = self.network(self._with_context(inputs, context), training=False)
+        outputs = self._call_network(
+            self._with_context(inputs, context), training and self.dropout_in_training
+        )
         if merged:
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
@@ -110,9 +143,15 @@ class Conditioner(tf.Module):
     def is_column_wise(self):
         """Whether the network solves for one variable after another by itself.
 
-        `column_wise` and `column_wise_adjoint` work if so; how is in `column_wise.py`.
+        `column_wise` and `column_wise_adjoint` work if so, on tensors of `weights_dtype`;
+        how is in `column_wise.py`.
         """
         return hasattr(self.network, "column_wise")
+
+    @property
+    def weights_dtype(self):
+        """The dtype of the network's weights."""
+        return tf.as_dtype(self.network.variable_dtype)
 
     def column_wise(self, values, context, solve):
         """Undoes an autoregressive map: see `column_wise.py`, here for any batch axes.
@@ -158,6 +197,7 @@ class Conditioner(tf.Module):
             "network": self.network,
             "input_shape": self._input_shape,
             "context_size": self.context_size,
+            "dropout_in_training": self.dropout_in_training,
             "name": self.name,
         }
 
@@ -165,6 +205,12 @@ class Conditioner(tf.Module):
     def from_config(cls, config):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
+
+    def _call_network(self, inputs, training=False):
+        """The network's output in the dtype of `inputs`, whatever it computes in."""
+        # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
+        with self._substituted_weights():
+            return tf.cast(self.network(inputs, training=training), inputs.dtype)
 
     def _substituted_weights(self):
         if self._substitutes is None:

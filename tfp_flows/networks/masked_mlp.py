@@ -25,10 +25,12 @@ class MaskedMLP(keras.layers.Layer):
     """Masked autoregressive network for distribution estimation.
 
     ```none
-    plain:     h <- activation((W * M) h + b)
-    residual:  h <- (W * M) h + b  first,
-               then  h <- h + (V * M) activation((W * M) activation(h) + b) + c
-    output:    (W * M') h + b  [+ (A * M') x, the direct connections]
+    plain:     h <- activation((W * M) h + b)                 for each of hidden_units
+               output = (W * M') h + b  [+ (A * M') x, the direct connections]
+    residual:  h <- (W * M) h + b                             for the first of them
+               h <- h + (V * M) activation((W * M) activation(h) + b) + c
+                                                              for each other
+               output = (W * M') activation(h) + b  [+ (A * M') x]
     ```
 
     The first layer also sees the context, whose degree is 0. All weights are parts of one
@@ -40,7 +42,7 @@ class MaskedMLP(keras.layers.Layer):
       ordering: degree of each variable, a permutation of `1, ..., D`.
       context_size: width of the context, joined to the inputs on the right; 0 if none.
       activation: name of a Keras activation, or a function.
-      residual: whether hidden layers are added to what they see.
+      residual: whether each hidden layer but the first is a pair, added to what it sees.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
       zero_last_layer: whether what produces the outputs starts at zero.

@@ -21,9 +21,13 @@ class MLP(keras.layers.Layer):
 
     ```none
     plain:     h <- activation(W h + b)                       for each of hidden_units
-    residual:  h <- W h + b  first,  then  h <- h + V activation(W activation(h) + b) + c
-    output:    W h + b, with W = 0 and b = 0 at the start
+               output = W h + b
+    residual:  h <- W h + b                                   for the first of them
+               h <- h + V activation(W activation(h) + b) + c  for each other
+               output = W activation(h) + b
     ```
+
+    With `zero_last_layer`, W and b of the output start at zero.
 
     All kernels and biases are parts of one variable, for speed (`PackedWeights`);
     `kernels_and_biases` shows the parts.
@@ -33,7 +37,7 @@ class MLP(keras.layers.Layer):
       hidden_units: widths of the hidden layers; all equal in a residual network, where
         each after the first is one residual pair of layers.
       activation: name of a Keras activation, or a function.
-      residual: whether hidden layers are added to what they see.
+      residual: whether each hidden layer but the first is a pair, added to what it sees.
       zero_last_layer: whether the last layer starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.

@@ -22,12 +22,14 @@ class ResNet(keras.layers.Layer):
     """Residual blocks of weight-normalised convolutions, of which all outputs are summed.
 
     ```none
-    h    = conv3x3(relu([x, -x, mask]))       with x = norm(input), doubled where masked
+    x    = norm(input), doubled if there is a mask
+    h    = conv3x3(relu([x, -x, mask]))       [x, -x] if there is none
     out  = conv1x1(h)
     for each block:
         h   <- h + conv3x3(relu(norm(conv3x3(relu(norm(h))))))
         out <- out + conv1x1(h)
     output = conv1x1(relu(norm(out)))
+    with `tanh_scale`:  its second half <- tanh_scale * tanh(second half)
     ```
 
     **Where this differs from the paper**: there, `norm` is batch norm. A conditioner with

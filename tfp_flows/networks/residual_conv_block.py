@@ -11,11 +11,13 @@ __all__ = ["ResidualConvBlock"]
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ResidualConvBlock(keras.layers.Layer):
-    """Two 3x3 convolutions beside a shortcut; the first of both resamples.
+    """Two 3x3 convolutions beside a shortcut; the first one and the shortcut resample.
 
     ```none
-    y = shortcut(x) + conv3x3(activation(resampling_conv3x3(activation(x))))
+    y = conv1x1(x) + conv3x3(activation(conv3x3(activation(x))))
     ```
+
+    The shortcut and the inner convolution have stride 2. All three have biases.
 
     Halved sizes are rounded up; doubled ones are cut to `size`.
 

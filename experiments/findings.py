@@ -1,0 +1,64 @@
+"""What a density estimation finds out beside likelihoods, in words."""
+
+__all__ = ["findings"]
+
+
+def findings(results):
+    """Returns what was found beside the likelihoods, by name."""
+    test, classes = results["two_sample_test"], results.get("class_agreement")
+    return {
+        "two-sample test": (
+            "a classifier tells test rows from samples with an accuracy of "
+            f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
+            f" cross-validated on {test['num_rows']:,} rows"
+        ),
+        **_calibration(results["calibration"]),
+        **({"classes": _class_agreement(classes)} if classes else {}),
+        **_classification(results.get("likelihood_classification")),
+        **_levels(results.get("bits_of_levels")),
+    }
+
+
+def _class_agreement(classes):
+    name, least = min(classes["by_class"].items(), key=lambda item: item[1])
+    return (
+        "a classifier of the training rows sees the class asked for in "
+        f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
+        f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
+        f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
+    )
+
+
+def _classification(found):
+    if found is None:
+        return {}
+    text = (
+        f"the class under which a test row is most probable is its own in "
+        f"{found['accuracy']:.3f} ± {found['two_standard_errors']:.3f} of "
+        f"{found['num_rows']:,} rows"
+    )
+    return {"classification by likelihood": text}
+
+
+def _levels(found):
+    if found is None:
+        return {}
+    parts = [
+        f"{bits:.3f} by level {number} ({size:,} variables)"
+        for number, (bits, size) in enumerate(
+            zip(found["levels"], found["latent_sizes"], strict=True), start=1
+        )
+    ]
+    text = f"{found['before_the_levels']:.3f} before the levels, " + ", ".join(parts)
+    return {f"bits per dimension of {found['num_rows']:,} test rows": text}
+
+
+def _calibration(calibration):
+    if calibration is None:
+        return {}
+    worst = max(calibration["ks_distances"])
+    text = (
+        f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
+        f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
+    )
+    return {"calibration": text}

@@ -1,0 +1,67 @@
+"""What `print` and `help` say of flows."""
+
+import inspect
+import pydoc
+
+import pytest
+import tensorflow_probability as tfp
+from bijector_cases import CASES as BIJECTORS
+from flow_cases import CASES as FLOWS
+
+import tfp_flows as tff
+
+tfb = tfp.bijectors
+SMALL = {"num_steps": 2, "hidden_units": (4,), "seed": 0}
+
+
+def test_print_shows_the_steps():
+    flow = tff.RealNVP(2, context_size=3, **SMALL)
+    head, columns, *rows = str(flow).split("\n")
+    count = sum(v.shape.num_elements() for v in flow.trainable_variables)
+    expected = f'RealNVP "real_nvp": event shape [2], context of 3, {count} + 5 fixed'
+    assert head == f"{expected} parameters, float32"
+    assert columns.split() == ["step", "class", "event", "shape", "parameters"]
+    assert [row.split()[:3] for row in rows] == [
+        ["standardize", "Standardize", "[2]"],
+        ["coupling", "Coupling", "[2]"],
+        ["coupling", "Coupling", "[2]"],
+    ]
+    assert repr(flow) == f"<{head}>"
+
+
+def test_print_of_a_distribution_shows_base_and_steps():
+    flow = tff.FlowChain([tfb.Exp(), tff.Invert(tff.MAF(3, **SMALL))])
+    distribution = tff.FlowDistribution(tff.standard_normal(3), flow)
+    text = str(distribution)
+    assert text.startswith(f'FlowDistribution "{distribution.name}": event shape [3], no')
+    assert 'base "IndependentNormal": event shape (3,), 0 parameters' in text
+    assert [line.split()[0] for line in text.split("\n")[4:6]] == ["exp", "invert_maf"]
+    assert "    masked_autoregressive" in text
+    assert repr(distribution).count("\n") == 0
+
+
+def test_shapes_follow_the_flow():
+    flow = tff.Glow((4, 4, 1), num_levels=2, num_steps=1, hidden_channels=2)
+    rows = [line.split("  ") for line in str(flow).split("\n")]
+    shapes = {tuple(cell for cell in row if cell.startswith("[")) for row in rows}
+    assert {("[4, 4, 1]",), ("[2, 2, 4]",), ("[2, 2, 2]",), ("[1, 1, 8]",)} <= shapes
+
+
+@pytest.mark.parametrize("name", [*BIJECTORS, *FLOWS])
+def test_every_bijector_prints(name):
+    bijector = {**BIJECTORS, **FLOWS}[name].build("float32")
+    assert str(bijector).startswith(f'{type(bijector).__name__} "{bijector.name}": event')
+    assert "tfp.bijectors" not in repr(bijector)
+
+
+CLASSES = [name for name, value in vars(tff).items() if isinstance(value, type)]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_help_shows_our_arguments_only(name):
+    own = vars(getattr(tff, name)).get("__init__")
+    doc = inspect.getdoc(own) or "" if own is not None else ""
+    assert "Constructs" not in doc
+    assert "Args:" not in doc
+    text = pydoc.plaintext.document(getattr(tff, name))
+    assert "Constructs Bijector." not in text.split("inherited from")[0]

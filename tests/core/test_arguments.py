@@ -1,0 +1,107 @@
+"""What the checks of arguments let pass; what they refuse is in `bad_calls`."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+from tfp_flows.bijectors.serialization import deserialize
+from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_widths
+
+TINY = {"num_steps": 1, "hidden_units": (4,), "seed": 0}
+
+
+@pytest.mark.parametrize(
+    "three", [3, np.int64(3), np.uint8(3), np.array(3), tf.constant(3)]
+)
+def test_integers_of_any_library_are_integers(three):
+    number = check_integer("event_size", three)
+    assert type(number) is int
+    assert number == 3
+    assert check_widths("hidden_units", three) == (3,)
+    assert check_widths("hidden_units", [three, 4]) == (3, 4)
+
+
+@pytest.mark.parametrize("other", [True, np.True_, 3.0, "3", None, [3], tf.constant(True)])
+def test_nothing_else_is(other):
+    with pytest.raises(ValueError, match="integer `event_size` of at least 1; got"):
+        check_integer("event_size", other)
+
+
+def test_a_check_is_found_by_the_name_of_its_argument():
+    check_arguments({"event_size": 3, "anything": "else", "seed": None, "direct": np.True_})
+    check_arguments({"dtype": None}, optional=["dtype"])
+    with pytest.raises(ValueError, match="`dtype`.*got None"):
+        check_arguments({"dtype": None})
+
+
+@pytest.mark.parametrize(
+    "dtype", [float, "float64", np.float32, tf.bfloat16, np.dtype("f4")]
+)
+def test_floating_point_dtypes_come_in_any_form(dtype):
+    assert check_dtype("dtype", dtype).is_floating
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden_units": 4},
+        {"hidden_units": np.array([4, 4])},
+        {"hidden_units": ()},
+        {"num_steps": np.int64(1), "seed": np.int32(1)},
+        {"activation": tf.nn.tanh},
+        {"activation": keras.layers.LeakyReLU()},
+        {"activation": None},
+        {"residual": 1, "act_norm": np.True_},
+    ],
+    ids=str,
+)
+def test_flows_take_what_they_took(options):
+    flow = tff.RealNVP(3, **{**TINY, **options})
+    assert flow.forward(tf.zeros([2, 3])).shape == [2, 3]
+
+
+def test_what_was_loaded_is_taken_again():
+    flow = tff.MAF(np.int64(3), num_steps=np.int32(1), hidden_units=(np.int64(4),))
+    assert deserialize(serialize(flow)).forward(tf.zeros([2, 3])).shape == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        tfp.distributions.MultivariateNormalDiag(tf.zeros([4, 3])),
+        tfp.distributions.Sample(tfp.distributions.StudentT(3.0, 0.0, 1.0), 3),
+        tfp.distributions.Sample(
+            tfp.distributions.MixtureSameFamily(
+                tfp.distributions.Categorical([0.0, 0.0]),
+                tfp.distributions.Normal([0.0, 1.0], 1.0),
+            ),
+            3,
+        ),
+        tff.standard_normal((2, 3)),
+    ],
+    ids=lambda base: base.name,
+)
+def test_continuous_bases_are_taken(base):
+    flow = tff.FlowDistribution(base, tff.MAF(3, **TINY))
+    assert flow.log_prob(flow.sample(seed=0)).shape.rank <= 1
+
+
+def test_rows_may_be_lists_tensors_and_of_another_precision():
+    rows = np.random.default_rng(0).normal(size=(8, 3))
+    for data in (rows, rows.tolist(), tf.constant(rows), rows.astype(np.float32)):
+        standardize = tff.Standardize(3)
+        standardize.initialize(data)
+        np.testing.assert_allclose(standardize.inverse(rows).numpy().mean(0), 0, atol=1e-5)
+
+
+def test_a_point_that_rounds_into_its_interval_is_inside():
+    tff.Bounds([0.0], [1.0]).check_support(np.array([[1.0 + 1e-12], [0.0]]))
+    tff.Logit(0.05).check_support(np.array([[-0.05 / 0.9], [1.0 + 0.05 / 0.9]]))
+    tff.Bounds([0.0], [1.0]).check_support(np.array([[np.nan]]))

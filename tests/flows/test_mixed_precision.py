@@ -1,0 +1,88 @@
+"""Networks that compute in another dtype than the flow that they are in."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+
+import tfp_flows as tff
+from tfp_flows import masks
+
+X = np.random.default_rng(0).normal(size=(16, 4))
+
+
+@pytest.fixture(params=["mixed_float16", "mixed_bfloat16"])
+def policy(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+def users_network(**kwargs):
+    layers = [keras.layers.Dense(8, "tanh", **kwargs), keras.layers.Dense(4, **kwargs)]
+    return keras.Sequential(layers)
+
+
+def coupling(network, dtype="float32"):
+    return tff.Coupling(masks.half(4), tff.Conditioner(network, 2), dtype=dtype)
+
+
+def masked(constructor, network_dtype, dtype):
+    network = tff.MaskedMLP(2, (8, 8), [1, 2, 3, 4], dtype=network_dtype, seed=0)
+    return constructor(4, tff.Conditioner(network, 4), tff.Affine(), dtype=dtype)
+
+
+def error_of_round_trip(flow):
+    x, inverse_log_det = randomize(flow, stddev=0.2).inverse_and_log_det(X)
+    y, log_det = flow.forward_and_log_det(x)
+    assert {t.dtype for t in (x, y, log_det, inverse_log_det)} == {flow.dtype}
+    assert np.abs(log_det).max() > 1e-3
+    return max(np.abs(y - X).max(), np.abs(log_det + inverse_log_det).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_global_policy_does_not_reach_log_dets(policy, dtype):
+    assert error_of_round_trip(coupling(users_network(), dtype)) < 1e-5
+    assert error_of_round_trip(coupling(tff.MLP(4, (8,), seed=0), dtype)) < 1e-5
+
+
+def test_like_steps_take_mixed_precision(policy):
+    networks = [tff.MLP(4, (8,), seed=seed) for seed in range(3)]
+    flow = tff.LikeSteps([coupling(n) for n in networks], recompute=True)
+    assert error_of_round_trip(flow) < 1e-5
+
+
+def test_fit_under_a_global_policy_reports_float32(policy):
+    flow = tff.FlowChain([coupling(users_network()), tff.Permutation([2, 3, 0, 1])])
+    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(4), flow))
+    model.compile(keras.optimizers.Adam(1e-2))
+    losses = model.fit(X.astype(np.float32), epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    log_prob = model.predict(X, verbose=0)
+    assert log_prob.dtype == np.float32
+    np.testing.assert_allclose(log_prob, model.distribution.log_prob(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("network_dtype", ["float32", "float64"])
+def test_flow_keeps_its_precision_beside_networks_of_another(network_dtype):
+    dtype, most = {"float32": ("float64", 1e-12), "float64": ("float32", 1e-5)}[
+        network_dtype
+    ]
+    assert error_of_round_trip(coupling(users_network(dtype=network_dtype), dtype)) < most
+    for constructor in (tff.MaskedAutoregressive, tff.InverseAutoregressive):
+        assert error_of_round_trip(masked(constructor, network_dtype, dtype)) < most
+
+
+@pytest.mark.parametrize("network_dtype", ["float32", "mixed_float16"])
+def test_sequential_direction_has_gradients_in_another_precision(network_dtype):
+    dtype = {"float32": "float64", "mixed_float16": "float32"}[network_dtype]
+    flow = randomize(masked(tff.MaskedAutoregressive, network_dtype, dtype), stddev=0.2)
+    z = tf.constant(X, dtype)
+    with tf.GradientTape() as tape:
+        y, log_det = flow.forward_and_log_det(z)
+        loss = tf.reduce_sum(y) + tf.reduce_sum(log_det)
+    (gradient,) = tape.gradient(loss, flow.trainable_variables)
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 0.0

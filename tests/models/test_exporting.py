@@ -1,0 +1,83 @@
+"""`DensityEstimator.export`: equal answers where only TensorFlow is imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_estimator import estimator
+from small_estimator import of
+
+import tfp_flows as tff
+
+CASES = {
+    "real_nvp": lambda: estimator(act_norm=True),
+    "conditional": lambda: estimator(context_size=3),
+    "maf": lambda: of(tff.MAF(2, num_steps=2, hidden_units=(8,), seed=0)),
+    "float64": lambda: of(
+        tff.RealNVP(2, num_steps=2, hidden_units=(8,), seed=0, dtype="float64"),
+        base=tff.standard_normal(2, dtype="float64"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Of each case, its model, its inputs, and what a fresh process has answered."""
+    folder = tmp_path_factory.mktemp("exported")
+    rng = np.random.default_rng(0)
+    cases = {}
+    for name, build in CASES.items():
+        model = build()
+        dtype = model.compute_dtype
+        inputs = {"x": rng.normal(size=(6, 2)).astype(dtype)}
+        if name == "conditional":
+            inputs["context"] = rng.normal(size=(6, 3)).astype(dtype)
+        x = tuple(inputs.values()) if len(inputs) > 1 else inputs["x"]
+        model.fit(x, epochs=2, verbose=0)
+        model.export(folder / name, verbose=False)
+        np.savez(folder / f"{name}.inputs.npz", **inputs)
+        cases[name] = model, inputs
+    script = Path(__file__).with_name("load_exported.py")
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    subprocess.run([sys.executable, script, folder], check=True, env=env, cwd=folder)
+    return {
+        name: (*case, dict(np.load(folder / f"{name}.answers.npz")))
+        for name, case in cases.items()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_endpoints_answer_as_the_distribution_does(exported, name):
+    model, inputs, answers = exported[name]
+    distribution = model.distribution
+    context = {k: v for k, v in inputs.items() if k == "context"}
+    tolerance = {"rtol": 1e-5, "atol": 1e-6}
+    expected = distribution.log_prob(inputs["x"], **context)
+    np.testing.assert_allclose(answers["log_prob"], expected, **tolerance)
+    np.testing.assert_allclose(answers["signature"], expected, **tolerance)
+    np.testing.assert_allclose(answers["serve"], expected[:2], **tolerance)
+    for key, count, seed in (("sample", 5, 7), ("negative", 2, -3)):
+        expected = distribution.sample(count, seed=seed, **context)
+        np.testing.assert_allclose(answers[key], expected, **tolerance)
+    assert answers["log_prob"].dtype == inputs["x"].dtype
+
+
+def test_a_loaded_model_is_exported_too(tmp_path, banana):
+    model = estimator()
+    model.fit(banana, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    expected = model.distribution.log_prob(banana)
+    np.testing.assert_allclose(exported.log_prob(banana), expected, rtol=1e-5)
+
+
+def test_other_formats_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`format` of 'tf_saved_model'.*got 'onnx'"):
+        estimator().export(tmp_path / "model", format="onnx")

@@ -1,0 +1,88 @@
+"""Shapes of events along a chain, which must fit where two bijectors meet."""
+
+import tensorflow as tf
+
+__all__ = ["end_shapes"]
+
+_UNKNOWN = tf.TensorShape(None)
+
+
+def end_shapes(steps):
+    """Returns the event shapes at the latent and at the data end of a chain.
+
+    Args:
+      steps: list of `FlowBijector`s, data side first.
+
+    Returns:
+      Two `tf.TensorShape`s with the number of axes that the ends have, or None for an end
+      of which nothing is known.
+
+    Raises:
+      ValueError: if what one step returns is known not to be what the next one takes.
+    """
+    latent = _shape_after(steps, "inverse")
+    data = _shape_after(steps[::-1], "forward")
+    return (
+        _with_axes(latent, steps[-1].forward_min_event_ndims),
+        _with_axes(data, steps[0].inverse_min_event_ndims),
+    )
+
+
+def _shape_after(steps, direction):
+    """The shape that events have after `steps`, in the order in which they are applied."""
+    shape, source = _UNKNOWN, None
+    for step in steps:
+        taken = step._event_shapes[direction]
+        if taken is not None:
+            if not _fit(shape, taken):
+                raise _misfit(source, shape, step, f"takes {taken}")
+            shape = _merged(shape, taken)
+        shape = _shape_after_step(step, direction, shape, source)
+        # What lets any shape pass is not what a misfit comes from.
+        source = source if taken is None and source else step
+    return shape
+
+
+def _shape_after_step(step, direction, shape, source):
+    event_ndims = [step.forward_min_event_ndims, step.inverse_min_event_ndims]
+    if shape.rank is None or any(map(tf.nest.is_nested, event_ndims)):
+        return _UNKNOWN
+    shape = _with_axes(shape, step._event_ndims(direction))
+    try:
+        return getattr(step, f"{direction}_event_shape")(shape)
+    except (ValueError, TypeError) as error:
+        # Stock bijectors may count on sizes that are not known.
+        if source is None or not shape.is_fully_defined():
+            return _UNKNOWN
+        raise _misfit(source, shape, step, f"refuses it ({error})") from error
+
+
+def _misfit(source, shape, step, reason):
+    return ValueError(
+        "Expected `bijectors` whose event shapes fit where they meet; got "
+        f"`{source.name}`, which gives {shape}, beside `{step.name}`, which {reason}."
+    )
+
+
+def _fit(a, b):
+    """Whether two shapes may be one, as far as both have axes."""
+    if a.rank is None or b.rank is None:
+        return True
+    common = min(a.rank, b.rank)
+    return a[a.rank - common :].is_compatible_with(b[b.rank - common :])
+
+
+def _merged(a, b):
+    """What two shapes that fit tell together."""
+    if a.rank is None or b.rank is None:
+        return b if a.rank is None else a
+    longer, shorter = (a, b) if a.rank > b.rank else (b, a)
+    start = longer.rank - shorter.rank
+    return longer[:start].concatenate(longer[start:].merge_with(shorter))
+
+
+def _with_axes(shape, event_ndims):
+    """The shape with at least so many axes; None if it is unknown."""
+    if shape.rank is None or tf.nest.is_nested(event_ndims):
+        return None
+    return tf.TensorShape([None] * max(event_ndims - shape.rank, 0)).concatenate(shape)

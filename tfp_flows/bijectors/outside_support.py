@@ -1,0 +1,26 @@
+"""The log-density of points outside a support: minus infinity, and NaN of NaN."""
+
+import math
+
+import tensorflow as tf
+
+__all__ = ["minus_infinity_outside"]
+
+
+def minus_infinity_outside(log_density, inside, value, axes):
+    """Returns `log_density` where all entries are inside the support.
+
+    Elsewhere it is minus infinity, but NaN where an entry is NaN: that is no point at all.
+
+    Args:
+      log_density: `[...]`.
+      inside: boolean, of the shape of `value`: whether an entry can occur.
+      value: `[..., *event]`.
+      axes: those of the event, negative; none for densities of single entries.
+    """
+    dtype = log_density.dtype
+    is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)
+    elsewhere = tf.where(
+        is_nan, tf.constant(math.nan, dtype), tf.constant(-math.inf, dtype)
+    )
+    return tf.where(tf.reduce_all(inside, axis=axes), log_density, elsewhere)

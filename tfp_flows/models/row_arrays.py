@@ -1,0 +1,196 @@
+"""Rows that are all in memory, checked and as Keras keeps them."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.resolution import check_resolution
+from tfp_flows.bijectors.rows import check_rows
+from tfp_flows.models.row_format import Rows
+
+__all__ = ["RowArrays", "check_finite"]
+
+
+class RowArrays:
+    """Arrays of rows, and of their context and weights, of equal length.
+
+    Args:
+      row_format: the `RowFormat` of the model.
+      rows: `Rows` of anything NumPy makes arrays of.
+
+    Raises:
+      ValueError: if something is not numeric, or of another shape or length, or there are
+        no rows.
+    """
+
+    def __init__(self, row_format, rows):
+        if rows.x is None:
+            raise ValueError("Expected `x` as an array of numbers; got None.")
+        self._format = row_format
+        self.rows = Rows(
+            **{
+                name: as_array(value, name)
+                for name, value in rows._asdict().items()
+                if value is not None
+            }
+        )
+        check_shapes(self.rows, row_format)
+
+    def check(self, argument="x"):
+        """Raises `ValueError` on what is not finite, or does not survive the dtype.
+
+        Args:
+          argument: what the data are called.
+        """
+        for name, array in self._named(argument):
+            check_finite(array, name)
+            check_resolution(array, self._format.dtype, name)
+
+    def known(self, least):
+        """Returns all rows, which are known.
+
+        Args:
+          least: how many would do.
+        """
+        return self.rows
+
+    def split(self, share):
+        """Returns the first rows and the last ones, which are a `share` of all."""
+        count = math.floor(len(self.rows.x) * (1.0 - share))  # as Keras splits
+        if not 0 < count < len(self.rows.x):
+            raise ValueError(
+                "Expected `validation_split` that leaves rows for training and for "
+                f"validation; got {share} of {len(self.rows.x)} rows."
+            )
+        parts = slice(None, count), slice(count, None)
+        return [
+            RowArrays(self._format, _map(lambda array, part=part: array[part], self.rows))
+            for part in parts
+        ]
+
+    def for_keras(self, *, batch_size=None, steps=None, shuffle=False):
+        """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
+        dtype = self._format.dtype
+        rows = _map(lambda array: _of_dtype(array, dtype), self.rows)
+        if dtype.name == keras.config.floatx():
+            names = ("x", "y", "sample_weight")
+            arguments = dict(zip(names, rows.as_batch(), strict=False))
+            return {**arguments, "batch_size": batch_size}
+        # Keras's adapter of arrays would cast them.
+        batch_size = batch_size or (math.ceil(len(rows.x) / steps) if steps else 32)
+        return {"x": _batches(rows, batch_size, shuffle)}
+
+    def _named(self, argument):
+        prefix = "" if argument == "x" else f"{argument}: "
+        names = {"x": "x", "context": "context", "weight": "sample_weight"}
+        for field, array in self.rows._asdict().items():
+            if array is not None:
+                yield prefix + names[field], array
+
+
+def as_array(value, argument):
+    """Returns a numeric array of anything NumPy makes arrays of.
+
+    Args:
+      value: lists of numbers, arrays, tensors, or a table with `__array__`, as of pandas.
+      argument: what the error calls it.
+
+    Raises:
+      ValueError: if entries are missing or no real numbers.
+    """
+    if np.ma.is_masked(value):
+        raise ValueError(f"Expected `{argument}` without masked entries; got some.")
+    try:
+        array = np.asarray(value)
+        if array.dtype == object and _are_numbers(array):
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected `{argument}` as an array of numbers; {error}"
+        ) from error
+    if array.dtype == bool:
+        return array.astype(np.uint8)  # TensorFlow converts no booleans by itself
+    if array.dtype.kind not in "iuf" and not _is_small_float(array.dtype):
+        raise ValueError(
+            f"Expected `{argument}` as an array of numbers; got {_described(value, array)}."
+        )
+    return array
+
+
+def check_finite(array, argument):
+    """Raises `ValueError`, with the first row, if an array has NaN or infinity."""
+    if array.dtype.kind in "biu" or not array.size:
+        return
+    # Both are NaN if one value is.
+    if np.isfinite(array.min()) and np.isfinite(array.max()):
+        return
+    bad = ~np.isfinite(array)
+    row = int(np.argmax(bad.reshape(len(array), -1).any(axis=1)))
+    value = array[row][bad[row]].flat[0]
+    count = int(bad.reshape(len(array), -1).any(axis=1).sum())
+    raise ValueError(
+        f"Expected finite `{argument}`; got {value} in row {row} ({count} of "
+        f"{len(array)} rows have such values)."
+    )
+
+
+def check_shapes(rows, row_format):
+    """Raises `ValueError` if arrays of `Rows` are of other shapes than the format's."""
+    x, context, weight = rows
+    event_shape, size = row_format.event_shape, row_format.context_size
+    check_rows(x, context, tf.TensorShape(event_shape), size, argument="x")
+    if weight is not None and weight.shape not in ((len(x),), (len(x), 1)):
+        raise ValueError(
+            f"Expected `sample_weight` of shape [{len(x)}], one a row of `x`; got "
+            f"{weight.shape}."
+        )
+
+
+def _map(function, rows):
+    return Rows(*(None if array is None else function(array) for array in rows))
+
+
+def _of_dtype(array, dtype):
+    if array.dtype.kind in "biu":  # the model casts them, a batch at a time
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.astype(dtype.as_numpy_dtype, copy=False)
+
+
+def _batches(rows, batch_size, shuffle):
+    """The rows as a dataset, in a new order each epoch if they are shuffled."""
+    count = len(rows.x)
+    indices = tf.data.Dataset.range(count)
+    if shuffle:
+        indices = indices.shuffle(count)
+    batch = _map(tf.constant, rows).as_batch()
+    batches = indices.batch(batch_size).map(
+        lambda index: tf.nest.map_structure(lambda part: tf.gather(part, index), batch)
+    )
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def _is_small_float(dtype):
+    # NumPy does not know bfloat16 and its like for numbers.
+    return dtype.kind == "V" and dtype.names is None and tf.as_dtype(dtype).is_floating
+
+
+def _are_numbers(array):
+    # Of a table whose columns are of several numeric dtypes.
+    numbers = (bool, int, float, np.number, np.bool_)
+    return all(isinstance(entry, numbers) for entry in array.flat)
+
+
+def _described(value, array):
+    kinds = getattr(value, "dtypes", None)  # of a table
+    if kinds is None:
+        return f"dtype {array.dtype}"
+    columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
+    if not columns:
+        return "a table with missing entries"
+    return f"a table whose columns {columns} are not of numbers"

@@ -1,0 +1,139 @@
+"""The forms in which a model takes rows, their context and their weights."""
+
+import typing
+
+import keras
+import tensorflow as tf
+
+__all__ = ["RowFormat", "Rows"]
+
+_NO_TENSOR = type(tf.type_spec_from_value(None))
+
+
+class Rows(typing.NamedTuple):
+    """Rows and what belongs to them: arrays, tensors, or their specifications.
+
+    Attributes:
+      x: `[N, *event]`.
+      context: `[N, context_size]`; None where there is none.
+      weight: `[N]`, what each row counts; None if one each.
+    """
+
+    x: typing.Any
+    context: typing.Any = None
+    weight: typing.Any = None
+
+    def as_batch(self):
+        """Returns what Keras takes for a batch of inputs, targets and weights."""
+        inputs = self.x if self.context is None else (self.x, self.context)
+        if self.weight is None:
+            return (inputs,)
+        # Keras drops weights that come without targets; nothing reads these.
+        return (inputs, self.weight, self.weight)
+
+
+class RowFormat:
+    """What the rows of a model look like, and how they are told from their context.
+
+    A tuple or list of batches is the inputs, `(x, context)`; one of single rows is a batch.
+
+    Args:
+      event_shape: shape of one row; None if it is not known.
+      context_size: width of the context; 0 if there is none.
+      dtype: of what the model computes.
+    """
+
+    def __init__(self, event_shape, context_size, dtype):
+        event_shape = tf.TensorShape(event_shape)
+        self.event_shape = event_shape if event_shape.rank is not None else None
+        self.context_size = context_size
+        self.dtype = tf.as_dtype(dtype)
+
+    @classmethod
+    def of_distribution(cls, distribution):
+        """The format of what a distribution is the density of."""
+        return cls(
+            getattr(distribution, "event_shape", None),
+            _context_size(distribution),
+            distribution.dtype,
+        )
+
+    def of_inputs(self, inputs):
+        """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
+
+        Raises:
+          ValueError: if there are more than two parts, or entries of another name.
+        """
+        if isinstance(inputs, dict):
+            return _of_dictionary(inputs)
+        if not isinstance(inputs, (tuple, list)) or self._is_batch(inputs):
+            return Rows(inputs)
+        if not 1 <= len(inputs) <= 2:
+            raise ValueError(
+                f"Expected inputs `x` or `(x, context)`; got {len(inputs)} of them."
+            )
+        return Rows(*(None if _is_absent(part) else part for part in inputs))
+
+    def of_batch(self, batch):
+        """Returns the `Rows` of what Keras takes for inputs, targets and weights.
+
+        There being no targets, the second of `(x, context)` is the context of a conditional
+        model.
+
+        Raises:
+          ValueError: if there are targets.
+        """
+        if isinstance(batch, dict) or self._is_batch(batch):
+            return self.of_inputs(batch)
+        inputs, second, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        rows = self.of_inputs(inputs)
+        if not _is_absent(second):
+            if rows.context is not None or not self.context_size:
+                self.refuse_targets()
+            rows = rows._replace(context=second)
+        return rows._replace(weight=None if _is_absent(weight) else weight)
+
+    def refuse_targets(self):
+        """Raises `ValueError`, which says what there may be instead."""
+        hint = ""
+        if self.context_size:
+            hint = " A context is the second input: fit((x, context))."
+        raise ValueError(f"Expected no targets `y`; got some.{hint}")
+
+    def _is_batch(self, value):
+        """Whether `value` is rows: not a sequence, or a sequence of single rows."""
+        if not isinstance(value, (tuple, list)) or not value:
+            return True
+        is_part = hasattr(value[0], "shape") or isinstance(value[0], dict)
+        # A tuple of arrays is never rows, so that an `x` of too few axes is called so.
+        if is_part and (isinstance(value, tuple) or self.event_shape is None):
+            return False
+        if self.event_shape is None:
+            return isinstance(value, list)
+        return _ndims(value[0]) <= self.event_shape.rank
+
+
+def _context_size(distribution):
+    size = getattr(distribution, "context_size", None)
+    if size is None:  # of a stock distribution
+        size = getattr(getattr(distribution, "bijector", None), "context_size", 0)
+    return size
+
+
+def _of_dictionary(inputs):
+    names = sorted(inputs)
+    if "x" not in inputs or not set(inputs) <= {"x", "context"}:
+        raise ValueError(f"Expected inputs named `x` and `context`; got {names}.")
+    return Rows(**inputs)
+
+
+def _is_absent(part):
+    return part is None or isinstance(part, _NO_TENSOR)
+
+
+def _ndims(value):
+    if hasattr(value, "shape"):
+        return len(value.shape)
+    if not isinstance(value, (tuple, list)):
+        return 0
+    return 1 + (_ndims(value[0]) if value else 0)

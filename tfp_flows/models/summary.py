@@ -1,0 +1,38 @@
+"""What a model's `summary` says of the flows in it."""
+
+import math
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+
+__all__ = ["count_lines", "structure_lines"]
+
+
+def structure_lines(part):
+    """Returns lines of text on the structure of flows in a distribution.
+
+    Args:
+      part: a distribution, a bijector, or what has these as attributes.
+    """
+    if isinstance(part, (FlowBijector, FlowDistribution)):
+        return str(part).split("\n")
+    name = getattr(part, "name", "")
+    lines = [f'{type(part).__name__} "{name}"']
+    for attribute in ("distribution", "dequantizer", "encoder", "bijector", "flow"):
+        inner = getattr(part, attribute, None)
+        if inner is not None:
+            lines += [f"{attribute}:", *structure_lines(inner)]
+    return lines
+
+
+def count_lines(model):
+    """Returns how many numbers a Keras model's weights have, in three lines as Keras's."""
+    counts = [
+        sum(math.prod(weight.shape) for weight in weights)
+        for weights in (model.trainable_weights, model.non_trainable_weights)
+    ]
+    return [
+        f"Total params: {sum(counts):,}",
+        f"Trainable params: {counts[0]:,}",
+        f"Non-trainable params: {counts[1]:,}",
+    ]
