@@ -44,7 +44,8 @@ def _flow(name):
 
 
 def _options(name, settings):
-    options = {"direct": settings.direct} if name == "iaf" else {}
+    # Without a mixing, variables of equal parity never see each other in a coupling.
+    options = {"direct": settings.direct} if name == "iaf" else {"lu_mixing": True}
     if settings.scale != "own":
         options["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
     return options

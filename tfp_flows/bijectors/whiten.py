@@ -78,7 +78,8 @@ class Whiten(FlowBijector):
         self._factor.assign(factor)
 
     def _forward_and_log_det(self, x, context, training):
-        return multiply_rows(x, self._factor) + self._mean, self._log_det(x)
+        factor = tf.linalg.band_part(self._factor, -1, 0)
+        return multiply_rows(x, factor) + self._mean, self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
         rows = tf.reshape(y - self._mean, [-1, y.shape[-1]])

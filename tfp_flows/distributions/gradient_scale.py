@@ -11,7 +11,7 @@ _ROUNDS = 16
 
 def standard(size):
     """Returns the standard normal as a `Gaussian` of `size` variables."""
-    return Gaussian(np.zeros(size), np.eye(size))
+    return Gaussian(np.zeros(size), np.ones(size))
 
 
 def bound(density, gaussian, noise):
@@ -65,6 +65,5 @@ def _rescaled(density, gaussian, noise, length):
     is_curved = steepness > 0.0
     variance = np.where(is_curved, spread / np.where(is_curved, steepness, 1.0), spread**2)
     shift = draws.mean(axis=0) - gaussian.mean + variance * gradients.mean(axis=0)
-    scale = np.diag(gaussian.factor)
-    scale = scale * (np.sqrt(variance) / scale) ** length
-    return Gaussian(gaussian.mean + length * shift, np.diag(scale))
+    scale = gaussian.factor * (np.sqrt(variance) / gaussian.factor) ** length
+    return Gaussian(gaussian.mean + length * shift, scale)

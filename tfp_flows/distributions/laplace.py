@@ -18,14 +18,18 @@ class NoMaximumError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """Mean, `[D]`, and a factor L of the covariance L L^T, `[D, D]`, lower triangular."""
+    """Mean, `[D]`, and a factor L of the covariance L L^T.
+
+    The factor is lower triangular, `[D, D]`, or the diagonal, `[D]`, of a diagonal one.
+    """
 
     mean: np.ndarray
     factor: np.ndarray
 
     def draw(self, noise):
         """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
-        return noise @ self.factor.T + self.mean
+        is_diagonal = self.factor.ndim == 1
+        return (noise * self.factor if is_diagonal else noise @ self.factor.T) + self.mean
 
     def whiten(self, x):
         """Maps a point, `[D]`, to where the Gaussian is the standard normal."""
@@ -34,7 +38,8 @@ class Gaussian:
     @property
     def log_scale(self):
         """Log-determinant of the factor."""
-        return float(np.log(np.diag(self.factor)).sum())
+        is_diagonal = self.factor.ndim == 1
+        return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
 
 
 def laplace(density, start):

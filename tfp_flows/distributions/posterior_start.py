@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.whiten import Whiten
 from tfp_flows.distributions.gradient_scale import bound
 from tfp_flows.distributions.gradient_scale import gradient_scale
@@ -26,7 +27,9 @@ _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.
 
 
 def whitening(target_log_prob, support, flow):
-    """Returns a `Whiten` after which a fresh `flow` starts near the target.
+    """Returns a bijector behind which a fresh `flow` starts near the target.
+
+    It is a `Whiten`, or a `Standardize` where the variables are too many for a covariance.
 
     Args:
       target_log_prob: function of the parts, `[N, *event]` each, that returns `[N]`.
@@ -38,8 +41,16 @@ def whitening(target_log_prob, support, flow):
     log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
     # A fresh IAF contracts by its gates.
     contraction = np.exp(log_det / support.event_size)
-    whiten = Whiten(support.event_size, dtype=support.dtype)
-    whiten.assign(gaussian.mean, gaussian.factor / contraction)
+    return _bijector(gaussian.mean, gaussian.factor / contraction, support.dtype)
+
+
+def _bijector(mean, factor, dtype):
+    if len(mean) > _MAX_SIZE:
+        standardize = Standardize(len(mean), dtype=dtype)
+        standardize.initialize(np.stack([mean - factor, mean + factor]))
+        return standardize
+    whiten = Whiten(len(mean), dtype=dtype)
+    whiten.assign(mean, factor if factor.ndim == 2 else np.diag(factor))
     return whiten
 
 
