@@ -5,11 +5,13 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.inputs import as_tensor
 from tfp_flows.bijectors.parts import context_for
+from tfp_flows.core.arguments import check_instance
 
 __all__ = ["BijectorReport", "check_bijector"]
 
@@ -123,6 +125,8 @@ def check_bijector(bijector, x, context=None):
       ValueError: if `x` has no batch axis or no rows; if an end has several tensors, or the
         data have entries that depend on others in another way than on a simplex.
     """
+    words = "a `tfp.bijectors.Bijector`"
+    check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
     ends = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
     if any(map(tf.nest.is_nested, ends)):
         raise ValueError(
