@@ -75,11 +75,10 @@ class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribut
             parameters = {"network": network, "conditional": conditional, "name": name}
             parameters["standardize_context"] = standardize_context
             parameters["validate_args"] = validate_args
-        num_parameters = getattr(network, "num_parameters", network)
-        if num_parameters != conditional.num_parameters:
+        wanted = conditional.num_parameters
+        if (got := getattr(network, "num_parameters", network)) != wanted:
             raise ValueError(
-                f"Expected a `network` of {conditional.num_parameters} parameters a "
-                f"variable, as a `MaskedMLP`; got {num_parameters}."
+                f"Expected a `network` of {wanted} parameters a variable; got {got}."
             )
         super().__init__(
             dtype=tf.as_dtype(network.dtype),
