@@ -37,8 +37,8 @@ class IAF(FlowChain):
         at `sigmoid(2)`.
       context_size: width of the context, such as an encoder's output, which every step
         sees; 0 if there is none.
-      recompute: whether training recomputes what each step was given from what it has
-        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
+      recompute: whether training keeps of each step only what it was given, and applies it
+        once more for the gradient, to save memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
