@@ -83,7 +83,7 @@ class Settings(FlagSettings):
     lu_mixing: bool = _field(False, "Whether a learned linear map follows each step.")
     recompute: bool = _field(
         False,
-        "Whether training recomputes activations, so that its memory does not grow with "
+        "Whether training recomputes activations, so that its memory hardly grows with "
         "the number of steps.",
     )
     direct: bool = _field(

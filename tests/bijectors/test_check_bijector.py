@@ -105,7 +105,9 @@ SHAPE_CHANGING = {
     "glow": (lambda: tff.Glow((2, 2, 1), 1, 1, hidden_channels=2, seed=0), (2, 2, 1)),
     "reshape": (lambda: tfb.Reshape([2, 2], [4]), (2, 2)),
     "split_and_joined": (
-        lambda: tff.FlowChain([tfb.Invert(tfb.Split(2)), tfb.Split([1, 3])]),
+        lambda: tff.FlowChain(
+            [tfb.Invert(tfb.Split(2)), tfb.JointMap([tfb.Exp()] * 2), tfb.Split(2)]
+        ),
         (4,),
     ),
     "softmax": (tfb.SoftmaxCentered, (3,)),

@@ -1,7 +1,6 @@
 """What a bijector remembers between two calls that TFP makes on it in a row."""
 
 import sys
-import threading
 import weakref
 
 import tensorflow as tf
@@ -14,8 +13,8 @@ _SCORES = _TRANSFORMED.experimental_local_measure.__code__
 _SAMPLES_AND_SCORES = _TRANSFORMED._sample_and_log_prob.__code__
 
 
-class StockCallMemory(threading.local):
-    """The last value and log-det produced inside a stock `log_prob`, in each thread.
+class StockCallMemory:
+    """The last value and log-det produced inside a stock `log_prob`.
 
     `tfd.TransformedDistribution.log_prob(y)` asks for `x = inverse(y)` and then for
     `forward_log_det_jacobian(x)`. Answering the second call afresh would run every
@@ -29,9 +28,11 @@ class StockCallMemory(threading.local):
     `experimental_sample_and_log_prob`. When the call returns, that tensor dies.
     """
 
-    # A weak reference to the tensor that is private to the call, and
-    # (direction, result, log_det): one attribute, so that they cannot be torn apart.
-    _kept = None
+    def __init__(self):
+        # A weak reference to the tensor that is private to the call, and
+        # (direction, result, log_det). One attribute, read and written once a method: other
+        # threads may replace it at any time, and then a call finds nothing and computes.
+        self._kept = None
 
     def remember(self, direction, value, result, log_det):
         """Keeps `direction(value) == result` if a stock call will ask for it again."""
@@ -43,9 +44,10 @@ class StockCallMemory(threading.local):
 
     def recall(self, direction, value):
         """Returns `(result, log_det)` of `direction(value)`, or None."""
-        if self._kept is None:
+        kept = self._kept
+        if kept is None:
             return None
-        key, (kept_direction, result, log_det) = self._kept
+        key, (kept_direction, result, log_det) = kept
         is_asked_for = key() is _first(value) and kept_direction == direction
         return (result, log_det) if is_asked_for else None
 
@@ -53,7 +55,8 @@ class StockCallMemory(threading.local):
         self._kept = weakref.ref(_first(key), self._forget), entry
 
     def _forget(self, key):
-        if self._kept is not None and self._kept[0] is key:
+        kept = self._kept
+        if kept is not None and kept[0] is key:
             self._kept = None
 
 

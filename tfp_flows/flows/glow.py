@@ -133,8 +133,8 @@ class Glow(FlowChain):
       standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of a `Logit` at the data end, for data in `[0, 1]`; None: no
         `Logit`, as in the paper.
-      recompute: whether training recomputes what each step was given from what it has
-        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
+      recompute: whether training keeps of each step only what it was given, and applies it
+        once more for the gradient, to save memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.

@@ -39,8 +39,8 @@ class IAF(FlowChain):
         sees; 0 if there is none.
       standardize_context: whether contexts of data are standardised (see `FlowChain`); an
         encoder's output never is.
-      recompute: whether training recomputes what each step was given from what it has
-        returned, so that its memory does not grow with `num_steps` (see `FlowChain`).
+      recompute: whether training keeps of each step only what it was given, and applies it
+        once more for the gradient, to save memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
