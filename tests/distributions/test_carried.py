@@ -32,13 +32,16 @@ def carried_by_a_loop(distribution):
     return total / 2.0
 
 
+def chosen_by_a_branch(distribution):
+    is_first = tf.reduce_sum(tf.random.uniform([])) > 0.5
+    return tf.cond(is_first, lambda: distribution, lambda: distribution)
+
+
 WAYS = {
     "argument": tf.function(lambda d: d.log_prob(X)),
     "loop": carried_by_a_loop,
     "loop in a graph": tf.function(carried_by_a_loop),
-    "branch": tf.function(
-        lambda d: tf.cond(tf.reduce_sum(X) > 0, lambda: d, lambda: d).log_prob(X)
-    ),
+    "branch": lambda d: tf.function(lambda: chosen_by_a_branch(d).log_prob(X))(),
 }
 
 
@@ -83,6 +86,6 @@ def test_support():
 def test_posterior_of_a_mixture_and_none_of_binary_variables():
     posterior = tff.flow_posterior(CASES["mixture"](), num_steps=1, **SMALL)
     assert posterior.sample(4, seed=1).shape == (4, 3)
-    for discrete in (tff.BinaryMADE(2), tfd.Bernoulli(probs=[0.5], dtype=tf.float32)):
+    for discrete in (tff.BinaryMADE(2), tfd.Bernoulli(probs=0.5, dtype=tf.float32)):
         with pytest.raises(ValueError, match=f"`{discrete.name}`, which is discrete"):
             tff.flow_posterior(discrete)

@@ -31,7 +31,8 @@ class Carried(tfp.experimental.AutoCompositeTensor):
         return self.__dict__.get("_carried_object", self)
 
     def _convert_variables_to_tensors(self):
-        values = tuple(map(tf.convert_to_tensor, self._components))
+        # Its own variables, since those that stand for them in a graph do not outlive it.
+        values = map(tf.convert_to_tensor, self._carried.variables)
         return _with_components(self._carried, values)
 
 

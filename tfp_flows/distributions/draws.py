@@ -4,8 +4,6 @@ TensorFlow's floating-point generators draw otherwise under XLA than outside, wh
 algorithm is named; its 32 random bits of Philox are the same. Noise is made of these.
 """
 
-import re
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -23,7 +21,7 @@ __all__ = [
 ]
 
 # The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
-_LOOP_BODY = re.compile(r"(^|/)(loop_body|while)(_\d+)?(/|$)")
+_LOOP_BODIES = ("loop_body", "while")
 
 
 def joint_shape(sample_shape, context, batch_ndims=0):
@@ -119,8 +117,10 @@ def _is_in_loop():
     """Whether what is traced now is the body of a vectorised map or of a loop."""
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     while graph is not None:
-        if _LOOP_BODY.search(graph.get_name_scope()):
-            return True
+        for scope in graph.get_name_scope().split("/"):
+            # Without the number that makes it unique, as in `while_1`.
+            if scope.rstrip("0123456789").rstrip("_") in _LOOP_BODIES:
+                return True
         graph = getattr(graph, "outer_graph", None)
     return False
 
