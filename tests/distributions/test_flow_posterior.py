@@ -185,7 +185,7 @@ def test_a_checkpoint_has_the_weights_of_a_support(tmp_path):
     ("arguments", "message"),
     [
         ([tfd.Normal(tf.zeros(3), 1.0)], r"without batch axes.*\(3,\)"),
-        ([tfd.JointDistributionSequential([tfd.Bernoulli(0.0)])], "one floating-point"),
+        ([tfd.JointDistributionSequential([tfd.Bernoulli(0.0)])], "of continuous parts"),
         (
             [
                 tfd.JointDistributionSequential(
