@@ -1,10 +1,49 @@
-"""Shapes of events along a chain, which must fit where two bijectors meet."""
+"""Shapes of events at the ends of a bijector, and along a chain of them."""
 
 import tensorflow as tf
 
-__all__ = ["end_shapes"]
+__all__ = ["end_shapes", "shapes_by_direction", "with_event_shape"]
 
 _UNKNOWN = tf.TensorShape(None)
+
+
+def shapes_by_direction(event_ndims, event_shape, data_event_shape):
+    """Returns the shape of events that "forward" takes, and that "inverse" takes.
+
+    Args:
+      event_ndims: number of axes of one event at the latent end.
+      event_shape: shape of one event there; None where any is right.
+      data_event_shape: the same at the data end; None if it is that of the latent end.
+
+    Returns:
+      Dictionary of `tf.TensorShape`s or None.
+
+    Raises:
+      ValueError: if `event_shape` has another number of axes.
+    """
+    if event_shape is not None and len(event_shape) != event_ndims:
+        raise ValueError(
+            f"Expected `event_ndims` of {len(event_shape)}, the axes of an event of shape "
+            f"{list(event_shape)}; got {event_ndims}."
+        )
+    at_data = event_shape if data_event_shape is None else data_event_shape
+    shapes = {"forward": event_shape, "inverse": at_data}
+    return {k: None if s is None else tf.TensorShape(s) for k, s in shapes.items()}
+
+
+def with_event_shape(shape, event_ndims, event_shape):
+    """Returns `shape` with other event axes; those before stay, as of batches.
+
+    Args:
+      shape: `tf.TensorShape`, or an integer tensor.
+      event_ndims: how many of its last axes are the event's.
+      event_shape: `tf.TensorShape` in their place.
+    """
+    if not isinstance(shape, tf.TensorShape):
+        return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
+    if shape.rank is None:
+        return shape
+    return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
 
 
 def end_shapes(steps):

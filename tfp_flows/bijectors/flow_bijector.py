@@ -7,6 +7,8 @@ import tensorflow as tf
 from tfp_flows.bijectors.checked_method import checked_method
 from tfp_flows.bijectors.compiled_call import CompiledCall
 from tfp_flows.bijectors.data_dependent_state import DataDependentState
+from tfp_flows.bijectors.event_shapes import shapes_by_direction
+from tfp_flows.bijectors.event_shapes import with_event_shape
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_event_shape
@@ -98,10 +100,10 @@ class FlowBijector(DataDependentState, StockContract):
         parameters=None,
         name=None,
     ):
-        check_arguments({"context_size": 0 if context_size is None else context_size})
-        check_arguments({"dtype": dtype, "name": name}, optional=["dtype"])
+        arguments = {"context_size": context_size, "dtype": dtype, "name": name}
         if not tf.nest.is_nested(event_ndims):  # as of stock bijectors between structures
-            check_arguments({"event_ndims": event_ndims})
+            arguments["event_ndims"] = event_ndims
+        check_arguments(arguments, optional=["context_size", "dtype"])
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
@@ -112,19 +114,8 @@ class FlowBijector(DataDependentState, StockContract):
             parameters=parameters,
             name=name,
         )
-        if event_shape is not None and len(event_shape) != event_ndims:
-            raise ValueError(
-                f"Expected `event_ndims` of {len(event_shape)}, the axes of an event of "
-                f"shape {list(event_shape)}; got {event_ndims}."
-            )
         self._changes_shape = data_event_shape is not None
-        # By the direction whose input has the shape.
-        data_shape = data_event_shape if self._changes_shape else event_shape
-        shapes = {"forward": event_shape, "inverse": data_shape}
-        self._event_shapes = {
-            k: None if shape is None else tf.TensorShape(shape)
-            for k, shape in shapes.items()
-        }
+        self._event_shapes = shapes_by_direction(event_ndims, event_shape, data_event_shape)
         self._context_size = int(context_size or 0)
         self._set_transient_state()
 
@@ -235,14 +226,8 @@ class FlowBijector(DataDependentState, StockContract):
     def _event_shape_after(self, direction, shape):
         if not self._changes_shape:
             return shape
-        # Axes before the event's stay: TFP and chains of larger events hand them in.
-        event_shape = self._event_shapes[OPPOSITE[direction]]
-        event_ndims = self._event_ndims(direction)
-        if not isinstance(shape, tf.TensorShape):
-            return tf.concat([shape[:-event_ndims], event_shape.as_list()], axis=0)
-        if shape.rank is None:
-            return shape
-        return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
+        after = self._event_shapes[OPPOSITE[direction]]
+        return with_event_shape(shape, self._event_ndims(direction), after)
 
     def _known_event_shape(self, direction):
         """The shape that events must have in `direction`; None where any is right."""
