@@ -60,8 +60,8 @@ class RealNVPImage(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
-      recompute: whether training recomputes what each bijector of a level was given from
-        what it has returned, so that its memory is that of one (see `FlowChain`). Only
+      recompute: whether training keeps of each bijector of a level only what it was given,
+        and applies it once more for the gradient, to save memory (see `FlowChain`). Only
         without `batch_norm`.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
