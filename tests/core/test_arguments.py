@@ -60,7 +60,6 @@ def test_floating_point_dtypes_come_in_any_form(dtype):
         {"activation": None},
         {"residual": 1, "act_norm": np.True_},
     ],
-    ids=str,
 )
 def test_flows_take_what_they_took(options):
     flow = tff.RealNVP(3, **{**TINY, **options})
