@@ -25,9 +25,30 @@ def pinned():
     return model.experimental_pin(observed=1.0)
 
 
-def sequential():
+def dependent():
     return tfd.JointDistributionSequential(
         [tfd.Uniform(-1.0, 1.0), lambda low: tfd.Uniform(low, 2.0)]
+    )
+
+
+def sequential():
+    model = tfd.JointDistributionSequentialAutoBatched(
+        [
+            tfd.Normal(0.0, 1.0),
+            tfd.Gamma(2.0, 1.0),
+            lambda scale, mean: tfd.Normal(mean + tf.zeros(3), scale),
+        ]
+    )
+    return model.experimental_pin(x=[1.0, 2.0, 3.0])
+
+
+def named():
+    return tfd.JointDistributionNamed(
+        {
+            "slope": tfd.Sample(tfd.Normal(0.0, 1.0), 2),
+            "share": tfd.Beta(2.0, 2.0),
+            "count": lambda share: tfd.Gamma(2.0, share),
+        }
     )
 
 
@@ -35,8 +56,11 @@ def prior():
     return tff.FlowDistribution(tff.standard_normal(2), tff.RealNVP(2, **SMALL))
 
 
-JOINT = {"pinned": pinned, "sequential": sequential}
+JOINT = {"dependent": dependent}
 PLAIN = {
+    "pinned": pinned,
+    "sequential": sequential,
+    "named": named,
     "gamma": lambda: tfd.Gamma(2.0, 1.0),
     "vector": lambda: tfd.MultivariateNormalDiag(tf.zeros(3), tf.ones(3)),
     "shapes": lambda: {"a": [], "b": [2]},
@@ -71,7 +95,7 @@ def test_pickles(target):
 
 
 @pytest.mark.parametrize("target", JOINT)
-def test_a_model_that_holds_functions_is_not_pickled_but_its_flow_is(target):
+def test_where_supports_depend_on_parts_the_flow_is_pickled(target):
     posterior = randomize(tff.flow_posterior(JOINT[target](), **SMALL))
     with pytest.raises(
         ValueError, match=r"a support of `flow_posterior`.*Pickle `posterior"

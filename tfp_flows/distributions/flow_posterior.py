@@ -38,8 +38,8 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
     `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
     variables of its own, which TensorFlow may refuse to save, make one of
     `posterior.distribution`. `copy.deepcopy` gives a flow of its own on the same support.
-    `pickle` needs a support that plain data describe, as where the target is an event shape
-    or one distribution: that of a joint distribution holds its model's functions.
+    `pickle` needs a support that plain data describe, as any is but that of a joint
+    distribution in which the support of one part depends on another part.
 
     ```none
     x = flow(base sample) [D],    parts = support(x)
@@ -120,14 +120,17 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
 
     def _described_support(self):
         try:
-            data = serialize(self.support)
+            support = self.support
+            if hasattr(support, "_part_by_part"):  # which holds a model's functions
+                support = support._part_by_part().bijector
+            data = serialize(support)
         except ValueError as error:
             raise ValueError(
-                f"Expected a support of `{self.name}` that plain data describe; got "
-                f"`{self.support.name}`. Pickle `posterior.distribution`, and make a "
-                "`FlowPosterior` of it and a new posterior's `support`."
+                f"Expected a support of `{self.name}` that plain data describe: {error} "
+                "Pickle `posterior.distribution`, and make a `FlowPosterior` of it and a "
+                "new posterior's `support`."
             ) from error
-        return data, [variable.numpy() for variable in self.support.variables]
+        return data, [variable.numpy() for variable in support.variables]
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

@@ -1,11 +1,13 @@
 """From one unconstrained vector to the parts of a joint distribution, and back."""
 
+import functools
 import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.part_by_part import part_by_part
 from tfp_flows.distributions.target_checks import check_support_structure
 
 __all__ = ["JointSupport"]
@@ -60,7 +62,12 @@ class JointSupport:
                 "Expected `target` with parts of one floating-point dtype; got "
                 f"{target.dtype}."
             )
-        return cls(target.event_shape, _default_constraint(target), dtypes.pop())
+        support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
+        if tf.nest.is_nested(target.event_shape):
+            # For what has only the bijector, and is pickled.
+            describe = functools.partial(part_by_part, target, support)
+            object.__setattr__(support.bijector, "_part_by_part", describe)
+        return support
 
     @classmethod
     def of_shape(cls, event_shape, support, dtype):
