@@ -73,7 +73,8 @@ def test_each_mask_samples_as_the_loop_over_whole_passes(name):
     case, distribution = CASES[name], built(name)
     ensemble, conditional = distribution._ensemble, distribution._conditional
     noise = conditional.noise([7, case.event_size], tf.constant([1, 2]), tf.float64)
-    context = case.context((7,)).values()
+    # What the network sees of it.
+    context = [distribution._checked_context(c) for c in case.context((7,)).values()]
     for mask in range(distribution.num_masks):
         x, log_prob = ensemble.draw(noise, tf.constant([mask]), *context)
         network = ensemble._member(mask)
