@@ -10,6 +10,7 @@ import pytest
 import tfp_flows
 
 ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "experiments/README.md", "docs/results.md", "docs/ideas.md"]
 NAMES = """
     ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
     Conditioner Coupling DensityEstimator FlowBijector FlowChain FlowDistribution
@@ -43,7 +44,7 @@ def test_names_used_in_the_readme_exist():
                 assert all(hasattr(tfp_flows, alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("page", ["README.md", "experiments/README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_within_the_project_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
     assert links
