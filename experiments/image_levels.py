@@ -87,6 +87,8 @@ def resample_levels(distribution, rows, context=None, *, seed):
 def _nats_of_levels(distribution, path, rows, context):
     """Log-density in parts, `[N, 1 + L]`: before the levels, and of each level."""
     y, log_det = tf.convert_to_tensor(rows), tf.zeros(len(rows))
+    if context is not None:
+        context = _seen_at_levels(distribution.bijector, tf.constant(context, y.dtype))
     for bijector in path.before:
         y, part = bijector.inverse_and_log_det(y, context=_for(bijector, context))
         log_det += part
@@ -111,6 +113,13 @@ def _find_levels(bijector):
     *before, last = bijector.bijectors
     path = _find_levels(last)
     return path and _Path([*before, *path.before], path.multi_scale)
+
+
+def _seen_at_levels(bijector, context):
+    while isinstance(bijector, tfp_flows.FlowChain):
+        context = bijector.context_of_parts(context)
+        *_, bijector = bijector.bijectors
+    return context
 
 
 def _for(bijector, context):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import operator
+import os
 import types
 import typing
 
@@ -20,25 +21,22 @@ def check_kinds(values, error=ValueError):
     """Raises `error` unless each field holds a value of its type; integers are numbers.
 
     Args:
-      values: a dataclass of `bool`, `int`, `float`, `str`, tuples of one of these, or None
-        where that is annotated.
+      values: a dataclass of `bool`, `int`, `float`, `str`, `os.PathLike`, tuples of one of
+        these, None, or unions of them.
       error: class of the exception.
     """
     for field in dataclasses.fields(values):
         value, kind = getattr(values, field.name), field.type
-        if isinstance(kind, types.UnionType):
-            kind, *_ = typing.get_args(kind)
-            if value is None:
-                continue
-        if not _is_of(value, kind):
-            raise error(f"Expected {_WORDS[kind]} `{field.name}`; got {value!r}.")
+        kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else [kind]
+        if not any(_is_of(value, kind) for kind in kinds):
+            raise error(f"Expected {_WORDS[kinds[0]]} `{field.name}`; got {value!r}.")
 
 
 def _is_of(value, kind):
     if typing.get_origin(kind) is tuple:
         of_entry, _ = typing.get_args(kind)
         return isinstance(value, (tuple, list)) and all(_is_of(v, of_entry) for v in value)
-    if kind in (bool, str):
+    if kind in (bool, str, os.PathLike, types.NoneType):
         return isinstance(value, kind)
     if kind is float and isinstance(value, (float, np.floating)):
         return True

@@ -1,6 +1,7 @@
 """What a loader is told."""
 
 import dataclasses
+import os
 
 from experiments.kinds import check_kinds
 
@@ -31,15 +32,15 @@ class Request:
       ValueError: if a field is of another type, or a number out of range.
     """
 
-    data_dir: str | None = None
+    data_dir: str | os.PathLike | None = None
     seed: int = 0
     conditional: bool = False
     num_bits: int = 8
-    images_path: str = ""
+    images_path: str | os.PathLike = ""
     image_size: int = 0
     image_fit: str = "refuse"
-    csv_path: str = ""
-    npz_path: str = ""
+    csv_path: str | os.PathLike = ""
+    npz_path: str | os.PathLike = ""
     npz_key: str = ""
     context_columns: tuple[str, ...] = ()
     drop_constant_columns: bool = False

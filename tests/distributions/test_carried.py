@@ -87,5 +87,5 @@ def test_posterior_of_a_mixture_and_none_of_binary_variables():
     posterior = tff.flow_posterior(CASES["mixture"](), num_steps=1, **SMALL)
     assert posterior.sample(4, seed=1).shape == (4, 3)
     for discrete in (tff.BinaryMADE(2), tfd.Bernoulli(probs=0.5, dtype=tf.float32)):
-        with pytest.raises(ValueError, match=f"`{discrete.name}`, which is discrete"):
+        with pytest.raises(ValueError, match=f"`{discrete.name}`, a discrete"):
             tff.flow_posterior(discrete)

@@ -72,9 +72,11 @@ def test_last_damaged_checkpoint_means_to_start_anew(tmp_path, capsys):
     assert oldest.endswith("is damaged; there is none before it, and training starts anew.")
 
 
-def test_delete_leaves_the_files_of_others(tmp_path):
+def test_deleting_leaves_the_newest_and_the_files_of_others(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints")
-    folder.save(checkpoint(1))
+    for epoch in (1, 2):
+        folder.save(checkpoint(epoch))
     (tmp_path / "checkpoints" / "note.txt").write_text("mine")
-    folder.delete()
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["note.txt"]
+    folder.delete_all_but_newest()
+    assert folder.load_newest().epoch == 2
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2

@@ -108,6 +108,8 @@ def check_bijector(bijector, x, context=None):
     are not constant; on a simplex, of all but the last, or by the area, as TFP's bijectors
     have it, each its own way. There is no integral then.
 
+    >>> import numpy as np
+    >>> import tfp_flows
     >>> flow = tfp_flows.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0)
     >>> tfp_flows.check_bijector(flow, np.random.normal(size=(32, 2))).is_identity
     True

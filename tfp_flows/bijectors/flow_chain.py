@@ -169,6 +169,10 @@ class FlowChain(FlowBijector):
         inverted = FlowChain(steps, standardize_context=False)
         inverted.initialize(data, context=self._initialized_context(context))
 
+    def context_of_parts(self, context):
+        """Returns `context`, `[..., context_size]`, as the bijectors in the list see it."""
+        return context if self._standardizer is None else self._standardizer(context)
+
     def _initialized_context(self, context):
         """Sets the statistics of contexts, where wanted; returns what steps are given."""
         if self._standardizer is None:
@@ -187,8 +191,7 @@ class FlowChain(FlowBijector):
         return self._run("inverse", y, context, training)
 
     def _run(self, direction, value, context, training):
-        if self._standardizer is not None:
-            context = self._standardizer(context)
+        context = self.context_of_parts(context)
         apply = functools.partial(self._apply_steps, direction, training)
         if not self._recompute:
             values, log_det = apply(value, context)

@@ -21,12 +21,11 @@ class Whiten(FlowBijector):
     The identity until `assign`. Neither `initialize` nor training changes it, and it is
     saved with the weights.
 
-    ```python
-    >>> whiten = tfp_flows.Whiten(2)
-    >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.01, 0.001]])
+    >>> import tfp_flows
+    >>> whiten = tfp_flows.Whiten(2, dtype="float64")
+    >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.5, 0.25]])
     >>> whiten.forward([[0.0, 0.0], [1.0, 1.0]]).numpy().tolist()
-    [[1000.0, 0.0], [1010.0, 0.011000000871717930]]
-    ```
+    [[1000.0, 0.0], [1010.0, 0.75]]
 
     Args:
       event_size: number of variables, D.

@@ -65,11 +65,7 @@ def stateless(seed):
     one draw with one integer, and vectorise it.
     """
     if isinstance(seed, (int, np.integer)):
-        seed = int(seed)
-        if not _is_in_loop():
-            # Joint distributions hand on integers of up to 64 bits.
-            words = divmod(seed % 2**64, 2**32)
-            seed = tf.constant(np.array(words, np.uint32).view(np.int32))
+        seed = int(seed) if _is_in_loop() else _of_integer(seed)
     try:
         return tfp.random.sanitize_seed(seed)
     except (TypeError, ValueError) as error:
@@ -80,8 +76,16 @@ def stateless(seed):
 
 def fold_in(seed, index):
     """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
+    if isinstance(seed, (int, np.integer)):
+        seed = _of_integer(seed)  # in a loop, too: the index tells its turns apart
     first, second = tf.unstack(stateless(seed))
     return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
+
+
+def _of_integer(seed):
+    # Joint distributions hand on integers of up to 64 bits.
+    words = divmod(int(seed) % 2**64, 2**32)
+    return tf.constant(np.array(words, np.uint32).view(np.int32))
 
 
 def split(seed, count):

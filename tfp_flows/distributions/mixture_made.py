@@ -4,7 +4,6 @@ import math
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.conditionals import GaussianMixture
 from tfp_flows.distributions.masked_network import masked_network
@@ -133,7 +132,7 @@ class MixtureMADE(AutoregressiveDistribution):
     def _mixture(self, function, context):
         """The one conditional, whose batch axes are the context's."""
         refuse_several_variables(self, function)
-        context = check_context(context, self.context_size, self.dtype, self.name)
+        context = self._checked_context(context)
         rows = None if context is None else tf.reshape(context, [-1, self.context_size])
         parameters = self._ensemble.parameters_of_one_variable(rows)
         mixtures = self._conditional.mixture(parameters)
