@@ -32,7 +32,7 @@ class PosteriorSettings(FlagSettings):
     )
     run_dir: str = field("runs/posterior_inference", "Folder that the run writes into.")
     whiten: bool = field(True, "Whether flows start at the target's Laplace approximation.")
-    num_steps: int = field(0, "Number of steps of a flow; 0: 3 of iaf, 6 of real_nvp.")
+    num_steps: int = field(0, "Number of steps of a flow; 0: 4 of iaf, 6 of real_nvp.")
     hidden_units: tuple[int, ...] = field(
         (32, 32), "Widths, in units, of the hidden layers of each conditioner."
     )

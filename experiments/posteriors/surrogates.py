@@ -8,7 +8,7 @@ from experiments.choices import SCALES
 __all__ = ["POSTERIORS"]
 
 _vi = tfp.experimental.vi
-_NUM_STEPS = {"iaf": 3, "real_nvp": 6}
+_NUM_STEPS = {"iaf": 4, "real_nvp": 6}
 
 
 def _affine(operators):

@@ -173,7 +173,7 @@ def flow_posterior(
     `tfp.vi.fit_surrogate_posterior` as it is, with `trainable_variables` of its own:
 
     ```python
-    posterior = tfp_flows.flow_posterior(pinned, num_steps=3, hidden_units=(32, 32), seed=0)
+    posterior = tfp_flows.flow_posterior(pinned, num_steps=4, hidden_units=(32, 32), seed=0)
     decay = keras.optimizers.schedules.CosineDecay(1e-2, 3000)
     tfp.vi.fit_surrogate_posterior(
         pinned.unnormalized_log_prob,
