@@ -66,10 +66,9 @@ def load(folders):
         except (OSError, ValueError) as error:
             others.append((folder, f"results.json cannot be read: {error}"))
             continue
-        if results is None:
-            others.append((folder, "no finished run"))
-        elif "test_log_likelihood" not in results:
-            others.append((folder, "results of something else"))
+        if results is None or "test_log_likelihood" not in results:
+            reason = "no finished run" if results is None else "results of something else"
+            others.append((folder, reason))
         else:
             finished[str(folder)] = results
     return finished, others

@@ -19,7 +19,7 @@ SHOWN = {
     "tfp_flows.bijectors.flow_bijector",
     "tfp_flows.bijectors.serialization",
     "tfp_flows.bijectors.transformers",
-    "tfp_flows.distributions.flow_distribution",
+    "tfp_flows.models.density_estimator",
 }
 
 

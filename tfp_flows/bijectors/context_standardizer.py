@@ -1,12 +1,10 @@
 """Standardising of contexts by statistics that are saved with the weights."""
 
-import inspect
-
 import tensorflow as tf
 
 from tfp_flows.bijectors.statistics import mean_and_scale
 
-__all__ = ["ContextStandardizer", "leave_contexts", "with_former_default"]
+__all__ = ["ContextStandardizer", "leave_contexts"]
 
 
 class ContextStandardizer(tf.Module):
@@ -73,15 +71,3 @@ def leave_contexts(part):
     for module in (part, *part.submodules):
         if isinstance(module, ContextStandardizer) and not module.is_initialized:
             module.leave()
-
-
-def with_former_default(constructor, config):
-    """Returns a saved `config` with what files of earlier versions did not say.
-
-    Args:
-      constructor: class that the configuration is of.
-      config: its constructor's arguments, by name.
-    """
-    if "standardize_context" in inspect.signature(constructor).parameters:
-        return {"standardize_context": False, **config}
-    return config

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.checked_method import checked_method
 from tfp_flows.bijectors.compiled_call import CompiledCall
+from tfp_flows.bijectors.configured import Configured
 from tfp_flows.bijectors.data_dependent_state import DataDependentState
 from tfp_flows.bijectors.event_shapes import shapes_by_direction
 from tfp_flows.bijectors.event_shapes import with_event_shape
@@ -22,7 +23,7 @@ from tfp_flows.core.arguments import check_arguments
 __all__ = ["FlowBijector"]
 
 
-class FlowBijector(DataDependentState, StockContract):
+class FlowBijector(Configured, DataDependentState, StockContract):
     """A TFP bijector that computes value and log-determinant together.
 
     A subclass implements `_forward_and_log_det` and `_inverse_and_log_det`. All else
@@ -164,15 +165,6 @@ class FlowBijector(DataDependentState, StockContract):
           `x`, `[..., *event]`, and `log |det dx/dy|`, `[...]`.
         """
         return self._apply("inverse", y, context, training)
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return dict(self.parameters)
-
-    @classmethod
-    def from_config(cls, config):
-        """Builds the bijector that `config` describes."""
-        return cls(**config)
 
     def copy(self, **overrides):
         """Returns a bijector with the same weights, or a new one where `overrides`.

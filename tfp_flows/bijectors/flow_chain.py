@@ -7,7 +7,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.chain_steps import as_steps
 from tfp_flows.bijectors.context_standardizer import ContextStandardizer
-from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.event_shapes import end_shapes
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
@@ -178,11 +177,6 @@ class FlowChain(FlowBijector):
         if self._standardizer is None:
             return context
         return self._standardizer.initialize(context)
-
-    @classmethod
-    def from_config(cls, config):
-        """Builds the chain that `config` describes."""
-        return cls(**with_former_default(cls, config))
 
     def _forward_and_log_det(self, x, context, training):
         return self._run("forward", x, context, training)

@@ -10,6 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.open_interval import is_inside
+from tfp_flows.bijectors.open_interval import logit
+from tfp_flows.bijectors.open_interval import margin
 from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.bijectors.statistics import mean_and_scale
 from tfp_flows.core.arguments import check_arguments
@@ -151,7 +154,7 @@ class Bounds(FlowBijector):
         return self._low, self._high, 0.0
 
     def _forward_and_log_det(self, x, context, training):
-        open_interval = _margin(tf.sigmoid(x), self.dtype)
+        open_interval = margin(tf.sigmoid(x), self.dtype)
         y = self._by_kind(
             both=self._finite_low + self._width * open_interval,
             low=self._finite_low + tf.exp(x),
@@ -161,12 +164,12 @@ class Bounds(FlowBijector):
         return y, -self._sum_log_slope(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        inside = _is_inside(y, self._low, self._high)
+        inside = is_inside(y, self._low, self._high)
         # A point outside takes any inner value, so that no NaN reaches a gradient.
         unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
         tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
         x = self._by_kind(
-            both=_logit(_margin(unit, self.dtype)),
+            both=logit(margin(unit, self.dtype)),
             low=tf.math.log(tf.maximum(tf.where(inside, y - self._finite_low, 1), tiny)),
             high=-tf.math.log(tf.maximum(tf.where(inside, self._finite_high - y, 1), tiny)),
             neither=y,
@@ -228,9 +231,9 @@ class Logit(FlowBijector):
         return tf.clip_by_value(y, self._low, self._high), -self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        inside = _is_inside(y, self._low, self._high)
+        inside = is_inside(y, self._low, self._high)
         u = self._alpha + (1.0 - 2.0 * self._alpha) * y
-        x = _logit(_margin(tf.where(inside, u, 0.5), self.dtype))
+        x = logit(margin(tf.where(inside, u, 0.5), self.dtype))
         log_det = self._log_det(x)
         return x, minus_infinity_outside(log_det, inside, y, self._event_axes())
 
@@ -240,18 +243,3 @@ class Logit(FlowBijector):
 
     def _event_axes(self):
         return list(range(-self.forward_min_event_ndims, 0))
-
-
-def _is_inside(y, low, high):
-    """Whether `y` is within the ends; NaN counts, and so comes back NaN."""
-    return ~((y < low) | (y > high))
-
-
-def _margin(unit, dtype):
-    """Keeps the ends of `[0, 1]` from mapping to infinity."""
-    epsilon = np.finfo(dtype.as_numpy_dtype).eps
-    return tf.clip_by_value(unit, epsilon, 1.0 - epsilon)
-
-
-def _logit(unit):
-    return tf.math.log(unit) - tf.math.log1p(-unit)

@@ -5,7 +5,15 @@ import typing
 
 import tensorflow as tf
 
-__all__ = ["Line", "as_table", "count_parameters", "data_shape", "headline", "lines"]
+__all__ = [
+    "Line",
+    "as_table",
+    "count_parameters",
+    "data_shape",
+    "headline",
+    "lines",
+    "of_distribution",
+]
 
 
 class Line(typing.NamedTuple):
@@ -41,6 +49,19 @@ def headline(bijector, event_shape=None):
             "any dtype" if bijector.dtype is None else bijector.dtype.name,
         ]
     )
+
+
+def of_distribution(distribution):
+    """Returns lines of text on a `FlowDistribution`: itself, its base, its steps."""
+    base, flow = distribution.distribution, distribution.bijector
+    shape = distribution.event_shape
+    return [
+        headline(distribution, shape),
+        f'base "{base.name}": event shape {base.event_shape}, '
+        f"{count_parameters(base)} parameters",
+        headline(flow, shape),
+        *as_table(lines(flow, shape)),
+    ]
 
 
 def lines(bijector, event_shape, depth=0):

@@ -5,19 +5,22 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.configured import Configured
 from tfp_flows.bijectors.context_standardizer import ContextStandardizer
-from tfp_flows.bijectors.context_standardizer import with_former_default
 from tfp_flows.bijectors.inputs import align_batch_axes
 from tfp_flows.bijectors.inputs import check_context
 from tfp_flows.bijectors.inputs import check_value
 from tfp_flows.bijectors.inputs import nan_where_context_is
 from tfp_flows.distributions.batch_axes import refuse_slices
+from tfp_flows.distributions.candidates import choose
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.column_wise_sampling import check_observed
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.distributions.mask_ensemble import by_rows
+from tfp_flows.distributions.masked_network import check_network
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
 from tfp_flows.distributions.row_checks import check_rows_of
@@ -27,7 +30,9 @@ __all__ = ["AutoregressiveDistribution"]
 tfd = tfp.distributions
 
 
-class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribution):
+class AutoregressiveDistribution(
+    Configured, NotOneVariable, Moments, Carried, tfd.Distribution
+):
     """Variables one after another, each with a conditional that a network parameterises.
 
     ```none
@@ -75,11 +80,7 @@ class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribut
             parameters = {"network": network, "conditional": conditional, "name": name}
             parameters["standardize_context"] = standardize_context
             parameters["validate_args"] = validate_args
-        wanted = conditional.num_parameters
-        if (got := getattr(network, "num_parameters", network)) != wanted:
-            raise ValueError(
-                f"Expected a `network` of {wanted} parameters a variable; got {got}."
-            )
+        check_network(network, conditional)
         super().__init__(
             dtype=tf.as_dtype(network.dtype),
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -178,33 +179,17 @@ class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribut
         x, context = self._checked(x, context)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
-        rows, *contexts = (  # each `count` times
-            tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
-            for t in ([x] if context is None else [x, context])
-        )
-        noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
         mask = self._ensemble.masks(mask_index, mask_seed, 1)[0]
-        completed, log_weights = self._ensemble.complete(
-            noise, mask, rows, observed, *contexts
-        )
-        completed = tf.reshape(completed, [-1, count, self.event_size])
-        chosen = tf.random.stateless_categorical(
-            tf.reshape(log_weights, [-1, count]), 1, choice_seed
-        )
-        return tf.reshape(tf.gather(completed, chosen[:, 0], batch_dims=1), tf.shape(x))
+
+        def complete(rows, *contexts):
+            noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
+            return self._ensemble.complete(noise, mask, rows, observed, *contexts)
+
+        return choose(complete, x, context, count, choice_seed)
 
     def copy(self, **overrides):
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return dict(self.parameters)
-
-    @classmethod
-    def from_config(cls, config):
-        """Builds the distribution that `config` describes."""
-        return cls(**with_former_default(cls, config))
 
     def __getitem__(self, slices):
         refuse_slices(slices, self.name)
@@ -231,8 +216,8 @@ class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribut
         if mask_index is not None:
             mask = self._ensemble.masks(mask_index, None, 1)[0]
             method = functools.partial(self._ensemble.log_prob_under, mask)
-            return _by_rows(method, x, context)
-        return _by_rows(self._ensemble.log_prob, x, context, training)
+            return by_rows(method, x, context)
+        return by_rows(self._ensemble.log_prob, x, context, training)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._draw(sample_shape, seed, **kwargs)[0]
@@ -264,10 +249,3 @@ class AutoregressiveDistribution(NotOneVariable, Moments, Carried, tfd.Distribut
     def _checked_context(self, context):
         context = check_context(context, self.context_size, self.dtype, self.name)
         return context if self._standardizer is None else self._standardizer(context)
-
-
-def _by_rows(method, x, context, *arguments):
-    if context is not None:
-        context = tf.reshape(context, [-1, context.shape[-1]])
-    rows = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])

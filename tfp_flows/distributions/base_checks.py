@@ -31,7 +31,8 @@ def check_base(distribution, bijector):
 
     Raises:
       ValueError: if it is no distribution, or discrete, or of several tensors, another
-        dtype, or events of another shape.
+        dtype, or events of another shape, or both are conditional with contexts of
+        different widths.
     """
     members = ("log_prob", "event_shape", "dtype")
     check_members("distribution", distribution, members, "a `tfd.Distribution`")
@@ -55,6 +56,7 @@ def check_base(distribution, bijector):
             f"got {_name(distribution)} of {distribution.dtype.name}."
         )
     _check_event_shape(distribution, bijector)
+    _check_context_sizes(distribution, bijector)
     return bijector
 
 
@@ -85,6 +87,15 @@ def _check_event_shape(distribution, bijector):
             f"Expected a `distribution` of events of shape {list(expected)}, as those of "
             f"`{bijector.name}`; got {_name(distribution)} of event shape "
             f"{shape.as_list()}."
+        )
+
+
+def _check_context_sizes(distribution, bijector):
+    size = getattr(distribution, "context_size", 0)
+    if size and bijector.context_size not in (0, size):
+        raise ValueError(
+            f"Expected one width of `context` for `{bijector.name}` and "
+            f"`{distribution.name}`; got {bijector.context_size} and {size}."
         )
 
 

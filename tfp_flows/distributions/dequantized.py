@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.configured import Configured
 from tfp_flows.bijectors.context_standardizer import leave_contexts
 from tfp_flows.bijectors.outside_support import minus_infinity_outside
 from tfp_flows.core.arguments import check_integer
@@ -25,7 +26,7 @@ __all__ = ["Dequantized"]
 _ENOUGH = 10
 
 
-class Dequantized(tf.Module):
+class Dequantized(Configured, tf.Module):
     """The distribution of the bin that a continuous variable falls into.
 
     ```none
@@ -207,11 +208,6 @@ class Dequantized(tf.Module):
             "encoder": self.encoder,
             "name": self.name,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Builds the distribution that `config` describes."""
-        return cls(**config)
 
     def _log_weights(self, value, context, training, seed, num_reaching=0):
         """Draws the noise of each `value` once; the first few also reach outside."""

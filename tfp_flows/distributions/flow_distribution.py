@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import structure
+from tfp_flows.bijectors.configured import Configured
 from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
@@ -20,7 +21,7 @@ __all__ = ["FlowDistribution"]
 tfd = tfp.distributions
 
 
-class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
+class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribution):
     """The distribution of `y = bijector.forward(x)`, with `x` from the base.
 
     ```none
@@ -34,30 +35,6 @@ class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
 
     Of one variable, `cdf`, `quantile`, `survival_function` and their logarithms are those
     of the base, mapped. `mean`, `entropy` and their like exist where TFP has a formula.
-
-    Training by hand begins with `initialize`, before the first step is traced; `training`
-    is for batch statistics:
-
-    >>> import keras
-    >>> import numpy as np
-    >>> import tensorflow as tf
-    >>> import tfp_flows
-    >>> x = np.random.default_rng(0).normal(5.0, 2.0, size=(256, 2)).astype(np.float32)
-    >>> flow = tfp_flows.RealNVP(2, num_steps=2, act_norm=True, seed=0)
-    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
-    >>> dist.initialize(x)
-    >>> weights = dist.trainable_variables
-    >>> optimizer = keras.optimizers.Adam(1e-2)
-    >>> optimizer.build(weights)
-    >>> @tf.function(autograph=False)
-    ... def train_step(rows):
-    ...     with tf.GradientTape() as tape:
-    ...         loss = -tf.reduce_mean(dist.log_prob(rows, training=True))
-    ...     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-    ...     return loss
-    >>> losses = [float(train_step(x)) for _ in range(20)]
-    >>> losses[-1] < losses[0]
-    True
 
     Args:
       distribution: the base, any `tfd.Distribution`; its trainable variables count too. A
@@ -79,13 +56,6 @@ class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
         parameters = dict(locals())
         del parameters["weights"]
         bijector = check_base(distribution, bijector)
-        sizes = {bijector.context_size, getattr(distribution, "context_size", 0)} - {0}
-        if len(sizes) > 1:
-            raise ValueError(
-                f"Expected one width of `context` for `{bijector.name}` and "
-                f"`{distribution.name}`; got {bijector.context_size} and "
-                f"{distribution.context_size}."
-            )
         super().__init__(
             distribution=distribution,
             bijector=bijector,
@@ -175,30 +145,12 @@ class FlowDistribution(OneVariable, Moments, tfd.TransformedDistribution):
             sample_shape, seed=seed, **({} if context is None else {"context": context})
         )
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return dict(self.parameters)
-
-    @classmethod
-    def from_config(cls, config):
-        """Builds the distribution that `config` describes."""
-        return cls(**config)
-
     def __getitem__(self, slices):
         check_slices(slices, self.batch_shape, self.name)
         return super().__getitem__(slices)
 
     def __str__(self):
-        base = self.distribution
-        return "\n".join(
-            [
-                structure.headline(self, self.event_shape),
-                f'base "{base.name}": event shape {base.event_shape}, '
-                f"{structure.count_parameters(base)} parameters",
-                structure.headline(self.bijector, self.event_shape),
-                *structure.as_table(structure.lines(self.bijector, self.event_shape)),
-            ]
-        )
+        return "\n".join(structure.of_distribution(self))
 
     def __repr__(self):
         return f"<{structure.headline(self, self.event_shape)}>"

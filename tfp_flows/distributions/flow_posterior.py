@@ -10,7 +10,6 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
@@ -20,6 +19,7 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
+from tfp_flows.distributions.part_by_part import described
 from tfp_flows.distributions.posterior_flow import build_flow
 from tfp_flows.distributions.posterior_start import whitening
 from tfp_flows.distributions.target_checks import check_target
@@ -113,24 +113,10 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
         distribution = copy.deepcopy(self.distribution, memo)
         if not self.support.variables:
             return type(self)(distribution, self.support, name=self.name)
-        return _rebuild(distribution, *self._described_support(), self.name)
+        return _rebuild(distribution, *described(self.support, self.name), self.name)
 
     def __reduce__(self):
-        return _rebuild, (self.distribution, *self._described_support(), self.name)
-
-    def _described_support(self):
-        try:
-            support = self.support
-            if hasattr(support, "_part_by_part"):  # which holds a model's functions
-                support = support._part_by_part().bijector
-            data = serialize(support)
-        except ValueError as error:
-            raise ValueError(
-                f"Expected a support of `{self.name}` that plain data describe: {error} "
-                "Pickle `posterior.distribution`, and make a `FlowPosterior` of it and a "
-                "new posterior's `support`."
-            ) from error
-        return data, [variable.numpy() for variable in support.variables]
+        return _rebuild, (self.distribution, *described(self.support, self.name), self.name)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

@@ -12,7 +12,7 @@ from tfp_flows.distributions import column_wise_sampling
 from tfp_flows.distributions import draws
 from tfp_flows.networks.conditioner import Conditioner
 
-__all__ = ["MaskEnsemble"]
+__all__ = ["MaskEnsemble", "by_rows"]
 
 
 class MaskEnsemble(tf.Module):
@@ -218,3 +218,18 @@ def _never_empty(*tensors):
         for t in tensors
     ]
     return *padded, lambda outputs: tuple(output[:num_rows] for output in outputs)
+
+
+def by_rows(method, x, context, *arguments):
+    """Returns `method(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
+
+    Args:
+      method: of a `MaskEnsemble`.
+      x: `[..., D]`.
+      context: `[..., C]`, with the batch axes of `x`; None where there is none.
+      *arguments: further ones of the method.
+    """
+    if context is not None:
+        context = tf.reshape(context, [-1, context.shape[-1]])
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])

@@ -9,7 +9,7 @@ from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.seeds import split_seed
 
-__all__ = ["masked_network"]
+__all__ = ["check_network", "masked_network"]
 
 
 def masked_network(
@@ -46,3 +46,12 @@ def masked_network(
         mask_seed=mask_seed,
         **options,
     )
+
+
+def check_network(network, conditional):
+    """Raises `ValueError` unless `network` has the parameters that `conditional` wants."""
+    wanted = conditional.num_parameters
+    if (got := getattr(network, "num_parameters", network)) != wanted:
+        raise ValueError(
+            f"Expected a `network` of {wanted} parameters a variable; got {got}."
+        )

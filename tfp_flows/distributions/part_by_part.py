@@ -4,7 +4,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["part_by_part"]
+from tfp_flows.bijectors.serialization import serialize
+
+__all__ = ["described", "part_by_part"]
 
 _NUM_POINTS = 16
 # TFP builds an instance of the base where a part is no composite tensor.
@@ -34,6 +36,29 @@ def part_by_part(target, support):
             f"`{target.name}`."
         )
     return plain
+
+
+def described(support, name):
+    """Returns a support as plain data, and the values of its variables.
+
+    Args:
+      support: bijector of a `JointSupport`.
+      name: of the posterior that has it, for the error.
+
+    Raises:
+      ValueError: if plain data cannot describe it.
+    """
+    try:
+        if hasattr(support, "_part_by_part"):  # which holds a model's functions
+            support = support._part_by_part().bijector
+        data = serialize(support)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected a support of `{name}` that plain data describe: {error} Pickle "
+            "`posterior.distribution`, and make a `FlowPosterior` of it and a new "
+            "posterior's `support`."
+        ) from error
+    return data, [variable.numpy() for variable in support.variables]
 
 
 def _distributions(target):

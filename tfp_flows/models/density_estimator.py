@@ -36,6 +36,30 @@ class DensityEstimator(LikelihoodModel):
     `fit((x, context))`, or a `tf.data.Dataset` of `(x, context)`. Weights in batches come
     third: `(x, None, weight)` or `((x, context), None, weight)`.
 
+    Training by hand, without it, begins with `initialize`, before the first step is traced;
+    `training` is for batch statistics and dropout:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> x = np.random.default_rng(0).normal(5.0, 2.0, size=(256, 2)).astype(np.float32)
+    >>> flow = tfp_flows.RealNVP(2, num_steps=2, act_norm=True, seed=0)
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    >>> dist.initialize(x)
+    >>> weights = dist.trainable_variables
+    >>> optimizer = keras.optimizers.Adam(1e-2)
+    >>> optimizer.build(weights)
+    >>> @tf.function(autograph=False)
+    ... def train_step(rows):
+    ...     with tf.GradientTape() as tape:
+    ...         loss = -tf.reduce_mean(dist.log_prob(rows, training=True))
+    ...     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+    ...     return loss
+    >>> losses = [float(train_step(x)) for _ in range(20)]
+    >>> losses[-1] < losses[0]
+    True
+
     Args:
       distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
         `dtype`. Its variables are the model's weights.
