@@ -42,6 +42,16 @@ def sequential():
     return model.experimental_pin(x=[1.0, 2.0, 3.0])
 
 
+def unconstrained():
+    @tfd.JointDistributionCoroutineAutoBatched
+    def model():
+        mean = yield tfd.Normal(0.0, 1.0, name="mean")
+        effects = yield tfd.Sample(tfd.Normal(mean, 1.0), 3, name="effects")
+        yield tfd.Independent(tfd.Normal(effects, 0.1), 1, name="observed")
+
+    return model.experimental_pin(observed=[1.0, 2.0, 3.0])
+
+
 def named():
     return tfd.JointDistributionNamed(
         {
@@ -60,6 +70,7 @@ JOINT = {"dependent": dependent}
 PLAIN = {
     "pinned": pinned,
     "sequential": sequential,
+    "unconstrained": unconstrained,
     "named": named,
     "gamma": lambda: tfd.Gamma(2.0, 1.0),
     "vector": lambda: tfd.MultivariateNormalDiag(tf.zeros(3), tf.ones(3)),
