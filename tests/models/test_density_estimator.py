@@ -219,6 +219,32 @@ def test_columns_are_saved_with_the_model(kind, tmp_path):
     assert tff.DensityEstimator(distribution).columns is None
 
 
+class Frame:
+    """What the library sees of a frame of pandas."""
+
+    def __init__(self, array, columns):
+        self.array, self.columns, self.shape = array, columns, array.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.array, dtype)
+
+
+def test_a_table_of_other_columns_is_refused_by_name():
+    flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), context_size=1, seed=0)
+    distribution = tff.FlowDistribution(tff.standard_normal(2), flow)
+    names = [("a", "modelled"), ("c", "dropped"), ("b", "modelled"), ("d", "context")]
+    columns = [{"name": name, "role": role} for name, role in names]
+    model = tff.DensityEstimator(distribution, columns=columns)
+    rng = np.random.default_rng(0)
+    x, context = rng.normal(size=(8, 2)), rng.normal(size=(8, 1))
+    right = model.predict((Frame(x, ["a", "b"]), Frame(context, ["d"])), verbose=0)
+    np.testing.assert_array_equal(model.predict((x, context), verbose=0), right)
+    with pytest.raises(ValueError, match=r"`x` of the columns \['a', 'b'\].*\['b', 'a'\]"):
+        model.predict((Frame(x, ["b", "a"]), context), verbose=0)
+    with pytest.raises(ValueError, match=r"`context` of the columns \['d'\].*\['c'\]"):
+        model.predict((x, Frame(context, ["c"])), verbose=0)
+
+
 @pytest.mark.parametrize(
     "columns", ["ab", 3, [1, 2], [{"a": np.ones(2)}], {"a": 1}, [None]]
 )

@@ -1,7 +1,6 @@
 """Maximum likelihood of a distribution, as a Keras model."""
 
 import copy
-import json
 
 import keras
 import tensorflow as tf
@@ -17,6 +16,8 @@ from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.shared_variable import shared_variables
 from tfp_flows.models.summary import count_lines
 from tfp_flows.models.summary import structure_lines
+from tfp_flows.models.table_columns import plain_columns
+from tfp_flows.models.table_columns import refuse_other_columns
 
 __all__ = ["DensityEstimator"]
 
@@ -63,9 +64,9 @@ class DensityEstimator(LikelihoodModel):
     Args:
       distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
         `dtype`. Its variables are the model's weights.
-      columns: what is to be known of the columns of the table that is fitted, those of `x`
-        and of the context: a sequence of names, or of dicts of plain values. They are saved
-        with the model and are otherwise left to its user.
+      columns: what is known of the columns of the table that is fitted: names, or dicts of
+        plain values such as "name" and "role". Saved with the model; a frame whose named
+        columns are others is refused then.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -79,7 +80,7 @@ class DensityEstimator(LikelihoodModel):
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
         # Not tracked by Keras, which would wrap the columns, and not find the variables of
         # a TFP object.
-        object.__setattr__(self, "_columns", _checked_columns(columns))
+        object.__setattr__(self, "_columns", plain_columns(columns))
         object.__setattr__(self, "distribution", distribution)
         object.__setattr__(self, "_row_format", RowFormat.of_distribution(distribution))
         self._shared_weights = shared_variables(distribution)
@@ -208,22 +209,10 @@ class DensityEstimator(LikelihoodModel):
     def _initialize(self, rows):
         self.distribution.initialize(rows.x, context=rows.context)
 
+    def _arrays(self, rows):
+        refuse_other_columns(self._columns, rows)
+        return super()._arrays(rows)
+
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
-
-
-def _checked_columns(columns):
-    """Returns `columns` as plain data that nobody else holds."""
-    if columns is None:
-        return None
-    try:
-        plain = json.loads(json.dumps(columns))
-    except TypeError:  # of what no file can hold
-        plain = None
-    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
-        raise ValueError(
-            "Expected `columns`, a sequence of names or of dicts of plain values; got "
-            f"{columns!r}."
-        )
-    return plain
