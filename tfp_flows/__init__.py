@@ -6,7 +6,6 @@ map it sets). A flow is a chain of steps and itself a `tfp.bijectors.Bijector`; 
 it becomes a distribution, and a distribution trains as a Keras model.
 
     core/           the checks of arguments
-    core/           checks of arguments
     bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
     networks/       Keras layers that condition them
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
