@@ -1,5 +1,6 @@
 """What every test needs: a quiet TensorFlow, two logical CPUs, fixed seeds."""
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,6 +19,17 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
+
+_new_mirrored_strategy = tf.distribute.MirroredStrategy
+
+
+@functools.cache
+def _mirrored_strategy():
+    return _new_mirrored_strategy(["CPU:0", "CPU:1"])
+
+
+# One for all tests of a process: a second one would use the first one's collective keys.
+tf.distribute.MirroredStrategy = lambda devices=None: _mirrored_strategy()
 
 # The modules whose tests run on all lines of the tables of cases.
 _CONTRACTS = {

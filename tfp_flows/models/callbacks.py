@@ -6,7 +6,7 @@ import numpy as np
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.row_checks import check_rows_of
 
-__all__ = ["BoundedProgress", "FullDataBatchStatistics", "StopOnNaN"]
+__all__ = ["BoundedProgress", "FullDataBatchStatistics", "StopOnNaN", "as_list"]
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -34,7 +34,7 @@ class StopOnNaN(keras.callbacks.Callback):
     @classmethod
     def added_to(cls, callbacks):
         """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
-        callbacks = _as_list(callbacks)
+        callbacks = as_list(callbacks)
         if any(isinstance(callback, cls) for callback in callbacks):
             return callbacks
         # First, since a callback that restores weights must have the last word.
@@ -104,7 +104,7 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
     @classmethod
     def added_to(cls, callbacks):
         """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
-        callbacks = _as_list(callbacks)
+        callbacks = as_list(callbacks)
         bar = keras.callbacks.ProgbarLogger
         if any(isinstance(callback, bar) for callback in callbacks):
             return callbacks
@@ -170,7 +170,8 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self.model.distribution.initialize(self._data, context=self._context)
 
 
-def _as_list(callbacks):
+def as_list(callbacks):
+    """Returns the `callbacks` of a `fit`, as it takes them, as a list."""
     callbacks = callbacks or []
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks.callbacks

@@ -33,13 +33,18 @@ class KLWarmUp(keras.callbacks.Callback):
         check_integer("num_epochs", num_epochs)
         self.num_epochs = num_epochs
 
-    def on_train_begin(self, logs=None):
-        """Refuses a model without a divergence."""
-        if not hasattr(self.model, "kl_weight"):
+    def check(self, model):
+        """Raises `ValueError` for a model without a divergence, before it is touched."""
+        if not hasattr(model, "kl_weight"):
             raise ValueError(
                 "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
-                f"`{type(self.model).__name__}`."
+                f"`{type(model).__name__}`."
             )
+
+    def set_model(self, model):
+        """Takes the model that is trained."""
+        self.check(model)
+        super().set_model(model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the weight of this epoch."""

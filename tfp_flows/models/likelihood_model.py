@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.models.callbacks import BoundedProgress
 from tfp_flows.models.callbacks import StopOnNaN
+from tfp_flows.models.callbacks import as_list
 from tfp_flows.models.keras_format import KerasFormat
 from tfp_flows.models.row_arrays import RowArrays
 from tfp_flows.models.row_stream import RowStream
@@ -103,6 +104,9 @@ class LikelihoodModel(KerasFormat, keras.Model):
             )
         if not self.trainable_weights:
             raise ValueError("Expected a model with trainable variables; it has none.")
+        for callback in as_list(kwargs.get("callbacks")):
+            if hasattr(callback, "check"):
+                callback.check(self)
         training = self._data(x, kwargs.pop("sample_weight", None), checked=True)
         validation = self._validation(kwargs.pop("validation_data", None))
         share = kwargs.pop("validation_split", 0.0)
