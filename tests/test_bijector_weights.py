@@ -18,8 +18,8 @@ from subject import differ
 from subject import subject_of
 
 import tfp_flows as tff
-from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

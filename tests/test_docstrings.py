@@ -16,9 +16,9 @@ MODULES = [
 ]
 # Where one learns how to add a part of one's own, and to train by hand.
 SHOWN = {
-    "tfp_flows.bijectors.flow_bijector",
-    "tfp_flows.bijectors.serialization",
-    "tfp_flows.bijectors.transformers",
+    "tfp_flows.core.flow_bijector",
+    "tfp_flows.core.serialization",
+    "tfp_flows.transformers.affine",
     "tfp_flows.models.density_estimator",
 }
 

@@ -9,19 +9,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "tfp_flows"
 SCIENCE = {"numpy", "tensorflow", "tensorflow_probability"}
+ROOMS_OF_STEPS = {"core", "transformers", "bijectors", "networks"}
 
 # Each folder of the package, with the folders and the libraries that it may import.
 ALLOWED = {
-    "core": ({"core"}, {"numpy", "tensorflow"}),
-    "bijectors": ({"core", "bijectors"}, SCIENCE),
+    "core": ({"core"}, SCIENCE),
+    "transformers": ({"core", "transformers"}, {"numpy", "tensorflow"}),
+    "bijectors": ({"core", "transformers", "bijectors"}, SCIENCE),
     "networks": ({"core", "networks"}, {"numpy", "tensorflow", "keras"}),
-    "flows": ({"core", "flows", "bijectors", "networks"}, SCIENCE | {"keras"}),
+    "flows": (ROOMS_OF_STEPS | {"flows"}, SCIENCE | {"keras"}),
     "distributions": (
-        {"core", "distributions", "flows", "bijectors", "networks"},
+        ROOMS_OF_STEPS | {"flows", "distributions"},
         SCIENCE | {"keras"},
     ),
     "models": (
-        {"core", "models", "distributions", "flows", "bijectors", "networks"},
+        ROOMS_OF_STEPS | {"flows", "distributions", "models"},
         SCIENCE | {"keras"},
     ),
 }

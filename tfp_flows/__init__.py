@@ -5,9 +5,10 @@ mask (who stays) times a network (what looks at it) times a transformer (what el
 map it sets). A flow is a chain of steps and itself a `tfp.bijectors.Bijector`; with a base
 it becomes a distribution, and a distribution trains as a Keras model.
 
-    core/           the checks of arguments
-    bijectors/      invertible maths: coupling, norms, linear mixing, preprocessing
-    networks/       Keras layers that condition them
+    core/           what every bijector stands on: the protocol, checks, saving
+    transformers/   what elementwise map: affine, gated
+    bijectors/      who stays: coupling, autoregressive, norms, linear mixing, preprocessing
+    networks/       who looks: Keras layers, as conditioners
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
     distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
                     integer data; latent space
@@ -29,16 +30,14 @@ if _backend != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
+from tfp_flows import transformers
 from tfp_flows.bijectors import ActNorm
-from tfp_flows.bijectors import Affine
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.bijectors import BijectorReport
 from tfp_flows.bijectors import Bounds
 from tfp_flows.bijectors import ChannelAffine
 from tfp_flows.bijectors import Coupling
-from tfp_flows.bijectors import FlowBijector
 from tfp_flows.bijectors import FlowChain
-from tfp_flows.bijectors import Gated
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
 from tfp_flows.bijectors import InvertibleConv1x1
@@ -49,7 +48,6 @@ from tfp_flows.bijectors import MaskedAutoregressive
 from tfp_flows.bijectors import MultiScale
 from tfp_flows.bijectors import Permutation
 from tfp_flows.bijectors import PlainLinear
-from tfp_flows.bijectors import Shift
 from tfp_flows.bijectors import Squeeze
 from tfp_flows.bijectors import Standardize
 from tfp_flows.bijectors import TFPBijector
@@ -58,7 +56,7 @@ from tfp_flows.bijectors import check_bijector
 from tfp_flows.bijectors import random_permutation
 from tfp_flows.bijectors import reverse_permutation
 from tfp_flows.bijectors import masks
-from tfp_flows.bijectors import transformers
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions import AutoregressiveDistribution
 from tfp_flows.distributions import BinaryMADE
 from tfp_flows.distributions import FlowDistribution
@@ -104,5 +102,8 @@ from tfp_flows.networks import ResNet
 from tfp_flows.networks import natural_ordering
 from tfp_flows.networks import random_ordering
 from tfp_flows.networks import reversed_ordering
+from tfp_flows.transformers import Affine
+from tfp_flows.transformers import Gated
+from tfp_flows.transformers import Shift
 
 __version__ = "0.1.0"

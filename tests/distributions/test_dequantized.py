@@ -8,8 +8,8 @@ import tensorflow_probability as tfp
 from random_weights import randomize
 
 import tfp_flows as tff
-from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 
 tfd = tfp.distributions
 

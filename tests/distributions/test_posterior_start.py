@@ -12,8 +12,8 @@ import tensorflow_probability as tfp
 from regression import regression
 
 import tfp_flows as tff
-from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions import posterior_start
 
 tfb, tfd = tfp.bijectors, tfp.distributions

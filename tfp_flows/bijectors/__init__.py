@@ -6,7 +6,6 @@ from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.invert import Invert
@@ -24,7 +23,4 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.bijectors.transformers import Affine
-from tfp_flows.bijectors.transformers import Gated
-from tfp_flows.bijectors.transformers import Shift
 from tfp_flows.bijectors.whiten import Whiten

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.positions import sum_over_positions
-from tfp_flows.bijectors.statistics import mean_and_scale
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["ActNorm"]
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.dropout import in_mode
+from tfp_flows.core.dropout import in_mode
 
 __all__ = ["Autoregression"]
 

@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.positions import sum_over_positions
-from tfp_flows.bijectors.statistics import mean_and_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["BatchNorm"]
 

@@ -2,9 +2,9 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["as_steps"]
 

@@ -4,11 +4,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.bijectors.dropout import in_mode
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.dropout import in_mode
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.transformers.affine import Affine
 
 __all__ = ["Coupling"]
 

@@ -6,20 +6,20 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.chain_steps import as_steps
-from tfp_flows.bijectors.context_standardizer import ContextStandardizer
-from tfp_flows.bijectors.event_shapes import end_shapes
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invert import Invert
-from tfp_flows.bijectors.parts import all_standardize_context
-from tfp_flows.bijectors.parts import as_bijectors
-from tfp_flows.bijectors.parts import context_for
-from tfp_flows.bijectors.parts import shared_context_size
-from tfp_flows.bijectors.parts import shared_dtype
-from tfp_flows.bijectors.pulled_back import pull_back
-from tfp_flows.bijectors.recompute import call_recomputing
-from tfp_flows.bijectors.recompute import pull_back_steps
-from tfp_flows.bijectors.recompute import refuse_batch_statistics
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.context_standardizer import ContextStandardizer
+from tfp_flows.core.event_shapes import end_shapes
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.parts import all_standardize_context
+from tfp_flows.core.parts import as_bijectors
+from tfp_flows.core.parts import context_for
+from tfp_flows.core.parts import shared_context_size
+from tfp_flows.core.parts import shared_dtype
+from tfp_flows.core.pulled_back import pull_back
+from tfp_flows.core.recompute import call_recomputing
+from tfp_flows.core.recompute import pull_back_steps
+from tfp_flows.core.recompute import refuse_batch_statistics
 
 __all__ = ["FlowChain"]
 

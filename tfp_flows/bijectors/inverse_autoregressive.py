@@ -4,9 +4,9 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.autoregression import Autoregression
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.transformers import Gated
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.transformers.affine import Gated
 
 __all__ = ["InverseAutoregressive"]
 

@@ -1,8 +1,8 @@
 """A bijector of ours with its two directions swapped."""
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.stock_call_memory import OPPOSITE
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.stock_call_memory import OPPOSITE
 
 __all__ = ["Invert"]
 

@@ -5,13 +5,13 @@ import functools
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.compiled_call import is_compiled_by_xla
-from tfp_flows.bijectors.dropout import refuse_dropout
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.pulled_back import PulledBack
-from tfp_flows.bijectors.pulled_back import pull_back
-from tfp_flows.bijectors.serialization import serialize
-from tfp_flows.bijectors.substitution import replace_variables
+from tfp_flows.core.compiled_call import is_compiled_by_xla
+from tfp_flows.core.dropout import refuse_dropout
+from tfp_flows.core.pulled_back import PulledBack
+from tfp_flows.core.pulled_back import pull_back
+from tfp_flows.core.serialization import serialize
+from tfp_flows.core.substitution import replace_variables
 
 __all__ = ["LikeSteps"]
 

@@ -4,16 +4,16 @@ import math
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.parts import all_standardize_context
-from tfp_flows.bijectors.parts import as_bijectors
-from tfp_flows.bijectors.parts import context_for
-from tfp_flows.bijectors.parts import shared_context_size
-from tfp_flows.bijectors.parts import shared_dtype
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.core.parts import all_standardize_context
+from tfp_flows.core.parts import as_bijectors
+from tfp_flows.core.parts import context_for
+from tfp_flows.core.parts import shared_context_size
+from tfp_flows.core.parts import shared_dtype
 
 __all__ = ["MultiScale"]
 

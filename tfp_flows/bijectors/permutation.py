@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["Permutation", "random_permutation", "reverse_permutation"]
 

@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invertible_linear import initial_matrix
 from tfp_flows.bijectors.invertible_linear import multiply_rows
 from tfp_flows.bijectors.positions import sum_over_positions
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["PlainLinear"]
 

@@ -9,15 +9,15 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.open_interval import is_inside
 from tfp_flows.bijectors.open_interval import logit
 from tfp_flows.bijectors.open_interval import margin
-from tfp_flows.bijectors.outside_support import minus_infinity_outside
-from tfp_flows.bijectors.statistics import mean_and_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_array
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.outside_support import minus_infinity_outside
+from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["Bounds", "Logit", "Standardize"]
 

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["Squeeze"]

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.rows import refusal
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import refusal
 
 __all__ = ["TFPBijector"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.invertible_linear import multiply_rows
 from tfp_flows.bijectors.positions import sum_over_positions
+from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["Whiten"]
 

@@ -1,1 +1,1 @@
-"""What every folder of the package stands on: the checks of arguments."""
+"""What every room of the package stands on: protocol, checks, calls and saving."""

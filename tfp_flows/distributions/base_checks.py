@@ -3,10 +3,10 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
+from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["check_base"]
 

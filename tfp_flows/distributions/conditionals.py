@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.outside_support import minus_infinity_outside
-from tfp_flows.bijectors.transformers import soft_bounded_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.outside_support import minus_infinity_outside
 from tfp_flows.distributions import draws
+from tfp_flows.transformers.affine import soft_bounded_scale
 
 __all__ = ["Bernoulli", "GaussianMixture"]
 

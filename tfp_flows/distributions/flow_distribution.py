@@ -3,10 +3,10 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import structure
-from tfp_flows.bijectors.configured import Configured
-from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core import structure
+from tfp_flows.core.configured import Configured
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.base_checks import check_base
 from tfp_flows.distributions.batch_axes import check_slices

@@ -9,10 +9,10 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
-from tfp_flows.bijectors.serialization import deserialize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.serialization import deserialize
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.flow_distribution import FlowDistribution

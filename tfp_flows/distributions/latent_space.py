@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.inputs import as_tensor
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.inputs import as_tensor
 from tfp_flows.distributions.bins import quantize
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow_distribution import FlowDistribution

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.compiled_call import CompiledCall
+from tfp_flows.core.compiled_call import CompiledCall
 from tfp_flows.distributions import column_wise_sampling
 from tfp_flows.distributions import draws
 from tfp_flows.networks.conditioner import Conditioner

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.serialization import serialize
 
 __all__ = ["described", "part_by_part"]
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.rows import check_rows
+from tfp_flows.core.rows import check_rows
 
 __all__ = ["check_rows_of"]
 

@@ -8,10 +8,10 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.bijectors.transformers import Shift
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
+from tfp_flows.transformers.affine import Shift
 
 __all__ = ["NICE"]
 

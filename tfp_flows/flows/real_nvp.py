@@ -5,12 +5,12 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.preprocessing import Standardize
-from tfp_flows.bijectors.transformers import Affine
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.nice import check_coupling_size
 from tfp_flows.flows.vector_coupling import vector_coupling
 from tfp_flows.networks.seeds import split_seed
+from tfp_flows.transformers.affine import Affine
 
 __all__ = ["RealNVP"]
 

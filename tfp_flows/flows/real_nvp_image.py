@@ -13,14 +13,14 @@ from tfp_flows.bijectors.masks import checkerboard
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.bijectors.transformers import Affine
-from tfp_flows.bijectors.transformers import exp_scale
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.image_coupling import image_coupling
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed
+from tfp_flows.transformers.affine import Affine
+from tfp_flows.transformers.affine import exp_scale
 
 __all__ = ["RealNVPImage"]
 

@@ -5,8 +5,8 @@ import copy
 import keras
 import tensorflow as tf
 
-from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 from tfp_flows.models.distribution_check import check_distribution
 from tfp_flows.models.exporting import export_distribution
 from tfp_flows.models.fitting import num_replicas

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.inputs import check_value
+from tfp_flows.core.inputs import check_value
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.models.row_batches import RowFunction

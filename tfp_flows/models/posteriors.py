@@ -6,11 +6,11 @@ A posterior has a `latent_size` L, wants `num_parameters` P from the encoder, an
 
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.models.gaussian_posteriors import DiagonalGaussian
 from tfp_flows.models.gaussian_posteriors import FullGaussian
 from tfp_flows.models.gaussian_posteriors import Posterior

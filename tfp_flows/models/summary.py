@@ -2,7 +2,7 @@
 
 import math
 
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 __all__ = ["count_lines", "structure_lines"]

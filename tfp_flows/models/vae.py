@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows.bijectors.serialization import deserialize
-from tfp_flows.bijectors.serialization import serialize
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.models import objectives
 from tfp_flows.models.latent_queries import LatentQueries

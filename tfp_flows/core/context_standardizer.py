@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.statistics import mean_and_scale
+from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["ContextStandardizer", "leave_contexts"]
 

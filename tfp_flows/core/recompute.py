@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.compiled_call import is_compiled_by_xla
-from tfp_flows.bijectors.dropout import refuse_dropout
-from tfp_flows.bijectors.parts import context_for
-from tfp_flows.bijectors.pulled_back import PulledBack
+from tfp_flows.core.compiled_call import is_compiled_by_xla
+from tfp_flows.core.dropout import refuse_dropout
+from tfp_flows.core.parts import context_for
+from tfp_flows.core.pulled_back import PulledBack
 
 __all__ = ["call_recomputing", "pull_back_steps", "refuse_batch_statistics"]
 

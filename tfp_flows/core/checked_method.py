@@ -5,7 +5,7 @@ import inspect
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.stock_call_memory import OPPOSITE
+from tfp_flows.core.stock_call_memory import OPPOSITE
 
 __all__ = ["checked_method"]
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.rows import check_rows
-from tfp_flows.bijectors.rows import refuse_rows_outside
+from tfp_flows.core.rows import check_rows
+from tfp_flows.core.rows import refuse_rows_outside
 
 __all__ = ["DataDependentState"]
 

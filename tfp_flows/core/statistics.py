@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfp_flows.bijectors.resolution import check_resolution
+from tfp_flows.core.resolution import check_resolution
 
 __all__ = ["mean_and_scale"]
 

@@ -4,21 +4,21 @@ import abc
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.checked_method import checked_method
-from tfp_flows.bijectors.compiled_call import CompiledCall
-from tfp_flows.bijectors.configured import Configured
-from tfp_flows.bijectors.data_dependent_state import DataDependentState
-from tfp_flows.bijectors.event_shapes import shapes_by_direction
-from tfp_flows.bijectors.event_shapes import with_event_shape
-from tfp_flows.bijectors.inputs import align_batch_axes
-from tfp_flows.bijectors.inputs import check_context
-from tfp_flows.bijectors.inputs import check_event_shape
-from tfp_flows.bijectors.inputs import check_value
-from tfp_flows.bijectors.inputs import nan_where_context_is
-from tfp_flows.bijectors.stock_call_memory import OPPOSITE
-from tfp_flows.bijectors.stock_call_memory import StockCallMemory
-from tfp_flows.bijectors.stock_contract import StockContract
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.checked_method import checked_method
+from tfp_flows.core.compiled_call import CompiledCall
+from tfp_flows.core.configured import Configured
+from tfp_flows.core.data_dependent_state import DataDependentState
+from tfp_flows.core.event_shapes import shapes_by_direction
+from tfp_flows.core.event_shapes import with_event_shape
+from tfp_flows.core.inputs import align_batch_axes
+from tfp_flows.core.inputs import check_context
+from tfp_flows.core.inputs import check_event_shape
+from tfp_flows.core.inputs import check_value
+from tfp_flows.core.inputs import nan_where_context_is
+from tfp_flows.core.stock_call_memory import OPPOSITE
+from tfp_flows.core.stock_call_memory import StockCallMemory
+from tfp_flows.core.stock_contract import StockContract
 
 __all__ = ["FlowBijector"]
 

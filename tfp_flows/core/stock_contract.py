@@ -5,8 +5,8 @@ import abc
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import structure
-from tfp_flows.bijectors.inputs import as_tensor
+from tfp_flows.core import structure
+from tfp_flows.core.inputs import as_tensor
 
 __all__ = ["StockContract"]
 

@@ -176,10 +176,20 @@ def _is_keras(cls):
 
 
 def _find(module, name):
-    found = getattr(sys.modules.get(module), name, None)
+    found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
     if found is None:
         raise ValueError(
             f"Expected `{name}` in the loaded module `{module}`; import it before "
             "loading what was saved with it."
         )
     return found
+
+
+def _moved(module, name):
+    """What files of an earlier layout of this package look for in another module."""
+    package = __name__.split(".")[0]
+    if module.split(".")[0] != package:
+        return None
+    loaded = [m for m in list(sys.modules) if m.split(".")[0] == package]
+    objects = (getattr(sys.modules[m], name, None) for m in loaded)
+    return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)
