@@ -1,0 +1,53 @@
+"""The conditioner that solves its own triangular map, as autoregressive steps see it."""
+
+import abc
+
+__all__ = ["AutoregressiveConditioner"]
+
+
+class AutoregressiveConditioner(abc.ABC):
+    """A conditioner whose triangular map it can solve by forward substitution.
+
+    The parameters of variable i, `p_i`, depend on the variables before it only, in some
+    ordering. So `v_i = map(u_i; p_i(u_<i, context))` can be solved for u one variable after
+    another. A network with MADE's masks does that with the arithmetic of one pass, since
+    each of its units is final once the variables that it sees are.
+
+    A step calls any other conditioner up to D times.
+    """
+
+    @abc.abstractmethod
+    def can_solve(self, dtype):
+        """Whether `solve` and `solve_adjoint` take inputs of `dtype`."""
+
+    @abc.abstractmethod
+    def solve(self, values, context, solve_one):
+        """Solves for all variables, one after another.
+
+        Args:
+          values: what is known of each variable, `[..., D]`; or `[..., D, V]`, V numbers a
+            variable.
+          context: `[..., context_size]`, or None.
+          solve_one: function of one variable's values, `[V, N]` (V = 1 without that axis),
+            and its parameters, `[P, N]`, that returns the variable and a log-det, `[N]`.
+
+        Returns:
+          The variables, `[..., D]`, and the sums of their log-dets, `[...]`.
+        """
+
+    @abc.abstractmethod
+    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+        """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset`, the last variable first.
+
+        `J` is the strictly triangular derivative of the parameters p by u.
+
+        Args:
+          u: `[..., D]`, what the parameters are functions of.
+          context: `[..., context_size]`, or None.
+          u_bar: `[..., D]`.
+          u_by_p: `[..., P, D]`, and so is `offset`.
+          offset: what is added.
+
+        Returns:
+          `p_bar`, `[..., P, D]`.
+        """
