@@ -19,7 +19,7 @@ NAMES = """
     check_bijector conditionals masks random_permutation reverse_permutation
     standard_logistic standard_normal transformers
     BitsPerDimension ChannelAffine ConvNet Dequantized Glow GlowStep InvertibleConv1x1
-    LikeSteps MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature
+    MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature
     attribute_direction bits_per_dimension interpolate move_along reduce_bits
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
     FlowPosterior Whiten flow_posterior variational_loss

@@ -9,6 +9,7 @@ import tfp_flows as tff
 from bad_calls import parts
 from bad_calls.bad_call import BadCall
 from bad_calls.parts import ROWS
+from tfp_flows.bijectors.scan import Scan
 
 tfb = tfp.bijectors
 MASK = np.array([True, False, True])
@@ -134,8 +135,8 @@ CONSTRUCTORS = {
     "TFPBijector of negative axes": BadCall(
         lambda: tff.TFPBijector(tfb.Exp(), event_ndims=-1), "`event_ndims`", "-1"
     ),
-    "LikeSteps that are unlike": BadCall(
-        lambda: tff.LikeSteps([tff.ActNorm(3), tff.InvertibleLinear(3)]), "`bijectors`"
+    "Scan of unlike steps": BadCall(
+        lambda: Scan([tff.ActNorm(3), tff.InvertibleLinear(3)]), "`bijectors`"
     ),
     "Coupling of a Keras layer": BadCall(
         lambda: tff.Coupling(MASK, keras.layers.Dense(2)),

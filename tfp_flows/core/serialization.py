@@ -10,6 +10,8 @@ import tensorflow_probability as tfp
 __all__ = ["deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
+# Classes of this package by the names that they have in older files.
+_FORMER_NAMES = {"LikeSteps": "Scan"}
 _STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 
 
@@ -190,6 +192,7 @@ def _moved(module, name):
     package = __name__.split(".")[0]
     if module.split(".")[0] != package:
         return None
+    name = _FORMER_NAMES.get(name, name)
     loaded = [m for m in list(sys.modules) if m.split(".")[0] == package]
     objects = (getattr(sys.modules[m], name, None) for m in loaded)
     return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)

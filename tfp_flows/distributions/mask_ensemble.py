@@ -77,7 +77,7 @@ class MaskEnsemble(tf.Module):
     def log_prob(self, x, context, training):
         """Returns the log-probabilities, `[N]`; in training, those under the next mask."""
         if tf.executing_eagerly():
-            return self._compiled_log_prob(x, context, training, 1)
+            return self._compiled_log_prob(x, context, training)
         return self._log_prob_of_rows(x, context, training)
 
     def draw(self, noise, masks, *context):

@@ -9,10 +9,10 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
-from tfp_flows.bijectors.like_steps import LikeSteps
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.image_shape import check_image_shape
@@ -178,8 +178,8 @@ class Glow(FlowChain):
             squeeze = Squeeze(shape, dtype=dtype)
             shape = tuple(squeeze.inverse_event_shape(shape).as_list())
             steps = [make_step(shape, seed=s) for s in split_seed(level_seed, num_steps)]
-            like_steps = LikeSteps(steps, standardize_context=False, recompute=recompute)
-            parts = [squeeze, like_steps]
+            scan = Scan(steps, standardize_context=False, recompute=recompute)
+            parts = [squeeze, scan]
             if level < num_levels and conditional_prior:
                 parts.append(_prior_given_kept_half(shape, **shared))
             if level == num_levels and learned_prior:

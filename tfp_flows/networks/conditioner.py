@@ -49,7 +49,7 @@ class Conditioner(tf.Module):
       input_shape: shape of what the bijector shows to it, without batch axes.
       context_size: width of the context; 0 if there is none.
       dropout_in_training: whether the network's dropout is applied in training; not where
-        gradients call the network again (`recompute`, `LikeSteps`), which refuse it.
+        gradients call the network again (`recompute`, a Glow), which refuse it.
       name: name of the module.
 
     Raises:

@@ -6,6 +6,7 @@ from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
+from tfp_flows.bijectors.scan import Scan
 
 X = np.random.default_rng(0).normal(size=(5, 2, 2, 3))
 
@@ -19,7 +20,7 @@ def glow_steps(count=6, **arguments):
 
 def test_equals_the_chain_of_the_same_steps():
     chain = randomize(tff.FlowChain(glow_steps()))
-    like = tff.LikeSteps(chain.bijectors)
+    like = Scan(chain.bijectors)
     for method in ("inverse_and_log_det", "forward_and_log_det"):
         for a, b in zip(getattr(like, method)(X), getattr(chain, method)(X), strict=True):
             close(a, b)
@@ -27,7 +28,7 @@ def test_equals_the_chain_of_the_same_steps():
 
 def test_graph_does_not_repeat_the_steps_arithmetic():
     def num_operations(num_steps):
-        like = tff.LikeSteps(glow_steps(num_steps))
+        like = Scan(glow_steps(num_steps))
         call = tf.function(like.inverse_and_log_det, autograph=False)
         return len(call.get_concrete_function(tf.constant(X)).graph.get_operations())
 
@@ -48,14 +49,14 @@ def test_graph_does_not_repeat_the_steps_arithmetic():
 )
 def test_steps_that_cannot_share_a_trace_are_refused(steps, message):
     with pytest.raises(ValueError, match=message):
-        tff.LikeSteps(steps())
+        Scan(steps())
 
 
 def test_variables_that_are_out_of_reach_are_refused():
     network = tff.MaskedMLP(2, (4,), tff.natural_ordering(3))
     steps = [tff.MaskedAutoregressive(3, tff.Conditioner(network, 3))]
     with pytest.raises(ValueError, match="elsewhere in `masked_autoregressive`"):
-        tff.LikeSteps(steps).inverse_and_log_det(np.ones([5, 3], np.float32))
+        Scan(steps).inverse_and_log_det(np.ones([5, 3], np.float32))
 
 
 def test_any_keras_network_can_be_a_steps():
@@ -66,14 +67,14 @@ def test_any_keras_network_can_be_a_steps():
 
     chain = randomize(tff.FlowChain([step(2), step(2)]))
     x = np.random.default_rng(1).normal(size=(5, 4))
-    like = tff.LikeSteps(chain.bijectors)
+    like = Scan(chain.bijectors)
     close(like.inverse_and_log_det(x)[0], chain.inverse_and_log_det(x)[0])
 
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_what_xla_compiles_has_no_calls_whose_gradient_keeps_constants(recompute):
     """Else XLA, which takes them for data, would compile at every call."""
-    like = tff.LikeSteps(glow_steps(2), recompute=recompute)
+    like = Scan(glow_steps(2), recompute=recompute)
 
     def gradient(x):
         with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""Steps that differ in their weights only, traced once."""
+"""A scan over steps that differ in their weights only, so that they are traced once."""
 
 import contextlib
 import functools
@@ -7,16 +7,17 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.compiled_call import is_compiled_by_xla
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.dropout import refuse_dropout
-from tfp_flows.core.pulled_back import PulledBack
-from tfp_flows.core.pulled_back import pull_back
+from tfp_flows.core.recompute import PulledBack
+from tfp_flows.core.recompute import pull_back
 from tfp_flows.core.serialization import serialize
 from tfp_flows.core.substitution import replace_variables
 
-__all__ = ["LikeSteps"]
+__all__ = ["Scan"]
 
 
-class LikeSteps(FlowChain):
+class Scan(FlowChain):
     """A `FlowChain` of steps of one structure, whose arithmetic is traced once for all.
 
     The graph of a deep flow holds the operations of every step and of their gradients;
@@ -27,8 +28,8 @@ class LikeSteps(FlowChain):
     Args:
       bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
         `seed` and `name`, and whose seeds determine nothing but variables.
-      standardize_context: as of `FlowChain`.
-      recompute: as of `FlowChain`.
+      standardize_context: whether contexts are standardised.
+      recompute: whether gradients recompute the activations inside the steps.
       name: name of the bijector.
 
     Raises:
@@ -38,7 +39,7 @@ class LikeSteps(FlowChain):
     """
 
     def __init__(
-        self, bijectors, *, standardize_context=True, recompute=False, name="like_steps"
+        self, bijectors, *, standardize_context=True, recompute=False, name="scan"
     ):
         super().__init__(
             bijectors,
@@ -54,13 +55,13 @@ class LikeSteps(FlowChain):
             )
         if self.has_batch_statistics:
             raise ValueError("Expected `bijectors` without batch statistics; got some.")
-        refuse_dropout(self.bijectors, "`LikeSteps`")
+        refuse_dropout(self.bijectors, "a scan")
 
-    def _apply_step(self, step, direction, value, context, training):
-        if not step.variables or self._is_for_xla():
-            return super()._apply_step(step, direction, value, context, training)
-        call = self._shared_function("apply", direction, step)
-        return call(value, context, _weights(step.variables))
+    def _apply_part(self, part, direction, value, context, training):
+        if not part.variables or self._is_for_xla():
+            return super()._apply_part(part, direction, value, context, training)
+        call = self._shared_function("apply", direction, part)
+        return call(value, context_for(part, context), _weights(part.variables))
 
     def _pull_back_step(self, direction, step, value, context, upstream, weights):
         call = self._shared_function("pull_back", direction, step)
@@ -78,10 +79,9 @@ class LikeSteps(FlowChain):
 
     def _in_order(self, direction):
         """Runs of steps, each of which is one call."""
-        starts = range(0, len(self._steps), _STEPS_A_CALL)
         runs = [
             FlowChain(self._steps[i : i + _STEPS_A_CALL], standardize_context=False)
-            for i in starts
+            for i in range(0, len(self._steps), _STEPS_A_CALL)
         ]
         return runs if direction == "inverse" else runs[::-1]
 
@@ -117,7 +117,7 @@ def _apply(template, direction):
     def apply(value, context, weights):
         twin = replace_variables(template, dict(zip(refs, weights, strict=True)))
         with _no_variables_read(template):
-            return twin._methods[direction](value, context, False)
+            return twin._method(direction)(value, context, False)
 
     return apply
 
@@ -133,7 +133,7 @@ def _pull_back(template, direction):
         with _no_variables_read(template):
             return tuple(
                 pull_back(
-                    functools.partial(twin._methods[direction], training=False),
+                    functools.partial(twin._method(direction), training=False),
                     value,
                     context,
                     upstream,
