@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
-from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.preprocessing import Standardize
-from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.bijectors.standardize import Whiten
 from tfp_flows.distributions.gradient_scale import bound
 from tfp_flows.distributions.gradient_scale import gradient_scale
 from tfp_flows.distributions.gradient_scale import standard

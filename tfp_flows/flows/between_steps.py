@@ -2,7 +2,7 @@
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.batch_norm import BatchNorm
-from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.bijectors.linear import InvertibleLinear
 
 __all__ = ["between_steps"]
 

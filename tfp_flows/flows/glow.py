@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
+from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.preprocessing import Logit

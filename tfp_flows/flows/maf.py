@@ -6,7 +6,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.bijectors.preprocessing import Standardize
+from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.masked_conditioner import masked_conditioner

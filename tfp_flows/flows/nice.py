@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import alternating
-from tfp_flows.bijectors.preprocessing import Standardize
+from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.vector_coupling import vector_coupling

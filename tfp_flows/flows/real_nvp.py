@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.masks import alternating
-from tfp_flows.bijectors.preprocessing import Standardize
+from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.between_steps import between_steps
 from tfp_flows.flows.nice import check_coupling_size

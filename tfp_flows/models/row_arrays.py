@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.resolution import check_resolution
 from tfp_flows.core.rows import check_rows
+from tfp_flows.core.statistics import check_resolution
 from tfp_flows.models.row_format import Rows
 
 __all__ = ["RowArrays", "check_finite"]
