@@ -40,7 +40,17 @@ class CompiledCall:
         if tf.nest.flatten(x)[0].shape[0] == 0:
             return self._of_no_rows(x, context, training)
         arguments = [x] if context is None else [x, context]
-        return self._function(arguments, training)(*arguments)
+        signature = tf.nest.map_structure(
+            lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), arguments
+        )
+        key = (training, *tf.nest.flatten(signature))
+        if key not in self._functions:
+            function = self._compile(signature, training)
+            if self._check is not None:
+                outputs = function.get_concrete_function().structured_outputs
+                self._check(signature[0], outputs)
+            self._functions[key] = function
+        return self._functions[key](*arguments)
 
     def _of_no_rows(self, x, context, training):
         # TensorFlow's convolutions give no rows the wrong number of channels.
@@ -49,26 +59,14 @@ class CompiledCall:
             context = tf.zeros([1, *context.shape[1:]], context.dtype)
         return tf.nest.map_structure(lambda t: t[:0], self(one, context, training))
 
-    def _function(self, arguments, training):
-        signature = tf.nest.map_structure(
-            lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), arguments
-        )
-        key = (training, *tf.nest.flatten(signature))
-        if key not in self._functions:
-            self._functions[key] = self._compile(signature, training)
-        return self._functions[key]
-
     def _compile(self, signature, training):
         fixed = {"training": training}
         if len(signature) == 1:
             fixed["context"] = None
         # A partial, not a local function: TensorFlow would take the traces of all
         # objects for retraces of that one, and warn.
-        function = tf.function(
+        return tf.function(
             functools.partial(self._method, **fixed),
             input_signature=signature,
             autograph=False,
         )
-        if self._check is not None:
-            self._check(signature[0], function.get_concrete_function().structured_outputs)
-        return function
