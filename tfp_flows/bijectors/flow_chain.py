@@ -13,6 +13,7 @@ from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.event_shapes import end_shapes
+from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.recompute import apply_recomputing
 from tfp_flows.core.recompute import pull_back
@@ -186,25 +187,10 @@ class FlowChain(Composite):
     def _in_order(self, direction):
         return self._steps if direction == "inverse" else self._steps[::-1]
 
-    def _forward_event_shape(self, input_shape):
-        for step in reversed(self._steps):
-            input_shape = step.forward_event_shape(input_shape)
-        return input_shape
-
-    def _forward_event_shape_tensor(self, input_shape):
-        for step in reversed(self._steps):
-            input_shape = step.forward_event_shape_tensor(input_shape)
-        return input_shape
-
-    def _inverse_event_shape(self, output_shape):
-        for step in self._steps:
-            output_shape = step.inverse_event_shape(output_shape)
-        return output_shape
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        for step in self._steps:
-            output_shape = step.inverse_event_shape_tensor(output_shape)
-        return output_shape
+    def _event_shape_after(self, direction, shape):
+        for step in self._steps if direction == "inverse" else reversed(self._steps):
+            shape = event_shape_after(step, direction, shape)
+        return shape
 
 
 def _has_state(step):

@@ -2,6 +2,7 @@
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
+from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.subclass_checks import OPPOSITE
 
@@ -36,6 +37,8 @@ class Invert(Composite):
             name=name or f"invert_{bijector.name}",
         )
         self._bijector = bijector
+        # Also where only one of them is known.
+        self._event_shapes = {d: bijector._event_shapes[OPPOSITE[d]] for d in OPPOSITE}
 
     @property
     def bijector(self):
@@ -71,23 +74,11 @@ class Invert(Composite):
     def _initialize_inverted(self, data, context):
         self._bijector.initialize(data, context=context)
 
-    def _known_event_shape(self, direction):
-        return self._bijector._known_event_shape(OPPOSITE[direction])
-
     def _forward_and_log_det(self, x, context, training):
         return self._apply_part(self._bijector, "inverse", x, context, training)
 
     def _inverse_and_log_det(self, y, context, training):
         return self._apply_part(self._bijector, "forward", y, context, training)
 
-    def _forward_event_shape(self, input_shape):
-        return self._bijector.inverse_event_shape(input_shape)
-
-    def _forward_event_shape_tensor(self, input_shape):
-        return self._bijector.inverse_event_shape_tensor(input_shape)
-
-    def _inverse_event_shape(self, output_shape):
-        return self._bijector.forward_event_shape(output_shape)
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return self._bijector.forward_event_shape_tensor(output_shape)
+    def _event_shape_after(self, direction, shape):
+        return event_shape_after(self._bijector, OPPOSITE[direction], shape)

@@ -5,6 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import refusal
 
@@ -70,17 +71,8 @@ class TFPBijector(FlowBijector):
         )
         return x, self._broadcast(log_det, y)
 
-    def _forward_event_shape(self, input_shape):
-        return self._bijector.forward_event_shape(input_shape)
-
-    def _forward_event_shape_tensor(self, input_shape):
-        return self._bijector.forward_event_shape_tensor(input_shape)
-
-    def _inverse_event_shape(self, output_shape):
-        return self._bijector.inverse_event_shape(output_shape)
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return self._bijector.inverse_event_shape_tensor(output_shape)
+    def _event_shape_after(self, direction, shape):
+        return event_shape_after(self._bijector, direction, shape)
 
     def _broadcast(self, log_det, value):
         value = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows

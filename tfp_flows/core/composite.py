@@ -66,8 +66,7 @@ class Composite(FlowBijector):
 
     def _apply_part(self, part, direction, value, context, training):
         """Maps `value`, rows whose shapes this bijector knows to be right."""
-        if part._event_shapes[direction] is not None:  # else any is right
-            part._check_event_shape(direction, value.shape)
+        part._check_event_shape(direction, getattr(value, "shape", None))
         result = part._method(direction)(value, context_for(part, context), training)
         return check_result(part, direction, value, result)
 

@@ -12,15 +12,12 @@ from tfp_flows.core.compiled_call import CompiledCall
 from tfp_flows.core.configured import Configured
 from tfp_flows.core.data_dependent_state import DataDependentState
 from tfp_flows.core.event_shapes import shapes_by_direction
-from tfp_flows.core.event_shapes import with_event_shape
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
-from tfp_flows.core.inputs import check_event_shape
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.stock_call_memory import StockCallMemory
 from tfp_flows.core.stock_contract import StockContract
-from tfp_flows.core.subclass_checks import OPPOSITE
 from tfp_flows.core.subclass_checks import check_result
 from tfp_flows.core.subclass_checks import check_signatures
 
@@ -188,7 +185,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         """Maps `y`, `[N, *event]`, given `context`, `[N, context_size]` or None."""
 
     def _apply(self, direction, value, context, training):
-        """Checks what is given and merges its batch axes, here only; then maps it."""
+        """Checks what a public method is given, merges its batch axes, and maps it."""
         event_ndims = self._event_ndims(direction)
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -207,27 +204,6 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         if direction == "forward":
             return self._forward_and_log_det
         return self._inverse_and_log_det
-
-    def _event_ndims(self, direction):
-        return getattr(self, f"{direction}_min_event_ndims")
-
-    def _check_event_shape(self, direction, shape):
-        check_event_shape(shape, *self._input_of(direction))
-
-    def _event_shape_after(self, direction, shape):
-        if not self._changes_shape:
-            return shape
-        after = self._event_shapes[OPPOSITE[direction]]
-        return with_event_shape(shape, self._event_ndims(direction), after)
-
-    def _known_event_shape(self, direction):
-        """The shape that events must have in `direction`; None where any is right."""
-        return self._event_shapes[direction]
-
-    def _input_of(self, direction):
-        """What errors call an input, the number of its event axes, and their shape."""
-        name = {"forward": "x", "inverse": "y"}[direction]
-        return name, self._event_ndims(direction), self._event_shapes[direction]
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
 

@@ -48,7 +48,7 @@ def check_result(bijector, direction, value, result):
             f"Expected `{name}` to return a log_det of shape {batch}, one a row; got a "
             f"log_det of shape {log_det.shape}."
         )
-    event = bijector._known_event_shape(OPPOSITE[direction])
+    event = bijector._event_shapes[OPPOSITE[direction]]
     if event is None:
         event = [None] * bijector._event_ndims(OPPOSITE[direction])
     expected = batch.concatenate(event)

@@ -80,7 +80,7 @@ def _check_event_shape(distribution, bijector):
             f"Expected a `distribution` whose events have {needed} axes, as those of "
             f"`{bijector.name}`; got event shape {shape.as_list()}."
         )
-    expected = bijector._known_event_shape("forward")
+    expected = bijector._event_shapes["forward"]
     event = shape[shape.rank - needed :]
     if expected is not None and not event.is_compatible_with(expected):
         raise ValueError(
