@@ -9,13 +9,13 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.batch_axes import merge_batch_axes
 from tfp_flows.core.batch_axes import restore_batch_axes
 from tfp_flows.core.compiled_call import CompiledCall
-from tfp_flows.core.configured import Configured
 from tfp_flows.core.data_dependent_state import DataDependentState
 from tfp_flows.core.event_shapes import shapes_by_direction
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
+from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
 from tfp_flows.core.stock_contract import StockContract
 from tfp_flows.core.subclass_checks import check_result

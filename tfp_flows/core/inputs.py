@@ -1,4 +1,4 @@
-"""What every method of a bijector checks of its inputs, in one place."""
+"""Checks of what the public methods of bijectors and distributions are given."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,18 +1,38 @@
 """Bijectors and distributions as plain data, and back, without the code that built them."""
 
 import collections
+import inspect
 import sys
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["deserialize", "serialize"]
+__all__ = ["Configured", "deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
 # Classes of this package by the names that they have in older files.
 _FORMER_NAMES = {"LikeSteps": "Scan"}
 _STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
+
+
+class Configured:
+    """A bijector or distribution whose configuration is its constructor's arguments.
+
+    It keeps them as `parameters`.
+    """
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return dict(self.parameters)
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the object that `config` describes."""
+        if "standardize_context" in inspect.signature(cls).parameters:
+            # Files from before contexts were standardised do not say so.
+            config = {"standardize_context": False, **config}
+        return cls(**config)
 
 
 def serialize(value):

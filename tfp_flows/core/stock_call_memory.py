@@ -1,4 +1,4 @@
-"""What a bijector remembers between two calls that TFP makes on it in a row."""
+"""The memory of a bijector between two calls that TFP makes on it in a row."""
 
 import sys
 import weakref

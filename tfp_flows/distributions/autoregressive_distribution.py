@@ -5,12 +5,12 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.configured import Configured
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
+from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.candidates import choose
 from tfp_flows.distributions.carried import Carried

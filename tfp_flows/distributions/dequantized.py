@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
-from tfp_flows.core.configured import Configured
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.outside_support import minus_infinity_outside
+from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions.bins import can_occur
 from tfp_flows.distributions.bins import quantize
 from tfp_flows.distributions.bins import refuse_others
