@@ -190,8 +190,8 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
         value, context = align_batch_axes(value, context, event_ndims)
-        value = nan_where_context_is(value, context, event_ndims)
         value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
+        value = nan_where_context_is(value, context, event_ndims)
         if tf.executing_eagerly():
             result = self._compiled[direction](value, context, training)
         else:

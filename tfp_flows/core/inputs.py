@@ -125,7 +125,10 @@ def nan_where_context_is(value, context, event_ndims):
     is_nan = tf.reduce_any(tf.math.is_nan(context), axis=-1)
 
     def nan_or(ndims, part):
-        shape = tf.concat([tf.shape(is_nan), tf.ones([ndims], tf.int32)], axis=0)
+        if is_nan.shape.rank == 1:
+            shape = [-1] + [1] * ndims
+        else:
+            shape = tf.concat([tf.shape(is_nan), tf.ones([ndims], tf.int32)], axis=0)
         return tf.where(tf.reshape(is_nan, shape), tf.constant(np.nan, part.dtype), part)
 
     return tf.nest.map_structure(nan_or, event_ndims, value)
