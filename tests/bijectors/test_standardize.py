@@ -1,4 +1,4 @@
-"""`Whiten`: its covariance, its digits in float32, and what it refuses."""
+"""`Standardize` and `Whiten`: statistics, warnings and refusals."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,29 @@ from subject import close
 
 import tfp_flows as tff
 
+ROWS = (np.random.default_rng(0).normal(size=(400, 3)) * [1, 5, 0.1] + [0, 20, -3]).astype(
+    np.float32
+)
 MEAN, FACTOR = [3.0, -1.0], [[2.0, 0.0], [-1.0, 0.5]]
+
+
+def test_standardize_has_the_statistics_of_the_data():
+    standardize = tff.Standardize(3)
+    standardize.initialize(ROWS)
+    z, log_det = standardize.inverse_and_log_det(ROWS)
+    mean, scale = ROWS.mean(axis=0, dtype=np.float64), ROWS.std(axis=0, dtype=np.float64)
+    close(z, (ROWS - mean) / scale, 1e-4)
+    close(log_det, np.full(400, -np.log(scale).sum()), 1e-5)
+    assert not standardize.trainable_variables
+
+
+def test_constant_columns_keep_their_scale_with_a_warning():
+    standardize = tff.Standardize(2)
+    data = np.stack([ROWS[:, 0], np.full(400, 0.1)], axis=-1).astype(np.float32)
+    with pytest.warns(UserWarning, match=r"Columns \[1\].*constant"):
+        standardize.initialize(data)
+    z = standardize.inverse_and_log_det(data)[0].numpy()
+    np.testing.assert_allclose(z[:, 1], 0.0, atol=1e-6)
 
 
 def test_standard_normal_becomes_the_normal_of_mean_and_covariance():
