@@ -64,10 +64,13 @@ def test_gradient_of_sampling_equals_that_of_the_loop_written_out():
     bijector = tff.MaskedAutoregressive(4, network, tff.Affine(), dtype="float64")
     z = tf.constant(np.random.default_rng(0).normal(size=(3, 4)))
 
+    affine = tff.Affine()
+
     def written_out(z):
         y = tf.zeros_like(z)
         for _ in range(4):
-            y, log_det = tff.Affine().forward_and_log_det(z, network(y))
+            parameters = affine.parameters_of(network(y), 4)
+            y, log_det = affine.forward_and_log_det(z, parameters)
         return y, tf.reduce_sum(log_det, axis=-1)
 
     gradients = []
