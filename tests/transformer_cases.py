@@ -82,6 +82,7 @@ CASES = {
     "affine": affine(
         transformers.soft_bounded_scale,
         lambda s: tf.exp(2.0 * tf.tanh(s / 2.0)),
+        far=(-1e6, 1e6),
         bounded=True,
     ),
     "affine_exp": affine(transformers.exp_scale, tf.exp),
