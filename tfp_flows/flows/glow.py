@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -41,8 +42,8 @@ class GlowStep(FlowChain):
                       x_a = h_a,   x_b = (h_b - shift(h_a)) * sigmoid(s(h_a) + 2)
     ```
 
-    The authors' code adds the shift and interleaves shifts and scales along the network's
-    output channels; that is this network with its last weights in another order.
+    The authors' code adds the shift, and interleaves shifts and scales along the network's
+    output channels: the same network with its last weights in another order.
 
     Args:
       image_shape: `(H, W, C)`, with C of at least 2.
@@ -74,13 +75,13 @@ class GlowStep(FlowChain):
     ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        image_shape = check_image_shape(image_shape)
-        _refuse_one_channel(image_shape)
+        shape = check_image_shape(image_shape)
+        _refuse_one_channel(shape)
         mixing_seed, network_seed = split_seed(seed, 2)
         network = functools.partial(
             ConvNet, hidden_channels=hidden_channels, seed=network_seed
         )
-        mask, channels = channel_half(image_shape), image_shape[-1]
+        mask, channels = channel_half(shape), shape[-1]
         transformer = transformer or Affine(glow_scale)
         bijectors = [
             ActNorm(channels, event_ndims=3, dtype=dtype),
@@ -121,8 +122,7 @@ class Glow(FlowChain):
       hidden_channels: of each coupling's network.
       transformer: of the couplings; `Affine(glow_scale)` by default, `Shift()` if additive.
       learned_prior: whether the prior of what is left after the last level is learned.
-      conditional_prior: whether the latent half of each other level has a prior that
-        depends on the half that goes on.
+      conditional_prior: whether that of each latent half is, given the half that goes on.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of a `Logit` at the data end; None, as in the paper: no such.
@@ -161,7 +161,7 @@ class Glow(FlowChain):
         parameters = dict(locals())
         check_arguments(parameters)
         shape = check_image_shape(image_shape, divisible_by=2**num_levels)
-        levels = []
+        levels: list[FlowBijector] = []
         for level_seed in split_seed(seed, num_levels):
             is_last = len(levels) == num_levels - 1
             levels.append(_level(shape, is_last, **{**parameters, "seed": level_seed}))
@@ -210,8 +210,7 @@ def _level(
     transformer: Transformer | None,
     **others: object,
 ) -> FlowChain:
-    """One level of `Glow`, whose arguments these are."""
-    shared = {"context_size": context_size, "dtype": dtype}
+    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
     squeeze = Squeeze(image_shape, dtype=dtype)
     shape = tuple(squeeze.inverse_event_shape(image_shape).as_list())
     steps = [
@@ -235,7 +234,6 @@ def _level(
 def _conditional_prior(
     image_shape: tuple[int, int, int], *, context_size: int, dtype: tf.DType | str
 ) -> FlowBijector:
-    """Standardises the second half of the channels given the first, which goes on."""
     network = functools.partial(ConvNet, hidden_channels=())
     mask = channel_half(image_shape)
     return coupling(mask, Affine(), network, context_size=context_size, dtype=dtype)
@@ -246,8 +244,7 @@ def _learned_prior(
 ) -> FlowBijector:
     conditioner = None
     if context_size:
-        zeros = {"use_bias": False, "kernel_initializer": "zeros"}
-        dtype_name = tf.as_dtype(dtype).name
-        embedding = keras.layers.Dense(2 * channels, dtype=dtype_name, **zeros)
+        options = {"kernel_initializer": "zeros", "dtype": tf.as_dtype(dtype).name}
+        embedding = keras.layers.Dense(2 * channels, use_bias=False, **options)
         conditioner = Conditioner(embedding, context_size)
     return ChannelAffine(channels, conditioner, context_size=context_size, dtype=dtype)
