@@ -81,7 +81,7 @@ class SoftplusNVP(FlowChain):
 '''
 
 OWN_PACKAGE = {
-    "__init__.py": "from own_flows.tails import SinhTails\nfrom own_flows.flow import build",
+    "__init__.py": "from own_flows.flow import build",
     "tails.py": TRANSFORMER.format(package="tfp_flows"),
     "flow.py": """
 import tfp_flows as tff
