@@ -18,6 +18,7 @@ test-slow: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 bench: $(VENV)/.bench $(PEERS)/.bench
 	$(BIN)/python -m experiments.benchmarks.real_nvp_step
@@ -44,4 +45,4 @@ $(PEERS)/.bench: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist demo *.egg-info
+	rm -rf $(VENV) $(PEERS) .mypy_cache build dist demo *.egg-info

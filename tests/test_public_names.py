@@ -10,7 +10,8 @@ import pytest
 import tfp_flows
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "experiments/README.md", "docs/results.md", "docs/ideas.md"]
+PAGES = ["README.md", "BUILD_NOTES.md", "experiments/README.md"]
+PAGES += ["docs/benchmarks.md", "docs/ideas.md", "docs/results.md"]
 NAMES = """
     ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
     Conditioner Coupling DensityEstimator FlowBijector FlowChain FlowDistribution
