@@ -9,11 +9,9 @@ from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.models.distribution_check import check_distribution
 from tfp_flows.models.exporting import export_distribution
-from tfp_flows.models.fitting import num_replicas
-from tfp_flows.models.fitting import refuse_missing
+from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_format import RowFormat
-from tfp_flows.models.shared_variable import shared_variables
 from tfp_flows.models.summary import count_lines
 from tfp_flows.models.summary import structure_lines
 from tfp_flows.models.table_columns import plain_columns
@@ -100,35 +98,9 @@ class DensityEstimator(LikelihoodModel):
             kwargs["training"] = True
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the mean of `-log_prob` over the batch, weighted by `sample_weight`.
-
-        In training the regularisers count, too.
-        """
-        if sample_weight is not None:
-            # As Keras does: the weights are not normalised, so zero weights drop rows.
-            y_pred *= tf.cast(tf.reshape(sample_weight, [-1]), y_pred.dtype)
-        loss = -tf.reduce_mean(y_pred)
-        if training:
-            loss += sum(tf.cast(penalty, loss.dtype) for penalty in self.losses)
-        # Keras adds up what the replicas of a strategy return.
-        return loss / num_replicas()
-
-    def train_step(self, data):
-        """One gradient step; Keras's own, but for the refusal of missing gradients."""
-        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        weights = self.trainable_weights
-        with tf.GradientTape() as tape:
-            log_prob = self(x, training=True)
-            loss = self.compute_loss(y_pred=log_prob, sample_weight=sample_weight)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, weights)
-        refuse_missing(gradients, weights)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        self._loss_tracker.update_state(
-            loss * num_replicas(), sample_weight=tf.shape(log_prob)[0]
-        )
-        return self.get_metrics_result()
+    def nats_of_rows(self, rows, batch, *, training=False):
+        """Returns the negative log-likelihood of each row as "loss": see the base class."""
+        return {"loss": -self(rows.inputs, training=training)}
 
     def initialize(self, x, *, validation_split=0.0):
         """Sets the distribution's data-dependent state from training data.

@@ -8,8 +8,10 @@ import tensorflow as tf
 from tfp_flows.models.callbacks import BoundedProgress
 from tfp_flows.models.callbacks import StopOnNaN
 from tfp_flows.models.callbacks import as_list
-from tfp_flows.models.keras_format import KerasFormat
+from tfp_flows.models.global_batch import GlobalBatch
+from tfp_flows.models.keras_model import KerasModel
 from tfp_flows.models.row_arrays import RowArrays
+from tfp_flows.models.row_format import Rows
 from tfp_flows.models.row_stream import RowStream
 
 __all__ = ["LikelihoodModel"]
@@ -18,56 +20,13 @@ __all__ = ["LikelihoodModel"]
 _INITIALIZATION_ROWS = 2**14
 
 
-class LikelihoodModel(KerasFormat, keras.Model):
+class LikelihoodModel(KerasModel):
     """A Keras model of rows without targets, whose loss is its own.
 
     A subclass says in `_row_format` what its rows are, whether it `_is_initialized`, and
     implements `_initialize`. What `fit`, `evaluate` and `predict` may be given is then
     understood or refused here.
     """
-
-    def compile(
-        self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        **kwargs,
-    ):
-        """Configures training as `keras.Model.compile` does, but for loss and metrics.
-
-        Args:
-          optimizer: as of Keras.
-          loss: must be None: the model has its own.
-          loss_weights: must be None.
-          metrics: must be None: there are no targets to compare with.
-          weighted_metrics: must be None.
-          **kwargs: as of `keras.Model.compile`.
-
-        Raises:
-          ValueError: if there is a loss or a metric.
-        """
-        given = {"loss": loss, "loss_weights": loss_weights}
-        given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
-        for name, value in given.items():
-            if value:
-                raise ValueError(
-                    f"Expected no `{name}`, since the model has its own loss and there are "
-                    f"no targets to compare with; got {value!r}."
-                )
-        super().compile(optimizer, **kwargs)
-        if self._metric_dtype:
-            with self.distribute_strategy.scope():
-                tracker = keras.metrics.Mean(name="loss", dtype=self._metric_dtype)
-            # Not by Keras's `setattr`, which would list it a second time.
-            object.__setattr__(self, "_loss_tracker", tracker)
-
-    def compile_from_config(self, config):
-        """Compiles a model that is loaded, as it was when it was saved."""
-        # Keras does so itself only where `compile` is its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self._build_optimizer()
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """Trains as `keras.Model.fit` does, and returns its history.
@@ -152,10 +111,62 @@ class LikelihoodModel(KerasFormat, keras.Model):
         with _errors_of_data():
             return super().predict(**kwargs)
 
-    @property
-    def _metric_dtype(self):
-        """Keras's own, or that of the model if that has more digits."""
-        return "float64" if self.compute_dtype == "float64" else None
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """Takes one gradient step for a batch, and returns the metrics by name."""
+        weights = self.trainable_weights
+        with tf.GradientTape() as tape:
+            nats, batch = self._nats_of(data, training=True)
+            scaled_loss = self.optimizer.scale_loss(nats["loss"])
+        gradients = tape.gradient(scaled_loss, weights)
+        _refuse_missing(gradients, weights)
+        gradients, nats = batch.sum([gradients, nats])
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._measured(nats, batch)
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        """Measures a batch, and returns the metrics by name."""
+        nats, batch = self._nats_of(data)
+        return self._measured(batch.sum(nats), batch)
+
+    def nats_of_rows(self, rows: Rows, batch: GlobalBatch, *, training: bool = False):
+        """Returns what the metrics are means of: nats of each row, `[n]`, by their names.
+
+        Args:
+          rows: `Rows` of tensors of the model's dtype.
+          batch: the `GlobalBatch` that they are part of.
+          training: whether "loss" is the objective of a training step.
+        """
+        raise NotImplementedError
+
+    def _nats_of(self, data, *, training=False):
+        """What the rows of a batch add to the metrics of the `GlobalBatch`, and that."""
+        rows = self._rows_of(data)
+        batch = GlobalBatch(tf.shape(rows.x)[0])
+        nats = self.nats_of_rows(rows, batch, training=training)
+        if rows.weight is not None:
+            # As Keras does: the weights are not normalised, so zero weights drop rows.
+            nats = {name: rows.weight * values for name, values in nats.items()}
+        if training and self.losses:  # of regularisers
+            nats["loss"] += sum(tf.cast(loss, nats["loss"].dtype) for loss in self.losses)
+        return {name: batch.summand(values) for name, values in nats.items()}, batch
+
+    def _rows_of(self, data):
+        inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        rows = self._row_format.of_inputs(inputs)._replace(weight=weight)
+        # Keras hands arrays on in its own dtype.
+        dtype = self._row_format.dtype
+        rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
+        return (
+            rows if weight is None else rows._replace(weight=tf.reshape(rows.weight, [-1]))
+        )
+
+    def _measured(self, nats, batch):
+        # Every replica notes the mean over the whole batch, as its share of the rows.
+        share = tf.cast(batch.count, nats["loss"].dtype) / batch.num_replicas
+        trackers = {metric.name: metric for metric in self.metrics}
+        for name, mean in nats.items():
+            trackers[name].update_state(mean, sample_weight=share)
+        return self._step_logs()
 
     def _data(self, x, weight=None, *, checked=False):
         """What `fit`, `evaluate` or `predict` is given, as arrays or a stream.
@@ -199,12 +210,6 @@ class LikelihoodModel(KerasFormat, keras.Model):
     def _check_support(self, rows):
         """Refuses rows of density zero, where the model knows of such."""
 
-    def _build_optimizer(self):
-        if not self.optimizer.built:
-            # Replicas cannot create its variables within a training step.
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_weights)
-
     def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
         if validation is not None:
@@ -240,3 +245,12 @@ def _errors_of_data():
             if found:
                 raise ValueError(f"Expected {rest.partition(end)[0]}") from error
         raise
+
+
+def _refuse_missing(gradients, weights):
+    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
+    if missing:
+        raise ValueError(
+            "Expected a loss that depends on every trainable variable; got no gradient "
+            f"for {missing}."
+        )

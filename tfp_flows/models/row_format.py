@@ -23,13 +23,17 @@ class Rows(typing.NamedTuple):
     context: typing.Any = None
     weight: typing.Any = None
 
+    @property
+    def inputs(self):
+        """What a model is called with."""
+        return self.x if self.context is None else (self.x, self.context)
+
     def as_batch(self):
         """Returns what Keras takes for a batch of inputs, targets and weights."""
-        inputs = self.x if self.context is None else (self.x, self.context)
         if self.weight is None:
-            return (inputs,)
+            return (self.inputs,)
         # Keras drops weights that come without targets; nothing reads these.
-        return (inputs, self.weight, self.weight)
+        return (self.inputs, self.weight, self.weight)
 
 
 class RowFormat:

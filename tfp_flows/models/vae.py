@@ -7,26 +7,29 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.draws import fold_in
 from tfp_flows.models import objectives
-from tfp_flows.models.latent_queries import LatentQueries
+from tfp_flows.models.global_batch import GlobalBatch
+from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_arrays import check_finite
 from tfp_flows.models.row_format import RowFormat
-from tfp_flows.models.shared_variable import shared_variables
 from tfp_flows.models.summary import structure_lines
 from tfp_flows.models.vae_checks import check_kinds
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_posterior
-from tfp_flows.models.vae_steps import VAESteps
 
 __all__ = ["VAE"]
 
+# What draws are for: training must not see those that it is validated on.
+_TRAINING, _EVALUATION = 1, 2
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class VAE(VAESteps, LatentQueries, LikelihoodModel):
+class VAE(LatentVariableModel, LikelihoodModel):
     """Latents that an encoder infers and a decoder explains the data by.
 
     ```none
@@ -110,7 +113,7 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         # Not tracked by Keras, which would not find the variables of TFP objects.
         object.__setattr__(self, "posterior", posterior)
         object.__setattr__(self, "prior", prior)
-        object.__setattr__(self, "_row_functions", {})
+        object.__setattr__(self, "_compiled", {})
         self.likelihood = likelihood
         self.bound = bound
         self.num_samples = num_samples
@@ -127,11 +130,6 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         _build(encoder, likelihood.event_shape)
         _build(decoder, (posterior.latent_size,))
         check_parts(encoder, posterior, decoder, likelihood, prior)
-        object.__setattr__(
-            self,
-            "_probabilities",
-            LatentVariableModel(encoder, posterior, decoder, likelihood, prior),
-        )
         self._shared_weights = shared_variables(posterior, prior)
         row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
         object.__setattr__(self, "_row_format", row_format)
@@ -144,17 +142,31 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         ]
         self.built = True
 
-    @property
-    def latent_size(self):
-        """Number of latent variables, L."""
-        return self.posterior.latent_size
-
     def call(self, inputs, training=False):
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
         x = tf.cast(self._row_format.of_inputs(inputs).x, self.compute_dtype)
-        return self.likelihood.mean(
-            self.decoder(self._probabilities.latents(x, [], self.seed))
+        share = GlobalBatch(tf.shape(x)[0]).share
+        return self.likelihood.mean(self.decoder(self._draw(x, [], self.seed, share)))
+
+    def nats_of_rows(self, rows, batch, *, training=False):
+        """Returns "loss" and the `Bound` of each row: see the base class.
+
+        The noise of a row is that of the same global batch without replicas.
+        """
+        terms = self._terms(
+            self.encoder(rows.x, training=training),
+            rows.x,
+            self.num_samples,
+            self._next_seed(training, batch),
+            training=training,
+            through_sample_only=training and self.sticking_the_landing,
+            share=batch.share,
         )
+        if training:
+            objective = self._objective(terms, rows, batch)
+        else:
+            objective = self.bound(terms.log_likelihood - terms.kl)
+        return {"loss": -objective, **Bound.of_terms(terms)._asdict()}
 
     def initialize(self, x):
         """Sets data-dependent state of the prior from latents of `x`, as of `fit`."""
@@ -189,6 +201,23 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         name = config.get("name")
         parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
         return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
+
+    def _next_seed(self, training, batch):
+        if training:
+            return fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
+        # Each replica counts its share.
+        count = tf.round(self._trackers[0].count * batch.num_replicas)
+        return fold_in(fold_in(self.seed, _EVALUATION), count)
+
+    def _objective(self, terms, rows, batch):
+        """What a training step maximises, of each row, `[n]`."""
+        weight = tf.cast(self.kl_weight, terms.kl.dtype)
+        if not self.free_bits:
+            return self.bound(terms.log_likelihood - weight * terms.kl)
+        kl = tf.reduce_mean(terms.kl, axis=0)[:, tf.newaxis]
+        minimum = self.free_bits * self.latent_size
+        cost = objectives.free_bits_of_rows(kl, minimum, batch.mean(kl, rows.weight))
+        return tf.reduce_mean(terms.log_likelihood, axis=0) - weight * cost
 
     @property
     def _is_initialized(self):
