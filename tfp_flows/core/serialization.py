@@ -10,6 +10,8 @@ import tensorflow_probability as tfp
 __all__ = ["deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
+# What files of earlier versions call otherwise.
+_RENAMED = {("tfp_flows.models.posteriors", "FlowPosterior"): "AmortizedFlow"}
 _STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 
 
@@ -176,6 +178,7 @@ def _is_keras(cls):
 
 
 def _find(module, name):
+    name = _RENAMED.get((module, name), name)
     found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
     if found is None:
         raise ValueError(

@@ -34,7 +34,7 @@ tfd = tfp.distributions
 class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution: what `flow_posterior` returns.
 
-    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`. A
+    The posterior of a `VAE` is another one, `posteriors.AmortizedFlow`. A
     `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
     variables of its own, which TensorFlow may refuse to save, make one of
     `posterior.distribution`. `copy.deepcopy` gives a flow of its own on the same support.

@@ -4,18 +4,18 @@ import copy
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_members
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
-from tfp_flows.models.distribution_check import check_distribution
-from tfp_flows.models.exporting import export_distribution
 from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_format import RowFormat
+from tfp_flows.models.row_format import plain_columns
+from tfp_flows.models.row_format import refuse_other_columns
 from tfp_flows.models.summary import count_lines
 from tfp_flows.models.summary import structure_lines
-from tfp_flows.models.table_columns import plain_columns
-from tfp_flows.models.table_columns import refuse_other_columns
 
 __all__ = ["DensityEstimator"]
 
@@ -74,7 +74,7 @@ class DensityEstimator(LikelihoodModel):
     """
 
     def __init__(self, distribution, *, columns=None, **kwargs):
-        check_distribution(distribution)
+        _check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
         # Not tracked by Keras, which would wrap the columns, and not find the variables of
         # a TFP object.
@@ -158,7 +158,7 @@ class DensityEstimator(LikelihoodModel):
             )
         if self._row_format.event_shape is None:
             raise ValueError("Expected a distribution of known `event_shape`; got none.")
-        export_distribution(self, self._row_format, filepath, verbose=verbose is not False)
+        _export(self, self._row_format, filepath, verbose is not False)
 
     def get_config(self):
         """Returns the distribution, and what is known of the columns, as plain data."""
@@ -188,3 +188,44 @@ class DensityEstimator(LikelihoodModel):
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
+
+
+def _check_distribution(distribution):
+    if isinstance(distribution, tfp.bijectors.Bijector):
+        raise ValueError(
+            f"Expected a `distribution`; got the bijector `{distribution.name}`. A base "
+            "makes a distribution of it: FlowDistribution(standard_normal(event_size), "
+            f"{distribution.name})."
+        )
+    members = ("log_prob", "variables", "dtype")
+    words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
+    check_members("distribution", distribution, members, words)
+
+
+def _export(model, row_format, path, verbose):
+    distribution = model.distribution
+    x = tf.TensorSpec([None, *row_format.event_shape], row_format.dtype, name="x")
+    context = []
+    if row_format.context_size:
+        shape = [None, row_format.context_size]
+        context = [tf.TensorSpec(shape, row_format.dtype, name="context")]
+    scalars = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
+
+    def log_prob(x, context=None):
+        return distribution.log_prob(x, **_given(context))
+
+    def sample(count, seed, context=None):
+        # The words that an integer seed is made of, with its sign in the first.
+        seed = tf.stack([tf.bitwise.right_shift(seed, 31), seed])
+        return distribution.sample(count, seed=seed, **_given(context))
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name in ("serve", "log_prob"):
+        archive.add_endpoint(name, log_prob, input_signature=[x, *context])
+    archive.add_endpoint("sample", sample, input_signature=[*scalars, *context])
+    archive.write_out(str(path), verbose=verbose)
+
+
+def _given(context):
+    return {} if context is None else {"context": context}

@@ -1,7 +1,5 @@
 """What models that are fitted by maximum likelihood, or a bound of it, have in common."""
 
-import contextlib
-
 import keras
 import tensorflow as tf
 
@@ -13,6 +11,7 @@ from tfp_flows.models.keras_model import KerasModel
 from tfp_flows.models.row_arrays import RowArrays
 from tfp_flows.models.row_format import Rows
 from tfp_flows.models.row_stream import RowStream
+from tfp_flows.models.row_stream import errors_of_data
 
 __all__ = ["LikelihoodModel"]
 
@@ -93,7 +92,7 @@ class LikelihoodModel(KerasModel):
         kwargs |= data.for_keras(batch_size=batch_size, steps=kwargs.get("steps"))
         callbacks = kwargs.pop("callbacks", None)
         kwargs["callbacks"] = self._with_progress(callbacks, **kwargs)
-        with _errors_of_data():
+        with errors_of_data():
             return super().evaluate(**kwargs)
 
     def predict(self, x, batch_size=None, **kwargs):
@@ -108,7 +107,7 @@ class LikelihoodModel(KerasModel):
         kwargs |= data.for_keras(batch_size=batch_size, steps=kwargs.get("steps"))
         callbacks = kwargs.pop("callbacks", None)
         kwargs["callbacks"] = self._with_progress(callbacks, **kwargs)
-        with _errors_of_data():
+        with errors_of_data():
             return super().predict(**kwargs)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
@@ -225,26 +224,13 @@ class LikelihoodModel(KerasModel):
         kwargs["shuffle"] = shuffle and not isinstance(kwargs["x"], RowStream.KINDS)
         callbacks = StopOnNaN.added_to(kwargs.pop("callbacks", None))
         kwargs["callbacks"] = self._with_progress(callbacks, **kwargs)
-        with _errors_of_data():
+        with errors_of_data():
             return super().fit(epochs=epochs, **kwargs)
 
     def _with_progress(self, callbacks, verbose="auto", **_):
         if verbose == 0 or self.steps_per_execution == 1:
             return callbacks
         return BoundedProgress.added_to(callbacks)
-
-
-@contextlib.contextmanager
-def _errors_of_data():
-    """Makes what a batch raises within TensorFlow the error that it was."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
-            _, found, rest = error.message.partition(f"{mark}Expected ")
-            if found:
-                raise ValueError(f"Expected {rest.partition(end)[0]}") from error
-        raise
 
 
 def _refuse_missing(gradients, weights):

@@ -1,6 +1,7 @@
 """Rows that come in batches, from a dataset, a `PyDataset` or a Python generator."""
 
 import collections.abc
+import contextlib
 import itertools
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tfp_flows.models.row_arrays import RowArrays
 from tfp_flows.models.row_format import Rows
 
-__all__ = ["RowStream"]
+__all__ = ["RowStream", "errors_of_data"]
 
 
 class RowStream:
@@ -119,6 +120,19 @@ class RowStream:
         if self._checked:
             data.check()
         return data
+
+
+@contextlib.contextmanager
+def errors_of_data():
+    """Makes what a batch raises within TensorFlow the error that it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
+            _, found, rest = error.message.partition(f"{mark}Expected ")
+            if found:
+                raise ValueError(f"Expected {rest.partition(end)[0]}") from error
+        raise
 
 
 class _StandardBatches(keras.utils.PyDataset):

@@ -52,7 +52,7 @@ class VAE(LatentVariableModel, LikelihoodModel):
 
     Args:
       encoder: a Keras layer from rows, `[N, *event]`, to `[N, posterior.num_parameters]`.
-      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `FlowPosterior`.
+      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `AmortizedFlow`.
       decoder: a Keras layer from latents, `[N, latent_size]`, to `[N, *output]`, where the
         last axis holds `likelihood.num_parameters` for each entry of an event.
       likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.

@@ -64,7 +64,7 @@ def check_posterior(posterior):
     if not isinstance(posterior, Posterior):
         raise ValueError(
             "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
-            f"FullGaussian or FlowPosterior; got {posterior!r}."
+            f"FullGaussian or AmortizedFlow; got {posterior!r}."
         )
 
 
