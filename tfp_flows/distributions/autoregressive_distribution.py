@@ -11,10 +11,12 @@ from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
-from tfp_flows.distributions.batch_axes import refuse_slices
-from tfp_flows.distributions.candidates import choose
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.column_wise_sampling import check_observed
+from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
+from tfp_flows.distributions.draws import choose
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
@@ -23,7 +25,6 @@ from tfp_flows.distributions.mask_ensemble import by_rows
 from tfp_flows.distributions.masked_network import check_network
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
-from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["AutoregressiveDistribution"]
 
@@ -31,7 +32,7 @@ tfd = tfp.distributions
 
 
 class AutoregressiveDistribution(
-    Configured, NotOneVariable, Moments, Carried, tfd.Distribution
+    Configured, SampleAndLogProb, NotOneVariable, Moments, Carried, tfd.Distribution
 ):
     """Variables one after another, each with a conditional that a network parameterises.
 
@@ -126,19 +127,6 @@ class AutoregressiveDistribution(
         check_rows_of(self, data, context)
         if self._standardizer is not None:
             self._standardizer.initialize(context)
-
-    def sample_and_log_prob(self, sample_shape=(), seed=None, **kwargs):
-        """Draws samples with their log-probabilities, in one pass where there is one mask.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          **kwargs: `context`, `[..., context_size]`; `mask_index`.
-
-        Returns:
-          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without D.
-        """
-        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
     def impute(
         self,

@@ -1,11 +1,17 @@
-"""The integers that stand for the bins of `[0, 1]`."""
+"""Bins of `[0, 1]`: the integers that stand for them, and draws beyond the end bins."""
+
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.distributions import draws
 
-__all__ = ["can_occur", "quantize", "reduce_bits", "refuse_others"]
+__all__ = ["can_occur", "quantize", "reach_outside", "reduce_bits", "refuse_others"]
+
+# Half of what is drawn outside is nearer than this: about as far as `Logit(0.05)` reaches.
+_DISTANCE = 0.05
 
 
 def can_occur(value, num_bins):
@@ -33,3 +39,46 @@ def reduce_bits(images, num_bits):
     if check_integer("num_bits", num_bits) > 8:
         raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
     return np.asarray(images) // 2 ** (8 - num_bits)
+
+
+def reach_outside(scaled, value, num_bins, num_reaching, event_ndims, seed):
+    """Moves entries of the two end bins outside `[0, 1]`, in the first few draws.
+
+    An entry moves with probability 1 / (1 + E), where its row has E entries in end bins,
+    to a distance of density `d / (d + distance)^2`. All J draws count as draws of the
+    mixture of both kinds, so that those in the bins keep nearly their whole weight.
+
+    Args:
+      scaled: `[J, ..., *event]`, in the bins.
+      value: the bins, `[J, ..., *event]`.
+      num_bins: number of bins.
+      num_reaching: how many of the J draws may reach outside.
+      event_ndims: number of axes of an event.
+      seed: stateless seed.
+
+    Returns:
+      The moved `scaled`; the log-density of the moves, `[J, ...]`, relative to draws that
+      stay in the bins, in which a unit of length is the width of a bin; and whether a row
+      has moved, `[J, ...]`.
+    """
+    dtype, shape = scaled.dtype, tf.shape(scaled)
+    axes = list(range(-event_ndims, 0))
+    first, second = draws.split(seed, 2)
+    is_end = (value == 0) | (value == num_bins - 1)
+    num_ends = tf.reduce_sum(tf.cast(is_end, dtype), axis=axes, keepdims=True)
+    log_stay, log_move = -tf.math.log1p(1.0 / num_ends), -tf.math.log1p(num_ends)
+    index = tf.reshape(tf.range(shape[0]), [-1] + [1] * (scaled.shape.rank - 1))
+    coin = tf.math.log(draws.uniform(shape, first, dtype))
+    moves = is_end & (index < num_reaching) & (coin < log_move)
+    ratio = draws.uniform(shape, second, dtype)
+    distance = _DISTANCE * ratio / (1.0 - ratio)
+    log_distance = math.log(_DISTANCE / num_bins) - 2.0 * tf.math.log(_DISTANCE + distance)
+    moved = tf.where(value == 0, -distance, 1.0 + distance)
+    share = tf.cast(num_reaching, dtype) / tf.cast(shape[0], dtype)
+    of_moves = tf.where(moves, log_move + log_distance, 0.0)
+    of_stays = tf.where(is_end & ~moves, log_stay, 0.0)
+    log_reaching = tf.reduce_sum(of_moves + of_stays, axis=axes) + tf.math.log(share)
+    has_moved = tf.reduce_any(moves, axis=axes)
+    log_resting = tf.where(has_moved, tf.constant(-math.inf, dtype), tf.math.log1p(-share))
+    log_density = tf.reduce_logsumexp(tf.stack([log_reaching, log_resting]), axis=0)
+    return tf.where(moves, moved, scaled), log_density, has_moved

@@ -10,15 +10,10 @@ from tfp_flows.core.arguments import check_members
 from tfp_flows.core.configured import Configured
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.outside_support import minus_infinity_outside
-from tfp_flows.distributions.bins import can_occur
-from tfp_flows.distributions.bins import quantize
-from tfp_flows.distributions.bins import refuse_others
+from tfp_flows.distributions import bins
+from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
-from tfp_flows.distributions.draws import split
-from tfp_flows.distributions.draws import stateless
-from tfp_flows.distributions.draws import uniform
-from tfp_flows.distributions.end_bins import reach_outside
-from tfp_flows.distributions.row_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["Dequantized"]
 
@@ -34,13 +29,13 @@ class Dequantized(Configured, tf.Module):
         >= E_q[log p((k + u) / num_bins) - log q(u | k)] - D log(num_bins)
     ```
 
-    The first bin also holds all below it and the last all above, which `Logit(alpha)`
-    leaves some of: so the probabilities are those of `sample` and sum to one.
+    The first bin holds all below it, too, and the last all above it, where `Logit(alpha)`
+    leaves some mass: so the probabilities are those of `sample` and sum to one.
 
-    `log_prob` draws u from q once and returns what is inside the expectation: its mean is
-    a lower bound of `log P(k)`, and what `DensityEstimator` maximises. With more draws,
-    `importance_weighted_log_prob` comes as close as one likes. Without a `dequantizer`, q
-    is uniform and its log-density 0; with one, q is learned, and the bound is tighter.
+    `log_prob` is what is inside the expectation, for one draw of u: its mean is a lower
+    bound of `log P(k)`, which `DensityEstimator` maximises. `importance_weighted_log_prob`
+    is closer the more draws it takes. Without a `dequantizer`, q is uniform with
+    log-density 0; with one, q is learned, and the bound is tighter.
 
     Args:
       distribution: of the data scaled to `[0, 1]`, such as a `FlowDistribution`; its flow
@@ -78,17 +73,17 @@ class Dequantized(Configured, tf.Module):
         self.encoder = encoder
 
     @property
-    def dtype(self):
+    def dtype(self) -> tf.DType:
         """Of the continuous distribution; integer data are converted to it."""
         return self.distribution.dtype
 
     @property
-    def event_shape(self):
+    def event_shape(self) -> tf.TensorShape:
         """Shape of one event."""
         return self.distribution.event_shape
 
     @property
-    def event_size(self):
+    def event_size(self) -> int:
         """Number of entries of one event, D."""
         return self.event_shape.num_elements()
 
@@ -96,7 +91,7 @@ class Dequantized(Configured, tf.Module):
     def variables(self):
         """All variables of distribution, dequantizer and encoder, each once."""
         # `tf.Module` would take a distribution for a tensor and overlook its variables.
-        parts = (self.distribution, self.dequantizer, self.encoder)
+        parts = [*self._distributions, self.encoder]
         variables = [v for part in parts for v in getattr(part, "variables", ())]
         return tuple({id(variable): variable for variable in variables}.values())
 
@@ -108,8 +103,7 @@ class Dequantized(Configured, tf.Module):
     @property
     def is_initialized(self):
         """Whether all data-dependent state is set."""
-        parts = (self.distribution, self.dequantizer)
-        return all(getattr(part, "is_initialized", True) for part in parts)
+        return all(getattr(d, "is_initialized", True) for d in self._distributions)
 
     def initialize(self, data, *, context=None):
         """Sets data-dependent state from `data`, `[N, *event]`.
@@ -135,7 +129,7 @@ class Dequantized(Configured, tf.Module):
 
     def check_support(self, data, *, argument="data"):
         """Raises `ValueError` if `data`, `[N, *event]`, have values that cannot occur."""
-        refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
+        bins.refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
 
     def log_prob(self, value, *, context=None, training=False, seed=None):
         """One draw of the lower bound of the log-probability of integers.
@@ -176,8 +170,8 @@ class Dequantized(Configured, tf.Module):
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
         num_reaching = num_samples // 4 if num_samples >= _ENOUGH else 0
-        draws = self._log_weights(value, context, False, seed, num_reaching)
-        return tf.reduce_logsumexp(draws, axis=0) - math.log(num_samples)
+        weights = self._log_weights(value, context, False, seed, num_reaching)
+        return tf.reduce_logsumexp(weights, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(self, value, num_samples=1, *, context=None, seed=None):
         """Bits per dimension of integer `value`, `[N, *event]`, by that many draws.
@@ -188,7 +182,7 @@ class Dequantized(Configured, tf.Module):
         Raises:
           ValueError: if `value` is not of integers `0, ..., num_bins - 1`.
         """
-        refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
+        bins.refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
         log_prob = self.importance_weighted_log_prob(
             value, num_samples, context=context, seed=seed
         )
@@ -197,33 +191,32 @@ class Dequantized(Configured, tf.Module):
     def sample(self, sample_shape=(), seed=None, **kwargs):
         """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
         scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
-        return quantize(scaled, self.num_bins)
+        return bins.quantize(scaled, self.num_bins)
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return {
-            "distribution": self.distribution,
-            "num_bins": self.num_bins,
-            "dequantizer": self.dequantizer,
-            "encoder": self.encoder,
-            "name": self.name,
-        }
+        names = ("distribution", "num_bins", "dequantizer", "encoder", "name")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def _distributions(self):
+        return self.distribution, self.dequantizer
 
     def _log_weights(self, value, context, training, seed, num_reaching=0):
         """Draws the noise of each `value` once; the first few also reach outside."""
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        is_bin = can_occur(value, self.num_bins)
+        is_bin = bins.can_occur(value, self.num_bins)
         # What cannot takes a value that can, so that no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
         if num_reaching:
-            seed, outside_seed = split(stateless(seed), 2)
+            seed, outside_seed = draws.split(draws.stateless(seed), 2)
         noise, log_noise = self._draw_noise(value, seed)
         # Rounding must not carry the upper end of the last bin out of the support.
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         scaled = tf.minimum((value + noise) / self.num_bins, below_one)
         event_ndims = self.event_shape.rank
         if num_reaching:
-            scaled, log_moves, is_outside = reach_outside(
+            scaled, log_moves, is_outside = bins.reach_outside(
                 scaled, value, self.num_bins, num_reaching, event_ndims, outside_seed
             )
             log_noise += log_moves
@@ -244,8 +237,8 @@ class Dequantized(Configured, tf.Module):
         event_ndims = self.event_shape.rank
         batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
         if self.dequantizer is None:
-            seed = stateless(seed)
-            noise = uniform(tf.shape(value), seed, value.dtype)
+            seed = draws.stateless(seed)
+            noise = draws.uniform(tf.shape(value), seed, value.dtype)
             return noise, tf.zeros(batch_shape, value.dtype)
         return self.dequantizer.sample_and_log_prob(
             seed=seed, context=self._encode(value / self.num_bins)

@@ -11,6 +11,8 @@ import tensorflow_probability as tfp
 from tfp_flows.distributions.normal_quantile import lower_normal_quantile
 
 __all__ = [
+    "SampleAndLogProb",
+    "choose",
     "fold_in",
     "joint_shape",
     "logistic",
@@ -115,6 +117,54 @@ def logistic(shape, seed, dtype):
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
+
+
+def choose(complete, x, context, count, seed):
+    """Completes each row `count` times, and returns one of these by importance weight.
+
+    Args:
+      complete: function of rows, `[N, D]`, and their contexts, `[N, C]`, if there are any,
+        that returns completed rows and their log-weights, `[N]`.
+      x: `[..., D]`.
+      context: `[..., C]`, with the batch axes of `x`; None where there is none.
+      count: number of candidates for each row.
+      seed: stateless seed of the choice.
+
+    Returns:
+      `[..., D]`.
+    """
+    rows, *contexts = (
+        tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
+        for t in ([x] if context is None else [x, context])
+    )
+    completed, log_weights = complete(rows, *contexts)
+    completed = tf.reshape(completed, [-1, count, x.shape[-1]])
+    log_weights = tf.reshape(log_weights, [-1, count])
+    chosen = tf.random.stateless_categorical(log_weights, 1, seed)
+    return tf.reshape(tf.gather(completed, chosen[:, 0], batch_dims=1), tf.shape(x))
+
+
+class SampleAndLogProb:
+    """The method `sample_and_log_prob` of a `tfd.Distribution`, into which it is mixed."""
+
+    def sample_and_log_prob(
+        self, sample_shape=(), seed=None, *, context=None, **kwargs
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws samples with their log-densities, in one pass of each network.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`, where the distribution is conditional.
+          **kwargs: further ones of `sample`.
+
+        Returns:
+          Samples, `[*sample_shape, *batch, *event]`, in parts where there are several; and
+          `log_prob`, `[*sample_shape, *batch]`.
+        """
+        if context is not None:
+            kwargs["context"] = context
+        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
 
 def _is_in_loop():

@@ -8,20 +8,23 @@ from tfp_flows.core.configured import Configured
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
-from tfp_flows.distributions.base_checks import check_base
-from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.distribution_checks import check_base
+from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
-from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["FlowDistribution"]
 
 tfd = tfp.distributions
 
 
-class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribution):
+class FlowDistribution(
+    Configured, SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution
+):
     """The distribution of `y = bijector.forward(x)`, with `x` from the base.
 
     ```none
@@ -129,21 +132,6 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
           ValueError: if there are some; it names the first, its column, and the range.
         """
         self.bijector.check_support(data, argument=argument)
-
-    def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
-        """Draws samples with their log-densities, in one pass of the flow.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`.
-
-        Returns:
-          Samples, `[*sample_shape, *batch, *event]`, and `log_prob`, without the event.
-        """
-        return self.experimental_sample_and_log_prob(
-            sample_shape, seed=seed, **({} if context is None else {"context": context})
-        )
 
     def __getitem__(self, slices):
         check_slices(slices, self.batch_shape, self.name)

@@ -14,15 +14,16 @@ from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.batch_axes import refuse_slices
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.joint_support import check_target
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
 from tfp_flows.distributions.part_by_part import described
 from tfp_flows.distributions.posterior_flow import build_flow
 from tfp_flows.distributions.posterior_start import whitening
-from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.flows.iaf import IAF
 
 __all__ = ["FlowPosterior", "flow_posterior"]
@@ -31,7 +32,7 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
+class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution: what `flow_posterior` returns.
 
     The posterior of a `VAE` is another one, `posteriors.AmortizedFlow`. A
@@ -89,21 +90,6 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
         """
         x = self.bijector.inverse(draws)
         self.distribution.initialize(x, context=context)
-
-    def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
-        """Draws parts with their log-densities, in one pass of the flow.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`.
-
-        Returns:
-          The parts, `[*sample_shape, *event]` each, and `log_prob`, `[*sample_shape]`.
-        """
-        return self.experimental_sample_and_log_prob(
-            sample_shape, seed=seed, **({} if context is None else {"context": context})
-        )
 
     def __getitem__(self, slices):
         refuse_slices(slices, self.name)

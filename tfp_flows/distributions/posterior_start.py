@@ -7,9 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.whiten import Whiten
-from tfp_flows.distributions.gradient_scale import bound
-from tfp_flows.distributions.gradient_scale import gradient_scale
-from tfp_flows.distributions.gradient_scale import standard
+from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.laplace import NoMaximumError
 from tfp_flows.distributions.laplace import laplace
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
@@ -19,6 +17,7 @@ __all__ = ["whitening"]
 _MAX_SIZE = 500
 _NUM_DRAWS = 256
 _NUM_STARTS = 3
+_GRADIENT_ROUNDS = 16
 # Of two maxima: distance in standard deviations, and ratio of masses in nats, from which on
 # both count.
 _DISTANCE = 3.0
@@ -59,10 +58,10 @@ def _whitening_gaussian(target_log_prob, support):
     density = UnconstrainedDensity(target_log_prob, support)
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
-    plain = standard(support.event_size)
+    plain = _standard(support.event_size)
     try:
         approximation = _laplace(density, rng)
-        if bound(density, approximation, noise) >= bound(density, plain, noise):
+        if _bound(density, approximation, noise) >= _bound(density, plain, noise):
             return approximation
         reason = "it is further from the target than the standard normal is"
     except _FAILURES as error:
@@ -73,7 +72,7 @@ def _whitening_gaussian(target_log_prob, support):
         stacklevel=4,
     )
     try:
-        return gradient_scale(density, noise)
+        return _gradient_scale(density, noise)
     except _FAILURES:
         return plain
 
@@ -103,3 +102,63 @@ def _laplace(density, rng):
 
 def _log_mass(density, gaussian):
     return density.log_prob(gaussian.mean[None])[0] + gaussian.log_scale
+
+
+def _standard(size):
+    """Returns the standard normal as a `Gaussian` of `size` variables."""
+    return Gaussian(np.zeros(size), np.ones(size))
+
+
+def _bound(density, gaussian, noise):
+    """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
+    log_probs = density.log_prob(gaussian.draw(noise))
+    if not np.isfinite(log_probs).all():
+        return -np.inf
+    return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
+
+
+def _gradient_scale(density, noise):
+    """Scales the standard normal, variable by variable, by gradients at its draws.
+
+    ```none
+    variance = sqrt(variance of draws / variance of gradients)
+    mean     = mean of draws + variance * mean gradient
+    ```
+
+    It is exact for a Gaussian of independent variables, wherever the draws are. Else it is
+    repeated from where it leads to, or half-way, as long as that raises the ELBO, so that
+    it never ends below the standard normal.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      noise: standard normal draws, `[N, D]`.
+
+    Returns:
+      A `Gaussian` whose factor is diagonal.
+    """
+    best = _standard(density.event_size)
+    highest = _bound(density, best, noise)
+    length = 1.0
+    for _ in range(_GRADIENT_ROUNDS):
+        proposed = _rescaled(density, best, noise, length)
+        reached = _bound(density, proposed, noise)
+        if reached > highest:
+            best, highest, length = proposed, reached, 1.0
+        else:
+            length *= 0.5
+    return best
+
+
+def _rescaled(density, gaussian, noise, length):
+    draws = gaussian.draw(noise)
+    gradients = density.gradient(draws)
+    is_finite = np.isfinite(gradients).all(axis=1)
+    if is_finite.sum() < 2:
+        return gaussian
+    draws, gradients = draws[is_finite], gradients[is_finite]
+    spread, steepness = draws.std(axis=0), gradients.std(axis=0)
+    is_curved = steepness > 0.0
+    variance = np.where(is_curved, spread / np.where(is_curved, steepness, 1.0), spread**2)
+    shift = draws.mean(axis=0) - gaussian.mean + variance * gradients.mean(axis=0)
+    scale = gaussian.factor * (np.sqrt(variance) / gaussian.factor) ** length
+    return Gaussian(gaussian.mean + length * shift, scale)

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.distributions.row_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = [
     "BoundedProgress",

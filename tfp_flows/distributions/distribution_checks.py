@@ -1,4 +1,6 @@
-"""What can be the base of a flow."""
+"""Checks of the bases, rows and indices that distributions are given."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -7,8 +9,9 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import check_rows
 
-__all__ = ["check_base"]
+__all__ = ["check_base", "check_rows_of", "check_slices", "is_discrete", "refuse_slices"]
 
 tfd = tfp.distributions
 
@@ -71,6 +74,65 @@ def is_discrete(distribution):
     return any(isinstance(d, tfd.Distribution) and is_discrete(d) for d in inner)
 
 
+def check_rows_of(distribution, data, context=None, *, argument="data"):
+    """Refuses rows that are no events of `distribution`, or have density zero.
+
+    Args:
+      distribution: ours, or any `tfd.Distribution`; one of several tensors is not looked
+        at.
+      data: `[N, *event]`; of a `tf.TensorSpec`, the shape counts.
+      context: `[N, context_size]`, where the distribution is conditional.
+      argument: what an error calls `data`.
+
+    Raises:
+      ValueError: if a shape does not fit, there are no rows, a context is missing or
+        unwanted, or a row lies out of the support.
+    """
+    event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
+    if not isinstance(event_shape, tf.TensorShape):
+        return
+    context_size = getattr(distribution, "context_size", 0)
+    check_rows(data, context, event_shape, context_size, argument=argument)
+    if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
+        distribution.check_support(data, argument=argument)
+
+
+def check_slices(slices, batch_shape, name):
+    """Refuses more indices than there are batch axes.
+
+    Args:
+      slices: what stands in the brackets.
+      batch_shape: `tf.TensorShape`.
+      name: of the distribution, for the error.
+
+    Raises:
+      ValueError: if there are more.
+    """
+    indices = [s for s in _listed(slices) if s is not Ellipsis and s is not tf.newaxis]
+    if len(indices) > batch_shape.rank:
+        raise ValueError(
+            f"Expected at most {batch_shape.rank} indices of `{name}`, whose batch shape "
+            f"is {batch_shape}; got {len(indices)}."
+        )
+
+
+def refuse_slices(slices, name):
+    """Refuses all but `[...]`, of a distribution that never has batch axes.
+
+    Args:
+      slices: what stands in the brackets.
+      name: of the distribution, for the error.
+
+    Raises:
+      ValueError: if there is anything else.
+    """
+    if any(s is not Ellipsis for s in _listed(slices)):
+        raise ValueError(
+            f"Expected no indices of `{name}`, which has no batch axes "
+            f"(`tfd.BatchBroadcast` adds them); got {slices}."
+        )
+
+
 def _check_event_shape(distribution, bijector):
     shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
     if tf.nest.is_nested(needed) or shape.rank is None:
@@ -101,3 +163,7 @@ def _check_context_sizes(distribution, bijector):
 
 def _name(distribution):
     return f"`{distribution.name}` ({type(distribution).__name__.removeprefix('_')})"
+
+
+def _listed(slices):
+    return slices if isinstance(slices, tuple) else (slices,)
