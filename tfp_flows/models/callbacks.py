@@ -23,18 +23,19 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
     epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
-    The loss is looked at after each batch, the weights after each epoch: a loss may be
-    finite beside weights of NaN. What the optimizer remembers is spoiled; to go on, compile
-    anew.
+    It checks the loss after each batch and the weights after each epoch, since the loss may
+    be finite while weights are NaN. The state of the optimizer is lost; to train on,
+    compile again.
 
     Args:
-      monitor: what is compared between epochs; the training loss where it is absent.
+      monitor: name of the metric that is compared between epochs; if it is absent, the
+        training loss is.
 
     Attributes:
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
     """
 
-    def __init__(self, monitor="val_loss"):
+    def __init__(self, monitor: str = "val_loss"):
         super().__init__()
         check_instance("monitor", monitor, str, "the name of a metric")
         self.monitor = monitor
@@ -42,7 +43,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
     @classmethod
     def added_to(cls, callbacks):
-        """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
+        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         if any(isinstance(callback, cls) for callback in callbacks):
             return callbacks
@@ -56,11 +57,11 @@ class StopOnNaN(keras.callbacks.Callback):
         self._best = np.inf
         self._best_epoch = 0
         self._weights = self.model.get_weights()
-        # A weight that starts so may be meant so, as an infinite bound is.
+        # A weight that is not finite at first may be meant so, such as an infinite bound.
         self._finite_at_first = [_is_finite(weight) for weight in self._weights]
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes the epoch, for the message."""
+        """Records the epoch, for the message."""
         self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
@@ -84,7 +85,7 @@ class StopOnNaN(keras.callbacks.Callback):
             self._weights = weights
 
     def on_train_end(self, logs=None):
-        """Puts the weights back, over which averages that are not finite may have come."""
+        """Restores the weights, which another callback may have replaced by NaN."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
         elif not self._are_finite(self.model.get_weights()):
@@ -107,12 +108,12 @@ class StopOnNaN(keras.callbacks.Callback):
 class BoundedProgress(keras.callbacks.ProgbarLogger):
     """Keras's progress bar, which ends at the number of steps.
 
-    With `steps_per_execution`, Keras itself counts the last execution as a whole one.
+    With `steps_per_execution`, Keras's own counts the last execution as a complete one.
     """
 
     @classmethod
     def added_to(cls, callbacks):
-        """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
+        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         bar = keras.callbacks.ProgbarLogger
         if any(isinstance(callback, bar) for callback in callbacks):
@@ -120,21 +121,21 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
         return [*callbacks, cls()]
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes how many steps there were before."""
+        """Records the number of steps before the epoch."""
         super().on_epoch_begin(epoch, logs)
         self._start = int(self.model.optimizer.iterations)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Shows how many steps of the epoch are done."""
+        """Shows the number of steps of the epoch so far."""
         done = int(self.model.optimizer.iterations) - self._start
         super().on_train_batch_end(done - 1, logs)
 
     def on_test_batch_end(self, batch, logs=None):
-        """Shows how many batches of `evaluate` are done."""
+        """Shows the number of batches of `evaluate` so far."""
         super().on_test_batch_end(self._bounded(batch), logs)
 
     def on_predict_batch_end(self, batch, logs=None):
-        """Shows how many batches of `predict` are done."""
+        """Shows the number of batches of `predict` so far."""
         super().on_predict_batch_end(self._bounded(batch), logs)
 
     def _bounded(self, batch):
@@ -164,7 +165,7 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._context = context
 
     def on_train_begin(self, logs=None):
-        """Refuses rows that are no events of the distribution, before any training."""
+        """Refuses rows that are no events of the distribution, before training."""
         check_rows_of(self.model.distribution, self._data, self._context)
 
     def on_test_begin(self, logs=None):
@@ -186,8 +187,8 @@ class KLWarmUp(keras.callbacks.Callback):
     loss = -E_q[log p(x | z)] + kl_weight * KL(q(z | x) || p(z))
     ```
 
-    The weight is a function of the epoch alone, so that a run may be interrupted. Only the
-    training loss has it: what is validated and reported is the whole bound.
+    The weight is a function of the epoch alone, so that an interrupted run can be resumed.
+    It is in the training loss only; validation and reports are of the bound itself.
 
     Args:
       num_epochs: epochs until the weight is 1; at least 1, which means from the start.
@@ -200,13 +201,13 @@ class KLWarmUp(keras.callbacks.Callback):
       https://arxiv.org/abs/1602.02282
     """
 
-    def __init__(self, num_epochs):
+    def __init__(self, num_epochs: int):
         super().__init__()
         check_integer("num_epochs", num_epochs)
         self.num_epochs = num_epochs
 
     def check(self, model):
-        """Raises `ValueError` for a model without a divergence, before it is touched."""
+        """Raises `ValueError` for a model without a divergence, before training."""
         if not hasattr(model, "kl_weight"):
             raise ValueError(
                 "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
@@ -214,7 +215,7 @@ class KLWarmUp(keras.callbacks.Callback):
             )
 
     def set_model(self, model):
-        """Takes the model that is trained."""
+        """Sets the model that is trained."""
         self.check(model)
         super().set_model(model)
 
@@ -223,12 +224,12 @@ class KLWarmUp(keras.callbacks.Callback):
         self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
 
     def on_train_end(self, logs=None):
-        """Sets the whole weight, should training have stopped before."""
+        """Sets the weight to 1, even if training has stopped early."""
         self.model.kl_weight.assign(1.0)
 
 
 def as_list(callbacks):
-    """Returns the `callbacks` of a `fit`, as it takes them, as a list."""
+    """Returns `callbacks`, in any form that `fit` takes, as a list."""
     callbacks = callbacks or []
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks.callbacks

@@ -1,4 +1,6 @@
-"""Maximum likelihood of a distribution, as a Keras model."""
+"""The density estimator: maximum likelihood of a distribution, as a Keras model."""
+
+from __future__ import annotations
 
 import copy
 
@@ -26,16 +28,20 @@ class DensityEstimator(LikelihoodModel):
 
     All of Keras's training applies: `compile` with any optimizer, `fit` on arrays, tables,
     `tf.data` and other batches, `validation_split`, `sample_weight`, callbacks,
-    `jit_compile`, `steps_per_execution`, `tf.distribute` strategies, `save` to a `.keras`
-    file. What is reported is nats a row, in the data's own units: `val_loss` and `evaluate`
-    the mean negative log-likelihood, and `loss` the same plus the regularisers of networks
-    in conditioners (`model.losses`), if there are any.
+    `jit_compile`, `steps_per_execution`, `save` to a `.keras` file. Results are nats per
+    row, in the units of the data: `val_loss` and `evaluate` are the mean negative
+    log-likelihood, and `loss` is the same plus the regularisers of networks in conditioners
+    (`model.losses`), if there are any.
 
-    Where the distribution is conditional, its context is the second input:
-    `fit((x, context))`, or a `tf.data.Dataset` of `(x, context)`. Weights in batches come
-    third: `(x, None, weight)` or `((x, context), None, weight)`.
+    The context of a conditional distribution is the second input: `fit((x, context))`, or a
+    `tf.data.Dataset` of `(x, context)`. Weights in batches come third: `(x, None, weight)`
+    or `((x, context), None, weight)`.
 
-    Training by hand, without it, begins with `initialize`, before the first step is traced;
+    Built in the scope of a `tf.distribute` strategy, with its distribution, it trains as on
+    one device: losses, gradients, their clipping, and batch statistics are those of the
+    whole batch, even if its rows do not divide evenly among the replicas.
+
+    A training loop without it begins with `initialize`, before the first step is traced;
     `training` is for batch statistics and dropout:
 
     >>> import keras
@@ -62,22 +68,24 @@ class DensityEstimator(LikelihoodModel):
     Args:
       distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
         `dtype`. Its variables are the model's weights.
-      columns: what is known of the columns of the table that is fitted: names, or dicts of
-        plain values such as "name" and "role". Saved with the model; a frame whose named
-        columns are others is refused then.
+      columns: descriptions of the columns of the table that is fitted: names, or dicts of
+        plain values such as "name" and "role". They are saved with the model, which refuses
+        data frames with other column names.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: if `distribution` is none, or `columns` are something else; from `fit`, if
-        nothing is trainable, or the loss does not depend on a trainable variable, or the
-        data are not what it takes.
+      ValueError: if `distribution` has no `log_prob`, or `columns` is something else; from
+        `fit`, if nothing is trainable, the loss does not depend on a trainable variable, or
+        the data have another form.
     """
 
-    def __init__(self, distribution, *, columns=None, **kwargs):
+    def __init__(
+        self, distribution: tfp.distributions.Distribution, *, columns=None, **kwargs
+    ):
         _check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
-        # Not tracked by Keras, which would wrap the columns, and not find the variables of
-        # a TFP object.
+        # Not tracked by Keras, which would wrap the columns, and would not find the
+        # variables of a TFP object.
         object.__setattr__(self, "_columns", plain_columns(columns))
         object.__setattr__(self, "distribution", distribution)
         object.__setattr__(self, "_row_format", RowFormat.of_distribution(distribution))
@@ -85,11 +93,11 @@ class DensityEstimator(LikelihoodModel):
         self.built = True
 
     @property
-    def columns(self):
-        """What is known of the columns of the fitted table, a list; None if nothing is."""
+    def columns(self) -> list | None:
+        """Descriptions of the columns of the fitted table; None if there are none."""
         return copy.deepcopy(self._columns)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training: bool = False) -> tf.Tensor:
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
         x, context, _ = self._row_format.of_inputs(inputs)
         dtype = self._row_format.dtype
@@ -99,28 +107,28 @@ class DensityEstimator(LikelihoodModel):
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
     def nats_of_rows(self, rows, batch, *, training=False):
-        """Returns the negative log-likelihood of each row as "loss": see the base class."""
+        """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
         return {"loss": -self(rows.inputs, training=training)}
 
-    def initialize(self, x, *, validation_split=0.0):
+    def initialize(self, x, *, validation_split: float = 0.0) -> None:
         """Sets the distribution's data-dependent state from training data.
 
         Args:
-          x: as of `fit`. Of batches, the first are read: a generator goes on after them.
-          validation_split: share of the rows, the last ones, that do not count.
+          x: as in `fit`. The first batches of a generator are read, and are lost to it.
+          validation_split: share of the rows, the last ones, that are left out.
         """
         data = self._data(x, checked=True)
         data = data.split(validation_split)[0] if validation_split else data
-        self._look_at(data, sets_state=True)
+        self._check_and_initialize(data, initialize=True)
 
     def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
         """Prints the steps of the flow with shapes and numbers of parameters.
 
         Args:
-          line_length: as of Keras; not used.
-          positions: as of Keras; not used.
-          print_fn: what prints a line; `print` by default.
-          **kwargs: further arguments of Keras's, not used.
+          line_length: not used.
+          positions: not used.
+          print_fn: function that prints a line; `print` by default.
+          **kwargs: further arguments of Keras's method, not used.
         """
         heading = f'Model: "{self.name}"'
         for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
@@ -160,15 +168,15 @@ class DensityEstimator(LikelihoodModel):
             raise ValueError("Expected a distribution of known `event_shape`; got none.")
         _export(self, self._row_format, filepath, verbose is not False)
 
-    def get_config(self):
-        """Returns the distribution, and what is known of the columns, as plain data."""
+    def get_config(self) -> dict:
+        """Returns distribution and columns as plain data."""
         distribution = serialize(self.distribution)
         config = {**super().get_config(), "distribution": distribution}
         return config if self._columns is None else {**config, "columns": self.columns}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model that `config` describes; its weights are loaded apart."""
+    def from_config(cls, config: dict, custom_objects=None) -> DensityEstimator:
+        """Builds the model that `config` describes, with fresh weights."""
         known = ("distribution", "columns", "name")
         config = {k: v for k, v in config.items() if k in known}
         distribution = deserialize(config.pop("distribution"))

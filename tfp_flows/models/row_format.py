@@ -1,4 +1,6 @@
-"""The forms in which a model takes rows, their context and their weights."""
+"""The forms of rows, contexts and weights, and of the columns of a table."""
+
+from __future__ import annotations
 
 import json
 import typing
@@ -12,12 +14,12 @@ _NO_TENSOR = type(tf.type_spec_from_value(None))
 
 
 class Rows(typing.NamedTuple):
-    """Rows and what belongs to them: arrays, tensors, or their specifications.
+    """Rows, their context and their weights: arrays, tensors, or their specifications.
 
     Attributes:
       x: `[N, *event]`.
-      context: `[N, context_size]`; None where there is none.
-      weight: `[N]`, what each row counts; None if one each.
+      context: `[N, context_size]`; None if there is none.
+      weight: `[N]`; None if all rows count alike.
     """
 
     x: typing.Any
@@ -26,11 +28,11 @@ class Rows(typing.NamedTuple):
 
     @property
     def inputs(self):
-        """What a model is called with."""
+        """The inputs of a model."""
         return self.x if self.context is None else (self.x, self.context)
 
     def as_batch(self):
-        """Returns what Keras takes for a batch of inputs, targets and weights."""
+        """Returns Keras's tuple of inputs, targets and weights."""
         if self.weight is None:
             return (self.inputs,)
         # Keras drops weights that come without targets; nothing reads these.
@@ -38,32 +40,32 @@ class Rows(typing.NamedTuple):
 
 
 class RowFormat:
-    """What the rows of a model look like, and how they are told from their context.
+    """The shapes of a model's rows and contexts, by which the two are told apart.
 
-    A tuple or list of batches is the inputs, `(x, context)`; one of single rows is a batch.
+    A tuple or list of batches is `(x, context)`; one of single rows is a batch.
 
     Args:
-      event_shape: shape of one row; None if it is not known.
+      event_shape: shape of one row; None if it is unknown.
       context_size: width of the context; 0 if there is none.
-      dtype: of what the model computes.
+      dtype: dtype of the model.
     """
 
-    def __init__(self, event_shape, context_size, dtype):
+    def __init__(self, event_shape, context_size: int, dtype):
         event_shape = tf.TensorShape(event_shape)
         self.event_shape = event_shape if event_shape.rank is not None else None
         self.context_size = context_size
         self.dtype = tf.as_dtype(dtype)
 
     @classmethod
-    def of_distribution(cls, distribution):
-        """The format of what a distribution is the density of."""
+    def of_distribution(cls, distribution) -> RowFormat:
+        """The format of the events of a distribution."""
         return cls(
             getattr(distribution, "event_shape", None),
             _context_size(distribution),
             distribution.dtype,
         )
 
-    def of_inputs(self, inputs):
+    def of_inputs(self, inputs) -> Rows:
         """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
 
         Raises:
@@ -79,11 +81,11 @@ class RowFormat:
             )
         return Rows(*(None if _is_absent(part) else part for part in inputs))
 
-    def of_batch(self, batch):
-        """Returns the `Rows` of what Keras takes for inputs, targets and weights.
+    def of_batch(self, batch) -> Rows:
+        """Returns the `Rows` of Keras's tuple of inputs, targets and weights.
 
-        There being no targets, the second of `(x, context)` is the context of a conditional
-        model.
+        As there are no targets, the second entry of `(x, context)` is the context of a
+        conditional model.
 
         Raises:
           ValueError: if there are targets.
@@ -99,7 +101,7 @@ class RowFormat:
         return rows._replace(weight=None if _is_absent(weight) else weight)
 
     def refuse_targets(self):
-        """Raises `ValueError`, which says what there may be instead."""
+        """Raises `ValueError`, and says where a context goes."""
         hint = ""
         if self.context_size:
             hint = " A context is the second input: fit((x, context))."
@@ -118,20 +120,20 @@ class RowFormat:
         return _ndims(value[0]) <= self.event_shape.rank
 
 
-def plain_columns(columns):
-    """Returns `columns` as plain data that nobody else holds.
+def plain_columns(columns) -> list | None:
+    """Returns a copy of `columns` as plain data.
 
     Args:
       columns: a sequence of names, or of dicts of plain values; or None.
 
     Raises:
-      ValueError: if they are something else.
+      ValueError: if `columns` is something else.
     """
     if columns is None:
         return None
     try:
         plain = json.loads(json.dumps(columns))
-    except TypeError:  # of what no file can hold
+    except TypeError:  # what no file can hold
         plain = None
     if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
         raise ValueError(
@@ -141,13 +143,13 @@ def plain_columns(columns):
     return plain
 
 
-def refuse_other_columns(columns, rows):
-    """Raises `ValueError` if a table among `rows` has named columns, and they are others.
+def refuse_other_columns(columns: list | None, rows: Rows) -> None:
+    """Raises `ValueError` if a table among `rows` has columns of other names.
 
     Args:
-      columns: what `plain_columns` has returned. Dicts have a "name" and a "role", which is
-        "modelled" or "context"; names alone are of modelled columns.
-      rows: `Rows`; a table is what has `columns`, as a frame of pandas.
+      columns: what `plain_columns` returns. Dicts have a "name" and a "role", "modelled" or
+        "context"; a name alone is that of a modelled column.
+      rows: `Rows`; a table is an object with `columns`, such as a pandas data frame.
     """
     tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
     for argument, (role, table) in tables.items():

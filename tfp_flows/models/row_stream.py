@@ -1,4 +1,6 @@
-"""Rows that come in batches, from a dataset, a `PyDataset` or a Python generator."""
+"""Streams of batches of rows: a dataset, a `PyDataset` or a Python generator."""
+
+from __future__ import annotations
 
 import collections.abc
 import contextlib
@@ -9,18 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.row_arrays import RowArrays
+from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.row_format import Rows
 
 __all__ = ["RowStream", "errors_of_data"]
 
 
 class RowStream:
-    """Batches of rows, of which the first ones can be looked at without losing them.
+    """Batches of rows, whose first ones can be read without being lost.
 
     Args:
       row_format: the `RowFormat` of the model.
       batches: one of `KINDS`, of batches as Keras takes them.
-      checked: whether a batch with values that are not finite raises when its turn comes.
+      checked: whether a batch with values that are not finite raises when it comes.
 
     Raises:
       ValueError: if a dataset has targets, or single rows instead of batches.
@@ -33,18 +36,18 @@ class RowStream:
         collections.abc.Iterator,
     )
 
-    def __init__(self, row_format, batches, *, checked=False):
+    def __init__(self, row_format: RowFormat, batches, *, checked: bool = False):
         self._format = row_format
         self._checked = checked
         self._batches = batches
         if isinstance(batches, tf.data.Dataset):
             _check_element(batches.element_spec, row_format)
 
-    def known(self, least):
-        """Returns the first rows, as `Rows` of arrays.
+    def first(self, least: int) -> Rows:
+        """Returns the rows of the first batches, as arrays.
 
         Args:
-          least: batches are taken until there are so many rows.
+          least: number of rows from which on no further batch is read.
 
         Raises:
           ValueError: if there are none, or they are distributed to replicas.
@@ -66,7 +69,7 @@ class RowStream:
         )
 
     def split(self, share):
-        """Raises `ValueError`: only arrays have last rows."""
+        """Raises `ValueError`, since only arrays have last rows."""
         raise ValueError(
             f"Expected arrays with `validation_split` of {share}; got batches. Give "
             "`validation_data` instead."
@@ -80,7 +83,7 @@ class RowStream:
         if isinstance(batches, keras.utils.PyDataset):
             return {"x": _StandardBatches(batches, self._standard_arrays)}
         if isinstance(batches, collections.abc.Iterator):
-            # Keras takes nothing but what Python itself calls a generator.
+            # Keras takes generators, but no other iterators.
             return {"x": (self._standard_arrays(batch) for batch in batches)}
         return {"x": batches}
 
@@ -93,7 +96,7 @@ class RowStream:
             indices = itertools.count() if count is None else range(count)
             return (batches[i] for i in indices)
         if isinstance(batches, collections.abc.Iterator):
-            # Each pass from the start remembers what it takes, for the next one.
+            # Batches that are read here come again in the next pass.
             seen = []
             self._batches = itertools.chain(seen, batches)
             return _remembered(batches, seen)
@@ -124,7 +127,7 @@ class RowStream:
 
 @contextlib.contextmanager
 def errors_of_data():
-    """Makes what a batch raises within TensorFlow the error that it was."""
+    """Raises what a batch raises within TensorFlow as the `ValueError` that it was."""
     try:
         yield
     except tf.errors.OpError as error:

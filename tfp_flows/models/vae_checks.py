@@ -1,4 +1,6 @@
-"""What a `VAE` refuses: parts that do not fit, options at odds, rows out of range."""
+"""Checks of the parts and options of a `VAE`, and of its rows."""
+
+from __future__ import annotations
 
 import math
 
@@ -15,7 +17,6 @@ from tfp_flows.models import objectives
 from tfp_flows.models.gaussian_posteriors import Posterior
 
 __all__ = [
-    "check_counts",
     "check_kinds",
     "check_options",
     "check_parts",
@@ -24,14 +25,8 @@ __all__ = [
 ]
 
 
-def check_counts(**counts):
-    """Raises `ValueError` unless each of these, by name, is an integer of at least 1."""
-    for name, count in counts.items():
-        check_integer(name, count)
-
-
 def check_rows(x, likelihood):
-    """Raises `ValueError` unless the likelihood can explain rows `x`, `[N, *event]`."""
+    """Raises `ValueError` unless rows `x`, `[N, *event]`, are in the support."""
     rows = np.asarray(x)
     expected = likelihood.event_shape
     if rows.shape[1:] != expected:
@@ -44,7 +39,7 @@ def check_rows(x, likelihood):
 
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
     """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
-    check_counts(num_samples=num_samples)
+    check_integer("num_samples", num_samples)
     check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
     if bound is not objectives.elbo and (free_bits or sticking_the_landing):
         raise ValueError(
@@ -60,7 +55,7 @@ def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_land
 
 
 def check_posterior(posterior):
-    """Raises `ValueError` unless `posterior` is one."""
+    """Raises `ValueError` unless `posterior` is a `Posterior`."""
     if not isinstance(posterior, Posterior):
         raise ValueError(
             "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
@@ -69,7 +64,7 @@ def check_posterior(posterior):
 
 
 def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
-    """Raises `ValueError` if one of the arguments of a `VAE` is of another kind."""
+    """Raises `ValueError` if an argument of a `VAE` has the wrong type."""
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
     words = "one of `tfp_flows.likelihoods`"
