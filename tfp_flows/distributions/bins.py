@@ -1,4 +1,6 @@
-"""Bins of `[0, 1]`: the integers that stand for them, and draws beyond the end bins."""
+"""Bins of `[0, 1]`: their integers, noise in them, and draws beyond the end bins."""
+
+from __future__ import annotations
 
 import math
 
@@ -8,9 +10,16 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions import draws
 
-__all__ = ["can_occur", "quantize", "reach_outside", "reduce_bits", "refuse_others"]
+__all__ = [
+    "can_occur",
+    "quantize",
+    "reach_outside",
+    "reduce_bits",
+    "refuse_others",
+    "uniform_noise",
+]
 
-# Half of what is drawn outside is nearer than this: about as far as `Logit(0.05)` reaches.
+# Median distance of draws outside: about as far as `Logit(0.05)` reaches.
 _DISTANCE = 0.05
 
 
@@ -30,29 +39,36 @@ def refuse_others(value, num_bins, argument):
 
 
 def quantize(scaled, num_bins):
-    """The bins that scaled data fall into; what is outside counts to the end bins."""
+    """The bins of scaled data; those outside `[0, 1]` count to the end bins."""
     return tf.clip_by_value(tf.floor(scaled * num_bins), 0, num_bins - 1)
 
 
-def reduce_bits(images, num_bits):
-    """Integers of `num_bits` bits that 8-bit `images` fall to, as Glow's 5-bit data do."""
+def reduce_bits(images, num_bits: int) -> np.ndarray:
+    """Reduces 8-bit `images` to integers of `num_bits` bits, as in Glow's 5-bit data."""
     if check_integer("num_bits", num_bits) > 8:
         raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
     return np.asarray(images) // 2 ** (8 - num_bits)
+
+
+def uniform_noise(value, event_ndims, seed):
+    """Uniform noise in `[0, 1)`, `[..., *event]`, and its log-density 0, `[...]`."""
+    noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
+    batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
+    return noise, tf.zeros(batch_shape, value.dtype)
 
 
 def reach_outside(scaled, value, num_bins, num_reaching, event_ndims, seed):
     """Moves entries of the two end bins outside `[0, 1]`, in the first few draws.
 
     An entry moves with probability 1 / (1 + E), where its row has E entries in end bins,
-    to a distance of density `d / (d + distance)^2`. All J draws count as draws of the
-    mixture of both kinds, so that those in the bins keep nearly their whole weight.
+    to a distance of density `d / (d + distance)^2`. All J draws are weighted as draws from
+    the mixture of both kinds, so that those in the bins keep nearly their full weight.
 
     Args:
       scaled: `[J, ..., *event]`, in the bins.
       value: the bins, `[J, ..., *event]`.
       num_bins: number of bins.
-      num_reaching: how many of the J draws may reach outside.
+      num_reaching: number of the J draws that may reach outside.
       event_ndims: number of axes of an event.
       seed: stateless seed.
 
