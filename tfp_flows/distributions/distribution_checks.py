@@ -15,27 +15,26 @@ __all__ = ["check_base", "check_rows_of", "check_slices", "is_discrete", "refuse
 
 tfd = tfp.distributions
 
-# Of which those are discrete whose dtype is a floating-point one, too.
+# Discrete, even if their dtype is a floating-point one.
 _DISCRETE = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric, tfd.Multinomial)
 _DISCRETE += (tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
 _DISCRETE += (tfd.QuantizedDistribution, tfd.Zipf, tfd.DirichletMultinomial, tfd.Skellam)
 _DISCRETE += (tfd.BetaBinomial, tfd.FiniteDiscrete, tfd.DeterminantalPointProcess)
 _DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
-# Where a distribution that is made of another one holds it.
+# Attributes that hold the parts of a distribution.
 _INNER = ("distribution", "components_distribution")
 
 
 def check_base(distribution, bijector):
-    """Returns the bijector as a `FlowBijector`, to which the base is known to fit.
+    """Returns the bijector as a `FlowBijector`, if the base fits it.
 
     Args:
       distribution: the base.
       bijector: any `tfp.bijectors.Bijector`.
 
     Raises:
-      ValueError: if it is no distribution, or discrete, or of several tensors, another
-        dtype, or events of another shape, or both are conditional with contexts of
-        different widths.
+      ValueError: if the base is no distribution, discrete, or has several tensors, another
+        dtype or events of another shape; or both have contexts, of different widths.
     """
     members = ("log_prob", "event_shape", "dtype")
     check_members("distribution", distribution, members, "a `tfd.Distribution`")
@@ -64,7 +63,7 @@ def check_base(distribution, bijector):
 
 
 def is_discrete(distribution):
-    """Whether a distribution is known to be discrete, itself or what it is made of."""
+    """Whether a distribution, or a part of it, is known to be discrete."""
     if not tf.as_dtype(distribution.dtype).is_floating:
         return True
     if isinstance(distribution, _DISCRETE) or getattr(distribution, "is_discrete", False):
@@ -78,15 +77,14 @@ def check_rows_of(distribution, data, context=None, *, argument="data"):
     """Refuses rows that are no events of `distribution`, or have density zero.
 
     Args:
-      distribution: ours, or any `tfd.Distribution`; one of several tensors is not looked
-        at.
-      data: `[N, *event]`; of a `tf.TensorSpec`, the shape counts.
+      distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
+      data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
       context: `[N, context_size]`, where the distribution is conditional.
-      argument: what an error calls `data`.
+      argument: name of `data` in errors.
 
     Raises:
       ValueError: if a shape does not fit, there are no rows, a context is missing or
-        unwanted, or a row lies out of the support.
+        unwanted, or a row is outside the support.
     """
     event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
     if not isinstance(event_shape, tf.TensorShape):
@@ -98,16 +96,7 @@ def check_rows_of(distribution, data, context=None, *, argument="data"):
 
 
 def check_slices(slices, batch_shape, name):
-    """Refuses more indices than there are batch axes.
-
-    Args:
-      slices: what stands in the brackets.
-      batch_shape: `tf.TensorShape`.
-      name: of the distribution, for the error.
-
-    Raises:
-      ValueError: if there are more.
-    """
+    """Raises `ValueError` if there are more indices `slices` than batch axes."""
     indices = [s for s in _listed(slices) if s is not Ellipsis and s is not tf.newaxis]
     if len(indices) > batch_shape.rank:
         raise ValueError(
@@ -117,15 +106,7 @@ def check_slices(slices, batch_shape, name):
 
 
 def refuse_slices(slices, name):
-    """Refuses all but `[...]`, of a distribution that never has batch axes.
-
-    Args:
-      slices: what stands in the brackets.
-      name: of the distribution, for the error.
-
-    Raises:
-      ValueError: if there is anything else.
-    """
+    """Raises `ValueError` unless `slices` is `...`, as there are no batch axes."""
     if any(s is not Ellipsis for s in _listed(slices)):
         raise ValueError(
             f"Expected no indices of `{name}`, which has no batch axes "

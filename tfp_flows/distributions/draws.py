@@ -1,8 +1,12 @@
-"""What every draw starts with: a shape, seeds, and noise that is the same everywhere.
+"""Draws: their shapes, seeds, and noise that is the same with XLA and without.
 
-TensorFlow's floating-point generators draw otherwise under XLA than outside, whatever
-algorithm is named; its 32 random bits of Philox are the same. Noise is made of these.
+TensorFlow's floating-point generators draw other numbers under XLA, for any algorithm; its
+32 random bits of Philox are the same. So noise is computed from these bits.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -26,14 +30,13 @@ __all__ = [
 _LOOP_BODIES = ("loop_body", "while")
 
 
-def joint_shape(sample_shape, context, batch_ndims=0):
+def joint_shape(sample_shape, context, batch_ndims: int = 0) -> tf.Tensor:
     """Returns the shape of all draws: `sample(5, context=[16, C])` draws `[5, 16]`.
 
     Args:
-      sample_shape: as given, an integer or a shape.
+      sample_shape: an integer or a shape.
       context: `[..., C]`, or None.
-      batch_ndims: number of the context's batch axes, counted from the right, that are
-        drawn anyway.
+      batch_ndims: number of the context's last batch axes that belong to the distribution.
     """
     sample_shape = _as_shape(sample_shape)
     if context is None:
@@ -59,12 +62,11 @@ def _as_shape(sample_shape):
     return tf.reshape(tf.cast(shape, tf.int32), [-1])
 
 
-def stateless(seed):
-    """Makes any seed a stateless one, with one meaning of integers.
+def stateless(seed) -> tf.Tensor:
+    """Returns a stateless seed for any seed; an integer determines the draws.
 
-    An integer determines the draws, where TFP draws anew from the same one. But what a
-    loop repeats draws anew each time, as in TFP: auto-batched joint distributions trace
-    one draw with one integer, and vectorise it.
+    TFP draws anew each time from an integer. So does this function in a loop: auto-batched
+    joint distributions trace one draw with one integer, and vectorise it.
     """
     if isinstance(seed, (int, np.integer)):
         seed = int(seed) if _is_in_loop() else _of_integer(seed)
@@ -76,10 +78,10 @@ def stateless(seed):
         ) from error
 
 
-def fold_in(seed, index):
+def fold_in(seed, index) -> tf.Tensor:
     """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
     if isinstance(seed, (int, np.integer)):
-        seed = _of_integer(seed)  # in a loop, too: the index tells its turns apart
+        seed = _of_integer(seed)  # in a loop, too, where the index differs
     first, second = tf.unstack(stateless(seed))
     return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
 
@@ -90,12 +92,12 @@ def _of_integer(seed):
     return tf.constant(np.array(words, np.uint32).view(np.int32))
 
 
-def split(seed, count):
+def split(seed, count: int) -> list[tf.Tensor]:
     """Returns `count` stateless seeds that depend on `seed`."""
     return tf.unstack(_bits([count, 2], seed))
 
 
-def uniform(shape, seed, dtype):
+def uniform(shape, seed, dtype) -> tf.Tensor:
     """Uniform numbers in (0, 1), without the ends."""
     bits = _bits(shape, seed)
     if dtype == tf.float64:
@@ -105,26 +107,26 @@ def uniform(shape, seed, dtype):
     return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
 
 
-def normal(shape, seed, dtype):
+def normal(shape, seed, dtype) -> tf.Tensor:
     """Standard normal numbers; none beyond 6.3, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = lower_normal_quantile(tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
-def logistic(shape, seed, dtype):
+def logistic(shape, seed, dtype) -> tf.Tensor:
     """Standard logistic numbers; none beyond 22.2, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
-def choose(complete, x, context, count, seed):
-    """Completes each row `count` times, and returns one of these by importance weight.
+def choose(complete: Callable, x, context, count: int, seed) -> tf.Tensor:
+    """Completes each row `count` times, and draws one of these by importance weight.
 
     Args:
-      complete: function of rows, `[N, D]`, and their contexts, `[N, C]`, if there are any,
-        that returns completed rows and their log-weights, `[N]`.
+      complete: function from rows, `[N, D]`, and their contexts, `[N, C]`, if there are
+        any, to completed rows and their log-weights, `[N]`.
       x: `[..., D]`.
       context: `[..., C]`, with the batch axes of `x`; None where there is none.
       count: number of candidates for each row.
@@ -168,11 +170,11 @@ class SampleAndLogProb:
 
 
 def _is_in_loop():
-    """Whether what is traced now is the body of a vectorised map or of a loop."""
+    """Whether the body of a vectorised map or a loop is being traced."""
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     while graph is not None:
         for scope in graph.get_name_scope().split("/"):
-            # Without the number that makes it unique, as in `while_1`.
+            # Without the number at the end of `while_1`.
             if scope.rstrip("0123456789").rstrip("_") in _LOOP_BODIES:
                 return True
         graph = getattr(graph, "outer_graph", None)
@@ -180,7 +182,7 @@ def _is_in_loop():
 
 
 def _sign_and_tail(shape, seed, dtype):
-    """Coins, and uniform numbers in (0, 1/2), as fine near 0 as floats are."""
+    """Random signs, and uniform numbers in (0, 1/2) with all digits near 0."""
     bits = _bits(shape, seed)
     tail = tf.cast(tf.bitwise.bitwise_and(bits, 2**31 - 1), dtype)
     return bits < 0, (tail + 0.5) * 2.0**-32

@@ -1,4 +1,6 @@
-"""From one unconstrained vector to the parts of a joint distribution, and back."""
+"""The support of a joint distribution, as a bijector from an unconstrained vector."""
+
+from __future__ import annotations
 
 import functools
 import math
@@ -20,7 +22,7 @@ _TARGET = "a `tfd.Distribution` or the shape of an event"
 
 
 class JointSupport:
-    """Where a target lives, seen from an unconstrained vector.
+    """The support of a target, as a bijector from an unconstrained vector.
 
     ```none
     vector [D]  -> split -> reshape -> constrain ->  parts of the target, in its structure
@@ -67,14 +69,14 @@ class JointSupport:
             )
         support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
         if tf.nest.is_nested(target.event_shape):
-            # For what has only the bijector, and is pickled.
+            # A posterior has only the bijector, and may be pickled.
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
         return support
 
     @classmethod
     def of_shape(cls, event_shape, support, dtype):
-        """The support that bijectors constrain to, part by part.
+        """The support that bijectors constrain the parts to.
 
         Args:
           event_shape: a shape, or a structure of shapes; an integer is a vector's.
@@ -93,7 +95,7 @@ class JointSupport:
 
 
 def check_target(target):
-    """Raises `ValueError` if `target` is neither, or a part of it is discrete."""
+    """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
     if isinstance(target, (str, bytes, type)) or target is None:
         check_instance("target", target, (), _TARGET)
     if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
@@ -130,10 +132,10 @@ def _check_support_structure(event_shape, support):
 def _default_constraint(target):
     try:
         constraint = target.experimental_default_event_space_bijector()
-    except AttributeError:  # of a joint distribution that has a part without one
+    except AttributeError:  # a part of a joint distribution has none
         constraint = None
     if constraint is None:
-        # Of this package's own, only discrete ones are without.
+        # Of this package's own distributions, only discrete ones have none.
         is_own = isinstance(target, AutoregressiveDistribution)
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
@@ -184,13 +186,13 @@ def _refuse_discrete_parts(target):
 
 
 def _parts(target):
-    """Pairs of words and the distribution of each part that is left to be inferred."""
+    """Pairs of a description and the distribution of each part that is not pinned."""
     if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
         return [(f"`{target.name}`", target)]
     joint = getattr(target, "distribution", target)
     try:
         parts, _ = joint.sample_distributions(seed=0)
-    except Exception:  # a model that cannot be drawn from says so where it is used
+    except Exception:  # a model that cannot be sampled raises where it is used
         return []
     pins = getattr(target, "pins", None)
     named = _named(parts)

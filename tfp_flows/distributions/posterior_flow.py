@@ -1,4 +1,6 @@
-"""The flow of a posterior, from what a user says of it."""
+"""The flow of a posterior, built from a constructor, a name or a bijector."""
+
+from __future__ import annotations
 
 import inspect
 
@@ -17,18 +19,18 @@ tfb = tfp.bijectors
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 
 
-def build_flow(flow, size, dtype, options):
+def build_flow(flow, size: int, dtype, options: dict) -> tfb.Bijector:
     """Returns the bijector on vectors that `flow` is, names or constructs.
 
     Args:
-      flow: bijector, name, or constructor.
-      size: entries of a vector.
-      dtype: of the vector.
-      options: of the constructor.
+      flow: a bijector, a name, or a constructor.
+      size: number of entries of a vector.
+      dtype: dtype of the vector.
+      options: arguments of the constructor, by name.
 
     Raises:
-      ValueError: if it is none of these, or takes vectors of another size, or there are
-        options for a bijector.
+      ValueError: if `flow` is something else, or takes vectors of another size, or there
+        are options for a bijector.
     """
     built = _build(flow, size, dtype, options)
     _check_event_size(built, size)
@@ -49,7 +51,7 @@ def _build(flow, size, dtype, options):
             f"{flow!r}."
         )
     if "standardize" in inspect.signature(constructor).parameters:
-        options = {"standardize": False, **options}  # there are no data to fit it to
+        options = {"standardize": False, **options}  # there are no data to standardise by
     return constructor(size, dtype=dtype, **options)
 
 

@@ -1,9 +1,13 @@
-"""Where a posterior starts: the Gaussian that whitens its target."""
+"""The start of a posterior: a Gaussian that whitens its target."""
+
+from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.bijectors.whiten import Whiten
@@ -14,31 +18,35 @@ from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["whitening"]
 
+tfb = tfp.bijectors
+
 _MAX_SIZE = 500
 _NUM_DRAWS = 256
 _NUM_STARTS = 3
 _GRADIENT_ROUNDS = 16
-# Of two maxima: distance in standard deviations, and ratio of masses in nats, from which on
-# both count.
+# Two maxima both count from this distance on, in standard deviations, and up to this ratio
+# of masses, in nats.
 _DISTANCE = 3.0
 _NEGLIGIBLE = 7.0
 _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
 
-def whitening(target_log_prob, support, flow):
-    """Returns a bijector behind which a fresh `flow` starts near the target.
+def whitening(
+    target_log_prob: Callable, support, flow: tfp.bijectors.Bijector
+) -> tfp.bijectors.Bijector:
+    """Returns a bijector that maps an untrained `flow` near to the target.
 
-    It is a `Whiten`, or a `Standardize` where the variables are too many for a covariance.
+    It is a `Whiten`, or a `Standardize` if the variables are too many for a covariance.
 
     Args:
       target_log_prob: function of the parts, `[N, *event]` each, that returns `[N]`.
       support: a `JointSupport`.
-      flow: what follows it: bijector on vectors.
+      flow: bijector on vectors that the returned one is composed with.
     """
     gaussian = _whitening_gaussian(target_log_prob, support)
     zero = tf.zeros([1, support.event_size], support.dtype)
     log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
-    # A fresh IAF contracts by its gates.
+    # The gates of an untrained IAF contract.
     contraction = np.exp(log_det / support.event_size)
     return _bijector(gaussian.mean, gaussian.factor / contraction, support.dtype)
 
@@ -54,7 +62,7 @@ def _bijector(mean, factor, dtype):
 
 
 def _whitening_gaussian(target_log_prob, support):
-    """Laplace's approximation; else, with a warning that says why, a diagonal Gaussian."""
+    """Laplace's approximation; or a diagonal Gaussian, with a warning that says why."""
     density = UnconstrainedDensity(target_log_prob, support)
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
@@ -78,7 +86,7 @@ def _whitening_gaussian(target_log_prob, support):
 
 
 def _laplace(density, rng):
-    """The approximation at the maximum of the greatest mass, if no other has its like."""
+    """The approximation at the maximum of the largest mass, if no other is comparable."""
     size = density.event_size
     if size > _MAX_SIZE:
         raise NoMaximumError(f"its {size} variables are more than {_MAX_SIZE}")
@@ -125,9 +133,9 @@ def _gradient_scale(density, noise):
     mean     = mean of draws + variance * mean gradient
     ```
 
-    It is exact for a Gaussian of independent variables, wherever the draws are. Else it is
-    repeated from where it leads to, or half-way, as long as that raises the ELBO, so that
-    it never ends below the standard normal.
+    It is exact for a Gaussian of independent variables, wherever the draws are. Otherwise
+    it is repeated from its result, or with half the step, as long as that raises the ELBO;
+    so the result is never worse than the standard normal.
 
     Args:
       density: an `UnconstrainedDensity`.
