@@ -1,5 +1,7 @@
 """Models in the scope of a `tf.distribute` strategy equal those of one device."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -49,6 +51,10 @@ CASES = {
     "several_draws": (small_vae.MODELS["importance_weighted"], descent()),
     "flow_as_prior": (small_vae.MODELS["real_nvp_prior"], descent(clipvalue=0.01)),
 }
+FAST = {
+    *(("batch_norm", True), ("regularised", False), ("loss_scaling", True)),
+    *(("free_bits", True), ("several_draws", False)),
+}
 
 
 def rows(model, rng):
@@ -77,10 +83,16 @@ def answers(build, optimizer, x, weight):
     return found
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["rows_alike", "weighted"])
-def test_replicas_train_as_one_device(name, weight, rng):
+@pytest.mark.parametrize(
+    ("name", "is_weighted"),
+    [
+        pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
+        for case in itertools.product(CASES, (False, True))
+    ],
+)
+def test_replicas_train_as_one_device(name, is_weighted, rng):
     build, optimizer = CASES[name]
+    weight = WEIGHT if is_weighted else None
     x = rows(build(), rng)
     expected = answers(build, optimizer, x, weight)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
