@@ -11,7 +11,14 @@ from tfp_flows.core.arguments import check_members
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import check_rows
 
-__all__ = ["check_base", "check_rows_of", "check_slices", "is_discrete", "refuse_slices"]
+__all__ = [
+    "check_base",
+    "check_event_size",
+    "check_rows_of",
+    "check_slices",
+    "is_discrete",
+    "refuse_slices",
+]
 
 tfd = tfp.distributions
 
@@ -93,6 +100,23 @@ def check_rows_of(distribution, data, context=None, *, argument="data"):
     check_rows(data, context, event_shape, context_size, argument=argument)
     if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
         distribution.check_support(data, argument=argument)
+
+
+def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> None:
+    """Raises `ValueError` unless `flow` maps vectors of `size` entries to such vectors.
+
+    Args:
+      flow: a bijector.
+      size: number of entries.
+      events: description of the vectors in the error, with `{}` for `size`.
+    """
+    expected = f"Expected a `flow` on {events.format(size)}; got `{flow.name}`"
+    try:
+        shape = flow.forward_event_shape([size])
+    except ValueError as error:
+        raise ValueError(f"{expected}: {error}") from error
+    if shape != [size]:
+        raise ValueError(f"{expected}, which makes {shape} of them.")
 
 
 def check_slices(slices, batch_shape, name):

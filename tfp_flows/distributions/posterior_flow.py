@@ -6,6 +6,7 @@ import inspect
 
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
@@ -33,7 +34,7 @@ def build_flow(flow, size: int, dtype, options: dict) -> tfb.Bijector:
         are options for a bijector.
     """
     built = _build(flow, size, dtype, options)
-    _check_event_size(built, size)
+    check_event_size(built, size, "vectors of the target's {} entries")
     return built
 
 
@@ -53,13 +54,3 @@ def _build(flow, size, dtype, options):
     if "standardize" in inspect.signature(constructor).parameters:
         options = {"standardize": False, **options}  # there are no data to standardise by
     return constructor(size, dtype=dtype, **options)
-
-
-def _check_event_size(flow, size):
-    expected = f"Expected a `flow` on vectors of the target's {size} entries"
-    try:
-        shape = flow.forward_event_shape([size])
-    except ValueError as error:
-        raise ValueError(f"{expected}; got `{flow.name}`: {error}") from error
-    if shape != [size]:
-        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

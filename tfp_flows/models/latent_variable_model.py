@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.inputs import check_value
+from tfp_flows.core.rows import check_rows
 from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.models import objectives
-from tfp_flows.models.vae_checks import check_rows
 
 __all__ = ["Bound", "LatentVariableModel", "Terms"]
 
@@ -75,7 +75,7 @@ class LatentVariableModel:
         Returns:
           `[*sample_shape, N, latent_size]`.
         """
-        check_rows(x, self.likelihood)
+        self._check_rows(x)
         x = tf.convert_to_tensor(x, self.posterior.dtype)
         return self._draw(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
 
@@ -176,6 +176,11 @@ class LatentVariableModel:
         log_prior = self.prior.log_prob(z, **({"training": True} if is_flow else {}))
         return Terms(self.likelihood.log_prob(x, outputs), log_q - log_prior)
 
+    def _check_rows(self, x):
+        """Raises `ValueError` unless rows `[N, *event]` are in the support."""
+        check_rows(x, None, tf.TensorShape(self.likelihood.event_shape), 0, argument="x")
+        self.likelihood.check(np.asarray(x))
+
     def _draw(self, x, sample_shape, seed, share=None):
         """Draws latents, `[*sample_shape, N, L]`, of rows, `[N, *event]`."""
         parameters, count = self.encoder(x), math.prod(sample_shape)
@@ -196,7 +201,7 @@ class LatentVariableModel:
         """
         check_integer("num_samples", key[1])
         check_integer("batch_size", batch_size)
-        check_rows(x, self.likelihood)
+        self._check_rows(x)
         dtype = self.posterior.dtype
         if key not in self._compiled:
             rows = tf.TensorSpec([None, *self.likelihood.event_shape], dtype)

@@ -15,6 +15,7 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.models.gaussian_posteriors import DiagonalGaussian
 from tfp_flows.models.gaussian_posteriors import FullGaussian
 from tfp_flows.models.gaussian_posteriors import Posterior
@@ -129,13 +130,7 @@ def _check_flow(flow, base):
             f"Expected a `flow` of {base.dtype.name}, as `base`; got `{flow.name}` of "
             f"{flow.dtype.name}."
         )
-    expected = f"Expected a `flow` on vectors of {base.latent_size} entries, as `base`"
-    try:
-        shape = flow.forward_event_shape([base.latent_size])
-    except ValueError as error:
-        raise ValueError(f"{expected}; got `{flow.name}`. {error}") from error
-    if shape != [base.latent_size]:
-        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")
+    check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
 
 
 def __getattr__(name):

@@ -1,11 +1,10 @@
-"""Checks of the parts and options of a `VAE`, and of its rows."""
+"""Checks of the parts and options of a `VAE`."""
 
 from __future__ import annotations
 
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_callable
@@ -21,20 +20,7 @@ __all__ = [
     "check_options",
     "check_parts",
     "check_posterior",
-    "check_rows",
 ]
-
-
-def check_rows(x, likelihood):
-    """Raises `ValueError` unless rows `x`, `[N, *event]`, are in the support."""
-    rows = np.asarray(x)
-    expected = likelihood.event_shape
-    if rows.shape[1:] != expected:
-        shape = ", ".join(map(str, ("N", *expected)))
-        raise ValueError(f"Expected `x` of shape [{shape}]; got {rows.shape}.")
-    if not len(rows):
-        raise ValueError("Expected `x` of at least one row; got none.")
-    likelihood.check(rows)
 
 
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
