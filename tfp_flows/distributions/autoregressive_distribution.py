@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -70,7 +72,7 @@ class AutoregressiveDistribution(
 
     def __init__(
         self,
-        network,
+        network: keras.Layer,
         conditional,
         *,
         standardize_context: bool = True,
@@ -133,7 +135,7 @@ class AutoregressiveDistribution(
     def impute(
         self,
         x,
-        observed,
+        observed: Sequence[bool],
         *,
         context=None,
         num_candidates: int = 64,
@@ -176,7 +178,7 @@ class AutoregressiveDistribution(
 
         return choose(complete, x, context, count, choice_seed)
 
-    def copy(self, **overrides):
+    def copy(self, **overrides) -> AutoregressiveDistribution:
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 

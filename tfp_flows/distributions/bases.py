@@ -24,7 +24,7 @@ class Normal(tfd.Normal):
     def _sample_n(self, n, seed=None):
         return _scaled(self, draws.normal, n, seed)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"loc": self.loc, "scale": self.scale}
 
@@ -35,7 +35,7 @@ class Logistic(tfd.Logistic):
     def _sample_n(self, n, seed=None):
         return _scaled(self, draws.logistic, n, seed)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"loc": self.loc, "scale": self.scale}
 

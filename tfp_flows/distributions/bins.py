@@ -23,12 +23,12 @@ __all__ = [
 _DISTANCE = 0.05
 
 
-def can_occur(value, num_bins):
+def can_occur(value: tf.Tensor, num_bins: int) -> tf.Tensor:
     """Which entries are integers `0, ..., num_bins - 1`."""
     return (value >= 0) & (value < num_bins) & (value == tf.floor(value))
 
 
-def refuse_others(value, num_bins, argument):
+def refuse_others(value: tf.Tensor, num_bins: int, argument: str) -> None:
     """Raises `ValueError` if an entry of `value` is no integer `0, ..., num_bins - 1`."""
     others = tf.boolean_mask(value, ~can_occur(value, num_bins))
     if len(others):
@@ -38,26 +38,33 @@ def refuse_others(value, num_bins, argument):
         )
 
 
-def quantize(scaled, num_bins):
+def quantize(scaled: tf.Tensor, num_bins: int) -> tf.Tensor:
     """The bins of scaled data; those outside `[0, 1]` count to the end bins."""
     return tf.clip_by_value(tf.floor(scaled * num_bins), 0, num_bins - 1)
 
 
-def reduce_bits(images, num_bits: int) -> np.ndarray:
+def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     """Reduces 8-bit `images` to integers of `num_bits` bits, as in Glow's 5-bit data."""
     if check_integer("num_bits", num_bits) > 8:
         raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
     return np.asarray(images) // 2 ** (8 - num_bits)
 
 
-def uniform_noise(value, event_ndims, seed):
+def uniform_noise(value: tf.Tensor, event_ndims: int, seed) -> tuple[tf.Tensor, tf.Tensor]:
     """Uniform noise in `[0, 1)`, `[..., *event]`, and its log-density 0, `[...]`."""
     noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
     batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
     return noise, tf.zeros(batch_shape, value.dtype)
 
 
-def reach_outside(scaled, value, num_bins, num_reaching, event_ndims, seed):
+def reach_outside(
+    scaled: tf.Tensor,
+    value: tf.Tensor,
+    num_bins: int,
+    num_reaching: int,
+    event_ndims: int,
+    seed,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Moves entries of the two end bins outside `[0, 1]`, in the first few draws.
 
     An entry moves with probability 1 / (1 + E), where its row has E entries in end bins,

@@ -42,7 +42,7 @@ class Bernoulli:
         """Samples, `[N, D]`: the quantile function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
 
-    def default_event_space_bijector(self):
+    def default_event_space_bijector(self) -> None:
         """None, as for TFP's discrete distributions."""
         return
 
@@ -114,7 +114,7 @@ class GaussianMixture:
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
         return tf.reduce_sum(is_chosen * samples, axis=1)
 
-    def mixture(self, parameters):
+    def mixture(self, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Log-weights, locations and scales, `[..., K]`, of `parameters`, `[..., P]`."""
         shape = tf.shape(parameters)
         parameters = tf.reshape(parameters, [-1, self.num_parameters, 1])
@@ -123,7 +123,7 @@ class GaussianMixture:
         log_weights, loc, log_scale = (tf.reshape(part, shape) for part in parts)
         return log_weights, loc, tf.exp(log_scale)
 
-    def default_event_space_bijector(self):
+    def default_event_space_bijector(self) -> tfp.bijectors.Bijector:
         """The identity: all reals can occur."""
         return tfp.bijectors.Identity()
 

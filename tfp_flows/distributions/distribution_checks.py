@@ -32,7 +32,9 @@ _DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
 _INNER = ("distribution", "components_distribution")
 
 
-def check_base(distribution, bijector):
+def check_base(
+    distribution: tfd.Distribution, bijector: tfp.bijectors.Bijector
+) -> FlowBijector:
     """Returns the bijector as a `FlowBijector`, if the base fits it.
 
     Args:
@@ -69,7 +71,7 @@ def check_base(distribution, bijector):
     return bijector
 
 
-def is_discrete(distribution):
+def is_discrete(distribution: tfd.Distribution) -> bool:
     """Whether a distribution, or a part of it, is known to be discrete."""
     if not tf.as_dtype(distribution.dtype).is_floating:
         return True
@@ -80,7 +82,7 @@ def is_discrete(distribution):
     return any(isinstance(d, tfd.Distribution) and is_discrete(d) for d in inner)
 
 
-def check_rows_of(distribution, data, context=None, *, argument="data"):
+def check_rows_of(distribution, data, context=None, *, argument: str = "data") -> None:
     """Refuses rows that are no events of `distribution`, or have density zero.
 
     Args:
@@ -119,7 +121,7 @@ def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> No
         raise ValueError(f"{expected}, which makes {shape} of them.")
 
 
-def check_slices(slices, batch_shape, name):
+def check_slices(slices, batch_shape: tf.TensorShape, name: str) -> None:
     """Raises `ValueError` if there are more indices `slices` than batch axes."""
     indices = [s for s in _listed(slices) if s is not Ellipsis and s is not tf.newaxis]
     if len(indices) > batch_shape.rank:
@@ -129,7 +131,7 @@ def check_slices(slices, batch_shape, name):
         )
 
 
-def refuse_slices(slices, name):
+def refuse_slices(slices, name: str) -> None:
     """Raises `ValueError` unless `slices` is `...`, as there are no batch axes."""
     if any(s is not Ellipsis for s in _listed(slices)):
         raise ValueError(

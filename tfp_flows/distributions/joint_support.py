@@ -34,7 +34,7 @@ class JointSupport:
       dtype: of all parts.
     """
 
-    def __init__(self, event_shape, constraint, dtype):
+    def __init__(self, event_shape, constraint: tfb.Bijector, dtype: tf.DType):
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         if not all(shape.is_fully_defined() for shape in flat_shapes):
@@ -45,7 +45,7 @@ class JointSupport:
         self.dtype = dtype
 
     @classmethod
-    def of_distribution(cls, target):
+    def of_distribution(cls, target) -> JointSupport:
         """The support of a distribution, by TFP's own default bijectors.
 
         Args:
@@ -75,7 +75,7 @@ class JointSupport:
         return support
 
     @classmethod
-    def of_shape(cls, event_shape, support, dtype):
+    def of_shape(cls, event_shape, support, dtype) -> JointSupport:
         """The support that bijectors constrain the parts to.
 
         Args:
@@ -94,7 +94,7 @@ class JointSupport:
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
 
 
-def check_target(target):
+def check_target(target) -> None:
     """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
     if isinstance(target, (str, bytes, type)) or target is None:
         check_instance("target", target, (), _TARGET)

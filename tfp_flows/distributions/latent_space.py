@@ -17,7 +17,9 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
 
 
-def at_temperature(distribution: tfp.distributions.Distribution, temperature: float):
+def at_temperature(
+    distribution: FlowDistribution | Dequantized, temperature: float
+) -> FlowDistribution | Dequantized:
     """The flow over a base scaled by `temperature`, with shared weights.
 
     Samples at a lower temperature are more typical and less diverse; Glow's pictures are at
@@ -46,7 +48,14 @@ def at_temperature(distribution: tfp.distributions.Distribution, temperature: fl
     return FlowDistribution(base, distribution.bijector)
 
 
-def interpolate(distribution, start, end, num_points: int, *, context=None) -> tf.Tensor:
+def interpolate(
+    distribution: FlowDistribution | Dequantized,
+    start,
+    end,
+    num_points: int,
+    *,
+    context=None,
+) -> tf.Tensor:
     """Data whose latents are on the straight line between those of two points.
 
     Args:
@@ -72,7 +81,9 @@ def interpolate(distribution, start, end, num_points: int, *, context=None) -> t
     return _generate(distribution, first, last - first, shares, context)
 
 
-def attribute_direction(distribution, having, lacking, *, context=None) -> tf.Tensor:
+def attribute_direction(
+    distribution: FlowDistribution | Dequantized, having, lacking, *, context=None
+) -> tf.Tensor:
     """The mean latent of data with an attribute minus that of data without it.
 
     Args:
@@ -95,7 +106,9 @@ def attribute_direction(distribution, having, lacking, *, context=None) -> tf.Te
     return means[0] - means[1]
 
 
-def move_along(distribution, x, direction, amounts, *, context=None) -> tf.Tensor:
+def move_along(
+    distribution: FlowDistribution | Dequantized, x, direction, amounts, *, context=None
+) -> tf.Tensor:
     """Data whose latents are those of `x` moved along a direction.
 
     Args:

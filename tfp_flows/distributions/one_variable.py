@@ -75,7 +75,7 @@ class NotOneVariable:
         )
 
 
-def refuse_several_variables(distribution, function):
+def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
     """Raises `NotImplementedError` if events of `distribution` have several entries."""
     shape = distribution.event_shape
     if tf.nest.is_nested(shape) or shape.num_elements() != 1:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.serialization import serialize
+
+if typing.TYPE_CHECKING:
+    from tfp_flows.distributions.joint_support import JointSupport
 
 __all__ = ["described", "part_by_part"]
 
@@ -15,7 +20,7 @@ _NUM_POINTS = 16
 _REPEATED = (tfp.distributions.Sample.__mro__[1], tfp.distributions.Independent.__mro__[1])
 
 
-def part_by_part(target, support):
+def part_by_part(target, support: JointSupport) -> JointSupport:
     """Returns a `JointSupport` of the parts' own bijectors that is equal to `support`.
 
     TFP's support of a joint distribution calls the functions of the model, which cannot be
@@ -40,7 +45,7 @@ def part_by_part(target, support):
     return plain
 
 
-def described(support, name):
+def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
     """Returns a support as plain data, and the values of its variables.
 
     Args:

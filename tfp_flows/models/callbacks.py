@@ -42,7 +42,7 @@ class StopOnNaN(keras.callbacks.Callback):
         self.stopped_epoch = None
 
     @classmethod
-    def added_to(cls, callbacks):
+    def added_to(cls, callbacks) -> list[keras.callbacks.Callback]:
         """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         if any(isinstance(callback, cls) for callback in callbacks):
@@ -50,7 +50,7 @@ class StopOnNaN(keras.callbacks.Callback):
         # First, since a callback that restores weights must have the last word.
         return [cls(), *callbacks]
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs=None) -> None:
         """Keeps the initial weights."""
         self.stopped_epoch = None
         self._epoch = 0
@@ -60,18 +60,18 @@ class StopOnNaN(keras.callbacks.Callback):
         # A weight that is not finite at first may be meant so, such as an infinite bound.
         self._finite_at_first = [_is_finite(weight) for weight in self._weights]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs=None) -> None:
         """Records the epoch, for the message."""
         self._epoch = epoch + 1
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None) -> None:
         """Stops at the first batch whose loss is not finite."""
         if not np.isfinite((logs or {}).get("loss", 0.0)):
             self._stop(
                 f"The loss is not finite at batch {batch + 1} of epoch {self._epoch}"
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs=None) -> None:
         """Keeps the weights of the best epoch; stops where some are not finite."""
         if self.stopped_epoch is not None:
             return
@@ -84,7 +84,7 @@ class StopOnNaN(keras.callbacks.Callback):
             self._best, self._best_epoch = value, epoch + 1
             self._weights = weights
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs=None) -> None:
         """Restores the weights, which another callback may have replaced by NaN."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
@@ -112,7 +112,7 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
     """
 
     @classmethod
-    def added_to(cls, callbacks):
+    def added_to(cls, callbacks) -> list[keras.callbacks.Callback]:
         """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         bar = keras.callbacks.ProgbarLogger
@@ -120,21 +120,21 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
             return callbacks
         return [*callbacks, cls()]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs=None) -> None:
         """Records the number of steps before the epoch."""
         super().on_epoch_begin(epoch, logs)
         self._start = int(self.model.optimizer.iterations)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None) -> None:
         """Shows the number of steps of the epoch so far."""
         done = int(self.model.optimizer.iterations) - self._start
         super().on_train_batch_end(done - 1, logs)
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch, logs=None) -> None:
         """Shows the number of batches of `evaluate` so far."""
         super().on_test_batch_end(self._bounded(batch), logs)
 
-    def on_predict_batch_end(self, batch, logs=None):
+    def on_predict_batch_end(self, batch, logs=None) -> None:
         """Shows the number of batches of `predict` so far."""
         super().on_predict_batch_end(self._bounded(batch), logs)
 
@@ -164,15 +164,15 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._data = data
         self._context = context
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs=None) -> None:
         """Refuses rows that are no events of the distribution, before training."""
         check_rows_of(self.model.distribution, self._data, self._context)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs=None) -> None:
         """Sets the statistics before a validation."""
         self._set_statistics()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs=None) -> None:
         """Sets the statistics of the final weights."""
         self._set_statistics()
 
@@ -206,7 +206,7 @@ class KLWarmUp(keras.callbacks.Callback):
         check_integer("num_epochs", num_epochs)
         self.num_epochs = num_epochs
 
-    def check(self, model):
+    def check(self, model: keras.Model) -> None:
         """Raises `ValueError` for a model without a divergence, before training."""
         if not hasattr(model, "kl_weight"):
             raise ValueError(
@@ -214,21 +214,21 @@ class KLWarmUp(keras.callbacks.Callback):
                 f"`{type(model).__name__}`."
             )
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Sets the model that is trained."""
         self.check(model)
         super().set_model(model)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs=None) -> None:
         """Sets the weight of this epoch."""
         self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs=None) -> None:
         """Sets the weight to 1, even if training has stopped early."""
         self.model.kl_weight.assign(1.0)
 
 
-def as_list(callbacks):
+def as_list(callbacks) -> list[keras.callbacks.Callback]:
     """Returns `callbacks`, in any form that `fit` takes, as a list."""
     callbacks = callbacks or []
     if isinstance(callbacks, keras.callbacks.CallbackList):

@@ -11,9 +11,11 @@ import tensorflow_probability as tfp
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
+from tfp_flows.models.global_batch import GlobalBatch
 from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_format import RowFormat
+from tfp_flows.models.row_format import Rows
 from tfp_flows.models.row_format import plain_columns
 from tfp_flows.models.row_format import refuse_other_columns
 from tfp_flows.models.summary import count_lines
@@ -106,7 +108,9 @@ class DensityEstimator(LikelihoodModel):
             kwargs["training"] = True
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
-    def nats_of_rows(self, rows, batch, *, training=False):
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
         return {"loss": -self(rows.inputs, training=training)}
 
@@ -121,7 +125,7 @@ class DensityEstimator(LikelihoodModel):
         data = data.split(validation_split)[0] if validation_split else data
         self._check_and_initialize(data, initialize=True)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
         """Prints the steps of the flow with shapes and numbers of parameters.
 
         Args:
@@ -134,7 +138,9 @@ class DensityEstimator(LikelihoodModel):
         for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
             (print_fn or print)(line)
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
+    def export(
+        self, filepath, format: str = "tf_saved_model", verbose=None, **kwargs
+    ) -> None:
         """Writes a TensorFlow SavedModel, which runs without this package.
 
         ```python

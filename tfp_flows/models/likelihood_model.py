@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.callbacks import BoundedProgress
@@ -31,7 +32,9 @@ class LikelihoodModel(KerasModel):
     data-dependent state, `_is_initialized` and `_initialize`.
     """
 
-    def fit(self, x=None, y=None, batch_size: int | None = None, epochs: int = 1, **kwargs):
+    def fit(
+        self, x=None, y=None, batch_size: int | None = None, epochs: int = 1, **kwargs
+    ) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does, and returns its history.
 
         Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
@@ -96,7 +99,7 @@ class LikelihoodModel(KerasModel):
         with errors_of_data():
             return super().evaluate(**self._for_keras(data, batch_size, **kwargs))
 
-    def predict(self, x, batch_size: int | None = None, **kwargs):
+    def predict(self, x, batch_size: int | None = None, **kwargs) -> np.ndarray:
         """Returns the model's outputs as an array, as `keras.Model.predict` does.
 
         Args:

@@ -73,7 +73,7 @@ class RowArrays:
             for part in parts
         ]
 
-    def for_keras(self, *, batch_size=None, steps=None, shuffle=False):
+    def for_keras(self, *, batch_size=None, steps=None, shuffle=False) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         dtype = self._format.dtype
         rows = _map(lambda array: _of_dtype(array, dtype), self.rows)

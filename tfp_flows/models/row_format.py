@@ -31,7 +31,7 @@ class Rows(typing.NamedTuple):
         """The inputs of a model."""
         return self.x if self.context is None else (self.x, self.context)
 
-    def as_batch(self):
+    def as_batch(self) -> tuple:
         """Returns Keras's tuple of inputs, targets and weights."""
         if self.weight is None:
             return (self.inputs,)
@@ -100,7 +100,7 @@ class RowFormat:
             rows = rows._replace(context=second)
         return rows._replace(weight=None if _is_absent(weight) else weight)
 
-    def refuse_targets(self):
+    def refuse_targets(self) -> None:
         """Raises `ValueError`, and says where a context goes."""
         hint = ""
         if self.context_size:

@@ -68,14 +68,14 @@ class RowStream:
             )
         )
 
-    def split(self, share):
+    def split(self, share: float) -> None:
         """Raises `ValueError`, since only arrays have last rows."""
         raise ValueError(
             f"Expected arrays with `validation_split` of {share}; got batches. Give "
             "`validation_data` instead."
         )
 
-    def for_keras(self, **_):
+    def for_keras(self, **_) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         batches = self._batches
         if isinstance(batches, tf.data.Dataset):

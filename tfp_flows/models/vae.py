@@ -23,6 +23,7 @@ from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.likelihoods import Likelihood
 from tfp_flows.models.row_arrays import check_finite
 from tfp_flows.models.row_format import RowFormat
+from tfp_flows.models.row_format import Rows
 from tfp_flows.models.summary import structure_lines
 from tfp_flows.models.vae_checks import check_kinds
 from tfp_flows.models.vae_checks import check_options
@@ -157,7 +158,9 @@ class VAE(LatentVariableModel, LikelihoodModel):
         share = GlobalBatch(tf.shape(x)[0]).share
         return self.likelihood.mean(self.decoder(self._draw(x, [], self.seed, share)))
 
-    def nats_of_rows(self, rows, batch, *, training=False):
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Returns "loss" and the fields of `Bound` of each row, `[n]`.
 
         The noise of a row is that in the same global batch on one device.
@@ -181,7 +184,7 @@ class VAE(LatentVariableModel, LikelihoodModel):
         """Sets data-dependent state of the prior from latents of `x`, given as in `fit`."""
         self._check_and_initialize(self._data(x, checked=True), initialize=True)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
         """Prints the networks as Keras does, then posterior and prior with their flows.
 
         Args:

@@ -40,7 +40,7 @@ def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_land
         )
 
 
-def check_posterior(posterior):
+def check_posterior(posterior) -> None:
     """Raises `ValueError` unless `posterior` is a `Posterior`."""
     if not isinstance(posterior, Posterior):
         raise ValueError(
@@ -49,7 +49,7 @@ def check_posterior(posterior):
         )
 
 
-def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
+def check_kinds(encoder, decoder, likelihood, prior, bound, seed) -> None:
     """Raises `ValueError` if an argument of a `VAE` has the wrong type."""
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
@@ -63,7 +63,7 @@ def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
     check_integer("seed", seed, minimum=-(2**63))
 
 
-def check_parts(encoder, posterior, decoder, likelihood, prior):
+def check_parts(encoder, posterior, decoder, likelihood, prior) -> None:
     """Raises `ValueError` if the parts of a `VAE` do not fit each other."""
     _check_outputs("encoder", encoder, likelihood.event_shape, posterior.num_parameters)
     size = likelihood.num_parameters * likelihood.event_size
