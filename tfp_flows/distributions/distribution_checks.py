@@ -35,15 +35,10 @@ _INNER = ("distribution", "components_distribution")
 def check_base(
     distribution: tfd.Distribution, bijector: tfp.bijectors.Bijector
 ) -> FlowBijector:
-    """Returns the bijector as a `FlowBijector`, if the base fits it.
+    """Returns the bijector as a `FlowBijector`, or raises `ValueError`.
 
-    Args:
-      distribution: the base.
-      bijector: any `tfp.bijectors.Bijector`.
-
-    Raises:
-      ValueError: if the base is no distribution, discrete, or has several tensors, another
-        dtype or events of another shape; or both have contexts, of different widths.
+    The base must be a continuous distribution of one tensor, of the bijector's dtype, event
+    shape and width of context.
     """
     members = ("log_prob", "event_shape", "dtype")
     check_members("distribution", distribution, members, "a `tfd.Distribution`")
@@ -107,10 +102,7 @@ def check_rows_of(distribution, data, context=None, *, argument: str = "data") -
 def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> None:
     """Raises `ValueError` unless `flow` maps vectors of `size` entries to such vectors.
 
-    Args:
-      flow: a bijector.
-      size: number of entries.
-      events: description of the vectors in the error, with `{}` for `size`.
+    The error describes them by `events`, which has `{}` in place of `size`.
     """
     expected = f"Expected a `flow` on {events.format(size)}; got `{flow.name}`"
     try:

@@ -33,10 +33,7 @@ _LOOP_BODIES = ("loop_body", "while")
 def joint_shape(sample_shape, context, batch_ndims: int = 0) -> tf.Tensor:
     """Returns the shape of all draws: `sample(5, context=[16, C])` draws `[5, 16]`.
 
-    Args:
-      sample_shape: an integer or a shape.
-      context: `[..., C]`, or None.
-      batch_ndims: number of the context's last batch axes that belong to the distribution.
+    The last `batch_ndims` batch axes of the context belong to the distribution itself.
     """
     sample_shape = _as_shape(sample_shape)
     if context is None:
@@ -125,15 +122,12 @@ def choose(complete: Callable, x, context, count: int, seed) -> tf.Tensor:
     """Completes each row `count` times, and draws one of these by importance weight.
 
     Args:
-      complete: function from rows, `[N, D]`, and their contexts, `[N, C]`, if there are
-        any, to completed rows and their log-weights, `[N]`.
-      x: `[..., D]`.
-      context: `[..., C]`, with the batch axes of `x`; None where there is none.
+      complete: function from rows, `[N, D]`, and contexts, `[N, C]`, if there are any, to
+        completed rows and their log-weights, `[N]`.
+      x: `[..., D]`, as is the result.
+      context: `[..., C]`; None if there is none.
       count: number of candidates for each row.
       seed: stateless seed of the choice.
-
-    Returns:
-      `[..., D]`.
     """
     rows, *contexts = (
         tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)

@@ -155,13 +155,7 @@ class MixtureMADE(AutoregressiveDistribution):
 
 
 class _NormalMixture:
-    """A mixture of K normal distributions of one variable, exact in both tails.
-
-    Args:
-      log_weights: `[..., K]`.
-      loc: `[..., K]`.
-      scale: `[..., K]`.
-    """
+    """A mixture of K normal distributions of one variable, exact in both tails."""
 
     def __init__(self, log_weights, loc, scale):
         self._log_weights = log_weights

@@ -24,14 +24,8 @@ def part_by_part(target, support: JointSupport) -> JointSupport:
     """Returns a `JointSupport` of the parts' own bijectors that is equal to `support`.
 
     TFP's support of a joint distribution calls the functions of the model, which cannot be
-    saved, since the support of a part may depend on other parts. It rarely does.
-
-    Args:
-      target: a joint distribution, pinned or not.
-      support: its `JointSupport`.
-
-    Raises:
-      ValueError: if the support of a part does depend on another part.
+    saved, since the support of a part may depend on other parts. It rarely does; if so,
+    `ValueError` is raised.
     """
     structure = tf.nest.pack_sequence_as(
         target.event_shape, [_support_of(part) for part in _distributions(target)]
@@ -46,14 +40,9 @@ def part_by_part(target, support: JointSupport) -> JointSupport:
 
 
 def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
-    """Returns a support as plain data, and the values of its variables.
+    """Returns a support as plain data, with the values of its variables.
 
-    Args:
-      support: bijector of a `JointSupport`.
-      name: name of the posterior, for the error.
-
-    Raises:
-      ValueError: if plain data cannot describe it.
+    Raises `ValueError`, which names the posterior, if plain data cannot describe it.
     """
     try:
         if hasattr(support, "_part_by_part"):  # holds the functions of a model

@@ -21,17 +21,10 @@ _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNV
 
 
 def build_flow(flow, size: int, dtype, options: dict) -> tfb.Bijector:
-    """Returns the bijector on vectors that `flow` is, names or constructs.
+    """Returns the bijector on vectors of `size` that `flow` is, names or constructs.
 
-    Args:
-      flow: a bijector, a name, or a constructor.
-      size: number of entries of a vector.
-      dtype: dtype of the vector.
-      options: arguments of the constructor, by name.
-
-    Raises:
-      ValueError: if `flow` is something else, or takes vectors of another size, or there
-        are options for a bijector.
+    Raises `ValueError` if `flow` is something else, or takes vectors of another size, or if
+    there are constructor arguments, `options`, for a bijector.
     """
     built = _build(flow, size, dtype, options)
     check_event_size(built, size, "vectors of the target's {} entries")

@@ -36,12 +36,8 @@ def whitening(
 ) -> tfp.bijectors.Bijector:
     """Returns a bijector that maps an untrained `flow` near to the target.
 
-    It is a `Whiten`, or a `Standardize` if the variables are too many for a covariance.
-
-    Args:
-      target_log_prob: function of the parts, `[N, *event]` each, that returns `[N]`.
-      support: a `JointSupport`.
-      flow: bijector on vectors that the returned one is composed with.
+    It is a `Whiten`, or a `Standardize` if the variables of the `JointSupport` are too many
+    for a covariance. `target_log_prob` maps the parts, `[N, *event]` each, to `[N]`.
     """
     gaussian = _whitening_gaussian(target_log_prob, support)
     zero = tf.zeros([1, support.event_size], support.dtype)

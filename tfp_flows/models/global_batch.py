@@ -46,12 +46,7 @@ class GlobalBatch:
         return tf.reduce_sum(values, axis=0) / tf.cast(self.count, values.dtype)
 
     def mean(self, values: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the weighted mean over all rows, `[J]`.
-
-        Args:
-          values: `[n, J]`, of this replica's rows.
-          weight: `[n]`, of this replica's rows; None if they are alike.
-        """
+        """Returns the mean, `[J]`, of all rows `[n, J]` with weights `[n]`, if any."""
         if weight is None:
             return self.sum(self.summand(values))
         weight = weight[:, tf.newaxis]

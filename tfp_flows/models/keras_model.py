@@ -124,12 +124,7 @@ class KerasModel(keras.Model):
 
 
 class SharedVariable(keras.Variable):
-    """A Keras variable whose value *is* the `tf.Variable` given, not a copy of it.
-
-    Args:
-      variable: a `tf.Variable` of a distribution or bijector.
-      regularizer: what Keras adds to the loss for it; None if nothing.
-    """
+    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
 
     def __init__(self, variable: tf.Variable, regularizer=None):
         object.__setattr__(self, "_shared", variable)

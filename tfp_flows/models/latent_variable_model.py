@@ -152,16 +152,10 @@ class LatentVariableModel:
         through_sample_only=False,
         share=None,
     ):
-        """Returns the `Terms` of K draws for each row; flows and decoder run once.
+        """Returns the `Terms` of `num_samples` draws for each row, `[K, N]`.
 
-        Args:
-          parameters: `[N, P]`, what the encoder returns for `x`.
-          x: `[N, *event]`.
-          num_samples: number of draws a row, K.
-          seed: a stateless seed.
-          training: for dropout and batch statistics.
-          through_sample_only: whether log q is that of `objectives.sticking_the_landing`.
-          share: which rows of a larger batch these are, as of `GlobalBatch`.
+        The encoder has returned `parameters`, `[N, P]`; flows and decoder run once.
+        With `through_sample_only`, log q is that of `objectives.sticking_the_landing`.
         """
         z, log_q = self.posterior.sample_and_log_prob(
             parameters, num_samples, seed, share=share

@@ -42,21 +42,13 @@ class RowArrays:
         _check_shapes(self.rows, row_format)
 
     def check(self, argument: str = "x") -> None:
-        """Raises `ValueError` if values are not finite, or the dtype does not resolve them.
-
-        Args:
-          argument: name of the data in errors.
-        """
+        """Raises `ValueError` if values are not finite, or not resolved by the dtype."""
         for name, array in self._named(argument):
             check_finite(array, name)
             check_resolution(array, self._format.dtype, name)
 
     def first(self, least: int) -> Rows:
-        """Returns all rows.
-
-        Args:
-          least: number of rows that would suffice.
-        """
+        """Returns all rows, which are at least `least` or all there are."""
         return self.rows
 
     def split(self, share: float) -> list[RowArrays]:
@@ -94,14 +86,10 @@ class RowArrays:
 
 
 def as_array(value, argument: str) -> np.ndarray:
-    """Returns a numeric array of anything that NumPy makes an array of.
+    """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
 
-    Args:
-      value: lists of numbers, arrays, tensors, or a table with `__array__` (pandas).
-      argument: name of the value in errors.
-
-    Raises:
-      ValueError: if entries are missing, or are no real numbers.
+    Raises `ValueError`, which names the `argument`, if entries are missing or no real
+    numbers.
     """
     if np.ma.is_masked(value):
         raise ValueError(f"Expected `{argument}` without masked entries; got some.")

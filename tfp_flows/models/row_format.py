@@ -121,14 +121,7 @@ class RowFormat:
 
 
 def plain_columns(columns) -> list | None:
-    """Returns a copy of `columns` as plain data.
-
-    Args:
-      columns: a sequence of names, or of dicts of plain values; or None.
-
-    Raises:
-      ValueError: if `columns` is something else.
-    """
+    """Returns a copy of names, or of dicts of plain values; None for None."""
     if columns is None:
         return None
     try:
@@ -144,12 +137,10 @@ def plain_columns(columns) -> list | None:
 
 
 def refuse_other_columns(columns: list | None, rows: Rows) -> None:
-    """Raises `ValueError` if a table among `rows` has columns of other names.
+    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
 
-    Args:
-      columns: what `plain_columns` returns. Dicts have a "name" and a "role", "modelled" or
-        "context"; a name alone is that of a modelled column.
-      rows: `Rows`; a table is an object with `columns`, such as a pandas data frame.
+    A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone is
+    that of a modelled column. A table is an object with `columns`, such as a data frame.
     """
     tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
     for argument, (role, table) in tables.items():

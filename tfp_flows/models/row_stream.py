@@ -44,13 +44,9 @@ class RowStream:
             _check_element(batches.element_spec, row_format)
 
     def first(self, least: int) -> Rows:
-        """Returns the rows of the first batches, as arrays.
+        """Returns the rows of the first batches as arrays, at least `least` or all.
 
-        Args:
-          least: number of rows from which on no further batch is read.
-
-        Raises:
-          ValueError: if there are none, or they are distributed to replicas.
+        Raises `ValueError` if there are none, or the batches are distributed to replicas.
         """
         batches, seen = [], 0
         for batch in self._from_the_start():

@@ -13,11 +13,7 @@ __all__ = ["count_lines", "structure_lines"]
 
 
 def structure_lines(part) -> list[str]:
-    """Returns the structure of a distribution with its flows, in lines.
-
-    Args:
-      part: a distribution, a bijector, or an object that has these as attributes.
-    """
+    """Returns the structure of a distribution or bijector, and of its parts, in lines."""
     if isinstance(part, (FlowBijector, FlowDistribution)):
         return str(part).split("\n")
     name = getattr(part, "name", "")
