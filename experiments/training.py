@@ -12,7 +12,6 @@ import tfp_flows
 from experiments import extending
 from experiments import pictures
 from experiments import progress
-from experiments import strategies
 from experiments import workers
 from experiments.averaged_weights import SwapAveragedWeights
 from experiments.checkpointing import Checkpoint
@@ -44,7 +43,7 @@ def train(distribution, dataset, settings, strategy=None):
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         columns = dataset.described_columns
-        model = strategies.make_model(distribution, strategy, columns)
+        model = tfp_flows.DensityEstimator(distribution, columns=columns)
         compile_model(model, settings, len(dataset.train), strategy)
     if not settings.init_from:  # whose statistics belong to its weights
         # From the rows themselves, so that a `tf.data` input makes no difference.
@@ -75,7 +74,7 @@ def compile_model(model, settings, num_rows, strategy):
     """Compiles a Keras model, in the scope of its `strategy`, as any `settings` say."""
     num_replicas = strategy.num_replicas_in_sync
     model.compile(
-        make_optimizer(settings, num_rows, num_replicas=num_replicas),
+        make_optimizer(settings, num_rows),
         jit_compile=settings.jit_compile,
         # Keras 3.15 cannot run several steps of several replicas in one call.
         steps_per_execution=settings.steps_per_execution if num_replicas == 1 else 1,
@@ -132,7 +131,7 @@ def fit(
     return save_run
 
 
-def make_optimizer(settings, num_rows, *, num_replicas=1):
+def make_optimizer(settings, num_rows):
     """Returns Adam with the schedule, clipping, decay and averaging of `settings`."""
     learning_rate = settings.learning_rate
     if settings.cosine_decay:
@@ -140,7 +139,7 @@ def make_optimizer(settings, num_rows, *, num_replicas=1):
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_batches)
     return keras.optimizers.Adam(
         learning_rate,
-        global_clipnorm=settings.gradient_clip_norm / num_replicas or None,
+        global_clipnorm=settings.gradient_clip_norm or None,
         weight_decay=settings.weight_decay or None,
         use_ema=settings.ema_momentum > 0.0,
         ema_momentum=settings.ema_momentum,

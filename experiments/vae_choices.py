@@ -93,7 +93,7 @@ def _flow_posterior(settings, flow, **options):
         seed=4 * settings.seed,
         **options,
     )
-    return tfp_flows.posteriors.FlowPosterior(_gaussian(settings), flow)
+    return tfp_flows.posteriors.AmortizedFlow(_gaussian(settings), flow)
 
 
 def _normal(settings):

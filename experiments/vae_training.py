@@ -8,7 +8,6 @@ import tensorflow as tf
 import tfp_flows
 from experiments import extending
 from experiments import progress
-from experiments import strategies
 from experiments import training
 from experiments import vae_pictures
 from experiments import workers
@@ -35,7 +34,7 @@ def train(parts, images, settings, strategy=None):
     dataset = images.dataset
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = strategies.make_vae(parts, strategy)
+        model = tfp_flows.VAE(**parts)
         training.compile_model(model, settings, len(dataset.train), strategy)
     rows = EpochRows(
         dataset.train,

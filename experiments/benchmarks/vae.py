@@ -110,7 +110,7 @@ def _our_model(workload):
             context_size=workload.context_size,
             seed=0,
         )
-        posterior = tfp_flows.posteriors.FlowPosterior(posterior, flow)
+        posterior = tfp_flows.posteriors.AmortizedFlow(posterior, flow)
     shared = {"activation": "elu", "zero_last_layer": False}
     hidden = workload.hidden_units
     return tfp_flows.VAE(

@@ -209,26 +209,26 @@ PARTS = {
     "FullGaussian of integers": BadCall(
         lambda: tff.posteriors.FullGaussian(2, dtype="int32"), "`dtype`", "'int32'"
     ),
-    "FlowPosterior of a flow": BadCall(
-        lambda: tff.posteriors.FlowPosterior(parts.flow(), parts.flow()), "`base`"
+    "AmortizedFlow of a flow": BadCall(
+        lambda: tff.posteriors.AmortizedFlow(parts.flow(), parts.flow()), "`base`"
     ),
-    "FlowPosterior of another size": BadCall(
-        lambda: tff.posteriors.FlowPosterior(
+    "AmortizedFlow of another size": BadCall(
+        lambda: tff.posteriors.AmortizedFlow(
             tff.posteriors.DiagonalGaussian(2), tff.IAF(3, **parts.TINY)
         ),
         "`flow`",
         "2 entries",
     ),
-    "FlowPosterior of a MAF": BadCall(
-        lambda: tff.posteriors.FlowPosterior(
+    "AmortizedFlow of a MAF": BadCall(
+        lambda: tff.posteriors.AmortizedFlow(
             tff.posteriors.DiagonalGaussian(3),
             tff.MAF(3, standardize=False, **parts.TINY),
         ),
         "`flow`",
         "one pass",
     ),
-    "FlowPosterior of a class": BadCall(
-        lambda: tff.posteriors.FlowPosterior(tff.posteriors.DiagonalGaussian(3), tff.IAF),
+    "AmortizedFlow of a class": BadCall(
+        lambda: tff.posteriors.AmortizedFlow(tff.posteriors.DiagonalGaussian(3), tff.IAF),
         "`flow`",
         "the class IAF; call it",
     ),

@@ -189,7 +189,7 @@ def test_statistics_come_back_with_the_weights(tmp_path):
 
 
 def test_the_posterior_of_a_vae_takes_the_encoder_as_it_is():
-    posterior = posteriors.FlowPosterior(
+    posterior = posteriors.AmortizedFlow(
         posteriors.DiagonalGaussian(2), tfp_flows.IAF(2, num_steps=1, **SMALL)
     )
     vae = tfp_flows.VAE(

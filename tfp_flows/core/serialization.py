@@ -11,8 +11,11 @@ import tensorflow_probability as tfp
 __all__ = ["Configured", "deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
-# Classes of this package by the names that they have in older files.
-_FORMER_NAMES = {"LikeSteps": "Scan"}
+# What files of earlier versions call otherwise.
+_RENAMED = {
+    ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
+    ("tfp_flows.models.posteriors", "FlowPosterior"): "AmortizedFlow",
+}
 _STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 
 
@@ -198,6 +201,7 @@ def _is_keras(cls):
 
 
 def _find(module, name):
+    name = _RENAMED.get((module, name), name)
     found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
     if found is None:
         raise ValueError(
@@ -212,7 +216,6 @@ def _moved(module, name):
     package = __name__.split(".")[0]
     if module.split(".")[0] != package:
         return None
-    name = _FORMER_NAMES.get(name, name)
     loaded = [m for m in list(sys.modules) if m.split(".")[0] == package]
     objects = (getattr(sys.modules[m], name, None) for m in loaded)
     return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)
