@@ -1,6 +1,6 @@
 """The refusal of a table whose columns are not those of a run."""
 
-from experiments.data.column import differences
+from experiments.data.columns import differences
 from experiments.run_directory import RunDirectoryError
 
 __all__ = ["refuse_other_columns"]

@@ -130,7 +130,7 @@ def time(build, workload, *, num_threads):
 
     Args:
       build: one of the functions above.
-      workload: a `Workload`.
+      workload: a `Glow`.
       num_threads: of PyTorch.
     """
     import torch
@@ -161,7 +161,7 @@ def train(build, workload, images, budget, *, num_threads):
 
     Args:
       build: one of the functions above.
-      workload: a `Workload`.
+      workload: a `Glow`.
       images: an `Images`.
       budget: a `Budget`.
       num_threads: of PyTorch.

@@ -12,7 +12,7 @@ from experiments import density_estimation
 from experiments import evaluation
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.data.column import differences
+from experiments.data.columns import differences
 from experiments.data.dataset import Dataset
 from experiments.run_directory import RunDirectoryError
 from experiments.settings import Settings

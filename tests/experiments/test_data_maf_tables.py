@@ -10,7 +10,7 @@ from experiments.data import DataError
 from experiments.data import bsds300
 from experiments.data import load_dataset
 from experiments.data import maf_archive
-from experiments.data.maf_table import MAF_TABLE
+from experiments.data.published import MAF_TABLE
 
 TABLES = ("power", "gas", "hepmass", "miniboone", "bsds300")
 

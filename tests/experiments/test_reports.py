@@ -16,7 +16,7 @@ from experiments import density_estimation
 from experiments import html_report
 from experiments import report
 from experiments.data import DATASETS
-from experiments.data.image_table import IMAGE_TABLE
+from experiments.data.published import IMAGE_TABLE
 from experiments.settings import Settings
 
 TINY = Settings(
