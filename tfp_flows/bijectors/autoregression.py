@@ -1,7 +1,11 @@
 """Both directions of an autoregressive map, and the gradient of the sequential one."""
 
+import dataclasses
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.dropout import in_mode
 
 __all__ = ["Autoregression"]
@@ -59,19 +63,15 @@ class Autoregression:
 
         return solve(v) if context is None else solve(v, context)
 
-    def _is_column_wise(self, dtype):
+    def _can_solve(self, dtype):
         # In another dtype than its weights', a network can only be called as a whole.
-        is_column_wise = getattr(self._conditioner, "is_column_wise", False)
-        return is_column_wise and self._conditioner.weights_dtype == dtype
+        is_declared = isinstance(self._conditioner, AutoregressiveConditioner)
+        return is_declared and self._conditioner.can_solve(dtype)
 
     def _solve(self, v, context=None):
-        if self._is_column_wise(v.dtype):
-            return self._conditioner.column_wise(v, context, self._undo_rows)
+        if self._can_solve(v.dtype):
+            return self._conditioner.solve(v, context, _OneVariable(self._undo))
         return self._solve_by_sweeps(v, context)
-
-    def _undo_rows(self, v, parameters):
-        """`undo` of one variable: `[1, N]` and `[P, N]`, as of N variables to it."""
-        return self._undo(v[0], tf.reshape(parameters, [-1]))
 
     def _solve_by_sweeps(self, v, context):
         def sweep(u):
@@ -96,16 +96,31 @@ class Autoregression:
         def sweep(p_bar):
             return u_by_p * _per_parameter(u_bar + back(p_bar, u), p) + offset
 
-        if self._is_column_wise(v.dtype):
-            p_bar = self._conditioner.column_wise_adjoint(
-                u, *(contexts or [None]), u_bar, u_by_p, offset
-            )
+        if self._can_solve(v.dtype):
+            shape = tf.concat([tf.shape(u)[:-1], [-1, u.shape[-1]]], axis=0)
+            by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
+            context = contexts[0] if contexts else None
+            p_bar = self._conditioner.solve_adjoint(u, context, u_bar, *by_p)
+            p_bar = tf.reshape(p_bar, tf.shape(p))
         else:
             p_bar = _fixed_point(sweep, tf.zeros_like(p), u.shape[-1])
         propagated, *gradients = back(p_bar, sources)
         v_bar = u_by_v * (u_bar + propagated) + log_det_by_v * log_det_bar
         inputs = [v_bar, *gradients[: len(contexts)]]
         return (inputs, gradients[len(contexts) :]) if variables else inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class _OneVariable:
+    """`undo` of one variable: `[1, N]` and `[P, N]`, as of N variables to it.
+
+    Equal for steps of one transformer, so that a network's solution is traced once.
+    """
+
+    undo: Callable
+
+    def __call__(self, v, parameters):
+        return self.undo(v[0], tf.reshape(parameters, [-1]))
 
 
 def _slopes(function, v, parameters):

@@ -118,8 +118,7 @@ class MaskEnsemble(tf.Module):
         """
         num_rows = 1 if context is None else tf.shape(context)[0]
         x = tf.zeros([num_rows, self.network.event_size], self.network.dtype)
-        inputs = x if context is None else tf.concat([x, context], axis=-1)
-        outputs = [self._member(mask)(inputs) for mask in range(self.num_masks)]
+        outputs = [self._member(mask)(x, context) for mask in range(self.num_masks)]
         return tf.stack(outputs)
 
     def _log_prob_of_rows(self, x, context, training):

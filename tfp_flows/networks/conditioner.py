@@ -9,6 +9,10 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
+from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.training_behaviour import check_training_behaviour
 
 __all__ = ["Conditioner"]
@@ -17,7 +21,7 @@ __all__ = ["Conditioner"]
 _INITIALIZATION_ROWS = 512
 
 
-class Conditioner(tf.Module):
+class Conditioner(tf.Module, AutoregressiveConditioner):
     """A Keras layer as a function of variables and context, with visible weights.
 
     Keras 3 layers are no `tf.Module`s, so a TFP object that holds one lists none of its
@@ -102,7 +106,7 @@ class Conditioner(tf.Module):
             return
         x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
         context = None if context is None else context[:_INITIALIZATION_ROWS]
-        self.network.initialize(self._with_context(x, context))
+        self.network.initialize(x, context)
 
     def __call__(self, x, context=None, *, training=False):
         """Returns the network's output for `x`, `[..., *input_shape]`.
@@ -119,9 +123,8 @@ class Conditioner(tf.Module):
         batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
         merged = x.shape.rank == event_ndims + 1
         inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        outputs = self._call_network(
-            self._with_context(inputs, context), training and self.dropout_in_training
-        )
+        training = training and self.dropout_in_training
+        outputs = self._call_network(inputs, context, training)
         if merged:
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
@@ -139,45 +142,26 @@ class Conditioner(tf.Module):
         # Not `compute_output_shape`, which not every layer has.
         return tuple(self.network.compute_output_spec(inputs).shape[1:])
 
-    @property
-    def is_column_wise(self):
-        """Whether the network solves for one variable after another by itself.
+    def can_solve(self, dtype):
+        """Whether `solve` and `solve_adjoint` work: for masked networks of the same dtype."""
+        is_solvable = isinstance(self.network, AutoregressiveNetwork)
+        return is_solvable and tf.as_dtype(self.network.variable_dtype) == dtype
 
-        `column_wise` and `column_wise_adjoint` work if so, on tensors of `weights_dtype`;
-        how is in `column_wise.py`.
-        """
-        return hasattr(self.network, "column_wise")
-
-    @property
-    def weights_dtype(self):
-        """The dtype of the network's weights."""
-        return tf.as_dtype(self.network.variable_dtype)
-
-    def column_wise(self, values, context, solve):
-        """Undoes an autoregressive map: see `column_wise.py`, here for any batch axes.
-
-        Args:
-          values: `[..., D]`, or `[N, D, V]` where V numbers a variable are needed.
-          context: `[..., context_size]`, with the batch axes of `values`; or None.
-          solve: function of `values_i`, `[V, N]`, and parameters, `[P, N]`.
-
-        Returns:
-          `x`, `[..., D]`, and the sum of the log-dets, `[...]`.
-        """
-        batch_shape = tf.shape(values)[: values.shape.rank - 1]
+    def solve(self, values, context, solve_one):
+        """Solves the network's triangular map: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
-        x, log_det = self.network.column_wise(rows, self._rows(context), solve)
-        return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, batch_shape)
+        x, log_det = self.network.solve(rows, self._rows(context), solve_one)
+        return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, tf.shape(values)[:-1])
 
-    def column_wise_adjoint(self, x, context, adjoint, slope, offset):
-        """Back-propagates through `column_wise`: see there, here for any batch axes."""
-        inputs = tf.reshape(x, [-1, *self._input_shape])
-        if self.context_size:
-            inputs = tf.concat([inputs, self._rows(context)], axis=-1)
-        arrays = [tf.reshape(a, [-1, a.shape[-1]]) for a in (adjoint, slope, offset)]
-        parameters = self.network.column_wise_adjoint(inputs, *arrays)
-        return tf.reshape(parameters, tf.shape(slope))
+    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+        """Back-propagates through `solve`: see `AutoregressiveConditioner`."""
+        (size,) = self._input_shape
+        u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
+        shape = [-1, self.network.num_parameters, size]
+        by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
+        p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
+        return tf.reshape(p_bar, tf.shape(offset))
 
     def replace_variables(self, tensors):
         """Returns a conditioner that calls the network with other weights.
@@ -206,11 +190,16 @@ class Conditioner(tf.Module):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
 
-    def _call_network(self, inputs, training=False):
-        """The network's output in the dtype of `inputs`, whatever it computes in."""
+    def _call_network(self, x, context, training):
+        """The network's output in the dtype of `x`, whatever it computes in."""
+        if context is not None:
+            context = self._rows(context)
+        if not isinstance(self.network, ContextNetwork):
+            x, context = join_context(x, context), None
+        contexts = {} if context is None else {"context": context}
         # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
         with self._substituted_weights():
-            return tf.cast(self.network(inputs, training=training), inputs.dtype)
+            return tf.cast(self.network(x, **contexts, training=training), x.dtype)
 
     def _substituted_weights(self):
         if self._substitutes is None:
@@ -219,20 +208,6 @@ class Conditioner(tf.Module):
 
     def _rows(self, context):
         return None if context is None else tf.reshape(context, [-1, self.context_size])
-
-    def _context_maps(self, context):
-        """The context as one constant map a channel, over the spatial axes if any."""
-        spatial = self._input_shape[:-1]
-        context = tf.reshape(context, [-1] + [1] * len(spatial) + [self.context_size])
-        if not spatial:
-            return context
-        shape = tf.concat([tf.shape(context)[:1], spatial, [self.context_size]], axis=0)
-        return tf.broadcast_to(context, shape)
-
-    def _with_context(self, inputs, context):
-        if not self.context_size:
-            return inputs
-        return tf.concat([inputs, self._context_maps(context)], axis=-1)
 
     def _link_variables(self):
         # What `tf.Module` and checkpoints find: all weights, each once.

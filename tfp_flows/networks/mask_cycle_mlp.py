@@ -136,13 +136,13 @@ class MaskCycleMLP(MaskedMLP):
             tensor(self._direct_kernel) if self.direct else None,
         )
 
-    def call(self, inputs):
-        """Maps `[N, D + context_size]` to parameters `[N, P * D]` under the first mask."""
-        return self.member(0)(inputs)
+    def call(self, x, context=None):
+        """Maps `[N, D]` and a context to parameters `[N, P * D]` under the first mask."""
+        return self.member(0)(x, context)
 
-    def column_wise(self, values, context, solve):
-        """Undoes the map under the first mask: see `column_wise.py`."""
-        return self.member(0).column_wise(values, context, solve)
+    def ordered_weights(self, context):
+        """Returns those of the member under the first mask."""
+        return self.member(0).ordered_weights(context)
 
     def member(self, index):
         """Returns the network under mask `index`, an integer or a scalar tensor."""
