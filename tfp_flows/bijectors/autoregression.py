@@ -15,8 +15,8 @@ class Autoregression:
     """The map `v_i = apply(u_i; conditioner_i(u_<i, context))` and its inverse.
 
     `parallel` is one call of the conditioner. `sequential` finds u from v, one variable
-    after another: by the conditioner's own `column_wise`, at about the cost of one call,
-    if it has that (a `Conditioner` of a `MaskedMLP` of the same dtype does); else by
+    after another: by the conditioner's own `solve`, at about the cost of one call, if it is
+    an `AutoregressiveConditioner` that can (a `Conditioner` of a `MaskedMLP` is); else by
     calling it on the whole of u until nothing changes, exact after at most D calls.
 
     The gradient of `sequential` does not go back through its loop. At the solution,
@@ -28,7 +28,7 @@ class Autoregression:
     p_bar  = (d undo / d p) * u_bar'  + (d log_det / d p) * log_det_bar
     ```
 
-    which a conditioner with `column_wise` solves the same way as u itself, the last
+    which such a conditioner solves the same way as u itself, the last
     variable first; for others it is a fixed point, exact after at most D products with
     `J^T`. All else is the ordinary gradient of one parallel call.
 

@@ -21,7 +21,7 @@ class InverseAutoregressive(FlowBijector):
     ```
 
     With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too: see
-    `networks/column_wise.py`. Any other conditioner is called up to D times.
+    `networks/forward_substitution.py`. Any other conditioner is called up to D times.
 
     Args:
       event_size: number of variables, D.

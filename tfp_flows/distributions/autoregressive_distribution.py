@@ -11,10 +11,10 @@ from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
+from tfp_flows.distributions.ancestral_sampling import check_observed
 from tfp_flows.distributions.batch_axes import refuse_slices
 from tfp_flows.distributions.candidates import choose
 from tfp_flows.distributions.carried import Carried
-from tfp_flows.distributions.column_wise_sampling import check_observed
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
@@ -41,9 +41,9 @@ class AutoregressiveDistribution(
     ```
 
     `log_prob` costs one pass of the network a mask. `sample` draws one variable after
-    another, with the arithmetic of one pass (`networks/column_wise.py`). A step of training
-    (`training=True`) takes the next mask of the cycle alone; the mean of the logarithms it
-    thus maximises is a lower bound of the logarithm of the mean.
+    another, with the arithmetic of one pass (`networks/forward_substitution.py`). A step of
+    training (`training=True`) takes the next mask of the cycle alone; the mean of the
+    logarithms it thus maximises is a lower bound of the logarithm of the mean.
 
     Args:
       network: a `MaskedMLP`, or a `MaskCycleMLP` where there are several masks.

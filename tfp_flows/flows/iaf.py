@@ -22,7 +22,7 @@ class IAF(FlowChain):
 
     `sample`, and the density of those samples, cost one pass of each network. The density
     of a foreign point is solved for one variable after another, with as much arithmetic
-    (`networks/column_wise.py`). The order is reversed from step to step.
+    (`networks/forward_substitution.py`). The order is reversed from step to step.
 
     Args:
       event_size: number of variables, D.

@@ -25,8 +25,8 @@ class MAF(FlowChain):
     ```
 
     `log_prob` costs one pass of each network. `sample` solves for one variable after
-    another, with as much arithmetic (`networks/column_wise.py`). The order of the variables
-    is reversed from step to step, or drawn anew.
+    another, with as much arithmetic (`networks/forward_substitution.py`). The order of the
+    variables is reversed from step to step, or drawn anew.
 
     Args:
       event_size: number of variables, D.

@@ -61,16 +61,48 @@ def substitute(levels, layers, activation, inputs, solve_level, total):
     Returns:
       What is solved for, `[rows, N]`, and the last total.
     """
-    levels_of_all = [levels, *(layer.levels for layer in layers)]
     num_levels = int(levels[-1]) + 1
-    starts = [np.searchsorted(some, np.arange(num_levels + 1)) for some in levels_of_all]
-    known = [None] * len(layers)
-    for first, end in itertools.pairwise(block_bounds(num_levels)):
+    starts = [
+        np.searchsorted(of_array, np.arange(num_levels + 1))
+        for of_array in (levels, *(layer.levels for layer in layers))
+    ]
+    bounds = block_bounds(num_levels)
+    inputs = zip(*(_split(array, bounds) for array in inputs), strict=True)
+    layers = zip(*(map(_by_block, layers, (s[bounds] for s in starts[1:]))), strict=True)
+    known = [None] * (len(starts) - 1)
+    for (first, end), *of_block in zip(
+        itertools.pairwise(bounds), inputs, layers, strict=True
+    ):
         rows = [_Rows(of_array[first : end + 1]) for of_array in starts]
-        block = _Block(rows, layers, known, activation, solve_level)
-        total, *new = block.solve([_part(a, first, end) for a in inputs], total)
-        known = new if known[0] is None else _joined(known, new)
+        block = _Block(rows, of_block[1], known, activation, solve_level)
+        total, *new = block.solve(of_block[0], total)
+        known = [
+            array if before is None else tf.concat([before, array], axis=0)
+            for before, array in zip(known, new, strict=True)
+        ]
     return known[0], total
+
+
+def _split(array, edges):
+    """The rows from each edge to the next."""
+    if len(edges) == 2 and edges[-1] == array.shape[0]:
+        return [array]
+    return tf.split(array, np.diff([*edges, array.shape[0]]))[:-1]
+
+
+def _by_block(layer, edges):
+    """The layer's rows in each block, as a `Layer` each."""
+    bases = _split(layer.base, edges)
+    sources = [j for j, _ in layer.kernels]
+    by_source = (_split(kernel, edges) for _, kernel in layer.kernels)
+    kernels = [
+        list(zip(sources, parts, strict=True)) for parts in zip(*by_source, strict=True)
+    ]
+    scales = [None] * len(bases) if layer.scale is None else _split(layer.scale, edges)
+    return [
+        layer._replace(base=base, kernels=of_block, scale=scale)
+        for base, of_block, scale in zip(bases, kernels, scales, strict=True)
+    ]
 
 
 class _Rows:
@@ -98,10 +130,7 @@ class _Block:
         self._rows = rows
         self._activation = activation
         self._solve_level = solve_level
-        self._layers = [
-            self._within(layer, of_layer, known)
-            for layer, of_layer in zip(layers, rows[1:], strict=True)
-        ]
+        self._layers = [self._within(layer, known) for layer in layers]
 
     def solve(self, inputs, total):
         """Returns the total, and the block's rows of each array."""
@@ -155,28 +184,17 @@ class _Block:
         indices = tf.constant(rows.indices[..., None], tf.int32)
         return tf.tensor_scatter_nd_update(array, tf.gather(indices, level), values)
 
-    def _within(self, layer, rows, known):
-        """The layer's rows of the block, with the products with all that is known."""
-        base, kernels = _part(layer.base, rows.first, rows.end), []
+    def _within(self, layer, known):
+        """The layer, with the products with all that is known in its base."""
+        base, kernels = layer.base, []
         for j, kernel in layer.kernels:
-            of_source = self._rows[j]
-            kernel = _part(kernel, rows.first, rows.end)
-            if of_source.first:
-                base += kernel[:, : of_source.first] @ known[j]
-            if of_source.count:
-                kernel = _part(kernel, of_source.first, of_source.end, axis=1)
+            source = self._rows[j]
+            if (source.first, source.end) != (0, kernel.shape[1]):
+                later = kernel.shape[1] - source.end
+                sizes = [source.first, source.count, later]
+                before, kernel, _ = tf.split(kernel, sizes, axis=1)
+                if source.first:
+                    base += before @ known[j]
+            if source.count:
                 kernels.append((j, kernel))
-        scale = layer.scale
-        if scale is not None:
-            scale = _part(scale, rows.first, rows.end)
-        return layer._replace(base=base, kernels=kernels, scale=scale)
-
-
-def _part(array, first, end, axis=0):
-    if (first, end) == (0, array.shape[axis]):
-        return array
-    return array[first:end] if axis == 0 else array[:, first:end]
-
-
-def _joined(known, new):
-    return [tf.concat(pair, axis=0) for pair in zip(known, new, strict=True)]
+        return layer._replace(base=base, kernels=kernels)

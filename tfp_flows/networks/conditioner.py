@@ -10,9 +10,9 @@ from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
-from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
+from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.training_behaviour import check_training_behaviour
 
 __all__ = ["Conditioner"]
@@ -28,10 +28,11 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     weights. A `Conditioner` is one, builds the network at once and shows its
     `tf.Variable`s to every `tf.Module` above it: bijector, chain and distribution.
 
-    Batch axes are merged before the network is called, which sees `[N, input_size]`
-    (rank 1 + event axes for images), with the context joined on the last axis. It is
-    called in evaluation mode: dropout or batch statistics inside a conditioner would make
-    the two directions of a coupling disagree. Layers that have no effect there are warned
+    Batch axes are merged before the network is called: with x, `[N, C]` (of images,
+    `[N, H, W, C]`), and the context, `[N, context_size]`, if it is a `ContextNetwork`, as
+    ours are; with the two joined on the last axis if not. It is called in evaluation mode:
+    dropout or batch statistics inside a conditioner would make the two directions of a
+    coupling disagree. Layers that have no effect there are warned
     of. With `dropout_in_training`, dropout is applied where a step maps with
     `training=True` in one pass, as `fit` does; whatever it drops, the step is a bijector
     with the log-det that it says.
@@ -48,8 +49,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     ```
 
     Args:
-      network: a `keras.layers.Layer`, from `[N, *input_shape[:-1], C + context_size]` to
-        parameters.
+      network: a `keras.layers.Layer` that returns parameters; built, where it is not, with
+        `[N, *input_shape[:-1], C + context_size]`.
       input_shape: shape of what the bijector shows to it, without batch axes.
       context_size: width of the context; 0 if there is none.
       dropout_in_training: whether the network's dropout is applied in training; not where
@@ -106,7 +107,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
             return
         x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
         context = None if context is None else context[:_INITIALIZATION_ROWS]
-        self.network.initialize(x, context)
+        self.network.initialize(*self._arguments(x, context))
 
     def __call__(self, x, context=None, *, training=False):
         """Returns the network's output for `x`, `[..., *input_shape]`.
@@ -143,7 +144,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return tuple(self.network.compute_output_spec(inputs).shape[1:])
 
     def can_solve(self, dtype):
-        """Whether `solve` and `solve_adjoint` work: for masked networks of the same dtype."""
+        """Whether `solve` and `solve_adjoint` work: masked networks of that dtype can."""
         is_solvable = isinstance(self.network, AutoregressiveNetwork)
         return is_solvable and tf.as_dtype(self.network.variable_dtype) == dtype
 
@@ -192,14 +193,19 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def _call_network(self, x, context, training):
         """The network's output in the dtype of `x`, whatever it computes in."""
-        if context is not None:
-            context = self._rows(context)
-        if not isinstance(self.network, ContextNetwork):
-            x, context = join_context(x, context), None
-        contexts = {} if context is None else {"context": context}
         # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
         with self._substituted_weights():
-            return tf.cast(self.network(x, **contexts, training=training), x.dtype)
+            outputs = self.network(*self._arguments(x, context), training=training)
+        return tf.cast(outputs, x.dtype)
+
+    def _arguments(self, x, context):
+        """What the network is called with: `(x, context)`, or the two joined."""
+        if not self.context_size:
+            return (x,)
+        arguments = x, self._rows(context)
+        if isinstance(self.network, ContextNetwork):
+            return arguments
+        return (join_context(*arguments),)
 
     def _substituted_weights(self):
         if self._substitutes is None:

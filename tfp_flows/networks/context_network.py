@@ -7,10 +7,10 @@ __all__ = ["ContextNetwork", "join_context"]
 
 
 class ContextNetwork(keras.layers.Layer):
-    """A Keras layer whose `call` takes `(x, context)`; the context is None if there is none.
+    """A Keras layer that is called with `(x, context)`, the context None if there is none.
 
-    A `Conditioner` gives any other layer the two joined on the last axis. Each is built
-    with the shape of the two joined, `[N, ..., C + context_size]`, and may be called so.
+    A `Conditioner` gives any other layer the two joined on the last axis. This one may be
+    called so too, and is built with the shape of that, `[N, ..., C + context_size]`.
     """
 
     def call(self, x, context=None):

@@ -70,12 +70,7 @@ class MaskCycleMLP(MaskedMLP):
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
-        expected = self.event_size + self.context_size
-        if input_shape[-1] != expected:
-            raise ValueError(
-                f"Expected inputs of shape [..., {expected}], variables and context; got "
-                f"{tuple(input_shape)}."
-            )
+        self._check_width(input_shape)
         # Whole kernels: which connections there are depends on the mask.
         last = len(self.layers) - 1
         seeds = split_seed(self.seed, last + 3)

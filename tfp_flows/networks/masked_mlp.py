@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
-from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.forward_substitution import Structure
 from tfp_flows.networks.forward_substitution import Weights
 from tfp_flows.networks.hidden_units import check_hidden_units
@@ -114,12 +114,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, D + context_size]`."""
-        expected = self.event_size + self.context_size
-        if input_shape[-1] != expected:
-            raise ValueError(
-                f"Expected inputs of shape [..., {expected}], variables and context; got "
-                f"{tuple(input_shape)}."
-            )
+        self._check_width(input_shape)
         last = len(self.layers) - 1
         # What leads to the outputs starts at zero: a fresh step is the identity.
         zero = self.zero_last_layer
@@ -142,16 +137,15 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         x, context = self.split_context(x, context)
         # Unpacked once a call: the gradient packs a whole vector for each time.
         weights = self._layout.unpack(self._packed)
-        *hidden, last = zip(self.layers, weights.layers, strict=True)
-        seen, sums = x, []
-        for k, (layer, arrays) in enumerate(hidden):
-            sums.append(layer(seen, *arrays))
-            if k == 0 and self.context_size:
-                sums[0] += context @ weights.context
-            if self.structure.adds_skip(k):
-                sums[k] += sums[k - 2]
-            seen = self.activation(sums[k])
-        outputs = last[0](seen, *last[1])
+
+        def layer(k, seen):
+            value = self.layers[k](seen, *weights.layers[k])
+            return (
+                value + context @ weights.context if k == 0 and self.context_size else value
+            )
+
+        _, hidden = self.structure.hidden(layer, x)
+        outputs = layer(len(self.layers) - 1, hidden)
         if self.direct:
             outputs += self.direct_layer.product(x, weights.direct)
         return outputs
@@ -215,6 +209,14 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             "zero_last_layer": self.zero_last_layer,
             "seed": self.seed,
         }
+
+    def _check_width(self, input_shape):
+        expected = self.event_size + self.context_size
+        if input_shape[-1] != expected:
+            raise ValueError(
+                f"Expected inputs of shape [..., {expected}], variables and context; got "
+                f"{tuple(input_shape)}."
+            )
 
     def _masked_layers(self):
         widths = self.hidden_units

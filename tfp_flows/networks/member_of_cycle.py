@@ -1,9 +1,8 @@
 """A `MaskCycleMLP` under one of its masks."""
 
-import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
+from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.forward_substitution import Weights
 
 __all__ = ["MemberOfCycle"]
@@ -34,17 +33,18 @@ class MemberOfCycle(AutoregressiveNetwork):
         kernels, biases, context_kernel, direct_kernel = network.whole_weights()
         variables, *units = self._degrees()
         outputs = tf.tile(variables, [network.num_parameters])
-        seen, degrees, sums = x, variables, []
-        for k, unit_degrees in enumerate(units):
-            mask = degrees[:, None] <= unit_degrees[None, :]
-            sums.append(seen @ _masked(kernels[k], mask) + biases[k])
-            if k == 0 and network.context_size:
-                sums[0] += context @ context_kernel
-            if network.structure.adds_skip(k):
-                sums[k] += sums[k - 2]
-            seen, degrees = network.activation(sums[k]), unit_degrees
-        mask = degrees[:, None] < outputs[None, :]
-        result = seen @ _masked(kernels[-1], mask) + biases[-1]
+        seen_degrees = [variables, *units]
+
+        def layer(k, seen):
+            mask = seen_degrees[k][:, None] <= units[k][None, :]
+            value = seen @ _masked(kernels[k], mask) + biases[k]
+            return (
+                value + context @ context_kernel if k == 0 and self.context_size else value
+            )
+
+        _, hidden = self.structure.hidden(layer, x)
+        mask = seen_degrees[-1][:, None] < outputs[None, :]
+        result = hidden @ _masked(kernels[-1], mask) + biases[-1]
         if network.direct:
             result += x @ _masked(direct_kernel, variables[:, None] < outputs[None, :])
         return result
@@ -69,9 +69,7 @@ class MemberOfCycle(AutoregressiveNetwork):
         # The P outputs of a variable side by side.
         parameters = self.event_size * tf.range(self.num_parameters)
         outputs = tf.reshape(order[:, None] + parameters, [-1])
-        size, hidden = self.event_size, self.structure.levels[:-1]
-        seen = [np.arange(1, size + 1), *hidden]
-        levels = [*hidden, self.structure.levels[-1]]
+        seen, levels = self.structure.seen_degrees, self.structure.levels
         kernels = [
             _masked(tf.transpose(_taken(kernel, rows, columns)), b[:, None] >= a)
             for kernel, rows, columns, a, b in zip(

@@ -1,6 +1,6 @@
 """Densities, samples and completions of rows under one autoregressive network.
 
-A `network` is a `MaskedMLP` or a `MemberOfCycle`; a `conditional` is one of
+A `network` is an `AutoregressiveNetwork`; a `conditional` is one of
 `conditionals.py`; rows are `[N, D]`, noise `[N, D, V]`, contexts `[N, C]` or None.
 """
 
