@@ -15,8 +15,8 @@ from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
+from tfp_flows.distributions.ancestral_sampling import check_observed
 from tfp_flows.distributions.carried import Carried
-from tfp_flows.distributions.column_wise_sampling import check_observed
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import refuse_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
@@ -46,7 +46,7 @@ class AutoregressiveDistribution(
     ```
 
     `log_prob` costs one pass of the network per mask. `sample` draws one variable after
-    another, with the arithmetic of one pass (`networks/column_wise.py`). A training step
+    another, with the arithmetic of one pass (`networks/forward_substitution.py`). A training step
     (`training=True`) takes only the next mask of the cycle; so it maximises a mean of
     logarithms, which is a lower bound of the logarithm of the mean.
 

@@ -1,6 +1,6 @@
 """Densities, samples and completions of rows under one autoregressive network.
 
-A `network` is a `MaskedMLP` or a `MemberOfCycle`; a `conditional` is one of
+A `network` is an `AutoregressiveNetwork`; a `conditional` is one of
 `conditionals.py`; rows are `[N, D]`, noise `[N, D, V]`, contexts `[N, C]` or None.
 """
 
@@ -12,7 +12,7 @@ __all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
 
 def log_prob(network, conditional, x, context):
     """Returns the log-probabilities, `[N]`, in one pass."""
-    outputs = network(x if context is None else tf.concat([x, context], axis=-1))
+    outputs = network(x, context)
     shape = [-1, conditional.num_parameters, network.event_size]
     terms = conditional.log_prob(x, tf.reshape(outputs, shape))
     return tf.reduce_sum(terms, axis=-1)
@@ -116,14 +116,14 @@ def complete(network, conditional, noise, x, observed, context):
         log_prob = conditional.log_prob(value[None], parameters[None])[0]
         return value, is_observed * log_prob
 
-    return network.column_wise(values, context, solve)
+    return network.solve(values, context, solve)
 
 
 def _draw(network, conditional, noise, context):
     def solve(noise, parameters):
         return _draw_one(conditional, noise, parameters)
 
-    return network.column_wise(noise, context, solve)
+    return network.solve(noise, context, solve)
 
 
 def _draw_one(conditional, noise, parameters):
