@@ -13,7 +13,6 @@ import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
-from slow_cases import SLOW
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -33,8 +32,8 @@ tf.distribute.MirroredStrategy = lambda devices=None: _mirrored_strategy()
 
 # The modules whose tests run on all lines of the tables of cases.
 _CONTRACTS = {
-    *("test_bijector_contract", "test_bijector_weights", "test_flow_contract"),
-    *("test_distribution_contract", "test_distribution_weights"),
+    *("test_bijector_contract", "test_bijector_protocol", "test_bijector_weights"),
+    *("test_flow_contract", "test_distribution_contract", "test_distribution_weights"),
 }
 _CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
 
@@ -42,15 +41,12 @@ _CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
 def pytest_collection_modifyitems(items):
     """Puts the tests of one contract case, or else of one module, into one process.
 
-    So what they share is built once, and a case need not be kept until the end. Those of
-    cases that are marked so are slow.
+    So what they share is built once, and a case need not be kept until the end.
     """
     for item in items:
         case = _contract_case(item)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(case or item.module.__name__))
-        if case in SLOW:
-            item.add_marker(pytest.mark.slow)
     items.sort(key=_contract_case)
 
 

@@ -1,65 +1,32 @@
-"""What only `make test-slow` runs: of whatever it is made, other tests have it too."""
+"""Which parameters only `make test-slow` runs: other tests have what they are made of."""
 
 import pytest
-from bijector_cases import STEPS
 
-_QUICK_STEPS = {"affine_exp_coupling", "gated_coupling"}
-_QUICK_STEPS |= {"curved_coupling", "curved_masked", "curved_inverse"}
-
-# Lines of the tables of cases.
-SLOW = {
-    *(STEPS.keys() - _QUICK_STEPS),
+# Cases on which `make test` tries what base classes do; `make test-slow` tries all.
+REPRESENTATIVES = {
     # bijectors
-    "act_norm",
-    "alternating_even",
-    "alternating_even_flipped",
-    "alternating_odd",
-    "batch_norm",
-    "channel_affine",
-    "channels",
-    "checkerboard_context",
-    "checkerboard_dense",
-    "conv_net",
-    "half_flipped",
-    "inverse_affine_everything",
-    "inverse_one_variable_shift_context",
-    "invert",
-    "invertible_linear_seed",
-    "logit",
-    "masked_one_variable_shift",
-    "masked_reversed_residual",
-    "multi_scale",
-    "permutation_reverse",
-    "plain_linear",
-    "res_net",
-    "residual",
+    "act_norm",  # weights without a network
+    "bounds",  # no weights, data of an interval
+    "chain_mixed",  # with stock parts
+    "chain_nested",  # with inverted conditional steps
+    "conditional",  # a network on vectors
+    "masked_shift_context",  # one direction by a loop
+    "multi_scale_context",  # of images, between two shapes
+    "stock_scale",  # a stock bijector
     # flows
-    "glow_recompute",
-    "glow_step_additive",
-    "iaf_everything",
+    "glow_step",
     "maf",
-    "maf_one_variable_context",
-    "maf_random_batch_norm",
-    "maf_random_lu_everything",
-    "maf_recompute",
     "nice",
-    "real_nvp_act_norm",
-    "real_nvp_batch_norm",
-    "real_nvp_even",
-    "real_nvp_exp",
-    "real_nvp_gated",
-    "real_nvp_image_act_norm",
-    "real_nvp_lu_mixing",
-    "real_nvp_recompute",
-    "real_nvp_residual",
     # distributions
-    "binary",
-    "binary_masks",
-    "binary_masks_of_one_ordering",
-    "binary_reversed",
-    "mixture",
-    "mixture_of_one",
+    "binary_masks_context",
+    "binary_random",
+    "mixture_context",
 }
+
+
+def representatives(names):
+    """The parameters `names`, of which those that represent no others are slow."""
+    return with_slow(names, set(names) - REPRESENTATIVES)
 
 
 def with_slow(names, slow):
