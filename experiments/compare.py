@@ -17,15 +17,15 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.backend_bases import FigureCanvasBase  # noqa: E402
 
-from experiments import command_line  # noqa: E402
-from experiments import plots  # noqa: E402
-from experiments import report  # noqa: E402
-from experiments import run_directory  # noqa: E402
+from experiments.command_line import program as command_line  # noqa: E402
+from experiments.command_line.flag_settings import FlagSettings  # noqa: E402
+from experiments.command_line.flag_settings import field  # noqa: E402
+from experiments.command_line.usage import UsageError  # noqa: E402
 from experiments.data import Request  # noqa: E402
-from experiments.flag_settings import FlagSettings  # noqa: E402
-from experiments.flag_settings import field  # noqa: E402
-from experiments.run_directory import RunDirectoryError  # noqa: E402
-from experiments.usage import UsageError  # noqa: E402
+from experiments.density_estimation import report  # noqa: E402
+from experiments.reports import plots  # noqa: E402
+from experiments.runs import run_directory  # noqa: E402
+from experiments.runs.run_directory import RunDirectoryError  # noqa: E402
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")

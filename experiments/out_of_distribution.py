@@ -12,17 +12,17 @@ import keras
 import numpy as np
 
 import tfp_flows  # noqa: F401  its classes are what a saved model is made of
-from experiments import command_line
-from experiments import image_plots
-from experiments import run_directory
+from experiments.command_line import program as command_line
+from experiments.command_line.flag_settings import FlagSettings
+from experiments.command_line.flag_settings import field
+from experiments.command_line.usage import UsageError
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.flag_settings import FlagSettings
-from experiments.flag_settings import field
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
-from experiments.usage import UsageError
+from experiments.density_estimation.settings import Settings
+from experiments.reports import image_plots
+from experiments.runs import run_directory
+from experiments.runs.run_directory import RunDirectoryError
 
 _ROWS_A_CALL = 500
 # Images that need no path of one's own.

@@ -14,7 +14,6 @@ import sys
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import autoregressive_jax
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import autoregressive_torch
@@ -25,6 +24,7 @@ from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
 from experiments.benchmarks.worker import Worker
+from experiments.reports import provenance as report
 
 
 def time_workload(workload, worker, *, repetitions, patience):

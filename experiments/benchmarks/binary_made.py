@@ -16,7 +16,6 @@ from absl import app
 from absl import flags
 
 import tfp_flows
-from experiments import report
 from experiments.benchmarks import binary_made_peers as peers
 from experiments.benchmarks.binary_made_workloads import WORKLOADS
 from experiments.benchmarks.timing import Contender
@@ -24,6 +23,7 @@ from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
 from experiments.benchmarks.worker import Worker
+from experiments.reports import provenance as report
 
 # Task -> functions that build contenders, and their arguments.
 _PEERS = {

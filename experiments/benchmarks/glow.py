@@ -13,7 +13,6 @@ import sys
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import glow_tensorflow
 from experiments.benchmarks import glow_torch
 from experiments.benchmarks.glow_workloads import WORKLOADS
@@ -21,6 +20,7 @@ from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
 from experiments.benchmarks.worker import Worker
+from experiments.reports import provenance as report
 
 _TORCH_PEERS = {
     "normflows": glow_torch.normflows,

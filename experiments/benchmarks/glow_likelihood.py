@@ -14,7 +14,6 @@ import numpy as np
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import glow_tensorflow
 from experiments.benchmarks import glow_torch
 from experiments.benchmarks.budgeted_training import Budget
@@ -23,6 +22,7 @@ from experiments.benchmarks.glow_workloads import Workload
 from experiments.benchmarks.timing import installed
 from experiments.benchmarks.worker import Worker
 from experiments.data import load_dataset
+from experiments.reports import provenance as report
 
 _OURS = "tfp_flows"
 _PEERS = {"normflows": glow_torch.normflows, "nflows": glow_torch.nflows}

@@ -14,13 +14,13 @@ import tensorflow_probability as tfp
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import training_step
 from experiments.benchmarks.autoregressive_workloads import Workload
 from experiments.benchmarks.timing import Contender
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
+from experiments.reports import provenance as report
 
 __all__ = ["WORKLOADS", "contenders"]
 

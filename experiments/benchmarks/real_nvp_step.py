@@ -9,13 +9,13 @@ of the same run. A minute or two in all.
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import real_nvp_peers as peers
 from experiments.benchmarks import real_nvp_workloads as workloads
 from experiments.benchmarks import training_step
 from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
+from experiments.reports import provenance as report
 
 
 def time_workload(workload, repetitions):

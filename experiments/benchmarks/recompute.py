@@ -14,11 +14,11 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import glow_tensorflow
 from experiments.benchmarks.glow_workloads import Workload
 from experiments.benchmarks.memory import peak_memory
 from experiments.benchmarks.timing import interleave
+from experiments.reports import provenance as report
 
 _ERROR_BATCH_SIZE = 8
 

@@ -15,7 +15,6 @@ from absl import app
 from absl import flags
 
 import tfp_flows
-from experiments import report
 from experiments.benchmarks import training_step
 from experiments.benchmarks import vae_torch
 from experiments.benchmarks.timing import Contender
@@ -24,6 +23,7 @@ from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
 from experiments.benchmarks.vae_workload import Workload
 from experiments.benchmarks.worker import Worker
+from experiments.reports import provenance as report
 
 
 def ours(workload, *, jit_compile):

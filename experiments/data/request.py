@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from experiments.kinds import check_kinds
+from experiments.command_line.kinds import check_kinds
 
 __all__ = ["Request"]
 

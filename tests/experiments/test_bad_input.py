@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import density_estimation
-from experiments import interruption
-from experiments import usage
+from experiments.command_line import usage
 from experiments.data import maf_archive
-from experiments.settings import Settings
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.settings import Settings
+from experiments.runs import interruption
 
 # Flags, and what the one line on standard error must say. "{x}" is the folder of FILES.
 BAD_USE = {

@@ -9,17 +9,17 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from experiments import choices
-from experiments import density_estimation
-from experiments import evaluation
-from experiments import training
+from experiments.command_line.usage import UsageError
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import binary
 from experiments.data import load_dataset
 from experiments.data.dataset import Dataset
-from experiments.settings import Settings
-from experiments.usage import UsageError
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import models as choices
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
 needs_data = pytest.mark.skipif(

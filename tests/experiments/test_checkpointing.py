@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.checkpointing import Checkpoint
-from experiments.checkpointing import CheckpointFolder
+from experiments.runs.checkpointing import Checkpoint
+from experiments.runs.checkpointing import CheckpointFolder
 
 
 def checkpoint(epoch):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.class_agreement import class_agreement
 from experiments.data import load_dataset
+from experiments.density_estimation.class_agreement import class_agreement
 
 
 def subject_with(samples_by_class):

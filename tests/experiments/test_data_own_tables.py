@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from experiments import choices
-from experiments import evaluation
-from experiments import pictures
-from experiments import training
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.csv_table import read_csv
-from experiments.settings import Settings
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import models as choices
+from experiments.density_estimation import pictures
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
 
 VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
 SETS = ("train", "validation", "test")

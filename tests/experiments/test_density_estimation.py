@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from slow_cases import with_slow
 
-from experiments import choices
-from experiments import density_estimation
-from experiments import evaluation
-from experiments import report
-from experiments import training
 from experiments.data import load_dataset
-from experiments.settings import Settings
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import models as choices
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
+from experiments.reports import provenance
 
 TINY = Settings(
     num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=100, progress=0
@@ -205,7 +205,7 @@ def test_gaussian_log_likelihood_agrees_with_tfp():
 
 def test_command_names_what_differs_from_the_defaults():
     settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
-    assert report.command(settings) == (
+    assert provenance.command(settings) == (
         "python -m experiments.density_estimation "
         "--flow=nice '--run_dir=a b' --hidden_units=8,8"
     )

@@ -6,11 +6,11 @@ import tensorflow as tf
 from scipy import stats
 
 import tfp_flows
-from experiments import diagnostics
-from experiments import pictures
-from experiments import warp_plot
 from experiments.data.dataset import Dataset
-from experiments.settings import Settings
+from experiments.density_estimation import diagnostics
+from experiments.density_estimation import pictures
+from experiments.density_estimation import warp_plot
+from experiments.density_estimation.settings import Settings
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):

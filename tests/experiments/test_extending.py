@@ -6,15 +6,15 @@ import pathlib
 import killed_runs
 import pytest
 
-from experiments import density_estimation
-from experiments import iaf_vae
-from experiments import pictures
-from experiments import report
-from experiments import vae_pictures
-from experiments.checkpointing import CheckpointFolder
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
-from experiments.vae_settings import VAESettings
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import pictures
+from experiments.density_estimation import report
+from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae import pictures as vae_pictures
+from experiments.iaf_vae.settings import VAESettings
+from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.run_directory import RunDirectoryError
 
 
 @pytest.fixture(autouse=True, scope="module")

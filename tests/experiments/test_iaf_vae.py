@@ -11,15 +11,15 @@ import pytest
 from slow_cases import with_slow
 
 import tfp_flows
-from experiments import epochs
-from experiments import iaf_vae
-from experiments import interruption
-from experiments import vae_choices
-from experiments import vae_evaluation
-from experiments import vae_report
-from experiments.run_directory import RunDirectoryError
-from experiments.vae_data import load_images
-from experiments.vae_settings import VAESettings
+from experiments.iaf_vae import evaluation as vae_evaluation
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae import models as vae_choices
+from experiments.iaf_vae import report as vae_report
+from experiments.iaf_vae.images import load_images
+from experiments.iaf_vae.settings import VAESettings
+from experiments.runs import epochs
+from experiments.runs import interruption
+from experiments.runs.run_directory import RunDirectoryError
 
 TINY = VAESettings(
     latent_size=3,
@@ -212,7 +212,7 @@ def test_help_and_data_sets_are_printed(capsys):
 
 def test_command_repeats_the_run(tmp_path):
     settings = tiny(tmp_path, posterior="full")
-    command = iaf_vae.report.command(settings, "iaf_vae")
+    command = iaf_vae.provenance.command(settings, "iaf_vae")
     assert command.startswith("python -m experiments.iaf_vae --run_dir=")
     assert "--posterior=full" in command
     assert "--flow_hidden_units=6" in command

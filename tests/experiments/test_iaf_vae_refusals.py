@@ -2,10 +2,10 @@
 
 import pytest
 
-from experiments import iaf_vae
-from experiments import interruption
 from experiments.data import DataError
-from experiments.vae_settings import VAESettings
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae.settings import VAESettings
+from experiments.runs import interruption
 
 # Flags, and what the one line on standard error must say.
 BAD_USE = {

@@ -13,7 +13,7 @@ from experiments.data import keras_images
 from experiments.data import load_dataset
 from experiments.data.pixels import image_dataset
 from experiments.data.request import Request
-from experiments.epochs import EpochRows
+from experiments.runs.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
 

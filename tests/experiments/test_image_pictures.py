@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from random_weights import randomize
 
-from experiments import image_levels
-from experiments import pictures
-from experiments.choices import build_distribution
 from experiments.data import load_dataset
-from experiments.likelihood_classification import likelihood_classification
-from experiments.settings import Settings
+from experiments.density_estimation import image_levels
+from experiments.density_estimation import pictures
+from experiments.density_estimation.likelihood_classification import (
+    likelihood_classification,
+)
+from experiments.density_estimation.models import build_distribution
+from experiments.density_estimation.settings import Settings
 
 GLOW = {"flow": "glow", "num_steps": 1, "hidden_channels": 4, "dataset": "digits"}
 HISTORY = {"loss": [1.0], "val_loss": [1.0]}

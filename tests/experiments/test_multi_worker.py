@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import strategies
-from experiments import workers
 from experiments.data import load_dataset
-from experiments.settings import Settings
+from experiments.density_estimation.settings import Settings
+from experiments.runs import strategies
+from experiments.runs import workers
 
 # 10,000 rows, so that the last batch has 1,665.
 UNEVEN = Settings(

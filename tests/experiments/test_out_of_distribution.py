@@ -7,12 +7,12 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments import density_estimation
 from experiments import out_of_distribution
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.settings import Settings
+from experiments.runs.run_directory import RunDirectoryError
 
 
 @pytest.fixture(scope="module")

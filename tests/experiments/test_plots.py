@@ -5,10 +5,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments import image_plots
-from experiments import plots
-from experiments import table_plots
-from experiments import vae_plots
+from experiments.iaf_vae import plots as vae_plots
+from experiments.reports import image_plots
+from experiments.reports import plots
+from experiments.reports import table_plots
 
 RNG = np.random.default_rng(0)
 POINTS, OTHERS = RNG.normal(size=(2, 200, 2))

@@ -9,18 +9,18 @@ import scipy.stats
 import tensorflow as tf
 from slow_cases import with_slow
 
-from experiments import neutra
-from experiments import posterior_inference
-from experiments.posteriors import importance
-from experiments.posteriors import neutra_report
-from experiments.posteriors import posterior_report
-from experiments.posteriors import reference
-from experiments.posteriors import targets
-from experiments.posteriors.chains import Chains
-from experiments.posteriors.settings import PosteriorSettings
-from experiments.posteriors.surrogates import POSTERIORS
-from experiments.posteriors.targets import TARGETS
-from experiments.usage import UsageError
+from experiments.command_line.usage import UsageError
+from experiments.neutra import experiment as neutra
+from experiments.neutra import report as neutra_report
+from experiments.posterior_inference import experiment as posterior_inference
+from experiments.posterior_inference import importance
+from experiments.posterior_inference import reference
+from experiments.posterior_inference import report as posterior_report
+from experiments.posterior_inference import targets
+from experiments.posterior_inference.chains import Chains
+from experiments.posterior_inference.models import POSTERIORS
+from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.targets import TARGETS
 
 TINY = PosteriorSettings(
     num_steps=1,

@@ -9,11 +9,11 @@ import sys
 import pytest
 import tensorflow as tf
 
-from experiments import choices
-from experiments import progress
-from experiments import training
 from experiments.data import load_dataset
-from experiments.settings import Settings
+from experiments.density_estimation import models as choices
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
+from experiments.reports import progress
 
 TINY = Settings(num_steps=2, hidden_units=(8,), epochs=4, batch_size=1000, num_samples=100)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from experiments import density_estimation
-from experiments import interruption
-from experiments import pictures
 from experiments.data import load_dataset
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import pictures
+from experiments.runs import interruption
 
 CONTEXT = ("bmi", "age", "sex", "bp")
 ROOT = pathlib.Path(__file__).parents[2]

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments import choices
-from experiments import density_estimation
-from experiments import joint_run
+import experiments
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import models as choices
+from experiments.runs import joint_run
 
-RECIPES = sorted((Path(density_estimation.__file__).parent / "recipes").glob("*.flags"))
+RECIPES = sorted((Path(experiments.__file__).parent / "recipes").glob("*.flags"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

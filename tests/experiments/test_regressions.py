@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import posterior_inference
-from experiments.posteriors.regressions import REGRESSIONS
-from experiments.posteriors.regressions import find
-from experiments.posteriors.settings import PosteriorSettings
-from experiments.posteriors.targets import flatten
-from experiments.usage import UsageError
+from experiments.command_line.usage import UsageError
+from experiments.posterior_inference import experiment as posterior_inference
+from experiments.posterior_inference.regressions import REGRESSIONS
+from experiments.posterior_inference.regressions import find
+from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.targets import flatten
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
 POSTERIORDB = pathlib.Path(DATA_DIR) / "posteriordb"

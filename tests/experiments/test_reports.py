@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from experiments import compare
-from experiments import density_estimation
-from experiments import html_report
-from experiments import report
 from experiments.data import DATASETS
 from experiments.data.image_table import IMAGE_TABLE
-from experiments.settings import Settings
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import report
+from experiments.density_estimation.settings import Settings
+from experiments.reports import html_report
 
 TINY = Settings(
     num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=200, progress=0

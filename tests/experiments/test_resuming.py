@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import density_estimation
-from experiments import interruption
-from experiments import report
-from experiments import training
-from experiments.checkpointing import Checkpoint
-from experiments.checkpointing import CheckpointFolder
-from experiments.resuming import SaveRun
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
-from experiments.time_limit import TimeLimit
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import report
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
+from experiments.runs import fitting
+from experiments.runs import interruption
+from experiments.runs.checkpointing import Checkpoint
+from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.resuming import SaveRun
+from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.time_limit import TimeLimit
 
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
 IMAGES = Settings(
@@ -167,14 +168,14 @@ def test_training_that_diverges_at_once_is_refused(ema_momentum, tmp_path):
     )
     settings = dataclasses.replace(settings, num_steps=1, hidden_units=(4,), scale="exp")
     for _ in range(2):  # also where it goes on
-        with pytest.raises(training.TrainingError, match="smaller --learning_rate"):
+        with pytest.raises(fitting.TrainingError, match="smaller --learning_rate"):
             density_estimation.run(settings)
     assert not (tmp_path / "results.json").exists()
 
 
 def test_training_that_diverges_later_says_so():
     history = {"loss": [2.0, 1.0, np.nan], "val_loss": [3.0, 2.5, np.nan]}
-    outcome = training.outcome(history)
+    outcome = fitting.outcome(history)
     assert outcome == {"num_epochs": 3, "best_epoch": 2, "diverged_in_epoch": 3}
     assert report.epochs(outcome).endswith("since the loss of epoch 3 is not finite")
     assert report.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
@@ -186,8 +187,8 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     run_dir.mkdir()
     (run_dir / "flags.txt").touch()
     code = (
-        "import time; from experiments import interruption; "
-        "from experiments.settings import Settings; "
+        "import time; from experiments.runs import interruption; "
+        "from experiments.density_estimation.settings import Settings; "
         f"settings = Settings(run_dir={str(run_dir)!r}); "
         "interruption.stop_at_once(lambda: interruption.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"

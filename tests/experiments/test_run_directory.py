@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from experiments import command_line
-from experiments import report
-from experiments import run_directory
-from experiments.settings import Settings
+from experiments.command_line import program as command_line
+from experiments.density_estimation import report
+from experiments.density_estimation.settings import Settings
+from experiments.runs import run_directory
 
 HOLD = """
 import sys, time
-from experiments import run_directory
-from experiments.settings import Settings
+from experiments.runs import run_directory
+from experiments.density_estimation.settings import Settings
 with run_directory.claim(Settings(run_dir=sys.argv[1])):
     print("claimed", flush=True)
     time.sleep(60)

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from experiments import density_estimation
-from experiments import iaf_vae
-from experiments import pictures
-from experiments import usage
-from experiments import vae_pictures
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
-from experiments.vae_settings import VAESettings
+from experiments.command_line import usage
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import pictures
+from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae import pictures as vae_pictures
+from experiments.iaf_vae.settings import VAESettings
+from experiments.runs.run_directory import RunDirectoryError
 
 
 @pytest.fixture(autouse=True, scope="module")

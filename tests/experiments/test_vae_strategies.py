@@ -9,10 +9,10 @@ import local_workers
 import numpy as np
 import pytest
 
-from experiments import iaf_vae
-from experiments.usage import UsageError
-from experiments.vae_data import load_images
-from experiments.vae_settings import VAESettings
+from experiments.command_line.usage import UsageError
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae.images import load_images
+from experiments.iaf_vae.settings import VAESettings
 
 # 1,257 rows drawn anew in each epoch, so that the last batch has 57; the validation rows,
 # 180, divide unevenly too. The free bits come to cost something within the run.

@@ -7,7 +7,7 @@ import small_vae
 import tensorflow as tf
 
 import tfp_flows as tff
-from experiments import strategies
+from experiments.runs import strategies
 from tfp_flows.models import gaussian_posteriors
 
 # In one process, since they share their models.

@@ -1,0 +1,190 @@
+"""The parts of a VAE that a flag can name, and the model made of them."""
+
+import tfp_flows
+from experiments.command_line.usage import UsageError
+from experiments.density_estimation.models import check_activation
+
+__all__ = ["ARCHITECTURE", "CHOICES", "TRAINED_PARTS", "build_vae", "check", "vae_parts"]
+
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
+ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
+ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
+ARCHITECTURE += ("prior_hidden_units",)
+# Those of the parts that have weights, or belong to the data.
+TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
+
+
+def build_vae(settings, images):
+    """Returns the `VAE` that `settings` describe, of their `vae_parts`."""
+    return tfp_flows.VAE(**vae_parts(settings, images))
+
+
+def vae_parts(settings, images):
+    """Returns what a `VAE` is constructed of, by name.
+
+    Args:
+      settings: a `VAESettings`.
+      images: the `Images` that it is for.
+    """
+    posterior = POSTERIORS[settings.posterior](settings)
+    likelihood = LIKELIHOODS[settings.likelihood](images)
+    encoder, decoder = ENCODERS[settings.encoder](
+        settings, posterior.num_parameters, likelihood.num_parameters, images
+    )
+    return {
+        "encoder": encoder,
+        "posterior": posterior,
+        "decoder": decoder,
+        "likelihood": likelihood,
+        "prior": PRIORS[settings.prior](settings),
+        "bound": BOUNDS[settings.bound],
+        "num_samples": settings.num_draws,
+        "free_bits": settings.free_bits,
+        "sticking_the_landing": settings.sticking_the_landing,
+        "seed": settings.seed,
+    }
+
+
+def check(settings):
+    """Raises `UsageError` if `settings` exclude each other, whatever the data."""
+    check_activation(settings.activation)
+    if settings.encoder != "conv" and settings.channels != type(settings)().channels:
+        raise UsageError(
+            f"Expected `channels` with --encoder=conv only; got {settings.channels}."
+        )
+    if settings.sticking_the_landing and settings.posterior == "iaf":
+        raise UsageError(
+            "Expected no `sticking_the_landing` with --posterior=iaf, whose density at a "
+            "given point is sequential."
+        )
+    if settings.bound != "elbo" and (settings.free_bits or settings.sticking_the_landing):
+        raise UsageError(
+            "Expected `free_bits` and `sticking_the_landing` with --bound=elbo only."
+        )
+    for name in ("posterior", "prior"):
+        if getattr(settings, name) == "real_nvp" and settings.latent_size < 2:
+            raise UsageError(f"Expected `latent_size` of at least 2 for a {name} flow.")
+
+
+def _gaussian(settings):
+    return tfp_flows.posteriors.DiagonalGaussian(settings.latent_size)
+
+
+def _full(settings):
+    return tfp_flows.posteriors.FullGaussian(settings.latent_size)
+
+
+def _iaf(settings):
+    return _flow_posterior(settings, tfp_flows.IAF)
+
+
+def _real_nvp(settings):
+    return _flow_posterior(settings, tfp_flows.RealNVP, standardize=False)
+
+
+def _flow_posterior(settings, flow, **options):
+    flow = flow(
+        settings.latent_size,
+        num_steps=settings.num_flow_steps,
+        hidden_units=settings.flow_hidden_units,
+        activation=settings.activation,
+        context_size=settings.flow_context_size,
+        seed=4 * settings.seed,
+        **options,
+    )
+    return tfp_flows.posteriors.FlowPosterior(_gaussian(settings), flow)
+
+
+def _normal(settings):
+    return tfp_flows.standard_normal(settings.latent_size)
+
+
+def _flow_prior(flow):
+    def build(settings):
+        return tfp_flows.FlowDistribution(
+            _normal(settings),
+            flow(
+                settings.latent_size,
+                num_steps=settings.num_prior_steps,
+                hidden_units=settings.prior_hidden_units,
+                activation=settings.activation,
+                standardize=False,  # the latents have a scale of their own
+                seed=4 * settings.seed + 1,
+            ),
+        )
+
+    return build
+
+
+def _dense(settings, encoder_units, parameters_per_entry, images):
+    shared = {"activation": settings.activation, "zero_last_layer": False}
+    decoder_units = parameters_per_entry * images.dataset.event_size
+    return (
+        tfp_flows.MLP(
+            encoder_units, settings.hidden_units, seed=4 * settings.seed + 2, **shared
+        ),
+        tfp_flows.MLP(
+            decoder_units, settings.hidden_units[::-1], seed=4 * settings.seed + 3, **shared
+        ),
+    )
+
+
+def _conv(settings, encoder_units, parameters_per_entry, images):
+    *size, channels = images.image_shape
+    shared = {"channels": settings.channels, "activation": settings.activation}
+    return (
+        tfp_flows.ConvEncoder(
+            encoder_units,
+            images.image_shape,
+            hidden_units=settings.hidden_units,
+            seed=4 * settings.seed + 2,
+            **shared,
+        ),
+        tfp_flows.ConvDecoder(
+            (*size, parameters_per_entry * channels),
+            hidden_units=settings.hidden_units[::-1],
+            seed=4 * settings.seed + 3,
+            **shared,
+        ),
+    )
+
+
+def _bernoulli(images):
+    return tfp_flows.likelihoods.Bernoulli(images.dataset.event_size)
+
+
+def _discretized_logistic(images):
+    return tfp_flows.likelihoods.DiscretizedLogistic(
+        images.dataset.event_size, images.num_bins
+    )
+
+
+def _gaussian_likelihood(images):
+    return tfp_flows.likelihoods.Gaussian(images.dataset.event_size)
+
+
+POSTERIORS = {"gaussian": _gaussian, "full": _full, "iaf": _iaf, "real_nvp": _real_nvp}
+PRIORS = {
+    "normal": _normal,
+    "maf": _flow_prior(tfp_flows.MAF),
+    "real_nvp": _flow_prior(tfp_flows.RealNVP),
+}
+ENCODERS = {"dense": _dense, "conv": _conv}
+LIKELIHOODS = {
+    "bernoulli": _bernoulli,
+    "discretized_logistic": _discretized_logistic,
+    "gaussian": _gaussian_likelihood,
+}
+BOUNDS = {
+    "elbo": tfp_flows.objectives.elbo,
+    "importance_weighted": tfp_flows.objectives.importance_weighted_bound,
+}
+# By flag.
+CHOICES = {
+    "posterior": POSTERIORS,
+    "prior": PRIORS,
+    "encoder": ENCODERS,
+    "likelihood": LIKELIHOODS,
+    "bound": BOUNDS,
+}

@@ -1,0 +1,1 @@
+"""Reports: pages, tables, pictures, and what one sees while a run trains."""

@@ -1,0 +1,75 @@
+"""Pictures of images: functions (arrays, path) -> None."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+
+from experiments.reports.plots import save  # noqa: E402
+from experiments.reports.plots import tile  # noqa: E402
+
+__all__ = ["grids", "histograms", "rows"]
+
+
+def grids(panels, path, *, side=10):
+    """Draws a square of images for each of `panels`, side by side.
+
+    Args:
+      panels: title -> images, `[N, H, W]` or `[N, H, W, 3]`.
+      path: of the picture.
+      side: images a side of the square.
+    """
+    width = 4.7 * len(panels)
+    figure, axes = plt.subplots(1, len(panels), figsize=(width, 5.1), layout="constrained")
+    for axis, (title, images) in zip(axes, panels.items(), strict=True):
+        axis.set_title(title)
+        _show(axis, tile(images, side, side))
+    save(figure, path)
+
+
+def rows(labelled, path):
+    """Draws rows of images, each with what it shows on its left.
+
+    Args:
+      labelled: list of (label, images), with images `[n, H, W]` or `[n, H, W, 3]`.
+      path: of the picture.
+    """
+    count = len(labelled)
+    columns = max(len(images) for _, images in labelled)
+    figure, axes = plt.subplots(
+        count,
+        1,
+        figsize=(0.8 * columns + 2.2, 0.85 * count + 0.2),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, (label, images) in zip(axes[:, 0], labelled, strict=True):
+        _show(axis, tile(images, 1, columns))
+        axis.set_ylabel(label, rotation=0, ha="right", va="center")
+        axis.spines[:].set_visible(False)
+    save(figure, path, bbox_inches="tight")  # or labels are cut
+
+
+def histograms(values, path, *, label, title):
+    """Draws histograms of several sets of numbers over each other.
+
+    Args:
+      values: name -> `[N]`.
+      path: of the picture.
+      label: what the numbers are.
+      title: of the picture.
+    """
+    low, high = np.quantile(np.concatenate(list(values.values())), [0.002, 0.998])
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, numbers in values.items():
+        axis.hist(numbers, np.linspace(low, high, 80), density=True, alpha=0.55, label=name)
+    axis.set(xlabel=label, ylabel="density", title=title)
+    axis.legend(frameon=False)
+    save(figure, path)
+
+
+def _show(axis, image):
+    axis.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0)
+    axis.set(xticks=[], yticks=[])

@@ -1,0 +1,32 @@
+"""Provenance of a number: the command, the versions and the machine that made it."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+
+import tensorflow as tf
+
+__all__ = ["command", "machine", "versions"]
+
+_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
+
+
+def command(settings, module="density_estimation"):
+    """Returns the shell command that repeats the run of a `FlagSettings`."""
+    flags = map(shlex.quote, settings.flags(only_changed=True))
+    return " ".join([f"python -m experiments.{module}", *flags])
+
+
+def versions():
+    """Returns the versions that a number may depend on."""
+    return {
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in _PACKAGES},
+    }
+
+
+def machine():
+    """Returns the processors that a time depends on."""
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"
