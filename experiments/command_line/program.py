@@ -5,56 +5,58 @@ import sys
 
 from absl import flags
 
-from experiments.command_line.usage import UsageError
+from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 from experiments.data import catalogue
 
-__all__ = ["exit_status", "read_settings"]
+__all__ = ["read_settings", "run"]
 
 
-def exit_status(main, argv, *, name, refusals):
-    """Runs `main(argv)` and returns its exit status.
+def run(argv, main, settings_class, *, description, refusals, positional=None):
+    """Runs `main(settings)` and returns the exit status of the program.
 
     Wrong use is 2, what else a run refuses is 1; both say why in one line.
 
     Args:
-      main: function of the command line.
       argv: the command line.
-      name: of the program, in that line.
+      main: function of the settings; not called where only a text was asked for.
+      settings_class: a `FlagSettings`.
+      description: what `--help` begins with.
       refusals: exceptions that mean 1.
+      positional: as of `read_settings`.
     """
     try:
-        main(argv)
+        settings = read_settings(argv, settings_class, description, positional=positional)
+        if settings is not None:
+            main(settings)
     except (flags.Error, UsageError) as error:
-        return _complain(name, error, 2)
+        return _complain(settings_class.PROGRAM, error, 2)
     except refusals as error:
-        return _complain(name, error, 1)
+        return _complain(settings_class.PROGRAM, error, 1)
     return 0
 
 
-def read_settings(
-    argv, settings_class, *, choices, description, lists_datasets=True, positional=None
-):
+def read_settings(argv, settings_class, description="", *, positional=None):
     """Returns the settings of a command line; None if it asked for a text and has got it.
 
     Args:
       argv: the command line.
-      settings_class: a `FlagSettings`.
-      choices: names that a flag can have, by flag; that of a tuple may be repeated.
+      settings_class: a `FlagSettings`; with a `dataset`, there is `--list_datasets`.
       description: what `--help` begins with.
-      lists_datasets: whether there is `--list_datasets`.
       positional: field, a tuple, of what is no flag; None: there must be nothing else.
 
     Raises:
-      UsageError: if there is something else than flags.
+      UsageError: if there is something else than flags, or the settings refuse a value.
       absl.flags.Error: if there is a flag, or a value, that there is not.
     """
     values = flags.FlagValues()
     fields = [f for f in dataclasses.fields(settings_class) if f.name != positional]
-    _define_flags(values, fields, choices)
-    if lists_datasets:
-        text = "Print the data sets and their sizes."
+    flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
+    text = "Print the data sets and their sizes."
+    if lists_datasets := any(f.name == "dataset" for f in fields):
         flags.DEFINE_boolean("list_datasets", False, text, flag_values=values)
+    for field in fields:
+        _define_flag(values, field)
     rest = values(argv)[1:]
     if rest and positional is None:
         raise UsageError(f"Expected flags only; got {rest}.")
@@ -73,34 +75,35 @@ def _complain(name, error, status):
     return status
 
 
-def _define_flags(values, fields, choices):
-    flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
-    define = {
-        bool: flags.DEFINE_boolean,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-    }
-    for field in fields:
-        name, default, text = field.name, field.default, field.metadata["help"]
-        if name in choices:
-            known = sorted(choices[name])
-            is_tuple = isinstance(default, tuple)
-            define_enum = flags.DEFINE_multi_enum if is_tuple else flags.DEFINE_enum
-            define_enum(name, default, known, text, flag_values=values)
-        elif isinstance(default, tuple):
-            flags.DEFINE_list(name, list(map(str, default)), text, flag_values=values)
-        else:
-            define[field.type](name, default, text, flag_values=values)
+def _define_flag(values, field):
+    is_tuple, bounds, arguments = isinstance(field.default, tuple), {}, ()
+    default = list(map(str, field.default)) if is_tuple else field.default
+    if (known := field.metadata["one_of"]) is not None:
+        define = flags.DEFINE_multi_enum if is_tuple else flags.DEFINE_enum
+        arguments = (sorted(known),)
+    elif is_tuple:
+        define = flags.DEFINE_list
+    else:
+        define = _DEFINE[field.type]
+    if field.type in (int, float):
+        names = {"at_least": "lower_bound", "at_most": "upper_bound"}
+        known = field.metadata["bounds"]
+        bounds = {names[key]: known[key] for key in names.keys() & known.keys()}
+    text = field.metadata["help"]
+    define(field.name, default, *arguments, text, flag_values=values, **bounds)
+
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def _parsed(field, value):
-    if field.type == tuple[int, ...]:
-        return _to_widths(field.name, value)
-    return tuple(value) if isinstance(field.default, tuple) else value
-
-
-def _to_widths(name, texts):
-    if not all(text.strip().isdecimal() for text in texts):
-        raise UsageError(f"Expected `{name}` as in 100,100; got {','.join(texts)}.")
-    return tuple(map(int, texts))
+    if field.type != tuple[int, ...]:
+        return tuple(value) if isinstance(field.default, tuple) else value
+    if not all(text.strip().isdecimal() for text in value):
+        raise UsageError(f"Expected `{field.name}` as in 100,100; got {','.join(value)}.")
+    return tuple(map(int, value))

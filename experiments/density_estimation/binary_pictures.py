@@ -18,7 +18,7 @@ def of_binary_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first.
 
     Args:
-      subject: a `pictures.Subject` of binary data.
+      subject: a `Subject` of binary data.
     """
     moments = functools.partial(binary_plots.moments, subject.data, subject.samples)
     pictures = {

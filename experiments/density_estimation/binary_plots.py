@@ -1,11 +1,9 @@
 """Pictures of zeros and ones: functions (arrays, path) -> None."""
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+from experiments.reports.plots import save
 
 _FLOW = "#d1603d"
 _GAP = 2  # pixels between two images
@@ -27,7 +25,7 @@ def moments(data, samples, path):
         axis.axline((0.0, 0.0), slope=1.0, color="0.6", linewidth=0.8)
         axis.scatter(of_data, of_samples, s=5, alpha=0.3, color=_FLOW, rasterized=True)
         axis.set(title=title, xlabel="test rows", ylabel="samples")
-    _save(figure, path)
+    save(figure, path)
 
 
 def completions(originals, partial, completed, path):
@@ -53,7 +51,7 @@ def completions(originals, partial, completed, path):
     )
     for axis, images, title in zip(axes, columns, titles, strict=True):
         _show(axis, _stack(images[:, None]), title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def samples_by_ordering(samples, path):
@@ -68,7 +66,7 @@ def samples_by_ordering(samples, path):
         figsize=(0.75 * number + 0.7, 0.75 * count + 0.5), layout="constrained"
     )
     _show(axis, _stack(samples), "samples under different masks, a row each")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _stack(images):
@@ -83,8 +81,3 @@ def _show(axis, image, title):
     axis.set_title(title, fontsize=9)
     axis.set_xticks([])
     axis.set_yticks([])
-
-
-def _save(figure, path):
-    figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn import svm
 
+from experiments.reports.estimate import error_of_share
+
 __all__ = ["class_agreement"]
 
 _MAX_TRAINING_ROWS = 10_000  # its time grows with their square
@@ -15,7 +17,7 @@ def class_agreement(subject):
     of them where there are more; its accuracy on the test rows is returned too.
 
     Args:
-      subject: a `pictures.Subject` whose context is a class.
+      subject: a `Subject` whose context is a class.
     """
     dataset, samples = subject.dataset, subject.samples_by_class
     classifier = svm.SVC(C=10.0)
@@ -29,9 +31,7 @@ def class_agreement(subject):
     agreement = float(agrees.mean())
     return {
         "agreement": agreement,
-        "two_standard_errors": float(
-            2.0 * np.sqrt(agreement * (1.0 - agreement) / agrees.size)
-        ),
+        "two_standard_errors": error_of_share(agreement, agrees.size),
         "num_samples": agrees.size,
         "by_class": dict(
             zip(dataset.class_names, agrees.mean(axis=1).tolist(), strict=True)

@@ -6,6 +6,8 @@ import tensorflow_probability as tfp
 from sklearn import ensemble
 from sklearn import model_selection
 
+from experiments.reports.estimate import error_of_share
+
 _MAX_ROWS = 5000
 _FOLDS = 5
 _ROWS_A_CALL = 2048
@@ -79,9 +81,7 @@ def two_sample_test(subject):
     accuracy = _cross_validated_accuracy(rows, count, subject.settings.seed)
     return {
         "accuracy": accuracy,
-        "two_standard_errors": float(
-            2.0 * np.sqrt(accuracy * (1.0 - accuracy) / len(rows))
-        ),
+        "two_standard_errors": error_of_share(accuracy, len(rows)),
         "num_rows": len(rows),
         "num_samples_not_finite": int((~is_finite.all(axis=1)).sum()),
     }

@@ -1,4 +1,4 @@
-"""Test log-likelihoods: of a model, and of the baseline that it has to beat."""
+"""What is measured of a trained flow, on test rows."""
 
 import dataclasses
 import math
@@ -6,63 +6,76 @@ import math
 import numpy as np
 
 import tfp_flows
+from experiments.density_estimation import diagnostics
+from experiments.density_estimation import image_levels
+from experiments.density_estimation.baselines import baseline
+from experiments.density_estimation.class_agreement import class_agreement
+from experiments.density_estimation.likelihood_classification import (
+    likelihood_classification,
+)
+from experiments.reports import training_facts
+from experiments.reports.estimate import Estimate
+from experiments.runs.epochs import digest
 
-_RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+__all__ = ["bits_per_dimension", "flow_log_likelihood", "measure", "shape_of"]
 
 
-@dataclasses.dataclass(frozen=True)
-class LogLikelihood:
-    """A mean log-likelihood, in nats a row, with two standard errors of that mean."""
+def measure(model, history, subject):
+    """Returns the numbers as plain data.
 
-    nats: float
-    two_standard_errors: float
-
-    @classmethod
-    def of_rows(cls, log_prob):
-        """Summarises the log-densities `[N]` of N rows, in nats."""
-        log_prob = np.asarray(log_prob, np.float64)
-        return cls(
-            float(log_prob.mean()),
-            float(2.0 * log_prob.std(ddof=1) / np.sqrt(len(log_prob))),
+    Args:
+      model: a `DensityEstimator`.
+      history: Keras's history, a dict of lists with an entry an epoch.
+      subject: the `Subject` of its distribution.
+    """
+    dataset, settings = subject.dataset, subject.settings
+    flow = flow_log_likelihood(
+        model, dataset.inputs("test"), batch_size=settings.evaluation_batch_size
+    )
+    validation = -np.asarray(history["val_loss"])
+    results = {
+        **training_facts.of_run(model, dataset, settings),
+        "dataset": dataset.name,
+        "flow": settings.flow,
+        "test_log_likelihood": dataclasses.asdict(flow),
+        **{k: dataclasses.asdict(v) for k, v in baseline(dataset).items()},
+        "bits_per_dimension": bits_per_dimension(flow, dataset),
+        "best_validation_log_likelihood": float(np.nanmax(validation)),
+        "columns": dataset.described_columns,
+        "training_rows": digest(dataset.inputs("train")),
+        **shape_of(dataset),
+        "calibration": diagnostics.calibration(subject),
+        "two_sample_test": diagnostics.two_sample_test(subject),
+    }
+    if dataset.class_names:
+        results["class_agreement"] = class_agreement(subject)
+        results["likelihood_classification"] = likelihood_classification(subject)
+    if dataset.bin_width is not None and image_levels.latent_sizes(subject.distribution):
+        results["bits_of_levels"] = image_levels.bits_of_levels(
+            subject.distribution,
+            subject.data,
+            subject.context,
+            bin_width=dataset.bin_width,
         )
+    return results
 
 
 def flow_log_likelihood(model, rows, *, batch_size):
-    """Returns the `LogLikelihood` of `rows` under a `DensityEstimator`.
+    """Returns the log-likelihood of `rows`, an `Estimate`, under a `DensityEstimator`.
 
     Args:
       model: a `DensityEstimator`.
       rows: `[N, D]`, or `(rows, context)`, as of `Dataset.inputs`.
       batch_size: rows per step.
     """
-    return LogLikelihood.of_rows(model.predict(rows, batch_size=batch_size, verbose=0))
-
-
-def baseline(dataset):
-    """Returns the `LogLikelihood` to beat, by its name among the results."""
-    if dataset.is_binary:
-        return {"bernoulli_log_likelihood": bernoulli_log_likelihood(dataset)}
-    return {"gaussian_log_likelihood": gaussian_log_likelihood(dataset)}
-
-
-def bernoulli_log_likelihood(dataset):
-    """Returns the test `LogLikelihood` of independent Bernoulli variables fitted on train.
-
-    A value counts as seen half a time more than it was, lest one that was not be
-    impossible.
-    """
-    count = len(dataset.train)
-    ones = (dataset.train.sum(axis=0, dtype=np.float64) + 0.5) / (count + 1.0)
-    test = dataset.test.astype(np.float64)
-    log_prob = test @ np.log(ones) + (1.0 - test) @ np.log1p(-ones)
-    return LogLikelihood.of_rows(log_prob)
+    return Estimate.of_rows(model.predict(rows, batch_size=batch_size, verbose=0))
 
 
 def bits_per_dimension(log_likelihood, dataset):
     """Returns bits per dimension as plain data, of data that were integers; else None.
 
     Args:
-      log_likelihood: the `LogLikelihood` of the test rows.
+      log_likelihood: the `Estimate` of the test rows.
       dataset: a `Dataset`, whose `bin_width` makes bits of densities.
     """
     if dataset.bin_width is None:
@@ -78,48 +91,11 @@ def bits_per_dimension(log_likelihood, dataset):
     }
 
 
-def gaussian_log_likelihood(dataset):
-    """Returns the test `LogLikelihood` of a full-covariance Gaussian fitted on train.
-
-    Where the data are conditional, its mean is linear in the context. The covariance gets
-    the ridge, as a share of the mean variance, that suits the validation rows best; none
-    is among the choices.
-    """
-    train, validation, test = _around_linear_mean(dataset)
-    mean = train.mean(axis=0)
-    covariance = np.atleast_2d(np.cov(train, rowvar=False))
-    ridges = np.asarray(_RIDGES) * np.trace(covariance) / len(covariance)
-    candidates = [covariance + ridge * np.eye(len(covariance)) for ridge in ridges]
-    best = max(candidates, key=lambda c: gaussian_log_prob(validation, mean, c).mean())
-    return LogLikelihood.of_rows(gaussian_log_prob(test, mean, best))
-
-
-def gaussian_log_prob(rows, mean, covariance):
-    """Returns the normal log-density, `[N]`, in nats; -inf if `covariance` is singular."""
-    sign, log_det = np.linalg.slogdet(covariance)
-    if sign <= 0.0:
-        return np.full(len(rows), -np.inf)
-    centred = rows - mean
-    distance = np.sum(centred * np.linalg.solve(covariance, centred.T).T, axis=1)
-    return -0.5 * (distance + log_det + len(mean) * np.log(2.0 * np.pi))
-
-
-def _around_linear_mean(dataset):
-    """Returns the three sets less what their context, if any, says of them linearly."""
-    sets = ("train", "validation", "test")
-    if not dataset.context_size:
-        return [getattr(dataset, name).astype(np.float64) for name in sets]
-    context = _contexts(dataset, sets)
-    weights = np.linalg.lstsq(context["train"], dataset.train, rcond=None)[0]
-    return [getattr(dataset, name) - context[name] @ weights for name in sets]
-
-
-def _contexts(dataset, sets):
-    """Returns the contexts by set, `[N, C + 1]`: standardised for the solver, and a one."""
-    contexts = {n: getattr(dataset, f"{n}_context").astype(np.float64) for n in sets}
-    mean, scale = contexts["train"].mean(axis=0), contexts["train"].std(axis=0)
-    scale = np.where(scale > 0.0, scale, 1.0)
+def shape_of(dataset):
+    """Returns sizes of a data set that a model is made for."""
+    shape = dataset.pixel_shape
     return {
-        name: np.column_stack([(context - mean) / scale, np.ones(len(context))])
-        for name, context in contexts.items()
+        "event_size": dataset.event_size,
+        "context_size": dataset.context_size,
+        "image_shape": None if shape is None else list(shape),
     }

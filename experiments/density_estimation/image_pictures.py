@@ -26,7 +26,7 @@ def of_images(subject):
     """Returns (caption, function of `path`) by file name, the most telling first.
 
     Args:
-      subject: a `pictures.Subject` of images.
+      subject: a `Subject` of images.
     """
     draws = {"samples.png": ("Test images, and samples of the flow.", _draw_samples)}
     if diagnostics.has_latents(subject.distribution):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from experiments.reports.estimate import error_of_share
+
 __all__ = ["likelihood_classification"]
 
 _ROWS_A_CALL = 256
@@ -13,7 +15,7 @@ def likelihood_classification(subject):
     Each class counts with its share of the training rows.
 
     Args:
-      subject: a `pictures.Subject` whose context is a class, one-hot.
+      subject: a `Subject` whose context is a class, one-hot.
     """
     log_shares = np.log(np.mean(subject.dataset.train_context, axis=0))
     parts = range(0, len(subject.data), _ROWS_A_CALL)
@@ -23,10 +25,9 @@ def likelihood_classification(subject):
     ]
     predicted = np.argmax(np.concatenate(scores) + log_shares, axis=1)
     accuracy = float(np.mean(predicted == subject.context.argmax(axis=1)))
-    error = 2.0 * np.sqrt(accuracy * (1.0 - accuracy) / len(predicted))
     return {
         "accuracy": accuracy,
-        "two_standard_errors": float(error),
+        "two_standard_errors": error_of_share(accuracy, len(predicted)),
         "num_rows": len(predicted),
     }
 

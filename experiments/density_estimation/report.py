@@ -1,14 +1,14 @@
 """What a density estimation says of itself: a table, findings, and facts."""
 
-import json
-
 import tfp_flows
 from experiments.density_estimation.findings import findings
+from experiments.reports import training_facts
+from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
-from experiments.runs import extending
-from experiments.runs.atomic_write import atomic_write
 
-UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
+__all__ = ["baseline", "facts", "page", "table"]
+
+_UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
 _NATS = "test log-likelihood (nats, ± 2 s.e.)"
 _BASELINES = {
@@ -17,14 +17,14 @@ _BASELINES = {
 }
 
 
-def table_rows(results):
+def _table_rows(results):
     """Returns (model, test log-likelihood in nats, source) of the run and its rivals.
 
     Of data that were integers, bits per dimension stand before the source.
     """
     run, (name, value) = "this run", baseline(results)
     own = [(results["flow"], results["test_log_likelihood"]), (name, value)]
-    rows = [(k, _plus_minus(row), *_bits(results, row), run) for k, row in own]
+    rows = [(k, plus_minus(row), *_bits(results, row), run) for k, row in own]
     return rows + [
         (k, _published(row), *_published_bits(results, row), row["source"])
         for k, row in results["published"].items()
@@ -47,36 +47,16 @@ def page(results):
         f"{results['flow']} on {results['dataset']}",
         _note(results),
         (f"{results['dataset']}: model", _NATS, *in_bits, "source"),
-        table_rows(results),
+        _table_rows(results),
         findings(results),
         facts(results),
         results["command"],
-        lost_to_baseline(
+        training_facts.lost_to_baseline(
             "This flow",
             results["test_log_likelihood"],
             results["num_rows"]["test"],
-            results,
+            *baseline(results),
         ),
-    )
-
-
-def lost_to_baseline(name, log_likelihood, num_rows, results):
-    """Returns in words that a model is no better than the baseline; empty if it is.
-
-    Args:
-      name: what to call the model.
-      log_likelihood: its test log-likelihood, as plain data.
-      num_rows: of the test rows that this is the mean of.
-      results: with the log-likelihood of the baseline.
-    """
-    rival, known = baseline(results)
-    if log_likelihood["nats"] > known["nats"]:
-        return ""
-    return (
-        f"{name} is no better than the baseline, {rival}: {log_likelihood['nats']:.3f} "
-        f"against {known['nats']:.3f} nats a row, on "
-        f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
-        "narrower networks, --weight_decay, or a smaller --learning_rate."
     )
 
 
@@ -85,42 +65,10 @@ def table(results):
     return page(results).text()
 
 
-def write_results(results, path):
-    """Writes everything measured as JSON."""
-    atomic_write(path, json.dumps(results, indent=2) + "\n")
-
-
 def facts(results):
     """Returns what the run was, by name."""
-    sizes = results["num_rows"]
-    return {
-        "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
-        "variables": _variables(results),
-        **_dropped(results.get("columns")),
-        **training_facts(results),
-    }
-
-
-def training_facts(results):
-    """Returns how a model was trained, and where, by name."""
-    start, restarts = results.get("init_from"), results.get("schedule_restarts")
-    return {
-        "trainable parameters": f"{results['num_parameters']:,}",
-        **({"weights to start from": f"those of {start}"} if start else {}),
-        "epochs": epochs(results),
-        **({"step size": extending.describe_restarts(restarts)} if restarts else {}),
-        "training time": f"{results['training_seconds']:.1f} s",
-        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
-        "machine": results["machine"],
-    }
-
-
-def epochs(results):
-    """Returns how many epochs there were, which was best, and whether one diverged."""
-    text = f"{results['num_epochs']} (best: {results['best_epoch']})"
-    if diverged := results.get("diverged_in_epoch"):
-        text += f"; stopped, since the loss of epoch {diverged} is not finite"
-    return text
+    variables = {"variables": _variables(results), **_dropped(results.get("columns"))}
+    return training_facts.described(results, **variables)
 
 
 def _variables(results):
@@ -135,7 +83,7 @@ def _dropped(columns):
 
 
 def _note(results):
-    sentences = [UNIT]
+    sentences = [_UNIT]
     if bits := results["bits_per_dimension"]:
         highest = round(bits["bins_per_unit"]) - 1
         sentences.append(f"Bits per dimension are those of integers 0 to {highest}.")
@@ -169,7 +117,3 @@ def _published(row):
     if nats is None:
         return ""
     return f"{nats:.2f}" + ("" if error is None else f" ± {error:.2f}")
-
-
-def _plus_minus(row):
-    return f"{row['nats']:.3f} ± {row['two_standard_errors']:.3f}"

@@ -1,12 +1,10 @@
 """A picture of what each step of a flow does to the plane."""
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import collections
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib import collections  # noqa: E402
+from experiments.reports.plots import save
 
 _COLUMNS = 5
 _MAX_PANELS = 10
@@ -36,8 +34,7 @@ def draw(distribution, path):
         name, lines = stages[stage]
         _draw_lines(axis, lines)
         axis.set_title(f"{stage}. {name}" if stage else name, fontsize=10)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save(figure, path)
 
 
 def warp(distribution, lines):

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from experiments.density_estimation import evaluation
-from experiments.density_estimation.evaluation import LogLikelihood
+from experiments.density_estimation.baselines import bernoulli_log_likelihood
+from experiments.reports import training_facts
+from experiments.reports.estimate import Estimate
 
-__all__ = ["latent_statistics", "measure"]
+__all__ = ["latent_statistics", "measure", "shape_of"]
 
 # Draws a row of the bound, and of the latents' moments.
 _BOUND_DRAWS = 8
@@ -33,7 +34,10 @@ def measure(model, images, settings):
         rows, settings.importance_samples, seed=settings.seed
     )
     bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
-    numbers = {name: _summary(values) for name, values in bound._asdict().items()}
+    named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
+    numbers = training_facts.of_run(model, images.dataset, settings) | shape_of(images)
+    numbers |= {name: getattr(settings, name) for name in named}
+    numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
     numbers["log_likelihood"] = _summary(log_likelihood) | {
         "num_samples": settings.importance_samples,
         "num_rows": len(rows),
@@ -80,6 +84,11 @@ def latent_statistics(model, x, seed):
     return LatentStatistics(means, variance, kl.mean(axis=0))
 
 
+def shape_of(images):
+    """Returns sizes of a data set that a model is made for."""
+    return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
+
+
 def rows_to_score(settings, count):
     """Returns the indices of the test rows whose log-likelihood is estimated."""
     # Some files are sorted: the first rows of binarised MNIST are all zeros.
@@ -88,7 +97,7 @@ def rows_to_score(settings, count):
 
 
 def _summary(values):
-    return dataclasses.asdict(LogLikelihood.of_rows(values))
+    return dataclasses.asdict(Estimate.of_rows(values))
 
 
 def _bits(log_likelihood, images):
@@ -102,5 +111,5 @@ def _baseline(images):
         return {}
     dataset = images.dataset
     # Of training rows that are probabilities the expected count of ones is the same.
-    baseline = evaluation.bernoulli_log_likelihood(dataset)
+    baseline = bernoulli_log_likelihood(dataset)
     return {"bernoulli_log_likelihood": dataclasses.asdict(baseline)}

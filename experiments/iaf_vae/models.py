@@ -1,10 +1,10 @@
 """The parts of a VAE that a flag can name, and the model made of them."""
 
 import tfp_flows
-from experiments.command_line.usage import UsageError
-from experiments.density_estimation.models import check_activation
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.refusals import check_activation
 
-__all__ = ["ARCHITECTURE", "CHOICES", "TRAINED_PARTS", "build_vae", "check", "vae_parts"]
+__all__ = ["ARCHITECTURE", "TRAINED_PARTS", "build_vae", "check", "vae_parts"]
 
 # The flags that say what is fitted, beside the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
@@ -179,12 +179,4 @@ LIKELIHOODS = {
 BOUNDS = {
     "elbo": tfp_flows.objectives.elbo,
     "importance_weighted": tfp_flows.objectives.importance_weighted_bound,
-}
-# By flag.
-CHOICES = {
-    "posterior": POSTERIORS,
-    "prior": PRIORS,
-    "encoder": ENCODERS,
-    "likelihood": LIKELIHOODS,
-    "bound": BOUNDS,
 }

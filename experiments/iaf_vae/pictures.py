@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from experiments.iaf_vae import evaluation as vae_evaluation
+from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import plots as vae_plots
 from experiments.reports import image_plots
 from experiments.reports import plots
@@ -75,7 +75,7 @@ def _of_the_data(model, images, settings):
 
 def _of_the_latents(model, images, settings):
     rows = _test_rows(images, settings)
-    statistics = vae_evaluation.latent_statistics(
+    statistics = evaluation.latent_statistics(
         model, images.dataset.test[rows], settings.seed
     )
     classes = None if images.test_classes is None else images.test_classes[rows]

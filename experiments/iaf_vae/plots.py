@@ -1,14 +1,10 @@
 """Pictures of a VAE: functions (arrays, path) -> None."""
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Ellipse
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.patches import Ellipse  # noqa: E402
-
-from experiments.reports.plots import save  # noqa: E402
+from experiments.reports.plots import save
 
 __all__ = ["kl_per_latent", "latent_map", "posterior_shapes", "reconstructions"]
 

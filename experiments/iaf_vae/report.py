@@ -1,9 +1,10 @@
 """What a run of a VAE says of itself: a table, findings, and facts."""
 
-from experiments.density_estimation import report
+from experiments.reports import training_facts
+from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
-__all__ = ["page"]
+__all__ = ["page", "table"]
 
 _NOTE = (
     "Means over the test rows, in nats a row, ± two standard errors. The ELBO is a lower "
@@ -30,10 +31,15 @@ def page(results):
         (f"{results['dataset']}: posterior", "test ELBO", "log p(x)", "source"),
         _rows(results),
         _findings(results),
-        _facts(results),
+        training_facts.described(results),
         results["command"],
         _warning(results),
     )
+
+
+def table(results):
+    """Returns the result table as aligned text, after what has to be known first."""
+    return page(results).text()
 
 
 def _rows(results):
@@ -41,13 +47,13 @@ def _rows(results):
     rows = [
         (
             results["posterior"],
-            _plus_minus(results["elbo"]),
-            _plus_minus(log_likelihood),
+            plus_minus(results["elbo"]),
+            plus_minus(log_likelihood),
             "this run",
         )
     ]
     if baseline := results.get("bernoulli_log_likelihood"):
-        rows.append(("none: independent variables", "", _plus_minus(baseline), "this run"))
+        rows.append(("none: independent variables", "", plus_minus(baseline), "this run"))
     if results["dataset"] == "mnist" and results["likelihood"] == "bernoulli":
         rows += [(name, *row, _IAF_PAPER) for name, row in _DYNAMIC_MNIST.items()]
     return rows + [
@@ -61,15 +67,21 @@ def _warning(results):
     if "bernoulli_log_likelihood" not in results:
         return ""
     found = results["log_likelihood"]
-    return report.lost_to_baseline("This VAE", found, found["num_rows"], results)
+    return training_facts.lost_to_baseline(
+        "This VAE",
+        found,
+        found["num_rows"],
+        "independent Bernoulli variables",
+        results["bernoulli_log_likelihood"],
+    )
 
 
 def _findings(results):
     log_likelihood = results["log_likelihood"]
     gap = log_likelihood["nats"] - log_likelihood["elbo"]
     findings = {
-        "reconstruction": _plus_minus(results["reconstruction"]),
-        "KL": _plus_minus(results["kl"]),
+        "reconstruction": plus_minus(results["reconstruction"]),
+        "KL": plus_minus(results["kl"]),
         "log p(x)": (
             f"{log_likelihood['num_samples']:,} importance samples for each of "
             f"{log_likelihood['num_rows']:,} test rows; {gap:.3f} above their ELBO"
@@ -77,17 +89,5 @@ def _findings(results):
         "active latents": f"{results['active_latents']} of {results['latent_size']}",
     }
     if bits := results.get("bits_per_dimension"):
-        findings["bits per dimension"] = _plus_minus(bits)
+        findings["bits per dimension"] = plus_minus(bits)
     return findings
-
-
-def _facts(results):
-    sizes = results["num_rows"]
-    return {
-        "rows (train / validation / test)": " / ".join(f"{n:,}" for n in sizes.values()),
-        **report.training_facts(results),
-    }
-
-
-def _plus_minus(row):
-    return f"{row['nats']:.3f} ± {row['two_standard_errors']:.3f}"

@@ -1,42 +1,24 @@
-"""Fits a VAE to images with Keras's `fit`."""
-
-import functools
-
-import keras
-import tensorflow as tf
+"""The fit of a VAE to images."""
 
 import tfp_flows
-from experiments.iaf_vae import pictures as vae_pictures
-from experiments.reports import progress
-from experiments.runs import extending
+from experiments.iaf_vae import pictures
 from experiments.runs import fitting
 from experiments.runs import strategies
-from experiments.runs import workers
 from experiments.runs.epochs import EpochRows
 
 __all__ = ["train"]
 
 
 def train(parts, images, settings, strategy=None):
-    """Fits a `VAE` and returns it, Keras's history, and `extending.notes`.
-
-    Where `run_dir` holds checkpoints of the same run, it goes on from the last one, and
-    ends at the numbers of a run without a pause.
+    """Fits a `VAE` and returns it, and the rest of `fitting.train`.
 
     Args:
       parts: what the `VAE` is constructed of, by name.
       images: the `Images` to fit.
-      settings: a `VAESettings`; checkpoints and `metrics.csv` go to its `run_dir`, which
-        only the chief of several workers reads and writes.
+      settings: a `VAESettings`.
       strategy: the `tf.distribute.Strategy` that the parts were built under.
     """
-    strategy = strategy or tf.distribute.get_strategy()
-    num_replicas = strategy.num_replicas_in_sync
     dataset = images.dataset
-    keras.utils.set_random_seed(settings.seed)
-    with strategy.scope():
-        model = strategies.make_vae(parts, strategy)
-        fitting.compile_model(model, settings, len(dataset.train), strategy)
     rows = EpochRows(
         dataset.train,
         batch_size=settings.batch_size,
@@ -44,23 +26,12 @@ def train(parts, images, settings, strategy=None):
         bin_width=dataset.bin_width,
         binarize=images.redrawn,
     )
-    validation = tf.data.Dataset.from_tensor_slices(dataset.validation)
-    save_run = fitting.fit(
-        model,
+    return fitting.train(
+        lambda strategy: strategies.make_vae(parts, strategy),
         rows,
-        validation.batch(settings.evaluation_batch_size),
+        dataset.validation,
         settings,
-        metrics=keras.callbacks.Callback(),
-        stateful=fitting.make_callbacks(
-            settings, [tfp_flows.KLWarmUp(settings.warm_up_epochs)]
-        ),
-        displays=progress.make_callbacks(
-            settings,
-            functools.partial(vae_pictures.draw_fit, model, images, settings),
-            is_writer=workers.is_chief(strategy),
-        ),
-        strategy=strategy,
+        strategy,
+        draw=lambda model, path: pictures.draw_fit(model, images, settings, path),
+        before_validation=[tfp_flows.KLWarmUp(settings.warm_up_epochs)],
     )
-    # What is evaluated and saved has no more to do with replicas.
-    trained = tfp_flows.VAE(**parts) if num_replicas > 1 else model
-    return trained, save_run.history(), extending.notes(save_run, settings)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from experiments.reports import provenance
 from experiments.reports.page import Page
 
 __all__ = ["page", "summary"]
@@ -49,17 +50,16 @@ def summary(chains, known):
     return found | {"worth_per_1000_gradients": worth}
 
 
-def page(results, target, posterior):
+def page(results, settings):
     """Returns the report as a `Page`.
 
     Args:
       results: what `neutra.run` returns.
-      target: name of the target.
-      posterior: name of the flow.
+      settings: a `NeutraSettings`.
     """
     known = results["moments_of_first"]
     return Page(
-        f"NeuTra on {target}, with {posterior}",
+        f"NeuTra on {settings.target}, with {settings.posterior}",
         _NOTE + (_KNOWN.format(*known) if known else ""),
         _HEADER,
         [_row(*sampler) for sampler in reversed(results["samplers"].items())],
@@ -68,8 +68,7 @@ def page(results, target, posterior):
             "gradients of training": f"{results['training_gradients']:,}",
             "training time, compilation included": f"{results['training_seconds']:.0f} s",
             "ELBO of the flow": f"{results['elbo']['nats']:.3f} nats",
-            "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
-            "machine": results["machine"],
+            **provenance.described(results),
         },
         results["command"],
     )

@@ -1,25 +1,16 @@
 """How good a surrogate posterior is, from the importance weights of its draws."""
 
-import dataclasses
-
 import numpy as np
 import scipy.stats
 
-__all__ = ["Bound", "effective_share", "elbo", "importance_weighted", "pareto_k"]
+from experiments.reports.estimate import Estimate
 
-
-@dataclasses.dataclass(frozen=True)
-class Bound:
-    """An estimate of the log-evidence, or of a bound on it, with two standard errors."""
-
-    nats: float
-    two_standard_errors: float
+__all__ = ["effective_share", "elbo", "importance_weighted", "pareto_k"]
 
 
 def elbo(log_weights):
-    """Returns the evidence lower bound of log-weights, `[N]`."""
-    error = log_weights.std(ddof=1) / np.sqrt(len(log_weights))
-    return Bound(float(log_weights.mean()), float(2.0 * error))
+    """Returns the evidence lower bound of log-weights, `[N]`, as an `Estimate`."""
+    return Estimate.of_rows(log_weights)
 
 
 def importance_weighted(log_weights):
@@ -35,7 +26,7 @@ def importance_weighted(log_weights):
     largest = log_weights.max()
     weights = np.exp(log_weights - largest)
     error = weights.std(ddof=1) / (np.sqrt(len(weights)) * weights.mean())
-    return Bound(float(largest + np.log(weights.mean())), float(2.0 * error))
+    return Estimate(float(largest + np.log(weights.mean())), float(2.0 * error))
 
 
 def effective_share(log_weights):

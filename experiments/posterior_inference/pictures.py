@@ -1,13 +1,10 @@
 """The pictures of a run of `posterior_inference`."""
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-from experiments.reports import table_plots  # noqa: E402
+from experiments.reports import plots
+from experiments.reports import table_plots
 
 __all__ = ["draw"]
 
@@ -65,5 +62,4 @@ def _learning_curve(bound, results, path):
         ylabel="bound on the log-evidence (nats)",
     )
     axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    plots.save(figure, path)

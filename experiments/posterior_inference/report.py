@@ -1,5 +1,7 @@
 """What a run of `posterior_inference` says of itself: a row of a table, and a page."""
 
+from experiments.reports import provenance
+from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
 __all__ = ["HEADER", "page", "row"]
@@ -51,8 +53,8 @@ def page(results):
 
 def _measures(results):
     return (
-        _plus_minus(results["elbo"]),
-        _plus_minus(results["importance_weighted"]),
+        plus_minus(results["elbo"]),
+        plus_minus(results["importance_weighted"]),
         f"{results['effective_share']:.1%}",
         f"{results['pareto_k']:.2f}",
         *(
@@ -84,8 +86,7 @@ def _facts(results):
         "draws": f"{results['num_draws']:,}",
         "trainable parameters": f"{results['num_parameters']:,}",
         "training time, compilation included": f"{results['training_seconds']:.1f} s",
-        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
-        "machine": results["machine"],
+        **provenance.described(results),
     }
     if reference := results.get("reference"):
         facts["reference"] = _reference(reference)
@@ -100,7 +101,3 @@ def _reference(reference):
         f"{text}, largest R̂ {reference['r_hat']:.3f}, smallest effective size "
         f"{reference['effective_size']:,.0f}, divergences {reference['divergences']:.2%}"
     )
-
-
-def _plus_minus(bound):
-    return f"{bound['nats']:.3f} ± {bound['two_standard_errors']:.3f}"

@@ -1,14 +1,10 @@
 """Pictures of images: functions (arrays, path) -> None."""
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-from experiments.reports.plots import save  # noqa: E402
-from experiments.reports.plots import tile  # noqa: E402
+from experiments.reports.plots import save
+from experiments.reports.plots import tile
 
 __all__ = ["grids", "histograms", "rows"]
 

@@ -1,11 +1,7 @@
 """Pictures of data, samples, densities and training: functions (arrays, path) -> None."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
 
 _DATA, _FLOW = "#33608c", "#d1603d"
 

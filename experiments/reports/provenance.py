@@ -7,15 +7,36 @@ import shlex
 
 import tensorflow as tf
 
-__all__ = ["command", "machine", "versions"]
+__all__ = ["command", "described", "machine", "of_run", "versions"]
 
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
-def command(settings, module="density_estimation"):
+def of_run(settings):
+    """Returns the provenance of a run of a `FlagSettings` as plain data."""
+    return {
+        "command": command(settings),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def described(results):
+    """Returns what a reader needs of it, by name.
+
+    Args:
+      results: with what `of_run` returns.
+    """
+    return {
+        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
+        "machine": results["machine"],
+    }
+
+
+def command(settings):
     """Returns the shell command that repeats the run of a `FlagSettings`."""
     flags = map(shlex.quote, settings.flags(only_changed=True))
-    return " ".join([f"python -m experiments.{module}", *flags])
+    return " ".join([f"python -m experiments.{settings.PROGRAM}", *flags])
 
 
 def versions():

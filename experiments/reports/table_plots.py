@@ -1,13 +1,9 @@
 """Pictures of tables with many columns: functions (arrays, path) -> None."""
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-from experiments.reports import plots  # noqa: E402
+from experiments.reports import plots
 
 _DATA, _FLOW = "#33608c", "#d1603d"
 MAX_HISTOGRAMS = 12

@@ -2,7 +2,7 @@
 
 import json
 
-from experiments.command_line.usage import UsageError
+from experiments.command_line.flag_settings import UsageError
 
 _JOBS = ("chief", "worker")
 _EXAMPLE = (

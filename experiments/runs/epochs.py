@@ -23,6 +23,9 @@ class EpochRows(keras.callbacks.Callback):
         of which each epoch mirrors half at random; None: none.
       binarize: whether each epoch draws zeros and ones, of which the first of `inputs`
         holds the probabilities.
+
+    Attributes:
+      num_rows: N.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class EpochRows(keras.callbacks.Callback):
     ):
         super().__init__()
         self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-        self._num_rows = len(tf.nest.flatten(inputs)[0])
+        self.num_rows = len(tf.nest.flatten(inputs)[0])
         self._batch_size = batch_size
         self._bin_width = bin_width
         self._flipped_shape = flipped_shape
@@ -55,14 +58,14 @@ class EpochRows(keras.callbacks.Callback):
 
     def as_dataset(self):
         """Returns a `tf.data.Dataset` of batches; each pass is one of the noted epoch."""
-        count = -(-self._num_rows // self._batch_size)
+        count = -(-self.num_rows // self._batch_size)
         dataset = tf.data.Dataset.range(1).flat_map(lambda _: self._epoch_batches(count))
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _epoch_batches(self, count):
         seed = tf.random.experimental.stateless_fold_in(self._seed, self._epoch)
-        order = tf.random.experimental.stateless_shuffle(tf.range(self._num_rows), seed)
+        order = tf.random.experimental.stateless_shuffle(tf.range(self.num_rows), seed)
         return tf.data.Dataset.range(count).map(lambda i: self._batch(order, seed, i))
 
     def _batch(self, order, seed, i):

@@ -24,7 +24,7 @@ def stop_at_once(message):
         signal.signal(number, stop)
 
 
-def how_to_go_on(settings, module="density_estimation"):
+def how_to_go_on(settings):
     """Returns one line that says how to continue the run of `settings`."""
     if getattr(settings, "strategy", None) == "multi_worker":
         return (
@@ -36,5 +36,5 @@ def how_to_go_on(settings, module="density_estimation"):
         return "Stopped before the run had begun; nothing was written."
     return (
         "Stopped. To go on from the last finished epoch: "
-        f"python -m experiments.{module} --flagfile={shlex.quote(str(flags))}"
+        f"python -m experiments.{settings.PROGRAM} --flagfile={shlex.quote(str(flags))}"
     )

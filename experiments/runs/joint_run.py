@@ -62,7 +62,7 @@ def run(
     return None
 
 
-def run_and_print(settings, run, *, check, table, module):
+def run_and_print(settings, run, *, check, table):
     """Runs what a command line asks for, and prints the table of its results.
 
     Args:
@@ -70,7 +70,6 @@ def run_and_print(settings, run, *, check, table, module):
       run: function of settings and strategy, as of an experiment.
       check: function of settings that raises `UsageError`, whatever the data.
       table: function of results that returns text.
-      module: of the experiment.
 
     Raises:
       WorkersError: also if another worker is lost.
@@ -78,7 +77,7 @@ def run_and_print(settings, run, *, check, table, module):
     # A cluster has to be joined before anything of TensorFlow runs.
     strategy = strategies.make_strategy(settings.strategy)
     check(settings)
-    how = functools.partial(interruption.how_to_go_on, settings, module)
+    how = functools.partial(interruption.how_to_go_on, settings)
     interruption.stop_at_once(how)
     try:
         results = run(settings, strategy)

@@ -10,6 +10,7 @@ from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae.settings import VAESettings
 from experiments.neutra import experiment as neutra
+from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference.settings import PosteriorSettings
 
@@ -122,7 +123,7 @@ CALLS = {
     ),
     "load_dataset of no pictures": BadCall(lambda: load_dataset("images"), "images_path"),
     "neutra.run of an unknown target": BadCall(
-        lambda: neutra.run(neutra.NeutraSettings(target="nine", run_dir="run")),
+        lambda: neutra.run(NeutraSettings(target="nine", run_dir="run")),
         "`target`",
         "'nine'",
     ),

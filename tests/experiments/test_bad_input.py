@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.command_line import usage
+from experiments.command_line.flag_settings import UsageError
 from experiments.data import maf_archive
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
@@ -31,25 +31,43 @@ BAD_USE = {
     "text for a number": ("--epochs=many", "epochs"),
     "fraction for an integer": ("--batch_size=1.5", "batch_size"),
     "text for a boolean": ("--lu_mixing=perhaps", "lu_mixing"),
-    "num_steps=0": ("--num_steps=0", "Expected `num_steps` of at least 1; got 0."),
-    "batch_size=-1": ("--batch_size=-1", "Expected `batch_size` of at least 1; got -1."),
+    "num_steps=0": ("--num_steps=0", "0 is not a positive integer."),
+    "batch_size=-1": ("--batch_size=-1", "-1 is not a positive integer."),
     "batch_size huge": ("--batch_size=3000000000", "`batch_size` below 2**31"),
-    "epochs=0": ("--epochs=0", "Expected `epochs` of at least 1; got 0."),
-    "patience=-1": ("--patience=-1", "Expected `patience` of at least 0; got -1."),
-    "steps_per_execution=0": ("--steps_per_execution=0", "`steps_per_execution`"),
-    "evaluation_batch_size=0": ("--evaluation_batch_size=0", "`evaluation_batch_size`"),
-    "num_samples=0": ("--num_samples=0", "`num_samples` of at least 2; got 0"),
-    "checkpoint_every=0": ("--checkpoint_every=0", "`checkpoint_every` of at least 1"),
+    "epochs=0": ("--epochs=0", "0 is not a positive integer."),
+    "patience=-1": ("--patience=-1", "-1 is not a non-negative."),
+    "steps_per_execution=0": (
+        "--steps_per_execution=0",
+        "0 is not a positive",
+    ),
+    "evaluation_batch_size=0": (
+        "--evaluation_batch_size=0",
+        "0 is not a positive",
+    ),
+    "num_samples=0": ("--num_samples=0", "0 is not integer >= 2"),
+    "checkpoint_every=0": (
+        "--checkpoint_every=0",
+        "0 is not a positive integer",
+    ),
     "learning_rate=nan": ("--learning_rate=nan", "`learning_rate` to be finite; got nan"),
     "learning_rate=inf": ("--learning_rate=inf", "`learning_rate` to be finite; got inf"),
     "learning_rate=0": ("--learning_rate=0", "`learning_rate` above 0; got 0.0"),
-    "weight_decay=-1": ("--weight_decay=-1", "`weight_decay` of at least 0"),
-    "gradient_clip_norm=-1": ("--gradient_clip_norm=-1", "`gradient_clip_norm`"),
+    "weight_decay=-1": (
+        "--weight_decay=-1",
+        "-1.0 is not a non-negative number",
+    ),
+    "gradient_clip_norm=-1": (
+        "--gradient_clip_norm=-1",
+        "-1.0 is not a non-negative",
+    ),
     "ema_momentum=1": ("--ema_momentum=1", "`ema_momentum` below 1; got 1.0"),
-    "max_minutes=-1": ("--max_minutes=-1", "`max_minutes` of at least 0"),
-    "seed=-1": ("--seed=-1", "`seed` of at least 0"),
-    "data_seed=-1": ("--data_seed=-1", "`data_seed` of at least 0"),
-    "progress=7": ("--progress=7", "`progress`"),
+    "max_minutes=-1": (
+        "--max_minutes=-1",
+        "-1.0 is not a non-negative number",
+    ),
+    "seed=-1": ("--seed=-1", "-1 is not a non-negative"),
+    "data_seed=-1": ("--data_seed=-1", "-1 is not a non-negative"),
+    "progress=7": ("--progress=7", "7 is not an integer in the range [-1, 2]"),
     "hidden_units=0": ("--hidden_units=0", "widths of at least 1; got (0,)"),
     "hidden_units empty": ("--hidden_units=", "`hidden_units`"),
     "hidden_units=a": ("--hidden_units=64,a", "`hidden_units` as in 100,100; got 64,a"),
@@ -81,8 +99,14 @@ BAD_USE = {
     "constants of toy data": ("--drop_constant_columns", "`drop_constant_columns`"),
     "classes of toy data": ("--conditional", "`conditional` with --dataset=digits or"),
     "bits of digits": ("--dataset=digits --num_bits=5", "`num_bits` with --dataset=mnist"),
-    "num_bits=0": ("--dataset=mnist --num_bits=0", "`num_bits` from 1 to 8; got 0"),
-    "num_bits=9": ("--dataset=mnist --num_bits=9", "`num_bits` from 1 to 8; got 9"),
+    "num_bits=0": (
+        "--dataset=mnist --num_bits=0",
+        "0 is not an integer in",
+    ),
+    "num_bits=9": (
+        "--dataset=mnist --num_bits=9",
+        "9 is not an integer in",
+    ),
     "flips of toy data": ("--horizontal_flips", "`horizontal_flips` with --dataset=digits"),
     "images without path": ("--dataset=images", "`images_path` with --dataset=images"),
     "images_path of another set": ("--images_path=x", "--dataset=images only"),
@@ -90,14 +114,17 @@ BAD_USE = {
     "unknown image_fit": ("--dataset=images --images_path=x --image_fit=pad", "resize"),
     "image_size=-1": (
         "--dataset=images --images_path=x --image_size=-1",
-        "`image_size` of at least 0; got -1.",
+        "-1 is not a non-negative.",
     ),
     "context with an open quote": (
         '--dataset=csv --csv_path=x --context_columns="a',
         "context_columns",
     ),
     "share of toy data": ("--test_share=0.3", "`test_share`"),
-    "test_share=0": ("--dataset=csv --csv_path=x --test_share=0", "between 0 and 1"),
+    "test_share=0": (
+        "--dataset=csv --csv_path=x --test_share=0",
+        "`test_share` above 0",
+    ),
     "validation_share=nan": ("--validation_share=nan", "`validation_share` to be finite"),
     "shares of all": (
         "--dataset=csv --csv_path=x --test_share=0.5 --validation_share=0.5",
@@ -480,13 +507,13 @@ def test_run_dir_of_another_run(files, run_dir, capsys, monkeypatch):
 
 def test_line_break_that_flags_txt_cannot_hold():
     message = "`context_columns` without a line break"
-    with pytest.raises(usage.UsageError, match=message):
+    with pytest.raises(UsageError, match=message):
         Settings(dataset="csv", csv_path="x", context_columns=("a", "b\nc"))
 
 
 def test_unwritable_run_dir(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(usage.UsageError, match="`run_dir` to be writable"):
+    with pytest.raises(UsageError, match="`run_dir` to be writable"):
         Settings(run_dir=str(tmp_path / "new" / "run"))
     assert not (tmp_path / "new").exists()
 
@@ -494,7 +521,7 @@ def test_unwritable_run_dir(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "expected"),
     [
-        (["--num_steps=0"], 2, "Expected `num_steps` of at least 1; got 0."),
+        (["--num_steps=0"], 2, "0 is not a positive integer."),
         (["--dataset=csv", "--csv_path=none.csv"], 1, "none.csv"),
     ],
 )

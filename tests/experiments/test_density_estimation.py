@@ -12,9 +12,11 @@ import pytest
 from slow_cases import with_slow
 
 from experiments.data import load_dataset
+from experiments.density_estimation import baselines
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import models as choices
+from experiments.density_estimation import flows
+from experiments.density_estimation import models
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.reports import provenance
@@ -45,9 +47,7 @@ def tiny(tmp_path, **changes):
 # Of these, the base has no independent variables; the second is no chain of steps either.
 MISSING = {"maf_mog": {"calibration.png"}, "mixture_made": {"calibration.png", "warp.png"}}
 CONTINUOUS = [
-    name
-    for name, flow in choices.FLOWS.items()
-    if not (flow.is_binary or flow.takes_images)
+    name for name, flow in flows.FLOWS.items() if not (flow.is_binary or flow.takes_images)
 ]
 
 
@@ -102,9 +102,9 @@ def test_image_flow_is_fitted_to_images_and_reports_bits(flow, options, tmp_path
 def test_image_flow_refuses_rows_and_sizes_that_do_not_divide():
     settings = Settings(flow="glow", num_levels=2)
     with pytest.raises(ValueError, match="data set of images"):
-        choices.build_distribution(settings, 2)
+        models.build_distribution(settings, 2)
     with pytest.raises(ValueError, match=r"divisible by 4; got \(6, 6, 1\)"):
-        choices.build_distribution(settings, 36, image_shape=(6, 6))
+        models.build_distribution(settings, 36, image_shape=(6, 6))
 
 
 def test_same_seed_same_numbers(tmp_path):
@@ -130,22 +130,21 @@ def test_flags_txt_repeats_the_run(tmp_path):
 
 
 def test_unknown_flow_lists_the_choices():
-    settings = dataclasses.replace(TINY, flow="nothing")
     with pytest.raises(ValueError, match=r"`flow`.*nice.*real_nvp.*got 'nothing'"):
-        choices.build_distribution(settings, 2)
+        dataclasses.replace(TINY, flow="nothing")
 
 
 def test_option_that_the_flow_lacks_is_refused():
     settings = dataclasses.replace(TINY, flow="nice", lu_mixing=True)
     with pytest.raises(ValueError, match="`lu_mixing`, which nice lacks"):
-        choices.build_distribution(settings, 2)
+        models.build_distribution(settings, 2)
 
 
 @pytest.mark.parametrize("options", [{"batch_norm": True}, {"act_norm": True}, {}])
 def test_kept_weights_are_those_that_were_validated(options, tmp_path):
     settings = tiny(tmp_path, ema_momentum=0.9, epochs=3, **options)
     dataset = load_dataset("two_moons")
-    distribution = choices.build_distribution(settings, 2)
+    distribution = models.build_distribution(settings, 2)
     model, history, _ = training.train(distribution, dataset, settings)
     validated = evaluation.flow_log_likelihood(model, dataset.validation, batch_size=512)
     assert validated.nats == pytest.approx(-min(history["val_loss"]), abs=1e-4)
@@ -153,14 +152,14 @@ def test_kept_weights_are_those_that_were_validated(options, tmp_path):
 
 def test_time_limit_stops_after_an_epoch(tmp_path):
     settings = tiny(tmp_path, epochs=50, max_minutes=1e-9)
-    distribution = choices.build_distribution(settings, 2)
+    distribution = models.build_distribution(settings, 2)
     _, history, _ = training.train(distribution, load_dataset("two_moons"), settings)
     assert len(history["loss"]) == 1
 
 
 def test_fresh_noise_stays_in_its_bin(tmp_path):
     dataset = load_dataset("digits")
-    rows = training._training_rows(dataset, tiny(tmp_path, batch_size=2000))
+    rows = training.training_rows(dataset, tiny(tmp_path, batch_size=2000))
     first, second = (batches(rows, epoch)[0] for epoch in range(2))
     assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
     bins = [np.floor(x / np.float32(dataset.bin_width)) for x in (first, dataset.train)]
@@ -176,7 +175,7 @@ def batches(rows, epoch):
 def test_order_depends_on_seed_and_epoch_alone(tmp_path):
     dataset = load_dataset("digits")
     rows, again = (
-        training._training_rows(dataset, tiny(tmp_path, batch_size=500)) for _ in range(2)
+        training.training_rows(dataset, tiny(tmp_path, batch_size=500)) for _ in range(2)
     )
     assert [len(batch) for batch in batches(rows, 0)] == [500, 500, 257]
     for epoch in (5, 2):
@@ -196,9 +195,9 @@ def test_gaussian_log_likelihood_agrees_with_tfp():
         mean, np.linalg.cholesky(covariance)
     )
     expected = gaussian.log_prob(dataset.test.astype(np.float64)).numpy()
-    actual = evaluation.gaussian_log_prob(dataset.test, mean, covariance)
+    actual = baselines.gaussian_log_prob(dataset.test, mean, covariance)
     np.testing.assert_allclose(actual, expected, rtol=1e-8)
-    assert evaluation.gaussian_log_likelihood(dataset).nats == pytest.approx(
+    assert baselines.gaussian_log_likelihood(dataset).nats == pytest.approx(
         expected.mean(), abs=0.01
     )
 

@@ -8,9 +8,9 @@ from scipy import stats
 import tfp_flows
 from experiments.data.dataset import Dataset
 from experiments.density_estimation import diagnostics
-from experiments.density_estimation import pictures
 from experiments.density_estimation import warp_plot
 from experiments.density_estimation.settings import Settings
+from experiments.density_estimation.subject import Subject
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):
@@ -19,7 +19,7 @@ def subject(shift, rng, base=tfp_flows.standard_normal):
     rows = rng.normal(size=(2000, 2)).astype(np.float32) + np.float32(shift)
     dataset = Dataset("normal", rows, rows, rows)
     distribution = tfp_flows.FlowDistribution(base(2), flow)
-    return pictures.Subject(distribution, dataset, Settings(num_samples=1000))
+    return Subject(distribution, dataset, Settings(num_samples=1000))
 
 
 def test_ks_distance_agrees_with_scipy(rng):
@@ -69,7 +69,7 @@ def conditional_subject(kind, rng, shift=0.0):
     names = ("train_context", "validation_context", "test_context")
     dataset = Dataset("x", rows, rows, rows, **dict.fromkeys(names, context))
     settings = Settings(num_samples=500)
-    return pictures.Subject(Conditional(weights, shift), dataset, settings)
+    return Subject(Conditional(weights, shift), dataset, settings)
 
 
 @pytest.mark.parametrize("kind", ["continuous", "repeated"])
@@ -114,6 +114,6 @@ def test_rows_that_are_looked_at_are_spread_over_a_sorted_file():
     test = np.sort(np.random.default_rng(0).normal(size=(4000, 1)), axis=0)
     contexts = {f"{part}_context": test for part in ("train", "validation", "test")}
     dataset = Dataset("sorted", test, test, test, **contexts)
-    subject = pictures.Subject(None, dataset, Settings(num_samples=1000))
+    subject = Subject(None, dataset, Settings(num_samples=1000))
     assert abs(np.mean(subject.data)) < 0.15
     np.testing.assert_array_equal(subject.data, subject.context)

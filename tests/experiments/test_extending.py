@@ -89,7 +89,7 @@ def test_an_extension_that_is_interrupted_goes_on(tmp_path, monkeypatch):
     before = density_estimation.run(longer)
     longer = dataclasses.replace(longer, epochs=4)
     with monkeypatch.context() as patch:
-        patch.setattr(density_estimation, "measure", lambda *_: 1 / 0)
+        patch.setattr(density_estimation.evaluation, "measure", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             density_estimation.run(longer)
     assert density_estimation.run(longer)["num_epochs"] == 4 > before["num_epochs"]

@@ -17,6 +17,7 @@ from experiments.iaf_vae import models as vae_choices
 from experiments.iaf_vae import report as vae_report
 from experiments.iaf_vae.images import load_images
 from experiments.iaf_vae.settings import VAESettings
+from experiments.reports import provenance
 from experiments.runs import epochs
 from experiments.runs import interruption
 from experiments.runs.run_directory import RunDirectoryError
@@ -212,14 +213,12 @@ def test_help_and_data_sets_are_printed(capsys):
 
 def test_command_repeats_the_run(tmp_path):
     settings = tiny(tmp_path, posterior="full")
-    command = iaf_vae.provenance.command(settings, "iaf_vae")
+    command = provenance.command(settings)
     assert command.startswith("python -m experiments.iaf_vae --run_dir=")
     assert "--posterior=full" in command
     assert "--flow_hidden_units=6" in command
     settings.write_flags(tmp_path / "flags.txt")
-    assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(
-        settings, "iaf_vae"
-    )
+    assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(settings)
 
 
 def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):

@@ -12,6 +12,7 @@ from experiments.density_estimation.likelihood_classification import (
 )
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
+from experiments.density_estimation.subject import Subject
 
 GLOW = {"flow": "glow", "num_steps": 1, "hidden_channels": 4, "dataset": "digits"}
 HISTORY = {"loss": [1.0], "val_loss": [1.0]}
@@ -25,7 +26,7 @@ def subject_of(tmp_path, num_samples=100, **arguments):
     )
     if settings.flow == "glow":
         randomize(distribution.bijector, stddev=0.1)
-    return pictures.Subject(distribution, dataset, settings)
+    return Subject(distribution, dataset, settings)
 
 
 @pytest.mark.parametrize(

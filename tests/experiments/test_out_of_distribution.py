@@ -124,7 +124,7 @@ REFUSED = {
     "max_rows=1": (
         "--run_dir=x --others=mnist --max_rows=1",
         2,
-        "`max_rows` of at least 2",
+        "max_rows=1: 1 is not integer >= 2",
     ),
     "text for a number": ("--max_rows=many", 2, "max_rows"),
     "no run": ("--run_dir=x --others=mnist --others=digits", 1, "Expected a finished"),

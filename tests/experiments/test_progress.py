@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from experiments.data import load_dataset
-from experiments.density_estimation import models as choices
+from experiments.density_estimation import models
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.reports import progress
@@ -19,7 +19,7 @@ TINY = Settings(num_steps=2, hidden_units=(8,), epochs=4, batch_size=1000, num_s
 
 
 def train(settings):
-    distribution = choices.build_distribution(settings, 2)
+    distribution = models.build_distribution(settings, 2)
     return training.train(distribution, load_dataset("two_moons"), settings)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.command_line.usage import UsageError
+from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference.regressions import REGRESSIONS
 from experiments.posterior_inference.regressions import find

@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import report
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
+from experiments.reports import training_facts
 from experiments.runs import fitting
 from experiments.runs import interruption
 from experiments.runs.checkpointing import Checkpoint
@@ -127,7 +127,7 @@ def test_time_counts_across_a_pause(tmp_path):
 def without_finish(monkeypatch, settings):
     """Trains, and then dies."""
     with monkeypatch.context() as patch:
-        patch.setattr(density_estimation, "measure", lambda *_: 1 / 0)
+        patch.setattr(density_estimation.evaluation, "measure", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             density_estimation.run(settings)
 
@@ -177,8 +177,10 @@ def test_training_that_diverges_later_says_so():
     history = {"loss": [2.0, 1.0, np.nan], "val_loss": [3.0, 2.5, np.nan]}
     outcome = fitting.outcome(history)
     assert outcome == {"num_epochs": 3, "best_epoch": 2, "diverged_in_epoch": 3}
-    assert report.epochs(outcome).endswith("since the loss of epoch 3 is not finite")
-    assert report.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
+    assert training_facts.epochs(outcome).endswith(
+        "since the loss of epoch 3 is not finite"
+    )
+    assert training_facts.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

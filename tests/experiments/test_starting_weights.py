@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from experiments.command_line import usage
+from experiments.command_line.flag_settings import UsageError
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import pictures
 from experiments.density_estimation.settings import Settings
@@ -99,7 +99,7 @@ def test_a_run_starts_from_the_weights_and_statistics_of_another(strategy, first
 def test_training_goes_on_from_there_and_can_be_resumed(first, tmp_path, monkeypatch):
     settings = from_first(first, tmp_path, seed=7, epochs=2, learning_rate=1e-2)
     with monkeypatch.context() as patch:
-        patch.setattr(density_estimation, "measure", lambda *_: 1 / 0)
+        patch.setattr(density_estimation.evaluation, "measure", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             density_estimation.run(settings)
     resumed = density_estimation.run(settings)
@@ -147,7 +147,7 @@ def test_what_is_no_finished_run_is_refused(first, tmp_path):
         words = f"`init_from` to be the folder of a finished run; got {tmp_path / name}"
         with pytest.raises(RunDirectoryError, match=words):
             density_estimation.run(settings)
-    with pytest.raises(usage.UsageError, match="another folder than `run_dir`"):
+    with pytest.raises(UsageError, match="another folder than `run_dir`"):
         dataclasses.replace(first, init_from=first.run_dir)
 
 

@@ -8,7 +8,7 @@ import killed_runs
 import numpy as np
 import pytest
 
-from experiments.command_line.usage import UsageError
+from experiments.command_line.flag_settings import UsageError
 from experiments.density_estimation.settings import Settings
 
 # 10,000 rows: 20 steps of 500, or 3 epochs with a last batch of odd size.

@@ -9,7 +9,7 @@ import local_workers
 import numpy as np
 import pytest
 
-from experiments.command_line.usage import UsageError
+from experiments.command_line.flag_settings import UsageError
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae.images import load_images
 from experiments.iaf_vae.settings import VAESettings
