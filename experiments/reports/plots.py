@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+DOTS_PER_INCH = 120
 _DATA, _FLOW = "#33608c", "#d1603d"
 
 
@@ -201,6 +202,6 @@ def _with_line_below(tile):
 def save(figure, path, **kwargs):
     """Writes a figure, with more arguments of `savefig` if any, and forgets it."""
     try:
-        figure.savefig(path, dpi=120, **kwargs)
+        figure.savefig(path, dpi=DOTS_PER_INCH, **kwargs)
     finally:
         plt.close(figure)

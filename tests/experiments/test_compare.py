@@ -137,7 +137,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_one_line(name, tmp_path, capsys):
+def test_what_is_refused_is_one_line(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write(tmp_path / "run", json.dumps(results(70.0)))
     write(tmp_path / "broken", "{")
     write(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
@@ -145,6 +146,7 @@ def test_what_is_refused_is_one_line(name, tmp_path, capsys):
     arguments = arguments.replace("{x}", str(tmp_path))
     assert compare.cli(["compare", *arguments.split()]) == status
     line = capsys.readouterr().err
+    assert not (tmp_path / "comparison.png").exists()
     assert line.startswith("compare: ")
     assert message.replace("{x}", str(tmp_path)) in line
     assert line.count("\n") == 1

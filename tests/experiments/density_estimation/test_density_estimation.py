@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import os
+import pty
 import subprocess
 import sys
 
@@ -10,6 +12,9 @@ import keras
 import numpy as np
 import pytest
 from slow_cases import with_slow
+from tiny_runs import TINY
+from tiny_runs import in_folder
+from tiny_runs import quick_runs
 
 from experiments.data import load_dataset
 from experiments.density_estimation import baselines
@@ -21,29 +26,13 @@ from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.reports import provenance
 
-TINY = Settings(
-    num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=100, progress=0
-)
+pytestmark = pytest.mark.xdist_group("finished runs")
+
 FILES = {
-    ".lock",
-    "checkpoints",
-    "flags.txt",
-    "metrics.csv",
-    "model.keras",
-    "results.json",
-    "report.md",
-    "report.html",
-    "calibration.png",
-    "warp.png",
-    "density.png",
+    *(".lock", "checkpoints", "flags.txt", "metrics.csv", "model.keras", "results.json"),
+    *("report.md", "report.html", "calibration.png", "warp.png", "density.png"),
     "learning_curve.png",
 }
-
-
-def tiny(tmp_path, **changes):
-    return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
-
-
 # Of these, the base has no independent variables; the second is no chain of steps either.
 MISSING = {"maf_mog": {"calibration.png"}, "mixture_made": {"calibration.png", "warp.png"}}
 CONTINUOUS = [
@@ -52,17 +41,15 @@ CONTINUOUS = [
 
 
 @pytest.mark.parametrize("flow", with_slow(CONTINUOUS, {"maf", "nice"}))
-def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
-    is_one_step = flow in ("made", "mixture_made")
-    changes = {"num_steps": Settings().num_steps} if is_one_step else {}
-    results = density_estimation.run(tiny(tmp_path, flow=flow, **changes))
-    assert {path.name for path in tmp_path.iterdir()} == FILES - MISSING.get(flow, set())
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+def test_run_writes_every_file_with_the_numbers(flow, finished):
+    folder = finished(flow)
+    assert {path.name for path in folder.iterdir()} == FILES - MISSING.get(flow, set())
+    results = json.loads((folder / "results.json").read_text())
     log_likelihood = results["test_log_likelihood"]
-    text = (tmp_path / "report.md").read_text()
+    text = (folder / "report.md").read_text()
     for number in (*log_likelihood.values(), results["gaussian_log_likelihood"]["nats"]):
         assert f"{number:.3f}" in text
-    model = keras.saving.load_model(tmp_path / "model.keras")
+    model = keras.saving.load_model(folder / "model.keras")
     log_prob = model.distribution.log_prob(load_dataset("two_moons").test).numpy()
     assert log_likelihood["nats"] == pytest.approx(log_prob.mean(), abs=1e-5)
     standard_error = log_prob.std() / math.sqrt(len(log_prob))
@@ -71,29 +58,16 @@ def test_run_writes_every_file_with_the_numbers(flow, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("flow", "options"),
-    [("glow", {"num_steps": 1}), ("real_nvp_image", {"num_blocks": 1, "batch_norm": True})],
-)
-def test_image_flow_is_fitted_to_images_and_reports_bits(flow, options, tmp_path):
-    settings = Settings(
-        dataset="digits",
-        flow=flow,
-        num_levels=1,
-        hidden_channels=2,
-        epochs=1,
-        num_samples=50,
-        progress=0,
-        run_dir=str(tmp_path),
-        **options,
-    )
-    results = density_estimation.run(settings)
-    assert (tmp_path / "samples.png").is_file()
+@pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
+def test_image_flow_is_fitted_to_images_and_reports_bits(flow, finished):
+    folder = finished(flow)
+    results = json.loads((folder / "results.json").read_text())
+    assert (folder / "samples.png").is_file()
     nats, bits = results["test_log_likelihood"]["nats"], results["bits_per_dimension"]
     expected = np.log2(17) - nats / (64 * np.log(2))
     assert bits["bits"] == pytest.approx(expected)
-    assert f"{bits['bits']:.3f} ± " in (tmp_path / "report.md").read_text()
-    header, row = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert f"{bits['bits']:.3f} ± " in (folder / "report.md").read_text()
+    header, row = (folder / "metrics.csv").read_text().splitlines()
     shown = dict(zip(header.split(","), row.split(","), strict=True))
     expected = np.log2(17) + float(shown["val_loss"]) / (64 * np.log(2))
     assert float(shown["val_bits_per_dimension"]) == pytest.approx(expected)
@@ -107,26 +81,39 @@ def test_image_flow_refuses_rows_and_sizes_that_do_not_divide():
         models.build_distribution(settings, 36, image_shape=(6, 6))
 
 
-def test_same_seed_same_numbers(tmp_path):
-    folders = tmp_path / "first", tmp_path / "again"
+def test_same_seed_same_numbers(finished, tmp_path):
+    folder = finished("by_class")
+    flags = f"--flagfile={folder}/flags.txt"
+    with quick_runs():
+        assert density_estimation.cli(["", flags, f"--run_dir={tmp_path}"]) == 0
     first, again = (
-        density_estimation.run(tiny(folder, dataset="digits", batch_size=100))
-        for folder in folders
+        json.loads((path / "results.json").read_text()) for path in (folder, tmp_path)
     )
     assert first["test_log_likelihood"] == again["test_log_likelihood"]
-    assert (tmp_path / "again" / "samples.png").is_file()
+    assert (folder / "samples.png").is_file()
 
 
-def test_flags_txt_repeats_the_run(tmp_path):
-    tiny(tmp_path / "run", epochs=1, flow="nice").write_flags(tmp_path / "flags.txt")
+def test_flags_txt_repeats_the_run_and_a_terminal_sees_a_bar(tmp_path):
+    settings = in_folder(TINY, tmp_path / "run", flow="nice", progress=-1, num_samples=20)
+    settings.write_flags(tmp_path / "flags.txt")
     program = [sys.executable, "-m", "experiments.density_estimation"]
     command = [*program, f"--flagfile={tmp_path / 'flags.txt'}"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "nice" in output
-    assert "full-covariance Gaussian" in output
-    assert (tmp_path / "run" / "flags.txt").read_text() == (
-        tmp_path / "flags.txt"
-    ).read_text()
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, stdout=slave, stderr=subprocess.DEVNULL)
+    os.close(slave)
+    text = b"".join(iter(lambda: read(master), b"")).decode()
+    assert process.wait() == 0
+    for words in ("Epoch 2/2", "━", "val_log_likelihood: -", "nice", "full-covariance"):
+        assert words in text
+    flags = [(tmp_path / name).read_text() for name in ("flags.txt", "run/flags.txt")]
+    assert flags[0] == flags[1]
+
+
+def read(descriptor):
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # what Linux says when the other side is closed
+        return b""
 
 
 def test_unknown_flow_lists_the_choices():
@@ -142,7 +129,7 @@ def test_option_that_the_flow_lacks_is_refused():
 
 @pytest.mark.parametrize("options", [{"batch_norm": True}, {"act_norm": True}, {}])
 def test_kept_weights_are_those_that_were_validated(options, tmp_path):
-    settings = tiny(tmp_path, ema_momentum=0.9, epochs=3, **options)
+    settings = in_folder(TINY, tmp_path, ema_momentum=0.9, epochs=3, **options)
     dataset = load_dataset("two_moons")
     distribution = models.build_distribution(settings, 2)
     model, history, _ = training.train(distribution, dataset, settings)
@@ -151,7 +138,7 @@ def test_kept_weights_are_those_that_were_validated(options, tmp_path):
 
 
 def test_time_limit_stops_after_an_epoch(tmp_path):
-    settings = tiny(tmp_path, epochs=50, max_minutes=1e-9)
+    settings = in_folder(TINY, tmp_path, epochs=50, max_minutes=1e-9)
     distribution = models.build_distribution(settings, 2)
     _, history, _ = training.train(distribution, load_dataset("two_moons"), settings)
     assert len(history["loss"]) == 1
@@ -159,7 +146,7 @@ def test_time_limit_stops_after_an_epoch(tmp_path):
 
 def test_fresh_noise_stays_in_its_bin(tmp_path):
     dataset = load_dataset("digits")
-    rows = training.training_rows(dataset, tiny(tmp_path, batch_size=2000))
+    rows = training.training_rows(dataset, in_folder(TINY, tmp_path, batch_size=2000))
     first, second = (batches(rows, epoch)[0] for epoch in range(2))
     assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
     bins = [np.floor(x / np.float32(dataset.bin_width)) for x in (first, dataset.train)]
@@ -175,7 +162,8 @@ def batches(rows, epoch):
 def test_order_depends_on_seed_and_epoch_alone(tmp_path):
     dataset = load_dataset("digits")
     rows, again = (
-        training.training_rows(dataset, tiny(tmp_path, batch_size=500)) for _ in range(2)
+        training.training_rows(dataset, in_folder(TINY, tmp_path, batch_size=500))
+        for _ in range(2)
     )
     assert [len(batch) for batch in batches(rows, 0)] == [500, 500, 257]
     for epoch in (5, 2):

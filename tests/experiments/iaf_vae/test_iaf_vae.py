@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import keras
 import killed_runs
@@ -9,6 +10,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 from slow_cases import with_slow
+from tiny_runs import TINY_VAE as TINY
+from tiny_runs import in_folder
 
 import tfp_flows
 from experiments.iaf_vae import evaluation as vae_evaluation
@@ -16,26 +19,11 @@ from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae import models as vae_choices
 from experiments.iaf_vae import report as vae_report
 from experiments.iaf_vae.images import load_images
-from experiments.iaf_vae.settings import VAESettings
 from experiments.reports import provenance
 from experiments.runs import epochs
 from experiments.runs import interruption
 from experiments.runs.run_directory import RunDirectoryError
 
-TINY = VAESettings(
-    latent_size=3,
-    hidden_units=(8,),
-    num_flow_steps=2,
-    flow_hidden_units=(6,),
-    flow_context_size=4,
-    prior_hidden_units=(6,),
-    channels=(2, 2),
-    epochs=2,
-    batch_size=500,
-    importance_samples=5,
-    log_likelihood_rows=50,
-    progress=0,
-)
 PICTURES = {
     *("samples.png", "reconstructions.png", "latent_map.png", "kl_per_latent.png"),
     *("posterior_shapes.png", "learning_curve.png"),
@@ -46,12 +34,8 @@ FILES = PICTURES | {
 }
 
 
-def tiny(tmp_path, **changes):
-    return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
-
-
 RUNS = {
-    "iaf": {"prior": "real_nvp"},
+    "iaf": {"prior": "real_nvp", "tensorboard": True, "pictures_every": 1},
     "gaussian": {
         "posterior": "gaussian",
         "latent_size": 2,
@@ -87,14 +71,17 @@ def coloured_pictures(tmp_path_factory):
 @pytest.mark.parametrize(
     "name", with_slow(RUNS, {"full", "real_nvp", "gaussian_likelihood"})
 )
-def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures):
+def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures, capsys):
     changes = RUNS[name]
     if changes.get("dataset") == "images":
         changes = {**changes, "images_path": coloured_pictures}
-    settings = tiny(tmp_path, **changes)
+    settings = in_folder(TINY, tmp_path, **changes)
     results = iaf_vae.run(settings)
     missing = {"posterior_shapes.png"} if settings.latent_size == 1 else set()
-    assert {path.name for path in tmp_path.iterdir()} == FILES - missing
+    logs = {"tensorboard"} if settings.tensorboard else set()
+    assert {path.name for path in tmp_path.iterdir()} == (FILES | logs) - missing
+    for kind in ("pictures", "validation") if logs else ():
+        assert list((tmp_path / "tensorboard" / kind).glob("events*"))
     assert json.loads((tmp_path / "results.json").read_text()) == results
     text = (tmp_path / "report.md").read_text()
     for key in ("elbo", "log_likelihood", "reconstruction", "kl"):
@@ -121,12 +108,16 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
             results["log_likelihood"]["nats"], 64, bins_per_unit=17
         ).bits
         np.testing.assert_allclose(results["bits_per_dimension"]["nats"], bits)
+    assert_finished_run_is_only_read_and_other_flags_are_refused(settings, results, capsys)
 
 
-def test_tensorboard_gets_numbers_and_pictures(tmp_path):
-    iaf_vae.run(tiny(tmp_path, tensorboard=True, pictures_every=1))
-    assert list((tmp_path / "tensorboard" / "pictures").glob("events*"))
-    assert list((tmp_path / "tensorboard" / "validation").glob("events*"))
+def assert_finished_run_is_only_read_and_other_flags_are_refused(settings, results, capsys):
+    capsys.readouterr()
+    assert iaf_vae.run(settings) == results
+    assert "finished" in capsys.readouterr().out
+    pathlib.Path(settings.run_dir, "results.json").unlink()
+    with pytest.raises(RunDirectoryError, match=f"--latent_size={settings.latent_size} "):
+        iaf_vae.run(dataclasses.replace(settings, latent_size=4))
 
 
 @pytest.mark.slow
@@ -142,15 +133,6 @@ def test_run_killed_and_resumed_ends_at_the_same_numbers(tmp_path):
     assert max(reached) >= 1
     outcomes = [killed_runs.run_to_the_end(s, iaf_vae.run) for s in (paused, whole)]
     assert outcomes[0] == outcomes[1]
-
-
-def test_finished_run_is_only_read_and_other_flags_are_refused(tmp_path, capsys):
-    results = iaf_vae.run(tiny(tmp_path))
-    assert iaf_vae.run(tiny(tmp_path)) == results
-    assert "finished" in capsys.readouterr().out
-    (tmp_path / "results.json").unlink()
-    with pytest.raises(RunDirectoryError, match="--latent_size=3 there"):
-        iaf_vae.run(tiny(tmp_path, latent_size=4))
 
 
 def test_grey_rows_are_drawn_anew_in_each_epoch_with_their_probabilities():
@@ -212,7 +194,7 @@ def test_help_and_data_sets_are_printed(capsys):
 
 
 def test_command_repeats_the_run(tmp_path):
-    settings = tiny(tmp_path, posterior="full")
+    settings = in_folder(TINY, tmp_path, posterior="full")
     command = provenance.command(settings)
     assert command.startswith("python -m experiments.iaf_vae --run_dir=")
     assert "--posterior=full" in command
@@ -229,7 +211,7 @@ def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
         "elbo": [-4.0, -3.0, -2.0],
         "val_elbo": [-4.0, -3.5, -2.5],
     }
-    settings = tiny(tmp_path)
+    settings = in_folder(TINY, tmp_path)
     images = load_images(settings)
     parts = vae_choices.vae_parts(settings, images)
     trained = (tfp_flows.VAE(**parts), history, {"training_seconds": 1.0})

@@ -108,26 +108,27 @@ def test_killed_worker_ends_the_other_and_both_go_on(victim, uninterrupted, tmp_
     assert outcomes[0] == outcomes[1]
 
 
-def share_and_write(value, content, path):
+def share_and_write(value, contents, path):
     strategy = strategies.make_strategy("multi_worker")
     with strategy.scope():
         variables = [tf.Variable(0.0), tf.Variable([0, 0])]
     for variable in variables:
         variable.assign(tf.fill(variable.shape, tf.cast(value, variable.dtype)))
     workers.share(strategy, variables)
-    told = workers.from_chief(strategy, content)
+    told = [workers.from_chief(strategy, content).decode() for content in contents]
     values = [variable.numpy().tolist() for variable in variables]
-    path.write_text(json.dumps([*values, told.decode(), workers.is_chief(strategy)]))
+    path.write_text(json.dumps([*values, told, workers.is_chief(strategy)]))
 
 
-@pytest.mark.parametrize("content", [b"", b"12345678", b"some more than a word"])
-def test_what_the_chief_has_is_everyones(content, tmp_path):
+def test_what_the_chief_has_is_everyones(tmp_path):
+    contents = [b"", b"12345678", b"some more than a word"]
     paths = tmp_path / "chief", tmp_path / "other"
-    chief, other = (3, content, paths[0]), (5, b"something else", paths[1])
+    chief, other = (3, contents, paths[0]), (5, 3 * [b"something else"], paths[1])
     local_workers.end_well(local_workers.start(share_and_write, chief, other))
     found = [json.loads(path.read_text()) for path in paths]
-    assert found[0] == [3.0, [3, 3], content.decode(), True]
-    assert found[1] == [3.0, [3, 3], content.decode(), False]
+    told = [content.decode() for content in contents]
+    assert found[0] == [3.0, [3, 3], told, True]
+    assert found[1] == [3.0, [3, 3], told, False]
 
 
 @pytest.mark.parametrize(

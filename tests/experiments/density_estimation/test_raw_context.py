@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 from sklearn import datasets
+from slow_cases import with_slow
 
 from experiments.data import load_dataset
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import pictures
 from experiments.runs import interruption
 
 CONTEXT = ("bmi", "age", "sex", "bp")
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def table(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("flow", ["real_nvp", "maf_mog"])
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("flow", with_slow(["real_nvp", "maf_mog"], {"maf_mog"}))
 def test_the_saved_model_scores_raw_rows_as_the_report_does(flow, table, monkeypatch):
     monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
-    monkeypatch.setattr(pictures, "draw", lambda *_: {})
     path, run_dir = table / "diabetes.csv", table / flow
     flags = [
         "--dataset=csv",

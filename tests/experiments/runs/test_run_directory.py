@@ -13,10 +13,9 @@ from experiments.reports import provenance
 from experiments.runs import run_directory
 
 HOLD = """
-import sys, time
+import pathlib, sys, time
 from experiments.runs import run_directory
-from experiments.density_estimation.settings import Settings
-with run_directory.claim(Settings(run_dir=sys.argv[1])):
+with run_directory._lock(pathlib.Path(sys.argv[1])):
     print("claimed", flush=True)
     time.sleep(60)
 """

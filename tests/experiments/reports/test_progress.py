@@ -1,21 +1,14 @@
 """What one sees of a run while it trains."""
 
-import dataclasses
-import os
-import pty
-import subprocess
-import sys
-
 import pytest
 import tensorflow as tf
+from tiny_runs import TINY
+from tiny_runs import in_folder
 
 from experiments.data import load_dataset
 from experiments.density_estimation import models
 from experiments.density_estimation import training
-from experiments.density_estimation.settings import Settings
 from experiments.reports import progress
-
-TINY = Settings(num_steps=2, hidden_units=(8,), epochs=4, batch_size=1000, num_samples=100)
 
 
 def train(settings):
@@ -23,8 +16,7 @@ def train(settings):
     return training.train(distribution, load_dataset("two_moons"), settings)
 
 
-def test_log_likelihood_is_the_loss_with_the_other_sign(tmp_path):
-    _, history, _ = train(dataclasses.replace(TINY, run_dir=str(tmp_path)))
+def assert_log_likelihood_is_the_loss_with_the_other_sign(history):
     for prefix in ("", "val_"):
         expected = [-value for value in history[f"{prefix}loss"]]
         assert history[f"{prefix}log_likelihood"] == expected
@@ -46,35 +38,12 @@ def test_elsewhere_than_on_a_terminal_a_line_a_minute(capsys, monkeypatch):
     ]
 
 
-def test_on_a_terminal_a_bar_with_the_log_likelihood(tmp_path):
-    settings = dataclasses.replace(TINY, run_dir=str(tmp_path), epochs=2)
-    master, slave = pty.openpty()
-    command = [sys.executable, "-m", "experiments.density_estimation", *settings.flags()]
-    process = subprocess.Popen(command, stdout=slave, stderr=subprocess.DEVNULL)
-    os.close(slave)
-    output = b""
-    while chunk := read(master):
-        output += chunk
-    assert process.wait() == 0
-    text = output.decode()
-    assert "Epoch 2/2" in text
-    assert "━" in text
-    assert "val_log_likelihood: -" in text
-
-
-def read(descriptor):
-    try:
-        return os.read(descriptor, 4096)
-    except OSError:  # what Linux says when the other side is closed
-        return b""
-
-
 @pytest.mark.parametrize(("every", "steps"), [(2, [1, 3]), (0, [])])
-def test_tensorboard_gets_scalars_and_pictures(every, steps, tmp_path):
-    settings = dataclasses.replace(
-        TINY, run_dir=str(tmp_path), tensorboard=True, pictures_every=every
-    )
-    train(settings)
+def test_metrics_and_tensorboard_have_the_log_likelihood(every, steps, tmp_path):
+    changes = {"epochs": 4, "tensorboard": True, "pictures_every": every}
+    settings = in_folder(TINY, tmp_path, **changes)
+    _, history, _ = train(settings)
+    assert_log_likelihood_is_the_loss_with_the_other_sign(history)
     found = {}
     for path in sorted(tmp_path.glob("tensorboard/**/events*")):
         for record in tf.compat.v1.train.summary_iterator(str(path)):

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import itertools
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import killed_runs
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_runs import in_folder
+from tiny_runs import run_without_end
 
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import training
@@ -19,6 +22,7 @@ from experiments.density_estimation.settings import Settings
 from experiments.reports import training_facts
 from experiments.runs import fitting
 from experiments.runs import interruption
+from experiments.runs import run_directory
 from experiments.runs.checkpointing import Checkpoint
 from experiments.runs.checkpointing import CheckpointFolder
 from experiments.runs.resuming import SaveRun
@@ -41,6 +45,7 @@ IMAGES = Settings(
     progress=0,
 )
 TINY = dataclasses.replace(SMALL, epochs=4, batch_size=1000)
+pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.xdist_group("going on")]
 
 
 def kill_often(settings, tmp_path, *, count, seed):
@@ -78,12 +83,18 @@ def fill_disk(monkeypatch, *, after):
     monkeypatch.setattr(os, "replace", replace_or_fail)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The settings of a finished run."""
+    settings = in_folder(TINY, tmp_path_factory.mktemp("whole"))
+    density_estimation.run(settings)
+    return settings
+
+
 def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
-    tmp_path, monkeypatch, capsys
+    whole, tmp_path, monkeypatch, capsys
 ):
-    whole = dataclasses.replace(TINY, run_dir=str(tmp_path / "whole"))
-    paused = dataclasses.replace(TINY, run_dir=str(tmp_path / "paused"))
-    density_estimation.run(whole)
+    paused = in_folder(TINY, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(interruption, "stop_at_once", lambda message: None)
         fill_disk(patch, after=6)
@@ -93,20 +104,19 @@ def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
     assert "No space left on device" in message
     assert "--flagfile" in message
     assert message.count("\n") == 1
-    newest = CheckpointFolder(tmp_path / "paused" / "checkpoints").load_newest()
+    newest = CheckpointFolder(tmp_path / "checkpoints").load_newest()
     assert 1 <= newest.epoch < TINY.epochs
-    assert not list(tmp_path.glob("paused/**/*.partial"))
+    assert not list(tmp_path.glob("**/*.partial"))
     density_estimation.run(paused)
     outcomes = [killed_runs.outcome(s.run_dir) for s in (paused, whole)]
     assert outcomes[0] == outcomes[1]
 
 
-def test_finished_run_is_only_read(tmp_path, capsys, monkeypatch):
-    settings = dataclasses.replace(TINY, run_dir=str(tmp_path))
-    results = density_estimation.run(settings)
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+def test_finished_run_is_only_read(whole, capsys, monkeypatch):
+    assert len(list(pathlib.Path(whole.run_dir, "checkpoints").iterdir())) == 1
     monkeypatch.setattr(training, "train", None)
-    again = dataclasses.replace(settings, progress=2, max_minutes=1.0)
+    results = run_directory.finished_results(whole.run_dir)
+    again = dataclasses.replace(whole, progress=2, max_minutes=1.0)
     assert density_estimation.run(again) == results
     assert "finished" in capsys.readouterr().out
 
@@ -124,26 +134,18 @@ def test_time_counts_across_a_pause(tmp_path):
     assert list(is_over.values()) == [True, False, False]
 
 
-def without_finish(monkeypatch, settings):
-    """Trains, and then dies."""
-    with monkeypatch.context() as patch:
-        patch.setattr(density_estimation.evaluation, "measure", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            density_estimation.run(settings)
-
-
-def test_time_limit_saves_the_epochs_between_two_checkpoints(tmp_path, monkeypatch):
+def test_time_limit_saves_the_epochs_between_two_checkpoints(tmp_path):
     settings = dataclasses.replace(
         TINY, run_dir=str(tmp_path), max_minutes=1e-9, checkpoint_every=3
     )
-    without_finish(monkeypatch, settings)
+    run_without_end(settings)
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
     assert CheckpointFolder(tmp_path / "checkpoints").load_newest().epoch == 1
     more = dataclasses.replace(settings, max_minutes=0.0)
     assert density_estimation.run(more)["num_epochs"] == TINY.epochs
 
 
-def test_resuming_on_other_rows_is_refused(tmp_path, monkeypatch):
+def test_resuming_on_other_rows_is_refused(tmp_path):
     rows = np.random.default_rng(0).normal(size=(300, 2))
     np.save(tmp_path / "rows.npy", rows)
     settings = dataclasses.replace(
@@ -152,7 +154,7 @@ def test_resuming_on_other_rows_is_refused(tmp_path, monkeypatch):
         npz_path=str(tmp_path / "rows.npy"),
         run_dir=str(tmp_path / "run"),
     )
-    without_finish(monkeypatch, settings)
+    run_without_end(settings)
     np.save(tmp_path / "rows.npy", rows + 1.0)
     with pytest.raises(RunDirectoryError, match="run holds a run on other training rows"):
         density_estimation.run(settings)
@@ -189,9 +191,8 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     run_dir.mkdir()
     (run_dir / "flags.txt").touch()
     code = (
-        "import time; from experiments.runs import interruption; "
-        "from experiments.density_estimation.settings import Settings; "
-        f"settings = Settings(run_dir={str(run_dir)!r}); "
+        "import time, types; from experiments.runs import interruption; "
+        f"settings = types.SimpleNamespace(PROGRAM='iaf_vae', run_dir={str(run_dir)!r}); "
         "interruption.stop_at_once(lambda: interruption.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
     )
@@ -207,7 +208,7 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     assert process.returncode == 128 + number
     # TensorFlow, too, may have written a line or two while it was imported.
     assert f"--flagfile='{run_dir}/flags.txt'" in message.splitlines()[-1]
-    assert message.count("density_estimation") == 1
+    assert message.count("python -m experiments.iaf_vae") == 1
     assert "Traceback" not in message
 
 
