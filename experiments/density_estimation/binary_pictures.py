@@ -57,19 +57,17 @@ def _draw_completions(subject, path):
         subject.distribution.impute(rows, is_upper, seed=seed).numpy()
         for seed in range(_NUM_COMPLETIONS)
     ]
-    binary_plots.completions(
-        rows.reshape(-1, height, width),
-        np.where(is_upper, rows, np.nan).reshape(-1, height, width),
-        np.stack(completed).reshape(_NUM_COMPLETIONS, -1, height, width),
-        path,
-    )
+    observed = np.where(is_upper, rows, 0.35)
+    columns = {"test image": rows, "observed": observed}
+    columns |= {f"completion {i + 1}": images for i, images in enumerate(completed)}
+    shape = (-1, height, width)
+    image_plots.columns({k: images.reshape(shape) for k, images in columns.items()}, path)
 
 
 def _draw_orderings(subject, path):
-    distribution = subject.distribution
-    samples = [
-        distribution.sample(10, seed=subject.settings.seed, mask_index=index).numpy()
-        for index in range(min(_MAX_MASKS, distribution.num_masks))
-    ]
-    shape = (len(samples), 10, *subject.dataset.image_shape)
-    binary_plots.samples_by_ordering(np.stack(samples).reshape(shape), path)
+    distribution, shape = subject.distribution, (-1, *subject.dataset.image_shape)
+    labelled = []
+    for index in range(min(_MAX_MASKS, distribution.num_masks)):
+        samples = distribution.sample(10, seed=subject.settings.seed, mask_index=index)
+        labelled.append((f"mask {index + 1}", samples.numpy().reshape(shape)))
+    image_plots.rows(labelled, path)

@@ -1,7 +1,6 @@
 """Which pictures a run gets: those that suit its data."""
 
 import functools
-import pathlib
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from experiments.density_estimation import diagnostics
 from experiments.density_estimation import warp_plot
 from experiments.density_estimation.binary_pictures import of_binary_data
 from experiments.density_estimation.image_pictures import of_images
+from experiments.reports import gallery
 from experiments.reports import plots
 from experiments.reports import table_plots
 
@@ -24,7 +24,6 @@ def draw(subject, history):
       subject: a `Subject`; the pictures go to the `run_dir` of its settings.
       history: Keras's history, a dict of lists with an entry an epoch.
     """
-    run_dir = pathlib.Path(subject.settings.run_dir)
     title = f"{subject.settings.flow} on {subject.dataset.name}"
     pictures = _of_the_data(subject)
     if diagnostics.has_latents(subject.distribution):
@@ -36,9 +35,7 @@ def draw(subject, history):
         "Mean log-likelihood over the epochs.",
         functools.partial(plots.learning_curve, history, title=title),
     )
-    for name, (_, draw_to) in pictures.items():
-        draw_to(path=run_dir / name)
-    return {name: caption for name, (caption, _) in pictures.items()}
+    return gallery.draw(pictures, subject.settings.run_dir)
 
 
 def draw_fit(subject, path):

@@ -3,6 +3,8 @@
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.refusals import check_activation
+from tfp_flows import likelihoods
+from tfp_flows import posteriors
 
 __all__ = ["ARCHITECTURE", "TRAINED_PARTS", "build_vae", "check", "vae_parts"]
 
@@ -28,7 +30,9 @@ def vae_parts(settings, images):
       images: the `Images` that it is for.
     """
     posterior = POSTERIORS[settings.posterior](settings)
-    likelihood = LIKELIHOODS[settings.likelihood](images)
+    likelihood = LIKELIHOODS[settings.likelihood](
+        images.dataset.event_size, images.num_bins
+    )
     encoder, decoder = ENCODERS[settings.encoder](
         settings, posterior.num_parameters, likelihood.num_parameters, images
     )
@@ -67,25 +71,10 @@ def check(settings):
             raise UsageError(f"Expected `latent_size` of at least 2 for a {name} flow.")
 
 
-def _gaussian(settings):
-    return tfp_flows.posteriors.DiagonalGaussian(settings.latent_size)
-
-
-def _full(settings):
-    return tfp_flows.posteriors.FullGaussian(settings.latent_size)
-
-
-def _iaf(settings):
-    return _flow_posterior(settings, tfp_flows.IAF)
-
-
-def _real_nvp(settings):
-    return _flow_posterior(settings, tfp_flows.RealNVP, standardize=False)
-
-
 def _flow_posterior(settings, flow, **options):
+    size = settings.latent_size
     flow = flow(
-        settings.latent_size,
+        size,
         num_steps=settings.num_flow_steps,
         hidden_units=settings.flow_hidden_units,
         activation=settings.activation,
@@ -93,28 +82,23 @@ def _flow_posterior(settings, flow, **options):
         seed=4 * settings.seed,
         **options,
     )
-    return tfp_flows.posteriors.FlowPosterior(_gaussian(settings), flow)
+    return posteriors.FlowPosterior(posteriors.DiagonalGaussian(size), flow)
 
 
 def _normal(settings):
     return tfp_flows.standard_normal(settings.latent_size)
 
 
-def _flow_prior(flow):
-    def build(settings):
-        return tfp_flows.FlowDistribution(
-            _normal(settings),
-            flow(
-                settings.latent_size,
-                num_steps=settings.num_prior_steps,
-                hidden_units=settings.prior_hidden_units,
-                activation=settings.activation,
-                standardize=False,  # the latents have a scale of their own
-                seed=4 * settings.seed + 1,
-            ),
-        )
-
-    return build
+def _flow_prior(settings, flow):
+    flow = flow(
+        settings.latent_size,
+        num_steps=settings.num_prior_steps,
+        hidden_units=settings.prior_hidden_units,
+        activation=settings.activation,
+        standardize=False,  # the latents have a scale of their own
+        seed=4 * settings.seed + 1,
+    )
+    return tfp_flows.FlowDistribution(_normal(settings), flow)
 
 
 def _dense(settings, encoder_units, parameters_per_entry, images):
@@ -150,31 +134,26 @@ def _conv(settings, encoder_units, parameters_per_entry, images):
     )
 
 
-def _bernoulli(images):
-    return tfp_flows.likelihoods.Bernoulli(images.dataset.event_size)
-
-
-def _discretized_logistic(images):
-    return tfp_flows.likelihoods.DiscretizedLogistic(
-        images.dataset.event_size, images.num_bins
-    )
-
-
-def _gaussian_likelihood(images):
-    return tfp_flows.likelihoods.Gaussian(images.dataset.event_size)
-
-
-POSTERIORS = {"gaussian": _gaussian, "full": _full, "iaf": _iaf, "real_nvp": _real_nvp}
+# Functions of the settings.
+POSTERIORS = {
+    "gaussian": lambda settings: posteriors.DiagonalGaussian(settings.latent_size),
+    "full": lambda settings: posteriors.FullGaussian(settings.latent_size),
+    "iaf": lambda settings: _flow_posterior(settings, tfp_flows.IAF),
+    "real_nvp": lambda settings: _flow_posterior(
+        settings, tfp_flows.RealNVP, standardize=False
+    ),
+}
 PRIORS = {
     "normal": _normal,
-    "maf": _flow_prior(tfp_flows.MAF),
-    "real_nvp": _flow_prior(tfp_flows.RealNVP),
+    "maf": lambda settings: _flow_prior(settings, tfp_flows.MAF),
+    "real_nvp": lambda settings: _flow_prior(settings, tfp_flows.RealNVP),
 }
 ENCODERS = {"dense": _dense, "conv": _conv}
+# Functions of the event size, and of the number of levels of grey.
 LIKELIHOODS = {
-    "bernoulli": _bernoulli,
-    "discretized_logistic": _discretized_logistic,
-    "gaussian": _gaussian_likelihood,
+    "bernoulli": lambda size, _: likelihoods.Bernoulli(size),
+    "discretized_logistic": likelihoods.DiscretizedLogistic,
+    "gaussian": lambda size, _: likelihoods.Gaussian(size),
 }
 BOUNDS = {
     "elbo": tfp_flows.objectives.elbo,

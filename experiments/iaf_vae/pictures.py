@@ -1,12 +1,13 @@
 """Which pictures a run of a VAE gets."""
 
 import functools
-import pathlib
 
 import numpy as np
+from sklearn import decomposition
 
 from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import plots as vae_plots
+from experiments.reports import gallery
 from experiments.reports import image_plots
 from experiments.reports import plots
 
@@ -28,7 +29,6 @@ def draw(model, images, history, settings):
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `VAESettings`; the pictures go to its `run_dir`.
     """
-    run_dir = pathlib.Path(settings.run_dir)
     pictures = _of_the_data(model, images, settings) | _of_the_latents(
         model, images, settings
     )
@@ -36,9 +36,7 @@ def draw(model, images, history, settings):
         "Mean ELBO over the epochs.",
         functools.partial(_draw_learning_curve, history, settings),
     )
-    for name, (_, draw_to) in pictures.items():
-        draw_to(run_dir / name)
-    return {name: caption for name, (caption, _) in pictures.items()}
+    return gallery.draw(pictures, settings.run_dir)
 
 
 def draw_fit(model, images, settings, path):
@@ -114,14 +112,21 @@ def _draw_reconstructions(model, images, settings, path):
     rows = _test_rows(images, settings)[:_NUM_RECONSTRUCTIONS]
     x = images.dataset.test[rows]
     reconstructed = model.reconstruct(x).numpy()
-    vae_plots.reconstructions(_shown(x, images), _shown(reconstructed, images), path)
+    image_plots.pairs(
+        _shown(x, images),
+        _shown(reconstructed, images),
+        path,
+        title="test images, and below each the mean given one draw of its latents",
+    )
 
 
 def _draw_map(means, classes, path):
-    if means.shape[1] == 2:
-        points, labels = means, ("z[0]", "z[1]")
-    else:
-        points, labels = _principal_components(means), ("component 1", "component 2")
+    points, labels = means, ("z[0]", "z[1]")
+    if means.shape[1] != 2:
+        count = min(2, means.shape[1])
+        points = decomposition.PCA(count).fit_transform(means)
+        points = np.pad(points, [(0, 0), (0, 2 - count)])
+        labels = ("component 1", "component 2")
     vae_plots.latent_map(points, classes, path, labels=labels)
 
 
@@ -142,14 +147,6 @@ def _most_correlated_pair(z):
     """The two latents of `[S, L]` draws that depend on each other most, linearly."""
     correlations = np.abs(np.triu(np.corrcoef(z, rowvar=False), 1))
     return np.array(np.unravel_index(np.argmax(correlations), correlations.shape))
-
-
-def _principal_components(means):
-    centred = means - means.mean(axis=0)
-    if means.shape[1] == 1:
-        return np.column_stack([centred[:, 0], np.zeros(len(centred))])
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    return centred @ directions[:2].T
 
 
 def _test_rows(images, settings):

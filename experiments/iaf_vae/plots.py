@@ -4,30 +4,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Ellipse
 
+from experiments.reports.image_plots import show
 from experiments.reports.plots import save
 
-__all__ = ["kl_per_latent", "latent_map", "posterior_shapes", "reconstructions"]
+__all__ = ["kl_per_latent", "latent_map", "posterior_shapes"]
 
 _DATA, _FLOW = "#33608c", "#d1603d"
-
-
-def reconstructions(originals, reconstructed, path, *, columns=10):
-    """Draws images, `[N, H, W]` or `[N, H, W, 3]`, each above its reconstruction."""
-    columns = min(columns, len(originals))
-    count = len(originals) // columns * columns
-    rows = []
-    for start in range(0, count, columns):
-        for images in (originals, reconstructed):
-            rows.append(_row(images[start : start + columns]))
-        rows.append(np.zeros_like(rows[-1][:2]))
-    grid = np.concatenate(rows[:-1])
-    figure, axis = plt.subplots(
-        figsize=(0.8 * columns, 0.8 * columns * len(grid) / grid.shape[1] + 0.4),
-        layout="constrained",
-    )
-    _show(axis, grid)
-    axis.set_title("test images, and below each the mean given one draw of its latents")
-    save(figure, path)
 
 
 def latent_map(points, classes, path, *, labels):
@@ -84,7 +66,7 @@ def posterior_shapes(images, draws, axes_of, path):
         layout="constrained",
     )
     for i in range(count):
-        _show(axes[0, i], images[i])
+        show(axes[0, i], images[i])
         _draw_shape(axes[1, i], draws[:, i])
         axes[1, i].set(xlabel=f"z[{axes_of[i][0]}]", ylabel=f"z[{axes_of[i][1]}]")
     figure.suptitle("draws from the posterior, and the Gaussian with their moments")
@@ -104,14 +86,3 @@ def _draw_shape(axis, points):
             Ellipse(mean, width, height, angle=angle, fill=False, color=_FLOW, lw=1.2)
         )
     axis.tick_params(labelsize=7)
-
-
-def _row(images):
-    pad = [(0, 0), (0, 1), (0, 1)] + [(0, 0)] * (images.ndim - 3)
-    return np.concatenate(list(np.pad(images, pad)), axis=1)
-
-
-def _show(axis, image):
-    axis.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])

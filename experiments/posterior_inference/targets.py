@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import scipy.stats
 import sklearn.datasets
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -163,8 +164,7 @@ def _gaussian():
 
 def _gaussian_evidence():
     covariance = 4.0 * _DESIGN @ _DESIGN.T + np.eye(len(_RESPONSE))
-    distance = _RESPONSE @ np.linalg.solve(covariance, _RESPONSE)
-    return float(-0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * covariance)[1]))
+    return float(scipy.stats.multivariate_normal.logpdf(_RESPONSE, cov=covariance))
 
 
 def _normalised():

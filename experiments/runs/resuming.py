@@ -1,5 +1,7 @@
 """Saves a run at the ends of its epochs, and lets it go on from there."""
 
+import csv
+import io
 import pathlib
 import time
 
@@ -165,11 +167,11 @@ class SaveRun(keras.callbacks.Callback):
     def _write_metrics(self):
         if not self._is_writer:
             return
-        names = sorted(self.rows[0])
-        lines = [",".join(["epoch", *names])]
-        for epoch, row in enumerate(self.rows):
-            lines.append(",".join([str(epoch), *(repr(row[name]) for name in names)]))
-        atomic_write(self._metrics_path, "\n".join(lines) + "\n")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["epoch", *sorted(self.rows[0])], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"epoch": i} | row for i, row in enumerate(self.rows))
+        atomic_write(self._metrics_path, text.getvalue())
 
 
 def _attributes(callback, is_wanted):

@@ -5,7 +5,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments.iaf_vae import plots as vae_plots
 from experiments.reports import image_plots
 from experiments.reports import plots
 from experiments.reports import table_plots
@@ -33,9 +32,11 @@ CALLS = {
     "histograms": lambda path: image_plots.histograms(
         {"a": POINTS[:, 0], "b": POINTS[:, 1]}, path, label="bits", title="t"
     ),
-    "few_reconstructions": lambda path: vae_plots.reconstructions(
-        IMAGES[:7], SAMPLED_IMAGES[:7], path
+    "few_pairs": lambda path: image_plots.pairs(
+        IMAGES[:7], SAMPLED_IMAGES[:7], path, title="t"
     ),
+    "coloured_pairs": lambda path: image_plots.pairs(COLOURS, COLOURS, path, title="t"),
+    "columns": lambda path: image_plots.columns({"a": IMAGES[:3], "b": IMAGES[:3]}, path),
     "curve": lambda path: plots.learning_curve(HISTORY, path, title="a flow"),
     "curve_of_one_epoch": lambda path: plots.learning_curve(
         {"loss": [1.0], "val_loss": [1.0]}, path, title="a flow"
