@@ -6,7 +6,7 @@ from experiments.command_line.refusals import check_activation
 from tfp_flows import likelihoods
 from tfp_flows import posteriors
 
-__all__ = ["ARCHITECTURE", "TRAINED_PARTS", "build_vae", "check", "vae_parts"]
+__all__ = ["ARCHITECTURE", "TRAINED_PARTS", "check", "vae_parts"]
 
 # The flags that say what is fitted, beside the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
@@ -15,11 +15,6 @@ ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
 ARCHITECTURE += ("prior_hidden_units",)
 # Those of the parts that have weights, or belong to the data.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
-
-
-def build_vae(settings, images):
-    """Returns the `VAE` that `settings` describe, of their `vae_parts`."""
-    return tfp_flows.VAE(**vae_parts(settings, images))
 
 
 def vae_parts(settings, images):

@@ -7,14 +7,6 @@ DOTS_PER_INCH = 120
 _DATA, _FLOW = "#33608c", "#d1603d"
 
 
-def scatter_data_and_samples(data, samples, path):
-    """Draws points of the plane, `[N, 2]`: data on the left, samples on the right."""
-    figure, axes = _panels(data, 2)
-    _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
-    _scatter(axes[1], samples, _FLOW, f"samples of the flow ({len(samples):,})")
-    save(figure, path)
-
-
 def density_2d(data, density, samples, path):
     """Draws data, the flow's density and samples side by side.
 

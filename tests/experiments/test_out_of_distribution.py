@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from refused import assert_refused
 
 from experiments import out_of_distribution
 from experiments.data import DataError
@@ -135,12 +136,8 @@ REFUSED = {
 def test_what_is_refused_is_one_line(name, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags, status, message = REFUSED[name]
-    arguments = ["out_of_distribution", *flags.split()]
-    assert out_of_distribution.cli(arguments) == status
-    line = capsys.readouterr().err
-    assert line.startswith("out_of_distribution: ")
-    assert message in line
-    assert line.count("\n") == 1
+    program = out_of_distribution
+    assert_refused(program, flags.split(), status, [message], capsys, monkeypatch)
 
 
 def test_command_line_prints_a_line_a_data_set(run_dir, capsys):

@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from refused import assert_refused
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import maf_archive
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
-from experiments.runs import interruption
 
 # Flags, and what the one line on standard error must say. "{x}" is the folder of FILES.
 BAD_USE = {
@@ -464,18 +464,9 @@ def arguments_of(text, folder):
 def check(case, status, files, run_dir, capsys, monkeypatch):
     text, *expected = case
     monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
-    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
     before = snapshot(files, run_dir)
     arguments = [f"--run_dir={run_dir}", *arguments_of(text, files)]
-    capsys.readouterr()
-    assert density_estimation.cli(["density_estimation", *arguments]) == status
-    output, error = capsys.readouterr()
-    assert output == ""
-    *progress, line = error.splitlines()
-    assert all(text.startswith("Downloading ") for text in progress)
-    assert line.startswith("density_estimation: ")
-    for part in expected:
-        assert part in line
+    assert_refused(density_estimation, arguments, status, expected, capsys, monkeypatch)
     assert snapshot(files, run_dir) == before
 
 

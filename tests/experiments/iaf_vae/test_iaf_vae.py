@@ -14,10 +14,10 @@ from tiny_runs import TINY_VAE as TINY
 from tiny_runs import in_folder
 
 import tfp_flows
-from experiments.iaf_vae import evaluation as vae_evaluation
+from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import experiment as iaf_vae
-from experiments.iaf_vae import models as vae_choices
-from experiments.iaf_vae import report as vae_report
+from experiments.iaf_vae import models
+from experiments.iaf_vae import report
 from experiments.iaf_vae.images import load_images
 from experiments.reports import provenance
 from experiments.runs import epochs
@@ -87,18 +87,18 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
     for key in ("elbo", "log_likelihood", "reconstruction", "kl"):
         assert f"{results[key]['nats']:.3f} ± " in text
     only_bits = {"Glow": {"log_likelihood": None, "source": "", "bits_per_dimension": 3.35}}
-    page = vae_report.page(results | {"published": only_bits, "caveat": "A caveat."})
+    page = report.page(results | {"published": only_bits, "caveat": "A caveat."})
     assert page.note.endswith(" A caveat.")
     assert "Glow" not in page.table()
     known = {"nats": results["log_likelihood"]["nats"], "two_standard_errors": 0.1}
-    page = vae_report.page(results | {"bernoulli_log_likelihood": known})
+    page = report.page(results | {"bernoulli_log_likelihood": known})
     assert page.text().startswith("This VAE is no better than the baseline, independent")
     for picture in PICTURES - missing:
         assert f"({picture})" in text
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.02
     model = keras.saving.load_model(tmp_path / "model.keras")
     images = load_images(settings)
-    again = vae_evaluation.measure(model, images, settings)
+    again = evaluation.measure(model, images, settings)
     assert again == {key: results[key] for key in again}
     num_rows = settings.log_likelihood_rows or len(images.dataset.test)
     assert results["log_likelihood"]["num_rows"] == num_rows
@@ -176,11 +176,11 @@ def test_classes_of_test_rows_are_kept_from_the_model():
 def test_statistics_of_a_gaussian_posterior_are_its_own():
     settings = dataclasses.replace(TINY, posterior="gaussian", latent_size=4)
     images = load_images(settings)
-    model = vae_choices.build_vae(settings, images)
+    model = tfp_flows.VAE(**models.vae_parts(settings, images))
     x = images.dataset.test[:200]
     mean, scale = model.posterior._split(model.encoder(x))
     expected = 0.5 * (scale**2 + mean**2 - 1.0) - np.log(scale)
-    found = vae_evaluation.latent_statistics(model, x, seed=0)
+    found = evaluation.latent_statistics(model, x, seed=0)
     np.testing.assert_allclose(found.kl, np.mean(expected, axis=0), atol=0.03)
     np.testing.assert_allclose(found.means, mean, atol=0.7)
     np.testing.assert_allclose(found.variance, np.var(mean, axis=0), rtol=0.1, atol=0.01)
@@ -213,7 +213,7 @@ def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
     }
     settings = in_folder(TINY, tmp_path)
     images = load_images(settings)
-    parts = vae_choices.vae_parts(settings, images)
+    parts = models.vae_parts(settings, images)
     trained = (tfp_flows.VAE(**parts), history, {"training_seconds": 1.0})
     results = iaf_vae._finish(tmp_path, trained, (parts, images, settings, None))
     assert results["best_epoch"] == 2

@@ -1,11 +1,11 @@
 """What `iaf_vae` refuses: one line, a status, and nothing left behind."""
 
 import pytest
+from refused import assert_refused
 
 from experiments.data import DataError
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae.settings import VAESettings
-from experiments.runs import interruption
 
 # Flags, and what the one line on standard error must say.
 BAD_USE = {
@@ -44,14 +44,10 @@ BAD_USE = {
 
 @pytest.mark.parametrize("name", BAD_USE)
 def test_wrong_use_is_one_line_and_status_2(name, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
     flags, message = BAD_USE[name]
     run_dir = tmp_path / "run"
-    assert iaf_vae.cli(["iaf_vae", f"--run_dir={run_dir}", *flags.split()]) == 2
-    line = capsys.readouterr().err
-    assert line.startswith("iaf_vae: ")
-    assert message in line
-    assert line.count("\n") == 1
+    arguments = [f"--run_dir={run_dir}", *flags.split()]
+    assert_refused(iaf_vae, arguments, 2, [message], capsys, monkeypatch)
     assert not run_dir.exists()
 
 

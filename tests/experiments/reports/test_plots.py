@@ -18,7 +18,6 @@ AXIS = np.linspace(-3.0, 3.0, 20)
 HISTORY = {"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 2.0, 2.1]}
 
 CALLS = {
-    "scatter": lambda path: plots.scatter_data_and_samples(POINTS, OTHERS, path),
     "density": lambda path: plots.density_2d(
         POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
     ),
