@@ -6,11 +6,11 @@ import sys
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
 from experiments.benchmarks.worker import Worker
+from experiments.reports import provenance as report
 
 __all__ = ["compare", "define_flags", "on_threads", "print_head", "print_tables", "run"]
 

@@ -4,8 +4,8 @@ import dataclasses
 import os
 from collections.abc import Callable
 
+from experiments.command_line.kinds import check_kinds
 from experiments.data.dataset import Dataset
-from experiments.kinds import check_kinds
 
 __all__ = ["Entry", "Request", "catalogue"]
 

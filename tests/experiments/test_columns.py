@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from experiments import density_estimation
-from experiments import evaluation
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.columns import differences
 from experiments.data.dataset import Dataset
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.settings import Settings
+from experiments.runs.run_directory import RunDirectoryError
 
 TINY = Settings(
     dataset="csv",

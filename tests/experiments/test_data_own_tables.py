@@ -5,14 +5,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from experiments import choices
-from experiments import evaluation
-from experiments import pictures
-from experiments import training
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.csv_table import read_csv
-from experiments.settings import Settings
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import models as choices
+from experiments.density_estimation import pictures
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
+from experiments.density_estimation.subject import Subject
 
 VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
 SETS = ("train", "validation", "test")
@@ -187,7 +188,7 @@ def test_flow_learns_the_context(options, tmp_path):
     inputs = dataset.inputs("test")
     result = evaluation.flow_log_likelihood(model, inputs, batch_size=100)
     assert result.nats > 0.0  # without the context no density exceeds -1.8
-    subject = pictures.Subject(distribution, dataset, settings)
+    subject = Subject(distribution, dataset, settings)
     error = subject.samples - subject.data
     assert (error.std(axis=0) < 0.5).all()  # the data's are 3 and 2
     captions = pictures.draw(subject, history)

@@ -13,7 +13,7 @@ from experiments.data import keras_images
 from experiments.data import load_dataset
 from experiments.data.entry import Request
 from experiments.data.images import image_dataset
-from experiments.epochs import EpochRows
+from experiments.runs.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
 

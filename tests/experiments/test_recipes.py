@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from experiments import choices
-from experiments import command_line
 from experiments import demo
-from experiments import density_estimation
-from experiments import iaf_vae
-from experiments import neutra
-from experiments import posterior_inference
-from experiments import vae_choices
+from experiments.command_line import program
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import models
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae import models as vae_models
+from experiments.neutra import experiment as neutra
+from experiments.posterior_inference import experiment as posterior_inference
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("experiments/README.md", "docs/results.md")
 RECIPES = sorted((ROOT / "experiments" / "recipes").glob("*.flags"))
 # Experiment -> its command line, and what refuses settings before any data are read.
 EXPERIMENTS = {
-    "density_estimation": (density_estimation.cli, choices.check),
-    "iaf_vae": (iaf_vae.cli, vae_choices.check),
+    "density_estimation": (density_estimation.cli, models.check),
+    "iaf_vae": (iaf_vae.cli, vae_models.check),
     "posterior_inference": (posterior_inference.cli, lambda settings: None),
     "neutra": (neutra.cli, lambda settings: None),
 }
@@ -30,9 +30,9 @@ EXPERIMENTS = {
 def settings_of(path, monkeypatch):
     """The settings that the recipe's own command reads, and that experiment's name."""
     (name,) = re.findall(r"^# +python -m experiments\.(\w+)", path.read_text(), re.M)
-    read, found = command_line.read_settings, []
+    read, found = program.read_settings, []
     monkeypatch.setattr(
-        command_line, "read_settings", lambda *a, **k: found.append(read(*a, **k))
+        program, "read_settings", lambda *a, **k: found.append(read(*a, **k))
     )
     assert EXPERIMENTS[name][0]([name, f"--flagfile={path}"]) == 0
     return name, found[0]
