@@ -158,12 +158,6 @@ class FlowChain(Composite):
             return context
         return self._standardizer.initialize(context)
 
-    def _forward_and_log_det(self, x, context, training):
-        return self._run("forward", x, context, training)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return self._run("inverse", y, context, training)
-
     def _run(self, direction, value, context, training):
         context = self.context_of_parts(context)
         steps = self._in_order(direction)
@@ -176,6 +170,9 @@ class FlowChain(Composite):
             value, log_det = self._apply_part(step, direction, value, context, training)
             log_dets.append(log_det)
         return value, tf.add_n(log_dets)
+
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     def _apply_step(self, direction, training, step, value, context):
         return self._apply_part(step, direction, value, context, training)
