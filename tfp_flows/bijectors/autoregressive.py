@@ -46,7 +46,7 @@ class _Autoregressive(FlowBijector):
             name=parameters["name"],
         )
         check_conditioner(conditioner, [event_size], [event_size], transformer)
-        self._event_size = event_size
+        self._event_size = int(event_size)
         self._conditioner = conditioner
         self._transformer = transformer
 
@@ -112,12 +112,9 @@ class _Autoregressive(FlowBijector):
         return self._transform_back(v[0], parameters)
 
     def _solver(self, dtype):
-        conditioner = self._conditioner
-        if isinstance(conditioner, AutoregressiveConditioner) and conditioner.can_solve(
-            dtype
-        ):
-            return conditioner
-        return SweptConditioner(self._parameters_of)
+        own = self._conditioner
+        solves = isinstance(own, AutoregressiveConditioner) and own.can_solve(dtype)
+        return own if solves else SweptConditioner(self._parameters_of)
 
 
 class MaskedAutoregressive(_Autoregressive):
