@@ -158,11 +158,14 @@ class LikelihoodModel(KerasModel):
         return {name: batch.summand(values) for name, values in nats.items()}, batch
 
     def _update_metrics(self, means, batch):
-        # Every replica counts the mean over the whole batch for its share of the rows.
-        share = tf.cast(batch.count, means["loss"].dtype) / batch.num_replicas
         trackers = {metric.name: metric for metric in self.metrics}
+        dtype = trackers["loss"].dtype
+        # Every replica counts the mean over the whole batch for its share of the rows.
+        share = tf.cast(batch.count, dtype) / batch.num_replicas
         for name, mean in means.items():
-            trackers[name].update_state(mean, sample_weight=share)
+            # As `update_state` with a `sample_weight` does, in a third of the ops.
+            trackers[name].total.assign_add(tf.cast(mean, dtype) * share)
+            trackers[name].count.assign_add(share)
         return self._step_logs()
 
     def _data(self, x, weight=None, *, checked=False):
