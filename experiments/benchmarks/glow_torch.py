@@ -61,12 +61,9 @@ def nflows(workload):
     from nflows.distributions.normal import StandardNormal
     from nflows.flows.base import Flow
 
-    class Network(torch.nn.Sequential):
-        def forward(self, inputs, context=None):
-            return super().forward(inputs)
-
     def network(inputs, outputs):
-        return Network(*_layers(inputs, workload.hidden_channels, outputs))
+        layers = _layers(inputs, workload.hidden_channels, outputs)
+        return torch_contender.without_context(*layers)
 
     multi_scale = transforms.MultiscaleCompositeTransform(workload.num_levels)
     for size, channels in workload.level_shapes():

@@ -85,16 +85,13 @@ def nflows_step(workload, *, num_threads):
     from nflows.transforms.base import CompositeTransform
     from nflows.transforms.coupling import AffineCouplingTransform
 
-    class Network(torch.nn.Sequential):
-        def forward(self, inputs, context=None):
-            return super().forward(inputs)
-
     def network(inputs, outputs):
         widths = (inputs, *workload.hidden_units)
         layers = []
         for a, b in zip(widths[:-1], widths[1:], strict=True):
             layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-        return Network(*layers, torch.nn.Linear(widths[-1], outputs))
+        last = torch.nn.Linear(widths[-1], outputs)
+        return torch_contender.without_context(*layers, last)
 
     torch.manual_seed(0)
     masks = [np.arange(workload.event_size) % 2 == k % 2 for k in range(2)]

@@ -2,7 +2,7 @@
 
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["masked_linear", "torch_contender", "training_step"]
+__all__ = ["masked_linear", "torch_contender", "training_step", "without_context"]
 
 
 def torch_contender(name, parameters, work, calls, *, num_threads):
@@ -33,6 +33,17 @@ def training_step(parameters, log_prob, x):
         return loss.item()
 
     return step
+
+
+def without_context(*layers):
+    """Returns layers in sequence, as nflows calls them: with a context, here not used."""
+    import torch
+
+    class Network(torch.nn.Sequential):
+        def forward(self, inputs, context=None):
+            return super().forward(inputs)
+
+    return Network(*layers)
 
 
 def masked_linear(mask):

@@ -9,23 +9,17 @@ __all__ = ["VAE", "WORKLOADS", "Autoregressive", "BinaryMADE", "Glow", "RealNVP"
 
 
 @dataclasses.dataclass(frozen=True)
-class Autoregressive:
-    """An autoregressive flow, and what is done with it.
+class _FlowOnVectors:
+    """Sizes of a flow on vectors.
 
     Attributes:
-      task: "train", a gradient step of maximum likelihood with Adam; "sample"; "score",
-        log-densities of given rows; or "sample_and_score".
-      is_inverse: whether the flow is an IAF, which samples in one pass; else a MAF, which
-        scores in one.
       event_size: number of variables, D.
-      num_steps: autoregressive steps, K.
-      hidden_units: widths of each network, all equal.
+      num_steps: steps, K.
+      hidden_units: widths of each network; of autoregressive flows all equal.
       batch_size: rows, or samples, of one piece of work.
       calls: pieces of work in one timed run.
     """
 
-    task: str
-    is_inverse: bool
     event_size: int
     num_steps: int
     hidden_units: tuple
@@ -34,41 +28,8 @@ class Autoregressive:
 
     def batch(self):
         """One batch of standard normal data, `[batch_size, D]`, float32."""
-        return _normal(self.batch_size, self.event_size)
-
-    def kernel_shapes(self):
-        """Shape of each kernel of the flow, with two parameters a variable."""
-        widths = (self.event_size, *self.hidden_units, 2 * self.event_size)
-        return list(itertools.pairwise(widths)) * self.num_steps
-
-
-@dataclasses.dataclass(frozen=True)
-class RealNVP:
-    """A training step of a RealNVP.
-
-    Attributes:
-      event_size: number of variables, D.
-      num_steps: couplings, K.
-      hidden_units: widths of each network.
-      batch_size: rows a training step.
-      calls: training steps in one timed run.
-    """
-
-    event_size: int
-    num_steps: int
-    hidden_units: tuple
-    batch_size: int
-    calls: int
-
-    def batch(self):
-        """One batch of standard normal data, `[batch_size, D]`, float32."""
-        return _normal(self.batch_size, self.event_size)
-
-    def network_sizes(self):
-        """Inputs and number of changing variables of each coupling's network."""
-        even = (self.event_size + 1) // 2
-        odd = self.event_size - even
-        return [(even, odd) if k % 2 == 0 else (odd, even) for k in range(self.num_steps)]
+        shape = (self.batch_size, self.event_size)
+        return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
     def kernel_shapes(self):
         """Shape of each kernel of the flow, with two parameters a changing variable."""
@@ -77,6 +38,36 @@ class RealNVP:
             for inputs, changing in self.network_sizes()
             for shape in itertools.pairwise((inputs, *self.hidden_units, 2 * changing))
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class RealNVP(_FlowOnVectors):
+    """A training step of a RealNVP."""
+
+    def network_sizes(self):
+        """Inputs and number of changing variables of each coupling's network."""
+        even = (self.event_size + 1) // 2
+        odd = self.event_size - even
+        return [(even, odd) if k % 2 == 0 else (odd, even) for k in range(self.num_steps)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoregressive(_FlowOnVectors):
+    """An autoregressive flow, and what is done with it.
+
+    Attributes:
+      task: "train", a gradient step of maximum likelihood with Adam; "sample"; "score",
+        log-densities of given rows; or "sample_and_score".
+      is_inverse: whether the flow is an IAF, which samples in one pass; else a MAF, which
+        scores in one.
+    """
+
+    task: str
+    is_inverse: bool = False
+
+    def network_sizes(self):
+        """Inputs and number of changing variables of each step's network."""
+        return [(self.event_size, self.event_size)] * self.num_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,20 +180,16 @@ class VAE:
         return [inputs, *itertools.pairwise(widths)] * self.num_flow_steps
 
 
-def _normal(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-_D63 = (63, 10, (512, 512))
-_D784 = (784, 5, (1024, 1024))
+_D63, _D784 = (63, 10, (512, 512)), (784, 5, (1024, 1024))
+_IAF = {"is_inverse": True, "batch_size": 512}
 WORKLOADS = {
     "autoregressive": {
-        "W1a": Autoregressive("train", False, 6, 5, (100, 100), batch_size=512, calls=50),
-        "W1b": Autoregressive("train", False, *_D63, batch_size=512, calls=5),
-        "W2a": Autoregressive("sample", False, *_D63, batch_size=1024, calls=1),
-        "W2b": Autoregressive("sample", False, *_D784, batch_size=64, calls=1),
-        "W3": Autoregressive("score", False, *_D63, batch_size=4096, calls=2),
-        "W4": Autoregressive("sample_and_score", True, 32, 4, (320, 320), 512, calls=50),
+        "W1a": Autoregressive(6, 5, (100, 100), batch_size=512, calls=50, task="train"),
+        "W1b": Autoregressive(*_D63, batch_size=512, calls=5, task="train"),
+        "W2a": Autoregressive(*_D63, batch_size=1024, calls=1, task="sample"),
+        "W2b": Autoregressive(*_D784, batch_size=64, calls=1, task="sample"),
+        "W3": Autoregressive(*_D63, batch_size=4096, calls=2, task="score"),
+        "W4": Autoregressive(32, 4, (320, 320), calls=50, task="sample_and_score", **_IAF),
     },
     "real_nvp_step": {
         "W5a": RealNVP(43, 10, (100, 100), batch_size=512, calls=20),
@@ -211,8 +198,8 @@ WORKLOADS = {
     "glow": {"W6a": Glow(trains=True), "W6b": Glow(trains=False)},
     # The sizes of the IAF of W4, and those of a small model's posterior.
     "posterior_step": {
-        "large": Autoregressive("train", True, 32, 4, (320, 320), 512, calls=20),
-        "small": Autoregressive("train", True, 32, 4, (64, 64), 64, calls=100),
+        "large": Autoregressive(32, 4, (320, 320), calls=20, task="train", **_IAF),
+        "small": Autoregressive(32, 4, (64, 64), 64, 100, "train", is_inverse=True),
     },
     "binary_made": {"500": BinaryMADE(500, calls=20), "8000": BinaryMADE(8000, calls=3)},
     "vae": {"default": VAE()},

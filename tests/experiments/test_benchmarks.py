@@ -120,7 +120,7 @@ def test_peak_memory_is_that_of_the_run(monkeypatch):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_both_sides_are_of_one_size_and_finite(task):
-    workload = Autoregressive(*TASKS[task], 4, 2, (8, 8), batch_size=16, calls=2)
+    workload = Autoregressive(4, 2, (8, 8), 16, 2, *TASKS[task])
     ours = autoregressive_tensorflow.ours(workload)
     peer = autoregressive_tensorflow.stock(workload, jit_compile=False)
     assert {contender.num_parameters for contender in (*ours, peer)} == {
@@ -131,7 +131,7 @@ def test_both_sides_are_of_one_size_and_finite(task):
 
 
 def test_training_steps_train():
-    workload = Autoregressive("train", False, 4, 2, (8, 8), batch_size=64, calls=100)
+    workload = Autoregressive(4, 2, (8, 8), batch_size=64, calls=100, task="train")
     for contender in (
         autoregressive_tensorflow.ours(workload)[0],
         autoregressive_tensorflow.stock(workload, jit_compile=False),
@@ -156,7 +156,7 @@ def test_torch_training_step_trains():
 
 
 def test_steps_of_variational_inference_are_of_one_size_and_train():
-    workload = Autoregressive("train", True, 4, 2, (8, 8), batch_size=64, calls=100)
+    workload = Autoregressive(4, 2, (8, 8), 64, 100, "train", is_inverse=True)
     built = [
         build(workload, jit_compile=jit_compile)
         for jit_compile in (True, False)
