@@ -93,7 +93,7 @@ def test_model_shares_all_variables_and_learns(name):
     distribution = case.build("float32")
     model = tff.DensityEstimator(distribution)
     assert len(model.weights) == len(distribution.variables)
-    model.compile(keras.optimizers.Adam(0.05))
+    model.compile(keras.optimizers.Adam(0.05), jit_compile=False)
     x = case.points((64,)).astype(np.float32)
     context = [v.astype(np.float32) for v in case.context((64,)).values()]
     inputs = (x, *context) if context else x
