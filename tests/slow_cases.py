@@ -1,6 +1,10 @@
-"""Which parameters only `make test-slow` runs: other tests have what they are made of."""
+"""Which tests only `make test-slow` runs: others have what they are made of."""
+
+from pathlib import Path
 
 import pytest
+
+__all__ = ["REPRESENTATIVES", "is_slow", "representatives", "with_slow"]
 
 # Cases on which `make test` tries what base classes do; `make test-slow` tries all.
 REPRESENTATIVES = {
@@ -18,10 +22,29 @@ REPRESENTATIVES = {
     "maf",
     "nice",
     # distributions
-    "binary_masks_context",
-    "binary_random",
+    "binary",
+    "binary_masks",
     "mixture_context",
 }
+
+
+def _read(path):
+    """The beginnings of the names of tests, by module."""
+    table, names = {}, []
+    for line in path.read_text().splitlines():
+        if line.startswith("  "):
+            names.append(line.strip())
+        elif line and not line.startswith("#"):
+            names = table.setdefault(line, [])
+    return table
+
+
+SLOW_TESTS = _read(Path(__file__).parent / "slow_tests.txt")
+
+
+def is_slow(module, test):
+    """Whether a test of a module, such as `flows/test_glow.py`, is in the table."""
+    return any(test.startswith(name) for name in SLOW_TESTS.get(module, ()))
 
 
 def representatives(names):

@@ -31,8 +31,8 @@ class TracedAnswers:
         """What `inverse_and_log_det(x)` and `forward_and_log_det(z)` are.
 
         Returns:
-          Two dictionaries, with the `value`, `log_det` and `jacobian` of each point, and the
-          `gradients` of the sum of all values and log-dets, one for each trained variable.
+          Two dictionaries: the `value`, `log_det` and `jacobian` of each point, and the
+          `gradients` of the sum of all values and log-dets by each trainable variable.
         """
         seeds = np.tile(np.eye(self._repeats), [len(x), 1])
         arrays = [np.repeat(a, self._repeats, axis=0) for a in (x, z, *context.values())]
