@@ -24,8 +24,8 @@ def conditioner(ordering, dtype="float64", **form):
     return tff.Conditioner(network, len(ordering), context_size=context_size)
 
 
-def without_column_wise(step):
-    """The same conditioner as a callable that offers no `column_wise`."""
+def without_solve(step):
+    """The same conditioner as a callable that offers no `solve`."""
 
     def call(x, context=None):
         return step(x, context)
@@ -44,7 +44,7 @@ def test_columns_equal_whole_passes_in_value_and_gradient(constructor, form):
     values = tf.constant(rng.normal(size=(5, 7)))
     context = {"context": tf.constant(rng.normal(size=(5, 2)))} if form == "context" else {}
     results = []
-    for step in (network, without_column_wise(network)):
+    for step in (network, without_solve(network)):
         bijector = constructor(7, step, tff.Affine(), dtype="float64")
         name = (
             "forward" if constructor is tff.MaskedAutoregressive else "inverse"

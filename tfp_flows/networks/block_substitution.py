@@ -39,7 +39,7 @@ class Layer(typing.NamedTuple):
 
 def block_bounds(num_levels):
     """Levels at which blocks begin, and the number of levels (why so: BUILD_NOTES.md)."""
-    num_blocks = 1 if num_levels <= 16 else max(2, math.isqrt(num_levels) // 2)
+    num_blocks = 1 if num_levels <= 16 else max(4, math.isqrt(num_levels) // 2)
     return np.linspace(0, num_levels, num_blocks + 1).astype(int).tolist()
 
 
@@ -151,7 +151,6 @@ class _Block:
 
     def _level(self, level, inputs, total, arrays):
         begins = np.stack([rows.begins for rows in self._rows], axis=1)
-        begins = np.stack([begins, np.zeros_like(begins)], axis=2)  # a row and a column
         begins = tf.unstack(tf.gather(tf.constant(begins, tf.int32), level))
         sums = []
         for k, layer in enumerate(self._layers):
@@ -166,7 +165,7 @@ class _Block:
     def _sum(self, layer, k, begin, sums, arrays):
         if not self._rows[k + 1].count:
             return None
-        size = tf.constant([self._rows[k + 1].most, -1])
+        begin, size = tf.stack([begin, 0]), tf.constant([self._rows[k + 1].most, -1])
         value = tf.slice(layer.base, begin, size)
         for j, kernel in layer.kernels:
             value += tf.slice(kernel, begin, size) @ arrays[j]

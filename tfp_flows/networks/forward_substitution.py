@@ -27,6 +27,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.compiled_call import is_compiled_by_xla
 from tfp_flows.networks.block_substitution import Layer
 from tfp_flows.networks.block_substitution import block_bounds
 from tfp_flows.networks.block_substitution import substitute
@@ -152,7 +153,8 @@ def _traced_once(function, key, tensors):
     """
     # Without gradients: a tape would have those of the call traced at once.
     tensors = tf.nest.map_structure(tf.stop_gradient, tensors)
-    if tf.executing_eagerly():
+    # XLA fails on constants that loops of a called function are given.
+    if tf.executing_eagerly() or is_compiled_by_xla():
         return function(*key, *tensors)
     traced = tf.compat.v1.get_collection_ref(__name__)  # it lives as long as the graph
     call = next((f for known, f in traced if known == (function, key)), None)
