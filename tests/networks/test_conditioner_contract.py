@@ -122,60 +122,75 @@ def solve_one(v, parameters):
     return tf.sinh(tf.asinh(v[0]) * tf.exp(log_scale) + shift), log_scale * v[-1]
 
 
+def repeated(step, start, times):
+    return tf.while_loop(
+        lambda i, _: i < times, lambda i, value: (i + 1, step(value)), (0, start)
+    )[1]
+
+
 def by_passes(member, v, context):
     """Solves by D whole passes: `v` is `[N, D, V]`."""
-    u = tf.zeros_like(v[..., 0])
     values = tf.transpose(v, [2, 0, 1])
-    for _ in range(member.event_size):
-        p = tf.transpose(parameters(member, u, context), [1, 0, 2])
-        u, log_det = solve_one(values, p)
-    return u, tf.reduce_sum(log_det, axis=-1)
+
+    def one(u):
+        return solve_one(values, tf.transpose(parameters(member, u, context), [1, 0, 2]))
+
+    u = repeated(lambda u: one(u)[0], tf.zeros_like(v[..., 0]), member.event_size)
+    return u, tf.reduce_sum(one(u)[1], axis=-1)
 
 
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_solving_equals_whole_passes(name):
     x, context = CASES[name].inputs((5,))
-    for v in (x[..., None], tf.stack([x, tf.cos(x)], axis=-1)):
-        for member, _ in members(name):
-            solve = tf.function(member.solve, autograph=False)
-            for ours, theirs in zip(
-                solve(v if v.shape[-1] > 1 else x, context, solve_one),
-                by_passes(member, v, context),
-                strict=True,
-            ):
-                close(ours, theirs)
+    both = tf.stack([x, tf.cos(x)], axis=-1)
+    networks = [member for member, _ in members(name)]
+
+    @tf.function(autograph=False)
+    def ours_and_theirs():
+        return [
+            (member.solve(v, context, solve_one), by_passes(member, v_of_passes, context))
+            for member in networks
+            for v, v_of_passes in ((x, x[..., None]), (both, both))
+        ]
+
+    for ours, theirs in ours_and_theirs():
+        close(ours[0], theirs[0])
+        close(ours[1], theirs[1])
 
 
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
-def test_conditioner_solves_with_any_batch_axes(name):
+def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
     conditioner = build(name)
     assert isinstance(conditioner, AutoregressiveConditioner)
-    x, context = CASES[name].inputs((2, 3))
-    rows = None if context is None else tf.reshape(context, [6, -1])
-    v = tf.reshape(x, [6, -1, 1])
-    u, log_det = by_passes(conditioner.network.member(0), v, rows)
-    ours = conditioner.solve(x, context, solve_one)
-    close(ours[0], tf.reshape(u, x.shape))
-    close(ours[1], tf.reshape(log_det, [2, 3]))
-
-
-@pytest.mark.parametrize("name", AUTOREGRESSIVE)
-def test_adjoint_equals_that_of_back_propagation(name):
     u, context = CASES[name].inputs((2, 3))
-    conditioner = build(name)
-    shape = [2, 3, 2, *CASES[name].input_shape]
+    size = conditioner.network.event_size
+    shape = [2, 3, 2, size]
     rng = np.random.default_rng(1)
     u_bar = tf.constant(rng.normal(size=u.shape))
     u_by_p, offset = (tf.constant(rng.normal(size=shape)) for _ in range(2))
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(u)
-        p = tf.reshape(conditioner(u, context), shape)
-    expected = tf.zeros(shape, tf.float64)
-    for _ in range(conditioner.network.event_size):
-        propagated = tape.gradient(p, u, expected, unconnected_gradients="zero")
-        expected = u_by_p * (u_bar + propagated)[..., None, :] + offset
-    solve_adjoint = tf.function(conditioner.solve_adjoint, autograph=False)
-    close(solve_adjoint(u, context, u_bar, u_by_p, offset), expected)
+
+    def by_back_propagation(p_bar):
+        with tf.GradientTape() as tape:
+            tape.watch(u)
+            p = tf.reshape(conditioner(u, context), shape)
+        propagated = tape.gradient(p, u, p_bar, unconnected_gradients="zero")
+        return u_by_p * (u_bar + propagated)[..., None, :] + offset
+
+    @tf.function(autograph=False)
+    def ours_and_theirs():
+        rows = [None if t is None else tf.reshape(t, [6, -1]) for t in (u, context)]
+        solved = by_passes(conditioner.network.member(0), rows[0][..., None], rows[1])
+        return (
+            conditioner.solve(u, context, solve_one),
+            (tf.reshape(solved[0], u.shape), tf.reshape(solved[1], [2, 3])),
+            conditioner.solve_adjoint(u, context, u_bar, u_by_p, offset),
+            repeated(by_back_propagation, tf.zeros_like(offset), size),
+        )
+
+    ours, theirs, our_adjoint, their_adjoint = ours_and_theirs()
+    close(ours[0], theirs[0])
+    close(ours[1], theirs[1])
+    close(our_adjoint, their_adjoint)
 
 
 def test_no_gradient_goes_back_through_solving():

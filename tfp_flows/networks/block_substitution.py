@@ -1,5 +1,6 @@
 """Blocks of rows: forward substitution through several triangular layers at once."""
 
+import functools
 import itertools
 import math
 import typing
@@ -23,7 +24,7 @@ class Layer(typing.NamedTuple):
 
     Attributes:
       levels: of each row, rising, `[rows]`.
-      base: `[rows, N]` or `[rows, 1]`.
+      base: `[rows, N]` or `[rows, 1]`; None for zeros.
       kernels: pairs of j, at most k, and a kernel, `[rows, rows of j]`, that is zero where
         the row of j has a higher level; for j = 0, also where it has the same.
       scale: `[rows, N]`; None for ones.
@@ -31,7 +32,7 @@ class Layer(typing.NamedTuple):
     """
 
     levels: np.ndarray
-    base: tf.Tensor
+    base: tf.Tensor | None
     kernels: list
     scale: tf.Tensor | None = None
     adds_skip: bool = False
@@ -39,7 +40,7 @@ class Layer(typing.NamedTuple):
 
 def block_bounds(num_levels):
     """Levels at which blocks begin, and the number of levels (why so: BUILD_NOTES.md)."""
-    num_blocks = 1 if num_levels <= 16 else max(2, math.isqrt(num_levels) // 2)
+    num_blocks = 1 if num_levels <= 16 else max(4, math.isqrt(num_levels) // 2)
     return np.linspace(0, num_levels, num_blocks + 1).astype(int).tolist()
 
 
@@ -92,13 +93,15 @@ def _split(array, edges):
 
 def _by_block(layer, edges):
     """The layer's rows in each block, as a `Layer` each."""
-    bases = _split(layer.base, edges)
     sources = [j for j, _ in layer.kernels]
     by_source = (_split(kernel, edges) for _, kernel in layer.kernels)
     kernels = [
         list(zip(sources, parts, strict=True)) for parts in zip(*by_source, strict=True)
     ]
-    scales = [None] * len(bases) if layer.scale is None else _split(layer.scale, edges)
+    bases, scales = (
+        [None] * len(kernels) if array is None else _split(array, edges)
+        for array in (layer.base, layer.scale)
+    )
     return [
         layer._replace(base=base, kernels=of_block, scale=scale)
         for base, of_block, scale in zip(bases, kernels, scales, strict=True)
@@ -135,8 +138,9 @@ class _Block:
     def solve(self, inputs, total):
         """Returns the total, and the block's rows of each array."""
         num_columns = tf.shape(inputs[0])[-1]
-        dtype = inputs[0].dtype
-        arrays = [tf.zeros([r.count, num_columns], dtype) for r in self._rows[:-1]]
+        # No constants: XLA fails on some that go into loops.
+        zero = tf.zeros([], inputs[0].dtype)
+        arrays = [tf.fill([r.count, num_columns], zero) for r in self._rows[:-1]]
         num_levels = len(self._rows[0].begins)
         if num_levels == 1:
             return self._level(0, inputs, total, arrays)
@@ -151,7 +155,6 @@ class _Block:
 
     def _level(self, level, inputs, total, arrays):
         begins = np.stack([rows.begins for rows in self._rows], axis=1)
-        begins = np.stack([begins, np.zeros_like(begins)], axis=2)  # a row and a column
         begins = tf.unstack(tf.gather(tf.constant(begins, tf.int32), level))
         sums = []
         for k, layer in enumerate(self._layers):
@@ -166,12 +169,13 @@ class _Block:
     def _sum(self, layer, k, begin, sums, arrays):
         if not self._rows[k + 1].count:
             return None
-        size = tf.constant([self._rows[k + 1].most, -1])
-        value = tf.slice(layer.base, begin, size)
-        for j, kernel in layer.kernels:
-            value += tf.slice(kernel, begin, size) @ arrays[j]
+        begin, size = tf.stack([begin, 0]), tf.constant([self._rows[k + 1].most, -1])
+        terms = [tf.slice(kernel, begin, size) @ arrays[j] for j, kernel in layer.kernels]
+        if layer.base is not None:
+            terms.append(tf.slice(layer.base, begin, size))
         if not layer.kernels:  # nothing has given it its columns yet
-            value += tf.zeros_like(arrays[0][:1])
+            terms.append(tf.zeros_like(arrays[0][:1]))
+        value = functools.reduce(tf.add, terms)
         if layer.scale is not None:
             value *= tf.slice(layer.scale, begin, size)
         return value + sums[k - 2] if layer.adds_skip else value
@@ -194,7 +198,8 @@ class _Block:
                 sizes = [source.first, source.count, later]
                 before, kernel, _ = tf.split(kernel, sizes, axis=1)
                 if source.first:
-                    base += before @ known[j]
+                    product = before @ known[j]
+                    base = product if base is None else base + product
             if source.count:
                 kernels.append((j, kernel))
         return layer._replace(base=base, kernels=kernels)

@@ -27,6 +27,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.compiled_call import is_compiled_by_xla
 from tfp_flows.networks.block_substitution import Layer
 from tfp_flows.networks.block_substitution import block_bounds
 from tfp_flows.networks.block_substitution import substitute
@@ -152,7 +153,8 @@ def _traced_once(function, key, tensors):
     """
     # Without gradients: a tape would have those of the call traced at once.
     tensors = tf.nest.map_structure(tf.stop_gradient, tensors)
-    if tf.executing_eagerly():
+    # XLA may fail on loops of a called function.
+    if tf.executing_eagerly() or is_compiled_by_xla():
         return function(*key, *tensors)
     traced = tf.compat.v1.get_collection_ref(__name__)  # it lives as long as the graph
     call = next((f for known, f in traced if known == (function, key)), None)
@@ -206,7 +208,7 @@ def _solve_adjoint(structure, weights, u, u_bar, u_by_p, offset):
         layers.append(
             Layer(
                 structure.event_size - degrees[::-1],
-                tf.zeros([len(degrees), 1], u.dtype),
+                None,
                 [(len(layers), _reversed_transpose(kernel))],
                 slopes if slopes is None else slopes[::-1],
                 structure.adds_skip(k + 1),
@@ -219,7 +221,7 @@ def _solve_adjoint(structure, weights, u, u_bar, u_by_p, offset):
         tf.identity,
         [u_bar[::-1], u_by_p[::-1, ::-1], offset[::-1, ::-1]],
         solve_level,
-        tf.zeros([], u.dtype),
+        u[0, 0, 0],  # not used
     )
     return tf.reshape(p_bar[::-1], tf.shape(offset))
 
