@@ -12,8 +12,13 @@ from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 from experiments.reports import plots
 
-IMAGES = dataclasses.replace(
-    TINY, dataset="digits", num_levels=1, hidden_channels=2, epochs=1, num_samples=50
+IMAGES = Settings(
+    dataset="digits",
+    num_levels=1,
+    hidden_channels=2,
+    epochs=1,
+    num_samples=50,
+    progress=0,
 )
 TABLE = {"dataset": "npz", "npz_path": "rows.npy"}
 DEFAULT_STEPS = Settings().num_steps  # of a flow that has but one
@@ -29,7 +34,7 @@ RUNS = {
     ),
     "glow": dataclasses.replace(IMAGES, flow="glow", num_steps=1),
     "real_nvp_image": dataclasses.replace(
-        IMAGES, flow="real_nvp_image", num_blocks=1, batch_norm=True, num_steps=8
+        IMAGES, flow="real_nvp_image", num_blocks=1, batch_norm=True
     ),
 }
 

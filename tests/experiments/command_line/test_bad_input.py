@@ -32,11 +32,11 @@ BAD_USE = {
     "text for a number": ("--epochs=many", "epochs"),
     "fraction for an integer": ("--batch_size=1.5", "batch_size"),
     "text for a boolean": ("--lu_mixing=perhaps", "lu_mixing"),
-    "num_steps=0": ("--num_steps=0", "0 is not a positive integer."),
-    "batch_size=-1": ("--batch_size=-1", "-1 is not a positive integer."),
+    "num_steps=0": ("--num_steps=0", "0 is not a positive integer"),
+    "batch_size=-1": ("--batch_size=-1", "-1 is not a positive integer"),
     "batch_size huge": ("--batch_size=3000000000", "`batch_size` below 2**31"),
-    "epochs=0": ("--epochs=0", "0 is not a positive integer."),
-    "patience=-1": ("--patience=-1", "-1 is not a non-negative."),
+    "epochs=0": ("--epochs=0", "0 is not a positive integer"),
+    "patience=-1": ("--patience=-1", "-1 is not a non-negative"),
     "steps_per_execution=0": (
         "--steps_per_execution=0",
         "0 is not a positive",
@@ -115,7 +115,7 @@ BAD_USE = {
     "unknown image_fit": ("--dataset=images --images_path=x --image_fit=pad", "resize"),
     "image_size=-1": (
         "--dataset=images --images_path=x --image_size=-1",
-        "-1 is not a non-negative.",
+        "-1 is not a non-negative",
     ),
     "context with an open quote": (
         '--dataset=csv --csv_path=x --context_columns="a',

@@ -194,5 +194,5 @@ def test_command_names_what_differs_from_the_defaults():
     settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
     assert provenance.command(settings) == (
         "python -m experiments.density_estimation "
-        "--flow=nice '--run_dir=a b' --hidden_units=8,8"
+        "'--run_dir=a b' --flow=nice --hidden_units=8,8"
     )

@@ -88,6 +88,13 @@ def test_flag_younger_than_the_run_had_its_default(settings, tmp_path):
     claim(settings)
 
 
+def test_order_of_the_flags_makes_no_difference(settings, tmp_path):
+    """Earlier versions wrote them in another one."""
+    path = tmp_path / "flags.txt"
+    path.write_text("\n".join(reversed(settings.flags())) + "\n")
+    claim(settings)
+
+
 @pytest.mark.parametrize(
     "names",
     [("a,b",), ('say "a"', "b", "c,"), ('"',), ("a;b", "a'b", "#", "ä  b"), ("",), ()],
