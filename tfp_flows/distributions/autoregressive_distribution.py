@@ -46,9 +46,9 @@ class AutoregressiveDistribution(
     ```
 
     `log_prob` costs one pass of the network per mask. `sample` draws one variable after
-    another, with the arithmetic of one pass (`networks/forward_substitution.py`). A training step
-    (`training=True`) takes only the next mask of the cycle; so it maximises a mean of
-    logarithms, which is a lower bound of the logarithm of the mean.
+    another, with the arithmetic of one pass (`networks/forward_substitution.py`). A
+    training step (`training=True`) takes only the next mask of the cycle; so it maximises a
+    mean of logarithms, which is a lower bound of the logarithm of the mean.
 
     Args:
       network: a `MaskedMLP`, or a `MaskCycleMLP` where there are several masks.
