@@ -24,7 +24,7 @@ def model_and_rows(name="gaussian", count=20, **compiled):
 
 def means_over(model, x, weight=None, *, training=False):
     """The means of nats over the rows, by the names of the metrics."""
-    return model._nats_of((x, weight, weight), training=training)[0]
+    return model._summands((x, weight, weight), training=training)[0]
 
 
 @pytest.fixture
