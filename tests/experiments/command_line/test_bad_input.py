@@ -58,7 +58,9 @@ def check(case, status, files, run_dir, capsys, monkeypatch):
     monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
     before = snapshot(files, run_dir)
     arguments = [f"--run_dir={run_dir}", *arguments_of(text, files)]
-    assert_refused(density_estimation, arguments, status, expected, capsys, monkeypatch)
+    program = density_estimation
+    output = assert_refused(program, arguments, status, expected, capsys, monkeypatch)
+    assert output == ""
     assert snapshot(files, run_dir) == before
 
 
