@@ -53,10 +53,10 @@ def test_steps_that_cannot_share_a_trace_are_refused(steps, message):
 
 
 def test_variables_that_are_out_of_reach_are_refused():
-    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(3))
-    steps = [tff.MaskedAutoregressive(3, tff.Conditioner(network, 3))]
-    with pytest.raises(ValueError, match="elsewhere in `masked_autoregressive`"):
-        Scan(steps).inverse_and_log_det(np.ones([5, 3], np.float32))
+    network = tff.Conditioner(tff.MLP(2), 2)
+    step = tff.Coupling(tff.masks.half(3), lambda x, context: network(x), name="hiding")
+    with pytest.raises(ValueError, match="elsewhere in `hiding`"):
+        Scan([step]).inverse_and_log_det(np.ones([5, 3], np.float32))
 
 
 def test_any_keras_network_can_be_a_steps():
