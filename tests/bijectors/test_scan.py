@@ -66,7 +66,8 @@ class Hiding:
 
 
 def test_variables_that_are_out_of_reach_are_refused():
-    step = tff.Coupling(tff.masks.half(4), Hiding(), name="hiding")
+    coupling = tff.Coupling(tff.masks.half(4), Hiding())
+    step = tff.FlowChain([tff.ActNorm(4), coupling], name="hiding")
     with pytest.raises(ValueError, match="elsewhere in `hiding`"):
         Scan([step]).inverse_and_log_det(np.ones([5, 4], np.float32))
 
