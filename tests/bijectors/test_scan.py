@@ -65,6 +65,13 @@ class Hiding:
         return {}
 
 
+def test_autoregressive_steps_are_refused():
+    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(3))
+    steps = [tff.MaskedAutoregressive(3, tff.Conditioner(network, 3))]
+    with pytest.raises(ValueError, match="elsewhere in `masked_autoregressive`"):
+        Scan(steps).inverse_and_log_det(np.ones([5, 3], np.float32))
+
+
 def test_variables_that_are_out_of_reach_are_refused():
     coupling = tff.Coupling(tff.masks.half(4), Hiding())
     step = tff.FlowChain([tff.ActNorm(4), coupling], name="hiding")
