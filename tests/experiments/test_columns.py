@@ -163,7 +163,7 @@ def test_an_interrupted_run_refuses_other_columns(tmp_path, monkeypatch):
         TINY, csv_path=write(path, TABLE), run_dir=str(tmp_path / "run")
     )
     with monkeypatch.context() as patch:
-        patch.setattr(density_estimation, "measure", lambda *_: 1 / 0)
+        patch.setattr(density_estimation.evaluation, "measure", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             density_estimation.run(settings)
     write(path, OTHER_TABLES["renamed"][0])
