@@ -13,7 +13,7 @@ from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.columns import differences
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import evaluation
+from experiments.density_estimation import baselines
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 from experiments.runs.run_directory import RunDirectoryError
@@ -159,7 +159,7 @@ def test_an_interrupted_run_refuses_other_columns(tmp_path, monkeypatch):
         TINY, csv_path=write(path, TABLE), run_dir=str(tmp_path / "run")
     )
     with monkeypatch.context() as patch:
-        patch.setattr(density_estimation, "measure", lambda *_: 1 / 0)
+        patch.setattr(density_estimation.evaluation, "measure", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             density_estimation.run(settings)
     write(path, OTHER_TABLES["renamed"][0])
@@ -233,7 +233,7 @@ def test_the_gaussian_does_not_depend_on_the_units_of_the_context(scale):
         names = ("train_context", "validation_context", "test_context")
         given = dict(zip(names, np.split(context, [200, 250]), strict=True))
         dataset = Dataset("x", *sets, **given)
-        return evaluation.gaussian_log_likelihood(dataset).nats
+        return baselines.gaussian_log_likelihood(dataset).nats
 
     moved = (scale * (context + [1e3, 0.0])).astype(np.float32)
     assert nats(moved) == pytest.approx(nats(context), abs=1e-2)

@@ -8,6 +8,7 @@ import pytest
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.csv_table import read_csv
+from experiments.density_estimation import baselines
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import models as choices
 from experiments.density_estimation import pictures
@@ -162,7 +163,7 @@ def conditional(tmp_path, count=2000):
 
 def test_conditional_gaussian_is_a_regression(tmp_path):
     dataset = load_dataset("csv", **conditional(tmp_path))
-    result = evaluation.gaussian_log_likelihood(dataset)
+    result = baselines.gaussian_log_likelihood(dataset)
     entropy = np.log(2.0 * np.pi * np.e * 0.1**2)
     assert result.nats == pytest.approx(-entropy, abs=0.1)
 
