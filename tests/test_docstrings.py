@@ -18,7 +18,7 @@ MODULES = [
 SHOWN = {
     "tfp_flows.core.flow_bijector",
     "tfp_flows.core.serialization",
-    "tfp_flows.transformers.affine",
+    "tfp_flows.transformers.transformer",
     "tfp_flows.models.density_estimator",
 }
 

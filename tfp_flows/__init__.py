@@ -105,5 +105,6 @@ from tfp_flows.networks import reversed_ordering
 from tfp_flows.transformers import Affine
 from tfp_flows.transformers import Gated
 from tfp_flows.transformers import Shift
+from tfp_flows.transformers import Transformer
 
 __version__ = "0.1.0"

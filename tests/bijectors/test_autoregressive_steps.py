@@ -129,17 +129,17 @@ def test_whole_passes_stop_when_nothing_changes(rng):
     close(step.inverse(y), x)
 
 
-class LargeShifts:
+class LargeShifts(tff.Transformer):
     """`y = exp(s) x + 30 m`: latents far beyond what log-scales alone would give."""
 
     num_parameters = 2
 
     def forward_and_log_det(self, x, parameters):
-        shift, log_scale = tf.split(parameters, 2, axis=-1)
+        shift, log_scale = self.constrain(parameters)
         return x * tf.exp(log_scale) + 30.0 * shift, log_scale
 
     def inverse_and_log_det(self, y, parameters):
-        shift, log_scale = tf.split(parameters, 2, axis=-1)
+        shift, log_scale = self.constrain(parameters)
         return (y - 30.0 * shift) * tf.exp(-log_scale), -log_scale
 
 

@@ -71,7 +71,7 @@ class WrongSign(tff.Affine):
     """Its inverse adds the shift."""
 
     def inverse_and_log_det(self, y, parameters):
-        shift, log_scale = tf.split(parameters, 2, axis=-1)
+        shift, log_scale = self.constrain(parameters)
         return (y + shift) * tf.exp(-log_scale), -log_scale
 
 

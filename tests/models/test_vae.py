@@ -12,7 +12,6 @@ import tensorflow as tf
 from small_vae import MODELS
 
 import tfp_flows as tff
-from tfp_flows.bijectors.autoregression import Autoregression
 
 # In one process, since they share their models.
 pytestmark = pytest.mark.xdist_group("vae")
@@ -65,12 +64,13 @@ def counted(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("went through the variables one after another")
 
-    monkeypatch.setattr(Autoregression, "sequential", refuse)
     calls = []
-    parallel = Autoregression.parallel
-    monkeypatch.setattr(
-        Autoregression, "parallel", lambda *a: (calls.append(1), parallel(*a))[1]
-    )
+    for step in (tff.MaskedAutoregressive, tff.InverseAutoregressive):
+        parallel = step._parallel
+        monkeypatch.setattr(step, "_sequential", refuse)
+        monkeypatch.setattr(
+            step, "_parallel", lambda *a, f=parallel: (calls.append(1), f(*a))[1]
+        )
     posterior = small_vae.iaf_posterior()
     model = tff.VAE(
         Counted(posterior.num_parameters, (4,), seed=0),

@@ -1,18 +1,18 @@
 """Invertible maths: TFP bijectors, without networks."""
 
 from tfp_flows.bijectors.act_norm import ActNorm
+from tfp_flows.bijectors.autoregressive import InverseAutoregressive
+from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_flows.bijectors.invertible_linear import InvertibleLinear
 from tfp_flows.bijectors.like_steps import LikeSteps
-from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation

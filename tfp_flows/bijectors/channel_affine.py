@@ -71,7 +71,8 @@ class ChannelAffine(FlowBijector):
             check_conditioner(conditioner, [context_size], [num_channels], transformer)
         self._conditioner = conditioner
         self._transformer = transformer
-        size = self._transformer.num_parameters * num_channels
+        self._num_channels = num_channels
+        size = transformer.num_parameters * num_channels
         self._weights = tf.Variable(tf.zeros(size, self.dtype), name="prior")
 
     def _forward_and_log_det(self, x, context, training):
@@ -83,12 +84,12 @@ class ChannelAffine(FlowBijector):
         return x, self._sum(log_det, y)
 
     def _parameters_of(self, context):
-        if context is None:
-            return tf.convert_to_tensor(self._weights)
-        parameters = self._weights + self._conditioner(context)
-        for _ in range(self.forward_min_event_ndims - 1):
-            parameters = tf.expand_dims(parameters, -2)
-        return parameters
+        outputs = tf.convert_to_tensor(self._weights)
+        if context is not None:
+            outputs += self._conditioner(context)
+            for _ in range(self.forward_min_event_ndims - 1):
+                outputs = tf.expand_dims(outputs, -2)
+        return self._transformer.parameters_of(outputs, self._num_channels)
 
     def _sum(self, log_det, value):
         axes = list(range(-self.forward_min_event_ndims, 0))

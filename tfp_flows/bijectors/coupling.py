@@ -113,12 +113,17 @@ class Coupling(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         seen, changing = self._partition.split(x)
-        parameters = in_mode(self._conditioner, training)(seen, context)
+        parameters = self._parameters_of(seen, context, training)
         changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
         return self._partition.join(seen, changed), self._partition.sum(log_det)
 
     def _inverse_and_log_det(self, y, context, training):
         seen, changed = self._partition.split(y)
-        parameters = in_mode(self._conditioner, training)(seen, context)
+        parameters = self._parameters_of(seen, context, training)
         changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
         return self._partition.join(seen, changing), self._partition.sum(log_det)
+
+    def _parameters_of(self, seen, context, training):
+        outputs = in_mode(self._conditioner, training)(seen, context)
+        size = self._partition.changing_shape[-1]
+        return self._transformer.parameters_of(outputs, size)

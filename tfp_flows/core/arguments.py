@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 __all__ = [
+    "add_check",
     "check_arguments",
     "check_array",
     "check_callable",
@@ -21,7 +22,6 @@ __all__ = [
     "check_members",
     "check_number",
     "check_seed",
-    "check_transformer",
     "check_widths",
     "positive_integers",
 ]
@@ -37,6 +37,11 @@ def check_arguments(arguments, *, optional=()):
     for name, check in _CHECKS.items():
         if name in arguments and not (name in optional and arguments[name] is None):
             check(name, arguments[name])
+
+
+def add_check(name, check):
+    """Makes `check(name, value)` that of every argument `name`."""
+    _CHECKS[name] = check
 
 
 def check_integer(name, value, minimum=1):
@@ -134,7 +139,7 @@ def check_callable(name, value, words):
         raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
 
 
-def check_instance(name, value, kinds, words):
+def check_instance(name, value, kinds, words, hint=""):
     """Refuses what is not of one of these classes; a class in place of an object, too.
 
     Args:
@@ -142,10 +147,11 @@ def check_instance(name, value, kinds, words):
       value: what came.
       kinds: a class, or a tuple of them.
       words: what is expected, with its article, as "a `tfp.bijectors.Bijector`".
+      hint: a sentence on what to do, with a space before it.
     """
     if isinstance(value, kinds):
         return
-    raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
+    raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.{hint}")
 
 
 def check_members(name, value, members, words):
@@ -159,31 +165,6 @@ def check_members(name, value, members, words):
     """
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
         check_instance(name, value, (), words)
-
-
-def check_transformer(name, value):
-    """Refuses what is neither None nor an object with a transformer's three members."""
-    if value is None or _is_transformer(value):
-        return
-    hint = ""
-    if hasattr(value, "forward_log_det_jacobian") and not isinstance(value, type):
-        hint = (
-            " A bijector has no parameters that a network sets; it is a step of its own "
-            "in a `FlowChain`."
-        )
-    raise ValueError(
-        f"Expected a `{name}` with `num_parameters`, `forward_and_log_det` and "
-        f"`inverse_and_log_det`, such as Affine(); got {_shown(value)}.{hint}"
-    )
-
-
-def _is_transformer(value):
-    methods = ("forward_and_log_det", "inverse_and_log_det")
-    return (
-        not isinstance(value, type)
-        and _as_integer(getattr(value, "num_parameters", None)) is not None
-        and all(callable(getattr(value, method, None)) for method in methods)
-    )
 
 
 def _as_integer(value):
@@ -233,6 +214,5 @@ _CHECKS = {
     "context_size": lambda name, value: check_integer(name, value, minimum=0),
     "event_ndims": lambda name, value: check_integer(name, value, minimum=0),
     "dtype": check_dtype,
-    "transformer": check_transformer,
     "name": check_name,
 }

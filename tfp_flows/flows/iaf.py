@@ -2,12 +2,12 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.masked_conditioner import masked_conditioner
 from tfp_flows.networks.seeds import split_seed
-from tfp_flows.transformers.affine import Gated
+from tfp_flows.transformers.gated import Gated
 
 __all__ = ["IAF"]
 

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.masked_conditioner import masked_conditioner

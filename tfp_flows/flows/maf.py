@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.preprocessing import Standardize

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.networks.training_behaviour import check_training_behaviour
 
 __all__ = ["Conditioner"]
@@ -17,7 +18,7 @@ __all__ = ["Conditioner"]
 _INITIALIZATION_ROWS = 512
 
 
-class Conditioner(tf.Module):
+class Conditioner(tf.Module, AutoregressiveConditioner):
     """A Keras layer as a function of variables and context, with visible weights.
 
     Keras 3 layers are no `tf.Module`s, so a TFP object that holds one lists none of its
@@ -139,45 +140,32 @@ class Conditioner(tf.Module):
         # Not `compute_output_shape`, which not every layer has.
         return tuple(self.network.compute_output_spec(inputs).shape[1:])
 
-    @property
-    def is_column_wise(self):
-        """Whether the network solves for one variable after another by itself.
+    def can_solve(self, dtype):
+        """Whether the network solves for variables one by one, in `dtype`."""
+        return (
+            hasattr(self.network, "column_wise")
+            and tf.as_dtype(self.network.variable_dtype) == dtype
+        )
 
-        `column_wise` and `column_wise_adjoint` work if so, on tensors of `weights_dtype`;
-        how is in `column_wise.py`.
-        """
-        return hasattr(self.network, "column_wise")
-
-    @property
-    def weights_dtype(self):
-        """The dtype of the network's weights."""
-        return tf.as_dtype(self.network.variable_dtype)
-
-    def column_wise(self, values, context, solve):
-        """Undoes an autoregressive map: see `column_wise.py`, here for any batch axes.
-
-        Args:
-          values: `[..., D]`, or `[N, D, V]` where V numbers a variable are needed.
-          context: `[..., context_size]`, with the batch axes of `values`; or None.
-          solve: function of `values_i`, `[V, N]`, and parameters, `[P, N]`.
-
-        Returns:
-          `x`, `[..., D]`, and the sum of the log-dets, `[...]`.
-        """
+    def solve(self, values, context, solve_one):
+        """Solves for all variables, one after another."""
         batch_shape = tf.shape(values)[: values.shape.rank - 1]
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
-        x, log_det = self.network.column_wise(rows, self._rows(context), solve)
+        x, log_det = self.network.column_wise(rows, self._rows(context), solve_one)
         return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, batch_shape)
 
-    def column_wise_adjoint(self, x, context, adjoint, slope, offset):
-        """Back-propagates through `column_wise`: see there, here for any batch axes."""
-        inputs = tf.reshape(x, [-1, *self._input_shape])
+    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+        """Solves for the adjoint of the parameters, the last variable first."""
+        (size,) = self._input_shape
+        inputs = tf.reshape(u, [-1, size])
         if self.context_size:
             inputs = tf.concat([inputs, self._rows(context)], axis=-1)
-        arrays = [tf.reshape(a, [-1, a.shape[-1]]) for a in (adjoint, slope, offset)]
-        parameters = self.network.column_wise_adjoint(inputs, *arrays)
-        return tf.reshape(parameters, tf.shape(slope))
+        u_bar = tf.reshape(u_bar, [-1, size])
+        width = u_by_p.shape[-2] * size
+        slope, offset = (tf.reshape(a, [-1, width]) for a in (u_by_p, offset))
+        p_bar = self.network.column_wise_adjoint(inputs, u_bar, slope, offset)
+        return tf.reshape(p_bar, tf.shape(u_by_p))
 
     def replace_variables(self, tensors):
         """Returns a conditioner that calls the network with other weights.

@@ -1,10 +1,11 @@
 """Elementwise maps that a conditioner parameterises."""
 
 from tfp_flows.transformers.affine import Affine
-from tfp_flows.transformers.affine import Gated
 from tfp_flows.transformers.affine import Shift
 from tfp_flows.transformers.affine import exp_scale
 from tfp_flows.transformers.affine import glow_scale
 from tfp_flows.transformers.affine import sigmoid_scale
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.affine import softplus_scale
+from tfp_flows.transformers.gated import Gated
+from tfp_flows.transformers.transformer import Transformer

@@ -1,0 +1,237 @@
+"""The steps of MAF and of IAF: an autoregressive map, applied or undone."""
+
+import abc
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.check_conditioner import check_conditioner
+from tfp_flows.bijectors.swept_conditioner import SweptConditioner
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.core.dropout import in_mode
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.transformers.affine import Affine
+from tfp_flows.transformers.gated import Gated
+
+__all__ = ["InverseAutoregressive", "MaskedAutoregressive"]
+
+
+class _Autoregressive(FlowBijector):
+    """The map `v_i = T(u_i; p_i)`, `p_i = conditioner_i(u_<i, context)`, and its inverse.
+
+    It is applied in one pass. It is undone one variable after another, with the arithmetic
+    of one pass if the conditioner is an `AutoregressiveConditioner`, and in up to D calls
+    of any other. The gradient of that does not go back through its steps: with `J`, the
+    strictly triangular derivative of p by u, and `L`, the log-det of T, the implicit
+    function theorem says of the adjoints (written with a bar)
+
+    ```none
+    v_bar = (u_bar - L_u log_det_bar + J^T p_bar) / T_u
+    p_bar = -T_p v_bar - L_p log_det_bar
+    ```
+
+    which is solved as u itself is, the last variable first. All else is the ordinary
+    gradient of one pass.
+    """
+
+    def __init__(self, parameters, transformer):
+        check_arguments(parameters, optional=["dtype"])
+        event_size, conditioner = parameters["event_size"], parameters["conditioner"]
+        super().__init__(
+            event_ndims=1,
+            event_shape=[event_size],
+            context_size=getattr(conditioner, "context_size", 0),
+            dtype=parameters["dtype"],
+            parameters=parameters,
+            name=parameters["name"],
+        )
+        check_conditioner(conditioner, [event_size], [event_size], transformer)
+        self._event_size = event_size
+        self._conditioner = conditioner
+        self._transformer = transformer
+
+    @property
+    def conditioner(self):
+        """The autoregressive network."""
+        return self._conditioner
+
+    @abc.abstractmethod
+    def _transform(self, u, parameters):
+        """T, elementwise; returns v and the log-det."""
+
+    @abc.abstractmethod
+    def _transform_back(self, v, parameters):
+        """The inverse of T, elementwise; returns u and the log-det."""
+
+    def _parallel(self, u, context, training=False):
+        """Applies the map to `u`, `[..., D]`; returns v and the log-det, `[...]`."""
+        v, log_det = self._transform(u, self._parameters_of(u, context, training))
+        return v, tf.reduce_sum(log_det, axis=-1)
+
+    def _sequential(self, v, context):
+        """Undoes the map on `v`, `[..., D]`; returns u and the log-det of that, `[...]`."""
+
+        @tf.custom_gradient
+        def solve(v, *contexts):
+            solver = self._solver(v.dtype)
+            u, log_det = solver.solve(v, *(contexts or [None]), self._solve_one)
+
+            def gradient(u_bar, log_det_bar, variables=()):
+                bars = [u_bar, log_det_bar]
+                v_bar, *others = self._adjoints(solver, u, contexts, variables, *bars)
+                inputs = [v_bar, *others[: len(contexts)]]
+                return (inputs, others[len(contexts) :]) if variables else inputs
+
+            return (u, log_det), gradient
+
+        return solve(v) if context is None else solve(v, context)
+
+    def _adjoints(self, solver, u, contexts, variables, u_bar, log_det_bar):
+        """Adjoints of v, the context if any, and variables, from those of the results."""
+        sources = [u, *contexts, *variables]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            p = self._parameters_of(u, *(contexts or [None]))
+        with tf.GradientTape(persistent=True) as elementwise:
+            elementwise.watch([u, p])
+            v, log_det = self._transform(u, p)
+        v_by_u, v_by_p = _gradients(elementwise, v, [u, p])
+        bar = tf.broadcast_to(-log_det_bar[..., None], tf.shape(log_det))
+        from_u, from_p = _gradients(elementwise, log_det, [u, p], bar)
+        u_bar += from_u
+        u_by_p = -v_by_p / v_by_u[..., None, :]
+        p_bar = solver.solve_adjoint(u, *(contexts or [None]), u_bar, u_by_p, from_p)
+        through_p, *others = _gradients(tape, p, sources, p_bar)
+        return (u_bar + through_p) / v_by_u, *others
+
+    def _parameters_of(self, u, context, training=False):
+        outputs = in_mode(self._conditioner, training)(u, context)
+        return self._transformer.parameters_of(outputs, self._event_size)
+
+    def _solve_one(self, v, parameters):
+        return self._transform_back(v[0], parameters)
+
+    def _solver(self, dtype):
+        conditioner = self._conditioner
+        if isinstance(conditioner, AutoregressiveConditioner) and conditioner.can_solve(
+            dtype
+        ):
+            return conditioner
+        return SweptConditioner(self._parameters_of)
+
+
+class MaskedAutoregressive(_Autoregressive):
+    """Transforms each variable given those before it, in the data.
+
+    ```none
+    inverse:  x_i = transformer^-1(y_i; conditioner_i(y_<i, context))    parallel
+    log_det:  the sum of the transformer's
+    forward:  y_i = transformer(x_i; conditioner_i(y_<i, context))       sequential
+    ```
+
+    With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too. Any
+    other conditioner is called up to D times.
+
+    Args:
+      event_size: number of variables, D.
+      conditioner: callable of `(y, context)`, autoregressive in some ordering; returns
+        `[..., P * D]`. `Conditioner` makes one of a `MaskedMLP`.
+      transformer: `Affine()` by default.
+      dtype: of inputs and weights.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if the conditioner's shapes do not fit D and the transformer.
+
+    Reference:
+      Papamakarios, Pavlakou, Murray (2017), MAF, equations 3 to 5.
+      https://arxiv.org/abs/1705.07057
+    """
+
+    def __init__(
+        self,
+        event_size,
+        conditioner,
+        transformer=None,
+        *,
+        dtype=tf.float32,
+        name="masked_autoregressive",
+    ):
+        super().__init__(dict(locals()), Affine() if transformer is None else transformer)
+
+    @property
+    def sequential_directions(self):
+        """Sampling is."""
+        return frozenset({"forward"})
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._sequential(x, context)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return self._parallel(y, context, training)
+
+    def _transform(self, u, parameters):
+        return self._transformer.inverse_and_log_det(u, parameters)
+
+    def _transform_back(self, v, parameters):
+        return self._transformer.forward_and_log_det(v, parameters)
+
+
+class InverseAutoregressive(_Autoregressive):
+    """Transforms each variable given those before it, in the latent.
+
+    ```none
+    forward:  y_i = transformer(x_i; conditioner_i(x_<i, context))       parallel
+    log_det:  the sum of the transformer's
+    inverse:  x_i = transformer^-1(y_i; conditioner_i(x_<i, context))    sequential
+    ```
+
+    With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too. Any
+    other conditioner is called up to D times.
+
+    Args:
+      event_size: number of variables, D.
+      conditioner: callable of `(x, context)`, autoregressive in some ordering; returns
+        `[..., P * D]`. `Conditioner` makes one of a `MaskedMLP`.
+      transformer: `Gated()` by default, the paper's stable form.
+      dtype: of inputs and weights.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if the conditioner's shapes do not fit D and the transformer.
+
+    Reference:
+      Kingma et al. (2016), IAF, Algorithm 1. https://arxiv.org/abs/1606.04934
+    """
+
+    def __init__(
+        self,
+        event_size,
+        conditioner,
+        transformer=None,
+        *,
+        dtype=tf.float32,
+        name="inverse_autoregressive",
+    ):
+        super().__init__(dict(locals()), Gated() if transformer is None else transformer)
+
+    @property
+    def sequential_directions(self):
+        """The density of foreign points is."""
+        return frozenset({"inverse"})
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._parallel(x, context, training)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return self._sequential(y, context)
+
+    def _transform(self, u, parameters):
+        return self._transformer.forward_and_log_det(u, parameters)
+
+    def _transform_back(self, v, parameters):
+        return self._transformer.inverse_and_log_det(v, parameters)
+
+
+def _gradients(tape, target, sources, bar=None):
+    return tape.gradient(target, sources, bar, unconnected_gradients="zero")

@@ -1,0 +1,164 @@
+"""The protocol that every transformer follows."""
+
+import abc
+import inspect
+
+import tensorflow as tf
+
+from tfp_flows.core.arguments import add_check
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
+
+__all__ = ["Transformer"]
+
+
+class Transformer(abc.ABC):
+    """An elementwise map that a conditioner parameterises.
+
+    A transformer in the sense of the flow literature: the map `x -> y` of one variable,
+    not the attention model. It knows neither the network nor the mask. A subclass has
+
+    ```none
+    num_parameters                                      P, the numbers that a variable needs
+    forward_and_log_det(x, parameters) -> y, log_det    x, y and log_det [..., D]
+    inverse_and_log_det(y, parameters) -> x, log_det    parameters [..., P, D]
+    ```
+
+    The batch axes of `x` and `parameters` broadcast; a log-det may lack those that only
+    `x` has. D is not fixed, and there may be no batch axis: where variables are solved for
+    one after another, `x` is one variable of N rows, `[N]`, and `parameters` are `[P, N]`.
+    A network's output starts at zero, which is best the identity. Parameters come without
+    any bounds; `constrain` is the place for those. One's own, with lighter or heavier
+    tails:
+
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> class Tails(tfp_flows.Transformer):
+    ...     '''y = sinh(exp(s) * asinh(x))'''
+    ...
+    ...     num_parameters = 1
+    ...
+    ...     def forward_and_log_det(self, x, parameters):
+    ...         (s,) = self.constrain(parameters)
+    ...         y = tf.sinh(tf.exp(s) * tf.asinh(x))
+    ...         return y, s + 0.5 * (tf.math.log1p(y**2) - tf.math.log1p(x**2))
+    ...
+    ...     def inverse_and_log_det(self, y, parameters):
+    ...         return self.forward_and_log_det(y, -parameters)
+    >>> flow = tfp_flows.MAF(3, transformer=Tails(), seed=0)
+
+    Is its log-det right? A network that does not start at zero tells:
+
+    >>> network = tfp_flows.MLP(1, (8,), zero_last_layer=False, seed=0)
+    >>> conditioner = tfp_flows.Conditioner(network, input_shape=2)
+    >>> step = tfp_flows.Coupling([True, True, False], conditioner, Tails())
+    >>> tfp_flows.check_bijector(step, tf.random.stateless_normal([32, 3], [0, 1])).passed
+    True
+
+    Where the inverse has no formula, `inverse_by_root` takes any root finder.
+    """
+
+    num_parameters: int
+
+    @abc.abstractmethod
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, by `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
+
+    @abc.abstractmethod
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+
+    def get_config(self):
+        """Returns the constructor's arguments: the attributes of the same names."""
+        return {
+            name: getattr(self, name) for name in inspect.signature(type(self)).parameters
+        }
+
+    def constrain(self, parameters):
+        """Returns what the formulas of both directions take of `parameters`, `[..., P, D]`.
+
+        By default the P numbers as they are, `[..., D]` each.
+        """
+        return tf.unstack(parameters, self.num_parameters, axis=-2)
+
+    def parameters_of(self, outputs, size):
+        """Returns what a conditioner returned, `[..., P * D]`, as `[..., P, D]`.
+
+        Args:
+          outputs: D numbers for the first parameter, then D for the second, and so on.
+          size: D.
+
+        Raises:
+          ValueError: if the last axis of `outputs` is not P * D long.
+        """
+        expected = self.num_parameters * size
+        if not outputs.shape[-1:].is_compatible_with([expected]):
+            raise ValueError(
+                f"Expected a conditioner that returns parameters of shape [..., {expected}]"
+                f", {self.num_parameters} for each of {size} variables; got "
+                f"{outputs.shape}."
+            )
+        leading = outputs.shape[:-1]
+        if leading.rank is None or leading.as_list().count(None) > 1:
+            leading = tf.shape(outputs)[:-1]
+            shape = tf.concat([leading, [self.num_parameters, size]], axis=0)
+        else:  # without an operation
+            shape = [*(-1 if n is None else n for n in leading), self.num_parameters, size]
+        return tf.reshape(outputs, shape)
+
+    def inverse_by_root(self, find_root, y, parameters):
+        """Returns the inverse and its log-det where only a root finder computes it.
+
+        What `find_root` does is not differentiated: `y = T(x; p)` says that
+        `dx/dy = 1 / T'` and `dx/dp = -T_p / T'`, of the forward map.
+
+        Args:
+          find_root: function of `y` and `parameters` that returns `x`, `[..., D]`.
+          y: `[..., D]`.
+          parameters: `[..., P, D]`.
+        """
+
+        @tf.custom_gradient
+        def root(y, parameters):
+            x = find_root(y, parameters)
+
+            def gradient(x_bar):
+                with tf.GradientTape(persistent=True) as tape:
+                    tape.watch([x, parameters])
+                    mapped, _ = self.forward_and_log_det(x, parameters)
+                y_bar = x_bar / tape.gradient(mapped, x)
+                return y_bar, tape.gradient(mapped, parameters, -y_bar)
+
+            return x, gradient
+
+        x = root(y + tf.zeros_like(parameters[..., 0, :]), parameters)
+        return x, -self.forward_and_log_det(x, parameters)[1]
+
+
+def _check_transformer(name, value):
+    """Refuses what is neither None nor a `Transformer`."""
+    if isinstance(value, Transformer):
+        check_integer("num_parameters", getattr(value, "num_parameters", None))
+    elif value is not None:
+        words = "an instance of `tfp_flows.Transformer` such as Affine()"
+        check_instance(name, value, (), words, _hint(value))
+
+
+def _hint(value):
+    """What else to do, for things that look like a transformer."""
+    if isinstance(value, type):
+        return ""
+    if hasattr(value, "forward_log_det_jacobian"):
+        return (
+            " A bijector has no parameters (`num_parameters`) that a network sets; it is a "
+            "step of its own in a `FlowChain`."
+        )
+    if hasattr(value, "forward_and_log_det"):
+        return (
+            f" Make `{type(value).__name__}` a subclass of it; the `parameters` of its "
+            "methods are now of shape [..., P, D], and were [..., P * D]."
+        )
+    return ""
+
+
+add_check("transformer", _check_transformer)
