@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
 BIN = $(VENV)/bin
+# Two processes, which take the modules in the order of tests/conftest.py.
+PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
+	--no-loadscope-reorder --durations=20
 
 .PHONY: demo test test-slow lint bench clean
 
@@ -10,14 +13,15 @@ demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+	$(PYTEST)
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadgroup
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 bench: $(VENV)/.bench $(PEERS)/.bench
 	$(BIN)/python -m experiments.benchmarks.real_nvp_step
@@ -44,4 +48,4 @@ $(PEERS)/.bench: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist demo *.egg-info
+	rm -rf $(VENV) $(PEERS) .mypy_cache build dist demo *.egg-info

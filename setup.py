@@ -6,6 +6,7 @@ from setuptools import find_packages
 from setuptools import setup
 
 EXPERIMENTS = [
+    "absl-py>=2.0",
     "scikit-learn>=1.3",
     "scipy>=1.10",
     "h5py>=3.10",
@@ -13,6 +14,9 @@ EXPERIMENTS = [
     "pillow>=10",
     "tensorboard>=2.20",
 ]
+# pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
+CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]
+CHECKS += ["setuptools>=70.1"]  # which tests build a wheel with
 
 setup(
     name="tfp_flows",
@@ -21,21 +25,43 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=[
+        "normalizing flows",
+        "density estimation",
+        "variational inference",
+        "variational autoencoder",
+        "TensorFlow Probability",
+        "Keras",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Mathematics",
+        "Typing :: Typed",
+    ],
     packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
+    package_data={"tfp_flows": ["py.typed"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.20,<2.22",
         "tensorflow-probability==0.25.*",
         "tf-keras>=2.20,<2.22",
         "keras>=3.12,<3.16",
-        "absl-py>=2.0",
         # TFP 0.25 calls np.reshape(newshape=), which NumPy 2.4 no longer takes.
         "numpy>=1.26,<2.4",
     ],
     extras_require={
         "experiments": EXPERIMENTS,
-        # pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
-        "dev": [*EXPERIMENTS, "pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*"],
+        "dev": [*EXPERIMENTS, *CHECKS],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
         "bench-peers": [
             "torch",

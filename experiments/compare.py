@@ -9,23 +9,19 @@ import shlex
 import sys
 import textwrap
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.backend_bases import FigureCanvasBase  # noqa: E402
-
-from experiments import command_line  # noqa: E402
-from experiments import plots  # noqa: E402
-from experiments import report  # noqa: E402
-from experiments import run_directory  # noqa: E402
-from experiments.data import Request  # noqa: E402
-from experiments.flag_settings import FlagSettings  # noqa: E402
-from experiments.flag_settings import field  # noqa: E402
-from experiments.run_directory import RunDirectoryError  # noqa: E402
-from experiments.usage import UsageError  # noqa: E402
+from experiments.command_line import program
+from experiments.command_line.flag_settings import FlagSettings
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.flag_settings import field
+from experiments.data import Request
+from experiments.density_estimation import report
+from experiments.reports import plots
+from experiments.runs import run_directory
+from experiments.runs.run_directory import RunDirectoryError
 
 _HEADER = ("data set", "run", "flow", "test log-likelihood (nats, ± 2 s.e.)")
 _HEADER += ("baseline", "two-sample accuracy", "parameters", "epochs", "seconds")
@@ -40,6 +36,8 @@ _DATA_FLAGS |= {"data_seed"}
 @dataclasses.dataclass(frozen=True)
 class CompareSettings(FlagSettings):
     """What is compared, and where the picture goes."""
+
+    PROGRAM = "compare"
 
     picture: str = field(
         "comparison.png", "Path of the picture; its ending says in what form."
@@ -216,23 +214,17 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 where there is nothing to compare or no place for it.
     """
-    return command_line.exit_status(
-        main, argv, name="compare", refusals=(RunDirectoryError, OSError)
-    )
-
-
-def main(argv):
-    """Prints the table and draws the picture of the folders in `argv`."""
-    settings = command_line.read_settings(
+    return program.run(
         argv,
+        _main,
         CompareSettings,
-        choices={},
         description=__doc__,
-        lists_datasets=False,
+        refusals=(RunDirectoryError, OSError),
         positional="folders",
     )
-    if settings is None:
-        return
+
+
+def _main(settings):
     finished, others = load([pathlib.Path(folder) for folder in settings.folders])
     reasons = [f"{folder}: {why}" for folder, why in others]
     if not finished:

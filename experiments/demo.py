@@ -1,8 +1,8 @@
 """Fits RealNVP to a toy density, and RealNVP and Glow to real 8x8 digits."""
 
 from experiments import density_estimation
-from experiments import report
-from experiments.settings import Settings
+from experiments.density_estimation import report
+from experiments.density_estimation.settings import Settings
 
 RUNS = (
     Settings(dataset="two_moons", run_dir="demo/two_moons", progress=0),

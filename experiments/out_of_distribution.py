@@ -10,19 +10,20 @@ import sys
 
 import keras
 import numpy as np
+import scipy.stats
 
 import tfp_flows  # noqa: F401  its classes are what a saved model is made of
-from experiments import command_line
-from experiments import image_plots
-from experiments import run_directory
+from experiments.command_line import program
+from experiments.command_line.flag_settings import FlagSettings
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.flag_settings import field
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.flag_settings import FlagSettings
-from experiments.flag_settings import field
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
-from experiments.usage import UsageError
+from experiments.density_estimation.settings import Settings
+from experiments.reports import image_plots
+from experiments.runs import run_directory
+from experiments.runs.run_directory import RunDirectoryError
 
 _ROWS_A_CALL = 500
 # Images that need no path of one's own.
@@ -33,10 +34,12 @@ _OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.
 class ScoreSettings(FlagSettings):
     """Which run is looked at, and beside what."""
 
+    PROGRAM = "out_of_distribution"
+
     run_dir: str = field("", "Folder of the finished run.")
-    others: tuple[str, ...] = field((), "Data set to score beside its own")
+    others: tuple[str, ...] = field((), "Data set to score beside its own", one_of=_OTHERS)
     data_dir: str = field("", "Folder of the data; by default, that of the run.")
-    max_rows: int = field(2000, "Rows of each that are scored.")
+    max_rows: int = field(2000, "Rows of each that are scored.", at_least=2)
 
     def __post_init__(self):
         super().__post_init__()
@@ -44,8 +47,6 @@ class ScoreSettings(FlagSettings):
             raise UsageError("Expected `run_dir` to name a folder; got ''.")
         if not self.others:
             raise UsageError(f"Expected `others` to be some of {_OTHERS}; got none.")
-        if self.max_rows < 2:
-            raise UsageError(f"Expected `max_rows` of at least 2; got {self.max_rows}.")
 
 
 def score(run_dir, others, *, data_dir="", max_rows=2000):
@@ -78,10 +79,7 @@ def score(run_dir, others, *, data_dir="", max_rows=2000):
 
 def separation(own, other):
     """Returns how often one of `other` is greater than one of `own`: the area under ROC."""
-    both = np.concatenate([own, other])
-    ranks = np.empty(len(both))
-    ranks[both.argsort(kind="stable")] = np.arange(1, len(both) + 1)
-    wins = ranks[len(own) :].sum() - len(other) * (len(other) + 1) / 2
+    wins = scipy.stats.mannwhitneyu(other, own).statistic
     return float(wins / (len(own) * len(other)))
 
 
@@ -98,10 +96,7 @@ def _read_run(run_dir, data_dir):
     flags = [f"--flagfile={run_dir}/flags.txt"]
     # The run may have been moved since; the last flag of a name counts.
     flags += [f"--run_dir={run_dir}", *([f"--data_dir={data_dir}"] if data_dir else [])]
-    settings = command_line.read_settings(
-        ["", *flags], Settings, choices={}, description=""
-    )
-    return results, settings
+    return results, program.read_settings(["", *flags], Settings)
 
 
 def _bits(distribution, dataset, max_rows):
@@ -117,25 +112,16 @@ def cli(argv):
 
     It is 2 for wrong use, and 1 for wrong data or a folder that cannot be used.
     """
-    return command_line.exit_status(
-        main,
+    return program.run(
         argv,
-        name="out_of_distribution",
+        _main,
+        ScoreSettings,
+        description=__doc__,
         refusals=(DataError, RunDirectoryError, OSError),
     )
 
 
-def main(argv):
-    """Prints a line a data set, and draws the histograms."""
-    settings = command_line.read_settings(
-        argv,
-        ScoreSettings,
-        choices={"others": _OTHERS},
-        description=__doc__,
-        lists_datasets=False,
-    )
-    if settings is None:
-        return
+def _main(settings):
     scores = score(
         settings.run_dir,
         settings.others,

@@ -9,10 +9,10 @@ import tensorflow_probability as tfp
 from cases import Case
 from cases import open_unit
 from cases import positive
+from transformer_cases import CASES as TRANSFORMERS
 
 import tfp_flows as tff
 from tfp_flows import masks
-from tfp_flows import transformers
 
 tfb = tfp.bijectors
 
@@ -30,10 +30,6 @@ def coupling(mask, dtype, transformer=None, context_size=0, **mlp):
     network = tff.MLP(units, dtype=dtype, **mlp)
     conditioner = tff.Conditioner(network, int(mask.sum()), context_size=context_size)
     return tff.Coupling(mask, conditioner, transformer, dtype=dtype)
-
-
-def affine(log_scale):
-    return Case(lambda t: coupling(masks.half(3), t, tff.Affine(log_scale)), (3,))
 
 
 def vector(mask):
@@ -183,7 +179,23 @@ def whiten(dtype):
     return bijector
 
 
+def steps_of(transformer):
+    """The three kinds of steps that a transformer is part of, with a context."""
+    return {
+        "coupling": conditional(IRREGULAR, transformer),
+        "masked": masked([2, 1, 3], 2, transformer=transformer),
+        "inverse": inverse_masked([3, 1, 2], 2, transformer=transformer),
+    }
+
+
+STEPS = {
+    f"{name}_{step}": line
+    for name, case in TRANSFORMERS.items()
+    for step, line in steps_of(case.build()).items()
+}
+
 CASES = {
+    **STEPS,
     "squeeze": Case(lambda t: tff.Squeeze((4, 2, 3), dtype=t), (4, 2, 3)),
     "squeeze_ordered": Case(
         lambda t: tff.Squeeze((2, 4, 2), ordered=True, dtype=t), (2, 4, 2)
@@ -215,10 +227,7 @@ CASES = {
         [2, 4, 1, 3], context_size=2, direct=True, degree_seed=1
     ),
     "masked_one_variable_shift": masked([1], transformer=tff.Shift()),
-    "masked_gated_context": masked([2, 1, 3], 2, transformer=tff.Gated()),
-    "masked_shift_context": masked([3, 1, 2], 2, transformer=tff.Shift()),
     "inverse_gated": inverse_masked([1, 2, 3], transformer=tff.Gated()),
-    "inverse_context": inverse_masked([3, 1, 2], 2, transformer=tff.Gated()),
     "inverse_affine_everything": inverse_masked(
         [3, 1, 4, 2],
         2,
@@ -228,12 +237,6 @@ CASES = {
         degree_seed=1,
     ),
     "inverse_one_variable_shift_context": inverse_masked([1], 2, transformer=tff.Shift()),
-    "affine_soft_bounded": affine(transformers.soft_bounded_scale),
-    "affine_exp": affine(transformers.exp_scale),
-    "affine_softplus": affine(transformers.softplus_scale),
-    "affine_sigmoid": affine(transformers.sigmoid_scale),
-    "gated": Case(lambda t: coupling(masks.half(3), t, tff.Gated()), (3,)),
-    "shift": Case(lambda t: coupling(masks.half(3), t, tff.Shift()), (3,)),
     "alternating_odd": vector(masks.alternating(5)),
     "alternating_odd_flipped": vector(masks.alternating(5, start=False)),
     "alternating_even": vector(masks.alternating(4)),
@@ -246,7 +249,6 @@ CASES = {
     "channels": Case(channels, (2, 3, 4)),
     "channels_context": Case(lambda t: channels(t, 3), (2, 3, 4), 3),
     "conditional": conditional(masks.alternating(3)),
-    "conditional_gated": conditional(IRREGULAR, tff.Gated()),
     "residual": Case(
         lambda t: coupling(masks.half(4), t, hidden_units=(4, 4), residual=True), (4,)
     ),

@@ -1,7 +1,12 @@
-"""What every test needs: a quiet TensorFlow, two logical CPUs, fixed seeds."""
+"""What every test needs: a quiet TensorFlow, two logical CPUs, fixed seeds.
+
+Most functions of tests are called a few times only. So TensorFlow and XLA need not optimise
+what they compile, but for the slow tests, which run as a user's code does.
+"""
 
 import functools
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -13,7 +18,7 @@ import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
-from slow_cases import SLOW
+from slow_cases import is_slow
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -33,25 +38,43 @@ tf.distribute.MirroredStrategy = lambda devices=None: _mirrored_strategy()
 
 # The modules whose tests run on all lines of the tables of cases.
 _CONTRACTS = {
-    *("test_bijector_contract", "test_bijector_weights", "test_flow_contract"),
-    *("test_distribution_contract", "test_distribution_weights"),
+    *("test_bijector_contract", "test_bijector_protocol", "test_bijector_weights"),
+    *("test_flow_contract", "test_distribution_contract", "test_distribution_weights"),
 }
 _CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
+
+# Folders whose modules take longest come first: no process waits for the other at the end.
+_FIRST = ("experiments/", "models/", "distributions/", "bijectors/", "flows/", "networks/")
+
+
+def pytest_configure(config):
+    if "not slow" in config.option.markexpr:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 def pytest_collection_modifyitems(items):
     """Puts the tests of one contract case, or else of one module, into one process.
 
-    So what they share is built once, and a case need not be kept until the end. Those of
-    cases that are marked so are slow.
+    So what they share is built once, and a case need not be kept until the end.
     """
     for item in items:
-        case = _contract_case(item)
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(case or item.module.__name__))
-        if case in SLOW:
+            group = _contract_case(item) or item.module.__name__
+            item.add_marker(pytest.mark.xdist_group(group))
+        if is_slow(_path(item), item.name):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=_contract_case)
+    items.sort(key=_order)
+
+
+def _path(item):
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
+
+def _order(item):
+    path = _path(item)
+    rank = next((i for i, f in enumerate(_FIRST) if path.startswith(f)), len(_FIRST))
+    return rank, _contract_case(item)
 
 
 def _contract_case(item):

@@ -47,7 +47,8 @@ IMAGES = {
     "glow_step_additive": glow(
         (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
     ),
-    "real_nvp_image": real_nvp_image((4, 2, 1), 2),
+    "real_nvp_image": real_nvp_image((2, 2, 1), 2, num_levels=1),
+    "real_nvp_image_levels": real_nvp_image((4, 2, 1), 2),
     "real_nvp_image_act_norm": real_nvp_image(
         (3, 2, 1), num_levels=1, batch_norm=False, act_norm=True
     ),
@@ -57,8 +58,8 @@ CASES = {
     **IMAGES,
     "made": flow(tff.MADE, num_steps=None),
     "maf": flow(tff.MAF),
-    "maf_random_batch_norm": flow(tff.MAF, random_orderings=True, batch_norm=True),
-    "maf_context": flow(tff.MAF, context_size=2, act_norm=True, lu_mixing=True),
+    "maf_random_batch_norm": flow(tff.MAF, 2, random_orderings=True, batch_norm=True),
+    "maf_context": flow(tff.MAF, 2, context_size=2, act_norm=True, lu_mixing=True),
     "maf_random_lu_everything": flow(
         tff.MAF,
         random_orderings=True,
@@ -67,15 +68,15 @@ CASES = {
         **EVERY_CONNECTION,
     ),
     "maf_one_variable_context": flow(tff.MAF, 1, context_size=2),
-    "iaf_context": flow(tff.IAF, context_size=2),
-    "iaf_everything": flow(tff.IAF, 4, transformer=tff.Affine(), **EVERY_CONNECTION),
+    "iaf_context": flow(tff.IAF, 2, context_size=2),
+    "iaf_everything": flow(tff.IAF, transformer=tff.Affine(), **EVERY_CONNECTION),
     "nice": flow(tff.NICE, num_steps=3),
     "nice_context": flow(tff.NICE, context_size=2),
     "real_nvp": flow(tff.RealNVP),
     "real_nvp_recompute": flow(
         tff.RealNVP, context_size=2, act_norm=True, lu_mixing=True, recompute=True
     ),
-    "maf_recompute": flow(tff.MAF, context_size=2, recompute=True),
+    "maf_recompute": flow(tff.MAF, 2, context_size=2, recompute=True),
     "real_nvp_even": flow(tff.RealNVP, 2, num_steps=3),
     "real_nvp_batch_norm": flow(tff.RealNVP, batch_norm=True),
     "real_nvp_act_norm": flow(tff.RealNVP, act_norm=True),

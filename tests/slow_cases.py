@@ -1,68 +1,55 @@
-"""What only `make test-slow` runs: of whatever it is made, other tests have it too."""
+"""Which tests only `make test-slow` runs: others have what they are made of."""
+
+from pathlib import Path
 
 import pytest
 
-# Lines of the tables of cases.
-SLOW = {
+__all__ = ["REPRESENTATIVES", "is_slow", "representatives", "with_slow"]
+
+# Cases on which `make test` tries what base classes do; `make test-slow` tries all.
+REPRESENTATIVES = {
     # bijectors
-    "act_norm",
-    "affine_sigmoid",
-    "affine_soft_bounded",
-    "affine_softplus",
-    "alternating_even",
-    "alternating_even_flipped",
-    "alternating_odd",
-    "batch_norm",
-    "channel_affine",
-    "channels",
-    "checkerboard_context",
-    "checkerboard_dense",
-    "conv_net",
-    "gated",
-    "half_flipped",
-    "inverse_affine_everything",
-    "inverse_context",
-    "inverse_one_variable_shift_context",
-    "invert",
-    "invertible_linear_seed",
-    "logit",
-    "masked_gated_context",
-    "masked_one_variable_shift",
-    "masked_reversed_residual",
-    "masked_shift_context",
-    "multi_scale",
-    "permutation_reverse",
-    "plain_linear",
-    "res_net",
-    "residual",
-    "shift",
+    "act_norm",  # weights without a network
+    "bounds",  # no weights, data of an interval
+    "chain_mixed",  # with stock parts
+    "chain_nested",  # with inverted conditional steps
+    "conditional",  # a network on vectors
+    "masked_shift_context",  # one direction by a loop
+    "multi_scale_context",  # of images, between two shapes
+    "stock_scale",  # a stock bijector
     # flows
-    "glow_recompute",
-    "glow_step_additive",
-    "iaf_everything",
+    "glow_step",
     "maf",
-    "maf_one_variable_context",
-    "maf_random_batch_norm",
-    "maf_random_lu_everything",
-    "maf_recompute",
     "nice",
-    "real_nvp_act_norm",
-    "real_nvp_batch_norm",
-    "real_nvp_even",
-    "real_nvp_exp",
-    "real_nvp_gated",
-    "real_nvp_image_act_norm",
-    "real_nvp_lu_mixing",
-    "real_nvp_recompute",
-    "real_nvp_residual",
     # distributions
     "binary",
     "binary_masks",
-    "binary_masks_of_one_ordering",
-    "binary_reversed",
-    "mixture",
-    "mixture_of_one",
+    "mixture_context",
 }
+
+
+def _read(path):
+    """The beginnings of the names of tests, by module."""
+    table, names = {}, []
+    for line in path.read_text().splitlines():
+        if line.startswith("  "):
+            names.append(line.strip())
+        elif line and not line.startswith("#"):
+            names = table.setdefault(line, [])
+    return table
+
+
+SLOW_TESTS = _read(Path(__file__).parent / "slow_tests.txt")
+
+
+def is_slow(module, test):
+    """Whether a test of a module, such as `flows/test_glow.py`, is in the table."""
+    return any(test.startswith(name) for name in SLOW_TESTS.get(module, ()))
+
+
+def representatives(names):
+    """The parameters `names`, of which those that represent no others are slow."""
+    return with_slow(names, set(names) - REPRESENTATIVES)
 
 
 def with_slow(names, slow):

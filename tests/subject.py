@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
+from traced_answers import TracedAnswers
 
 import tfp_flows as tff
 
@@ -28,18 +29,35 @@ class Subject:
         self.context = self.case.context((7,))
         latent, self.inverse_log_det = self.inverse(self.x)
         self.z = latent.numpy()
-        self.forward_log_det = self.forward(self.z)[1]
-        base = tff.standard_normal(self.z.shape[1:], dtype=tf.float64)
-        self.flow = tff.FlowDistribution(base, self.bijector)
-        self.stock = tfd.TransformedDistribution(base, self.bijector)
-        self.flow_of_chain = tff.FlowDistribution(base, tfb.Chain([self.bijector]))
-        self.stock_of_chain = tfd.TransformedDistribution(base, tfb.Chain([self.bijector]))
+        restored, self.forward_log_det = self.forward(self.z)
+        self.y = restored.numpy()
 
     def inverse(self, x):
         return self.bijector.inverse_and_log_det(x, **self.context)
 
     def forward(self, z):
         return self.bijector.forward_and_log_det(z, **self.context)
+
+    @functools.cached_property
+    def traced(self):
+        return TracedAnswers(self.bijector, self.x, self.z, self.context)
+
+    @functools.cached_property
+    def graph(self):
+        """The answers for all 7 points, by the inverse and by the forward direction."""
+        return self.traced(self.x, self.z, self.context)
+
+    @functools.cached_property
+    def flow(self):
+        return tff.FlowDistribution(self._base, self.bijector)
+
+    @functools.cached_property
+    def stock(self):
+        return tfd.TransformedDistribution(self._base, self.bijector)
+
+    @functools.cached_property
+    def _base(self):
+        return tff.standard_normal(self.z.shape[1:], dtype=tf.float64)
 
     @property
     def stock_context(self):
@@ -51,14 +69,18 @@ class Subject:
         """The context as `tfb.Chain` takes it: under the bijector's name."""
         return {self.bijector.name: self.context} if self.context else {}
 
+    @functools.cached_property
     def log_probs(self):
         """`log_prob(x)` of every distribution that can be made of the bijector."""
-        kwargs = {"bijector_kwargs": self.chain_context} if self.context else {}
+        chain = tfb.Chain([self.bijector])
+        stock_of_chain = tfd.TransformedDistribution(self._base, chain)
+        flow_of_chain = tff.FlowDistribution(self._base, chain)
+        of_chain = {"bijector_kwargs": self.chain_context} if self.context else {}
         return {
             "flow": functools.partial(self.flow.log_prob, **self.context),
             "stock": functools.partial(self.stock.log_prob, **self.stock_context),
-            "stock of chain": functools.partial(self.stock_of_chain.log_prob, **kwargs),
-            "flow of chain": functools.partial(self.flow_of_chain.log_prob, **self.context),
+            "stock of chain": functools.partial(stock_of_chain.log_prob, **of_chain),
+            "flow of chain": functools.partial(flow_of_chain.log_prob, **self.context),
         }
 
     @contextlib.contextmanager

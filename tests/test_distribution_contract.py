@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from distribution_cases import built
+from slow_cases import representatives
 from subject import close
 from subject import differ
 
@@ -95,9 +96,7 @@ def _looped(network, conditional, noise, *context):
     return x
 
 
-@pytest.mark.parametrize(
-    "name", ["binary_random", "binary_masks_context", "mixture_context"]
-)
+@pytest.mark.parametrize("name", representatives(CASES))
 def test_same_answers_eager_graph_and_xla(name):
     case, distribution = CASES[name], built(name)
     x, context = case.points((7,)), case.context((7,))
@@ -117,7 +116,7 @@ def test_same_answers_eager_graph_and_xla(name):
 
 
 @pytest.mark.parametrize("batch_shape", [(), (2, 3)])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", representatives(CASES))
 def test_any_batch_axes_and_rows_are_independent(name, batch_shape):
     case, distribution = CASES[name], built(name)
     x, context = case.points(batch_shape), case.context(batch_shape)
@@ -129,7 +128,7 @@ def test_any_batch_axes_and_rows_are_independent(name, batch_shape):
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", representatives(CASES))
 def test_one_dtype_from_end_to_end(name, dtype):
     case = CASES[name]
     distribution = case.build(dtype)
@@ -139,7 +138,7 @@ def test_one_dtype_from_end_to_end(name, dtype):
     assert x.dtype == log_prob.dtype == distribution.dtype == dtype
 
 
-@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("name", representatives(CONDITIONAL))
 def test_context_matters_and_must_fit(name):
     case, distribution = CASES[name], built(name)
     x = case.points((5,))

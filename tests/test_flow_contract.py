@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from random_weights import perturb
 from random_weights import randomize
 from random_weights import values
+from slow_cases import representatives
 from subject import close
 from subject import differ
 
@@ -149,7 +150,7 @@ def test_sample_shape_comes_before_the_context_batch(transform):
     assert distribution.sample(context=context).shape == (16, 3)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", representatives(CASES))
 def test_float64_from_end_to_end(name):
     case = CASES[name]
     flow = case.build(tf.float64)

@@ -1,10 +1,10 @@
 """Who may import whom, stated as data and checked in the source."""
 
 import ast
+import functools
+import re
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "tfp_flows"
@@ -34,25 +34,35 @@ def sources(folder):
     return sorted((ROOT / folder).rglob("*.py"))
 
 
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports(path):
     """Full names of all that a file imports, such as `keras.layers.Dense`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    names = set()
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"relative import in {path}"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {f"{'.' * node.level}{node.module}.{a.name}" for a in node.names}
+    return names
 
 
 def attributes(path):
     """Dotted names that a file uses, such as `tf.keras`."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield f"{node.value.id}.{node.attr}"
+    return {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
 
 
-def ids(paths):
-    return [str(path.relative_to(ROOT)) for path in paths]
+def violations(paths, broken):
+    """Lines that say what `broken(path)` yields for each of the files."""
+    return [f"{path.relative_to(ROOT)}: {what}" for path in paths for what in broken(path)]
 
 
 LIBRARY = sources(PACKAGE)
@@ -65,56 +75,73 @@ def test_every_folder_of_the_package_has_its_rule():
     assert folders == set(ALLOWED)
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=ids(LIBRARY))
-def test_arrows_between_the_folders_of_the_package(path):
-    folder = path.relative_to(ROOT / PACKAGE).parts[0]
-    if folder not in ALLOWED:
-        folder, allowed, libraries = None, set(ALLOWED), {"keras"}
-    else:
-        allowed, libraries = ALLOWED[folder]
-    for name in imports(path):
-        top, *rest = name.split(".")
-        if top == PACKAGE:
-            assert rest[0] in allowed, name
-        else:
-            assert top in libraries | STANDARD, name
+def test_arrows_between_the_folders_of_the_package():
+    def broken(path):
+        folder = path.relative_to(ROOT / PACKAGE).parts[0]
+        allowed, libraries = ALLOWED.get(folder, (set(ALLOWED), {"keras"}))
+        for name in imports(path):
+            top, *rest = name.split(".")
+            if not (rest[0] in allowed if top == PACKAGE else top in libraries | STANDARD):
+                yield name
+
+    assert violations(LIBRARY, broken) == []
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=ids(EVERYTHING))
-def test_keras_is_keras_3(path):
-    used = {*imports(path), *attributes(path)}
-    assert not any(name.split(".")[0] == "tf_keras" for name in used)
-    assert "tf.keras" not in used
-    assert not any(name.startswith("tensorflow.keras") for name in used)
+def test_imports_are_absolute():
+    relative = violations(EVERYTHING, lambda p: [n for n in imports(p) if n[0] == "."])
+    assert relative == []
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=ids(EVERYTHING))
-def test_nothing_private_of_tensorflow_probability_is_imported(path):
-    assert not any(n.startswith("tensorflow_probability.python") for n in imports(path))
-    source = path.read_text()
-    assert path == Path(__file__) or "tfp.python" not in source
+def test_keras_is_keras_3():
+    def broken(path):
+        for name in imports(path) | attributes(path):
+            if name.split(".")[0] == "tf_keras" or name == "tf.keras":
+                yield name
+            if name.startswith("tensorflow.keras"):
+                yield name
+
+    assert violations(EVERYTHING, broken) == []
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=ids(EVERYTHING))
-def test_flags_only_where_there_is_a_main(path):
-    if path.name == "command_line.py":  # which makes flags of settings for those
-        return
-    if any(name in ("absl.flags", "absl.app") for name in imports(path)):
-        assert '__name__ == "__main__"' in path.read_text()
-        assert PACKAGE not in path.relative_to(ROOT).parts
+def test_nothing_private_of_tensorflow_probability_is_imported():
+    def broken(path):
+        yield from (
+            n for n in imports(path) if n.startswith("tensorflow_probability.python")
+        )
+        if path != Path(__file__) and "tfp.python" in path.read_text():
+            yield "tfp.python"
+
+    assert violations(EVERYTHING, broken) == []
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=ids(EXPERIMENTS))
-def test_experiments_use_public_names_only(path):
-    for name in imports(path):
-        top, *rest = name.split(".")
-        assert top != PACKAGE or len(rest) <= 1, name
+def test_flags_only_where_there_is_a_main():
+    def broken(path):
+        # Which make flags for those that have one.
+        if path.parent.name == "command_line" or path.name == "runner.py":
+            return
+        has_main = '__name__ == "__main__"' in path.read_text() and path not in LIBRARY
+        if not has_main:
+            yield from imports(path) & {"absl.flags", "absl.app"}
+
+    assert violations(EVERYTHING, broken) == []
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=ids(LIBRARY))
-def test_library_draws_no_pictures(path):
-    assert not any(name.split(".")[0] == "matplotlib" for name in imports(path))
+def test_experiments_use_public_names_only():
+    private = re.compile(rf"{PACKAGE}\.\w+\.")
+    assert violations(EXPERIMENTS, lambda p: filter(private.match, imports(p))) == []
+
+
+def test_library_draws_no_pictures():
+    drawn = violations(LIBRARY, lambda p: [n for n in imports(p) if "matplotlib" in n])
+    assert drawn == []
 
 
 def test_imports_are_found_by_this_file():
-    assert {"ast", "pathlib.Path", "pytest", "sys"} == set(imports(Path(__file__)))
+    assert imports(Path(__file__)) == {"ast", "functools", "pathlib.Path", "re", "sys"}
+
+
+def test_violations_are_found():
+    found = violations(
+        [Path(__file__)], lambda p: [n for n in imports(p) if n.startswith("path")]
+    )
+    assert found == ["tests/test_import_rules.py: pathlib.Path"]

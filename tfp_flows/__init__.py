@@ -42,7 +42,6 @@ from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
 from tfp_flows.bijectors import InvertibleConv1x1
 from tfp_flows.bijectors import InvertibleLinear
-from tfp_flows.bijectors import LikeSteps
 from tfp_flows.bijectors import Logit
 from tfp_flows.bijectors import MaskedAutoregressive
 from tfp_flows.bijectors import MultiScale

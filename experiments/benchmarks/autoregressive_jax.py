@@ -1,6 +1,6 @@
 """The autoregressive workloads with JAX's flowjax."""
 
-from experiments.benchmarks.timing import Contender
+from experiments.benchmarks import jax_contender
 
 __all__ = ["flowjax"]
 
@@ -26,40 +26,20 @@ def flowjax(workload):
     weights, fixed = equinox.partition(flow, equinox.is_inexact_array)
     work = _TASKS[workload.task](workload, weights, fixed)
 
-    def run():
-        for seed in range(workload.calls):
-            result = float(work(seed))
-        return result
-
-    count = sum(leaf.size for leaf in jax.tree_util.tree_leaves(weights))
-    return Contender("flowjax", run, workload.calls, count)
+    return jax_contender.contender("flowjax", work, workload.calls, weights)
 
 
 def _train(workload, weights, fixed):
     import equinox
     import jax
-    import optax
     import paramax
 
     x = jax.numpy.asarray(workload.batch())
-    optimizer = optax.adam(1e-4)
 
     def nll(weights):
         return -paramax.unwrap(equinox.combine(weights, fixed)).log_prob(x).mean()
 
-    @jax.jit
-    def step(weights, state):
-        loss, gradients = jax.value_and_grad(nll)(weights)
-        updates, state = optimizer.update(gradients, state)
-        return optax.apply_updates(weights, updates), state, loss
-
-    current = [weights, optimizer.init(weights)]
-
-    def work(_):
-        *current[:], loss = step(*current)
-        return loss
-
-    return work
+    return jax_contender.training_step(nll, weights)
 
 
 def _function(workload, weights, fixed, evaluate):

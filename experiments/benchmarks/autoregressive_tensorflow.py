@@ -7,8 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
-from experiments.benchmarks import training_step
-from experiments.benchmarks.timing import Contender
+from experiments.benchmarks import tensorflow_contender
 
 __all__ = ["SCORING", "our", "our_distribution", "ours", "scoring", "stock"]
 __all__ += ["stock_distribution"]
@@ -25,7 +24,7 @@ tfd = tfp.distributions
 def ours(workload):
     """Returns this package's contenders; where it samples, it also scores as many rows."""
     if workload.task == "train":
-        return training_step.our_steps(lambda: our_distribution(workload), workload)
+        return tensorflow_contender.our_steps(lambda: our_distribution(workload), workload)
     workloads = [workload]
     if workload.task == "sample":
         workload = dataclasses.replace(workload, calls=_QUICKER * workload.calls)
@@ -52,7 +51,8 @@ def scoring(workload):
 def stock(workload, *, jit_compile):
     """TFP's `MaskedAutoregressiveFlow` with its `AutoregressiveNetwork`."""
     dist, variables = stock_distribution(workload)
-    build = training_step.bare_step if workload.task == "train" else _contender
+    train = tensorflow_contender.training_step
+    build = train if workload.task == "train" else _contender
     return build("TFP", dist, variables, workload, jit_compile=jit_compile)
 
 
@@ -95,18 +95,11 @@ def our_distribution(workload):
 
 
 def _contender(name, dist, variables, workload, *, jit_compile):
-    function = tf.function(
-        _TASKS[workload.task](dist, workload), jit_compile=jit_compile, autograph=False
+    work = _TASKS[workload.task](dist, workload)
+    calls = workload.calls
+    return tensorflow_contender.contender(
+        name, work, calls, variables, jit_compile=jit_compile
     )
-
-    def run():
-        # A seed that is a tensor: samples of a constant one could be computed beforehand.
-        for seed in range(workload.calls):
-            result = function(tf.constant([0, seed])).numpy()
-        return float(result)
-
-    name += ", XLA" if jit_compile else ", plain graph"
-    return Contender(name, run, workload.calls, training_step.count(variables))
 
 
 def _sample(dist, workload):

@@ -4,9 +4,11 @@ After https://github.com/karpathy/pytorch-made: masks are multiplied with the we
 every pass, and of a cycle the next ones are drawn again before each step.
 """
 
+import itertools
+
 import numpy as np
 
-from experiments.benchmarks.timing import Contender
+from experiments.benchmarks import torch_contender
 
 __all__ = ["torch_sampling", "torch_training"]
 
@@ -15,100 +17,77 @@ def torch_training(workload, *, num_threads, num_masks=1):
     """A training step: loss, gradient, Adam.
 
     Args:
-      workload: a `Workload`.
+      workload: a `BinaryMADE`.
       num_threads: of PyTorch.
       num_masks: length of the cycle of masks.
     """
     import torch  # not needed by anything else
 
-    model = _made(torch, workload)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+    model = _made(workload)
+    seeds = itertools.cycle(range(num_masks))
+
+    def log_prob(x):
+        if num_masks > 1:
+            _set_masks(model, workload, seed=next(seeds))
+        cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        return -cross_entropy(model(x), x, reduction="none").sum(-1)
+
+    parameters = list(model.parameters())
     x = torch.from_numpy(workload.batch())
-
-    def run():
-        torch.set_num_threads(num_threads)
-        for index in range(workload.calls):
-            if num_masks > 1:
-                _set_masks(torch, model, workload, seed=index % num_masks)
-            optimizer.zero_grad()
-            logits = model(x)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                logits, x, reduction="none"
-            )
-            loss = loss.sum(-1).mean()
-            loss.backward()
-            optimizer.step()
-        return loss.item()
-
+    step = torch_contender.training_step(parameters, log_prob, x)
     cycle = f", {num_masks} masks" if num_masks > 1 else ""
-    name = f"PyTorch masked linear{cycle}, {num_threads} threads"
-    return Contender(name, run, workload.calls, _size(model))
+    name = f"PyTorch masked linear{cycle}"
+    return torch_contender.torch_contender(
+        name, parameters, step, workload.calls, num_threads=num_threads
+    )
 
 
 def torch_sampling(workload, *, num_threads):
     """Samples by D passes.
 
     Args:
-      workload: a `Workload`.
+      workload: a `BinaryMADE`.
       num_threads: of PyTorch.
     """
     import torch
 
-    model = _made(torch, workload)
+    model = _made(workload)
     torch.manual_seed(0)
 
     @torch.no_grad()
-    def run():
-        torch.set_num_threads(num_threads)
+    def draw():
         x = torch.zeros(workload.batch_size, workload.event_size)
         for i in range(workload.event_size):
             x[:, i] = torch.bernoulli(torch.sigmoid(model(x)[:, i]))
         return x.mean().item()
 
-    return Contender(f"PyTorch, D passes, {num_threads} threads", run, 1, _size(model))
-
-
-def _made(torch, workload):
-    size, units = workload.event_size, workload.units
-    model = torch.nn.Sequential(
-        _masked_linear(torch, size, units),
-        torch.nn.ReLU(),
-        _masked_linear(torch, units, size),
+    parameters = list(model.parameters())
+    return torch_contender.torch_contender(
+        "PyTorch, D passes", parameters, draw, 1, num_threads=num_threads
     )
-    degrees = np.arange(1, size + 1)
-    _mask(torch, model, degrees, 1 + np.arange(units) * (size - 1) // units)
+
+
+def _made(workload):
+    import torch
+
+    size, units = workload.event_size, workload.units
+    layers = [torch.ones(units, size), torch.ones(size, units)]
+    first, last = map(torch_contender.masked_linear, layers)
+    model = torch.nn.Sequential(first, torch.nn.ReLU(), last)
+    _mask(model, np.arange(1, size + 1), 1 + np.arange(units) * (size - 1) // units)
     return model
 
 
-def _set_masks(torch, model, workload, seed):
+def _set_masks(model, workload, seed):
     """Draws an order and a connectivity, always the same for a seed."""
     rng = np.random.default_rng(seed)
     degrees = 1 + rng.permutation(workload.event_size)
-    _mask(torch, model, degrees, rng.integers(1, workload.event_size, workload.units))
+    _mask(model, degrees, rng.integers(1, workload.event_size, workload.units))
 
 
-def _mask(torch, model, degrees, hidden):
+def _mask(model, degrees, hidden):
+    import torch
+
     first, _, last = model
-    for layer, mask in (
-        (first, hidden[:, None] >= degrees[None]),
-        (last, degrees[:, None] > hidden[None]),
-    ):
-        layer.mask.copy_(torch.from_numpy(mask))
-
-
-def _masked_linear(torch, inputs, outputs):
-    """A linear layer whose weight is multiplied by its `mask`, `[outputs, inputs]`."""
-
-    class MaskedLinear(torch.nn.Linear):
-        def __init__(self):
-            super().__init__(inputs, outputs)
-            self.register_buffer("mask", torch.ones(outputs, inputs))
-
-        def forward(self, x):
-            return torch.nn.functional.linear(x, self.mask * self.weight, self.bias)
-
-    return MaskedLinear()
-
-
-def _size(model):
-    return sum(p.numel() for p in model.parameters())
+    first.mask.copy_(torch.from_numpy(hidden[:, None] >= degrees[None]))
+    last.mask.copy_(torch.from_numpy(degrees[:, None] > hidden[None]))

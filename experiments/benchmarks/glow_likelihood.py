@@ -14,14 +14,14 @@ import numpy as np
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import glow_tensorflow
 from experiments.benchmarks import glow_torch
+from experiments.benchmarks import runner
 from experiments.benchmarks.budgeted_training import Budget
 from experiments.benchmarks.budgeted_training import Images
-from experiments.benchmarks.glow_workloads import Workload
 from experiments.benchmarks.timing import installed
 from experiments.benchmarks.worker import Worker
+from experiments.benchmarks.workloads import Glow
 from experiments.data import load_dataset
 
 _OURS = "tfp_flows"
@@ -63,9 +63,9 @@ def main(argv):
     """Trains all in turns."""
     del argv
     values = flags.FLAGS
-    print(f"{report.machine()}; {report.versions()}", flush=True)
+    runner.print_head()
     images = images_of(values.dataset, data_dir=values.data_dir, num_test=values.num_test)
-    workload = Workload(
+    workload = Glow(
         trains=True,
         image_size=images.train.shape[1],
         channels=images.train.shape[3],

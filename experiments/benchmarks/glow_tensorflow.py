@@ -10,9 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
+from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks.budgeted_training import BudgetedTraining
-from experiments.benchmarks.glow_workloads import Workload
-from experiments.benchmarks.timing import Contender
+from experiments.benchmarks.workloads import Glow
 
 __all__ = ["first_step", "floor", "our_distribution", "ours", "stock", "train"]
 
@@ -25,7 +25,6 @@ def ours(workload, *, jit_compile=False, recompute=False):
     distribution = our_distribution(workload, recompute=recompute)
     distribution.initialize(workload.batch())
     name = "tfp_flows, recomputing" if recompute else "tfp_flows"
-    name += ", XLA" if jit_compile else ""
     return _contender(workload, distribution, name, jit_compile=jit_compile)
 
 
@@ -46,8 +45,7 @@ def stock(workload, *, jit_compile):
     distribution = tfd.TransformedDistribution(base, glow)
     # It initialises its act norms by whatever passes first.
     distribution.log_prob(workload.batch())
-    name = "TFP, XLA" if jit_compile else "TFP"
-    return _contender(workload, distribution, name, jit_compile=jit_compile)
+    return _contender(workload, distribution, "TFP", jit_compile=jit_compile)
 
 
 def our_distribution(workload, *, recompute=False, dtype=tf.float32):
@@ -69,7 +67,7 @@ def train(workload, images, budget, *, jit_compile=False):
     """Returns a `Contender` that trains on images for a turn, and scores others.
 
     Args:
-      workload: a `Workload`.
+      workload: a `Glow`.
       images: an `Images`.
       budget: a `Budget`.
       jit_compile: whether XLA compiles the step.
@@ -108,14 +106,13 @@ def first_step(num_steps, *, jit_compile=False):
     Returns:
       Seconds of building, of initialising, and of tracing, compiling and running.
     """
-    workload = Workload(trains=True, num_steps=num_steps)
+    workload = Glow(trains=True, num_steps=num_steps, calls=1)
     start = time.perf_counter()
     distribution = our_distribution(workload)
     built = time.perf_counter()
     distribution.initialize(workload.batch())
     initialized = time.perf_counter()
-    step = _training_step(workload, distribution)
-    tf.function(step, autograph=False, jit_compile=jit_compile)().numpy()
+    _contender(workload, distribution, "", jit_compile=jit_compile).run()
     return built - start, initialized - built, time.perf_counter() - initialized
 
 
@@ -140,8 +137,7 @@ def floor(workload):
                     )
                 )
 
-    @tf.function(autograph=False)
-    def convolve():
+    def convolve(_):
         results = []
         for x, kernel, upstream in convolutions:
             with tf.GradientTape() as tape:
@@ -152,45 +148,24 @@ def floor(workload):
                 results += tape.gradient(y, [x, kernel], output_gradients=upstream)
         return tf.add_n([tf.reshape(result, [-1])[0] for result in results])
 
-    def run():
-        for _ in range(workload.calls):
-            result = convolve().numpy()
-        return float(result)
-
-    return Contender("floor: the convolutions alone", run, workload.calls)
+    return tensorflow_contender.contender(
+        "floor: the convolutions alone", convolve, workload.calls, jit_compile=False
+    )
 
 
 def _contender(workload, distribution, name, *, jit_compile):
     """Any distribution of images, trained or sampled in one compiled function."""
     variables = distribution.trainable_variables
-    call = _training_step(workload, distribution) if workload.trains else None
-    if call is None:
+    if workload.trains:
+        x = tf.constant(workload.batch())
+        work = tensorflow_contender.adam_step(
+            lambda _: -tf.reduce_mean(distribution.log_prob(x)), variables
+        )
+    else:
 
-        def call():
-            samples = distribution.sample(workload.batch_size)
-            return tf.reduce_mean(samples)
+        def work(seed):
+            return tf.reduce_mean(distribution.sample(workload.batch_size, seed=seed))
 
-    call = tf.function(call, jit_compile=jit_compile, autograph=False)
-
-    def run():
-        for _ in range(workload.calls):
-            result = call().numpy()
-        return float(result)
-
-    count = sum(math.prod(v.shape) for v in variables)
-    return Contender(name, run, workload.calls, count)
-
-
-def _training_step(workload, distribution):
-    variables = distribution.trainable_variables
-    optimizer = keras.optimizers.Adam(1e-4)
-    optimizer.build(variables)
-    x = tf.constant(workload.batch())
-
-    def step():
-        with tf.GradientTape() as tape:
-            nll = -tf.reduce_mean(distribution.log_prob(x))
-        optimizer.apply(tape.gradient(nll, variables), variables)
-        return nll
-
-    return step
+    return tensorflow_contender.contender(
+        name, work, workload.calls, variables, jit_compile=jit_compile
+    )

@@ -61,12 +61,9 @@ def nflows(workload):
     from nflows.distributions.normal import StandardNormal
     from nflows.flows.base import Flow
 
-    class Network(torch.nn.Sequential):
-        def forward(self, inputs, context=None):
-            return super().forward(inputs)
-
     def network(inputs, outputs):
-        return Network(*_layers(inputs, workload.hidden_channels, outputs))
+        layers = _layers(inputs, workload.hidden_channels, outputs)
+        return torch_contender.without_context(*layers)
 
     multi_scale = transforms.MultiscaleCompositeTransform(workload.num_levels)
     for size, channels in workload.level_shapes():
@@ -130,7 +127,7 @@ def time(build, workload, *, num_threads):
 
     Args:
       build: one of the functions above.
-      workload: a `Workload`.
+      workload: a `Glow`.
       num_threads: of PyTorch.
     """
     import torch
@@ -161,7 +158,7 @@ def train(build, workload, images, budget, *, num_threads):
 
     Args:
       build: one of the functions above.
-      workload: a `Workload`.
+      workload: a `Glow`.
       images: an `Images`.
       budget: a `Budget`.
       num_threads: of PyTorch.

@@ -7,7 +7,7 @@ import sys
 
 from experiments.benchmarks.worker import Worker
 
-__all__ = ["peak_memory"]
+__all__ = ["mebibytes_beyond_one_row", "peak_memory"]
 
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
@@ -30,6 +30,21 @@ def peak_memory(build, *args, **kwargs):
     """
     with Worker(sys.executable) as worker:
         return worker.build(_watched, build, args, kwargs).run()
+
+
+def mebibytes_beyond_one_row(build, workload, **kwargs):
+    """Returns the peak of a contender in MiB, beyond that of a workload of one row.
+
+    Args:
+      build: function of a module that returns a `Contender`.
+      workload: its first argument, with a `batch_size`.
+      **kwargs: further ones.
+    """
+    many, one = (
+        peak_memory(build, dataclasses.replace(workload, batch_size=size), **kwargs)
+        for size in (workload.batch_size, 1)
+    )
+    return (many - one) / 2**20
 
 
 def _watched(build, args, kwargs):

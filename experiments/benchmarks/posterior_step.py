@@ -7,70 +7,58 @@ both draw from the flow, score the draws under it and under a correlated Gaussia
 update all weights with Adam. Medians over interleaved repetitions.
 """
 
-import keras
+import functools
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from absl import app
-from absl import flags
 
-from experiments import report
 from experiments.benchmarks import autoregressive_tensorflow
-from experiments.benchmarks import training_step
-from experiments.benchmarks.autoregressive_workloads import Workload
-from experiments.benchmarks.timing import Contender
-from experiments.benchmarks.timing import interleave
-from experiments.benchmarks.timing import table
+from experiments.benchmarks import runner
+from experiments.benchmarks import tensorflow_contender
+from experiments.benchmarks.workloads import WORKLOADS
 
-__all__ = ["WORKLOADS", "contenders"]
-
-# The sizes of the IAF of the other benchmarks, and those of a small model's posterior.
-WORKLOADS = {
-    "large": Workload("train", True, 32, 4, (320, 320), batch_size=512, calls=20),
-    "small": Workload("train", True, 32, 4, (64, 64), batch_size=64, calls=100),
-}
+__all__ = ["ours", "stock", "time_workload"]
 
 
-def contenders(workload):
-    """Returns both packages' steps, with XLA and without.
+def ours(workload, *, jit_compile):
+    """This package's step, of `workload.batch_size` draws."""
+    dist = autoregressive_tensorflow.our_distribution(workload)
+    return _step("tfp_flows", dist, dist.trainable_variables, workload, jit_compile)
+
+
+def stock(workload, *, jit_compile):
+    """TFP's."""
+    dist, variables = autoregressive_tensorflow.stock_distribution(workload)
+    return _step("TFP", dist, variables, workload, jit_compile)
+
+
+def time_workload(workload, worker, **how):
+    """Returns the table of both packages' steps, with XLA and without.
 
     Args:
-      workload: a `Workload`, whose `batch_size` is the number of draws in a step.
+      workload: an `Autoregressive`.
+      worker: not used.
+      **how: `repetitions` and `patience`, as in `interleave`.
     """
-    built = []
-    for jit_compile in (True, False):
-        ours = autoregressive_tensorflow.our_distribution(workload)
-        stock, variables = autoregressive_tensorflow.stock_distribution(workload)
-        way = "XLA" if jit_compile else "plain graph"
-        built += [
-            _step(
-                f"tfp_flows, {way}", ours, ours.trainable_variables, workload, jit_compile
-            ),
-            _step(f"TFP, {way}", stock, variables, workload, jit_compile),
-        ]
-    return built
+    del worker
+    ways = (True, False)
+    peers = [functools.partial(stock, workload, jit_compile=way) for way in ways]
+    return runner.compare([ours(workload, jit_compile=way) for way in ways], peers, **how)
 
 
 def _step(name, posterior, variables, workload, jit_compile):
     target = _target(workload.event_size)
-    optimizer = keras.optimizers.Adam(1e-4)
-    optimizer.build(variables)
 
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step(seed):
-        with tf.GradientTape() as tape:
-            loss = tfp.vi.monte_carlo_variational_loss(
-                target.log_prob, posterior, sample_size=workload.batch_size, seed=seed
-            )
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
+    def loss(seed):
+        return tfp.vi.monte_carlo_variational_loss(
+            target.log_prob, posterior, sample_size=workload.batch_size, seed=seed
+        )
 
-    def run():
-        for seed in range(workload.calls):
-            loss = step(tf.constant([0, seed])).numpy()
-        return float(loss)
-
-    return Contender(name, run, workload.calls, training_step.count(variables))
+    step = tensorflow_contender.adam_step(loss, variables)
+    return tensorflow_contender.contender(
+        name, step, workload.calls, variables, jit_compile=jit_compile
+    )
 
 
 def _target(event_size):
@@ -81,21 +69,5 @@ def _target(event_size):
     )
 
 
-def main(argv):
-    """Prints a table for each workload asked for."""
-    del argv
-    values = flags.FLAGS
-    print(f"{report.machine()}; {report.versions()}", flush=True)
-    for name in values.workloads:
-        built = contenders(WORKLOADS[name])
-        timings = interleave(built, values.repetitions)
-        peers = {c.name for c in built if c.name.startswith("TFP")}
-        print(f"\n{name}: {WORKLOADS[name]}\n\n{table(timings, peers)}", flush=True)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_multi_enum(
-        "workloads", list(WORKLOADS), list(WORKLOADS), "Which workloads to time."
-    )
-    flags.DEFINE_integer("repetitions", 9, "Counted runs of each contender.", lower_bound=1)
-    app.run(main)
+    runner.run(time_workload, WORKLOADS["posterior_step"], repetitions=9)

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from experiments.benchmarks import jax_contender
+from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks import torch_contender
-from experiments.benchmarks import training_step
-from experiments.benchmarks.timing import Contender
 
 __all__ = ["distrax_step", "nflows_step", "tfp_step"]
 
@@ -29,7 +29,7 @@ def tfp_step(workload, *, jit_compile):
         bijectors += [coupling, tfb.Permute(np.arange(size)[::-1])]
     base = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
     dist = tfd.TransformedDistribution(base, tfb.Chain(bijectors))
-    return training_step.bare_step(
+    return tensorflow_contender.training_step(
         "TFP", dist, variables, workload, jit_compile=jit_compile
     )
 
@@ -39,7 +39,6 @@ def distrax_step(workload):
     import distrax
     import haiku
     import jax
-    import optax
 
     size = workload.event_size
 
@@ -73,25 +72,9 @@ def distrax_step(workload):
         return -distrax.Transformed(base, flow).log_prob(x).mean()
 
     x = jax.numpy.asarray(workload.batch())
-    optimizer = optax.adam(1e-4)
-
-    @jax.jit
-    def step(weights, state):
-        loss, gradients = jax.value_and_grad(nll.apply)(weights, x)
-        updates, state = optimizer.update(gradients, state)
-        return optax.apply_updates(weights, updates), state, loss
-
     weights = nll.init(jax.random.PRNGKey(0), x)
-    current = [weights, optimizer.init(weights)]
-
-    def run():
-        for _ in range(workload.calls):
-            *current[:], loss = step(*current)
-            loss = float(loss)
-        return loss
-
-    count = sum(leaf.size for leaf in jax.tree_util.tree_leaves(weights))
-    return Contender("distrax", run, workload.calls, count)
+    step = jax_contender.training_step(lambda weights: nll.apply(weights, x), weights)
+    return jax_contender.contender("distrax", step, workload.calls, weights)
 
 
 def nflows_step(workload, *, num_threads):
@@ -102,16 +85,13 @@ def nflows_step(workload, *, num_threads):
     from nflows.transforms.base import CompositeTransform
     from nflows.transforms.coupling import AffineCouplingTransform
 
-    class Network(torch.nn.Sequential):
-        def forward(self, inputs, context=None):
-            return super().forward(inputs)
-
     def network(inputs, outputs):
         widths = (inputs, *workload.hidden_units)
         layers = []
         for a, b in zip(widths[:-1], widths[1:], strict=True):
             layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-        return Network(*layers, torch.nn.Linear(widths[-1], outputs))
+        last = torch.nn.Linear(widths[-1], outputs)
+        return torch_contender.without_context(*layers, last)
 
     torch.manual_seed(0)
     masks = [np.arange(workload.event_size) % 2 == k % 2 for k in range(2)]

@@ -6,52 +6,47 @@ One table a workload of medians over interleaved repetitions, with ratios to the
 of the same run. A minute or two in all.
 """
 
-from absl import app
-from absl import flags
+import functools
 
-from experiments import report
+import tfp_flows
 from experiments.benchmarks import real_nvp_peers as peers
-from experiments.benchmarks import real_nvp_workloads as workloads
-from experiments.benchmarks import training_step
-from experiments.benchmarks.timing import installed
-from experiments.benchmarks.timing import interleave
-from experiments.benchmarks.timing import table
+from experiments.benchmarks import runner
+from experiments.benchmarks.tensorflow_contender import matrix_products
+from experiments.benchmarks.tensorflow_contender import our_steps
+from experiments.benchmarks.workloads import WORKLOADS
 
 
-def time_workload(workload, repetitions):
-    """Returns the table of a workload, with the peers that are installed."""
-    ours = training_step.our_steps(lambda: workloads.distribution(workload), workload)
-    others = installed(
-        [
-            lambda: peers.tfp_step(workload, jit_compile=True),
-            lambda: peers.tfp_step(workload, jit_compile=False),
-            lambda: peers.distrax_step(workload),
-            lambda: peers.nflows_step(workload, num_threads=1),
-            lambda: peers.nflows_step(workload, num_threads=2),
-        ]
+def time_workload(workload, worker, **how):
+    """Returns the table of a workload, with the peers that are installed.
+
+    Args:
+      workload: a `RealNVP`.
+      worker: not used.
+      **how: `repetitions` and `patience`, as in `interleave`.
+    """
+    del worker
+    builders = [
+        functools.partial(peers.tfp_step, workload, jit_compile=True),
+        functools.partial(peers.tfp_step, workload, jit_compile=False),
+        functools.partial(peers.distrax_step, workload),
+        functools.partial(peers.nflows_step, workload, num_threads=1),
+        functools.partial(peers.nflows_step, workload, num_threads=2),
+    ]
+    ours = our_steps(lambda: our_distribution(workload), workload)
+    return runner.compare(ours, builders, matrix_products(workload, backward=True), **how)
+
+
+def our_distribution(workload):
+    """Returns this package's flow of the sizes of `workload`, with its base."""
+    flow = tfp_flows.RealNVP(
+        workload.event_size,
+        num_steps=workload.num_steps,
+        hidden_units=workload.hidden_units,
+        standardize=False,  # what the peers' flows do not have either
+        seed=0,
     )
-    floor = training_step.matrix_products(workload, backward=True)
-    timings = interleave([*ours, *others, floor], repetitions)
-    return table(timings, {peer.name for peer in others}, [floor.name])
-
-
-def main(argv):
-    """Prints a table for each workload asked for."""
-    del argv
-    values = flags.FLAGS
-    print(f"{report.machine()}; {report.versions()}", flush=True)
-    for name in values.workloads:
-        workload = workloads.WORKLOADS[name]
-        print(f"\n{name}: {workload}\n", flush=True)
-        print(time_workload(workload, values.repetitions), flush=True)
+    return tfp_flows.FlowDistribution(tfp_flows.standard_normal(workload.event_size), flow)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_multi_enum(
-        "workloads",
-        list(workloads.WORKLOADS),
-        list(workloads.WORKLOADS),
-        "Which training steps to time.",
-    )
-    flags.DEFINE_integer("repetitions", 7, "Counted runs of each contender.", lower_bound=1)
-    app.run(main)
+    runner.run(time_workload, WORKLOADS["real_nvp_step"], repetitions=7)

@@ -14,27 +14,13 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from experiments import report
 from experiments.benchmarks import glow_tensorflow
-from experiments.benchmarks.glow_workloads import Workload
-from experiments.benchmarks.memory import peak_memory
+from experiments.benchmarks import runner
+from experiments.benchmarks.memory import mebibytes_beyond_one_row
 from experiments.benchmarks.timing import interleave
+from experiments.benchmarks.workloads import Glow
 
 _ERROR_BATCH_SIZE = 8
-
-
-def memory(workload, *, recompute, jit_compile):
-    """MiB that a training step holds at most, beyond those of a step on one image."""
-    many, one = (
-        peak_memory(
-            glow_tensorflow.ours,
-            dataclasses.replace(workload, batch_size=batch_size),
-            jit_compile=jit_compile,
-            recompute=recompute,
-        )
-        for batch_size in (workload.batch_size, 1)
-    )
-    return (many - one) / 2**20
 
 
 def milliseconds(workload, repetitions, *, jit_compile):
@@ -50,7 +36,7 @@ def gradient_errors(workload):
     """Errors of the gradients in float32, as shares of that in float64 with stored ones.
 
     Args:
-      workload: a `Workload`.
+      workload: a `Glow`.
 
     Returns:
       The error with stored activations and that with recomputed ones, with weights that
@@ -98,7 +84,7 @@ def main(argv):
     """Prints a line for each depth, and the growth of the memory with it."""
     del argv
     values = flags.FLAGS
-    print(f"{report.machine()}; {report.versions()}")
+    runner.print_head()
     jit_compile = values.jit_compile
     rows = []
     print(
@@ -106,7 +92,7 @@ def main(argv):
         "| gradient error, stored | recomputed |\n|---|---|---|---|---|---|---|---|"
     )
     for num_steps in map(int, values.depths):
-        workload = Workload(
+        workload = Glow(
             trains=True,
             image_size=values.image_size,
             num_levels=1,
@@ -115,7 +101,9 @@ def main(argv):
             calls=1,
         )
         mebibytes = [
-            memory(workload, recompute=flag, jit_compile=jit_compile)
+            mebibytes_beyond_one_row(
+                glow_tensorflow.ours, workload, recompute=flag, jit_compile=jit_compile
+            )
             for flag in (False, True)
         ]
         times = milliseconds(workload, values.repetitions, jit_compile=jit_compile)

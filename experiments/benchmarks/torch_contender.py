@@ -1,8 +1,8 @@
-"""How PyTorch's flows are trained and timed; torch is imported by who calls this."""
+"""Contenders in PyTorch; torch is imported by who calls this."""
 
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["torch_contender", "training_step"]
+__all__ = ["masked_linear", "torch_contender", "training_step", "without_context"]
 
 
 def torch_contender(name, parameters, work, calls, *, num_threads):
@@ -33,3 +33,29 @@ def training_step(parameters, log_prob, x):
         return loss.item()
 
     return step
+
+
+def without_context(*layers):
+    """Returns layers in sequence, as nflows calls them: with a context, here not used."""
+    import torch
+
+    class Network(torch.nn.Sequential):
+        def forward(self, inputs, context=None):
+            return super().forward(inputs)
+
+    return Network(*layers)
+
+
+def masked_linear(mask):
+    """Returns a linear layer whose weight is multiplied by `mask`, `[outputs, inputs]`."""
+    import torch
+
+    class MaskedLinear(torch.nn.Linear):
+        def __init__(self):
+            super().__init__(mask.shape[1], mask.shape[0])
+            self.register_buffer("mask", mask.float())
+
+        def forward(self, x):
+            return torch.nn.functional.linear(x, self.mask * self.weight, self.bias)
+
+    return MaskedLinear()

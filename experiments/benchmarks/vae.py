@@ -6,24 +6,19 @@ A table of medians over interleaved repetitions, and the ratio of the IAF's step
 Gaussian's and the flow's bare matrix products together.
 """
 
-import functools
-import sys
+import dataclasses
 
 import keras
 import tensorflow as tf
-from absl import app
-from absl import flags
 
 import tfp_flows
-from experiments import report
-from experiments.benchmarks import training_step
+from experiments.benchmarks import runner
+from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks import vae_torch
-from experiments.benchmarks.timing import Contender
 from experiments.benchmarks.timing import installed
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.timing import table
-from experiments.benchmarks.vae_workload import Workload
-from experiments.benchmarks.worker import Worker
+from experiments.benchmarks.workloads import WORKLOADS
 
 
 def ours(workload, *, jit_compile):
@@ -33,30 +28,29 @@ def ours(workload, *, jit_compile):
     model.optimizer.build(model.trainable_variables)
     x = tf.constant(workload.batch())
 
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step():
-        return model.train_step((x,))["loss"]
+    kind = "IAF" if workload.num_flow_steps else "Gaussian"
+    contender = tensorflow_contender.contender(
+        f"tfp_flows, {kind}",
+        lambda _: model.train_step((x,))["loss"],
+        workload.calls,
+        model.trainable_weights,
+        jit_compile=jit_compile,
+    )
 
     def run():
-        for _ in range(workload.calls):
-            loss = step()
-        # What Keras reports is the mean over all steps so far.
-        model.reset_metrics()
-        return float(loss)
+        model.reset_metrics()  # what Keras reports is the mean over all steps so far
+        return contender.run()
 
-    kind = "IAF" if workload.num_flow_steps else "Gaussian"
-    name = f"tfp_flows, {kind}, {'XLA' if jit_compile else 'plain graph'}"
-    count = training_step.count(model.trainable_weights)
-    return Contender(name, run, workload.calls, count)
+    return dataclasses.replace(contender, run=run)
 
 
-def time_steps(workload, worker, *, repetitions):
+def time_steps(workload, worker, **how):
     """Returns the table, and a line on the cost of the flow.
 
     Args:
-      workload: a `Workload` with a flow.
+      workload: a `VAE` with a flow.
       worker: a `Worker` whose interpreter may have torch.
-      repetitions: counted runs of each contender.
+      **how: `repetitions` and `patience`, as in `interleave`.
     """
     workloads = {"IAF": workload, "Gaussian": workload.without_flow()}
     own = {
@@ -65,15 +59,12 @@ def time_steps(workload, worker, *, repetitions):
         for jit_compile in (True, False)
     }
     peers = {
-        kind: installed(
-            functools.partial(worker.build, vae_torch.lean, w, num_threads=num_threads)
-            for num_threads in (1, 2)
-        )
+        kind: installed(runner.on_threads(worker, vae_torch.lean, w))
         for kind, w in workloads.items()
     }
-    floor = training_step.matrix_products(workload, backward=True)
+    floor = tensorflow_contender.matrix_products(workload, backward=True)
     everyone = [*own.values(), *peers["IAF"], *peers["Gaussian"], floor]
-    timings = interleave(everyone, repetitions)
+    timings = interleave(everyone, **how)
     return "\n".join(
         [
             table(timings, {peer.name for peer in peers["IAF"]}, [floor.name]),
@@ -110,7 +101,7 @@ def _our_model(workload):
             context_size=workload.context_size,
             seed=0,
         )
-        posterior = tfp_flows.posteriors.FlowPosterior(posterior, flow)
+        posterior = tfp_flows.posteriors.AmortizedFlow(posterior, flow)
     shared = {"activation": "elu", "zero_last_layer": False}
     hidden = workload.hidden_units
     return tfp_flows.VAE(
@@ -121,18 +112,5 @@ def _our_model(workload):
     )
 
 
-def main(argv):
-    """Prints the table."""
-    del argv
-    values, workload = flags.FLAGS, Workload()
-    print(f"{report.machine()}; {report.versions()}\n\n{workload}\n", flush=True)
-    with Worker(values.peers_python) as worker:
-        print(time_steps(workload, worker, repetitions=values.repetitions), flush=True)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_integer("repetitions", 9, "Counted runs of each contender.", lower_bound=1)
-    flags.DEFINE_string(
-        "peers_python", sys.executable, "Interpreter of an environment with torch."
-    )
-    app.run(main)
+    runner.run(time_steps, WORKLOADS["vae"], repetitions=9)

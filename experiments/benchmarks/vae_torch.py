@@ -11,7 +11,7 @@ def lean(workload, *, num_threads):
     """Its training step, with masked kernels where there is a flow.
 
     Args:
-      workload: a `Workload`.
+      workload: a `VAE`.
       num_threads: of PyTorch.
     """
     import torch
@@ -24,10 +24,8 @@ def lean(workload, *, num_threads):
     decoder = _mlp((latent_size, *hidden[::-1], workload.event_size))
     steps = [_made(workload, step % 2 == 1) for step in range(workload.num_flow_steps)]
     modules = torch.nn.ModuleList([encoder, decoder, *steps])
-    optimizer = torch.optim.Adam(modules.parameters(), lr=1e-4)
-    x = torch.tensor(workload.batch())
 
-    def negative_elbo():
+    def elbo(x):
         outputs = encoder(x)
         mean, s = outputs[:, :latent_size], outputs[:, latent_size : 2 * latent_size]
         context = outputs[:, 2 * latent_size :]
@@ -44,20 +42,15 @@ def lean(workload, *, num_threads):
         log_likelihood = -functional.binary_cross_entropy_with_logits(
             decoder(z), x, reduction="none"
         ).sum(1)
-        return -(log_likelihood + log_prior - log_q).mean()
-
-    def work():
-        optimizer.zero_grad()
-        loss = negative_elbo()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+        return log_likelihood + log_prior - log_q
 
     kind = "IAF" if steps else "Gaussian"
+    parameters = list(modules.parameters())
+    x = torch.tensor(workload.batch())
     return torch_contender.torch_contender(
         f"PyTorch, {kind}",
-        list(modules.parameters()),
-        work,
+        parameters,
+        torch_contender.training_step(parameters, elbo, x),
         workload.calls,
         num_threads=num_threads,
     )
@@ -83,30 +76,21 @@ def _made(workload, is_reversed):
     degrees = [order] + [
         torch.arange(width) * size // width for width in workload.flow_hidden_units
     ]
-    masks = [(b[:, None] >= a).float() for a, b in itertools.pairwise(degrees)]
-    masks.append((order.repeat(2)[:, None] > degrees[-1]).float())
+    masks = [b[:, None] >= a for a, b in itertools.pairwise(degrees)]
+    masks.append(order.repeat(2)[:, None] > degrees[-1])
 
     class Made(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.layers = torch.nn.ModuleList(
-                [torch.nn.Linear(m.shape[1], m.shape[0]) for m in masks]
-            )
+            self.layers = torch.nn.ModuleList(map(torch_contender.masked_linear, masks))
             self.context = torch.nn.Linear(
                 workload.context_size, workload.flow_hidden_units[0], bias=False
             )
-            for i, mask in enumerate(masks):
-                self.register_buffer(f"mask_{i}", mask)
 
         def forward(self, z, context):
-            hidden = self._masked(0, z) + self.context(context)
-            for i in range(1, len(self.layers)):
-                hidden = self._masked(i, functional.elu(hidden))
+            hidden = self.layers[0](z) + self.context(context)
+            for layer in self.layers[1:]:
+                hidden = layer(functional.elu(hidden))
             return hidden
-
-        def _masked(self, i, x):
-            layer = self.layers[i]
-            kernel = layer.weight * getattr(self, f"mask_{i}")
-            return functional.linear(x, kernel, layer.bias)
 
     return Made()

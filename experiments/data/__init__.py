@@ -14,10 +14,10 @@ from experiments.data import own_table
 from experiments.data import power
 from experiments.data import toy
 from experiments.data import wine
+from experiments.data.entry import Request
+from experiments.data.entry import catalogue
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
-from experiments.data.entry import catalogue
-from experiments.data.request import Request
 
 _FILES = (digits, keras_images, jpeg_images, logit_images, power, gas, hepmass)
 _FILES += (miniboone, bsds300, binary, wine, own_table, own_images)

@@ -6,8 +6,11 @@ import zlib
 import numpy as np
 
 from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 
 __all__ = ["load_array", "load_arrays"]
+
+_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def load_arrays(path, keys=None):
@@ -30,7 +33,8 @@ def load_arrays(path, keys=None):
                 f"Expected arrays {list(keys)} in {path}; got {arrays.files}, which lack "
                 f"{missing}."
             )
-        return {key: _guarded(path, lambda key=key: arrays[key]) for key in keys or arrays}
+        with reading("a NumPy file", path, _ERRORS):
+            return {key: arrays[key] for key in keys or arrays}
 
 
 def load_array(path):
@@ -43,11 +47,5 @@ def load_array(path):
 
 
 def _load(path):
-    return _guarded(path, lambda: np.load(path, allow_pickle=False))
-
-
-def _guarded(path, read):
-    try:
-        return read()
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"Expected a NumPy file in {path}; got {error}.") from error
+    with reading("a NumPy file", path, _ERRORS):
+        return np.load(path, allow_pickle=False)

@@ -5,83 +5,60 @@ import hashlib
 
 import numpy as np
 
-from experiments.data import maf_archive
 from experiments.data.arrays import load_arrays
+from experiments.data.data_dir import existing_folder
+from experiments.data.data_dir import find_prepared
+from experiments.data.data_dir import need_prepared
 from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
 from experiments.data.download import cache_folder
 from experiments.data.download import download
 from experiments.data.entry import Entry
-from experiments.data.made_table import MADE_TABLE
-
-__all__ = ["ENTRIES"]
+from experiments.data.published import MADE_TABLE
 
 _SETS = ("train", "valid", "test")
 _DEBD = "https://raw.githubusercontent.com/arranger1044/DEBD/master/datasets"
 _MNIST = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist"
-# Name -> number of variables, rows of each set, and SHA-256 of the three sets' rows as
-# `numpy.packbits` packs them: of the content, so that any form of it can be checked.
-_CONTENT = {
-    "adult": (
-        123,
-        (5000, 1414, 26147),
-        "4259a4fea983930ededeeefd0ee468d0b51bb1ddfaf471ea57a7d27f659f11ba",
-    ),
-    "connect4": (
-        126,
-        (16000, 4000, 47557),
-        "99a348d0453a6b5086861b45774fbd5c70f7c50457ff8c1c03f974e3cad9448f",
-    ),
-    "dna": (
-        180,
-        (1600, 400, 1186),
-        "24995bcbb09d67e1f27189ae93c1f7484d7ff3208365dab3ce5075d4c412d6ad",
-    ),
-    "mushrooms": (
-        112,
-        (2000, 500, 5624),
-        "fc42625b81431b71884fec4f43a326272dba2e476cd15bd8e990bca5cf21fcb3",
-    ),
-    "nips": (
-        500,
-        (400, 100, 1240),
-        "1bdf4cca3a8b2b47feacd09adf9269fbd8967e5116abe72e56572bbe2a0e8e18",
-    ),
-    "nltcs": (
-        16,
-        (16181, 2157, 3236),
-        "d1a43f92acb57cf19167c25d4d7013eb52935982bb3e226d56fd330e00e10a06",
-    ),
-    "ocr_letters": (
-        128,
-        (32152, 10000, 10000),
-        "58a7fe0e63f65a9fbafcec3065f85768cd88b866f1f2ff503c777235a13c2884",
-    ),
-    "plants": (
-        69,
-        (17412, 2321, 3482),
-        "85b7aec15770d4ddc65446312c02922e0279ab9b3b8372bb458c32c8a9b5ff67",
-    ),
-    "binarized_mnist": (
-        784,
-        (50000, 10000, 10000),
-        "c462f82a020638a4d5d8d44e4c83242ee0145ee1d125869d0e030c35011837e6",
-    ),
+# SHA-256 of the three sets' rows as `numpy.packbits` packs them: of the content, so that
+# any form of it can be checked.
+_SHA256 = {
+    "adult": "4259a4fea983930ededeeefd0ee468d0b51bb1ddfaf471ea57a7d27f659f11ba",
+    "connect4": "99a348d0453a6b5086861b45774fbd5c70f7c50457ff8c1c03f974e3cad9448f",
+    "dna": "24995bcbb09d67e1f27189ae93c1f7484d7ff3208365dab3ce5075d4c412d6ad",
+    "mushrooms": "fc42625b81431b71884fec4f43a326272dba2e476cd15bd8e990bca5cf21fcb3",
+    "nips": "1bdf4cca3a8b2b47feacd09adf9269fbd8967e5116abe72e56572bbe2a0e8e18",
+    "nltcs": "d1a43f92acb57cf19167c25d4d7013eb52935982bb3e226d56fd330e00e10a06",
+    "ocr_letters": "58a7fe0e63f65a9fbafcec3065f85768cd88b866f1f2ff503c777235a13c2884",
+    "plants": "85b7aec15770d4ddc65446312c02922e0279ab9b3b8372bb458c32c8a9b5ff67",
+    "binarized_mnist": "c462f82a020638a4d5d8d44e4c83242ee0145ee1d125869d0e030c35011837e6",
 }
+_SIZES = {
+    "adult": (123, (5000, 1414, 26147)),
+    "connect4": (126, (16000, 4000, 47557)),
+    "dna": (180, (1600, 400, 1186)),
+    "mushrooms": (112, (2000, 500, 5624)),
+    "nips": (500, (400, 100, 1240)),
+    "nltcs": (16, (16181, 2157, 3236)),
+    "ocr_letters": (128, (32152, 10000, 10000)),
+    "plants": (69, (17412, 2321, 3482)),
+    "binarized_mnist": (784, (50000, 10000, 10000)),
+}
+# Name -> number of variables, rows of each set, and the checksum.
+_CONTENT = {name: (*size, _SHA256[name]) for name, size in _SIZES.items()}
 
 
 def load_debd(name, request):
     """Returns one of the discrete estimation benchmark data sets, in its own division."""
-    packed = _packed_file(request.data_dir, f"debd/{name}.npz", f"{name}.npz")
-    files = [f"{name}.{part}.data" for part in _SETS]
-    addresses = [f"{_DEBD}/{name}/{file}" for file in files]
+    packed = find_prepared(request.data_dir, f"debd/{name}.npz", f"{name}.npz")
+    addresses = [f"{_DEBD}/{name}/{name}.{part}.data" for part in _SETS]
     return _dataset(name, _sets(name, request.data_dir, packed, addresses, ","))
 
 
 def load_binarized_mnist(request):
     """Returns MNIST with pixels of 0 and 1, as Larochelle drew them once for all."""
     file = "binarized_mnist_packed.npz"
-    packed = _packed_file(request.data_dir, f"mnist_static_binarized/{file}", file)
+    packed = find_prepared(request.data_dir, f"mnist_static_binarized/{file}", file)
     addresses = [f"{_MNIST}/binarized_mnist_{part}.amat" for part in _SETS]
     sets = _sets("binarized_mnist", request.data_dir, packed, addresses, None)
     return _dataset("binarized_mnist", sets, image_shape=(28, 28))
@@ -89,13 +66,11 @@ def load_binarized_mnist(request):
 
 def load_dna_made(request):
     """Returns DNA with the authors' division of its 2,000 training rows."""
-    path = _packed_file(request.data_dir, "debd/dna.npz", "dna.npz")
-    if path is None:
-        raise DataError(
-            "Expected `--data_dir`, a folder with dna.npz, whose arrays made_train, "
-            "made_valid and test hold packed bits: the division is in no public file that "
-            f"could be checked; got {str(request.data_dir or '')!r}."
-        )
+    wanted = (
+        "dna.npz, whose arrays made_train, made_valid and test hold packed bits: the "
+        "division is in no public file that could be checked"
+    )
+    path = need_prepared(request.data_dir, "debd/dna.npz", "dna.npz", wanted=wanted)
     return _dataset("dna_made", _unpacked(path, 180, ("made_train", "made_valid", "test")))
 
 
@@ -105,16 +80,12 @@ def _dataset(name, sets, **facts):
     return Dataset(name, *sets, is_binary=True, published=published, **facts)
 
 
-def _packed_file(data_dir, *names):
-    return maf_archive.find_prepared(data_dir, *names)
-
-
 def _sets(name, data_dir, packed, addresses, delimiter):
     num_variables, num_rows, digest = _CONTENT[name]
     if packed:
         sets = _unpacked(packed, num_variables, _SETS)
     else:
-        folder = maf_archive.existing_folder(data_dir) if data_dir else cache_folder()
+        folder = existing_folder(data_dir) if data_dir else cache_folder()
         sets = [_read_text(address, folder, delimiter) for address in addresses]
     content = b"".join(np.packbits(rows, axis=1).tobytes() for rows in sets)
     if hashlib.sha256(content).hexdigest() != digest:
@@ -128,41 +99,30 @@ def _sets(name, data_dir, packed, addresses, delimiter):
 
 def _unpacked(path, num_variables, keys):
     arrays = load_arrays(path, keys).values()
-    try:
+    with reading("packed bits", path, (TypeError, ValueError)):
         return [np.unpackbits(a, axis=1)[:, :num_variables] for a in arrays]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"Expected packed bits in {path}; got {error}.") from error
 
 
 def _read_text(address, folder, delimiter):
     path = folder / address.rpartition("/")[2]
     if not path.is_file():
         download(address, path)
-    try:
+    with reading("rows of zeros and ones", path, ValueError):
         return np.loadtxt(path, np.uint8, delimiter=delimiter, ndmin=2)
-    except ValueError as error:
-        raise DataError(
-            f"Expected rows of zeros and ones in {path}; got {error}."
-        ) from error
 
 
-_NAMES = [name for name in _CONTENT if name != "binarized_mnist"]
-_FIRST = ((1400, 600, 1186), 180)
+def _debd(name):
+    event_size, num_rows = _SIZES[name]
+    origin = "discrete estimation benchmark data sets (DEBD)"
+    return Entry(functools.partial(load_debd, name), origin, num_rows, event_size)
+
+
+_OF_MNIST = "MNIST, Larochelle's fixed binarisation"
+_OF_DNA = "dna, division of MADE's authors"
 ENTRIES = {
     "binarized_mnist": Entry(
-        load_binarized_mnist,
-        "MNIST, Larochelle's fixed binarisation",
-        _CONTENT["binarized_mnist"][1],
-        784,
+        load_binarized_mnist, _OF_MNIST, (50_000, 10_000, 10_000), 784
     ),
-    **{
-        name: Entry(
-            functools.partial(load_debd, name),
-            "discrete estimation benchmark data sets (DEBD)",
-            _CONTENT[name][1],
-            _CONTENT[name][0],
-        )
-        for name in _NAMES
-    },
-    "dna_made": Entry(load_dna_made, "dna, division of MADE's authors", *_FIRST),
+    **{name: _debd(name) for name in _SIZES if name != "binarized_mnist"},
+    "dna_made": Entry(load_dna_made, _OF_DNA, (1400, 600, 1186), 180),
 }

@@ -4,12 +4,11 @@ import numpy as np
 
 from experiments.data import maf_archive
 from experiments.data.arrays import load_arrays
-from experiments.data.data_error import DataError
+from experiments.data.data_dir import find_prepared
+from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
-from experiments.data.maf_table import MAF_TABLE
-
-__all__ = ["ENTRIES"]
+from experiments.data.published import MAF_TABLE
 
 _PREPARED_FILE = "bsds300_patches_10pct.npz"
 _SETS = ("train", "validation", "test")
@@ -22,7 +21,7 @@ def load_bsds300(request):
     so that numbers on them compare only roughly.
     """
     names = (f"bsds300_patches/{_PREPARED_FILE}", _PREPARED_FILE)
-    prepared = maf_archive.find_prepared(request.data_dir, *names)
+    prepared = find_prepared(request.data_dir, *names)
     if prepared:
         rng = np.random.default_rng(request.seed)
         arrays = load_arrays(prepared, _SETS)
@@ -44,20 +43,10 @@ def patches_to_rows(patches, rng):
 def _read_hdf5(path):
     import h5py  # here, since only this data set needs it
 
-    try:
-        with h5py.File(path, "r") as file:
-            return [np.asarray(file[name], np.float32) for name in _SETS]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(
-            f"Expected an HDF5 file of {_SETS} in {path}; got {error}."
-        ) from error
+    errors = (OSError, KeyError, ValueError)
+    with reading(f"an HDF5 file of {_SETS}", path, errors), h5py.File(path, "r") as file:
+        return [np.asarray(file[name], np.float32) for name in _SETS]
 
 
-ENTRIES = {
-    "bsds300": Entry(
-        load_bsds300,
-        "Berkeley segmentation data set, patches of the authors of MAF",
-        (1_000_000, 50_000, 250_000),
-        63,
-    ),
-}
+_ORIGIN = "Berkeley segmentation data set, patches of the authors of MAF"
+ENTRIES = {"bsds300": Entry(load_bsds300, _ORIGIN, (1_000_000, 50_000, 250_000), 63)}

@@ -1,14 +1,44 @@
-"""Which columns of a table are modelled, which condition them, and which are of no use."""
+"""Columns of a table: which are modelled, what a run notes of them, how tables differ."""
+
+import dataclasses
 
 import numpy as np
 
-from experiments.data.column import Column
-from experiments.data.column import kind_of
 from experiments.data.data_error import DataError
-from experiments.data.resolution import is_coarse
-from experiments.data.resolution import is_constant
 
-__all__ = ["split_columns"]
+__all__ = ["Column", "differences", "split_columns", "without_names"]
+
+# Each holds those before it.
+_KINDS = ("constant", "binary", "integer", "real")
+# Rounding to a grid of `spread / _STEPS` adds less than .003 nats to an entropy.
+_STEPS = 4.0
+# Relative to a column's size, what is left over of calculations in float64.
+_ROUNDING = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Args:
+      name: that of the file, or its position as text where the file has no names.
+      role: "modelled", "context" or "dropped".
+      kind: "constant", "binary" (zeros and ones), "integer" or "real".
+      position: in the table, from 0.
+    """
+
+    name: str
+    role: str
+    kind: str
+    position: int
+
+
+def without_names(dataset):
+    """Returns the `Column`s of a `Dataset` that does not know its table; None of images."""
+    if dataset.image_shape is not None:
+        return None
+    columns = enumerate(zip(dataset.labels, dataset.train.T, strict=True))
+    return tuple(Column(name, "modelled", _kind_of(x), i) for i, (name, x) in columns)
 
 
 def split_columns(sets, names, request, path):
@@ -44,7 +74,7 @@ def split_columns(sets, names, request, path):
     roles = {"modelled": modelled, "context": context, "dropped": dropped}
     rows = np.concatenate(sets)
     columns = tuple(
-        Column(labels[index], role, kind_of(rows[:, index], role), index)
+        Column(labels[index], role, _kind_of(rows[:, index], role), index)
         for role, indices in roles.items()
         for index in indices
     )
@@ -75,13 +105,13 @@ def _varying(sets, labels, context, request, path):
     )
     train = sets[0].T
     _refuse(
-        [is_coarse(column) for column in train],
+        [_is_coarse(column) for column in train],
         labels,
         f"Expected columns of {path} that differ by more than float32 resolves at their "
         "size",
         "; subtract a number from them in the file, or change their unit",
     )
-    constant = np.array([is_constant(column) for column in train])
+    constant = np.array([_is_constant(column) for column in train])
     if not request.drop_constant_columns:
         modelled = ~np.isin(np.arange(len(constant)), context)
         if all(np.isin(values[:, modelled], (0.0, 1.0)).all() for values in sets):
@@ -99,3 +129,83 @@ def _refuse(columns, labels, wanted, advice=""):
 
 def _taken(sets, columns):
     return [values[:, columns].astype(np.float32) for values in sets]
+
+
+def _kind_of(values, role="modelled"):
+    """Returns the kind of the numbers in an array, of a column of that role."""
+    is_binary = np.isin(values, (0.0, 1.0)).all()
+    if is_binary and role != "dropped":  # though it may hold one of the two only
+        return "binary"
+    if np.ptp(values) == 0.0:
+        return "constant"
+    if is_binary:
+        return "binary"
+    return "integer" if (values == np.round(values)).all() else "real"
+
+
+def _is_constant(column):
+    """Whether all of `column`, `[N]`, float64, are one number, up to rounding."""
+    return bool(np.ptp(column) <= _ROUNDING * np.abs(column).max())
+
+
+def _is_coarse(column):
+    """Whether most of `column`, `[N]`, float64, would fall onto few numbers of float32.
+
+    So do times near 1.7e9 that differ by seconds, since numbers of float32 are 128 apart
+    there. Looked at is how far all numbers spread, and how far the middle half does, which
+    a single number elsewhere does not hide.
+    """
+    quarters = np.percentile(column, [25.0, 50.0, 75.0])
+    spreads_and_sizes = [
+        (column.std(), np.abs(column).max()),
+        (quarters[2] - quarters[0], np.abs(quarters[1])),
+    ]
+    return any(
+        _ROUNDING * size < spread < _STEPS * np.spacing(np.float32(size))
+        for spread, size in spreads_and_sizes
+    )
+
+
+def differences(before, now):
+    """Returns in words how columns differ from those that a model was fitted to.
+
+    Those that both leave out do not count, nor does a kind that is a special case of the
+    one before, as the integers are of the real numbers.
+
+    Args:
+      before: the columns of the model, dicts of the fields of `Column`, in its order.
+      now: those of a table, likewise.
+
+    Returns:
+      Text; empty if the table fits the model.
+    """
+    known, given = ({c["name"]: c for c in columns} for columns in (before, now))
+    missing = [name for name in _used(before) if name not in given]
+    unknown = [name for name in _used(now) if name not in known]
+    found = [f"columns {missing} are missing"] if missing else []
+    found += [f"columns {unknown} are unknown to it"] if unknown else []
+    for name in known.keys() & given.keys():
+        found += _changes(known[name], given[name])
+    return "; ".join(sorted(found) or _orders(before, now))
+
+
+def _used(columns, roles=("modelled", "context")):
+    return [column["name"] for column in columns if column["role"] in roles]
+
+
+def _changes(before, now):
+    name, role = repr(before["name"]), before["role"]
+    if now["role"] != role:
+        return [f"column {name} was {role} and is {now['role']}"]
+    is_special = _KINDS.index(now["kind"]) <= _KINDS.index(before["kind"])
+    if role == "dropped" or is_special:
+        return []
+    return [f"column {name} was {before['kind']} and is {now['kind']}"]
+
+
+def _orders(before, now):
+    return [
+        f"the {role} columns were in the order {first} and are in the order {second}"
+        for role in ("modelled", "context")
+        if (first := _used(before, (role,))) != (second := _used(now, (role,)))
+    ]

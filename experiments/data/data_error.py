@@ -1,7 +1,24 @@
-"""What is wrong with data, as opposed to what is wrong with a program."""
+"""Errors of data, as opposed to those of a program."""
 
-__all__ = ["DataError"]
+import contextlib
+
+__all__ = ["DataError", "reading"]
 
 
 class DataError(ValueError):
     """Data that are missing, damaged, or of no use; the message says where and how."""
+
+
+@contextlib.contextmanager
+def reading(what, path, errors=(OSError, ValueError)):
+    """Turns `errors` of the block that reads a file into a `DataError` that names it.
+
+    Args:
+      what: is expected in the file.
+      path: of the file.
+      errors: exceptions that mean something else is in it.
+    """
+    try:
+        yield
+    except errors as error:
+        raise DataError(f"Expected {what} in {path}; got {error}.") from error

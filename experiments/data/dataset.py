@@ -1,29 +1,13 @@
-"""What a loader returns."""
+"""Data set: what a loader returns."""
 
 import dataclasses
 import functools
 
 import numpy as np
 
-from experiments.data.column import Column
-from experiments.data.column import without_names
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishedRow:
-    """A test log-likelihood that somebody has published for a data set.
-
-    Args:
-      log_likelihood: nats a row; None if only bits per dimension were published.
-      two_standard_errors: nats a row; None if it was not published.
-      source: where it stands.
-      bits_per_dimension: where these were published, and nats were not.
-    """
-
-    log_likelihood: float | None
-    two_standard_errors: float | None
-    source: str
-    bits_per_dimension: float | None = None
+from experiments.data.columns import Column
+from experiments.data.columns import without_names
+from experiments.data.published import PublishedRow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,7 @@ import numpy as np
 
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
-
-__all__ = ["ENTRIES"]
+from experiments.data.images import describe_classes
 
 
 def load_digits(request):
@@ -20,36 +19,11 @@ def load_digits(request):
     rows = (pixels + rng.random(pixels.shape)) / 17.0
     rows = np.clip(rows.astype(np.float32), 0.0, np.nextafter(np.float32(1.0), 0.0))
     order = rng.permutation(len(rows))
-    describe = _context if request.conditional else _attribute
-    known = describe(classes[order])
-    return Dataset(
-        "digits", *_split(rows[order]), image_shape=(8, 8), bin_width=1.0 / 17.0, **known
-    )
+    sets, of_sets = (np.split(x[order], [1257, 1437]) for x in (rows, classes))
+    known = describe_classes(of_sets, "0123456789", request.conditional)
+    return Dataset("digits", *sets, image_shape=(8, 8), bin_width=1.0 / 17.0, **known)
 
 
-def _context(classes):
-    one_hot = np.eye(10, dtype=np.float32)[classes]
-    names = ("train_context", "validation_context", "test_context")
-    return dict(zip(names, _split(one_hot), strict=True), class_names=tuple("0123456789"))
-
-
-def _attribute(classes):
-    train, _, test = _split(classes)
-    names = tuple("0123456789")
-    return {"train_classes": train, "test_classes": test, "attribute_names": names}
-
-
-def _split(rows):
-    return np.split(rows, [1257, 1437])
-
-
-ENTRIES = {
-    "digits": Entry(
-        load_digits,
-        "scikit-learn's 8x8 images",
-        (1257, 180, 360),
-        64,
-        has_classes=True,
-        is_image=True,
-    ),
-}
+_SIZE = ((1257, 180, 360), 64)
+_OF_IMAGES = {"has_classes": True, "is_image": True}
+ENTRIES = {"digits": Entry(load_digits, "scikit-learn's 8x8 images", *_SIZE, **_OF_IMAGES)}

@@ -3,14 +3,14 @@
 import numpy as np
 
 from experiments.data import maf_archive
+from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
-from experiments.data.maf_table import MAF_TABLE
 from experiments.data.pandas_pickle import read_pandas_pickle
+from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_tenths
-
-__all__ = ["ENTRIES"]
 
 _NOT_SENSORS = ("Time", "Meth", "Eth")  # the authors' names, first in UCI's file too
 _MAX_CORRELATION = 0.98
@@ -40,7 +40,7 @@ def without_correlated(rows):
 
 
 def _sensors(request):
-    text = maf_archive.find_prepared(request.data_dir, "gas/ethylene_CO.txt")
+    text = find_prepared(request.data_dir, "gas/ethylene_CO.txt")
     if text:
         return _sample_of_text(text, request.seed)
     (path,) = maf_archive.find(request.data_dir, "gas/ethylene_CO.pickle")
@@ -53,19 +53,13 @@ def _sensors(request):
 
 
 def _sample_of_text(path, seed):
-    try:
+    with reading("UCI's table", path, ValueError):
         rows = np.loadtxt(path, skiprows=1, ndmin=2)[:, len(_NOT_SENSORS) :]
-    except ValueError as error:
-        raise DataError(f"Expected UCI's table in {path}; got {error}.") from error
     chosen = np.random.default_rng(seed).permutation(len(rows))[: round(len(rows) / 4)]
     return rows[chosen]
 
 
-ENTRIES = {
-    "gas": Entry(
-        load_gas,
-        "UCI gas sensor array under dynamic gas mixtures, as the authors of MAF prepare it",
-        (852_174, 94_685, 105_206),
-        8,
-    ),
-}
+_ORIGIN = (
+    "UCI gas sensor array under dynamic gas mixtures, as the authors of MAF prepare it"
+)
+ENTRIES = {"gas": Entry(load_gas, _ORIGIN, (852_174, 94_685, 105_206), 8)}

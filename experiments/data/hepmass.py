@@ -3,13 +3,11 @@
 import numpy as np
 
 from experiments.data import maf_archive
-from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
-from experiments.data.maf_table import MAF_TABLE
+from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_last_tenth
-
-__all__ = ["ENTRIES"]
 
 _FILES = ("hepmass/1000_train.csv", "hepmass/1000_test.csv")
 _SIGNAL = 1.0
@@ -41,18 +39,10 @@ def has_repeats(rows):
 
 def _signal(path):
     """Returns the variables of the rows of class 1; the class is the first column."""
-    try:
+    with reading("UCI's table", path, ValueError):
         rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-    except ValueError as error:
-        raise DataError(f"Expected UCI's table in {path}; got {error}.") from error
     return rows[rows[:, 0] == _SIGNAL, 1:]
 
 
-ENTRIES = {
-    "hepmass": Entry(
-        load_hepmass,
-        "UCI HEPMASS, mass 1000, as the authors of MAF prepare it",
-        (315_123, 35_013, 174_987),
-        21,
-    ),
-}
+_ORIGIN = "UCI HEPMASS, mass 1000, as the authors of MAF prepare it"
+ENTRIES = {"hepmass": Entry(load_hepmass, _ORIGIN, (315_123, 35_013, 174_987), 21)}

@@ -7,14 +7,12 @@ import itertools
 import numpy as np
 
 from experiments.data.arrays import load_arrays
+from experiments.data.data_dir import need_prepared
 from experiments.data.data_error import DataError
 from experiments.data.entry import Entry
+from experiments.data.images import image_dataset
+from experiments.data.images import open_picture
 from experiments.data.keras_images import CIFAR10_CLASSES
-from experiments.data.maf_archive import find_prepared
-from experiments.data.picture_file import open_picture
-from experiments.data.pixels import image_dataset
-
-__all__ = ["ENTRIES"]
 
 _FILE = "cifar10_jpeg_10k_2k.npz"
 _KEYS = ("blob", "offsets", "labels")
@@ -30,12 +28,8 @@ def load_cifar10_jpeg(request):
     The last tenth of the training images is the validation set. Where
     `request.conditional`, their context is the class, one-hot.
     """
-    path = find_prepared(request.data_dir, f"cifar10_jpeg_subset/{_FILE}", _FILE)
-    if path is None:
-        raise DataError(
-            f"Expected `--data_dir`, a folder with {_FILE}; got "
-            f"{str(request.data_dir or '')!r}."
-        )
+    names = (f"cifar10_jpeg_subset/{_FILE}", _FILE)
+    path = need_prepared(request.data_dir, *names, wanted=_FILE)
     parts = ("train", "test")
     arrays = load_arrays(path, ["jpeg_header", *(f"{p}_{k}" for p in parts for k in _KEYS)])
     train, test = (_decode(arrays, part, path) for part in parts)
@@ -81,14 +75,7 @@ def _classes(arrays, part, path):
     return labels
 
 
-ENTRIES = {
-    "cifar10_jpeg": Entry(
-        load_cifar10_jpeg,
-        "images of CIFAR-10 after JPEG, not comparable with any published figure",
-        (9_000, 1_000, 2_000),
-        3072,
-        has_classes=True,
-        has_pixels=True,
-        is_image=True,
-    ),
-}
+_ORIGIN = "images of CIFAR-10 after JPEG, not comparable with any published figure"
+_SIZE = ((9_000, 1_000, 2_000), 3072)
+_OF_IMAGES = {"has_classes": True, "has_pixels": True, "is_image": True}
+ENTRIES = {"cifar10_jpeg": Entry(load_cifar10_jpeg, _ORIGIN, *_SIZE, **_OF_IMAGES)}

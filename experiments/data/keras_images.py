@@ -8,11 +8,12 @@ import zlib
 import numpy as np
 
 from experiments.data.arrays import load_arrays
+from experiments.data.data_dir import existing_folder
+from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 from experiments.data.entry import Entry
-from experiments.data.maf_archive import existing_folder
-from experiments.data.maf_archive import find_prepared
-from experiments.data.pixels import image_dataset
+from experiments.data.images import image_dataset
 
 __all__ = ["CIFAR10_CLASSES", "ENTRIES"]
 
@@ -33,31 +34,23 @@ class _ImageSet:
       image_shape: of one image.
       folder: of the files in `data_dir`, for which `data_dir` itself will do, too.
       class_names: ten names.
+      authors: of the set.
     """
 
     num_train: int
     image_shape: tuple
     folder: str
     class_names: tuple
+    authors: str
 
 
+_CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat")
+_CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
+_GREY, _COLOURED = (60_000, (28, 28)), (50_000, (32, 32, 3))
 _SETS = {
-    "mnist": _ImageSet(60_000, (28, 28), "mnist", tuple("0123456789")),
-    "fashion_mnist": _ImageSet(
-        60_000,
-        (28, 28),
-        "fashion-mnist",
-        (
-            *("T-shirt", "trouser", "pullover", "dress", "coat"),
-            *("sandal", "shirt", "sneaker", "bag", "boot"),
-        ),
-    ),
-    "cifar10": _ImageSet(
-        50_000,
-        (32, 32, 3),
-        "cifar10",
-        CIFAR10_CLASSES,
-    ),
+    "mnist": _ImageSet(*_GREY, "mnist", tuple("0123456789"), "LeCun, Cortes, Burges"),
+    "fashion_mnist": _ImageSet(*_GREY, "fashion-mnist", _CLOTHES, "Xiao, Rasul, Vollgraf"),
+    "cifar10": _ImageSet(*_COLOURED, "cifar10", CIFAR10_CLASSES, "Krizhevsky"),
 }
 
 
@@ -95,13 +88,12 @@ def _find(name, data_dir):
 
 def _read_idx(path):
     """An array in the format of MNIST's authors: magic number, sizes, bytes."""
-    try:
+    errors = (OSError, EOFError, zlib.error, IndexError, ValueError)
+    with reading("an IDX file of bytes", path, errors):
         content = gzip.decompress(path.read_bytes())
         num_axes = content[3]
         shape = np.frombuffer(content, ">i4", num_axes, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * num_axes).reshape(shape)
-    except (OSError, EOFError, zlib.error, IndexError, ValueError) as error:
-        raise DataError(f"Expected an IDX file of bytes in {path}; got {error}.") from error
 
 
 def _check_shapes(name, known, train, test):
@@ -128,19 +120,14 @@ def _download(name):
     return train, train_classes, test, test_classes
 
 
+_OF_IMAGES = {"has_classes": True, "has_pixels": True, "is_image": True}
 ENTRIES = {
     name: Entry(
         functools.partial(load_image_set, name),
-        f"{origin}; by keras.datasets",
+        f"{known.authors}; by keras.datasets",
         (known.num_train - 10_000, 10_000, 10_000),
         int(np.prod(known.image_shape)),
-        has_classes=True,
-        has_pixels=True,
-        is_image=True,
+        **_OF_IMAGES,
     )
-    for (name, known), origin in zip(
-        _SETS.items(),
-        ("LeCun, Cortes, Burges", "Xiao, Rasul, Vollgraf", "Krizhevsky"),
-        strict=True,
-    )
+    for name, known in _SETS.items()
 }

@@ -1,17 +1,18 @@
-"""The five tables of the MAF paper, in the form in which its authors published them."""
+"""Archive of the five tables of the MAF paper, as its authors published them."""
 
 import gzip
 import os
-import pathlib
 import shutil
 import tarfile
 import zlib
 
+from experiments.data.data_dir import existing_folder
 from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 from experiments.data.download import cache_folder
 from experiments.data.download import download
 
-__all__ = ["ADDRESS", "find", "find_prepared"]
+__all__ = ["ADDRESS", "find"]
 
 # 0.8 GB; holds power/, gas/, hepmass/, miniboone/ and BSDS300/ below data/.
 ADDRESS = "https://zenodo.org/record/1161203/files/data.tar.gz"
@@ -40,28 +41,10 @@ def find(data_dir, *names):
     return _extract(archive, names, folder)
 
 
-def find_prepared(data_dir, *names):
-    """Returns the path of the first of these files that is in `data_dir`, or None."""
-    if not data_dir:
-        return None
-    paths = [existing_folder(data_dir) / name for name in names]
-    return next((path for path in paths if path.is_file()), None)
-
-
-def existing_folder(data_dir):
-    """Returns the path of `data_dir`, or raises `DataError` if there is no such folder."""
-    folder = pathlib.Path(data_dir)
-    if not folder.is_dir():
-        raise DataError(f"Expected `data_dir` to be a folder; got {str(data_dir)!r}.")
-    return folder
-
-
 def _extract(archive, names, folder):
-    try:
-        with tarfile.open(archive) as members:
-            return [_extract_one(members, name, folder / name) for name in names]
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"Expected a whole archive in {archive}; got {error}.") from error
+    errors = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
+    with reading("a whole archive", archive, errors), tarfile.open(archive) as members:
+        return [_extract_one(members, name, folder / name) for name in names]
 
 
 def _extract_one(members, name, path):

@@ -5,11 +5,9 @@ from experiments.data.arrays import load_array
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
-from experiments.data.maf_table import MAF_TABLE
+from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_tenths
 from experiments.data.splits import standardized
-
-__all__ = ["ENTRIES"]
 
 
 def load_miniboone(request):
@@ -22,11 +20,5 @@ def load_miniboone(request):
     return Dataset("miniboone", *sets, published=MAF_TABLE["miniboone"])
 
 
-ENTRIES = {
-    "miniboone": Entry(
-        load_miniboone,
-        "UCI MiniBooNE particle identification, as the authors of MAF prepare it",
-        (29_556, 3_284, 3_648),
-        43,
-    ),
-}
+_ORIGIN = "UCI MiniBooNE particle identification, as the authors of MAF prepare it"
+ENTRIES = {"miniboone": Entry(load_miniboone, _ORIGIN, (29_556, 3_284, 3_648), 43)}

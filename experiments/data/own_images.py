@@ -8,8 +8,8 @@ from PIL import Image
 from experiments.data.arrays import load_arrays
 from experiments.data.data_error import DataError
 from experiments.data.entry import Entry
-from experiments.data.picture_file import open_picture
-from experiments.data.pixels import image_dataset
+from experiments.data.images import image_dataset
+from experiments.data.images import open_picture
 
 __all__ = ["ENTRIES", "FITS"]
 
@@ -125,8 +125,7 @@ def _checked(images, name):
     return images[..., 0] if shape[3:] == [1] else images
 
 
+_OF_IMAGES = {"has_pixels": True, "is_image": True}
 ENTRIES = {
-    "images": Entry(
-        load_own_images, "your own pictures: --images_path", has_pixels=True, is_image=True
-    ),
+    "images": Entry(load_own_images, "your own pictures: --images_path", **_OF_IMAGES)
 }

@@ -10,8 +10,6 @@ from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
 
-__all__ = ["ENTRIES"]
-
 _SETS = ("train", "validation", "test")
 _CONTEXTS = ("train_context", "validation_context", "test_context")
 _MIN_ROWS = 2  # of each set, for a mean has no standard error of fewer
@@ -19,9 +17,8 @@ _MIN_ROWS = 2  # of each set, for a mean has no standard error of fewer
 
 def load_csv(request):
     """Returns the table in `request.csv_path`, divided at random by `request.seed`."""
-    table = read_csv(request.path("csv_path"))
-    sets = _divided(table.values, request)
-    return _dataset("csv", sets, table.names, request, request.csv_path)
+    values, names = read_csv(request.path("csv_path"))
+    return _dataset("csv", _divided(values, request), names, request, request.csv_path)
 
 
 def load_npz(request):

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 
-from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
 
 __all__ = ["read_pandas_pickle"]
 
@@ -21,6 +21,7 @@ _MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
 _FORMAT = "0.14.1"  # the version of pandas that began it; it lasted until 1.2
 # What reading an object of another kind as a table raises.
 _OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
+_OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError)
 
 
 def read_pandas_pickle(path):
@@ -32,12 +33,8 @@ def read_pandas_pickle(path):
     Raises:
       DataError: if it is anything else.
     """
-    try:
-        with open(path, "rb") as file:
-            frame = _Unpickler(file, encoding="latin1").load()
-        return _columns(frame)
-    except (pickle.UnpicklingError, EOFError, LookupError, *_OF_OTHER_OBJECTS) as error:
-        raise DataError(f"Expected a pickled table in {path}; got {error!r}.") from error
+    with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
+        return _columns(_Unpickler(file, encoding="latin1").load())
 
 
 class _Recorded:

@@ -5,14 +5,13 @@ import numpy as np
 from experiments.data import maf_archive
 from experiments.data.arrays import load_array
 from experiments.data.arrays import load_arrays
+from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
-from experiments.data.maf_table import MAF_TABLE
+from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_tenths
 from experiments.data.splits import standardized
-
-__all__ = ["ENTRIES"]
 
 _PREPARED_FILE = "power_complete_rows.npz"
 # Column -> its array in the prepared file, and that one's units in one kW, V, Wh, minute.
@@ -48,7 +47,7 @@ def load_power(request):
 
 def _rows(data_dir):
     names = (f"maf_power/{_PREPARED_FILE}", _PREPARED_FILE)
-    prepared = maf_archive.find_prepared(data_dir, *names)
+    prepared = find_prepared(data_dir, *names)
     if prepared:
         keys, units = zip(*_PREPARED_COLUMNS.values(), strict=True)
         arrays = load_arrays(prepared, keys)
@@ -60,11 +59,5 @@ def _rows(data_dir):
     return rows[:, _AUTHORS_COLUMNS].astype(np.float64)
 
 
-ENTRIES = {
-    "power": Entry(
-        load_power,
-        "UCI household electric power consumption, as the authors of MAF prepare it",
-        (1_659_917, 184_435, 204_928),
-        6,
-    ),
-}
+_ORIGIN = "UCI household electric power consumption, as the authors of MAF prepare it"
+ENTRIES = {"power": Entry(load_power, _ORIGIN, (1_659_917, 184_435, 204_928), 6)}

@@ -7,8 +7,6 @@ import numpy as np
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
 
-__all__ = ["ENTRIES"]
-
 _SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 
 

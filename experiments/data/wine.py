@@ -4,16 +4,13 @@ import functools
 
 import numpy as np
 
-from experiments.data import maf_archive
 from experiments.data.arrays import load_arrays
 from experiments.data.csv_table import read_csv
-from experiments.data.data_error import DataError
+from experiments.data.data_dir import need_prepared
 from experiments.data.dataset import Dataset
 from experiments.data.entry import Entry
 from experiments.data.splits import split_tenths
 from experiments.data.splits import standardized
-
-__all__ = ["ENTRIES"]
 
 _ADDRESS = "https://archive.ics.uci.edu/dataset/186/wine+quality"
 # UCI's twelfth column is the quality, a grade.
@@ -35,23 +32,18 @@ def load_wine(color, request):
 
 def _rows(color, data_dir):
     names = (f"winequality-{color}.csv", "uci_small/uci_small.npz", "uci_small.npz")
-    path = maf_archive.find_prepared(data_dir, *names)
-    if path is None:
-        raise DataError(
-            f"Expected `--data_dir`, a folder with {names[0]} of {_ADDRESS} or {names[1]}; "
-            f"got {str(data_dir or '')!r}."
-        )
+    wanted = f"{names[0]} of {_ADDRESS} or {names[1]}"
+    path = need_prepared(data_dir, *names, wanted=wanted)
     if path.suffix == ".npz":
         return load_arrays(path, [f"wine_{color}"])[f"wine_{color}"]
-    return read_csv(path).values[:, : len(_COLUMNS)]
+    values, _ = read_csv(path)
+    return values[:, : len(_COLUMNS)]
 
 
+_SIZES = {"red": (1296, 144, 159), "white": (3969, 440, 489)}
 ENTRIES = {
     f"{color}_wine": Entry(
-        functools.partial(load_wine, color),
-        f"UCI wine quality, {color}",
-        num_rows,
-        len(_COLUMNS),
+        functools.partial(load_wine, color), f"UCI wine quality, {color}", num_rows, 11
     )
-    for color, num_rows in (("red", (1296, 144, 159)), ("white", (3969, 440, 489)))
+    for color, num_rows in _SIZES.items()
 }

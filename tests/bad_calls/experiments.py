@@ -2,16 +2,17 @@
 
 from bad_calls.bad_call import BadCall
 from experiments import compare
-from experiments import density_estimation
-from experiments import iaf_vae
-from experiments import neutra
-from experiments import posterior_inference
-from experiments.choices import build_distribution
 from experiments.data import Request
 from experiments.data import load_dataset
-from experiments.posteriors.settings import PosteriorSettings
-from experiments.settings import Settings
-from experiments.vae_settings import VAESettings
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.models import build_distribution
+from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae.settings import VAESettings
+from experiments.neutra import experiment as neutra
+from experiments.neutra.settings import NeutraSettings
+from experiments.posterior_inference import experiment as posterior_inference
+from experiments.posterior_inference.settings import PosteriorSettings
 
 CALLS = {
     "Settings of half a step": BadCall(
@@ -122,7 +123,7 @@ CALLS = {
     ),
     "load_dataset of no pictures": BadCall(lambda: load_dataset("images"), "images_path"),
     "neutra.run of an unknown target": BadCall(
-        lambda: neutra.run(neutra.NeutraSettings(target="nine", run_dir="run")),
+        lambda: neutra.run(NeutraSettings(target="nine", run_dir="run")),
         "`target`",
         "'nine'",
     ),

@@ -9,10 +9,14 @@ import tensorflow_probability as tfp
 
 import tfp_flows as tff
 
+tfb, tfd = tfp.bijectors, tfp.distributions
 TINY = {"num_steps": 1, "hidden_units": (4,), "seed": 0}
+MASK = np.array([True, False, True])
+ORDERING = [1, 2, 3]
 
 ROWS = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 CONTEXT = np.random.default_rng(1).normal(size=(16, 2)).astype(np.float32)
+BITS = (ROWS > 0).astype(np.float32)
 
 
 @functools.cache
@@ -46,6 +50,11 @@ def estimator():
     return _estimator(unconditional())
 
 
+def new_estimator():
+    """One that the call may leave initialised."""
+    return _estimator(on(tff.standard_normal(3), tff.RealNVP(3, **TINY)))
+
+
 @functools.cache
 def conditional_estimator():
     return _estimator(conditional())
@@ -67,7 +76,7 @@ def logit_estimator():
 
 @functools.cache
 def positive_estimator():
-    chain = tff.FlowChain([tfp.bijectors.Exp(), tff.RealNVP(3, **TINY)])
+    chain = tff.FlowChain([tfb.Exp(), tff.RealNVP(3, **TINY)])
     return _estimator(tff.FlowDistribution(tff.standard_normal(3), chain))
 
 
@@ -107,11 +116,37 @@ def conditioner(inputs=2, outputs=2, **options):
     return tff.Conditioner(tff.MLP(outputs, (4,)), inputs, **options)
 
 
+def fit(model, rows, **options):
+    return model.fit(rows, **{"epochs": 1, "batch_size": 8, "verbose": 0, **options})
+
+
+def on(base, bijector=None):
+    return tff.FlowDistribution(base, bijector or flow())
+
+
+def two_parts():
+    return tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)])
+
+
+def target():
+    return tfd.JointDistributionNamed(
+        {"loc": tfd.Normal(0.0, 1.0), "scale": tfd.LogNormal(0.0, 1.0)}
+    )
+
+
+@functools.cache
+def posterior():
+    return tff.flow_posterior(target(), **TINY)
+
+
 def joint_target():
-    tfd = tfp.distributions
     return tfd.JointDistributionNamed(
         {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Poisson(rate)}
     )
+
+
+def pinned_target():
+    return joint_target().experimental_pin(rate=1.0)
 
 
 class OneSided(tff.FlowBijector):

@@ -1,11 +1,18 @@
-"""Both directions of autoregressive steps against D whole passes."""
+"""Autoregressive steps: both directions, their gradients, refusals, and large latents."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import randomize
+from subject import close
+from transformer_cases import CASES
 
 import tfp_flows as tff
 
+tfb = tfp.bijectors
+STEPS = [tff.MaskedAutoregressive, tff.InverseAutoregressive]
+both_steps = pytest.mark.parametrize("constructor", STEPS)
 FORMS = {
     "plain": {"hidden_units": (16, 16)},
     "narrow": {"hidden_units": (3, 5, 4)},
@@ -16,66 +23,238 @@ FORMS = {
 }
 
 
-def conditioner(ordering, dtype="float64", **form):
-    context_size = form.get("context_size", 0)
+def conditioner(size, transformer, *, context_size=0, hidden_units=(9, 8), **form):
     network = tff.MaskedMLP(
-        2, ordering=ordering, zero_last_layer=False, seed=1, dtype=dtype, **form
+        transformer.num_parameters,
+        hidden_units,
+        tff.random_ordering(size, seed=4),
+        context_size=context_size,
+        zero_last_layer=False,
+        seed=1,
+        dtype="float64",
+        **form,
     )
-    return tff.Conditioner(network, len(ordering), context_size=context_size)
+    return tff.Conditioner(network, size, context_size=context_size)
 
 
-def without_column_wise(step):
-    """The same conditioner as a callable that offers no `column_wise`."""
+def only_callable(network):
+    """The same conditioner as a function, which can be called on all variables at once."""
 
     def call(x, context=None):
-        return step(x, context)
+        return network(x, context)
 
-    call.context_size = step.context_size
+    call.context_size = network.context_size
     return call
 
 
-@pytest.mark.parametrize("form", FORMS)
+def sequential(step):
+    """The method that goes through the variables one after another."""
+    (direction,) = step.sequential_directions
+    return getattr(step, f"{direction}_and_log_det")
+
+
+def gradients(method, network, values, context):
+    """Results of `method`, and gradients by all that it depends on."""
+    with tf.GradientTape() as tape:
+        tape.watch([values, *context.values()])
+        result, log_det = method(values, **context)
+        loss = tf.reduce_sum(tf.sin(result)) + tf.reduce_sum(log_det**2)
+    sources = [values, *context.values(), *network.trainable_variables]
+    return [result, log_det, *tape.gradient(loss, sources)]
+
+
+def written_out(constructor, case, network, start):
+    """The sequential direction by plain formulas and D whole passes, differentiable."""
+
+    def transform(x, parameters):
+        return case.plain(x, *tf.split(parameters, parameters.shape[-1] // 4, axis=-1))
+
+    def newton(y, parameters):
+        x = start
+        for _ in range(2):  # exact in value, then in the derivative
+            mapped, log_det = transform(x, parameters)
+            x -= (mapped - y) / tf.exp(log_det)
+        return x, -transform(x, parameters)[1]
+
+    def method(values, context):
+        solved = tf.zeros_like(values)
+        for _ in range(4):
+            solve = transform if constructor is tff.MaskedAutoregressive else newton
+            solved, log_det = solve(values, network(solved, context))
+        return solved, tf.reduce_sum(log_det, axis=-1)
+
+    return method
+
+
 @pytest.mark.parametrize(
-    "constructor", [tff.MaskedAutoregressive, tff.InverseAutoregressive]
+    ("name", "wrap"),
+    [*((name, lambda network: network) for name in CASES), ("curved", only_callable)],
 )
-def test_columns_equal_whole_passes_in_value_and_gradient(constructor, form):
-    network = conditioner(tff.random_ordering(7, seed=3), **FORMS[form])
-    rng = np.random.default_rng(0)
+@both_steps
+def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name, wrap, rng):
+    """In value, and in the gradient by values, context and weights."""
+    transformer = CASES[name].build()
+    network = conditioner(4, transformer, context_size=2)
+    step = constructor(4, wrap(network), transformer, dtype="float64")
+    values = tf.constant(rng.normal(size=(3, 4)))
+    context = {"context": tf.constant(rng.normal(size=(3, 2)))}
+    ours = gradients(sequential(step), network, values, context)
+    truth = written_out(constructor, CASES[name], network, start=ours[0])
+    for a, b in zip(ours, gradients(truth, network, values, context), strict=True):
+        close(a, b, 1e-9)
+    (direction,) = {"forward", "inverse"} - step.sequential_directions
+    back, log_det = getattr(step, f"{direction}_and_log_det")(ours[0].numpy(), **context)
+    close(back, values)
+    close(log_det, -ours[1])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@both_steps
+def test_columns_equal_whole_passes_in_value_and_gradient(constructor, form, rng):
+    network = conditioner(7, tff.Affine(), **FORMS[form])
     values = tf.constant(rng.normal(size=(5, 7)))
     context = {"context": tf.constant(rng.normal(size=(5, 2)))} if form == "context" else {}
     results = []
-    for step in (network, without_column_wise(network)):
-        bijector = constructor(7, step, tff.Affine(), dtype="float64")
-        name = (
-            "forward" if constructor is tff.MaskedAutoregressive else "inverse"
-        ) + "_and_log_det"
-        with tf.GradientTape() as tape:
-            tape.watch([values, *context.values()])
-            result, log_det = getattr(bijector, name)(values, **context)
-            loss = tf.reduce_sum(tf.sin(result)) + tf.reduce_sum(log_det**2)
-        sources = [values, *context.values(), *network.trainable_variables]
-        results.append([result, log_det, *tape.gradient(loss, sources)])
+    for wrapped in (network, only_callable(network)):
+        step = constructor(7, wrapped, tff.Affine(), dtype="float64")
+        results.append(gradients(sequential(step), network, values, context))
     for fast, slow in zip(*results, strict=True):
-        np.testing.assert_allclose(fast, slow, atol=1e-9)
+        close(fast, slow, 1e-9)
 
 
-def test_gradient_of_sampling_equals_that_of_the_loop_written_out():
-    network = conditioner(tff.natural_ordering(4), **FORMS["plain"])
-    bijector = tff.MaskedAutoregressive(4, network, tff.Affine(), dtype="float64")
-    z = tf.constant(np.random.default_rng(0).normal(size=(3, 4)))
+@pytest.mark.parametrize("context_size", [0, 2])
+@both_steps
+def test_one_variable_depends_on_the_context_alone(constructor, context_size, rng):
+    network = conditioner(1, tff.Affine(), context_size=context_size)
+    step = constructor(1, network, tff.Affine(), dtype="float64")
+    network.trainable_variables[0].assign_add(rng.normal(size=network.variables[0].shape))
+    x = rng.normal(size=(6, 1))
+    context = {"context": rng.normal(size=(6, 2))} if context_size else {}
+    y, log_det = step.forward_and_log_det(x, **context)
+    close(step.inverse(y.numpy(), **context), x)
+    scale = np.exp(log_det)
+    # One line for all rows, or one for each context.
+    assert np.allclose(scale, scale[0]) == (not context_size)
+    close(step.forward(x + 1.0, **context) - y, scale[:, None])
 
-    def written_out(z):
-        y = tf.zeros_like(z)
-        for _ in range(4):
-            y, log_det = tff.Affine().forward_and_log_det(z, network(y))
-        return y, tf.reduce_sum(log_det, axis=-1)
 
-    gradients = []
-    for method in (bijector.forward_and_log_det, written_out):
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            y, log_det = method(z)
-            loss = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(log_det**3)
-        gradients.append(tape.gradient(loss, [z, *network.trainable_variables]))
-    for ours, true in zip(*gradients, strict=True):
-        np.testing.assert_allclose(ours, true, atol=1e-9)
+@both_steps
+def test_conditioner_of_another_event_size_is_refused(constructor):
+    network = conditioner(4, tff.Affine())
+    with pytest.raises(ValueError, match=r"`input_shape` \(5,\).*got \(4,\)"):
+        constructor(5, network, tff.Affine())
+
+
+@both_steps
+@pytest.mark.parametrize(("made_for", "used_in"), [("shift", "gated"), ("affine", "shift")])
+def test_conditioner_of_another_transformer_is_refused(constructor, made_for, used_in):
+    network, transformer = conditioner(4, CASES[made_for].build()), CASES[used_in].build()
+    expected, got = 4 * transformer.num_parameters, network.network.num_parameters * 4
+    message = rf"`output_shape` \({expected},\).*{type(transformer).__name__}.*\({got},\)"
+    with pytest.raises(ValueError, match=message):
+        constructor(4, network, transformer)
+
+
+@both_steps
+def test_context_of_another_width_is_refused(constructor):
+    step = constructor(
+        3, conditioner(3, tff.Affine(), context_size=2), tff.Affine(), dtype="float64"
+    )
+    x = np.zeros((5, 3))
+    for method in (step.forward, step.inverse):
+        with pytest.raises(ValueError, match=r"`context` of shape \[\.\.\., 2\].*None"):
+            method(x)
+        with pytest.raises(ValueError, match=r"`context` of shape \[\.\.\., 2\].*\(5, 3\)"):
+            method(x, context=np.zeros((5, 3)))
+        with pytest.raises(ValueError, match=r"\(5,\).*\(4, 2\)"):
+            method(x, context=np.zeros((4, 2)))
+
+
+def test_whole_passes_stop_when_nothing_changes(rng):
+    """A network in which variables depend on two others at most needs three passes."""
+    passes = tf.Variable(0)
+
+    def chain_of_three(x, context):
+        passes.assign_add(1)
+        a, b = x[..., :1], x[..., 1:2]
+        zeros = tf.zeros_like(x)
+        shift = tf.concat([zeros[..., :1], tf.sin(a), a * b, zeros[..., 3:]], axis=-1)
+        return tf.concat([shift, 0.1 * shift], axis=-1)
+
+    step = tff.MaskedAutoregressive(40, chain_of_three, tff.Affine(), dtype="float64")
+    x = rng.normal(size=(6, 40))
+    y = step.forward(x).numpy()
+    assert passes.numpy() <= 5
+    close(step.inverse(y), x)
+
+
+class LargeShifts(tff.Transformer):
+    """`y = exp(s) x + 30 m`: latents far beyond what log-scales alone would give."""
+
+    num_parameters = 2
+
+    def forward_and_log_det(self, x, parameters):
+        shift, log_scale = self.constrain(parameters)
+        return x * tf.exp(log_scale) + 30.0 * shift, log_scale
+
+    def inverse_and_log_det(self, y, parameters):
+        shift, log_scale = self.constrain(parameters)
+        return (y - 30.0 * shift) * tf.exp(-log_scale), -log_scale
+
+
+@pytest.mark.parametrize(
+    ("constructor", "jit_compile"), zip(STEPS, [True, False], strict=True)
+)
+def test_large_latents_are_solved_where_whole_passes_fail(constructor, jit_compile, rng):
+    """Passes over the whole vector overflow on coordinates that are not final yet."""
+    network = tff.MaskedMLP(
+        2, (128, 128), tff.natural_ordering(63), zero_last_layer=False, seed=9
+    )
+    network = tff.Conditioner(network, 63)
+    network.trainable_variables[0].assign(1.45 * network.trainable_variables[0])
+    points = rng.normal(size=(512, 63)).astype(np.float32)
+    assert 1.4 < np.abs(network(tf.constant(points))[:, 63:]).max() <= 2.0
+    errors = {}
+    callables = {"columns": network, "whole": lambda x, context: network(x, context)}
+    for name, conditioner in callables.items():
+        step = constructor(63, conditioner, LargeShifts())
+        parallel, undo = step.inverse, step.forward
+        if constructor is tff.InverseAutoregressive:
+            parallel, undo = undo, parallel
+        solved = parallel(points)
+        compiled = tf.function(undo, jit_compile=jit_compile)
+        errors[name] = np.abs(compiled(solved) - points).max(axis=1)
+    assert np.abs(solved).max() > 40.0
+    assert errors["columns"].max() < 2e-3
+    assert not (errors["whole"] < 1.0).all()  # what the test is about does happen
+
+
+def test_density_of_points_beyond_what_floats_can_tell_is_near_zero(rng):
+    flow = randomize(tff.IAF(8, num_steps=2, hidden_units=(16,)))
+    distribution = tff.FlowDistribution(tff.standard_normal(8), flow)
+    log_prob = distribution.log_prob((1e4 * rng.normal(size=(20, 8))).astype(np.float32))
+    assert np.all(np.isfinite(log_prob))
+    assert np.max(log_prob) < -1e20
+
+
+MAF, IAF = tff.MAF(3, num_steps=1), tff.IAF(3, num_steps=1)
+FORWARD, INVERSE = {"forward"}, {"inverse"}
+STOCK = tfb.MaskedAutoregressiveFlow(lambda x: (x, x))
+DIRECTIONS = {
+    "maf": (MAF, FORWARD),
+    "iaf": (IAF, INVERSE),
+    "inverted maf": (tff.Invert(MAF), INVERSE),
+    "inverted iaf": (tff.Invert(IAF), FORWARD),
+    "chain of both": (tff.FlowChain([MAF, IAF]), FORWARD | INVERSE),
+    "stock chain": (tff.FlowChain([tfb.Chain([tfb.Exp(), IAF])]), INVERSE),
+    "stock maf": (tff.FlowChain([STOCK]), FORWARD),
+    "multi-scale": (tff.MultiScale([tff.Permutation([1, 0])], (2, 2, 2)), set()),
+    "real_nvp": (tff.RealNVP(3), set()),
+    "shift": (tff.FlowChain([tfb.Shift(1.0)]), set()),
+}
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_directions_of_parts_and_wholes(name):
+    bijector, expected = DIRECTIONS[name]
+    assert bijector.sequential_directions == expected

@@ -1,6 +1,7 @@
 """Deep copies and pickles of posteriors, and of flows over bases with bounded variables."""
 
 import copy
+import functools
 import pickle
 
 import numpy as np
@@ -79,6 +80,11 @@ PLAIN = {
 }
 
 
+@functools.cache
+def posterior_of(target):
+    return randomize(tff.flow_posterior((JOINT | PLAIN)[target](), **SMALL))
+
+
 def check_copy(posterior, same):
     draws = tf.nest.map_structure(lambda x: x.numpy(), posterior.sample(3, seed=1))
     expected = posterior.log_prob(draws).numpy()
@@ -95,19 +101,19 @@ def check_copy(posterior, same):
 
 @pytest.mark.parametrize("target", JOINT | PLAIN)
 def test_a_deep_copy_has_weights_of_its_own(target):
-    posterior = randomize(tff.flow_posterior((JOINT | PLAIN)[target](), **SMALL))
+    posterior = posterior_of(target)
     check_copy(posterior, copy.deepcopy(posterior))
 
 
 @pytest.mark.parametrize("target", PLAIN)
 def test_pickles(target):
-    posterior = randomize(tff.flow_posterior(PLAIN[target](), **SMALL))
+    posterior = posterior_of(target)
     check_copy(posterior, pickle.loads(pickle.dumps(posterior)))
 
 
 @pytest.mark.parametrize("target", JOINT)
 def test_where_supports_depend_on_parts_the_flow_is_pickled(target):
-    posterior = randomize(tff.flow_posterior(JOINT[target](), **SMALL))
+    posterior = posterior_of(target)
     with pytest.raises(
         ValueError, match=r"a support of `flow_posterior`.*Pickle `posterior"
     ):

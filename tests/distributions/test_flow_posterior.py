@@ -1,5 +1,7 @@
 """`flow_posterior`: structure, support and weights."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -60,13 +62,19 @@ TARGETS = {
 }
 
 
+@functools.cache
+def built(name):
+    """A target and its posterior of random weights."""
+    target = TARGETS[name]()
+    return target, randomize(tff.flow_posterior(target, **SMALL))
+
+
 @pytest.mark.parametrize(
     ("name", "sample_shape"),
     [*((name, (2, 3)) for name in TARGETS), ("pinned", ()), ("sequential", ())],
 )
 def test_draws_have_structure_and_support_of_the_target(name, sample_shape):
-    target = TARGETS[name]()
-    posterior = randomize(tff.flow_posterior(target, **SMALL))
+    target, posterior = built(name)
     draws, log_prob = posterior.sample_and_log_prob(sample_shape, seed=1)
     tf.nest.assert_same_structure(draws, target.event_shape, check_types=False)
     for part, shape in zip(*map(tf.nest.flatten, (draws, target.event_shape)), strict=True):
@@ -164,9 +172,8 @@ def squeezed():
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_checkpoint_restores_a_fitted_posterior(name, tmp_path):
-    target = TARGETS[name]()
-    fitted, other = (tff.flow_posterior(target, **SMALL | {"seed": s}) for s in (1, 2))
-    randomize(fitted)
+    target, fitted = built(name)
+    other = tff.flow_posterior(target, **SMALL | {"seed": 2})
     path = tf.train.Checkpoint(posterior=fitted).write(str(tmp_path / "posterior"))
     tf.train.Checkpoint(posterior=other).read(path).assert_consumed()
     draws = fitted.sample(5, seed=1)

@@ -1,5 +1,7 @@
 """Distribution functions and quantiles, beside integrals of the density."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.integrate
@@ -60,6 +62,11 @@ CASES = {
 }
 
 
+@functools.cache
+def built(name):
+    return CASES[name]()
+
+
 def context_of(distribution, *batch_shape):
     if not distribution.context_size:
         return {}
@@ -68,7 +75,7 @@ def context_of(distribution, *batch_shape):
 
 @pytest.mark.parametrize("name", CASES)
 def test_integrals_of_the_density(name):
-    distribution = CASES[name]()
+    distribution = built(name)
     event, context = distribution.event_shape, context_of(distribution)
     y = np.sort(np.ravel(distribution.sample(4, seed=1, **context)))
     values = y.reshape([4, *event])
@@ -93,7 +100,7 @@ def test_integrals_of_the_density(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_all_is_below_far_up_and_none_far_down(name):
-    distribution = CASES[name]()
+    distribution = built(name)
     context = context_of(distribution)
     for value, expected in ((-1e9, 0.0), (1e9, 1.0)):
         value = np.full(distribution.event_shape, value)
@@ -103,7 +110,7 @@ def test_all_is_below_far_up_and_none_far_down(name):
 
 @pytest.mark.parametrize("name", ["conditional flow", "conditional mixture"])
 def test_one_answer_a_context(name):
-    distribution = CASES[name]()
+    distribution = built(name)
     context = context_of(distribution, 5)
     values = np.linspace(-1.0, 1.0, 5)[:, None]
     cdf = distribution.cdf(values, **context)
@@ -116,7 +123,7 @@ def test_one_answer_a_context(name):
 
 
 def test_gradient_of_a_distribution_function_is_the_density():
-    distribution = CASES["falling"]()
+    distribution = built("falling")
     y = tf.constant([[-30.0], [0.3], [30.0]], D)
     with tf.GradientTape() as tape:
         tape.watch(y)

@@ -7,7 +7,7 @@ import time
 
 import tensorflow as tf
 
-from experiments import density_estimation
+from experiments.density_estimation import experiment as density_estimation
 
 # Each process is a fork of one that has TensorFlow imported but nothing run yet. That one
 # does not find this module, which lies beside the tests.

@@ -8,7 +8,7 @@ import sys
 
 from killed_runs import CONTEXT
 
-from experiments import density_estimation
+from experiments.density_estimation import experiment as density_estimation
 
 
 def start(target, *arguments_of_each):

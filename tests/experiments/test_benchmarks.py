@@ -10,14 +10,14 @@ import small_contender
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import memory
 from experiments.benchmarks import posterior_step
+from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks import timing
 from experiments.benchmarks import torch_contender
-from experiments.benchmarks import training_step
-from experiments.benchmarks.autoregressive_workloads import WORKLOADS
-from experiments.benchmarks.autoregressive_workloads import Workload
 from experiments.benchmarks.timing import Contender
 from experiments.benchmarks.timing import Timing
 from experiments.benchmarks.worker import Worker
+from experiments.benchmarks.workloads import WORKLOADS
+from experiments.benchmarks.workloads import Autoregressive
 
 TASKS = {
     "train": ("train", False),
@@ -120,18 +120,18 @@ def test_peak_memory_is_that_of_the_run(monkeypatch):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_both_sides_are_of_one_size_and_finite(task):
-    workload = Workload(*TASKS[task], 4, 2, (8, 8), batch_size=16, calls=2)
+    workload = Autoregressive(4, 2, (8, 8), 16, 2, *TASKS[task])
     ours = autoregressive_tensorflow.ours(workload)
     peer = autoregressive_tensorflow.stock(workload, jit_compile=False)
     assert {contender.num_parameters for contender in (*ours, peer)} == {
         sum(a * b + b for a, b in workload.kernel_shapes())
     }
-    floor = training_step.matrix_products(workload, backward=task == "train")
+    floor = tensorflow_contender.matrix_products(workload, backward=task == "train")
     assert all(math.isfinite(c.run()) for c in (ours[0], peer, floor))
 
 
 def test_training_steps_train():
-    workload = Workload("train", False, 4, 2, (8, 8), batch_size=64, calls=100)
+    workload = Autoregressive(4, 2, (8, 8), batch_size=64, calls=100, task="train")
     for contender in (
         autoregressive_tensorflow.ours(workload)[0],
         autoregressive_tensorflow.stock(workload, jit_compile=False),
@@ -141,7 +141,8 @@ def test_training_steps_train():
 
 
 def test_workloads_name_a_task():
-    assert {(w.task, w.is_inverse) for w in WORKLOADS.values()} == set(TASKS.values())
+    known = WORKLOADS["autoregressive"].values()
+    assert {(w.task, w.is_inverse) for w in known} == set(TASKS.values())
 
 
 def test_torch_training_step_trains():
@@ -155,8 +156,12 @@ def test_torch_training_step_trains():
 
 
 def test_steps_of_variational_inference_are_of_one_size_and_train():
-    workload = Workload("train", True, 4, 2, (8, 8), batch_size=64, calls=100)
-    built = posterior_step.contenders(workload)
+    workload = Autoregressive(4, 2, (8, 8), 64, 100, "train", is_inverse=True)
+    built = [
+        build(workload, jit_compile=jit_compile)
+        for jit_compile in (True, False)
+        for build in (posterior_step.ours, posterior_step.stock)
+    ]
     assert len({contender.num_parameters for contender in built}) == 1
     for contender in built[2:]:
         losses = [contender.run() for _ in range(4)]

@@ -11,7 +11,8 @@ from experiments.benchmarks.budgeted_training import Budget
 from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.budgeted_training import Images
 
-TORCH = ("autoregressive_torch", "glow_torch", "vae_torch", "worker")
+TORCH = ("autoregressive_torch", "autoregressive_jax", "binary_made_peers")
+TORCH += ("glow_torch", "vae_torch", "worker")
 
 
 class Work:

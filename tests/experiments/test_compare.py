@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from refused import assert_refused
 
 from experiments import compare
 
@@ -137,14 +138,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_one_line(name, tmp_path, capsys):
+def test_what_is_refused_is_one_line(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write(tmp_path / "run", json.dumps(results(70.0)))
     write(tmp_path / "broken", "{")
     write(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
     arguments, status, message = REFUSED[name]
     arguments = arguments.replace("{x}", str(tmp_path))
-    assert compare.cli(["compare", *arguments.split()]) == status
-    line = capsys.readouterr().err
-    assert line.startswith("compare: ")
-    assert message.replace("{x}", str(tmp_path)) in line
-    assert line.count("\n") == 1
+    words = [message.replace("{x}", str(tmp_path))]
+    assert_refused(compare, arguments.split(), status, words, capsys, monkeypatch)
+    assert not (tmp_path / "comparison.png").exists()

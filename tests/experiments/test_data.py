@@ -14,7 +14,7 @@ from experiments.data import catalogue
 from experiments.data import load_dataset
 from experiments.data import power
 from experiments.data import toy
-from experiments.evaluation import gaussian_log_likelihood
+from experiments.density_estimation.baselines import gaussian_log_likelihood
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
 needs_data = pytest.mark.skipif(

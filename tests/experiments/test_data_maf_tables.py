@@ -1,5 +1,7 @@
 """The tables of the MAF paper, from small files of the authors' formats."""
 
+import pickle
+
 import h5py
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from experiments.data import DataError
 from experiments.data import bsds300
 from experiments.data import load_dataset
 from experiments.data import maf_archive
-from experiments.data.maf_table import MAF_TABLE
+from experiments.data.pandas_pickle import read_pandas_pickle
+from experiments.data.published import MAF_TABLE
 
 TABLES = ("power", "gas", "hepmass", "miniboone", "bsds300")
 
@@ -176,3 +179,24 @@ def test_damaged_file_is_named(name, file, content, tmp_path):
 
 def test_catalogue_has_the_published_sizes():
     assert [DATASETS[name].event_size for name in TABLES] == [6, 8, 21, 43, 63]
+
+
+def test_columns_are_read_by_name(tmp_path):
+    values = np.random.default_rng(0).normal(size=(5, 3))
+    write_pickle(tmp_path / "x.pickle", values, ["a", "b", "c"])
+    columns = read_pandas_pickle(tmp_path / "x.pickle")
+    assert list(columns) == ["a", "b", "c"]
+    np.testing.assert_array_equal(np.stack(list(columns.values()), axis=1), values)
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("code of the pickle was run",)
+
+
+@pytest.mark.parametrize("thing", [Malicious(), {"a": 1}, [1, 2], None])
+def test_pickle_of_anything_else_is_refused_unrun(thing, tmp_path, capsys):
+    (tmp_path / "x.pickle").write_bytes(pickle.dumps(thing))
+    with pytest.raises(DataError, match="Expected a pickled table"):
+        read_pandas_pickle(tmp_path / "x.pickle")
+    assert capsys.readouterr().out == ""

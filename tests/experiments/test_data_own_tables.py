@@ -1,16 +1,19 @@
 """A user's own tables: formats, splits, context, constant columns."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from experiments import choices
-from experiments import evaluation
-from experiments import pictures
-from experiments import training
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.csv_table import read_csv
-from experiments.settings import Settings
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import models as choices
+from experiments.density_estimation import pictures
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
+from experiments.density_estimation.subject import Subject
 
 VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
 SETS = ("train", "validation", "test")
@@ -38,16 +41,33 @@ def sorted_rows(values):
 def test_csv_is_read_exactly(delimiter, header, newline, tmp_path):
     header = header.replace(",", delimiter)
     path = write(tmp_path / "x", header=header, delimiter=delimiter, newline=newline)
-    table = read_csv(path)
-    np.testing.assert_array_equal(table.values, VALUES)
-    assert table.names == (("a", "b", "c d") if header else None)
+    values, names = read_csv(path)
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == (("a", "b", "c d") if header else None)
 
 
 def test_csv_of_one_column_with_byte_order_mark_and_empty_lines(tmp_path):
     (tmp_path / "x").write_bytes(b"\xef\xbb\xbf\nname\n1\n\n2e0\n-.5\n")
-    table = read_csv(tmp_path / "x")
-    assert table.names == ("name",)
-    np.testing.assert_array_equal(table.values, [[1.0], [2.0], [-0.5]])
+    values, names = read_csv(tmp_path / "x")
+    assert names == ("name",)
+    np.testing.assert_array_equal(values, [[1.0], [2.0], [-0.5]])
+
+
+@pytest.mark.parametrize("row", ["True,2", "1", "1,2,3", '"1"2,3', "0x1,2", ",1", "1,nan"])
+def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
+    (tmp_path / "x").write_text(f'"a\nb",c\n1,2\n\n{row}\n')
+    with pytest.raises(DataError, match="row 5|Expected a table as text"):
+        read_csv(tmp_path / "x")
+
+
+def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path):
+    (tmp_path / "x").write_text("".join(f"{i},0.5\n" for i in range(100_000)))
+    tracemalloc.start()
+    values, _ = read_csv(tmp_path / "x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert values.nbytes == 1_600_000
+    assert peak < 3 * values.nbytes
 
 
 def test_csv_is_divided_by_the_seed(tmp_path):
@@ -168,7 +188,7 @@ def test_flow_learns_the_context(options, tmp_path):
     inputs = dataset.inputs("test")
     result = evaluation.flow_log_likelihood(model, inputs, batch_size=100)
     assert result.nats > 0.0  # without the context no density exceeds -1.8
-    subject = pictures.Subject(distribution, dataset, settings)
+    subject = Subject(distribution, dataset, settings)
     error = subject.samples - subject.data
     assert (error.std(axis=0) < 0.5).all()  # the data's are 3 and 2
     captions = pictures.draw(subject, history)

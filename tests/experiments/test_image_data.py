@@ -11,9 +11,9 @@ from PIL import Image
 
 from experiments.data import keras_images
 from experiments.data import load_dataset
-from experiments.data.pixels import image_dataset
-from experiments.data.request import Request
-from experiments.epochs import EpochRows
+from experiments.data.entry import Request
+from experiments.data.images import image_dataset
+from experiments.runs.epochs import EpochRows
 
 RNG = np.random.default_rng(0)
 

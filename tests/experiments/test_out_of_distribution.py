@@ -6,13 +6,14 @@ import shutil
 
 import numpy as np
 import pytest
+from refused import assert_refused
 
-from experiments import density_estimation
 from experiments import out_of_distribution
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.run_directory import RunDirectoryError
-from experiments.settings import Settings
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.settings import Settings
+from experiments.runs.run_directory import RunDirectoryError
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ REFUSED = {
     "max_rows=1": (
         "--run_dir=x --others=mnist --max_rows=1",
         2,
-        "`max_rows` of at least 2",
+        "max_rows=1: 1 is not integer >= 2",
     ),
     "text for a number": ("--max_rows=many", 2, "max_rows"),
     "no run": ("--run_dir=x --others=mnist --others=digits", 1, "Expected a finished"),
@@ -135,12 +136,8 @@ REFUSED = {
 def test_what_is_refused_is_one_line(name, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags, status, message = REFUSED[name]
-    arguments = ["out_of_distribution", *flags.split()]
-    assert out_of_distribution.cli(arguments) == status
-    line = capsys.readouterr().err
-    assert line.startswith("out_of_distribution: ")
-    assert message in line
-    assert line.count("\n") == 1
+    program = out_of_distribution
+    assert_refused(program, flags.split(), status, [message], capsys, monkeypatch)
 
 
 def test_command_line_prints_a_line_a_data_set(run_dir, capsys):

@@ -1,26 +1,87 @@
-"""The flag files that start the papers' runs."""
+"""The recipes: files of flags, one for every published figure, which the tables cite."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
-from experiments import choices
-from experiments import density_estimation
-from experiments import joint_run
+from experiments import demo
+from experiments.command_line import program
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import models
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.iaf_vae import models as vae_models
+from experiments.neutra import experiment as neutra
+from experiments.posterior_inference import experiment as posterior_inference
 
-RECIPES = sorted((Path(density_estimation.__file__).parent / "recipes").glob("*.flags"))
+ROOT = Path(__file__).parents[2]
+PAGES = ("experiments/README.md", "docs/results.md")
+RECIPES = sorted((ROOT / "experiments" / "recipes").glob("*.flags"))
+# Experiment -> its command line, and what refuses settings before any data are read.
+EXPERIMENTS = {
+    "density_estimation": (density_estimation.cli, models.check),
+    "iaf_vae": (iaf_vae.cli, vae_models.check),
+    "posterior_inference": (posterior_inference.cli, lambda settings: None),
+    "neutra": (neutra.cli, lambda settings: None),
+}
+
+
+def settings_of(path, monkeypatch):
+    """The settings that the recipe's own command reads, and that experiment's name."""
+    (name,) = re.findall(r"^# +python -m experiments\.(\w+)", path.read_text(), re.M)
+    read, found = program.read_settings, []
+    monkeypatch.setattr(
+        program, "read_settings", lambda *a, **k: found.append(read(*a, **k))
+    )
+    assert EXPERIMENTS[name][0]([name, f"--flagfile={path}"]) == 0
+    return name, found[0]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_is_a_command_line_that_fits_a_flow(path, monkeypatch):
-    runs = []
-    monkeypatch.setattr(joint_run, "run_and_print", lambda s, *_, **__: runs.append(s))
-    assert density_estimation.cli(["density_estimation", f"--flagfile={path}"]) == 0
-    (settings,) = runs
-    choices.check(settings)
-    assert settings.dataset == "cifar10"
+def test_recipe_is_a_valid_command_line_of_its_own_folder(path, monkeypatch):
+    name, settings = settings_of(path, monkeypatch)
+    EXPERIMENTS[name][1](settings)
+    assert settings.run_dir == f"runs/{path.stem}"
+    assert path.stem.startswith(getattr(settings, "dataset", ""))
     assert f"--flagfile=experiments/recipes/{path.name}" in path.read_text()
 
 
-def test_there_are_recipes():
-    assert len(RECIPES) == 2
+@pytest.mark.parametrize("page", PAGES)
+def test_every_recipe_that_a_page_cites_exists(page):
+    path = ROOT / page
+    cited = re.findall(r"\[([^]]+)\]\(([\w./]*recipes/\w+\.flags)\)", path.read_text())
+    assert cited
+    assert [link for _, link in cited if not (path.parent / link).is_file()] == []
+
+
+def test_every_recipe_is_cited():
+    text = "".join((ROOT / page).read_text() for page in PAGES)
+    assert [p.name for p in RECIPES if f"recipes/{p.name})" not in text] == []
+
+
+def test_every_row_of_measured_flows_cites_its_recipe_or_says_that_it_is_unknown():
+    text = (ROOT / "docs/results.md").read_text()
+    tables = re.findall(r"^\|.* recipes? \|\n(?:\|.*\n)+", text, re.M)
+    rows = [row for table in tables for row in table.splitlines()[2:]]
+    measured = [row for row in rows if "±" in row or "−" in row]
+    known = ("/recipes/", "command unknown", "| any of ")
+    assert len(measured) > 40
+    assert [row for row in measured if not any(words in row for words in known)] == []
+
+
+@pytest.mark.parametrize("index", range(len(demo.RUNS)))
+def test_the_demo_runs_recipes(index, monkeypatch):
+    run = demo.RUNS[index]
+    path = ROOT / "experiments" / "recipes" / f"{run.dataset}_{run.flow}.flags"
+    _, settings = settings_of(path, monkeypatch)
+    assert dataclasses.replace(settings, run_dir=run.run_dir, progress=0) == run
+
+
+@pytest.mark.parametrize("stem", ["two_moons_nice", "digits_real_nvp"])
+def test_a_recipe_that_needs_no_files_runs(stem, tmp_path, monkeypatch):
+    path = ROOT / "experiments" / "recipes" / f"{stem}.flags"
+    _, settings = settings_of(path, monkeypatch)
+    tiny = {"epochs": 1, "num_samples": 100, "progress": 0, "run_dir": str(tmp_path / "r")}
+    results = density_estimation.run(dataclasses.replace(settings, **tiny))
+    assert results["dataset"] == settings.dataset

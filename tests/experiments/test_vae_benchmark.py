@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from experiments.benchmarks import training_step
+from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks import vae
 from experiments.benchmarks import vae_torch
-from experiments.benchmarks.vae_workload import Workload
 from experiments.benchmarks.worker import Worker
+from experiments.benchmarks.workloads import VAE
 
-SMALL = Workload(12, (6, 5), 3, 2, (7, 7), context_size=4, batch_size=8, calls=3)
+SMALL = VAE(12, (6, 5), 3, 2, (7, 7), context_size=4, batch_size=8, calls=3)
 
 
 @pytest.mark.parametrize("workload", [SMALL, SMALL.without_flow()])
@@ -40,4 +40,4 @@ def test_table_names_the_cost_of_the_flow():
     with Worker(sys.executable) as worker:
         text = vae.time_steps(SMALL, worker, repetitions=1)
     assert "XLA: the step with the IAF takes" in text
-    assert training_step.matrix_products(SMALL, backward=True).name in text
+    assert tensorflow_contender.matrix_products(SMALL, backward=True).name in text

@@ -49,13 +49,13 @@ def test_parts_of_the_paper_are_where_they_should_be():
     first, last = (
         [type(b).__name__ for b in level.bijectors] for level in multi_scale.levels
     )
-    assert first == ["Squeeze", "LikeSteps", "Coupling"]
-    assert last == ["Squeeze", "LikeSteps", "ChannelAffine"]
+    assert first == ["Squeeze", "Scan", "Coupling"]
+    assert last == ["Squeeze", "Scan", "ChannelAffine"]
     steps = multi_scale.levels[0].bijectors[1].bijectors
     assert [type(step).__name__ for step in steps] == ["GlowStep"] * 3
     plain = glow(learned_prior=False, conditional_prior=False).bijectors[0]
     for level in plain.levels:
-        assert [type(b).__name__ for b in level.bijectors] == ["Squeeze", "LikeSteps"]
+        assert [type(b).__name__ for b in level.bijectors] == ["Squeeze", "Scan"]
 
 
 def test_first_density_is_that_of_standardised_channels():

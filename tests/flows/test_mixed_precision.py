@@ -8,6 +8,7 @@ from random_weights import randomize
 
 import tfp_flows as tff
 from tfp_flows import masks
+from tfp_flows.bijectors.scan import Scan
 
 X = np.random.default_rng(0).normal(size=(16, 4))
 
@@ -50,7 +51,7 @@ def test_global_policy_does_not_reach_log_dets(policy, dtype):
 
 def test_like_steps_take_mixed_precision(policy):
     networks = [tff.MLP(4, (8,), seed=seed) for seed in range(3)]
-    flow = tff.LikeSteps([coupling(n) for n in networks], recompute=True)
+    flow = Scan([coupling(n) for n in networks], recompute=True)
     assert error_of_round_trip(flow) < 1e-5
 
 

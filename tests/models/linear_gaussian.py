@@ -47,7 +47,9 @@ class LinearGaussian:
 
     def log_weights(self, num_samples, seed):
         """Log-weights of the rows, `[K, N]`."""
-        terms = self.model._probabilities.terms(self.x, num_samples, tf.constant([seed, 7]))
+        parameters = self.model.encoder(self.x)
+        seed = tf.constant([seed, 7])
+        terms = self.model._terms(parameters, self.x, num_samples, seed)
         return terms.log_likelihood - terms.kl
 
     def true_elbo(self):

@@ -21,7 +21,7 @@ IMAGE_SHAPE = (3, 4, 1)
 def iaf_posterior():
     base = tff.posteriors.DiagonalGaussian(LATENT_SIZE)
     flow = tff.IAF(LATENT_SIZE, num_steps=2, hidden_units=(8,), context_size=4, seed=0)
-    return tff.posteriors.FlowPosterior(base, flow)
+    return tff.posteriors.AmortizedFlow(base, flow)
 
 
 def prior(flow, **options):

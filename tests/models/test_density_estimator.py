@@ -150,22 +150,6 @@ def test_moving_average_of_weights_is_what_the_distribution_has_after_fit(banana
     assert averaged.evaluate(banana, verbose=0) == pytest.approx(nll, abs=1e-5)
 
 
-def test_replicas_train_as_one_device(banana):
-    def losses(**options):
-        # Plain descent, since Adam would hide a gradient of another size.
-        model = estimator(optimizer=keras.optimizers.SGD(1e-2), **options)
-        history = fit(model, banana, epochs=3, validation_split=0.5)
-        return [*history["loss"], *history["val_loss"]]
-
-    # One strategy for all cases: a second one would use the first one's keys.
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert strategy.num_replicas_in_sync == 2
-    for options in ({"act_norm": True}, {"batch_norm": True}):
-        with strategy.scope():
-            distributed = losses(**options)
-        np.testing.assert_allclose(distributed, losses(**options), rtol=1e-4)
-
-
 def test_plain_loop_in_a_function(banana):
     distribution = estimator().distribution
     distribution.initialize(banana)

@@ -1,7 +1,13 @@
+"""Data that are hard for float32: units, outliers, spreads below its resolution."""
+
 import numpy as np
 import pytest
 from small_estimator import estimator
 from small_estimator import fit
+
+N = 40
+X = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
+C = np.random.default_rng(1).normal(size=(N, 1)).astype(np.float32)
 
 
 def test_scaling_the_data_shifts_the_likelihood_by_the_volume(banana):
@@ -29,3 +35,51 @@ def test_thirty_two_steps_on_nineteen_variables_stay_finite(rng):
     model = estimator(19, num_steps=32)
     assert np.isfinite(fit(model, x)["loss"]).all()
     assert np.isfinite(model.distribution.sample(100, seed=1)).all()
+
+
+def offset(by, spread, **_):
+    return (by + spread * X.astype(np.float64), C)
+
+
+TOO_FINE = {
+    "times": (offset(1.7e9, 5.0), "`x` whose values float32 can tell apart; got column 0"),
+    "one column": ((X + [0.0, 1e8], C), "column 1 .*deviation of 0.*rounds to 8"),
+    "integers": ((np.round(5 * X).astype(np.int64) + 10**10, C), "`x` whose values"),
+    "context": ((X, 1.7e9 + C.astype(np.float64)), "`context` whose values float32"),
+    "lists": ((offset(1.7e9, 5.0)[0].tolist(), C.tolist()), "`x` whose values"),
+}
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("name", TOO_FINE)
+def test_spread_below_the_resolution(name, standardize):
+    data, message = TOO_FINE[name]
+    model = estimator(context_size=1, standardize=standardize)
+    for call in (lambda: model.fit(data, verbose=0), lambda: model.initialize(data)):
+        with pytest.raises(ValueError, match=message) as error:
+            call()
+        assert "float64" in str(error.value)
+        assert "Subtract an offset" in str(error.value)
+
+
+def test_spread_below_the_resolution_of_a_plain_distribution():
+    distribution = estimator().distribution
+    with pytest.raises(ValueError, match="`data` whose values float32 can tell apart"):
+        distribution.initialize(offset(1.7e9, 5.0)[0])
+
+
+ORDINARY = {
+    "constant": np.stack([X[:, 0], np.full(N, 1.7e9)], -1),
+    "constant to rounding": np.stack([X[:, 0], 0.1 + 1e-17 * np.arange(N)], -1),
+    "outlier": np.where(np.arange(N)[:, None] == 7, 1e9, X.astype(np.float64)),
+    "days": offset(1.7e9, 86400.0)[0],
+    "years": 2000 + np.round(5 * X),
+    "tiny": 1e-30 * X.astype(np.float64),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Columns")
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_data_pass(name):
+    loss = estimator().fit(ORDINARY[name], verbose=0).history["loss"]
+    assert np.isfinite(loss).all()

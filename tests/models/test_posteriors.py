@@ -37,13 +37,13 @@ def full():
 CASES = {
     "diagonal": diagonal,
     "full": full,
-    "iaf": lambda: posteriors.FlowPosterior(diagonal(), iaf()),
-    "iaf_after_full": lambda: posteriors.FlowPosterior(full(), iaf()),
-    "iaf_without_context": lambda: posteriors.FlowPosterior(
+    "iaf": lambda: posteriors.AmortizedFlow(diagonal(), iaf()),
+    "iaf_after_full": lambda: posteriors.AmortizedFlow(full(), iaf()),
+    "iaf_without_context": lambda: posteriors.AmortizedFlow(
         diagonal(), iaf(context_size=0)
     ),
-    "real_nvp": lambda: posteriors.FlowPosterior(diagonal(), real_nvp()),
-    "stock": lambda: posteriors.FlowPosterior(
+    "real_nvp": lambda: posteriors.AmortizedFlow(diagonal(), real_nvp()),
+    "stock": lambda: posteriors.AmortizedFlow(
         diagonal(), tfb.Scale(tf.constant([1.0, -2.0, 3.0], tf.float64))
     ),
 }
@@ -186,7 +186,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_flow_that_samples_one_after_another_is_refused_with_the_reason(name):
     with pytest.raises(ValueError, match="every training step would draw one variable"):
-        posteriors.FlowPosterior(diagonal(), REFUSED[name])
+        posteriors.AmortizedFlow(diagonal(), REFUSED[name])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_flow_that_samples_one_after_another_is_refused_with_the_reason(name):
 )
 def test_flow_that_is_set_from_data_is_refused(flow):
     with pytest.raises(ValueError, match="without state that is set from data.*real_nvp"):
-        posteriors.FlowPosterior(diagonal(), flow)
+        posteriors.AmortizedFlow(diagonal(), flow)
 
 
 UNFIT = {
@@ -223,7 +223,7 @@ def test_flow_that_does_not_fit_its_base_is_refused(name):
     build, size, message = UNFIT[name]
     base = posteriors.DiagonalGaussian(size, dtype=tf.float64)
     with pytest.raises(ValueError, match=message):
-        posteriors.FlowPosterior(base, build())
+        posteriors.AmortizedFlow(base, build())
 
 
 @pytest.mark.parametrize("family", [posteriors.DiagonalGaussian, posteriors.FullGaussian])

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import small_vae
 import tensorflow as tf
+import tensorflow_probability as tfp
 from small_estimator import estimator
+from small_estimator import fit
+from small_estimator import of
 
 import tfp_flows as tff
 
@@ -210,49 +213,23 @@ def test_a_bijector_is_no_distribution():
         tff.DensityEstimator(3)
 
 
-def offset(by, spread, **_):
-    return (by + spread * X.astype(np.float64), C)
+def test_nothing_trainable_is_refused(banana):
+    model = of(tff.FlowChain([tff.Standardize(2), tfp.bijectors.Exp()]))
+    with pytest.raises(ValueError, match="trainable variables; it has none"):
+        fit(model, banana)
 
 
-TOO_FINE = {
-    "times": (offset(1.7e9, 5.0), "`x` whose values float32 can tell apart; got column 0"),
-    "one column": ((X + [0.0, 1e8], C), "column 1 .*deviation of 0.*rounds to 8"),
-    "integers": ((np.round(5 * X).astype(np.int64) + 10**10, C), "`x` whose values"),
-    "context": ((X, 1.7e9 + C.astype(np.float64)), "`context` whose values float32"),
-    "lists": ((offset(1.7e9, 5.0)[0].tolist(), C.tolist()), "`x` whose values"),
-}
+def test_unused_trainable_variable_is_refused(banana):
+    class Unused(tff.FlowBijector):
+        def __init__(self):
+            super().__init__(event_ndims=1)
+            self.weight = tf.Variable([1.0], name="forgotten")
 
+        def _forward_and_log_det(self, x, context, training):
+            return x, tf.zeros(tf.shape(x)[:-1])
 
-@pytest.mark.parametrize("standardize", [True, False])
-@pytest.mark.parametrize("name", TOO_FINE)
-def test_spread_below_the_resolution(name, standardize):
-    data, message = TOO_FINE[name]
-    model = estimator(context_size=1, standardize=standardize)
-    for call in (lambda: model.fit(data, verbose=0), lambda: model.initialize(data)):
-        with pytest.raises(ValueError, match=message) as error:
-            call()
-        assert "float64" in str(error.value)
-        assert "Subtract an offset" in str(error.value)
+        _inverse_and_log_det = _forward_and_log_det
 
-
-def test_spread_below_the_resolution_of_a_plain_distribution():
-    distribution = estimator().distribution
-    with pytest.raises(ValueError, match="`data` whose values float32 can tell apart"):
-        distribution.initialize(offset(1.7e9, 5.0)[0])
-
-
-ORDINARY = {
-    "constant": np.stack([X[:, 0], np.full(N, 1.7e9)], -1),
-    "constant to rounding": np.stack([X[:, 0], 0.1 + 1e-17 * np.arange(N)], -1),
-    "outlier": spoiled(X.astype(np.float64), 1e9),
-    "days": offset(1.7e9, 86400.0)[0],
-    "years": 2000 + np.round(5 * X),
-    "tiny": 1e-30 * X.astype(np.float64),
-}
-
-
-@pytest.mark.filterwarnings("ignore:Columns")
-@pytest.mark.parametrize("name", ORDINARY)
-def test_ordinary_data_pass(name):
-    loss = estimator().fit(ORDINARY[name], verbose=0).history["loss"]
-    assert np.isfinite(loss).all()
+    model = of(tff.FlowChain([Unused(), tff.ActNorm(2)]))
+    with pytest.raises(ValueError, match="forgotten"):
+        fit(model, banana)

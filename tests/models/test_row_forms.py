@@ -15,15 +15,15 @@ CONTEXT = np.random.default_rng(1).integers(0, 5, size=(ROWS, 1))
 
 
 class Batches(keras.utils.PyDataset):
-    def __init__(self, make, **options):
+    def __init__(self, make, size=SIZE, count=ROWS // SIZE, **options):
         super().__init__(**options)
-        self.make = make
+        self.make, self.size, self.count = make, size, count
 
     def __len__(self):
-        return ROWS // SIZE
+        return self.count
 
     def __getitem__(self, index):
-        return self.make(slice(SIZE * index, SIZE * (index + 1)))
+        return self.make(slice(self.size * index, self.size * (index + 1)))
 
 
 def generator(make):
@@ -199,19 +199,9 @@ FORMS_OF_TIMES = {
     "tensor": lambda: tf.constant(TIMES),
     "lists": lambda: TIMES.tolist(),
     "dataset": lambda: tf.data.Dataset.from_tensor_slices(TIMES).batch(64),
-    "PyDataset": lambda: _Times(),
+    "PyDataset": lambda: Batches(lambda rows: TIMES[rows], size=64, count=4),
     "generator": lambda: (TIMES[i : i + 64] for i in range(0, 256, 64)),
 }
-
-
-class _Times(keras.utils.PyDataset):
-    num_batches = 4
-
-    def __init__(self):
-        super().__init__()
-
-    def __getitem__(self, index):
-        return TIMES[64 * index : 64 * index + 64]
 
 
 def in_float64():

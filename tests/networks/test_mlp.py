@@ -33,6 +33,13 @@ def test_residual_formula():
     close(network(X), dense(np.tanh(hidden), last), 1e-5)
 
 
+def test_first_kernel_is_one_for_variables_and_context():
+    conditioner = tff.Conditioner(tff.MLP(2, (4,)), 3, context_size=5)
+    (kernel, _), _ = conditioner.network.kernels_and_biases()
+    assert kernel.shape == (3 + 5, 4)
+    assert [v.shape for v in conditioner.variables] == [(8 * 4 + 4 + 4 * 2 + 2,)]
+
+
 @pytest.mark.parametrize("residual", [False, True])
 def test_starts_at_zero_unless_told_otherwise(residual):
     options = {"hidden_units": (4, 4), "residual": residual, "seed": 0}

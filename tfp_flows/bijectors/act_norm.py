@@ -2,15 +2,14 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.positions import sum_over_positions
+from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["ActNorm"]
 
 
-class ActNorm(FlowBijector):
+class ActNorm(Positionwise):
     """Trainable scale and shift of each entry of the last axis.
 
     ```none
@@ -37,9 +36,8 @@ class ActNorm(FlowBijector):
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(
+            num_channels,
             event_ndims=event_ndims,
-            event_shape=[None] * (event_ndims - 1) + [num_channels],
-            is_constant_jacobian=True,
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -79,11 +77,10 @@ class ActNorm(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         shift, log_scale = tf.unstack(self._shift_and_log_scale)
-        return x * tf.exp(log_scale) + shift, self._log_det(x, tf.reduce_sum(log_scale))
+        log_det = self._sum_over_positions(tf.reduce_sum(log_scale), x)
+        return x * tf.exp(log_scale) + shift, log_det
 
     def _inverse_and_log_det(self, y, context, training):
         shift, log_scale = tf.unstack(self._shift_and_log_scale)
-        return (y - shift) * tf.exp(-log_scale), self._log_det(y, -tf.reduce_sum(log_scale))
-
-    def _log_det(self, value, of_one_position):
-        return sum_over_positions(of_one_position, value, self.forward_min_event_ndims)
+        log_det = self._sum_over_positions(-tf.reduce_sum(log_scale), y)
+        return (y - shift) * tf.exp(-log_scale), log_det

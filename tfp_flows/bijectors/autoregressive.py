@@ -1,6 +1,8 @@
 """The steps of MAF and of IAF: an autoregressive map, applied or undone."""
 
 import abc
+import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -46,7 +48,7 @@ class _Autoregressive(FlowBijector):
             name=parameters["name"],
         )
         check_conditioner(conditioner, [event_size], [event_size], transformer)
-        self._event_size = event_size
+        self._event_size = int(event_size)
         self._conditioner = conditioner
         self._transformer = transformer
 
@@ -55,13 +57,15 @@ class _Autoregressive(FlowBijector):
         """The autoregressive network."""
         return self._conditioner
 
+    @property
     @abc.abstractmethod
-    def _transform(self, u, parameters):
-        """T, elementwise; returns v and the log-det."""
+    def _transform(self):
+        """T, elementwise: function of u and parameters that returns v and the log-det."""
 
+    @property
     @abc.abstractmethod
-    def _transform_back(self, v, parameters):
-        """The inverse of T, elementwise; returns u and the log-det."""
+    def _transform_back(self):
+        """Its inverse: function of v and parameters that returns u and the log-det."""
 
     def _parallel(self, u, context, training=False):
         """Applies the map to `u`, `[..., D]`; returns v and the log-det, `[...]`."""
@@ -74,7 +78,8 @@ class _Autoregressive(FlowBijector):
         @tf.custom_gradient
         def solve(v, *contexts):
             solver = self._solver(v.dtype)
-            u, log_det = solver.solve(v, *(contexts or [None]), self._solve_one)
+            solve_one = _OneVariable(self._transform_back)
+            u, log_det = solver.solve(v, *(contexts or [None]), solve_one)
 
             def gradient(u_bar, log_det_bar, variables=()):
                 bars = [u_bar, log_det_bar]
@@ -108,16 +113,10 @@ class _Autoregressive(FlowBijector):
         outputs = in_mode(self._conditioner, training)(u, context)
         return self._transformer.parameters_of(outputs, self._event_size)
 
-    def _solve_one(self, v, parameters):
-        return self._transform_back(v[0], parameters)
-
     def _solver(self, dtype):
-        conditioner = self._conditioner
-        if isinstance(conditioner, AutoregressiveConditioner) and conditioner.can_solve(
-            dtype
-        ):
-            return conditioner
-        return SweptConditioner(self._parameters_of)
+        own = self._conditioner
+        solves = isinstance(own, AutoregressiveConditioner) and own.can_solve(dtype)
+        return own if solves else SweptConditioner(self._parameters_of)
 
 
 class MaskedAutoregressive(_Autoregressive):
@@ -128,9 +127,6 @@ class MaskedAutoregressive(_Autoregressive):
     log_det:  the sum of the transformer's
     forward:  y_i = transformer(x_i; conditioner_i(y_<i, context))       sequential
     ```
-
-    With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too. Any
-    other conditioner is called up to D times.
 
     Args:
       event_size: number of variables, D.
@@ -170,11 +166,13 @@ class MaskedAutoregressive(_Autoregressive):
     def _inverse_and_log_det(self, y, context, training):
         return self._parallel(y, context, training)
 
-    def _transform(self, u, parameters):
-        return self._transformer.inverse_and_log_det(u, parameters)
+    @property
+    def _transform(self):
+        return self._transformer.inverse_and_log_det
 
-    def _transform_back(self, v, parameters):
-        return self._transformer.forward_and_log_det(v, parameters)
+    @property
+    def _transform_back(self):
+        return self._transformer.forward_and_log_det
 
 
 class InverseAutoregressive(_Autoregressive):
@@ -185,9 +183,6 @@ class InverseAutoregressive(_Autoregressive):
     log_det:  the sum of the transformer's
     inverse:  x_i = transformer^-1(y_i; conditioner_i(x_<i, context))    sequential
     ```
-
-    With a `MaskedMLP` the sequential direction takes the arithmetic of one pass too. Any
-    other conditioner is called up to D times.
 
     Args:
       event_size: number of variables, D.
@@ -226,11 +221,23 @@ class InverseAutoregressive(_Autoregressive):
     def _inverse_and_log_det(self, y, context, training):
         return self._sequential(y, context)
 
-    def _transform(self, u, parameters):
-        return self._transformer.forward_and_log_det(u, parameters)
+    @property
+    def _transform(self):
+        return self._transformer.forward_and_log_det
 
-    def _transform_back(self, v, parameters):
-        return self._transformer.inverse_and_log_det(v, parameters)
+    @property
+    def _transform_back(self):
+        return self._transformer.inverse_and_log_det
+
+
+@dataclasses.dataclass(frozen=True)
+class _OneVariable:
+    """`solve_one` of a conditioner; those of steps of one transformer are equal."""
+
+    transform_back: Callable
+
+    def __call__(self, v, parameters):
+        return self.transform_back(v[0], parameters)
 
 
 def _gradients(tape, target, sources, bar=None):

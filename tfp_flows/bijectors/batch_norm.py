@@ -3,16 +3,15 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.positions import sum_over_positions
+from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
-from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["BatchNorm"]
 
 
-class BatchNorm(FlowBijector):
+class BatchNorm(Positionwise):
     """Normalises each entry of the last axis by the statistics of the data.
 
     ```none
@@ -73,9 +72,9 @@ class BatchNorm(FlowBijector):
         check_number("momentum", momentum, "from 0 to 1", lambda share: 0 <= share <= 1)
         check_number("epsilon", epsilon, "of at least 0", lambda added: added >= 0)
         super().__init__(
+            num_channels,
             event_ndims=event_ndims,
             event_shape=_event_shape(num_channels, event_ndims, mask),
-            is_constant_jacobian=True,
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -151,11 +150,9 @@ class BatchNorm(FlowBijector):
     def _log_det(self, value, variance):
         log_slope = self._log_gamma - 0.5 * tf.math.log(variance)
         if self._mask is None:
-            log_slope = tf.reduce_sum(log_slope)
-            return sum_over_positions(log_slope, value, self.forward_min_event_ndims)
+            return self._sum_over_positions(tf.reduce_sum(log_slope), value)
         log_det = tf.reduce_sum(tf.where(self._mask, tf.zeros_like(log_slope), log_slope))
-        batch_ndims = value.shape.rank - self.forward_min_event_ndims
-        return tf.fill(tf.shape(value)[:batch_ndims], log_det)
+        return tf.fill(tf.shape(value)[:1], log_det)
 
     def _where_it_changes(self, value):
         return (

@@ -1,4 +1,4 @@
-"""What a numerical check of a bijector has found."""
+"""The result of a numerical check of a bijector."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ __all__ = ["BijectorReport"]
 
 @dataclasses.dataclass(frozen=True)
 class BijectorReport:
-    """What `check_bijector` has measured; `print` it.
+    """The errors that `check_bijector` has measured; `print` it.
 
     Errors are the largest over the points, relative where the true value is above 1.
     Of a step that is still the identity they say nothing, since the identity passes

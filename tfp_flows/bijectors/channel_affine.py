@@ -71,7 +71,7 @@ class ChannelAffine(FlowBijector):
             check_conditioner(conditioner, [context_size], [num_channels], transformer)
         self._conditioner = conditioner
         self._transformer = transformer
-        self._num_channels = num_channels
+        self._num_channels = int(num_channels)
         size = transformer.num_parameters * num_channels
         self._weights = tf.Variable(tf.zeros(size, self.dtype), name="prior")
 

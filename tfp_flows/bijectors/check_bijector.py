@@ -9,9 +9,9 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import as_tensor
-from tfp_flows.core.parts import context_for
 
 __all__ = ["check_bijector"]
 

@@ -5,20 +5,18 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.chain_steps import as_steps
 from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.composite import Composite
+from tfp_flows.core.composite import as_bijectors
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.event_shapes import end_shapes
+from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.parts import all_standardize_context
-from tfp_flows.core.parts import as_bijectors
-from tfp_flows.core.parts import context_for
-from tfp_flows.core.parts import shared_context_size
-from tfp_flows.core.parts import shared_dtype
-from tfp_flows.core.pulled_back import pull_back
-from tfp_flows.core.recompute import call_recomputing
-from tfp_flows.core.recompute import pull_back_steps
+from tfp_flows.core.recompute import apply_recomputing
+from tfp_flows.core.recompute import pull_back
 from tfp_flows.core.recompute import refuse_batch_statistics
 
 __all__ = ["FlowChain"]
@@ -26,7 +24,7 @@ __all__ = ["FlowChain"]
 tfb = tfp.bijectors
 
 
-class FlowChain(FlowBijector):
+class FlowChain(Composite):
     """Composes bijectors, ours and TFP's, and sums their log-dets.
 
     The list runs from the data side to the latent side, as in `tfb.Chain`:
@@ -80,26 +78,23 @@ class FlowChain(FlowBijector):
         check_arguments(options)
         if parameters is None:
             parameters = {"bijectors": bijectors, **options}
-        bijectors = as_bijectors("bijectors", bijectors)
-        steps = as_steps(bijectors)
+        steps = _as_steps(as_bijectors("bijectors", bijectors))
         if recompute:
             refuse_batch_statistics(steps)
         event_shape, data_event_shape = end_shapes(steps)
         super().__init__(
+            steps,
             event_ndims=steps[-1].forward_min_event_ndims,
             data_event_ndims=steps[0].inverse_min_event_ndims,
             event_shape=event_shape,
             data_event_shape=data_event_shape,
-            context_size=shared_context_size(steps),
-            is_constant_jacobian=all(step.is_constant_jacobian for step in steps),
-            dtype=shared_dtype(steps),
             parameters=parameters,
             name=name,
         )
         self._steps = steps
         self._recompute = recompute
         self._standardizer = None
-        if standardize_context and not all_standardize_context(steps):
+        if standardize_context and not super().standardizes_context:
             dtype = self.dtype or tf.float32
             self._standardizer = ContextStandardizer(self.context_size, dtype)
 
@@ -109,30 +104,19 @@ class FlowChain(FlowBijector):
         return tuple(self._steps)
 
     @property
-    def has_data_dependent_state(self):
-        """Whether `initialize` sets anything in a bijector."""
-        return any(step.has_data_dependent_state for step in self._steps)
-
-    @property
-    def has_batch_statistics(self):
-        """Whether a bijector normalises by the rows of a batch in training."""
-        return any(step.has_batch_statistics for step in self._steps)
+    def _parts(self):
+        return self._steps
 
     @property
     def standardizes_context(self):
         """Whether contexts are standardised, here or in every conditional bijector."""
-        return self._standardizer is not None or all_standardize_context(self._steps)
+        return self._standardizer is not None or super().standardizes_context
 
     @property
     def is_initialized(self):
         """Whether the data-dependent state of every bijector is set, and the contexts'."""
-        parts = [*self._steps, *([self._standardizer] if self._standardizer else [])]
-        return all(part.is_initialized for part in parts)
-
-    @property
-    def sequential_directions(self):
-        """Those of any bijector."""
-        return frozenset().union(*(step.sequential_directions for step in self._steps))
+        contexts_are = self._standardizer is None or self._standardizer.is_initialized
+        return contexts_are and super().is_initialized
 
     def initialize(self, data, *, context=None):
         """Sets the state of each bijector from `data` as it arrives there.
@@ -159,10 +143,6 @@ class FlowChain(FlowBijector):
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         return data
 
-    def check_support(self, data, *, argument="data"):
-        """Refuses rows that lie where the first bijector has no inverse."""
-        self._steps[0].check_support(data, argument=argument)
-
     def _initialize_inverted(self, data, context):
         steps = [Invert(step) for step in reversed(self._steps)]
         inverted = FlowChain(steps, standardize_context=False)
@@ -178,68 +158,64 @@ class FlowChain(FlowBijector):
             return context
         return self._standardizer.initialize(context)
 
-    def _forward_and_log_det(self, x, context, training):
-        return self._run("forward", x, context, training)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return self._run("inverse", y, context, training)
-
     def _run(self, direction, value, context, training):
         context = self.context_of_parts(context)
-        apply = functools.partial(self._apply_steps, direction, training)
-        if not self._recompute:
-            values, log_det = apply(value, context)
-            return values[-1], log_det
-        pull_back = functools.partial(self._pull_back, direction)
-        return call_recomputing(apply, pull_back, value, context)
-
-    def _apply_steps(self, direction, training, value, context):
-        values, log_dets = [value], []
-        for step in self._in_order(direction):
-            value, log_det = self._apply_step(
-                step, direction, value, context_for(step, context), training
-            )
-            values.append(value)
-            log_dets.append(log_det)
-        return values, tf.add_n(log_dets)
-
-    def _apply_step(self, step, direction, value, context, training):
-        return step._apply_as_part(direction, value, context, training)
-
-    def _pull_back(self, direction, values, context, upstream, weights):
-        pull_back_step = functools.partial(self._pull_back_step, direction)
         steps = self._in_order(direction)
-        return pull_back_steps(steps, pull_back_step, values, context, upstream, weights)
+        if self._recompute:
+            apply_step = functools.partial(self._apply_step, direction, training)
+            pull_back_step = functools.partial(self._pull_back_step, direction)
+            return apply_recomputing(steps, apply_step, pull_back_step, value, context)
+        log_dets = []
+        for step in steps:
+            value, log_det = self._apply_part(step, direction, value, context, training)
+            log_dets.append(log_det)
+        return value, tf.add_n(log_dets)
+
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")
+
+    def _apply_step(self, direction, training, step, value, context):
+        return self._apply_part(step, direction, value, context, training)
 
     def _pull_back_step(self, direction, step, value, context, upstream, weights):
-        def apply(value, context):
-            return self._apply_step(step, direction, value, context, False)
-
+        apply = functools.partial(self._apply_step, direction, False, step)
         return pull_back(apply, value, context, upstream, weights)
 
     def _in_order(self, direction):
         return self._steps if direction == "inverse" else self._steps[::-1]
 
-    def _forward_event_shape(self, input_shape):
-        for step in reversed(self._steps):
-            input_shape = step.forward_event_shape(input_shape)
-        return input_shape
-
-    def _forward_event_shape_tensor(self, input_shape):
-        for step in reversed(self._steps):
-            input_shape = step.forward_event_shape_tensor(input_shape)
-        return input_shape
-
-    def _inverse_event_shape(self, output_shape):
-        for step in self._steps:
-            output_shape = step.inverse_event_shape(output_shape)
-        return output_shape
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        for step in self._steps:
-            output_shape = step.inverse_event_shape_tensor(output_shape)
-        return output_shape
+    def _event_shape_after(self, direction, shape):
+        for step in self._steps if direction == "inverse" else reversed(self._steps):
+            shape = event_shape_after(step, direction, shape)
+        return shape
 
 
 def _has_state(step):
     return step.has_data_dependent_state or not step.is_initialized
+
+
+def _as_steps(bijectors):
+    """Makes `FlowBijector`s of all bijectors, with the event's rank along the chain."""
+    bijectors = [part for b in bijectors for part in _flatten(b)]
+    event_ndims = tfb.Chain(bijectors).forward_min_event_ndims
+    steps = []
+    for bijector in reversed(bijectors):
+        if not isinstance(bijector, FlowBijector):
+            bijector = TFPBijector(bijector, event_ndims)
+        steps.insert(0, bijector)
+        event_ndims = bijector.forward_event_ndims(event_ndims)
+    return steps
+
+
+def _flatten(bijector):
+    """Takes stock chains and inversions apart, since they would not hand context on."""
+    if _is_a(bijector, tfb.Chain):
+        return [part for b in bijector.bijectors for part in _flatten(b)]
+    if _is_a(bijector, tfb.Invert) and isinstance(bijector.bijector, FlowBijector):
+        return [Invert(bijector.bijector)]
+    return [bijector]
+
+
+def _is_a(bijector, stock_class):
+    # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
+    return isinstance(bijector, stock_class.__mro__[1])

@@ -1,13 +1,15 @@
 """A bijector of ours with its two directions swapped."""
 
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.composite import Composite
+from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.stock_call_memory import OPPOSITE
+from tfp_flows.core.subclass_checks import OPPOSITE
 
 __all__ = ["Invert"]
 
 
-class Invert(FlowBijector):
+class Invert(Composite):
     """Swaps the directions of a `FlowBijector` and hands context and training on.
 
     Stock `tfb.Invert` works too; inside a `FlowChain` it is replaced by this one.
@@ -26,17 +28,17 @@ class Invert(FlowBijector):
         words = "a `FlowBijector` (`tfb.Invert` takes a stock one)"
         check_instance("bijector", bijector, FlowBijector, words)
         super().__init__(
+            [bijector],
             event_ndims=bijector.inverse_min_event_ndims,
             data_event_ndims=bijector.forward_min_event_ndims,
             event_shape=bijector._event_shapes["inverse"],
             data_event_shape=bijector._event_shapes["forward"],
-            context_size=bijector.context_size,
-            is_constant_jacobian=bijector.is_constant_jacobian,
-            dtype=bijector.dtype,
             parameters=parameters,
             name=name or f"invert_{bijector.name}",
         )
         self._bijector = bijector
+        # Also where only one of them is known.
+        self._event_shapes = {d: bijector._event_shapes[OPPOSITE[d]] for d in OPPOSITE}
 
     @property
     def bijector(self):
@@ -44,29 +46,16 @@ class Invert(FlowBijector):
         return self._bijector
 
     @property
-    def has_data_dependent_state(self):
-        """Whether `initialize` sets anything in the bijector."""
-        return self._bijector.has_data_dependent_state
-
-    @property
-    def is_initialized(self):
-        """Whether the data-dependent state of the bijector is set."""
-        return self._bijector.is_initialized
-
-    @property
-    def has_batch_statistics(self):
-        """Whether training normalises by the rows of a batch."""
-        return self._bijector.has_batch_statistics
-
-    @property
-    def standardizes_context(self):
-        """Whether the bijector standardises contexts."""
-        return self._bijector.standardizes_context
+    def _parts(self):
+        return [self._bijector]
 
     @property
     def sequential_directions(self):
         """Those of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses nothing: every latent of the bijector has a value."""
 
     def initialize(self, data, *, context=None):
         """Sets the bijector's state from `data`, which are at its latent end.
@@ -85,23 +74,11 @@ class Invert(FlowBijector):
     def _initialize_inverted(self, data, context):
         self._bijector.initialize(data, context=context)
 
-    def _known_event_shape(self, direction):
-        return self._bijector._known_event_shape(OPPOSITE[direction])
-
     def _forward_and_log_det(self, x, context, training):
-        return self._bijector.inverse_and_log_det(x, context=context, training=training)
+        return self._apply_part(self._bijector, "inverse", x, context, training)
 
     def _inverse_and_log_det(self, y, context, training):
-        return self._bijector.forward_and_log_det(y, context=context, training=training)
+        return self._apply_part(self._bijector, "forward", y, context, training)
 
-    def _forward_event_shape(self, input_shape):
-        return self._bijector.inverse_event_shape(input_shape)
-
-    def _forward_event_shape_tensor(self, input_shape):
-        return self._bijector.inverse_event_shape_tensor(input_shape)
-
-    def _inverse_event_shape(self, output_shape):
-        return self._bijector.forward_event_shape(output_shape)
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return self._bijector.forward_event_shape_tensor(output_shape)
+    def _event_shape_after(self, direction, shape):
+        return event_shape_after(self._bijector, OPPOSITE[direction], shape)

@@ -7,18 +7,16 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.composite import Composite
+from tfp_flows.core.composite import as_bijectors
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
-from tfp_flows.core.parts import all_standardize_context
-from tfp_flows.core.parts import as_bijectors
-from tfp_flows.core.parts import context_for
-from tfp_flows.core.parts import shared_context_size
-from tfp_flows.core.parts import shared_dtype
 
 __all__ = ["MultiScale"]
 
 
-class MultiScale(FlowBijector):
+class MultiScale(Composite):
     """Levels on images, of which each but the last hands on only part of its channels.
 
     ```none
@@ -58,12 +56,10 @@ class MultiScale(FlowBijector):
         image_shape = check_image_shape(image_shape)
         latent_shapes = _latent_shapes(levels, image_shape, fraction)
         super().__init__(
+            levels,
             event_ndims=1,
             event_shape=[math.prod(image_shape)],
             data_event_shape=image_shape,
-            context_size=shared_context_size(levels),
-            is_constant_jacobian=all(level.is_constant_jacobian for level in levels),
-            dtype=shared_dtype(levels),
             parameters=parameters,
             name=name,
         )
@@ -81,29 +77,8 @@ class MultiScale(FlowBijector):
         return tuple(self._latent_shapes)
 
     @property
-    def has_data_dependent_state(self):
-        """Whether `initialize` sets anything in a level."""
-        return any(level.has_data_dependent_state for level in self._levels)
-
-    @property
-    def has_batch_statistics(self):
-        """Whether a level normalises by the rows of a batch in training."""
-        return any(level.has_batch_statistics for level in self._levels)
-
-    @property
-    def standardizes_context(self):
-        """Whether every conditional level standardises contexts."""
-        return all_standardize_context(self._levels)
-
-    @property
-    def is_initialized(self):
-        """Whether the data-dependent state of every level is set."""
-        return all(level.is_initialized for level in self._levels)
-
-    @property
-    def sequential_directions(self):
-        """Those of any level."""
-        return frozenset().union(*(level.sequential_directions for level in self._levels))
+    def _parts(self):
+        return self._levels
 
     def initialize(self, data, *, context=None):
         """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
@@ -114,19 +89,13 @@ class MultiScale(FlowBijector):
             data = data[..., : -latent[-1]]
         last.initialize(data, context=context_for(last, context))
 
-    def check_support(self, data, *, argument="data"):
-        """Refuses rows that lie where the first level has no inverse."""
-        self._levels[0].check_support(data, argument=argument)
-
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []
         for level, latent in zip(self._levels, self._latent_shapes, strict=True):
-            y, log_det = level.inverse_and_log_det(
-                y, context=context_for(level, context), training=training
-            )
+            y, log_det = self._apply_part(level, "inverse", y, context, training)
             log_dets.append(log_det)
             y, factored = tf.split(y, [y.shape[-1] - latent[-1], latent[-1]], axis=-1)
-            latents.append(_flatten(factored))
+            latents.append(tf.reshape(factored, [-1, math.prod(latent)]))
         return tf.concat(latents, axis=-1), tf.add_n(log_dets)
 
     def _forward_and_log_det(self, x, context, training):
@@ -136,12 +105,9 @@ class MultiScale(FlowBijector):
         for level, latent, shape in reversed(
             list(zip(self._levels, latents, self._latent_shapes, strict=True))
         ):
-            latent = _unflatten(latent, shape)
-            y, log_det = level.forward_and_log_det(
-                latent if y is None else tf.concat([y, latent], axis=-1),
-                context=context_for(level, context),
-                training=training,
-            )
+            latent = tf.reshape(latent, [-1, *shape])
+            y = latent if y is None else tf.concat([y, latent], axis=-1)
+            y, log_det = self._apply_part(level, "forward", y, context, training)
             log_dets.append(log_det)
         return y, tf.add_n(log_dets)
 
@@ -168,14 +134,3 @@ def _latent_shapes(levels, image_shape, fraction):
         shapes.append((*spatial, factored))
         image_shape = (*spatial, channels - factored)
     return [*shapes, tuple(levels[-1].inverse_event_shape(image_shape).as_list())]
-
-
-def _flatten(image):
-    batch_shape = tf.shape(image)[: image.shape.rank - 3]
-    size = math.prod(image.shape[-3:])
-    return tf.reshape(image, tf.concat([batch_shape, [size]], axis=0))
-
-
-def _unflatten(latent, shape):
-    batch_shape = tf.shape(latent)[: latent.shape.rank - 1]
-    return tf.reshape(latent, tf.concat([batch_shape, shape], axis=0))

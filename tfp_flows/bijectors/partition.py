@@ -1,4 +1,4 @@
-"""How a coupling takes an event apart by its mask, and puts it together again."""
+"""Partitions of an event by the mask of a coupling."""
 
 import numpy as np
 import tensorflow as tf
@@ -51,7 +51,7 @@ class _SplitLastAxis:
         return tf.reduce_sum(log_det, axis=self._event_axes)
 
     def _in_order(self, a, b):
-        """Two parts, seen and changing or first and second, as the other way of saying."""
+        """Orders (seen, changing) as they lie on the axis, or (first, second) by role."""
         return (a, b) if self._mask[0] else (b, a)
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["Permutation", "random_permutation", "reverse_permutation"]
 
 
-class Permutation(FlowBijector):
+class Permutation(Positionwise):
     """Reorders the entries of the last axis.
 
     ```none
@@ -43,9 +43,8 @@ class Permutation(FlowBijector):
                 f"{permutation.tolist()}."
             )
         super().__init__(
+            len(permutation),
             event_ndims=event_ndims,
-            event_shape=[None] * (event_ndims - 1) + [len(permutation)],
-            is_constant_jacobian=True,
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -76,8 +75,7 @@ class Permutation(FlowBijector):
         reordered = gather(
             value, tf.convert_to_tensor(indices), tf.convert_to_tensor(inverse_indices)
         )
-        batch_ndims = value.shape.rank - self.forward_min_event_ndims
-        return reordered, tf.zeros(tf.shape(value)[:batch_ndims], value.dtype)
+        return reordered, tf.zeros(tf.shape(value)[:1], value.dtype)
 
 
 def reverse_permutation(event_size):

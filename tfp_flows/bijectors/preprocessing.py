@@ -1,111 +1,26 @@
-"""Preprocessing as bijectors, so that likelihoods stay in the data's own units.
+"""Bounded data opened to the whole line, with likelihoods in the data's own units.
 
-They stand at the data end of a chain. Each maps data towards the latent in `inverse`, and
-a point outside its support has `log_det` minus infinity there, never NaN.
+These bijectors stand at the data end of a chain. Each maps data towards the latent in
+`inverse`, and a point outside its support has `log_det` minus infinity there, never NaN.
 """
-
-import warnings
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.open_interval import is_inside
-from tfp_flows.bijectors.open_interval import logit
-from tfp_flows.bijectors.open_interval import margin
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_array
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.outside_support import minus_infinity_outside
-from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["Bounds", "Logit", "Standardize"]
-
-
-class Standardize(FlowBijector):
-    """Zero mean and unit variance a variable; the statistics are data, not weights.
-
-    ```none
-    inverse:  x = (y - mean) / scale,   log_det = -sum(log(scale))
-    forward:  y = x * scale + mean
-    ```
-
-    The identity until `initialize` has seen the training data.
-
-    Args:
-      event_size: number of variables, D.
-      dtype: of inputs and statistics.
-      name: name of the bijector.
-    """
-
-    def __init__(self, event_size, *, dtype=tf.float32, name="standardize"):
-        parameters = dict(locals())
-        check_arguments(parameters)
-        super().__init__(
-            event_ndims=1,
-            event_shape=[event_size],
-            is_constant_jacobian=True,
-            dtype=dtype,
-            parameters=parameters,
-            name=name,
-        )
-        zeros, ones = tf.zeros(event_size, self.dtype), tf.ones(event_size, self.dtype)
-        self._mean = tf.Variable(zeros, trainable=False, name="mean")
-        self._scale = tf.Variable(ones, trainable=False, name="scale")
-        self._initialized = tf.Variable(False, trainable=False, name="initialized")
-
-    @property
-    def is_initialized(self):
-        """Whether `initialize` has seen the data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(self, data, *, context=None):
-        """Takes mean and standard deviation from `data`, once.
-
-        Args:
-          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
-          context: ignored.
-        """
-        self._check_rows(data)
-        if not self.is_initialized:
-            self._set(*self._statistics(data))
-
-    def _initialize_inverted(self, data, context):
-        if not self.is_initialized:
-            mean, scale = self._statistics(data)
-            self._set(-mean / scale, 1.0 / scale)
-
-    def _statistics(self, data):
-        mean, scale = mean_and_scale(data, self.dtype)
-        constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
-        if constant:
-            warnings.warn(
-                f"Columns {constant} of `data` are constant; their density has no "
-                "meaningful scale and they are left unscaled.",
-                stacklevel=3,
-            )
-        return mean, scale
-
-    def _set(self, mean, scale):
-        self._mean.assign(mean)
-        self._scale.assign(scale)
-        self._initialized.assign(True)
-
-    def _forward_and_log_det(self, x, context, training):
-        return x * self._scale + self._mean, self._log_det(x)
-
-    def _inverse_and_log_det(self, y, context, training):
-        return (y - self._mean) / self._scale, -self._log_det(y)
-
-    def _log_det(self, value):
-        return tf.fill(tf.shape(value)[:-1], tf.reduce_sum(tf.math.log(self._scale)))
+__all__ = ["Bounds", "Logit"]
 
 
 class Bounds(FlowBijector):
     """Opens intervals and half-lines to the whole line, a variable at a time.
 
     ```none
-    inverse:  x = logit((y - low) / (high - low))      where both ends are finite
+    inverse:  x = _logit((y - low) / (high - low))      where both ends are finite
               x = log(y - low)                         where only `low` is
               x = -log(high - y)                       where only `high` is
               x = y                                    where neither is
@@ -154,7 +69,7 @@ class Bounds(FlowBijector):
         return self._low, self._high, 0.0
 
     def _forward_and_log_det(self, x, context, training):
-        open_interval = margin(tf.sigmoid(x), self.dtype)
+        open_interval = _margin(tf.sigmoid(x), self.dtype)
         y = self._by_kind(
             both=self._finite_low + self._width * open_interval,
             low=self._finite_low + tf.exp(x),
@@ -164,12 +79,12 @@ class Bounds(FlowBijector):
         return y, -self._sum_log_slope(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        inside = is_inside(y, self._low, self._high)
+        inside = _is_inside(y, self._low, self._high)
         # A point outside takes any inner value, so that no NaN reaches a gradient.
         unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
         tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
         x = self._by_kind(
-            both=logit(margin(unit, self.dtype)),
+            both=_logit(_margin(unit, self.dtype)),
             low=tf.math.log(tf.maximum(tf.where(inside, y - self._finite_low, 1), tiny)),
             high=-tf.math.log(tf.maximum(tf.where(inside, self._finite_high - y, 1), tiny)),
             neither=y,
@@ -189,7 +104,7 @@ class Bounds(FlowBijector):
 
 
 class Logit(FlowBijector):
-    """`x = logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
+    """`x = _logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
     The form of RealNVP's and MAF's code, `1 - 2 alpha`; RealNVP's text has `1 - alpha`.
 
@@ -231,9 +146,9 @@ class Logit(FlowBijector):
         return tf.clip_by_value(y, self._low, self._high), -self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        inside = is_inside(y, self._low, self._high)
+        inside = _is_inside(y, self._low, self._high)
         u = self._alpha + (1.0 - 2.0 * self._alpha) * y
-        x = logit(margin(tf.where(inside, u, 0.5), self.dtype))
+        x = _logit(_margin(tf.where(inside, u, 0.5), self.dtype))
         log_det = self._log_det(x)
         return x, minus_infinity_outside(log_det, inside, y, self._event_axes())
 
@@ -243,3 +158,19 @@ class Logit(FlowBijector):
 
     def _event_axes(self):
         return list(range(-self.forward_min_event_ndims, 0))
+
+
+def _is_inside(y, low, high):
+    """Whether `y` is within the ends; NaN counts, and so comes back NaN."""
+    return ~((y < low) | (y > high))
+
+
+def _margin(unit, dtype):
+    """Keeps the ends of `[0, 1]` from mapping to infinity."""
+    epsilon = np.finfo(dtype.as_numpy_dtype).eps
+    return tf.clip_by_value(unit, epsilon, 1.0 - epsilon)
+
+
+def _logit(unit):
+    """The log-odds of `unit`, in (0, 1)."""
+    return tf.math.log(unit) - tf.math.log1p(-unit)

@@ -52,29 +52,22 @@ class Squeeze(FlowBijector):
         self._ordered = ordered
 
     def _forward_and_log_det(self, x, context, training):
-        blocks = _merge_batch(x)  # [N, H/2, W/2, 4C]
         if self._ordered:
-            blocks = _reorder(blocks, (0, 2, 3, 1))
+            blocks = _reorder(x, (0, 2, 3, 1))
         else:
-            blocks = _swap_last_axes(blocks, self._channels, 4)
-        return self._restore(tf.nn.depth_to_space(blocks, 2), x, "inverse")
+            blocks = _swap_last_axes(x, self._channels, 4)
+        return tf.nn.depth_to_space(blocks, 2), self._zero(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        blocks = tf.nn.space_to_depth(_merge_batch(y), 2)  # pixels, then channels
+        blocks = tf.nn.space_to_depth(y, 2)  # pixels, then channels
         if self._ordered:
             blocks = _reorder(blocks, (0, 3, 1, 2))
         else:
             blocks = _swap_last_axes(blocks, 4, self._channels)
-        return self._restore(blocks, y, "forward")
+        return blocks, self._zero(y)
 
-    def _restore(self, result, value, end):
-        batch_shape = tf.shape(value)[: value.shape.rank - 3]
-        shape = tf.concat([batch_shape, self._event_shapes[end].as_list()], axis=0)
-        return tf.reshape(result, shape), tf.zeros(batch_shape, value.dtype)
-
-
-def _merge_batch(value):
-    return tf.reshape(value, [-1, *value.shape[-3:]])
+    def _zero(self, value):
+        return tf.zeros(tf.shape(value)[:1], value.dtype)
 
 
 def _reorder(blocks, pixels):

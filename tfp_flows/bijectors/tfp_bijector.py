@@ -5,6 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import refusal
 
@@ -60,7 +61,7 @@ class TFPBijector(FlowBijector):
         log_det = self._bijector.forward_log_det_jacobian(
             x, event_ndims=self.forward_min_event_ndims
         )
-        return y, self._broadcast(log_det, x, self.forward_min_event_ndims)
+        return y, self._broadcast(log_det, x)
 
     def _inverse_and_log_det(self, y, context, training):
         y = tf.nest.map_structure(tf.identity, y)
@@ -68,26 +69,14 @@ class TFPBijector(FlowBijector):
         log_det = self._bijector.inverse_log_det_jacobian(
             y, event_ndims=self.inverse_min_event_ndims
         )
-        return x, self._broadcast(log_det, y, self.inverse_min_event_ndims)
+        return x, self._broadcast(log_det, y)
 
-    def _forward_event_shape(self, input_shape):
-        return self._bijector.forward_event_shape(input_shape)
+    def _event_shape_after(self, direction, shape):
+        return event_shape_after(self._bijector, direction, shape)
 
-    def _forward_event_shape_tensor(self, input_shape):
-        return self._bijector.forward_event_shape_tensor(input_shape)
-
-    def _inverse_event_shape(self, output_shape):
-        return self._bijector.inverse_event_shape(output_shape)
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return self._bijector.inverse_event_shape_tensor(output_shape)
-
-    def _broadcast(self, log_det, value, event_ndims):
-        # The parts of a structure have the same batch axes.
-        value, event_ndims = tf.nest.flatten(value)[0], tf.nest.flatten(event_ndims)[0]
-        batch_ndims = value.shape.rank - event_ndims
-        log_det = tf.cast(log_det, value.dtype)
-        return tf.broadcast_to(log_det, tf.shape(value)[:batch_ndims])
+    def _broadcast(self, log_det, value):
+        value = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows
+        return tf.broadcast_to(tf.cast(log_det, value.dtype), tf.shape(value)[:1])
 
 
 def _one_dtype(dtype):

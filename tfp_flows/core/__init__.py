@@ -1,1 +1,1 @@
-"""What every room of the package stands on: protocol, checks, calls and saving."""
+"""The base of all other folders: protocol, checks, compiled calls and saving."""

@@ -22,14 +22,14 @@ class AutoregressiveConditioner(abc.ABC):
 
     @abc.abstractmethod
     def solve(self, values, context, solve_one):
-        """Solves for all variables, one after another.
+        """Solves for all variables, one after another; no gradient goes back through this.
 
         Args:
-          values: what is known of each variable, `[..., D]`; or `[..., D, V]`, V numbers a
-            variable.
+          values: what is known of each variable, `[..., D]`.
           context: `[..., context_size]`, or None.
-          solve_one: function of one variable's values, `[V, N]` (V = 1 without that axis),
-            and its parameters, `[P, N]`, that returns the variable and a log-det, `[N]`.
+          solve_one: function of one variable's value, `[1, N]`, and its parameters,
+            `[P, N]`, that returns the variable and a log-det, `[N]`. Where those of two
+            steps are equal (==) and their networks are alike, one trace serves both.
 
         Returns:
           The variables, `[..., D]`, and the sums of their log-dets, `[...]`.

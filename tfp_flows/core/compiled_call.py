@@ -1,7 +1,6 @@
 """Compiled evaluation of a bijector's methods from eager code."""
 
 import functools
-import math
 
 import tensorflow as tf
 
@@ -23,59 +22,51 @@ def is_compiled_by_xla():
 class CompiledCall:
     """Runs `method(x, context, training)` of one object as a compiled function.
 
-    Eager evaluation of a flow costs about a hundred times its arithmetic, so what
-    eager code calls is compiled once per kind of call. All batch axes are merged
-    into one of unknown length first: no batch shape causes a second trace.
+    Eager evaluation of a flow costs about a hundred times its arithmetic, so what eager
+    code calls is compiled once per kind of call, for any number of rows.
 
     Args:
-      method: function of `(x, context, training)` that returns tensors whose leading
-        axis is the batch's.
+      method: function of `(x, context, training)` that returns tensors `[N, ...]`.
+      check: function of `x` and what the method has returned for it, called while tracing.
     """
 
-    def __init__(self, method):
+    def __init__(self, method, check=None):
         self._method = method
+        self._check = check
         self._functions = {}
 
-    def __call__(self, x, context, training, event_ndims):
-        """Calls the method on `x`, `[*batch, *event]`, and `context`, `[*batch, C]`."""
-        batch_ndims = x.shape.rank - event_ndims
-        batch_shape = x.shape[:batch_ndims].as_list()
-        rows = math.prod(batch_shape)
-        if not rows:
-            return self._of_no_rows(x, context, training, batch_shape)
-        tensors = [tf.reshape(x, [rows, *x.shape[batch_ndims:]])]
-        if context is not None:
-            tensors.append(tf.reshape(context, [rows, context.shape[-1]]))
-        outputs = self._function(tensors, training)(*tensors)
-        return tf.nest.map_structure(
-            lambda t: tf.reshape(t, [*batch_shape, *t.shape[1:]]), outputs
+    def __call__(self, x, context, training):
+        """Calls the method on `x`, `[N, *event]`, or a structure, and on the context."""
+        if tf.nest.flatten(x)[0].shape[0] == 0:
+            return self._of_no_rows(x, context, training)
+        arguments = [x] if context is None else [x, context]
+        signature = tf.nest.map_structure(
+            lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), arguments
         )
-
-    def _of_no_rows(self, x, context, training, batch_shape):
-        # TensorFlow's convolutions give no rows the wrong number of channels.
-        one = [
-            None if t is None else tf.zeros([1, *t.shape[len(batch_shape) :]], t.dtype)
-            for t in (x, context)
-        ]
-        outputs = self(*one, training, x.shape.rank - len(batch_shape))
-        return tf.nest.map_structure(
-            lambda t: tf.zeros([*batch_shape, *t.shape[1:]], t.dtype), outputs
-        )
-
-    def _function(self, tensors, training):
-        signature = [
-            tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in tensors
-        ]
-        key = (training, *signature)
+        key = (training, *tf.nest.flatten(signature))
         if key not in self._functions:
-            fixed = {"training": training}
-            if len(signature) == 1:
-                fixed["context"] = None
-            # A partial, not a local function: TensorFlow would take the traces of all
-            # objects for retraces of that one, and warn.
-            self._functions[key] = tf.function(
-                functools.partial(self._method, **fixed),
-                input_signature=signature,
-                autograph=False,
-            )
-        return self._functions[key]
+            function = self._compile(signature, training)
+            if self._check is not None:
+                outputs = function.get_concrete_function().structured_outputs
+                self._check(signature[0], outputs)
+            self._functions[key] = function
+        return self._functions[key](*arguments)
+
+    def _of_no_rows(self, x, context, training):
+        # TensorFlow's convolutions give no rows the wrong number of channels.
+        one = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
+        if context is not None:
+            context = tf.zeros([1, *context.shape[1:]], context.dtype)
+        return tf.nest.map_structure(lambda t: t[:0], self(one, context, training))
+
+    def _compile(self, signature, training):
+        fixed = {"training": training}
+        if len(signature) == 1:
+            fixed["context"] = None
+        # A partial, not a local function: TensorFlow would take the traces of all
+        # objects for retraces of that one, and warn.
+        return tf.function(
+            functools.partial(self._method, **fixed),
+            input_signature=signature,
+            autograph=False,
+        )

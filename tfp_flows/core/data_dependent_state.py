@@ -54,7 +54,7 @@ class DataDependentState:
     def _check_rows(self, data, context=None):
         """Refuses what `initialize` cannot take; stock parts may have several tensors."""
         if not tf.nest.is_nested(self.inverse_min_event_ndims):
-            shape = self._known_event_shape("inverse")
+            shape = self._event_shapes["inverse"]
             check_rows(data, context, tf.TensorShape(shape), self.context_size)
             self.check_support(data)
 

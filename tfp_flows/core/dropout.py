@@ -1,4 +1,4 @@
-"""How `training` reaches a conditioner that applies dropout, and where it must not."""
+"""Dropout in conditioners: where `training` applies it, and where it is refused."""
 
 __all__ = ["in_mode", "refuse_dropout"]
 

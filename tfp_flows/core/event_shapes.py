@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-__all__ = ["end_shapes", "shapes_by_direction", "with_event_shape"]
+__all__ = ["end_shapes", "event_shape_after", "shapes_by_direction", "with_event_shape"]
 
 _UNKNOWN = tf.TensorShape(None)
 
@@ -44,6 +44,19 @@ def with_event_shape(shape, event_ndims, event_shape):
     if shape.rank is None:
         return shape
     return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
+
+
+def event_shape_after(bijector, direction, shape):
+    """Returns what any `tfp.bijectors.Bijector` makes of a shape, as a stock method does.
+
+    Args:
+      bijector: the bijector.
+      direction: "forward" or "inverse".
+      shape: `tf.TensorShape`, or an integer tensor; or a structure of such.
+    """
+    is_static = isinstance(tf.nest.flatten(shape)[0], tf.TensorShape)
+    suffix = "" if is_static else "_tensor"
+    return getattr(bijector, f"{direction}_event_shape{suffix}")(shape)
 
 
 def end_shapes(steps):
@@ -88,7 +101,7 @@ def _shape_after_step(step, direction, shape, source):
         return _UNKNOWN
     shape = _with_axes(shape, step._event_ndims(direction))
     try:
-        return getattr(step, f"{direction}_event_shape")(shape)
+        return event_shape_after(step, direction, shape)
     except (ValueError, TypeError) as error:
         # Stock bijectors may count on sizes that are not known.
         if source is None or not shape.is_fully_defined():

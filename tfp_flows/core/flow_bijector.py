@@ -1,24 +1,25 @@
 """The protocol that every bijector of this package follows."""
 
 import abc
+import functools
 
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.checked_method import checked_method
+from tfp_flows.core.batch_axes import merge_batch_axes
+from tfp_flows.core.batch_axes import restore_batch_axes
 from tfp_flows.core.compiled_call import CompiledCall
-from tfp_flows.core.configured import Configured
 from tfp_flows.core.data_dependent_state import DataDependentState
 from tfp_flows.core.event_shapes import shapes_by_direction
-from tfp_flows.core.event_shapes import with_event_shape
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
-from tfp_flows.core.inputs import check_event_shape
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
-from tfp_flows.core.stock_call_memory import OPPOSITE
+from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
 from tfp_flows.core.stock_contract import StockContract
+from tfp_flows.core.subclass_checks import check_result
+from tfp_flows.core.subclass_checks import check_signatures
 
 __all__ = ["FlowBijector"]
 
@@ -118,6 +119,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         self._changes_shape = data_event_shape is not None
         self._event_shapes = shapes_by_direction(event_ndims, event_shape, data_event_shape)
         self._context_size = int(context_size or 0)
+        check_signatures(self)
         self._set_transient_state()
 
     @property
@@ -176,72 +178,48 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
     @abc.abstractmethod
     def _forward_and_log_det(self, x, context, training):
-        """Maps `x`; runs in graph mode, with batch axes of `x` and `context` equal."""
+        """Maps `x`, `[N, *event]`, given `context`, `[N, context_size]` or None."""
 
     @abc.abstractmethod
     def _inverse_and_log_det(self, y, context, training):
-        """Maps `y`; runs in graph mode, with batch axes of `y` and `context` equal."""
+        """Maps `y`, `[N, *event]`, given `context`, `[N, context_size]` or None."""
 
     def _apply(self, direction, value, context, training):
-        value, context = self._check_inputs(direction, value, context)
+        """Checks what a public method is given, merges its batch axes, and maps it."""
         event_ndims = self._event_ndims(direction)
-        if not tf.nest.is_nested(event_ndims):
-            value = nan_where_context_is(value, context, event_ndims)
-        return self._call_method(direction, value, context, training)
-
-    def _apply_as_part(self, direction, value, context, training):
-        """`_apply` in a bijector that has looked for NaN in the context already."""
-        value, context = self._check_inputs(direction, value, context)
-        return self._call_method(direction, value, context, training)
-
-    def _call_method(self, direction, value, context, training):
-        event_ndims = self._event_ndims(direction)
-        # What takes a structure has no one tensor whose batch axes could be merged.
-        if tf.executing_eagerly() and not tf.nest.is_nested(event_ndims):
-            return self._compiled[direction](value, context, training, event_ndims)
-        return self._methods[direction](value, context, training)
-
-    def _event_ndims(self, direction):
-        return getattr(self, f"{direction}_min_event_ndims")
-
-    def _check_inputs(self, direction, value, context):
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
-        event_ndims = self._event_ndims(direction)
-        if tf.nest.is_nested(event_ndims):
-            return value, context
-        return align_batch_axes(value, context, event_ndims)
+        value, context = align_batch_axes(value, context, event_ndims)
+        value, context, batch_shape = merge_batch_axes(value, context, event_ndims)
+        value = nan_where_context_is(value, context, event_ndims)
+        if tf.executing_eagerly():
+            result = self._compiled[direction](value, context, training)
+        else:
+            result = self._method(direction)(value, context, training)
+            check_result(self, direction, value, result)
+        return restore_batch_axes(result, batch_shape)
 
-    def _check_event_shape(self, direction, shape):
-        check_event_shape(shape, *self._input_of(direction))
-
-    def _event_shape_after(self, direction, shape):
-        if not self._changes_shape:
-            return shape
-        after = self._event_shapes[OPPOSITE[direction]]
-        return with_event_shape(shape, self._event_ndims(direction), after)
-
-    def _known_event_shape(self, direction):
-        """The shape that events must have in `direction`; None where any is right."""
-        return self._event_shapes[direction]
-
-    def _input_of(self, direction):
-        """What errors call an input, the number of its event axes, and their shape."""
-        name = {"forward": "x", "inverse": "y"}[direction]
-        return name, self._event_ndims(direction), self._event_shapes[direction]
+    def _method(self, direction):
+        """The method of a subclass, which takes rows whose shapes have been checked."""
+        if direction == "forward":
+            return self._forward_and_log_det
+        return self._inverse_and_log_det
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
 
     def _set_transient_state(self):
-        methods = {key: checked_method(self, key) for key in ("forward", "inverse")}
+        compiled = {
+            direction: CompiledCall(
+                self._method(direction), functools.partial(check_result, self, direction)
+            )
+            for direction in ("forward", "inverse")
+        }
         # Not attributes that `tf.Module` tracks: they hold no weights of their own.
-        object.__setattr__(self, "_methods", methods)
-        compiled = {key: CompiledCall(method) for key, method in methods.items()}
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_memory", StockCallMemory())
 
     def __getstate__(self):
-        transient = ("_methods", "_compiled", "_memory")
+        transient = ("_compiled", "_memory")
         return {k: v for k, v in self.__dict__.items() if k not in transient}
 
     def __setstate__(self, state):

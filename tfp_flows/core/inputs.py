@@ -1,4 +1,4 @@
-"""What every method of a bijector checks of its inputs, in one place."""
+"""Checks of what the public methods of bijectors and distributions are given."""
 
 import numpy as np
 import tensorflow as tf
@@ -116,25 +116,31 @@ def nan_where_context_is(value, context, event_ndims):
     A network may swallow it: the ReLU of TensorFlow's fused kernels makes zero of NaN.
 
     Args:
-      value: `[*batch, *event]`.
+      value: `[*batch, *event]`, or a structure of such.
       context: `[*context_batch, C]`, where the batch axes broadcast; or None.
-      event_ndims: number of event axes of `value`.
+      event_ndims: number of event axes of `value`, in its structure.
     """
     if context is None:
         return value
     is_nan = tf.reduce_any(tf.math.is_nan(context), axis=-1)
-    ones = tf.ones([event_ndims], tf.int32)
-    is_nan = tf.reshape(is_nan, tf.concat([tf.shape(is_nan), ones], axis=0))
-    return tf.where(is_nan, tf.constant(np.nan, value.dtype), value)
+
+    def nan_or(ndims, part):
+        if is_nan.shape.rank == 1:
+            shape = [-1] + [1] * ndims
+        else:
+            shape = tf.concat([tf.shape(is_nan), tf.ones([ndims], tf.int32)], axis=0)
+        return tf.where(tf.reshape(is_nan, shape), tf.constant(np.nan, part.dtype), part)
+
+    return tf.nest.map_structure(nan_or, event_ndims, value)
 
 
 def align_batch_axes(value, context, event_ndims):
     """Broadcasts the batch axes of `value` and `context` against each other.
 
     Args:
-      value: `[*batch, *event]`.
+      value: `[*batch, *event]`, or a structure of such.
       context: `[*context_batch, C]`; or None, which changes nothing.
-      event_ndims: number of event axes of `value`.
+      event_ndims: number of event axes of `value`, in its structure.
 
     Returns:
       Both, with equal batch axes.
@@ -144,7 +150,8 @@ def align_batch_axes(value, context, event_ndims):
     """
     if context is None:
         return value, None
-    batch = value.shape[: value.shape.rank - event_ndims]
+    first, ndims = tf.nest.flatten(value)[0], tf.nest.flatten(event_ndims)[0]
+    batch = first.shape[: first.shape.rank - ndims]
     context_batch = context.shape[:-1]
     if _surely_equal(batch, context_batch):
         return value, context
@@ -156,12 +163,15 @@ def align_batch_axes(value, context, event_ndims):
             f"shape {context.shape}."
         ) from error
     shape = tf.broadcast_dynamic_shape(
-        tf.shape(value)[: batch.rank], tf.shape(context)[:-1]
+        tf.shape(first)[: batch.rank], tf.shape(context)[:-1]
     )
-    event = value.shape[batch.rank :].as_list()
-    value = tf.broadcast_to(value, tf.concat([shape, event], axis=0))
+
+    def broadcast(part):
+        event = tf.shape(part)[batch.rank :]
+        return tf.broadcast_to(part, tf.concat([shape, event], axis=0))
+
     context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
-    return value, context
+    return tf.nest.map_structure(broadcast, value), context
 
 
 def _surely_equal(batch, context_batch):

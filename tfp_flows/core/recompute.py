@@ -1,57 +1,102 @@
 """Gradients of steps in sequence that keep what each step was given, and nothing else."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from tfp_flows.core.compiled_call import is_compiled_by_xla
+from tfp_flows.core.composite import context_for
 from tfp_flows.core.dropout import refuse_dropout
-from tfp_flows.core.parts import context_for
-from tfp_flows.core.pulled_back import PulledBack
 
-__all__ = ["call_recomputing", "pull_back_steps", "refuse_batch_statistics"]
+__all__ = ["PulledBack", "apply_recomputing", "pull_back", "refuse_batch_statistics"]
 
 
-def call_recomputing(apply, pull_back, value, context):
-    """Returns the result of `apply(value, context)`, whose gradient is `pull_back`.
+class PulledBack(NamedTuple):
+    """Gradients by what a bijector was given.
+
+    Attributes:
+      by_value: gradient by its input, `[N, *event]`.
+      by_context: gradient by the context; None where there is none.
+      by_weights: list of gradients by the weights; None for those that play no part.
+    """
+
+    by_value: tf.Tensor
+    by_context: tf.Tensor | None
+    by_weights: list
+
+
+def pull_back(apply, value, context, upstream, weights):
+    """Applies a map once more, and back-propagates through it.
 
     Args:
-      apply: function of `(value, context)` that returns a list, of what each step was
-        given and of the last one's result, and a log-det.
-      pull_back: function of `(values, context, upstream, weights)`, with what each step was
-        given, that returns a `PulledBack`.
-      value: `[..., *event]`.
-      context: `[..., context_size]`; None where there is none.
+      apply: function of `(value, context)` that returns a result and a log-det.
+      value: what it was given, `[N, *event]`.
+      context: likewise; None where there is none.
+      upstream: gradients by the result and by the log-det.
+      weights: list of variables or tensors that it reads.
+
+    Returns:
+      A `PulledBack`.
+    """
+    sources = [value, *([] if context is None else [context]), *weights]
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        outputs = apply(value, context)
+    by_value, *others = tape.gradient(outputs, sources, output_gradients=upstream)
+    by_context = None if context is None else others.pop(0)
+    return PulledBack(by_value, by_context, others)
+
+
+def apply_recomputing(steps, apply_step, pull_back_step, value, context):
+    """Applies steps in sequence, each once more when the gradient is asked for.
+
+    Args:
+      steps: list of `FlowBijector`s, in the order in which they are applied.
+      apply_step: function of `(step, value, context)` that returns a result and a log-det.
+      pull_back_step: function of `(step, value, context, upstream, weights)` that returns
+        a `PulledBack`.
+      value: `[N, *event]`.
+      context: `[N, context_size]`; None where there is none.
+
+    Returns:
+      The last step's result and the sum of the log-dets.
     """
 
     @tf.custom_gradient
     def call(value, *contexts):
         context = contexts[0] if contexts else None
-        (*values, result), log_det = apply(value, context)
+        values, log_dets = [value], []
+        for step in steps:
+            value, log_det = apply_step(step, value, context)
+            values.append(value)
+            log_dets.append(log_det)
+        *inputs, result = values
 
         def gradient(*upstream, variables=()):
-            pulled = pull_back(values, context, upstream, variables)
-            inputs = [pulled.by_value, pulled.by_context][: 1 + len(contexts)]
-            return (inputs, pulled.by_weights) if variables else inputs
+            pulled = _pull_back_steps(
+                steps, pull_back_step, inputs, context, upstream, variables
+            )
+            by_inputs = [pulled.by_value, pulled.by_context][: 1 + len(contexts)]
+            return (by_inputs, pulled.by_weights) if variables else by_inputs
 
-        return (result, log_det), gradient
+        return (result, tf.add_n(log_dets)), gradient
 
     return call(value) if context is None else call(value, context)
 
 
-def pull_back_steps(steps, pull_back_step, values, context, upstream, weights):
-    """Back-propagates through steps in sequence, the last one first.
+def refuse_batch_statistics(steps):
+    """Raises `ValueError` if one of `steps` must not be applied twice while it trains."""
+    names = [step.name for step in steps if step.has_batch_statistics]
+    if names:
+        raise ValueError(
+            "Expected `bijectors` without batch statistics, which would be counted twice, "
+            f"for `recompute`; got {names}."
+        )
+    refuse_dropout(steps, "`recompute`")
 
-    Args:
-      steps: list of `FlowBijector`s, in the order in which they were applied.
-      pull_back_step: function of `(step, value, context, upstream, weights)` that returns
-        a `PulledBack`.
-      values: list of what each step was given.
-      context: what they were given too; None where there is none.
-      upstream: gradients by the result and by the sum of the log-dets.
-      weights: list of variables or tensors that they read.
 
-    Returns:
-      A `PulledBack`.
-    """
+def _pull_back_steps(steps, pull_back_step, values, context, upstream, weights):
+    """Back-propagates through steps in sequence, the last one first."""
     by_value, by_log_det = upstream
     by_context, by_weights = None, [None] * len(weights)
     done = [by_value]
@@ -70,17 +115,6 @@ def pull_back_steps(steps, pull_back_step, values, context, upstream, weights):
             by_weights[i] = _sum(by_weights[i], by_weight)
         done = [by_value, *(g for g in pulled.by_weights if g is not None)]
     return PulledBack(by_value, by_context, by_weights)
-
-
-def refuse_batch_statistics(steps):
-    """Raises `ValueError` if one of `steps` must not be applied twice while it trains."""
-    names = [step.name for step in steps if step.has_batch_statistics]
-    if names:
-        raise ValueError(
-            "Expected `bijectors` without batch statistics, which would be counted twice, "
-            f"for `recompute`; got {names}."
-        )
-    refuse_dropout(steps, "`recompute`")
 
 
 def _after(done, value):

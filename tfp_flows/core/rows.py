@@ -1,4 +1,4 @@
-"""What `initialize` and `fit` check of the rows that they are given."""
+"""Checks of the rows that `initialize` and `fit` are given."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,16 +1,41 @@
 """Bijectors and distributions as plain data, and back, without the code that built them."""
 
 import collections
+import inspect
 import sys
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["deserialize", "serialize"]
+__all__ = ["Configured", "deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
+# What files of earlier versions call otherwise.
+_RENAMED = {
+    ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
+    ("tfp_flows.models.posteriors", "FlowPosterior"): "AmortizedFlow",
+}
 _STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
+
+
+class Configured:
+    """A bijector or distribution whose configuration is its constructor's arguments.
+
+    It keeps them as `parameters`.
+    """
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return dict(self.parameters)
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the object that `config` describes."""
+        if "standardize_context" in inspect.signature(cls).parameters:
+            # Files from before contexts were standardised do not say so.
+            config = {"standardize_context": False, **config}
+        return cls(**config)
 
 
 def serialize(value):
@@ -176,6 +201,7 @@ def _is_keras(cls):
 
 
 def _find(module, name):
+    name = _RENAMED.get((module, name), name)
     found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
     if found is None:
         raise ValueError(

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from tfp_flows.core.resolution import check_resolution
+__all__ = ["check_resolution", "mean_and_scale"]
 
-__all__ = ["mean_and_scale"]
+# Of a column that varies by less than so many roundings, rounding is what one would see.
+_FEWEST_ROUNDINGS = 4.0
 
 
 def mean_and_scale(data, dtype, argument="data"):
@@ -41,3 +42,46 @@ def mean_and_scale(data, dtype, argument="data"):
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
     numpy_dtype = dtype.as_numpy_dtype
     return mean.astype(numpy_dtype), scale.astype(numpy_dtype)
+
+
+def check_resolution(data, dtype, argument):
+    """Refuses data that vary, and would not any more, or hardly, when they are rounded.
+
+    Args:
+      data: `[N, ..., C]`, an array of a finer dtype, such as float64, or of integers. What
+        has been rounded already passes: nobody can tell it from a constant.
+      dtype: that the data will be rounded to.
+      argument: what the error calls the data.
+
+    Raises:
+      ValueError: if the standard deviation of an entry of the last axis is below a few
+        roundings of its largest value.
+    """
+    data = np.asarray(data)
+    rounding = np.finfo(dtype.as_numpy_dtype).eps
+    own = np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
+    if data.dtype.kind not in "fiu" or own >= rounding or not data.size:
+        return
+    data = data[:, None] if data.ndim == 1 else data
+    axes = tuple(range(data.ndim - 1))
+    low, high = (np.asarray(f(axis=axes), np.float64) for f in (data.min, data.max))
+    largest = np.maximum(np.abs(low), np.abs(high))
+    least = _FEWEST_ROUNDINGS * rounding * largest
+    # Less is rounding of the data's own.
+    own_rounding = 10.0 * own * largest
+    # The range bounds the deviation, and is cheap.
+    smallest_deviation = (high - low) / np.sqrt(4.0 * data[..., 0].size)
+    for column in np.flatnonzero((high > low) & (smallest_deviation < least)):
+        deviation = data[..., column].std(dtype=np.float64)
+        if own_rounding[column] < deviation < least[column]:
+            _refuse(argument, column, deviation, largest[column], dtype)
+
+
+def _refuse(argument, column, deviation, largest, dtype):
+    raise ValueError(
+        f"Expected `{argument}` whose values {dtype.name} can tell apart; got column "
+        f"{column} (of the last axis) with a standard deviation of {deviation:.3g} at a "
+        f"size of {largest:.6g}, where {dtype.name} rounds to "
+        f"{np.spacing(dtype.as_numpy_dtype(largest)):.3g}. Subtract an offset from it, or "
+        'use dtype="float64" for the model and all its parts.'
+    )

@@ -1,4 +1,4 @@
-"""What a bijector remembers between two calls that TFP makes on it in a row."""
+"""The memory of a bijector between two calls that TFP makes on it in a row."""
 
 import sys
 import weakref
@@ -6,7 +6,9 @@ import weakref
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["OPPOSITE", "StockCallMemory"]
+from tfp_flows.core.subclass_checks import OPPOSITE
+
+__all__ = ["StockCallMemory"]
 
 _TRANSFORMED = tfp.distributions.TransformedDistribution
 _SCORES = _TRANSFORMED.experimental_local_measure.__code__
@@ -58,9 +60,6 @@ class StockCallMemory:
         kept = self._kept
         if kept is not None and kept[0] is key:
             self._kept = None
-
-
-OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 
 
 def _first(value):

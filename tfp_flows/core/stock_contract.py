@@ -6,7 +6,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core import structure
+from tfp_flows.core.event_shapes import with_event_shape
 from tfp_flows.core.inputs import as_tensor
+from tfp_flows.core.inputs import check_event_shape
+from tfp_flows.core.subclass_checks import OPPOSITE
 
 __all__ = ["StockContract"]
 
@@ -15,21 +18,13 @@ class StockContract(tfp.bijectors.Bijector):
     """What TFP calls on a bijector, answered by one method of a subclass.
 
     `_apply(direction, value, context, training)` returns the value at the other end and
-    the log-det of that direction; `_memory`, a `StockCallMemory`, keeps TFP's pairs of
-    calls from computing twice.
+    the log-det of that direction; `_event_shapes` are those that "forward" and "inverse"
+    take; `_memory`, a `StockCallMemory`, keeps TFP's pairs of calls from computing twice.
     """
 
     @abc.abstractmethod
     def _apply(self, direction, value, context, training):
         """Maps `value` in the direction "forward" or "inverse"."""
-
-    @abc.abstractmethod
-    def _check_event_shape(self, direction, shape):
-        """Refuses a static `shape` of events that the direction does not take."""
-
-    @abc.abstractmethod
-    def _event_shape_after(self, direction, shape):
-        """The shape of events, static or a tensor, that those of `shape` become."""
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -96,16 +91,34 @@ class StockContract(tfp.bijectors.Bijector):
         return self._event_shape_after("forward", input_shape)
 
     def _forward_event_shape_tensor(self, input_shape):
-        shape = self._event_shape_after("forward", input_shape)
-        return tf.cast(shape, tf.int32)
+        return self._event_shape_after("forward", input_shape)
 
     def _inverse_event_shape(self, output_shape):
         self._check_event_shape("inverse", output_shape)
         return self._event_shape_after("inverse", output_shape)
 
     def _inverse_event_shape_tensor(self, output_shape):
-        shape = self._event_shape_after("inverse", output_shape)
-        return tf.cast(shape, tf.int32)
+        return self._event_shape_after("inverse", output_shape)
+
+    def _event_ndims(self, direction):
+        return getattr(self, f"{direction}_min_event_ndims")
+
+    def _input_of(self, direction):
+        """What errors call an input, the number of its event axes, and their shape."""
+        name = {"forward": "x", "inverse": "y"}[direction]
+        return name, self._event_ndims(direction), self._event_shapes[direction]
+
+    def _check_event_shape(self, direction, shape):
+        """Refuses a static `shape` of events that the direction does not take."""
+        if self._event_shapes[direction] is not None:
+            check_event_shape(shape, *self._input_of(direction))
+
+    def _event_shape_after(self, direction, shape):
+        """The shape of events, static or a tensor, that those of `shape` become."""
+        if self._changes_shape:
+            after = self._event_shapes[OPPOSITE[direction]]
+            shape = with_event_shape(shape, self._event_ndims(direction), after)
+        return shape if isinstance(shape, tf.TensorShape) else tf.cast(shape, tf.int32)
 
     def _sum_event(self, log_det, event_ndims, min_event_ndims):
         if event_ndims is None:

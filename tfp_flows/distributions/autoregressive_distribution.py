@@ -1,20 +1,26 @@
-"""An autoregressive network and a family of conditionals, as a distribution."""
+"""Autoregressive distributions: a masked network and a family of conditionals."""
+
+from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.configured import Configured
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
-from tfp_flows.distributions.batch_axes import refuse_slices
-from tfp_flows.distributions.candidates import choose
+from tfp_flows.core.serialization import Configured
+from tfp_flows.distributions.ancestral_sampling import check_observed
 from tfp_flows.distributions.carried import Carried
-from tfp_flows.distributions.column_wise_sampling import check_observed
+from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
+from tfp_flows.distributions.draws import choose
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
@@ -23,7 +29,6 @@ from tfp_flows.distributions.mask_ensemble import by_rows
 from tfp_flows.distributions.masked_network import check_network
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
-from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["AutoregressiveDistribution"]
 
@@ -31,28 +36,28 @@ tfd = tfp.distributions
 
 
 class AutoregressiveDistribution(
-    Configured, NotOneVariable, Moments, Carried, tfd.Distribution
+    Configured, SampleAndLogProb, NotOneVariable, Moments, Carried, tfd.Distribution
 ):
-    """Variables one after another, each with a conditional that a network parameterises.
+    """A product of conditionals, one for each variable, with parameters from a network.
 
     ```none
     one mask:   p(x) = product over i of  p(x_i; parameters_i(x_<i, context))
     K masks:    p(x) = 1/K  sum over k of  p_k(x)
     ```
 
-    `log_prob` costs one pass of the network a mask. `sample` draws one variable after
-    another, with the arithmetic of one pass (`networks/column_wise.py`). A step of training
-    (`training=True`) takes the next mask of the cycle alone; the mean of the logarithms it
-    thus maximises is a lower bound of the logarithm of the mean.
+    `log_prob` costs one pass of the network per mask. `sample` draws one variable after
+    another, with the arithmetic of one pass (`networks/forward_substitution.py`). A
+    training step (`training=True`) takes only the next mask of the cycle; so it maximises a
+    mean of logarithms, which is a lower bound of the logarithm of the mean.
 
     Args:
       network: a `MaskedMLP`, or a `MaskCycleMLP` where there are several masks.
       conditional: the family, as `conditionals.Bernoulli()`; its `num_parameters` are the
         network's.
       standardize_context: whether contexts are standardised, by statistics that
-        `initialize` sets from the training rows'; until then they pass as they are.
+        `initialize` sets; until then they pass unchanged.
       validate_args: as in TFP.
-      parameters: the constructor's arguments of a subclass, which `get_config` returns.
+      parameters: the constructor arguments of a subclass, which `get_config` returns.
       name: name of the distribution.
 
     Raises:
@@ -67,13 +72,13 @@ class AutoregressiveDistribution(
 
     def __init__(
         self,
-        network,
+        network: keras.Layer,
         conditional,
         *,
-        standardize_context=True,
-        validate_args=False,
-        parameters=None,
-        name="autoregressive",
+        standardize_context: bool = True,
+        validate_args: bool = False,
+        parameters: dict | None = None,
+        name: str = "autoregressive",
     ):
         """Takes the arguments that the class describes."""
         if parameters is None:
@@ -97,79 +102,65 @@ class AutoregressiveDistribution(
             self._standardizer = ContextStandardizer(network.context_size, self.dtype)
 
     @property
-    def event_size(self):
+    def event_size(self) -> int:
         """Number of variables, D."""
         return self._ensemble.network.event_size
 
     @property
-    def context_size(self):
+    def context_size(self) -> int:
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self._ensemble.network.context_size
 
     @property
-    def num_masks(self):
+    def num_masks(self) -> int:
         """Number of masks, K."""
         return self._ensemble.num_masks
 
     @property
-    def is_initialized(self):
-        """Whether statistics of contexts are set, where any are wanted."""
+    def is_initialized(self) -> bool:
+        """Whether the statistics of contexts are set, if there are any."""
         return self._standardizer is None or self._standardizer.is_initialized
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data, *, context=None) -> None:
         """Sets the statistics of contexts.
 
         Args:
-          data: `[N, D]`, which determine no state themselves.
+          data: `[N, D]`; they determine no state.
           context: `[N, context_size]`, where the distribution is conditional.
         """
         check_rows_of(self, data, context)
         if self._standardizer is not None:
             self._standardizer.initialize(context)
 
-    def sample_and_log_prob(self, sample_shape=(), seed=None, **kwargs):
-        """Draws samples with their log-probabilities, in one pass where there is one mask.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          **kwargs: `context`, `[..., context_size]`; `mask_index`.
-
-        Returns:
-          Samples, `[*sample_shape, *batch, D]`, and `log_prob`, without D.
-        """
-        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
-
     def impute(
         self,
         x,
-        observed,
+        observed: Sequence[bool],
         *,
         context=None,
-        num_candidates=64,
-        mask_index=None,
+        num_candidates: int = 64,
+        mask_index: int | None = None,
         seed=None,
-    ):
+    ) -> tf.Tensor:
         """Draws the missing variables of each row, given its observed ones.
 
-        Where the observed variables come first, this is the exact conditional: if
-        `observed` is a prefix of the ordering; or if each mask has an own ordering, since
-        then one is made that has the observed first and else keeps the mask's order. The
-        latter is exact under that ordering, which need not be in the cycle: how far
-        orderings agree is a matter of how many the network has seen.
+        It is the exact conditional if `observed` is a prefix of the ordering. It is also
+        exact if each mask has its own ordering: then the draw is under an ordering that has
+        the observed variables first and otherwise keeps the mask's. This ordering need not
+        be in the cycle; the more orderings a network is trained on, the better they agree.
 
-        Elsewhere (one fixed ordering, observed variables after missing ones) the missing
-        are drawn given what comes before them, `num_candidates` times, and one of these
-        is chosen in proportion to the probability of the observed after it. That is the
-        conditional in the limit of many candidates only; with one it is the ordinary
-        clamped sampling, which ignores what comes later.
+        Otherwise (one fixed ordering, observed variables after missing ones), the missing
+        variables are drawn given those before them, `num_candidates` times, and one of the
+        draws is chosen in proportion to the probability of the observed variables after
+        them. This is the conditional in the limit of many candidates; with one candidate it
+        is clamped sampling, which ignores later variables.
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.
           observed: boolean, `[D]`; True keeps its value.
           context: `[..., context_size]`.
-          num_candidates: number of draws to choose from, where it is not exact.
-          mask_index: which mask of the cycle; drawn if None.
+          num_candidates: number of draws to choose from, where the draw is not exact.
+          mask_index: index of a mask in the cycle; drawn if None.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
@@ -187,7 +178,7 @@ class AutoregressiveDistribution(
 
         return choose(complete, x, context, count, choice_seed)
 
-    def copy(self, **overrides):
+    def copy(self, **overrides) -> AutoregressiveDistribution:
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 

@@ -1,5 +1,7 @@
 """Bases of flows, whose draws are quick and the same in every mode of execution."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -15,14 +17,14 @@ tfd = tfp.distributions
 class Normal(tfd.Normal):
     """`tfd.Normal` with the noise of `draws.py`.
 
-    Under XLA on a CPU, TensorFlow's default generator takes longer than a whole flow of
-    four steps (figures in BUILD_NOTES.md), and draws other numbers than without XLA.
+    Under XLA on a CPU, TensorFlow's default generator is slower than a flow of four steps
+    (figures in BUILD_NOTES.md), and draws other numbers than without XLA.
     """
 
     def _sample_n(self, n, seed=None):
         return _scaled(self, draws.normal, n, seed)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"loc": self.loc, "scale": self.scale}
 
@@ -33,12 +35,12 @@ class Logistic(tfd.Logistic):
     def _sample_n(self, n, seed=None):
         return _scaled(self, draws.logistic, n, seed)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"loc": self.loc, "scale": self.scale}
 
 
-def standard_normal(event_shape, *, dtype=tf.float32):
+def standard_normal(event_shape, *, dtype=tf.float32) -> tfd.Distribution:
     """Independent standard normals: the usual base.
 
     Args:
@@ -48,7 +50,7 @@ def standard_normal(event_shape, *, dtype=tf.float32):
     return _independent(Normal, event_shape, dtype)
 
 
-def standard_logistic(event_shape, *, dtype=tf.float32):
+def standard_logistic(event_shape, *, dtype=tf.float32) -> tfd.Distribution:
     """Independent standard logistic variables: NICE's base.
 
     Args:
@@ -62,7 +64,7 @@ def standard_logistic(event_shape, *, dtype=tf.float32):
 
 
 def _scaled(distribution, draw, n, seed):
-    """As TFP does, an integer seed gives other draws each time that a graph runs."""
+    """Draws noise, scaled; as in TFP, a graph draws anew from an integer seed each time."""
     shape = tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
     noise = draw(shape, tfp.random.sanitize_seed(seed), distribution.dtype)
     return distribution.loc + distribution.scale * noise
@@ -71,7 +73,7 @@ def _scaled(distribution, draw, n, seed):
 def _independent(family, event_shape, dtype):
     event_shape = check_event_shape("event_shape", event_shape)
     check_dtype("dtype", dtype)
-    # Both of the event's shape, so that `tf.vectorized_map` can add axes before it.
+    # Both in the event's shape, so that `tf.vectorized_map` can add axes before it.
     zeros, ones = tf.zeros(event_shape, dtype), tf.ones(event_shape, dtype)
     return tfd.Independent(
         family(loc=zeros, scale=ones),

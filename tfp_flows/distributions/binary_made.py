@@ -1,5 +1,10 @@
 """MADE for binary vectors."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
@@ -16,23 +21,22 @@ class BinaryMADE(AutoregressiveDistribution):
     p(x) = product over i of  Bernoulli(x_i; sigmoid(logit_i(x_<i, context)))
     ```
 
-    With several masks it is order- and connectivity-agnostic: each training step goes
-    through the next of `num_masks` masks, each with its own order of the variables (unless
-    `ordering` fixes it) and its own connections, and the probability is the mean of theirs.
-    Samples are dealt to the masks in turn; `sample(..., mask_index=k)` draws under one.
+    With several masks it is order- and connectivity-agnostic: each training step takes the
+    next of `num_masks` masks, each with its own connections and, unless `ordering` fixes
+    it, its own ordering of the variables. The probability is the mean of theirs. Samples
+    are dealt to the masks in turn; `sample(..., mask_index=k)` draws under one mask.
 
-    Samples are floating-point zeros and ones. `impute` completes rows of which some
-    variables are known.
+    Samples are floating-point zeros and ones. `impute` draws missing variables of rows.
 
     Args:
       event_size: number of variables, D.
       hidden_units: widths of the hidden layers.
-      ordering: degree of each variable, a permutation of `1, ..., D`. None: natural with
-        one mask, drawn for each of several.
+      ordering: degree of each variable, a permutation of `1, ..., D`. By default natural
+        for one mask, and drawn for each of several.
       num_masks: number of masks, K.
       activation: of the hidden layers.
       residual: whether they are residual.
-      direct: whether inputs are connected to outputs directly, too.
+      direct: whether inputs are also connected to outputs directly.
       context_size: width of the context; 0 if there is none.
       standardize_context: whether contexts are standardised, by statistics that
         `initialize` sets.
@@ -42,7 +46,8 @@ class BinaryMADE(AutoregressiveDistribution):
       name: name of the distribution.
 
     Raises:
-      ValueError: if `event_size` or `num_masks` is below 1, or `ordering` is none.
+      ValueError: if `event_size` or `num_masks` is below 1, or `ordering` is no
+        permutation.
 
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
@@ -50,20 +55,20 @@ class BinaryMADE(AutoregressiveDistribution):
 
     def __init__(
         self,
-        event_size,
+        event_size: int,
         *,
-        hidden_units=(64, 64),
-        ordering=None,
-        num_masks=1,
-        activation="relu",
-        residual=False,
-        direct=False,
-        context_size=0,
-        standardize_context=True,
-        seed=None,
+        hidden_units: Sequence[int] = (64, 64),
+        ordering: Sequence[int] | None = None,
+        num_masks: int = 1,
+        activation: str | Callable = "relu",
+        residual: bool = False,
+        direct: bool = False,
+        context_size: int = 0,
+        standardize_context: bool = True,
+        seed: int | None = None,
         dtype=tf.float32,
-        validate_args=False,
-        name="binary_made",
+        validate_args: bool = False,
+        name: str = "binary_made",
     ):
         """Takes the arguments that the class describes."""
         parameters = dict(locals())

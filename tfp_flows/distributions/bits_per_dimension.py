@@ -1,4 +1,6 @@
-"""The one convention of bits per dimension."""
+"""Bits per dimension, in one convention."""
+
+from __future__ import annotations
 
 import dataclasses
 import math
@@ -13,7 +15,7 @@ __all__ = ["BitsPerDimension", "bits_per_dimension"]
 
 @dataclasses.dataclass(frozen=True)
 class BitsPerDimension:
-    """Bits that a model spends on each entry of integer data, and what they come from.
+    """Bits per dimension of integer data, and the log-density that they are computed from.
 
     ```none
     P(k) = integral of the density over the bin of the integers k
@@ -21,15 +23,15 @@ class BitsPerDimension:
          = log2(bins_per_unit) - log_density / (event_size * log(2))
     ```
 
-    where the density is that of the data scaled to have `bins_per_unit` bins a unit: 256
-    for 8-bit data in `[0, 1]`, 32 for 5-bit data there, 128 for 8-bit data in `[-1, 1]`,
-    and 1 for the integers themselves, whose density is `log P(k)`. Densities of what a
-    logit or any other preprocessing returns are not meant: keep it inside the flow.
+    where the density is that of the data scaled to `bins_per_unit` bins per unit: 256 for
+    8-bit data in `[0, 1]`, 32 for 5-bit data in `[0, 1]`, 128 for 8-bit data in `[-1, 1]`,
+    and 1 for the integers themselves, with log-density `log P(k)`. Preprocessing, such as
+    a logit, must be part of the flow, so that the density is that of the scaled data.
 
     Attributes:
-      bits: a dimension, mean over the rows.
-      two_standard_errors: of that mean, in bits.
-      log_density: mean over the rows, in nats, as it was measured.
+      bits: bits per dimension, mean over the rows.
+      two_standard_errors: two standard errors of `bits`.
+      log_density: mean over the rows, in nats.
       event_size: number of entries of a row.
       bins_per_unit: number of bins in a unit of the data as they were scaled.
       num_rows: number of rows.
@@ -46,7 +48,9 @@ class BitsPerDimension:
         return f"{self.bits:.3f} ± {self.two_standard_errors:.3f} bits per dimension"
 
 
-def bits_per_dimension(log_density, event_size, *, bins_per_unit):
+def bits_per_dimension(
+    log_density, event_size: int, *, bins_per_unit: float
+) -> BitsPerDimension:
     """Converts log-densities to bits per dimension.
 
     Args:

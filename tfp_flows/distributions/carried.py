@@ -1,4 +1,6 @@
-"""What TensorFlow carries through its functions, loops and branches, with its weights."""
+"""Composite tensors that keep their weights in TensorFlow's functions and loops."""
+
+from __future__ import annotations
 
 import weakref
 
@@ -14,8 +16,8 @@ _CARRIED = weakref.WeakValueDictionary()
 class Carried(tfp.experimental.AutoCompositeTensor):
     """A composite tensor that comes out as it went in, with the same weights.
 
-    TFP rebuilds its own from the arguments of their constructors, which would be new
-    weights where the constructor makes them. Mixed into a `tf.Module`.
+    TFP rebuilds composite tensors from their constructor arguments, which would make new
+    weights here. Mixed into a `tf.Module`.
     """
 
     @property
@@ -31,13 +33,13 @@ class Carried(tfp.experimental.AutoCompositeTensor):
         return self.__dict__.get("_carried_object", self)
 
     def _convert_variables_to_tensors(self):
-        # Its own variables, since those that stand for them in a graph do not outlive it.
+        # The object's own variables, since their placeholders in a graph do not outlive it.
         values = map(tf.convert_to_tensor, self._carried.variables)
         return _with_components(self._carried, values)
 
 
 class _CarriedSpec(tf.TypeSpec):
-    """The type of one object alone."""
+    """The type of one object only."""
 
     value_type = property(lambda self: Carried)
 
@@ -83,7 +85,7 @@ class _CarriedSpec(tf.TypeSpec):
 
 
 def _with_components(value, components):
-    """The same object, to all but TensorFlow, which finds in it what it has put there."""
+    """A shallow copy of `value` with TensorFlow's components in place of its variables."""
     same = object.__new__(type(value))
     same.__dict__.update(value.__dict__)
     same.__dict__.update(_carried_object=value, _carried_components=tuple(components))

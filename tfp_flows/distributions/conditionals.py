@@ -1,8 +1,10 @@
-"""Families of conditional distributions of one variable, given what a network returns.
+"""Families of conditional distributions of one variable, with parameters from a network.
 
-Each turns parameters, `[N, P, D]`, into log-probabilities of `x`, `[N, D]`, and noise,
-`[N, D, V]`, which does not depend on them, into samples.
+A family turns parameters, `[N, P, D]`, into log-probabilities of `x`, `[N, D]`; and
+parameters with noise, `[N, D, V]`, into samples.
 """
+
+from __future__ import annotations
 
 import math
 
@@ -26,25 +28,25 @@ class Bernoulli:
     num_noise = 1
     is_discrete = True
 
-    def log_prob(self, x, parameters):
+    def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1, NaN for NaN."""
         logits = parameters[:, 0, :]
         log_prob = x * logits - tf.math.softplus(logits)
         return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
 
-    def noise(self, shape, seed, dtype):
+    def noise(self, shape, seed, dtype) -> tf.Tensor:
         """Uniform numbers, `[*shape, 1]`."""
         return draws.uniform(shape, seed, dtype)[..., None]
 
-    def sample(self, noise, parameters):
-        """Samples, `[N, D]`: the inverse of the distribution function at `noise`."""
+    def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Samples, `[N, D]`: the quantile function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
 
-    def default_event_space_bijector(self):
-        """None, as of TFP's discrete distributions."""
+    def default_event_space_bijector(self) -> None:
+        """None, as for TFP's discrete distributions."""
         return
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {}
 
@@ -58,13 +60,13 @@ class GaussianMixture:
     log_scale_k = start   + bounded(second parameters)
     ```
 
-    Components that start alike would stay alike, so at zero parameters they are the
-    quantiles of a standard normal: together a good approximation of it.
+    At zero parameters the components are at quantiles of a standard normal, which they
+    approximate together; equal components would remain equal in training.
 
     Args:
       num_components: K.
-      max_log_scale: log-scales stay this near to where they start, softly. The default
-        lets a component be a thousandth as wide, as tables of rounded numbers need.
+      max_log_scale: soft bound of the change of log-scales. The default allows components
+        a thousandth as wide, as rounded data need.
 
     Raises:
       ValueError: if `num_components` is below 1.
@@ -77,7 +79,7 @@ class GaussianMixture:
 
     num_noise = 2
 
-    def __init__(self, num_components, max_log_scale=7.0):
+    def __init__(self, num_components: int, max_log_scale: float = 7.0):
         check_arguments(locals())
         check_number("max_log_scale", max_log_scale, "above 0", lambda bound: bound > 0)
         self.num_components = num_components
@@ -85,35 +87,35 @@ class GaussianMixture:
         self._start_locs, self._start_log_scale = _like_standard_normal(num_components)
 
     @property
-    def num_parameters(self):
-        """Numbers a variable, P."""
+    def num_parameters(self) -> int:
+        """Number of parameters of a variable, P."""
         return 3 * self.num_components
 
-    def log_prob(self, x, parameters):
+    def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Log-densities, `[N, D]`."""
         log_weights, loc, log_scale = self._components(parameters)
         standard = (x[:, None, :] - loc) * tf.exp(-log_scale)
         log_normal = -0.5 * standard**2 - log_scale - 0.5 * math.log(2.0 * math.pi)
         return tf.reduce_logsumexp(log_weights + log_normal, axis=1)
 
-    def noise(self, shape, seed, dtype):
-        """A uniform number that chooses the component, and a normal one, `[*shape, 2]`."""
+    def noise(self, shape, seed, dtype) -> tf.Tensor:
+        """A uniform number, to choose the component, and a normal one, `[*shape, 2]`."""
         first, second = draws.split(seed, 2)
         uniform = draws.uniform(shape, first, dtype)
         return tf.stack([uniform, draws.normal(shape, second, dtype)], axis=-1)
 
-    def sample(self, noise, parameters):
+    def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Samples, `[N, D]`, of one component each."""
         log_weights, loc, log_scale = self._components(parameters)
         above = tf.cumsum(tf.exp(log_weights), axis=1) < noise[:, None, :, 0]
-        # The sum of all weights may round to less than the noise.
+        # Without the last weight, as the sum of all may round to less than the noise.
         chosen = tf.reduce_sum(tf.cast(above[:, :-1], tf.int32), axis=1)
         is_chosen = tf.one_hot(chosen, self.num_components, axis=1, dtype=noise.dtype)
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]
         return tf.reduce_sum(is_chosen * samples, axis=1)
 
-    def mixture(self, parameters):
-        """`parameters`, `[..., P]`, as log-weights, locations and scales, `[..., K]`."""
+    def mixture(self, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Log-weights, locations and scales, `[..., K]`, of `parameters`, `[..., P]`."""
         shape = tf.shape(parameters)
         parameters = tf.reshape(parameters, [-1, self.num_parameters, 1])
         parts = self._components(parameters)
@@ -121,11 +123,11 @@ class GaussianMixture:
         log_weights, loc, log_scale = (tf.reshape(part, shape) for part in parts)
         return log_weights, loc, tf.exp(log_scale)
 
-    def default_event_space_bijector(self):
+    def default_event_space_bijector(self) -> tfp.bijectors.Bijector:
         """The identity: all reals can occur."""
         return tfp.bijectors.Identity()
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             "num_components": self.num_components,

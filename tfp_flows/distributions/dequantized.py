@@ -1,24 +1,24 @@
-"""Integer data under a continuous density."""
+"""Dequantised distributions: integers under a continuous density."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
-from tfp_flows.core.configured import Configured
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.outside_support import minus_infinity_outside
-from tfp_flows.distributions.bins import can_occur
-from tfp_flows.distributions.bins import quantize
-from tfp_flows.distributions.bins import refuse_others
+from tfp_flows.core.serialization import Configured
+from tfp_flows.distributions import bins
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
-from tfp_flows.distributions.draws import split
-from tfp_flows.distributions.draws import stateless
-from tfp_flows.distributions.draws import uniform
-from tfp_flows.distributions.end_bins import reach_outside
-from tfp_flows.distributions.row_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["Dequantized"]
 
@@ -34,37 +34,44 @@ class Dequantized(Configured, tf.Module):
         >= E_q[log p((k + u) / num_bins) - log q(u | k)] - D log(num_bins)
     ```
 
-    The first bin also holds all below it and the last all above, which `Logit(alpha)`
-    leaves some of: so the probabilities are those of `sample` and sum to one.
+    The first bin holds all below it, too, and the last all above it, where `Logit(alpha)`
+    leaves some mass: so the probabilities are those of `sample` and sum to one.
 
-    `log_prob` draws u from q once and returns what is inside the expectation: its mean is
-    a lower bound of `log P(k)`, and what `DensityEstimator` maximises. With more draws,
-    `importance_weighted_log_prob` comes as close as one likes. Without a `dequantizer`, q
-    is uniform and its log-density 0; with one, q is learned, and the bound is tighter.
+    `log_prob` is the term in the expectation, for one draw of u: its mean is a lower bound
+    of `log P(k)`, which `DensityEstimator` maximises; `importance_weighted_log_prob` of
+    many draws is a tighter one. Without a `dequantizer`, q is uniform; with one, it is
+    learned.
 
     Args:
       distribution: of the data scaled to `[0, 1]`, such as a `FlowDistribution`; its flow
         may begin with a `Logit`.
-      num_bins: number of values of each entry: 256 for 8-bit data, 32 for 5-bit data.
-      dequantizer: a conditional distribution of u in `(0, 1)^D`, of the event's shape, with
-        `sample_and_log_prob(context=...)`: a `FlowDistribution` whose flow begins with
-        `Logit(0.0)`. None: uniform noise.
+      num_bins: number of values of an entry: 256 for 8-bit data, 32 for 5-bit data.
+      dequantizer: conditional distribution q of u in `(0, 1)^D`, of the event's shape, such
+        as a `FlowDistribution` whose flow begins with `Logit(0.0)`; uniform by default.
       encoder: function from the scaled data, `[N, *event]`, to the dequantizer's context,
         `[N, context_size]`, such as a `Conditioner`. By default the data, flattened.
       name: name of the module.
 
     Raises:
       ValueError: if `num_bins` is below 2, or there is an `encoder` without a
-        `dequantizer`.
+        `dequantizer`; from methods but `log_prob`, if data are no integers of the bins.
 
     Reference:
       Theis, van den Oord, Bethge (2016), A note on the evaluation of generative models,
       section 3.1. https://arxiv.org/abs/1511.01844
+      Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders.
+      https://arxiv.org/abs/1509.00519
       Ho et al. (2019), Flow++, section 3.1. https://arxiv.org/abs/1902.00275
     """
 
     def __init__(
-        self, distribution, num_bins=256, *, dequantizer=None, encoder=None, name=None
+        self,
+        distribution: tfp.distributions.Distribution,
+        num_bins: int = 256,
+        *,
+        dequantizer: tfp.distributions.Distribution | None = None,
+        encoder: Callable | None = None,
+        name: str | None = None,
     ):
         members = ("log_prob", "event_shape")
         check_members("distribution", distribution, members, "one of the scaled data")
@@ -78,72 +85,69 @@ class Dequantized(Configured, tf.Module):
         self.encoder = encoder
 
     @property
-    def dtype(self):
+    def dtype(self) -> tf.DType:
         """Of the continuous distribution; integer data are converted to it."""
         return self.distribution.dtype
 
     @property
-    def event_shape(self):
+    def event_shape(self) -> tf.TensorShape:
         """Shape of one event."""
         return self.distribution.event_shape
 
     @property
-    def event_size(self):
+    def event_size(self) -> int:
         """Number of entries of one event, D."""
         return self.event_shape.num_elements()
 
     @property
-    def variables(self):
+    def variables(self) -> tuple[tf.Variable, ...]:
         """All variables of distribution, dequantizer and encoder, each once."""
-        # `tf.Module` would take a distribution for a tensor and overlook its variables.
-        parts = (self.distribution, self.dequantizer, self.encoder)
+        # `tf.Module` takes a distribution for a tensor, and overlooks its variables.
+        parts = [*self._distributions, self.encoder]
         variables = [v for part in parts for v in getattr(part, "variables", ())]
         return tuple({id(variable): variable for variable in variables}.values())
 
     @property
-    def trainable_variables(self):
-        """Those of the `variables` that training moves."""
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The trainable ones of the `variables`."""
         return tuple(variable for variable in self.variables if variable.trainable)
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether all data-dependent state is set."""
-        parts = (self.distribution, self.dequantizer)
-        return all(getattr(part, "is_initialized", True) for part in parts)
+        return all(getattr(d, "is_initialized", True) for d in self._distributions)
 
-    def initialize(self, data, *, context=None):
-        """Sets data-dependent state from `data`, `[N, *event]`.
+    def initialize(self, data, *, context=None) -> None:
+        """Sets data-dependent state from integers `data`, `[N, *event]`, of the bins.
 
         Args:
           data: integers `0, ..., num_bins - 1` of any dtype.
           context: `[N, context_size]`, where the distribution is conditional.
-
-        Raises:
-          ValueError: if `data` have other values.
         """
         check_rows_of(self, data, context)
         data = tf.convert_to_tensor(data, self.dtype)
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
-        kwargs = {} if context is None else {"context": context}
-        self.distribution.initialize((data + noise) / self.num_bins, **kwargs)
+        self.distribution.initialize((data + noise) / self.num_bins, **_given(context))
         if hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
             if self.encoder is not None:
                 leave_contexts(self.dequantizer)
             self.dequantizer.initialize(noise, context=given)
 
-    def check_support(self, data, *, argument="data"):
-        """Raises `ValueError` if `data`, `[N, *event]`, have values that cannot occur."""
-        refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
+    def check_support(self, data, *, argument: str = "data") -> None:
+        """Raises `ValueError` if `data`, `[N, *event]`, are no integers of the bins."""
+        bins.refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
 
-    def log_prob(self, value, *, context=None, training=False, seed=None):
+    def log_prob(
+        self, value, *, context=None, training: bool = False, seed=None
+    ) -> tf.Tensor:
         """One draw of the lower bound of the log-probability of integers.
 
         Args:
           value: integers `0, ..., num_bins - 1` of any dtype, `[..., *event]`.
           context: `[..., context_size]`, where the distribution is conditional.
-          training: as of `FlowDistribution.log_prob`.
+          training: as in `FlowDistribution.log_prob`.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
@@ -151,88 +155,76 @@ class Dequantized(Configured, tf.Module):
         """
         return self._log_weights(value, context, training, seed)
 
-    def importance_weighted_log_prob(self, value, num_samples, *, context=None, seed=None):
-        """A lower bound of the log-probability, tighter with more draws of the noise.
-
-        ```none
-        log P(k) >= E[log mean_j exp(log_prob_j(k))]
-        ```
+    def importance_weighted_log_prob(
+        self, value, num_samples: int, *, context=None, seed=None
+    ) -> tf.Tensor:
+        """The lower bound `log mean_j exp(log_prob_j)`, tighter with more draws j.
 
         Args:
           value: integers, `[N, *event]`.
-          num_samples: number of draws. All are computed at once: give few rows a call. Of
-            ten or more, a quarter also looks for what the end bins hold outside `[0, 1]`.
+          num_samples: number of draws, which are computed at once: pass few rows per call.
+            A quarter of ten draws or more reaches what the end bins hold outside `[0, 1]`.
           context: `[N, context_size]`, where the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
           Nats, `[N]`.
-
-        Reference:
-          Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders.
-          https://arxiv.org/abs/1509.00519
         """
         value = tf.cast(value, self.dtype)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
         num_reaching = num_samples // 4 if num_samples >= _ENOUGH else 0
-        draws = self._log_weights(value, context, False, seed, num_reaching)
-        return tf.reduce_logsumexp(draws, axis=0) - math.log(num_samples)
+        weights = self._log_weights(value, context, False, seed, num_reaching)
+        return tf.reduce_logsumexp(weights, axis=0) - math.log(num_samples)
 
-    def bits_per_dimension(self, value, num_samples=1, *, context=None, seed=None):
-        """Bits per dimension of integer `value`, `[N, *event]`, by that many draws.
+    def bits_per_dimension(
+        self, value, num_samples: int = 1, *, context=None, seed=None
+    ) -> BitsPerDimension:
+        """Returns the `BitsPerDimension` of integers `value`, `[N, *event]`.
 
-        Returns:
-          A `BitsPerDimension`, of which `log_density` is the log-probability.
-
-        Raises:
-          ValueError: if `value` is not of integers `0, ..., num_bins - 1`.
+        Its `log_density` is the `importance_weighted_log_prob` of `num_samples` draws.
         """
-        refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
+        bins.refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
         log_prob = self.importance_weighted_log_prob(
             value, num_samples, context=context, seed=seed
         )
         return bits_per_dimension(log_prob, self.event_size, bins_per_unit=1)
 
-    def sample(self, sample_shape=(), seed=None, **kwargs):
+    def sample(self, sample_shape=(), seed=None, **kwargs) -> tf.Tensor:
         """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
         scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
-        return quantize(scaled, self.num_bins)
+        return bins.quantize(scaled, self.num_bins)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {
-            "distribution": self.distribution,
-            "num_bins": self.num_bins,
-            "dequantizer": self.dequantizer,
-            "encoder": self.encoder,
-            "name": self.name,
-        }
+        names = ("distribution", "num_bins", "dequantizer", "encoder", "name")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def _distributions(self):
+        return self.distribution, self.dequantizer
 
     def _log_weights(self, value, context, training, seed, num_reaching=0):
         """Draws the noise of each `value` once; the first few also reach outside."""
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        is_bin = can_occur(value, self.num_bins)
-        # What cannot takes a value that can, so that no NaN reaches a gradient.
+        is_bin = bins.can_occur(value, self.num_bins)
+        # Other values are replaced, so that no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
         if num_reaching:
-            seed, outside_seed = split(stateless(seed), 2)
+            seed, outside_seed = draws.split(draws.stateless(seed), 2)
         noise, log_noise = self._draw_noise(value, seed)
         # Rounding must not carry the upper end of the last bin out of the support.
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         scaled = tf.minimum((value + noise) / self.num_bins, below_one)
         event_ndims = self.event_shape.rank
         if num_reaching:
-            scaled, log_moves, is_outside = reach_outside(
+            scaled, log_moves, is_outside = bins.reach_outside(
                 scaled, value, self.num_bins, num_reaching, event_ndims, outside_seed
             )
             log_noise += log_moves
-        kwargs = {} if context is None else {"context": context}
-        if training:
-            kwargs["training"] = True
+        kwargs = _given(context) | ({"training": True} if training else {})
         log_density = self.distribution.log_prob(scaled, **kwargs)
-        if num_reaching:
-            # Of a distribution that does not answer outside its support.
+        if num_reaching:  # some distributions return NaN outside their support
             unknown = is_outside & tf.math.is_nan(log_density)
             log_density = tf.where(unknown, -np.inf, log_density)
         log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
@@ -240,19 +232,18 @@ class Dequantized(Configured, tf.Module):
         return minus_infinity_outside(log_prob, is_bin, given, axes)
 
     def _draw_noise(self, value, seed):
-        """Noise in `[0, 1)` of the shape of `value`, and its log-density a row."""
-        event_ndims = self.event_shape.rank
-        batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
+        """Noise in `[0, 1)` of the shape of `value`, and its log-density, `[...]`."""
         if self.dequantizer is None:
-            seed = stateless(seed)
-            noise = uniform(tf.shape(value), seed, value.dtype)
-            return noise, tf.zeros(batch_shape, value.dtype)
-        return self.dequantizer.sample_and_log_prob(
-            seed=seed, context=self._encode(value / self.num_bins)
-        )
+            return bins.uniform_noise(value, self.event_shape.rank, seed)
+        context = self._encode(value / self.num_bins)
+        return self.dequantizer.sample_and_log_prob(seed=seed, context=context)
 
     def _encode(self, scaled):
         if self.encoder is not None:
             return self.encoder(scaled)
         batch_shape = tf.shape(scaled)[: scaled.shape.rank - self.event_shape.rank]
         return tf.reshape(scaled, tf.concat([batch_shape, [self.event_size]], axis=0))
+
+
+def _given(context):
+    return {} if context is None else {"context": context}

@@ -1,8 +1,12 @@
-"""What every draw starts with: a shape, seeds, and noise that is the same everywhere.
+"""Draws: their shapes, seeds, and noise that is the same with XLA and without.
 
-TensorFlow's floating-point generators draw otherwise under XLA than outside, whatever
-algorithm is named; its 32 random bits of Philox are the same. Noise is made of these.
+TensorFlow's floating-point generators draw other numbers under XLA, for any algorithm; its
+32 random bits of Philox are the same. So noise is computed from these bits.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +15,8 @@ import tensorflow_probability as tfp
 from tfp_flows.distributions.normal_quantile import lower_normal_quantile
 
 __all__ = [
+    "SampleAndLogProb",
+    "choose",
     "fold_in",
     "joint_shape",
     "logistic",
@@ -24,14 +30,10 @@ __all__ = [
 _LOOP_BODIES = ("loop_body", "while")
 
 
-def joint_shape(sample_shape, context, batch_ndims=0):
+def joint_shape(sample_shape, context, batch_ndims: int = 0) -> tf.Tensor:
     """Returns the shape of all draws: `sample(5, context=[16, C])` draws `[5, 16]`.
 
-    Args:
-      sample_shape: as given, an integer or a shape.
-      context: `[..., C]`, or None.
-      batch_ndims: number of the context's batch axes, counted from the right, that are
-        drawn anyway.
+    The last `batch_ndims` batch axes of the context belong to the distribution itself.
     """
     sample_shape = _as_shape(sample_shape)
     if context is None:
@@ -57,12 +59,11 @@ def _as_shape(sample_shape):
     return tf.reshape(tf.cast(shape, tf.int32), [-1])
 
 
-def stateless(seed):
-    """Makes any seed a stateless one, with one meaning of integers.
+def stateless(seed) -> tf.Tensor:
+    """Returns a stateless seed for any seed; an integer determines the draws.
 
-    An integer determines the draws, where TFP draws anew from the same one. But what a
-    loop repeats draws anew each time, as in TFP: auto-batched joint distributions trace
-    one draw with one integer, and vectorise it.
+    TFP draws anew each time from an integer. So does this function in a loop: auto-batched
+    joint distributions trace one draw with one integer, and vectorise it.
     """
     if isinstance(seed, (int, np.integer)):
         seed = int(seed) if _is_in_loop() else _of_integer(seed)
@@ -74,10 +75,10 @@ def stateless(seed):
         ) from error
 
 
-def fold_in(seed, index):
+def fold_in(seed, index) -> tf.Tensor:
     """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
     if isinstance(seed, (int, np.integer)):
-        seed = _of_integer(seed)  # in a loop, too: the index tells its turns apart
+        seed = _of_integer(seed)  # in a loop, too, where the index differs
     first, second = tf.unstack(stateless(seed))
     return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
 
@@ -88,12 +89,12 @@ def _of_integer(seed):
     return tf.constant(np.array(words, np.uint32).view(np.int32))
 
 
-def split(seed, count):
+def split(seed, count: int) -> list[tf.Tensor]:
     """Returns `count` stateless seeds that depend on `seed`."""
     return tf.unstack(_bits([count, 2], seed))
 
 
-def uniform(shape, seed, dtype):
+def uniform(shape, seed, dtype) -> tf.Tensor:
     """Uniform numbers in (0, 1), without the ends."""
     bits = _bits(shape, seed)
     if dtype == tf.float64:
@@ -103,26 +104,71 @@ def uniform(shape, seed, dtype):
     return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
 
 
-def normal(shape, seed, dtype):
+def normal(shape, seed, dtype) -> tf.Tensor:
     """Standard normal numbers; none beyond 6.3, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = lower_normal_quantile(tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
-def logistic(shape, seed, dtype):
+def logistic(shape, seed, dtype) -> tf.Tensor:
     """Standard logistic numbers; none beyond 22.2, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
+def choose(complete: Callable, x, context, count: int, seed) -> tf.Tensor:
+    """Completes each row `count` times, and draws one of these by importance weight.
+
+    Args:
+      complete: function from rows, `[N, D]`, and contexts, `[N, C]`, if there are any, to
+        completed rows and their log-weights, `[N]`.
+      x: `[..., D]`, as is the result.
+      context: `[..., C]`; None if there is none.
+      count: number of candidates for each row.
+      seed: stateless seed of the choice.
+    """
+    rows, *contexts = (
+        tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
+        for t in ([x] if context is None else [x, context])
+    )
+    completed, log_weights = complete(rows, *contexts)
+    completed = tf.reshape(completed, [-1, count, x.shape[-1]])
+    log_weights = tf.reshape(log_weights, [-1, count])
+    chosen = tf.random.stateless_categorical(log_weights, 1, seed)
+    return tf.reshape(tf.gather(completed, chosen[:, 0], batch_dims=1), tf.shape(x))
+
+
+class SampleAndLogProb:
+    """The method `sample_and_log_prob` of a `tfd.Distribution`, into which it is mixed."""
+
+    def sample_and_log_prob(
+        self, sample_shape=(), seed=None, *, context=None, **kwargs
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws samples with their log-densities, in one pass of each network.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`, where the distribution is conditional.
+          **kwargs: further ones of `sample`.
+
+        Returns:
+          Samples, `[*sample_shape, *batch, *event]`, in parts where there are several; and
+          `log_prob`, `[*sample_shape, *batch]`.
+        """
+        if context is not None:
+            kwargs["context"] = context
+        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
+
+
 def _is_in_loop():
-    """Whether what is traced now is the body of a vectorised map or of a loop."""
+    """Whether the body of a vectorised map or a loop is being traced."""
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     while graph is not None:
         for scope in graph.get_name_scope().split("/"):
-            # Without the number that makes it unique, as in `while_1`.
+            # Without the number at the end of `while_1`.
             if scope.rstrip("0123456789").rstrip("_") in _LOOP_BODIES:
                 return True
         graph = getattr(graph, "outer_graph", None)
@@ -130,7 +176,7 @@ def _is_in_loop():
 
 
 def _sign_and_tail(shape, seed, dtype):
-    """Coins, and uniform numbers in (0, 1/2), as fine near 0 as floats are."""
+    """Random signs, and uniform numbers in (0, 1/2) with all digits near 0."""
     bits = _bits(shape, seed)
     tail = tf.cast(tf.bitwise.bitwise_and(bits, 2**31 - 1), dtype)
     return bits < 0, (tail + 0.5) * 2.0**-32

@@ -1,27 +1,32 @@
-"""A flow and a base, as a distribution that runs every network once."""
+"""Flow distributions: a flow over a base, whose networks run once per density."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core import structure
-from tfp_flows.core.configured import Configured
+from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
-from tfp_flows.distributions.base_checks import check_base
-from tfp_flows.distributions.batch_axes import check_slices
+from tfp_flows.distributions.distribution_checks import check_base
+from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import check_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
-from tfp_flows.distributions.row_checks import check_rows_of
 
 __all__ = ["FlowDistribution"]
 
 tfd = tfp.distributions
 
 
-class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribution):
+class FlowDistribution(
+    Configured, SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution
+):
     """The distribution of `y = bijector.forward(x)`, with `x` from the base.
 
     ```none
@@ -29,20 +34,20 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
     ```
 
     A drop-in `tfd.TransformedDistribution` that takes `context` as one keyword, evaluates
-    each network once, computes with the weights of now, and draws the same samples for
-    the same integer seed. `copy()` and slices of the batch axes share its weights;
-    `copy.deepcopy` and `pickle` give weights of their own, of whatever can be saved.
+    each network once, always uses the current weights, and draws the same samples for the
+    same integer seed. `copy()` and slices of the batch axes share its weights;
+    `copy.deepcopy` and `pickle` copy them, for whatever can be saved.
 
-    Of one variable, `cdf`, `quantile`, `survival_function` and their logarithms are those
-    of the base, mapped. `mean`, `entropy` and their like exist where TFP has a formula.
+    With one variable, `cdf`, `quantile`, `survival_function` and their logarithms are those
+    of the base, mapped. `mean`, `entropy` and the like exist where TFP has a formula.
 
     Args:
-      distribution: the base, any `tfd.Distribution`; its trainable variables count too. A
+      distribution: the base, any `tfd.Distribution`, whose variables are trained, too. A
         conditional one of this package (`MixtureMADE`) is given the context as well.
       bijector: a flow, or any `tfp.bijectors.Bijector`.
       validate_args: as in TFP.
       name: name of the distribution.
-      weights: for TFP only, which rebuilds distributions of what their type is made of.
+      weights: for TFP only, which rebuilds distributions from the parts of their type.
 
     Raises:
       ValueError: if the base's events do not fit the bijector, or both are conditional
@@ -50,7 +55,13 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
     """
 
     def __init__(
-        self, distribution, bijector, *, validate_args=False, name=None, weights=None
+        self,
+        distribution: tfd.Distribution,
+        bijector: tfp.bijectors.Bijector,
+        *,
+        validate_args: bool = False,
+        name: str | None = None,
+        weights=None,
     ):
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
@@ -67,42 +78,42 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
         object.__setattr__(self, "_weights", weights)
 
     @property
-    def weights(self):
+    def weights(self) -> tuple[tf.Variable, ...]:
         """Variables of the bijector.
 
-        An argument of the constructor too, since a `tf.Module` does not look into a
-        composite tensor that it holds, but into the arguments that make it up. So joint
+        They are a constructor argument, too, since a `tf.Module` does not look into a
+        composite tensor that it holds, but into its constructor arguments. So joint
         distributions, `tfd.Sample` and others list these variables as theirs.
         """
         return self.bijector.variables if self._weights is None else self._weights
 
     @property
-    def variables(self):
-        """Those of the flow, then those of a base of this package; a stock base's first."""
+    def variables(self) -> tuple[tf.Variable, ...]:
+        """Variables of the flow and of the base; those of a stock base come first."""
         found = super().variables
         if not isinstance(self.distribution, AutoregressiveDistribution):
             return found
-        # TensorFlow lists those of composite tensors first. Files keep this order.
+        # TensorFlow lists composite tensors first. Files rely on this order.
         of_base = self.distribution.variables
         refs = {variable.ref() for variable in of_base}
         return (*(v for v in found if v.ref() not in refs), *of_base)
 
     @property
-    def trainable_variables(self):
-        """Those of the `variables` that training moves."""
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The trainable ones of the `variables`."""
         return tuple(variable for variable in self.variables if variable.trainable)
 
     @property
-    def context_size(self):
+    def context_size(self) -> int:
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self.bijector.context_size or self._base_context_size
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether all data-dependent state of flow and base is set."""
         return self.bijector.is_initialized and self._base_is_initialized
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data, *, context=None) -> None:
         """Sets the data-dependent state of flow and base from training rows.
 
         Args:
@@ -118,32 +129,17 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
         of_base = context if self._base_context_size else None
         self.distribution.initialize(latents, context=of_base)
 
-    def check_support(self, data, *, argument="data"):
-        """Refuses rows that lie where the flow has no inverse, so of density zero.
+    def check_support(self, data, *, argument: str = "data") -> None:
+        """Refuses rows where the flow has no inverse, so that their density is zero.
 
         Args:
           data: `[N, *event]`.
-          argument: what an error calls `data`.
+          argument: name of `data` in errors.
 
         Raises:
-          ValueError: if there are some; it names the first, its column, and the range.
+          ValueError: if there are such rows; names the first, its column, and the range.
         """
         self.bijector.check_support(data, argument=argument)
-
-    def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
-        """Draws samples with their log-densities, in one pass of the flow.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`.
-
-        Returns:
-          Samples, `[*sample_shape, *batch, *event]`, and `log_prob`, without the event.
-        """
-        return self.experimental_sample_and_log_prob(
-            sample_shape, seed=seed, **({} if context is None else {"context": context})
-        )
 
     def __getitem__(self, slices):
         check_slices(slices, self.batch_shape, self.name)
@@ -164,7 +160,7 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        # Slices are those of the base; bijectors of this package have no batch axes.
+        # Only the base has batch axes; bijectors of this package have none.
         properties = super()._parameter_properties(dtype, num_classes)
         properties["bijector"] = tfp.util.BatchedComponentProperties(event_ndims=None)
         return properties
@@ -204,7 +200,7 @@ class FlowDistribution(Configured, OneVariable, Moments, tfd.TransformedDistribu
         return y, base_log_prob - self._sum_event(log_det)
 
     def _latent_shape(self, sample_shape, context):
-        if self._base_context_size:  # it draws for each context by itself
+        if self._base_context_size:  # the base itself draws for each context
             return sample_shape
         return joint_shape(sample_shape, context, self.distribution.batch_shape.rank)
 

@@ -1,6 +1,9 @@
-"""Flows as surrogate posteriors of joint distributions."""
+"""Flow posteriors: flows as surrogate posteriors of joint distributions."""
+
+from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -8,21 +11,22 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
-from tfp_flows.bijectors.invertible_linear import InvertibleLinear
+from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.distributions.bases import standard_normal
-from tfp_flows.distributions.batch_axes import refuse_slices
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.joint_support import check_target
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
 from tfp_flows.distributions.part_by_part import described
 from tfp_flows.distributions.posterior_flow import build_flow
 from tfp_flows.distributions.posterior_start import whitening
-from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.flows.iaf import IAF
 
 __all__ = ["FlowPosterior", "flow_posterior"]
@@ -31,15 +35,14 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
-    """A flow over the parts of a joint distribution: what `flow_posterior` returns.
+class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
+    """A flow over the parts of a joint distribution, as `flow_posterior` returns it.
 
-    A distribution of its own; the posterior of a `VAE` is `posteriors.FlowPosterior`. A
-    `tf.train.Checkpoint` of it holds the flow's weights. Where a joint target has
-    variables of its own, which TensorFlow may refuse to save, make one of
-    `posterior.distribution`. `copy.deepcopy` gives a flow of its own on the same support.
-    `pickle` needs a support that plain data describe, as any is but that of a joint
-    distribution in which the support of one part depends on another part.
+    The posterior of a `VAE` is another one, `posteriors.AmortizedFlow`. A
+    `tf.train.Checkpoint` of it holds the flow's weights. If the target has variables of its
+    own, which TensorFlow may refuse to save, checkpoint `posterior.distribution`.
+    `copy.deepcopy` copies the flow over the same support. `pickle` works unless the
+    support of one part of the target depends on another part.
 
     ```none
     x = flow(base sample) [D],    parts = support(x)
@@ -52,7 +55,13 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
       name: name of the distribution.
     """
 
-    def __init__(self, distribution, support, *, name="flow_posterior"):
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        support: tfb.Bijector,
+        *,
+        name: str = "flow_posterior",
+    ):
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         words = "a `tfp.bijectors.Bijector`"
@@ -66,44 +75,29 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
             name=name,
         )
         if not support.variables:
-            # Not tracked: checkpoints cannot hold what some targets are made of.
+            # Not tracked, since checkpoints cannot hold the parts of some targets.
             del self._bijector
             object.__setattr__(self, "_bijector", support)
 
     @property
-    def support(self):
+    def support(self) -> tfb.Bijector:
         """Bijector from the unconstrained vector to the parts."""
         return self.bijector
 
     @property
-    def context_size(self):
+    def context_size(self) -> int:
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self.distribution.context_size
 
-    def initialize(self, draws, *, context=None):
-        """Starts location and scale at those of `draws`, such as of the prior.
+    def initialize(self, draws, *, context=None) -> None:
+        """Sets location and scale to those of `draws`, such as draws from the prior.
 
         Args:
-          draws: parts with a leading axis of N draws, as from `target.sample(N)`.
+          draws: parts with a leading axis of N draws, such as `target.sample(N)`.
           context: `[N, context_size]`, where the flow is conditional.
         """
         x = self.bijector.inverse(draws)
         self.distribution.initialize(x, context=context)
-
-    def sample_and_log_prob(self, sample_shape=(), seed=None, *, context=None):
-        """Draws parts with their log-densities, in one pass of the flow.
-
-        Args:
-          sample_shape: shape of the draw, before the context's batch axes.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`.
-
-        Returns:
-          The parts, `[*sample_shape, *event]` each, and `log_prob`, `[*sample_shape]`.
-        """
-        return self.experimental_sample_and_log_prob(
-            sample_shape, seed=seed, **({} if context is None else {"context": context})
-        )
 
     def __getitem__(self, slices):
         refuse_slices(slices, self.name)
@@ -123,7 +117,7 @@ class FlowPosterior(OneVariable, Moments, tfd.TransformedDistribution):
         return {}
 
     def _log_prob(self, value, **kwargs):
-        # New tensors, since the stock cache would cut the gradient of an own draw.
+        # New tensors, since for its own draws the stock cache would cut the gradient.
         x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
         log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
         return self.distribution.log_prob(x, **kwargs) - log_det
@@ -138,16 +132,16 @@ def _rebuild(distribution, support, values, name):
 
 def flow_posterior(
     target,
-    flow=IAF,
+    flow: str | Callable | tfb.Bijector = IAF,
     *,
     support=None,
-    full_rank=True,
-    whiten=True,
-    target_log_prob_fn=None,
+    full_rank: bool = True,
+    whiten: bool = True,
+    target_log_prob_fn: Callable | None = None,
     dtype=tf.float32,
-    name="flow_posterior",
+    name: str = "flow_posterior",
     **flow_options,
-):
+) -> FlowPosterior:
     """A trainable posterior for `target`: a flow, mapped to the target's support.
 
     ```none
@@ -155,8 +149,8 @@ def flow_posterior(
     x -> split, reshape, constrain -> parts
     ```
 
-    Its samples have the structure of the target's, so that it fits into
-    `tfp.vi.fit_surrogate_posterior` as it is, with `trainable_variables` of its own:
+    Its samples have the structure of the target's, so that it can be trained by
+    `tfp.vi.fit_surrogate_posterior`:
 
     ```python
     posterior = tfp_flows.flow_posterior(pinned, num_steps=4, hidden_units=(32, 32), seed=0)
@@ -174,19 +168,19 @@ def flow_posterior(
 
     It starts as Laplace's approximation: the normal distribution at the maximum of the
     target's density on the unconstrained space, with the covariance of its curvature there.
-    So units and correlations of the variables do not matter to the training. Where there
-    is no such maximum, or several, or the approximation is worse than the standard normal
-    (as of a funnel), a warning says so, and gradients scale each variable instead. Mean
-    and covariance are found here, by evaluating the density, gradients and Hessians, and
-    are saved with the weights; rebuilding by `get_config` does not find them again.
+    So training does not depend on units and correlations of the variables. If there is no
+    maximum, or several, or the approximation is worse than the standard normal (as for a
+    funnel), a warning says so, and each variable is scaled by gradients instead. Mean and
+    covariance are computed here, from the density, gradients and Hessians, and are saved
+    with the weights.
 
     Without a density, with a context, or with `whiten=False` it starts as the base on the
     unconstrained space, apart from the gates of IAF.
 
     Args:
-      target: a joint distribution, pinned or not, or any other `tfd.Distribution`, whose
-        parts are constrained by its own default bijectors; or an event shape, or a
-        structure of such, constrained by `support`.
+      target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with
+        its own default bijectors as constraints; or an event shape, or a structure of
+        event shapes, with the constraints `support`.
       flow: constructor of a flow on vectors, such as `IAF`, or its name: "iaf", "real_nvp",
         "maf", "made" or "nice"; or a bijector on vectors of the target's size. IAF and
         the couplings sample in one pass.
@@ -195,8 +189,8 @@ def flow_posterior(
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
       whiten: whether the posterior starts at the target's Laplace approximation.
-      target_log_prob_fn: function of the parts of a draw, unnormalised log-density, to find
-        that start; by default that of `target`, where it is a distribution.
+      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw, from
+        which that start is computed; by default that of the distribution `target`.
       dtype: of the parts, where `target` is an event shape.
       name: name of the distribution.
       **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,

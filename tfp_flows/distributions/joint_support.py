@@ -1,4 +1,6 @@
-"""From one unconstrained vector to the parts of a joint distribution, and back."""
+"""The support of a joint distribution, as a bijector from an unconstrained vector."""
+
+from __future__ import annotations
 
 import functools
 import math
@@ -6,18 +8,21 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.distributions.part_by_part import part_by_part
-from tfp_flows.distributions.target_checks import check_support_structure
 
-__all__ = ["JointSupport"]
+__all__ = ["JointSupport", "check_target"]
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
+_TARGET = "a `tfd.Distribution` or the shape of an event"
+
 
 class JointSupport:
-    """Where a target lives, seen from an unconstrained vector.
+    """The support of a target, as a bijector from an unconstrained vector.
 
     ```none
     vector [D]  -> split -> reshape -> constrain ->  parts of the target, in its structure
@@ -29,7 +34,7 @@ class JointSupport:
       dtype: of all parts.
     """
 
-    def __init__(self, event_shape, constraint, dtype):
+    def __init__(self, event_shape, constraint: tfb.Bijector, dtype: tf.DType):
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         if not all(shape.is_fully_defined() for shape in flat_shapes):
@@ -40,7 +45,7 @@ class JointSupport:
         self.dtype = dtype
 
     @classmethod
-    def of_distribution(cls, target):
+    def of_distribution(cls, target) -> JointSupport:
         """The support of a distribution, by TFP's own default bijectors.
 
         Args:
@@ -64,14 +69,14 @@ class JointSupport:
             )
         support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
         if tf.nest.is_nested(target.event_shape):
-            # For what has only the bijector, and is pickled.
+            # A posterior has only the bijector, and may be pickled.
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
         return support
 
     @classmethod
-    def of_shape(cls, event_shape, support, dtype):
-        """The support that bijectors constrain to, part by part.
+    def of_shape(cls, event_shape, support, dtype) -> JointSupport:
+        """The support that bijectors constrain the parts to.
 
         Args:
           event_shape: a shape, or a structure of shapes; an integer is a vector's.
@@ -82,20 +87,55 @@ class JointSupport:
         event_shape = _as_shapes(event_shape)
         if support is None:
             support = tf.nest.map_structure(lambda _: None, event_shape)
-        check_support_structure(event_shape, support)
+        _check_support_structure(event_shape, support)
         if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
 
 
+def check_target(target) -> None:
+    """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
+    if isinstance(target, (str, bytes, type)) or target is None:
+        check_instance("target", target, (), _TARGET)
+    if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
+        _refuse_discrete_parts(target)
+        return
+    if callable(target):
+        raise ValueError(
+            f"Expected `target`, {_TARGET}; got the function {target!r}. For a log_prob "
+            "function give the shape of its argument, and the function as "
+            "`target_log_prob_fn`."
+        )
+    sizes = [size for size in tf.nest.flatten(target) if size is not None]
+    if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):
+        if not all(isinstance(s, tf.TensorShape) for s in sizes):
+            raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
+
+
+def _check_support_structure(event_shape, support):
+    """Raises `ValueError` unless `support` has a bijector, or None, for each part."""
+    if tf.nest.is_nested(event_shape) and not isinstance(support, tfp.bijectors.Bijector):
+        try:
+            tf.nest.assert_same_structure(event_shape, support)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"Expected `support` in the structure of the event shape {event_shape}; "
+                f"got {support!r}."
+            ) from error
+    for part in tf.nest.flatten(support):
+        if part is not None:
+            words = "bijectors, or None for a part that is unconstrained"
+            check_instance("support", part, tfp.bijectors.Bijector, words)
+
+
 def _default_constraint(target):
     try:
         constraint = target.experimental_default_event_space_bijector()
-    except AttributeError:  # of a joint distribution that has a part without one
+    except AttributeError:  # a part of a joint distribution has none
         constraint = None
     if constraint is None:
-        # Of this package's own, only discrete ones are without.
+        # Of this package's own distributions, only discrete ones have none.
         is_own = isinstance(target, AutoregressiveDistribution)
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
@@ -132,3 +172,41 @@ def _as_shapes(event_shape):
     parts = map(_as_shapes, event_shape)
     is_named = hasattr(event_shape, "_fields")
     return type(event_shape)(*parts) if is_named else type(event_shape)(parts)
+
+
+def _refuse_discrete_parts(target):
+    for name, part in _parts(target):
+        if isinstance(part, tfd.Distribution) and is_discrete(part):
+            raise ValueError(
+                "Expected `target` of continuous parts, of one floating-point dtype; got "
+                f"{name}, a discrete "
+                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
+                "log_prob."
+            )
+
+
+def _parts(target):
+    """Pairs of a description and the distribution of each part that is not pinned."""
+    if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
+        return [(f"`{target.name}`", target)]
+    joint = getattr(target, "distribution", target)
+    try:
+        parts, _ = joint.sample_distributions(seed=0)
+    except Exception:  # a model that cannot be sampled raises where it is used
+        return []
+    pins = getattr(target, "pins", None)
+    named = _named(parts)
+    left = named.keys() if pins is None else set(_named(target.event_shape))
+    return [
+        (f"the part {name!r}" if isinstance(name, str) else f"the part {name}", part)
+        for name, part in named.items()
+        if name in left
+    ]
+
+
+def _named(structure):
+    if isinstance(structure, dict):
+        return dict(structure)
+    if hasattr(structure, "_asdict"):
+        return structure._asdict()
+    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}

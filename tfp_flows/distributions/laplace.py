@@ -1,8 +1,12 @@
 """Laplace's approximation: a Gaussian at the maximum of a density, by Newton's method."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
+
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["Gaussian", "NoMaximumError", "laplace"]
 
@@ -13,36 +17,36 @@ _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
 
 
 class NoMaximumError(ValueError):
-    """Why there is no Laplace approximation."""
+    """The reason why there is no Laplace approximation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """Mean, `[D]`, and a factor L of the covariance L L^T.
+    """A Gaussian by its mean, `[D]`, and a factor L of its covariance L L^T.
 
-    The factor is lower triangular, `[D, D]`, or the diagonal, `[D]`, of a diagonal one.
+    The factor is lower triangular, `[D, D]`, or diagonal and given as `[D]`.
     """
 
     mean: np.ndarray
     factor: np.ndarray
 
-    def draw(self, noise):
+    def draw(self, noise: np.ndarray) -> np.ndarray:
         """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
         is_diagonal = self.factor.ndim == 1
         return (noise * self.factor if is_diagonal else noise @ self.factor.T) + self.mean
 
-    def whiten(self, x):
-        """Maps a point, `[D]`, to where the Gaussian is the standard normal."""
+    def whiten(self, x: np.ndarray) -> np.ndarray:
+        """Maps a point, `[D]`, to coordinates in which the Gaussian is standard normal."""
         return np.linalg.solve(self.factor, x - self.mean)
 
     @property
-    def log_scale(self):
+    def log_scale(self) -> float:
         """Log-determinant of the factor."""
         is_diagonal = self.factor.ndim == 1
         return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
 
 
-def laplace(density, start):
+def laplace(density: UnconstrainedDensity, start: np.ndarray) -> Gaussian:
     """Finds a maximum of a log-density and the Gaussian of its curvature there.
 
     ```none
@@ -51,9 +55,9 @@ def laplace(density, start):
     ```
 
     The algebra is in float64. As the density may be in float32, its Hessian is evaluated
-    along the columns of the factor L that the step before has found: there it is nearly
-    -1, so that no digits are lost to correlated variables of unequal units. A step is
-    chosen among many lengths and damping factors, all evaluated at once.
+    along the columns of the factor L of the previous step: there it is nearly -1, so that
+    correlated variables of different scales lose no digits. Each step is the best of many
+    lengths and damping factors, which are evaluated at once.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -66,7 +70,7 @@ def laplace(density, start):
       NoMaximumError: if there is no maximum within reach, or the Hessian there is not
         negative definite.
     """
-    with np.errstate(all="ignore"):  # far steps overflow, and are not taken
+    with np.errstate(all="ignore"):  # long steps overflow, and are not taken
         return _ascend(density, np.asarray(start, np.float64))
 
 
@@ -80,7 +84,7 @@ def _ascend(density, x):
         floor = np.sqrt(epsilon) * (np.abs(values).max() or 1.0)
         is_maximum = values.min() > floor
         rounding = 8.0 * epsilon * abs(value)
-        # What the quadratic approximation still promises, in nats.
+        # The gain that the quadratic approximation predicts, in nats.
         gain = 0.5 * np.sum(slope**2 / np.maximum(np.abs(values), floor))
         axes = factor @ vectors
         if is_maximum and gain < max(1e-8, rounding):
@@ -117,7 +121,7 @@ def _steps(slope, values, floor):
 
 
 def _gaussian(x, axes, slope, values):
-    """The Gaussian one Newton step on, as gradients have more digits than densities."""
+    """The Gaussian after one more step, as gradients have more digits than densities."""
     return Gaussian(x + axes @ (slope / values), _triangular(axes / np.sqrt(values)))
 
 

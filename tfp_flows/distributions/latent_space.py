@@ -1,4 +1,6 @@
-"""What one does with the latents of data: temper, interpolate, move along a direction."""
+"""Operations on the latents of data: temperature, interpolation, directions."""
+
+from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +17,13 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
 
 
-def at_temperature(distribution, temperature):
-    """The same flow over a base that is narrower by `temperature`, with shared weights.
+def at_temperature(
+    distribution: FlowDistribution | Dequantized, temperature: float
+) -> FlowDistribution | Dequantized:
+    """The flow over a base scaled by `temperature`, with shared weights.
 
-    Samples of lower temperature are more typical and less diverse; Glow's pictures are at
-    0.7. For a base centred at 0, such as `standard_normal`.
+    Samples at a lower temperature are more typical and less diverse; Glow's pictures are at
+    0.7. The base must be centred at 0, such as `standard_normal`.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
@@ -44,8 +48,15 @@ def at_temperature(distribution, temperature):
     return FlowDistribution(base, distribution.bijector)
 
 
-def interpolate(distribution, start, end, num_points, *, context=None):
-    """Data along the straight line between the latents of two points.
+def interpolate(
+    distribution: FlowDistribution | Dequantized,
+    start,
+    end,
+    num_points: int,
+    *,
+    context=None,
+) -> tf.Tensor:
+    """Data whose latents are on the straight line between those of two points.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
@@ -70,8 +81,10 @@ def interpolate(distribution, start, end, num_points, *, context=None):
     return _generate(distribution, first, last - first, shares, context)
 
 
-def attribute_direction(distribution, having, lacking, *, context=None):
-    """The difference of the mean latents of data that have an attribute and that lack it.
+def attribute_direction(
+    distribution: FlowDistribution | Dequantized, having, lacking, *, context=None
+) -> tf.Tensor:
+    """The mean latent of data with an attribute minus that of data without it.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
@@ -93,8 +106,10 @@ def attribute_direction(distribution, having, lacking, *, context=None):
     return means[0] - means[1]
 
 
-def move_along(distribution, x, direction, amounts, *, context=None):
-    """Data whose latents are those of `x`, moved along a direction.
+def move_along(
+    distribution: FlowDistribution | Dequantized, x, direction, amounts, *, context=None
+) -> tf.Tensor:
+    """Data whose latents are those of `x` moved along a direction.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
@@ -119,7 +134,7 @@ def move_along(distribution, x, direction, amounts, *, context=None):
 
 def _latents(distribution, x, context):
     if isinstance(distribution, Dequantized):
-        # The latent of an integer is that of the middle of its bin.
+        # The latent of an integer is that of the centre of its bin.
         x = (tf.cast(x, distribution.dtype) + 0.5) / distribution.num_bins
     distribution = _continuous(distribution)
     _check_flow_distribution(distribution)

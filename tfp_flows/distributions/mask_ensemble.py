@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.compiled_call import CompiledCall
-from tfp_flows.distributions import column_wise_sampling
+from tfp_flows.distributions import ancestral_sampling
 from tfp_flows.distributions import draws
 from tfp_flows.networks.conditioner import Conditioner
 
@@ -32,7 +32,7 @@ class MaskEnsemble(tf.Module):
             network, network.event_size, context_size=network.context_size
         )
         self._conditional = conditional
-        self.num_masks = getattr(network, "num_masks", 1)
+        self.num_masks = network.num_masks
         if self.num_masks > 1:
             # A variable, since a run that goes on must go on in the cycle.
             self._num_steps = tf.Variable(
@@ -77,7 +77,7 @@ class MaskEnsemble(tf.Module):
     def log_prob(self, x, context, training):
         """Returns the log-probabilities, `[N]`; in training, those under the next mask."""
         if tf.executing_eagerly():
-            return self._compiled_log_prob(x, context, training, 1)
+            return self._compiled_log_prob(x, context, training)
         return self._log_prob_of_rows(x, context, training)
 
     def draw(self, noise, masks, *context):
@@ -106,7 +106,7 @@ class MaskEnsemble(tf.Module):
 
     def log_prob_under(self, mask, x, context):
         """Returns the log-probabilities, `[N]`, under one mask."""
-        return column_wise_sampling.log_prob(
+        return ancestral_sampling.log_prob(
             self._member(mask), self._conditional, x, context
         )
 
@@ -118,8 +118,7 @@ class MaskEnsemble(tf.Module):
         """
         num_rows = 1 if context is None else tf.shape(context)[0]
         x = tf.zeros([num_rows, self.network.event_size], self.network.dtype)
-        inputs = x if context is None else tf.concat([x, context], axis=-1)
-        outputs = [self._member(mask)(inputs) for mask in range(self.num_masks)]
+        outputs = [self._member(mask)(x, context) for mask in range(self.num_masks)]
         return tf.stack(outputs)
 
     def _log_prob_of_rows(self, x, context, training):
@@ -151,8 +150,8 @@ class MaskEnsemble(tf.Module):
         noise, context, as_given = _never_empty(noise, context)
         arguments = self._conditional, noise, context
         if self.num_masks == 1:
-            return as_given(column_wise_sampling.draw(self.network, *arguments))
-        drawn = column_wise_sampling.draw_dealt(self._member, masks, *arguments)
+            return as_given(ancestral_sampling.draw(self.network, *arguments))
+        drawn = ancestral_sampling.draw_dealt(self._member, masks, *arguments)
         return as_given(drawn)
 
     def _complete(self, noise, mask, x, observed, context=None):
@@ -160,13 +159,13 @@ class MaskEnsemble(tf.Module):
         member = self._member(mask)
         if self._has_own_orderings:
             member = member.with_first(observed)
-        completed = column_wise_sampling.complete(
+        completed = ancestral_sampling.complete(
             member, self._conditional, noise, x, observed, context
         )
         return as_given(completed)
 
     def _member(self, mask):
-        return self.network.member(mask) if self.num_masks > 1 else self.network
+        return self.network.member(mask)
 
     @property
     def _has_own_orderings(self):

@@ -1,8 +1,21 @@
-"""Moments and divergences: by TFP's own rules, or refused with what to do instead."""
+"""Moments and divergences by TFP's own rules, or refused with a way to estimate them."""
 
-import contextlib
+from __future__ import annotations
 
 __all__ = ["Moments"]
+
+# How to estimate what has no formula, from draws of a distribution d.
+_DRAWS, _PAIRS = "d.sample(10_000)", "x, log_prob = d.sample_and_log_prob(10_000)"
+_ESTIMATES = {
+    "mean": f"tf.reduce_mean({_DRAWS}, axis=0)",
+    "stddev": f"tf.math.reduce_std({_DRAWS}, axis=0)",
+    "variance": f"tf.math.reduce_variance({_DRAWS}, axis=0)",
+    "covariance": f"tfp.stats.covariance({_DRAWS})",
+    "mode": f"x[tf.argmax(log_prob)] with {_PAIRS}",
+    "entropy": f"-tf.reduce_mean(log_prob) with {_PAIRS}",
+    "kl_divergence": f"tf.reduce_mean(log_prob - other.log_prob(x)) with {_PAIRS}",
+    "cross_entropy": f"-tf.reduce_mean(other.log_prob({_DRAWS}))",
+}
 
 
 class Moments:
@@ -12,51 +25,19 @@ class Moments:
     `tfd.TransformedDistribution` hold where the bijector's Jacobian is constant.
     """
 
-    def _mean(self, **kwargs):
-        with self._or_from_draws("mean", "tf.reduce_mean({draws}, axis=0)"):
-            return super()._mean(**kwargs)
 
-    def _stddev(self, **kwargs):
-        with self._or_from_draws("stddev", "tf.math.reduce_std({draws}, axis=0)"):
-            return super()._stddev(**kwargs)
-
-    def _variance(self, **kwargs):
-        with self._or_from_draws("variance", "tf.math.reduce_variance({draws}, axis=0)"):
-            return super()._variance(**kwargs)
-
-    def _covariance(self, **kwargs):
-        with self._or_from_draws("covariance", "tfp.stats.covariance({draws})"):
-            return super()._covariance(**kwargs)
-
-    def _mode(self, **kwargs):
-        estimate = "x[tf.argmax(log_prob)] with x, log_prob = {pairs}"
-        with self._or_from_draws("mode", estimate):
-            return super()._mode(**kwargs)
-
-    def _entropy(self, **kwargs):
-        estimate = "-tf.reduce_mean(log_prob) with x, log_prob = {pairs}"
-        with self._or_from_draws("entropy", estimate):
-            return super()._entropy(**kwargs)
-
-    def _kl_divergence(self, other):
-        estimate = "tf.reduce_mean(log_prob - other.log_prob(x)) with x, log_prob = {pairs}"
-        with self._or_from_draws("kl_divergence", estimate):
-            return super()._kl_divergence(other)
-
-    def _cross_entropy(self, other):
-        estimate = "-tf.reduce_mean(other.log_prob({draws}))"
-        with self._or_from_draws("cross_entropy", estimate):
-            return super()._cross_entropy(other)
-
-    @contextlib.contextmanager
-    def _or_from_draws(self, statistic, estimate):
+def _or_from_draws(statistic, estimate):
+    def method(self, *args, **kwargs):
         try:
-            yield
+            return getattr(super(Moments, self), f"_{statistic}")(*args, **kwargs)
         except NotImplementedError as error:
-            estimate = estimate.format(
-                draws="d.sample(10_000)", pairs="d.sample_and_log_prob(10_000)"
-            )
             raise NotImplementedError(
                 f"Expected a distribution whose `{statistic}` has a formula; got d = "
                 f"`{self.name}`. Estimate it: {estimate}."
             ) from error
+
+    return method
+
+
+for _statistic, _estimate in _ESTIMATES.items():
+    setattr(Moments, f"_{_statistic}", _or_from_draws(_statistic, _estimate))

@@ -1,12 +1,14 @@
 """The quantile of the standard normal distribution, the same under XLA as outside."""
 
+from __future__ import annotations
+
 import math
 
 import tensorflow as tf
 
 __all__ = ["lower_normal_quantile"]
 
-# Highest power first; those that begin with 1 are denominators.
+# Coefficients, highest power first; denominators begin with 1.
 _CENTRE = (
     *(-59.9633501014107895, 98.0010754185999661, -56.6762857469070293),
     *(13.9312609387279680, -1.23916583867381258),
@@ -28,10 +30,10 @@ _UNDER_TAIL = (
 )
 
 
-def lower_normal_quantile(p):
+def lower_normal_quantile(p: tf.Tensor) -> tf.Tensor:
     """Returns z with `P(Z < z) = p`, for p from 1e-14 to 1/2.
 
-    XLA makes `tf.math.ndtri(p)` of `erfinv(2 p - 1)`, which in float32 is off by 0.03 at
+    XLA computes `tf.math.ndtri(p)` as `erfinv(2 p - 1)`, which in float32 is off by 0.03 at
     p = 1e-7, and minus infinity below 1.5e-8.
 
     Args:

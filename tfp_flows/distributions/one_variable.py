@@ -1,5 +1,7 @@
 """Distribution functions and quantiles of distributions of one variable."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -10,7 +12,7 @@ __all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
 
 tfd = tfp.distributions
 
-# TFP builds an instance of this base where a part is no composite tensor.
+# TFP makes instances of this base if a part is no composite tensor.
 _TRANSFORMED = tfd.TransformedDistribution.__mro__[1]
 
 _OPPOSITE = {
@@ -19,7 +21,7 @@ _OPPOSITE = {
     "log_cdf": "log_survival_function",
     "log_survival_function": "log_cdf",
 }
-# What each is below and above all that can occur.
+# Values below and above the support.
 _ENDS = {
     "cdf": (0.0, 1.0),
     "survival_function": (1.0, 0.0),
@@ -38,7 +40,7 @@ class OneVariable:
     quantile(p) = bijector(base.quantile(p or 1 - p))
     ```
 
-    where it rises or falls. Mixed into a `tfd.TransformedDistribution`.
+    where the bijector rises or falls. Mixed into a `tfd.TransformedDistribution`.
     """
 
     def _cdf(self, value, **kwargs):
@@ -58,7 +60,7 @@ class OneVariable:
 
 
 class NotOneVariable:
-    """Says what has distribution functions. Mixed into what has none of its own."""
+    """Refuses distribution functions. Mixed into a distribution without them."""
 
     def _log_cdf(self, value, **kwargs):
         raise self._not_one_variable("cdf")
@@ -73,7 +75,7 @@ class NotOneVariable:
         )
 
 
-def refuse_several_variables(distribution, function):
+def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
     """Raises `NotImplementedError` if events of `distribution` have several entries."""
     shape = distribution.event_shape
     if tf.nest.is_nested(shape) or shape.num_elements() != 1:
@@ -126,7 +128,7 @@ def _evaluate_transformed(distribution, function, y, context):
     somewhere = _quantile(base, tf.constant(0.25, base.dtype), _of(base, context))
 
     def of_base(function, where):
-        # Elsewhere at a point where it is finite, so that no NaN reaches a gradient.
+        # Where the result is discarded, at a finite point: no NaN reaches a gradient.
         points = tf.where(_add_axes(where, base.event_shape.rank), x, somewhere)
         return _evaluate(base, function, points, _of(base, context))
 
@@ -136,7 +138,7 @@ def _evaluate_transformed(distribution, function, y, context):
         of_base(_OPPOSITE[function], ~is_rising),
     )
     y = _drop_axes(y, distribution.event_shape.rank)
-    # Bijectors of TFP answer with NaN outside their range.
+    # Bijectors of TFP return NaN outside their range.
     x = _drop_axes(x, base.event_shape.rank)
     cannot_occur = cannot_occur | tf.math.is_nan(x)
     below, above = (tf.constant(end, inside.dtype) for end in _ENDS[function])
@@ -146,7 +148,7 @@ def _evaluate_transformed(distribution, function, y, context):
 
 
 def _inverse(distribution, y, context):
-    """Returns latents, `[..., *event]`, and which of `y` are outside the support."""
+    """Returns latents, `[..., *event]`, and whether `y` is outside the support, `[...]`."""
     base, bijector = distribution.distribution, distribution.bijector
     if not isinstance(bijector, FlowBijector):
         return bijector.inverse(y), False
@@ -156,7 +158,7 @@ def _inverse(distribution, y, context):
 
 
 def _at_quartiles(distribution, context):
-    """What the base's lower and upper quartile become, `[...]`."""
+    """The base's lower and upper quartile after the bijector, `[...]`."""
     return [
         _drop_axes(
             _forward_quantile(distribution, tf.constant(p, distribution.dtype), context),
@@ -181,7 +183,7 @@ def _keywords(part, context):
 
 
 def _num_own_axes(distribution):
-    """Event axes that `tfd.Independent` and `tfd.Sample` add to those of a part."""
+    """Number of event axes that `tfd.Independent` and `tfd.Sample` add."""
     return distribution.event_shape.rank - distribution.distribution.event_shape.rank
 
 

@@ -1,4 +1,8 @@
-"""The support of a joint distribution by its parts alone, which plain data describe."""
+"""Supports of joint distributions as plain data, from the supports of the parts."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -6,25 +10,22 @@ import tensorflow_probability as tfp
 
 from tfp_flows.core.serialization import serialize
 
+if typing.TYPE_CHECKING:
+    from tfp_flows.distributions.joint_support import JointSupport
+
 __all__ = ["described", "part_by_part"]
 
 _NUM_POINTS = 16
-# TFP builds an instance of the base where a part is no composite tensor.
+# TFP makes instances of these bases if a part is no composite tensor.
 _REPEATED = (tfp.distributions.Sample.__mro__[1], tfp.distributions.Independent.__mro__[1])
 
 
-def part_by_part(target, support):
-    """Returns a `JointSupport` of the parts' own bijectors that does what `support` does.
+def part_by_part(target, support: JointSupport) -> JointSupport:
+    """Returns a `JointSupport` of the parts' own bijectors that is equal to `support`.
 
-    TFP's support of a joint distribution calls the model's functions, which no file can
-    hold, since that of a part may depend on other parts. Mostly it does not.
-
-    Args:
-      target: a joint distribution, pinned or not.
-      support: its `JointSupport`.
-
-    Raises:
-      ValueError: if the support of a part does depend on another part.
+    TFP's support of a joint distribution calls the functions of the model, which cannot be
+    saved, since the support of a part may depend on other parts. It rarely does; if so,
+    `ValueError` is raised.
     """
     structure = tf.nest.pack_sequence_as(
         target.event_shape, [_support_of(part) for part in _distributions(target)]
@@ -38,18 +39,13 @@ def part_by_part(target, support):
     return plain
 
 
-def described(support, name):
-    """Returns a support as plain data, and the values of its variables.
+def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
+    """Returns a support as plain data, with the values of its variables.
 
-    Args:
-      support: bijector of a `JointSupport`.
-      name: of the posterior that has it, for the error.
-
-    Raises:
-      ValueError: if plain data cannot describe it.
+    Raises `ValueError`, which names the posterior, if plain data cannot describe it.
     """
     try:
-        if hasattr(support, "_part_by_part"):  # which holds a model's functions
+        if hasattr(support, "_part_by_part"):  # holds the functions of a model
             support = support._part_by_part().bijector
         data = serialize(support)
     except ValueError as error:
@@ -78,7 +74,7 @@ def _distributions(target):
 
 
 def _support_of(part):
-    # Of repeated parts it is that of one, at each place.
+    # The support of repeated parts is that of one of them, repeated.
     while isinstance(part, _REPEATED):
         part = part.distribution
     return part.experimental_default_event_space_bijector()
@@ -95,5 +91,5 @@ def _answers(support):
 
 
 def _is_close(a, b):
-    # The log-det of what is unconstrained may be one for all points.
+    # The log-det of an unconstrained part may be one number for all points.
     return np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)

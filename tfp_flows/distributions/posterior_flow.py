@@ -1,9 +1,12 @@
-"""The flow of a posterior, from what a user says of it."""
+"""The flow of a posterior, built from a constructor, a name or a bijector."""
+
+from __future__ import annotations
 
 import inspect
 
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
@@ -17,21 +20,14 @@ tfb = tfp.bijectors
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 
 
-def build_flow(flow, size, dtype, options):
-    """Returns the bijector on vectors that `flow` is, names or constructs.
+def build_flow(flow, size: int, dtype, options: dict) -> tfb.Bijector:
+    """Returns the bijector on vectors of `size` that `flow` is, names or constructs.
 
-    Args:
-      flow: bijector, name, or constructor.
-      size: entries of a vector.
-      dtype: of the vector.
-      options: of the constructor.
-
-    Raises:
-      ValueError: if it is none of these, or takes vectors of another size, or there are
-        options for a bijector.
+    Raises `ValueError` if `flow` is something else, or takes vectors of another size, or if
+    there are constructor arguments, `options`, for a bijector.
     """
     built = _build(flow, size, dtype, options)
-    _check_event_size(built, size)
+    check_event_size(built, size, "vectors of the target's {} entries")
     return built
 
 
@@ -49,15 +45,5 @@ def _build(flow, size, dtype, options):
             f"{flow!r}."
         )
     if "standardize" in inspect.signature(constructor).parameters:
-        options = {"standardize": False, **options}  # there are no data to fit it to
+        options = {"standardize": False, **options}  # there are no data to standardise by
     return constructor(size, dtype=dtype, **options)
-
-
-def _check_event_size(flow, size):
-    expected = f"Expected a `flow` on vectors of the target's {size} entries"
-    try:
-        shape = flow.forward_event_shape([size])
-    except ValueError as error:
-        raise ValueError(f"{expected}; got `{flow.name}`: {error}") from error
-    if shape != [size]:
-        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")

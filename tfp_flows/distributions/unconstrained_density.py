@@ -1,31 +1,35 @@
 """The log-density of a target on the unconstrained space, its gradient and curvature."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["UnconstrainedDensity"]
 
 _ROWS = 64
-_ZERO = tf.UnconnectedGradients.ZERO  # of a log-density that is constant, or linear
+_ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
 
 
 class UnconstrainedDensity:
-    """Evaluates a target in its own dtype, and answers in float64.
+    """The log-density of a target, computed in its own dtype and returned in float64.
 
     ```none
     log_prob(x) = target_log_prob(support(x)) + log |det d support / dx (x)|
     ```
 
-    Points go in batches of one size, as draws in variational inference do, so that each
-    of the three functions is traced once.
+    Points are evaluated in batches of one size, so that each of the three functions is
+    traced once.
 
     Args:
-      target_log_prob: function of the parts, `[N, *event]` each, that returns `[N]`; called
-        as by `tfp.vi`: with a list's as arguments, a dictionary's as keywords.
+      target_log_prob: function from the parts, `[N, *event]` each, to `[N]`; called as in
+        `tfp.vi`: with the parts of a list as arguments, of a dictionary as keywords.
       support: a `JointSupport`.
     """
 
-    def __init__(self, target_log_prob, support):
+    def __init__(self, target_log_prob: Callable, support):
         self._target_log_prob = target_log_prob
         self._support = support.bijector
         self.event_size = support.event_size
@@ -34,19 +38,21 @@ class UnconstrainedDensity:
         self._gradients = tf.function(self._gradient, autograph=False)
         self._products = tf.function(self._product, autograph=False)
 
-    def log_prob(self, x):
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Returns the log-densities, `[N]`, of points, `[N, D]`."""
         return self._in_batches(lambda x: [self._log_probs(x)], x)[0]
 
-    def gradient(self, x):
+    def gradient(self, x: np.ndarray) -> np.ndarray:
         """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
         return self._in_batches(lambda x: [self._gradients(x)], x)[0]
 
-    def curvature(self, x, directions):
-        """Returns what a Newton step at one point needs.
+    def curvature(
+        self, x: np.ndarray, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the gradient and Hessian-vector products at one point.
 
-        Where there is no second derivative, or it is not finite, as that of TFP's softplus
-        of more than 88 in float32, differences of gradients stand in for it.
+        A second derivative that is missing or not finite, such as that of TFP's softplus
+        above 88 in float32, is replaced by differences of gradients.
 
         Args:
           x: the point, `[D]`.
@@ -59,7 +65,7 @@ class UnconstrainedDensity:
         points = np.broadcast_to(x, directions.shape)
         try:
             gradients, products = self._in_batches(self._products, points, directions)
-        except (LookupError, NotImplementedError):  # no derivative of some gradient
+        except (LookupError, NotImplementedError):  # a gradient has no derivative
             gradients, products = self.gradient(points[:1]), np.full(points.shape, np.nan)
         is_missing = ~np.isfinite(products).all(axis=1)
         if is_missing.any():

@@ -1,6 +1,11 @@
 """Glow: steps of act norm, invertible 1x1 convolution and coupling, at several levels."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -8,20 +13,23 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.invertible_conv import InvertibleConv1x1
-from tfp_flows.bijectors.like_steps import LikeSteps
+from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.masks import channel_half
-from tfp_flows.bijectors.multi_scale import MultiScale
-from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
-from tfp_flows.flows.image_coupling import image_coupling
+from tfp_flows.flows.steps import coupling
+from tfp_flows.flows.steps import multi_scale_steps
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.seeds import split_seed
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import glow_scale
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["Glow", "GlowStep"]
 
@@ -34,16 +42,15 @@ class GlowStep(FlowChain):
                       x_a = h_a,   x_b = (h_b - shift(h_a)) * sigmoid(s(h_a) + 2)
     ```
 
-    The authors' code adds the shift and interleaves shifts and scales along the network's
-    output channels; that is this network with its last weights in another order.
+    The authors' code adds the shift, and interleaves shifts and scales along the network's
+    output channels: the same network with its last weights in another order.
 
     Args:
       image_shape: `(H, W, C)`, with C of at least 2.
       hidden_channels: of the coupling's `ConvNet`.
       transformer: elementwise map of the changing half; `Affine(glow_scale)` by default,
         and `Shift()` for an additive coupling.
-      context_size: width of the context, which the network sees as it is; 0 if there is
-        none.
+      context_size: width of the context, which the network sees as it is, or 0.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -57,41 +64,29 @@ class GlowStep(FlowChain):
 
     def __init__(
         self,
-        image_shape,
+        image_shape: Sequence[int],
         *,
-        hidden_channels=512,
-        transformer=None,
-        context_size=0,
-        seed=None,
-        dtype=tf.float32,
-        name="glow_step",
-    ):
+        hidden_channels: int | Sequence[int] = 512,
+        transformer: Transformer | None = None,
+        context_size: int = 0,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "glow_step",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        dtype = tf.as_dtype(dtype)
-        image_shape = check_image_shape(image_shape)
-        channels = image_shape[-1]
-        if channels < 2:
-            raise ValueError(
-                f"Expected `image_shape` with at least 2 channels; got {image_shape}."
-            )
+        shape = check_image_shape(image_shape)
+        _refuse_one_channel(shape)
         mixing_seed, network_seed = split_seed(seed, 2)
-
-        def network(output_channels):
-            return ConvNet(
-                output_channels, hidden_channels, seed=network_seed, dtype=dtype.name
-            )
-
+        network = functools.partial(
+            ConvNet, hidden_channels=hidden_channels, seed=network_seed
+        )
+        mask, channels = channel_half(shape), shape[-1]
+        transformer = transformer or Affine(glow_scale)
         bijectors = [
             ActNorm(channels, event_ndims=3, dtype=dtype),
             InvertibleConv1x1(channels, seed=mixing_seed, dtype=dtype),
-            image_coupling(
-                channel_half(image_shape),
-                transformer or Affine(glow_scale),
-                network,
-                context_size=context_size,
-                dtype=dtype,
-            ),
+            coupling(mask, transformer, network, context_size=context_size, dtype=dtype),
         ]
         super().__init__(
             bijectors, standardize_context=False, parameters=parameters, name=name
@@ -106,20 +101,19 @@ class Glow(FlowChain):
     ```
 
     The latent end is one vector of all entries, the finest level's first. With
-    `conditional_prior`, what is factored out has been standardised by a mean and scale
-    that a convolution of the kept half gives; with `learned_prior`, what is left at the
-    end by a mean and scale a channel, which the context moves. Both priors are steps of
-    the flow, so that its base is `standard_normal(H * W * C)`, and a base of standard
-    deviation t below 1 samples at temperature t.
+    `conditional_prior`, a convolution of the half that goes on gives mean and scale of the
+    half that is latent, by which that is standardised; with `learned_prior`, what is left
+    after the last level is standardised by a mean and scale a channel, which the context
+    moves. Both priors are steps of the flow, so its base is `standard_normal(H * W * C)`,
+    and a base of standard deviation t below 1 samples at temperature t.
 
     The paper's flows: 32x32 images, 3 levels of 32 steps, 512 hidden channels; CelebA-HQ
     256x256 in 5 bits, 6 levels of 32 steps and an additive coupling. In the authors' code
     only the prior at the end depends on the class; here every network sees the context.
-    Their priors' scale is not bounded; here it is, within `exp(-2)` and `exp(2)`. Their act
-    norms learn log-scales three times as fast as other weights (`logscale_factor`); here
-    only those inside the networks do. Their learned prior at the end comes of a convolution
-    that sees the border, and so depends on the position near it; here it is one mean and
-    scale a channel.
+    The scale of their priors is not bounded; here it is, within `exp(-2)` and `exp(2)`.
+    Their act norms learn log-scales three times as fast as other weights; here only those
+    inside the networks do. Their learned prior is a convolution, which depends on how near
+    the border is; here it is one mean and scale a channel.
 
     Args:
       image_shape: `(H, W, C)`; H and W divisible by `2**num_levels`.
@@ -128,19 +122,18 @@ class Glow(FlowChain):
       hidden_channels: of each coupling's network.
       transformer: of the couplings; `Affine(glow_scale)` by default, `Shift()` if additive.
       learned_prior: whether the prior of what is left after the last level is learned.
-      conditional_prior: whether that of the factored-out halves is, given the kept ones.
-      context_size: width of the context; 0 if there is none.
+      conditional_prior: whether that of each latent half is, given the half that goes on.
+      context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
-      logit_alpha: the `alpha` of a `Logit` at the data end, for data in `[0, 1]`; None: no
-        `Logit`, as in the paper.
-      recompute: whether training keeps of each step only what it was given, and applies it
-        once more for the gradient, to save memory (see `FlowChain`).
+      logit_alpha: the `alpha` of a `Logit` at the data end; None, as in the paper: no such.
+      recompute: whether training recomputes what is inside a step for the gradient, to save
+        memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `image_shape` does not divide, or a number is below 1.
+      ValueError: if H or W does not divide, or a number is below 1.
 
     Reference:
       Kingma, Dhariwal (2018), Glow: generative flow with invertible 1x1 convolutions.
@@ -149,60 +142,43 @@ class Glow(FlowChain):
 
     def __init__(
         self,
-        image_shape,
-        num_levels=3,
-        num_steps=32,
+        image_shape: Sequence[int],
+        num_levels: int = 3,
+        num_steps: int = 32,
         *,
-        hidden_channels=512,
-        transformer=None,
-        learned_prior=True,
-        conditional_prior=True,
-        context_size=0,
-        standardize_context=True,
-        logit_alpha=None,
-        recompute=False,
-        seed=None,
-        dtype=tf.float32,
-        name="glow",
-    ):
+        hidden_channels: int | Sequence[int] = 512,
+        transformer: Transformer | None = None,
+        learned_prior: bool = True,
+        conditional_prior: bool = True,
+        context_size: int = 0,
+        standardize_context: bool = True,
+        logit_alpha: float | None = None,
+        recompute: bool = False,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "glow",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        dtype = tf.as_dtype(dtype)
-        image_shape = check_image_shape(image_shape, divisible_by=2**num_levels)
-        shared = {"context_size": context_size, "dtype": dtype}
-        make_step = functools.partial(
-            GlowStep, hidden_channels=hidden_channels, transformer=transformer, **shared
-        )
-        shape, levels = image_shape, []
-        for level, level_seed in enumerate(split_seed(seed, num_levels), start=1):
-            squeeze = Squeeze(shape, dtype=dtype)
-            shape = tuple(squeeze.inverse_event_shape(shape).as_list())
-            steps = [make_step(shape, seed=s) for s in split_seed(level_seed, num_steps)]
-            like_steps = LikeSteps(steps, standardize_context=False, recompute=recompute)
-            parts = [squeeze, like_steps]
-            if level < num_levels and conditional_prior:
-                parts.append(_prior_given_kept_half(shape, **shared))
-            if level == num_levels and learned_prior:
-                parts.append(_learned_prior(shape[-1], **shared))
-            levels.append(FlowChain(parts, standardize_context=False))
-            shape = (*shape[:2], shape[2] // 2)
-        preprocessing = []
-        if logit_alpha is not None:
-            preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
-        multi_scale = MultiScale(levels, image_shape)
+        shape = check_image_shape(image_shape, divisible_by=2**num_levels)
+        levels: list[FlowBijector] = []
+        for level_seed in split_seed(seed, num_levels):
+            is_last = len(levels) == num_levels - 1
+            levels.append(_level(shape, is_last, **{**parameters, "seed": level_seed}))
+            shape = (shape[0] // 2, shape[1] // 2, 2 * shape[2])
         super().__init__(
-            [*preprocessing, multi_scale],
+            multi_scale_steps(levels, **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,
         )
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: tf.Tensor, *, context: tf.Tensor | None = None) -> None:
         """Sets all act norms, also those inside networks, from the first images.
 
         Args:
           data: `[N, H, W, C]`; the first 512 count, where the paper takes 256.
-          context: `[N, context_size]`, where the flow is conditional.
+          context: `[N, context_size]`, if the flow is conditional.
         """
         context = None if context is None else context[:_INITIALIZATION_ROWS]
         super().initialize(data[:_INITIALIZATION_ROWS], context=context)
@@ -211,22 +187,64 @@ class Glow(FlowChain):
 _INITIALIZATION_ROWS = 512
 
 
-def _prior_given_kept_half(image_shape, *, context_size, dtype):
-    """Standardises the second half of the channels given the first, which stays."""
-    return image_coupling(
-        channel_half(image_shape),
-        Affine(),
-        lambda output_channels: ConvNet(output_channels, (), dtype=dtype.name),
-        context_size=context_size,
-        dtype=dtype,
-    )
+def _refuse_one_channel(image_shape: tuple[int, int, int]) -> None:
+    if image_shape[-1] < 2:
+        raise ValueError(
+            f"Expected `image_shape` with at least 2 channels; got {image_shape}."
+        )
 
 
-def _learned_prior(channels, *, context_size, dtype):
+def _level(
+    image_shape: tuple[int, int, int],
+    is_last: bool,
+    /,
+    *,
+    num_steps: int,
+    learned_prior: bool,
+    conditional_prior: bool,
+    recompute: bool,
+    seed: int | None,
+    dtype: tf.DType | str,
+    context_size: int,
+    hidden_channels: int | Sequence[int],
+    transformer: Transformer | None,
+    **others: object,
+) -> FlowChain:
+    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
+    squeeze = Squeeze(image_shape, dtype=dtype)
+    shape = tuple(squeeze.inverse_event_shape(image_shape).as_list())
+    steps = [
+        GlowStep(
+            shape,
+            hidden_channels=hidden_channels,
+            transformer=transformer,
+            seed=s,
+            **shared,
+        )
+        for s in split_seed(seed, num_steps)
+    ]
+    parts = [squeeze, Scan(steps, standardize_context=False, recompute=recompute)]
+    if is_last and learned_prior:
+        parts.append(_learned_prior(shape[-1], **shared))
+    if not is_last and conditional_prior:
+        parts.append(_conditional_prior(shape, **shared))
+    return FlowChain(parts, standardize_context=False)
+
+
+def _conditional_prior(
+    image_shape: tuple[int, int, int], *, context_size: int, dtype: tf.DType | str
+) -> FlowBijector:
+    network = functools.partial(ConvNet, hidden_channels=())
+    mask = channel_half(image_shape)
+    return coupling(mask, Affine(), network, context_size=context_size, dtype=dtype)
+
+
+def _learned_prior(
+    channels: int, *, context_size: int, dtype: tf.DType | str
+) -> FlowBijector:
     conditioner = None
     if context_size:
-        embedding = keras.layers.Dense(
-            2 * channels, use_bias=False, kernel_initializer="zeros", dtype=dtype.name
-        )
+        options = {"kernel_initializer": "zeros", "dtype": tf.as_dtype(dtype).name}
+        embedding = keras.layers.Dense(2 * channels, use_bias=False, **options)
         conditioner = Conditioner(embedding, context_size)
     return ChannelAffine(channels, conditioner, context_size=context_size, dtype=dtype)

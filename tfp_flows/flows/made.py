@@ -1,13 +1,22 @@
-"""MADE as a density of real vectors: one autoregressive step with Gaussian conditionals."""
+"""MADE as a density of real vectors: one autoregressive step, Gaussian conditionals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.masked_conditioner import masked_conditioner
+from tfp_flows.flows.steps import autoregressive_step
+from tfp_flows.flows.steps import standardizing
 from tfp_flows.transformers.affine import Affine
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["MADE"]
 
@@ -19,8 +28,8 @@ class MADE(FlowChain):
     p(y) = product over i of  Normal(y_i; shift_i(y_<i), exp(log_scale_i(y_<i)))
     ```
 
-    with a standard normal base. It is the one-step `MAF`; the network itself, for use in
-    other steps, is `MaskedMLP`.
+    with a standard normal base. This is a `MAF` of one step. The network alone, for steps
+    of your own, is `MaskedMLP`.
 
     Args:
       event_size: number of variables, D.
@@ -31,9 +40,9 @@ class MADE(FlowChain):
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
-      context_size: width of the context; 0 if there is none.
+      context_size: width of the context, which the network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
+      standardize: whether data are first standardised by statistics that `initialize` sets.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -49,43 +58,29 @@ class MADE(FlowChain):
 
     def __init__(
         self,
-        event_size,
+        event_size: int,
         *,
-        hidden_units=(64, 64),
-        reverse=False,
-        activation="relu",
-        residual=False,
-        direct=False,
-        degree_seed=None,
-        transformer=None,
-        context_size=0,
-        standardize_context=True,
-        standardize=True,
-        seed=None,
-        dtype=tf.float32,
-        name="made",
-    ):
+        hidden_units: int | Sequence[int] = (64, 64),
+        reverse: bool = False,
+        activation: str | Callable = "relu",
+        residual: bool = False,
+        direct: bool = False,
+        degree_seed: int | None = None,
+        transformer: Transformer | None = None,
+        context_size: int = 0,
+        standardize_context: bool = True,
+        standardize: bool = True,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "made",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        dtype = tf.as_dtype(dtype)
-        transformer = transformer or Affine()
-        conditioner = masked_conditioner(
-            event_size,
-            transformer,
-            hidden_units,
-            reverse=reverse,
-            activation=activation,
-            residual=residual,
-            direct=direct,
-            degree_seed=degree_seed,
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
+        step = autoregressive_step(
+            MaskedAutoregressive, transformer or Affine(), **parameters
         )
-        step = MaskedAutoregressive(event_size, conditioner, transformer, dtype=dtype)
-        preprocessing = [Standardize(event_size, dtype=dtype)] if standardize else []
         super().__init__(
-            [*preprocessing, step],
+            [*standardizing(**parameters), step],
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,

@@ -1,17 +1,21 @@
 """MAF: steps of MADE, each of which normalises what the one before has left."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.permutation import Permutation
-from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.between_steps import between_steps
-from tfp_flows.flows.masked_conditioner import masked_conditioner
-from tfp_flows.networks.seeds import split_seed
+from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["MAF"]
 
@@ -21,12 +25,12 @@ class MAF(FlowChain):
 
     ```none
     step, data -> latent:   x_i = (y_i - shift_i(y_<i)) * exp(-log_scale_i(y_<i))
-    then, where asked for:  batch norm or act norm;  a linear mixing
+    then, if asked for:     batch norm or act norm;  a linear mixing
     ```
 
-    `log_prob` costs one pass of each network. `sample` solves for one variable after
-    another, with as much arithmetic (`networks/column_wise.py`). The order of the variables
-    is reversed from step to step, or drawn anew.
+    `log_prob` takes one pass of each network. `sample` solves for one variable after
+    another, with about as much arithmetic. The order of the variables is reversed from step
+    to step, or drawn for each. `IAF` has the same steps in the other direction.
 
     Args:
       event_size: number of variables, D.
@@ -37,23 +41,23 @@ class MAF(FlowChain):
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
-      random_orderings: whether orders are drawn from `seed` (saved with the weights)
+      random_orderings: whether orders are drawn from `seed` (and saved with the weights)
         instead of reversed.
       batch_norm: whether a `BatchNorm` follows each step, as in the paper.
       act_norm: whether an `ActNorm` follows each step.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
+      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each, too.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
-      recompute: whether training keeps of each step only what it was given, and applies it
-        once more for the gradient, to save memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
+      standardize: whether data are first standardised by statistics that `initialize` sets.
+      recompute: whether training recomputes what is inside a step for the gradient, to save
+        memory (see `FlowChain`).
+      seed: integer that determines orders and initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `event_size` or `num_steps` is below 1, or both norms are asked for, or
-        `batch_norm` with `recompute`.
+      ValueError: if `event_size` or `num_steps` is below 1; with `batch_norm`, if there is
+        also `act_norm` or `recompute`.
 
     Reference:
       Papamakarios, Pavlakou, Murray (2017), Masked autoregressive flow for density
@@ -62,61 +66,32 @@ class MAF(FlowChain):
 
     def __init__(
         self,
-        event_size,
+        event_size: int,
         *,
-        num_steps=5,
-        hidden_units=(64, 64),
-        activation="relu",
-        residual=False,
-        direct=False,
-        degree_seed=None,
-        transformer=None,
-        random_orderings=False,
-        batch_norm=False,
-        act_norm=False,
-        lu_mixing=False,
-        context_size=0,
-        standardize_context=True,
-        standardize=True,
-        recompute=False,
-        seed=None,
-        dtype=tf.float32,
-        name="maf",
-    ):
+        num_steps: int = 5,
+        hidden_units: int | Sequence[int] = (64, 64),
+        activation: str | Callable = "relu",
+        residual: bool = False,
+        direct: bool = False,
+        degree_seed: int | None = None,
+        transformer: Transformer | None = None,
+        random_orderings: bool = False,
+        batch_norm: bool = False,
+        act_norm: bool = False,
+        lu_mixing: bool = False,
+        context_size: int = 0,
+        standardize_context: bool = True,
+        standardize: bool = True,
+        recompute: bool = False,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "maf",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        dtype = tf.as_dtype(dtype)
         transformer = transformer or Affine()
-        bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
-        for step, step_seed in enumerate(split_seed(seed, num_steps)):
-            if random_orderings and step:
-                permutation = random_permutation(event_size, step_seed)
-                bijectors.append(Permutation(permutation, dtype=dtype))
-            conditioner = masked_conditioner(
-                event_size,
-                transformer,
-                hidden_units,
-                reverse=step % 2 == 1 and not random_orderings,
-                activation=activation,
-                residual=residual,
-                direct=direct,
-                degree_seed=degree_seed,
-                context_size=context_size,
-                seed=step_seed,
-                dtype=dtype,
-            )
-            bijectors.append(
-                MaskedAutoregressive(event_size, conditioner, transformer, dtype=dtype)
-            )
-            bijectors += between_steps(
-                event_size,
-                batch_norm=batch_norm,
-                act_norm=act_norm,
-                lu_mixing=lu_mixing,
-                dtype=dtype,
-            )
         super().__init__(
-            bijectors,
+            autoregressive_steps(MaskedAutoregressive, transformer, **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

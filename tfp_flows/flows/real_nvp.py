@@ -1,16 +1,20 @@
 """RealNVP: affine couplings with alternating masks."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.bijectors.masks import alternating
-from tfp_flows.bijectors.preprocessing import Standardize
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.between_steps import between_steps
-from tfp_flows.flows.nice import check_coupling_size
-from tfp_flows.flows.vector_coupling import vector_coupling
-from tfp_flows.networks.seeds import split_seed
+from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["RealNVP"]
 
@@ -20,10 +24,11 @@ class RealNVP(FlowChain):
 
     ```none
     step, data -> latent:   x_b = (y_b - shift(y_a)) * exp(-log_scale(y_a)),   x_a = y_a
-    then, where asked for:  batch norm or act norm;  a linear mixing
+    then, if asked for:     batch norm or act norm;  a linear mixing
     ```
 
-    Odd and even variables swap roles from step to step. Both directions cost one pass.
+    Odd and even variables swap roles from step to step. Each direction takes one pass of
+    the networks.
 
     Args:
       event_size: number of variables, D; at least 2.
@@ -34,19 +39,19 @@ class RealNVP(FlowChain):
       transformer: elementwise map of the changing variables; `Affine()` by default.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
       act_norm: whether an `ActNorm` follows each coupling.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows too.
+      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each, too.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether a `Standardize`, fitted by `initialize`, stands at the data end.
-      recompute: whether training keeps of each step only what it was given, and applies it
-        once more for the gradient, to save memory (see `FlowChain`).
+      standardize: whether data are first standardised by statistics that `initialize` sets.
+      recompute: whether training recomputes what is inside a step for the gradient, to save
+        memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `event_size` is below 2 or `num_steps` below 1, or both norms are
-        asked for, or `batch_norm` with `recompute`.
+      ValueError: if `event_size` is below 2 or `num_steps` below 1; with `batch_norm`, if
+        there is also `act_norm` or `recompute`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), Density estimation using Real NVP.
@@ -55,51 +60,28 @@ class RealNVP(FlowChain):
 
     def __init__(
         self,
-        event_size,
+        event_size: int,
         *,
-        num_steps=8,
-        hidden_units=(64, 64),
-        activation="relu",
-        residual=False,
-        transformer=None,
-        batch_norm=False,
-        act_norm=False,
-        lu_mixing=False,
-        context_size=0,
-        standardize_context=True,
-        standardize=True,
-        recompute=False,
-        seed=None,
-        dtype=tf.float32,
-        name="real_nvp",
-    ):
+        num_steps: int = 8,
+        hidden_units: int | Sequence[int] = (64, 64),
+        activation: str | Callable = "relu",
+        residual: bool = False,
+        transformer: Transformer | None = None,
+        batch_norm: bool = False,
+        act_norm: bool = False,
+        lu_mixing: bool = False,
+        context_size: int = 0,
+        standardize_context: bool = True,
+        standardize: bool = True,
+        recompute: bool = False,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "real_nvp",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        check_coupling_size(event_size)
-        dtype = tf.as_dtype(dtype)
-        bijectors = [Standardize(event_size, dtype=dtype)] if standardize else []
-        for step, step_seed in enumerate(split_seed(seed, num_steps)):
-            bijectors.append(
-                vector_coupling(
-                    alternating(event_size, start=step % 2 == 0),
-                    transformer or Affine(),
-                    hidden_units,
-                    activation=activation,
-                    residual=residual,
-                    context_size=context_size,
-                    seed=step_seed,
-                    dtype=dtype,
-                )
-            )
-            bijectors += between_steps(
-                event_size,
-                batch_norm=batch_norm,
-                act_norm=act_norm,
-                lu_mixing=lu_mixing,
-                dtype=dtype,
-            )
         super().__init__(
-            bijectors,
+            coupling_steps(transformer or Affine(), **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

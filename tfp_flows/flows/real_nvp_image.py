@@ -1,7 +1,12 @@
 """RealNVP for images: checkerboard and channel couplings at several levels."""
 
-import functools
+from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.act_norm import ActNorm
@@ -10,13 +15,14 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
-from tfp_flows.bijectors.multi_scale import MultiScale
-from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
-from tfp_flows.flows.image_coupling import image_coupling
+from tfp_flows.flows.steps import coupling
+from tfp_flows.flows.steps import multi_scale_steps
+from tfp_flows.flows.steps import refuse_two_norms
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed
 from tfp_flows.transformers.affine import Affine
@@ -60,16 +66,15 @@ class RealNVPImage(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
-      recompute: whether training keeps of each bijector of a level only what it was given,
-        and applies it once more for the gradient, to save memory (see `FlowChain`). Only
-        without `batch_norm`.
+      recompute: whether training recomputes what is inside each bijector of a level for the
+        gradient, to save memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `image_shape` does not divide, `num_levels` is below 1, or both norms
-        are asked for, or `batch_norm` with `recompute`.
+      ValueError: if H or W does not divide, `num_levels` is below 1, or the last level has
+        one pixel only; with `batch_norm`, if there is also `act_norm` or `recompute`.
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), Density estimation using Real NVP.
@@ -78,117 +83,126 @@ class RealNVPImage(FlowChain):
 
     def __init__(
         self,
-        image_shape,
-        num_levels=2,
+        image_shape: Sequence[int],
+        num_levels: int = 2,
         *,
-        hidden_channels=32,
-        num_blocks=4,
-        batch_norm=True,
-        act_norm=False,
-        use_running_averages=False,
-        context_size=0,
-        standardize_context=True,
-        logit_alpha=0.05,
-        recompute=False,
-        seed=None,
-        dtype=tf.float32,
-        name="real_nvp_image",
-    ):
+        hidden_channels: int = 32,
+        num_blocks: int = 4,
+        batch_norm: bool = True,
+        act_norm: bool = False,
+        use_running_averages: bool = False,
+        context_size: int = 0,
+        standardize_context: bool = True,
+        logit_alpha: float | None = 0.05,
+        recompute: bool = False,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "real_nvp_image",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         check_integer("hidden_channels", hidden_channels)
-        if batch_norm and act_norm:
-            raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
-        dtype = tf.as_dtype(dtype)
-        image_shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
-
-        if image_shape[0] * image_shape[1] <= 4 ** (num_levels - 1):
-            raise ValueError(
-                "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
-                f"last of {num_levels} levels; got {image_shape}."
-            )
-        step = functools.partial(
-            _coupling_and_norm,
-            num_blocks=num_blocks,
-            norm=BatchNorm if batch_norm else ActNorm if act_norm else None,
-            use_running_averages=use_running_averages,
-            context_size=context_size,
-            dtype=dtype,
-        )
-        shape, levels = image_shape, []
-        seeds = split_seed(seed, num_levels)
-        for level, level_seed in enumerate(seeds[:-1]):
-            width = hidden_channels * 2**level
-            levels.append(_level(shape, width, step, level_seed, recompute, dtype))
-            shape = levels[-1].inverse_event_shape(shape).as_list()
-            shape = (*shape[:2], shape[2] // 2)
-        masks = _alternating(checkerboard, shape, 4)
-        width = hidden_channels * 2 ** (num_levels - 1)
-        steps = _steps(masks, width, step, seeds[-1])
-        levels.append(FlowChain(steps, standardize_context=False, recompute=recompute))
-        preprocessing = []
-        if logit_alpha is not None:
-            preprocessing = [Logit(logit_alpha, event_ndims=3, dtype=dtype)]
-        multi_scale = MultiScale(levels, image_shape)
+        refuse_two_norms(batch_norm, act_norm)
+        shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
+        _refuse_one_pixel(shape, num_levels)
+        step, width = functools.partial(_coupling_and_norm, **parameters), hidden_channels
+        *level_seeds, last_seed = split_seed(seed, num_levels)
+        levels = []
+        for level_seed in level_seeds:
+            levels.append(_level(shape, width, step, level_seed, dtype))
+            shape, width = (shape[0] // 2, shape[1] // 2, 2 * shape[2]), 2 * width
+        levels.append(_steps(_alternating(checkerboard, shape, 4), width, step, last_seed))
+        options = {"standardize_context": False, "recompute": recompute}
         super().__init__(
-            [*preprocessing, multi_scale],
+            multi_scale_steps([FlowChain(b, **options) for b in levels], **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,
         )
 
 
-def _level(image_shape, width, step, seed, recompute, dtype):
+def _refuse_one_pixel(image_shape: tuple[int, int, int], num_levels: int) -> None:
+    if image_shape[0] * image_shape[1] <= 4 ** (num_levels - 1):
+        raise ValueError(
+            "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
+            f"last of {num_levels} levels; got {image_shape}."
+        )
+
+
+def _level(
+    image_shape: tuple[int, int, int],
+    width: int,
+    step: Callable[..., list[FlowBijector]],
+    seed: int | None,
+    dtype: tf.DType | str,
+) -> list[FlowBijector]:
     """Couplings on the checkerboard, then on channels, and the squeeze to factor out."""
     squeeze = Squeeze(image_shape, dtype=dtype)
     squeezed = squeeze.inverse_event_shape(image_shape).as_list()
     seeds = split_seed(seed, 2)
-    return FlowChain(
-        [
-            *_steps(_alternating(checkerboard, image_shape, 3), width, step, seeds[0]),
-            squeeze,
-            *_steps(_alternating(channel_half, squeezed, 3), 2 * width, step, seeds[1]),
-            Invert(squeeze),
-            Squeeze(image_shape, ordered=True, dtype=dtype),
-        ],
-        standardize_context=False,
-        recompute=recompute,
-    )
+    return [
+        *_steps(_alternating(checkerboard, image_shape, 3), width, step, seeds[0]),
+        squeeze,
+        *_steps(_alternating(channel_half, squeezed, 3), 2 * width, step, seeds[1]),
+        Invert(squeeze),
+        Squeeze(image_shape, ordered=True, dtype=dtype),
+    ]
 
 
-def _alternating(mask, image_shape, count):
+def _alternating(
+    mask: Callable[..., np.ndarray], image_shape: Sequence[int], count: int
+) -> list[np.ndarray]:
     return [mask(image_shape, start=k % 2 == 0) for k in range(count)]
 
 
-def _steps(masks, width, step, seed):
-    seeds = split_seed(seed, len(masks))
-    pairs = zip(masks, seeds, strict=True)
+def _steps(
+    masks: list[np.ndarray],
+    width: int,
+    step: Callable[..., list[FlowBijector]],
+    seed: int | None,
+) -> list[FlowBijector]:
+    pairs = zip(masks, split_seed(seed, len(masks)), strict=True)
     return [part for mask, mask_seed in pairs for part in step(mask, width, mask_seed)]
 
 
 def _coupling_and_norm(
-    mask, width, seed, *, num_blocks, norm, use_running_averages, context_size, dtype
-):
+    mask: np.ndarray,
+    width: int,
+    seed: int | None,
+    /,
+    *,
+    num_blocks: int,
+    batch_norm: bool,
+    act_norm: bool,
+    use_running_averages: bool,
+    context_size: int,
+    dtype: tf.DType | str,
+    **others: object,
+) -> list[FlowBijector]:
+    """A coupling with the norm that follows it; arguments as of `RealNVPImage`."""
     is_checkerboard = not (mask == mask[0, 0]).all()
-
-    def network(output_channels):
-        return ResNet(
-            output_channels,
-            width,
-            num_blocks=num_blocks,
-            mask=mask[..., :1] if is_checkerboard else None,
-            tanh_scale=0.0 if is_checkerboard else 1.0,
-            seed=seed,
-            dtype=dtype.name,
-        )
-
-    coupling = image_coupling(
-        mask, Affine(exp_scale), network, context_size=context_size, dtype=dtype
+    network = functools.partial(
+        ResNet,
+        hidden_channels=width,
+        num_blocks=num_blocks,
+        mask=mask[..., :1] if is_checkerboard else None,
+        tanh_scale=0.0 if is_checkerboard else 1.0,
+        seed=seed,
     )
-    if norm is None:
-        return [coupling]
-    arguments = {"event_ndims": 3, "dtype": dtype}
-    if norm is BatchNorm:
-        arguments |= {"mask": mask, "scale_and_shift": False, "epsilon": 1e-4}
-        arguments |= {"use_running_averages": use_running_averages}
-    return [coupling, norm(mask.shape[-1], **arguments)]
+    transformer, channels = Affine(exp_scale), mask.shape[-1]
+    steps = [coupling(mask, transformer, network, context_size=context_size, dtype=dtype)]
+    if batch_norm:
+        steps.append(
+            BatchNorm(
+                channels,
+                event_ndims=3,
+                mask=mask,
+                scale_and_shift=False,
+                epsilon=1e-4,
+                use_running_averages=use_running_averages,
+                dtype=dtype,
+            )
+        )
+    elif act_norm:
+        steps.append(ActNorm(channels, event_ndims=3, dtype=dtype))
+    return steps

@@ -1,12 +1,21 @@
-"""The Keras callbacks that flows need and Keras lacks."""
+"""Callbacks that flows need and Keras lacks."""
+
+from __future__ import annotations
 
 import keras
 import numpy as np
 
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.distributions.row_checks import check_rows_of
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.distributions.distribution_checks import check_rows_of
 
-__all__ = ["BoundedProgress", "FullDataBatchStatistics", "StopOnNaN", "as_list"]
+__all__ = [
+    "BoundedProgress",
+    "FullDataBatchStatistics",
+    "KLWarmUp",
+    "StopOnNaN",
+    "as_list",
+]
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -14,54 +23,55 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
     epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
-    The loss is looked at after each batch, the weights after each epoch: a loss may be
-    finite beside weights of NaN. What the optimizer remembers is spoiled; to go on, compile
-    anew.
+    It checks the loss after each batch and the weights after each epoch, since the loss may
+    be finite while weights are NaN. The state of the optimizer is lost; to train on,
+    compile again.
 
     Args:
-      monitor: what is compared between epochs; the training loss where it is absent.
+      monitor: name of the metric that is compared between epochs; if it is absent, the
+        training loss is.
 
     Attributes:
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
     """
 
-    def __init__(self, monitor="val_loss"):
+    def __init__(self, monitor: str = "val_loss"):
         super().__init__()
         check_instance("monitor", monitor, str, "the name of a metric")
         self.monitor = monitor
         self.stopped_epoch = None
 
     @classmethod
-    def added_to(cls, callbacks):
-        """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
+    def added_to(cls, callbacks) -> list[keras.callbacks.Callback]:
+        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         if any(isinstance(callback, cls) for callback in callbacks):
             return callbacks
         # First, since a callback that restores weights must have the last word.
         return [cls(), *callbacks]
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs=None) -> None:
         """Keeps the initial weights."""
         self.stopped_epoch = None
         self._epoch = 0
         self._best = np.inf
         self._best_epoch = 0
         self._weights = self.model.get_weights()
-        # A weight that starts so may be meant so, as an infinite bound is.
+        # A weight that is not finite at first may be meant so, such as an infinite bound.
         self._finite_at_first = [_is_finite(weight) for weight in self._weights]
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Notes the epoch, for the message."""
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Records the epoch, for the message."""
         self._epoch = epoch + 1
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None) -> None:
         """Stops at the first batch whose loss is not finite."""
         if not np.isfinite((logs or {}).get("loss", 0.0)):
             self._stop(
                 f"The loss is not finite at batch {batch + 1} of epoch {self._epoch}"
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs=None) -> None:
         """Keeps the weights of the best epoch; stops where some are not finite."""
         if self.stopped_epoch is not None:
             return
@@ -74,8 +84,8 @@ class StopOnNaN(keras.callbacks.Callback):
             self._best, self._best_epoch = value, epoch + 1
             self._weights = weights
 
-    def on_train_end(self, logs=None):
-        """Puts the weights back, over which averages that are not finite may have come."""
+    def on_train_end(self, logs=None) -> None:
+        """Restores the weights, which another callback may have replaced by NaN."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
         elif not self._are_finite(self.model.get_weights()):
@@ -98,34 +108,34 @@ class StopOnNaN(keras.callbacks.Callback):
 class BoundedProgress(keras.callbacks.ProgbarLogger):
     """Keras's progress bar, which ends at the number of steps.
 
-    With `steps_per_execution`, Keras itself counts the last execution as a whole one.
+    With `steps_per_execution`, Keras's own counts the last execution as a complete one.
     """
 
     @classmethod
-    def added_to(cls, callbacks):
-        """Returns the `callbacks` of a `fit`, as it takes them, with one of these."""
+    def added_to(cls, callbacks) -> list[keras.callbacks.Callback]:
+        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         bar = keras.callbacks.ProgbarLogger
         if any(isinstance(callback, bar) for callback in callbacks):
             return callbacks
         return [*callbacks, cls()]
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Notes how many steps there were before."""
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Records the number of steps before the epoch."""
         super().on_epoch_begin(epoch, logs)
         self._start = int(self.model.optimizer.iterations)
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Shows how many steps of the epoch are done."""
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """Shows the number of steps of the epoch so far."""
         done = int(self.model.optimizer.iterations) - self._start
         super().on_train_batch_end(done - 1, logs)
 
-    def on_test_batch_end(self, batch, logs=None):
-        """Shows how many batches of `evaluate` are done."""
+    def on_test_batch_end(self, batch, logs=None) -> None:
+        """Shows the number of batches of `evaluate` so far."""
         super().on_test_batch_end(self._bounded(batch), logs)
 
-    def on_predict_batch_end(self, batch, logs=None):
-        """Shows how many batches of `predict` are done."""
+    def on_predict_batch_end(self, batch, logs=None) -> None:
+        """Shows the number of batches of `predict` so far."""
         super().on_predict_batch_end(self._bounded(batch), logs)
 
     def _bounded(self, batch):
@@ -154,15 +164,15 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._data = data
         self._context = context
 
-    def on_train_begin(self, logs=None):
-        """Refuses rows that are no events of the distribution, before any training."""
+    def on_train_begin(self, logs=None) -> None:
+        """Refuses rows that are no events of the distribution, before training."""
         check_rows_of(self.model.distribution, self._data, self._context)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs=None) -> None:
         """Sets the statistics before a validation."""
         self._set_statistics()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs=None) -> None:
         """Sets the statistics of the final weights."""
         self._set_statistics()
 
@@ -170,8 +180,56 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self.model.distribution.initialize(self._data, context=self._context)
 
 
-def as_list(callbacks):
-    """Returns the `callbacks` of a `fit`, as it takes them, as a list."""
+class KLWarmUp(keras.callbacks.Callback):
+    """Raises the model's `kl_weight` from `1 / num_epochs` to 1, linearly over the epochs.
+
+    ```none
+    loss = -E_q[log p(x | z)] + kl_weight * KL(q(z | x) || p(z))
+    ```
+
+    The weight is a function of the epoch alone, so that an interrupted run can be resumed.
+    It is in the training loss only; validation and reports are of the bound itself.
+
+    Args:
+      num_epochs: epochs until the weight is 1; at least 1, which means from the start.
+
+    Raises:
+      ValueError: if `num_epochs` is below 1.
+
+    Reference:
+      Sønderby et al. (2016), Ladder variational autoencoders, section 2.3.
+      https://arxiv.org/abs/1602.02282
+    """
+
+    def __init__(self, num_epochs: int):
+        super().__init__()
+        check_integer("num_epochs", num_epochs)
+        self.num_epochs = num_epochs
+
+    def check(self, model: keras.Model) -> None:
+        """Raises `ValueError` for a model without a divergence, before training."""
+        if not hasattr(model, "kl_weight"):
+            raise ValueError(
+                "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
+                f"`{type(model).__name__}`."
+            )
+
+    def set_model(self, model: keras.Model) -> None:
+        """Sets the model that is trained."""
+        self.check(model)
+        super().set_model(model)
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Sets the weight of this epoch."""
+        self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
+
+    def on_train_end(self, logs=None) -> None:
+        """Sets the weight to 1, even if training has stopped early."""
+        self.model.kl_weight.assign(1.0)
+
+
+def as_list(callbacks) -> list[keras.callbacks.Callback]:
+    """Returns `callbacks`, in any form that `fit` takes, as a list."""
     callbacks = callbacks or []
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks.callbacks

@@ -1,23 +1,25 @@
-"""Maximum likelihood of a distribution, as a Keras model."""
+"""The density estimator: maximum likelihood of a distribution, as a Keras model."""
+
+from __future__ import annotations
 
 import copy
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_flows.core.arguments import check_members
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
-from tfp_flows.models.distribution_check import check_distribution
-from tfp_flows.models.exporting import export_distribution
-from tfp_flows.models.fitting import num_replicas
-from tfp_flows.models.fitting import refuse_missing
+from tfp_flows.models.global_batch import GlobalBatch
+from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.likelihood_model import LikelihoodModel
 from tfp_flows.models.row_format import RowFormat
-from tfp_flows.models.shared_variable import shared_variables
+from tfp_flows.models.row_format import Rows
+from tfp_flows.models.row_format import plain_columns
+from tfp_flows.models.row_format import refuse_other_columns
 from tfp_flows.models.summary import count_lines
 from tfp_flows.models.summary import structure_lines
-from tfp_flows.models.table_columns import plain_columns
-from tfp_flows.models.table_columns import refuse_other_columns
 
 __all__ = ["DensityEstimator"]
 
@@ -28,16 +30,20 @@ class DensityEstimator(LikelihoodModel):
 
     All of Keras's training applies: `compile` with any optimizer, `fit` on arrays, tables,
     `tf.data` and other batches, `validation_split`, `sample_weight`, callbacks,
-    `jit_compile`, `steps_per_execution`, `tf.distribute` strategies, `save` to a `.keras`
-    file. What is reported is nats a row, in the data's own units: `val_loss` and `evaluate`
-    the mean negative log-likelihood, and `loss` the same plus the regularisers of networks
-    in conditioners (`model.losses`), if there are any.
+    `jit_compile`, `steps_per_execution`, `save` to a `.keras` file. Results are nats per
+    row, in the units of the data: `val_loss` and `evaluate` are the mean negative
+    log-likelihood, and `loss` is the same plus the regularisers of networks in conditioners
+    (`model.losses`), if there are any.
 
-    Where the distribution is conditional, its context is the second input:
-    `fit((x, context))`, or a `tf.data.Dataset` of `(x, context)`. Weights in batches come
-    third: `(x, None, weight)` or `((x, context), None, weight)`.
+    The context of a conditional distribution is the second input: `fit((x, context))`, or a
+    `tf.data.Dataset` of `(x, context)`. Weights in batches come third: `(x, None, weight)`
+    or `((x, context), None, weight)`.
 
-    Training by hand, without it, begins with `initialize`, before the first step is traced;
+    Built in the scope of a `tf.distribute` strategy, with its distribution, it trains as on
+    one device: losses, gradients, their clipping, and batch statistics are those of the
+    whole batch, even if its rows do not divide evenly among the replicas.
+
+    A training loop without it begins with `initialize`, before the first step is traced;
     `training` is for batch statistics and dropout:
 
     >>> import keras
@@ -64,22 +70,24 @@ class DensityEstimator(LikelihoodModel):
     Args:
       distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
         `dtype`. Its variables are the model's weights.
-      columns: what is known of the columns of the table that is fitted: names, or dicts of
-        plain values such as "name" and "role". Saved with the model; a frame whose named
-        columns are others is refused then.
+      columns: descriptions of the columns of the table that is fitted: names, or dicts of
+        plain values such as "name" and "role". They are saved with the model, which refuses
+        data frames with other column names.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
-      ValueError: if `distribution` is none, or `columns` are something else; from `fit`, if
-        nothing is trainable, or the loss does not depend on a trainable variable, or the
-        data are not what it takes.
+      ValueError: if `distribution` has no `log_prob`, or `columns` is something else; from
+        `fit`, if nothing is trainable, the loss does not depend on a trainable variable, or
+        the data have another form.
     """
 
-    def __init__(self, distribution, *, columns=None, **kwargs):
-        check_distribution(distribution)
+    def __init__(
+        self, distribution: tfp.distributions.Distribution, *, columns=None, **kwargs
+    ):
+        _check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
-        # Not tracked by Keras, which would wrap the columns, and not find the variables of
-        # a TFP object.
+        # Not tracked by Keras, which would wrap the columns, and would not find the
+        # variables of a TFP object.
         object.__setattr__(self, "_columns", plain_columns(columns))
         object.__setattr__(self, "distribution", distribution)
         object.__setattr__(self, "_row_format", RowFormat.of_distribution(distribution))
@@ -87,11 +95,11 @@ class DensityEstimator(LikelihoodModel):
         self.built = True
 
     @property
-    def columns(self):
-        """What is known of the columns of the fitted table, a list; None if nothing is."""
+    def columns(self) -> list | None:
+        """Descriptions of the columns of the fitted table; None if there are none."""
         return copy.deepcopy(self._columns)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training: bool = False) -> tf.Tensor:
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
         x, context, _ = self._row_format.of_inputs(inputs)
         dtype = self._row_format.dtype
@@ -100,61 +108,39 @@ class DensityEstimator(LikelihoodModel):
             kwargs["training"] = True
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the mean of `-log_prob` over the batch, weighted by `sample_weight`.
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
+        return {"loss": -self(rows.inputs, training=training)}
 
-        In training the regularisers count, too.
-        """
-        if sample_weight is not None:
-            # As Keras does: the weights are not normalised, so zero weights drop rows.
-            y_pred *= tf.cast(tf.reshape(sample_weight, [-1]), y_pred.dtype)
-        loss = -tf.reduce_mean(y_pred)
-        if training:
-            loss += sum(tf.cast(penalty, loss.dtype) for penalty in self.losses)
-        # Keras adds up what the replicas of a strategy return.
-        return loss / num_replicas()
-
-    def train_step(self, data):
-        """One gradient step; Keras's own, but for the refusal of missing gradients."""
-        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        weights = self.trainable_weights
-        with tf.GradientTape() as tape:
-            log_prob = self(x, training=True)
-            loss = self.compute_loss(y_pred=log_prob, sample_weight=sample_weight)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, weights)
-        refuse_missing(gradients, weights)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        self._loss_tracker.update_state(
-            loss * num_replicas(), sample_weight=tf.shape(log_prob)[0]
-        )
-        return self.get_metrics_result()
-
-    def initialize(self, x, *, validation_split=0.0):
+    def initialize(self, x, *, validation_split: float = 0.0) -> None:
         """Sets the distribution's data-dependent state from training data.
 
         Args:
-          x: as of `fit`. Of batches, the first are read: a generator goes on after them.
-          validation_split: share of the rows, the last ones, that do not count.
+          x: as in `fit`. The first batches of a generator are read, and are lost to it.
+          validation_split: share of the rows, the last ones, that are left out.
         """
         data = self._data(x, checked=True)
         data = data.split(validation_split)[0] if validation_split else data
-        self._look_at(data, sets_state=True)
+        self._check_and_initialize(data, initialize=True)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
         """Prints the steps of the flow with shapes and numbers of parameters.
 
         Args:
-          line_length: as of Keras; not used.
-          positions: as of Keras; not used.
-          print_fn: what prints a line; `print` by default.
-          **kwargs: further arguments of Keras's, not used.
+          line_length: not used.
+          positions: not used.
+          print_fn: function that prints a line; `print` by default.
+          **kwargs: further arguments of Keras's method, not used.
         """
         heading = f'Model: "{self.name}"'
         for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
             (print_fn or print)(line)
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
+    def export(
+        self, filepath, format: str = "tf_saved_model", verbose=None, **kwargs
+    ) -> None:
         """Writes a TensorFlow SavedModel, which runs without this package.
 
         ```python
@@ -186,17 +172,17 @@ class DensityEstimator(LikelihoodModel):
             )
         if self._row_format.event_shape is None:
             raise ValueError("Expected a distribution of known `event_shape`; got none.")
-        export_distribution(self, self._row_format, filepath, verbose=verbose is not False)
+        _export(self, self._row_format, filepath, verbose is not False)
 
-    def get_config(self):
-        """Returns the distribution, and what is known of the columns, as plain data."""
+    def get_config(self) -> dict:
+        """Returns distribution and columns as plain data."""
         distribution = serialize(self.distribution)
         config = {**super().get_config(), "distribution": distribution}
         return config if self._columns is None else {**config, "columns": self.columns}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model that `config` describes; its weights are loaded apart."""
+    def from_config(cls, config: dict, custom_objects=None) -> DensityEstimator:
+        """Builds the model that `config` describes, with fresh weights."""
         known = ("distribution", "columns", "name")
         config = {k: v for k, v in config.items() if k in known}
         distribution = deserialize(config.pop("distribution"))
@@ -216,3 +202,44 @@ class DensityEstimator(LikelihoodModel):
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
+
+
+def _check_distribution(distribution):
+    if isinstance(distribution, tfp.bijectors.Bijector):
+        raise ValueError(
+            f"Expected a `distribution`; got the bijector `{distribution.name}`. A base "
+            "makes a distribution of it: FlowDistribution(standard_normal(event_size), "
+            f"{distribution.name})."
+        )
+    members = ("log_prob", "variables", "dtype")
+    words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
+    check_members("distribution", distribution, members, words)
+
+
+def _export(model, row_format, path, verbose):
+    distribution = model.distribution
+    x = tf.TensorSpec([None, *row_format.event_shape], row_format.dtype, name="x")
+    context = []
+    if row_format.context_size:
+        shape = [None, row_format.context_size]
+        context = [tf.TensorSpec(shape, row_format.dtype, name="context")]
+    scalars = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
+
+    def log_prob(x, context=None):
+        return distribution.log_prob(x, **_given(context))
+
+    def sample(count, seed, context=None):
+        # The words that an integer seed is made of, with its sign in the first.
+        seed = tf.stack([tf.bitwise.right_shift(seed, 31), seed])
+        return distribution.sample(count, seed=seed, **_given(context))
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name in ("serve", "log_prob"):
+        archive.add_endpoint(name, log_prob, input_signature=[x, *context])
+    archive.add_endpoint("sample", sample, input_signature=[*scalars, *context])
+    archive.write_out(str(path), verbose=verbose)
+
+
+def _given(context):
+    return {} if context is None else {"context": context}

@@ -1,5 +1,8 @@
-"""Gaussian posteriors, and what all families of posteriors share."""
+"""Gaussian posteriors, and the protocol of all families of posteriors."""
 
+from __future__ import annotations
+
+import abc
 import math
 
 import tensorflow as tf
@@ -12,8 +15,8 @@ from tfp_flows.distributions.draws import stateless
 __all__ = ["DiagonalGaussian", "FullGaussian", "Posterior"]
 
 
-class Posterior(tf.Module):
-    """What all posteriors share.
+class Posterior(tf.Module, abc.ABC):
+    """A family of distributions of latents, whose parameters an encoder returns.
 
     Args:
       latent_size: number of latent variables, L.
@@ -25,54 +28,64 @@ class Posterior(tf.Module):
     # Whether the density of a given point takes one pass of each network.
     scores_in_one_pass = True
 
-    def __init__(self, latent_size, num_parameters, *, dtype, name):
+    def __init__(self, latent_size: int, num_parameters: int, *, dtype, name: str):
         super().__init__(name=name)
         self.latent_size = int(latent_size)
         self.num_parameters = num_parameters
         self.dtype = tf.as_dtype(dtype)
 
-    @classmethod
-    def from_config(cls, config):
-        """Builds the posterior that `config` describes."""
-        return cls(**config)
-
-
-class _Gaussian(Posterior):
-    """A Gaussian of the family that a subclass says: `z = mean + scale @ noise`."""
-
-    def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
-        """Draws latents with their log-densities.
+    @abc.abstractmethod
+    def sample_and_log_prob(
+        self, parameters: tf.Tensor, num_samples: int, seed, *, share=None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws latents with their log-densities, in one pass.
 
         Args:
           parameters: `[N, P]`, the encoder's output.
           num_samples: number of draws a row, K.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          share: `(start, total)`, where the rows are a share of a larger batch: the draws
-            are those that they have in it.
+          share: `(start, count)`, the place of the rows in a larger batch, whose draws
+            they have then; None if they are all of it.
 
         Returns:
           Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
         """
-        count = tf.shape(parameters)[0]
-        start, total = share or (0, count)
-        shape = [num_samples, total, self.latent_size]
-        noise = normal(shape, stateless(seed), self.dtype)
-        if share:
-            noise = noise[:, start : start + count]
-        z, log_det = self._from_noise(noise, parameters)
-        return z, _standard_normal_log_prob(noise) - log_det
 
-    def log_prob(self, z, parameters):
+    @abc.abstractmethod
+    def log_prob(self, z: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns log-densities in nats, `[K, N]`.
 
         Args:
           z: `[K, N, L]`.
           parameters: `[N, P]`, the encoder's output.
         """
+
+    @classmethod
+    def from_config(cls, config: dict) -> Posterior:
+        """Builds the posterior that `config` describes."""
+        return cls(**config)
+
+
+class _Gaussian(Posterior):
+    """A Gaussian of the family of a subclass: `z = mean + scale @ noise`."""
+
+    def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
+        """Draws latents with their log-densities: see `Posterior`."""
+        num_rows = tf.shape(parameters)[0]
+        start, count = share or (0, num_rows)
+        shape = [num_samples, count, self.latent_size]
+        noise = normal(shape, stateless(seed), self.dtype)
+        if share:
+            noise = noise[:, start : start + num_rows]
+        z, log_det = self._from_noise(noise, parameters)
+        return z, _standard_normal_log_prob(noise) - log_det
+
+    def log_prob(self, z, parameters):
+        """Returns log-densities, `[K, N]`: see `Posterior`."""
         noise, log_det = self._to_noise(z, parameters)
         return _standard_normal_log_prob(noise) - log_det
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"latent_size": self.latent_size, "dtype": self.dtype, "name": self.name}
 
@@ -93,7 +106,9 @@ class DiagonalGaussian(_Gaussian):
       ValueError: if `latent_size` is below 1.
     """
 
-    def __init__(self, latent_size, *, dtype=tf.float32, name="diagonal_gaussian"):
+    def __init__(
+        self, latent_size: int, *, dtype=tf.float32, name: str = "diagonal_gaussian"
+    ):
         check_arguments(locals())
         super().__init__(latent_size, 2 * latent_size, dtype=dtype, name=name)
 
@@ -128,7 +143,7 @@ class FullGaussian(_Gaussian):
       ValueError: if `latent_size` is below 1.
     """
 
-    def __init__(self, latent_size, *, dtype=tf.float32, name="full_gaussian"):
+    def __init__(self, latent_size: int, *, dtype=tf.float32, name: str = "full_gaussian"):
         check_arguments(locals())
         num_entries = latent_size * (latent_size + 1) // 2
         super().__init__(latent_size, latent_size + num_entries, dtype=dtype, name=name)

@@ -1,100 +1,65 @@
-"""What models that are fitted by maximum likelihood, or a bound of it, have in common."""
+"""The likelihood model: one `fit` and one training step for every model of this package."""
 
-import contextlib
+from __future__ import annotations
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.callbacks import BoundedProgress
 from tfp_flows.models.callbacks import StopOnNaN
 from tfp_flows.models.callbacks import as_list
-from tfp_flows.models.keras_format import KerasFormat
+from tfp_flows.models.global_batch import GlobalBatch
+from tfp_flows.models.keras_model import KerasModel
 from tfp_flows.models.row_arrays import RowArrays
+from tfp_flows.models.row_format import Rows
 from tfp_flows.models.row_stream import RowStream
+from tfp_flows.models.row_stream import errors_of_data
 
 __all__ = ["LikelihoodModel"]
 
-# Of a dataset, the rows that data-dependent state is set from.
+# How many rows of a dataset determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
 
 
-class LikelihoodModel(KerasFormat, keras.Model):
-    """A Keras model of rows without targets, whose loss is its own.
+class LikelihoodModel(KerasModel):
+    """A Keras model that maximises a likelihood of rows, or a bound of it.
 
-    A subclass says in `_row_format` what its rows are, whether it `_is_initialized`, and
-    implements `_initialize`. What `fit`, `evaluate` and `predict` may be given is then
-    understood or refused here.
+    Loss and metrics are means over the rows of the whole batch, however a `tf.distribute`
+    strategy divides it among replicas.
+
+    A subclass has the attribute `_row_format`, implements `nats_of_rows`, and, if it has
+    data-dependent state, `_is_initialized` and `_initialize`.
     """
 
-    def compile(
-        self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        **kwargs,
-    ):
-        """Configures training as `keras.Model.compile` does, but for loss and metrics.
-
-        Args:
-          optimizer: as of Keras.
-          loss: must be None: the model has its own.
-          loss_weights: must be None.
-          metrics: must be None: there are no targets to compare with.
-          weighted_metrics: must be None.
-          **kwargs: as of `keras.Model.compile`.
-
-        Raises:
-          ValueError: if there is a loss or a metric.
-        """
-        given = {"loss": loss, "loss_weights": loss_weights}
-        given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
-        for name, value in given.items():
-            if value:
-                raise ValueError(
-                    f"Expected no `{name}`, since the model has its own loss and there are "
-                    f"no targets to compare with; got {value!r}."
-                )
-        super().compile(optimizer, **kwargs)
-        if self._metric_dtype:
-            with self.distribute_strategy.scope():
-                tracker = keras.metrics.Mean(name="loss", dtype=self._metric_dtype)
-            # Not by Keras's `setattr`, which would list it a second time.
-            object.__setattr__(self, "_loss_tracker", tracker)
-
-    def compile_from_config(self, config):
-        """Compiles a model that is loaded, as it was when it was saved."""
-        # Keras does so itself only where `compile` is its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self._build_optimizer()
-
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
+    def fit(
+        self, x=None, y=None, batch_size: int | None = None, epochs: int = 1, **kwargs
+    ) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does, and returns its history.
 
         Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
-        the training rows (the first 2**14 of a dataset), unless it is already. Training
+        the training rows (the first 2**14 of a dataset), unless it is set already. Training
         stops when the loss or a weight is not finite, with the best weights so far
         (`StopOnNaN`).
 
         Args:
           x: the rows, `[N, *event]`, of any numeric dtype, as an array, nested lists, or a
-            table with columns for entries; with a context, `(x, context)` or
-            `{"x": x, "context": context}`. Or batches of such: a `tf.data.Dataset`, a
+            table with a column for each entry; with a context, `(x, context)` or
+            `{"x": x, "context": context}`. Or batches of these: a `tf.data.Dataset`, a
             `keras.utils.PyDataset`, or a generator.
           y: must be None: there are no targets.
-          batch_size: rows a step, of arrays; 32 by default.
+          batch_size: rows in a step, for arrays; 32 by default.
           epochs: passes over the rows.
-          **kwargs: as of `keras.Model.fit`. `validation_data` is as `x`, with weights as a
-            third entry: `(x, None, weight)`.
+          **kwargs: as in `keras.Model.fit`. `validation_data` has the form of `x`, with
+            weights as a third entry: `(x, None, weight)`.
 
         Raises:
           ValueError: if nothing is trainable; there are targets; or the data have no rows,
             other shapes than the model, values that are not finite, or columns that vary
-            less than its dtype can tell apart.
+            less than the model's dtype resolves.
         """
         if not self.compiled:
-            return super().fit(x, y)  # which says so
+            return super().fit(x, y)  # raises
         if y is not None:
             self._row_format.refuse_targets()
         if kwargs.get("class_weight") is not None:
@@ -112,56 +77,102 @@ class LikelihoodModel(KerasFormat, keras.Model):
         share = kwargs.pop("validation_split", 0.0)
         if share and validation is None:
             training, validation = training.split(share)
-        self._look_at(training, sets_state=not self._is_initialized)
+        self._check_and_initialize(training, initialize=not self._is_initialized)
         self._build_optimizer()
         return self._fit_prepared(training, validation, batch_size, epochs, **kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """Returns loss and metrics in nats a row, as `keras.Model.evaluate`.
+    def evaluate(self, x=None, y=None, batch_size: int | None = None, **kwargs):
+        """Returns loss and metrics in nats per row, as `keras.Model.evaluate` does.
 
         Args:
-          x: as of `fit`.
+          x: as in `fit`.
           y: must be None.
-          batch_size: as of `fit`.
-          **kwargs: as of `keras.Model.evaluate`.
+          batch_size: as in `fit`.
+          **kwargs: as in `keras.Model.evaluate`.
         """
         if kwargs.get("_use_cached_eval_dataset") or not self.compiled:
-            # `fit` calls, which has prepared the data; or Keras says what is missing.
+            # Called by `fit`, which has prepared the data; or Keras raises.
             return super().evaluate(x, y, batch_size, **kwargs)
         if y is not None:
             self._row_format.refuse_targets()
         data = self._data(x, kwargs.pop("sample_weight", None))
-        kwargs |= data.for_keras(batch_size=batch_size, steps=kwargs.get("steps"))
-        callbacks = kwargs.pop("callbacks", None)
-        kwargs["callbacks"] = self._with_progress(callbacks, **kwargs)
-        with _errors_of_data():
-            return super().evaluate(**kwargs)
+        with errors_of_data():
+            return super().evaluate(**self._for_keras(data, batch_size, **kwargs))
 
-    def predict(self, x, batch_size=None, **kwargs):
-        """Returns what calling the model does, an array, as `keras.Model.predict`.
+    def predict(self, x, batch_size: int | None = None, **kwargs) -> np.ndarray:
+        """Returns the model's outputs as an array, as `keras.Model.predict` does.
 
         Args:
-          x: as of `fit`.
-          batch_size: as of `fit`.
-          **kwargs: as of `keras.Model.predict`.
+          x: as in `fit`.
+          batch_size: as in `fit`.
+          **kwargs: as in `keras.Model.predict`.
         """
-        data = self._data(x)
-        kwargs |= data.for_keras(batch_size=batch_size, steps=kwargs.get("steps"))
-        callbacks = kwargs.pop("callbacks", None)
-        kwargs["callbacks"] = self._with_progress(callbacks, **kwargs)
-        with _errors_of_data():
-            return super().predict(**kwargs)
+        with errors_of_data():
+            return super().predict(**self._for_keras(self._data(x), batch_size, **kwargs))
 
-    @property
-    def _metric_dtype(self):
-        """Keras's own, or that of the model if that has more digits."""
-        return "float64" if self.compute_dtype == "float64" else None
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """Takes one gradient step on a batch, and returns the metrics by name."""
+        weights = self.trainable_weights
+        with tf.GradientTape() as tape:
+            summands, batch = self._summands(data, training=True)
+            scaled_loss = self.optimizer.scale_loss(summands["loss"])
+        gradients = tape.gradient(scaled_loss, weights)
+        _refuse_missing(gradients, weights)
+        gradients, means = batch.sum([gradients, summands])
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._update_metrics(means, batch)
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        """Evaluates a batch, and returns the metrics by name."""
+        summands, batch = self._summands(data)
+        return self._update_metrics(batch.sum(summands), batch)
+
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns the nats of each row, `[n]`, whose means are the metrics, by their names.
+
+        Args:
+          rows: `Rows` of tensors in the model's dtype.
+          batch: the `GlobalBatch` that they are part of.
+          training: whether "loss" is the training objective.
+        """
+        raise NotImplementedError
+
+    def _summands(self, data, *, training=False):
+        """What the rows of a replica add to the means over the `GlobalBatch`, and that."""
+        inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        rows = self._row_format.of_inputs(inputs)._replace(weight=weight)
+        # Keras hands arrays on in its own dtype.
+        dtype = self._row_format.dtype
+        rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
+        if weight is not None:
+            rows = rows._replace(weight=tf.reshape(rows.weight, [-1]))
+        batch = GlobalBatch(tf.shape(rows.x)[0])
+        nats = self.nats_of_rows(rows, batch, training=training)
+        if weight is not None:
+            # As Keras does: the weights are not normalised, so zero weights drop rows.
+            nats = {name: rows.weight * values for name, values in nats.items()}
+        if training and self.losses:  # regularisers
+            nats["loss"] += sum(tf.cast(loss, nats["loss"].dtype) for loss in self.losses)
+        return {name: batch.summand(values) for name, values in nats.items()}, batch
+
+    def _update_metrics(self, means, batch):
+        trackers = {metric.name: metric for metric in self.metrics}
+        dtype = trackers["loss"].dtype
+        # Every replica counts the mean over the whole batch for its share of the rows.
+        share = tf.cast(batch.count, dtype) / batch.num_replicas
+        for name, mean in means.items():
+            # As `update_state` with a `sample_weight` does, in a third of the ops.
+            trackers[name].total.assign_add(tf.cast(mean, dtype) * share)
+            trackers[name].count.assign_add(share)
+        return self._step_logs()
 
     def _data(self, x, weight=None, *, checked=False):
-        """What `fit`, `evaluate` or `predict` is given, as arrays or a stream.
+        """The data of `fit`, `evaluate` or `predict` as `RowArrays` or a `RowStream`.
 
-        With `checked`, `ValueError` is raised on what cannot be fitted; of a stream, when
-        it comes.
+        With `checked`, data that cannot be fitted raise `ValueError`; those of a stream
+        when their batch comes.
         """
         if isinstance(x, RowStream.KINDS):
             if weight is not None:
@@ -188,22 +199,15 @@ class LikelihoodModel(KerasFormat, keras.Model):
         data.check("validation_data")
         return data
 
-    def _look_at(self, data, *, sets_state):
-        """Checks the rows that are known, and sets data-dependent state by them."""
-        rows = data.known(_INITIALIZATION_ROWS if sets_state else 1)
-        rows = self._arrays(rows).rows
+    def _check_and_initialize(self, data, *, initialize):
+        """Checks the first rows, or all in memory, and sets state from them if asked to."""
+        rows = self._arrays(data.first(_INITIALIZATION_ROWS if initialize else 1)).rows
         self._check_support(rows)
-        if sets_state:
+        if initialize:
             self._initialize(rows)
 
     def _check_support(self, rows):
-        """Refuses rows of density zero, where the model knows of such."""
-
-    def _build_optimizer(self):
-        if not self.optimizer.built:
-            # Replicas cannot create its variables within a training step.
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_weights)
+        """Refuses rows of density zero, where the model can tell."""
 
     def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
@@ -214,29 +218,26 @@ class LikelihoodModel(KerasFormat, keras.Model):
             )
             names = [n for n in ("x", "y", "sample_weight") if n in validation]
             kwargs["validation_data"] = tuple(validation[name] for name in names)
-        kwargs |= training.for_keras(
-            batch_size=batch_size, steps=kwargs.get("steps_per_epoch"), shuffle=shuffle
-        )
+        kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
+        steps = kwargs.get("steps_per_epoch")
+        kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
         kwargs["shuffle"] = shuffle and not isinstance(kwargs["x"], RowStream.KINDS)
-        callbacks = StopOnNaN.added_to(kwargs.pop("callbacks", None))
-        kwargs["callbacks"] = self._with_progress(callbacks, **kwargs)
-        with _errors_of_data():
+        with errors_of_data():
             return super().fit(epochs=epochs, **kwargs)
 
-    def _with_progress(self, callbacks, verbose="auto", **_):
-        if verbose == 0 or self.steps_per_execution == 1:
-            return callbacks
-        return BoundedProgress.added_to(callbacks)
+    def _for_keras(self, data, batch_size, num_steps=None, *, shuffle=False, **kwargs):
+        """The arguments of Keras's own method for `data` and `kwargs`."""
+        steps = num_steps or kwargs.get("steps")
+        kwargs |= data.for_keras(batch_size=batch_size, steps=steps, shuffle=shuffle)
+        if kwargs.get("verbose") != 0 and self.steps_per_execution != 1:
+            kwargs["callbacks"] = BoundedProgress.added_to(kwargs.get("callbacks"))
+        return kwargs
 
 
-@contextlib.contextmanager
-def _errors_of_data():
-    """Makes what a batch raises within TensorFlow the error that it was."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
-            _, found, rest = error.message.partition(f"{mark}Expected ")
-            if found:
-                raise ValueError(f"Expected {rest.partition(end)[0]}") from error
-        raise
+def _refuse_missing(gradients, weights):
+    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
+    if missing:
+        raise ValueError(
+            "Expected a loss that depends on every trainable variable; got no gradient "
+            f"for {missing}."
+        )

@@ -1,10 +1,11 @@
-"""Likelihoods of a row given its latents: what the outputs of a decoder mean.
+"""Likelihoods of a row given its latents, whose parameters are a decoder's outputs.
 
-A likelihood has an `event_shape`, wants `num_parameters` P of the decoder for each entry
+A likelihood has an `event_shape`, takes `num_parameters` P from the decoder for each entry
 of an event, and makes a `tfd.Distribution` of them. The decoder's last axis holds the P
-parameters one after the other: `[..., P * D]`, or `[..., H, W, P * C]`, whatever the axes
-of an event.
+parameters one after the other: `[..., P * D]` or `[..., H, W, P * C]`, as the event has it.
 """
+
+from __future__ import annotations
 
 import abc
 import math
@@ -26,7 +27,7 @@ _WIDEST = 2.0**18
 
 
 class Likelihood(abc.ABC):
-    """What all likelihoods share.
+    """A family of distributions of rows, whose parameters a decoder returns.
 
     Args:
       event_shape: integer, or shape of one row.
@@ -38,23 +39,23 @@ class Likelihood(abc.ABC):
         self.event_shape = check_event_shape("event_shape", event_shape)
 
     @property
-    def event_size(self):
+    def event_size(self) -> int:
         """Number of entries of one event, D."""
         return math.prod(self.event_shape)
 
     @abc.abstractmethod
-    def distribution(self, outputs):
-        """Returns the `tfd.Distribution` of events of which `outputs` are the parameters.
+    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
+        """Returns the `tfd.Distribution` of events with parameters `outputs`.
 
         Args:
           outputs: `[..., P * D]`, or the event's shape with P times the channels.
         """
 
     @abc.abstractmethod
-    def check(self, x):
-        """Raises `ValueError` if an array has values that the likelihood cannot explain."""
+    def check(self, x: np.ndarray) -> None:
+        """Raises `ValueError` if an array has values outside the support."""
 
-    def log_prob(self, x, outputs):
+    def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns log-likelihoods in nats, `[...]`.
 
         Args:
@@ -63,20 +64,20 @@ class Likelihood(abc.ABC):
         """
         return self.distribution(outputs).log_prob(x)
 
-    def mean(self, outputs):
+    def mean(self, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the expected event, `[..., *event]`."""
         return self.distribution(outputs).mean()
 
-    def sample(self, outputs, seed):
+    def sample(self, outputs: tf.Tensor, seed) -> tf.Tensor:
         """Draws an event of each of the `outputs`, `[..., *event]`."""
         return self.distribution(outputs).sample(seed=seed)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"event_shape": self.event_shape}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Likelihood:
         """Builds the likelihood that `config` describes."""
         return cls(**config)
 
@@ -89,9 +90,9 @@ class Likelihood(abc.ABC):
         return [tf.reshape(part, shape) for part in parts]
 
     def _output_ndims(self, shape):
-        """How many of the last axes are the decoder's output for one event."""
+        """Number of the last axes that are the decoder's output for one event."""
         size, event_ndims = self.num_parameters * self.event_size, len(self.event_shape)
-        # As those of an event, if that can be; an axis of one may belong to either side.
+        # As many as an event has, if possible; an axis of size one may belong to the batch.
         for ndims in (1, event_ndims, *range(2, len(shape) + 1)):
             if None not in shape[-ndims:] and math.prod(shape[-ndims:]) == size:
                 return ndims
@@ -108,19 +109,19 @@ class Bernoulli(Likelihood):
       event_shape: integer, or shape of one row.
     """
 
-    def distribution(self, outputs):
+    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Returns the distribution of events, zeros and ones of the dtype of `outputs`."""
         (logits,) = self._parameters(outputs)
         return self._independent(tfd.Bernoulli(logits=logits, dtype=outputs.dtype))
 
-    def log_prob(self, x, outputs):
+    def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns log-likelihoods in nats, `[...]`, with one exponential an entry."""
         (logits,) = self._parameters(outputs)
         x = tf.broadcast_to(x, tf.shape(logits))
         costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits)
         return -tf.reduce_sum(costs, axis=list(range(-len(self.event_shape), 0)))
 
-    def check(self, x):
+    def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless `x` holds zeros and ones only."""
         if not np.all((x == 0) | (x == 1)):
             raise ValueError(
@@ -131,7 +132,7 @@ class Bernoulli(Likelihood):
 
 
 class DiscretizedLogistic(Likelihood):
-    """Independent levels of grey: a logistic variable, rounded to one of `num_bins`.
+    """Independent grey levels: a logistic variable, rounded to one of `num_bins`.
 
     ```none
     P(x = k / (num_bins - 1)) = the logistic's mass between k - 1/2 and k + 1/2, where the
@@ -157,12 +158,12 @@ class DiscretizedLogistic(Likelihood):
 
     num_parameters = 2
 
-    def __init__(self, event_shape, num_bins=256):
+    def __init__(self, event_shape, num_bins: int = 256):
         super().__init__(event_shape)
         check_integer("num_bins", num_bins, minimum=2)
         self.num_bins = num_bins
 
-    def distribution(self, outputs):
+    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Returns the distribution of the levels 0, 1, ..., num_bins - 1 as numbers."""
         mean, s = self._parameters(outputs)
         highest = self.num_bins - 1
@@ -175,20 +176,20 @@ class DiscretizedLogistic(Likelihood):
         low, high = (tf.cast(level, outputs.dtype) for level in (0, highest))
         return self._independent(tfd.QuantizedDistribution(logistic, low=low, high=high))
 
-    def log_prob(self, x, outputs):
+    def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns log-probabilities in nats, `[...]`, of `x` between 0 and 1."""
         return self.distribution(outputs).log_prob(tf.round(x * (self.num_bins - 1)))
 
-    def mean(self, outputs):
+    def mean(self, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the logistic's mean, cut to what lies between 0 and 1."""
         mean, _ = self._parameters(outputs)
         return tf.clip_by_value(0.5 + mean, 0.0, 1.0)
 
-    def sample(self, outputs, seed):
+    def sample(self, outputs: tf.Tensor, seed) -> tf.Tensor:
         """Draws an event of each of the `outputs`, between 0 and 1."""
         return self.distribution(outputs).sample(seed=seed) / (self.num_bins - 1)
 
-    def check(self, x):
+    def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless `x` holds multiples of `1 / (num_bins - 1)`."""
         levels = np.asarray(x, np.float64) * (self.num_bins - 1)
         is_level = np.abs(levels - np.round(levels)) < 1e-3
@@ -198,7 +199,7 @@ class DiscretizedLogistic(Likelihood):
                 f"from {np.min(x)} to {np.max(x)}."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "num_bins": self.num_bins}
 
@@ -208,7 +209,8 @@ class Gaussian(Likelihood):
 
     Args:
       event_shape: integer, or shape of one row.
-      min_scale: lower bound of the scales: a density has no upper one where data repeat.
+      min_scale: lower bound of the scales, without which the density of repeated data is
+        unbounded.
 
     Raises:
       ValueError: if `min_scale` is negative.
@@ -216,21 +218,21 @@ class Gaussian(Likelihood):
 
     num_parameters = 2
 
-    def __init__(self, event_shape, min_scale=1e-2):
+    def __init__(self, event_shape, min_scale: float = 1e-2):
         super().__init__(event_shape)
         check_number("min_scale", min_scale, "of at least 0", lambda scale: scale >= 0)
         self.min_scale = min_scale
 
-    def distribution(self, outputs):
+    def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Returns the distribution of events."""
         mean, s = self._parameters(outputs)
         return self._independent(tfd.Normal(mean, self.min_scale + tf.math.softplus(s)))
 
-    def check(self, x):
+    def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless all of `x` is finite."""
         if not np.all(np.isfinite(x)):
             raise ValueError("Expected finite `x`; got infinities, or no numbers.")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "min_scale": self.min_scale}

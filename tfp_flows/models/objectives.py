@@ -1,14 +1,17 @@
-"""Bounds of a log-evidence, from the log-weights of draws from a posterior.
+"""Bounds of a log-evidence, from the log-weights of draws from a posterior q.
 
 ```none
 log_weight[k] = log p(x, z[k]) - log q(z[k] | x),      z[k] drawn from q
 ```
 
-Nothing here knows where the log-weights come from: a `VAE`, or any target and any
-distribution that can be sampled with its log-density.
+The log-weights may be those of a `VAE`, or of any target and any distribution that can be
+sampled with its log-density.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -25,7 +28,7 @@ __all__ = [
 ]
 
 
-def elbo(log_weights):
+def elbo(log_weights: tf.Tensor) -> tf.Tensor:
     """Evidence lower bound, by Monte Carlo.
 
     ```none
@@ -45,8 +48,8 @@ def elbo(log_weights):
     return tf.reduce_mean(log_weights, axis=0)
 
 
-def importance_weighted_bound(log_weights):
-    """Importance-weighted lower bound: in expectation it rises with K, to the evidence.
+def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
+    """Importance-weighted lower bound, whose expectation rises with K to the log-evidence.
 
     ```none
     log (1/K sum over k of w[k])
@@ -66,8 +69,10 @@ def importance_weighted_bound(log_weights):
     return tf.reduce_logsumexp(log_weights, axis=0) - tf.math.log(count)
 
 
-def importance_weighted_log_likelihood(draw_log_weights, num_samples, *, at_once, seed):
-    """The same bound of so many draws that they do not fit into memory together.
+def importance_weighted_log_likelihood(
+    draw_log_weights: Callable, num_samples: int, *, at_once: int, seed
+) -> tf.Tensor:
+    """The importance-weighted bound of more draws than fit into memory at a time.
 
     Args:
       draw_log_weights: function of a number of draws and a seed that returns log-weights,
@@ -104,23 +109,22 @@ def importance_weighted_log_likelihood(draw_log_weights, num_samples, *, at_once
     return total - math.log(num_samples)
 
 
-def free_bits(kl, minimum):
-    """Kullback-Leibler divergence that costs at least `minimum` a group of latents.
+def free_bits(kl: tf.Tensor, minimum: float) -> tf.Tensor:
+    """Kullback-Leibler divergence that costs at least `minimum` per group of latents.
 
     ```none
     sum over groups j of  max(minimum, mean over the batch of kl[n, j])
     ```
 
-    A group whose mean is below the minimum has no gradient, so that it is free to carry
-    that much information. The allowance is the group's, not that of each latent in it: one
-    that carries more than the minimum leaves the others none.
+    A group whose mean is below the minimum has no gradient, so that it may carry that much
+    information at no cost. The allowance is that of the group: one latent may use it up.
 
     Args:
       kl: `[N, J]`, nats of each of J groups of latents, for each of N rows.
-      minimum: nats a group, at least 0.
+      minimum: nats per group, at least 0.
 
     Returns:
-      Nats a row, a scalar.
+      Nats per row, a scalar.
 
     Raises:
       ValueError: if `minimum` is negative.
@@ -133,13 +137,13 @@ def free_bits(kl, minimum):
     return tf.reduce_mean(free_bits_of_rows(kl, minimum, means))
 
 
-def free_bits_of_rows(kl, minimum, means):
-    """What `free_bits` is the mean of, given the batch's means.
+def free_bits_of_rows(kl: tf.Tensor, minimum: float, means: tf.Tensor) -> tf.Tensor:
+    """The cost of each row, whose mean over the batch is `free_bits`.
 
     Args:
-      kl: `[n, J]`, of some of the rows of a batch.
-      minimum: as of `free_bits`.
-      means: `[J]`, of all rows of the batch.
+      kl: `[n, J]`, for some rows of a batch.
+      minimum: as in `free_bits`.
+      means: `[J]`, the means of `kl` over all rows of the batch.
 
     Returns:
       Nats, `[n]`.
@@ -150,7 +154,7 @@ def free_bits_of_rows(kl, minimum, means):
     return tf.reduce_sum(tf.where(means > minimum, kl, minimum), axis=-1)
 
 
-def sticking_the_landing(log_prob, sample):
+def sticking_the_landing(log_prob: Callable, sample: tf.Tensor) -> tf.Tensor:
     """The log-density of a sample, differentiated through the sample alone.
 
     ```none
@@ -158,9 +162,9 @@ def sticking_the_landing(log_prob, sample):
     gradient:   (d log q(z) / d z) (d z / d parameters),    without  d log q / d parameters
     ```
 
-    What is left out has mean zero under q. With this log q in the log-weights, the gradient
-    of `elbo` stays unbiased, and has no variance at all where q is the true posterior. That
-    of `importance_weighted_bound` would become biased.
+    The term that is left out has mean zero under q. With this log q in the log-weights, the
+    gradient of `elbo` stays unbiased, and has no variance where q is the true posterior.
+    That of `importance_weighted_bound` would be biased.
 
     Args:
       log_prob: function from samples to log-densities, `[...]`, such as `q.log_prob`.

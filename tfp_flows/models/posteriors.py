@@ -1,8 +1,12 @@
-"""Families of posteriors: what an encoder's output says of the latents of a row.
+"""Amortised posteriors of a `VAE`: an encoder returns the parameters of each row's.
 
-A posterior has a `latent_size` L, wants `num_parameters` P from the encoder, and offers
-`sample_and_log_prob` and `log_prob`. It owns only the weights of its flow, if any.
+A posterior has a `latent_size` L, takes `num_parameters` P from the encoder, and has the
+methods `sample_and_log_prob` and `log_prob`. Its only weights are those of its flow.
 """
+
+from __future__ import annotations
+
+import warnings
 
 import tensorflow_probability as tfp
 
@@ -11,17 +15,18 @@ from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.models.gaussian_posteriors import DiagonalGaussian
 from tfp_flows.models.gaussian_posteriors import FullGaussian
 from tfp_flows.models.gaussian_posteriors import Posterior
 
-__all__ = ["DiagonalGaussian", "FlowPosterior", "FullGaussian"]
+__all__ = ["AmortizedFlow", "DiagonalGaussian", "FullGaussian"]
 
 
-class FlowPosterior(Posterior):
-    """A flow, told by the encoder what row it is for, after a Gaussian posterior.
+class AmortizedFlow(Posterior):
+    """A flow after a Gaussian posterior, with a context that the encoder returns.
 
-    A part of a `VAE`; the surrogate of a joint distribution is `tfp_flows.FlowPosterior`.
+    A part of a `VAE`; `flow_posterior` returns the posterior of a joint distribution.
 
     ```none
     z[0] drawn from the Gaussian;      z = flow.forward(z[0]; context)
@@ -33,7 +38,7 @@ class FlowPosterior(Posterior):
     Args:
       base: a `DiagonalGaussian` or `FullGaussian`.
       flow: a flow on vectors of `base.latent_size`, such as an `IAF` with a `context_size`,
-        which samples in one pass. Any `tfp.bijectors.Bijector` is taken.
+        which samples in one pass; or any `tfp.bijectors.Bijector`.
       name: name of the posterior.
 
     Raises:
@@ -48,7 +53,13 @@ class FlowPosterior(Posterior):
       Algorithm 1. https://arxiv.org/abs/1606.04934
     """
 
-    def __init__(self, base, flow, *, name="flow_posterior"):
+    def __init__(
+        self,
+        base: Posterior,
+        flow: tfp.bijectors.Bijector,
+        *,
+        name: str = "amortized_flow",
+    ):
         words = "a `DiagonalGaussian` or `FullGaussian`"
         check_members("base", base, ("latent_size", "sample_and_log_prob"), words)
         words = "a `tfp.bijectors.Bijector`"
@@ -65,23 +76,12 @@ class FlowPosterior(Posterior):
         self.flow = flow
 
     @property
-    def scores_in_one_pass(self):
+    def scores_in_one_pass(self) -> bool:
         """Whether the density of a given point takes one pass of each network."""
         return "inverse" not in self.flow.sequential_directions
 
     def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
-        """Draws latents with their log-densities, in one pass of the flow.
-
-        Args:
-          parameters: `[N, P]`, the encoder's output.
-          num_samples: number of draws a row, K.
-          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          share: `(start, total)`, where the rows are a share of a larger batch: the draws
-            are those that they have in it.
-
-        Returns:
-          Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
-        """
+        """Draws latents with their log-densities, in one pass: see `Posterior`."""
         of_base, context = self._split(parameters)
         start, log_prob = self.base.sample_and_log_prob(
             of_base, num_samples, seed, share=share
@@ -90,17 +90,12 @@ class FlowPosterior(Posterior):
         return z, log_prob - log_det
 
     def log_prob(self, z, parameters):
-        """Returns log-densities in nats, `[K, N]`; goes variable by variable under an IAF.
-
-        Args:
-          z: `[K, N, L]`.
-          parameters: `[N, P]`, the encoder's output.
-        """
+        """Returns log-densities, `[K, N]`; one variable after another under an IAF."""
         of_base, context = self._split(parameters)
         start, log_det = self.flow.inverse_and_log_det(z, context=context)
         return self.base.log_prob(start, of_base) + log_det
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"base": self.base, "flow": self.flow, "name": self.name}
 
@@ -135,10 +130,15 @@ def _check_flow(flow, base):
             f"Expected a `flow` of {base.dtype.name}, as `base`; got `{flow.name}` of "
             f"{flow.dtype.name}."
         )
-    expected = f"Expected a `flow` on vectors of {base.latent_size} entries, as `base`"
-    try:
-        shape = flow.forward_event_shape([base.latent_size])
-    except ValueError as error:
-        raise ValueError(f"{expected}; got `{flow.name}`. {error}") from error
-    if shape != [base.latent_size]:
-        raise ValueError(f"{expected}; got `{flow.name}`, which makes {shape} of them.")
+    check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
+
+
+def __getattr__(name):
+    if name == "FlowPosterior":
+        warnings.warn(
+            "`posteriors.FlowPosterior` is called `posteriors.AmortizedFlow` now.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return AmortizedFlow
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

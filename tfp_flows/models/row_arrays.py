@@ -1,4 +1,6 @@
-"""Rows that are all in memory, checked and as Keras keeps them."""
+"""Arrays of rows in memory, checked, in the form that Keras takes."""
+
+from __future__ import annotations
 
 import math
 
@@ -6,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.resolution import check_resolution
 from tfp_flows.core.rows import check_rows
+from tfp_flows.core.statistics import check_resolution
+from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.row_format import Rows
 
 __all__ = ["RowArrays", "check_finite"]
@@ -18,14 +21,14 @@ class RowArrays:
 
     Args:
       row_format: the `RowFormat` of the model.
-      rows: `Rows` of anything NumPy makes arrays of.
+      rows: `Rows` of anything that NumPy makes an array of.
 
     Raises:
       ValueError: if something is not numeric, or of another shape or length, or there are
         no rows.
     """
 
-    def __init__(self, row_format, rows):
+    def __init__(self, row_format: RowFormat, rows: Rows):
         if rows.x is None:
             raise ValueError("Expected `x` as an array of numbers; got None.")
         self._format = row_format
@@ -36,27 +39,19 @@ class RowArrays:
                 if value is not None
             }
         )
-        check_shapes(self.rows, row_format)
+        _check_shapes(self.rows, row_format)
 
-    def check(self, argument="x"):
-        """Raises `ValueError` on what is not finite, or does not survive the dtype.
-
-        Args:
-          argument: what the data are called.
-        """
+    def check(self, argument: str = "x") -> None:
+        """Raises `ValueError` if values are not finite, or not resolved by the dtype."""
         for name, array in self._named(argument):
             check_finite(array, name)
             check_resolution(array, self._format.dtype, name)
 
-    def known(self, least):
-        """Returns all rows, which are known.
-
-        Args:
-          least: how many would do.
-        """
+    def first(self, least: int) -> Rows:
+        """Returns all rows, which are at least `least` or all there are."""
         return self.rows
 
-    def split(self, share):
+    def split(self, share: float) -> list[RowArrays]:
         """Returns the first rows and the last ones, which are a `share` of all."""
         count = math.floor(len(self.rows.x) * (1.0 - share))  # as Keras splits
         if not 0 < count < len(self.rows.x):
@@ -70,7 +65,7 @@ class RowArrays:
             for part in parts
         ]
 
-    def for_keras(self, *, batch_size=None, steps=None, shuffle=False):
+    def for_keras(self, *, batch_size=None, steps=None, shuffle=False) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         dtype = self._format.dtype
         rows = _map(lambda array: _of_dtype(array, dtype), self.rows)
@@ -78,7 +73,7 @@ class RowArrays:
             names = ("x", "y", "sample_weight")
             arguments = dict(zip(names, rows.as_batch(), strict=False))
             return {**arguments, "batch_size": batch_size}
-        # Keras's adapter of arrays would cast them.
+        # Keras casts arrays to `floatx`, but not datasets.
         batch_size = batch_size or (math.ceil(len(rows.x) / steps) if steps else 32)
         return {"x": _batches(rows, batch_size, shuffle)}
 
@@ -90,15 +85,11 @@ class RowArrays:
                 yield prefix + names[field], array
 
 
-def as_array(value, argument):
-    """Returns a numeric array of anything NumPy makes arrays of.
+def as_array(value, argument: str) -> np.ndarray:
+    """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
 
-    Args:
-      value: lists of numbers, arrays, tensors, or a table with `__array__`, as of pandas.
-      argument: what the error calls it.
-
-    Raises:
-      ValueError: if entries are missing or no real numbers.
+    Raises `ValueError`, which names the `argument`, if entries are missing or no real
+    numbers.
     """
     if np.ma.is_masked(value):
         raise ValueError(f"Expected `{argument}` without masked entries; got some.")
@@ -119,7 +110,7 @@ def as_array(value, argument):
     return array
 
 
-def check_finite(array, argument):
+def check_finite(array: np.ndarray, argument: str) -> None:
     """Raises `ValueError`, with the first row, if an array has NaN or infinity."""
     if array.dtype.kind in "biu" or not array.size:
         return
@@ -136,8 +127,7 @@ def check_finite(array, argument):
     )
 
 
-def check_shapes(rows, row_format):
-    """Raises `ValueError` if arrays of `Rows` are of other shapes than the format's."""
+def _check_shapes(rows, row_format):
     x, context, weight = rows
     event_shape, size = row_format.event_shape, row_format.context_size
     check_rows(x, context, tf.TensorShape(event_shape), size, argument="x")
@@ -176,18 +166,18 @@ def _batches(rows, batch_size, shuffle):
 
 
 def _is_small_float(dtype):
-    # NumPy does not know bfloat16 and its like for numbers.
+    # NumPy does not know that bfloat16 and its like are numbers.
     return dtype.kind == "V" and dtype.names is None and tf.as_dtype(dtype).is_floating
 
 
 def _are_numbers(array):
-    # Of a table whose columns are of several numeric dtypes.
+    # A table whose columns have several numeric dtypes.
     numbers = (bool, int, float, np.number, np.bool_)
     return all(isinstance(entry, numbers) for entry in array.flat)
 
 
 def _described(value, array):
-    kinds = getattr(value, "dtypes", None)  # of a table
+    kinds = getattr(value, "dtypes", None)  # of a table's columns
     if kinds is None:
         return f"dtype {array.dtype}"
     columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]

@@ -1,64 +1,71 @@
-"""The forms in which a model takes rows, their context and their weights."""
+"""The forms of rows, contexts and weights, and of the columns of a table."""
 
+from __future__ import annotations
+
+import json
 import typing
 
 import keras
 import tensorflow as tf
 
-__all__ = ["RowFormat", "Rows"]
+__all__ = ["RowFormat", "Rows", "plain_columns", "refuse_other_columns"]
 
 _NO_TENSOR = type(tf.type_spec_from_value(None))
 
 
 class Rows(typing.NamedTuple):
-    """Rows and what belongs to them: arrays, tensors, or their specifications.
+    """Rows, their context and their weights: arrays, tensors, or their specifications.
 
     Attributes:
       x: `[N, *event]`.
-      context: `[N, context_size]`; None where there is none.
-      weight: `[N]`, what each row counts; None if one each.
+      context: `[N, context_size]`; None if there is none.
+      weight: `[N]`; None if all rows count alike.
     """
 
     x: typing.Any
     context: typing.Any = None
     weight: typing.Any = None
 
-    def as_batch(self):
-        """Returns what Keras takes for a batch of inputs, targets and weights."""
-        inputs = self.x if self.context is None else (self.x, self.context)
+    @property
+    def inputs(self):
+        """The inputs of a model."""
+        return self.x if self.context is None else (self.x, self.context)
+
+    def as_batch(self) -> tuple:
+        """Returns Keras's tuple of inputs, targets and weights."""
         if self.weight is None:
-            return (inputs,)
+            return (self.inputs,)
         # Keras drops weights that come without targets; nothing reads these.
-        return (inputs, self.weight, self.weight)
+        return (self.inputs, self.weight, self.weight)
 
 
 class RowFormat:
-    """What the rows of a model look like, and how they are told from their context.
+    """The shapes of a model's rows and contexts, by which the two are told apart.
 
-    A tuple or list of batches is the inputs, `(x, context)`; one of single rows is a batch.
+    A tuple or list of batches is `(x, context)`; one of single rows is a batch.
 
     Args:
-      event_shape: shape of one row; None if it is not known.
+      event_shape: shape of one row; None if it is unknown.
       context_size: width of the context; 0 if there is none.
-      dtype: of what the model computes.
+      dtype: dtype of the model.
     """
 
-    def __init__(self, event_shape, context_size, dtype):
+    def __init__(self, event_shape, context_size: int, dtype):
         event_shape = tf.TensorShape(event_shape)
         self.event_shape = event_shape if event_shape.rank is not None else None
         self.context_size = context_size
         self.dtype = tf.as_dtype(dtype)
 
     @classmethod
-    def of_distribution(cls, distribution):
-        """The format of what a distribution is the density of."""
+    def of_distribution(cls, distribution) -> RowFormat:
+        """The format of the events of a distribution."""
         return cls(
             getattr(distribution, "event_shape", None),
             _context_size(distribution),
             distribution.dtype,
         )
 
-    def of_inputs(self, inputs):
+    def of_inputs(self, inputs) -> Rows:
         """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
 
         Raises:
@@ -74,11 +81,11 @@ class RowFormat:
             )
         return Rows(*(None if _is_absent(part) else part for part in inputs))
 
-    def of_batch(self, batch):
-        """Returns the `Rows` of what Keras takes for inputs, targets and weights.
+    def of_batch(self, batch) -> Rows:
+        """Returns the `Rows` of Keras's tuple of inputs, targets and weights.
 
-        There being no targets, the second of `(x, context)` is the context of a conditional
-        model.
+        As there are no targets, the second entry of `(x, context)` is the context of a
+        conditional model.
 
         Raises:
           ValueError: if there are targets.
@@ -93,8 +100,8 @@ class RowFormat:
             rows = rows._replace(context=second)
         return rows._replace(weight=None if _is_absent(weight) else weight)
 
-    def refuse_targets(self):
-        """Raises `ValueError`, which says what there may be instead."""
+    def refuse_targets(self) -> None:
+        """Raises `ValueError`, and says where a context goes."""
         hint = ""
         if self.context_size:
             hint = " A context is the second input: fit((x, context))."
@@ -111,6 +118,49 @@ class RowFormat:
         if self.event_shape is None:
             return isinstance(value, list)
         return _ndims(value[0]) <= self.event_shape.rank
+
+
+def plain_columns(columns) -> list | None:
+    """Returns a copy of names, or of dicts of plain values; None for None."""
+    if columns is None:
+        return None
+    try:
+        plain = json.loads(json.dumps(columns))
+    except TypeError:  # what no file can hold
+        plain = None
+    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
+        raise ValueError(
+            "Expected `columns`, a sequence of names or of dicts of plain values; got "
+            f"{columns!r}."
+        )
+    return plain
+
+
+def refuse_other_columns(columns: list | None, rows: Rows) -> None:
+    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
+
+    A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone is
+    that of a modelled column. A table is an object with `columns`, such as a data frame.
+    """
+    tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
+    for argument, (role, table) in tables.items():
+        expected = _names(columns or (), role)
+        if not expected or not hasattr(table, "columns"):
+            continue
+        names = [str(name) for name in table.columns]
+        if names != expected:
+            raise ValueError(
+                f"Expected `{argument}` of the columns {expected}, in this order; got "
+                f"{names}."
+            )
+
+
+def _names(columns, role):
+    named = (
+        {"name": column, "role": "modelled"} if isinstance(column, str) else column
+        for column in columns
+    )
+    return [c["name"] for c in named if c.get("role") == role and "name" in c]
 
 
 def _context_size(distribution):

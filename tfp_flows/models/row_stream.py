@@ -1,6 +1,9 @@
-"""Rows that come in batches, from a dataset, a `PyDataset` or a Python generator."""
+"""Streams of batches of rows: a dataset, a `PyDataset` or a Python generator."""
+
+from __future__ import annotations
 
 import collections.abc
+import contextlib
 import itertools
 
 import keras
@@ -8,18 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.row_arrays import RowArrays
+from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.row_format import Rows
 
-__all__ = ["RowStream"]
+__all__ = ["RowStream", "errors_of_data"]
 
 
 class RowStream:
-    """Batches of rows, of which the first ones can be looked at without losing them.
+    """Batches of rows, whose first ones can be read without being lost.
 
     Args:
       row_format: the `RowFormat` of the model.
       batches: one of `KINDS`, of batches as Keras takes them.
-      checked: whether a batch with values that are not finite raises when its turn comes.
+      checked: whether a batch with values that are not finite raises when it comes.
 
     Raises:
       ValueError: if a dataset has targets, or single rows instead of batches.
@@ -32,21 +36,17 @@ class RowStream:
         collections.abc.Iterator,
     )
 
-    def __init__(self, row_format, batches, *, checked=False):
+    def __init__(self, row_format: RowFormat, batches, *, checked: bool = False):
         self._format = row_format
         self._checked = checked
         self._batches = batches
         if isinstance(batches, tf.data.Dataset):
             _check_element(batches.element_spec, row_format)
 
-    def known(self, least):
-        """Returns the first rows, as `Rows` of arrays.
+    def first(self, least: int) -> Rows:
+        """Returns the rows of the first batches as arrays, at least `least` or all.
 
-        Args:
-          least: batches are taken until there are so many rows.
-
-        Raises:
-          ValueError: if there are none, or they are distributed to replicas.
+        Raises `ValueError` if there are none, or the batches are distributed to replicas.
         """
         batches, seen = [], 0
         for batch in self._from_the_start():
@@ -64,14 +64,14 @@ class RowStream:
             )
         )
 
-    def split(self, share):
-        """Raises `ValueError`: only arrays have last rows."""
+    def split(self, share: float) -> None:
+        """Raises `ValueError`, since only arrays have last rows."""
         raise ValueError(
             f"Expected arrays with `validation_split` of {share}; got batches. Give "
             "`validation_data` instead."
         )
 
-    def for_keras(self, **_):
+    def for_keras(self, **_) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         batches = self._batches
         if isinstance(batches, tf.data.Dataset):
@@ -79,7 +79,7 @@ class RowStream:
         if isinstance(batches, keras.utils.PyDataset):
             return {"x": _StandardBatches(batches, self._standard_arrays)}
         if isinstance(batches, collections.abc.Iterator):
-            # Keras takes nothing but what Python itself calls a generator.
+            # Keras takes generators, but no other iterators.
             return {"x": (self._standard_arrays(batch) for batch in batches)}
         return {"x": batches}
 
@@ -92,7 +92,7 @@ class RowStream:
             indices = itertools.count() if count is None else range(count)
             return (batches[i] for i in indices)
         if isinstance(batches, collections.abc.Iterator):
-            # Each pass from the start remembers what it takes, for the next one.
+            # Batches that are read here come again in the next pass.
             seen = []
             self._batches = itertools.chain(seen, batches)
             return _remembered(batches, seen)
@@ -119,6 +119,19 @@ class RowStream:
         if self._checked:
             data.check()
         return data
+
+
+@contextlib.contextmanager
+def errors_of_data():
+    """Raises what a batch raises within TensorFlow as the `ValueError` that it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
+            _, found, rest = error.message.partition(f"{mark}Expected ")
+            if found:
+                raise ValueError(f"Expected {rest.partition(end)[0]}") from error
+        raise
 
 
 class _StandardBatches(keras.utils.PyDataset):

@@ -1,6 +1,10 @@
-"""What a model's `summary` says of the flows in it."""
+"""Summaries of the flows in a model, as lines of text."""
+
+from __future__ import annotations
 
 import math
+
+import keras
 
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -8,12 +12,8 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 __all__ = ["count_lines", "structure_lines"]
 
 
-def structure_lines(part):
-    """Returns lines of text on the structure of flows in a distribution.
-
-    Args:
-      part: a distribution, a bijector, or what has these as attributes.
-    """
+def structure_lines(part) -> list[str]:
+    """Returns the structure of a distribution or bijector, and of its parts, in lines."""
     if isinstance(part, (FlowBijector, FlowDistribution)):
         return str(part).split("\n")
     name = getattr(part, "name", "")
@@ -25,8 +25,8 @@ def structure_lines(part):
     return lines
 
 
-def count_lines(model):
-    """Returns how many numbers a Keras model's weights have, in three lines as Keras's."""
+def count_lines(model: keras.Model) -> list[str]:
+    """Returns the numbers of parameters of a model, in three lines like Keras's."""
     counts = [
         sum(math.prod(weight.shape) for weight in weights)
         for weights in (model.trainable_weights, model.non_trainable_weights)

@@ -1,33 +1,44 @@
 """Variational autoencoders whose posterior and prior may be flows."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.draws import fold_in
 from tfp_flows.models import objectives
-from tfp_flows.models.latent_queries import LatentQueries
+from tfp_flows.models.gaussian_posteriors import Posterior
+from tfp_flows.models.global_batch import GlobalBatch
+from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.latent_variable_model import Bound
 from tfp_flows.models.latent_variable_model import LatentVariableModel
 from tfp_flows.models.likelihood_model import LikelihoodModel
+from tfp_flows.models.likelihoods import Likelihood
 from tfp_flows.models.row_arrays import check_finite
 from tfp_flows.models.row_format import RowFormat
-from tfp_flows.models.shared_variable import shared_variables
+from tfp_flows.models.row_format import Rows
 from tfp_flows.models.summary import structure_lines
 from tfp_flows.models.vae_checks import check_kinds
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_posterior
-from tfp_flows.models.vae_steps import VAESteps
 
 __all__ = ["VAE"]
 
+# Folded into seeds, so that training does not see the draws that it is validated on.
+_TRAINING, _EVALUATION = 1, 2
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class VAE(VAESteps, LatentQueries, LikelihoodModel):
-    """Latents that an encoder infers and a decoder explains the data by.
+class VAE(LatentVariableModel, LikelihoodModel):
+    """A variational autoencoder: an encoder infers latents, and a decoder rows from them.
 
     ```none
     posterior:  q(z | x) = posterior(encoder(x)),  z drawn with its density in one pass
@@ -38,32 +49,34 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
     All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or a
     `tf.data.Dataset` of rows, `sample_weight`, `validation_data`, callbacks, `jit_compile`,
     `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
-    `reconstruction` and `kl`, in nats a row; `loss` is the negative training objective and
-    `val_loss` the negative bound, without warm-up and free bits. Weights multiply what a
-    row adds to each of them; those of a dataset come third: `(x, None, weight)`.
+    `reconstruction` and `kl`, in nats per row; `loss` is the negative training objective
+    and `val_loss` the negative bound, without warm-up and free bits. Weights multiply the
+    nats of a row in each of them; those of a dataset come third: `(x, None, weight)`.
+
+    Built in the scope of a `tf.distribute` strategy, with its parts, it trains as on one
+    device: losses, gradients, their clipping, free bits and the draws of each row are those
+    of the whole batch, even if its rows do not divide evenly among the replicas.
 
     Every number is a function of the weights and a seed: training draws depend on
     `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
-    training goes on as if it had never stopped, and each epoch is validated on the same
-    noise.
+    training equals one without a pause, and each epoch is validated on the same noise.
 
     Args:
       encoder: a Keras layer from rows, `[N, *event]`, to `[N, posterior.num_parameters]`.
-      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `FlowPosterior`.
+      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `AmortizedFlow`.
       decoder: a Keras layer from latents, `[N, latent_size]`, to `[N, *output]`, where the
         last axis holds `likelihood.num_parameters` for each entry of an event.
       likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.
       prior: distribution of the latents; a standard normal by default. A `FlowDistribution`
-        is trained, too; a MAF scores in one pass, as training needs, and an IAF does not.
-      bound: what is maximised, of log-weights `[K, N]`: `objectives.elbo` or
-        `objectives.importance_weighted_bound`.
-      num_samples: draws a row in training and `evaluate`, K.
-      free_bits: nats a latent, lambda, that cost nothing; with `objectives.elbo` only. All
-        latents are one group, as in equation 15 of Kingma et al. (2016) with a single
-        group: the divergence costs `max(lambda * latent_size, its mean over the batch)`. So
-        a latent that carries that much alone leaves the others none, and a dead one is not
-        protected. Smaller groups would need a divergence of each latent, of which that of
-        a flow is no exact sum.
+        is trained as well; take one with a density in one pass, as of MAF, unlike IAF.
+      bound: function from log-weights, `[K, N]`, to the objective, `[N]`: `objectives.elbo`
+        or `objectives.importance_weighted_bound`.
+      num_samples: draws per row in training and `evaluate`, K.
+      free_bits: nats per latent, lambda, that cost nothing; with `objectives.elbo` only.
+        All latents are one group in equation 15 of Kingma et al. (2016): the divergence
+        costs `max(lambda * latent_size, its mean over the batch)`. So one latent may use up
+        the allowance of the others. Smaller groups would need a divergence for each latent,
+        and the divergence of a flow is not a sum of such.
       sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
         with `objectives.elbo` only, and not with an IAF, whose density of a given point is
         sequential.
@@ -73,7 +86,7 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
     Raises:
       ValueError: if the parts' shapes or dtypes do not fit each other, the prior's density
         is sequential, or the options exclude each other; from methods, if rows have another
-        shape, or values that the likelihood cannot explain, or a number is below 1.
+        shape or values outside the likelihood's support, or a number is below 1.
 
     Reference:
       Kingma, Welling (2014), Auto-encoding variational Bayes.
@@ -86,17 +99,17 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
 
     def __init__(
         self,
-        encoder,
-        posterior,
-        decoder,
-        likelihood,
+        encoder: keras.Layer,
+        posterior: Posterior,
+        decoder: keras.Layer,
+        likelihood: Likelihood,
         *,
-        prior=None,
-        bound=objectives.elbo,
-        num_samples=1,
-        free_bits=0.0,
-        sticking_the_landing=False,
-        seed=0,
+        prior: tfp.distributions.Distribution | None = None,
+        bound: Callable = objectives.elbo,
+        num_samples: int = 1,
+        free_bits: float = 0.0,
+        sticking_the_landing: bool = False,
+        seed: int = 0,
         **kwargs,
     ):
         check_arguments({"sticking_the_landing": sticking_the_landing})
@@ -110,7 +123,7 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         # Not tracked by Keras, which would not find the variables of TFP objects.
         object.__setattr__(self, "posterior", posterior)
         object.__setattr__(self, "prior", prior)
-        object.__setattr__(self, "_row_functions", {})
+        object.__setattr__(self, "_compiled", {})
         self.likelihood = likelihood
         self.bound = bound
         self.num_samples = num_samples
@@ -127,11 +140,6 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         _build(encoder, likelihood.event_shape)
         _build(decoder, (posterior.latent_size,))
         check_parts(encoder, posterior, decoder, likelihood, prior)
-        object.__setattr__(
-            self,
-            "_probabilities",
-            LatentVariableModel(encoder, posterior, decoder, likelihood, prior),
-        )
         self._shared_weights = shared_variables(posterior, prior)
         row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
         object.__setattr__(self, "_row_format", row_format)
@@ -144,37 +152,53 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         ]
         self.built = True
 
-    @property
-    def latent_size(self):
-        """Number of latent variables, L."""
-        return self.posterior.latent_size
-
-    def call(self, inputs, training=False):
+    def call(self, inputs, training: bool = False) -> tf.Tensor:
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
         x = tf.cast(self._row_format.of_inputs(inputs).x, self.compute_dtype)
-        return self.likelihood.mean(
-            self.decoder(self._probabilities.latents(x, [], self.seed))
+        share = GlobalBatch(tf.shape(x)[0]).share
+        return self.likelihood.mean(self.decoder(self._draw(x, [], self.seed, share)))
+
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns "loss" and the fields of `Bound` of each row, `[n]`.
+
+        The noise of a row is that in the same global batch on one device.
+        """
+        terms = self._terms(
+            self.encoder(rows.x, training=training),
+            rows.x,
+            self.num_samples,
+            self._next_seed(training, batch),
+            training=training,
+            through_sample_only=training and self.sticking_the_landing,
+            share=batch.share,
         )
+        if training:
+            objective = self._objective(terms, rows, batch)
+        else:
+            objective = self.bound(terms.log_likelihood - terms.kl)
+        return {"loss": -objective, **Bound.of_terms(terms)._asdict()}
 
-    def initialize(self, x):
-        """Sets data-dependent state of the prior from latents of `x`, as of `fit`."""
-        self._look_at(self._data(x, checked=True), sets_state=True)
+    def initialize(self, x) -> None:
+        """Sets data-dependent state of the prior from latents of `x`, given as in `fit`."""
+        self._check_and_initialize(self._data(x, checked=True), initialize=True)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs):
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
         """Prints the networks as Keras does, then posterior and prior with their flows.
 
         Args:
-          line_length: as of Keras.
-          positions: as of Keras.
-          print_fn: as of Keras.
-          **kwargs: as of Keras.
+          line_length: as in `keras.Model.summary`.
+          positions: as in `keras.Model.summary`.
+          print_fn: as in `keras.Model.summary`.
+          **kwargs: as in `keras.Model.summary`.
         """
         super().summary(line_length, positions, print_fn, **kwargs)
         for name in ("posterior", "prior"):
             for line in [f"{name}:", *structure_lines(getattr(self, name))]:
                 (print_fn or print)(line)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
         names = ("encoder", "posterior", "decoder", "likelihood", "prior", "bound")
         names += ("num_samples", "free_bits", "sticking_the_landing", "seed")
@@ -184,11 +208,28 @@ class VAE(VAESteps, LatentQueries, LikelihoodModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model that `config` describes; its weights are loaded apart."""
+    def from_config(cls, config: dict, custom_objects=None) -> VAE:
+        """Builds the model that `config` describes, with fresh weights."""
         name = config.get("name")
         parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
         return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
+
+    def _next_seed(self, training, batch):
+        if training:
+            return fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
+        # Each replica counts its share.
+        count = tf.round(self._trackers[0].count * batch.num_replicas)
+        return fold_in(fold_in(self.seed, _EVALUATION), count)
+
+    def _objective(self, terms, rows, batch):
+        """The training objective of each row, `[n]`."""
+        weight = tf.cast(self.kl_weight, terms.kl.dtype)
+        if not self.free_bits:
+            return self.bound(terms.log_likelihood - weight * terms.kl)
+        kl = tf.reduce_mean(terms.kl, axis=0)[:, tf.newaxis]
+        minimum = self.free_bits * self.latent_size
+        cost = objectives.free_bits_of_rows(kl, minimum, batch.mean(kl, rows.weight))
+        return tf.reduce_mean(terms.log_likelihood, axis=0) - weight * cost
 
     @property
     def _is_initialized(self):

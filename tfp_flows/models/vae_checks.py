@@ -1,9 +1,10 @@
-"""What a `VAE` refuses: parts that do not fit, options at odds, rows out of range."""
+"""Checks of the parts and options of a `VAE`."""
+
+from __future__ import annotations
 
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_callable
@@ -15,36 +16,16 @@ from tfp_flows.models import objectives
 from tfp_flows.models.gaussian_posteriors import Posterior
 
 __all__ = [
-    "check_counts",
     "check_kinds",
     "check_options",
     "check_parts",
     "check_posterior",
-    "check_rows",
 ]
-
-
-def check_counts(**counts):
-    """Raises `ValueError` unless each of these, by name, is an integer of at least 1."""
-    for name, count in counts.items():
-        check_integer(name, count)
-
-
-def check_rows(x, likelihood):
-    """Raises `ValueError` unless the likelihood can explain rows `x`, `[N, *event]`."""
-    rows = np.asarray(x)
-    expected = likelihood.event_shape
-    if rows.shape[1:] != expected:
-        shape = ", ".join(map(str, ("N", *expected)))
-        raise ValueError(f"Expected `x` of shape [{shape}]; got {rows.shape}.")
-    if not len(rows):
-        raise ValueError("Expected `x` of at least one row; got none.")
-    likelihood.check(rows)
 
 
 def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
     """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
-    check_counts(num_samples=num_samples)
+    check_integer("num_samples", num_samples)
     check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
     if bound is not objectives.elbo and (free_bits or sticking_the_landing):
         raise ValueError(
@@ -59,17 +40,17 @@ def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_land
         )
 
 
-def check_posterior(posterior):
-    """Raises `ValueError` unless `posterior` is one."""
+def check_posterior(posterior) -> None:
+    """Raises `ValueError` unless `posterior` is a `Posterior`."""
     if not isinstance(posterior, Posterior):
         raise ValueError(
             "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
-            f"FullGaussian or FlowPosterior; got {posterior!r}."
+            f"FullGaussian or AmortizedFlow; got {posterior!r}."
         )
 
 
-def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
-    """Raises `ValueError` if one of the arguments of a `VAE` is of another kind."""
+def check_kinds(encoder, decoder, likelihood, prior, bound, seed) -> None:
+    """Raises `ValueError` if an argument of a `VAE` has the wrong type."""
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
     words = "one of `tfp_flows.likelihoods`"
@@ -82,7 +63,7 @@ def check_kinds(encoder, decoder, likelihood, prior, bound, seed):
     check_integer("seed", seed, minimum=-(2**63))
 
 
-def check_parts(encoder, posterior, decoder, likelihood, prior):
+def check_parts(encoder, posterior, decoder, likelihood, prior) -> None:
     """Raises `ValueError` if the parts of a `VAE` do not fit each other."""
     _check_outputs("encoder", encoder, likelihood.event_shape, posterior.num_parameters)
     size = likelihood.num_parameters * likelihood.event_size

@@ -1,4 +1,8 @@
-"""What a surrogate posterior is trained on: TFP's losses, with low-variance gradients."""
+"""Objectives of variational inference: TFP's losses, with low-variance gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -15,15 +19,15 @@ _POSTERIOR = "a `tfd.Distribution`, such as one of `flow_posterior`"
 
 
 def variational_loss(
-    target_log_prob_fn,
-    posterior,
+    target_log_prob_fn: Callable,
+    posterior: tfp.distributions.Distribution,
     *,
-    sample_size=1,
-    importance_sample_size=1,
-    sticking_the_landing=False,
+    sample_size: int = 1,
+    importance_sample_size: int = 1,
+    sticking_the_landing: bool = False,
     seed=None,
-):
-    """The negative bound on the evidence, as `tfp.vi` estimates it.
+) -> tf.Tensor:
+    """The negative lower bound of the log-evidence, as `tfp.vi` estimates it.
 
     ```none
     log w_k = target_log_prob(z_k) - log q(z_k),    z_k drawn from q
@@ -31,10 +35,10 @@ def variational_loss(
     ```
 
     With K = 1 it is the negative ELBO. `sticking_the_landing` drops the part of the
-    gradient whose mean is zero: noise that does not vanish where q is the posterior. For
-    K > 1 the estimator is the doubly reparameterised one. It costs one evaluation of
-    `log_prob`: next to nothing for couplings, but an IAF's sequential direction, which
-    also loses digits while the posterior is far from the target. To train:
+    gradient whose mean is zero, which is noise even where q is the posterior. For K > 1 the
+    estimator is the doubly reparameterised one. It costs one evaluation of `log_prob`:
+    little for couplings, but the sequential direction of an IAF, which also loses digits
+    while the posterior is far from the target. To train:
 
     ```python
     def loss(seed):
@@ -56,11 +60,11 @@ def variational_loss(
     ```
 
     Args:
-      target_log_prob_fn: function of the parts of a draw, unnormalised log-density.
-      posterior: a `tfd.Distribution` of reparameterised draws, `flow_posterior` or other.
-      sample_size: number of draws, or of groups of them.
-      importance_sample_size: draws in a group, K.
-      sticking_the_landing: whether that part of the gradient is left out.
+      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw.
+      posterior: a `tfd.Distribution` with reparameterised draws, such as a `FlowPosterior`.
+      sample_size: number of groups of draws.
+      importance_sample_size: number of draws in a group, K.
+      sticking_the_landing: whether the part of the gradient whose mean is zero is dropped.
       seed: integer, which gives the same draws at each call, or anything that
         `tfp.random.sanitize_seed` takes.
 
@@ -97,9 +101,9 @@ def variational_loss(
 
 
 class _FixedWeights:
-    """A posterior for one evaluation of the loss: as it draws, and as the draws score.
+    """A posterior for one evaluation of the loss, whose `log_prob` has constant weights.
 
-    A copy with constant weights would do for the second, but flows own their variables.
+    A copy with constant weights would do, too, but flows own their variables.
     """
 
     def __init__(self, posterior):
@@ -114,7 +118,7 @@ class _FixedWeights:
 
     def log_prob(self, draws):
         """The log-density of the draws just made, with a gradient through them alone."""
-        # What is known has the whole gradient, of which that by the weights goes off.
+        # The total gradient less the gradient with respect to the weights.
         fixed = tf.nest.map_structure(tf.stop_gradient, draws)
         by_weights = self._posterior.log_prob(fixed)
         return self._total - (by_weights - tf.stop_gradient(by_weights))

@@ -10,6 +10,9 @@ from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import join_context
+from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.training_behaviour import check_training_behaviour
 
 __all__ = ["Conditioner"]
@@ -25,10 +28,11 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     weights. A `Conditioner` is one, builds the network at once and shows its
     `tf.Variable`s to every `tf.Module` above it: bijector, chain and distribution.
 
-    Batch axes are merged before the network is called, which sees `[N, input_size]`
-    (rank 1 + event axes for images), with the context joined on the last axis. It is
-    called in evaluation mode: dropout or batch statistics inside a conditioner would make
-    the two directions of a coupling disagree. Layers that have no effect there are warned
+    Batch axes are merged before the network is called: with x, `[N, C]` (of images,
+    `[N, H, W, C]`), and the context, `[N, context_size]`, if it is a `ContextNetwork`, as
+    ours are; with the two joined on the last axis if not. It is called in evaluation mode:
+    dropout or batch statistics inside a conditioner would make the two directions of a
+    coupling disagree. Layers that have no effect there are warned
     of. With `dropout_in_training`, dropout is applied where a step maps with
     `training=True` in one pass, as `fit` does; whatever it drops, the step is a bijector
     with the log-det that it says.
@@ -45,12 +49,12 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     ```
 
     Args:
-      network: a `keras.layers.Layer`, from `[N, *input_shape[:-1], C + context_size]` to
-        parameters.
+      network: a `keras.layers.Layer` that returns parameters; built, where it is not, with
+        `[N, *input_shape[:-1], C + context_size]`.
       input_shape: shape of what the bijector shows to it, without batch axes.
       context_size: width of the context; 0 if there is none.
       dropout_in_training: whether the network's dropout is applied in training; not where
-        gradients call the network again (`recompute`, `LikeSteps`), which refuse it.
+        gradients call the network again (`recompute`, a Glow), which refuse it.
       name: name of the module.
 
     Raises:
@@ -103,7 +107,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
             return
         x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
         context = None if context is None else context[:_INITIALIZATION_ROWS]
-        self.network.initialize(self._with_context(x, context))
+        self.network.initialize(*self._arguments(x, context))
 
     def __call__(self, x, context=None, *, training=False):
         """Returns the network's output for `x`, `[..., *input_shape]`.
@@ -120,9 +124,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         batch_shape = tf.shape(x)[: x.shape.rank - event_ndims]
         merged = x.shape.rank == event_ndims + 1
         inputs = x if merged else tf.reshape(x, [-1, *self._input_shape])
-        outputs = self._call_network(
-            self._with_context(inputs, context), training and self.dropout_in_training
-        )
+        training = training and self.dropout_in_training
+        outputs = self._call_network(inputs, context, training)
         if merged:
             return outputs
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
@@ -141,31 +144,25 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return tuple(self.network.compute_output_spec(inputs).shape[1:])
 
     def can_solve(self, dtype):
-        """Whether the network solves for variables one by one, in `dtype`."""
-        return (
-            hasattr(self.network, "column_wise")
-            and tf.as_dtype(self.network.variable_dtype) == dtype
-        )
+        """Whether `solve` and `solve_adjoint` work: masked networks of that dtype can."""
+        is_solvable = isinstance(self.network, AutoregressiveNetwork)
+        return is_solvable and tf.as_dtype(self.network.variable_dtype) == dtype
 
     def solve(self, values, context, solve_one):
-        """Solves for all variables, one after another."""
-        batch_shape = tf.shape(values)[: values.shape.rank - 1]
+        """Solves the network's triangular map: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
-        x, log_det = self.network.column_wise(rows, self._rows(context), solve_one)
-        return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, batch_shape)
+        x, log_det = self.network.solve(rows, self._rows(context), solve_one)
+        return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, tf.shape(values)[:-1])
 
     def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
-        """Solves for the adjoint of the parameters, the last variable first."""
+        """Back-propagates through `solve`: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
-        inputs = tf.reshape(u, [-1, size])
-        if self.context_size:
-            inputs = tf.concat([inputs, self._rows(context)], axis=-1)
-        u_bar = tf.reshape(u_bar, [-1, size])
-        width = u_by_p.shape[-2] * size
-        slope, offset = (tf.reshape(a, [-1, width]) for a in (u_by_p, offset))
-        p_bar = self.network.column_wise_adjoint(inputs, u_bar, slope, offset)
-        return tf.reshape(p_bar, tf.shape(u_by_p))
+        u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
+        shape = [-1, self.network.num_parameters, size]
+        by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
+        p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
+        return tf.reshape(p_bar, tf.shape(offset))
 
     def replace_variables(self, tensors):
         """Returns a conditioner that calls the network with other weights.
@@ -194,11 +191,21 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
 
-    def _call_network(self, inputs, training=False):
-        """The network's output in the dtype of `inputs`, whatever it computes in."""
+    def _call_network(self, x, context, training):
+        """The network's output in the dtype of `x`, whatever it computes in."""
         # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
         with self._substituted_weights():
-            return tf.cast(self.network(inputs, training=training), inputs.dtype)
+            outputs = self.network(*self._arguments(x, context), training=training)
+        return tf.cast(outputs, x.dtype)
+
+    def _arguments(self, x, context):
+        """What the network is called with: `(x, context)`, or the two joined."""
+        if not self.context_size:
+            return (x,)
+        arguments = x, self._rows(context)
+        if isinstance(self.network, ContextNetwork):
+            return arguments
+        return (join_context(*arguments),)
 
     def _substituted_weights(self):
         if self._substitutes is None:
@@ -207,20 +214,6 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def _rows(self, context):
         return None if context is None else tf.reshape(context, [-1, self.context_size])
-
-    def _context_maps(self, context):
-        """The context as one constant map a channel, over the spatial axes if any."""
-        spatial = self._input_shape[:-1]
-        context = tf.reshape(context, [-1] + [1] * len(spatial) + [self.context_size])
-        if not spatial:
-            return context
-        shape = tf.concat([tf.shape(context)[:1], spatial, [self.context_size]], axis=0)
-        return tf.broadcast_to(context, shape)
-
-    def _with_context(self, inputs, context):
-        if not self.context_size:
-            return inputs
-        return tf.concat([inputs, self._context_maps(context)], axis=-1)
 
     def _link_variables(self):
         # What `tf.Module` and checkpoints find: all weights, each once.

@@ -9,6 +9,8 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
+from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import Part
 
@@ -16,7 +18,7 @@ __all__ = ["ConvNet"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvNet(keras.layers.Layer):
+class ConvNet(ContextNetwork):
     """Convolutions of 3x3, 1x1 and 3x3, each with an act norm; the last one starts at 0.
 
     ```none
@@ -81,10 +83,11 @@ class ConvNet(keras.layers.Layer):
         """Whether `initialize` has set the act norms from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, inputs):
-        """Sets shift and scale of the hidden layers from `inputs`, `[N, H, W, C]`, once."""
+    def initialize(self, x, context=None):
+        """Sets shift and scale of the hidden layers from what `call` will see, once."""
         if self.is_initialized:
             return
+        inputs = join_context(x, context)
         *hidden, last = self._layout.unpack(self._packed)
         for layer, (kernel, border, log_scale) in enumerate(hidden):
             outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
@@ -95,8 +98,9 @@ class ConvNet(keras.layers.Layer):
         self._packed.assign(self._layout.pack([*hidden, last]))
         self._initialized.assign(True)
 
-    def call(self, inputs):
-        """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
+    def call(self, x, context=None):
+        """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
+        inputs = join_context(x, context)
         *hidden, last = self._layout.unpack(self._packed)
         for layer in hidden:
             inputs = tf.nn.relu(self._layer(inputs, *layer))

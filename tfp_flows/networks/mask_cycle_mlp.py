@@ -70,12 +70,7 @@ class MaskCycleMLP(MaskedMLP):
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
-        expected = self.event_size + self.context_size
-        if input_shape[-1] != expected:
-            raise ValueError(
-                f"Expected inputs of shape [..., {expected}], variables and context; got "
-                f"{tuple(input_shape)}."
-            )
+        self._check_width(input_shape)
         # Whole kernels: which connections there are depends on the mask.
         last = len(self.layers) - 1
         seeds = split_seed(self.seed, last + 3)
@@ -136,13 +131,13 @@ class MaskCycleMLP(MaskedMLP):
             tensor(self._direct_kernel) if self.direct else None,
         )
 
-    def call(self, inputs):
-        """Maps `[N, D + context_size]` to parameters `[N, P * D]` under the first mask."""
-        return self.member(0)(inputs)
+    def call(self, x, context=None):
+        """Maps `[N, D]` and a context to parameters `[N, P * D]` under the first mask."""
+        return self.member(0)(x, context)
 
-    def column_wise(self, values, context, solve):
-        """Undoes the map under the first mask: see `column_wise.py`."""
-        return self.member(0).column_wise(values, context, solve)
+    def ordered_weights(self, context):
+        """Returns those of the member under the first mask."""
+        return self.member(0).ordered_weights(context)
 
     def member(self, index):
         """Returns the network under mask `index`, an integer or a scalar tensor."""

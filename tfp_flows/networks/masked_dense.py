@@ -25,7 +25,7 @@ class MaskedDense:
     each with only the inputs that can reach it. With four tiles that is 5/8 of the weights
     and of the arithmetic, with two 3/4. Others are kept as one tile, in the order of the
     degrees given. Tiles are `[units, inputs]`, what a unit sees in one row, which
-    `column_wise.py` reads unit after unit.
+    forward substitution reads unit after unit.
 
     Args:
       in_degrees: degrees of the inputs, `[inputs]`.

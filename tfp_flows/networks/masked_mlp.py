@@ -1,27 +1,46 @@
 """The MADE network: every output depends on variables of lower degree only."""
 
+import functools
 import itertools
+import typing
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
-from tfp_flows.networks.column_wise import column_wise
-from tfp_flows.networks.column_wise import column_wise_adjoint
+from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
+from tfp_flows.networks.forward_substitution import Structure
+from tfp_flows.networks.forward_substitution import Weights
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.masked_dense import MaskedDense
-from tfp_flows.networks.masked_weights import MaskedWeights
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
+from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import kernel_part
 
 __all__ = ["MaskedMLP"]
 
 
+class _Arrays(typing.NamedTuple):
+    """The network's arrays: what a `PackedWeights` holds, in this order.
+
+    Attributes:
+      layers: `(tiles, bias)` of each `MaskedDense`.
+      context: kernel from the context to the first layer.
+      direct: tiles of the direct connections; none where there are none.
+    """
+
+    layers: list
+    context: typing.Any
+    direct: list
+
+
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class MaskedMLP(keras.layers.Layer):
+class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     """Masked autoregressive network for distribution estimation.
 
     ```none
@@ -95,17 +114,12 @@ class MaskedMLP(keras.layers.Layer):
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, D + context_size]`."""
-        expected = self.event_size + self.context_size
-        if input_shape[-1] != expected:
-            raise ValueError(
-                f"Expected inputs of shape [..., {expected}], variables and context; got "
-                f"{tuple(input_shape)}."
-            )
+        self._check_width(input_shape)
         last = len(self.layers) - 1
         # What leads to the outputs starts at zero: a fresh step is the identity.
         zero = self.zero_last_layer
         self._layout = PackedWeights(
-            MaskedWeights(
+            _Arrays(
                 layers=[
                     layer.parts(zero=zero and i == last)
                     for i, layer in enumerate(self.layers)
@@ -118,58 +132,63 @@ class MaskedMLP(keras.layers.Layer):
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
-    @property
-    def weight_arrays(self):
-        """The unmasked weights, as `MaskedWeights` of tensors."""
-        return self._layout.unpack(self._packed)
+    def call(self, x, context=None):
+        """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
+        x, context = self.split_context(x, context)
+        # Unpacked once a call: the gradient packs a whole vector for each time.
+        weights = self._layout.unpack(self._packed)
 
-    def call(self, inputs):
-        """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""
-        weights = self.weight_arrays
-        x, context = self._split(inputs)
-        hidden = self.activation(self._sums(x, context, weights)[-1])
-        outputs = self.layers[-1](hidden, *weights.layers[-1])
+        def layer(k, seen):
+            value = self.layers[k](seen, *weights.layers[k])
+            return (
+                value + context @ weights.context if k == 0 and self.context_size else value
+            )
+
+        _, hidden = self.structure.hidden(layer, x)
+        outputs = layer(len(self.layers) - 1, hidden)
         if self.direct:
             outputs += self.direct_layer.product(x, weights.direct)
         return outputs
 
-    def activation_slopes(self, inputs):
-        """Derivatives of the activation at each hidden unit, `[N, units]` a layer."""
-        sums = self._sums(*self._split(inputs), self.weight_arrays)
-        with tf.GradientTape() as tape:
-            tape.watch(sums)
-            activations = [self.activation(value) for value in sums]
-        return tape.gradient(activations, sums)
+    def split_context(self, x, context):
+        """Returns variables and context, also from the two joined on the last axis."""
+        if context is None and self.context_size:
+            return tf.split(x, [self.event_size, self.context_size], axis=1)
+        return x, context
 
-    def _split(self, inputs):
-        """Variables and context."""
-        if not self.context_size:
-            return inputs, None
-        return tf.split(inputs, [self.event_size, self.context_size], axis=1)
+    @functools.cached_property
+    def structure(self):
+        """Who sees whom, where variables and units are in order of their degrees."""
+        degrees = [np.sort(layer.out_degrees).tolist() for layer in self.layers[:-1]]
+        return Structure(
+            self.event_size,
+            self.num_parameters,
+            tuple(map(tuple, degrees)),
+            self.activation,
+            self.residual,
+        )
 
-    def _sums(self, x, context, weights):
-        """What the activation is applied to, `[N, units]` of each hidden layer."""
-        # Unpacked once a call: the gradient packs a whole vector for each time.
-        sums = [self.layers[0](x, *weights.layers[0])]
+    def ordered_weights(self, context):
+        """Returns the `Weights` for a context, and the variables' order and its inverse."""
+        weights = self._layout.unpack(self._packed)
+        tiles, biases = zip(*weights.layers, strict=True)
+        biases = [
+            take(bias, layer.rising_units, axis=0)[:, None]
+            for layer, bias in zip(self.layers, biases, strict=True)
+        ]
         if self.context_size:
-            sums[0] += context @ weights.context
-        for layer, arrays in zip(self.layers[1:-1], weights.layers[1:-1], strict=True):
-            sums.append(layer(self.activation(sums[-1]), *arrays))
-            if self.adds_skip(len(sums) - 1):
-                sums[-1] += sums[-3]
-        return sums
-
-    def adds_skip(self, index):
-        """Whether hidden layer `index` adds what layer `index - 2` has summed."""
-        return self.residual and 0 < index < len(self.layers) - 1 and index % 2 == 0
-
-    def column_wise(self, values, context, solve):
-        """Undoes an autoregressive map a variable at a time: see `column_wise.py`."""
-        return column_wise(self, values, context, solve)
-
-    def column_wise_adjoint(self, inputs, adjoint, slope, offset):
-        """Back-propagates through `column_wise`: see `column_wise.py`."""
-        return column_wise_adjoint(self, inputs, adjoint, slope, offset)
+            biases[0] += tf.matmul(
+                weights.context, context, transpose_a=True, transpose_b=True
+            )
+        kernels = [
+            layer.transposed_kernel(of_layer)
+            for layer, of_layer in zip(self.layers, tiles, strict=True)
+        ]
+        direct = []
+        if self.direct:
+            direct = [self.direct_layer.transposed_kernel(weights.direct)]
+        order = np.argsort(self.ordering)
+        return Weights(kernels, biases, direct), order, self.ordering - 1
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for inputs of `input_shape`."""
@@ -190,6 +209,14 @@ class MaskedMLP(keras.layers.Layer):
             "zero_last_layer": self.zero_last_layer,
             "seed": self.seed,
         }
+
+    def _check_width(self, input_shape):
+        expected = self.event_size + self.context_size
+        if input_shape[-1] != expected:
+            raise ValueError(
+                f"Expected inputs of shape [..., {expected}], variables and context; got "
+                f"{tuple(input_shape)}."
+            )
 
     def _masked_layers(self):
         widths = self.hidden_units

@@ -2,13 +2,13 @@
 
 import tensorflow as tf
 
-from tfp_flows.networks.column_wise import column_wise
-from tfp_flows.networks.masked_weights import MaskedWeights
+from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
+from tfp_flows.networks.forward_substitution import Weights
 
 __all__ = ["MemberOfCycle"]
 
 
-class MemberOfCycle:
+class MemberOfCycle(AutoregressiveNetwork):
     """The network of a `MaskCycleMLP` under one mask, which may be a tensor.
 
     Where all variables are known, kernels are masked in place. One variable after another,
@@ -26,26 +26,25 @@ class MemberOfCycle:
         self._of_variables = of_variables
         self._of_units = of_units
 
-    def __call__(self, inputs):
-        """Maps `[N, D + context_size]` to parameters `[N, P * D]`, D for each parameter."""
+    def __call__(self, x, context=None):
+        """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         network = self._network
-        x, context = inputs[:, : network.event_size], inputs[:, network.event_size :]
+        x, context = network.split_context(x, context)
         kernels, biases, context_kernel, direct_kernel = network.whole_weights()
         variables, *units = self._degrees()
         outputs = tf.tile(variables, [network.num_parameters])
-        seen, degrees, sum_so_far = x, variables, None
-        for index, unit_degrees in enumerate(units):
-            mask = degrees[:, None] <= unit_degrees[None, :]
-            value = seen @ _masked(kernels[index], mask) + biases[index]
-            if index == 0 and network.context_size:
-                value += context @ context_kernel
-            if network.adds_skip(index):
-                value += sum_so_far
-            if network.adds_skip(index) or index == 0:
-                sum_so_far = value
-            seen, degrees = network.activation(value), unit_degrees
-        mask = degrees[:, None] < outputs[None, :]
-        result = seen @ _masked(kernels[-1], mask) + biases[-1]
+        seen_degrees = [variables, *units]
+
+        def layer(k, seen):
+            mask = seen_degrees[k][:, None] <= units[k][None, :]
+            value = seen @ _masked(kernels[k], mask) + biases[k]
+            return (
+                value + context @ context_kernel if k == 0 and self.context_size else value
+            )
+
+        _, hidden = self.structure.hidden(layer, x)
+        mask = seen_degrees[-1][:, None] < outputs[None, :]
+        result = hidden @ _masked(kernels[-1], mask) + biases[-1]
         if network.direct:
             result += x @ _masked(direct_kernel, variables[:, None] < outputs[None, :])
         return result
@@ -61,41 +60,34 @@ class MemberOfCycle:
         ranks = tf.math.invert_permutation(order)
         return MemberOfCycle(self._network, ranks, self._of_units)
 
-    def column_wise(self, values, context, solve):
-        """Undoes the map under this mask, for any mask in the same way."""
-        order = tf.math.invert_permutation(self._of_variables)
-        x, sums = column_wise(self, tf.gather(values, order, axis=1), context, solve)
-        return tf.gather(x, self._of_variables, axis=1), sums
-
-    @property
-    def weight_arrays(self):
-        """The weights as those of a `MaskedMLP` in natural order, `MaskedWeights`.
-
-        All variables and units are at their places.
-        """
+    def ordered_weights(self, context):
+        """Returns the `Weights` for a context, and the variables' order and its inverse."""
         kernels, biases, context_kernel, direct_kernel = self._network.whole_weights()
         order, *units = map(
             tf.math.invert_permutation, [self._of_variables, *self._of_units]
         )
-        outputs = self._outputs(order)
-        rows, columns = [order, *units], [*units, outputs]
-        tiles = [
-            layer.tiles(_taken(*arrays))
-            for layer, *arrays in zip(self.layers, kernels, rows, columns, strict=True)
+        # The P outputs of a variable side by side.
+        parameters = self.event_size * tf.range(self.num_parameters)
+        outputs = tf.reshape(order[:, None] + parameters, [-1])
+        seen, levels = self.structure.seen_degrees, self.structure.levels
+        kernels = [
+            _masked(tf.transpose(_taken(kernel, rows, columns)), b[:, None] >= a)
+            for kernel, rows, columns, a, b in zip(
+                kernels, [order, *units], [*units, outputs], seen, levels, strict=True
+            )
         ]
-        biases = map(tf.gather, biases, columns)
+        biases = [
+            tf.gather(bias, columns)[:, None]
+            for bias, columns in zip(biases, [*units, outputs], strict=True)
+        ]
         if context_kernel is not None:
-            context_kernel = tf.gather(context_kernel, columns[0], axis=1)
+            of_units = tf.gather(context_kernel, units[0], axis=1)
+            biases[0] += tf.matmul(of_units, context, transpose_a=True, transpose_b=True)
         direct = []
         if direct_kernel is not None:
-            direct = self.direct_layer.tiles(_taken(direct_kernel, order, outputs))
-        layers = list(zip(tiles, biases, strict=True))
-        return MaskedWeights(layers, context_kernel, direct)
-
-    def _outputs(self, order):
-        """Which of our outputs each output of the `MaskedMLP` in natural order is."""
-        parameters = self.event_size * tf.range(self.num_parameters)
-        return tf.reshape(order + parameters[:, None], [-1])
+            kernel = tf.transpose(_taken(direct_kernel, order, outputs))
+            direct = [_masked(kernel, levels[-1][:, None] >= seen[0])]
+        return Weights(kernels, biases, direct), order, self._of_variables
 
     def __getattr__(self, name):
         # All but the weights is the same under every mask.

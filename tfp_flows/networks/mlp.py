@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
+from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import bias_part
@@ -16,7 +18,7 @@ __all__ = ["MLP"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class MLP(keras.layers.Layer):
+class MLP(ContextNetwork):
     """Dense layers with one activation, plain or residual, and a zero last layer.
 
     ```none
@@ -94,10 +96,10 @@ class MLP(keras.layers.Layer):
         """Returns `(kernel, bias)`, `[inputs, units]` and `[units]`, for each layer."""
         return self._layout.unpack(self._packed)
 
-    def call(self, inputs):
-        """Maps `[N, input_units]` to `[N, output_units]`."""
+    def call(self, x, context=None):
+        """Maps `[N, D]` and a context `[N, C]` to `[N, output_units]`."""
         *hidden_layers, last = self.kernels_and_biases()
-        hidden = inputs
+        hidden = join_context(x, context)
         if not self.residual:
             for layer in hidden_layers:
                 hidden = self.activation(_dense(hidden, layer))

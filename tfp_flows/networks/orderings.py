@@ -89,6 +89,8 @@ def hidden_degrees(num_units, event_size, *, lowest=1, seed=None):
 
 def take(array, indices, axis):
     """`tf.gather` along `axis`, without it where `indices` leave or reverse the order."""
+    if tf.is_tensor(indices):
+        return tf.gather(array, indices, axis=axis)
     natural = np.arange(len(indices))
     if (indices == natural).all():
         return array

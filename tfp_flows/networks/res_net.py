@@ -10,6 +10,8 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
+from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import Part
 from tfp_flows.networks.packed_weights import bias_part
@@ -18,7 +20,7 @@ __all__ = ["ResNet"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ResNet(keras.layers.Layer):
+class ResNet(ContextNetwork):
     """Residual blocks of weight-normalised convolutions, of which all outputs are summed.
 
     ```none
@@ -95,8 +97,8 @@ class ResNet(keras.layers.Layer):
         """Whether `initialize` has set the act norms from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, inputs):
-        """Sets each act norm from what reaches it of `inputs`, `[N, H, W, C]`, once."""
+    def initialize(self, x, context=None):
+        """Sets each act norm from what reaches it of what `call` will see, once."""
         if self.is_initialized:
             return
         weights = self._layout.unpack(self._packed)
@@ -106,13 +108,14 @@ class ResNet(keras.layers.Layer):
             weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
             return _norm(x, weights, name)
 
-        self._run(inputs, weights, set_and_apply)
+        self._run(join_context(x, context), weights, set_and_apply)
         self._packed.assign(self._layout.pack(weights))
         self._initialized.assign(True)
 
-    def call(self, inputs):
-        """Maps `[N, H, W, C]` to `[N, H, W, output_channels]`."""
+    def call(self, x, context=None):
+        """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
         weights = self._layout.unpack(self._packed)
+        inputs = join_context(x, context)
         return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
 
     def compute_output_shape(self, input_shape):

@@ -32,8 +32,8 @@ def softplus_scale(s):
     """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`."""
     s = s + math.log(math.e - 1.0)
     # Far below 0 the softplus is exp(s); its logarithm would be that of zero.
-    far = s < -40.0
-    return tf.where(far, s, tf.math.log(tf.math.softplus(tf.where(far, 0.0, s))))
+    near = tf.math.log(tf.math.softplus(tf.maximum(s, -40.0)))
+    return tf.where(s < -40.0, s, near)
 
 
 def sigmoid_scale(s):

@@ -79,7 +79,13 @@ class Transformer(abc.ABC):
 
         By default the P numbers as they are, `[..., D]` each.
         """
-        return tf.unstack(parameters, self.num_parameters, axis=-2)
+        expected = self.num_parameters
+        if not parameters.shape[-2:-1].is_compatible_with([expected]):
+            raise ValueError(
+                f"Expected `parameters` of shape [..., {expected}, D] for "
+                f"`{type(self).__name__}`; got {parameters.shape}."
+            )
+        return tf.unstack(parameters, expected, axis=-2)
 
     def parameters_of(self, outputs, size):
         """Returns what a conditioner returned, `[..., P * D]`, as `[..., P, D]`.

@@ -1,0 +1,1 @@
+"""Command lines: flags made of settings, their bounds, and refusals."""

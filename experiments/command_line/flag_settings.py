@@ -1,0 +1,118 @@
+"""Settings of a program: a dataclass whose fields are its flags, with their bounds."""
+
+import csv
+import dataclasses
+import io
+import math
+import operator
+from typing import ClassVar
+
+from experiments.command_line.kinds import check_kinds
+from experiments.runs.atomic_write import atomic_write
+
+__all__ = ["FlagSettings", "UsageError", "changed", "field"]
+
+_BOUNDS = {
+    "at_least": (operator.ge, "of at least"),
+    "at_most": (operator.le, "of at most"),
+    "above": (operator.gt, "above"),
+    "below": (operator.lt, "below"),
+}
+
+
+class UsageError(ValueError):
+    """A command line, or settings, that no data could make right."""
+
+
+def field(default, text, *, one_of=None, **bounds):
+    """Returns a field of a `FlagSettings`.
+
+    Args:
+      default: value of the flag that is not given.
+      text: help of the flag.
+      one_of: names that it can have, or hold if it is a tuple; None: any.
+      **bounds: `at_least`, `at_most`, `above` or `below`: numbers, of each entry if the
+        field is a tuple, which then must not be empty.
+    """
+    assert bounds.keys() <= _BOUNDS.keys()
+    metadata = {"help": text, "one_of": one_of, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def changed(settings_class, name, default, text=None, *, one_of=None):
+    """Returns the field `name` of a base class with another default, text or choice."""
+    known = settings_class.__dataclass_fields__[name].metadata
+    one_of = one_of or known["one_of"]
+    return field(default, text or known["help"], one_of=one_of, **known["bounds"])
+
+
+class FlagSettings:
+    """Base of a frozen dataclass whose fields are made by `field`.
+
+    Raises:
+      UsageError: if a field holds a value of another type, or out of its bounds.
+
+    Attributes:
+      PROGRAM: name of the module of `experiments` that has these flags.
+    """
+
+    PROGRAM: ClassVar[str]
+
+    def __post_init__(self):
+        check_kinds(self, UsageError)
+        for known in dataclasses.fields(self):
+            if wanted := _unmet(known.metadata, getattr(self, known.name)):
+                self.refuse(known.name, wanted)
+
+    def refuse(self, name, wanted):
+        """Raises the `UsageError` of a field that is not as `wanted`."""
+        raise UsageError(f"Expected `{name}` {wanted}; got {getattr(self, name)!r}.")
+
+    def write_flags(self, path):
+        """Writes the settings so that `--flagfile=path` repeats the run."""
+        atomic_write(path, "\n".join(self.flags()) + "\n")
+
+    def flags(self, *, only_changed=False):
+        """Returns `--name=value` for every field, or for those that are not the default."""
+        return [
+            f"--{field.name}={_as_text(getattr(self, field.name))}"
+            for field in dataclasses.fields(self)
+            if not only_changed or getattr(self, field.name) != field.default
+        ]
+
+
+def _unmet(metadata, value):
+    """Returns in words what a value should be and is not; empty if it is as it should."""
+    if isinstance(value, (tuple, list)):
+        unmet = next((u for entry in value if (u := _unmet(metadata, entry))), "")
+        if metadata["bounds"] and (unmet or not value):
+            return f"to hold widths of at least {metadata['bounds']['at_least']}"
+        return unmet
+    if isinstance(value, str):
+        return _unmet_by_text(metadata["one_of"], value)
+    if not math.isfinite(value):
+        return "to be finite"
+    if isinstance(value, int) and value >= 2**31:
+        return "below 2**31"
+    for name, bound in metadata["bounds"].items():
+        holds, words = _BOUNDS[name]
+        if not holds(value, bound):
+            return f"{words} {bound}"
+    return ""
+
+
+def _unmet_by_text(one_of, text):
+    if "\n" in text or "\r" in text:
+        return "without a line break, which flags.txt cannot hold"
+    if one_of is not None and text not in one_of:
+        return f"to be one of {sorted(one_of)}"
+    return ""
+
+
+def _as_text(value):
+    if not isinstance(value, (tuple, list)):
+        return str(value)
+    # As flags of lists are read: an entry with a comma or a quote is quoted.
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(value)
+    return text.getvalue().removesuffix("\n")

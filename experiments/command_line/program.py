@@ -1,0 +1,109 @@
+"""Command lines whose flags are the fields of a dataclass of settings."""
+
+import dataclasses
+import sys
+
+from absl import flags
+
+from experiments.command_line.flag_settings import UsageError
+from experiments.data import DATASETS
+from experiments.data import catalogue
+
+__all__ = ["read_settings", "run"]
+
+
+def run(argv, main, settings_class, *, description, refusals, positional=None):
+    """Runs `main(settings)` and returns the exit status of the program.
+
+    Wrong use is 2, what else a run refuses is 1; both say why in one line.
+
+    Args:
+      argv: the command line.
+      main: function of the settings; not called where only a text was asked for.
+      settings_class: a `FlagSettings`.
+      description: what `--help` begins with.
+      refusals: exceptions that mean 1.
+      positional: as of `read_settings`.
+    """
+    try:
+        settings = read_settings(argv, settings_class, description, positional=positional)
+        if settings is not None:
+            main(settings)
+    except (flags.Error, UsageError) as error:
+        return _complain(settings_class.PROGRAM, error, 2)
+    except refusals as error:
+        return _complain(settings_class.PROGRAM, error, 1)
+    return 0
+
+
+def read_settings(argv, settings_class, description="", *, positional=None):
+    """Returns the settings of a command line; None if it asked for a text and has got it.
+
+    Args:
+      argv: the command line.
+      settings_class: a `FlagSettings`; with a `dataset`, there is `--list_datasets`.
+      description: what `--help` begins with.
+      positional: field, a tuple, of what is no flag; None: there must be nothing else.
+
+    Raises:
+      UsageError: if there is something else than flags, or the settings refuse a value.
+      absl.flags.Error: if there is a flag, or a value, that there is not.
+    """
+    values = flags.FlagValues()
+    fields = [f for f in dataclasses.fields(settings_class) if f.name != positional]
+    flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
+    text = "Print the data sets and their sizes."
+    if lists_datasets := any(f.name == "dataset" for f in fields):
+        flags.DEFINE_boolean("list_datasets", False, text, flag_values=values)
+    for field in fields:
+        _define_flag(values, field)
+    rest = values(argv)[1:]
+    if rest and positional is None:
+        raise UsageError(f"Expected flags only; got {rest}.")
+    if values.help:
+        print(f"{description}\n\n{values.get_help()}")
+    elif lists_datasets and values.list_datasets:
+        print(catalogue(DATASETS))
+    else:
+        given = {f.name: _parsed(f, values[f.name].value) for f in fields}
+        return settings_class(**given | ({positional: tuple(rest)} if positional else {}))
+    return None
+
+
+def _complain(name, error, status):
+    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+def _define_flag(values, field):
+    is_tuple, bounds, arguments = isinstance(field.default, tuple), {}, ()
+    default = list(map(str, field.default)) if is_tuple else field.default
+    if (known := field.metadata["one_of"]) is not None:
+        define = flags.DEFINE_multi_enum if is_tuple else flags.DEFINE_enum
+        arguments = (sorted(known),)
+    elif is_tuple:
+        define = flags.DEFINE_list
+    else:
+        define = _DEFINE[field.type]
+    if field.type in (int, float):
+        names = {"at_least": "lower_bound", "at_most": "upper_bound"}
+        known = field.metadata["bounds"]
+        bounds = {names[key]: known[key] for key in names.keys() & known.keys()}
+    text = field.metadata["help"]
+    define(field.name, default, *arguments, text, flag_values=values, **bounds)
+
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def _parsed(field, value):
+    if field.type != tuple[int, ...]:
+        return tuple(value) if isinstance(field.default, tuple) else value
+    if not all(text.strip().isdecimal() for text in value):
+        raise UsageError(f"Expected `{field.name}` as in 100,100; got {','.join(value)}.")
+    return tuple(map(int, value))

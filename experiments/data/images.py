@@ -1,0 +1,103 @@
+"""Images of 8-bit integers: read without trusting them, and as rows in `[0, 1)`."""
+
+import numpy as np
+from PIL import Image
+
+import tfp_flows
+from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
+from experiments.data.dataset import Dataset
+from experiments.data.published import IMAGE_TABLE
+
+__all__ = ["describe_classes", "image_dataset", "open_picture"]
+
+# How Pillow names the byte orders of 16-bit grey.
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+# What it converts to 8 bits a channel rightly; 32-bit `I` and `F` it would clip at 255.
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+
+
+def open_picture(file, name):
+    """Returns a PIL image of at most 8 bits a channel.
+
+    Of 16-bit grey, which is 256 times as fine, that is the high byte.
+
+    Args:
+      file: path of the picture, or a file that is open.
+      name: what errors call it.
+
+    Raises:
+      DataError: if it is no picture, or of a mode whose range is not known.
+    """
+    errors = (OSError, Image.DecompressionBombError)
+    with reading("a picture", name, errors), Image.open(file) as image:
+        image.load()
+    if image.mode in _SIXTEEN_BITS:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in _EIGHT_BITS:
+        raise DataError(
+            f"Expected a picture of 8-bit channels or 16-bit grey (modes "
+            f"{', '.join((*_EIGHT_BITS, _SIXTEEN_BITS[0]))}) in {name}; got mode "
+            f"{image.mode}."
+        )
+    return image
+
+
+def image_dataset(name, pixels, validation, request, *, classes=None, class_names=()):
+    """Returns a `Dataset` of dequantised images.
+
+    Args:
+      name: of the data set.
+      pixels: training and test images, two `uint8` arrays `[N, H, W]` or `[N, H, W, C]`.
+      validation: number of training images, the last ones, to validate with.
+      request: a `Request`, for its `num_bits`, `seed` and `conditional`.
+      classes: class of each image, two integer arrays `[N]`; None where there are none.
+      class_names: their names.
+    """
+
+    def divide(train, test):
+        count = len(train) - validation
+        return train[:count], train[count:], test
+
+    rng = np.random.default_rng(request.seed)
+    is_comparable = request.num_bits == 8 and not request.conditional
+    known = {}
+    if classes is not None:
+        known = describe_classes(divide(*classes), class_names, request.conditional)
+    return Dataset(
+        name,
+        *divide(*(_dequantize(images, request.num_bits, rng) for images in pixels)),
+        image_shape=pixels[0].shape[1:3],
+        bin_width=1.0 / 2**request.num_bits,
+        published=IMAGE_TABLE.get(name, {}) if is_comparable else {},
+        **known,
+    )
+
+
+def describe_classes(sets, names, conditional):
+    """Returns the fields of a `Dataset` that hold the class of each row.
+
+    Args:
+      sets: train, validation and test, three integer arrays `[N]`.
+      names: of the classes.
+      conditional: whether they are the context, one-hot, or else only known.
+    """
+    train, validation, test = sets
+    names = tuple(names)
+    if not conditional:
+        return {"train_classes": train, "test_classes": test, "attribute_names": names}
+    one_hot = np.eye(len(names), dtype=np.float32)
+    return {
+        "train_context": one_hot[train],
+        "validation_context": one_hot[validation],
+        "test_context": one_hot[test],
+        "class_names": names,
+    }
+
+
+def _dequantize(pixels, num_bits, rng):
+    values = tfp_flows.reduce_bits(pixels, num_bits).reshape(len(pixels), -1)
+    rows = ((values + rng.random(values.shape)) / 2.0**num_bits).astype(np.float32)
+    # Rounding must not carry the upper end of a bin into the next one.
+    ends = (values.astype(np.float32) + 1.0) / np.float32(2.0**num_bits)
+    return np.minimum(rows, np.nextafter(ends, np.float32(0.0)))

@@ -1,0 +1,107 @@
+"""How well a fitted flow agrees with data it has not seen, beyond the likelihood."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from sklearn import ensemble
+from sklearn import model_selection
+
+from experiments.reports.estimate import error_of_share
+
+_MAX_ROWS = 5000
+_FOLDS = 5
+_ROWS_A_CALL = 2048
+
+
+def latent_pit(distribution, x, context=None):
+    """Returns the probability-integral transform of the latents, `[N, D]`, in (0, 1).
+
+    It is uniform in each column where the flow is right.
+
+    Args:
+      distribution: a `FlowDistribution` with an independent base.
+      x: `[N, D]`, rows of data.
+      context: `[N, C]`, if the flow is conditional.
+    """
+    # In pieces, for the hidden activations of images take memory.
+    pieces = []
+    for start in range(0, len(x), _ROWS_A_CALL):
+        rows = slice(start, start + _ROWS_A_CALL)
+        kwargs = {} if context is None else {"context": context[rows]}
+        pieces.append(distribution.bijector.inverse_and_log_det(x[rows], **kwargs)[0])
+    z = tf.concat(pieces, axis=0)
+    return distribution.distribution.distribution.cdf(z).numpy().astype(np.float64)
+
+
+def ks_distance(u):
+    """Returns the greatest distance of each column's CDF from the uniform one, `[D]`."""
+    u = np.sort(u, axis=0)
+    steps = np.arange(len(u) + 1)[:, None] / len(u)
+    return np.maximum(np.abs(steps[1:] - u), np.abs(u - steps[:-1])).max(axis=0)
+
+
+def has_latents(distribution):
+    """Whether there are latent variables that are independent where the flow is right."""
+    base = getattr(distribution, "distribution", None)
+    return isinstance(base, tfp.distributions.Independent)
+
+
+def calibration(subject):
+    """Returns the Kolmogorov-Smirnov distances of the test rows' latents as plain data.
+
+    None where the distribution has no independent latents.
+    """
+    if not has_latents(subject.distribution):
+        return None
+    u = latent_pit(subject.distribution, subject.dataset.test, subject.dataset.test_context)
+    return {
+        "ks_distances": ks_distance(u).tolist(),
+        # What one column of uniform numbers exceeds in one of twenty draws.
+        "critical_distance": 1.358 / float(np.sqrt(len(u))),
+        "num_rows": len(u),
+    }
+
+
+def two_sample_test(subject):
+    """Returns how well a classifier tells test rows from samples, as plain data.
+
+    Its accuracy on rows it was not fitted on is 0.5 where the flow is right. What has the
+    same context, a test row and its sample, is either fitted on or not, as a pair: else a
+    context would tell the label that the other of its two rows does not have.
+    """
+    count = min(_MAX_ROWS, len(subject.data))
+    data, samples = subject.data[:count], subject.samples[:count]
+    is_finite = np.isfinite(samples)
+    # Gradient boosting takes missing values, but no infinite ones.
+    samples = np.where(is_finite, samples, np.nan)
+    rows = np.concatenate([data, samples])
+    if subject.context is not None:
+        context = subject.context[:count]
+        rows = np.concatenate([rows, np.concatenate([context, context])], axis=1)
+    accuracy = _cross_validated_accuracy(rows, count, subject.settings.seed)
+    return {
+        "accuracy": accuracy,
+        "two_standard_errors": error_of_share(accuracy, len(rows)),
+        "num_rows": len(rows),
+        "num_samples_not_finite": int((~is_finite.all(axis=1)).sum()),
+    }
+
+
+def _cross_validated_accuracy(rows, count, seed):
+    is_sample = np.repeat([0, 1], count)
+    predicted = model_selection.cross_val_predict(
+        ensemble.HistGradientBoostingClassifier(max_iter=50, random_state=seed),
+        rows,
+        is_sample,
+        cv=_folds_of_pairs(count, seed),
+    )
+    return float(np.mean(predicted == is_sample))
+
+
+def _folds_of_pairs(count, seed):
+    """Returns (rows to fit, other rows) of each fold, where rows i and count + i pair."""
+    folds = model_selection.KFold(min(_FOLDS, count), shuffle=True, random_state=seed)
+    return [
+        tuple(np.concatenate([pairs, count + pairs]) for pairs in fold)
+        for fold in folds.split(np.arange(count))
+    ]

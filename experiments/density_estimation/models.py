@@ -1,0 +1,119 @@
+"""The distribution that flags describe, and what they may not ask of it."""
+
+import dataclasses
+
+import tfp_flows
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.refusals import check_activation
+from experiments.data import DATASETS
+from experiments.data import DataError
+from experiments.density_estimation.flows import BASES
+from experiments.density_estimation.flows import FLOWS
+from experiments.density_estimation.flows import OPTIONS
+from experiments.density_estimation.flows import ORDERINGS
+from experiments.density_estimation.flows import SCALES
+
+__all__ = ["ARCHITECTURE", "build_distribution", "check"]
+
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("flow", "base", "scale", *OPTIONS)
+
+
+def build_distribution(
+    settings,
+    event_size,
+    context_size=0,
+    *,
+    standardize_context=True,
+    is_binary=None,
+    image_shape=None,
+):
+    """Returns the distribution that `settings` describe.
+
+    Args:
+      settings: a `Settings`.
+      event_size: number of variables of the data.
+      context_size: number of variables that they are conditioned on.
+      standardize_context: whether these are standardised, by statistics of the training
+        rows that are saved with the weights.
+      is_binary: whether the data are zeros and ones; None if that is not known yet.
+      image_shape: `(H, W)`, where a row is an image.
+
+    Raises:
+      UsageError: if the flow lacks an option that is set, or is for another kind of data.
+      DataError: if the flow cannot model a single variable and there is only one.
+    """
+    flow = FLOWS[settings.flow]
+    _check_kind(settings, flow, is_binary)
+    arguments = _arguments(settings, flow) | {
+        "context_size": context_size,
+        "standardize_context": standardize_context,
+    }
+    if flow.takes_images:
+        arguments["image_shape"] = image_shape
+    if "ordering" in arguments:
+        ordering = ORDERINGS[settings.ordering]
+        arguments["ordering"] = ordering(event_size, settings.seed)
+    try:
+        built = flow.build(flow.paper, event_size, **arguments)
+    except ValueError as error:
+        if event_size > 1:
+            raise
+        raise DataError(f"{settings.flow} does not fit one variable: {error}") from error
+    if isinstance(built, tfp_flows.FlowBijector):
+        return tfp_flows.FlowDistribution(BASES[settings.base](event_size), built)
+    if settings.base != "normal":
+        raise UsageError(
+            f"Expected no `base`, which {settings.flow} has itself; got {settings.base}."
+        )
+    return built
+
+
+def check(settings):
+    """Raises `UsageError` if `settings` exclude each other, whatever the data."""
+    check_activation(settings.activation)
+    flow = FLOWS[settings.flow]
+    if flow.takes_images:  # whose shape only the data tell
+        _check_images(settings)
+        _arguments(settings, flow)
+        return
+    try:
+        build_distribution(settings, event_size=2)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_images(settings):
+    fitting = sorted(name for name, entry in DATASETS.items() if entry.is_image)
+    if settings.dataset not in fitting:
+        raise UsageError(
+            f"Expected `dataset` to be one of {fitting}, images, with "
+            f"--flow={settings.flow}; got {settings.dataset!r}."
+        )
+
+
+def _check_kind(settings, flow, is_binary):
+    if is_binary is None or is_binary == flow.is_binary:
+        return
+    fitting = sorted(name for name, f in FLOWS.items() if f.is_binary == is_binary)
+    kind = "zeros and ones only" if is_binary else "more than zeros and ones"
+    raise UsageError(
+        f"Expected `flow` to be one of {fitting} for {settings.dataset}, which holds "
+        f"{kind}; got {settings.flow!r}."
+    )
+
+
+def _arguments(settings, flow):
+    """The settings that the flow takes; those of others must be at their defaults."""
+    taken = {name: flow.takes(name) for name in OPTIONS}
+    taken["scale"] = flow.takes("transformer")
+    for known in dataclasses.fields(settings):
+        value = getattr(settings, known.name)
+        if not taken.get(known.name, True) and value != known.default:
+            raise UsageError(
+                f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
+            )
+    arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
+    if settings.scale != "soft_bounded":  # what the flows have by themselves
+        arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
+    return arguments | {"seed": settings.seed}

@@ -1,0 +1,117 @@
+"""Everything that determines a density estimation, with its defaults."""
+
+import dataclasses
+
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.flag_settings import changed
+from experiments.command_line.flag_settings import field
+from experiments.command_line.training_settings import TrainingSettings
+from experiments.density_estimation.flows import BASES
+from experiments.density_estimation.flows import FLOWS
+from experiments.density_estimation.flows import ORDERINGS
+from experiments.density_estimation.flows import SCALES
+
+__all__ = ["Settings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """One run; each field is also the flag of that name, and its text the flag's help."""
+
+    PROGRAM = "density_estimation"
+    run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
+    flow: str = field("real_nvp", "Flow to fit.", one_of=FLOWS)
+    base: str = field("normal", "Base distribution, at the latent end.", one_of=BASES)
+    conditional: bool = field(
+        False, "Whether rows that have a class, as digits, are modelled given it."
+    )
+    horizontal_flips: bool = field(
+        False, "Whether half of the training images, drawn anew each epoch, are mirrored."
+    )
+    csv_path: str = field("", "Table of --dataset=csv: numbers, with or without a header.")
+    npz_path: str = field("", "NumPy file of --dataset=npz.")
+    npz_key: str = field("", "Array in it, where there are several.")
+    context_columns: tuple[str, ...] = field(
+        (),
+        "Columns of csv or npz, by name or index, that condition the others; a name with a "
+        "comma is quoted, as in a csv file.",
+    )
+    drop_constant_columns: bool = field(
+        False, "Whether constant columns of csv or npz are left out, not refused."
+    )
+    num_steps: int = field(
+        8, "Number of steps of the flow; of glow, of each level.", at_least=1
+    )
+    num_levels: int = field(2, "Number of levels of glow and real_nvp_image.", at_least=1)
+    hidden_channels: int = field(
+        32,
+        "Width, in channels, of the hidden layers of glow's and real_nvp_image's networks.",
+        at_least=1,
+    )
+    num_blocks: int = field(
+        2, "Residual blocks of each network of real_nvp_image.", at_least=1
+    )
+    standardize: bool = field(
+        True, "Whether flows on vectors standardise the variables by the training rows."
+    )
+    hidden_units: tuple[int, ...] = field(
+        (64, 64), "Widths, in units, of the hidden layers of each conditioner.", at_least=1
+    )
+    scale: str = field(
+        "soft_bounded",
+        "How an affine step makes scales of its conditioner's output; soft_bounded keeps "
+        "them within exp(-2) and exp(2), exp does not bound them.",
+        one_of=SCALES,
+    )
+    activation: str = field("relu", "Keras name of the conditioners' activation.")
+    residual: bool = field(False, "Whether the conditioners are residual.")
+    batch_norm: bool = field(
+        False,
+        "Whether batch norm follows each step; evaluated with the statistics of the "
+        "whole training set, which costs one more pass of it per epoch.",
+    )
+    act_norm: bool = field(False, "Whether act norm follows each step.")
+    lu_mixing: bool = field(False, "Whether a learned linear map follows each step.")
+    recompute: bool = field(
+        False,
+        "Whether training recomputes activations, so that its memory hardly grows with "
+        "the number of steps.",
+    )
+    direct: bool = field(
+        False,
+        "Whether autoregressive conditioners also connect inputs to outputs directly.",
+    )
+    random_orderings: bool = field(
+        False, "Whether each step of MAF draws its order of the variables, or reverses it."
+    )
+    ordering: str = field(
+        "default",
+        "Order of the variables in binary_made and mixture_made; by default natural with "
+        "one mask, and drawn for each of several. random is drawn from --seed.",
+        one_of=ORDERINGS,
+    )
+    num_masks: int = field(
+        1,
+        "Masks of binary_made and mixture_made: a training step takes the next, the "
+        "probability is the mean over all.",
+        at_least=1,
+    )
+    num_components: int = field(10, "Components of each mixture of Gaussians.", at_least=1)
+    fresh_noise: bool = field(
+        True, "Whether integer data get new dequantisation noise in each epoch."
+    )
+    max_validation_rows: int = field(
+        0,
+        "Validation rows, the first ones, that are looked at after each epoch; 0: all.",
+        at_least=0,
+    )
+    num_samples: int = field(
+        5000,
+        "Number of samples in the pictures.",
+        at_least=2,  # which the two-sample test divides
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.batch_norm and self.act_norm:
+            raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")

@@ -1,0 +1,115 @@
+"""What is measured of a trained VAE, on test rows."""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.density_estimation.baselines import bernoulli_log_likelihood
+from experiments.reports import training_facts
+from experiments.reports.estimate import Estimate
+
+__all__ = ["latent_statistics", "measure", "shape_of"]
+
+# Draws a row of the bound, and of the latents' moments.
+_BOUND_DRAWS = 8
+_MOMENT_DRAWS = 64
+_MOMENT_ROWS = 1000
+
+# Burda et al. (2016), section 5.3: variance of the posterior mean of a latent in use.
+_ACTIVE_VARIANCE = 0.01
+
+
+def measure(model, images, settings):
+    """Returns the numbers as plain data.
+
+    Args:
+      model: a `VAE`.
+      images: the `Images` that it was fitted to.
+      settings: a `VAESettings`.
+    """
+    test = images.dataset.test
+    bound = model.elbo(test, num_samples=_BOUND_DRAWS, seed=settings.seed)
+    rows = test[rows_to_score(settings, len(test))]
+    log_likelihood = model.log_likelihood(
+        rows, settings.importance_samples, seed=settings.seed
+    )
+    bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
+    named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
+    numbers = training_facts.of_run(model, images.dataset, settings) | shape_of(images)
+    numbers |= {name: getattr(settings, name) for name in named}
+    numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
+    numbers["log_likelihood"] = _summary(log_likelihood) | {
+        "num_samples": settings.importance_samples,
+        "num_rows": len(rows),
+        # On the same rows, so that it compares.
+        "elbo": float(bound_of_those.elbo.mean()),
+    }
+    statistics = latent_statistics(model, test[:_MOMENT_ROWS], settings.seed)
+    numbers["active_latents"] = int(np.sum(statistics.variance > _ACTIVE_VARIANCE))
+    numbers["kl_per_latent"] = statistics.kl.tolist()
+    if images.num_bins:
+        numbers["bits_per_dimension"] = _summary(_bits(log_likelihood, images))
+    return numbers | _baseline(images)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentStatistics:
+    """How each of L latents is used.
+
+    Args:
+      means: `[N, L]`, posterior means.
+      variance: `[L]`, of these means over the rows.
+      kl: `[L]`, nats: mean divergence, from the Gaussian of the prior's moments, of the
+        Gaussian of the posterior's. That is the divergence itself where both are Gaussian
+        and independent, and an approximation with flows.
+    """
+
+    means: np.ndarray
+    variance: np.ndarray
+    kl: np.ndarray
+
+
+def latent_statistics(model, x, seed):
+    """Returns the `LatentStatistics` of rows, `[N, *event]`, by Monte Carlo."""
+    z = model.encode(x, _MOMENT_DRAWS, seed=seed).numpy().astype(np.float64)
+    means, variances = z.mean(axis=0), z.var(axis=0, ddof=1)
+    # A pair, since a stock distribution draws anew from the same integer.
+    prior = model.prior.sample(10_000, seed=(0, seed)).numpy().astype(np.float64)
+    prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
+    # What the means owe to the finite number of draws.
+    noise = variances / _MOMENT_DRAWS
+    ratios, squares = variances / prior_variance, (means - prior_mean) ** 2 - noise
+    kl = 0.5 * (ratios + squares / prior_variance - 1.0 - np.log(ratios))
+    variance = means.var(axis=0) - noise.mean(axis=0)
+    return LatentStatistics(means, variance, kl.mean(axis=0))
+
+
+def shape_of(images):
+    """Returns sizes of a data set that a model is made for."""
+    return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
+
+
+def rows_to_score(settings, count):
+    """Returns the indices of the test rows whose log-likelihood is estimated."""
+    # Some files are sorted: the first rows of binarised MNIST are all zeros.
+    order = np.random.default_rng(settings.data_seed).permutation(count)
+    return order[: settings.log_likelihood_rows or None]
+
+
+def _summary(values):
+    return dataclasses.asdict(Estimate.of_rows(values))
+
+
+def _bits(log_likelihood, images):
+    """Bits per dimension of rows, of probabilities of levels or densities near them."""
+    bits = -log_likelihood / (images.dataset.event_size * np.log(2.0))
+    return bits + np.log2(images.num_bins) if images.dataset.bin_width else bits
+
+
+def _baseline(images):
+    if images.num_bins:
+        return {}
+    dataset = images.dataset
+    # Of training rows that are probabilities the expected count of ones is the same.
+    baseline = bernoulli_log_likelihood(dataset)
+    return {"bernoulli_log_likelihood": dataclasses.asdict(baseline)}

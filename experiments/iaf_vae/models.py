@@ -1,0 +1,156 @@
+"""The parts of a VAE that a flag can name, and the model made of them."""
+
+import tfp_flows
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.refusals import check_activation
+from tfp_flows import likelihoods
+from tfp_flows import posteriors
+
+__all__ = ["ARCHITECTURE", "TRAINED_PARTS", "check", "vae_parts"]
+
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
+ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
+ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
+ARCHITECTURE += ("prior_hidden_units",)
+# Those of the parts that have weights, or belong to the data.
+TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
+
+
+def vae_parts(settings, images):
+    """Returns what a `VAE` is constructed of, by name.
+
+    Args:
+      settings: a `VAESettings`.
+      images: the `Images` that it is for.
+    """
+    posterior = POSTERIORS[settings.posterior](settings)
+    likelihood = LIKELIHOODS[settings.likelihood](
+        images.dataset.event_size, images.num_bins
+    )
+    encoder, decoder = ENCODERS[settings.encoder](
+        settings, posterior.num_parameters, likelihood.num_parameters, images
+    )
+    return {
+        "encoder": encoder,
+        "posterior": posterior,
+        "decoder": decoder,
+        "likelihood": likelihood,
+        "prior": PRIORS[settings.prior](settings),
+        "bound": BOUNDS[settings.bound],
+        "num_samples": settings.num_draws,
+        "free_bits": settings.free_bits,
+        "sticking_the_landing": settings.sticking_the_landing,
+        "seed": settings.seed,
+    }
+
+
+def check(settings):
+    """Raises `UsageError` if `settings` exclude each other, whatever the data."""
+    check_activation(settings.activation)
+    if settings.encoder != "conv" and settings.channels != type(settings)().channels:
+        raise UsageError(
+            f"Expected `channels` with --encoder=conv only; got {settings.channels}."
+        )
+    if settings.sticking_the_landing and settings.posterior == "iaf":
+        raise UsageError(
+            "Expected no `sticking_the_landing` with --posterior=iaf, whose density at a "
+            "given point is sequential."
+        )
+    if settings.bound != "elbo" and (settings.free_bits or settings.sticking_the_landing):
+        raise UsageError(
+            "Expected `free_bits` and `sticking_the_landing` with --bound=elbo only."
+        )
+    for name in ("posterior", "prior"):
+        if getattr(settings, name) == "real_nvp" and settings.latent_size < 2:
+            raise UsageError(f"Expected `latent_size` of at least 2 for a {name} flow.")
+
+
+def _flow_posterior(settings, flow, **options):
+    size = settings.latent_size
+    flow = flow(
+        size,
+        num_steps=settings.num_flow_steps,
+        hidden_units=settings.flow_hidden_units,
+        activation=settings.activation,
+        context_size=settings.flow_context_size,
+        seed=4 * settings.seed,
+        **options,
+    )
+    return posteriors.AmortizedFlow(posteriors.DiagonalGaussian(size), flow)
+
+
+def _normal(settings):
+    return tfp_flows.standard_normal(settings.latent_size)
+
+
+def _flow_prior(settings, flow):
+    flow = flow(
+        settings.latent_size,
+        num_steps=settings.num_prior_steps,
+        hidden_units=settings.prior_hidden_units,
+        activation=settings.activation,
+        standardize=False,  # the latents have a scale of their own
+        seed=4 * settings.seed + 1,
+    )
+    return tfp_flows.FlowDistribution(_normal(settings), flow)
+
+
+def _dense(settings, encoder_units, parameters_per_entry, images):
+    shared = {"activation": settings.activation, "zero_last_layer": False}
+    decoder_units = parameters_per_entry * images.dataset.event_size
+    return (
+        tfp_flows.MLP(
+            encoder_units, settings.hidden_units, seed=4 * settings.seed + 2, **shared
+        ),
+        tfp_flows.MLP(
+            decoder_units, settings.hidden_units[::-1], seed=4 * settings.seed + 3, **shared
+        ),
+    )
+
+
+def _conv(settings, encoder_units, parameters_per_entry, images):
+    *size, channels = images.image_shape
+    shared = {"channels": settings.channels, "activation": settings.activation}
+    return (
+        tfp_flows.ConvEncoder(
+            encoder_units,
+            images.image_shape,
+            hidden_units=settings.hidden_units,
+            seed=4 * settings.seed + 2,
+            **shared,
+        ),
+        tfp_flows.ConvDecoder(
+            (*size, parameters_per_entry * channels),
+            hidden_units=settings.hidden_units[::-1],
+            seed=4 * settings.seed + 3,
+            **shared,
+        ),
+    )
+
+
+# Functions of the settings.
+POSTERIORS = {
+    "gaussian": lambda settings: posteriors.DiagonalGaussian(settings.latent_size),
+    "full": lambda settings: posteriors.FullGaussian(settings.latent_size),
+    "iaf": lambda settings: _flow_posterior(settings, tfp_flows.IAF),
+    "real_nvp": lambda settings: _flow_posterior(
+        settings, tfp_flows.RealNVP, standardize=False
+    ),
+}
+PRIORS = {
+    "normal": _normal,
+    "maf": lambda settings: _flow_prior(settings, tfp_flows.MAF),
+    "real_nvp": lambda settings: _flow_prior(settings, tfp_flows.RealNVP),
+}
+ENCODERS = {"dense": _dense, "conv": _conv}
+# Functions of the event size, and of the number of levels of grey.
+LIKELIHOODS = {
+    "bernoulli": lambda size, _: likelihoods.Bernoulli(size),
+    "discretized_logistic": likelihoods.DiscretizedLogistic,
+    "gaussian": lambda size, _: likelihoods.Gaussian(size),
+}
+BOUNDS = {
+    "elbo": tfp_flows.objectives.elbo,
+    "importance_weighted": tfp_flows.objectives.importance_weighted_bound,
+}

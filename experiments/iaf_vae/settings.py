@@ -1,0 +1,119 @@
+"""Everything that determines the fit of a VAE, with its defaults."""
+
+import dataclasses
+
+from experiments.command_line.flag_settings import changed
+from experiments.command_line.flag_settings import field
+from experiments.command_line.training_settings import TrainingSettings
+from experiments.data import DATASETS
+from experiments.data import own_table
+from experiments.iaf_vae import models
+
+__all__ = ["VAESettings"]
+
+
+def _changed(name, default, text=None, **choice):
+    return changed(TrainingSettings, name, default, text, **choice)
+
+
+@dataclasses.dataclass(frozen=True)
+class VAESettings(TrainingSettings):
+    """One run; each field is also the flag of that name, and its text the flag's help."""
+
+    PROGRAM = "iaf_vae"
+    dataset: str = _changed(
+        "dataset",
+        "digits",
+        "Images to fit. Grey ones are drawn as zeros and ones anew in each epoch, unless "
+        "the likelihood is of grey.",
+        one_of=DATASETS.keys() - own_table.ENTRIES.keys(),
+    )
+    run_dir: str = _changed("run_dir", "runs/iaf_vae")
+    posterior: str = field(
+        "iaf",
+        "gaussian: independent latents; full: Gaussian with all correlations; iaf and "
+        "real_nvp: that flow after independent latents, given a context by the encoder.",
+        one_of=models.POSTERIORS,
+    )
+    prior: str = field(
+        "normal",
+        "Distribution of the latents; a flow is trained too.",
+        one_of=models.PRIORS,
+    )
+    likelihood: str = field(
+        "bernoulli",
+        "bernoulli: zeros and ones; discretized_logistic: grey levels; gaussian: grey "
+        "values, which are levels with new noise in each epoch.",
+        one_of=models.LIKELIHOODS,
+    )
+    encoder: str = field(
+        "dense",
+        "Networks of encoder and decoder: dense, or conv: residual convolutions.",
+        one_of=models.ENCODERS,
+    )
+    latent_size: int = field(16, "Number of latent variables.", at_least=1)
+    hidden_units: tuple[int, ...] = field(
+        (128, 128),
+        "Widths, in units, of the hidden layers of encoder and, in reverse, decoder; of "
+        "conv, of the dense layers beside the convolutions.",
+        at_least=1,
+    )
+    channels: tuple[int, ...] = field(
+        (16, 32, 32),
+        "Widths, in channels, of conv's blocks, each of which halves the image.",
+        at_least=1,
+    )
+    activation: str = field("elu", "Keras name of all networks' activation.")
+    num_flow_steps: int = field(4, "Number of steps of the posterior's flow.", at_least=1)
+    flow_hidden_units: tuple[int, ...] = field(
+        (64, 64), "Widths, in units, of the hidden layers of each of its steps.", at_least=1
+    )
+    flow_context_size: int = field(
+        32,
+        "Outputs of the encoder that each step of the posterior's flow sees.",
+        at_least=1,
+    )
+    num_prior_steps: int = field(2, "Number of steps of the prior's flow.", at_least=1)
+    prior_hidden_units: tuple[int, ...] = field(
+        (64, 64), "Widths, in units, of the hidden layers of each of its steps.", at_least=1
+    )
+    free_bits: float = field(
+        0.0,
+        "Nats a latent that the divergence from the prior may have for nothing. They are "
+        "those of all latents together, as one group: one latent that carries them all "
+        "leaves a dead one unprotected.",
+        at_least=0,
+    )
+    warm_up_epochs: int = field(
+        1,
+        "Epochs over which the divergence comes to count in full; 1: from the start.",
+        at_least=1,
+    )
+    bound: str = field(
+        "elbo",
+        "elbo, or importance_weighted with --num_draws above 1: what is maximised.",
+        one_of=models.BOUNDS,
+    )
+    num_draws: int = field(1, "Draws of the latents a row and training step.", at_least=1)
+    sticking_the_landing: bool = field(
+        False, "Whether gradients leave out the score of the posterior; not with iaf."
+    )
+    batch_size: int = _changed("batch_size", 64)
+    epochs: int = _changed("epochs", 60)
+    patience: int = _changed("patience", 30)
+    learning_rate: float = _changed("learning_rate", 2e-3)
+    gradient_clip_norm: float = _changed("gradient_clip_norm", 0.0)
+    importance_samples: int = field(
+        512, "Draws a row that the test log-likelihood is estimated from.", at_least=1
+    )
+    log_likelihood_rows: int = field(
+        1000,
+        "Test rows whose log-likelihood is estimated, drawn by --data_seed; 0: all.",
+        at_least=0,
+    )
+    evaluation_batch_size: int = _changed("evaluation_batch_size", 1000)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.log_likelihood_rows == 1:
+            self.refuse("log_likelihood_rows", "of 0, for all, or at least 2")

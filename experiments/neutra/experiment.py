@@ -1,0 +1,114 @@
+"""NUTS through a trained flow (NeuTra) beside plain NUTS: effective samples a gradient."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from experiments.command_line import program
+from experiments.command_line.kinds import check_kind
+from experiments.neutra import report
+from experiments.neutra.settings import NeutraSettings
+from experiments.posterior_inference import importance
+from experiments.posterior_inference import training
+from experiments.posterior_inference.chains import run_nuts
+from experiments.posterior_inference.chains import unconstrained_log_prob
+from experiments.posterior_inference.experiment import REFUSALS
+from experiments.posterior_inference.models import POSTERIORS
+from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.targets import flatten
+from experiments.posterior_inference.targets import labels
+from experiments.reports import provenance
+from experiments.reports import table_plots
+from experiments.reports import writing
+from experiments.runs import run_directory
+
+_MAX_VARIABLES = 4
+_CAPTIONS = {
+    "pairs.png": "Pairs of variables: plain NUTS above the diagonal, NeuTra below it."
+}
+
+
+def run(settings):
+    """Trains a flow, samples twice, and writes everything into `settings.run_dir`.
+
+    Args:
+      settings: a `NeutraSettings`.
+
+    Returns:
+      What `results.json` holds; a finished run is only read.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run.
+    """
+    check_kind("settings", settings, NeutraSettings)
+    with run_directory.claim(settings) as run_dir:
+        results = run_directory.finished_results(run_dir)
+        return _run(settings, run_dir) if results is None else results
+
+
+def cli(argv):
+    """Runs a command line and returns its exit status.
+
+    It is 2 for wrong use, and 1 for a run that came to nothing.
+    """
+    return program.run(argv, _main, NeutraSettings, description=__doc__, refusals=REFUSALS)
+
+
+def _main(settings):
+    print(report.page(run(settings), settings).table())
+    print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
+
+
+def _run(settings, run_dir):
+    entry = TARGETS[settings.target]
+    pinned = entry.pinned()
+    posterior = POSTERIORS[settings.posterior](pinned, settings)
+    _, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
+    bijectors = {
+        "plain NUTS": tfp.bijectors.Identity(),
+        f"NUTS through {settings.posterior}": posterior.distribution.bijector,
+    }
+    start = posterior.distribution.sample(settings.num_chains, seed=settings.seed)
+    chains = {
+        name: run_nuts(
+            unconstrained_log_prob(pinned, posterior.support),
+            bijector,
+            start,
+            num_draws=-(-settings.num_draws // settings.num_chains),
+            num_adaptation_steps=settings.num_adaptation_steps,
+            seed=(4, settings.seed),
+        )
+        for name, bijector in bijectors.items()
+    }
+    results = {
+        "target": settings.target,
+        "samplers": {
+            name: report.summary(sampled, entry.first) for name, sampled in chains.items()
+        },
+        "moments_of_first": entry.first and list(entry.first),
+        "elbo": dataclasses.asdict(_elbo(posterior, pinned, settings)),
+        "training_seconds": seconds,
+        "training_gradients": settings.training_steps * settings.sample_size,
+        **provenance.of_run(settings),
+    }
+    _draw(chains, pinned, posterior.support, run_dir / "pairs.png")
+    writing.write(report.page(results, settings), _CAPTIONS, results, run_dir)
+    return results
+
+
+def _elbo(posterior, pinned, settings):
+    parts, log_prob = posterior.sample_and_log_prob(20000, seed=(5, settings.seed))
+    log_weights = pinned.unnormalized_log_prob(parts) - log_prob
+    return importance.elbo(log_weights.numpy().astype(np.float64))
+
+
+def _draw(chains, pinned, support, path):
+    rng = np.random.default_rng(0)
+    rows = [
+        rng.permutation(flatten(support.forward(c.draws.reshape(-1, c.draws.shape[-1]))))
+        for c in chains.values()
+    ]
+    first = slice(_MAX_VARIABLES)
+    names = labels(pinned.event_shape)[first]
+    table_plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))

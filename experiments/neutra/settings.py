@@ -1,0 +1,43 @@
+"""Everything that determines a run of `neutra`, with defaults for the funnel."""
+
+import dataclasses
+
+from experiments.command_line.flag_settings import changed
+from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.targets import TARGETS
+
+__all__ = ["NeutraSettings"]
+
+
+def _changed(name, default, text=None, **choice):
+    return changed(PosteriorSettings, name, default, text, **choice)
+
+
+@dataclasses.dataclass(frozen=True)
+class NeutraSettings(PosteriorSettings):
+    """The settings of `posterior_inference`, with defaults for chains on the funnel."""
+
+    PROGRAM = "neutra"
+
+    target: str = _changed("target", "funnel", "Model, or density.", one_of=TARGETS)
+    posterior: str = _changed(
+        "posterior",
+        "iaf",
+        "Flow that is trained, and then sampled through.",
+        one_of=["iaf", "real_nvp"],
+    )
+    reference: str = _changed("reference", "none", "Not used here.", one_of=["none"])
+    run_dir: str = _changed("run_dir", "runs/neutra")
+    num_steps: int = _changed("num_steps", 2, "Number of steps of the flow.")
+    # With these the funnel is among the posteriors: log-scales are linear in v.
+    direct: bool = _changed("direct", True)
+    whiten: bool = _changed("whiten", False)
+    activation: str = _changed("activation", "elu")
+    scale: str = _changed("scale", "exp")
+    training_steps: int = _changed("training_steps", 4000)
+    sample_size: int = _changed("sample_size", 512, "Draws of the flow in a training step.")
+    learning_rate: float = _changed("learning_rate", 3e-3)
+    num_chains: int = _changed(
+        "num_chains", 64, "Chains of each sampler, which share `num_draws`."
+    )
+    num_draws: int = _changed("num_draws", 32000, "Draws of all chains together.")

@@ -1,0 +1,65 @@
+"""The pictures of a run of `posterior_inference`."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from experiments.reports import plots
+from experiments.reports import table_plots
+
+__all__ = ["draw"]
+
+_MAX_VARIABLES = 6
+
+
+def draw(run_dir, results, losses, draws, reference):
+    """Draws the pictures and returns their captions by file name.
+
+    Args:
+      run_dir: folder of the run.
+      results: what `posterior_inference.run` returns.
+      losses: `[S]`, the loss of each training step.
+      draws: `[N, D]`, of the posterior.
+      reference: a `Reference`; or None.
+    """
+    captions = {"learning_curve.png": "The bound over the training steps."}
+    _learning_curve(-losses, results, run_dir / "learning_curve.png")
+    if reference is None:
+        return captions
+    names = list(results["moments"])
+    first = slice(_MAX_VARIABLES)
+    table_plots.pairs(
+        _shuffled(reference.draws[:, first]),
+        draws[:, first],
+        run_dir / "pairs.png",
+        labels=names[first],
+        names=(reference.origin, f"{results['posterior']}"),
+    )
+    caption = (
+        f"Pairs of variables: {reference.origin} above the diagonal, the posterior below."
+    )
+    if len(names) > _MAX_VARIABLES:
+        caption += f" The first {_MAX_VARIABLES} of {len(names)} variables."
+    return {"pairs.png": caption} | captions
+
+
+def _shuffled(rows):
+    # The first rows are all of a chain's first steps.
+    return np.random.default_rng(0).permutation(rows)
+
+
+def _learning_curve(bound, results, path):
+    figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    axis.plot(np.arange(1, len(bound) + 1), bound, color="#d1603d", linewidth=0.7)
+    if results["evidence"] is not None:
+        axis.axhline(results["evidence"], color="0.3", label="log-evidence")
+        axis.legend(frameon=False, loc="lower right")
+    # The first steps are often so bad that they would flatten the rest.
+    low, high = np.quantile(bound, [0.1, 1.0])
+    axis.set_ylim(low - 0.1 * (high - low) - 0.05, high + 0.1 * (high - low) + 0.05)
+    axis.set(
+        title=f"{results['posterior']} on {results['target']}",
+        xlabel="training step",
+        ylabel="bound on the log-evidence (nats)",
+    )
+    axis.grid(alpha=0.3)
+    plots.save(figure, path)

@@ -1,0 +1,103 @@
+"""What a run of `posterior_inference` says of itself: a row of a table, and a page."""
+
+from experiments.reports import provenance
+from experiments.reports.estimate import plus_minus
+from experiments.reports.page import Page
+
+__all__ = ["HEADER", "page", "row"]
+
+_MEASURES = ("ELBO", "importance-weighted", "ESS", "k̂", "error of a mean", "ratio of s.d.")
+_COLUMNS = ("target", "posterior", *_MEASURES, "evidence")
+HEADER = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
+
+_NOTE = (
+    "Nats, ± two standard errors. ESS: effective sample size of the weighted draws, as a "
+    "share of their number. k̂: shape of the tail of the weights; above 0.7 the two columns "
+    "before it cannot be relied on. Errors of means are in standard deviations of the "
+    "reference; ratios are those of the standard deviations of posterior and reference, "
+    "the greater over the lesser; of both, the worst over the variables."
+)
+
+
+def row(results):
+    """Returns a run as a row under `HEADER`."""
+    names = (results["target"], results["posterior"])
+    if reason := results.get("failure"):
+        cells = (*names, f"none: {reason}", *("-" for _ in _MEASURES))
+    else:
+        known = results["evidence"]
+        cells = (*names, *_measures(results), "-" if known is None else f"{known:.3f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def page(results):
+    """Returns the report as a `Page`.
+
+    Args:
+      results: what `posterior_inference.run` returns.
+    """
+    rows = [(results["posterior"], *_measures(results), "this run")]
+    if results["evidence"] is not None:
+        exact = (f"{results['evidence']:.3f}", *("" for _ in _MEASURES[2:]))
+        rows.append(("log-evidence", "", *exact, "exact, or by quadrature"))
+    return Page(
+        f"{results['posterior']} as posterior of {results['target']}",
+        _NOTE,
+        (f"{results['target']}: posterior", *_MEASURES, "source"),
+        rows,
+        _moments(results),
+        _facts(results),
+        results["command"],
+    )
+
+
+def _measures(results):
+    return (
+        plus_minus(results["elbo"]),
+        plus_minus(results["importance_weighted"]),
+        f"{results['effective_share']:.1%}",
+        f"{results['pareto_k']:.2f}",
+        *(
+            f"{results[name]:.2f}" if name in results else "-"
+            for name in ("greatest_error_of_a_mean", "greatest_ratio_of_deviations")
+        ),
+    )
+
+
+def _moments(results):
+    """Mean and standard deviation of each variable, beside the reference's."""
+    found = {
+        name: f"mean {moments['mean']:.3f}, s.d. {moments['standard_deviation']:.3f}"
+        for name, moments in results["moments"].items()
+    }
+    reference = results.get("reference")
+    if reference is None:
+        return found
+    origin = reference["origin"]
+    columns = (reference["means"], reference["standard_deviations"])
+    return {
+        name: f"{text} ({origin}: {mean:.3f}, {deviation:.3f})"
+        for (name, text), mean, deviation in zip(found.items(), *columns, strict=True)
+    }
+
+
+def _facts(results):
+    facts = {
+        "draws": f"{results['num_draws']:,}",
+        "trainable parameters": f"{results['num_parameters']:,}",
+        "training time, compilation included": f"{results['training_seconds']:.1f} s",
+        **provenance.described(results),
+    }
+    if reference := results.get("reference"):
+        facts["reference"] = _reference(reference)
+    return facts
+
+
+def _reference(reference):
+    text = f"{reference['num_draws']:,} draws, {reference['origin']}"
+    if reference["r_hat"] is None:
+        return text
+    return (
+        f"{text}, largest R̂ {reference['r_hat']:.3f}, smallest effective size "
+        f"{reference['effective_size']:,.0f}, divergences {reference['divergences']:.2%}"
+    )

@@ -1,0 +1,96 @@
+"""Everything that determines a run of `posterior_inference`, with its defaults."""
+
+import dataclasses
+
+from experiments.command_line import refusals
+from experiments.command_line.flag_settings import FlagSettings
+from experiments.command_line.flag_settings import field
+from experiments.density_estimation.flows import SCALES
+from experiments.posterior_inference.models import POSTERIORS
+from experiments.posterior_inference.regressions import REGRESSIONS
+from experiments.posterior_inference.targets import TARGETS
+
+__all__ = ["ALL", "PosteriorSettings"]
+
+ALL = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class PosteriorSettings(FlagSettings):
+    """One run; each field is also the flag of that name, and its text the flag's help."""
+
+    PROGRAM = "posterior_inference"
+
+    target: str = field(
+        "eight_schools",
+        "Model, or density; all: one after another.",
+        one_of=[*TARGETS, *REGRESSIONS, ALL],
+    )
+    posterior: str = field(
+        "iaf", "Surrogate posterior; all: one after another.", one_of=[*POSTERIORS, ALL]
+    )
+    data_dir: str = field(
+        "", "Folder with the files of posteriordb, for the regressions that need it."
+    )
+    reference: str = field(
+        "own",
+        "What to compare with: own, the draws that come with the data, else nuts; nuts; or "
+        "none.",
+        one_of=["own", "nuts", "none"],
+    )
+    run_dir: str = field("runs/posterior_inference", "Folder that the run writes into.")
+    whiten: bool = field(True, "Whether flows start at the target's Laplace approximation.")
+    num_steps: int = field(
+        0, "Number of steps of a flow; 0: 4 of iaf, 6 of real_nvp.", at_least=0
+    )
+    hidden_units: tuple[int, ...] = field(
+        (32, 32), "Widths, in units, of the hidden layers of each conditioner.", at_least=1
+    )
+    activation: str = field("tanh", "Keras name of the conditioners' activation.")
+    direct: bool = field(
+        False, "Whether the networks of iaf also connect inputs to outputs directly."
+    )
+    scale: str = field(
+        "own",
+        "How a step of a flow makes scales of its network's output; own: iaf by a gate, "
+        "real_nvp by soft_bounded.",
+        one_of=["own", *SCALES],
+    )
+    training_steps: int = field(3000, "Steps of Adam.", at_least=1)
+    sample_size: int = field(
+        256, "Draws of the posterior, or groups, in a step.", at_least=1
+    )
+    importance_sample_size: int = field(
+        1,
+        "Draws in a group; more than 1 trains on the importance-weighted bound.",
+        at_least=1,
+    )
+    sticking_the_landing: bool = field(
+        False,
+        "Whether gradients leave out the part that is noise alone: better at the end, but "
+        "dearer with iaf, and in need of smaller steps.",
+    )
+    learning_rate: float = field(
+        1e-2, "Adam's step size, which falls to 0 along a cosine.", above=0
+    )
+    gradient_clip_norm: float = field(
+        10.0, "Norm, over all weights, that a gradient is scaled down to.", above=0
+    )
+    jit_compile: bool = field(True, "Whether XLA compiles the training step.")
+    num_draws: int = field(
+        20000, "Draws that the posterior is judged by; of a chain, too.", at_least=1
+    )
+    num_chains: int = field(
+        8, "Chains of the reference, which share `num_draws`.", at_least=1
+    )
+    num_adaptation_steps: int = field(
+        500, "Steps of each chain that are not counted.", at_least=1
+    )
+    seed: int = field(
+        0, "Integer: initial weights, training, draws and chains.", at_least=0
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        refusals.check_activation(self.activation)
+        refusals.check_run_dir(self)

@@ -1,0 +1,187 @@
+"""Models whose posterior is sought, or densities to approximate, with known evidence."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import scipy.stats
+import sklearn.datasets
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["TARGETS", "Target", "flatten", "labels"]
+
+tfd = tfp.distributions
+
+_EFFECTS = np.array([28, 8, -3, 7, -1, 1, 18, 12], np.float32)
+_ERRORS = np.array([15, 10, 16, 11, 9, 11, 10, 18], np.float32)
+_DESIGN = np.random.default_rng(0).normal(size=(20, 5)) @ np.tri(5)
+_RESPONSE = _DESIGN @ [1.0, -2.0, 0.0, 1.0, 0.5] + np.random.default_rng(1).normal(size=20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A joint distribution, and what is observed of it.
+
+    Args:
+      build: function without arguments that returns the joint distribution.
+      observed: values of its observed parts, by name; none where it is the target itself.
+      evidence: function without arguments that returns the log-evidence, in nats, by
+        other means than sampling; None where there are none.
+      first: mean and standard deviation of its first variable, where it is known to be
+        normal; or None.
+      inapplicable: why a surrogate posterior cannot be built for it, by its name.
+      reference: draws of its posterior, `[N, D]`, by others; None where there are none.
+    """
+
+    build: Callable
+    observed: dict = dataclasses.field(default_factory=dict)
+    evidence: Callable | None = None
+    first: tuple | None = None
+    inapplicable: dict = dataclasses.field(default_factory=dict)
+    reference: np.ndarray | None = None
+
+    def pinned(self):
+        """Returns what has `unnormalized_log_prob` and the latent parts alone."""
+        model = self.build()
+        return model.experimental_pin(**self.observed) if self.observed else model
+
+
+def flatten(parts):
+    """Joins parts, `[N, *event]` each, to rows, `[N, D]`, in the parts' own units."""
+    return np.concatenate([np.reshape(p, [len(p), -1]) for p in tf.nest.flatten(parts)], 1)
+
+
+def labels(event_shape):
+    """Returns D names for the columns of `flatten`."""
+    names = []
+    for name, shape in event_shape._asdict().items():
+        indices = np.ndindex(*shape)
+        names += [name + (str(list(i)) if i else "") for i in indices]
+    return names
+
+
+def _eight_schools():
+    def model():
+        mean = yield tfd.Normal(0.0, 5.0, name="mean")
+        spread = yield tfd.HalfCauchy(0.0, 5.0, name="spread")
+        z = yield tfd.Sample(tfd.Normal(0.0, 1.0), 8, name="z")
+        yield tfd.Independent(tfd.Normal(mean + spread * z, _ERRORS), 1, name="effects")
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _eight_schools_centered():
+    def model():
+        mean = yield tfd.Normal(0.0, 5.0, name="mean")
+        spread = yield tfd.HalfCauchy(0.0, 5.0, name="spread")
+        school = yield tfd.Sample(tfd.Normal(mean, spread), 8, name="school")
+        yield tfd.Independent(tfd.Normal(school, _ERRORS), 1, name="effects")
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _eight_schools_evidence(num_points=20000):
+    """Midpoint rule over the spread, whose half-Cauchy prior becomes uniform in u."""
+    u = (np.arange(num_points) + 0.5) / num_points
+    variances = (
+        _ERRORS.astype(np.float64) ** 2 + (5.0 * np.tan(0.5 * np.pi * u)[:, None]) ** 2
+    )
+    # Covariance diag(variances) + 25 * ones, by the matrix determinant lemma.
+    precision = np.sum(1.0 / variances, axis=1) + 1.0 / 25.0
+    log_det = np.log(variances).sum(axis=1) + np.log(25.0 * precision)
+    distance = (_EFFECTS**2 / variances).sum(axis=1)
+    distance -= (_EFFECTS / variances).sum(axis=1) ** 2 / precision
+    log_density = -0.5 * (distance + log_det + 8 * np.log(2.0 * np.pi))
+    return float(np.logaddexp.reduce(log_density) - np.log(num_points))
+
+
+def _breast_cancer():
+    table = sklearn.datasets.load_breast_cancer()
+    x = (table.data - table.data.mean(axis=0)) / table.data.std(axis=0)
+    return x.astype(np.float32), table.target.astype(np.float32)
+
+
+def _logistic_regression():
+    x, _ = _breast_cancer()
+
+    def model():
+        intercept = yield tfd.Normal(0.0, 1.0, name="intercept")
+        slope = yield tfd.Sample(tfd.Normal(0.0, 1.0), x.shape[1], name="slope")
+        logits = tf.linalg.matvec(x, slope) + intercept
+        yield tfd.Independent(tfd.Bernoulli(logits, dtype=tf.float32), 1, name="is_benign")
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _funnel():
+    def model():
+        v = yield tfd.Normal(0.0, 3.0, name="v")
+        yield tfd.Sample(tfd.Normal(0.0, tf.exp(0.5 * v)), 9, name="x")
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _banana():
+    def model():
+        x = yield tfd.Normal(0.0, 10.0, name="x")
+        yield tfd.Normal(0.03 * (x**2 - 100.0), 1.0, name="y")
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+class _MixtureOnAllReals(tfd.MixtureSameFamily):
+    """Says what TFP leaves open: that there is nothing to constrain."""
+
+    def _default_event_space_bijector(self):
+        return tfp.bijectors.Identity()
+
+
+def _mixture():
+    def model():
+        yield _MixtureOnAllReals(
+            tfd.Categorical(probs=[0.5, 0.3, 0.2]),
+            tfd.MultivariateNormalDiag(
+                [[-3.0, 0.0], [3.0, 2.0], [2.0, -4.0]],
+                [[1.0, 0.6], [0.8, 0.8], [0.5, 1.0]],
+            ),
+            name="x",
+        )
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _gaussian():
+    design = tf.constant(_DESIGN, tf.float32)
+
+    def model():
+        slope = yield tfd.Sample(tfd.Normal(0.0, 2.0), 5, name="slope")
+        mean = tf.linalg.matvec(design, slope)
+        yield tfd.Independent(tfd.Normal(mean, 1.0), 1, name="response")
+
+    return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _gaussian_evidence():
+    covariance = 4.0 * _DESIGN @ _DESIGN.T + np.eye(len(_RESPONSE))
+    return float(scipy.stats.multivariate_normal.logpdf(_RESPONSE, cov=covariance))
+
+
+def _normalised():
+    return 0.0
+
+
+_NO_ASVI = "ASVI interpolates parameters, and those of a mixture are distributions"
+_SCHOOLS = {"observed": {"effects": _EFFECTS}, "evidence": _eight_schools_evidence}
+
+TARGETS = {
+    "eight_schools": Target(_eight_schools, **_SCHOOLS),
+    "eight_schools_centered": Target(_eight_schools_centered, **_SCHOOLS),
+    "logistic_regression": Target(_logistic_regression, {"is_benign": _breast_cancer()[1]}),
+    "funnel": Target(_funnel, evidence=_normalised, first=(0.0, 3.0)),
+    "banana": Target(_banana, evidence=_normalised, first=(0.0, 10.0)),
+    "mixture": Target(_mixture, {}, _normalised, inapplicable={"asvi": _NO_ASVI}),
+    "gaussian": Target(
+        _gaussian, {"response": _RESPONSE.astype(np.float32)}, _gaussian_evidence
+    ),
+}

@@ -1,1 +1,0 @@
-"""What `posterior_inference` is made of."""

@@ -1,0 +1,66 @@
+"""TensorFlow's start without its messages, in our commands only."""
+
+import contextlib
+import importlib.machinery
+import os
+import sys
+import tempfile
+
+__all__ = ["install"]
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def install():
+    """Hides what TensorFlow says of its start, but for warnings, wherever it is imported.
+
+    The log level alone does not: some messages are written before TensorFlow reads it. With
+    `TF_CPP_MIN_LOG_LEVEL=0` in the environment, all are shown.
+    """
+    if os.environ.setdefault(_LEVEL, "1") != "0" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietFinder())
+
+
+class _QuietFinder:
+    """Finds TensorFlow where Python does, and has it loaded quietly."""
+
+    def find_spec(self, name, path, target=None):
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: _execute_quietly(execute, module)
+        return spec
+
+
+def _execute_quietly(execute, module):
+    with _filtered_stderr():
+        execute(module)
+        module.config.list_physical_devices()  # the first search for GPUs
+
+
+@contextlib.contextmanager
+def _filtered_stderr():
+    """Writes to file descriptor 2 at the end only, and without `_is_noise`."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            written.seek(0)
+            lines = written.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.write("".join(line for line in lines if not _is_noise(line)))
+
+
+def _is_noise(line):
+    """Whether it is information, the heading above that, or the lack of a GPU."""
+    is_information = line[:1] == "I" and line[1:5].isdigit()
+    has_no_gpu = "cuInit" in line and not os.path.exists("/proc/driver/nvidia")
+    return is_information or has_no_gpu or "absl::InitializeLog()" in line

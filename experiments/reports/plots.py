@@ -1,0 +1,199 @@
+"""Pictures of data, samples, densities and training: functions (arrays, path) -> None."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+DOTS_PER_INCH = 120
+_DATA, _FLOW = "#33608c", "#d1603d"
+
+
+def density_2d(data, density, samples, path):
+    """Draws data, the flow's density and samples side by side.
+
+    Args:
+      data: `[N, 2]`.
+      density: `(x [X], y [Y], values [Y, X])`, densities on a grid.
+      samples: `[M, 2]`.
+      path: of the picture.
+    """
+    figure, axes = _panels(data, 3)
+    _scatter(axes[0], data, _DATA, f"data (test, {len(data):,} points)")
+    mesh = axes[1].pcolormesh(*density, cmap="viridis", shading="auto", rasterized=True)
+    axes[1].set_title("density of the flow")
+    _scatter(axes[2], samples, _FLOW, f"samples of the flow ({len(samples):,})")
+    figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
+    save(figure, path)
+
+
+def marginals(data, samples, path, *, labels):
+    """Draws the histogram of each column of data and of samples, `[N, D]`."""
+    columns = min(3, len(labels))
+    rows = -(-len(labels) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(4.2 * columns, 3 * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    ends = limits(data, samples)
+    for i, axis in enumerate(axes.flat):
+        axis.set_visible(i < len(labels))
+        if i < len(labels):
+            _histograms(axis, data[:, i], samples[:, i], ends[i], labels[i])
+    axes[0, 0].legend(frameon=False)
+    save(figure, path)
+
+
+def images_by_class(data, samples, path, *, class_names):
+    """Draws a row of images and of sampled ones for each class.
+
+    Args:
+      data: C arrays of images, `[n, H, W]`, where n may differ.
+      samples: likewise.
+      path: of the picture.
+      class_names: C names.
+    """
+    columns, height = max(map(len, [*data, *samples])), samples[0].shape[1]
+    titles = "data (test)", "samples of the flow, given the class"
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
+    for axis, rows, title in zip(axes, (data, samples), titles, strict=True):
+        tiles = [tile(images, 1, columns) for images in rows]
+        grid = np.concatenate([_with_line_below(tile) for tile in tiles])[:-1]
+        axis.imshow(grid, cmap="gray_r", vmin=0.0, vmax=1.0)
+        middles = (height + 1) * np.arange(len(class_names)) + (height - 1) / 2
+        axis.set(title=title, xticks=[])
+        axis.set_yticks(middles, class_names)
+        axis.tick_params(length=0)
+    save(figure, path)
+
+
+def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", best=None):
+    """Draws the log-likelihood over the epochs, on training and validation rows.
+
+    Args:
+      history: dict with `loss` and `val_loss`, nats an epoch.
+      path: of the picture.
+      title: what was trained.
+      label: what the negative loss is.
+      best: index of the epoch that was best; by default of the least `val_loss`.
+    """
+    figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    train, validation = -np.asarray(history["loss"]), -np.asarray(history["val_loss"])
+    best = int(np.nanargmax(validation)) if best is None else best
+    best_label = f"best: {validation[best]:.3f}"
+    axis.plot(epochs, train, color=_DATA, label="training")
+    axis.plot(epochs, validation, color=_FLOW, label="validation")
+    axis.plot(epochs[best], validation[best], "o", color=_FLOW, label=best_label)
+    axis.set_ylim(_range_of_interest(np.concatenate([train, validation]), validation[best]))
+    axis.set(title=title, xlabel="epoch", ylabel=label)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, loc="lower right")
+    save(figure, path)
+
+
+def _range_of_interest(values, best):
+    """Leaves out the first epochs, often so much worse that they would flatten the rest."""
+    values = values[np.isfinite(values)]
+    low = min(np.quantile(values, 0.05), best - 0.1)
+    return low, values.max() + 0.05 * (values.max() - low)
+
+
+def dots(count):
+    """Returns size and opacity for as many dots: a few are to be seen, many not to blot."""
+    return {"s": np.clip(4000 / count, 3, 12), "alpha": np.clip(500 / count, 0.35, 0.7)}
+
+
+def _scatter(axis, points, color, title):
+    axis.scatter(*points.T, **dots(len(points)), color=color, linewidths=0, rasterized=True)
+    axis.set_title(title)
+
+
+def _panels(data, count):
+    """Opens panels of equal scale that frame the data."""
+    low, high = data.min(axis=0), data.max(axis=0)
+    margin = 0.08 * (high - low)
+    width, height = high - low + 2.0 * margin
+    figure, axes = plt.subplots(
+        1,
+        count,
+        figsize=(4.5 * count, 4.2 * min(height / width, 1.5) + 0.8),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    for axis in axes:
+        axis.set_aspect("equal")
+        axis.set_xlabel("x")
+    axes[0].set(
+        xlim=(low[0] - margin[0], high[0] + margin[0]),
+        ylim=(low[1] - margin[1], high[1] + margin[1]),
+        ylabel="y",
+    )
+    return figure, axes
+
+
+def limits(data, samples):
+    """Returns from where to where each column is drawn, `[D, 2]`, float64.
+
+    It is the range of data, `[N, D]`, but for a few rows; of a column that has none, being
+    constant, that of the samples, `[M, D]`, too.
+    """
+    ends = _range(data)
+    finite = samples[np.isfinite(samples).all(axis=1)]
+    ends_of_both = _range(np.concatenate([data, finite]))
+    low, high = np.where(ends[0] < ends[1], ends, ends_of_both)
+    # What is constant in both still needs a width, of more than a rounding error.
+    margin = 0.06 * (high - low) + 1e-6 * np.maximum(1.0, np.abs(high))
+    return np.stack([low - margin, high + margin], axis=1)
+
+
+def _range(rows):
+    return np.quantile(rows.astype(np.float64), [0.001, 0.999], axis=0)
+
+
+def histogram(axis, values, bins, **style):
+    """Draws a histogram as a density, of which `bins`, the edges, may show but a part."""
+    weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
+    axis.hist(values, bins, weights=weights, **style)
+
+
+def _histograms(axis, data, samples, ends, label):
+    bins = np.linspace(*ends, int(np.clip(len(data) ** 0.5, 15, 60)))
+    histogram(axis, data, bins, color=_DATA, alpha=0.45, label="data (test)")
+    histogram(axis, samples, bins, histtype="step", color=_FLOW, label="samples")
+    axis.set(xlabel=label, ylabel="density")
+
+
+def tile(images, rows, columns):
+    """Joins up to `rows * columns` images into one, with a white line between them.
+
+    Grey images, `[N, H, W]`, are inked, 0 on white; colours, `[N, H, W, 3]`, are as they
+    are.
+    """
+    is_grey = images.ndim == 3
+    blank = 0.0 if is_grey else 1.0
+    colours = [] if is_grey else [(0, 0)]
+    images = images[: rows * columns]
+    missing = rows * columns - len(images)
+    pads = [(0, missing), (0, 0), (0, 0), *colours]
+    images = np.pad(images, pads, constant_values=blank)
+    images = np.pad(images, [(0, 0), (0, 1), (0, 1), *colours], constant_values=blank)
+    height, width, *channels = images.shape[1:]
+    grid = images.reshape(rows, columns, height, width, *channels).swapaxes(1, 2)
+    grid = grid.reshape(rows * height, columns * width, *channels)[:-1, :-1]
+    return grid if is_grey else np.clip(grid, 0.0, 1.0)
+
+
+def _with_line_below(tile):
+    line = np.zeros_like(tile[:1]) if tile.ndim == 2 else np.ones_like(tile[:1])
+    return np.concatenate([tile, line])
+
+
+def save(figure, path, **kwargs):
+    """Writes a figure, with more arguments of `savefig` if any, and forgets it."""
+    try:
+        figure.savefig(path, dpi=DOTS_PER_INCH, **kwargs)
+    finally:
+        plt.close(figure)

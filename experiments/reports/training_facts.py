@@ -1,0 +1,79 @@
+"""Facts of a trained Keras model and of its data, as a report tells them."""
+
+import dataclasses
+import math
+
+from experiments.reports import provenance
+from experiments.runs import extending
+
+__all__ = ["described", "epochs", "lost_to_baseline", "of_run"]
+
+_SETS = ("train", "validation", "test")
+
+
+def of_run(model, dataset, settings):
+    """Returns what `results.json` holds of any trained model as plain data.
+
+    Args:
+      model: a Keras model.
+      dataset: the `Dataset` that it was fitted to.
+      settings: a `TrainingSettings`.
+    """
+    return {
+        "dataset": settings.dataset,
+        "published": {k: dataclasses.asdict(v) for k, v in dataset.published.items()},
+        "caveat": dataset.caveat,
+        "num_rows": {name: len(getattr(dataset, name)) for name in _SETS},
+        "init_from": settings.init_from or None,
+        "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
+        **provenance.of_run(settings),
+    }
+
+
+def described(results, **further):
+    """Returns what the run was, by name.
+
+    Args:
+      results: with what `of_run` returns, and how the training ended.
+      **further: facts of the data.
+    """
+    sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
+    start, restarts = results.get("init_from"), results.get("schedule_restarts")
+    return {
+        "rows (train / validation / test)": sizes,
+        **further,
+        "trainable parameters": f"{results['num_parameters']:,}",
+        **({"weights to start from": f"those of {start}"} if start else {}),
+        "epochs": epochs(results),
+        **({"step size": extending.describe_restarts(restarts)} if restarts else {}),
+        "training time": f"{results['training_seconds']:.1f} s",
+        **provenance.described(results),
+    }
+
+
+def epochs(results):
+    """Returns how many epochs there were, which was best, and whether one diverged."""
+    text = f"{results['num_epochs']} (best: {results['best_epoch']})"
+    if diverged := results.get("diverged_in_epoch"):
+        text += f"; stopped, since the loss of epoch {diverged} is not finite"
+    return text
+
+
+def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
+    """Returns in words that a model is no better than the baseline; empty if it is.
+
+    Args:
+      name: what to call the model.
+      log_likelihood: its test log-likelihood, as plain data.
+      num_rows: of the test rows that this is the mean of.
+      rival: name of the baseline.
+      known: the log-likelihood of the baseline, as plain data.
+    """
+    if log_likelihood["nats"] > known["nats"]:
+        return ""
+    return (
+        f"{name} is no better than the baseline, {rival}: {log_likelihood['nats']:.3f} "
+        f"against {known['nats']:.3f} nats a row, on "
+        f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
+        "narrower networks, --weight_decay, or a smaller --learning_rate."
+    )

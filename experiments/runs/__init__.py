@@ -1,0 +1,1 @@
+"""Runs: their folders, checkpoints, devices and workers, and how they go on."""

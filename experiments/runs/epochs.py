@@ -1,0 +1,105 @@
+"""Training rows whose order and noise are functions of the seed and the epoch.
+
+A run that goes on after an interruption thus sees what an uninterrupted one would see.
+"""
+
+import hashlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class EpochRows(keras.callbacks.Callback):
+    """The training rows of each epoch, which as a callback it is told.
+
+    Args:
+      inputs: `[N, D]`, or a tuple of such arrays.
+      batch_size: rows per training step.
+      seed: integer.
+      bin_width: width of the bins in which each epoch draws new noise for the first of
+        `inputs`; None: no noise.
+      flipped_shape: `(H, W)` or `(H, W, C)` of the images that are the first of `inputs`,
+        of which each epoch mirrors half at random; None: none.
+      binarize: whether each epoch draws zeros and ones, of which the first of `inputs`
+        holds the probabilities.
+
+    Attributes:
+      num_rows: N.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        *,
+        batch_size,
+        seed,
+        bin_width=None,
+        flipped_shape=None,
+        binarize=False,
+    ):
+        super().__init__()
+        self._inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+        self.num_rows = len(tf.nest.flatten(inputs)[0])
+        self._batch_size = batch_size
+        self._bin_width = bin_width
+        self._flipped_shape = flipped_shape
+        self._binarize = binarize
+        self._seed = tf.constant([seed, 0], tf.int64)
+        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def digest(self):
+        """Returns the `digest` of all rows."""
+        return digest(self._inputs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch, before its first row is read."""
+        self._epoch.assign(epoch)
+
+    def as_dataset(self):
+        """Returns a `tf.data.Dataset` of batches; each pass is one of the noted epoch."""
+        count = -(-self.num_rows // self._batch_size)
+        dataset = tf.data.Dataset.range(1).flat_map(lambda _: self._epoch_batches(count))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _epoch_batches(self, count):
+        seed = tf.random.experimental.stateless_fold_in(self._seed, self._epoch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(self.num_rows), seed)
+        return tf.data.Dataset.range(count).map(lambda i: self._batch(order, seed, i))
+
+    def _batch(self, order, seed, i):
+        rows = order[i * self._batch_size : (i + 1) * self._batch_size]
+        batch = tf.nest.map_structure(lambda x: tf.gather(x, rows), self._inputs)
+        x, *context = batch if isinstance(batch, tuple) else (batch,)
+        if self._bin_width is not None:
+            x = self._requantize(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
+        if self._flipped_shape is not None:
+            x = self._flip(x, tf.random.experimental.stateless_fold_in(seed, -(i + 1)))
+        if self._binarize:
+            x = _binarized(x, tf.random.experimental.stateless_fold_in(seed, i + 1))
+        # A bare pair would be rows and targets to Keras.
+        return ((x, *context),) if context else x
+
+    def _flip(self, x, seed):
+        images = tf.reshape(x, [-1, *self._flipped_shape])
+        is_flipped = tf.random.stateless_uniform(tf.shape(x)[:1], seed) < 0.5
+        mirrored = tf.reshape(tf.reverse(images, axis=[2]), tf.shape(x))
+        return tf.where(is_flipped[:, None], mirrored, x)
+
+    def _requantize(self, x, seed):
+        noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
+        return (tf.floor(x / self._bin_width) + noise) * self._bin_width
+
+
+def digest(inputs):
+    """Returns a SHA-256 digest of rows, `[N, D]` or a tuple of such, in hexadecimal."""
+    found = hashlib.sha256()
+    for array in tf.nest.flatten(inputs):
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
+
+
+def _binarized(x, seed):
+    noise = tf.random.stateless_uniform(tf.shape(x), seed, dtype=x.dtype)
+    return tf.cast(noise < x, x.dtype)

@@ -1,0 +1,109 @@
+"""The folder of a run: one writer, one set of flags, and whether the run is finished."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+
+from experiments.runs.atomic_write import atomic_write
+
+# Flags that change no weights, or only how far a run gets.
+FREE_FLAGS = ("run_dir", "data_dir", "progress", "max_minutes", "tensorboard")
+FREE_FLAGS += ("checkpoint_every", "pictures_every", "num_samples")
+
+
+class RunDirectoryError(Exception):
+    """A folder that a run may not use; the message says why, and what to do."""
+
+
+@contextlib.contextmanager
+def claim(settings, *, may_grow=()):
+    """Makes `settings.run_dir` this process's own, and yields its path.
+
+    Where the run is refused within, `flags.txt` is again what it was.
+
+    Args:
+      settings: a `Settings`; written to `flags.txt`.
+      may_grow: names of flags, numbers, that may be greater than those there.
+
+    Raises:
+      RunDirectoryError: if another process writes there, or the folder holds a run with
+        other flags.
+    """
+    run_dir = pathlib.Path(settings.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(run_dir):
+        _refuse_other_flags(run_dir, settings, may_grow)
+        path = run_dir / "flags.txt"
+        before = path.read_text() if path.is_file() else None
+        settings.write_flags(path)
+        try:
+            yield run_dir
+        except RunDirectoryError:
+            path.unlink() if before is None else atomic_write(path, before)
+            raise
+
+
+def differences(there, settings, *, free):
+    """Returns in words how flags differ from `settings`; empty if they do not.
+
+    Args:
+      there: flags, as of `Settings.flags`; one that is missing has its default.
+      settings: a `Settings`.
+      free: names of flags that may differ.
+    """
+    before = _by_name(type(settings)().flags()) | _by_name(there)
+    return "; ".join(
+        f"--{name}={before[name]} there, --{name}={value} now"
+        for name, value in _by_name(settings.flags()).items()
+        if name not in free and before[name] != value
+    )
+
+
+def flags_there(run_dir):
+    """Returns the flags of the run in a folder, as text by name; none if it holds none."""
+    path = pathlib.Path(run_dir) / "flags.txt"
+    return _by_name(path.read_text().split("\n")) if path.is_file() else {}
+
+
+def finished_results(run_dir):
+    """Returns the results of a finished run; None if the run is not finished."""
+    path = pathlib.Path(run_dir) / "results.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+@contextlib.contextmanager
+def _lock(run_dir):
+    # The system drops the lock of a process that dies, so the file itself means nothing.
+    with (run_dir / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunDirectoryError(
+                f"{run_dir} is being written by process {file.read().strip() or '?'}; "
+                "choose another --run_dir, or wait until it ends."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _refuse_other_flags(run_dir, settings, may_grow):
+    there = flags_there(run_dir)
+    if not there:
+        return
+    grown = [n for n in may_grow if float(there.get(n, "inf")) <= getattr(settings, n)]
+    flags = [f"--{name}={value}" for name, value in there.items()]
+    different = differences(flags, settings, free=(*FREE_FLAGS, *grown))
+    if different:
+        raise RunDirectoryError(
+            f"{run_dir} holds a run with other flags: {different}. "
+            "Choose another --run_dir, or the same flags."
+        )
+
+
+def _by_name(flags):
+    return dict(flag.removeprefix("--").split("=", 1) for flag in flags if "=" in flag)

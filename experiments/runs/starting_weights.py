@@ -1,0 +1,94 @@
+"""The model of a finished run, for another run to start from."""
+
+import dataclasses
+import pathlib
+
+import keras
+
+from experiments.runs import run_directory
+from experiments.runs.run_columns import refuse_other_columns
+from experiments.runs.run_directory import RunDirectoryError
+
+__all__ = ["load_start"]
+
+
+def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
+    """Returns the model in the folder `settings.init_from`, made under `strategy`.
+
+    It has the orderings and permutations, the weights, and the statistics of data, of the
+    run that saved it.
+
+    Args:
+      settings: any settings with `init_from`.
+      strategy: a `tf.distribute.Strategy`.
+      kind: class of the model.
+      architecture: names of the flags that have to be alike.
+      facts: what has to be alike in the results of that run, by name.
+      columns: of the table to fit, as of `Dataset.described_columns`.
+
+    Raises:
+      RunDirectoryError: if there is no finished run of that kind, or its flags, its data
+        or its columns differ.
+    """
+    folder = pathlib.Path(settings.init_from)
+    results = run_directory.finished_results(folder)
+    path = folder / "model.keras"
+    if results is None or not path.is_file():
+        raise RunDirectoryError(
+            f"Expected `init_from` to be the folder of a finished run; got {folder}."
+        )
+    saved = _read(path, kind)
+    _refuse_other_flags(folder, settings, architecture)
+    _refuse_other_columns(folder, getattr(saved, "columns", None), columns, facts)
+    _refuse_other_facts(folder, results, facts)
+    with strategy.scope():
+        model = kind.from_config(saved.get_config())
+    for variable, value in zip(model.weights, saved.get_weights(), strict=True):
+        variable.assign(value)
+    return model
+
+
+def _read(path, kind):
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"Expected a saved model in {path}; got {error}") from error
+    if not isinstance(model, kind):
+        raise RunDirectoryError(
+            f"Expected a saved {kind.__name__} in {path}; got a {type(model).__name__}."
+        )
+    return model
+
+
+def _refuse_other_flags(folder, settings, architecture):
+    free = {f.name for f in dataclasses.fields(settings)} - set(architecture)
+    there = run_directory.flags_there(folder)
+    flags = [f"--{name}={value}" for name, value in there.items()]
+    different = run_directory.differences(flags, settings, free=free)
+    if different:
+        raise RunDirectoryError(
+            f"Expected the architecture of the run in {folder}; got another: {different}."
+        )
+
+
+def _refuse_other_columns(folder, before, now, facts):
+    is_unknown = before is None and now is not None
+    if is_unknown and facts.get("context_size"):
+        raise RunDirectoryError(
+            f"Expected the columns of its context in the model of {folder}; got one of an "
+            "earlier version, which does not know them: fit it anew."
+        )
+    refuse_other_columns(folder, before, now)
+
+
+def _refuse_other_facts(folder, results, facts):
+    different = [
+        f"{name}: {results[name]} there, {fact} now"
+        for name, fact in facts.items()
+        if results.get(name, fact) != fact
+    ]
+    if different:
+        raise RunDirectoryError(
+            f"Expected data like those of the run in {folder}; got others: "
+            f"{'; '.join(different)}."
+        )

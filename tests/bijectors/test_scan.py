@@ -1,0 +1,92 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+from subject import close
+
+import tfp_flows as tff
+from tfp_flows.bijectors.scan import Scan
+
+X = np.random.default_rng(0).normal(size=(5, 2, 2, 3))
+
+
+def glow_steps(count=6, **arguments):
+    return [
+        tff.GlowStep((2, 2, 3), hidden_channels=4, seed=seed, dtype="float64", **arguments)
+        for seed in range(count)
+    ]
+
+
+def test_equals_the_chain_of_the_same_steps():
+    chain = randomize(tff.FlowChain(glow_steps()))
+    like = Scan(chain.bijectors)
+    for method in ("inverse_and_log_det", "forward_and_log_det"):
+        for a, b in zip(getattr(like, method)(X), getattr(chain, method)(X), strict=True):
+            close(a, b)
+
+
+def test_graph_does_not_repeat_the_steps_arithmetic():
+    def num_operations(num_steps):
+        like = Scan(glow_steps(num_steps))
+        call = tf.function(like.inverse_and_log_det, autograph=False)
+        return len(call.get_concrete_function(tf.constant(X)).graph.get_operations())
+
+    # Of those of a step, only the reading of its variables and part of a call.
+    assert num_operations(10) - num_operations(6) < 4 * 20
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            lambda: [*glow_steps(1), *glow_steps(1, transformer=tff.Shift())],
+            "equal but for `seed` and `name`",
+        ),
+        (lambda: [tff.BatchNorm(3), tff.BatchNorm(3)], "without batch statistics"),
+    ],
+    ids=["another transformer", "batch norm"],
+)
+def test_steps_that_cannot_share_a_trace_are_refused(steps, message):
+    with pytest.raises(ValueError, match=message):
+        Scan(steps())
+
+
+def test_variables_that_are_out_of_reach_are_refused():
+    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(3))
+    steps = [tff.MaskedAutoregressive(3, tff.Conditioner(network, 3))]
+    with pytest.raises(ValueError, match="elsewhere in `masked_autoregressive`"):
+        Scan(steps).inverse_and_log_det(np.ones([5, 3], np.float32))
+
+
+def test_any_keras_network_can_be_a_steps():
+    def step(units):
+        layers = [keras.layers.Dense(4, dtype="float64") for _ in range(units)]
+        conditioner = tff.Conditioner(keras.Sequential(layers), 2)
+        return tff.Coupling(tff.masks.half(4), conditioner, dtype=tf.float64)
+
+    chain = randomize(tff.FlowChain([step(2), step(2)]))
+    x = np.random.default_rng(1).normal(size=(5, 4))
+    like = Scan(chain.bijectors)
+    close(like.inverse_and_log_det(x)[0], chain.inverse_and_log_det(x)[0])
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_xla_compiles_has_no_calls_whose_gradient_keeps_constants(recompute):
+    """Else XLA, which takes them for data, would compile at every call."""
+    like = Scan(glow_steps(2), recompute=recompute)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(like.inverse_and_log_det(x)[0])
+        return tape.gradient(loss, like.trainable_variables)
+
+    def types_of_calls(jit_compile):
+        call = tf.function(gradient, jit_compile=jit_compile, autograph=False)
+        operations = call.get_concrete_function(tf.constant(X)).graph.get_operations()
+        return [o for o in operations if o.type.endswith("PartitionedCall")]
+
+    assert len(types_of_calls(False)) == 2  # there and back
+    for operation in types_of_calls(True):
+        assert recompute
+        assert all(output.dtype.is_floating for output in operation.outputs)

@@ -1,0 +1,132 @@
+"""One network of each kind that a `Conditioner` may hold, for the contract of all."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from random_weights import randomize
+
+import tfp_flows as tff
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A network, and what its conditioner is shown.
+
+    Attributes:
+      network: function of a dtype that builds it.
+      input_shape: of an event that it is shown.
+      context_size: width of the context.
+      ordering: of an autoregressive network: the degrees of the variables.
+      is_connected: whether each output depends on all that it may depend on.
+    """
+
+    network: Callable
+    input_shape: tuple
+    context_size: int = 0
+    ordering: tuple = ()
+    is_connected: bool = True
+
+    def build(self, dtype="float64"):
+        """Returns a `Conditioner` with random weights."""
+        conditioner = tff.Conditioner(
+            self.network(dtype=dtype), self.input_shape, context_size=self.context_size
+        )
+        return randomize(conditioner)
+
+    def inputs(self, batch_shape, dtype="float64"):
+        """Returns `(x, context)`, the context None where there is none."""
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(*batch_shape, *self.input_shape))
+        context = rng.normal(size=(*batch_shape, self.context_size))
+        return tf.constant(x, dtype), tf.constant(context, dtype) if context.size else None
+
+
+def _sequential(dtype):
+    layers = [
+        keras.layers.Dense(8, "tanh", dtype=dtype),
+        keras.layers.Dense(4, dtype=dtype),
+    ]
+    return keras.Sequential(layers)
+
+
+def _masked(ordering, *hidden_units, is_connected=True, **options):
+    options = {"activation": "tanh", **options}
+    return Case(
+        functools.partial(tff.MaskedMLP, 2, hidden_units, ordering, **options),
+        (len(ordering),),
+        options.get("context_size", 0),
+        tuple(ordering),
+        is_connected,
+    )
+
+
+def _cycle(*hidden_units, event_size=6, is_connected=True, **options):
+    network = functools.partial(
+        tff.MaskCycleMLP, 2, hidden_units, event_size, num_masks=3, mask_seed=7, **options
+    )
+    ordering = tuple(options.get("fixed_ordering") or range(1, event_size + 1))
+    context_size = options.get("context_size", 0)
+    return Case(network, (event_size,), context_size, ordering, is_connected)
+
+
+_EXPLICIT = [4, 1, 6, 2, 3, 5]
+_RANDOM = tff.random_ordering(7, seed=3).tolist()
+_MANY = tff.random_ordering(37, seed=4).tolist()  # more than one block of levels
+_EVERYTHING = {"context_size": 2, "residual": True, "direct": True, "degree_seed": 3}
+
+_ACTIVATIONS = ["relu", "tanh", "elu", "sigmoid", "softplus"]
+
+CASES = {
+    "user's layer": Case(functools.partial(keras.layers.Dense, 5), (3,), 2),
+    "user's network": Case(_sequential, (3,)),
+    "user's network on images": Case(
+        functools.partial(keras.layers.Conv2D, 5, 3, padding="same"), (4, 6, 2), 3
+    ),
+    "mlp": Case(functools.partial(tff.MLP, 4, (8,), activation="tanh"), (3,), 2),
+    "residual mlp": Case(
+        functools.partial(tff.MLP, 4, (8, 8), activation="elu", residual=True), (3,)
+    ),
+    "conv net": Case(functools.partial(tff.ConvNet, 4, 6), (4, 5, 2), 3),
+    "res net": Case(functools.partial(tff.ResNet, 4, 3, num_blocks=1), (4, 6, 2), 3),
+    "masked, natural": _masked(range(1, 7), 32, 32),
+    "masked, reversed": _masked(range(6, 0, -1), 32, 32),
+    "masked, random": _masked(_RANDOM, 48, 48),
+    "masked, explicit": _masked(_EXPLICIT, 32, 32),
+    "masked, narrow": _masked(_EXPLICIT, 3, is_connected=False),
+    "masked, deep and narrow": _masked(_RANDOM, 3, 16, 5, 12, is_connected=False),
+    "masked, residual": _masked(_EXPLICIT, 24, 24, 24, residual=True, activation="elu"),
+    "masked, direct": _masked(_EXPLICIT, 16, direct=True),
+    "masked, drawn": _masked(_RANDOM, 32, 32, degree_seed=5, is_connected=False),
+    "masked, drawn and narrow": _masked(
+        _RANDOM, 4, 3, 2, degree_seed=5, context_size=2, is_connected=False
+    ),
+    "masked, drawn and residual": _masked(
+        _RANDOM, 9, 9, degree_seed=1, residual=True, is_connected=False
+    ),
+    "masked, context": _masked(_EXPLICIT, 32, 32, context_size=2, residual=True),
+    "masked, everything": _masked(_RANDOM, 5, 5, 5, **_EVERYTHING, is_connected=False),
+    "masked, one variable": _masked([1], 4, 4, context_size=2),
+    "masked, one variable, direct": _masked([1], 4, direct=True),
+    "masked, one variable, everything": _masked([1], 5, 5, 5, **_EVERYTHING),
+    "masked, two variables": _masked([2, 1], 8, 8),
+    "masked, many": _masked(_MANY, 80, 90),
+    "masked, many, everything": _masked(_MANY, 50, 50, **_EVERYTHING, is_connected=False),
+    "masked, many, one unit": _masked(_MANY, 1, degree_seed=1, is_connected=False),
+    **{
+        f"masked, {activation}": _masked(
+            _EXPLICIT, 24, 24, activation=activation, residual=True
+        )
+        for activation in _ACTIVATIONS
+    },
+    "cycle": _cycle(32, 32),
+    "cycle, narrow": _cycle(4, is_connected=False),
+    "cycle, residual": _cycle(24, 24, residual=True),
+    "cycle, direct": _cycle(16, direct=True),
+    "cycle, context": _cycle(32, 32, context_size=2, residual=True),
+    "cycle, one ordering": _cycle(32, 32, fixed_ordering=_EXPLICIT),
+    "cycle, many": _cycle(90, 90, event_size=19, context_size=2, direct=True),
+}

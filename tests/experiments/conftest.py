@@ -1,0 +1,71 @@
+"""Finished runs that many tests read, and what makes the runs of others quick."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tiny_runs import TINY
+from tiny_runs import in_folder
+from tiny_runs import quick_runs
+
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.settings import Settings
+from experiments.reports import plots
+
+IMAGES = Settings(
+    dataset="digits",
+    num_levels=1,
+    hidden_channels=2,
+    epochs=1,
+    num_samples=50,
+    progress=0,
+)
+TABLE = {"dataset": "npz", "npz_path": "rows.npy"}
+DEFAULT_STEPS = Settings().num_steps  # of a flow that has but one
+RUNS = {
+    "real_nvp": TINY,
+    "made": dataclasses.replace(TINY, flow="made", num_steps=DEFAULT_STEPS),
+    "mixture_made": dataclasses.replace(TINY, flow="mixture_made", num_steps=DEFAULT_STEPS),
+    **{f: dataclasses.replace(TINY, flow=f) for f in ("maf_mog", "iaf", "maf", "nice")},
+    "table": dataclasses.replace(TINY, **TABLE),
+    "conditional": dataclasses.replace(TINY, **TABLE, context_columns=("0", "3")),
+    "by_class": dataclasses.replace(
+        TINY, dataset="digits", conditional=True, num_samples=200
+    ),
+    "glow": dataclasses.replace(IMAGES, flow="glow", num_steps=1),
+    "real_nvp_image": dataclasses.replace(
+        IMAGES, flow="real_nvp_image", num_blocks=1, batch_norm=True
+    ),
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _small_pictures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "DOTS_PER_INCH", 60)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Function of a name in `RUNS` that returns the folder of that run, finished."""
+    root, found = tmp_path_factory.mktemp("finished"), {}
+    path = str(root / "rows.npy")
+    np.save(path, np.random.default_rng(0).normal(size=(500, 8)))
+
+    def run(name):
+        if name not in found:
+            settings = in_folder(RUNS[name], root / name)
+            if settings.dataset == "npz":
+                settings = dataclasses.replace(settings, npz_path=path)
+            density_estimation.run(settings)
+            found[name] = root / name
+        return found[name]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def _quick():
+    with quick_runs():
+        yield

@@ -1,0 +1,198 @@
+"""`density_estimation` end to end, with tiny settings."""
+
+import dataclasses
+import json
+import math
+import os
+import pty
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from slow_cases import with_slow
+from tiny_runs import TINY
+from tiny_runs import in_folder
+from tiny_runs import quick_runs
+
+from experiments.data import load_dataset
+from experiments.density_estimation import baselines
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import flows
+from experiments.density_estimation import models
+from experiments.density_estimation import training
+from experiments.density_estimation.settings import Settings
+from experiments.reports import provenance
+
+pytestmark = pytest.mark.xdist_group("finished runs")
+
+FILES = {
+    *(".lock", "checkpoints", "flags.txt", "metrics.csv", "model.keras", "results.json"),
+    *("report.md", "report.html", "calibration.png", "warp.png", "density.png"),
+    "learning_curve.png",
+}
+# Of these, the base has no independent variables; the second is no chain of steps either.
+MISSING = {"maf_mog": {"calibration.png"}, "mixture_made": {"calibration.png", "warp.png"}}
+CONTINUOUS = [
+    name for name, flow in flows.FLOWS.items() if not (flow.is_binary or flow.takes_images)
+]
+
+
+@pytest.mark.parametrize("flow", with_slow(CONTINUOUS, {"maf", "nice"}))
+def test_run_writes_every_file_with_the_numbers(flow, finished):
+    folder = finished(flow)
+    assert {path.name for path in folder.iterdir()} == FILES - MISSING.get(flow, set())
+    results = json.loads((folder / "results.json").read_text())
+    log_likelihood = results["test_log_likelihood"]
+    text = (folder / "report.md").read_text()
+    for number in (*log_likelihood.values(), results["gaussian_log_likelihood"]["nats"]):
+        assert f"{number:.3f}" in text
+    model = keras.saving.load_model(folder / "model.keras")
+    log_prob = model.distribution.log_prob(load_dataset("two_moons").test).numpy()
+    assert log_likelihood["nats"] == pytest.approx(log_prob.mean(), abs=1e-5)
+    standard_error = log_prob.std() / math.sqrt(len(log_prob))
+    assert log_likelihood["two_standard_errors"] == pytest.approx(
+        2 * standard_error, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
+def test_image_flow_is_fitted_to_images_and_reports_bits(flow, finished):
+    folder = finished(flow)
+    results = json.loads((folder / "results.json").read_text())
+    assert (folder / "samples.png").is_file()
+    nats, bits = results["test_log_likelihood"]["nats"], results["bits_per_dimension"]
+    expected = np.log2(17) - nats / (64 * np.log(2))
+    assert bits["bits"] == pytest.approx(expected)
+    assert f"{bits['bits']:.3f} ± " in (folder / "report.md").read_text()
+    header, row = (folder / "metrics.csv").read_text().splitlines()
+    shown = dict(zip(header.split(","), row.split(","), strict=True))
+    expected = np.log2(17) + float(shown["val_loss"]) / (64 * np.log(2))
+    assert float(shown["val_bits_per_dimension"]) == pytest.approx(expected)
+
+
+def test_image_flow_refuses_rows_and_sizes_that_do_not_divide():
+    settings = Settings(flow="glow", num_levels=2)
+    with pytest.raises(ValueError, match="data set of images"):
+        models.build_distribution(settings, 2)
+    with pytest.raises(ValueError, match=r"divisible by 4; got \(6, 6, 1\)"):
+        models.build_distribution(settings, 36, image_shape=(6, 6))
+
+
+def test_same_seed_same_numbers(finished, tmp_path):
+    folder = finished("by_class")
+    flags = f"--flagfile={folder}/flags.txt"
+    with quick_runs():
+        assert density_estimation.cli(["", flags, f"--run_dir={tmp_path}"]) == 0
+    first, again = (
+        json.loads((path / "results.json").read_text()) for path in (folder, tmp_path)
+    )
+    assert first["test_log_likelihood"] == again["test_log_likelihood"]
+    assert (folder / "samples.png").is_file()
+
+
+def test_flags_txt_repeats_the_run_and_a_terminal_sees_a_bar(tmp_path):
+    settings = in_folder(TINY, tmp_path / "run", flow="nice", progress=-1, num_samples=20)
+    settings.write_flags(tmp_path / "flags.txt")
+    program = [sys.executable, "-m", "experiments.density_estimation"]
+    command = [*program, f"--flagfile={tmp_path / 'flags.txt'}"]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, stdout=slave, stderr=subprocess.DEVNULL)
+    os.close(slave)
+    text = b"".join(iter(lambda: read(master), b"")).decode()
+    assert process.wait() == 0
+    for words in ("Epoch 2/2", "━", "val_log_likelihood: -", "nice", "full-covariance"):
+        assert words in text
+    flags = [(tmp_path / name).read_text() for name in ("flags.txt", "run/flags.txt")]
+    assert flags[0] == flags[1]
+
+
+def read(descriptor):
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # what Linux says when the other side is closed
+        return b""
+
+
+def test_unknown_flow_lists_the_choices():
+    with pytest.raises(ValueError, match=r"`flow`.*nice.*real_nvp.*got 'nothing'"):
+        dataclasses.replace(TINY, flow="nothing")
+
+
+def test_option_that_the_flow_lacks_is_refused():
+    settings = dataclasses.replace(TINY, flow="nice", lu_mixing=True)
+    with pytest.raises(ValueError, match="`lu_mixing`, which nice lacks"):
+        models.build_distribution(settings, 2)
+
+
+@pytest.mark.parametrize("options", [{"batch_norm": True}, {"act_norm": True}, {}])
+def test_kept_weights_are_those_that_were_validated(options, tmp_path):
+    settings = in_folder(TINY, tmp_path, ema_momentum=0.9, epochs=3, **options)
+    dataset = load_dataset("two_moons")
+    distribution = models.build_distribution(settings, 2)
+    model, history, _ = training.train(distribution, dataset, settings)
+    validated = evaluation.flow_log_likelihood(model, dataset.validation, batch_size=512)
+    assert validated.nats == pytest.approx(-min(history["val_loss"]), abs=1e-4)
+
+
+def test_time_limit_stops_after_an_epoch(tmp_path):
+    settings = in_folder(TINY, tmp_path, epochs=50, max_minutes=1e-9)
+    distribution = models.build_distribution(settings, 2)
+    _, history, _ = training.train(distribution, load_dataset("two_moons"), settings)
+    assert len(history["loss"]) == 1
+
+
+def test_fresh_noise_stays_in_its_bin(tmp_path):
+    dataset = load_dataset("digits")
+    rows = training.training_rows(dataset, in_folder(TINY, tmp_path, batch_size=2000))
+    first, second = (batches(rows, epoch)[0] for epoch in range(2))
+    assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
+    bins = [np.floor(x / np.float32(dataset.bin_width)) for x in (first, dataset.train)]
+    totals = [sorted(x.sum(axis=1)) for x in bins]
+    np.testing.assert_array_equal(*totals)
+
+
+def batches(rows, epoch):
+    rows.on_epoch_begin(epoch)
+    return list(rows.as_dataset().as_numpy_iterator())
+
+
+def test_order_depends_on_seed_and_epoch_alone(tmp_path):
+    dataset = load_dataset("digits")
+    rows, again = (
+        training.training_rows(dataset, in_folder(TINY, tmp_path, batch_size=500))
+        for _ in range(2)
+    )
+    assert [len(batch) for batch in batches(rows, 0)] == [500, 500, 257]
+    for epoch in (5, 2):
+        np.testing.assert_array_equal(
+            np.concatenate(batches(rows, epoch)), np.concatenate(batches(again, epoch))
+        )
+    assert not np.array_equal(batches(rows, 5)[0], batches(rows, 2)[0])
+
+
+def test_gaussian_log_likelihood_agrees_with_tfp():
+    import tensorflow_probability as tfp
+
+    dataset = load_dataset("two_moons")
+    covariance = np.cov(dataset.train, rowvar=False, dtype=np.float64)
+    mean = dataset.train.mean(0, dtype=np.float64)
+    gaussian = tfp.distributions.MultivariateNormalTriL(
+        mean, np.linalg.cholesky(covariance)
+    )
+    expected = gaussian.log_prob(dataset.test.astype(np.float64)).numpy()
+    actual = baselines.gaussian_log_prob(dataset.test, mean, covariance)
+    np.testing.assert_allclose(actual, expected, rtol=1e-8)
+    assert baselines.gaussian_log_likelihood(dataset).nats == pytest.approx(
+        expected.mean(), abs=0.01
+    )
+
+
+def test_command_names_what_differs_from_the_defaults():
+    settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
+    assert provenance.command(settings) == (
+        "python -m experiments.density_estimation "
+        "'--run_dir=a b' --flow=nice --hidden_units=8,8"
+    )

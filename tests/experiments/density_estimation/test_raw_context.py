@@ -1,0 +1,72 @@
+"""A conditional run on a table of the world, and its model given raw rows elsewhere."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn import datasets
+from slow_cases import with_slow
+
+from experiments.data import load_dataset
+from experiments.density_estimation import experiment as density_estimation
+from experiments.runs import interruption
+
+CONTEXT = ("bmi", "age", "sex", "bp")
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """The folder of a csv file: ten measurements and the progress of diabetes."""
+    folder = tmp_path_factory.mktemp("diabetes")
+    data = datasets.load_diabetes(scaled=False)
+    rows = np.column_stack([data.data, data.target])
+    lines = [",".join([*data.feature_names, "progress"])]
+    lines += [",".join(map(repr, row)) for row in rows.tolist()]
+    (folder / "diabetes.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("flow", with_slow(["real_nvp", "maf_mog"], {"maf_mog"}))
+def test_the_saved_model_scores_raw_rows_as_the_report_does(flow, table, monkeypatch):
+    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
+    path, run_dir = table / "diabetes.csv", table / flow
+    flags = [
+        "--dataset=csv",
+        f"--csv_path={path}",
+        f"--context_columns={','.join(CONTEXT)}",
+    ]
+    flags += [f"--run_dir={run_dir}", f"--flow={flow}", "--num_steps=2", "--progress=0"]
+    flags += ["--hidden_units=16", "--epochs=30", "--batch_size=32", "--num_samples=200"]
+    assert density_estimation.cli(["density_estimation", *flags]) == 0
+    results = json.loads((run_dir / "results.json").read_text())
+
+    dataset = load_dataset("csv", csv_path=str(path), context_columns=CONTEXT)
+    raw = np.empty((len(dataset.test), 11))
+    for role, rows in (("modelled", dataset.test), ("context", dataset.test_context)):
+        known = [c for c in results["columns"] if c["role"] == role]
+        raw[:, [column["position"] for column in known]] = rows
+    assert [c["name"] for c in known] == list(CONTEXT)
+    np.save(run_dir / "raw.npy", raw)
+    script = pathlib.Path(__file__).with_name("score_raw_rows.py")
+    output = subprocess.run(
+        [sys.executable, script, run_dir / "model.keras", run_dir / "raw.npy"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+    ).stdout
+    scored = json.loads(output.splitlines()[-1])
+
+    nats = results["test_log_likelihood"]["nats"]
+    assert scored["log_prob"] == pytest.approx(nats, abs=1e-4)
+    assert scored["predict"] == pytest.approx(nats, abs=1e-4)
+    # As fitted as a Gaussian is at least, and not by its own units.
+    assert nats > results["gaussian_log_likelihood"]["nats"] - 2.0
+    expected = np.quantile(dataset.train, [0.05, 0.5, 0.95], axis=0)
+    deviation = dataset.train.std(axis=0)
+    assert (np.abs(scored["quantiles"] - expected) < 0.6 * deviation).all()

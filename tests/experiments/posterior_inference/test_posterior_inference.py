@@ -1,0 +1,258 @@
+"""`posterior_inference` end to end, with tiny settings, and what its numbers rest on."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from slow_cases import with_slow
+
+from experiments.command_line.flag_settings import UsageError
+from experiments.neutra import experiment as neutra
+from experiments.neutra import report as neutra_report
+from experiments.neutra.settings import NeutraSettings
+from experiments.posterior_inference import experiment as posterior_inference
+from experiments.posterior_inference import importance
+from experiments.posterior_inference import reference
+from experiments.posterior_inference import report as posterior_report
+from experiments.posterior_inference import targets
+from experiments.posterior_inference.chains import Chains
+from experiments.posterior_inference.models import POSTERIORS
+from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.targets import TARGETS
+
+TINY = PosteriorSettings(
+    num_steps=1,
+    hidden_units=(4,),
+    training_steps=3,
+    sample_size=4,
+    num_draws=200,
+    num_chains=2,
+    num_adaptation_steps=40,
+    jit_compile=False,
+    reference="none",
+)
+
+
+def tiny(tmp_path, **changes):
+    return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
+
+
+@pytest.fixture(scope="module")
+def all_of_mixture(tmp_path_factory):
+    """The folder of all posteriors of one target, and their results by posterior."""
+    folder = tmp_path_factory.mktemp("all")
+    settings = tiny(folder, posterior="all", target="mixture", num_draws=20)
+    first = list(posterior_inference.run_all(settings))
+    assert [results["posterior"] for results in first] == list(POSTERIORS)
+    assert list(posterior_inference.run_all(settings)) == first  # which is only read
+    return folder, {results["posterior"]: results for results in first}
+
+
+def assert_judged(results, folder):
+    assert json.loads((folder / "results.json").read_text()) == results
+    assert results["elbo"]["nats"] <= results["importance_weighted"]["nats"]
+    assert 0.0 < results["effective_share"] <= 1.0
+    assert results["num_parameters"] > 0
+    text = (folder / "report.md").read_text()
+    assert f"{results['elbo']['nats']:.3f}" in text
+    assert (folder / "learning_curve.png").is_file()
+
+
+def test_every_posterior_is_fitted_and_judged_in_a_folder_of_its_own(all_of_mixture):
+    folder, found = all_of_mixture
+    for posterior, results in found.items():
+        assert ("| none: " in posterior_report.row(results)) == (posterior == "asvi")
+        if posterior != "asvi":
+            assert_judged(results, folder / "mixture" / posterior)
+    assert not (folder / "mixture" / "asvi").exists()
+
+
+@pytest.mark.parametrize("posterior", with_slow(POSTERIORS, POSTERIORS.keys() - {"iaf"}))
+def test_posterior_of_a_hierarchical_model(posterior, tmp_path):
+    results = posterior_inference.run(tiny(tmp_path, posterior=posterior))
+    assert_judged(results, tmp_path)
+    assert list(results["moments"])[:3] == ["mean", "spread", "z[0]"]
+
+
+def test_run_beside_nuts(tmp_path):
+    results = posterior_inference.run(tiny(tmp_path, target="gaussian", reference="nuts"))
+    assert results["reference"]["num_draws"] == 200
+    assert (tmp_path / "pairs.png").is_file()
+    mean = f"(NUTS: {results['reference']['means'][0]:.3f}, "
+    assert mean in (tmp_path / "report.md").read_text()
+    assert mean in (tmp_path / "report.html").read_text()
+    assert results["greatest_error_of_a_mean"] > 0.0
+    assert results["greatest_ratio_of_deviations"] >= 1.0
+
+
+@pytest.mark.slow
+def test_one_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
+    settings = tiny(tmp_path, posterior="all", target="banana", learning_rate=1e30)
+    rows = [
+        posterior_report.row(results) for results in posterior_inference.run_all(settings)
+    ]
+    assert len(rows) == len(POSTERIORS)
+    assert all("not finite at step" in row for row in rows)
+
+
+def test_what_is_skipped_cannot_be_built():
+    for name, target in TARGETS.items():
+        for posterior in target.inapplicable:
+            with pytest.raises(TypeError):
+                POSTERIORS[posterior](target.pinned(), tiny(".", target=name))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_targets_are_continuous_and_named(name):
+    pinned = TARGETS[name].pinned()
+    sample = pinned.sample_unpinned if TARGETS[name].observed else pinned.sample
+    draws = sample(3, seed=(1, 2))
+    assert np.isfinite(pinned.unnormalized_log_prob(draws)).all()
+    rows = targets.flatten(draws)
+    assert rows.shape == (3, len(targets.labels(pinned.event_shape)))
+
+
+SCHOOLS = {"eight_schools", "eight_schools_centered"}
+
+
+@pytest.mark.parametrize("name", with_slow([*sorted(SCHOOLS), "gaussian"], SCHOOLS))
+def test_evidence_is_the_mean_likelihood_under_the_prior(name):
+    target = TARGETS[name]
+    model, (observed,) = target.build(), target.observed.values()
+
+    @tf.function
+    def log_likelihood(seed):
+        *latent, _ = model.sample(50000, seed=seed)
+        return model.log_prob_parts([*latent, tf.constant(observed)])[-1]
+
+    chunks = [log_likelihood(tf.constant([0, i])).numpy() for i in range(4)]
+    estimate = importance.importance_weighted(np.concatenate(chunks).astype(np.float64))
+    difference = abs(estimate.nats - target.evidence())
+    assert difference < max(2.0 * estimate.two_standard_errors, 0.02)
+
+
+def test_mixture_banana_and_funnel_are_normalised():
+    """By a Riemann sum over a wide grid of the plane, of those with two variables."""
+    for name, half_width, count in [("mixture", 9.0, 600), ("banana", 120.0, 2400)]:
+        axis = np.linspace(-half_width, half_width, count, dtype=np.float32)
+        grid = np.stack(np.meshgrid(axis, 2.0 * axis if name == "banana" else axis), -1)
+        parts = [grid] if name == "mixture" else [grid[..., 0], grid[..., 1]]
+        log_prob = (
+            TARGETS[name].build().log_prob(*(p.reshape(-1, *p.shape[2:]) for p in parts))
+        )
+        area = (axis[1] - axis[0]) ** 2 * (2.0 if name == "banana" else 1.0)
+        assert np.exp(log_prob).sum() * area == pytest.approx(1.0, abs=0.01)
+
+
+def test_weights_of_a_gaussian_proposal_have_known_values():
+    """Target N(0, 1), proposal N(0, s^2): log-evidence 0, ELBO and ESS in closed form."""
+    s, rng = 1.3, np.random.default_rng(0)
+    x = s * rng.normal(size=200000)
+    log_weights = scipy.stats.norm.logpdf(x) - scipy.stats.norm.logpdf(x, scale=s)
+    bound = importance.elbo(log_weights)
+    expected = np.log(s) + 0.5 - 0.5 * s**2
+    assert abs(bound.nats - expected) < 2.0 * bound.two_standard_errors
+    evidence = importance.importance_weighted(log_weights)
+    assert abs(evidence.nats) < 2.0 * evidence.two_standard_errors
+    # E[w^2] = s / sqrt(2 - 1 / s^2) under the proposal
+    share = np.sqrt(2.0 - s**-2) / s
+    assert importance.effective_share(log_weights) == pytest.approx(share, rel=0.02)
+
+
+@pytest.mark.parametrize("k", [0.2, 0.5, 0.9])
+def test_pareto_k_is_that_of_pareto_weights(k):
+    weights = scipy.stats.genpareto.rvs(k, size=20000, random_state=0) + 1.0
+    estimates = [importance.pareto_k(np.log(part)) for part in np.split(weights, 4)]
+    assert np.mean(estimates) == pytest.approx(k, abs=0.2)
+
+
+def test_equal_weights_are_perfect():
+    log_weights = np.full(100, -3.0)
+    assert importance.pareto_k(log_weights) == -np.inf
+    assert importance.effective_share(log_weights) == pytest.approx(1.0)
+    assert importance.importance_weighted(log_weights).nats == pytest.approx(-3.0)
+
+
+@pytest.mark.slow
+def test_nuts_finds_the_posterior_of_a_linear_model():
+    found = reference.nuts(
+        "gaussian", num_chains=4, num_draws=500, num_adaptation_steps=200, seed=0
+    )
+    design, response = targets._DESIGN, targets._RESPONSE
+    covariance = np.linalg.inv(design.T @ design + np.eye(5) / 4.0)
+    deviations = np.sqrt(np.diag(covariance))
+    errors = (found.draws.mean(axis=0) - covariance @ design.T @ response) / deviations
+    assert np.abs(errors).max() < 0.15
+    np.testing.assert_allclose(found.draws.std(axis=0), deviations, rtol=0.1)
+    assert found.r_hat < 1.05
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training_steps": 0}, "`training_steps` of at least 1; got 0"),
+        ({"learning_rate": 0.0}, "`learning_rate` above 0"),
+        ({"hidden_units": ()}, "`hidden_units`"),
+        ({"reference": "hmc"}, "'none', 'nuts'"),
+        ({"activation": "softmax"}, "`activation` to be an elementwise one"),
+    ],
+)
+def test_settings_of_no_use_are_refused(changes, message):
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(TINY, **changes)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--target=nothing", "eight_schools"),
+        ("--seed=-1", "-1 is not a non-negative"),
+    ],
+)
+def test_wrong_command_line_ends_with_one_line(flag, message, capsys):
+    assert posterior_inference.cli(["posterior_inference", flag]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_draws_of_a_normal_are_worth_their_number():
+    """A chain that never leaves the middle is not, whatever it takes its draws for."""
+    draws = np.random.default_rng(0).normal(1.0, 2.0, size=(100, 400, 1))
+    middle = np.clip(draws, -1.0, 3.0)
+    for rows, is_worth in [(draws, True), (middle, False)]:
+        found = neutra_report.summary(
+            Chains(rows, num_gradients=10**6, divergences=0.0), (1.0, 2.0)
+        )
+        worth = found["worth_per_1000_gradients"]
+        assert worth["mean"] > 30.0
+        assert (worth["mean_square"] > 30.0) == is_worth
+
+
+@pytest.mark.slow
+def test_neutra_compares_two_samplers(tmp_path):
+    settings = NeutraSettings(
+        num_steps=1,
+        hidden_units=(4,),
+        training_steps=3,
+        sample_size=4,
+        num_draws=40,
+        num_chains=4,
+        num_adaptation_steps=10,
+        jit_compile=False,
+        target="gaussian",
+        posterior="real_nvp",
+        run_dir=str(tmp_path),
+    )
+    results = neutra.run(settings)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert list(results["samplers"]) == ["plain NUTS", "NUTS through real_nvp"]
+    for sampler in results["samplers"].values():
+        assert sampler["num_gradients"] >= 40
+        assert np.isfinite(sampler["mean_of_first"])
+    page = neutra_report.page(results, settings)
+    assert page.table() in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "pairs.png").is_file()

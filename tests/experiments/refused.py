@@ -1,0 +1,27 @@
+"""The one way in which every program refuses."""
+
+from experiments.runs import interruption
+
+
+def assert_refused(program, arguments, status, words, capsys, monkeypatch):
+    """Checks that a command line ends with a status and one line that says why.
+
+    Args:
+      program: module with `cli`.
+      arguments: of the command line.
+      status: that it must end with.
+      words: all of which the line must have.
+      capsys: pytest's.
+      monkeypatch: pytest's.
+    """
+    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
+    capsys.readouterr()
+    assert program.cli(["program", *arguments]) == status
+    output, error = capsys.readouterr()
+    *progress, line = error.splitlines()
+    assert all(text.startswith("Downloading ") for text in progress)
+    name = program.__name__.removeprefix("experiments.").removesuffix(".experiment")
+    assert line.startswith(f"{name}: ")
+    for part in words:
+        assert part in line
+    assert output == ""

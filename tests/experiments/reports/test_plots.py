@@ -1,0 +1,111 @@
+"""Every plot writes a picture that is not blank."""
+
+import matplotlib.image
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from experiments.reports import image_plots
+from experiments.reports import plots
+from experiments.reports import table_plots
+
+RNG = np.random.default_rng(0)
+POINTS, OTHERS = RNG.normal(size=(2, 200, 2))
+TABLE, SAMPLED_TABLE = RNG.normal(size=(2, 200, 4))
+IMAGES, SAMPLED_IMAGES = RNG.random(size=(2, 30, 8, 8))
+COLOURS = RNG.random(size=(30, 8, 8, 3))
+AXIS = np.linspace(-3.0, 3.0, 20)
+HISTORY = {"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 2.0, 2.1]}
+
+CALLS = {
+    "density": lambda path: plots.density_2d(
+        POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
+    ),
+    "marginals": lambda path: plots.marginals(TABLE, SAMPLED_TABLE, path, labels="abcd"),
+    "pairs": lambda path: table_plots.pairs(TABLE, SAMPLED_TABLE, path, labels="abcd"),
+    "images": lambda path: image_plots.grids({"a": IMAGES, "b": SAMPLED_IMAGES}, path),
+    "coloured_images": lambda path: image_plots.grids({"a": COLOURS, "b": COLOURS}, path),
+    "rows": lambda path: image_plots.rows(
+        [("a", IMAGES[:9]), ("b", COLOURS[:9]), ("c", IMAGES[:9]), ("d", IMAGES[:9])], path
+    ),
+    "histograms": lambda path: image_plots.histograms(
+        {"a": POINTS[:, 0], "b": POINTS[:, 1]}, path, label="bits", title="t"
+    ),
+    "few_pairs": lambda path: image_plots.pairs(
+        IMAGES[:7], SAMPLED_IMAGES[:7], path, title="t"
+    ),
+    "coloured_pairs": lambda path: image_plots.pairs(COLOURS, COLOURS, path, title="t"),
+    "columns": lambda path: image_plots.columns({"a": IMAGES[:3], "b": IMAGES[:3]}, path),
+    "curve": lambda path: plots.learning_curve(HISTORY, path, title="a flow"),
+    "curve_of_one_epoch": lambda path: plots.learning_curve(
+        {"loss": [1.0], "val_loss": [1.0]}, path, title="a flow"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_picture_is_written_and_not_blank(name, tmp_path):
+    path = tmp_path / "picture.png"
+    CALLS[name](path)
+    pixels = matplotlib.image.imread(path)
+    assert min(pixels.shape[:2]) > 200
+    assert pixels[..., :3].std() > 0.02
+
+
+def test_plots_leave_no_figure_open(tmp_path):
+    before = plots.plt.get_fignums()
+    for call in CALLS.values():
+        call(tmp_path / "picture.png")
+    assert plots.plt.get_fignums() == before
+
+
+def constant(value):
+    """`TABLE` with a column that is `value` throughout."""
+    table = TABLE.astype(np.float32)
+    table[:, 1] = value
+    return table
+
+
+NEAR, FAR = SAMPLED_TABLE + np.array([0.0, 3.0, 0.0, 0.0]), SAMPLED_TABLE + 1e6
+SPREAD_OF = {
+    "samples": (constant(3.0), NEAR),
+    "samples far away": (constant(0.0), FAR),
+    "no samples": (constant(1e6), constant(1e6)),
+    "no finite samples": (constant(3.0), np.full_like(TABLE, np.inf)),
+    "data without the samples'": (TABLE, FAR),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", SPREAD_OF)
+@pytest.mark.parametrize("draw", [plots.marginals, table_plots.pairs])
+def test_columns_without_a_range_are_drawn(draw, name, tmp_path, monkeypatch):
+    heights = []
+    hist = plt.Axes.hist
+    monkeypatch.setattr(
+        plt.Axes, "hist", lambda *args, **kw: heights.append(hist(*args, **kw)[0])
+    )
+    draw(*SPREAD_OF[name], tmp_path / "picture.png", labels="abcd")
+    assert len(heights) == 8  # of data and samples, for each column
+    assert all(np.isfinite(values).all() for values in heights)
+    assert all(values.any() for values in heights[::2])
+    if name == "samples":
+        assert all(values.any() for values in heights)
+
+
+def test_limits_leave_out_outliers_but_no_constant():
+    low, high = plots.limits(constant(3.0), NEAR).T
+    assert low[0] > TABLE[:, 0].min() - 0.5
+    assert high[0] < TABLE[:, 0].max() + 0.5
+    assert low[1] < 3.0 < high[1]
+    assert high[1] - low[1] > 3.0
+    (low, high), *_ = plots.limits(constant(1e6)[:, 1:], constant(1e6)[:, 1:])
+    assert np.float32(low) < np.float32(1e6) < np.float32(high)
+
+
+def test_image_grid_keeps_every_image_whole():
+    images = np.arange(4 * 6, dtype=float).reshape(4, 2, 3)
+    grid = plots.tile(images, 2, 2)
+    np.testing.assert_array_equal(grid[:2, :3], images[0])
+    np.testing.assert_array_equal(grid[:2, 4:], images[1])
+    np.testing.assert_array_equal(grid[3:, 4:], images[3])

@@ -1,0 +1,58 @@
+"""Commands say nothing of TensorFlow's start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+FIRST_OPERATION = "import experiments, tensorflow; tensorflow.zeros(1) + 1"
+COMMANDS = {
+    "help": ["-m", "experiments.density_estimation", "--help"],
+    "first operation": ["-c", FIRST_OPERATION],
+    "without TensorFlow": [
+        "-c",
+        "import experiments, sys; sys.exit('tensorflow' in sys.modules)",
+    ],
+}
+
+
+def stderr_of(command, **environment):
+    hidden = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES")
+    inherited = {k: v for k, v in os.environ.items() if k not in hidden}
+    run = subprocess.run(
+        [sys.executable, *command],
+        env={**inherited, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_writes_no_messages_of_the_start(name):
+    assert stderr_of(COMMANDS[name]) == ""
+
+
+def test_whoever_wants_the_messages_has_them():
+    messages = stderr_of(["-c", FIRST_OPERATION], TF_CPP_MIN_LOG_LEVEL="0")
+    assert "port.cc" in messages or "cpu_feature_guard" in messages
+
+
+def test_warnings_and_errors_of_the_start_are_shown():
+    code = "import os, experiments.quiet_tensorflow as q\nwith q._filtered_stderr():"
+    lines = "I0000 of no use\\nE0000 of use\\nTraceback\\n"
+    shown = stderr_of(["-c", f"{code}\n    os.write(2, b'{lines}')"])
+    assert shown == "E0000 of use\nTraceback\n"
+
+
+def test_the_library_leaves_logging_alone():
+    for path in (ROOT / "tfp_flows").rglob("*.py"):
+        source = path.read_text()
+        assert "TF_CPP" not in source, path
+        assert "os.environ[" not in source, path
+        assert "set_verbosity" not in source, path

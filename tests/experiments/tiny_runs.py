@@ -1,0 +1,55 @@
+"""Settings of runs that are as small as can be, and what tests do with such runs."""
+
+import contextlib
+import dataclasses
+
+import pytest
+
+from experiments.density_estimation import diagnostics
+from experiments.density_estimation import evaluation
+from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import pictures
+from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import pictures as vae_pictures
+from experiments.iaf_vae.settings import VAESettings
+
+TINY = Settings(
+    num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=100, progress=0
+)
+TINY_VAE = VAESettings(
+    latent_size=3,
+    hidden_units=(8,),
+    num_flow_steps=2,
+    flow_hidden_units=(6,),
+    flow_context_size=4,
+    prior_hidden_units=(6,),
+    channels=(2, 2),
+    epochs=2,
+    batch_size=500,
+    importance_samples=5,
+    log_likelihood_rows=50,
+    progress=0,
+)
+
+
+def in_folder(settings, folder, **changes):
+    return dataclasses.replace(settings, run_dir=str(folder), **changes)
+
+
+def run_without_end(settings):
+    """Trains, and then dies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "measure", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            density_estimation.run(settings)
+
+
+@contextlib.contextmanager
+def quick_runs():
+    """Leaves out pictures, and the classifier that looks at samples."""
+    known = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 100}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "draw", lambda *_: {})
+        patch.setattr(vae_pictures, "draw", lambda *_: {})
+        patch.setattr(diagnostics, "two_sample_test", lambda subject: known)
+        yield

@@ -1,0 +1,34 @@
+"""The recipes of steps take all that a flow is given."""
+
+import inspect
+
+import pytest
+
+import tfp_flows as tff
+from tfp_flows.flows import glow
+from tfp_flows.flows import real_nvp_image
+from tfp_flows.flows import steps
+
+# What constructors use themselves.
+NAMED = {"standardize_context", "recompute", "name", "num_levels", "hidden_channels"}
+COUPLINGS = {steps.coupling_steps}
+AUTOREGRESSIVE = {steps.autoregressive_steps, steps.autoregressive_step}
+RECIPES = {
+    tff.NICE: COUPLINGS,
+    tff.RealNVP: COUPLINGS,
+    tff.MAF: AUTOREGRESSIVE,
+    tff.IAF: AUTOREGRESSIVE,
+    tff.MADE: {steps.autoregressive_step, steps.standardizing},
+    tff.Glow: {glow._level, steps.multi_scale_steps},
+    tff.RealNVPImage: {real_nvp_image._coupling_and_norm, steps.multi_scale_steps},
+}
+
+
+def names(function):
+    return inspect.signature(function).parameters.keys()
+
+
+@pytest.mark.parametrize("flow", RECIPES)
+def test_no_argument_of_a_flow_is_ignored(flow):
+    taken = set().union(*(names(recipe) for recipe in RECIPES[flow]))
+    assert names(flow) - taken <= NAMED

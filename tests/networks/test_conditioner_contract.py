@@ -1,0 +1,207 @@
+"""What every conditioner promises, and what those that can be solved promise more."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conditioner_cases import CASES
+from subject import close
+
+import tfp_flows as tff
+from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.networks.context_network import join_context
+
+AUTOREGRESSIVE = [name for name, case in CASES.items() if case.ordering]
+CONDITIONAL = [name for name, case in CASES.items() if case.context_size]
+
+build = functools.lru_cache(maxsize=1)(lambda name: CASES[name].build())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_batch_axes_are_merged_and_come_back(name):
+    case, conditioner = CASES[name], build(name)
+    x, context = case.inputs((2, 3))
+    outputs = conditioner(x, context)
+    assert outputs.shape == (2, 3, *conditioner.output_shape)
+    assert conditioner.input_shape == case.input_shape
+    for i, j in ((0, 2), (1, 1)):
+        of_row = None if context is None else context[i, j]
+        close(conditioner(x[i, j], of_row), outputs[i, j])
+        of_rows = None if context is None else context[i]
+        close(conditioner(x[i], of_rows), outputs[i])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_network_is_called_with_both_or_with_the_two_joined(name):
+    conditioner = build(name)
+    x, context = CASES[name].inputs((4,))
+    # A context is the same at all places of an image.
+    close(conditioner.network(join_context(x, context)), conditioner(x, context))
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_outputs_depend_on_the_context(name):
+    x, context = CASES[name].inputs((16,))
+    with tf.GradientTape() as tape:
+        tape.watch(context)
+        outputs = build(name)(x, context)
+    depends = np.abs(tape.batch_jacobian(outputs, context)).max(axis=0) > 0.0
+    if CASES[name].ordering:  # of each variable, one parameter at least
+        depends = depends.reshape(2, -1, CASES[name].context_size).any(axis=0)
+    assert depends.any() if "narrow" in name else depends.all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_lists_the_variables_of_the_network_at_once(name):
+    conditioner = build(name)
+    assert all(isinstance(v, tf.Variable) for v in conditioner.variables)
+    expected = {id(v.value) for v in conditioner.network.variables}
+    assert {id(v) for v in conditioner.variables} == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_have_the_dtype_of_the_inputs(name):
+    conditioner = CASES[name].build("float32")
+    inputs = CASES[name].inputs((4,))
+    outputs = conditioner(*inputs)
+    assert outputs.dtype == tf.float64
+    in_float32 = [None if t is None else tf.cast(t, tf.float32) for t in inputs]
+    close(outputs, conditioner(*in_float32), 1e-6)
+    assert not conditioner.can_solve(tf.float64)
+    assert conditioner.can_solve(tf.float32) == (name in AUTOREGRESSIVE)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_config_rebuilds_it(name):
+    conditioner = build(name)
+    config = conditioner.get_config()
+    network = keras.layers.serialize(config["network"])
+    config["network"] = keras.layers.deserialize(network)
+    twin = tff.Conditioner.from_config(config)
+    twin.network.set_weights(conditioner.network.get_weights())
+    assert (twin.name, twin.input_shape) == (conditioner.name, conditioner.input_shape)
+    inputs = CASES[name].inputs((4,))
+    np.testing.assert_array_equal(twin(*inputs), conditioner(*inputs))
+
+
+def members(name):
+    """The network under each of its masks, and the degrees of the variables there."""
+    network = build(name).network
+    for mask in range(network.num_masks):
+        member = network.member(mask)
+        if network.num_masks > 1:
+            yield member, network._ranks[0][mask].numpy() + 1
+        else:
+            yield member, network.ordering
+
+
+def parameters(member, x, context):
+    size = member.event_size
+    return tf.reshape(member(x, context), [-1, member.num_parameters, size])
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_outputs_depend_on_lower_degrees_only(name):
+    x, context = CASES[name].inputs((16,))
+    for member, degrees in members(name):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = parameters(member, x, context)
+        depends = np.abs(tape.batch_jacobian(outputs, x)).max(axis=0) > 0.0
+        allowed = degrees[None] < degrees[:, None]
+        assert not (depends & ~allowed).any()
+        if CASES[name].is_connected:
+            np.testing.assert_array_equal(depends.any(axis=0), allowed)
+
+
+def solve_one(v, parameters):
+    """Not linear in v, so that its order and its axes matter."""
+    log_scale, shift = tf.unstack(tf.tanh(parameters))
+    return tf.sinh(tf.asinh(v[0]) * tf.exp(log_scale) + shift), log_scale * v[-1]
+
+
+def repeated(step, start, times):
+    return tf.while_loop(
+        lambda i, _: i < times, lambda i, value: (i + 1, step(value)), (0, start)
+    )[1]
+
+
+def by_passes(member, v, context):
+    """Solves by D whole passes: `v` is `[N, D, V]`."""
+    values = tf.transpose(v, [2, 0, 1])
+
+    def one(u):
+        return solve_one(values, tf.transpose(parameters(member, u, context), [1, 0, 2]))
+
+    u = repeated(lambda u: one(u)[0], tf.zeros_like(v[..., 0]), member.event_size)
+    return u, tf.reduce_sum(one(u)[1], axis=-1)
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_solving_equals_whole_passes(name):
+    x, context = CASES[name].inputs((5,))
+    both = tf.stack([x, tf.cos(x)], axis=-1)
+    networks = [member for member, _ in members(name)]
+
+    @tf.function(autograph=False)
+    def ours_and_theirs():
+        return [
+            (member.solve(v, context, solve_one), by_passes(member, v_of_passes, context))
+            for member in networks
+            for v, v_of_passes in ((x, x[..., None]), (both, both))
+        ]
+
+    for ours, theirs in ours_and_theirs():
+        close(ours[0], theirs[0])
+        close(ours[1], theirs[1])
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
+    conditioner = build(name)
+    assert isinstance(conditioner, AutoregressiveConditioner)
+    u, context = CASES[name].inputs((2, 3))
+    size = conditioner.network.event_size
+    shape = [2, 3, 2, size]
+    rng = np.random.default_rng(1)
+    u_bar = tf.constant(rng.normal(size=u.shape))
+    u_by_p, offset = (tf.constant(rng.normal(size=shape)) for _ in range(2))
+
+    def by_back_propagation(p_bar):
+        with tf.GradientTape() as tape:
+            tape.watch(u)
+            p = tf.reshape(conditioner(u, context), shape)
+        propagated = tape.gradient(p, u, p_bar, unconnected_gradients="zero")
+        return u_by_p * (u_bar + propagated)[..., None, :] + offset
+
+    @tf.function(autograph=False)
+    def ours_and_theirs():
+        rows = [None if t is None else tf.reshape(t, [6, -1]) for t in (u, context)]
+        solved = by_passes(conditioner.network.member(0), rows[0][..., None], rows[1])
+        return (
+            conditioner.solve(u, context, solve_one),
+            (tf.reshape(solved[0], u.shape), tf.reshape(solved[1], [2, 3])),
+            conditioner.solve_adjoint(u, context, u_bar, u_by_p, offset),
+            repeated(by_back_propagation, tf.zeros_like(offset), size),
+        )
+
+    ours, theirs, our_adjoint, their_adjoint = ours_and_theirs()
+    close(ours[0], theirs[0])
+    close(ours[1], theirs[1])
+    close(our_adjoint, their_adjoint)
+
+
+def test_no_gradient_goes_back_through_solving():
+    conditioner = build("masked, context")
+    x, context = CASES["masked, context"].inputs((3,))
+
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch([x, context])
+            u, _ = conditioner.solve(x, context, solve_one)
+        return tape.gradient(u, [x, context, *conditioner.trainable_variables])
+
+    assert not any(g is not None for g in gradients())

@@ -1,0 +1,65 @@
+"""How files are named, begun and kept short; what the slow tests are called."""
+
+import ast
+import re
+from pathlib import Path
+
+from slow_cases import SLOW_TESTS
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = [ROOT / folder for folder in ("tfp_flows", "experiments", "tests")]
+FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
+SHIPPED = [path for path in FILES if path.relative_to(ROOT).parts[0] != "tests"]
+LONGEST = 250
+# These are longer, and need not be; none may join them.
+LONG = {
+    "tests/bijector_cases.py",
+    "tests/bijectors/test_context_standardizer.py",
+    "tests/experiments/test_bad_input.py",
+    "tests/experiments/test_columns.py",
+    "tests/models/test_density_estimator.py",
+    "tests/models/test_refused_data.py",
+    "tests/models/test_row_forms.py",
+    "tfp_flows/distributions/autoregressive_distribution.py",
+    "tfp_flows/distributions/dequantized.py",
+}
+NO_NAMES = {"utils", "helpers", "common", "misc"}
+# A docstring that begins so says what a file does, instead of what it is.
+NO_NOUN = re.compile(r"(This|It|Contains|Defines|Implements|Provides|Makes|Has) ")
+
+
+def names(paths):
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def first_line(path):
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+
+
+def test_files_are_named_after_an_idea():
+    assert names(path for path in FILES if path.stem in NO_NAMES) == []
+
+
+def test_files_are_short():
+    long = [path for path in FILES if len(path.read_text().splitlines()) > LONGEST]
+    assert set(names(long)) <= LONG
+
+
+def test_modules_begin_with_a_sentence_about_what_they_are():
+    code = [path for path in SHIPPED if path.read_text().strip()]
+    wrong = [p for p in code if not re.match(r".*[.:?]$", first_line(p))]
+    assert names(wrong) == []
+    assert names(p for p in code if NO_NOUN.match(first_line(p))) == []
+
+
+def test_slow_tests_exist():
+    missing = []
+    for module, tests in SLOW_TESTS.items():
+        path = ROOT / "tests" / module
+        source = path.read_text() if path.exists() else ""
+        missing += [
+            f"{module}::{test}"
+            for test in tests
+            if f"def {test.split('[')[0]}(" not in source
+        ]
+    assert missing == []

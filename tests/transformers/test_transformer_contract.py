@@ -1,0 +1,247 @@
+"""What every transformer must get right, whatever step it is part of."""
+
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from subject import close
+from transformer_cases import CASES
+
+import tfp_flows as tff
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
+
+MODES = {"eager": lambda f: f, "graph": tf.function, "xla": tf.function(jit_compile=True)}
+METHODS = ["forward_and_log_det", "inverse_and_log_det"]
+TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+precisions = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+def points(case, shape, dtype="float64", seed=0):
+    """`x`, `[*shape]`, and parameters, `[..., P, D]`, the last ones partly far out."""
+    rng = np.random.default_rng(seed)
+    *batch, size = shape
+    parameters = rng.normal(size=(*batch, case.build().num_parameters, size))
+    if size > len(case.far):
+        parameters[..., -1, : len(case.far)] = case.far
+    return tf.constant(rng.normal(size=shape), dtype), tf.constant(parameters, dtype)
+
+
+def plain(case, x, parameters):
+    return case.plain(x, *tf.unstack(parameters, axis=-2))
+
+
+def derivatives_of_two_orders(function, x, parameters):
+    """Values, first derivatives of a mix of both results, and derivatives of these."""
+    with tf.GradientTape() as outer:
+        outer.watch([x, parameters])
+        with tf.GradientTape() as inner:
+            inner.watch([x, parameters])
+            y, log_det = function(x, parameters)
+            loss = tf.reduce_sum(tf.sin(y) + 2.0 * log_det)
+        first = inner.gradient(loss, [x, parameters])
+        total = tf.add_n([tf.reduce_sum(g**2) for g in first])
+    return (
+        y,
+        log_det,
+        *first,
+        *outer.gradient(total, [x, parameters], unconnected_gradients="zero"),
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@precisions
+def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
+    x, parameters = points(case, (9,), dtype)
+    method = case.build().forward_and_log_det
+    got = MODES[mode](lambda *args: derivatives_of_two_orders(method, *args))(x, parameters)
+    expected = derivatives_of_two_orders(lambda *args: plain(case, *args), x, parameters)
+    for ours, true in zip(got, expected, strict=True):
+        close(ours, true, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_log_det_is_that_of_autodiff(case, method):
+    x, parameters = points(case, (5, 9))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, log_det = getattr(case.build(), method)(x, parameters)
+    slope = tape.gradient(y, x).numpy()
+    known = slope > 0.0  # else the inverse is beyond what it returns
+    close(log_det.numpy()[known], np.log(slope[known]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@precisions
+def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
+    case, dtype, mode
+):
+    case = type(case)(case.build, case.plain, case.start)  # nothing far out
+    x, parameters = points(case, (4, 9), dtype)
+    transformer = case.build()
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, parameters])
+        y, log_det = transformer.forward_and_log_det(x, parameters)
+    slope, by_parameters = tape.gradient(y, [x, parameters])
+
+    def inverse(y, parameters):
+        with tf.GradientTape() as tape:
+            tape.watch([y, parameters])
+            results = transformer.inverse_and_log_det(y, parameters)
+        return *results, *tape.gradient(results[0], [y, parameters])
+
+    back, minus_log_det, by_y, by_p = MODES[mode](inverse)(y, parameters)
+    close(back, x, TOLERANCE[dtype])
+    close(minus_log_det, -log_det, TOLERANCE[dtype])
+    close(by_y, 1.0 / slope, TOLERANCE[dtype])
+    close(by_p, -by_parameters / slope[..., None, :], TOLERANCE[dtype])
+
+
+def test_starts_as_the_identity_or_where_its_paper_does(case):
+    x, parameters = points(case, (5, 9))
+    y, log_det = case.build().forward_and_log_det(x, tf.zeros_like(parameters))
+    close(y, case.start(x))
+    close(log_det, np.full(x.shape, np.log(case.start(1.0))))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_variable_of_any_number_of_rows(case, method):
+    x, parameters = points(case, (9,))
+    method = getattr(case.build(), method)
+    shapes = [None], [len(parameters), None]
+    signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
+    of_rows = tf.function(method, input_signature=signature)
+    for a, b in zip(of_rows(x, parameters), method(x, parameters), strict=True):
+        close(a, b)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_axes_broadcast(case, method):
+    """As if what broadcasts were repeated; gradients are sums."""
+    x, _ = points(case, (5, 1, 3))
+    _, parameters = points(case, (4, 3))
+    results = []
+    for more in ((0.0, 0.0), (np.zeros([4, 1]), np.zeros([5, 1, 1, 1]))):
+        with tf.GradientTape() as tape:
+            tape.watch([x, parameters])
+            y, log_det = getattr(case.build(), method)(x + more[0], parameters + more[1])
+            loss = tf.sin(y) + log_det
+        results.append([y, loss, *tape.gradient(loss, [x, parameters])])
+    for ours, repeated in zip(*results, strict=True):
+        close(ours, repeated)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@precisions
+def test_what_is_finite_has_finite_gradients(case, dtype, method):
+    """Elementwise, so that all extremes are entries of one vector."""
+    # A quarter of the largest float: a gradient's factors may be more than their product.
+    size, largest = case.build().num_parameters, tf.as_dtype(dtype).max / 4.0
+    extremes = [-largest, -1e30, -1e-30, 1e-30, 1e30, largest]
+    columns = [[value, *[0.3] * size] for value in extremes]
+    for i in range(size):
+        columns += [[0.7, *[0.3] * i, v, *[0.3] * (size - 1 - i)] for v in extremes]
+    columns += [[a, *[b] * size] for a in (-1e30, 1e30) for b in (-1e30, 1e30)]
+    x, *parameters = tf.constant(np.transpose(columns), dtype)
+    parameters = tf.stack(parameters)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, parameters])
+        results = getattr(case.build(), method)(x, parameters)
+    finite = np.isfinite(results).all(axis=0)
+    assert finite[np.abs(results[1]) < 1.0].all()
+    if case.bounded:
+        assert finite[(np.abs(columns) < largest).all(axis=1)].all()
+    for result in results:
+        gradients = tape.gradient(result, [x, parameters], unconnected_gradients="zero")
+        for gradient in gradients:
+            assert np.isfinite(np.asarray(gradient)[..., finite]).all()
+
+
+def test_is_what_its_configuration_and_its_pickle_say(case):
+    transformer = case.build()
+    x, parameters = points(case, (5, 9))
+    expected = transformer.forward_and_log_det(x, parameters)
+    names = inspect.signature(type(transformer)).parameters
+    assert list(transformer.get_config()) == list(names)
+    for copy in (
+        type(transformer)(**transformer.get_config()),
+        deserialize(serialize(transformer)),
+        pickle.loads(pickle.dumps(transformer)),
+    ):
+        for a, b in zip(copy.forward_and_log_det(x, parameters), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("leading", [(), (7,), (None,), (None, 2), (None, None)])
+def test_outputs_of_a_network_are_parameters_one_after_another(leading):
+    outputs = np.random.default_rng(0).normal(size=[*(n or 5 for n in leading), 6])
+    signature = [tf.TensorSpec([*leading, 6], tf.float64)]
+    split = tf.function(lambda o: tff.Affine().parameters_of(o, 3), signature)
+    expected = np.stack([outputs[..., :3], outputs[..., 3:]], axis=-2)
+    np.testing.assert_array_equal(split(outputs), expected)
+
+
+def test_too_few_outputs_are_refused():
+    with pytest.raises(ValueError, match=r"shape \[\.\.\., 6\], 2 for each of 3.*\(5, 3\)"):
+        tff.Affine().parameters_of(tf.zeros([5, 3]), 3)
+
+
+class Former:
+    """A transformer of the former protocol."""
+
+    num_parameters = 2
+    forward_and_log_det = inverse_and_log_det = lambda self, x, parameters: None
+
+
+class FlatAffine(tff.Affine):
+    """One that is a `Transformer` and still takes the numbers in a row."""
+
+    def forward_and_log_det(self, x, parameters):
+        shift, log_scale = tf.split(parameters, 2, axis=-1)
+        return x * tf.exp(log_scale) + shift, log_scale
+
+    inverse_and_log_det = forward_and_log_det
+
+
+class Without(tff.Shift):
+    num_parameters = None
+
+
+STEPS = {
+    "flow": lambda t: tff.RealNVP(4, transformer=t),
+    "coupling": lambda t: tff.Coupling([True, False], lambda x, context: x, t),
+    "masked": lambda t: tff.MaskedAutoregressive(2, lambda x, context: x, t),
+    "inverse": lambda t: tff.InverseAutoregressive(2, lambda x, context: x, t),
+    "channels": lambda t: tff.ChannelAffine(2, transformer=t, event_ndims=1),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_former_transformers_are_refused_with_what_has_changed(step):
+    message = (
+        r"tfp_flows.Transformer.*`Former` a sub.*now of shape \[\.\.\., P, D\].*P \* D"
+    )
+    with pytest.raises(ValueError, match=message):
+        STEPS[step](Former())
+    with pytest.raises(ValueError, match="`num_parameters`.*None"):
+        STEPS[step](Without())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_parameters_in_a_row_never_come_out_as_another_shape(rows, size):
+    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(size))
+    masked = tff.MaskedAutoregressive(size, tff.Conditioner(network, size), FlatAffine())
+    flow = tff.RealNVP(2 * size, transformer=FlatAffine(), num_steps=1)
+    for step, width in ((masked, size), (flow, 2 * size)):
+        with pytest.raises(ValueError):  # noqa: PT011  TensorFlow's or ours
+            tf.function(step.inverse)(tf.zeros([rows, width]))
+    with pytest.raises(ValueError, match=r"shape \[\.\.\., 2, D\] for `Affine`; got"):
+        tff.Affine().forward_and_log_det(tf.zeros([3]), tf.zeros([3, 6]))

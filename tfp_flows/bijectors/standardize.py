@@ -1,0 +1,157 @@
+"""Means and scales that are data, not weights: of each variable, or of all together."""
+
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.linear import multiply_rows
+from tfp_flows.bijectors.positionwise import Positionwise
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.statistics import mean_and_scale
+
+__all__ = ["Standardize", "Whiten"]
+
+
+class Standardize(Positionwise):
+    """Zero mean and unit variance a variable; the statistics are data, not weights.
+
+    ```none
+    inverse:  x = (y - mean) / scale,   log_det = -sum(log(scale))
+    forward:  y = x * scale + mean
+    ```
+
+    The identity until `initialize` has seen the training data.
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and statistics.
+      name: name of the bijector.
+    """
+
+    def __init__(self, event_size, *, dtype=tf.float32, name="standardize"):
+        parameters = dict(locals())
+        check_arguments(parameters)
+        super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
+        zeros, ones = tf.zeros(event_size, self.dtype), tf.ones(event_size, self.dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        self._scale = tf.Variable(ones, trainable=False, name="scale")
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has seen the data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, data, *, context=None):
+        """Takes mean and standard deviation from `data`, once.
+
+        Args:
+          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
+          context: ignored.
+        """
+        self._check_rows(data)
+        if not self.is_initialized:
+            self._set(*self._statistics(data))
+
+    def _initialize_inverted(self, data, context):
+        if not self.is_initialized:
+            mean, scale = self._statistics(data)
+            self._set(-mean / scale, 1.0 / scale)
+
+    def _statistics(self, data):
+        mean, scale = mean_and_scale(data, self.dtype)
+        constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
+        if constant:
+            warnings.warn(
+                f"Columns {constant} of `data` are constant; their density has no "
+                "meaningful scale and they are left unscaled.",
+                stacklevel=3,
+            )
+        return mean, scale
+
+    def _set(self, mean, scale):
+        self._mean.assign(mean)
+        self._scale.assign(scale)
+        self._initialized.assign(True)
+
+    def _forward_and_log_det(self, x, context, training):
+        return x * self._scale + self._mean, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return (y - self._mean) / self._scale, -self._log_det(y)
+
+    def _log_det(self, value):
+        return self._sum_over_positions(tf.reduce_sum(tf.math.log(self._scale)), value)
+
+
+class Whiten(Positionwise):
+    """Makes a Gaussian of known mean and covariance the standard normal.
+
+    ```none
+    inverse:  x = L^-1 (y - mean)
+    forward:  y = L x + mean,      log_det = sum(log diag L),      covariance = L L^T
+    ```
+
+    The identity until `assign`. Neither `initialize` nor training changes it, and it is
+    saved with the weights.
+
+    >>> import tfp_flows
+    >>> whiten = tfp_flows.Whiten(2, dtype="float64")
+    >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.5, 0.25]])
+    >>> whiten.forward([[0.0, 0.0], [1.0, 1.0]]).numpy().tolist()
+    [[1000.0, 0.0], [1010.0, 0.75]]
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and statistics.
+      name: name of the bijector.
+    """
+
+    def __init__(self, event_size, *, dtype=tf.float32, name="whiten"):
+        parameters = dict(locals())
+        super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
+        zeros, identity = tf.zeros(event_size, self.dtype), tf.eye(event_size, dtype=dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        self._factor = tf.Variable(identity, trainable=False, name="factor")
+
+    def assign(self, mean, factor):
+        """Sets mean and covariance.
+
+        Args:
+          mean: `[D]`.
+          factor: L, `[D, D]`, lower triangular with a positive diagonal.
+
+        Raises:
+          ValueError: if a shape is another, or a value is not finite, or L is not such.
+        """
+        numpy_dtype = self.dtype.as_numpy_dtype
+        mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)
+        (size,) = self._mean.shape
+        if mean.shape != (size,) or not np.isfinite(mean).all():
+            raise ValueError(f"Expected finite `mean` of shape [{size}]; got {mean}.")
+        is_factor = (
+            factor.shape == (size, size)
+            and np.isfinite(factor).all()
+            and (np.triu(factor, 1) == 0).all()
+            and (np.diag(factor) > 0).all()
+        )
+        if not is_factor:
+            raise ValueError(
+                f"Expected finite `factor` of shape [{size}, {size}], lower triangular "
+                f"with a positive diagonal; got {factor}."
+            )
+        self._mean.assign(mean)
+        self._factor.assign(factor)
+
+    def _forward_and_log_det(self, x, context, training):
+        factor = tf.linalg.band_part(self._factor, -1, 0)
+        return multiply_rows(x, factor) + self._mean, self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        x = tf.linalg.triangular_solve(self._factor, tf.transpose(y - self._mean))
+        return tf.transpose(x), -self._log_det(y)
+
+    def _log_det(self, value):
+        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._factor)))
+        return self._sum_over_positions(log_det, value)

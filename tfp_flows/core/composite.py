@@ -1,0 +1,108 @@
+"""A bijector made of others, its parts."""
+
+import abc
+
+import tensorflow_probability as tfp
+
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.subclass_checks import check_result
+
+__all__ = ["Composite", "as_bijectors", "context_for"]
+
+
+class Composite(FlowBijector):
+    """A `FlowBijector` whose properties follow from those of its parts.
+
+    Args:
+      parts: list of `FlowBijector`s, data side first.
+      **options: what `FlowBijector` takes besides.
+
+    Raises:
+      ValueError: if the parts have two dtypes, or want contexts of two widths.
+    """
+
+    def __init__(self, parts, **options):
+        super().__init__(
+            context_size=_shared_context_size(parts),
+            is_constant_jacobian=all(part.is_constant_jacobian for part in parts),
+            dtype=_shared_dtype(parts),
+            **options,
+        )
+
+    @property
+    @abc.abstractmethod
+    def _parts(self):
+        """The `FlowBijector`s, data side first."""
+
+    @property
+    def has_data_dependent_state(self):
+        """Whether `initialize` sets anything in a part."""
+        return any(part.has_data_dependent_state for part in self._parts)
+
+    @property
+    def is_initialized(self):
+        """Whether the data-dependent state of every part is set."""
+        return all(part.is_initialized for part in self._parts)
+
+    @property
+    def has_batch_statistics(self):
+        """Whether a part normalises by the rows of a batch in training."""
+        return any(part.has_batch_statistics for part in self._parts)
+
+    @property
+    def standardizes_context(self):
+        """Whether every conditional part standardises contexts."""
+        return all(part.standardizes_context for part in self._parts if part.context_size)
+
+    @property
+    def sequential_directions(self):
+        """Those of any part."""
+        return frozenset().union(*(part.sequential_directions for part in self._parts))
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows that lie where the first part has no inverse."""
+        self._parts[0].check_support(data, argument=argument)
+
+    def _apply_part(self, part, direction, value, context, training):
+        """Maps `value`, rows whose shapes this bijector knows to be right."""
+        part._check_event_shape(direction, getattr(value, "shape", None))
+        result = part._method(direction)(value, context_for(part, context), training)
+        return check_result(part, direction, value, result)
+
+
+def as_bijectors(name, bijectors):
+    """Returns the argument `bijectors` as a list of at least one bijector.
+
+    Raises:
+      ValueError: if it is none.
+    """
+    check_instance(name, bijectors, (list, tuple), "a list of bijectors")
+    if not bijectors:
+        raise ValueError(f"Expected at least one bijector in `{name}`; got none.")
+    for bijector in bijectors:
+        words = "a list of `tfp.bijectors.Bijector`s"
+        check_instance(name, bijector, tfp.bijectors.Bijector, words)
+    return list(bijectors)
+
+
+def context_for(part, context):
+    """Returns the context if `part` is conditional, else None."""
+    return context if part.context_size else None
+
+
+def _shared_context_size(parts):
+    """The one width of context of `parts`; 0 where none is conditional."""
+    sizes = sorted({part.context_size for part in parts} - {0})
+    if len(sizes) > 1:
+        raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
+    return sizes[0] if sizes else 0
+
+
+def _shared_dtype(parts):
+    """The one dtype of `parts`; None where any will do."""
+    dtypes = {part.dtype for part in parts if part.dtype is not None}
+    if len(dtypes) > 1:
+        names = sorted(dtype.name for dtype in dtypes)
+        raise ValueError(f"Expected one dtype in all of `bijectors`; got {names}.")
+    return dtypes.pop() if dtypes else None

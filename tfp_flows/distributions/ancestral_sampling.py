@@ -1,0 +1,133 @@
+"""Densities, samples and completions of rows under one autoregressive network.
+
+A `network` is an `AutoregressiveNetwork`; a `conditional` is one of
+`conditionals.py`; rows are `[N, D]`, noise `[N, D, V]`, contexts `[N, C]` or None.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
+
+
+def log_prob(network, conditional, x, context):
+    """Returns the log-probabilities, `[N]`, in one pass."""
+    outputs = network(x, context)
+    shape = [-1, conditional.num_parameters, network.event_size]
+    terms = conditional.log_prob(x, tf.reshape(outputs, shape))
+    return tf.reduce_sum(terms, axis=-1)
+
+
+def draw(network, conditional, noise, context):
+    """Returns samples, `[N, D]`, and their log-probabilities, `[N]`, in one pass.
+
+    The gradient of the log-probabilities is that at fixed samples, and does not go back
+    through the loop: it is that of `log_prob`. Samples have none.
+    """
+
+    @tf.custom_gradient
+    def solve(noise, *contexts):
+        x, total = _draw(network, conditional, noise, *(contexts or [None]))
+
+        def gradient(_, adjoint, variables=()):
+            sources = [*contexts, *variables]
+            with tf.GradientTape() as tape:
+                tape.watch(sources)
+                again = log_prob(network, conditional, x, *(contexts or [None]))
+            gradients = tape.gradient(again, sources, adjoint)
+            inputs = [None, *gradients[: len(contexts)]]
+            return (inputs, gradients[len(contexts) :]) if variables else inputs
+
+        return (x, total), gradient
+
+    return solve(noise) if context is None else solve(noise, context)
+
+
+def draw_dealt(member, masks, conditional, noise, context):
+    """Returns samples under several masks, to which the rows are dealt in turn.
+
+    With their log-probabilities, each under its own mask; neither has a gradient.
+
+    Each row's mask is as random as `masks` are, so each sample is one of the mean over the
+    masks. Since equally many rows have each mask, averages over rows vary less than those
+    over independent draws.
+
+    Args:
+      member: function from a mask's index to a network.
+      masks: `[G]`, indices in random order.
+      conditional: as of `draw`.
+      noise: as of `draw`.
+      context: as of `draw`.
+    """
+    num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
+    size = -(-num_rows // num_masks)
+    # Row r gets mask r modulo G; the last row fills up.
+    deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
+    dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, context) if t is not None]
+
+    def draw_hand(hand):
+        mask, noise, *context = hand
+        return _draw(member(mask), conditional, noise, *(context or [None]))
+
+    kinds = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
+    kinds += (tf.TensorSpec([None], noise.dtype),)
+    x, total = tf.map_fn(
+        draw_hand, (masks, *dealt), fn_output_signature=kinds, parallel_iterations=1
+    )
+    x = tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, noise.shape[1]])
+    total = tf.reshape(tf.transpose(total), [-1])
+    return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
+
+
+def check_observed(observed, event_size):
+    """Returns `observed` as a boolean array, `[D]`, or refuses it."""
+    observed = np.asarray(observed)
+    if observed.shape != (event_size,) or observed.dtype != bool:
+        raise ValueError(
+            f"Expected boolean `observed` of shape [{event_size}]; got {observed.dtype} of "
+            f"shape {observed.shape}."
+        )
+    return observed
+
+
+def complete(network, conditional, noise, x, observed, context):
+    """Draws missing variables given those before them, and keeps the observed ones.
+
+    Args:
+      network: as of `draw`.
+      conditional: as of `draw`.
+      noise: as of `draw`.
+      x: `[N, D]`.
+      observed: boolean, `[D]`.
+      context: as of `draw`.
+
+    Returns:
+      Completed rows, `[N, D]`, and the log-probability of the observed variables given all
+      before them, `[N]`: the importance weight of the row.
+    """
+    x = tf.where(observed, x, tf.zeros([], x.dtype))
+    is_observed = tf.broadcast_to(tf.cast(observed, x.dtype), tf.shape(x))
+    values = tf.concat([noise, tf.stack([x, is_observed], axis=-1)], axis=-1)
+
+    def solve(values, parameters):
+        noise, given, is_observed = values[:-2], values[-2], values[-1]
+        drawn, _ = _draw_one(conditional, noise, parameters)
+        value = tf.where(is_observed > 0.0, given, drawn)
+        log_prob = conditional.log_prob(value[None], parameters[None])[0]
+        return value, is_observed * log_prob
+
+    return network.solve(values, context, solve)
+
+
+def _draw(network, conditional, noise, context):
+    def solve(noise, parameters):
+        return _draw_one(conditional, noise, parameters)
+
+    return network.solve(noise, context, solve)
+
+
+def _draw_one(conditional, noise, parameters):
+    """One variable of N rows, `[V, N]` and `[P, N]`, as N variables of one row."""
+    parameters = parameters[None]
+    x = conditional.sample(tf.transpose(noise)[None], parameters)
+    return x[0], conditional.log_prob(x, parameters)[0]

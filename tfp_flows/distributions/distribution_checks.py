@@ -1,0 +1,168 @@
+"""Checks of the bases, rows and indices that distributions are given."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_members
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import check_rows
+
+__all__ = [
+    "check_base",
+    "check_event_size",
+    "check_rows_of",
+    "check_slices",
+    "is_discrete",
+    "refuse_slices",
+]
+
+tfd = tfp.distributions
+
+# Discrete, even if their dtype is a floating-point one.
+_DISCRETE = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric, tfd.Multinomial)
+_DISCRETE += (tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
+_DISCRETE += (tfd.QuantizedDistribution, tfd.Zipf, tfd.DirichletMultinomial, tfd.Skellam)
+_DISCRETE += (tfd.BetaBinomial, tfd.FiniteDiscrete, tfd.DeterminantalPointProcess)
+_DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
+# Attributes that hold the parts of a distribution.
+_INNER = ("distribution", "components_distribution")
+
+
+def check_base(
+    distribution: tfd.Distribution, bijector: tfp.bijectors.Bijector
+) -> FlowBijector:
+    """Returns the bijector as a `FlowBijector`, or raises `ValueError`.
+
+    The base must be a continuous distribution of one tensor, of the bijector's dtype, event
+    shape and width of context.
+    """
+    members = ("log_prob", "event_shape", "dtype")
+    check_members("distribution", distribution, members, "a `tfd.Distribution`")
+    words = "a `tfp.bijectors.Bijector`"
+    check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
+    if not isinstance(bijector, FlowBijector):
+        bijector = FlowChain([bijector])
+    if tf.nest.is_nested(distribution.dtype):
+        raise ValueError(
+            "Expected a `distribution` of one tensor under a flow; got the parts "
+            f"{distribution.dtype} of {_name(distribution)}."
+        )
+    if is_discrete(distribution):
+        raise ValueError(
+            f"Expected a continuous `distribution` under `{bijector.name}`; got the "
+            f"discrete {_name(distribution)}."
+        )
+    if bijector.dtype not in (None, distribution.dtype):
+        raise ValueError(
+            f"Expected a `distribution` of {bijector.dtype.name}, as `{bijector.name}`; "
+            f"got {_name(distribution)} of {distribution.dtype.name}."
+        )
+    _check_event_shape(distribution, bijector)
+    _check_context_sizes(distribution, bijector)
+    return bijector
+
+
+def is_discrete(distribution: tfd.Distribution) -> bool:
+    """Whether a distribution, or a part of it, is known to be discrete."""
+    if not tf.as_dtype(distribution.dtype).is_floating:
+        return True
+    if isinstance(distribution, _DISCRETE) or getattr(distribution, "is_discrete", False):
+        return True
+    inner = [getattr(distribution, name, None) for name in _INNER]
+    inner += getattr(distribution, "components", ())
+    return any(isinstance(d, tfd.Distribution) and is_discrete(d) for d in inner)
+
+
+def check_rows_of(distribution, data, context=None, *, argument: str = "data") -> None:
+    """Refuses rows that are no events of `distribution`, or have density zero.
+
+    Args:
+      distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
+      data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
+      context: `[N, context_size]`, where the distribution is conditional.
+      argument: name of `data` in errors.
+
+    Raises:
+      ValueError: if a shape does not fit, there are no rows, a context is missing or
+        unwanted, or a row is outside the support.
+    """
+    event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
+    if not isinstance(event_shape, tf.TensorShape):
+        return
+    context_size = getattr(distribution, "context_size", 0)
+    check_rows(data, context, event_shape, context_size, argument=argument)
+    if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
+        distribution.check_support(data, argument=argument)
+
+
+def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> None:
+    """Raises `ValueError` unless `flow` maps vectors of `size` entries to such vectors.
+
+    The error describes them by `events`, which has `{}` in place of `size`.
+    """
+    expected = f"Expected a `flow` on {events.format(size)}; got `{flow.name}`"
+    try:
+        shape = flow.forward_event_shape([size])
+    except ValueError as error:
+        raise ValueError(f"{expected}: {error}") from error
+    if shape != [size]:
+        raise ValueError(f"{expected}, which makes {shape} of them.")
+
+
+def check_slices(slices, batch_shape: tf.TensorShape, name: str) -> None:
+    """Raises `ValueError` if there are more indices `slices` than batch axes."""
+    indices = [s for s in _listed(slices) if s is not Ellipsis and s is not tf.newaxis]
+    if len(indices) > batch_shape.rank:
+        raise ValueError(
+            f"Expected at most {batch_shape.rank} indices of `{name}`, whose batch shape "
+            f"is {batch_shape}; got {len(indices)}."
+        )
+
+
+def refuse_slices(slices, name: str) -> None:
+    """Raises `ValueError` unless `slices` is `...`, as there are no batch axes."""
+    if any(s is not Ellipsis for s in _listed(slices)):
+        raise ValueError(
+            f"Expected no indices of `{name}`, which has no batch axes "
+            f"(`tfd.BatchBroadcast` adds them); got {slices}."
+        )
+
+
+def _check_event_shape(distribution, bijector):
+    shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
+    if tf.nest.is_nested(needed) or shape.rank is None:
+        return
+    if shape.rank < needed:
+        raise ValueError(
+            f"Expected a `distribution` whose events have {needed} axes, as those of "
+            f"`{bijector.name}`; got event shape {shape.as_list()}."
+        )
+    expected = bijector._event_shapes["forward"]
+    event = shape[shape.rank - needed :]
+    if expected is not None and not event.is_compatible_with(expected):
+        raise ValueError(
+            f"Expected a `distribution` of events of shape {list(expected)}, as those of "
+            f"`{bijector.name}`; got {_name(distribution)} of event shape "
+            f"{shape.as_list()}."
+        )
+
+
+def _check_context_sizes(distribution, bijector):
+    size = getattr(distribution, "context_size", 0)
+    if size and bijector.context_size not in (0, size):
+        raise ValueError(
+            f"Expected one width of `context` for `{bijector.name}` and "
+            f"`{distribution.name}`; got {bijector.context_size} and {size}."
+        )
+
+
+def _name(distribution):
+    return f"`{distribution.name}` ({type(distribution).__name__.removeprefix('_')})"
+
+
+def _listed(slices):
+    return slices if isinstance(slices, tuple) else (slices,)

@@ -1,0 +1,250 @@
+"""Steps of flows: couplings and autoregressive steps, their networks included.
+
+A flow's constructor hands all its arguments to a recipe, which takes those that it needs by
+their names and ignores the rest (`others`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.act_norm import ActNorm
+from tfp_flows.bijectors.batch_norm import BatchNorm
+from tfp_flows.bijectors.coupling import Coupling
+from tfp_flows.bijectors.linear import InvertibleLinear
+from tfp_flows.bijectors.masks import alternating
+from tfp_flows.bijectors.multi_scale import MultiScale
+from tfp_flows.bijectors.permutation import Permutation
+from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.orderings import natural_ordering
+from tfp_flows.networks.orderings import reversed_ordering
+from tfp_flows.networks.seeds import split_seed
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
+
+__all__ = [
+    "autoregressive_step",
+    "autoregressive_steps",
+    "coupling",
+    "coupling_steps",
+    "multi_scale_steps",
+    "refuse_two_norms",
+    "standardizing",
+]
+
+
+def coupling_steps(
+    transformer: Transformer,
+    /,
+    *,
+    event_size: int,
+    num_steps: int,
+    hidden_units: int | Sequence[int],
+    activation: str | Callable,
+    residual: bool,
+    context_size: int,
+    seed: int | None,
+    dtype: tf.DType | str,
+    standardize: bool,
+    batch_norm: bool = False,
+    act_norm: bool = False,
+    lu_mixing: bool = False,
+    **others: object,
+) -> list[FlowBijector]:
+    """Returns couplings in which odd and even variables swap roles, data side first.
+
+    `transformer` is the elementwise map of the variables that change. The other arguments
+    are those of `RealNVP`; `others` are ignored.
+
+    Raises:
+      ValueError: if `event_size` is below 2, or both norms are asked for.
+    """
+    if event_size < 2:
+        raise ValueError(
+            "Expected `event_size` of at least 2, since a coupling needs variables that "
+            f"pass and others that change; got {event_size}."
+        )
+    refuse_two_norms(batch_norm, act_norm)
+    layers = {"hidden_units": hidden_units, "activation": activation, "residual": residual}
+    steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
+    for step, step_seed in enumerate(split_seed(seed, num_steps)):
+        mask = alternating(event_size, start=step % 2 == 0)
+        network = functools.partial(MLP, **layers, seed=step_seed)
+        steps.append(
+            coupling(mask, transformer, network, context_size=context_size, dtype=dtype)
+        )
+        steps += _norm_and_mixing(event_size, batch_norm, act_norm, lu_mixing, dtype)
+    return steps
+
+
+def coupling(
+    mask: np.ndarray,
+    transformer: Transformer,
+    make_network: Callable[..., keras.layers.Layer],
+    *,
+    context_size: int,
+    dtype: tf.DType | str,
+) -> Coupling:
+    """Builds a `Coupling` with a network of the sizes that `mask` asks for.
+
+    Args:
+      mask: boolean array of the event's shape; True passes unchanged. Where it varies along
+        the last axis only, the network sees the passing entries only.
+      transformer: elementwise map of the others.
+      make_network: function from the number of outputs (on the last axis), and `dtype`, to
+        a Keras layer.
+      context_size: width of the context; 0 if there is none.
+      dtype: of inputs and weights.
+    """
+    last_axis = mask[(0,) * (mask.ndim - 1)]
+    seen = changing = len(last_axis)
+    if (mask == last_axis).all():
+        seen, changing = int(np.sum(last_axis)), int(np.sum(~last_axis))
+    # An explicit dtype, so that a global mixed-precision policy cannot reach log-dets.
+    network = make_network(
+        transformer.num_parameters * changing, dtype=tf.as_dtype(dtype).name
+    )
+    conditioner = Conditioner(network, (*mask.shape[:-1], seen), context_size=context_size)
+    return Coupling(mask, conditioner, transformer, dtype=dtype)
+
+
+def autoregressive_steps(
+    make_step: Callable[..., FlowBijector],
+    transformer: Transformer,
+    /,
+    *,
+    event_size: int,
+    num_steps: int,
+    seed: int | None,
+    dtype: tf.DType | str,
+    standardize: bool = False,
+    random_orderings: bool = False,
+    batch_norm: bool = False,
+    act_norm: bool = False,
+    lu_mixing: bool = False,
+    **network: Any,
+) -> list[FlowBijector]:
+    """Returns autoregressive steps, the first one first, in alternating or drawn orders.
+
+    `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
+    elementwise map of the variables. The other arguments are those of `MAF`, of which
+    `network` are those of `autoregressive_step`.
+
+    Raises:
+      ValueError: if both norms are asked for.
+    """
+    refuse_two_norms(batch_norm, act_norm)
+    steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
+    for step, step_seed in enumerate(split_seed(seed, num_steps)):
+        if random_orderings and step:
+            permutation = random_permutation(event_size, step_seed)
+            steps.append(Permutation(permutation, dtype=dtype))
+        steps.append(
+            autoregressive_step(
+                make_step,
+                transformer,
+                event_size=event_size,
+                reverse=step % 2 == 1 and not random_orderings,
+                seed=step_seed,
+                dtype=dtype,
+                **network,
+            )
+        )
+        steps += _norm_and_mixing(event_size, batch_norm, act_norm, lu_mixing, dtype)
+    return steps
+
+
+def autoregressive_step(
+    make_step: Callable[..., FlowBijector],
+    transformer: Transformer,
+    /,
+    *,
+    event_size: int,
+    hidden_units: int | Sequence[int],
+    reverse: bool,
+    activation: str | Callable,
+    residual: bool,
+    direct: bool,
+    degree_seed: int | None,
+    context_size: int,
+    seed: int | None,
+    dtype: tf.DType | str,
+    **others: object,
+) -> FlowBijector:
+    """Builds an autoregressive step with a `MaskedMLP` as its network.
+
+    `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
+    elementwise map of the variables. The other arguments are those of `MADE`; `others` are
+    ignored.
+    """
+    ordering = reversed_ordering if reverse else natural_ordering
+    network = MaskedMLP(
+        transformer.num_parameters,
+        hidden_units,
+        ordering(event_size),
+        context_size=context_size,
+        activation=activation,
+        residual=residual,
+        direct=direct,
+        degree_seed=degree_seed,
+        seed=seed,
+        dtype=tf.as_dtype(dtype).name,
+    )
+    conditioner = Conditioner(network, event_size, context_size=context_size)
+    return make_step(event_size, conditioner, transformer, dtype=dtype)
+
+
+def multi_scale_steps(
+    levels: list[FlowBijector],
+    *,
+    image_shape: Sequence[int],
+    logit_alpha: float | None,
+    dtype: tf.DType | str,
+    **others: object,
+) -> list[FlowBijector]:
+    """Returns a `MultiScale` of `levels`, after a `Logit` unless `logit_alpha` is None."""
+    steps = [MultiScale(levels, image_shape)]
+    if logit_alpha is not None:
+        steps.insert(0, Logit(logit_alpha, event_ndims=3, dtype=dtype))
+    return steps
+
+
+def standardizing(
+    *, event_size: int, standardize: bool, dtype: tf.DType | str, **others: object
+) -> list[FlowBijector]:
+    """Returns a list of one `Standardize`, or an empty one without `standardize`."""
+    return [Standardize(event_size, dtype=dtype)] if standardize else []
+
+
+def refuse_two_norms(batch_norm: bool, act_norm: bool) -> None:
+    """Raises `ValueError` if both norms are asked for."""
+    if batch_norm and act_norm:
+        raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
+
+
+def _norm_and_mixing(
+    event_size: int,
+    batch_norm: bool,
+    act_norm: bool,
+    lu_mixing: bool,
+    dtype: tf.DType | str,
+) -> list[FlowBijector]:
+    wanted = {BatchNorm: batch_norm, ActNorm: act_norm, InvertibleLinear: lu_mixing}
+    return [
+        make(event_size, dtype=dtype) for make, is_wanted in wanted.items() if is_wanted
+    ]

@@ -1,0 +1,190 @@
+"""The Keras model beneath all models here, and all that it changes of Keras's own."""
+
+from __future__ import annotations
+
+import os
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.networks.conditioner import Conditioner
+
+__all__ = ["KerasModel", "SharedVariable", "shared_variables"]
+
+
+class KerasModel(keras.Model):
+    """A `keras.Model` with a loss of its own, trained under any `tf.distribute` strategy.
+
+    What is changed of Keras 3.15, and why:
+
+    - `compile` refuses losses and metrics, since there are no targets.
+    - `compile` keeps the loss in the digits of a float64 model; Keras's is of `floatx`.
+    - `compile` stops the optimizer from adding up the gradients of the replicas, which the
+      training step does: Keras clips the gradient of each replica, not their sum.
+    - `_maybe_symbolic_build` does nothing: models are built, and Keras's own fails on
+      batches that do not divide evenly among the replicas.
+    - `_step_logs` gives metrics an axis under several workers, where Keras takes means
+      along it.
+    - `save` refuses formats that hold no distributions.
+    """
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        **kwargs,
+    ) -> None:
+        """Configures training as `keras.Model.compile` does, but for loss and metrics.
+
+        Args:
+          optimizer: as of Keras.
+          loss: must be None: the model has its own.
+          loss_weights: must be None.
+          metrics: must be None: there are no targets to compare with.
+          weighted_metrics: must be None.
+          **kwargs: as of `keras.Model.compile`.
+
+        Raises:
+          ValueError: if there is a loss or a metric; or, under a strategy of several
+            replicas, weights or optimizer were made outside its scope, or there are options
+            that Keras does not support there.
+        """
+        given = {"loss": loss, "loss_weights": loss_weights}
+        given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        for name, value in given.items():
+            if value:
+                raise ValueError(
+                    f"Expected no `{name}`, since the model has its own loss and there are "
+                    f"no targets to compare with; got {value!r}."
+                )
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync > 1:
+            _check_replicated(self.weights, strategy, "model")
+            _check_options(**kwargs)
+        with strategy.scope():
+            super().compile(optimizer, **kwargs)
+            if self._metric_dtype:
+                tracker = keras.metrics.Mean(name="loss", dtype=self._metric_dtype)
+                # Not by Keras's `setattr`, which would list it a second time.
+                object.__setattr__(self, "_loss_tracker", tracker)
+        if strategy.num_replicas_in_sync > 1:
+            _check_replicated([self.optimizer.iterations], strategy, "optimizer")
+            _take_summed_gradients(self.optimizer)
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles a model that is loaded, as it was when it was saved."""
+        # Keras does so itself only where `compile` is its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self._build_optimizer()
+
+    def save(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
+        """Saves the model, as `keras.Model.save`, to a `.keras` file.
+
+        Args:
+          filepath: path that ends in `.keras`.
+          *args: as of `keras.Model.save`.
+          **kwargs: as of `keras.Model.save`.
+
+        Raises:
+          ValueError: if the path ends otherwise; a folder does, with `zipped=False`.
+        """
+        path = str(os.fspath(filepath))
+        is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
+        if not path.endswith(".keras") and not is_folder:
+            raise ValueError(
+                f"Expected `filepath` to end in `.keras`, which holds distributions too; "
+                f"got {filepath!r}. `save_weights` writes `.weights.h5`, and `export` a "
+                "SavedModel."
+            )
+        return super().save(filepath, *args, **kwargs)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        pass
+
+    def _build_optimizer(self):
+        if not self.optimizer.built:
+            # Replicas cannot create its variables within a training step.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_weights)
+
+    def _step_logs(self):
+        """What a training or test step returns: the metrics by name."""
+        metrics = self.get_metrics_result()
+        if _has_other_workers(self.distribute_strategy):
+            return {name: value[tf.newaxis] for name, value in metrics.items()}
+        return metrics
+
+    @property
+    def _metric_dtype(self):
+        """Keras's own, or that of the model if that has more digits."""
+        return "float64" if self.compute_dtype == "float64" else None
+
+
+class SharedVariable(keras.Variable):
+    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
+
+    def __init__(self, variable: tf.Variable, regularizer=None):
+        object.__setattr__(self, "_shared", variable)
+        name = variable.name.removesuffix(":0").replace("/", "_")
+        super().__init__(
+            lambda shape, dtype: None,
+            shape=variable.shape,
+            dtype=variable.dtype.name,
+            trainable=variable.trainable,
+            name=name,
+        )
+        self.regularizer = regularizer
+
+    def _initialize(self, value):
+        self._value = self._shared
+
+
+def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
+    """Returns a `SharedVariable` for each variable of `tf.Module`s.
+
+    Those of a network in a `Conditioner` keep their regularisers, so that `model.losses`
+    lists them.
+    """
+    regularizers = {
+        variable.value.ref(): variable.regularizer
+        for module in modules
+        for part in getattr(module, "submodules", ())
+        if isinstance(part, Conditioner)
+        for variable in part.network.trainable_variables
+    }
+    variables = (variable for module in modules for variable in module.variables)
+    return [SharedVariable(v, regularizers.get(v.ref())) for v in variables]
+
+
+def _check_replicated(variables, strategy, owner):
+    for variable in variables:
+        if not strategy.extended.variable_created_in_scope(variable.value):
+            raise ValueError(
+                f"Expected `{owner}` and all its parts made in the scope of the strategy; "
+                f"got `{variable.path}` made outside."
+            )
+
+
+def _check_options(jit_compile="auto", steps_per_execution=1, **_):
+    if jit_compile is True or steps_per_execution != 1:
+        raise ValueError(
+            "Expected no `jit_compile` and no `steps_per_execution` with several replicas, "
+            f"where Keras has neither; got {jit_compile} and {steps_per_execution}."
+        )
+
+
+def _take_summed_gradients(optimizer):
+    optimizer = getattr(
+        optimizer, "inner_optimizer", optimizer
+    )  # of a `LossScaleOptimizer`
+    object.__setattr__(optimizer, "_all_reduce_sum_gradients", list)
+
+
+def _has_other_workers(strategy):
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    jobs = strategy.cluster_resolver.cluster_spec().as_dict()
+    return sum(map(len, jobs.values())) > 1
