@@ -130,7 +130,7 @@ class CubicConjugation(Transformer):
     def _shifted(self, value, parameters, sign):
         loc, a, b, beta = self.constrain(parameters)
         u = _near(value - loc, 0.2)
-        shifted = a * u + b * u**3 + sign * beta
+        shifted = _near(a * u + b * u**3 + sign * beta, 0.8)
         v = _inverse_of_cubic(shifted, a, b)
         log_det = tf.math.log(a + 3.0 * b * u**2) - tf.math.log(a + 3.0 * b * v**2)
         return value - u + v, log_det
@@ -157,17 +157,16 @@ def _asinh(z):
     sign = tf.where(z < 0.0, -tf.ones_like(z), tf.ones_like(z))  # 1 at 0
     size = sign * z
     is_large = size > z.dtype.max**0.4
-    large, small = tf.where(is_large, size, 1.0), tf.where(is_large, 0.0, size)
+    large = tf.where(is_large, size, tf.ones_like(size))
+    small = tf.where(is_large, tf.zeros_like(size), size)
     of_small = tf.math.log1p(small + small**2 / (1.0 + tf.sqrt(1.0 + small**2)))
     return sign * tf.where(is_large, math.log(2.0) + tf.math.log(large), of_small)
 
 
 def _inverse_of_cubic(value, a, b):
-    """The root v of `a v + b v^3 = value`; one Newton step carries the gradient."""
-    p = a / b
-    argument = 1.5 * (value / a) * tf.sqrt(3.0 / p)
-    v = tf.stop_gradient(2.0 * tf.sqrt(p / 3.0) * tf.sinh(_asinh(argument) / 3.0))
-    return v + (value - a * v - b * v**3) / (a + 3.0 * b * v**2)
+    """The root v of `a v + b v^3 = value`, by the form that does not cancel."""
+    third = tf.sqrt(a / b / 3.0)
+    return 2.0 * third * tf.sinh(_asinh(0.5 * value / b / third**3) / 3.0)
 
 
 def _cubic_root(y, alpha, beta):
@@ -185,5 +184,6 @@ def _cubic_root(y, alpha, beta):
     cube_root = sign * tf.abs(cube) ** (1.0 / 3.0)
     # The cube is 0 for a threefold root only, where `d0` is 0, too.
     is_zero = tf.equal(cube_root, 0.0)
-    other = tf.where(is_zero, 0.0, d0) / tf.where(is_zero, 1.0, cube_root)
+    zeros, ones = tf.zeros_like(d0), tf.ones_like(d0)
+    other = tf.where(is_zero, zeros, d0) / tf.where(is_zero, ones, cube_root)
     return -unit * (b + cube_root + other) / 3.0

@@ -13,6 +13,9 @@ __all__ = ["Tail"]
 _LEAST_WEIGHT = 1e-3
 _MOST_WEIGHT = 10.0
 
+# Below, the inverse of erfc starts from its asymptote.
+_LOG_G_OF_FAR = math.log(1e-4)
+
 
 class Tail(Transformer):
     """Gives each side of a normal variable a generalised Pareto tail.
@@ -26,9 +29,9 @@ class Tail(Transformer):
     ```
 
     A Student-t distribution of nu degrees of freedom has tails of weight 1 / nu. Light
-    tails have weights near 0, for which the map is about `.8 sigma x` at the centre, not the
-    identity. E comes of the logarithm of erfcx, whose value at |x| = 30 is no more extreme
-    than at 3, and the inverse of erfc ends in Newton's steps on that logarithm.
+    tails have weights near 0, for which the map is about `.8 sigma x` at the centre, not
+    the identity. E comes of the logarithm of erfcx, since erfc itself is 0 beyond
+    |x| = 14 in float32; the inverse of erfc ends in Newton's steps on that logarithm.
 
     The parameters of a variable are mu, log sigma (between -2 and 2), and the weights of
     the lower and upper tail by softplus. Zeros are moderately heavy tails, of weight 0.25.
@@ -84,9 +87,10 @@ def _on_side_of(x, lower, upper):
 
 def _inverse_log_erfc(log_g):
     """The t of which `log erfc(t)` is `log_g`, 0 or less."""
-    is_near = log_g > math.log(1e-4)
-    near = tfp.math.erfcinv(tf.exp(tf.where(is_near, log_g, math.log(0.5))))
-    eta = math.log(2.0 / math.pi) - 2.0 * tf.where(is_near, math.log(1e-4), log_g)
+    is_near = log_g > _LOG_G_OF_FAR
+    edge = tf.fill(tf.shape(log_g), tf.constant(_LOG_G_OF_FAR, log_g.dtype))
+    near = tfp.math.erfcinv(tf.exp(tf.where(is_near, log_g, edge)))
+    eta = math.log(2.0 / math.pi) - 2.0 * tf.where(is_near, edge, log_g)
     far = tf.sqrt(0.5 * (eta - tf.math.log(eta)))
     t = tf.where(is_near, near, far)
     for _ in range(2):  # Newton's steps on the logarithm: the start is not continuous
