@@ -10,6 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Threads of classifiers that wait for each other spin, at the cost of all others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import keras
 import numpy as np

@@ -8,6 +8,7 @@ nodes of the graph, those of each function once. With another version of `tfp_fl
 in PYTHONPATH it tables that one.
 """
 
+import functools
 import sys
 import time
 
@@ -86,10 +87,8 @@ def first_call(flow, method, how):
       how: "eager", "graph" or "XLA".
     """
     distribution, x = _built(flow)
-
-    def call(x):
-        return METHODS[method](distribution, x)
-
+    # Not a local function: TensorFlow would take others' traces for retraces, and warn.
+    call = functools.partial(METHODS[method], distribution)
     function = tf.function(call, autograph=False, jit_compile=how == "XLA")
     start = time.process_time()
     result = call(x) if how == "eager" else function(x)

@@ -52,11 +52,31 @@ def test_steps_that_cannot_share_a_trace_are_refused(steps, message):
         Scan(steps())
 
 
-def test_variables_that_are_out_of_reach_are_refused():
+class Hiding:
+    """A conditioner that is no `tf.Module`, in which nobody finds the variables."""
+
+    def __init__(self):
+        self.network = tff.Conditioner(tff.MLP(4), 2)
+
+    def __call__(self, x, context=None):
+        return self.network(x)
+
+    def get_config(self):
+        return {}
+
+
+def test_autoregressive_steps_are_refused():
     network = tff.MaskedMLP(2, (4,), tff.natural_ordering(3))
     steps = [tff.MaskedAutoregressive(3, tff.Conditioner(network, 3))]
     with pytest.raises(ValueError, match="elsewhere in `masked_autoregressive`"):
         Scan(steps).inverse_and_log_det(np.ones([5, 3], np.float32))
+
+
+def test_variables_that_are_out_of_reach_are_refused():
+    coupling = tff.Coupling(tff.masks.half(4), Hiding())
+    step = tff.FlowChain([tff.ActNorm(4), coupling], name="hiding")
+    with pytest.raises(ValueError, match="elsewhere in `hiding`"):
+        Scan([step]).inverse_and_log_det(np.ones([5, 4], np.float32))
 
 
 def test_any_keras_network_can_be_a_steps():

@@ -6,6 +6,8 @@ from experiments.runs import interruption
 def assert_refused(program, arguments, status, words, capsys, monkeypatch):
     """Checks that a command line ends with a status and one line that says why.
 
+    Returns what it has printed before.
+
     Args:
       program: module with `cli`.
       arguments: of the command line.
@@ -24,4 +26,4 @@ def assert_refused(program, arguments, status, words, capsys, monkeypatch):
     assert line.startswith(f"{name}: ")
     for part in words:
         assert part in line
-    assert output == ""
+    return output

@@ -193,6 +193,14 @@ def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
     close(our_adjoint, their_adjoint)
 
 
+def test_substituted_weights_are_those_that_are_solved_with():
+    conditioner = build("masked, context")
+    x, context = CASES["masked, context"].inputs((3,))
+    zeros = {v.ref(): tf.zeros_like(v) for v in conditioner.variables}
+    x_of_zeros, _ = conditioner.replace_variables(zeros).solve(x, context, solve_one)
+    close(x_of_zeros, x)
+
+
 def test_no_gradient_goes_back_through_solving():
     conditioner = build("masked, context")
     x, context = CASES["masked, context"].inputs((3,))

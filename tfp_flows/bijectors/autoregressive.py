@@ -32,8 +32,7 @@ class _Autoregressive(FlowBijector):
     p_bar = -T_p v_bar - L_p log_det_bar
     ```
 
-    which is solved as u itself is, the last variable first. All else is the ordinary
-    gradient of one pass.
+    which is solved as u itself is, the last variable first.
     """
 
     def __init__(self, parameters, transformer):
@@ -56,6 +55,13 @@ class _Autoregressive(FlowBijector):
     def conditioner(self):
         """The autoregressive network."""
         return self._conditioner
+
+    def replace_variables(self, tensors):
+        """Refuses to: the gradient of the sequential direction would miss the tensors."""
+        raise ValueError(
+            "Expected `bijectors` whose weights may be tensors; got variables elsewhere in "
+            f"`{self.name}`, an autoregressive step."
+        )
 
     @property
     @abc.abstractmethod

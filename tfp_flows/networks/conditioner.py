@@ -152,7 +152,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Solves the network's triangular map: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
-        x, log_det = self.network.solve(rows, self._rows(context), solve_one)
+        with self._substituted_weights():
+            x, log_det = self.network.solve(rows, self._rows(context), solve_one)
         return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, tf.shape(values)[:-1])
 
     def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
@@ -161,7 +162,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
         shape = [-1, self.network.num_parameters, size]
         by_p = [tf.reshape(a, shape) for a in (u_by_p, offset)]
-        p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
+        with self._substituted_weights():
+            p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
         return tf.reshape(p_bar, tf.shape(offset))
 
     def replace_variables(self, tensors):

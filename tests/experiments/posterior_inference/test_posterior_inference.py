@@ -10,15 +10,11 @@ import tensorflow as tf
 from slow_cases import with_slow
 
 from experiments.command_line.flag_settings import UsageError
-from experiments.neutra import experiment as neutra
-from experiments.neutra import report as neutra_report
-from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import importance
 from experiments.posterior_inference import reference
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference import targets
-from experiments.posterior_inference.chains import Chains
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
@@ -216,43 +212,3 @@ def test_wrong_command_line_ends_with_one_line(flag, message, capsys):
     assert posterior_inference.cli(["posterior_inference", flag]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
-
-
-def test_draws_of_a_normal_are_worth_their_number():
-    """A chain that never leaves the middle is not, whatever it takes its draws for."""
-    draws = np.random.default_rng(0).normal(1.0, 2.0, size=(100, 400, 1))
-    middle = np.clip(draws, -1.0, 3.0)
-    for rows, is_worth in [(draws, True), (middle, False)]:
-        found = neutra_report.summary(
-            Chains(rows, num_gradients=10**6, divergences=0.0), (1.0, 2.0)
-        )
-        worth = found["worth_per_1000_gradients"]
-        assert worth["mean"] > 30.0
-        assert (worth["mean_square"] > 30.0) == is_worth
-
-
-@pytest.mark.slow
-def test_neutra_compares_two_samplers(tmp_path):
-    settings = NeutraSettings(
-        num_steps=1,
-        hidden_units=(4,),
-        training_steps=3,
-        sample_size=4,
-        num_draws=40,
-        num_chains=4,
-        num_adaptation_steps=10,
-        jit_compile=False,
-        target="gaussian",
-        posterior="real_nvp",
-        run_dir=str(tmp_path),
-    )
-    results = neutra.run(settings)
-    assert json.loads((tmp_path / "results.json").read_text()) == results
-    assert list(results["samplers"]) == ["plain NUTS", "NUTS through real_nvp"]
-    for sampler in results["samplers"].values():
-        assert sampler["num_gradients"] >= 40
-        assert np.isfinite(sampler["mean_of_first"])
-    page = neutra_report.page(results, settings)
-    assert page.table() in (tmp_path / "report.md").read_text()
-    assert (tmp_path / "report.html").is_file()
-    assert (tmp_path / "pairs.png").is_file()
