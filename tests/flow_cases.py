@@ -57,6 +57,11 @@ IMAGES = {
 CASES = {
     **IMAGES,
     "made": flow(tff.MADE, num_steps=None),
+    "spline": flow(tff.NeuralSplineFlow, num_bins=3),
+    "spline_one_variable": flow(
+        tff.NeuralSplineFlow, 1, 2, num_bins=3, num_steps=1, residual=False
+    ),
+    "spline_coupling": flow(tff.NeuralSplineFlow, 3, 2, num_bins=3, coupling=True),
     "maf": flow(tff.MAF),
     "maf_random_batch_norm": flow(tff.MAF, 2, random_orderings=True, batch_norm=True),
     "maf_context": flow(tff.MAF, 2, context_size=2, act_norm=True, lu_mixing=True),

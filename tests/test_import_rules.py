@@ -14,7 +14,7 @@ ROOMS_OF_STEPS = {"core", "transformers", "bijectors", "networks"}
 # Each folder of the package, with the folders and the libraries that it may import.
 ALLOWED = {
     "core": ({"core"}, SCIENCE),
-    "transformers": ({"core", "transformers"}, {"numpy", "tensorflow"}),
+    "transformers": ({"core", "transformers"}, SCIENCE),
     "bijectors": ({"core", "transformers", "bijectors"}, SCIENCE),
     "networks": ({"core", "networks"}, {"numpy", "tensorflow", "keras"}),
     "flows": (ROOMS_OF_STEPS | {"flows"}, SCIENCE | {"keras"}),

@@ -79,6 +79,7 @@ from tfp_flows.flows import IAF
 from tfp_flows.flows import MADE
 from tfp_flows.flows import MAF
 from tfp_flows.flows import NICE
+from tfp_flows.flows import NeuralSplineFlow
 from tfp_flows.flows import RealNVP
 from tfp_flows.flows import RealNVPImage
 from tfp_flows.models import DensityEstimator

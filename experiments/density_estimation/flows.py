@@ -1,6 +1,7 @@
 """What `--flow` can name: flows, which get a base, and distributions, which need none."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -36,7 +37,7 @@ ORDERINGS = {
 OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels")
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
-OPTIONS += ("num_masks", "num_components")
+OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
 
 
 def _as_it_is(paper, event_size, **options):
@@ -114,6 +115,11 @@ FLOWS = {
     "made": Flow(tfp_flows.MADE),
     "maf": Flow(tfp_flows.MAF),
     "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # whose steps are gated
+    "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=("residual", "lu_mixing")),
+    "nsf_coupling": Flow(
+        functools.partial(tfp_flows.NeuralSplineFlow, coupling=True),
+        lacks=("residual", "lu_mixing"),
+    ),
     "binary_made": Flow(tfp_flows.BinaryMADE, is_binary=True),
     "mixture_made": Flow(tfp_flows.MixtureMADE, _standardized),
     "maf_mog": Flow(

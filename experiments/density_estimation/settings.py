@@ -97,6 +97,13 @@ class Settings(TrainingSettings):
         at_least=1,
     )
     num_components: int = field(10, "Components of each mixture of Gaussians.", at_least=1)
+    num_bins: int = field(8, "Bins of each spline of nsf and nsf_coupling.", at_least=2)
+    bound: float = field(
+        3.0, "Splines act within this distance from 0, in standard deviations.", above=0.0
+    )
+    dropout: float = field(
+        0.0, "Share of the hidden units that a training step drops.", at_least=0.0
+    )
     fresh_noise: bool = field(
         True, "Whether integer data get new dequantisation noise in each epoch."
     )

@@ -1,5 +1,6 @@
 """What every transformer must get right, whatever step it is part of."""
 
+import dataclasses
 import inspect
 import pickle
 
@@ -28,10 +29,12 @@ def points(case, shape, dtype="float64", seed=0):
     """`x`, `[*shape]`, and parameters, `[..., P, D]`, the last ones partly far out."""
     rng = np.random.default_rng(seed)
     *batch, size = shape
-    parameters = rng.normal(size=(*batch, case.build().num_parameters, size))
+    shape_of_parameters = (*batch, case.build().num_parameters, size)
+    parameters = rng.normal(scale=case.spread, size=shape_of_parameters)
     if size > len(case.far):
         parameters[..., -1, : len(case.far)] = case.far
-    return tf.constant(rng.normal(size=shape), dtype), tf.constant(parameters, dtype)
+    x = np.clip(rng.normal(size=shape), -case.reach, case.reach)
+    return tf.constant(x, dtype), tf.constant(parameters, dtype)
 
 
 def plain(case, x, parameters):
@@ -64,7 +67,8 @@ def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
     got = MODES[mode](lambda *args: derivatives_of_two_orders(method, *args))(x, parameters)
     expected = derivatives_of_two_orders(lambda *args: plain(case, *args), x, parameters)
     for ours, true in zip(got, expected, strict=True):
-        close(ours, true, TOLERANCE[dtype])
+        # In proportion to the largest: sums of large terms of both signs are rounded.
+        close(ours, true, TOLERANCE[dtype] * max(1.0, np.abs(true).max()))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -83,7 +87,7 @@ def test_log_det_is_that_of_autodiff(case, method):
 def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
     case, dtype, mode
 ):
-    case = type(case)(case.build, case.plain, case.start)  # nothing far out
+    case = dataclasses.replace(case, far=())
     x, parameters = points(case, (4, 9), dtype)
     transformer = case.build()
     with tf.GradientTape(persistent=True) as tape:
@@ -107,8 +111,11 @@ def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
 def test_starts_as_the_identity_or_where_its_paper_does(case):
     x, parameters = points(case, (5, 9))
     y, log_det = case.build().forward_and_log_det(x, tf.zeros_like(parameters))
-    close(y, case.start(x))
-    close(log_det, np.full(x.shape, np.log(case.start(1.0))))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        start = case.start(x)
+    close(y, start)
+    close(log_det, tf.math.log(tape.gradient(start, x)))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -5,6 +5,7 @@ from tfp_flows.flows.glow import GlowStep
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
+from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.flows.real_nvp_image import RealNVPImage

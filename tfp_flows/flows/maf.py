@@ -38,6 +38,7 @@ class MAF(FlowChain):
       hidden_units: widths of the hidden layers of each step's `MaskedMLP`.
       activation: its activation.
       residual: whether it is residual.
+      dropout: share of its hidden units that a step of training drops.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
@@ -72,6 +73,7 @@ class MAF(FlowChain):
         hidden_units: int | Sequence[int] = (64, 64),
         activation: str | Callable = "relu",
         residual: bool = False,
+        dropout: float = 0.0,
         direct: bool = False,
         degree_seed: int | None = None,
         transformer: Transformer | None = None,

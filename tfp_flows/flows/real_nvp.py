@@ -36,6 +36,7 @@ class RealNVP(FlowChain):
       hidden_units: widths of the hidden layers of each coupling's network.
       activation: its activation.
       residual: whether it is residual.
+      dropout: share of its hidden units that a step of training drops.
       transformer: elementwise map of the changing variables; `Affine()` by default.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
       act_norm: whether an `ActNorm` follows each coupling.
@@ -66,6 +67,7 @@ class RealNVP(FlowChain):
         hidden_units: int | Sequence[int] = (64, 64),
         activation: str | Callable = "relu",
         residual: bool = False,
+        dropout: float = 0.0,
         transformer: Transformer | None = None,
         batch_norm: bool = False,
         act_norm: bool = False,

@@ -20,8 +20,8 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.flows.multi_scale_steps import multi_scale_steps
 from tfp_flows.flows.steps import coupling
-from tfp_flows.flows.steps import multi_scale_steps
 from tfp_flows.flows.steps import refuse_two_norms
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed

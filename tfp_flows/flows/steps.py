@@ -21,10 +21,8 @@ from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
-from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.networks.conditioner import Conditioner
@@ -42,7 +40,6 @@ __all__ = [
     "autoregressive_steps",
     "coupling",
     "coupling_steps",
-    "multi_scale_steps",
     "refuse_two_norms",
     "standardizing",
 ]
@@ -61,6 +58,7 @@ def coupling_steps(
     seed: int | None,
     dtype: tf.DType | str,
     standardize: bool,
+    dropout: float = 0.0,
     batch_norm: bool = False,
     act_norm: bool = False,
     lu_mixing: bool = False,
@@ -80,7 +78,8 @@ def coupling_steps(
             f"pass and others that change; got {event_size}."
         )
     refuse_two_norms(batch_norm, act_norm)
-    layers = {"hidden_units": hidden_units, "activation": activation, "residual": residual}
+    layers = {"hidden_units": hidden_units, "activation": activation}
+    layers |= {"residual": residual, "dropout": dropout}
     steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
@@ -119,7 +118,12 @@ def coupling(
     network = make_network(
         transformer.num_parameters * changing, dtype=tf.as_dtype(dtype).name
     )
-    conditioner = Conditioner(network, (*mask.shape[:-1], seen), context_size=context_size)
+    conditioner = Conditioner(
+        network,
+        (*mask.shape[:-1], seen),
+        context_size=context_size,
+        dropout_in_training=bool(getattr(network, "dropout", 0.0)),
+    )
     return Coupling(mask, conditioner, transformer, dtype=dtype)
 
 
@@ -184,6 +188,7 @@ def autoregressive_step(
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
+    dropout: float = 0.0,
     **others: object,
 ) -> FlowBijector:
     """Builds an autoregressive step with a `MaskedMLP` as its network.
@@ -202,26 +207,13 @@ def autoregressive_step(
         residual=residual,
         direct=direct,
         degree_seed=degree_seed,
+        dropout=dropout,
         seed=seed,
         dtype=tf.as_dtype(dtype).name,
     )
-    conditioner = Conditioner(network, event_size, context_size=context_size)
+    drops = {"dropout_in_training": dropout > 0.0}
+    conditioner = Conditioner(network, event_size, context_size=context_size, **drops)
     return make_step(event_size, conditioner, transformer, dtype=dtype)
-
-
-def multi_scale_steps(
-    levels: list[FlowBijector],
-    *,
-    image_shape: Sequence[int],
-    logit_alpha: float | None,
-    dtype: tf.DType | str,
-    **others: object,
-) -> list[FlowBijector]:
-    """Returns a `MultiScale` of `levels`, after a `Logit` unless `logit_alpha` is None."""
-    steps = [MultiScale(levels, image_shape)]
-    if logit_alpha is not None:
-        steps.insert(0, Logit(logit_alpha, event_ndims=3, dtype=dtype))
-    return steps
 
 
 def standardizing(

@@ -59,6 +59,11 @@ class MaskCycleMLP(MaskedMLP):
         **kwargs,
     ):
         check_arguments(locals())
+        if kwargs.get("dropout"):
+            raise ValueError(
+                "Expected no `dropout` of a network under many masks, each of which drops "
+                f"connections already; got {kwargs['dropout']}."
+            )
         super().__init__(
             num_parameters, hidden_units, natural_ordering(event_size), **kwargs
         )

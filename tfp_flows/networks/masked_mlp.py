@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.context_network import ContextNetwork
+from tfp_flows.networks.dropout import dropout_layer
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.forward_substitution import Structure
 from tfp_flows.networks.forward_substitution import Weights
@@ -64,6 +65,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
       residual: whether each hidden layer but the first is a pair, added to what it sees.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
+      dropout: share of the hidden units that a step of training drops; 0: none.
+        `Conditioner(dropout_in_training=True)` applies it.
       zero_last_layer: whether what produces the outputs starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
@@ -89,6 +92,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         residual=False,
         direct=False,
         degree_seed=None,
+        dropout=0.0,
         zero_last_layer=True,
         seed=None,
         **kwargs,
@@ -105,6 +109,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self.degree_seed = degree_seed
         self.zero_last_layer = zero_last_layer
         self.seed = seed
+        self.dropout = dropout
+        self._drop = dropout_layer(dropout, seed, self.dtype_policy)
         self.layers, self.direct_layer = self._masked_layers()
 
     @property
@@ -132,13 +138,14 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
-    def call(self, x, context=None):
+    def call(self, x, context=None, training=False):
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         x, context = self.split_context(x, context)
         # Unpacked once a call: the gradient packs a whole vector for each time.
         weights = self._layout.unpack(self._packed)
 
         def layer(k, seen):
+            seen = self._drop(seen, training=training) if k else seen
             value = self.layers[k](seen, *weights.layers[k])
             return (
                 value + context @ weights.context if k == 0 and self.context_size else value
@@ -206,6 +213,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             "residual": self.residual,
             "direct": self.direct,
             "degree_seed": self.degree_seed,
+            "dropout": self.dropout,
             "zero_last_layer": self.zero_last_layer,
             "seed": self.seed,
         }

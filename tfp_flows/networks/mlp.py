@@ -9,6 +9,7 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
+from tfp_flows.networks.dropout import dropout_layer
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import bias_part
@@ -40,6 +41,8 @@ class MLP(ContextNetwork):
         each after the first is one residual pair of layers.
       activation: name of a Keras activation, or a function.
       residual: whether each hidden layer but the first is a pair, added to what it sees.
+      dropout: share of the hidden units that a step of training drops, of plain layers and
+        inside residual pairs; 0: none. `Conditioner(dropout_in_training=True)` applies it.
       zero_last_layer: whether the last layer starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
@@ -59,6 +62,7 @@ class MLP(ContextNetwork):
         *,
         activation="relu",
         residual=False,
+        dropout=0.0,
         zero_last_layer=True,
         seed=None,
         **kwargs,
@@ -71,6 +75,8 @@ class MLP(ContextNetwork):
         self.residual = residual
         self.zero_last_layer = zero_last_layer
         self.seed = seed
+        self.dropout = dropout
+        self._drop = dropout_layer(dropout, seed, self.dtype_policy)
 
     def build(self, input_shape):
         """Creates all weights for inputs `[N, input_shape[-1]]`."""
@@ -96,19 +102,20 @@ class MLP(ContextNetwork):
         """Returns `(kernel, bias)`, `[inputs, units]` and `[units]`, for each layer."""
         return self._layout.unpack(self._packed)
 
-    def call(self, x, context=None):
+    def call(self, x, context=None, training=False):
         """Maps `[N, D]` and a context `[N, C]` to `[N, output_units]`."""
         *hidden_layers, last = self.kernels_and_biases()
         hidden = join_context(x, context)
         if not self.residual:
             for layer in hidden_layers:
                 hidden = self.activation(_dense(hidden, layer))
+                hidden = self._drop(hidden, training=training)
             return _dense(hidden, last)
         first, *others = hidden_layers
         hidden = _dense(hidden, first)
         for inner, outer in zip(others[::2], others[1::2], strict=True):
             inside = self.activation(_dense(self.activation(hidden), inner))
-            hidden += _dense(inside, outer)
+            hidden += _dense(self._drop(inside, training=training), outer)
         return _dense(self.activation(hidden), last)
 
     def compute_output_shape(self, input_shape):
@@ -123,6 +130,7 @@ class MLP(ContextNetwork):
             "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
             "residual": self.residual,
+            "dropout": self.dropout,
             "zero_last_layer": self.zero_last_layer,
             "seed": self.seed,
         }

@@ -8,4 +8,11 @@ from tfp_flows.transformers.affine import sigmoid_scale
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.affine import softplus_scale
 from tfp_flows.transformers.gated import Gated
+from tfp_flows.transformers.mixture_cdf import MixtureCDF
+from tfp_flows.transformers.smooth import CubicConjugation
+from tfp_flows.transformers.smooth import CubicRational
+from tfp_flows.transformers.smooth import SinhConjugation
+from tfp_flows.transformers.spline import CircularSpline
+from tfp_flows.transformers.spline import RationalQuadraticSpline
+from tfp_flows.transformers.tail import Tail
 from tfp_flows.transformers.transformer import Transformer

@@ -129,10 +129,12 @@ class Transformer(abc.ABC):
             x = find_root(y, parameters)
 
             def gradient(x_bar):
-                with tf.GradientTape(persistent=True) as tape:
-                    tape.watch([x, parameters])
-                    mapped, _ = self.forward_and_log_det(x, parameters)
-                y_bar = x_bar / tape.gradient(mapped, x)
+                with tf.GradientTape() as tape:
+                    tape.watch(parameters)
+                    mapped, log_slope = self.forward_and_log_det(x, parameters)
+                # Where the map is flat to all digits, no gradient is beyond floats.
+                most = x.dtype.max**0.4
+                y_bar = x_bar * tf.minimum(tf.exp(-log_slope), most)
                 return y_bar, tape.gradient(mapped, parameters, -y_bar)
 
             return x, gradient

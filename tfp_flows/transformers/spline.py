@@ -1,0 +1,224 @@
+"""Monotone rational-quadratic splines, on an interval and on a circle."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.core.arguments import check_number
+from tfp_flows.transformers.affine import soft_bounded_scale
+from tfp_flows.transformers.transformer import Transformer
+
+__all__ = ["CircularSpline", "RationalQuadraticSpline"]
+
+# Least width and height of a bin, as parts of the interval, and least slope at a knot. The
+# largest slope, which the paper does not bound, keeps the inverse well-conditioned.
+_LEAST_BIN = 1e-3
+_LEAST_SLOPE = 1e-3
+_MOST_SLOPE = 30.0
+
+
+class RationalQuadraticSpline(Transformer):
+    """A monotone spline on `[-bound, bound]`, and the identity outside.
+
+    In the bin from knot `(x_0, y_0)` to `(x_1, y_1)`, with slopes `d_0` and `d_1` there:
+
+    ```none
+    t = (x - x_0) / (x_1 - x_0),   h = y_1 - y_0,   s = h / (x_1 - x_0)
+    y = y_0 + h (s t^2 + d_0 t (1 - t)) / (s + (d_0 + d_1 - 2 s) t (1 - t))
+    dy/dx = s^2 (d_1 t^2 + 2 s t (1 - t) + d_0 (1 - t)^2)
+            / (s + (d_0 + d_1 - 2 s) t (1 - t))^2
+    ```
+
+    The inverse is the root of a quadratic, in the form that does not cancel. The slopes at
+    both ends are 1, so that the density is continuous there. Data should lie within the
+    bound for the most part, as standardised data do.
+
+    The parameters of a variable are K widths, K heights, and K - 1 slopes, as logits and
+    before softplus; zeros are the identity.
+
+    Args:
+      num_bins: number of bins, K, of at least 2.
+      bound: half the length of the interval.
+
+    Reference:
+      Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows, equations 4 to 8.
+      https://arxiv.org/abs/1906.04032
+    """
+
+    def __init__(self, num_bins=8, bound=3.0):
+        check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
+        check_number("bound", bound, "above 0", _is_length)
+        self.num_bins = int(num_bins)
+        self.bound = float(bound)
+
+    @property
+    def num_parameters(self):
+        """3 K - 1: widths, heights, and slopes between the bins."""
+        return 3 * self.num_bins - 1
+
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
+        inside = tf.clip_by_value(x, -self.bound, self.bound)
+        y, log_det = _interpolate(inside, *self.constrain(parameters))
+        return self._outside_unchanged(x, y, log_det)
+
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+        inside = tf.clip_by_value(y, -self.bound, self.bound)
+        x, log_det = _interpolate_back(inside, *self.constrain(parameters))
+        return self._outside_unchanged(y, x, log_det)
+
+    def constrain(self, parameters):
+        """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
+        sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
+        widths, heights, slopes = tf.split(parameters, sizes, axis=-2)
+        slopes = _slopes(slopes)
+        ones = tf.ones_like(widths[..., :1, :])
+        slopes = tf.concat([ones, slopes, ones], axis=-2)
+        return _positions(widths, self.bound), _positions(heights, self.bound), slopes
+
+    def _outside_unchanged(self, value, mapped, log_det):
+        is_inside = tf.abs(value) <= self.bound
+        mapped = tf.where(is_inside, mapped, value)
+        return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
+
+
+class CircularSpline(Transformer):
+    """A monotone spline of angles, and a rotation by a phase.
+
+    ```none
+    y = wrap(spline(wrap(x)) + phase),   wrap(v) = v modulo 2 bound, in [-bound, bound)
+    ```
+
+    The slope at `-bound` is that at `bound`. The map is one-to-one on the circle: its base
+    must be a distribution on it, such as the uniform one on `[-bound, bound]`.
+
+    The parameters of a variable are K widths, K heights, K slopes, and the phase; zeros are
+    the identity.
+
+    Args:
+      num_bins: number of bins, K, of at least 2.
+      bound: half the length of the circle; pi for angles in radians.
+
+    Reference:
+      Rezende et al. (2020), Normalizing flows on tori and spheres.
+      https://arxiv.org/abs/2002.02428
+    """
+
+    def __init__(self, num_bins=8, bound=math.pi):
+        check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
+        check_number("bound", bound, "above 0", _is_length)
+        self.num_bins = int(num_bins)
+        self.bound = float(bound)
+
+    @property
+    def num_parameters(self):
+        """3 K + 1: widths, heights, slopes, and a phase."""
+        return 3 * self.num_bins + 1
+
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
+        *knots, phase = self.constrain(parameters)
+        y, log_det = _interpolate(self._wrap(x), *knots)
+        return self._wrap(y + phase), log_det
+
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+        *knots, phase = self.constrain(parameters)
+        return _interpolate_back(self._wrap(y - phase), *knots)
+
+    def constrain(self, parameters):
+        """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
+        sizes = [self.num_bins] * 3 + [1]
+        widths, heights, slopes, phase = tf.split(parameters, sizes, axis=-2)
+        slopes = _slopes(slopes)
+        slopes = tf.concat([slopes, slopes[..., :1, :]], axis=-2)
+        positions = _positions(widths, self.bound), _positions(heights, self.bound)
+        return *positions, slopes, phase[..., 0, :]
+
+    def _wrap(self, angle):
+        # The remainder may round to the length itself.
+        wrapped = tf.math.floormod(angle + self.bound, 2.0 * self.bound) - self.bound
+        return tf.clip_by_value(wrapped, -self.bound, self.bound)
+
+
+_MOST_BINS = 500  # of which each has at least half of its share of the interval
+
+
+def _is_number_of_bins(value):
+    return 2 <= value <= _MOST_BINS and float(value).is_integer()
+
+
+def _is_length(value):
+    return math.isfinite(value) and value > 0.0
+
+
+def _positions(logits, bound):
+    """Knots from `-bound` to `bound`, `[..., K + 1, D]`."""
+    num_bins = logits.shape[-2]
+    parts = _LEAST_BIN + (1.0 - _LEAST_BIN * num_bins) * tf.nn.softmax(logits, axis=-2)
+    ends = tf.ones_like(logits[..., :1, :])
+    inner = 2.0 * tf.cumsum(parts[..., :-1, :], axis=-2) - 1.0
+    # Both ends exactly, where a sum of all parts would be rounded.
+    return bound * tf.concat([-ends, inner, ends], axis=-2)
+
+
+def _slopes(raw):
+    """Slopes above the least one, and below about the largest; 1 where `raw` is 0."""
+    at_zero = math.log(math.expm1(1.0 - _LEAST_SLOPE))
+    return _LEAST_SLOPE + tf.math.softplus(soft_bounded_scale(raw, _MOST_SLOPE) + at_zero)
+
+
+def _interpolate(x, knots_x, knots_y, slopes):
+    """The spline at `x`, and the logarithm of its slope there."""
+    x_0, w, y_0, h, d_0, d_1 = _bin_of(x, knots_x, knots_x, knots_y, slopes)
+    t = tf.clip_by_value((x - x_0) / w, 0.0, 1.0)
+    s = h / w
+    y = y_0 + h * t * (s * t + d_0 * (1.0 - t)) / _denominator(t, s, d_0, d_1)
+    return y, _log_slope(t, s, d_0, d_1)
+
+
+def _interpolate_back(y, knots_x, knots_y, slopes):
+    """The inverse of the spline at `y`, and the logarithm of its slope there."""
+    x_0, w, y_0, h, d_0, d_1 = _bin_of(y, knots_y, knots_x, knots_y, slopes)
+    r = tf.clip_by_value((y - y_0) / h, 0.0, 1.0)
+    s = h / w
+    # a t^2 + b t + c = 0
+    b = d_0 - (d_0 + d_1 - 2.0 * s) * r
+    a, c = s - b, -s * r
+    discriminant = tf.maximum(b * b - 4.0 * a * c, np.finfo(y.dtype.as_numpy_dtype).tiny)
+    root = tf.sqrt(discriminant)
+    # Of both forms, the one that adds numbers of one sign.
+    is_positive = b >= 0.0
+    below = tf.where(is_positive, -b - root, -tf.ones_like(b))
+    above = tf.where(is_positive, tf.ones_like(a), 2.0 * a)
+    t = tf.where(is_positive, 2.0 * c / below, (root - b) / above)
+    t = tf.clip_by_value(t, 0.0, 1.0)
+    return x_0 + t * w, -_log_slope(t, s, d_0, d_1)
+
+
+def _bin_of(value, searched, knots_x, knots_y, slopes):
+    """Left end and size in x and in y, and both slopes, of the bin that `value` is in.
+
+    Each bin is compared with every value, and all but one are dropped in a sum: for tens of
+    bins that is faster than a search and a gather, whose gradient is a scatter.
+    """
+    passed = value[..., None, :] >= searched[..., 1:-1, :]
+    always = tf.ones_like(passed[..., :1, :])
+    is_bin = tf.concat([always, passed], -2) & tf.concat([~passed, always], -2)
+    left_x, left_y = knots_x[..., :-1, :], knots_y[..., :-1, :]
+    arrays = [left_x, knots_x[..., 1:, :] - left_x, left_y, knots_y[..., 1:, :] - left_y]
+    arrays += [slopes[..., :-1, :], slopes[..., 1:, :]]
+    zero = tf.zeros([], value.dtype)
+    return [tf.reduce_sum(tf.where(is_bin, array, zero), axis=-2) for array in arrays]
+
+
+def _denominator(t, s, d_0, d_1):
+    return s + (d_0 + d_1 - 2.0 * s) * t * (1.0 - t)
+
+
+def _log_slope(t, s, d_0, d_1):
+    numerator = d_1 * t**2 + 2.0 * s * t * (1.0 - t) + d_0 * (1.0 - t) ** 2
+    denominator = _denominator(t, s, d_0, d_1)
+    return 2.0 * tf.math.log(s / denominator) + tf.math.log(numerator)
