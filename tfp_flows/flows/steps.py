@@ -78,12 +78,17 @@ def coupling_steps(
             f"pass and others that change; got {event_size}."
         )
     refuse_two_norms(batch_norm, act_norm)
-    layers = {"hidden_units": hidden_units, "activation": activation}
-    layers |= {"residual": residual, "dropout": dropout}
+    make_mlp = functools.partial(
+        MLP,
+        hidden_units=hidden_units,
+        activation=activation,
+        residual=residual,
+        dropout=dropout,
+    )
     steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
-        network = functools.partial(MLP, **layers, seed=step_seed)
+        network = functools.partial(make_mlp, seed=step_seed)
         steps.append(
             coupling(mask, transformer, network, context_size=context_size, dtype=dtype)
         )
@@ -183,11 +188,11 @@ def autoregressive_step(
     reverse: bool,
     activation: str | Callable,
     residual: bool,
-    direct: bool,
-    degree_seed: int | None,
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
+    direct: bool = False,
+    degree_seed: int | None = None,
     dropout: float = 0.0,
     **others: object,
 ) -> FlowBijector:
