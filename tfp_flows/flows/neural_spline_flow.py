@@ -100,10 +100,7 @@ class NeuralSplineFlow(FlowChain):
         if coupling:
             steps = coupling_steps(spline, **parameters)
         else:
-            masks = {"direct": False, "degree_seed": None}
-            steps = autoregressive_steps(
-                MaskedAutoregressive, spline, **masks, **parameters
-            )
+            steps = autoregressive_steps(MaskedAutoregressive, spline, **parameters)
         super().__init__(
             steps,
             standardize_context=standardize_context,
