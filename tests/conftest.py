@@ -20,6 +20,7 @@ import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
+from slow_cases import SLOW_CASES
 from slow_cases import is_slow
 
 tf.config.set_logical_device_configuration(
@@ -63,7 +64,7 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("xdist_group") is None:
             group = _contract_case(item) or item.module.__name__
             item.add_marker(pytest.mark.xdist_group(group))
-        if is_slow(_path(item), item.name):
+        if is_slow(_path(item), item.name) or _contract_case(item) in SLOW_CASES:
             item.add_marker(pytest.mark.slow)
     items.sort(key=_order)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["REPRESENTATIVES", "is_slow", "representatives", "with_slow"]
+__all__ = ["REPRESENTATIVES", "SLOW_CASES", "is_slow", "representatives", "with_slow"]
 
 # Cases on which `make test` tries what base classes do; `make test-slow` tries all.
 REPRESENTATIVES = {
@@ -26,6 +26,9 @@ REPRESENTATIVES = {
     "binary_masks",
     "mixture_context",
 }
+
+# Cases that are slow in all tests; `real_nvp_image` has one of its two levels.
+SLOW_CASES = {"real_nvp_image_levels"}
 
 
 def _read(path):
