@@ -63,6 +63,7 @@ from tfp_flows.distributions import FlowPosterior
 from tfp_flows.distributions import MixtureMADE
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions import BitsPerDimension
+from tfp_flows.distributions import Defensive
 from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import at_temperature
 from tfp_flows.distributions import attribute_direction

@@ -1,0 +1,190 @@
+"""Defensive mixtures: a distribution with a small share of a broad Gaussian."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import check_number
+from tfp_flows.core.serialization import Configured
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.distribution_checks import check_rows_of
+
+__all__ = ["Defensive"]
+
+tfd = tfp.distributions
+
+
+class Defensive(Configured, tf.Module):
+    """A distribution of rows, mixed with a small share of a Gaussian of the same rows.
+
+    ```none
+    p(y) = (1 - share) distribution(y) + share N(y; mean, covariance)
+    ```
+
+    Mean and covariance are those of the rows that `initialize` is given, as `fit` does. So
+    no row is further than `-log(share)` nats below its density under the Gaussian, whatever
+    the distribution has made of the region it is in, and outliers do not drive its
+    training: 6.9 nats with the default share, which costs 0.001 nats elsewhere.
+
+    Not for distributions with bounds, beyond which the Gaussian has mass.
+
+    Args:
+      distribution: of rows, `[N, D]`, such as a `FlowDistribution`; conditional or not.
+      share: of the Gaussian, between 0 and 1.
+      name: name of the module.
+
+    Raises:
+      ValueError: if the events are no vectors of a known size.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> flow = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), tfp_flows.MAF(2))
+    >>> safe = tfp_flows.Defensive(flow)
+    >>> model = tfp_flows.DensityEstimator(safe)
+    >>> model.initialize(np.random.default_rng(0).normal(size=(100, 2)))
+    >>> bool(safe.log_prob([0.0, 30.0]) > safe.gaussian.log_prob([0.0, 30.0]) - 6.91)
+    True
+
+    Reference:
+      Hesterberg (1995), Weighted average importance sampling and defensive mixture
+      distributions. https://doi.org/10.1080/00401706.1995.10484303
+    """
+
+    def __init__(
+        self,
+        distribution: tfd.Distribution,
+        share: float = 1e-3,
+        *,
+        name: str | None = None,
+    ):
+        members = ("log_prob", "event_shape", "sample")
+        check_members("distribution", distribution, members, "one of rows")
+        check_number("share", share, "between 0 and 1", lambda value: 0.0 < value < 1.0)
+        shape = distribution.event_shape
+        if shape.rank != 1 or not shape.is_fully_defined():
+            raise ValueError(
+                "Expected a `distribution` of vectors of a known size; got events of "
+                f"{shape}."
+            )
+        super().__init__(name=name or f"defensive_{distribution.name}")
+        self.distribution = distribution
+        self.share = float(share)
+        eye = np.eye(shape[0], dtype=self.dtype.as_numpy_dtype)
+        self._mean = tf.Variable(tf.zeros(shape, self.dtype), trainable=False, name="mean")
+        self._scale = tf.Variable(eye, trainable=False, name="scale")
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Of rows."""
+        return self.distribution.dtype
+
+    @property
+    def event_shape(self) -> tf.TensorShape:
+        """Shape of one event, `[D]`."""
+        return self.distribution.event_shape
+
+    @property
+    def context_size(self) -> int:
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return getattr(self.distribution, "context_size", 0)
+
+    @property
+    def gaussian(self) -> tfd.Distribution:
+        """The broad Gaussian, with the statistics of now."""
+        return tfd.MultivariateNormalTriL(self._mean, self._scale)
+
+    @property
+    def variables(self) -> tuple[tf.Variable, ...]:
+        """Variables of the distribution, then those of the Gaussian."""
+        # `tf.Module` takes a distribution for a tensor, and overlooks its variables.
+        return (*self.distribution.variables, self._mean, self._scale, self._initialized)
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The trainable ones of the `variables`."""
+        return tuple(variable for variable in self.variables if variable.trainable)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the Gaussian and all state of the distribution are set."""
+        inner = getattr(self.distribution, "is_initialized", True)
+        return bool(self._initialized.numpy()) and inner
+
+    def initialize(self, data, *, context=None) -> None:
+        """Takes mean and covariance of rows, and initialises the distribution, once.
+
+        Args:
+          data: `[N, D]`.
+          context: `[N, context_size]`, where the distribution is conditional.
+        """
+        check_rows_of(self, data, context)
+        if hasattr(self.distribution, "initialize"):
+            given = {} if context is None else {"context": context}
+            self.distribution.initialize(data, **given)
+        if self._initialized.numpy():
+            return
+        rows = np.asarray(data, np.float64)
+        variances = rows.var(axis=0)
+        # A constant or dependent column, or few rows, must not make it singular.
+        ridge = np.diag(1e-4 * np.where(variances > 0.0, variances, 1.0))
+        covariance = np.cov(rows, rowvar=False, bias=True).reshape([len(ridge)] * 2)
+        self._mean.assign(rows.mean(axis=0))
+        self._scale.assign(np.linalg.cholesky(covariance + ridge))
+        self._initialized.assign(True)
+
+    def check_support(self, data, *, argument: str = "data") -> None:
+        """Refuses rows that the distribution refuses."""
+        if hasattr(self.distribution, "check_support"):
+            self.distribution.check_support(data, argument=argument)
+
+    def log_prob(self, value, *, context=None, training: bool = False) -> tf.Tensor:
+        """Nats of `value`, `[..., D]`.
+
+        Args:
+          value: rows.
+          context: `[..., context_size]`, where the distribution is conditional.
+          training: as in `FlowDistribution.log_prob`.
+        """
+        value = tf.convert_to_tensor(value, self.dtype)
+        kwargs = {} if context is None else {"context": context}
+        kwargs |= {"training": True} if training else {}
+        return self._mixed(value, self.distribution.log_prob(value, **kwargs))
+
+    def sample(self, sample_shape=(), seed=None, *, context=None) -> tf.Tensor:
+        """Draws rows, `[*sample_shape, *batch, D]`.
+
+        Args:
+          sample_shape: shape of the draw, before the context's batch axes.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+          context: `[..., context_size]`, where the distribution is conditional.
+        """
+        seed, choice, noise = draws.split(draws.stateless(seed), 3)
+        kwargs = {} if context is None else {"context": context}
+        rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)
+        normal = draws.normal(tf.shape(rows), noise, self.dtype)
+        broad = self._mean + tf.linalg.matvec(self._scale, normal)
+        chosen = draws.uniform(tf.shape(rows)[:-1], choice, self.dtype) < self.share
+        return tf.where(chosen[..., None], broad, rows)
+
+    def sample_and_log_prob(
+        self, sample_shape=(), seed=None, *, context=None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws rows with their log-densities; arguments as in `sample`."""
+        rows = self.sample(sample_shape, seed, context=context)
+        return rows, self.log_prob(rows, context=context)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {n: getattr(self, n) for n in ("distribution", "share", "name")}
+
+    def _mixed(self, value, log_prob):
+        log_share, log_rest = math.log(self.share), math.log1p(-self.share)
+        return tfp.math.log_add_exp(
+            log_prob + log_rest, self.gaussian.log_prob(value) + log_share
+        )
