@@ -16,8 +16,7 @@ LONG = {
     "tests/bijector_cases.py",
     "tests/bijectors/test_autoregressive.py",
     "tests/bijectors/test_context_standardizer.py",
-    "tests/experiments/command_line/test_bad_input.py",
-    "tests/experiments/posterior_inference/test_posterior_inference.py",
+    "tests/transformers/test_transformer_contract.py",
 }
 NO_NAMES = {"utils", "helpers", "common", "misc"}
 # A docstring that begins so says what a file does, instead of what it is.

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
+from tfp_flows.bijectors.scan import Scan  # noqa: F401  private, and part of a Glow
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 TINY = {"num_steps": 1, "hidden_units": (4,), "seed": 0}

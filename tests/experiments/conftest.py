@@ -26,7 +26,10 @@ RUNS = {
     "real_nvp": TINY,
     "made": dataclasses.replace(TINY, flow="made", num_steps=DEFAULT_STEPS),
     "mixture_made": dataclasses.replace(TINY, flow="mixture_made", num_steps=DEFAULT_STEPS),
-    **{f: dataclasses.replace(TINY, flow=f) for f in ("maf_mog", "iaf", "maf", "nice")},
+    **{
+        flow: dataclasses.replace(TINY, flow=flow)
+        for flow in ("maf_mog", "iaf", "maf", "nice", "nsf", "nsf_coupling")
+    },
     "table": dataclasses.replace(TINY, **TABLE),
     "conditional": dataclasses.replace(TINY, **TABLE, context_columns=("0", "3")),
     "by_class": dataclasses.replace(

@@ -8,6 +8,7 @@ import tfp_flows as tff
 from tfp_flows.flows import glow
 from tfp_flows.flows import real_nvp_image
 from tfp_flows.flows import steps
+from tfp_flows.flows.multi_scale_steps import multi_scale_steps
 
 # What constructors use themselves.
 NAMED = {"standardize_context", "recompute", "name", "num_levels", "hidden_channels"}
@@ -19,8 +20,8 @@ RECIPES = {
     tff.MAF: AUTOREGRESSIVE,
     tff.IAF: AUTOREGRESSIVE,
     tff.MADE: {steps.autoregressive_step, steps.standardizing},
-    tff.Glow: {glow._level, steps.multi_scale_steps},
-    tff.RealNVPImage: {real_nvp_image._coupling_and_norm, steps.multi_scale_steps},
+    tff.Glow: {glow._level, multi_scale_steps},
+    tff.RealNVPImage: {real_nvp_image._coupling_and_norm, multi_scale_steps},
 }
 
 

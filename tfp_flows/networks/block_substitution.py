@@ -11,6 +11,10 @@ import tensorflow as tf
 __all__ = ["Layer", "block_bounds", "substitute"]
 
 
+_LEVELS_OF_ONE_BLOCK = 16
+_MOST_BLOCKS = 8
+
+
 class Layer(typing.NamedTuple):
     """Rows that can be computed level after level.
 
@@ -40,7 +44,8 @@ class Layer(typing.NamedTuple):
 
 def block_bounds(num_levels):
     """Levels at which blocks begin, and the number of levels (why so: BUILD_NOTES.md)."""
-    num_blocks = 1 if num_levels <= 16 else max(4, math.isqrt(num_levels) // 2)
+    doublings = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
+    num_blocks = min(_MOST_BLOCKS, 2 ** max(doublings, 0))
     return np.linspace(0, num_levels, num_blocks + 1).astype(int).tolist()
 
 

@@ -40,7 +40,7 @@ CONTINUOUS = [
 ]
 
 
-@pytest.mark.parametrize("flow", with_slow(CONTINUOUS, {"maf", "nice"}))
+@pytest.mark.parametrize("flow", with_slow(CONTINUOUS, {"maf", "nice", "nsf_coupling"}))
 def test_run_writes_every_file_with_the_numbers(flow, finished):
     folder = finished(flow)
     assert {path.name for path in folder.iterdir()} == FILES - MISSING.get(flow, set())
