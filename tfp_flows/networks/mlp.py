@@ -115,7 +115,11 @@ class MLP(ContextNetwork):
         hidden = _dense(hidden, first)
         for inner, outer in zip(others[::2], others[1::2], strict=True):
             inside = self.activation(_dense(self.activation(hidden), inner))
-            hidden += _dense(self._drop(inside, training=training), outer)
+            kernel, bias = outer
+            # The bias last: TensorFlow 2.21's graph optimiser fuses the usual order, with
+            # the ReLU that follows, into a kernel that it then does not find.
+            hidden += self._drop(inside, training=training) @ kernel
+            hidden = tf.nn.bias_add(hidden, bias)
         return _dense(self.activation(hidden), last)
 
     def compute_output_shape(self, input_shape):
