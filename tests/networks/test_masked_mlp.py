@@ -53,7 +53,7 @@ def test_tiles_change_neither_values_nor_gradients(strict, drawn, ordering):
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, whole, *tiles])
         plain = x @ (whole * layer.mask) + bias
-        tiled = layer(x, tiles, bias)
+        tiled = layer.product(x, tiles) + bias
         losses = [tf.reduce_sum(tf.sin(y)) for y in (plain, tiled)]
     np.testing.assert_allclose(tiled, plain, atol=1e-10)
     in_order = (kernel * layer.mask).T[layer.rising_units][:, layer.rising_inputs]

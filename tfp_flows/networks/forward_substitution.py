@@ -68,7 +68,8 @@ class Structure(typing.NamedTuple):
         """Evaluates the hidden layers in one pass.
 
         Args:
-          layer: function of k and what hidden layer k sees, that returns its own sums.
+          layer: function of k, what hidden layer k sees, and what is added to its sums or
+            None, that returns the sums.
           x: what the first sees.
 
         Returns:
@@ -76,9 +77,7 @@ class Structure(typing.NamedTuple):
         """
         sums = []
         for k in range(len(self.degrees)):
-            sums.append(layer(k, x))
-            if self.adds_skip(k):
-                sums[k] += sums[k - 2]
+            sums.append(layer(k, x, sums[k - 2] if self.adds_skip(k) else None))
             x = self.activation(sums[k])
         return sums, x
 
@@ -233,13 +232,14 @@ def _reversed_transpose(kernel):
 def _slopes(structure, weights, u):
     """Derivatives of the activation at each hidden unit, `[rows, N]` a layer."""
 
-    def layer(k, seen):  # without the products with what is zero in kernels
+    def layer(k, seen, skip):  # without the products with what is zero in kernels
         products = []
         for first, end in itertools.pairwise(block_bounds(structure.event_size)):
             rows = slice(*np.searchsorted(structure.levels[k], [first, end]))
             count = np.searchsorted(structure.seen_degrees[k], end)
             products.append(weights.kernels[k][rows, :count] @ seen[:count])
-        return tf.concat(products, axis=0) + weights.biases[k]
+        value = tf.concat(products, axis=0) + weights.biases[k]
+        return value if skip is None else value + skip
 
     sums, _ = structure.hidden(layer, u)
     with tf.GradientTape() as tape:

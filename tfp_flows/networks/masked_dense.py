@@ -88,10 +88,6 @@ class MaskedDense:
         x = take(x, self.rising_inputs, axis=1)
         return self._from_rising(_product_of_tiles(x, *tiles))
 
-    def __call__(self, x, tiles, bias):
-        """Maps `x`, `[N, inputs]`, to `[N, units]`."""
-        return tf.nn.bias_add(self.product(x, tiles), bias)
-
     def transposed_kernel(self, tiles):
         """Returns the whole masked kernel, `[units, inputs]`, both in rising order."""
         if not self._is_tiled:

@@ -144,12 +144,15 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         # Unpacked once a call: the gradient packs a whole vector for each time.
         weights = self._layout.unpack(self._packed)
 
-        def layer(k, seen):
+        def layer(k, seen, skip=None):
             seen = self._drop(seen, training=training) if k else seen
-            value = self.layers[k](seen, *weights.layers[k])
-            return (
-                value + context @ weights.context if k == 0 and self.context_size else value
-            )
+            tiles, bias = weights.layers[k]
+            value = self.layers[k].product(seen, tiles)
+            if k == 0 and self.context_size:
+                value += context @ weights.context
+            if skip is not None:
+                value += skip
+            return tf.nn.bias_add(value, bias)  # last: see `MLP.call`
 
         _, hidden = self.structure.hidden(layer, x)
         outputs = layer(len(self.layers) - 1, hidden)

@@ -35,12 +35,12 @@ class MemberOfCycle(AutoregressiveNetwork):
         outputs = tf.tile(variables, [network.num_parameters])
         seen_degrees = [variables, *units]
 
-        def layer(k, seen):
+        def layer(k, seen, skip):
             mask = seen_degrees[k][:, None] <= units[k][None, :]
             value = seen @ _masked(kernels[k], mask) + biases[k]
-            return (
-                value + context @ context_kernel if k == 0 and self.context_size else value
-            )
+            if k == 0 and self.context_size:
+                value += context @ context_kernel
+            return value if skip is None else value + skip
 
         _, hidden = self.structure.hidden(layer, x)
         mask = seen_degrees[-1][:, None] < outputs[None, :]
