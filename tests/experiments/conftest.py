@@ -9,6 +9,7 @@ from tiny_runs import in_folder
 from tiny_runs import quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.flows import FLOWS
 from experiments.density_estimation.settings import Settings
 from experiments.reports import plots
 
@@ -23,13 +24,13 @@ IMAGES = Settings(
 TABLE = {"dataset": "npz", "npz_path": "rows.npy"}
 DEFAULT_STEPS = Settings().num_steps  # of a flow that has but one
 RUNS = {
-    "real_nvp": TINY,
+    **{
+        name: dataclasses.replace(TINY, flow=name)
+        for name, flow in FLOWS.items()
+        if not (flow.is_binary or flow.takes_images)
+    },
     "made": dataclasses.replace(TINY, flow="made", num_steps=DEFAULT_STEPS),
     "mixture_made": dataclasses.replace(TINY, flow="mixture_made", num_steps=DEFAULT_STEPS),
-    **{
-        flow: dataclasses.replace(TINY, flow=flow)
-        for flow in ("maf_mog", "iaf", "maf", "nice", "nsf", "nsf_coupling")
-    },
     "table": dataclasses.replace(TINY, **TABLE),
     "conditional": dataclasses.replace(TINY, **TABLE, context_columns=("0", "3")),
     "by_class": dataclasses.replace(
