@@ -27,8 +27,8 @@ class Defensive(Configured, tf.Module):
     ```
 
     Mean and covariance are those of the rows that `initialize` is given, as `fit` does. So
-    no row is further than `-log(share)` nats below its density under the Gaussian, whatever
-    the distribution has made of the region it is in, and outliers do not drive its
+    no row is further than `-log(share)` nats below its density under the Gaussian, however
+    small its density under the distribution itself, and outliers do not drive its
     training: 6.9 nats with the default share, which costs 0.001 nats elsewhere.
 
     Not for distributions with bounds, beyond which the Gaussian has mass.

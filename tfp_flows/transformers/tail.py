@@ -30,7 +30,7 @@ class Tail(Transformer):
 
     A Student-t distribution of nu degrees of freedom has tails of weight 1 / nu. Light
     tails have weights near 0, for which the map is about `.8 sigma x` at the centre, not
-    the identity. E comes of the logarithm of erfcx, since erfc itself is 0 beyond
+    the identity. E is computed from the logarithm of erfcx, since erfc itself is 0 beyond
     |x| = 14 in float32; the inverse of erfc ends in Newton's steps on that logarithm.
 
     The parameters of a variable are mu, log sigma (between -2 and 2), and the weights of
