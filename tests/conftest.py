@@ -1,7 +1,7 @@
 """What every test needs: a quiet TensorFlow, two logical CPUs, fixed seeds.
 
-Most functions of tests are called a few times only. So XLA need not optimise what it
-compiles, but for the slow tests, which run as a user's code does.
+Most functions of tests are called a few times only. So TensorFlow and XLA need not
+optimise what they run, but for the slow tests, which run as a user's code does.
 """
 
 import functools
@@ -53,6 +53,7 @@ _FIRST = ("experiments/", "models/", "distributions/", "bijectors/", "flows/", "
 def pytest_configure(config):
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_collection_modifyitems(items):
