@@ -163,7 +163,7 @@ class MaskedAutoregressive(_Autoregressive):
 
     @property
     def sequential_directions(self):
-        """Sampling is."""
+        """The forward direction, which `sample` takes."""
         return frozenset({"forward"})
 
     def _forward_and_log_det(self, x, context, training):
@@ -218,7 +218,7 @@ class InverseAutoregressive(_Autoregressive):
 
     @property
     def sequential_directions(self):
-        """The density of foreign points is."""
+        """The inverse, which the density of points from elsewhere takes."""
         return frozenset({"inverse"})
 
     def _forward_and_log_det(self, x, context, training):

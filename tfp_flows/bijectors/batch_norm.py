@@ -137,8 +137,8 @@ class BatchNorm(Positionwise):
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return tf.nn.moments(y, axes)
-        # One sum over the replicas for both moments; around the running mean, which is
-        # theirs alike, so that the difference below keeps its digits.
+        # One sum over the replicas for both moments; around the running mean, which all of
+        # them share, so that the difference below keeps its digits.
         centre = tf.stop_gradient(tf.identity(self._mean))
         count = tf.cast(tf.size(y) // y.shape[-1], self.dtype)
         total = tf.reduce_sum(y - centre, axes)

@@ -10,8 +10,8 @@ class BijectorReport:
     """The errors that `check_bijector` has measured; `print` it.
 
     Errors are the largest over the points, relative where the true value is above 1.
-    Of a step that is still the identity they say nothing, since the identity passes
-    whatever its formulas are: `print` says so first.
+    For a step that is still the identity they show nothing, since the identity passes
+    whatever the formulas are: `print` says so first.
 
     Attributes:
       num_points: number of points tried.
@@ -45,7 +45,7 @@ class BijectorReport:
     def passed(self):
         """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
 
-        True of what `is_identity` too, for which nothing has been shown to be wrong.
+        Also True if `is_identity`: nothing was found wrong, since nothing could be.
         """
         return all(ok for _, _, ok in self._rows())
 

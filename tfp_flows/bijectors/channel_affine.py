@@ -1,4 +1,4 @@
-"""A learned shift and scale of each channel, which a context may move."""
+"""A learned map of each channel, which may depend on a context."""
 
 import tensorflow as tf
 

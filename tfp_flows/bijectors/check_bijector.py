@@ -1,4 +1,4 @@
-"""A numerical answer to the question: is my likelihood wrong?"""
+"""A numerical check of a bijector: does it invert, and are its log-dets right?"""
 
 import math
 
@@ -19,14 +19,14 @@ __all__ = ["check_bijector"]
 def check_bijector(bijector, x, context=None):
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
-    The four log-det and round-trip checks are exact mathematics, whatever the weights;
-    check a bijector with weights as after training: the report says of which steps it is
-    worth nothing, since they are still the identity.
+    The log-det and round-trip checks hold exactly, whatever the weights. Check a bijector
+    whose weights are as after training: for steps that are still the identity, which the
+    report names, the checks show nothing.
 
     The ends may have different shapes. Where the data have more entries than the latent
-    (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), their density is one of the entries that
-    are not constant; on a simplex, of all but the last, or by the area, as TFP's bijectors
-    have it, each its own way. There is no integral then.
+    (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), their density is that of the entries
+    that are not constant. On a simplex it is either that of all entries but the last, or
+    with respect to the area: TFP's bijectors use both. There is no integral then.
 
     >>> import numpy as np
     >>> import tfp_flows

@@ -1,4 +1,4 @@
-"""A flow that lets go of part of the channels after each level."""
+"""A flow on images that factors out part of the channels after each level."""
 
 import math
 

@@ -7,7 +7,7 @@ __all__ = ["partition"]
 
 
 def partition(mask):
-    """Returns the cheapest way to part events by the boolean array `mask`.
+    """Returns the cheapest way to split events by the boolean array `mask`.
 
     It has `split(x) -> (seen, changing)`, `join(seen, changed) -> y`,
     `sum(log_det) -> log_det` over the event's axes, and the shapes `seen_shape` and

@@ -39,7 +39,7 @@ class TFPBijector(FlowBijector):
 
     @property
     def sequential_directions(self):
-        """Sampling is, of TFP's `MaskedAutoregressiveFlow`."""
+        """The forward direction of TFP's `MaskedAutoregressiveFlow`; else none."""
         is_loop = isinstance(self._bijector, tfp.bijectors.MaskedAutoregressiveFlow)
         return frozenset({"forward"} if is_loop else ())
 

@@ -8,7 +8,7 @@ __all__ = ["get_activation"]
 
 
 def get_activation(activation):
-    """Returns the function that `activation` is or names; None is the identity.
+    """Returns `activation` as a function: itself, or by its name; None is the identity.
 
     Raises:
       ValueError: if it is neither a function nor the name of one of Keras's.

@@ -32,10 +32,10 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     `[N, H, W, C]`), and the context, `[N, context_size]`, if it is a `ContextNetwork`, as
     ours are; with the two joined on the last axis if not. It is called in evaluation mode:
     dropout or batch statistics inside a conditioner would make the two directions of a
-    coupling disagree. Layers that have no effect there are warned
-    of. With `dropout_in_training`, dropout is applied where a step maps with
-    `training=True` in one pass, as `fit` does; whatever it drops, the step is a bijector
-    with the log-det that it says.
+    coupling disagree. A warning names layers that have no effect in that mode. With
+    `dropout_in_training`, dropout is applied where a step maps with `training=True` in one
+    pass, as `fit` does: whichever units are dropped, the step is a bijector and its log-det
+    is right.
 
     The network's output is cast to the dtype of what it was shown, so that log-dets keep
     the bijector's precision where the network computes in less, as under the policy

@@ -104,8 +104,8 @@ class AutoregressiveNetwork(abc.ABC):
     """A network with MADE's masks, which can be solved for its variables.
 
     No gradient goes back through `solve` and `solve_adjoint`; arguments and results are
-    those of `AutoregressiveConditioner` with one batch axis. Networks of one structure,
-    whose `solve_one` are equal (==), are traced once.
+    those of `AutoregressiveConditioner` with one batch axis. Networks of one structure
+    and with equal (==) `solve_one` are traced once.
 
     Attributes:
       structure: the `Structure` that it has under each of its masks.

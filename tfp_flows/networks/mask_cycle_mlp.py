@@ -20,7 +20,8 @@ class MaskCycleMLP(MaskedMLP):
 
     Each mask relabels the network: it says which variable, and which unit of each hidden
     layer, takes which place of a `MaskedMLP` in natural order, whose degrees are spread
-    equally. So all masks have as many units of each degree, and differ in who they are.
+    equally. So all masks have the same number of units of each degree, and differ in which
+    these are.
 
     ```none
     degree of variable j = 1 + rank of j,   degree of unit u = degrees[rank of u]

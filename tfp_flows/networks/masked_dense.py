@@ -138,7 +138,7 @@ def _product_of_tiles(x, *tiles):
     seen = [x[:, : tile.shape[1]] for tile in tiles]
 
     def gradient(upstream):
-        # TensorFlow's own would add the tiles' shares of `x` up at their full widths.
+        # TensorFlow's own gradient would add up each tile's share of `x` at full width.
         parts = tf.split(upstream, [tile.shape[0] for tile in tiles], axis=-1)
         of_tiles = [
             tf.matmul(part, columns, transpose_a=True)

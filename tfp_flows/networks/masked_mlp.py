@@ -168,7 +168,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
 
     @functools.cached_property
     def structure(self):
-        """Who sees whom, where variables and units are in order of their degrees."""
+        """Which rows see which, with variables and units in order of their degrees."""
         degrees = [np.sort(layer.out_degrees).tolist() for layer in self.layers[:-1]]
         return Structure(
             self.event_size,

@@ -1,4 +1,4 @@
-"""Degrees and orderings: who may depend on whom in an autoregressive network."""
+"""Degrees and orderings: what may depend on what in an autoregressive network."""
 
 import numpy as np
 import tensorflow as tf
