@@ -189,7 +189,7 @@ def steps_of(transformer):
 
 
 STEPS = {
-    f"{name}_{step}": line
+    f"{name}_{step}_step": line
     for name, case in TRANSFORMERS.items()
     for step, line in steps_of(case.build()).items()
 }

@@ -1,9 +1,12 @@
 """Which tests only `make test-slow` runs: others have what they are made of."""
 
+import fnmatch
 from pathlib import Path
 
 import pytest
+from bijector_cases import CASES as BIJECTORS
 from bijector_cases import STEPS
+from flow_cases import CASES as FLOWS
 
 __all__ = ["REPRESENTATIVES", "SLOW_CASES", "is_slow", "representatives", "with_slow"]
 
@@ -33,9 +36,41 @@ REPRESENTATIVES = {
 # the contract of its own there, and `make test-slow` tries steps of all.
 _STEPS = {"curved_coupling", "curved_masked", "curved_inverse", "affine_exp_coupling"}
 _STEPS |= {"gated_inverse", "spline_coupling", "spline_masked"}
+_OTHER_STEPS = STEPS.keys() - {f"{name}_step" for name in _STEPS}
 
-# Cases that are slow in all tests; `real_nvp_image` has one of its two levels.
-SLOW_CASES = {"real_nvp_image_levels", *(STEPS.keys() - _STEPS)}
+# Cases of `make test`, and those that are like it but for a mask, an ordering, the lack of
+# a context, or one option more, which the case has too or which is a case of its own.
+_LIKE = {
+    # bijectors
+    "irregular": ["alternating_*", "half_flipped", "conditional_*"],
+    "checkerboard_context": ["checkerboard_*"],
+    "inverse_affine_everything": ["masked_drawn_*", "inverse_gated"],
+    "masked_reversed_residual": ["masked_affine"],
+    "channels_context": ["channels"],
+    "conv_net_context": ["conv_net"],
+    "res_net_context": ["res_net"],
+    "invert_context": ["invert"],
+    "multi_scale_context": ["multi_scale"],
+    # flows
+    "maf": ["maf_one_*", "maf_recompute", "maf_random_batch_norm"],
+    "maf_random_lu_everything": ["iaf_everything"],
+    "nice": ["nice_*"],
+    "real_nvp_recompute": ["real_nvp_[alegc]*", "real_nvp_residual"],
+    "glow": ["glow_recompute", "glow_step_additive"],
+    "real_nvp_image": ["real_nvp_image_*"],
+    "spline_one_variable": ["spline"],
+}
+
+
+def _slow_cases(names):
+    for stays, patterns in _LIKE.items():
+        like = {n for p in patterns for n in fnmatch.filter(names, p) if n not in _LIKE}
+        assert stays in names, stays
+        assert like, stays
+        yield from like
+
+
+SLOW_CASES = {*_OTHER_STEPS, *_slow_cases(BIJECTORS.keys() | FLOWS.keys())}
 
 
 def _read(path):
