@@ -18,7 +18,7 @@ REPRESENTATIVES = {
     "chain_mixed",  # with stock parts
     "chain_nested",  # with inverted conditional steps
     "conditional",  # a network on vectors
-    "masked_shift_context",  # one direction by a loop
+    "gated_inverse_step",  # one direction by a loop
     "multi_scale_context",  # of images, between two shapes
     "stock_scale",  # a stock bijector
     # flows
