@@ -198,7 +198,7 @@ class LargeShifts(tff.Transformer):
 
 
 @pytest.mark.parametrize(
-    ("constructor", "jit_compile"), [*((step, False) for step in STEPS), (STEPS[0], True)]
+    ("constructor", "jit_compile"), zip(STEPS, [True, False], strict=True)
 )
 def test_large_latents_are_solved_where_whole_passes_fail(constructor, jit_compile, rng):
     """Passes over the whole vector overflow on coordinates that are not final yet."""
