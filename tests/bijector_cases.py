@@ -1,7 +1,5 @@
 """A line for every bijector: all contract tests run on it."""
 
-import functools
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +7,18 @@ import tensorflow_probability as tfp
 from cases import Case
 from cases import open_unit
 from cases import positive
+from image_couplings import CHECKERBOARD
+from image_couplings import channels
+from image_couplings import checkerboard
+from image_couplings import checkerboard_of_vectors
+from image_couplings import conv_net
+from image_couplings import res_net
 from transformer_cases import CASES as TRANSFORMERS
+from vector_steps import conditional
+from vector_steps import coupling
+from vector_steps import inverse_masked
+from vector_steps import masked
+from vector_steps import vector
 
 import tfp_flows as tff
 from tfp_flows import masks
@@ -17,45 +26,7 @@ from tfp_flows import masks
 tfb = tfp.bijectors
 
 IRREGULAR = np.array([True, False, False, True, True, False])
-CHECKERBOARD = masks.checkerboard((4, 4, 2))
-CHANNELS = np.zeros((2, 3, 4), bool) | np.array([True, False, True, False])
 INTERVALS = ([0.0, -np.inf, -3.0, -np.inf], [2.0, 5.0, np.inf, np.inf])
-
-
-def coupling(mask, dtype, transformer=None, context_size=0, **mlp):
-    """A coupling on vectors with a tiny network."""
-    transformer = transformer or tff.Affine()
-    units = transformer.num_parameters * int((~mask).sum())
-    mlp = {"hidden_units": (4,), "activation": "tanh", "seed": 1, **mlp}
-    network = tff.MLP(units, dtype=dtype, **mlp)
-    conditioner = tff.Conditioner(network, int(mask.sum()), context_size=context_size)
-    return tff.Coupling(mask, conditioner, transformer, dtype=dtype)
-
-
-def vector(mask):
-    return Case(lambda t: coupling(mask, t), mask.shape)
-
-
-def checkerboard(dtype, context_size=0):
-    network = keras.layers.Conv2D(4, 3, padding="same", dtype=dtype)
-    conditioner = tff.Conditioner(network, (4, 4, 2), context_size=context_size)
-    return tff.Coupling(CHECKERBOARD, conditioner, dtype=dtype)
-
-
-def checkerboard_of_vectors(dtype):
-    layers = [
-        keras.layers.Flatten(dtype=dtype),
-        keras.layers.Dense(64, dtype=dtype),
-        keras.layers.Reshape((4, 4, 4), dtype=dtype),
-    ]
-    conditioner = tff.Conditioner(keras.Sequential(layers), (4, 4, 2))
-    return tff.Coupling(CHECKERBOARD, conditioner, dtype=dtype)
-
-
-def channels(dtype, context_size=0):
-    network = keras.layers.Dense(4, dtype=dtype)
-    conditioner = tff.Conditioner(network, (2, 3, 2), context_size=context_size)
-    return tff.Coupling(CHANNELS, conditioner, dtype=dtype)
 
 
 def weight(size, dtype):
@@ -81,71 +52,6 @@ def nested_chain(dtype):
     ]
     outer = coupling(masks.alternating(3), dtype, context_size=2)
     return tff.FlowChain([tff.FlowChain(inner), tfb.Invert(outer)])
-
-
-def conditional(mask, transformer=None):
-    build = lambda t: coupling(mask, t, transformer, context_size=2)  # noqa: E731
-    return Case(build, mask.shape, context_size=2)
-
-
-def autoregressive(constructor, ordering, dtype, transformer=None, context_size=0, **mlp):
-    """A masked or inverse autoregressive step with a tiny network."""
-    transformer = transformer or tff.Affine()
-    mlp = {"hidden_units": (6, 6), "activation": "tanh", "seed": 1, **mlp}
-    network = tff.MaskedMLP(
-        transformer.num_parameters,
-        ordering=ordering,
-        context_size=context_size,
-        dtype=dtype,
-        **mlp,
-    )
-    conditioner = tff.Conditioner(network, len(ordering), context_size=context_size)
-    return constructor(len(ordering), conditioner, transformer, dtype=dtype)
-
-
-def masked(ordering, context_size=0, **arguments):
-    build = functools.partial(
-        autoregressive, tff.MaskedAutoregressive, ordering, context_size=context_size
-    )
-    return Case(lambda t: build(dtype=t, **arguments), (len(ordering),), context_size)
-
-
-def inverse_masked(ordering, context_size=0, **arguments):
-    build = functools.partial(
-        autoregressive, tff.InverseAutoregressive, ordering, context_size=context_size
-    )
-    return Case(lambda t: build(dtype=t, **arguments), (len(ordering),), context_size)
-
-
-def with_conv_net(mask, network, dtype, context_size=0):
-    """A coupling on images; `network(channels)` builds it for so many outputs."""
-    seen = mask.shape
-    if (mask == mask[:1, :1]).all():
-        seen = (*mask.shape[:2], int(mask[0, 0].sum()))
-        channels = int((~mask[0, 0]).sum())
-    else:
-        channels = mask.shape[-1]
-    conditioner = tff.Conditioner(network(2 * channels), seen, context_size=context_size)
-    return tff.Coupling(mask, conditioner, dtype=dtype)
-
-
-def conv_net(dtype, context_size=0):
-    mask = masks.channel_half((3, 2, 3), start=False)
-    return with_conv_net(
-        mask, lambda c: tff.ConvNet(c, 4, seed=1, dtype=dtype), dtype, context_size
-    )
-
-
-def res_net(dtype, context_size=0):
-    mask = masks.checkerboard((2, 4, 2))
-    return with_conv_net(
-        mask,
-        lambda c: tff.ResNet(
-            c, 2, num_blocks=1, mask=mask[..., :1], tanh_scale=0.0, seed=1, dtype=dtype
-        ),
-        dtype,
-        context_size,
-    )
 
 
 def channel_affine(dtype, context_size=2, event_ndims=3):
@@ -189,7 +95,7 @@ def steps_of(transformer):
 
 
 STEPS = {
-    f"{name}_{step}": line
+    f"{name}_{step}_step": line
     for name, case in TRANSFORMERS.items()
     for step, line in steps_of(case.build()).items()
 }

@@ -6,6 +6,7 @@ optimise what they run, but for the slow tests, which run as a user's code does.
 
 import functools
 import os
+import random
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,6 +21,7 @@ import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
+from slow_cases import REPRESENTATIVES
 from slow_cases import SLOW_CASES
 from slow_cases import is_slow
 
@@ -45,6 +47,7 @@ _CONTRACTS = {
     *("test_flow_contract", "test_distribution_contract", "test_distribution_weights"),
 }
 _CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
+assert REPRESENTATIVES | SLOW_CASES <= _CASES
 
 # Folders whose modules take longest come first: no process waits for the other at the end.
 _FIRST = ("experiments/", "models/", "distributions/", "bijectors/", "flows/", "networks/")
@@ -87,9 +90,29 @@ def _contract_case(item):
     return next((v for v in values if isinstance(v, str) and v in _CASES), "")
 
 
+# Modules that draw nothing by TensorFlow's own seed. To set it drops what TensorFlow has
+# prepared to run functions and ops, which the tests of a case share.
+_WITHOUT_TENSORFLOW_SEED = {
+    *_CONTRACTS,
+    *("test_transformer_contract", "test_conditioner_contract", "test_autoregressive"),
+}
+
+
 @pytest.fixture(autouse=True)
-def _fixed_seeds():
-    keras.utils.set_random_seed(0)
+def _fixed_seeds(request):
+    if request.module.__name__ in _WITHOUT_TENSORFLOW_SEED:
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+    else:
+        keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def op_by_op():
+    """Runs functions op by op: for one call, that takes a tenth of tracing them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

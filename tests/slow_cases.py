@@ -1,9 +1,12 @@
 """Which tests only `make test-slow` runs: others have what they are made of."""
 
+import fnmatch
 from pathlib import Path
 
 import pytest
+from bijector_cases import CASES as BIJECTORS
 from bijector_cases import STEPS
+from flow_cases import CASES as FLOWS
 
 __all__ = ["REPRESENTATIVES", "SLOW_CASES", "is_slow", "representatives", "with_slow"]
 
@@ -15,7 +18,7 @@ REPRESENTATIVES = {
     "chain_mixed",  # with stock parts
     "chain_nested",  # with inverted conditional steps
     "conditional",  # a network on vectors
-    "masked_shift_context",  # one direction by a loop
+    "gated_inverse_step",  # one direction by a loop
     "multi_scale_context",  # of images, between two shapes
     "stock_scale",  # a stock bijector
     # flows
@@ -33,9 +36,47 @@ REPRESENTATIVES = {
 # the contract of its own there, and `make test-slow` tries steps of all.
 _STEPS = {"curved_coupling", "curved_masked", "curved_inverse", "affine_exp_coupling"}
 _STEPS |= {"gated_inverse", "spline_coupling", "spline_masked"}
+_OTHER_STEPS = STEPS.keys() - {f"{name}_step" for name in _STEPS}
 
-# Cases that are slow in all tests; `real_nvp_image` has one of its two levels.
-SLOW_CASES = {"real_nvp_image_levels", *(STEPS.keys() - _STEPS)}
+# Cases of `make test`, and those that are like it but for a mask, an ordering, the lack of
+# a context, or one option more, which the case has too or which is a case of its own.
+_LIKE = {
+    # bijectors
+    "irregular": ["alternating_*", "half_flipped"],
+    "checkerboard_context": ["checkerboard_*"],
+    "inverse_affine_everything": ["masked_drawn_*", "inverse_gated"],
+    "masked_reversed_residual": ["masked_affine"],
+    "channels_context": ["channels"],
+    "conv_net_context": ["conv_net"],
+    "res_net_context": ["res_net"],
+    "invert_context": ["invert"],
+    "multi_scale_context": ["multi_scale"],
+    # flows
+    "maf": ["maf_one_*", "maf_recompute", "maf_random_batch_norm"],
+    "maf_random_lu_everything": ["iaf_everything"],
+    "nice": ["nice_*"],
+    "residual": ["real_nvp_residual"],
+    "affine_exp_coupling_step": ["real_nvp_exp"],
+    "gated_inverse_step": ["real_nvp_gated"],
+    "real_nvp": ["real_nvp_even"],
+    "real_nvp_recompute": ["real_nvp_act_norm", "real_nvp_lu_mixing", "real_nvp_context"],
+    "glow": ["glow_recompute", "glow_step_additive"],
+    "real_nvp_image": ["real_nvp_image_*"],
+    "spline_one_variable": ["spline"],
+    "spline_coupling_step": ["spline_coupling"],
+}
+
+
+def _slow_cases(names):
+    for stays, patterns in _LIKE.items():
+        assert stays in names, stays
+        for pattern in patterns:
+            like = set(fnmatch.filter(names, pattern)) - _LIKE.keys()
+            assert like, pattern
+            yield from like
+
+
+SLOW_CASES = {*_OTHER_STEPS, *_slow_cases(BIJECTORS.keys() | FLOWS.keys())}
 
 
 def _read(path):

@@ -14,38 +14,42 @@ from traced_answers import TracedAnswers
 import tfp_flows as tff
 
 ALL_CASES = {**bijector_cases.CASES, **flow_cases.CASES}
+assert len(ALL_CASES) == len(bijector_cases.CASES) + len(flow_cases.CASES)
 CONDITIONAL = [name for name, case in ALL_CASES.items() if case.context_size]
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 class Subject:
-    """A bijector in float64 with random weights, and 7 points with their answers."""
+    """A bijector in float64 with random weights, and 7 points with their answers.
+
+    The answers are of one traced function; `inverse` and `forward` are the public methods.
+    """
 
     def __init__(self, name):
         self.case = ALL_CASES[name]
         self.bijector = randomize(self.case.build("float64"))
         self.x = self.case.points((7,))
         self.context = self.case.context((7,))
-        latent, self.inverse_log_det = self.inverse(self.x)
-        self.z = latent.numpy()
-        restored, self.forward_log_det = self.forward(self.z)
-        self.y = restored.numpy()
+        latent_shape = self.bijector.inverse_event_shape(self.case.event_shape)
+        self.z = np.zeros([7, *latent_shape])
+        self.traced = TracedAnswers(self.bijector, self.x, self.z, self.context)
+        self.z = self.answers()[0]["value"].numpy()
+        # The answers for all 7 points, by the inverse and by the forward direction.
+        self.graph = self.answers()
+        self.y = self.graph[1]["value"].numpy()
+        self.inverse_log_det, self.forward_log_det = (a["log_det"] for a in self.graph)
+
+    def answers(self, **changed):
+        """What the traced function returns for `x`, `z` and `context`, or what is given."""
+        arguments = {"x": self.x, "z": self.z, "context": self.context, **changed}
+        return self.traced(**arguments)
 
     def inverse(self, x):
         return self.bijector.inverse_and_log_det(x, **self.context)
 
     def forward(self, z):
         return self.bijector.forward_and_log_det(z, **self.context)
-
-    @functools.cached_property
-    def traced(self):
-        return TracedAnswers(self.bijector, self.x, self.z, self.context)
-
-    @functools.cached_property
-    def graph(self):
-        """The answers for all 7 points, by the inverse and by the forward direction."""
-        return self.traced(self.x, self.z, self.context)
 
     @functools.cached_property
     def flow(self):

@@ -33,6 +33,7 @@ def test_probabilities_sum_to_one(name):
 
 
 @pytest.mark.parametrize("name", BINARY)
+@pytest.mark.usefixtures("op_by_op")
 def test_samples_agree_with_probabilities(name):
     case, distribution = BINARY[name], built(name)
     probabilities = np.exp(
@@ -59,6 +60,7 @@ def _chi_square_z(cells, probabilities, least=5.0):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("op_by_op")
 def test_log_prob_of_own_samples(name):
     case, distribution = CASES[name], built(name)
     context = case.context((4,))
@@ -70,6 +72,7 @@ def test_log_prob_of_own_samples(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("op_by_op")
 def test_each_mask_samples_as_the_loop_over_whole_passes(name):
     case, distribution = CASES[name], built(name)
     ensemble, conditional = distribution._ensemble, distribution._conditional
@@ -117,6 +120,7 @@ def test_same_answers_eager_graph_and_xla(name):
 
 @pytest.mark.parametrize("batch_shape", [(), (2, 3)])
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_any_batch_axes_and_rows_are_independent(name, batch_shape):
     case, distribution = CASES[name], built(name)
     x, context = case.points(batch_shape), case.context(batch_shape)
@@ -129,6 +133,7 @@ def test_any_batch_axes_and_rows_are_independent(name, batch_shape):
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_one_dtype_from_end_to_end(name, dtype):
     case = CASES[name]
     distribution = case.build(dtype)

@@ -23,6 +23,7 @@ WITH_GRADIENTS = [name for name in CASES if name != "binary_of_one_variable"]
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", WITH_GRADIENTS)
+@pytest.mark.usefixtures("op_by_op")
 def test_every_weight_has_a_gradient(name, training):
     case, distribution = CASES[name], built(name)
     weights = distribution.trainable_variables
@@ -38,6 +39,7 @@ def test_every_weight_has_a_gradient(name, training):
 
 
 @pytest.mark.parametrize("name", ["mixture_masks", "mixture_context"])
+@pytest.mark.usefixtures("op_by_op")
 def test_gradient_of_the_density_of_samples_is_that_at_fixed_samples(name):
     case, distribution = CASES[name], built(name)
     context = {k: tf.constant(v) for k, v in case.context((4,)).items()}

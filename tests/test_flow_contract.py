@@ -33,6 +33,7 @@ def distribution_of(flow, event_size=2, dtype="float32"):
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if n not in NOT_IDENTITY])
+@pytest.mark.usefixtures("op_by_op")
 def test_starts_as_the_identity(name):
     case = CASES[name]
     flow, x = case.build("float32"), case.points((7,)).astype(np.float32)
@@ -58,6 +59,7 @@ IN_THE_PLANE = {
 
 
 @pytest.mark.parametrize("name", IN_THE_PLANE)
+@pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(name):
     constructor, options = IN_THE_PLANE[name]
     options = {k: v for k, v in {**TINY, **options}.items() if v is not None}
@@ -72,8 +74,9 @@ def test_density_integrates_to_one(name):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
 @pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.usefixtures("op_by_op")
 def test_many_steps_round_trip_after_perturbation(name, dtype, tolerance):
-    num_steps = 32 if name in COUPLING_FLOWS else 8  # a loop each takes time to compile
+    num_steps = 32 if name in COUPLING_FLOWS else 8  # of a loop each
     flow = FLOWS[name](4, **{**TINY, "num_steps": num_steps}, seed=0, dtype=dtype)
     rng = np.random.default_rng(0)
     for weight in flow.trainable_variables:
@@ -129,6 +132,7 @@ def test_sample_shape_comes_before_the_context_batch(transform):
 
 
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_float64_from_end_to_end(name):
     case = CASES[name]
     flow = case.build(tf.float64)
@@ -141,6 +145,7 @@ def test_float64_from_end_to_end(name):
 
 
 @pytest.mark.parametrize("name", flow_cases.IMAGES)
+@pytest.mark.usefixtures("op_by_op")
 def test_no_draws_of_images(name):
     case = CASES[name]
     flow = case.build("float32")

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 from random_weights import randomize
 from subject import close
 from transformer_cases import CASES
 
 import tfp_flows as tff
 
-tfb = tfp.bijectors
 STEPS = [tff.MaskedAutoregressive, tff.InverseAutoregressive]
 both_steps = pytest.mark.parametrize("constructor", STEPS)
 FORMS = {
@@ -91,6 +89,7 @@ def written_out(constructor, case, network, start):
     [*((name, lambda network: network) for name in CASES), ("curved", only_callable)],
 )
 @both_steps
+@pytest.mark.usefixtures("op_by_op")
 def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name, wrap, rng):
     """In value, and in the gradient by values, context and weights."""
     transformer = CASES[name].build()
@@ -110,6 +109,7 @@ def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name,
 
 @pytest.mark.parametrize("form", FORMS)
 @both_steps
+@pytest.mark.usefixtures("op_by_op")
 def test_columns_equal_whole_passes_in_value_and_gradient(constructor, form, rng):
     network = conditioner(7, tff.Affine(), **FORMS[form])
     values = tf.constant(rng.normal(size=(5, 7)))
@@ -124,6 +124,7 @@ def test_columns_equal_whole_passes_in_value_and_gradient(constructor, form, rng
 
 @pytest.mark.parametrize("context_size", [0, 2])
 @both_steps
+@pytest.mark.usefixtures("op_by_op")
 def test_one_variable_depends_on_the_context_alone(constructor, context_size, rng):
     network = conditioner(1, tff.Affine(), context_size=context_size)
     step = constructor(1, network, tff.Affine(), dtype="float64")
@@ -156,18 +157,12 @@ def test_conditioner_of_another_transformer_is_refused(constructor, made_for, us
 
 
 @both_steps
-def test_context_of_another_width_is_refused(constructor):
-    step = constructor(
-        3, conditioner(3, tff.Affine(), context_size=2), tff.Affine(), dtype="float64"
-    )
-    x = np.zeros((5, 3))
+def test_context_of_other_batch_axes_is_refused(constructor):
+    network = conditioner(3, tff.Affine(), context_size=2)
+    step = constructor(3, network, tff.Affine(), dtype="float64")
     for method in (step.forward, step.inverse):
-        with pytest.raises(ValueError, match=r"`context` of shape \[\.\.\., 2\].*None"):
-            method(x)
-        with pytest.raises(ValueError, match=r"`context` of shape \[\.\.\., 2\].*\(5, 3\)"):
-            method(x, context=np.zeros((5, 3)))
         with pytest.raises(ValueError, match=r"\(5,\).*\(4, 2\)"):
-            method(x, context=np.zeros((4, 2)))
+            method(np.zeros((5, 3)), context=np.zeros((4, 2)))
 
 
 def test_whole_passes_stop_when_nothing_changes(rng):
@@ -235,26 +230,3 @@ def test_density_of_points_beyond_what_floats_can_tell_is_near_zero(rng):
     log_prob = distribution.log_prob((1e4 * rng.normal(size=(20, 8))).astype(np.float32))
     assert np.all(np.isfinite(log_prob))
     assert np.max(log_prob) < -1e20
-
-
-MAF, IAF = tff.MAF(3, num_steps=1), tff.IAF(3, num_steps=1)
-FORWARD, INVERSE = {"forward"}, {"inverse"}
-STOCK = tfb.MaskedAutoregressiveFlow(lambda x: (x, x))
-DIRECTIONS = {
-    "maf": (MAF, FORWARD),
-    "iaf": (IAF, INVERSE),
-    "inverted maf": (tff.Invert(MAF), INVERSE),
-    "inverted iaf": (tff.Invert(IAF), FORWARD),
-    "chain of both": (tff.FlowChain([MAF, IAF]), FORWARD | INVERSE),
-    "stock chain": (tff.FlowChain([tfb.Chain([tfb.Exp(), IAF])]), INVERSE),
-    "stock maf": (tff.FlowChain([STOCK]), FORWARD),
-    "multi-scale": (tff.MultiScale([tff.Permutation([1, 0])], (2, 2, 2)), set()),
-    "real_nvp": (tff.RealNVP(3), set()),
-    "shift": (tff.FlowChain([tfb.Shift(1.0)]), set()),
-}
-
-
-@pytest.mark.parametrize("name", DIRECTIONS)
-def test_directions_of_parts_and_wholes(name):
-    bijector, expected = DIRECTIONS[name]
-    assert bijector.sequential_directions == expected

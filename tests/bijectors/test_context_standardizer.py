@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows
-from tfp_flows import posteriors
 
 SMALL = {"hidden_units": (4,), "context_size": 3, "seed": 0}
 IMAGE = {"hidden_channels": 4, "context_size": 3, "seed": 0}
@@ -88,7 +87,7 @@ def _rows(event_shape, seed=0):
 
 
 @pytest.fixture(params=CASES)
-def pair(request):
+def pair(request, op_by_op):
     """The same distribution with and without standardising, and rows for both."""
     build, event_shape = CASES[request.param]
     x, context, standardized = _rows(event_shape)
@@ -132,6 +131,7 @@ def test_statistics_are_set_once_and_are_not_trained(pair):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("op_by_op")
 def test_contexts_pass_as_they_are_before_initialize_and_where_turned_off(case):
     build, event_shape = CASES[case]
     x, _, standardized = _rows(event_shape)
@@ -186,49 +186,6 @@ def test_statistics_come_back_with_the_weights(tmp_path):
         loaded.log_prob(x.astype(np.float32), context=context),
         model.distribution.log_prob(x.astype(np.float32), context=context),
     )
-
-
-def test_the_posterior_of_a_vae_takes_the_encoder_as_it_is():
-    posterior = posteriors.AmortizedFlow(
-        posteriors.DiagonalGaussian(2), tfp_flows.IAF(2, num_steps=1, **SMALL)
-    )
-    vae = tfp_flows.VAE(
-        encoder=keras.Sequential([keras.layers.Dense(4 + 3)]),
-        posterior=posterior,
-        decoder=keras.Sequential([keras.layers.Dense(5)]),
-        likelihood=tfp_flows.likelihoods.Bernoulli(5),
-    )
-    vae.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    vae.fit(np.round(np.random.default_rng(0).uniform(size=(32, 5))), epochs=1, verbose=0)
-    assert not posterior.flow.is_initialized
-
-
-def test_a_dequantizer_takes_an_encoder_as_it_is_and_standardises_data():
-    def build(encoder):
-        flow = tfp_flows.RealNVP(4, num_steps=1, hidden_units=(4,), seed=0)
-        base = tfp_flows.FlowDistribution(tfp_flows.standard_normal(4), flow)
-        noise = tfp_flows.FlowChain(
-            [
-                tfp_flows.Logit(0.0),
-                tfp_flows.RealNVP(
-                    4, num_steps=1, hidden_units=(4,), context_size=4, standardize=False
-                ),
-            ]
-        )
-        dequantizer = tfp_flows.FlowDistribution(tfp_flows.standard_normal(4), noise)
-        return tfp_flows.Dequantized(base, 8, dequantizer=dequantizer, encoder=encoder)
-
-    data = np.random.default_rng(0).integers(0, 8, size=(64, 4))
-    encoded = build(tfp_flows.Conditioner(keras.layers.Dense(4), 4))
-    plain = build(None)
-    means = []
-    for distribution in (encoded, plain):
-        distribution.initialize(data)
-        assert distribution.is_initialized
-        (mean,) = [v for v in distribution.variables if v.name.startswith("context_mean")]
-        means.append(mean.numpy())
-    np.testing.assert_array_equal(means[0], 0.0)
-    np.testing.assert_allclose(means[1], (data / 8).mean(axis=0), rtol=1e-5)
 
 
 REFUSED = {

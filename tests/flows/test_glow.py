@@ -76,6 +76,7 @@ def test_additive_coupling_preserves_volume():
 @pytest.mark.parametrize(
     "image_shape", [(8, 8, 1), (4, 12, 1), (8, 4, 3), (4, 4, 5)], ids=str
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_any_image_shape_that_the_levels_allow(image_shape):
     flow = glow(image_shape, num_levels=2, num_steps=1)
     x = np.random.default_rng(1).uniform(size=(6, *image_shape)).astype(np.float32)
@@ -131,6 +132,7 @@ def test_loaded_flow_is_not_initialized_again(tmp_path):
     ids=["black", "grey", "half of the columns constant", "outliers"],
 )
 @pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
+@pytest.mark.usefixtures("op_by_op")
 def test_hard_images_give_finite_losses_gradients_and_samples(flow, images):
     if flow == "glow":
         flow = glow(num_levels=1, num_steps=2)

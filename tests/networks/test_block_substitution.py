@@ -21,6 +21,7 @@ HIDDEN_LEVELS = {
 @pytest.mark.parametrize("bounds", [[0, 12], [0, 3, 8, 12], list(range(13)), None], ids=str)
 @pytest.mark.parametrize("name", HIDDEN_LEVELS)
 @pytest.mark.parametrize("rows_a_level", [1, 2])
+@pytest.mark.usefixtures("op_by_op")
 def test_equals_whole_products(rows_a_level, name, bounds, rng, monkeypatch):
     hidden_levels = HIDDEN_LEVELS[name]
     num_levels = 1 if name.startswith("one level") else 12

@@ -15,6 +15,16 @@ from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 
 MODES = {"eager": lambda f: f, "graph": tf.function, "xla": tf.function(jit_compile=True)}
+# XLA traces the same graph as `tf.function`: that alone, and in float64, is slow.
+_SLOW = [("float32", "graph"), ("float64", "xla"), ("float64", "graph")]
+in_modes = pytest.mark.parametrize(
+    ("dtype", "mode"),
+    [
+        pytest.param(dtype, mode, marks=[pytest.mark.slow] * ((dtype, mode) in _SLOW))
+        for dtype in ("float32", "float64")
+        for mode in MODES
+    ],
+)
 METHODS = ["forward_and_log_det", "inverse_and_log_det"]
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
 precisions = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -59,8 +69,7 @@ def derivatives_of_two_orders(function, x, parameters):
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
-@precisions
+@in_modes
 def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
     x, parameters = points(case, (9,), dtype)
     method = case.build().forward_and_log_det
@@ -82,8 +91,7 @@ def test_log_det_is_that_of_autodiff(case, method):
     close(log_det.numpy()[known], np.log(slope[known]))
 
 
-@pytest.mark.parametrize("mode", MODES)
-@precisions
+@in_modes
 def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
     case, dtype, mode
 ):
@@ -198,57 +206,3 @@ def test_outputs_of_a_network_are_parameters_one_after_another(leading):
 def test_too_few_outputs_are_refused():
     with pytest.raises(ValueError, match=r"shape \[\.\.\., 6\], 2 for each of 3.*\(5, 3\)"):
         tff.Affine().parameters_of(tf.zeros([5, 3]), 3)
-
-
-class Former:
-    """A transformer of the former protocol."""
-
-    num_parameters = 2
-    forward_and_log_det = inverse_and_log_det = lambda self, x, parameters: None
-
-
-class FlatAffine(tff.Affine):
-    """One that is a `Transformer` and still takes the numbers in a row."""
-
-    def forward_and_log_det(self, x, parameters):
-        shift, log_scale = tf.split(parameters, 2, axis=-1)
-        return x * tf.exp(log_scale) + shift, log_scale
-
-    inverse_and_log_det = forward_and_log_det
-
-
-class Without(tff.Shift):
-    num_parameters = None
-
-
-STEPS = {
-    "flow": lambda t: tff.RealNVP(4, transformer=t),
-    "coupling": lambda t: tff.Coupling([True, False], lambda x, context: x, t),
-    "masked": lambda t: tff.MaskedAutoregressive(2, lambda x, context: x, t),
-    "inverse": lambda t: tff.InverseAutoregressive(2, lambda x, context: x, t),
-    "channels": lambda t: tff.ChannelAffine(2, transformer=t, event_ndims=1),
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_former_transformers_are_refused_with_what_has_changed(step):
-    message = (
-        r"tfp_flows.Transformer.*`Former` a sub.*now of shape \[\.\.\., P, D\].*P \* D"
-    )
-    with pytest.raises(ValueError, match=message):
-        STEPS[step](Former())
-    with pytest.raises(ValueError, match="`num_parameters`.*None"):
-        STEPS[step](Without())
-
-
-@pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize("size", [1, 2, 4])
-def test_parameters_in_a_row_never_come_out_as_another_shape(rows, size):
-    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(size))
-    masked = tff.MaskedAutoregressive(size, tff.Conditioner(network, size), FlatAffine())
-    flow = tff.RealNVP(2 * size, transformer=FlatAffine(), num_steps=1)
-    for step, width in ((masked, size), (flow, 2 * size)):
-        with pytest.raises(ValueError):  # noqa: PT011  TensorFlow's or ours
-            tf.function(step.inverse)(tf.zeros([rows, width]))
-    with pytest.raises(ValueError, match=r"shape \[\.\.\., 2, D\] for `Affine`; got"):
-        tff.Affine().forward_and_log_det(tf.zeros([3]), tf.zeros([3, 6]))

@@ -23,7 +23,8 @@ class CompiledCall:
     """Runs `method(x, context, training)` of one object as a compiled function.
 
     Eager evaluation of a flow costs about a hundred times its arithmetic, so what eager
-    code calls is compiled once per kind of call, for any number of rows.
+    code calls is compiled once per kind of call, for any number of rows; unless functions
+    run op by op, as `tf.config.run_functions_eagerly` asks for.
 
     Args:
       method: function of `(x, context, training)` that returns tensors `[N, ...]`.
@@ -39,6 +40,8 @@ class CompiledCall:
         """Calls the method on `x`, `[N, *event]`, or a structure, and on the context."""
         if tf.nest.flatten(x)[0].shape[0] == 0:
             return self._of_no_rows(x, context, training)
+        if tf.config.functions_run_eagerly():
+            return self._op_by_op(x, context, training)
         arguments = [x] if context is None else [x, context]
         signature = tf.nest.map_structure(
             lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), arguments
@@ -51,6 +54,12 @@ class CompiledCall:
                 self._check(signature[0], outputs)
             self._functions[key] = function
         return self._functions[key](*arguments)
+
+    def _op_by_op(self, x, context, training):
+        outputs = self._method(x, context=context, training=training)
+        if self._check is not None:
+            self._check(x, outputs)
+        return outputs
 
     def _of_no_rows(self, x, context, training):
         # TensorFlow's convolutions give no rows the wrong number of channels.
