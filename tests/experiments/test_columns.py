@@ -18,6 +18,7 @@ from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 from experiments.runs.run_directory import RunDirectoryError
 
+pytestmark = pytest.mark.usefixtures("_quick")
 TINY = Settings(
     dataset="csv",
     csv_path="table.csv",
