@@ -32,13 +32,6 @@ def test_first_loss_is_that_of_the_untrained_distribution(banana):
     assert loss == pytest.approx(expected, abs=1e-5)
 
 
-def test_dataset_equals_arrays(banana):
-    batches = tf.data.Dataset.from_tensor_slices(banana).batch(128)
-    of_arrays = fit(anew(), banana)["loss"]
-    of_dataset = anew().fit(batches, epochs=2, verbose=0).history["loss"]
-    np.testing.assert_allclose(of_dataset, of_arrays, rtol=1e-5)
-
-
 @pytest.mark.parametrize(
     "compiled", [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}]
 )
@@ -79,26 +72,12 @@ def test_evaluate_weighs_the_rows(banana):
     assert loss == pytest.approx(expected, abs=1e-4)
 
 
-def test_weights_of_a_dataset_come_third(banana):
-    weight = np.linspace(0.0, 2.0, 512).astype(np.float32)
-    rows = tf.data.Dataset.from_tensor_slices((banana, np.zeros(512), weight))
-    with_weights = rows.map(lambda x, y, w: (x, None, w)).batch(128)
-    history = anew().fit(with_weights, epochs=2, verbose=0).history["loss"]
-    expected = fit(anew(), banana, sample_weight=weight)["loss"]
-    np.testing.assert_allclose(history, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("form", ["arrays", "dataset"])
-def test_context_is_the_second_input(rng, form):
+def test_context_is_the_second_input(rng):
     context = rng.normal(size=(256, 1)).astype(np.float32)
     x = (5.0 * context + rng.normal(size=(256, 2))).astype(np.float32)
     model = estimator(context_size=1, act_norm=True)
-    if form == "arrays":
-        history = fit(model, (x, context), epochs=25, validation_split=0.1)
-        assert np.isfinite(history["val_loss"]).all()
-    else:
-        batches = tf.data.Dataset.from_tensor_slices(((x, context),)).batch(128)
-        history = model.fit(batches, epochs=25, verbose=0).history
+    history = fit(model, (x, context), epochs=25, validation_split=0.1)
+    assert np.isfinite(history["val_loss"]).all()
     assert history["loss"][-1] < history["loss"][0] - 0.1
     high, low = (model.distribution.sample(200, 0, context=[c]) for c in (2.0, -2.0))
     assert np.all(np.mean(high, axis=0) - np.mean(low, axis=0) > 5.0)
