@@ -5,7 +5,6 @@ optimise what they run, but for the slow tests, which run as a user's code does.
 """
 
 import functools
-import gc
 import os
 from pathlib import Path
 
@@ -69,10 +68,6 @@ def pytest_collection_modifyitems(items):
         if is_slow(_path(item), item.name) or _contract_case(item) in SLOW_CASES:
             item.add_marker(pytest.mark.slow)
     items.sort(key=_order)
-
-
-def pytest_collection_finish():
-    gc.freeze()  # what was imported stays, and need not be looked at again and again
 
 
 def _path(item):

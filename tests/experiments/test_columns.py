@@ -18,7 +18,6 @@ from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 from experiments.runs.run_directory import RunDirectoryError
 
-pytestmark = pytest.mark.usefixtures("_quick")
 TINY = Settings(
     dataset="csv",
     csv_path="table.csv",
@@ -60,7 +59,7 @@ def without(name):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, _quick):
     """A finished run's settings and results."""
     folder = tmp_path_factory.mktemp("table")
     path = write(folder / "table.csv", TABLE)
