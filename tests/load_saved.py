@@ -1,10 +1,6 @@
-"""A fresh process that knows only `tfp_flows`: loads what `test_saving` has saved."""
+"""What a fresh process does that knows only `tfp_flows` and the files of `test_saving`."""
 
-import os
 import sys
-from pathlib import Path
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
 import numpy as np
@@ -21,8 +17,10 @@ def answers(distribution, x, context):
     }
 
 
-def main(folder):
+def load_all(folder):
     """Writes the answers of each saved distribution beside its file."""
+    assert tfp_flows.__version__
+    assert "experiments" not in sys.modules
     for path in sorted(folder.glob("*.keras")):
         inputs = dict(np.load(path.with_suffix(".inputs.npz")))
         x = inputs.pop("x")
@@ -40,8 +38,3 @@ def main(folder):
         log_prob = exported.log_prob(x, *inputs.values())
         sample = exported.sample(*inputs.values())
         np.savez(path.with_suffix(".exported.npz"), log_prob=log_prob, sample=sample)
-
-
-if __name__ == "__main__":
-    assert tfp_flows.__version__
-    main(Path(sys.argv[1]))

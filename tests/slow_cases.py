@@ -8,7 +8,14 @@ from bijector_cases import CASES as BIJECTORS
 from bijector_cases import STEPS
 from flow_cases import CASES as FLOWS
 
-__all__ = ["REPRESENTATIVES", "SLOW_CASES", "is_slow", "representatives", "with_slow"]
+__all__ = [
+    "REPRESENTATIVES",
+    "SLOW_CASES",
+    "asked",
+    "is_slow",
+    "representatives",
+    "with_slow",
+]
 
 # Cases on which `make test` tries what base classes do; `make test-slow` tries all.
 REPRESENTATIVES = {
@@ -96,6 +103,20 @@ SLOW_TESTS = _read(Path(__file__).parent / "slow_tests.txt")
 def is_slow(module, test):
     """Whether a test of a module, such as `flows/test_glow.py`, is in the table."""
     return any(test.startswith(name) for name in SLOW_TESTS.get(module, ()))
+
+
+def asked(request, parameter, names):
+    """Which of `names` the tests that run in the requesting module have as `parameter`."""
+    values = {
+        item.callspec.params.get(parameter)
+        for item in request.session.items
+        if item.module is request.module and hasattr(item, "callspec")
+    }
+    return [name for name in map(_name_of, names) if name in values]
+
+
+def _name_of(name):
+    return name if isinstance(name, str) else name.values[0]
 
 
 def representatives(names):

@@ -35,29 +35,22 @@ def sources(folder):
 
 
 @functools.cache
-def tree(path):
-    return ast.parse(path.read_text())
-
-
-@functools.cache
-def imports(path):
-    """Full names of all that a file imports, such as `keras.layers.Dense`."""
-    names = set()
-    for node in ast.walk(tree(path)):
+def names(path):
+    """Full names that a file imports, as `keras.layers.Dense`, and such as it uses."""
+    imported, used = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names |= {f"{'.' * node.level}{node.module}.{a.name}" for a in node.names}
-    return names
+            module = f"{'.' * node.level}{node.module}"
+            imported |= {f"{module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.add(f"{node.value.id}.{node.attr}")
+    return imported, used
 
 
-def attributes(path):
-    """Dotted names that a file uses, such as `tf.keras`."""
-    return {
-        f"{node.value.id}.{node.attr}"
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-    }
+def imports(path):
+    return names(path)[0]
 
 
 def violations(paths, broken):
@@ -94,7 +87,7 @@ def test_imports_are_absolute():
 
 def test_keras_is_keras_3():
     def broken(path):
-        for name in imports(path) | attributes(path):
+        for name in set.union(*names(path)):
             if name.split(".")[0] == "tf_keras" or name == "tf.keras":
                 yield name
             if name.startswith("tensorflow.keras"):

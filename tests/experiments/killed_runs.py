@@ -1,23 +1,19 @@
 """Runs in processes of their own, which a test kills at moments drawn from a seed."""
 
 import json
-import multiprocessing
 import pathlib
 import time
 
+import fresh_process
 import tensorflow as tf
+from tiny_runs import quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
-
-# Each process is a fork of one that has TensorFlow imported but nothing run yet. That one
-# does not find this module, which lies beside the tests.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([density_estimation.__name__])
 
 
 def run_to_the_end(settings, run=density_estimation.run):
     """Runs in a fresh process and returns what the run directory then says."""
-    process = _start(settings, run)
+    process = fresh_process.start(_run, settings, run)
     process.join(300)
     assert process.exitcode == 0
     return outcome(settings.run_dir)
@@ -25,7 +21,7 @@ def run_to_the_end(settings, run=density_estimation.run):
 
 def run_and_kill(settings, run=density_estimation.run, *, rng):
     """Starts the run, and kills it some time after one more epoch, or a few."""
-    process = _start(settings, run)
+    process = fresh_process.start(_run, settings, run)
     epochs = _num_epochs(settings.run_dir) + rng.integers(0, 4)
     wait_for_epochs(settings.run_dir, epochs, [process])
     time.sleep(rng.uniform(0.0, 0.2))
@@ -48,17 +44,12 @@ def outcome(run_dir):
     return (run_dir / "metrics.csv").read_text(), results
 
 
-def _start(settings, run):
-    process = CONTEXT.Process(target=_run, args=(settings, run))
-    process.start()
-    return process
-
-
 def _run(settings, run):
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
-    run(settings)
+    with quick_runs():
+        run(settings)
 
 
 def _num_epochs(run_dir):

@@ -4,28 +4,29 @@ import dataclasses
 import json
 import os
 import socket
-import sys
 
-from killed_runs import CONTEXT
+import fresh_process
+from tiny_runs import quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
 
 
-def start(target, *arguments_of_each):
+def start(target, *arguments_of_each, outputs=(None, None)):
     """Starts a worker for each of `arguments_of_each`, the chief first.
 
     Args:
       target: what each worker calls; a function of a module.
       *arguments_of_each: tuples of its arguments.
+      outputs: the file of each, to which it writes, or None.
     """
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(len(arguments_of_each))]
     processes = []
     for index, arguments in enumerate(arguments_of_each):
         task = {"type": "worker", "index": index}
         tf_config = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        process = CONTEXT.Process(target=_call, args=(tf_config, target, arguments))
-        process.start()
-        processes.append(process)
+        processes.append(
+            fresh_process.start(_call, tf_config, target, arguments, output=outputs[index])
+        )
     return processes
 
 
@@ -43,8 +44,9 @@ def start_run(settings, experiment=density_estimation):
     )
     return start(
         _run,
-        (experiment.cli, chief, f"{run_dir}_of_0.log"),
-        (experiment.cli, other, f"{run_dir}_of_1.log"),
+        (experiment.cli, chief),
+        (experiment.cli, other),
+        outputs=[f"{run_dir}_of_{index}.log" for index in range(2)],
     )
 
 
@@ -57,14 +59,12 @@ def end_well(processes):
 
 def _call(tf_config, target, arguments):
     os.environ["TF_CONFIG"] = tf_config
-    target(*arguments)
+    return target(*arguments)
 
 
-def _run(cli, flags, log):
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(file, stream.fileno())
-    sys.exit(cli(["program", *flags]))
+def _run(cli, flags):
+    with quick_runs():
+        return cli(["program", *flags])
 
 
 def _free_ports(count):

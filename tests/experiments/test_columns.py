@@ -59,7 +59,7 @@ def without(name):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, _quick):
     """A finished run's settings and results."""
     folder = tmp_path_factory.mktemp("table")
     path = write(folder / "table.csv", TABLE)

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from refused import assert_refused
+from tiny_runs import quick_runs
 
 from experiments import out_of_distribution
 from experiments.data import DataError
@@ -19,18 +20,19 @@ from experiments.runs.run_directory import RunDirectoryError
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    density_estimation.run(
-        Settings(
-            dataset="digits",
-            data_seed=3,
-            flow="nice",
-            run_dir=str(folder),
-            epochs=1,
-            num_samples=60,
-            hidden_units=(8,),
-            progress=0,
+    with quick_runs():
+        density_estimation.run(
+            Settings(
+                dataset="digits",
+                data_seed=3,
+                flow="nice",
+                run_dir=str(folder),
+                epochs=1,
+                num_samples=60,
+                hidden_units=(8,),
+                progress=0,
+            )
         )
-    )
     return folder
 
 

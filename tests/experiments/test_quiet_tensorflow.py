@@ -10,20 +10,24 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 FIRST_OPERATION = "import experiments, tensorflow; tensorflow.zeros(1) + 1"
 COMMANDS = {
-    "help": ["-m", "experiments.density_estimation", "--help"],
-    "first operation": ["-c", FIRST_OPERATION],
-    "without TensorFlow": [
-        "-c",
-        "import experiments, sys; sys.exit('tensorflow' in sys.modules)",
-    ],
+    "a command after the first operation": f"""
+import runpy, sys
+{FIRST_OPERATION}
+sys.argv[1:] = ["--help"]
+try:
+    runpy.run_module("experiments.density_estimation", run_name="__main__")
+except SystemExit as end:
+    assert end.code == 0
+""",
+    "without TensorFlow": "import experiments, sys; sys.exit('tensorflow' in sys.modules)",
 }
 
 
-def stderr_of(command, **environment):
+def stderr_of(code, **environment):
     hidden = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES")
     inherited = {k: v for k, v in os.environ.items() if k not in hidden}
     run = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, "-c", code],
         env={**inherited, **environment},
         cwd=ROOT,
         capture_output=True,
@@ -39,14 +43,14 @@ def test_a_command_writes_no_messages_of_the_start(name):
 
 
 def test_whoever_wants_the_messages_has_them():
-    messages = stderr_of(["-c", FIRST_OPERATION], TF_CPP_MIN_LOG_LEVEL="0")
+    messages = stderr_of("import experiments, tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
     assert "port.cc" in messages or "cpu_feature_guard" in messages
 
 
 def test_warnings_and_errors_of_the_start_are_shown():
     code = "import os, experiments.quiet_tensorflow as q\nwith q._filtered_stderr():"
     lines = "I0000 of no use\\nE0000 of use\\nTraceback\\n"
-    shown = stderr_of(["-c", f"{code}\n    os.write(2, b'{lines}')"])
+    shown = stderr_of(f"{code}\n    os.write(2, b'{lines}')")
     assert shown == "E0000 of use\nTraceback\n"
 
 

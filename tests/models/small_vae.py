@@ -1,13 +1,4 @@
-"""Small VAEs of every kind, and rows for them; also run to load saved ones.
-
-    python small_vae.py FOLDER
-
-loads each `FOLDER/<name>.keras` in a process that did not build it, and writes its answers
-to `<name>.loaded.npz`.
-"""
-
-import pathlib
-import sys
+"""Small VAEs of every kind, and rows for them."""
 
 import keras
 import numpy as np
@@ -110,7 +101,8 @@ def answers(model):
     }
 
 
-if __name__ == "__main__":
-    for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
+def load_all(folder):
+    """Writes the answers of each saved VAE of a folder beside its file."""
+    for path in sorted(folder.glob("*.keras")):
         loaded = keras.saving.load_model(path)
         np.savez(path.with_suffix(".loaded.npz"), **answers(loaded))

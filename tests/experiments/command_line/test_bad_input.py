@@ -2,9 +2,9 @@
 
 import os
 import runpy
-import subprocess
 import sys
 
+import fresh_process
 import pytest
 from bad_data import BAD_DATA
 from bad_files import write_bad_files
@@ -104,14 +104,17 @@ def test_unwritable_run_dir(monkeypatch, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def run_main(flags):
+    sys.argv[1:] = flags
+    runpy.run_module("experiments.density_estimation", run_name="__main__")
+
+
 def test_process_ends_with_the_status_and_one_line(tmp_path):
-    program = [sys.executable, "-m", "experiments.density_estimation"]
-    arguments = ["--dataset=csv", "--csv_path=none.csv", f"--run_dir={tmp_path / 'run'}"]
-    result = subprocess.run([*program, *arguments], capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    line = result.stderr.splitlines()[-1]
+    flags = ["--dataset=csv", "--csv_path=none.csv", f"--run_dir={tmp_path / 'run'}"]
+    process = fresh_process.start(run_main, flags, output=tmp_path / "output.txt")
+    process.join(300)
+    assert process.exitcode == 1
+    (line,) = (tmp_path / "output.txt").read_text().splitlines()
     assert line.startswith("density_estimation: ")
     assert "none.csv" in line
     assert not (tmp_path / "run").exists()

@@ -1,10 +1,7 @@
-"""A fresh process that knows only `tfp_flows` and the file of a model: scores raw rows."""
+"""What a fresh process does that knows only `tfp_flows` and the file of a model."""
 
 import json
-import os
 import sys
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
 import numpy as np
@@ -12,11 +9,12 @@ import numpy as np
 import tfp_flows  # registers what the file holds
 
 
-def main(path, rows_path):
-    """Prints the mean log-likelihood of a table's rows, and the quantiles of samples."""
-    model = keras.saving.load_model(path)
+def main(folder):
+    """Writes the mean log-likelihood of a table's rows, and quantiles of samples."""
+    assert "experiments" not in sys.modules
+    model = keras.saving.load_model(folder / "model.keras")
     assert isinstance(model, tfp_flows.DensityEstimator)
-    rows = np.load(rows_path)
+    rows = np.load(folder / "raw.npy")
     x, context = (
         rows[:, [c["position"] for c in model.columns if c["role"] == role]]
         for role in ("modelled", "context")
@@ -28,8 +26,5 @@ def main(path, rows_path):
         "predict": model.predict((x, context), verbose=0),
     }
     means = {name: float(np.mean(value)) for name, value in answers.items()}
-    print(json.dumps({**means, "quantiles": quantiles.tolist()}))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    scored = {**means, "quantiles": quantiles.tolist()}
+    (folder / "scored.json").write_text(json.dumps(scored))

@@ -5,9 +5,8 @@ import json
 import math
 import os
 import pty
-import subprocess
-import sys
 
+import fresh_process
 import keras
 import numpy as np
 import pytest
@@ -96,17 +95,23 @@ def test_same_seed_same_numbers(finished, tmp_path):
 def test_flags_txt_repeats_the_run_and_a_terminal_sees_a_bar(tmp_path):
     settings = in_folder(TINY, tmp_path / "run", flow="nice", progress=-1, num_samples=20)
     settings.write_flags(tmp_path / "flags.txt")
-    program = [sys.executable, "-m", "experiments.density_estimation"]
-    command = [*program, f"--flagfile={tmp_path / 'flags.txt'}"]
     master, slave = pty.openpty()
-    process = subprocess.Popen(command, stdout=slave, stderr=subprocess.DEVNULL)
+    flags = [f"--flagfile={tmp_path / 'flags.txt'}"]
+    process = fresh_process.start(run_quickly, flags, output=os.ttyname(slave))
+    first = read(master)  # by then the process has the terminal open
     os.close(slave)
-    text = b"".join(iter(lambda: read(master), b"")).decode()
-    assert process.wait() == 0
+    text = b"".join([first, *iter(lambda: read(master), b"")]).decode()
+    process.join()
+    assert process.exitcode == 0, text
     for words in ("Epoch 2/2", "━", "val_log_likelihood: -", "nice", "full-covariance"):
         assert words in text
     flags = [(tmp_path / name).read_text() for name in ("flags.txt", "run/flags.txt")]
     assert flags[0] == flags[1]
+
+
+def run_quickly(flags):
+    with quick_runs():
+        return density_estimation.cli(["density_estimation", *flags])
 
 
 def read(descriptor):

@@ -1,12 +1,11 @@
 """A conditional run on a table of the world, and its model given raw rows elsewhere."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
+import fresh_process
 import numpy as np
 import pytest
+import score_raw_rows
 from sklearn import datasets
 from slow_cases import with_slow
 
@@ -15,7 +14,6 @@ from experiments.density_estimation import experiment as density_estimation
 from experiments.runs import interruption
 
 CONTEXT = ("bmi", "age", "sex", "bp")
-ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +50,8 @@ def test_the_saved_model_scores_raw_rows_as_the_report_does(flow, table, monkeyp
         raw[:, [column["position"] for column in known]] = rows
     assert [c["name"] for c in known] == list(CONTEXT)
     np.save(run_dir / "raw.npy", raw)
-    script = pathlib.Path(__file__).with_name("score_raw_rows.py")
-    output = subprocess.run(
-        [sys.executable, script, run_dir / "model.keras", run_dir / "raw.npy"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
-    ).stdout
-    scored = json.loads(output.splitlines()[-1])
+    fresh_process.run(score_raw_rows.main, run_dir, output=run_dir / "output.txt")
+    scored = json.loads((run_dir / "scored.json").read_text())
 
     nats = results["test_log_likelihood"]["nats"]
     assert scored["log_prob"] == pytest.approx(nats, abs=1e-4)

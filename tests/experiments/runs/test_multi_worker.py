@@ -18,7 +18,7 @@ from experiments.runs import workers
 
 # 10,000 rows, so that the last batch has 1,665.
 UNEVEN = Settings(
-    num_steps=2,
+    num_steps=1,
     hidden_units=(8,),
     batch_norm=True,
     ema_momentum=0.9,
