@@ -171,6 +171,21 @@ def on_part(dtype, context_size=2):
     return tff.OnPart([True, False, False, True, False], tff.FlowChain(mixed))
 
 
+def circular_spline_flow(dtype, coupling, context_size=0):
+    """A chain of it, since a flow of angles would refuse a normal base."""
+    options = {"num_steps": 2, "num_bins": 3, "hidden_units": (4,), "activation": "tanh"}
+    flow = tff.NeuralSplineFlow(
+        3,
+        coupling=coupling,
+        circular=[2, 0] if coupling else [1],
+        context_size=context_size,
+        seed=1,
+        dtype=dtype,
+        **options,
+    )
+    return tff.FlowChain([flow])
+
+
 def multi_scale(dtype, fraction=0.5, context_size=0):
     second = (2, 1, round(4 * (1.0 - fraction)))
     levels = [
@@ -226,6 +241,10 @@ CASES = {
         lambda t: elementwise(transformers.Tail(), t, 2), (3,), 2
     ),
     "on_part_context": Case(on_part, (5,), 2),
+    "spline_circular": Case(lambda t: circular_spline_flow(t, False), (3,), data=open_unit),
+    "spline_circular_coupling": Case(
+        lambda t: circular_spline_flow(t, True, 2), (3,), 2, data=open_unit
+    ),
     "conv_net": Case(conv_net, (3, 2, 3)),
     "conv_net_context": Case(lambda t: conv_net(t, 2), (3, 2, 3), 2),
     "res_net": Case(res_net, (2, 4, 2)),

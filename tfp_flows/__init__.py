@@ -70,6 +70,7 @@ from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import at_temperature
 from tfp_flows.distributions import attribute_direction
 from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import circular_base
 from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along

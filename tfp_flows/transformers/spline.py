@@ -106,6 +106,8 @@ class CircularSpline(Transformer):
       https://arxiv.org/abs/2002.02428
     """
 
+    is_monotone = False
+
     def __init__(self, num_bins=8, bound=math.pi):
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
         check_number("bound", bound, "above 0", _is_length)
