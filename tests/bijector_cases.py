@@ -301,6 +301,9 @@ CASES = {
     "invertible_linear_seed": Case(
         lambda t: tff.InvertibleLinear(4, seed=1, dtype=t), (4,)
     ),
+    "invertible_linear_permutation": Case(
+        lambda t: tff.InvertibleLinear(4, permutation=[2, 0, 3, 1], dtype=t), (4,)
+    ),
     "permutation_reverse": Case(
         lambda t: tff.Permutation(tff.reverse_permutation(4), dtype=t), (4,)
     ),

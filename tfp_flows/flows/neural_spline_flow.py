@@ -21,9 +21,9 @@ class NeuralSplineFlow(FlowChain):
     """Neural spline flow, on vectors.
 
     ```none
-    step, data -> latent:   a drawn permutation and a linear mixing, the identity at first
+    step, data -> latent:   a linear mixing, a drawn permutation at first
                             x_i = spline^-1(y_i; network(the variables that i may see))
-    at the latent end:      a permutation and a mixing
+    at the latent end:      another mixing
     ```
 
     With `coupling`, odd and even variables swap roles from step to step, and each direction
@@ -31,8 +31,8 @@ class NeuralSplineFlow(FlowChain):
     takes one pass, and `sample` solves for one variable after another, with about as much
     arithmetic. One variable, with or without a context, has steps of the second kind.
 
-    As in the authors' flows of tables, the networks are residual, each mixing follows a
-    permutation, and the variables that pass a coupling are mapped too, after its network
+    As in the authors' flows of tables, the networks are residual, the mixings start as
+    permutations, and the variables that pass a coupling are mapped too, after its network
     has seen them, by splines whose parameters are weights. `passing_spline=False` leaves
     these out.
 
@@ -53,9 +53,9 @@ class NeuralSplineFlow(FlowChain):
       activation: their activation.
       residual: whether they are residual.
       dropout: share of their hidden units that a step of training drops.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, comes before each
-        step and at the latent end.
-      random_permutations: whether a `Permutation`, drawn from `seed`, comes before each.
+      lu_mixing: whether an `InvertibleLinear` comes before each step and at the latent end.
+      random_permutations: whether each of these starts as a permutation drawn from `seed`,
+        not as the identity; without `lu_mixing`, whether there are permutations instead.
       passing_spline: whether the variables that pass a coupling are mapped by splines that
         depend on nothing; of no effect without `coupling`.
       circular: which columns are angles: a list of indices, or D booleans; None: none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -66,9 +67,9 @@ class SplineColumns:
             return self._splines[kinds[0]]
         return PerVariable(self._splines, kinds)
 
-    def mlp(self, where: np.ndarray, **options: object) -> Callable[..., keras.Layer]:
+    def mlp(self, where: np.ndarray, **options: Any) -> Callable[..., keras.Layer]:
         """Returns a function that builds an `MLP` which sees the columns `where`."""
-        make = functools.partial(MLP, **options)
+        make: Callable[..., keras.Layer] = functools.partial(MLP, **options)
         circular = self.is_circular[where]
         if not circular.any():
             return make
@@ -77,9 +78,9 @@ class SplineColumns:
     def masked_mlp(
         self,
         num_parameters: int,
-        hidden_units: object,
+        hidden_units: int | Sequence[int],
         ordering: np.ndarray,
-        **options: object,
+        **options: Any,
     ) -> keras.Layer:
         """Builds a `MaskedMLP` of all columns; arguments as its own."""
         circular = self.is_circular
@@ -99,14 +100,12 @@ class SplineColumns:
     def mixing(
         self, random_permutations: bool, lu_mixing: bool, seed: int | None
     ) -> list[FlowBijector]:
-        """Returns a drawn permutation and a linear mixing of the columns on the line."""
+        """Returns a linear mixing of the columns on the line, a permutation at first."""
         size, dtype = int(np.sum(~self.is_circular)), self._dtype
-        steps: list[FlowBijector] = []
-        if random_permutations and size > 1:
-            steps.append(Permutation(random_permutation(size, seed), dtype=dtype))
+        order = random_permutation(size, seed) if random_permutations and size > 1 else None
         if lu_mixing and size:
-            steps.append(InvertibleLinear(size, dtype=dtype))
-        return [self._on_line(step) for step in steps]
+            return [self._on_line(InvertibleLinear(size, permutation=order, dtype=dtype))]
+        return [] if order is None else [self._on_line(Permutation(order, dtype=dtype))]
 
     def _on_line(self, bijector: FlowBijector) -> FlowBijector:
         circular = self.is_circular

@@ -48,11 +48,10 @@ def spline_steps(
       ValueError: if `event_size` is 1 with `coupling`.
     """
     columns = SplineColumns(event_size, circular, num_bins, bound, dtype)
+    make: Callable[..., list[FlowBijector]] = _autoregressive_spline
     if coupling:
         refuse_one_variable(event_size)
         make = functools.partial(_spline_coupling, passing_spline=passing_spline)
-    else:
-        make = _autoregressive_spline
     steps = columns.standardizing(standardize)
     *seeds, last = split_seed(seed, num_steps + 1)
     for step, step_seed in enumerate(seeds):
@@ -88,7 +87,7 @@ def _spline_coupling(
         seed=seed,
     )
     spline = columns.spline(~mask)
-    options = {"context_size": context_size, "dtype": dtype}
+    options: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
     steps: list[FlowBijector] = [coupling_of(mask, spline, make_network, **options)]
     if passing_spline:
         size, of_passing = int(np.sum(mask)), columns.spline(mask)
