@@ -66,11 +66,24 @@ class ClassMeans(tfd.Distribution):
         return self._normal(context).log_prob(value)
 
     def _sample_n(self, n, seed=None, context=None):
-        return self._normal(context).sample(n, seed=seed)
+        return self._normal(context).sample(seed=seed)  # context: [n, 3]
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {"means": tfp.util.ParameterProperties(event_ndims=2)}
+
+
+class ClassMeansOfUnknownBatch(ClassMeans):
+    """The same, whose batch axes are those of the context."""
+
+    def _batch_shape(self):
+        return tf.TensorShape(None)
+
+    def _batch_shape_tensor(self, **parameters):
+        return tf.constant([], tf.int32)
+
+    def _sample_n(self, n, seed=None, context=None):
+        return self._normal(context).sample(n, seed=seed)
 
 
 BASES = {
@@ -113,6 +126,7 @@ BASES = {
         ),
     ),
     "one's own given a class": lambda: ClassMeans(weight(3, 2)),
+    "one's own of each class": lambda: ClassMeansOfUnknownBatch(weight(3, 2)),
 }
 FLOWS = {
     "maf": lambda **options: tff.MAF(2, **TINY, **options),
@@ -183,3 +197,19 @@ def test_flow_and_base_see_one_context(flow, base):
         distribution.log_prob(ROWS, context=CLASSES), expected, rtol=1e-5, atol=1e-5
     )
     assert len(model.trainable_weights) == len(distribution.trainable_variables)
+
+
+@pytest.mark.parametrize("base", ["one's own given a class", "one's own of each class"])
+def test_each_context_has_draws_of_its_own(base):
+    distribution = over(base)
+    means = distribution.distribution.trainable_variables[0].numpy()
+    classes = np.eye(3, dtype=np.float32)[:2, None]  # [2, 1, 3]
+    y, log_prob = distribution.sample_and_log_prob((2000, 2), seed=1, context=classes)
+    assert (y.shape, log_prob.shape) == ((2000, 2, 2, 1, 2), (2000, 2, 2, 1))
+    np.testing.assert_allclose(
+        np.mean(y, axis=(0, 1)), means[:2, None], atol=0.1
+    )  # the flow is the identity
+    again = distribution.log_prob(y.numpy(), context=classes)
+    np.testing.assert_allclose(log_prob, again, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"`context` of shape \[\.\.\., 3\].*None"):
+        distribution.sample(2)
