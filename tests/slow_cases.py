@@ -67,10 +67,11 @@ _LIKE = {
     "gated_inverse_step": ["real_nvp_gated"],
     "real_nvp": ["real_nvp_even"],
     "real_nvp_recompute": ["real_nvp_act_norm", "real_nvp_lu_mixing", "real_nvp_context"],
-    "glow": ["glow_recompute", "glow_step_additive"],
+    "glow": ["glow_recompute", "glow_step_additive", "glow_spline"],
     "real_nvp_image": ["real_nvp_image_*"],
+    "spline_circular_coupling": ["spline_circular"],
     "spline_one_variable": ["spline"],
-    "spline_coupling_step": ["spline_coupling"],
+    "spline_coupling": ["spline_coupling_plain"],
 }
 
 

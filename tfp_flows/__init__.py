@@ -6,10 +6,10 @@ map it sets). A flow is a chain of steps and itself a `tfp.bijectors.Bijector`; 
 it becomes a distribution, and a distribution trains as a Keras model.
 
     core/           what every bijector stands on: the protocol, checks, saving
-    transformers/   what elementwise map: affine, gated
+    transformers/   what elementwise map: affine, gated, splines, smooth, mixtures, tails
     bijectors/      who stays: coupling, autoregressive, norms, linear mixing, preprocessing
     networks/       who looks: Keras layers, as conditioners
-    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
+    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows
     distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
                     integer data; latent space
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
@@ -37,6 +37,7 @@ from tfp_flows.bijectors import BijectorReport
 from tfp_flows.bijectors import Bounds
 from tfp_flows.bijectors import ChannelAffine
 from tfp_flows.bijectors import Coupling
+from tfp_flows.bijectors import Elementwise
 from tfp_flows.bijectors import FlowChain
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
@@ -45,6 +46,7 @@ from tfp_flows.bijectors import InvertibleLinear
 from tfp_flows.bijectors import Logit
 from tfp_flows.bijectors import MaskedAutoregressive
 from tfp_flows.bijectors import MultiScale
+from tfp_flows.bijectors import OnPart
 from tfp_flows.bijectors import Permutation
 from tfp_flows.bijectors import PlainLinear
 from tfp_flows.bijectors import Squeeze
@@ -68,6 +70,7 @@ from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import at_temperature
 from tfp_flows.distributions import attribute_direction
 from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import circular_base
 from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along
