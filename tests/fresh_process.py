@@ -37,7 +37,7 @@ def run(function, *arguments, output):
 def _call(function, arguments, options, output):
     tf.config.optimizer.set_experimental_options(options)  # else other roundings
     if output is not None:
-        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_NOCTTY)
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY)
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file, stream.fileno())
     sys.exit(function(*arguments))
