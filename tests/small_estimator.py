@@ -1,5 +1,7 @@
 """A tiny model and a short fit, the same each time."""
 
+import functools
+
 import keras
 
 import tfp_flows as tff
@@ -19,6 +21,23 @@ def of(flow, event_size=2, base=None, optimizer=None, **compiled):
     model = tff.DensityEstimator(tff.FlowDistribution(base, flow))
     optimizer = optimizer or keras.optimizers.Adam(1e-2)
     model.compile(optimizer, **{"jit_compile": False, **compiled})
+    return model
+
+
+@functools.cache
+def _built(make, **options):
+    """A model, and what its variables and those of its optimizer begin with."""
+    model = make(**options)
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.distribution.variables, *model.optimizer.variables]
+    return model, [(v, v.numpy()) for v in variables]
+
+
+def anew(make=estimator, **options):
+    """An untrained model: one and the same for all tests, so that it is traced once."""
+    model, values = _built(make, **options)
+    for variable, value in values:
+        variable.assign(value)
     return model
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_estimator import anew
 from small_estimator import estimator
 from small_estimator import fit
 
@@ -11,7 +12,7 @@ C = np.random.default_rng(1).normal(size=(N, 1)).astype(np.float32)
 
 
 def test_scaling_the_data_shifts_the_likelihood_by_the_volume(banana):
-    plain, scaled = (fit(estimator(), banana * unit)["loss"] for unit in (1.0, 1000.0))
+    plain, scaled = (fit(anew(), banana * unit)["loss"] for unit in (1.0, 1000.0))
     np.testing.assert_allclose(np.subtract(scaled, plain), 2 * np.log(1000.0), atol=1e-3)
 
 
@@ -25,7 +26,7 @@ def test_troublesome_data_train_to_finite_losses_and_samples(banana, trouble):
         x[::100] *= 1e3
     else:
         x *= 1000.0
-    model = estimator(num_steps=4)
+    model = anew(num_steps=4)
     assert np.isfinite(fit(model, x, epochs=5)["loss"]).all()
     assert np.isfinite(model.distribution.sample(100, seed=1)).all()
 
@@ -54,7 +55,7 @@ TOO_FINE = {
 @pytest.mark.parametrize("name", TOO_FINE)
 def test_spread_below_the_resolution(name, standardize):
     data, message = TOO_FINE[name]
-    model = estimator(context_size=1, standardize=standardize)
+    model = anew(context_size=1, standardize=standardize)
     for call in (lambda: model.fit(data, verbose=0), lambda: model.initialize(data)):
         with pytest.raises(ValueError, match=message) as error:
             call()
@@ -63,7 +64,7 @@ def test_spread_below_the_resolution(name, standardize):
 
 
 def test_spread_below_the_resolution_of_a_plain_distribution():
-    distribution = estimator().distribution
+    distribution = anew().distribution
     with pytest.raises(ValueError, match="`data` whose values float32 can tell apart"):
         distribution.initialize(offset(1.7e9, 5.0)[0])
 
@@ -81,5 +82,5 @@ ORDINARY = {
 @pytest.mark.filterwarnings("ignore:Columns")
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_data_pass(name):
-    loss = estimator().fit(ORDINARY[name], verbose=0).history["loss"]
+    loss = anew().fit(ORDINARY[name], verbose=0).history["loss"]
     assert np.isfinite(loss).all()

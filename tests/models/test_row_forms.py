@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_estimator import estimator
+from small_estimator import anew
 from small_estimator import of
 
 import tfp_flows as tff
@@ -100,28 +100,28 @@ def answers(model, make):
 @pytest.fixture(scope="module")
 def expected():
     return {
-        0: answers(estimator(), lambda: X),
-        1: answers(estimator(context_size=1), lambda: (X, C)),
+        0: answers(anew(), lambda: X),
+        1: answers(anew(context_size=1), lambda: (X, C)),
     }
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", ALONE)
 def test_rows_in_every_form(name, expected):
-    np.testing.assert_allclose(answers(estimator(), ALONE[name]), expected[0], rtol=1e-5)
+    np.testing.assert_allclose(answers(anew(), ALONE[name]), expected[0], rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", WITH_CONTEXT)
 def test_contexts_in_every_form(name, expected):
-    model = estimator(context_size=1)
+    model = anew(context_size=1)
     np.testing.assert_allclose(answers(model, WITH_CONTEXT[name]), expected[1], rtol=1e-5)
 
 
 def test_boolean_rows():
     x = INTEGERS > 4
-    of_booleans = answers(estimator(), lambda: x)
-    of_floats = answers(estimator(), lambda: x.astype(np.float32))
+    of_booleans = answers(anew(), lambda: x)
+    of_floats = answers(anew(), lambda: x.astype(np.float32))
     np.testing.assert_allclose(of_booleans, of_floats, rtol=1e-6)
 
 
@@ -129,7 +129,7 @@ def test_boolean_rows():
 def test_weights_in_every_form(weights):
     w = np.asarray(weights)
     losses = [
-        estimator()
+        anew()
         .fit(x, batch_size=SIZE, shuffle=False, verbose=0, sample_weight=weight)
         .history["loss"]
         for x, weight in (
@@ -145,7 +145,7 @@ def test_weights_in_every_form(weights):
 
 def test_weights_and_contexts_of_validation_data():
     w = np.linspace(0.0, 2.0, ROWS)
-    model = estimator(context_size=1)
+    model = anew(context_size=1)
     forms = [(X, C, w), ((X, C), None, w), dataset((X, C, w)), dataset(((X, C), C, w))]
     for data in forms[:3]:
         history = model.fit((X, C), validation_data=data, verbose=0, epochs=1).history
@@ -163,11 +163,11 @@ def test_a_generator_loses_no_batches():
             taken.append(start)
             yield X[start : start + SIZE]
 
-    model = estimator()
+    model = anew()
     model.fit(batches(), epochs=1, verbose=0)
     assert taken == [0, 16, 32]
     first = model.fit(batches(), epochs=1, verbose=0).history["loss"]
-    other = estimator()
+    other = anew()
     other.fit(X, batch_size=SIZE, shuffle=False, verbose=0)
     other = other.fit(X, batch_size=SIZE, shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(first, other, rtol=1e-5)
@@ -178,14 +178,14 @@ def test_endless_batches_end_with_the_steps():
         while True:
             yield X[:SIZE]
 
-    model = estimator()
+    model = anew()
     history = model.fit(forever(), steps_per_epoch=2, epochs=2, verbose=0).history
     assert len(history["loss"]) == 2
     assert int(model.optimizer.iterations) == 4
 
 
 def test_own_call_takes_the_same_forms():
-    model = estimator(context_size=1)
+    model = anew(context_size=1)
     expected = model.distribution.log_prob(X, context=C)
     for inputs in ((INTEGERS, CONTEXT), {"x": X, "context": C}, [X, C]):
         np.testing.assert_allclose(model(inputs), expected, rtol=1e-6)
@@ -214,7 +214,7 @@ def in_float64():
 def test_float64_is_kept_to_the_end(name):
     make = FORMS_OF_TIMES[name]
     x = np.round(2.0 * TIMES) / 2.0 if name.startswith("integers") else TIMES
-    model = in_float64()
+    model = anew(in_float64)
     history = model.fit(make(), batch_size=64, validation_data=make(), verbose=0).history
     log_prob = model.distribution.log_prob(x).numpy()
     assert history["val_loss"][-1] == pytest.approx(-log_prob.mean(), abs=1e-9)
@@ -227,7 +227,7 @@ def test_float64_is_kept_to_the_end(name):
 
 
 def test_float64_weights_and_splits():
-    model = in_float64()
+    model = anew(in_float64)
     w = np.linspace(0.5, 1.5, 256) + 1e-12
     history = model.fit(TIMES, validation_split=0.25, sample_weight=w, verbose=0).history
     log_prob = model.distribution.log_prob(TIMES).numpy()
@@ -238,7 +238,7 @@ def test_float64_weights_and_splits():
 def test_float64_rows_are_shuffled():
     def losses(**options):
         keras.utils.set_random_seed(3)
-        return in_float64().fit(TIMES, verbose=0, **options).history["loss"]
+        return anew(in_float64).fit(TIMES, verbose=0, **options).history["loss"]
 
     assert losses() == losses()
     assert losses() != losses(shuffle=False)
