@@ -1,6 +1,9 @@
 """Activation normalisation: a scale and shift a channel, started from data."""
 
+from __future__ import annotations
+
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
@@ -32,7 +35,14 @@ class ActNorm(Positionwise):
       Kingma, Dhariwal (2018), Glow, section 3.1. https://arxiv.org/abs/1807.03039
     """
 
-    def __init__(self, num_channels, *, event_ndims=1, dtype=tf.float32, name="act_norm"):
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        event_ndims: int = 1,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "act_norm",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(
@@ -48,11 +58,11 @@ class ActNorm(Positionwise):
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether `initialize` has set scale and shift from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets scale and shift from the mean and standard deviation of `data`, once.
 
         Args:

@@ -1,7 +1,11 @@
 """Batch normalisation as a bijector, exact in evaluation."""
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
@@ -56,17 +60,17 @@ class BatchNorm(Positionwise):
 
     def __init__(
         self,
-        num_channels,
+        num_channels: int,
         *,
-        event_ndims=1,
-        mask=None,
-        scale_and_shift=True,
-        momentum=0.9,
-        use_running_averages=False,
-        epsilon=1e-5,
-        dtype=tf.float32,
-        name="batch_norm",
-    ):
+        event_ndims: int = 1,
+        mask: npt.ArrayLike | None = None,
+        scale_and_shift: bool = True,
+        momentum: float = 0.9,
+        use_running_averages: bool = False,
+        epsilon: float = 1e-5,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "batch_norm",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         check_number("momentum", momentum, "from 0 to 1", lambda share: 0 <= share <= 1)
@@ -92,11 +96,11 @@ class BatchNorm(Positionwise):
         self._variance = _statistic(ones, name="variance")
 
     @property
-    def has_batch_statistics(self):
+    def has_batch_statistics(self) -> bool:
         """Whether training normalises by the rows of a batch: True."""
         return True
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Replaces the running statistics by those of `data`; may be called again.
 
         Args:

@@ -1,5 +1,7 @@
 """The result of a numerical check of a bijector."""
 
+from __future__ import annotations
+
 import dataclasses
 
 __all__ = ["BijectorReport"]
@@ -42,7 +44,7 @@ class BijectorReport:
     is_identity: bool = False
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
 
         Also True if `is_identity`: nothing was found wrong, since nothing could be.

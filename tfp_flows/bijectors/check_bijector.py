@@ -1,10 +1,13 @@
 """A numerical check of a bijector: does it invert, and are its log-dets right?"""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -16,7 +19,9 @@ from tfp_flows.core.inputs import as_tensor
 __all__ = ["check_bijector"]
 
 
-def check_bijector(bijector, x, context=None):
+def check_bijector(
+    bijector: FlowBijector, x: TensorLike, context: TensorLike | None = None
+) -> BijectorReport:
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
     The log-det and round-trip checks hold exactly, whatever the weights. Check a bijector

@@ -1,9 +1,13 @@
 """Bijectors in sequence, evaluated in one pass each."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
@@ -66,13 +70,13 @@ class FlowChain(Composite):
 
     def __init__(
         self,
-        bijectors,
+        bijectors: Sequence[FlowBijector],
         *,
-        standardize_context=True,
-        recompute=False,
-        parameters=None,
-        name="flow_chain",
-    ):
+        standardize_context: bool = True,
+        recompute: bool = False,
+        parameters: dict | None = None,
+        name: str = "flow_chain",
+    ) -> None:
         options = {"standardize_context": standardize_context, "recompute": recompute}
         options["name"] = name
         check_arguments(options)
@@ -99,7 +103,7 @@ class FlowChain(Composite):
             self._standardizer = ContextStandardizer(self.context_size, dtype)
 
     @property
-    def bijectors(self):
+    def bijectors(self) -> tuple[FlowBijector, ...]:
         """The bijectors as `FlowBijector`s, from the data side to the latent side."""
         return tuple(self._steps)
 
@@ -108,17 +112,17 @@ class FlowChain(Composite):
         return self._steps
 
     @property
-    def standardizes_context(self):
+    def standardizes_context(self) -> bool:
         """Whether contexts are standardised, here or in every conditional bijector."""
         return self._standardizer is not None or super().standardizes_context
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether the data-dependent state of every bijector is set, and the contexts'."""
         contexts_are = self._standardizer is None or self._standardizer.is_initialized
         return contexts_are and super().is_initialized
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the state of each bijector from `data` as it arrives there.
 
         Args:
@@ -135,7 +139,9 @@ class FlowChain(Composite):
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         last.initialize(data, context=context_for(last, context))
 
-    def initialize_and_normalise(self, data, *, context=None):
+    def initialize_and_normalise(
+        self, data: TensorLike, *, context: TensorLike | None = None
+    ) -> tf.Tensor:
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
         self._check_rows(data, context)
         context = self._initialized_context(context)
@@ -148,7 +154,7 @@ class FlowChain(Composite):
         inverted = FlowChain(steps, standardize_context=False)
         inverted.initialize(data, context=self._initialized_context(context))
 
-    def context_of_parts(self, context):
+    def context_of_parts(self, context: TensorLike | None) -> tf.Tensor | None:
         """Returns `context`, `[..., context_size]`, as the bijectors in the list see it."""
         return context if self._standardizer is None else self._standardizer(context)
 

@@ -1,5 +1,9 @@
 """A bijector of ours with its two directions swapped."""
 
+from __future__ import annotations
+
+from tensorflow.types.experimental import TensorLike
+
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.event_shapes import event_shape_after
@@ -23,7 +27,7 @@ class Invert(Composite):
       name: name of the bijector.
     """
 
-    def __init__(self, bijector, *, name=None):
+    def __init__(self, bijector: FlowBijector, *, name: str | None = None) -> None:
         parameters = dict(locals())
         words = "a `FlowBijector` (`tfb.Invert` takes a stock one)"
         check_instance("bijector", bijector, FlowBijector, words)
@@ -41,7 +45,7 @@ class Invert(Composite):
         self._event_shapes = {d: bijector._event_shapes[OPPOSITE[d]] for d in OPPOSITE}
 
     @property
-    def bijector(self):
+    def bijector(self) -> FlowBijector:
         """The bijector whose directions are swapped."""
         return self._bijector
 
@@ -50,14 +54,14 @@ class Invert(Composite):
         return [self._bijector]
 
     @property
-    def sequential_directions(self):
+    def sequential_directions(self) -> frozenset[str]:
         """Those of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
 
-    def check_support(self, data, *, argument="data"):
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses nothing: every latent of the bijector has a value."""
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the bijector's state from `data`, which are at its latent end.
 
         Args:

@@ -1,5 +1,9 @@
 """Boolean masks of a coupling: True where a variable passes unchanged."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfp_flows.core.arguments import check_arguments
@@ -8,7 +12,7 @@ from tfp_flows.core.image_shape import check_image_shape
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 
 
-def alternating(event_size, *, start=True):
+def alternating(event_size: int, *, start: bool = True) -> np.ndarray:
     """Every other variable passes; neighbours swap roles when `start` flips.
 
     Args:
@@ -26,7 +30,7 @@ def alternating(event_size, *, start=True):
     return (np.arange(event_size) % 2 == 0) == start
 
 
-def half(event_size, *, start=True):
+def half(event_size: int, *, start: bool = True) -> np.ndarray:
     """The first half passes unchanged (`D // 2` variables), or the rest does.
 
     Args:
@@ -40,7 +44,7 @@ def half(event_size, *, start=True):
     return (np.arange(event_size) < event_size // 2) == start
 
 
-def checkerboard(image_shape, *, start=True):
+def checkerboard(image_shape: Sequence[int], *, start: bool = True) -> np.ndarray:
     """Pixels whose row and column have an even sum pass, in all channels.
 
     Args:
@@ -59,7 +63,7 @@ def checkerboard(image_shape, *, start=True):
     return ((row + column) % 2 == 0) == start
 
 
-def channel_half(image_shape, *, start=True):
+def channel_half(image_shape: Sequence[int], *, start: bool = True) -> np.ndarray:
     """The first half of the channels passes unchanged (`C // 2` of them), or the rest does.
 
     Args:

@@ -1,8 +1,12 @@
 """A flow on images that factors out part of the channels after each level."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
@@ -49,7 +53,14 @@ class MultiScale(Composite):
       https://arxiv.org/abs/1605.08803
     """
 
-    def __init__(self, levels, image_shape, *, fraction=0.5, name="multi_scale"):
+    def __init__(
+        self,
+        levels: Sequence[FlowBijector],
+        image_shape: Sequence[int],
+        *,
+        fraction: float = 0.5,
+        name: str = "multi_scale",
+    ) -> None:
         parameters = dict(locals())
         levels = [_as_level(level) for level in as_bijectors("levels", levels)]
         check_number("fraction", fraction, "between 0 and 1", lambda share: True)
@@ -67,12 +78,12 @@ class MultiScale(Composite):
         self._latent_shapes = latent_shapes
 
     @property
-    def levels(self):
+    def levels(self) -> tuple[FlowBijector, ...]:
         """The levels, from the data side to the latent side."""
         return tuple(self._levels)
 
     @property
-    def latent_shapes(self):
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape `(h, w, c)` of what each level adds to the latent vector, in its order."""
         return tuple(self._latent_shapes)
 
@@ -80,7 +91,7 @@ class MultiScale(Composite):
     def _parts(self):
         return self._levels
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
         self._check_rows(data, context)
         *before, last = self._levels

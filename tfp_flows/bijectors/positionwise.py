@@ -1,5 +1,7 @@
 """Maps of the last axis that are the same at every position of an event."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -16,7 +18,7 @@ class Positionwise(FlowBijector):
       **options: what `FlowBijector` takes besides.
     """
 
-    def __init__(self, size, *, event_ndims=1, **options):
+    def __init__(self, size: int, *, event_ndims: int = 1, **options: object) -> None:
         any_position = [None] * (event_ndims - 1) + [size]
         super().__init__(
             event_ndims=event_ndims,

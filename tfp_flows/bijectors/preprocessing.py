@@ -4,7 +4,10 @@ These bijectors stand at the data end of a chain. Each maps data towards the lat
 `inverse`, and a point outside its support has `log_det` minus infinity there, never NaN.
 """
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
@@ -36,7 +39,14 @@ class Bounds(FlowBijector):
       ValueError: if the shapes differ or an interval is empty.
     """
 
-    def __init__(self, low, high, *, dtype=tf.float32, name="bounds"):
+    def __init__(
+        self,
+        low: npt.ArrayLike,
+        high: npt.ArrayLike,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "bounds",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
@@ -122,7 +132,14 @@ class Logit(FlowBijector):
       https://arxiv.org/abs/1605.08803
     """
 
-    def __init__(self, alpha=0.05, *, event_ndims=1, dtype=tf.float32, name="logit"):
+    def __init__(
+        self,
+        alpha: float = 0.05,
+        *,
+        event_ndims: int = 1,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "logit",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         check_number("alpha", alpha, "in [0, 0.5)", lambda alpha: 0 <= alpha < 0.5)

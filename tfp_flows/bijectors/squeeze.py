@@ -1,5 +1,9 @@
 """Blocks of 2 x 2 pixels as channels of one pixel."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
@@ -35,7 +39,14 @@ class Squeeze(FlowBijector):
       https://arxiv.org/abs/1605.08803
     """
 
-    def __init__(self, image_shape, *, ordered=False, dtype=tf.float32, name="squeeze"):
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        *,
+        ordered: bool = False,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "squeeze",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters, optional=["dtype"])
         height, width, channels = check_image_shape(image_shape, divisible_by=2)

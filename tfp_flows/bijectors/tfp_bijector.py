@@ -1,8 +1,11 @@
 """Any TFP bijector under the protocol of this package."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.event_shapes import event_shape_after
@@ -21,7 +24,13 @@ class TFPBijector(FlowBijector):
       name: name of the bijector; that of the wrapped one by default.
     """
 
-    def __init__(self, bijector, event_ndims=None, *, name=None):
+    def __init__(
+        self,
+        bijector: FlowBijector,
+        event_ndims: int | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
         parameters = dict(locals())
         words = "a `tfp.bijectors.Bijector`"
         check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
@@ -38,12 +47,12 @@ class TFPBijector(FlowBijector):
         self._bijector = bijector
 
     @property
-    def sequential_directions(self):
+    def sequential_directions(self) -> frozenset[str]:
         """The forward direction of TFP's `MaskedAutoregressiveFlow`; else none."""
         is_loop = isinstance(self._bijector, tfp.bijectors.MaskedAutoregressiveFlow)
         return frozenset({"forward"} if is_loop else ())
 
-    def check_support(self, data, *, argument="data"):
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows of which the bijector's inverse makes what is not finite."""
         data = np.asarray(data)
         if tf.nest.is_nested(self.forward_min_event_ndims) or data.dtype.kind != "f":

@@ -1,6 +1,12 @@
 """The conditioner that solves its own triangular map, as autoregressive steps see it."""
 
+from __future__ import annotations
+
 import abc
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 __all__ = ["AutoregressiveConditioner"]
 
@@ -17,11 +23,13 @@ class AutoregressiveConditioner(abc.ABC):
     """
 
     @abc.abstractmethod
-    def can_solve(self, dtype):
+    def can_solve(self, dtype: tf.DType | str) -> bool:
         """Whether `solve` and `solve_adjoint` take inputs of `dtype`."""
 
     @abc.abstractmethod
-    def solve(self, values, context, solve_one):
+    def solve(
+        self, values: TensorLike, context: TensorLike | None, solve_one: Callable
+    ) -> tf.Tensor:
         """Solves for all variables, one after another; no gradient goes back through this.
 
         Args:
@@ -36,7 +44,14 @@ class AutoregressiveConditioner(abc.ABC):
         """
 
     @abc.abstractmethod
-    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+    def solve_adjoint(
+        self,
+        u: TensorLike,
+        context: TensorLike | None,
+        u_bar: TensorLike,
+        u_by_p: TensorLike,
+        offset: TensorLike,
+    ) -> tf.Tensor:
         """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset`, the last variable first.
 
         `J` is the strictly triangular derivative of the parameters p by u.

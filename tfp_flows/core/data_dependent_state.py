@@ -1,9 +1,12 @@
 """State that bijectors take from data, and what they refuse of these."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.rows import check_rows
 from tfp_flows.core.rows import refuse_rows_outside
@@ -15,16 +18,16 @@ class DataDependentState:
     """The part of the protocol that is about `initialize`: no state, by default."""
 
     @property
-    def has_data_dependent_state(self):
+    def has_data_dependent_state(self) -> bool:
         """Whether `initialize` sets anything, here or in a part."""
         return type(self).initialize is not DataDependentState.initialize
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether all data-dependent state is set; True where there is none."""
         return True
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets data-dependent state from `data`; does nothing by default.
 
         Args:
@@ -33,7 +36,7 @@ class DataDependentState:
         """
         self._check_rows(data, context)
 
-    def check_support(self, data, *, argument="data"):
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows that lie where the bijector has no inverse.
 
         Args:
@@ -67,7 +70,9 @@ class DataDependentState:
                 "initialize it before it is inverted."
             )
 
-    def initialize_and_normalise(self, data, *, context=None):
+    def initialize_and_normalise(
+        self, data: TensorLike, *, context: TensorLike | None = None
+    ) -> tf.Tensor:
         """Initialises, and returns the data at the latent end, `[N, *event]`.
 
         Args:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -40,7 +42,9 @@ class Logistic(tfd.Logistic):
         return {"loc": self.loc, "scale": self.scale}
 
 
-def standard_normal(event_shape, *, dtype=tf.float32) -> tfd.Distribution:
+def standard_normal(
+    event_shape: int | Sequence[int], *, dtype: tf.DType | str = tf.float32
+) -> tfd.Distribution:
     """Independent standard normals: the usual base.
 
     Args:
@@ -50,7 +54,9 @@ def standard_normal(event_shape, *, dtype=tf.float32) -> tfd.Distribution:
     return _independent(Normal, event_shape, dtype)
 
 
-def standard_logistic(event_shape, *, dtype=tf.float32) -> tfd.Distribution:
+def standard_logistic(
+    event_shape: int | Sequence[int], *, dtype: tf.DType | str = tf.float32
+) -> tfd.Distribution:
     """Independent standard logistic variables: NICE's base.
 
     Args:

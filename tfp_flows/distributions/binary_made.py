@@ -66,10 +66,10 @@ class BinaryMADE(AutoregressiveDistribution):
         context_size: int = 0,
         standardize_context: bool = True,
         seed: int | None = None,
-        dtype=tf.float32,
+        dtype: tf.DType | str = tf.float32,
         validate_args: bool = False,
         name: str = "binary_made",
-    ):
+    ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         conditional = Bernoulli()

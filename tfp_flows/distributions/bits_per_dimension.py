@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
@@ -49,7 +50,7 @@ class BitsPerDimension:
 
 
 def bits_per_dimension(
-    log_density, event_size: int, *, bins_per_unit: float
+    log_density: TensorLike, event_size: int, *, bins_per_unit: float
 ) -> BitsPerDimension:
     """Converts log-densities to bits per dimension.
 

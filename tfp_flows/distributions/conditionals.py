@@ -7,10 +7,12 @@ parameters with noise, `[N, D, V]`, into samples.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_number
@@ -34,7 +36,9 @@ class Bernoulli:
         log_prob = x * logits - tf.math.softplus(logits)
         return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
 
-    def noise(self, shape, seed, dtype) -> tf.Tensor:
+    def noise(
+        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
+    ) -> tf.Tensor:
         """Uniform numbers, `[*shape, 1]`."""
         return draws.uniform(shape, seed, dtype)[..., None]
 
@@ -79,7 +83,7 @@ class GaussianMixture:
 
     num_noise = 2
 
-    def __init__(self, num_components: int, max_log_scale: float = 7.0):
+    def __init__(self, num_components: int, max_log_scale: float = 7.0) -> None:
         check_arguments(locals())
         check_number("max_log_scale", max_log_scale, "above 0", lambda bound: bound > 0)
         self.num_components = num_components
@@ -98,7 +102,9 @@ class GaussianMixture:
         log_normal = -0.5 * standard**2 - log_scale - 0.5 * math.log(2.0 * math.pi)
         return tf.reduce_logsumexp(log_weights + log_normal, axis=1)
 
-    def noise(self, shape, seed, dtype) -> tf.Tensor:
+    def noise(
+        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
+    ) -> tf.Tensor:
         """A uniform number, to choose the component, and a normal one, `[*shape, 2]`."""
         first, second = draws.split(seed, 2)
         uniform = draws.uniform(shape, first, dtype)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.context_standardizer import leave_contexts
 from tfp_flows.core.outside_support import minus_infinity_outside
-from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import bins
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
+from tfp_flows.distributions.compound import Compound
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["Dequantized"]
@@ -26,7 +28,7 @@ __all__ = ["Dequantized"]
 _ENOUGH = 10
 
 
-class Dequantized(Configured, tf.Module):
+class Dequantized(Compound):
     """The distribution of the bin that a continuous variable falls into.
 
     ```none
@@ -72,7 +74,7 @@ class Dequantized(Configured, tf.Module):
         dequantizer: tfp.distributions.Distribution | None = None,
         encoder: Callable | None = None,
         name: str | None = None,
-    ):
+    ) -> None:
         members = ("log_prob", "event_shape")
         check_members("distribution", distribution, members, "one of the scaled data")
         check_integer("num_bins", num_bins, minimum=2)
@@ -85,39 +87,17 @@ class Dequantized(Configured, tf.Module):
         self.encoder = encoder
 
     @property
-    def dtype(self) -> tf.DType:
-        """Of the continuous distribution; integer data are converted to it."""
-        return self.distribution.dtype
-
-    @property
-    def event_shape(self) -> tf.TensorShape:
-        """Shape of one event."""
-        return self.distribution.event_shape
-
-    @property
     def event_size(self) -> int:
         """Number of entries of one event, D."""
         return self.event_shape.num_elements()
 
     @property
-    def variables(self) -> tuple[tf.Variable, ...]:
-        """All variables of distribution, dequantizer and encoder, each once."""
-        # `tf.Module` takes a distribution for a tensor, and overlooks its variables.
-        parts = [*self._distributions, self.encoder]
-        variables = [v for part in parts for v in getattr(part, "variables", ())]
-        return tuple({id(variable): variable for variable in variables}.values())
-
-    @property
-    def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """The trainable ones of the `variables`."""
-        return tuple(variable for variable in self.variables if variable.trainable)
-
-    @property
     def is_initialized(self) -> bool:
-        """Whether all data-dependent state is set."""
-        return all(getattr(d, "is_initialized", True) for d in self._distributions)
+        """Whether all data-dependent state of the distributions is set."""
+        parts = (self.distribution, self.dequantizer)
+        return all(getattr(part, "is_initialized", True) for part in parts)
 
-    def initialize(self, data, *, context=None) -> None:
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets data-dependent state from integers `data`, `[N, *event]`, of the bins.
 
         Args:
@@ -135,12 +115,17 @@ class Dequantized(Configured, tf.Module):
                 leave_contexts(self.dequantizer)
             self.dequantizer.initialize(noise, context=given)
 
-    def check_support(self, data, *, argument: str = "data") -> None:
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Raises `ValueError` if `data`, `[N, *event]`, are no integers of the bins."""
         bins.refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
 
     def log_prob(
-        self, value, *, context=None, training: bool = False, seed=None
+        self,
+        value: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        training: bool = False,
+        seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
         """One draw of the lower bound of the log-probability of integers.
 
@@ -156,7 +141,12 @@ class Dequantized(Configured, tf.Module):
         return self._log_weights(value, context, training, seed)
 
     def importance_weighted_log_prob(
-        self, value, num_samples: int, *, context=None, seed=None
+        self,
+        value: TensorLike,
+        num_samples: int,
+        *,
+        context: TensorLike | None = None,
+        seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
         """The lower bound `log mean_j exp(log_prob_j)`, tighter with more draws j.
 
@@ -178,7 +168,12 @@ class Dequantized(Configured, tf.Module):
         return tf.reduce_logsumexp(weights, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(
-        self, value, num_samples: int = 1, *, context=None, seed=None
+        self,
+        value: TensorLike,
+        num_samples: int = 1,
+        *,
+        context: TensorLike | None = None,
+        seed: int | TensorLike | None = None,
     ) -> BitsPerDimension:
         """Returns the `BitsPerDimension` of integers `value`, `[N, *event]`.
 
@@ -190,7 +185,12 @@ class Dequantized(Configured, tf.Module):
         )
         return bits_per_dimension(log_prob, self.event_size, bins_per_unit=1)
 
-    def sample(self, sample_shape=(), seed=None, **kwargs) -> tf.Tensor:
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        **kwargs: object,
+    ) -> tf.Tensor:
         """Draws integers, `[*sample_shape, *event]`, as a tensor of `dtype`."""
         scaled = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         return bins.quantize(scaled, self.num_bins)
@@ -201,8 +201,8 @@ class Dequantized(Configured, tf.Module):
         return {name: getattr(self, name) for name in names}
 
     @property
-    def _distributions(self):
-        return self.distribution, self.dequantizer
+    def _parts(self):
+        return self.distribution, self.dequantizer, self.encoder
 
     def _log_weights(self, value, context, training, seed, num_reaching=0):
         """Draws the noise of each `value` once; the first few also reach outside."""

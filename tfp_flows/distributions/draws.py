@@ -7,10 +7,12 @@ TensorFlow's floating-point generators draw other numbers under XLA, for any alg
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.distributions.normal_quantile import lower_normal_quantile
 
@@ -144,7 +146,12 @@ class SampleAndLogProb:
     """The method `sample_and_log_prob` of a `tfd.Distribution`, into which it is mixed."""
 
     def sample_and_log_prob(
-        self, sample_shape=(), seed=None, *, context=None, **kwargs
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+        **kwargs: object,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws samples with their log-densities, in one pass of each network.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -61,7 +62,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         support: tfb.Bijector,
         *,
         name: str = "flow_posterior",
-    ):
+    ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         words = "a `tfp.bijectors.Bijector`"
@@ -89,7 +90,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self.distribution.context_size
 
-    def initialize(self, draws, *, context=None) -> None:
+    def initialize(self, draws: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets location and scale to those of `draws`, such as draws from the prior.
 
         Args:
@@ -131,16 +132,16 @@ def _rebuild(distribution, support, values, name):
 
 
 def flow_posterior(
-    target,
+    target: object,
     flow: str | Callable | tfb.Bijector = IAF,
     *,
-    support=None,
+    support: object = None,
     full_rank: bool = True,
     whiten: bool = True,
     target_log_prob_fn: Callable | None = None,
-    dtype=tf.float32,
+    dtype: tf.DType | str = tf.float32,
     name: str = "flow_posterior",
-    **flow_options,
+    **flow_options: object,
 ) -> FlowPosterior:
     """A trainable posterior for `target`: a flow, mapped to the target's support.
 

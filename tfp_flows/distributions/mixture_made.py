@@ -78,10 +78,10 @@ class MixtureMADE(AutoregressiveDistribution):
         context_size: int = 0,
         standardize_context: bool = True,
         seed: int | None = None,
-        dtype=tf.float32,
+        dtype: tf.DType | str = tf.float32,
         validate_args: bool = False,
         name: str = "mixture_made",
-    ):
+    ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         conditional = GaussianMixture(num_components, max_log_scale)

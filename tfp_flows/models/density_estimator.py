@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
+from tfp_flows.models.exporting import export
 from tfp_flows.models.global_batch import GlobalBatch
 from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.likelihood_model import LikelihoodModel
@@ -82,8 +87,12 @@ class DensityEstimator(LikelihoodModel):
     """
 
     def __init__(
-        self, distribution: tfp.distributions.Distribution, *, columns=None, **kwargs
-    ):
+        self,
+        distribution: tfp.distributions.Distribution,
+        *,
+        columns: Sequence[object] | None = None,
+        **kwargs: object,
+    ) -> None:
         _check_distribution(distribution)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
         # Not tracked by Keras, which would wrap the columns, and would not find the
@@ -99,7 +108,7 @@ class DensityEstimator(LikelihoodModel):
         """Descriptions of the columns of the fitted table; None if there are none."""
         return copy.deepcopy(self._columns)
 
-    def call(self, inputs, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
         x, context, _ = self._row_format.of_inputs(inputs)
         dtype = self._row_format.dtype
@@ -114,7 +123,7 @@ class DensityEstimator(LikelihoodModel):
         """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
         return {"loss": -self(rows.inputs, training=training)}
 
-    def initialize(self, x, *, validation_split: float = 0.0) -> None:
+    def initialize(self, x: object, *, validation_split: float = 0.0) -> None:
         """Sets the distribution's data-dependent state from training data.
 
         Args:
@@ -125,21 +134,27 @@ class DensityEstimator(LikelihoodModel):
         data = data.split(validation_split)[0] if validation_split else data
         self._check_and_initialize(data, initialize=True)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list | None = None,
+        print_fn: Callable | None = None,
+        **kwargs: object,
+    ) -> None:
         """Prints the steps of the flow with shapes and numbers of parameters.
 
-        Args:
-          line_length: not used.
-          positions: not used.
-          print_fn: function that prints a line; `print` by default.
-          **kwargs: further arguments of Keras's method, not used.
+        `print_fn` prints a line; the other arguments of Keras's method are not used.
         """
         heading = f'Model: "{self.name}"'
         for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
             (print_fn or print)(line)
 
     def export(
-        self, filepath, format: str = "tf_saved_model", verbose=None, **kwargs
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        **kwargs: object,
     ) -> None:
         """Writes a TensorFlow SavedModel, which runs without this package.
 
@@ -172,7 +187,7 @@ class DensityEstimator(LikelihoodModel):
             )
         if self._row_format.event_shape is None:
             raise ValueError("Expected a distribution of known `event_shape`; got none.")
-        _export(self, self._row_format, filepath, verbose is not False)
+        export(self, self._row_format, filepath, verbose is not False)
 
     def get_config(self) -> dict:
         """Returns distribution and columns as plain data."""
@@ -181,7 +196,9 @@ class DensityEstimator(LikelihoodModel):
         return config if self._columns is None else {**config, "columns": self.columns}
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> DensityEstimator:
+    def from_config(
+        cls, config: dict, custom_objects: dict | None = None
+    ) -> DensityEstimator:
         """Builds the model that `config` describes, with fresh weights."""
         known = ("distribution", "columns", "name")
         config = {k: v for k, v in config.items() if k in known}
@@ -214,32 +231,3 @@ def _check_distribution(distribution):
     members = ("log_prob", "variables", "dtype")
     words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
     check_members("distribution", distribution, members, words)
-
-
-def _export(model, row_format, path, verbose):
-    distribution = model.distribution
-    x = tf.TensorSpec([None, *row_format.event_shape], row_format.dtype, name="x")
-    context = []
-    if row_format.context_size:
-        shape = [None, row_format.context_size]
-        context = [tf.TensorSpec(shape, row_format.dtype, name="context")]
-    scalars = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
-
-    def log_prob(x, context=None):
-        return distribution.log_prob(x, **_given(context))
-
-    def sample(count, seed, context=None):
-        # The words that an integer seed is made of, with its sign in the first.
-        seed = tf.stack([tf.bitwise.right_shift(seed, 31), seed])
-        return distribution.sample(count, seed=seed, **_given(context))
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for name in ("serve", "log_prob"):
-        archive.add_endpoint(name, log_prob, input_signature=[x, *context])
-    archive.add_endpoint("sample", sample, input_signature=[*scalars, *context])
-    archive.write_out(str(path), verbose=verbose)
-
-
-def _given(context):
-    return {} if context is None else {"context": context}

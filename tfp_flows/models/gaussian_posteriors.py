@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.distributions.draws import normal
@@ -28,7 +30,9 @@ class Posterior(tf.Module, abc.ABC):
     # Whether the density of a given point takes one pass of each network.
     scores_in_one_pass = True
 
-    def __init__(self, latent_size: int, num_parameters: int, *, dtype, name: str):
+    def __init__(
+        self, latent_size: int, num_parameters: int, *, dtype: tf.DType | str, name: str
+    ) -> None:
         super().__init__(name=name)
         self.latent_size = int(latent_size)
         self.num_parameters = num_parameters
@@ -36,7 +40,12 @@ class Posterior(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def sample_and_log_prob(
-        self, parameters: tf.Tensor, num_samples: int, seed, *, share=None
+        self,
+        parameters: tf.Tensor,
+        num_samples: int,
+        seed: int | TensorLike,
+        *,
+        share: Callable | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities, in one pass.
 
@@ -69,7 +78,14 @@ class Posterior(tf.Module, abc.ABC):
 class _Gaussian(Posterior):
     """A Gaussian of the family of a subclass: `z = mean + scale @ noise`."""
 
-    def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
+    def sample_and_log_prob(
+        self,
+        parameters: TensorLike,
+        num_samples: int,
+        seed: int | TensorLike,
+        *,
+        share: Callable | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities: see `Posterior`."""
         num_rows = tf.shape(parameters)[0]
         start, count = share or (0, num_rows)
@@ -80,7 +96,7 @@ class _Gaussian(Posterior):
         z, log_det = self._from_noise(noise, parameters)
         return z, _standard_normal_log_prob(noise) - log_det
 
-    def log_prob(self, z, parameters):
+    def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`: see `Posterior`."""
         noise, log_det = self._to_noise(z, parameters)
         return _standard_normal_log_prob(noise) - log_det
@@ -107,8 +123,12 @@ class DiagonalGaussian(_Gaussian):
     """
 
     def __init__(
-        self, latent_size: int, *, dtype=tf.float32, name: str = "diagonal_gaussian"
-    ):
+        self,
+        latent_size: int,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "diagonal_gaussian",
+    ) -> None:
         check_arguments(locals())
         super().__init__(latent_size, 2 * latent_size, dtype=dtype, name=name)
 
@@ -143,7 +163,13 @@ class FullGaussian(_Gaussian):
       ValueError: if `latent_size` is below 1.
     """
 
-    def __init__(self, latent_size: int, *, dtype=tf.float32, name: str = "full_gaussian"):
+    def __init__(
+        self,
+        latent_size: int,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "full_gaussian",
+    ) -> None:
         check_arguments(locals())
         num_entries = latent_size * (latent_size + 1) // 2
         super().__init__(latent_size, latent_size + num_entries, dtype=dtype, name=name)

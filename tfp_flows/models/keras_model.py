@@ -31,11 +31,11 @@ class KerasModel(keras.Model):
     def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        **kwargs,
+        loss: object = None,
+        loss_weights: object = None,
+        metrics: object = None,
+        weighted_metrics: object = None,
+        **kwargs: object,
     ) -> None:
         """Configures training as `keras.Model.compile` does, but for loss and metrics.
 
@@ -80,7 +80,7 @@ class KerasModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
 
-    def save(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
+    def save(self, filepath: str | os.PathLike, *args: object, **kwargs: object) -> None:
         """Saves the model, as `keras.Model.save`, to a `.keras` file.
 
         Args:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.inputs import check_value
@@ -64,7 +66,13 @@ class LatentVariableModel:
         """Number of latent variables, L."""
         return self.posterior.latent_size
 
-    def encode(self, x, sample_shape=(), *, seed=0) -> tf.Tensor:
+    def encode(
+        self,
+        x: TensorLike,
+        sample_shape: int | Sequence[int] = (),
+        *,
+        seed: int | TensorLike = 0,
+    ) -> tf.Tensor:
         """Draws latents of rows.
 
         Args:
@@ -79,23 +87,30 @@ class LatentVariableModel:
         x = tf.convert_to_tensor(x, self.posterior.dtype)
         return self._draw(x, np.atleast_1d(sample_shape).astype(int).tolist(), seed)
 
-    def decode(self, z) -> tf.Tensor:
+    def decode(self, z: TensorLike) -> tf.Tensor:
         """Returns the expected rows, `[..., *event]`, of latents, `[..., latent_size]`."""
         shape, dtype = tf.TensorShape([self.latent_size]), self.posterior.dtype
         return self.likelihood.mean(self._decode(check_value(z, "z", 1, shape, dtype)))
 
-    def reconstruct(self, x, *, seed=0) -> tf.Tensor:
+    def reconstruct(self, x: TensorLike, *, seed: int | TensorLike = 0) -> tf.Tensor:
         """Returns the expected rows given one draw of latents of `x`, `[N, *event]`."""
         return self.decode(self.encode(x, seed=seed))
 
-    def sample(self, num_samples: int, *, seed=0) -> tf.Tensor:
+    def sample(self, num_samples: int, *, seed: int | TensorLike = 0) -> tf.Tensor:
         """Draws rows, `[num_samples, *event]`; `decode(prior.sample())` is their means."""
         check_integer("num_samples", num_samples)
         of_prior, of_rows = split(stateless(seed), 2)
         outputs = self._decode(self.prior.sample(num_samples, seed=of_prior))
         return self.likelihood.sample(outputs, of_rows)
 
-    def elbo(self, x, *, num_samples: int = 1, seed=0, batch_size: int = 1000) -> Bound:
+    def elbo(
+        self,
+        x: TensorLike,
+        *,
+        num_samples: int = 1,
+        seed: int | TensorLike = 0,
+        batch_size: int = 1000,
+    ) -> Bound:
         """Returns the `Bound` of each row as arrays, `[N]`, in nats.
 
         Args:
@@ -111,7 +126,12 @@ class LatentVariableModel:
         return self._in_batches(("elbo", num_samples), bound, x, seed, batch_size)
 
     def log_likelihood(
-        self, x, num_samples: int = 512, *, seed=0, batch_size: int = 100
+        self,
+        x: TensorLike,
+        num_samples: int = 512,
+        *,
+        seed: int | TensorLike = 0,
+        batch_size: int = 100,
     ) -> np.ndarray:
         """Estimates log p(x) of each row from below, by importance sampling.
 

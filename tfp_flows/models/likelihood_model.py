@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -33,7 +35,12 @@ class LikelihoodModel(KerasModel):
     """
 
     def fit(
-        self, x=None, y=None, batch_size: int | None = None, epochs: int = 1, **kwargs
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does, and returns its history.
 
@@ -81,7 +88,9 @@ class LikelihoodModel(KerasModel):
         self._build_optimizer()
         return self._fit_prepared(training, validation, batch_size, epochs, **kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size: int | None = None, **kwargs):
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any:
         """Returns loss and metrics in nats per row, as `keras.Model.evaluate` does.
 
         Args:
@@ -99,7 +108,7 @@ class LikelihoodModel(KerasModel):
         with errors_of_data():
             return super().evaluate(**self._for_keras(data, batch_size, **kwargs))
 
-    def predict(self, x, batch_size: int | None = None, **kwargs) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """Returns the model's outputs as an array, as `keras.Model.predict` does.
 
         Args:
@@ -110,7 +119,7 @@ class LikelihoodModel(KerasModel):
         with errors_of_data():
             return super().predict(**self._for_keras(self._data(x), batch_size, **kwargs))
 
-    def train_step(self, data) -> dict[str, tf.Tensor]:
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one gradient step on a batch, and returns the metrics by name."""
         weights = self.trainable_weights
         with tf.GradientTape() as tape:
@@ -122,7 +131,7 @@ class LikelihoodModel(KerasModel):
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self._update_metrics(means, batch)
 
-    def test_step(self, data) -> dict[str, tf.Tensor]:
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates a batch, and returns the metrics by name."""
         summands, batch = self._summands(data)
         return self._update_metrics(batch.sum(summands), batch)
@@ -143,8 +152,7 @@ class LikelihoodModel(KerasModel):
         """What the rows of a replica add to the means over the `GlobalBatch`, and that."""
         inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
         rows = self._row_format.of_inputs(inputs)._replace(weight=weight)
-        # Keras hands arrays on in its own dtype.
-        dtype = self._row_format.dtype
+        dtype = self._row_format.dtype  # Keras hands arrays on in its own
         rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
         if weight is not None:
             rows = rows._replace(weight=tf.reshape(rows.weight, [-1]))
@@ -181,8 +189,7 @@ class LikelihoodModel(KerasModel):
                     "third in a batch: (x, None, weight)."
                 )
             return RowStream(self._row_format, x, checked=checked)
-        rows = self._row_format.of_inputs(x)
-        data = self._arrays(rows._replace(weight=weight))
+        data = self._arrays(self._row_format.of_inputs(x)._replace(weight=weight))
         if checked:
             data.check()
         return data

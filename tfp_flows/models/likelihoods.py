@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_integer
@@ -35,7 +37,7 @@ class Likelihood(abc.ABC):
 
     num_parameters = 1
 
-    def __init__(self, event_shape):
+    def __init__(self, event_shape: int | Sequence[int]) -> None:
         self.event_shape = check_event_shape("event_shape", event_shape)
 
     @property
@@ -68,7 +70,7 @@ class Likelihood(abc.ABC):
         """Returns the expected event, `[..., *event]`."""
         return self.distribution(outputs).mean()
 
-    def sample(self, outputs: tf.Tensor, seed) -> tf.Tensor:
+    def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event of each of the `outputs`, `[..., *event]`."""
         return self.distribution(outputs).sample(seed=seed)
 
@@ -158,7 +160,7 @@ class DiscretizedLogistic(Likelihood):
 
     num_parameters = 2
 
-    def __init__(self, event_shape, num_bins: int = 256):
+    def __init__(self, event_shape: int | Sequence[int], num_bins: int = 256) -> None:
         super().__init__(event_shape)
         check_integer("num_bins", num_bins, minimum=2)
         self.num_bins = num_bins
@@ -185,7 +187,7 @@ class DiscretizedLogistic(Likelihood):
         mean, _ = self._parameters(outputs)
         return tf.clip_by_value(0.5 + mean, 0.0, 1.0)
 
-    def sample(self, outputs: tf.Tensor, seed) -> tf.Tensor:
+    def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
         """Draws an event of each of the `outputs`, between 0 and 1."""
         return self.distribution(outputs).sample(seed=seed) / (self.num_bins - 1)
 
@@ -218,7 +220,7 @@ class Gaussian(Likelihood):
 
     num_parameters = 2
 
-    def __init__(self, event_shape, min_scale: float = 1e-2):
+    def __init__(self, event_shape: int | Sequence[int], min_scale: float = 1e-2) -> None:
         super().__init__(event_shape)
         check_number("min_scale", min_scale, "of at least 0", lambda scale: scale >= 0)
         self.min_scale = min_scale

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import fold_in
@@ -70,7 +71,7 @@ def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
 
 
 def importance_weighted_log_likelihood(
-    draw_log_weights: Callable, num_samples: int, *, at_once: int, seed
+    draw_log_weights: Callable, num_samples: int, *, at_once: int, seed: int | TensorLike
 ) -> tf.Tensor:
     """The importance-weighted bound of more draws than fit into memory at a time.
 

@@ -7,8 +7,11 @@ methods `sample_and_log_prob` and `log_prob`. Its only weights are those of its 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
+import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
@@ -59,7 +62,7 @@ class AmortizedFlow(Posterior):
         flow: tfp.bijectors.Bijector,
         *,
         name: str = "amortized_flow",
-    ):
+    ) -> None:
         words = "a `DiagonalGaussian` or `FullGaussian`"
         check_members("base", base, ("latent_size", "sample_and_log_prob"), words)
         words = "a `tfp.bijectors.Bijector`"
@@ -80,7 +83,14 @@ class AmortizedFlow(Posterior):
         """Whether the density of a given point takes one pass of each network."""
         return "inverse" not in self.flow.sequential_directions
 
-    def sample_and_log_prob(self, parameters, num_samples, seed, *, share=None):
+    def sample_and_log_prob(
+        self,
+        parameters: TensorLike,
+        num_samples: int,
+        seed: int | TensorLike,
+        *,
+        share: Callable | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities, in one pass: see `Posterior`."""
         of_base, context = self._split(parameters)
         start, log_prob = self.base.sample_and_log_prob(
@@ -89,7 +99,7 @@ class AmortizedFlow(Posterior):
         z, log_det = self.flow.forward_and_log_det(start, context=context)
         return z, log_prob - log_det
 
-    def log_prob(self, z, parameters):
+    def log_prob(self, z: TensorLike, parameters: TensorLike) -> tf.Tensor:
         """Returns log-densities, `[K, N]`; one variable after another under an IAF."""
         of_base, context = self._split(parameters)
         start, log_det = self.flow.inverse_and_log_det(z, context=context)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.serialization import deserialize
@@ -110,8 +111,8 @@ class VAE(LatentVariableModel, LikelihoodModel):
         free_bits: float = 0.0,
         sticking_the_landing: bool = False,
         seed: int = 0,
-        **kwargs,
-    ):
+        **kwargs: object,
+    ) -> None:
         check_arguments({"sticking_the_landing": sticking_the_landing})
         check_posterior(posterior)
         check_kinds(encoder, decoder, likelihood, prior, bound, seed)
@@ -152,7 +153,7 @@ class VAE(LatentVariableModel, LikelihoodModel):
         ]
         self.built = True
 
-    def call(self, inputs, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
         x = tf.cast(self._row_format.of_inputs(inputs).x, self.compute_dtype)
         share = GlobalBatch(tf.shape(x)[0]).share
@@ -180,19 +181,18 @@ class VAE(LatentVariableModel, LikelihoodModel):
             objective = self.bound(terms.log_likelihood - terms.kl)
         return {"loss": -objective, **Bound.of_terms(terms)._asdict()}
 
-    def initialize(self, x) -> None:
+    def initialize(self, x: object) -> None:
         """Sets data-dependent state of the prior from latents of `x`, given as in `fit`."""
         self._check_and_initialize(self._data(x, checked=True), initialize=True)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
-        """Prints the networks as Keras does, then posterior and prior with their flows.
-
-        Args:
-          line_length: as in `keras.Model.summary`.
-          positions: as in `keras.Model.summary`.
-          print_fn: as in `keras.Model.summary`.
-          **kwargs: as in `keras.Model.summary`.
-        """
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list | None = None,
+        print_fn: Callable | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Prints the networks as Keras does, then posterior and prior with their flows."""
         super().summary(line_length, positions, print_fn, **kwargs)
         for name in ("posterior", "prior"):
             for line in [f"{name}:", *structure_lines(getattr(self, name))]:
@@ -208,7 +208,7 @@ class VAE(LatentVariableModel, LikelihoodModel):
         }
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> VAE:
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> VAE:
         """Builds the model that `config` describes, with fresh weights."""
         name = config.get("name")
         parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}

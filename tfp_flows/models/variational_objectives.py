@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
@@ -25,7 +26,7 @@ def variational_loss(
     sample_size: int = 1,
     importance_sample_size: int = 1,
     sticking_the_landing: bool = False,
-    seed=None,
+    seed: int | TensorLike | None = None,
 ) -> tf.Tensor:
     """The negative lower bound of the log-evidence, as `tfp.vi` estimates it.
 

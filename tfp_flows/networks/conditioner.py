@@ -1,10 +1,16 @@
 """The bridge from a Keras network to what a bijector calls a conditioner."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
@@ -64,13 +70,13 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def __init__(
         self,
-        network,
-        input_shape,
+        network: keras.layers.Layer,
+        input_shape: int | Sequence[int],
         *,
-        context_size=0,
-        dropout_in_training=False,
-        name=None,
-    ):
+        context_size: int = 0,
+        dropout_in_training: bool = False,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name)
         check_instance("network", network, keras.layers.Layer, "a `keras.layers.Layer`")
         self._input_shape = check_event_shape("input_shape", input_shape)
@@ -87,16 +93,16 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         self._link_variables()
 
     @property
-    def has_data_dependent_state(self):
+    def has_data_dependent_state(self) -> bool:
         """Whether the network has an `initialize`, as `ConvNet` and `ResNet` have."""
         return hasattr(self.network, "initialize")
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether the network's data-dependent state is set; True where there is none."""
         return getattr(self.network, "is_initialized", True)
 
-    def initialize(self, x, context=None):
+    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
         """Sets the network's data-dependent state from what it will see, once.
 
         Args:
@@ -109,7 +115,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         context = None if context is None else context[:_INITIALIZATION_ROWS]
         self.network.initialize(*self._arguments(x, context))
 
-    def __call__(self, x, context=None, *, training=False):
+    def __call__(
+        self, x: TensorLike, context: TensorLike | None = None, *, training: bool = False
+    ) -> tf.Tensor:
         """Returns the network's output for `x`, `[..., *input_shape]`.
 
         Args:
@@ -131,24 +139,26 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return tf.reshape(outputs, tf.concat([batch_shape, outputs.shape[1:]], axis=0))
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, ...]:
         """Shape of what the bijector shows to it, without batch axes or context."""
         return self._input_shape
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, ...]:
         """Shape of the parameters that it returns, without batch axes."""
         *leading, channels = self._input_shape
         inputs = keras.KerasTensor((None, *leading, channels + self.context_size))
         # Not `compute_output_shape`, which not every layer has.
         return tuple(self.network.compute_output_spec(inputs).shape[1:])
 
-    def can_solve(self, dtype):
+    def can_solve(self, dtype: tf.DType | str) -> bool:
         """Whether `solve` and `solve_adjoint` work: masked networks of that dtype can."""
         is_solvable = isinstance(self.network, AutoregressiveNetwork)
         return is_solvable and tf.as_dtype(self.network.variable_dtype) == dtype
 
-    def solve(self, values, context, solve_one):
+    def solve(
+        self, values: TensorLike, context: TensorLike | None, solve_one: Callable
+    ) -> tf.Tensor:
         """Solves the network's triangular map: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         rows = tf.reshape(values, [-1, size])
@@ -156,7 +166,14 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
             x, log_det = self.network.solve(rows, self._rows(context), solve_one)
         return tf.reshape(x, tf.shape(values)), tf.reshape(log_det, tf.shape(values)[:-1])
 
-    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+    def solve_adjoint(
+        self,
+        u: TensorLike,
+        context: TensorLike | None,
+        u_bar: TensorLike,
+        u_by_p: TensorLike,
+        offset: TensorLike,
+    ) -> tf.Tensor:
         """Back-propagates through `solve`: see `AutoregressiveConditioner`."""
         (size,) = self._input_shape
         u, u_bar = (tf.reshape(a, [-1, size]) for a in (u, u_bar))
@@ -166,7 +183,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
             p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
         return tf.reshape(p_bar, tf.shape(offset))
 
-    def replace_variables(self, tensors):
+    def replace_variables(self, tensors: Iterator[tf.Tensor]) -> None:
         """Returns a conditioner that calls the network with other weights.
 
         Args:
@@ -178,7 +195,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         vars(twin).update(_substitutes=substitutes, _variables=())
         return twin
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             "network": self.network,
@@ -189,7 +206,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Conditioner:
         """Builds the conditioner that `config` describes."""
         return cls(**config)
 

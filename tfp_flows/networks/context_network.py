@@ -1,7 +1,10 @@
 """The network that is called with variables and their context."""
 
+from __future__ import annotations
+
 import keras
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 __all__ = ["ContextNetwork", "join_context"]
 
@@ -13,7 +16,7 @@ class ContextNetwork(keras.layers.Layer):
     called so too, and is built with the shape of that, `[N, ..., C + context_size]`.
     """
 
-    def call(self, x, context=None):
+    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, ..., C]` and a context `[N, context_size]` to `[N, ..., units]`."""
         raise NotImplementedError
 

@@ -1,9 +1,15 @@
 """The convolutional residual decoder of a VAE."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_widths
@@ -41,14 +47,14 @@ class ConvDecoder(keras.layers.Layer):
 
     def __init__(
         self,
-        image_shape,
+        image_shape: Sequence[int],
         *,
-        channels=(16, 32, 32),
-        hidden_units=(450,),
-        activation="elu",
-        seed=None,
-        **kwargs,
-    ):
+        channels: Sequence[int] = (16, 32, 32),
+        hidden_units: int | Sequence[int] = (450,),
+        activation: str | Callable = "elu",
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         super().__init__(**kwargs)
         self.image_shape = check_image_shape(image_shape)
@@ -85,7 +91,7 @@ class ConvDecoder(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights for inputs `[N, latent_size]`."""
         self._mlp.build(input_shape)
         shape = (None, *self._smallest)
@@ -95,18 +101,18 @@ class ConvDecoder(keras.layers.Layer):
         self._last.build(shape)
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, latent_size]` to `[N, H, W, C]`."""
         x = keras.ops.reshape(self._mlp(inputs), (-1, *self._smallest))
         for block in self._blocks:
             x = block(x)
         return self._last(self.activation(x))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], *self.image_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,6 +1,13 @@
 """The convolutional residual encoder of a VAE."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import keras
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_widths
@@ -37,15 +44,15 @@ class ConvEncoder(keras.layers.Layer):
 
     def __init__(
         self,
-        output_units,
-        image_shape,
+        output_units: int,
+        image_shape: Sequence[int],
         *,
-        channels=(16, 32, 32),
-        hidden_units=(450,),
-        activation="elu",
-        seed=None,
-        **kwargs,
-    ):
+        channels: Sequence[int] = (16, 32, 32),
+        hidden_units: int | Sequence[int] = (450,),
+        activation: str | Callable = "elu",
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         super().__init__(**kwargs)
         self.output_units = output_units
@@ -64,7 +71,7 @@ class ConvEncoder(keras.layers.Layer):
             output_units, self.hidden_units, zero_last_layer=False, seed=mlp_seed, **shared
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights."""
         del input_shape
         shape = (None, *self.image_shape)
@@ -75,7 +82,7 @@ class ConvEncoder(keras.layers.Layer):
         self._mlp.build((None, height * width * channels))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: TensorLike) -> tf.Tensor:
         """Maps `[N, H, W, C]`, or `[N, H * W * C]`, to `[N, output_units]`."""
         x = keras.ops.reshape(inputs, (-1, *self.image_shape))
         for block in self._blocks:
@@ -83,11 +90,11 @@ class ConvEncoder(keras.layers.Layer):
         flat = keras.ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
         return self._mlp(self.activation(flat))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], self.output_units)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,10 +1,14 @@
 """Glow's convolutional network."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_widths
@@ -48,7 +52,14 @@ class ConvNet(ContextNetwork):
       https://arxiv.org/abs/1807.03039
     """
 
-    def __init__(self, output_channels, hidden_channels=(512, 512), *, seed=None, **kwargs):
+    def __init__(
+        self,
+        output_channels: int,
+        hidden_channels: int | Sequence[int] = (512, 512),
+        *,
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         super().__init__(**kwargs)
         self.output_channels = output_channels
@@ -56,7 +67,7 @@ class ConvNet(ContextNetwork):
         self.hidden_channels = widths if np.ndim(hidden_channels) else widths * 2
         self.seed = seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
         _, height, width, channels = input_shape
         widths = (channels, *self.hidden_channels, self.output_channels)
@@ -79,11 +90,11 @@ class ConvNet(ContextNetwork):
         self.built = True
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether `initialize` has set the act norms from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, x, context=None):
+    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
         """Sets shift and scale of the hidden layers from what `call` will see, once."""
         if self.is_initialized:
             return
@@ -98,7 +109,7 @@ class ConvNet(ContextNetwork):
         self._packed.assign(self._layout.pack([*hidden, last]))
         self._initialized.assign(True)
 
-    def call(self, x, context=None):
+    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
         inputs = join_context(x, context)
         *hidden, last = self._layout.unpack(self._packed)
@@ -106,11 +117,11 @@ class ConvNet(ContextNetwork):
             inputs = tf.nn.relu(self._layer(inputs, *layer))
         return self._layer(inputs, *last)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

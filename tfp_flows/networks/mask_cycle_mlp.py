@@ -1,8 +1,15 @@
 """One MADE network under many masks: orders and connectivities that share all weights."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -10,6 +17,10 @@ from tfp_flows.networks.member_of_cycle import MemberOfCycle
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.seeds import split_seed
+
+if TYPE_CHECKING:
+    from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
+    from tfp_flows.networks.forward_substitution import Weights
 
 __all__ = ["MaskCycleMLP"]
 
@@ -50,15 +61,15 @@ class MaskCycleMLP(MaskedMLP):
 
     def __init__(
         self,
-        num_parameters,
-        hidden_units,
-        event_size,
+        num_parameters: int,
+        hidden_units: int | Sequence[int],
+        event_size: int,
         *,
-        num_masks,
-        fixed_ordering=None,
-        mask_seed=None,
-        **kwargs,
-    ):
+        num_masks: int,
+        fixed_ordering: npt.ArrayLike | None = None,
+        mask_seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         if kwargs.get("dropout"):
             raise ValueError(
@@ -74,7 +85,7 @@ class MaskCycleMLP(MaskedMLP):
         self.fixed_ordering = fixed_ordering
         self.mask_seed = mask_seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
         self._check_width(input_shape)
         # Whole kernels: which connections there are depends on the mask.
@@ -123,7 +134,7 @@ class MaskCycleMLP(MaskedMLP):
             for index, values in enumerate(ranks)
         ]
 
-    def whole_weights(self):
+    def whole_weights(self) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns kernels and biases of all layers, the context's kernel, the direct one.
 
         Columns of the last and of the direct one are those of the outputs; rows of the
@@ -137,22 +148,22 @@ class MaskCycleMLP(MaskedMLP):
             tensor(self._direct_kernel) if self.direct else None,
         )
 
-    def call(self, x, context=None):
+    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]` under the first mask."""
         return self.member(0)(x, context)
 
-    def ordered_weights(self, context):
+    def ordered_weights(self, context: TensorLike | None) -> Weights:
         """Returns those of the member under the first mask."""
         return self.member(0).ordered_weights(context)
 
-    def member(self, index):
+    def member(self, index: int) -> AutoregressiveNetwork:
         """Returns the network under mask `index`, an integer or a scalar tensor."""
         of_variables, *of_units = (tf.gather(ranks, index) for ranks in self._ranks)
         if self.residual:
             of_units *= len(self.layers) - 1
         return MemberOfCycle(self, of_variables, of_units)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         config = super().get_config()
         del config["ordering"]

@@ -1,12 +1,18 @@
 """The MADE network: every output depends on variables of lower degree only."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import typing
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
@@ -27,17 +33,11 @@ __all__ = ["MaskedMLP"]
 
 
 class _Arrays(typing.NamedTuple):
-    """The network's arrays: what a `PackedWeights` holds, in this order.
+    """The network's arrays: what a `PackedWeights` holds, in this order."""
 
-    Attributes:
-      layers: `(tiles, bias)` of each `MaskedDense`.
-      context: kernel from the context to the first layer.
-      direct: tiles of the direct connections; none where there are none.
-    """
-
-    layers: list
-    context: typing.Any
-    direct: list
+    layers: list  # (tiles, bias) of each `MaskedDense`
+    context: typing.Any  # kernel from the context to the first layer
+    direct: list  # tiles of the direct connections; none where there are none
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -83,20 +83,20 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
 
     def __init__(
         self,
-        num_parameters,
-        hidden_units,
-        ordering,
+        num_parameters: int,
+        hidden_units: int | Sequence[int],
+        ordering: npt.ArrayLike,
         *,
-        context_size=0,
-        activation="relu",
-        residual=False,
-        direct=False,
-        degree_seed=None,
-        dropout=0.0,
-        zero_last_layer=True,
-        seed=None,
-        **kwargs,
-    ):
+        context_size: int = 0,
+        activation: str | Callable = "relu",
+        residual: bool = False,
+        direct: bool = False,
+        degree_seed: int | None = None,
+        dropout: float = 0.0,
+        zero_last_layer: bool = True,
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         super().__init__(**kwargs)
         self.num_parameters = num_parameters
@@ -114,11 +114,11 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self.layers, self.direct_layer = self._masked_layers()
 
     @property
-    def event_size(self):
+    def event_size(self) -> int:
         """Number of variables, D."""
         return len(self.ordering)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
         last = len(self.layers) - 1
@@ -138,7 +138,9 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
-    def call(self, x, context=None, training=False):
+    def call(
+        self, x: TensorLike, context: TensorLike | None = None, training: bool = False
+    ) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         x, context = self.split_context(x, context)
         # Unpacked once a call: the gradient packs a whole vector for each time.
@@ -160,7 +162,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             outputs += self.direct_layer.product(x, weights.direct)
         return outputs
 
-    def split_context(self, x, context):
+    def split_context(self, x: TensorLike, context: TensorLike | None) -> tuple:
         """Returns variables and context, also from the two joined on the last axis."""
         if context is None and self.context_size:
             return tf.split(x, [self.event_size, self.context_size], axis=1)
@@ -178,7 +180,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             self.residual,
         )
 
-    def ordered_weights(self, context):
+    def ordered_weights(self, context: TensorLike | None) -> Weights:
         """Returns the `Weights` for a context, and the variables' order and its inverse."""
         weights = self._layout.unpack(self._packed)
         tiles, biases = zip(*weights.layers, strict=True)
@@ -187,9 +189,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             for layer, bias in zip(self.layers, biases, strict=True)
         ]
         if self.context_size:
-            biases[0] += tf.matmul(
-                weights.context, context, transpose_a=True, transpose_b=True
-            )
+            biases[0] += tf.transpose(context @ weights.context)
         kernels = [
             layer.transposed_kernel(of_layer)
             for layer, of_layer in zip(self.layers, tiles, strict=True)
@@ -200,11 +200,11 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         order = np.argsort(self.ordering)
         return Weights(kernels, biases, direct), order, self.ordering - 1
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.num_parameters * self.event_size)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,9 +1,14 @@
 """The multilayer perceptron that conditions flows on vectors."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
@@ -57,16 +62,16 @@ class MLP(ContextNetwork):
 
     def __init__(
         self,
-        output_units,
-        hidden_units=(64, 64),
+        output_units: int,
+        hidden_units: int | Sequence[int] = (64, 64),
         *,
-        activation="relu",
-        residual=False,
-        dropout=0.0,
-        zero_last_layer=True,
-        seed=None,
-        **kwargs,
-    ):
+        activation: str | Callable = "relu",
+        residual: bool = False,
+        dropout: float = 0.0,
+        zero_last_layer: bool = True,
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         super().__init__(**kwargs)
         self.output_units = output_units
@@ -78,7 +83,7 @@ class MLP(ContextNetwork):
         self.dropout = dropout
         self._drop = dropout_layer(dropout, seed, self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights for inputs `[N, input_shape[-1]]`."""
         hidden = self.hidden_units
         if self.residual:
@@ -98,11 +103,13 @@ class MLP(ContextNetwork):
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
-    def kernels_and_biases(self):
+    def kernels_and_biases(self) -> list:
         """Returns `(kernel, bias)`, `[inputs, units]` and `[units]`, for each layer."""
         return self._layout.unpack(self._packed)
 
-    def call(self, x, context=None, training=False):
+    def call(
+        self, x: TensorLike, context: TensorLike | None = None, training: bool = False
+    ) -> tf.Tensor:
         """Maps `[N, D]` and a context `[N, C]` to `[N, output_units]`."""
         *hidden_layers, last = self.kernels_and_biases()
         hidden = join_context(x, context)
@@ -122,11 +129,11 @@ class MLP(ContextNetwork):
             hidden = tf.nn.bias_add(hidden, bias)
         return _dense(self.activation(hidden), last)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_units)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """Degrees and orderings: what may depend on what in an autoregressive network."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,18 +18,18 @@ __all__ = [
 ]
 
 
-def natural_ordering(event_size):
+def natural_ordering(event_size: int) -> np.ndarray:
     """Variable i comes i-th: degrees `1, ..., D`."""
     check_integer("event_size", event_size)
     return np.arange(1, event_size + 1)
 
 
-def reversed_ordering(event_size):
+def reversed_ordering(event_size: int) -> np.ndarray:
     """The last variable comes first: degrees `D, ..., 1`."""
     return natural_ordering(event_size)[::-1].copy()
 
 
-def random_ordering(event_size, seed):
+def random_ordering(event_size: int, seed: int) -> np.ndarray:
     """A uniformly drawn ordering; the same for the same seed."""
     check_arguments({"event_size": event_size, "seed": seed})
     return np.random.default_rng(seed).permutation(event_size) + 1

@@ -1,11 +1,16 @@
 """RealNVP's residual convolutional network."""
 
+from __future__ import annotations
+
 import functools
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
@@ -62,16 +67,16 @@ class ResNet(ContextNetwork):
 
     def __init__(
         self,
-        output_channels,
-        hidden_channels=32,
+        output_channels: int,
+        hidden_channels: int = 32,
         *,
-        num_blocks=2,
-        mask=None,
-        tanh_scale=None,
-        zero_last_layer=True,
-        seed=None,
-        **kwargs,
-    ):
+        num_blocks: int = 2,
+        mask: npt.ArrayLike | None = None,
+        tanh_scale: float | None = None,
+        zero_last_layer: bool = True,
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         check_integer("hidden_channels", hidden_channels)
         super().__init__(**kwargs)
@@ -83,7 +88,7 @@ class ResNet(ContextNetwork):
         self.zero_last_layer = zero_last_layer
         self.seed = seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int]) -> None:
         """Creates all weights for inputs `[N, H, W, C]`."""
         self._layout = PackedWeights(self._parts(input_shape[-1]), seed=self.seed)
         self._packed = self._layout.add_to(self, "weights_of_all_layers")
@@ -93,11 +98,11 @@ class ResNet(ContextNetwork):
         self.built = True
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether `initialize` has set the act norms from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, x, context=None):
+    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
         """Sets each act norm from what reaches it of what `call` will see, once."""
         if self.is_initialized:
             return
@@ -112,17 +117,17 @@ class ResNet(ContextNetwork):
         self._packed.assign(self._layout.pack(weights))
         self._initialized.assign(True)
 
-    def call(self, x, context=None):
+    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
         weights = self._layout.unpack(self._packed)
         inputs = join_context(x, context)
         return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

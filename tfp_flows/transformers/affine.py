@@ -1,8 +1,13 @@
 """Shifted and scaled variables, with the functions that bound the scale."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.transformers.transformer import Transformer
@@ -18,17 +23,17 @@ __all__ = [
 ]
 
 
-def soft_bounded_scale(s, bound=2.0):
+def soft_bounded_scale(s: TensorLike, bound: float = 2.0) -> tf.Tensor:
     """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`."""
     return bound * tf.tanh(s / bound)
 
 
-def exp_scale(s):
+def exp_scale(s: TensorLike) -> tf.Tensor:
     """`log_scale = s`, `scale = exp(s)`: the papers' form, without any bound."""
     return s
 
 
-def softplus_scale(s):
+def softplus_scale(s: TensorLike) -> tf.Tensor:
     """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`."""
     s = s + math.log(math.e - 1.0)
     # Far below 0 the softplus is exp(s); its logarithm would be that of zero.
@@ -36,12 +41,12 @@ def softplus_scale(s):
     return tf.where(s < -40.0, s, near)
 
 
-def sigmoid_scale(s):
+def sigmoid_scale(s: TensorLike) -> tf.Tensor:
     """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract."""
     return tf.math.log_sigmoid(s + 2.0)
 
 
-def glow_scale(s):
+def glow_scale(s: TensorLike) -> tf.Tensor:
     """`scale = 1 / sigmoid(s + 2)`: Glow's form; data may only contract to the latent.
 
     Not bounded: where `s` is far below 0, data contract to zero in float32, and their
@@ -59,13 +64,17 @@ class Shift(Transformer):
 
     num_parameters = 1
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 1, D]`; log-dets `[..., D]`."""
         (shift,) = self.constrain(parameters)
         y = x + shift
         return y, tf.zeros_like(y)
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         (shift,) = self.constrain(parameters)
         x = y - shift
@@ -88,21 +97,25 @@ class Affine(Transformer):
 
     num_parameters = 2
 
-    def __init__(self, log_scale=soft_bounded_scale):
+    def __init__(self, log_scale: Callable = soft_bounded_scale) -> None:
         check_callable("log_scale", log_scale, "a function such as `soft_bounded_scale`")
         self.log_scale = log_scale
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """The shift and the log-scale, `[..., D]` each."""
         shift, s = super().constrain(parameters)
         return shift, self.log_scale(s)
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 2, D]`; log-dets `[..., D]`."""
         shift, log_scale = self.constrain(parameters)
         return x * tf.exp(log_scale) + shift, log_scale
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, log_scale = self.constrain(parameters)
         return (y - shift) * tf.exp(-log_scale), -log_scale

@@ -1,8 +1,12 @@
 """The gate of IAF: a weighted mean of a variable and its shift."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.transformer import Transformer
@@ -30,22 +34,26 @@ class Gated(Transformer):
 
     num_parameters = 2
 
-    def __init__(self, bias=2.0):
+    def __init__(self, bias: float = 2.0) -> None:
         check_number("bias", bias, "that is finite", math.isfinite)
         self.bias = bias
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """The shift, and what the gate is the sigmoid of, `[..., D]` each."""
         shift, s = super().constrain(parameters)
         return shift, s + self.bias
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 2, D]`; log-dets `[..., D]`."""
         shift, s = self.constrain(parameters)
         gate, closed, log_gate = _gate(s)
         return gate * x + closed * shift, log_gate
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, s = self.constrain(parameters)
         # (y - (1 - gate) * shift) / gate, without the division of two small numbers.

@@ -1,7 +1,12 @@
 """The cumulative distribution function of a mixture of logistics, as an elementwise map."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
@@ -36,22 +41,26 @@ class MixtureCDF(Transformer):
       Ho et al. (2019), Flow++, section 3.2. https://arxiv.org/abs/1902.00275
     """
 
-    def __init__(self, num_components=8):
+    def __init__(self, num_components: int = 8) -> None:
         check_number("num_components", num_components, "that is a count", _is_count)
         self.num_components = int(num_components)
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """3 K + 2: logits, means and log-scales; shift and log-scale."""
         return 3 * self.num_components + 2
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
         mixture, shift, log_scale = self.constrain(parameters)
         logit, log_slope = _logit_and_log_slope(x, *mixture)
         return logit * tf.exp(log_scale) + shift, log_slope + log_scale
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -61,7 +70,7 @@ class MixtureCDF(Transformer):
         logit = tf.clip_by_value(y - shift, -most, most) * tf.exp(-log_scale)
         return _solve(logit, *mixture)
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Log-weights, means and log-scales, `[..., K, D]`; a shift and a log-scale."""
         k = self.num_components
         logits, means, log_scales, last = tf.split(parameters, [k, k, k, 2], axis=-2)

@@ -1,9 +1,13 @@
 """The map between light tails and heavy ones, whose weights are learned."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer
@@ -43,7 +47,9 @@ class Tail(Transformer):
 
     num_parameters = 4
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 4, D]`; log-dets `[..., D]`."""
         mu, log_sigma, *weights = self.constrain(parameters)
         weight = _on_side_of(x, *weights)
@@ -57,7 +63,9 @@ class Tail(Transformer):
         log_det = log_sigma + exponent - log_erfcx + 0.5 * math.log(2.0 / math.pi)
         return mu + tf.exp(log_sigma) * sign * size, log_det
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -69,7 +77,7 @@ class Tail(Transformer):
         log_g = -tf.math.log1p(weight * tf.abs(distance)) / weight
         return math.sqrt(2.0) * tf.sign(distance) * _inverse_log_erfc(log_g)
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """mu, log sigma, and the weights of the lower and upper tail, `[..., D]` each."""
         mu, log_sigma, lower, upper = super().constrain(parameters)
         return mu, soft_bounded_scale(log_sigma), _weight(lower), _weight(upper)
