@@ -37,7 +37,9 @@ from tfp_flows.bijectors import BijectorReport
 from tfp_flows.bijectors import Bounds
 from tfp_flows.bijectors import ChannelAffine
 from tfp_flows.bijectors import Coupling
+from tfp_flows.bijectors import Decorrelate
 from tfp_flows.bijectors import FlowChain
+from tfp_flows.bijectors import HeavyTails
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
 from tfp_flows.bijectors import InvertibleConv1x1

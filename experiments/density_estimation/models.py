@@ -71,7 +71,8 @@ def build_distribution(
 
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other, whatever the data."""
-    check_activation(settings.activation)
+    if settings.activation:
+        check_activation(settings.activation)
     flow = FLOWS[settings.flow]
     if flow.takes_images:  # whose shape only the data tell
         _check_images(settings)
@@ -114,6 +115,8 @@ def _arguments(settings, flow):
                 f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
             )
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
+    if not settings.activation:  # the flow's own
+        arguments.pop("activation", None)
     if settings.scale != "soft_bounded":  # what the flows have by themselves
         arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
     return arguments | {"seed": settings.seed}

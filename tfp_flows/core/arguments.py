@@ -203,6 +203,7 @@ _POSITIVE += ("output_units", "output_channels")
 _FLAGS = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
 _FLAGS += ("learned_prior", "lu_mixing", "ordered", "random_orderings", "recompute")
 _FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
+_FLAGS += ("decorrelate", "heavy_tails")
 _FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
 _FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
 

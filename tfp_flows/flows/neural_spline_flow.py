@@ -11,6 +11,7 @@ from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_flag
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.spline import RationalQuadraticSpline
@@ -49,6 +50,9 @@ class NeuralSplineFlow(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`); not with `dropout`.
       seed: integer that determines the initial weights; random if None.
@@ -81,13 +85,15 @@ class NeuralSplineFlow(FlowChain):
         num_bins: int = 8,
         bound: float = 3.0,
         hidden_units: int | Sequence[int] = (64, 64, 64),
-        activation: str | Callable = "relu",
+        activation: str | Callable = "tanh",
         residual: bool = True,
         dropout: float = 0.0,
         lu_mixing: bool = True,
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
@@ -102,7 +108,7 @@ class NeuralSplineFlow(FlowChain):
         else:
             steps = autoregressive_steps(MaskedAutoregressive, spline, **parameters)
         super().__init__(
-            steps,
+            between_ends(steps, **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

@@ -23,7 +23,6 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -41,7 +40,6 @@ __all__ = [
     "coupling",
     "coupling_steps",
     "refuse_two_norms",
-    "standardizing",
 ]
 
 
@@ -57,7 +55,6 @@ def coupling_steps(
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
-    standardize: bool,
     dropout: float = 0.0,
     batch_norm: bool = False,
     act_norm: bool = False,
@@ -85,7 +82,7 @@ def coupling_steps(
         residual=residual,
         dropout=dropout,
     )
-    steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
+    steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
         network = functools.partial(make_mlp, seed=step_seed)
@@ -141,7 +138,6 @@ def autoregressive_steps(
     num_steps: int,
     seed: int | None,
     dtype: tf.DType | str,
-    standardize: bool = False,
     random_orderings: bool = False,
     batch_norm: bool = False,
     act_norm: bool = False,
@@ -158,7 +154,7 @@ def autoregressive_steps(
       ValueError: if both norms are asked for.
     """
     refuse_two_norms(batch_norm, act_norm)
-    steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
+    steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         if random_orderings and step:
             permutation = random_permutation(event_size, step_seed)
@@ -219,13 +215,6 @@ def autoregressive_step(
     drops = {"dropout_in_training": dropout > 0.0}
     conditioner = Conditioner(network, event_size, context_size=context_size, **drops)
     return make_step(event_size, conditioner, transformer, dtype=dtype)
-
-
-def standardizing(
-    *, event_size: int, standardize: bool, dtype: tf.DType | str, **others: object
-) -> list[FlowBijector]:
-    """Returns a list of one `Standardize`, or an empty one without `standardize`."""
-    return [Standardize(event_size, dtype=dtype)] if standardize else []
 
 
 def refuse_two_norms(batch_norm: bool, act_norm: bool) -> None:
