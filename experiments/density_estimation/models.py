@@ -16,7 +16,7 @@ from experiments.density_estimation.flows import SCALES
 __all__ = ["ARCHITECTURE", "build_distribution", "check"]
 
 # The flags that say what is fitted, beside the data and the seed.
-ARCHITECTURE = ("flow", "base", "scale", *OPTIONS)
+ARCHITECTURE = ("flow", "base", "scale", "defensive_share", *OPTIONS)
 
 
 def build_distribution(
@@ -61,12 +61,19 @@ def build_distribution(
             raise
         raise DataError(f"{settings.flow} does not fit one variable: {error}") from error
     if isinstance(built, tfp_flows.FlowBijector):
-        return tfp_flows.FlowDistribution(BASES[settings.base](event_size), built)
-    if settings.base != "normal":
+        built = tfp_flows.FlowDistribution(BASES[settings.base](event_size), built)
+    elif settings.base != "normal":
         raise UsageError(
             f"Expected no `base`, which {settings.flow} has itself; got {settings.base}."
         )
-    return built
+    if not settings.defensive_share:
+        return built
+    if flow.is_binary:
+        raise UsageError(
+            f"Expected no `defensive_share`, a Gaussian's, with {settings.flow}, whose "
+            f"rows are binary; got {settings.defensive_share}."
+        )
+    return tfp_flows.Defensive(built, settings.defensive_share)
 
 
 def check(settings):

@@ -116,6 +116,13 @@ class Settings(TrainingSettings):
     dropout: float = field(
         0.0, "Share of the hidden units that a training step drops.", at_least=0.0
     )
+    defensive_share: float = field(
+        0.0,
+        "Share of a Gaussian of the training rows that is mixed in, so that no row lies "
+        "more than -log(share) nats below its density there, as 6.9 for 0.001; 0: none.",
+        at_least=0,
+        below=1,
+    )
     fresh_noise: bool = field(
         True, "Whether integer data get new dequantisation noise in each epoch."
     )

@@ -6,15 +6,13 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.transformers.affine import soft_bounded_scale
 
 __all__ = ["HeavyTails"]
 
-# Within this many standard deviations of its mean, the squared length is left as it is.
-_DEVIATIONS = 2.0
-# Lengths beyond have a density of this degree, about that of a Student-t.
-_DEGREES = 4.0
-_FIRST_LOG_WEIGHT = math.log(0.5)
-_MOST_LOG_WEIGHT = 5.0
+_FIRST_WEIGHT, _FIRST_DEGREES = 0.5, 4.0
+# Of the logarithms of both. At its ends the tails are a normal's, or of hardly any decay.
+_BOUND = 7.0
 
 
 class HeavyTails(FlowBijector):
@@ -22,21 +20,22 @@ class HeavyTails(FlowBijector):
 
     ```none
     inverse:  u_i = asinh(w_i y_i) / w_i
-              s = |u|^2,   S = D + 2 sqrt(2 D)
-              t = s                             where s <= S
-                  S + 4 log(1 + (s - S) / 4)    elsewhere
+              s = |u|^2
+              t = s                             where s <= D, its mean
+                  D + a log(1 + (s - D) / a)    elsewhere
               x = sqrt(t / s) u
     log_det:  -sum(log(1 + (w_i y_i)^2)) / 2
-              + (D / 2 - 1) log(t / s) - log(1 + (s - S) / 4)       the latter beyond S
+              + (D / 2 - 1) log(t / s) - log(1 + (s - D) / a)    the latter where s > D
     forward:  s of t, then y_i = sinh(w_i u_i) / w_i
     ```
 
     A flow that has seen few rows maps some others far out. With normal tails each costs its
     squared distance, here about its logarithm: the first line is for single variables, the
-    others for all together, as those of a multivariate Student-t. Of a standard normal, 2 %
-    of the rows are beyond S. The w_i are weights, which fall where tails are light.
+    others for all together, as those of a multivariate Student-t, which gives rows that the
+    steps stretch in all directions back what they gain in log-det. The w_i and a are
+    weights: where tails are light, training makes the w_i small and a large.
 
-    The identity until `initialize`, which sets all w to 0.5.
+    The identity until `initialize`, from when on all w_i are 0.5 and a is 4 at first.
 
     Args:
       event_size: number of variables, D.
@@ -59,9 +58,10 @@ class HeavyTails(FlowBijector):
             name=name,
         )
         self._size = float(event_size)
-        self._bound = self._size + _DEVIATIONS * math.sqrt(2.0 * self._size)
-        start = tf.fill([event_size], tf.constant(_FIRST_LOG_WEIGHT, self.dtype))
-        self._log_weight = tf.Variable(start, name="log_weight")
+        first = tf.constant(_unbounded(math.log(_FIRST_WEIGHT)), self.dtype)
+        self._weight = tf.Variable(tf.fill([event_size], first), name="tail_weight")
+        first = tf.constant(_unbounded(math.log(_FIRST_DEGREES)), self.dtype)
+        self._degrees = tf.Variable(first, name="tail_degrees")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
@@ -84,31 +84,28 @@ class HeavyTails(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         most = y.dtype.max**0.4  # beyond which squares overflow
-        weight = self._weight()
+        weight, degrees = _positive(self._weight), _positive(self._degrees)
         scaled = tf.clip_by_value(weight * y, -most, most)
         u = tf.asinh(scaled) / weight
-        s = tf.maximum(tf.reduce_sum(u**2, axis=-1), self._bound)
-        excess = (s - self._bound) / _DEGREES
-        t = self._bound + _DEGREES * tf.math.log1p(excess)
+        s = tf.maximum(tf.reduce_sum(u**2, axis=-1), self._size)
+        log_slope = tf.math.log1p((s - self._size) / degrees)
+        t = self._size + degrees * log_slope
         x = u * tf.sqrt(t / s)[..., None]
-        log_det = self._log_det(scaled, s, t, tf.math.log1p(excess))
+        log_det = self._log_det(scaled, s, t, log_slope)
         return self._if_initialized(y, x, log_det)
 
     def _forward_and_log_det(self, x, context, training):
         largest = math.log(x.dtype.max**0.4)
-        weight = self._weight()
-        t = tf.maximum(tf.reduce_sum(x**2, axis=-1), self._bound)
-        log_slope = tf.minimum((t - self._bound) / _DEGREES, largest)
-        t = self._bound + _DEGREES * log_slope
-        s = self._bound + _DEGREES * tf.math.expm1(log_slope)
+        weight, degrees = _positive(self._weight), _positive(self._degrees)
+        most = x.dtype.max**0.4  # beyond which squares overflow
+        x = tf.clip_by_value(x, -most, most)
+        t = tf.maximum(tf.reduce_sum(x**2, axis=-1), self._size)
+        log_slope = tf.minimum((t - self._size) / degrees, largest)
+        s = self._size + degrees * tf.math.expm1(log_slope)
         u = x * tf.sqrt(s / t)[..., None]
         scaled = tf.sinh(tf.clip_by_value(weight * u, -largest, largest))
         log_det = -self._log_det(scaled, s, t, log_slope)
         return self._if_initialized(x, scaled / weight, log_det)
-
-    def _weight(self):
-        bound = _MOST_LOG_WEIGHT
-        return tf.exp(bound * tf.tanh(self._log_weight / bound))
 
     def _log_det(self, scaled, s, t, log_slope):
         """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""
@@ -119,3 +116,11 @@ class HeavyTails(FlowBijector):
         is_initialized = tf.convert_to_tensor(self._initialized)
         log_det = tf.where(is_initialized, log_det, tf.zeros_like(log_det))
         return tf.where(is_initialized, mapped, value), log_det
+
+
+def _positive(weight):
+    return tf.exp(soft_bounded_scale(weight, _BOUND))
+
+
+def _unbounded(log_value):
+    return _BOUND * math.atanh(log_value / _BOUND)
