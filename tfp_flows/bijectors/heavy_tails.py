@@ -11,7 +11,8 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 __all__ = ["HeavyTails"]
 
 _FIRST_WEIGHT, _FIRST_DEGREES = 0.5, 4.0
-# Of the logarithms of both. At its ends the tails are a normal's, or of hardly any decay.
+_LEAST_DEGREES = 2.0
+# Of logarithms: at this end the tails are a normal's.
 _BOUND = 7.0
 
 
@@ -60,8 +61,8 @@ class HeavyTails(FlowBijector):
         self._size = float(event_size)
         first = tf.constant(_unbounded(math.log(_FIRST_WEIGHT)), self.dtype)
         self._weight = tf.Variable(tf.fill([event_size], first), name="tail_weight")
-        first = tf.constant(_unbounded(math.log(_FIRST_DEGREES)), self.dtype)
-        self._degrees = tf.Variable(first, name="tail_degrees")
+        first = _unbounded(math.log(_FIRST_DEGREES - _LEAST_DEGREES))
+        self._degrees = tf.Variable(tf.constant(first, self.dtype), name="tail_degrees")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
@@ -84,7 +85,7 @@ class HeavyTails(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         most = y.dtype.max**0.4  # beyond which squares overflow
-        weight, degrees = _positive(self._weight), _positive(self._degrees)
+        weight, degrees = self._weights()
         scaled = tf.clip_by_value(weight * y, -most, most)
         u = tf.asinh(scaled) / weight
         s = tf.maximum(tf.reduce_sum(u**2, axis=-1), self._size)
@@ -96,7 +97,7 @@ class HeavyTails(FlowBijector):
 
     def _forward_and_log_det(self, x, context, training):
         largest = math.log(x.dtype.max**0.4)
-        weight, degrees = _positive(self._weight), _positive(self._degrees)
+        weight, degrees = self._weights()
         most = x.dtype.max**0.4  # beyond which squares overflow
         x = tf.clip_by_value(x, -most, most)
         t = tf.maximum(tf.reduce_sum(x**2, axis=-1), self._size)
@@ -106,6 +107,9 @@ class HeavyTails(FlowBijector):
         scaled = tf.sinh(tf.clip_by_value(weight * u, -largest, largest))
         log_det = -self._log_det(scaled, s, t, log_slope)
         return self._if_initialized(x, scaled / weight, log_det)
+
+    def _weights(self):
+        return _positive(self._weight), _LEAST_DEGREES + _positive(self._degrees)
 
     def _log_det(self, scaled, s, t, log_slope):
         """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""

@@ -154,7 +154,7 @@ class Decorrelate(_Measured):
     def _forward_and_log_det(self, x, context, training):
         # Solved once for all rows, in float64, as in `InvertibleLinear`.
         matrix = tf.cast(self._lower(), tf.float64)
-        identity = tf.eye(len(self._mean), dtype=tf.float64)
+        identity = tf.eye(self._mean.shape[0], dtype=tf.float64)
         factor = tf.cast(tf.linalg.triangular_solve(matrix, identity), self.dtype)
         return multiply_rows(x, factor) + self._mean, -self._log_det(x)
 

@@ -35,8 +35,7 @@ def correlation_factor(rows):
 
 def _second_moments(rows):
     matrix = rows.T @ rows / len(rows)
-    np.fill_diagonal(matrix, 1.0)  # a constant column's too
-    return matrix
+    return matrix + np.diag(np.diag(matrix) < 1e-6)  # 1 for a constant column
 
 
 def _share_of_identity(rows):
