@@ -128,3 +128,15 @@ def test_weights_that_begin_infinite_may_be_so(small, banana):
     small.add_weight(name="bound", shape=(), initializer=infinite, trainable=False)
     history = small.fit(banana, epochs=2, verbose=0).history
     assert len(history["loss"]) == 2
+
+
+def test_rows_for_batch_statistics_are_refused_before_anything_is_set(banana):
+    flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), batch_norm=True, seed=0)
+    model = model_of(flow)
+    before = model.get_weights()
+    callbacks = [tff.FullDataBatchStatistics(banana[:, :1])]
+    with pytest.raises(ValueError, match=r"`data` of shape \[N, 2\]"):
+        model.fit(banana, verbose=0, callbacks=callbacks)
+    assert not flow.is_initialized
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
