@@ -10,8 +10,10 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 
 __all__ = ["HeavyTails"]
 
-_FIRST_WEIGHT, _FIRST_DEGREES = 0.5, 4.0
-_LEAST_DEGREES = 2.0
+_FIRST_WEIGHT, _FIRST_DEGREES, _LEAST_DEGREES = 0.6, 4.0, 2.0
+# Latents of training rows have lighter tails than those of others, so tails are learned
+# slowly: in the few steps that a small table is trained for they stay heavy.
+_PACE = 0.25
 # Of logarithms: at this end the tails are a normal's.
 _BOUND = 7.0
 
@@ -21,8 +23,8 @@ class HeavyTails(FlowBijector):
 
     ```none
     inverse:  u_i = asinh(w_i y_i) / w_i
-              s = |u|^2
-              t = s                             where s <= D, its mean
+              s = D (mean |u_i|)^2 / (2 / pi), which is D where u is normal
+              t = s                             where s <= D
                   D + a log(1 + (s - D) / a)    elsewhere
               x = sqrt(t / s) u
     log_det:  -sum(log(1 + (w_i y_i)^2)) / 2
@@ -33,10 +35,11 @@ class HeavyTails(FlowBijector):
     A flow that has seen few rows maps some others far out. With normal tails each costs its
     squared distance, here about its logarithm: the first line is for single variables, the
     others for all together, as those of a multivariate Student-t, which gives rows that the
-    steps stretch in all directions back what they gain in log-det. The w_i and a are
-    weights: where tails are light, training makes the w_i small and a large.
+    steps stretch in all directions back what they gain in log-det. (In a sum of squares, a
+    few large variables would count for all.) The w_i and a are weights: where tails are
+    light, training makes the w_i small and a large.
 
-    The identity until `initialize`, from when on all w_i are 0.5 and a is 4 at first.
+    The identity until `initialize`, from when on all w_i are 0.6 and a is 4 at first.
 
     Args:
       event_size: number of variables, D.
@@ -59,10 +62,9 @@ class HeavyTails(FlowBijector):
             name=name,
         )
         self._size = float(event_size)
-        first = tf.constant(_unbounded(math.log(_FIRST_WEIGHT)), self.dtype)
-        self._weight = tf.Variable(tf.fill([event_size], first), name="tail_weight")
-        first = _unbounded(math.log(_FIRST_DEGREES - _LEAST_DEGREES))
-        self._degrees = tf.Variable(tf.constant(first, self.dtype), name="tail_degrees")
+        zeros = tf.zeros(event_size, self.dtype)
+        self._weight = tf.Variable(zeros, name="tail_weight")
+        self._degrees = tf.Variable(zeros[0], name="tail_degrees")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
@@ -88,7 +90,7 @@ class HeavyTails(FlowBijector):
         weight, degrees = self._weights()
         scaled = tf.clip_by_value(weight * y, -most, most)
         u = tf.asinh(scaled) / weight
-        s = tf.maximum(tf.reduce_sum(u**2, axis=-1), self._size)
+        s = tf.maximum(self._squared_length(u), self._size)
         log_slope = tf.math.log1p((s - self._size) / degrees)
         t = self._size + degrees * log_slope
         x = u * tf.sqrt(t / s)[..., None]
@@ -100,7 +102,7 @@ class HeavyTails(FlowBijector):
         weight, degrees = self._weights()
         most = x.dtype.max**0.4  # beyond which squares overflow
         x = tf.clip_by_value(x, -most, most)
-        t = tf.maximum(tf.reduce_sum(x**2, axis=-1), self._size)
+        t = tf.maximum(self._squared_length(x), self._size)
         log_slope = tf.minimum((t - self._size) / degrees, largest)
         s = self._size + degrees * tf.math.expm1(log_slope)
         u = x * tf.sqrt(s / t)[..., None]
@@ -109,7 +111,11 @@ class HeavyTails(FlowBijector):
         return self._if_initialized(x, scaled / weight, log_det)
 
     def _weights(self):
-        return _positive(self._weight), _LEAST_DEGREES + _positive(self._degrees)
+        degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
+        return _FIRST_WEIGHT * _factor(self._weight), _LEAST_DEGREES + degrees
+
+    def _squared_length(self, u):
+        return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
 
     def _log_det(self, scaled, s, t, log_slope):
         """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""
@@ -122,9 +128,5 @@ class HeavyTails(FlowBijector):
         return tf.where(is_initialized, mapped, value), log_det
 
 
-def _positive(weight):
-    return tf.exp(soft_bounded_scale(weight, _BOUND))
-
-
-def _unbounded(log_value):
-    return _BOUND * math.atanh(log_value / _BOUND)
+def _factor(weight):
+    return tf.exp(soft_bounded_scale(_PACE * weight, _BOUND))
