@@ -38,7 +38,9 @@ def test_validation_uses_full_data_batch_statistics(banana):
 
 @pytest.fixture
 def small():
-    return model_of(tff.RealNVP(2, num_steps=1, hidden_units=(4,), seed=0))
+    # Heavy tails would make finite densities of rows that are far beyond all others.
+    options = {"hidden_units": (4,), "heavy_tails": False, "seed": 0}
+    return model_of(tff.RealNVP(2, num_steps=1, **options))
 
 
 def test_a_batch_with_nan_stops_with_the_best_weights(small, banana, capsys):
