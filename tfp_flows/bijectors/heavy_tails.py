@@ -39,7 +39,8 @@ class HeavyTails(FlowBijector):
     few large variables would count for all.) The w_i and a are weights: where tails are
     light, training makes the w_i small and a large.
 
-    The identity until `initialize`, from when on all w_i are 0.6 and a is 4 at first.
+    The identity until `initialize`, from when on all w_i are 0.6 and a is 4 at first; and
+    where it is inverted, so that data are at its latent end.
 
     Args:
       event_size: number of variables, D.
@@ -66,10 +67,11 @@ class HeavyTails(FlowBijector):
         self._weight = tf.Variable(zeros, name="tail_weight")
         self._degrees = tf.Variable(zeros[0], name="tail_degrees")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
+        self._heavy = tf.Variable(False, trainable=False, name="heavy")
 
     @property
     def is_initialized(self):
-        """Whether it is more than the identity."""
+        """Whether it is known if tails are to be heavy."""
         return bool(self._initialized.numpy())
 
     def initialize(self, data, *, context=None):
@@ -80,9 +82,11 @@ class HeavyTails(FlowBijector):
           context: ignored.
         """
         self._check_rows(data)
+        self._heavy.assign(True)
         self._initialized.assign(True)
 
     def _initialize_inverted(self, data, context):
+        # Data at the latent end are in units of their own, and would get lighter tails.
         self._initialized.assign(True)
 
     def _inverse_and_log_det(self, y, context, training):
@@ -95,7 +99,7 @@ class HeavyTails(FlowBijector):
         t = self._size + degrees * log_slope
         x = u * tf.sqrt(t / s)[..., None]
         log_det = self._log_det(scaled, s, t, log_slope)
-        return self._if_initialized(y, x, log_det)
+        return self._if_heavy(y, x, log_det)
 
     def _forward_and_log_det(self, x, context, training):
         largest = math.log(x.dtype.max**0.4)
@@ -108,7 +112,7 @@ class HeavyTails(FlowBijector):
         u = x * tf.sqrt(s / t)[..., None]
         scaled = tf.sinh(tf.clip_by_value(weight * u, -largest, largest))
         log_det = -self._log_det(scaled, s, t, log_slope)
-        return self._if_initialized(x, scaled / weight, log_det)
+        return self._if_heavy(x, scaled / weight, log_det)
 
     def _weights(self):
         degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
@@ -122,10 +126,10 @@ class HeavyTails(FlowBijector):
         of_each = -0.5 * tf.reduce_sum(tf.math.log1p(scaled**2), axis=-1)
         return of_each + (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
 
-    def _if_initialized(self, value, mapped, log_det):
-        is_initialized = tf.convert_to_tensor(self._initialized)
-        log_det = tf.where(is_initialized, log_det, tf.zeros_like(log_det))
-        return tf.where(is_initialized, mapped, value), log_det
+    def _if_heavy(self, value, mapped, log_det):
+        is_heavy = tf.convert_to_tensor(self._heavy)
+        log_det = tf.where(is_heavy, log_det, tf.zeros_like(log_det))
+        return tf.where(is_heavy, mapped, value), log_det
 
 
 def _factor(weight):
