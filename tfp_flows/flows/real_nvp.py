@@ -34,7 +34,8 @@ class RealNVP(FlowChain):
     Args:
       event_size: number of variables, D; at least 2.
       num_steps: number of couplings, K.
-      hidden_units: widths of the hidden layers of each coupling's network.
+      hidden_units: widths of the hidden layers of each coupling's network; of many thousand
+        rows, wider ones learn more.
       activation: its activation.
       residual: whether it is residual.
       dropout: share of its hidden units that a step of training drops.
@@ -68,7 +69,7 @@ class RealNVP(FlowChain):
         event_size: int,
         *,
         num_steps: int = 8,
-        hidden_units: int | Sequence[int] = (64, 64),
+        hidden_units: int | Sequence[int] = (32, 32),
         activation: str | Callable = "tanh",
         residual: bool = False,
         dropout: float = 0.0,
