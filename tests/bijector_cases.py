@@ -116,6 +116,13 @@ def whiten(dtype):
     return bijector
 
 
+def decorrelate(dtype):
+    bijector = tff.Decorrelate(3, dtype=dtype)
+    rows = np.random.default_rng(2).normal(size=(20, 3)) * [1.0, 5.0, 0.2]
+    bijector.initialize(rows + rows[:, :1])
+    return bijector
+
+
 def steps_of(transformer):
     """The three kinds of steps that a transformer is part of, with a context."""
     return {
@@ -219,6 +226,8 @@ CASES = {
         (2, 5),
     ),
     "whiten": Case(whiten, (3,)),
+    "decorrelate": Case(decorrelate, (3,)),
+    "heavy_tails": Case(lambda t: tff.HeavyTails(3, dtype=t), (3,)),
     "standardize": Case(lambda t: tff.Standardize(3, dtype=t), (3,)),
     "logit": Case(lambda t: tff.Logit(dtype=t), (3,), data=open_unit),
     "logit_image": Case(

@@ -46,4 +46,4 @@ def _random_value(rng, variable, stddev):
         return rng.normal(size=variable.shape)
     if kind in ("scale", "variance"):
         return rng.uniform(0.5, 2.0, size=variable.shape)
-    return True if kind == "initialized" else None
+    return True if kind in ("initialized", "heavy") else None

@@ -45,6 +45,7 @@ FLOW = '''"""Couplings whose scales are softplus functions."""
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import softplus_scale
@@ -66,14 +67,17 @@ class SoftplusNVP(FlowChain):
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         seed: int | None = None,
         dtype: str = "float32",
         name: str = "softplus_nvp",
     ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
+        steps = coupling_steps(Affine(softplus_scale), **parameters)
         super().__init__(
-            coupling_steps(Affine(softplus_scale), **parameters),
+            between_ends(steps, **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,

@@ -16,8 +16,8 @@ NAMES = """
     ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
     Conditioner Coupling DensityEstimator FlowBijector FlowChain FlowDistribution
     FullDataBatchStatistics Gated Invert InvertibleLinear Logit MLP MaskCycleMLP
-    Defensive MixtureMADE NICE NeuralSplineFlow Permutation RealNVP Shift Standardize
-    StopOnNaN TFPBijector
+    Decorrelate Defensive HeavyTails MixtureMADE NICE NeuralSplineFlow Permutation
+    RealNVP Shift Standardize StopOnNaN TFPBijector
     check_bijector conditionals masks random_permutation reverse_permutation
     standard_logistic standard_normal transformers
     BitsPerDimension ChannelAffine ConvNet Dequantized Glow GlowStep InvertibleConv1x1

@@ -38,7 +38,9 @@ from tfp_flows.bijectors import Bounds
 from tfp_flows.bijectors import ChannelAffine
 from tfp_flows.bijectors import Coupling
 from tfp_flows.bijectors import Elementwise
+from tfp_flows.bijectors import Decorrelate
 from tfp_flows.bijectors import FlowChain
+from tfp_flows.bijectors import HeavyTails
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
 from tfp_flows.bijectors import InvertibleConv1x1

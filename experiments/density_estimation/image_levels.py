@@ -23,7 +23,7 @@ class _Path:
 
 def latent_sizes(distribution):
     """Returns the number of latents of each level, finest first; None without levels."""
-    path = _find_levels(distribution.bijector)
+    path = _find_levels(getattr(distribution, "bijector", None))
     if path is None or len(path.multi_scale.levels) < 2:
         return None
     return [math.prod(shape) for shape in path.multi_scale.latent_shapes]

@@ -16,7 +16,7 @@ from experiments.density_estimation.flows import SCALES
 __all__ = ["ARCHITECTURE", "build_distribution", "check"]
 
 # The flags that say what is fitted, beside the data and the seed.
-ARCHITECTURE = ("flow", "base", "scale", *OPTIONS)
+ARCHITECTURE = ("flow", "base", "scale", "defensive_share", *OPTIONS)
 
 
 def build_distribution(
@@ -61,17 +61,25 @@ def build_distribution(
             raise
         raise DataError(f"{settings.flow} does not fit one variable: {error}") from error
     if isinstance(built, tfp_flows.FlowBijector):
-        return tfp_flows.FlowDistribution(BASES[settings.base](event_size), built)
-    if settings.base != "normal":
+        built = tfp_flows.FlowDistribution(BASES[settings.base](event_size), built)
+    elif settings.base != "normal":
         raise UsageError(
             f"Expected no `base`, which {settings.flow} has itself; got {settings.base}."
         )
-    return built
+    if not settings.defensive_share:
+        return built
+    if flow.is_binary:
+        raise UsageError(
+            f"Expected no `defensive_share`, a Gaussian's, with {settings.flow}, whose "
+            f"rows are binary; got {settings.defensive_share}."
+        )
+    return tfp_flows.Defensive(built, settings.defensive_share)
 
 
 def check(settings):
     """Raises `UsageError` if `settings` exclude each other, whatever the data."""
-    check_activation(settings.activation)
+    if settings.activation:
+        check_activation(settings.activation)
     flow = FLOWS[settings.flow]
     if flow.takes_images:  # whose shape only the data tell
         _check_images(settings)
@@ -114,6 +122,8 @@ def _arguments(settings, flow):
                 f"Expected no `{known.name}`, which {settings.flow} lacks; got {value}."
             )
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
+    if not settings.activation:  # the flow's own
+        arguments.pop("activation", None)
     if settings.scale != "soft_bounded":  # what the flows have by themselves
         arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
     return arguments | {"seed": settings.seed}

@@ -63,7 +63,8 @@ def _of_the_data(subject):
         pictures = {
             "density.png": ("Test rows, the flow's density, and samples of it.", density)
         }
-        if isinstance(subject.distribution.bijector, tfp_flows.FlowChain):
+        bijector = getattr(subject.distribution, "bijector", None)
+        if isinstance(bijector, tfp_flows.FlowChain):
             pictures["warp.png"] = (
                 "A grid of the latent plane, pushed through the flow step by step.",
                 functools.partial(warp_plot.draw, subject.distribution),

@@ -54,6 +54,14 @@ class Settings(TrainingSettings):
     standardize: bool = field(
         True, "Whether flows on vectors standardise the variables by the training rows."
     )
+    decorrelate: bool = field(
+        True, "Whether that takes out their correlations, too: the start is a Gaussian's."
+    )
+    heavy_tails: bool = field(
+        True,
+        "Whether standardising flows on vectors give their base heavier tails, so that few "
+        "rows of tests lie far out.",
+    )
     hidden_units: tuple[int, ...] = field(
         (64, 64), "Widths, in units, of the hidden layers of each conditioner.", at_least=1
     )
@@ -63,7 +71,11 @@ class Settings(TrainingSettings):
         "them within exp(-2) and exp(2), exp does not bound them.",
         one_of=SCALES,
     )
-    activation: str = field("relu", "Keras name of the conditioners' activation.")
+    activation: str = field(
+        "",
+        "Keras name of the conditioners' activation; by default tanh in flows on vectors, "
+        "elu in iaf, relu in binary_made and mixture_made.",
+    )
     residual: bool = field(False, "Whether the conditioners are residual.")
     batch_norm: bool = field(
         False,
@@ -103,6 +115,13 @@ class Settings(TrainingSettings):
     )
     dropout: float = field(
         0.0, "Share of the hidden units that a training step drops.", at_least=0.0
+    )
+    defensive_share: float = field(
+        0.0,
+        "Share of a Gaussian of the training rows that is mixed in, so that no row lies "
+        "more than -log(share) nats below its density there, as 6.9 for 0.001; 0: none.",
+        at_least=0,
+        below=1,
     )
     fresh_noise: bool = field(
         True, "Whether integer data get new dequantisation noise in each epoch."

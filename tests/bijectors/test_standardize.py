@@ -1,5 +1,7 @@
 """`Standardize` and `Whiten`: statistics, warnings and refusals."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,3 +67,68 @@ def test_is_the_identity_until_assigned_and_no_data_change_it():
 def test_refusals(mean, factor, message):
     with pytest.raises(ValueError, match=message):
         tff.Whiten(2).assign(mean, factor)
+
+
+def correlated(count, size=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return 5.0 + rng.normal(size=(count, size)) @ (np.eye(size) + rng.normal(size=size))
+
+
+def test_decorrelate_makes_the_gaussian_of_the_rows_of_a_standard_normal():
+    rows = correlated(400)
+    decorrelate = tff.Decorrelate(3, dtype=tf.float64)
+    assert not decorrelate.trainable_variables
+    decorrelate.initialize(rows)
+    flow = tff.FlowDistribution(tff.standard_normal(3, dtype=tf.float64), decorrelate)
+    covariance = np.cov(rows, rowvar=False, bias=True)
+    oracle = tfp.distributions.MultivariateNormalFullCovariance(rows.mean(0), covariance)
+    close(flow.log_prob(rows), oracle.log_prob(rows), 1e-5)
+    decorrelate.initialize(2.0 * rows)  # once only
+    close(flow.log_prob(rows), oracle.log_prob(rows), 1e-5)
+
+
+def test_decorrelate_can_be_set_at_its_latent_end():
+    rows = correlated(400).astype(np.float32)
+    inverted = tff.Invert(tff.Decorrelate(3))
+    inverted.initialize(rows)
+    z = inverted.inverse(rows).numpy()
+    np.testing.assert_allclose(np.cov(z, rowvar=False, bias=True), np.eye(3), atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", ["few", "collinear", "constant", "one"])
+def test_rows_without_a_covariance_do_no_harm(rows):
+    rng = np.random.default_rng(0)
+    full = correlated(300, 6).astype(np.float32)
+    given = {
+        "few": full[:5],
+        "collinear": np.concatenate([full, full[:, :1] + full[:, 1:2]], axis=1),
+        "constant": np.concatenate([full, np.full([300, 1], 7.0, np.float32)], axis=1),
+        "one": full[:1],
+    }[rows]
+    decorrelate = tff.Decorrelate(given.shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        decorrelate.initialize(given)
+    z, log_det = decorrelate.inverse_and_log_det(given)
+    assert np.isfinite(z).all()
+    assert np.isfinite(log_det).all()
+    assert np.abs(z).max() < 50.0
+    x = rng.normal(size=(20, given.shape[1])).astype(np.float32)
+    close(decorrelate.inverse(decorrelate.forward(x)), x, 2e-2)
+
+
+def test_few_rows_shrink_correlations_and_many_do_not():
+    truth, few = correlated(4000, 30, seed=1), correlated(4000, 30, seed=1)[:60]
+    held_out = {}
+    for name, rows in {"few": few, "many": truth}.items():
+        flow = tff.Decorrelate(30, dtype=tf.float64)
+        flow.initialize(rows)
+        density = tff.FlowDistribution(tff.standard_normal(30, dtype=tf.float64), flow)
+        held_out[name] = float(tf.reduce_mean(density.log_prob(truth)))
+        covariance = np.cov(rows, rowvar=False, bias=True)
+        plain = tfp.distributions.MultivariateNormalTriL(
+            rows.mean(0), np.linalg.cholesky(covariance)
+        )
+        held_out[f"plain {name}"] = float(tf.reduce_mean(plain.log_prob(truth)))
+    assert held_out["few"] > held_out["plain few"] + 1.0
+    assert held_out["many"] == pytest.approx(held_out["plain many"], abs=1e-3)

@@ -18,13 +18,14 @@ def test_print_shows_the_steps():
     flow = tff.RealNVP(2, context_size=3, **SMALL)
     head, columns, *rows = str(flow).split("\n")
     count = sum(v.shape.num_elements() for v in flow.trainable_variables)
-    expected = f'RealNVP "real_nvp": event shape [2], context of 3, {count} + 12 fixed'
+    expected = f'RealNVP "real_nvp": event shape [2], context of 3, {count} + 16 fixed'
     assert head == f"{expected} parameters, float32"
     assert columns.split() == ["step", "class", "event", "shape", "parameters"]
     assert [row.split()[:3] for row in rows] == [
-        ["standardize", "Standardize", "[2]"],
+        ["decorrelate", "Decorrelate", "[2]"],
         ["coupling", "Coupling", "[2]"],
         ["coupling", "Coupling", "[2]"],
+        ["heavy_tails", "HeavyTails", "[2]"],
     ]
     assert repr(flow) == f"<{head}>"
 

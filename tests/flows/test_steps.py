@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 import tfp_flows as tff
+from tfp_flows.flows import ends
 from tfp_flows.flows import glow
 from tfp_flows.flows import real_nvp_image
 from tfp_flows.flows import spline_steps
@@ -13,14 +14,14 @@ from tfp_flows.flows.multi_scale_steps import multi_scale_steps
 
 # What constructors use themselves.
 NAMED = {"standardize_context", "recompute", "name", "num_levels", "hidden_channels"}
-COUPLINGS = {steps.coupling_steps}
-AUTOREGRESSIVE = {steps.autoregressive_steps, steps.autoregressive_step}
+COUPLINGS = {steps.coupling_steps, ends.between_ends}
+AUTOREGRESSIVE = {steps.autoregressive_steps, steps.autoregressive_step, ends.between_ends}
 RECIPES = {
     tff.NICE: COUPLINGS,
     tff.RealNVP: COUPLINGS,
     tff.MAF: AUTOREGRESSIVE,
     tff.IAF: AUTOREGRESSIVE,
-    tff.MADE: {steps.autoregressive_step, steps.standardizing},
+    tff.MADE: {steps.autoregressive_step, ends.between_ends},
     tff.NeuralSplineFlow: {
         spline_steps.spline_steps,
         spline_steps._spline_coupling,

@@ -10,6 +10,7 @@ from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.heavy_tails import HeavyTails
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.linear import InvertibleLinear
@@ -21,6 +22,7 @@ from tfp_flows.bijectors.permutation import reverse_permutation
 from tfp_flows.bijectors.linear import PlainLinear
 from tfp_flows.bijectors.preprocessing import Bounds
 from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.tfp_bijector import TFPBijector

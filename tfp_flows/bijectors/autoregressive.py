@@ -10,6 +10,7 @@ from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.swept_conditioner import SweptConditioner
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.core.bounded_adjoint import bounded_adjoint
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine
@@ -21,11 +22,10 @@ __all__ = ["InverseAutoregressive", "MaskedAutoregressive"]
 class _Autoregressive(FlowBijector):
     """The map `v_i = T(u_i; p_i)`, `p_i = conditioner_i(u_<i, context)`, and its inverse.
 
-    It is applied in one pass. It is undone one variable after another, with the arithmetic
-    of one pass if the conditioner is an `AutoregressiveConditioner`, and in up to D calls
-    of any other. The gradient of that does not go back through its steps: with `J`, the
-    strictly triangular derivative of p by u, and `L`, the log-det of T, the implicit
-    function theorem says of the adjoints (written with a bar)
+    Applied in one pass, it is undone one variable after another, with the arithmetic of one
+    pass if the conditioner is an `AutoregressiveConditioner`, else in up to D calls of it.
+    The gradient of that follows from the implicit function theorem: with `J`, the strictly
+    triangular derivative of p by u, `L`, the log-det of T, and adjoints written with a bar,
 
     ```none
     v_bar = (u_bar - L_u log_det_bar + J^T p_bar) / T_u
@@ -112,8 +112,8 @@ class _Autoregressive(FlowBijector):
         u_bar += from_u
         u_by_p = -v_by_p / v_by_u[..., None, :]
         p_bar = solver.solve_adjoint(u, *(contexts or [None]), u_bar, u_by_p, from_p)
-        through_p, *others = _gradients(tape, p, sources, p_bar)
-        return (u_bar + through_p) / v_by_u, *others
+        through_p, *others = _gradients(tape, p, sources, bounded_adjoint(p_bar))
+        return bounded_adjoint((u_bar + through_p) / v_by_u), *others
 
     def _parameters_of(self, u, context, training=False):
         outputs = in_mode(self._conditioner, training)(u, context)

@@ -8,12 +8,60 @@ import tensorflow as tf
 from tfp_flows.bijectors.linear import multiply_rows
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.covariance import correlation_factor
 from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["Standardize", "Whiten"]
+__all__ = ["Decorrelate", "Standardize", "Whiten"]
 
 
-class Standardize(Positionwise):
+class _Measured(Positionwise):
+    """A bijector whose statistics `initialize` takes from the training rows, once.
+
+    A subclass has `_statistics(mean, scale, data)`, `_inverted(*statistics)`, which are
+    those of the inverse map, and `_set(*statistics)`.
+    """
+
+    def __init__(self, event_size, **options):
+        super().__init__(event_size, **options)
+        zeros = tf.zeros(event_size, self.dtype)
+        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+
+    @property
+    def is_initialized(self):
+        """Whether `initialize` has seen the data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, data, *, context=None):
+        """Takes the statistics from `data`, once.
+
+        Args:
+          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
+          context: ignored.
+        """
+        self._check_rows(data)
+        if not self.is_initialized:
+            self._set(*self._measure(data))
+            self._initialized.assign(True)
+
+    def _initialize_inverted(self, data, context):
+        if not self.is_initialized:
+            self._set(*self._inverted(*self._measure(data)))
+            self._initialized.assign(True)
+
+    def _measure(self, data):
+        mean, scale = mean_and_scale(data, self.dtype)
+        constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
+        if constant:
+            warnings.warn(
+                f"Columns {constant} of `data` are constant; their density has no "
+                "meaningful scale and they are left unscaled.",
+                stacklevel=3,
+            )
+        return self._statistics(mean, scale, data)
+
+
+class Standardize(_Measured):
     """Zero mean and unit variance a variable; the statistics are data, not weights.
 
     ```none
@@ -33,47 +81,18 @@ class Standardize(Positionwise):
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
-        zeros, ones = tf.zeros(event_size, self.dtype), tf.ones(event_size, self.dtype)
-        self._mean = tf.Variable(zeros, trainable=False, name="mean")
+        ones = tf.ones(event_size, self.dtype)
         self._scale = tf.Variable(ones, trainable=False, name="scale")
-        self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
-    @property
-    def is_initialized(self):
-        """Whether `initialize` has seen the data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(self, data, *, context=None):
-        """Takes mean and standard deviation from `data`, once.
-
-        Args:
-          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
-          context: ignored.
-        """
-        self._check_rows(data)
-        if not self.is_initialized:
-            self._set(*self._statistics(data))
-
-    def _initialize_inverted(self, data, context):
-        if not self.is_initialized:
-            mean, scale = self._statistics(data)
-            self._set(-mean / scale, 1.0 / scale)
-
-    def _statistics(self, data):
-        mean, scale = mean_and_scale(data, self.dtype)
-        constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
-        if constant:
-            warnings.warn(
-                f"Columns {constant} of `data` are constant; their density has no "
-                "meaningful scale and they are left unscaled.",
-                stacklevel=3,
-            )
+    def _statistics(self, mean, scale, data):
         return mean, scale
+
+    def _inverted(self, mean, scale):
+        return -mean / scale, 1.0 / scale
 
     def _set(self, mean, scale):
         self._mean.assign(mean)
         self._scale.assign(scale)
-        self._initialized.assign(True)
 
     def _forward_and_log_det(self, x, context, training):
         return x * self._scale + self._mean, self._log_det(x)
@@ -83,6 +102,71 @@ class Standardize(Positionwise):
 
     def _log_det(self, value):
         return self._sum_over_positions(tf.reduce_sum(tf.math.log(self._scale)), value)
+
+
+class Decorrelate(_Measured):
+    """Zero means and the covariance of a standard normal; the statistics are data.
+
+    ```none
+    inverse:  x = W (y - mean),        log_det = sum(log diag W)
+    forward:  y = W^-1 x + mean,       covariance of the rows = W^-1 W^-T
+    ```
+
+    With a standard normal base it is the Gaussian of the training rows, from which the
+    steps of a flow go on. W is lower triangular, so variable i is mapped given those before
+    it. Where rows are few, the correlations are shrunk (`correlation_factor`); collinear
+    and constant columns do no harm. The identity until `initialize` has seen the data.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> decorrelate = tfp_flows.Decorrelate(2)
+    >>> x = np.random.default_rng(0).normal(size=(1000, 1)) * [1.0, 2.0] + [5.0, 0.0]
+    >>> x[:, 1] += np.random.default_rng(1).normal(size=1000)
+    >>> decorrelate.initialize(x)
+    >>> np.round(np.cov(decorrelate.inverse(x), rowvar=False, bias=True), 3).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and statistics.
+      name: name of the bijector.
+    """
+
+    def __init__(self, event_size, *, dtype=tf.float32, name="decorrelate"):
+        parameters = dict(locals())
+        check_arguments(parameters)
+        super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
+        identity = tf.eye(event_size, dtype=self.dtype)
+        # W, since a product takes less time than a solve for each batch.
+        self._matrix = tf.Variable(identity, trainable=False, name="matrix")
+
+    def _statistics(self, mean, scale, data):
+        rows = (np.asarray(data, np.float64) - mean) / scale
+        return mean, np.linalg.inv(scale[:, None] * correlation_factor(rows))
+
+    def _inverted(self, mean, matrix):
+        return -matrix @ mean, np.linalg.inv(matrix)
+
+    def _set(self, mean, matrix):
+        self._mean.assign(mean)
+        self._matrix.assign(np.tril(matrix))
+
+    def _forward_and_log_det(self, x, context, training):
+        # Solved once for all rows, in float64, as in `InvertibleLinear`.
+        matrix = tf.cast(self._lower(), tf.float64)
+        identity = tf.eye(self._mean.shape[0], dtype=tf.float64)
+        factor = tf.cast(tf.linalg.triangular_solve(matrix, identity), self.dtype)
+        return multiply_rows(x, factor) + self._mean, -self._log_det(x)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return multiply_rows(y - self._mean, self._lower()), self._log_det(y)
+
+    def _lower(self):
+        return tf.linalg.band_part(self._matrix, -1, 0)
+
+    def _log_det(self, value):
+        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._matrix)))
+        return self._sum_over_positions(log_det, value)
 
 
 class Whiten(Positionwise):

@@ -16,6 +16,8 @@ _RENAMED = {
     ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
     ("tfp_flows.models.posteriors", "FlowPosterior"): "AmortizedFlow",
 }
+# Files from before there were these arguments do not say them.
+_BEFORE = dict.fromkeys(("standardize_context", "decorrelate", "heavy_tails"), False)
 _STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 
 
@@ -32,10 +34,9 @@ class Configured:
     @classmethod
     def from_config(cls, config):
         """Builds the object that `config` describes."""
-        if "standardize_context" in inspect.signature(cls).parameters:
-            # Files from before contexts were standardised do not say so.
-            config = {"standardize_context": False, **config}
-        return cls(**config)
+        takes = inspect.signature(cls).parameters
+        absent = {name: old for name, old in _BEFORE.items() if name in takes}
+        return cls(**{**absent, **config})
 
 
 def serialize(value):

@@ -10,7 +10,9 @@ import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.covariance import correlation_factor
 from tfp_flows.core.serialization import Configured
+from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
@@ -129,13 +131,10 @@ class Defensive(Configured, tf.Module):
             self.distribution.initialize(data, **given)
         if self._initialized.numpy():
             return
-        rows = np.asarray(data, np.float64)
-        variances = rows.var(axis=0)
-        # A constant or dependent column, or few rows, must not make it singular.
-        ridge = np.diag(1e-4 * np.where(variances > 0.0, variances, 1.0))
-        covariance = np.cov(rows, rowvar=False, bias=True).reshape([len(ridge)] * 2)
-        self._mean.assign(rows.mean(axis=0))
-        self._scale.assign(np.linalg.cholesky(covariance + ridge))
+        mean, scale = mean_and_scale(data, self.dtype)
+        rows = (np.asarray(data, np.float64) - mean) / scale
+        self._mean.assign(mean)
+        self._scale.assign(scale[:, None] * correlation_factor(rows))
         self._initialized.assign(True)
 
     def check_support(self, data, *, argument: str = "data") -> None:

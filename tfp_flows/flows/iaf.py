@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.gated import Gated
 
@@ -48,6 +49,11 @@ class IAF(FlowChain):
         sees; 0 if there is none.
       standardize_context: whether contexts of data are standardised (see `FlowChain`); an
         encoder's output never is.
+      standardize: whether it is fitted to data, which are first standardised by statistics
+        that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
@@ -75,6 +81,9 @@ class IAF(FlowChain):
         transformer: Transformer | None = None,
         context_size: int = 0,
         standardize_context: bool = True,
+        standardize: bool = False,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
@@ -86,7 +95,7 @@ class IAF(FlowChain):
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
         super().__init__(
-            steps[::-1],
+            between_ends(steps[::-1], **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

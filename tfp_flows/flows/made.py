@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import autoregressive_step
-from tfp_flows.flows.steps import standardizing
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class MADE(FlowChain):
       context_size: width of the context, which the network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -62,7 +65,7 @@ class MADE(FlowChain):
         *,
         hidden_units: int | Sequence[int] = (64, 64),
         reverse: bool = False,
-        activation: str | Callable = "relu",
+        activation: str | Callable = "tanh",
         residual: bool = False,
         direct: bool = False,
         degree_seed: int | None = None,
@@ -70,6 +73,8 @@ class MADE(FlowChain):
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
         name: str = "made",
@@ -80,7 +85,7 @@ class MADE(FlowChain):
             MaskedAutoregressive, transformer or Affine(), **parameters
         )
         super().__init__(
-            [*standardizing(**parameters), step],
+            between_ends([step], **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,

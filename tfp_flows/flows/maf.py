@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 
@@ -55,6 +56,9 @@ class MAF(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`).
       seed: integer that determines orders and initial weights; random if None.
@@ -78,7 +82,7 @@ class MAF(FlowChain):
         *,
         num_steps: int = 5,
         hidden_units: int | Sequence[int] = (64, 64),
-        activation: str | Callable = "relu",
+        activation: str | Callable = "tanh",
         residual: bool = False,
         dropout: float = 0.0,
         direct: bool = False,
@@ -91,6 +95,8 @@ class MAF(FlowChain):
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
@@ -99,8 +105,9 @@ class MAF(FlowChain):
         parameters = dict(locals())
         check_arguments(parameters)
         transformer = transformer or Affine()
+        steps = autoregressive_steps(MaskedAutoregressive, transformer, **parameters)
         super().__init__(
-            autoregressive_steps(MaskedAutoregressive, transformer, **parameters),
+            between_ends(steps, **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

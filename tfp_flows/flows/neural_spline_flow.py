@@ -62,6 +62,9 @@ class NeuralSplineFlow(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`); not with `dropout`.
       seed: integer that determines permutations and initial weights; random if None.
@@ -105,7 +108,7 @@ class NeuralSplineFlow(FlowChain):
         num_bins: int = 8,
         bound: float = 3.0,
         hidden_units: int | Sequence[int] = (64, 64, 64),
-        activation: str | Callable = "relu",
+        activation: str | Callable = "tanh",
         residual: bool = True,
         dropout: float = 0.0,
         lu_mixing: bool = True,
@@ -115,6 +118,8 @@ class NeuralSplineFlow(FlowChain):
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,

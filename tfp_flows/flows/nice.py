@@ -12,6 +12,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Shift
 
@@ -43,6 +44,9 @@ class NICE(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
@@ -63,11 +67,13 @@ class NICE(FlowChain):
         *,
         num_steps: int = 4,
         hidden_units: int | Sequence[int] = (64, 64),
-        activation: str | Callable = "relu",
+        activation: str | Callable = "tanh",
         residual: bool = False,
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
@@ -79,7 +85,7 @@ class NICE(FlowChain):
         scales = tf.Variable(tf.zeros(event_size, dtype), name="log_scale")
         scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
         super().__init__(
-            [*couplings, scaling],
+            between_ends([*couplings, scaling], **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 
@@ -33,7 +34,8 @@ class RealNVP(FlowChain):
     Args:
       event_size: number of variables, D; at least 2.
       num_steps: number of couplings, K.
-      hidden_units: widths of the hidden layers of each coupling's network.
+      hidden_units: widths of the hidden layers of each coupling's network; of many thousand
+        rows, wider ones learn more.
       activation: its activation.
       residual: whether it is residual.
       dropout: share of its hidden units that a step of training drops.
@@ -44,6 +46,9 @@ class RealNVP(FlowChain):
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
+      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
+      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
+        `standardize` only.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
@@ -64,8 +69,8 @@ class RealNVP(FlowChain):
         event_size: int,
         *,
         num_steps: int = 8,
-        hidden_units: int | Sequence[int] = (64, 64),
-        activation: str | Callable = "relu",
+        hidden_units: int | Sequence[int] = (32, 32),
+        activation: str | Callable = "tanh",
         residual: bool = False,
         dropout: float = 0.0,
         transformer: Transformer | None = None,
@@ -75,6 +80,8 @@ class RealNVP(FlowChain):
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
+        decorrelate: bool = True,
+        heavy_tails: bool = True,
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
@@ -82,8 +89,9 @@ class RealNVP(FlowChain):
     ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
+        steps = coupling_steps(transformer or Affine(), **parameters)
         super().__init__(
-            coupling_steps(transformer or Affine(), **parameters),
+            between_ends(steps, **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

@@ -119,9 +119,9 @@ class RealNVPImage(FlowChain):
             levels.append(_level(shape, width, step, level_seed, dtype))
             shape, width = (shape[0] // 2, shape[1] // 2, 2 * shape[2]), 2 * width
         levels.append(_steps(_alternating(checkerboard, shape, 4), width, step, last_seed))
-        options = {"standardize_context": False, "recompute": recompute}
+        chain = functools.partial(FlowChain, standardize_context=False, recompute=recompute)
         super().__init__(
-            multi_scale_steps([FlowChain(b, **options) for b in levels], **parameters),
+            multi_scale_steps([*map(chain, levels)], **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,

@@ -15,9 +15,9 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.on_part import OnPart
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.flows.ends import start_and_tails
 from tfp_flows.networks.circular_inputs import CircularInputs
 from tfp_flows.networks.circular_inputs import circular_ordering
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -31,7 +31,7 @@ __all__ = ["SplineColumns"]
 
 
 class SplineColumns:
-    """Splines, networks, standardising and mixing for columns of which some are angles.
+    """Splines, networks, ends and mixing for columns of which some are angles.
 
     An angle has a spline on the circle; networks see its cosine and sine; it is neither
     standardised nor mixed with others linearly, either of which would tear the circle.
@@ -90,12 +90,21 @@ class SplineColumns:
             return network
         return CircularInputs(network, circular, num_parameters=num_parameters)
 
-    def standardizing(self, standardize: bool) -> list[FlowBijector]:
-        """Returns a `Standardize` of the columns on the line, or none."""
+    def between_ends(
+        self,
+        steps: list[FlowBijector],
+        standardize: bool,
+        decorrelate: bool,
+        heavy_tails: bool,
+    ) -> list[FlowBijector]:
+        """Returns `steps` between the start and the tails of the columns on the line."""
         size = int(np.sum(~self.is_circular))
-        if not (standardize and size):
-            return []
-        return [self._on_line(Standardize(size, dtype=self._dtype))]
+        if not size:
+            return steps
+        start, tails = start_and_tails(
+            size, standardize, decorrelate, heavy_tails, self._dtype
+        )
+        return [*map(self._on_line, start), *steps, *map(self._on_line, tails)]
 
     def mixing(
         self, random_permutations: bool, lu_mixing: bool, seed: int | None

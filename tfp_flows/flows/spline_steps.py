@@ -36,6 +36,8 @@ def spline_steps(
     random_permutations: bool,
     lu_mixing: bool,
     standardize: bool,
+    decorrelate: bool,
+    heavy_tails: bool,
     seed: int | None,
     dtype: tf.DType | str,
     **network: Any,
@@ -52,13 +54,14 @@ def spline_steps(
     if coupling:
         refuse_one_variable(event_size)
         make = functools.partial(_spline_coupling, passing_spline=passing_spline)
-    steps = columns.standardizing(standardize)
+    steps: list[FlowBijector] = []
     *seeds, last = split_seed(seed, num_steps + 1)
     for step, step_seed in enumerate(seeds):
         steps += columns.mixing(random_permutations, lu_mixing, step_seed)
         is_odd = step % 2 == 1
         steps += make(columns, is_odd, seed=step_seed, dtype=dtype, **network)
-    return steps + columns.mixing(random_permutations, lu_mixing, last)
+    steps += columns.mixing(random_permutations, lu_mixing, last)
+    return columns.between_ends(steps, standardize, decorrelate, heavy_tails)
 
 
 def _spline_coupling(

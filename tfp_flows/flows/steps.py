@@ -23,7 +23,6 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
-from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.refusals import refuse_one_variable
 from tfp_flows.flows.refusals import refuse_two_norms
@@ -42,7 +41,6 @@ __all__ = [
     "autoregressive_steps",
     "coupling",
     "coupling_steps",
-    "standardizing",
 ]
 
 
@@ -58,7 +56,6 @@ def coupling_steps(
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
-    standardize: bool,
     dropout: float = 0.0,
     batch_norm: bool = False,
     act_norm: bool = False,
@@ -82,7 +79,7 @@ def coupling_steps(
         residual=residual,
         dropout=dropout,
     )
-    steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
+    steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
         network = functools.partial(make_mlp, seed=step_seed)
@@ -138,7 +135,6 @@ def autoregressive_steps(
     num_steps: int,
     seed: int | None,
     dtype: tf.DType | str,
-    standardize: bool = False,
     random_orderings: bool = False,
     batch_norm: bool = False,
     act_norm: bool = False,
@@ -155,7 +151,7 @@ def autoregressive_steps(
       ValueError: if both norms are asked for.
     """
     refuse_two_norms(batch_norm, act_norm)
-    steps = standardizing(event_size=event_size, standardize=standardize, dtype=dtype)
+    steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         if random_orderings and step:
             permutation = random_permutation(event_size, step_seed)
@@ -214,16 +210,9 @@ def autoregressive_step(
         seed=seed,
         dtype=tf.as_dtype(dtype).name,
     )
-    drops = {"dropout_in_training": dropout > 0.0}
+    drops: dict[str, Any] = {"dropout_in_training": dropout > 0.0}
     conditioner = Conditioner(network, event_size, context_size=context_size, **drops)
     return make_step(event_size, conditioner, transformer, dtype=dtype)
-
-
-def standardizing(
-    *, event_size: int, standardize: bool, dtype: tf.DType | str, **others: object
-) -> list[FlowBijector]:
-    """Returns a list of one `Standardize`, or an empty one without `standardize`."""
-    return [Standardize(event_size, dtype=dtype)] if standardize else []
 
 
 def _norm_and_mixing(

@@ -164,9 +164,13 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._data = data
         self._context = context
 
+    def check(self, model: keras.Model) -> None:
+        """Refuses rows that are no events of the distribution, before anything is set."""
+        check_rows_of(model.distribution, self._data, self._context)
+
     def on_train_begin(self, logs=None) -> None:
-        """Refuses rows that are no events of the distribution, before training."""
-        check_rows_of(self.model.distribution, self._data, self._context)
+        """Refuses such rows in a loop that does not ask."""
+        self.check(self.model)
 
     def on_test_begin(self, logs=None) -> None:
         """Sets the statistics before a validation."""

@@ -46,6 +46,11 @@ BAD_USE = {
         "-1.0 is not a non-negative",
     ),
     "ema_momentum=1": ("--ema_momentum=1", "`ema_momentum` below 1; got 1.0"),
+    "defensive_share=1": ("--defensive_share=1", "`defensive_share` below 1; got 1.0"),
+    "defensive bits": (
+        "--flow=binary_made --defensive_share=0.1",
+        "no `defensive_share`, a Gaussian's, with binary_made",
+    ),
     "max_minutes=-1": (
         "--max_minutes=-1",
         "-1.0 is not a non-negative number",

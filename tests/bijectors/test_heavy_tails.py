@@ -1,0 +1,95 @@
+"""`HeavyTails`: a density, the identity at first, and what far rows cost."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+from subject import close
+
+import tfp_flows as tff
+
+
+def heavy(size, dtype="float64"):
+    tails = tff.HeavyTails(size, dtype=dtype)
+    tails.initialize(np.zeros([1, size]))
+    return tails
+
+
+def test_is_the_identity_until_initialized():
+    tails, x = tff.HeavyTails(3), np.float32([[0.1, -50.0, 3.0]])
+    assert not tails.is_initialized
+    np.testing.assert_array_equal(tails.inverse(x), x)
+    np.testing.assert_array_equal(tails.forward(x), x)
+    assert float(tails.inverse_log_det_jacobian(x)[0]) == 0.0
+    tails.initialize(x)
+    assert tails.is_initialized
+    assert np.all(np.abs(tails.inverse(x)) < np.abs(x))
+
+
+def test_densities_integrate_to_one():
+    line = np.sinh(np.linspace(-40.0, 40.0, 8001))  # far out, and dense at the centre
+    flow = tff.FlowDistribution(tff.standard_normal(1, dtype=tf.float64), heavy(1))
+    density = flow.prob(line[:, None]).numpy()
+    assert np.trapezoid(density, line) == pytest.approx(1.0, abs=1e-4)
+    line = np.sinh(np.linspace(-8.0, 8.0, 401))
+    plane = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    flow = tff.FlowDistribution(tff.standard_normal(2, dtype=tf.float64), heavy(2))
+    density = flow.prob(plane).numpy().reshape(401, 401)
+    mass = np.trapezoid(np.trapezoid(density, line), line)
+    assert mass == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 30])
+def test_a_row_far_out_costs_the_logarithm_of_its_distance(size):
+    base = tff.standard_normal(size, dtype=tf.float64)
+    flow = tff.FlowDistribution(base, heavy(size))
+    one, all_of_them = np.zeros(size), np.ones(size)
+    one[0] = 1.0
+    for direction in (one, all_of_them):
+        far = flow.log_prob([10.0 * direction, 100.0 * direction]).numpy()
+        # Those of the normal are some 50 and 5000 nats, times the number of variables.
+        assert far[0] - far[1] < 14.0 * direction.sum() + 20.0
+        # Scaled up by ten in all variables, a row gains that in the log-det of the steps.
+        assert far[0] - far[1] > direction.sum() * np.log(10.0)
+
+
+def test_a_standard_normal_hardly_notices():
+    base = tff.standard_normal(20, dtype=tf.float64)
+    rows = np.random.default_rng(0).normal(size=(4000, 20))
+    loss = base.log_prob(rows) - tff.FlowDistribution(base, heavy(20)).log_prob(rows)
+    assert 0.0 < float(tf.reduce_mean(loss)) < 1.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_values_and_gradients_of_extreme_rows_are_finite(dtype, jit_compile):
+    tails = heavy(3, dtype)
+    points = [0.0, 1e-30, 1e-6, 1.9, 2.1, 40.0, 1e5, 1e30]
+    rows = [[p, -p, p] for p in points] + [[p, 0.0, 0.0] for p in points]
+    rows = tf.constant(rows, dtype)
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def answers(rows):
+        results = []
+        for method in (tails.inverse_and_log_det, tails.forward_and_log_det):
+            with tf.GradientTape() as tape:
+                tape.watch(rows)
+                value, log_det = method(rows)
+                # Of latents of such a size a normal's density has no finite logarithm.
+                total = tf.reduce_sum(tf.math.log1p(tf.abs(value))) + tf.reduce_sum(log_det)
+            results += [
+                value,
+                log_det,
+                *tape.gradient(total, [rows, *tails.trainable_variables]),
+            ]
+        return results
+
+    for result in answers(rows):
+        assert np.isfinite(result).all()
+
+
+def test_samples_come_back():
+    base = tff.standard_normal(5, dtype=tf.float64)
+    tails = randomize(heavy(5))
+    x = base.sample(200, seed=0)
+    close(tails.inverse(tails.forward(x)), x, 1e-8)

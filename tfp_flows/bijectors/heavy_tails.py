@@ -1,0 +1,136 @@
+"""Heavier tails between a flow's steps and its base, for rows unlike those of training."""
+
+import math
+
+import tensorflow as tf
+
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.transformers.affine import soft_bounded_scale
+
+__all__ = ["HeavyTails"]
+
+_FIRST_WEIGHT, _FIRST_DEGREES, _LEAST_DEGREES = 0.6, 4.0, 2.0
+# Latents of training rows have lighter tails than those of others, so tails are learned
+# slowly: in the few steps that a small table is trained for they stay heavy.
+_PACE = 0.25
+# Of logarithms: at this end the tails are a normal's.
+_BOUND = 7.0
+
+
+class HeavyTails(FlowBijector):
+    """Makes heavy tails of a normal's, for each variable and for their length.
+
+    ```none
+    inverse:  u_i = asinh(w_i y_i) / w_i
+              s = D (mean |u_i|)^2 / (2 / pi), which is D where u is normal
+              t = s                             where s <= D
+                  D + a log(1 + (s - D) / a)    elsewhere
+              x = sqrt(t / s) u
+    log_det:  -sum(log(1 + (w_i y_i)^2)) / 2
+              + (D / 2 - 1) log(t / s) - log(1 + (s - D) / a)    the latter where s > D
+    forward:  s of t, then y_i = sinh(w_i u_i) / w_i
+    ```
+
+    A flow that has seen few rows maps some others far out. With normal tails each costs its
+    squared distance, here about its logarithm: the first line is for single variables, the
+    others for all together, as those of a multivariate Student-t, which gives rows that the
+    steps stretch in all directions back what they gain in log-det. (In a sum of squares, a
+    few large variables would count for all.) The w_i and a are weights: where tails are
+    light, training makes the w_i small and a large.
+
+    The identity until `initialize`, from when on all w_i are 0.6 and a is 4 at first; and
+    where it is inverted, so that data are at its latent end.
+
+    Args:
+      event_size: number of variables, D.
+      dtype: of inputs and weights.
+      name: name of the bijector.
+
+    Reference:
+      Jones, Pewsey (2009), Sinh-arcsinh distributions (the first line).
+      https://doi.org/10.1093/biomet/asp053
+    """
+
+    def __init__(self, event_size, *, dtype=tf.float32, name="heavy_tails"):
+        parameters = dict(locals())
+        check_arguments(parameters)
+        super().__init__(
+            event_ndims=1,
+            event_shape=[event_size],
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._size = float(event_size)
+        zeros = tf.zeros(event_size, self.dtype)
+        self._weight = tf.Variable(zeros, name="tail_weight")
+        self._degrees = tf.Variable(zeros[0], name="tail_degrees")
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+        self._heavy = tf.Variable(False, trainable=False, name="heavy")
+
+    @property
+    def is_initialized(self):
+        """Whether it is known if tails are to be heavy."""
+        return bool(self._initialized.numpy())
+
+    def initialize(self, data, *, context=None):
+        """Makes the tails heavy, from the first call on.
+
+        Args:
+          data: `[N, D]`, which is not used: a flow for data has tails, another has none.
+          context: ignored.
+        """
+        self._check_rows(data)
+        self._heavy.assign(True)
+        self._initialized.assign(True)
+
+    def _initialize_inverted(self, data, context):
+        # Data at the latent end are in units of their own, and would get lighter tails.
+        self._initialized.assign(True)
+
+    def _inverse_and_log_det(self, y, context, training):
+        most = y.dtype.max**0.4  # beyond which squares overflow
+        weight, degrees = self._weights()
+        scaled = tf.clip_by_value(weight * y, -most, most)
+        u = tf.asinh(scaled) / weight
+        s = tf.maximum(self._squared_length(u), self._size)
+        log_slope = tf.math.log1p((s - self._size) / degrees)
+        t = self._size + degrees * log_slope
+        x = u * tf.sqrt(t / s)[..., None]
+        log_det = self._log_det(scaled, s, t, log_slope)
+        return self._if_heavy(y, x, log_det)
+
+    def _forward_and_log_det(self, x, context, training):
+        largest = math.log(x.dtype.max**0.4)
+        weight, degrees = self._weights()
+        most = x.dtype.max**0.4  # beyond which squares overflow
+        x = tf.clip_by_value(x, -most, most)
+        t = tf.maximum(self._squared_length(x), self._size)
+        log_slope = tf.minimum((t - self._size) / degrees, largest)
+        s = self._size + degrees * tf.math.expm1(log_slope)
+        u = x * tf.sqrt(s / t)[..., None]
+        scaled = tf.sinh(tf.clip_by_value(weight * u, -largest, largest))
+        log_det = -self._log_det(scaled, s, t, log_slope)
+        return self._if_heavy(x, scaled / weight, log_det)
+
+    def _weights(self):
+        degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
+        return _FIRST_WEIGHT * _factor(self._weight), _LEAST_DEGREES + degrees
+
+    def _squared_length(self, u):
+        return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
+
+    def _log_det(self, scaled, s, t, log_slope):
+        """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""
+        of_each = -0.5 * tf.reduce_sum(tf.math.log1p(scaled**2), axis=-1)
+        return of_each + (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
+
+    def _if_heavy(self, value, mapped, log_det):
+        is_heavy = tf.convert_to_tensor(self._heavy)
+        log_det = tf.where(is_heavy, log_det, tf.zeros_like(log_det))
+        return tf.where(is_heavy, mapped, value), log_det
+
+
+def _factor(weight):
+    return tf.exp(soft_bounded_scale(_PACE * weight, _BOUND))
