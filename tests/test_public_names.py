@@ -61,7 +61,7 @@ STUBBED = f"import keras; keras.backend.backend = lambda: 'jax'; {IMPORT}"
 
 
 @pytest.mark.parametrize(
-    ("backend", "code"), [("numpy", IMPORT), ("torch", IMPORT), ("numpy", STUBBED)]
+    ("backend", "code"), [("numpy", IMPORT), ("torch", IMPORT), ("tensorflow", STUBBED)]
 )
 def test_another_backend_is_refused_with_one_clear_sentence(backend, code):
     path = os.pathsep.join(sys.path)
