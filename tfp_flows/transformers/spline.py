@@ -1,5 +1,6 @@
 """Monotone rational-quadratic splines, on an interval and on a circle."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,6 +8,8 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
+from tfp_flows.transformers.bins_first import bins_first
+from tfp_flows.transformers.bins_first import with_bins_first
 from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["CircularSpline", "RationalQuadraticSpline"]
@@ -59,29 +62,33 @@ class RationalQuadraticSpline(Transformer):
 
     def forward_and_log_det(self, x, parameters):
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        inside = tf.clip_by_value(x, -self.bound, self.bound)
-        y, log_det = _interpolate(inside, *self.constrain(parameters))
-        return self._outside_unchanged(x, y, log_det)
+        return with_bins_first(self._map(_interpolate), x, parameters)
 
     def inverse_and_log_det(self, y, parameters):
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        inside = tf.clip_by_value(y, -self.bound, self.bound)
-        x, log_det = _interpolate_back(inside, *self.constrain(parameters))
-        return self._outside_unchanged(y, x, log_det)
+        return with_bins_first(self._map(_interpolate_back), y, parameters)
 
     def constrain(self, parameters):
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
-        sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
-        widths, heights, slopes = tf.split(parameters, sizes, axis=-2)
-        slopes = _slopes(slopes)
-        ones = tf.ones_like(widths[..., :1, :])
-        slopes = tf.concat([ones, slopes, ones], axis=-2)
-        return _positions(widths, self.bound), _positions(heights, self.bound), slopes
+        return _last_but_one(self._knots(bins_first(parameters)))
 
-    def _outside_unchanged(self, value, mapped, log_det):
-        is_inside = tf.abs(value) <= self.bound
-        mapped = tf.where(is_inside, mapped, value)
-        return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
+    def _knots(self, parameters):
+        """K + 1 times x, y and slope, `[3, ...]`, of parameters `[P, ...]`."""
+        sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
+        widths, heights, slopes = tf.split(parameters, sizes)
+        one = tf.ones_like(widths[0])
+        slopes = [one, *tf.unstack(_slopes(slopes)), one]
+        return _stacked(widths, heights, slopes, self.bound)
+
+    def _map(self, interpolate):
+        def with_identity_outside(value, parameters):
+            inside = tf.clip_by_value(value, -self.bound, self.bound)
+            mapped, log_det = interpolate(inside, self._knots(parameters))
+            is_inside = tf.abs(value) <= self.bound
+            mapped = tf.where(is_inside, mapped, value)
+            return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
+
+        return with_identity_outside
 
 
 class CircularSpline(Transformer):
@@ -119,23 +126,32 @@ class CircularSpline(Transformer):
 
     def forward_and_log_det(self, x, parameters):
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        *knots, phase = self.constrain(parameters)
-        y, log_det = _interpolate(self._wrap(x), *knots)
-        return self._wrap(y + phase), log_det
+        return with_bins_first(self._forward, x, parameters)
 
     def inverse_and_log_det(self, y, parameters):
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        *knots, phase = self.constrain(parameters)
-        return _interpolate_back(self._wrap(y - phase), *knots)
+        return with_bins_first(self._inverse, y, parameters)
 
     def constrain(self, parameters):
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
-        sizes = [self.num_bins] * 3 + [1]
-        widths, heights, slopes, phase = tf.split(parameters, sizes, axis=-2)
-        slopes = _slopes(slopes)
-        slopes = tf.concat([slopes, slopes[..., :1, :]], axis=-2)
-        positions = _positions(widths, self.bound), _positions(heights, self.bound)
-        return *positions, slopes, phase[..., 0, :]
+        knots, phase = self._knots_and_phase(bins_first(parameters))
+        return *_last_but_one(knots), phase
+
+    def _forward(self, x, parameters):
+        knots, phase = self._knots_and_phase(parameters)
+        y, log_det = _interpolate(self._wrap(x), knots)
+        return self._wrap(y + phase), log_det
+
+    def _inverse(self, y, parameters):
+        knots, phase = self._knots_and_phase(parameters)
+        return _interpolate_back(self._wrap(y - phase), knots)
+
+    def _knots_and_phase(self, parameters):
+        """As `RationalQuadraticSpline._knots`, and the phase, of parameters `[P, ...]`."""
+        widths, heights, slopes, phase = tf.split(parameters, [self.num_bins] * 3 + [1])
+        slopes = tf.unstack(_slopes(slopes))
+        knots = _stacked(widths, heights, [*slopes, slopes[0]], self.bound)
+        return knots, phase[0]
 
     def _wrap(self, angle):
         # The remainder may round to the length itself.
@@ -154,14 +170,28 @@ def _is_length(value):
     return math.isfinite(value) and value > 0.0
 
 
+def _last_but_one(knots):
+    """Three arrays `[..., K + 1, D]` of K + 1 arrays `[3, ..., D]`."""
+    return tf.unstack(tf.stack(knots, axis=-2))
+
+
+def _stacked(widths, heights, slopes, bound):
+    """K + 1 knots, `[3, ...]`, of logits `[K, ...]` and K + 1 slopes."""
+    knots = zip(_positions(widths, bound), _positions(heights, bound), slopes, strict=True)
+    return [tf.stack(knot) for knot in knots]
+
+
 def _positions(logits, bound):
-    """Knots from `-bound` to `bound`, `[..., K + 1, D]`."""
-    num_bins = logits.shape[-2]
-    parts = _LEAST_BIN + (1.0 - _LEAST_BIN * num_bins) * tf.nn.softmax(logits, axis=-2)
-    ends = tf.ones_like(logits[..., :1, :])
-    inner = 2.0 * tf.cumsum(parts[..., :-1, :], axis=-2) - 1.0
-    # Both ends exactly, where a sum of all parts would be rounded.
-    return bound * tf.concat([-ends, inner, ends], axis=-2)
+    """K + 1 knots from `-bound` to `bound`, of logits `[K, ...]`."""
+    num_bins = logits.shape[0]
+    greatest = tf.reduce_max(logits, axis=0, keepdims=True)
+    shares = tf.exp(logits - tf.stop_gradient(greatest))
+    shares /= tf.reduce_sum(shares, axis=0, keepdims=True)
+    shares = _LEAST_BIN + (1.0 - _LEAST_BIN * num_bins) * shares
+    passed = itertools.accumulate(tf.unstack(shares)[:-1])
+    # Both ends exactly, where a sum of all shares would be rounded.
+    end = tf.fill(tf.shape(logits[0]), tf.constant(bound, logits.dtype))
+    return [-end, *(bound * (2.0 * share - 1.0) for share in passed), end]
 
 
 def _slopes(raw):
@@ -170,18 +200,18 @@ def _slopes(raw):
     return _LEAST_SLOPE + tf.math.softplus(soft_bounded_scale(raw, _MOST_SLOPE) + at_zero)
 
 
-def _interpolate(x, knots_x, knots_y, slopes):
+def _interpolate(x, knots):
     """The spline at `x`, and the logarithm of its slope there."""
-    x_0, w, y_0, h, d_0, d_1 = _bin_of(x, knots_x, knots_x, knots_y, slopes)
+    x_0, y_0, w, h, d_0, d_1 = _bin_of(x, knots, 0)
     t = tf.clip_by_value((x - x_0) / w, 0.0, 1.0)
     s = h / w
     y = y_0 + h * t * (s * t + d_0 * (1.0 - t)) / _denominator(t, s, d_0, d_1)
     return y, _log_slope(t, s, d_0, d_1)
 
 
-def _interpolate_back(y, knots_x, knots_y, slopes):
+def _interpolate_back(y, knots):
     """The inverse of the spline at `y`, and the logarithm of its slope there."""
-    x_0, w, y_0, h, d_0, d_1 = _bin_of(y, knots_y, knots_x, knots_y, slopes)
+    x_0, y_0, w, h, d_0, d_1 = _bin_of(y, knots, 1)
     r = tf.clip_by_value((y - y_0) / h, 0.0, 1.0)
     s = h / w
     # a t^2 + b t + c = 0
@@ -198,20 +228,19 @@ def _interpolate_back(y, knots_x, knots_y, slopes):
     return x_0 + t * w, -_log_slope(t, s, d_0, d_1)
 
 
-def _bin_of(value, searched, knots_x, knots_y, slopes):
-    """Left end and size in x and in y, and both slopes, of the bin that `value` is in.
+def _bin_of(value, knots, axis):
+    """Left end in x and in y, sizes, and both slopes, of the bin that `value` is in.
 
-    Each bin is compared with every value, and all but one are dropped in a sum: for tens of
-    bins that is faster than a search and a gather, whose gradient is a scatter.
+    The bins are passed one after another, up to that of `value`, which is an x or a y, as
+    `axis` says. That is faster than a search and a gather, whose gradient is a scatter.
     """
-    passed = value[..., None, :] >= searched[..., 1:-1, :]
-    always = tf.ones_like(passed[..., :1, :])
-    is_bin = tf.concat([always, passed], -2) & tf.concat([~passed, always], -2)
-    left_x, left_y = knots_x[..., :-1, :], knots_y[..., :-1, :]
-    arrays = [left_x, knots_x[..., 1:, :] - left_x, left_y, knots_y[..., 1:, :] - left_y]
-    arrays += [slopes[..., :-1, :], slopes[..., 1:, :]]
-    zero = tf.zeros([], value.dtype)
-    return [tf.reduce_sum(tf.where(is_bin, array, zero), axis=-2) for array in arrays]
+    left, right = knots[0], knots[1]
+    for knot, following in itertools.pairwise(knots[1:]):
+        is_beyond = value >= knot[axis]
+        left = tf.where(is_beyond, knot, left)
+        right = tf.where(is_beyond, following, right)
+    (x_0, y_0, d_0), (x_1, y_1, d_1) = tf.unstack(left), tf.unstack(right)
+    return x_0, y_0, x_1 - x_0, y_1 - y_0, d_0, d_1
 
 
 def _denominator(t, s, d_0, d_1):
