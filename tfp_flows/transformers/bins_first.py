@@ -24,6 +24,8 @@ def with_bins_first(function, value, parameters):
       value: `[..., D]`.
       parameters: `[..., P, D]`; the batch axes of both broadcast.
     """
+    parameters = tf.convert_to_tensor(parameters)
+    value = tf.convert_to_tensor(value, parameters.dtype)
     num_shared = value.shape.rank + 1 - parameters.shape.rank
     if num_shared > 0:
         for _ in range(num_shared):
