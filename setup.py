@@ -17,6 +17,7 @@ EXPERIMENTS = [
 # pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
 CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]
 CHECKS += ["setuptools>=70.1"]  # which tests build a wheel with
+CHECKS += ["hypothesis>=6.100"]
 
 setup(
     name="tfp_flows",

@@ -13,6 +13,7 @@ from transformer_cases import CASES as TRANSFORMERS
 
 import tfp_flows as tff
 from tfp_flows import masks
+from tfp_flows import transformers
 
 tfb = tfp.bijectors
 
@@ -156,6 +157,35 @@ def channel_affine(dtype, context_size=2, event_ndims=3):
     )
 
 
+def elementwise(transformer, dtype, context_size=0):
+    network = tff.MLP(3 * transformer.num_parameters, (4,), seed=1, dtype=dtype)
+    conditioner = tff.Conditioner(network, context_size) if context_size else None
+    return tff.Elementwise(
+        3, transformer, conditioner, context_size=context_size, dtype=dtype
+    )
+
+
+def on_part(dtype, context_size=2):
+    inner = coupling(masks.half(3), dtype, context_size=context_size)
+    mixed = [tff.Standardize(3, dtype=dtype), inner, tff.InvertibleLinear(3, dtype=dtype)]
+    return tff.OnPart([True, False, False, True, False], tff.FlowChain(mixed))
+
+
+def circular_spline_flow(dtype, coupling, context_size=0):
+    """A chain of it, since a flow of angles would refuse a normal base."""
+    options = {"num_steps": 2, "num_bins": 3, "hidden_units": (4,), "activation": "tanh"}
+    flow = tff.NeuralSplineFlow(
+        3,
+        coupling=coupling,
+        circular=[2, 0] if coupling else [1],
+        context_size=context_size,
+        seed=1,
+        dtype=dtype,
+        **options,
+    )
+    return tff.FlowChain([flow])
+
+
 def multi_scale(dtype, fraction=0.5, context_size=0):
     second = (2, 1, round(4 * (1.0 - fraction)))
     levels = [
@@ -204,6 +234,17 @@ CASES = {
     "multi_scale_context": Case(lambda t: multi_scale(t, 0.25, 2), (4, 2, 1), 2),
     "channel_affine": Case(lambda t: channel_affine(t, 0, event_ndims=1), (3,)),
     "channel_affine_context": Case(channel_affine, (2, 2, 3), 2),
+    "elementwise_spline": Case(
+        lambda t: elementwise(transformers.RationalQuadraticSpline(3), t), (3,)
+    ),
+    "elementwise_tail_context": Case(
+        lambda t: elementwise(transformers.Tail(), t, 2), (3,), 2
+    ),
+    "on_part_context": Case(on_part, (5,), 2),
+    "spline_circular": Case(lambda t: circular_spline_flow(t, False), (3,), data=open_unit),
+    "spline_circular_coupling": Case(
+        lambda t: circular_spline_flow(t, True, 2), (3,), 2, data=open_unit
+    ),
     "conv_net": Case(conv_net, (3, 2, 3)),
     "conv_net_context": Case(lambda t: conv_net(t, 2), (3, 2, 3), 2),
     "res_net": Case(res_net, (2, 4, 2)),
@@ -259,6 +300,9 @@ CASES = {
     "invertible_linear": Case(lambda t: tff.InvertibleLinear(3, dtype=t), (3,)),
     "invertible_linear_seed": Case(
         lambda t: tff.InvertibleLinear(4, seed=1, dtype=t), (4,)
+    ),
+    "invertible_linear_permutation": Case(
+        lambda t: tff.InvertibleLinear(4, permutation=[2, 0, 3, 1], dtype=t), (4,)
     ),
     "permutation_reverse": Case(
         lambda t: tff.Permutation(tff.reverse_permutation(4), dtype=t), (4,)

@@ -8,6 +8,7 @@ from cases import open_unit
 import tfp_flows as tff
 from tfp_flows import transformers
 
+SPLINE = transformers.RationalQuadraticSpline(3)
 SMALL = {"num_steps": 2, "hidden_units": (4,), "activation": "tanh", "seed": 3}
 EVERY_CONNECTION = {
     "hidden_units": (3, 3),
@@ -47,6 +48,8 @@ IMAGES = {
     "glow_step_additive": glow(
         (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
     ),
+    "glow_spline": glow((4, 4, 1), 2, transformer=SPLINE),
+    "real_nvp_image_spline": real_nvp_image((2, 2, 1), num_levels=1, transformer=SPLINE),
     "real_nvp_image": real_nvp_image((2, 2, 1), 2, num_levels=1),
     "real_nvp_image_levels": real_nvp_image((4, 2, 1), 2),
     "real_nvp_image_act_norm": real_nvp_image(
@@ -57,11 +60,19 @@ IMAGES = {
 CASES = {
     **IMAGES,
     "made": flow(tff.MADE, num_steps=None),
-    "spline": flow(tff.NeuralSplineFlow, num_bins=3),
+    "spline": flow(tff.NeuralSplineFlow, num_bins=3, random_permutations=False),
     "spline_one_variable": flow(
         tff.NeuralSplineFlow, 1, 2, num_bins=3, num_steps=1, residual=False
     ),
     "spline_coupling": flow(tff.NeuralSplineFlow, 3, 2, num_bins=3, coupling=True),
+    "spline_coupling_plain": flow(
+        tff.NeuralSplineFlow,
+        num_bins=3,
+        coupling=True,
+        passing_spline=False,
+        random_permutations=False,
+        lu_mixing=False,
+    ),
     "maf": flow(tff.MAF),
     "maf_random_batch_norm": flow(tff.MAF, 2, random_orderings=True, batch_norm=True),
     "maf_context": flow(tff.MAF, 2, context_size=2, act_norm=True, lu_mixing=True),

@@ -35,7 +35,8 @@ _STEPS = {"curved_coupling", "curved_masked", "curved_inverse", "affine_exp_coup
 _STEPS |= {"gated_inverse", "spline_coupling", "spline_masked"}
 
 # Cases that are slow in all tests; `real_nvp_image` has one of its two levels.
-SLOW_CASES = {"real_nvp_image_levels", *(STEPS.keys() - _STEPS)}
+SLOW_CASES = {"real_nvp_image_levels", "glow_spline", "real_nvp_image_spline"}
+SLOW_CASES |= {"spline_coupling_plain", "spline_circular", *(STEPS.keys() - _STEPS)}
 
 
 def _read(path):

@@ -23,7 +23,7 @@ FLOWS = COUPLING_FLOWS | {"maf": tff.MAF, "iaf": tff.IAF}
 # These start away from the identity by design.
 # A gate starts below 1, and a drawn order permutes.
 NOT_IDENTITY = {"real_nvp_gated", "iaf_context", "maf_random_batch_norm"}
-NOT_IDENTITY |= {"maf_random_lu_everything"}
+NOT_IDENTITY |= {"maf_random_lu_everything", "spline_coupling"}
 NOT_IDENTITY |= set(flow_cases.IMAGES)  # these rotate channels, or squash pixels
 TINY = {"num_steps": 2, "hidden_units": (4,), "activation": "tanh"}
 
@@ -51,6 +51,7 @@ IN_THE_PLANE = {
     "real_nvp_batch_norm": (tff.RealNVP, {"batch_norm": True}),
     "real_nvp_lu_mixing": (tff.RealNVP, {"lu_mixing": True, "act_norm": True}),
     "real_nvp_gated": (tff.RealNVP, {"transformer": tff.Gated()}),
+    "spline_coupling": (tff.NeuralSplineFlow, {"coupling": True, "context_size": 2}),
     "made": (tff.MADE, {"num_steps": None, "direct": True}),
     "maf_batch_norm": (tff.MAF, {"batch_norm": True, "random_orderings": True}),
     "iaf_context": (tff.IAF, {"context_size": 2}),

@@ -37,6 +37,7 @@ from tfp_flows.bijectors import BijectorReport
 from tfp_flows.bijectors import Bounds
 from tfp_flows.bijectors import ChannelAffine
 from tfp_flows.bijectors import Coupling
+from tfp_flows.bijectors import Elementwise
 from tfp_flows.bijectors import FlowChain
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.bijectors import Invert
@@ -45,6 +46,7 @@ from tfp_flows.bijectors import InvertibleLinear
 from tfp_flows.bijectors import Logit
 from tfp_flows.bijectors import MaskedAutoregressive
 from tfp_flows.bijectors import MultiScale
+from tfp_flows.bijectors import OnPart
 from tfp_flows.bijectors import Permutation
 from tfp_flows.bijectors import PlainLinear
 from tfp_flows.bijectors import Squeeze
@@ -68,6 +70,7 @@ from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions import at_temperature
 from tfp_flows.distributions import attribute_direction
 from tfp_flows.distributions import bits_per_dimension
+from tfp_flows.distributions import circular_base
 from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along

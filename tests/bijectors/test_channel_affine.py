@@ -13,7 +13,7 @@ def test_is_a_gaussian_with_a_mean_and_scale_for_each_class():
     randomize(prior)
     distribution = tff.FlowDistribution(tff.standard_normal((4, 5, 2)), prior)
     classes = np.eye(3, dtype=np.float32)
-    (weights,) = (v for v in prior.trainable_variables if "prior" in v.name)
+    (weights,) = (v for v in prior.trainable_variables if "parameters" in v.name)
     mean, s = np.split(weights.numpy() + network.get_weights()[0], 2, axis=1)
     for label in range(3):
         x = distribution.sample(3000, seed=0, context=classes[label]).numpy()

@@ -64,3 +64,11 @@ def test_factors_stay_triangular_whatever_training_does(linear):
     np.testing.assert_array_equal(np.diag(lower), np.ones(4))
     np.testing.assert_array_equal(upper, np.triu(upper))
     close(log_det, np.log(np.abs(np.diag(upper))).sum())
+
+
+def test_starts_as_the_permutation_that_it_is_given():
+    order = [2, 0, 3, 1]
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    z, log_det = tff.InvertibleLinear(4, permutation=order).inverse_and_log_det(x)
+    np.testing.assert_array_equal(z, x[:, order])
+    np.testing.assert_array_equal(log_det, np.zeros(5))

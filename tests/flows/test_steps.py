@@ -7,6 +7,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows.flows import glow
 from tfp_flows.flows import real_nvp_image
+from tfp_flows.flows import spline_steps
 from tfp_flows.flows import steps
 from tfp_flows.flows.multi_scale_steps import multi_scale_steps
 
@@ -20,6 +21,10 @@ RECIPES = {
     tff.MAF: AUTOREGRESSIVE,
     tff.IAF: AUTOREGRESSIVE,
     tff.MADE: {steps.autoregressive_step, steps.standardizing},
+    tff.NeuralSplineFlow: {
+        spline_steps.spline_steps,
+        spline_steps._spline_coupling,
+    },
     tff.Glow: {glow._level, multi_scale_steps},
     tff.RealNVPImage: {real_nvp_image._coupling_and_norm, multi_scale_steps},
 }

@@ -8,11 +8,13 @@ from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
+from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.multi_scale import MultiScale
+from tfp_flows.bijectors.on_part import OnPart
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.permutation import reverse_permutation

@@ -120,9 +120,9 @@ class _Autoregressive(FlowBijector):
         return self._transformer.parameters_of(outputs, self._event_size)
 
     def _solver(self, dtype):
-        own = self._conditioner
+        own, one_by_one = self._conditioner, not self._transformer.knows_variables
         solves = isinstance(own, AutoregressiveConditioner) and own.can_solve(dtype)
-        return own if solves else SweptConditioner(self._parameters_of)
+        return own if solves and one_by_one else SweptConditioner(self._parameters_of)
 
 
 class MaskedAutoregressive(_Autoregressive):

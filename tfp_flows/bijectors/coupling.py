@@ -1,9 +1,9 @@
 """The coupling step: some variables pass, and say how the others change."""
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
+from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.dropout import in_mode
@@ -52,17 +52,7 @@ class Coupling(FlowBijector):
     ):
         parameters = dict(locals())
         check_arguments(parameters, optional=["dtype"])
-        mask = np.asarray(mask)
-        if mask.dtype != bool or mask.ndim == 0:
-            raise ValueError(
-                f"Expected a boolean `mask` of the event's shape; got dtype {mask.dtype} "
-                f"and shape {mask.shape}."
-            )
-        if mask.all() or not mask.any():
-            raise ValueError(
-                "Expected a `mask` in which some variables pass and some change; got "
-                f"{int(mask.sum())} of {mask.size} that pass."
-            )
+        mask = check_mask(mask)
         super().__init__(
             event_ndims=mask.ndim,
             event_shape=mask.shape,

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.permutation import check_permutation
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
 
@@ -27,8 +28,12 @@ class InvertibleLinear(Positionwise):
       event_size: number of variables, D, or of channels.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       seed: W starts as a random rotation drawn from it; as the identity if None.
+      permutation: of the integers 0 to D - 1: W starts as that of the entries, at no cost.
       dtype: of inputs and weights.
       name: name of the bijector.
+
+    Raises:
+      ValueError: if `permutation` is none, or there is a `seed` too.
 
     Reference:
       Kingma, Dhariwal (2018), Glow, section 3.2. https://arxiv.org/abs/1807.03039
@@ -40,6 +45,7 @@ class InvertibleLinear(Positionwise):
         *,
         event_ndims=1,
         seed=None,
+        permutation=None,
         dtype=tf.float32,
         name="invertible_linear",
     ):
@@ -52,7 +58,7 @@ class InvertibleLinear(Positionwise):
             parameters=parameters,
             name=name,
         )
-        order, lower, upper = _lu(_initial_matrix(event_size, seed))
+        order, lower, upper = _lu(_initial_matrix(event_size, seed, permutation))
         diagonal = np.diag(upper)
         sizes = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
         self._below, self._above = np.tril(sizes, -1), np.triu(sizes, 1)
@@ -187,8 +193,12 @@ def multiply_rows(value, matrix):
     return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
 
 
-def _initial_matrix(event_size, seed):
-    """The identity, or a rotation drawn uniformly by the integer `seed`."""
+def _initial_matrix(event_size, seed, permutation=None):
+    """The identity, a permutation, or a rotation drawn uniformly by the integer `seed`."""
+    if permutation is not None:
+        if seed is not None:
+            raise ValueError("Expected one of `seed` and `permutation`; got both.")
+        return np.eye(event_size)[check_permutation(permutation, event_size)]
     if seed is None:
         return np.eye(event_size)
     gaussian = np.random.default_rng(seed).normal(size=(event_size, event_size))

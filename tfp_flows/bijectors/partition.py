@@ -3,7 +3,23 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["partition"]
+__all__ = ["check_mask", "partition"]
+
+
+def check_mask(mask):
+    """Returns `mask` as a boolean array of which some is True, and some is False."""
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.ndim == 0:
+        raise ValueError(
+            f"Expected a boolean `mask` of the event's shape; got dtype {mask.dtype} "
+            f"and shape {mask.shape}."
+        )
+    if mask.all() or not mask.any():
+        raise ValueError(
+            "Expected a `mask` in which some variables pass and some change; got "
+            f"{int(mask.sum())} of {mask.size} that pass."
+        )
+    return mask
 
 
 def partition(mask):

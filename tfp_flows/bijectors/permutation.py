@@ -7,7 +7,12 @@ from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 
-__all__ = ["Permutation", "random_permutation", "reverse_permutation"]
+__all__ = [
+    "Permutation",
+    "check_permutation",
+    "random_permutation",
+    "reverse_permutation",
+]
 
 
 class Permutation(Positionwise):
@@ -35,13 +40,7 @@ class Permutation(Positionwise):
     def __init__(self, permutation, *, event_ndims=1, dtype=tf.float32, name="permutation"):
         parameters = dict(locals())
         check_arguments(parameters, optional=["dtype"])
-        permutation = np.asarray(permutation)
-        is_one = permutation.ndim == 1 and permutation.dtype.kind in "iu"
-        if not is_one or sorted(permutation) != list(range(len(permutation))):
-            raise ValueError(
-                "Expected `permutation` of the integers 0 to D - 1; got "
-                f"{permutation.tolist()}."
-            )
+        permutation = check_permutation(permutation)
         super().__init__(
             len(permutation),
             event_ndims=event_ndims,
@@ -76,6 +75,20 @@ class Permutation(Positionwise):
             value, tf.convert_to_tensor(indices), tf.convert_to_tensor(inverse_indices)
         )
         return reordered, tf.zeros(tf.shape(value)[:1], value.dtype)
+
+
+def check_permutation(permutation, event_size=None):
+    """Returns `permutation`, of the integers 0 to D - 1, as an array."""
+    permutation = np.asarray(permutation)
+    is_one = permutation.ndim == 1 and permutation.dtype.kind in "iu"
+    is_one = is_one and event_size in (None, len(permutation))
+    if not is_one or sorted(permutation) != list(range(len(permutation))):
+        highest = "D - 1" if event_size is None else event_size - 1
+        raise ValueError(
+            f"Expected `permutation` of the integers 0 to {highest}; got "
+            f"{permutation.tolist()}."
+        )
+    return permutation
 
 
 def reverse_permutation(event_size):

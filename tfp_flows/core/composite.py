@@ -51,6 +51,11 @@ class Composite(FlowBijector):
         return any(part.has_batch_statistics for part in self._parts)
 
     @property
+    def is_monotone(self):
+        """Whether every part is."""
+        return all(part.is_monotone for part in self._parts)
+
+    @property
     def standardizes_context(self):
         """Whether every conditional part standardises contexts."""
         return all(part.standardizes_context for part in self._parts if part.context_size)

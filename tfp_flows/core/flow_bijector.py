@@ -133,6 +133,11 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         return False
 
     @property
+    def is_monotone(self):
+        """Whether, of one variable, it rises or falls on all of the line."""
+        return getattr(getattr(self, "_transformer", None), "is_monotone", True)
+
+    @property
     def standardizes_context(self):
         """Whether contexts are standardised here, by statistics that `initialize` sets."""
         return False

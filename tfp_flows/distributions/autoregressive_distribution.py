@@ -70,6 +70,8 @@ class AutoregressiveDistribution(
       over orders). https://arxiv.org/abs/1310.1757
     """
 
+    draws_for_each_context = True
+
     def __init__(
         self,
         network: keras.Layer,

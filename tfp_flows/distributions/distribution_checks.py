@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -28,6 +29,9 @@ _DISCRETE += (tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
 _DISCRETE += (tfd.QuantizedDistribution, tfd.Zipf, tfd.DirichletMultinomial, tfd.Skellam)
 _DISCRETE += (tfd.BetaBinomial, tfd.FiniteDiscrete, tfd.DeterminantalPointProcess)
 _DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
+# Not periodic.
+_ON_THE_LINE = (tfd.Normal, tfd.Logistic, tfd.Laplace, tfd.StudentT)
+_ON_THE_LINE += (tfd.MultivariateNormalDiag, tfd.MultivariateNormalTriL)
 # Attributes that hold the parts of a distribution.
 _INNER = ("distribution", "components_distribution")
 
@@ -62,6 +66,7 @@ def check_base(
             f"got {_name(distribution)} of {distribution.dtype.name}."
         )
     _check_event_shape(distribution, bijector)
+    _check_circles(distribution, bijector)
     _check_context_sizes(distribution, bijector)
     return bijector
 
@@ -148,6 +153,20 @@ def _check_event_shape(distribution, bijector):
             f"Expected a `distribution` of events of shape {list(expected)}, as those of "
             f"`{bijector.name}`; got {_name(distribution)} of event shape "
             f"{shape.as_list()}."
+        )
+
+
+def _check_circles(distribution, bijector):
+    """Refuses a base on the line where a flow says that variables are on a circle."""
+    columns = np.flatnonzero(getattr(bijector, "is_circular", ())).tolist()
+    inner = distribution
+    while isinstance(getattr(inner, "distribution", None), tfd.Distribution):
+        inner = inner.distribution
+    if columns and isinstance(inner, _ON_THE_LINE):
+        raise ValueError(
+            "Expected a `distribution` that is uniform on a circle in columns "
+            f"{columns} of `{bijector.name}`, as `circular_base` is; got "
+            f"{_name(distribution)}."
         )
 
 

@@ -6,16 +6,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core import structure
+from tfp_flows.core.inputs import check_context
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.base_draws import sample_base
+from tfp_flows.distributions.base_draws import sample_base_and_log_prob
 from tfp_flows.distributions.distribution_checks import check_base
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import check_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
-from tfp_flows.distributions.draws import joint_shape
-from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
 
@@ -42,8 +43,10 @@ class FlowDistribution(
     of the base, mapped. `mean`, `entropy` and the like exist where TFP has a formula.
 
     Args:
-      distribution: the base, any `tfd.Distribution`, whose variables are trained, too. A
-        conditional one of this package (`MixtureMADE`) is given the context as well.
+      distribution: the base, any `tfd.Distribution`, whose variables are trained, too. One
+        with a `context_size` is given the context as well: a `MixtureMADE`, or one of your
+        own, whose `_log_prob(value, context)` broadcasts, and whose `_sample_n(n, seed,
+        context)` draws a row for each of n contexts.
       bijector: a flow, or any `tfp.bijectors.Bijector`.
       validate_args: as in TFP.
       name: name of the distribution.
@@ -53,6 +56,8 @@ class FlowDistribution(
       ValueError: if the base's events do not fit the bijector, or both are conditional
         with contexts of different widths.
     """
+
+    draws_for_each_context = True
 
     def __init__(
         self,
@@ -183,26 +188,20 @@ class FlowDistribution(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        shape = self._latent_shape(sample_shape, kwargs["context"])
-        x = self.distribution.sample(shape, seed=stateless(seed), **base_kwargs)
+        base, context = self.distribution, kwargs["context"]
+        x = sample_base(base, sample_shape, seed, context, base_kwargs)
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
     def _sample_and_log_prob(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        x, base_log_prob = self.distribution.experimental_sample_and_log_prob(
-            self._latent_shape(sample_shape, kwargs["context"]),
-            seed=stateless(seed),
-            **base_kwargs,
+        base, context = self.distribution, kwargs["context"]
+        x, base_log_prob = sample_base_and_log_prob(
+            base, sample_shape, seed, context, base_kwargs
         )
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
-
-    def _latent_shape(self, sample_shape, context):
-        if self._base_context_size:  # the base itself draws for each context
-            return sample_shape
-        return joint_shape(sample_shape, context, self.distribution.batch_shape.rank)
 
     def _keywords(self, context, training, bijector_kwargs):
         """Keyword arguments of the bijector and of the base.
@@ -210,11 +209,13 @@ class FlowDistribution(
         Also takes the stock spelling, `bijector_kwargs={"context": c}`.
         """
         kwargs = {"context": context, "training": training, **(bijector_kwargs or {})}
-        base_kwargs = {}
-        if isinstance(self.distribution, (AutoregressiveDistribution, FlowDistribution)):
+        base, base_kwargs = self.distribution, {}
+        if isinstance(base, (AutoregressiveDistribution, FlowDistribution)):
             base_kwargs["training"] = kwargs["training"]
         if self._base_context_size:
-            base_kwargs["context"] = kwargs["context"]
+            base_kwargs["context"] = check_context(
+                kwargs["context"], self._base_context_size, self.dtype, base.name
+            )
             if not self.bijector.context_size:
                 kwargs["context"] = None
         return kwargs, base_kwargs

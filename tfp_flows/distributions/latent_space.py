@@ -33,7 +33,7 @@ def at_temperature(
       A `FlowDistribution`, or a `Dequantized` one.
 
     Raises:
-      ValueError: if `temperature` is not above 0.
+      ValueError: if `temperature` is not above 0, or latents are angles, which have none.
 
     Reference:
       Kingma, Dhariwal (2018), Glow, section 6. https://arxiv.org/abs/1807.03039
@@ -43,6 +43,11 @@ def at_temperature(
         tempered = at_temperature(distribution.distribution, temperature)
         return Dequantized(**{**distribution.get_config(), "distribution": tempered})
     _check_flow_distribution(distribution)
+    if not distribution.bijector.is_monotone:
+        raise ValueError(
+            "Expected a `distribution` on the line, whose latents can be scaled; got "
+            f"`{distribution.name}`, of angles."
+        )
     scale = tfp.bijectors.Scale(tf.cast(temperature, distribution.dtype))
     base = tfp.distributions.TransformedDistribution(distribution.distribution, scale)
     return FlowDistribution(base, distribution.bijector)

@@ -33,7 +33,7 @@ _ENDS = {
 class OneVariable:
     """The distribution functions of a transformed distribution of one variable.
 
-    Every bijector of one variable is monotone, so that
+    Every bijector of one variable is monotone, but for those of a circle, so that
 
     ```none
     cdf(y)      = base.cdf(x) or base.survival_function(x),    x = bijector^-1(y)
@@ -76,8 +76,14 @@ class NotOneVariable:
 
 
 def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
-    """Raises `NotImplementedError` if events of `distribution` have several entries."""
+    """Raises `NotImplementedError` if events have several entries, or are angles."""
     shape = distribution.event_shape
+    bijector = getattr(distribution, "bijector", None)
+    if not getattr(bijector, "is_monotone", True):
+        raise NotImplementedError(
+            f"Expected a bijector that rises or falls on all of the line for `{function}`; "
+            f"got `{bijector.name}`, which maps a circle."
+        )
     if tf.nest.is_nested(shape) or shape.num_elements() != 1:
         raise NotImplementedError(
             f"Expected a distribution of one variable for `{function}`; got "

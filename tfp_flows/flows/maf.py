@@ -32,6 +32,11 @@ class MAF(FlowChain):
     another, with about as much arithmetic. The order of the variables is reversed from step
     to step, or drawn for each. `IAF` has the same steps in the other direction.
 
+    With `residual` and `lu_mixing`, the same affine steps are what the authors of neural
+    spline flows compare with: GAS 12.35 nats, where the paper of MAF has 10.08, and POWER
+    0.45, where it has 0.24. Of one variable, a step is a monotone map that depends on the
+    context, by any `transformer`, with an exact `cdf` and `quantile`.
+
     Args:
       event_size: number of variables, D.
       num_steps: number of steps, K.
@@ -63,6 +68,8 @@ class MAF(FlowChain):
     Reference:
       Papamakarios, Pavlakou, Murray (2017), Masked autoregressive flow for density
       estimation. https://arxiv.org/abs/1705.07057
+      Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows, table 1.
+      https://arxiv.org/abs/1906.04032
     """
 
     def __init__(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_flag
-from tfp_flows.flows.steps import autoregressive_steps
-from tfp_flows.flows.steps import coupling_steps
-from tfp_flows.transformers.spline import RationalQuadraticSpline
+from tfp_flows.core.circular import as_circular
+from tfp_flows.flows.spline_steps import spline_steps
 
 __all__ = ["NeuralSplineFlow"]
 
@@ -22,8 +21,9 @@ class NeuralSplineFlow(FlowChain):
     """Neural spline flow, on vectors.
 
     ```none
-    step, data -> latent:   x_i = spline^-1(y_i; network(the variables that i may see))
-    then:                   a linear mixing, the identity at first
+    step, data -> latent:   a linear mixing, a drawn permutation at first
+                            x_i = spline^-1(y_i; network(the variables that i may see))
+    at the latent end:      another mixing
     ```
 
     With `coupling`, odd and even variables swap roles from step to step, and each direction
@@ -31,8 +31,16 @@ class NeuralSplineFlow(FlowChain):
     takes one pass, and `sample` solves for one variable after another, with about as much
     arithmetic. One variable, with or without a context, has steps of the second kind.
 
-    In the authors' couplings the variables that pass are mapped too, by splines that depend
-    on nothing, and a random permutation comes before each mixing.
+    As in the authors' flows of tables, the networks are residual, the mixings start as
+    permutations, and the variables that pass a coupling are mapped too, after its network
+    has seen them, by splines whose parameters are weights. `passing_spline=False` leaves
+    these out.
+
+    A column may be an angle in radians (`circular`). Then its spline is one on the circle,
+    networks see its cosine and sine, and it is neither standardised nor mixed linearly. The
+    density is one on the circle, of any angle, and samples are in `[-pi, pi]`. The base
+    must be uniform there, as `circular_base` is. Without `coupling`, samples then take a
+    pass of the network for each variable.
 
     Args:
       event_size: number of variables, D.
@@ -45,23 +53,30 @@ class NeuralSplineFlow(FlowChain):
       activation: their activation.
       residual: whether they are residual.
       dropout: share of their hidden units that a step of training drops.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each step.
+      lu_mixing: whether an `InvertibleLinear` comes before each step and at the latent end.
+      random_permutations: whether each of these starts as a permutation drawn from `seed`,
+        not as the identity; without `lu_mixing`, whether there are permutations instead.
+      passing_spline: whether the variables that pass a coupling are mapped by splines that
+        depend on nothing; of no effect without `coupling`.
+      circular: which columns are angles: a list of indices, or D booleans; None: none.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`); not with `dropout`.
-      seed: integer that determines the initial weights; random if None.
+      seed: integer that determines permutations and initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `event_size` or `num_steps` is below 1, or `event_size` is 1 with
-        `coupling`.
+      ValueError: if `event_size` or `num_steps` is below 1, `event_size` is 1 with
+        `coupling`, or `circular` is not a list of columns.
 
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows.
       https://arxiv.org/abs/1906.04032
+      Rezende et al. (2020), Normalizing flows on tori and spheres.
+      https://arxiv.org/abs/2002.02428
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -70,6 +85,15 @@ class NeuralSplineFlow(FlowChain):
     >>> density = tfp_flows.FlowDistribution(base, flow)  # p(y | c)
     >>> density.log_prob(np.zeros([5, 1]), context=np.zeros([5, 3])).shape.as_list()
     [5]
+
+    Two angles and a length:
+
+    >>> flow = tfp_flows.NeuralSplineFlow(3, coupling=True, circular=[0, 1], seed=0)
+    >>> base = tfp_flows.circular_base(3, circular=[0, 1])
+    >>> density = tfp_flows.FlowDistribution(base, flow)
+    >>> angles = density.sample(100, seed=1)[:, :2]
+    >>> bool(np.abs(angles).max() <= np.pi)
+    True
     """
 
     def __init__(
@@ -85,6 +109,9 @@ class NeuralSplineFlow(FlowChain):
         residual: bool = True,
         dropout: float = 0.0,
         lu_mixing: bool = True,
+        random_permutations: bool = True,
+        passing_spline: bool = True,
+        circular: Sequence[int] | Sequence[bool] | None = None,
         context_size: int = 0,
         standardize_context: bool = True,
         standardize: bool = True,
@@ -96,15 +123,16 @@ class NeuralSplineFlow(FlowChain):
         parameters = dict(locals())
         check_arguments(parameters)
         check_flag("coupling", coupling)
-        spline = RationalQuadraticSpline(num_bins, bound)
-        if coupling:
-            steps = coupling_steps(spline, **parameters)
-        else:
-            steps = autoregressive_steps(MaskedAutoregressive, spline, **parameters)
         super().__init__(
-            steps,
+            spline_steps(**parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,
             name=name,
         )
+        self._is_circular = as_circular(circular, event_size)
+
+    @property
+    def is_circular(self) -> np.ndarray:
+        """Which columns are angles, booleans `[D]`."""
+        return self._is_circular

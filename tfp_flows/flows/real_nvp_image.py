@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -21,12 +22,15 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.multi_scale_steps import multi_scale_steps
+from tfp_flows.flows.refusals import refuse_two_norms
 from tfp_flows.flows.steps import coupling
-from tfp_flows.flows.steps import refuse_two_norms
 from tfp_flows.networks.res_net import ResNet
 from tfp_flows.networks.seeds import split_seed
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import exp_scale
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["RealNVPImage"]
 
@@ -59,6 +63,8 @@ class RealNVPImage(FlowChain):
       num_levels: number of levels.
       hidden_channels: of the networks of the first level's checkerboard couplings.
       num_blocks: residual blocks of each network.
+      transformer: elementwise map of the changing entries; the paper's by default, of which
+        alone the networks have `scale` and tanh.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
       act_norm: whether an `ActNorm` of the whole image does.
       use_running_averages: whether the `BatchNorm`s train with running averages, as in the
@@ -88,6 +94,7 @@ class RealNVPImage(FlowChain):
         *,
         hidden_channels: int = 32,
         num_blocks: int = 4,
+        transformer: Transformer | None = None,
         batch_norm: bool = True,
         act_norm: bool = False,
         use_running_averages: bool = False,
@@ -172,6 +179,7 @@ def _coupling_and_norm(
     /,
     *,
     num_blocks: int,
+    transformer: Transformer | None,
     batch_norm: bool,
     act_norm: bool,
     use_running_averages: bool,
@@ -186,10 +194,10 @@ def _coupling_and_norm(
         hidden_channels=width,
         num_blocks=num_blocks,
         mask=mask[..., :1] if is_checkerboard else None,
-        tanh_scale=0.0 if is_checkerboard else 1.0,
+        tanh_scale=None if transformer else 0.0 if is_checkerboard else 1.0,
         seed=seed,
     )
-    transformer, channels = Affine(exp_scale), mask.shape[-1]
+    transformer, channels = transformer or Affine(exp_scale), mask.shape[-1]
     steps = [coupling(mask, transformer, network, context_size=context_size, dtype=dtype)]
     if batch_norm:
         steps.append(

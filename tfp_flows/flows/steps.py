@@ -25,6 +25,8 @@ from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.flows.refusals import refuse_one_variable
+from tfp_flows.flows.refusals import refuse_two_norms
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
@@ -40,7 +42,6 @@ __all__ = [
     "autoregressive_steps",
     "coupling",
     "coupling_steps",
-    "refuse_two_norms",
     "standardizing",
 ]
 
@@ -72,11 +73,7 @@ def coupling_steps(
     Raises:
       ValueError: if `event_size` is below 2, or both norms are asked for.
     """
-    if event_size < 2:
-        raise ValueError(
-            "Expected `event_size` of at least 2, since a coupling needs variables that "
-            f"pass and others that change; got {event_size}."
-        )
+    refuse_one_variable(event_size)
     refuse_two_norms(batch_norm, act_norm)
     make_mlp = functools.partial(
         MLP,
@@ -194,16 +191,17 @@ def autoregressive_step(
     direct: bool = False,
     degree_seed: int | None = None,
     dropout: float = 0.0,
+    make_network: Callable[..., keras.layers.Layer] = MaskedMLP,
     **others: object,
 ) -> FlowBijector:
     """Builds an autoregressive step with a `MaskedMLP` as its network.
 
     `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
     elementwise map of the variables. The other arguments are those of `MADE`; `others` are
-    ignored.
+    ignored. `make_network` takes the arguments of `MaskedMLP`.
     """
     ordering = reversed_ordering if reverse else natural_ordering
-    network = MaskedMLP(
+    network = make_network(
         transformer.num_parameters,
         hidden_units,
         ordering(event_size),
@@ -226,12 +224,6 @@ def standardizing(
 ) -> list[FlowBijector]:
     """Returns a list of one `Standardize`, or an empty one without `standardize`."""
     return [Standardize(event_size, dtype=dtype)] if standardize else []
-
-
-def refuse_two_norms(batch_norm: bool, act_norm: bool) -> None:
-    """Raises `ValueError` if both norms are asked for."""
-    if batch_norm and act_norm:
-        raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
 
 
 def _norm_and_mixing(

@@ -9,6 +9,7 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.affine import softplus_scale
 from tfp_flows.transformers.gated import Gated
 from tfp_flows.transformers.mixture_cdf import MixtureCDF
+from tfp_flows.transformers.per_variable import PerVariable
 from tfp_flows.transformers.smooth import CubicConjugation
 from tfp_flows.transformers.smooth import CubicRational
 from tfp_flows.transformers.smooth import SinhConjugation

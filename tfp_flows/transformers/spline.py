@@ -3,7 +3,6 @@
 import itertools
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
@@ -33,9 +32,16 @@ class RationalQuadraticSpline(Transformer):
             / (s + (d_0 + d_1 - 2 s) t (1 - t))^2
     ```
 
-    The inverse is the root of a quadratic, in the form that does not cancel. The slopes at
-    both ends are 1, so that the density is continuous there. Data should lie within the
-    bound for the most part, as standardised data do.
+    The inverse is the root of a quadratic, here of sums of positive numbers but for e:
+
+    ```none
+    r = (y - y_0) / h,   e = d_0 (1 - r) - d_1 r
+    t = 2 s r / (2 s r + g)  where e >= 0,   g / (g + 2 s (1 - r))  elsewhere,
+        with g = |e| + sqrt(e^2 + 4 s^2 r (1 - r))
+    ```
+
+    The slopes at both ends are 1, so that the density is continuous there. Data should lie
+    within the bound for the most part, as standardised data do.
 
     The parameters of a variable are K widths, K heights, and K - 1 slopes, as logits and
     before softplus; zeros are the identity.
@@ -112,6 +118,8 @@ class CircularSpline(Transformer):
       Rezende et al. (2020), Normalizing flows on tori and spheres.
       https://arxiv.org/abs/2002.02428
     """
+
+    is_monotone = False
 
     def __init__(self, num_bins=8, bound=math.pi):
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
@@ -214,17 +222,12 @@ def _interpolate_back(y, knots):
     x_0, y_0, w, h, d_0, d_1 = _bin_of(y, knots, 1)
     r = tf.clip_by_value((y - y_0) / h, 0.0, 1.0)
     s = h / w
-    # a t^2 + b t + c = 0
-    b = d_0 - (d_0 + d_1 - 2.0 * s) * r
-    a, c = s - b, -s * r
-    discriminant = tf.maximum(b * b - 4.0 * a * c, np.finfo(y.dtype.as_numpy_dtype).tiny)
-    root = tf.sqrt(discriminant)
-    # Of both forms, the one that adds numbers of one sign.
-    is_positive = b >= 0.0
-    below = tf.where(is_positive, -b - root, -tf.ones_like(b))
-    above = tf.where(is_positive, tf.ones_like(a), 2.0 * a)
-    t = tf.where(is_positive, 2.0 * c / below, (root - b) / above)
-    t = tf.clip_by_value(t, 0.0, 1.0)
+    below, above = 2.0 * s * r, 2.0 * s * (1.0 - r)
+    e = d_0 * (1.0 - r) - d_1 * r
+    g = tf.abs(e) + tf.sqrt(e * e + below * above)
+    # t : 1 - t, as below : g or as g : above.
+    below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
+    t = below / (below + above)
     return x_0 + t * w, -_log_slope(t, s, d_0, d_1)
 
 

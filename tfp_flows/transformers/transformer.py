@@ -56,9 +56,17 @@ class Transformer(abc.ABC):
     True
 
     Where the inverse has no formula, `inverse_by_root` takes any root finder.
+
+    Attributes:
+      num_parameters: P.
+      is_monotone: whether the map rises or falls on all of the line, as distribution
+        functions need it; a map of a circle does not.
+      knows_variables: whether variables are mapped in several ways, so that D is fixed.
     """
 
     num_parameters: int
+    is_monotone = True
+    knows_variables = False
 
     @abc.abstractmethod
     def forward_and_log_det(self, x, parameters):

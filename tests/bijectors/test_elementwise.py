@@ -1,0 +1,138 @@
+"""Maps of each variable by itself, and heavy tails at the data end."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from random_weights import randomize
+from subject import close
+
+import tfp_flows as tff
+from tfp_flows import transformers
+
+FLOWS = {
+    "maf": lambda **options: tff.MAF(2, num_steps=1, hidden_units=(4,), seed=0, **options),
+    "nsf": lambda **options: tff.NeuralSplineFlow(
+        2, coupling=True, num_steps=1, hidden_units=(4,), seed=0, **options
+    ),
+}
+
+
+def tails(size=2, context_size=0, dtype="float32"):
+    network = tff.MLP(4 * size, (6,), seed=0, dtype=dtype)
+    return tff.Elementwise(
+        size,
+        transformers.Tail(),
+        tff.Conditioner(network, context_size) if context_size else None,
+        context_size=context_size,
+        dtype=dtype,
+    )
+
+
+def test_has_the_parameters_of_its_context_in_each_row():
+    bijector = randomize(tails(3, 2, "float64"))
+    rng = np.random.default_rng(0)
+    x, context = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    y, log_det = bijector.forward_and_log_det(x, context=context)
+    weights, network = bijector.trainable_variables[0], bijector._conditioner
+    assert "parameters" in weights.name
+    outputs = weights + network(tf.constant(context))
+    expected = transformers.Tail().forward_and_log_det(
+        tf.constant(x), tf.reshape(outputs, [5, 4, 3])
+    )
+    close(y, expected[0])
+    close(log_det, np.sum(expected[1], axis=-1))
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("context_size", [0, 2])
+def test_tails_before_a_flow_are_alive_far_out_in_float32(flow, context_size):
+    inner = randomize(FLOWS[flow](context_size=context_size), stddev=0.2)
+    chain = tff.FlowChain([tails(context_size=context_size), inner])
+    density = tff.FlowDistribution(tff.standard_normal(2), chain)
+    context = {"context": np.ones([6, 2], np.float32)} if context_size else {}
+    z = np.array([[30.0, -30.0], [-30.0, 0.1], [0.2, 30.0]] * 2, np.float32)
+    far = tails().forward(z).numpy()
+    assert np.isfinite(far).all()
+    assert np.abs(far).max() > 1e30
+    weights = density.trainable_variables
+    with tf.GradientTape() as tape:
+        log_prob = density.log_prob(far, **context)
+    assert np.isfinite(log_prob).all()
+    for gradient in tape.gradient(log_prob, weights):
+        assert np.isfinite(gradient).all()
+
+
+def test_is_undone_at_30_standard_deviations_in_float32():
+    bijector = tails()
+    (weights,) = bijector.trainable_variables
+    weights.assign(np.repeat([0.0, 0.0, -3.0, -3.5], 2))  # light, else beyond floats
+    z = np.array([[30.0, -30.0], [-29.0, 28.0]], np.float32)
+    y, log_det = bijector.forward_and_log_det(z)
+    assert np.abs(y).min() > 1e3
+    back, minus_log_det = bijector.inverse_and_log_det(y.numpy())
+    close(back, z, 1e-5)
+    close(minus_log_det, -log_det, 1e-3)
+
+
+def test_has_no_jump_in_value_or_density():
+    bijector = tails(1)
+    density = tff.FlowDistribution(tff.standard_normal(1), bijector)
+    x = np.linspace(-12.0, 12.0, 4001, dtype=np.float32)[:, None]
+    y = bijector.forward(x).numpy()
+    steps = np.diff(np.arcsinh(y[:, 0]))
+    assert steps.min() > 0.0
+    assert np.abs(np.diff(steps)).max() < 0.02 * steps.max()
+    jumps = np.diff(density.log_prob(y), n=2)
+    assert np.abs(jumps).max() < 1e-3
+
+
+def test_learns_the_weight_of_the_tail_on_each_side():
+    """Student's t of 1 degree of freedom above 0, a normal distribution below."""
+    rng = np.random.default_rng(0)
+    normal, heavy = np.abs(rng.normal(size=4000)), np.abs(rng.standard_t(1.0, size=4000))
+    rows = np.where(rng.uniform(size=4000) < 0.5, heavy, -normal)[:, None]
+    density = tff.FlowDistribution(tff.standard_normal(1), tails(1))
+    model = tff.DensityEstimator(density)
+    model.compile(keras.optimizers.Adam(0.03))
+    model.fit(rows.astype(np.float32), epochs=30, batch_size=500, verbose=0)
+    (weights,) = density.trainable_variables
+    _, _, lower, upper = transformers.Tail().constrain(tf.reshape(weights, [4, 1]))
+    assert 0.8 < float(upper[0]) < 1.25
+    assert float(lower[0]) < 0.1
+    best = scipy.stats.t(1.0).entropy() + scipy.stats.norm().entropy()
+    assert -np.mean(density.log_prob(rows)) < best / 2.0 + 0.05
+
+
+def test_on_part_leaves_what_passes_as_it_is():
+    inner = tff.FlowChain(
+        [tff.Standardize(2, dtype="float64"), tff.MAF(2, dtype="float64")]
+    )
+    bijector = tff.OnPart([False, True, False], inner)
+    data = np.random.default_rng(0).normal(size=(200, 3)) * [100.0, 5.0, 0.01]
+    bijector.initialize(data)
+    assert bijector.is_initialized
+    randomized = randomize(inner, stddev=0.3)
+    z, log_det = bijector.inverse_and_log_det(data)
+    expected, expected_log_det = randomized.inverse_and_log_det(data[:, [0, 2]])
+    close(z, np.stack([expected[:, 0], data[:, 1], expected[:, 1]], axis=-1))
+    close(log_det, expected_log_det)
+
+
+def test_on_part_sets_the_state_of_its_part_only():
+    bijector = tff.OnPart([False, True, False], tff.Standardize(2, dtype="float64"))
+    data = np.random.default_rng(0).normal(size=(200, 3)) * [100.0, 5.0, 0.01]
+    bijector.initialize(data)
+    close(np.std(bijector.inverse(data), axis=0), [1.0, np.std(data[:, 1]), 1.0])
+    inverted = tff.Invert(tff.OnPart([False, True], tff.Standardize(1, dtype="float64")))
+    inverted.initialize(data[:, :2])
+    close(np.std(inverted.inverse(data[:, :2]), axis=0), [1.0, np.std(data[:, 1])])
+
+
+def test_on_part_refuses_data_out_of_the_support_of_its_part():
+    bijector = tff.OnPart([True, False], tff.Logit(0.0))
+    density = tff.FlowDistribution(tff.standard_normal(2), bijector)
+    density.check_support(np.array([[7.0, 0.5]], np.float32))
+    with pytest.raises(ValueError, match=r"`data\[:, ~mask\]`"):
+        density.check_support(np.array([[7.0, 1.5]], np.float32))

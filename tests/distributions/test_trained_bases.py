@@ -1,0 +1,215 @@
+"""Any trainable distribution as the base of a flow: listed, trained, saved, copied."""
+
+import copy
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import perturb
+from random_weights import values
+from subject import differ
+
+import tfp_flows as tff
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+TINY = {"num_steps": 1, "hidden_units": (4,), "activation": "tanh", "seed": 0}
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(64, 2)).astype(np.float32)
+CLASSES = np.eye(3, dtype=np.float32)[RNG.integers(3, size=64)]
+
+
+def weight(*shape, seed=0):
+    value = np.random.default_rng(seed).normal(size=shape)
+    return tf.Variable(value.astype(np.float32))
+
+
+def positive(*shape):
+    return tfp.util.TransformedVariable(np.ones(shape, np.float32), tfb.Softplus())
+
+
+def diagonal(*batch):
+    return tfd.MultivariateNormalDiag(weight(*batch, 2), positive(*batch, 2))
+
+
+class ClassMeans(tfd.Distribution):
+    """A normal distribution with a mean for each class, as one writes it oneself."""
+
+    context_size = 3
+
+    def __init__(self, means, name="class_means"):
+        self._means = means
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters={"means": means},
+            name=name,
+        )
+
+    def get_config(self):
+        return {"means": self._means}
+
+    def _normal(self, context):
+        return tfd.MultivariateNormalDiag(context @ self._means, tf.ones(2))
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _event_shape(self):
+        return tf.TensorShape([2])
+
+    def _log_prob(self, value, context=None):
+        return self._normal(context).log_prob(value)
+
+    def _sample_n(self, n, seed=None, context=None):
+        return self._normal(context).sample(seed=seed)  # context: [n, 3]
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"means": tfp.util.ParameterProperties(event_ndims=2)}
+
+
+class ClassMeansOfUnknownBatch(ClassMeans):
+    """The same, whose batch axes are those of the context."""
+
+    def _batch_shape(self):
+        return tf.TensorShape(None)
+
+    def _batch_shape_tensor(self, **parameters):
+        return tf.constant([], tf.int32)
+
+    def _sample_n(self, n, seed=None, context=None):
+        return self._normal(context).sample(n, seed=seed)
+
+
+BASES = {
+    "mixture": lambda: tfd.MixtureSameFamily(
+        tfd.Categorical(logits=weight(4)), diagonal(4)
+    ),
+    "mixture of independent": lambda: tfd.MixtureSameFamily(
+        tfd.Categorical(logits=weight(4)),
+        tfd.Independent(tfd.Normal(weight(4, 2), positive(4, 2)), 1),
+    ),
+    "mixture of two families": lambda: tfd.Mixture(
+        tfd.Categorical(logits=weight(2)), [diagonal(), diagonal()]
+    ),
+    "independent": lambda: tfd.Independent(tfd.StudentT(3.0, weight(2), positive(2)), 1),
+    "sample": lambda: tfd.Sample(tfd.Normal(weight(), positive()), 2),
+    "triangular": lambda: tfd.MultivariateNormalTriL(
+        weight(2), tfp.util.TransformedVariable(tf.eye(2), tfb.FillScaleTriL())
+    ),
+    "transformed": lambda: tfd.TransformedDistribution(
+        diagonal(), tfb.Chain([tfb.Shift(weight(2)), tfb.Scale(positive(2))])
+    ),
+    "blocks": lambda: tfd.Blockwise(
+        [
+            tfd.Sample(tfd.Normal(weight(), positive()), 1),
+            tfd.Sample(tfd.Logistic(weight(), 1.0), 1),
+        ]
+    ),
+    "mixture made": lambda: tff.MixtureMADE(2, 3, hidden_units=(4,), seed=0),
+    "conditional mixture made": lambda: tff.MixtureMADE(
+        2, 3, hidden_units=(4,), context_size=3, seed=0
+    ),
+    "flow": lambda: tff.FlowDistribution(tff.standard_normal(2), tff.MAF(2, **TINY)),
+    "affine given a class": lambda: tff.FlowDistribution(
+        tff.standard_normal(2),
+        tff.Elementwise(
+            2,
+            tff.Affine(),
+            tff.Conditioner(keras.layers.Dense(4), 3),
+            context_size=3,
+        ),
+    ),
+    "one's own given a class": lambda: ClassMeans(weight(3, 2)),
+    "one's own of each class": lambda: ClassMeansOfUnknownBatch(weight(3, 2)),
+}
+FLOWS = {
+    "maf": lambda **options: tff.MAF(2, **TINY, **options),
+    "nsf": lambda **options: tff.NeuralSplineFlow(2, num_bins=3, **TINY, **options),
+}
+
+
+def over(base, flow="maf", **options):
+    return tff.FlowDistribution(BASES[base](), FLOWS[flow](**options))
+
+
+def given(distribution):
+    return {"context": CLASSES} if distribution.context_size else {}
+
+
+def fitted(distribution):
+    model = tff.DensityEstimator(distribution)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    rows = (ROWS, CLASSES) if distribution.context_size else ROWS
+    model.fit(rows, epochs=1, batch_size=32, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path):
+    distribution = over(base)
+    before = values(distribution)
+    of_base = {v.ref() for v in distribution.distribution.trainable_variables}
+    assert of_base
+    listed = [v.ref() for v in distribution.trainable_variables]
+    assert len(listed) == len(set(listed))
+    assert of_base < set(listed)
+
+    model = fitted(distribution)
+    assert len(model.trainable_weights) == len(listed)
+    for was, variable in zip(before, distribution.variables, strict=True):
+        if variable.ref() in of_base:
+            assert differ(was, variable)
+    expected = distribution.log_prob(ROWS, **given(distribution)).numpy()
+    assert np.isfinite(expected).all()
+    draws = distribution.sample(3, seed=1, **given(distribution))
+    assert draws.shape == ((3, 64, 2) if distribution.context_size else (3, 2))
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").distribution
+    for other in (
+        loaded,
+        copy.deepcopy(distribution),
+        pickle.loads(pickle.dumps(distribution)),
+    ):
+        log_prob = other.log_prob(ROWS, **given(distribution))
+        np.testing.assert_array_equal(log_prob, expected)
+        perturb(other)
+        assert differ(other.log_prob(ROWS, **given(distribution)), expected)
+    np.testing.assert_array_equal(
+        distribution.log_prob(ROWS, **given(distribution)), expected
+    )
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("base", ["conditional mixture made", "one's own given a class"])
+def test_flow_and_base_see_one_context(flow, base):
+    distribution = over(base, flow, context_size=3)
+    model = fitted(distribution)
+    latents, log_det = distribution.bijector.inverse_and_log_det(ROWS, context=CLASSES)
+    expected = distribution.distribution.log_prob(latents, context=CLASSES) + log_det
+    np.testing.assert_allclose(
+        distribution.log_prob(ROWS, context=CLASSES), expected, rtol=1e-5, atol=1e-5
+    )
+    assert len(model.trainable_weights) == len(distribution.trainable_variables)
+
+
+@pytest.mark.parametrize("base", ["one's own given a class", "one's own of each class"])
+def test_each_context_has_draws_of_its_own(base):
+    distribution = over(base)
+    means = distribution.distribution.trainable_variables[0].numpy()
+    classes = np.eye(3, dtype=np.float32)[:2, None]  # [2, 1, 3]
+    y, log_prob = distribution.sample_and_log_prob((2000, 2), seed=1, context=classes)
+    assert (y.shape, log_prob.shape) == ((2000, 2, 2, 1, 2), (2000, 2, 2, 1))
+    np.testing.assert_allclose(
+        np.mean(y, axis=(0, 1)), means[:2, None], atol=0.1
+    )  # the flow is the identity
+    again = distribution.log_prob(y.numpy(), context=classes)
+    np.testing.assert_allclose(log_prob, again, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"`context` of shape \[\.\.\., 3\].*None"):
+        distribution.sample(2)

@@ -1,0 +1,171 @@
+"""Spline flows: what stands where, and columns on circles."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+from subject import close
+from subject import differ
+
+import tfp_flows as tff
+from tfp_flows import transformers
+
+TINY = {"num_steps": 2, "num_bins": 4, "hidden_units": (6,), "activation": "tanh"}
+RNG = np.random.default_rng(0)
+
+
+def spline_flow(event_size=2, stddev=0.3, **options):
+    options = {**TINY, "seed": 0, "dtype": "float64", **options}
+    return randomize(tff.NeuralSplineFlow(event_size, **options), stddev=stddev)
+
+
+def torus(circular=(0, 1), event_size=2, **options):
+    flow = spline_flow(event_size, circular=circular, **options)
+    base = tff.circular_base(event_size, circular, dtype="float64")
+    return tff.FlowDistribution(base, flow)
+
+
+def kinds(flow):
+    return [type(bijector).__name__ for bijector in flow.bijectors]
+
+
+def test_parts_are_in_the_order_of_the_authors():
+    mixing = ["InvertibleLinear"]
+    coupling = [*mixing, "Coupling", "OnPart"]
+    assert kinds(spline_flow(3, coupling=True)) == ["Standardize", *2 * coupling, *mixing]
+    step = [*mixing, "MaskedAutoregressive"]
+    for size in (1, 3):
+        assert kinds(spline_flow(size)) == ["Standardize", *2 * step, *mixing]
+    unmixed = ["Permutation", "MaskedAutoregressive"] * 2
+    steps = spline_flow(3, lu_mixing=False, standardize=False)
+    assert kinds(steps) == [*unmixed, "Permutation"]
+    plain = {"random_permutations": False, "lu_mixing": False, "standardize": False}
+    steps = spline_flow(3, coupling=True, passing_spline=False, **plain)
+    assert kinds(steps) == ["Coupling"] * 2
+
+
+def test_permutations_differ_from_step_to_step_and_with_the_seed():
+    def orders(seed):
+        steps = tff.NeuralSplineFlow(12, **TINY, seed=seed).bijectors
+        mixings = [b for b in steps if isinstance(b, tff.InvertibleLinear)]
+        return [
+            mixing.matrix() @ np.arange(12.0, dtype="f4")[:, None] for mixing in mixings
+        ]
+
+    first, second, last = orders(0)
+    assert differ(first, second)
+    assert differ(second, last)
+    for same, other, order in zip(orders(0), orders(1), (first, second, last), strict=True):
+        np.testing.assert_array_equal(same, order)
+        assert differ(other, order)
+
+
+def test_starts_as_a_permutation():
+    x = RNG.normal(size=(7, 5))
+    flow = tff.NeuralSplineFlow(5, coupling=True, **TINY, dtype="float64")
+    z, log_det = flow.inverse_and_log_det(x)
+    close(np.sort(z), np.sort(x))
+    close(log_det, np.zeros(7))
+
+
+def test_network_sees_what_passes_before_its_own_spline():
+    plain = {"random_permutations": False, "lu_mixing": False, "standardize": False}
+    plain |= {"num_steps": 1, "standardize_context": False}
+    flow = spline_flow(4, coupling=True, context_size=2, **plain)
+    coupling, of_passing = flow.bijectors
+    y, context = RNG.normal(size=(9, 4)), RNG.normal(size=(9, 2))
+    spline = transformers.RationalQuadraticSpline(4)
+    outputs = coupling.conditioner(tf.constant(y[:, ::2]), tf.constant(context))
+    changed, of_changed = spline.inverse_and_log_det(
+        y[:, 1::2], spline.parameters_of(outputs, 2)
+    )
+    (weights,) = of_passing.trainable_variables
+    free = spline.parameters_of(tf.convert_to_tensor(weights), 2)
+    passed, of_passed = spline.inverse_and_log_det(y[:, ::2], free)
+    assert differ(passed, y[:, ::2])
+    x, log_det = flow.inverse_and_log_det(y, context=context)
+    close(x, np.stack([passed[:, 0], changed[:, 0], passed[:, 1], changed[:, 1]], axis=-1))
+    close(log_det, tf.reduce_sum(of_changed + of_passed, axis=-1))
+
+
+KINDS = {"coupling": {"coupling": True}, "autoregressive": {}}
+kinds_of_flows = pytest.mark.parametrize("kind", KINDS)
+
+
+@kinds_of_flows
+@pytest.mark.parametrize("circular", [(0, 1), (1,)])
+def test_density_of_angles_integrates_to_one(kind, circular):
+    density = torus(circular, **KINDS[kind])
+    count = 400
+    angles = -math.pi + 2.0 * math.pi * (np.arange(count) + 0.5) / count
+    line = 15.0 * angles / math.pi  # standardised by a scale of 2 at most
+    first = angles if 0 in circular else line
+    area = (first[1] - first[0]) * (angles[1] - angles[0])
+    grid = np.stack(np.meshgrid(first, angles), axis=-1)
+    assert abs(area * np.sum(density.prob(grid)) - 1.0) < 1e-3
+
+
+@kinds_of_flows
+def test_samples_are_angles_of_the_density_that_they_have(kind):
+    density = torus((0, 2), 3, context_size=2, **KINDS[kind])
+    context = RNG.normal(size=(50, 2))
+    y, log_prob = density.sample_and_log_prob(20, seed=1, context=context)
+    assert y.shape == (20, 50, 3)
+    angles = y.numpy()[..., ::2]
+    assert np.abs(angles).max() <= math.pi
+    assert np.abs(angles).max() > 3.0
+    close(density.log_prob(y.numpy(), context=context), log_prob, 1e-8)
+    # By any number that stands for an angle.
+    turned = y.numpy() + 2.0 * math.pi * np.array([1.0, 0.0, -3.0])
+    close(density.log_prob(turned, context=context), log_prob, 1e-8)
+
+
+@kinds_of_flows
+def test_means_of_samples_are_integrals_of_the_density(kind):
+    density = torus(**KINDS[kind])
+    y = density.sample(20_000, seed=1).numpy()
+    count = 300
+    angles = -math.pi + 2.0 * math.pi * (np.arange(count) + 0.5) / count
+    grid = np.stack(np.meshgrid(angles, angles), axis=-1)
+    weights = density.prob(grid).numpy() * (2.0 * math.pi / count) ** 2
+    for function in (np.cos, np.sin, lambda x: np.cos(2.0 * x)):
+        expected = np.einsum("ij,ijk->k", weights, function(grid))
+        close(function(y).mean(axis=0), expected, 0.03)
+        pair = function(y[:, 0]) * np.cos(y[:, 1])
+        expected = np.sum(weights * function(grid[..., 0]) * np.cos(grid[..., 1]))
+        close(pair.mean(), expected, 0.03)
+
+
+@kinds_of_flows
+def test_density_is_smooth_where_an_angle_starts_anew(kind):
+    density = torus(**KINDS[kind])
+    other = RNG.uniform(-3.0, 3.0, size=(20, 1))
+    for column in (0, 1):
+        ends = [
+            np.roll(np.concatenate([np.full([20, 1], end), other], -1), column, axis=-1)
+            for end in (-math.pi + 1e-9, math.pi - 1e-9)
+        ]
+        close(density.log_prob(ends[0]), density.log_prob(ends[1]), 1e-6)
+
+
+def test_angles_are_neither_standardised_nor_mixed_with_others():
+    flow = tff.NeuralSplineFlow(3, circular=[False, True, False], **TINY, seed=0)
+    data = RNG.uniform(size=(100, 3)).astype(np.float32) * [100.0, 1.0, 0.01]
+    flow.initialize(data)
+    (of_line,) = (b for b in flow.bijectors if "standardize" in b.name)
+    close(np.std(of_line.inverse(data), axis=0)[[0, 2]], [1.0, 1.0], 1e-4)
+    np.testing.assert_array_equal(
+        of_line.inverse(data)[:, 1], data.astype(np.float32)[:, 1]
+    )
+    all_angles = tff.NeuralSplineFlow(2, circular=[0, 1], **TINY)
+    assert kinds(all_angles) == ["MaskedAutoregressive"] * 2
+
+
+def test_an_angle_has_no_distribution_function():
+    density = torus([0], 1)
+    with pytest.raises(NotImplementedError, match="circle"):
+        density.cdf([0.5])
+    with pytest.raises(NotImplementedError, match="circle"):
+        density.quantile(0.5)

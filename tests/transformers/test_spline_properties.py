@@ -1,0 +1,195 @@
+"""Splines of any number of bins, bound, dtype and parameters, at any point."""
+
+import functools
+import math
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from hypothesis import strategies as st
+
+from tfp_flows import transformers
+
+SETTINGS = hypothesis.settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+# One compiled function for each of these; the points and parameters vary.
+SHAPES = {"few": (2, 3.0), "several": (5, 0.75), "many": (8, 100.0)}
+EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
+DTYPES = pytest.mark.parametrize("dtype", EPS)
+METHODS = ["forward_and_log_det", "inverse_and_log_det"]
+ROWS = 16
+
+
+def splines(num_bins, bound):
+    return {
+        "line": transformers.RationalQuadraticSpline(num_bins, bound),
+        "circle": transformers.CircularSpline(num_bins, bound),
+    }
+
+
+@functools.cache
+def compiled(kind, shape, method, dtype):
+    """Value, log-det and their gradients, `[ROWS]` points at a time, by XLA."""
+    spline = splines(*SHAPES[shape])[kind]
+
+    def evaluate(x, parameters):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([x, parameters])
+            value, log_det = getattr(spline, method)(x, parameters)
+        gradients = [tape.gradient(v, [x, parameters]) for v in (value, log_det)]
+        return value, log_det, *gradients[0], *gradients[1]
+
+    signature = [
+        tf.TensorSpec([ROWS], dtype),
+        tf.TensorSpec([spline.num_parameters, ROWS], dtype),
+    ]
+    return {
+        "plain": evaluate,
+        "xla": tf.function(evaluate, input_signature=signature, jit_compile=True),
+    }
+
+
+def knots(spline, parameters):
+    """Positions of knots in x and in y, and slopes, `[K + 1, ROWS]` each."""
+    return [np.asarray(part) for part in spline.constrain(parameters)[:3]]
+
+
+parameters_of = st.one_of(
+    st.sampled_from([0.0, 1.0, -50.0, 50.0, 1e4, -1e4, 1e30, -1e30]).map(
+        lambda value: ("constant", value, 0)
+    ),
+    st.tuples(
+        st.just("drawn"), st.sampled_from([0.1, 1.0, 5.0, 100.0]), st.integers(0, 2**20)
+    ),
+)
+points_of = st.lists(
+    st.one_of(
+        st.floats(-2.0, 2.0),  # in units of the bound
+        st.sampled_from([-1e30, 1e30, 1e-30, 0.0, -1.0, 1.0]),
+    ),
+    min_size=ROWS,
+    max_size=ROWS,
+)
+
+
+def arrays(spec, spline, dtype):
+    kind, size, seed = spec
+    shape = [spline.num_parameters, ROWS]
+    values = np.full(shape, size)
+    if kind == "drawn":
+        values = np.random.default_rng(seed).normal(scale=size, size=shape)
+    return tf.constant(values, dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["line", "circle"])
+@SETTINGS
+@hypothesis.given(shape=st.sampled_from(list(SHAPES)), spec=parameters_of, points=points_of)
+def test_values_and_gradients_are_finite_and_the_same_compiled(
+    kind, method, dtype, shape, spec, points
+):
+    num_bins, bound = SHAPES[shape]
+    spline = splines(num_bins, bound)[kind]
+    parameters = arrays(spec, spline, dtype)
+    x = np.array(points) * bound
+    # Also at the knots themselves.
+    axis = METHODS.index(method)
+    at_knots = knots(spline, parameters)[axis][: ROWS // 2, 0]
+    x[: len(at_knots)] = at_knots
+    x = tf.constant(x, dtype)
+    with_knots = tf.concat([parameters[:, :1]] * ROWS, axis=1)
+    functions = compiled(kind, shape, method, dtype)
+    plain = functions["plain"](x, with_knots)
+    for result in (*plain, *functions["xla"](x, with_knots)):
+        assert np.isfinite(result).all()
+    value, log_det = (np.asarray(part) for part in plain[:2])
+    if kind == "line":
+        outside = np.abs(x) > np.asarray(bound, dtype)
+        np.testing.assert_array_equal(value[outside], np.asarray(x)[outside])
+        np.testing.assert_array_equal(log_det[outside], 0.0)
+        value = value[~outside]
+    assert (np.abs(value) <= bound * (1.0 + 8.0 * EPS[dtype])).all()
+
+
+@DTYPES
+@SETTINGS
+@hypothesis.given(
+    num_bins=st.integers(2, 40),
+    bound=st.floats(1e-3, 1e3),
+    spec=parameters_of,
+    seed=st.integers(0, 2**20),
+)
+def test_rises_and_is_undone_as_far_as_numbers_of_its_dtype_tell(
+    dtype, num_bins, bound, spec, seed
+):
+    spline = transformers.RationalQuadraticSpline(num_bins, bound)
+    parameters = tf.tile(arrays(spec, spline, dtype)[:, :1], [1, 64])
+    x = np.sort(np.random.default_rng(seed).uniform(-1.1 * bound, 1.1 * bound, size=64))
+    x = tf.constant(x, dtype)
+    y, log_det = (np.asarray(a) for a in spline.forward_and_log_det(x, parameters))
+    rounding = 8.0 * num_bins * EPS[dtype] * bound
+    assert np.diff(y).min() >= -rounding
+    back, minus_log_det = spline.inverse_and_log_det(tf.constant(y), parameters)
+    # What is near to y goes to what is near to x, in proportion to the slopes there.
+    near = [
+        spline.inverse_and_log_det(tf.constant(y + sign * rounding, dtype), parameters)[0]
+        for sign in (-1.0, 1.0)
+    ]
+    assert (back >= np.minimum(near[0], x) - rounding).all()
+    assert (back <= np.maximum(near[1], x) + rounding).all()
+    assert (np.asarray(near[0]) - rounding <= x).all()
+    assert (np.asarray(near[1]) + rounding >= x).all()
+    known = np.asarray(near[1]) - np.asarray(near[0]) < 1e-3 * bound / num_bins
+    if dtype == "float64" and spec[1] <= 1.0:
+        np.testing.assert_allclose(-minus_log_det.numpy()[known], log_det[known], atol=1e-5)
+
+
+@SETTINGS
+@hypothesis.given(
+    num_bins=st.integers(2, 40),
+    bound=st.floats(1e-2, 1e2),
+    scale=st.sampled_from([0.1, 1.0, 3.0]),
+    seed=st.integers(0, 2**20),
+)
+def test_is_that_of_tfp_on_the_box(num_bins, bound, scale, seed):
+    spline = transformers.RationalQuadraticSpline(num_bins, bound)
+    parameters = arrays(("drawn", scale, seed), spline, "float64")
+    x = np.random.default_rng(seed).uniform(-bound, bound, size=ROWS)
+    in_x, in_y, slopes = (part.T for part in knots(spline, parameters))
+    theirs = tfp.bijectors.RationalQuadraticSpline(
+        np.diff(in_x), np.diff(in_y), slopes[:, 1:-1], np.float64(-bound)
+    )
+    y, log_det = spline.forward_and_log_det(tf.constant(x), parameters)
+    np.testing.assert_allclose(y, theirs.forward(x), rtol=1e-9, atol=1e-10 * bound)
+    expected = theirs.forward_log_det_jacobian(x, 0)
+    np.testing.assert_allclose(log_det, expected, rtol=1e-7, atol=1e-7)
+
+
+@SETTINGS
+@hypothesis.given(
+    num_bins=st.integers(2, 40),
+    scale=st.sampled_from([0.1, 1.0, 2.0]),
+    seed=st.integers(0, 2**20),
+)
+def test_a_circle_is_mapped_to_the_circle_once(num_bins, scale, seed):
+    spline = transformers.CircularSpline(num_bins)
+    parameters = tf.tile(arrays(("drawn", scale, seed), spline, "float64")[:, :1], [1, 400])
+    angles = tf.constant(np.linspace(-math.pi, math.pi, 400, endpoint=False))
+    y, log_det = spline.forward_and_log_det(angles, parameters)
+    turns = np.diff(np.append(y, y[0]))
+    assert np.sum(turns < 0.0) == 1  # where it starts anew
+    np.testing.assert_allclose(np.sum(np.mod(turns, 2.0 * math.pi)), 2.0 * math.pi)
+    turned, same = spline.forward_and_log_det(angles + 4.0 * math.pi, parameters)
+    np.testing.assert_allclose(np.cos(turned), np.cos(y), atol=1e-9)
+    np.testing.assert_allclose(same, log_det, atol=1e-6)
+    back, _ = spline.inverse_and_log_det(y, parameters)
+    known = np.abs(log_det) < 5.0
+    np.testing.assert_allclose(np.cos(back)[known], np.cos(angles)[known], atol=1e-9)

@@ -1,0 +1,110 @@
+"""A bijector of some of a vector's entries; the others pass."""
+
+import numpy as np
+
+from tfp_flows.bijectors.partition import check_mask
+from tfp_flows.bijectors.partition import partition
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.composite import Composite
+from tfp_flows.core.flow_bijector import FlowBijector
+
+__all__ = ["OnPart"]
+
+
+class OnPart(Composite):
+    """Maps the entries that a mask does not let pass, as a vector of their own.
+
+    ```none
+    forward:  y[mask] = x[mask],   y[~mask] = bijector(x[~mask])
+    log_det:  the bijector's
+    ```
+
+    >>> import tfp_flows
+    >>> mixing = tfp_flows.Permutation([1, 0])
+    >>> of_two = tfp_flows.OnPart([False, True, False], mixing)
+    >>> of_two.forward([[1.0, 2.0, 3.0]]).numpy().tolist()
+    [[3.0, 2.0, 1.0]]
+
+    Args:
+      mask: booleans, `[D]`; True passes unchanged.
+      bijector: a `FlowBijector` of vectors of as many entries as are False.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if the mask is not boolean, or all of it is True or all False; or if the
+        bijector is known not to map vectors of that size to such vectors.
+    """
+
+    def __init__(self, mask, bijector, *, name=None):
+        parameters = dict(locals())
+        check_arguments(parameters)
+        mask = check_mask(mask)
+        if mask.ndim != 1:
+            raise ValueError(f"Expected `mask` of shape [D]; got {list(mask.shape)}.")
+        words = "a `FlowBijector` (`FlowChain([bijector])` makes one of a stock one)"
+        check_instance("bijector", bijector, FlowBijector, words)
+        _check_sizes(bijector, int(np.sum(~mask)))
+        super().__init__(
+            [bijector],
+            event_ndims=1,
+            event_shape=mask.shape,
+            parameters=parameters,
+            name=name or f"{bijector.name}_on_part",
+        )
+        self._bijector = bijector
+        self._mask = mask
+        self._partition = partition(mask)
+
+    @property
+    def bijector(self):
+        """The bijector of the entries that do not pass."""
+        return self._bijector
+
+    @property
+    def _parts(self):
+        return [self._bijector]
+
+    def check_support(self, data, *, argument="data"):
+        """Refuses rows whose changing part has no inverse."""
+        self._bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
+
+    def initialize(self, data, *, context=None):
+        """Sets the bijector's state from the part of `data` that it maps.
+
+        Args:
+          data: `[N, D]`, at the data end.
+          context: `[N, context_size]`, where the bijector is conditional.
+        """
+        self._check_rows(data, context)
+        self._bijector.initialize(self._changing(data), context=context)
+
+    def _initialize_inverted(self, data, context):
+        self._bijector._initialize_inverted(self._changing(data), context)
+
+    def _changing(self, data):
+        return np.asarray(data)[:, ~self._mask]
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._map("forward", x, context, training)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return self._map("inverse", y, context, training)
+
+    def _map(self, direction, value, context, training):
+        passing, changing = self._partition.split(value)
+        changed, log_det = self._apply_part(
+            self._bijector, direction, changing, context, training
+        )
+        return self._partition.join(passing, changed), log_det
+
+
+def _check_sizes(bijector, size):
+    ndims = [bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims]
+    shapes = [bijector._event_shapes[direction] for direction in ("forward", "inverse")]
+    fits = all(s is None or s.is_compatible_with([size]) for s in shapes)
+    if ndims != [1, 1] or not fits:
+        raise ValueError(
+            f"Expected a `bijector` of vectors of {size} entries, as many as `mask` does "
+            f"not let pass; got `{bijector.name}` of event shapes {shapes}."
+        )

@@ -1,0 +1,110 @@
+"""Angles as cosines and sines, as a network should see them."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.networks.context_network import ContextNetwork
+
+__all__ = ["CircularInputs", "circular_ordering"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class CircularInputs(ContextNetwork):
+    """Shows each angle to a network by its cosine and sine.
+
+    ```none
+    output = network(x, with cos(x_i) and sin(x_i) in place of each circular x_i; context)
+    ```
+
+    An autoregressive network has an output for each of its inputs, of which those for the
+    sines are left out: with `circular_ordering`, the outputs for a cosine depend on what
+    comes before the angle.
+
+    Args:
+      network: a `ContextNetwork` with `D + A` inputs, where A of D variables are angles.
+      circular: booleans, `[D]`: which variables are angles in radians.
+      num_parameters: P of an autoregressive network, which returns P numbers for each
+        input; None of any other.
+      **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+    """
+
+    def __init__(self, network, circular, *, num_parameters=None, **kwargs):
+        super().__init__(**{"dtype": network.dtype_policy, **kwargs})
+        self.network = network
+        self.circular = np.asarray(circular, bool)
+        self.num_parameters = num_parameters
+
+    @property
+    def dropout(self):
+        """Share of the network's hidden units that a step of training drops."""
+        return getattr(self.network, "dropout", 0.0)
+
+    def build(self, input_shape):
+        """Builds the network for inputs `[N, D + context_size]`."""
+        self.network.build(self._shape_of_inputs(input_shape))
+        self.built = True
+
+    def call(self, x, context=None, training=False):
+        """Maps `[N, D]` and a context to what the network returns."""
+        size = len(self.circular)
+        if context is None and x.shape[-1] > size:
+            x, context = tf.split(x, [size, x.shape[-1] - size], axis=-1)
+        outputs = self.network(self._features(x), context, training=training)
+        if self.num_parameters is None:
+            return outputs
+        width = size + int(self.circular.sum())
+        outputs = tf.reshape(outputs, [-1, self.num_parameters, width])
+        kept = tf.gather(outputs, self._first_inputs, axis=-1)
+        return tf.reshape(kept, [-1, self.num_parameters * size])
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the output for inputs of `input_shape`."""
+        if self.num_parameters is not None:
+            return (*input_shape[:-1], self.num_parameters * len(self.circular))
+        return self.network.compute_output_shape(self._shape_of_inputs(input_shape))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "circular": self.circular.tolist(),
+            "num_parameters": self.num_parameters,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the layer that `config` describes."""
+        network = keras.saving.deserialize_keras_object(config["network"])
+        return cls(**{**config, "network": network})
+
+    def _shape_of_inputs(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + int(self.circular.sum()))
+
+    @property
+    def _first_inputs(self):
+        """Where each variable's first input is among the network's."""
+        return np.cumsum([0, *(1 + self.circular[:-1])])
+
+    def _features(self, x):
+        features = []
+        for is_circular, column in zip(
+            self.circular, tf.split(x, len(self.circular), axis=-1), strict=True
+        ):
+            features += [tf.cos(column), tf.sin(column)] if is_circular else [column]
+        return tf.concat(features, axis=-1)
+
+
+def circular_ordering(ordering, circular):
+    """Degrees of a network's inputs where variables of `ordering` are partly angles.
+
+    The cosine of an angle comes where the angle does, and its sine follows.
+    """
+    widths = 1 + np.asarray(circular, int)
+    before = np.zeros(len(ordering), int)
+    order = np.argsort(ordering)
+    before[order] = np.cumsum([0, *widths[order][:-1]])
+    return np.concatenate(
+        [first + 1 + np.arange(w) for first, w in zip(before, widths, strict=True)]
+    )

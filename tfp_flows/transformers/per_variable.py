@@ -1,0 +1,95 @@
+"""One of several transformers for each variable."""
+
+import tensorflow as tf
+
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.transformers.transformer import Transformer
+
+__all__ = ["PerVariable"]
+
+
+class PerVariable(Transformer):
+    """Maps variable i by the transformer `transformers[which[i]]`.
+
+    It needs as many parameters a variable as the transformer that needs most; others leave
+    the last ones. What maps each variable is appended to the parameters, so that a variable
+    is known wherever it is mapped. Both directions evaluate all transformers.
+
+    >>> from tfp_flows import transformers
+    >>> mixed = transformers.PerVariable(
+    ...     [transformers.Affine(), transformers.CircularSpline(8)], which=[0, 1, 1]
+    ... )
+    >>> mixed.num_parameters
+    25
+
+    Args:
+      transformers: list of `Transformer`s.
+      which: an index of one of them for each variable.
+
+    Raises:
+      ValueError: if one is no `Transformer`, or an index is out of range.
+    """
+
+    knows_variables = True
+
+    def __init__(self, transformers, which):
+        check_instance("transformers", transformers, (list, tuple), "a list of them")
+        for transformer in transformers:
+            words = "a list of `Transformer`s"
+            check_instance("transformers", transformer, Transformer, words)
+        self.transformers = list(transformers)
+        self.which = [int(index) for index in which]
+        if not set(self.which) <= set(range(len(self.transformers))):
+            raise ValueError(
+                f"Expected `which` of integers from 0 to {len(self.transformers) - 1}, one "
+                f"for each variable; got {self.which}."
+            )
+
+    @property
+    def num_parameters(self):
+        """P, of the transformer that needs most."""
+        return max(transformer.num_parameters for transformer in self.transformers)
+
+    @property
+    def is_monotone(self):
+        """Whether every transformer is."""
+        return all(transformer.is_monotone for transformer in self.transformers)
+
+    def parameters_of(self, outputs, size):
+        """Returns parameters, `[..., P + 1, D]`, the last of which says what maps each."""
+        if size != len(self.which):
+            raise ValueError(
+                f"Expected `which` of {size} integers, one for each variable; got "
+                f"{self.which}."
+            )
+        parameters = super().parameters_of(outputs, size)
+        which = tf.constant(self.which, parameters.dtype)
+        which = tf.zeros_like(parameters[..., :1, :]) + which
+        return tf.concat([parameters, which], axis=-2)
+
+    def forward_and_log_det(self, x, parameters):
+        """Maps `x`, `[..., D]`, by what `parameters_of` returns; log-dets `[..., D]`."""
+        return self._choose("forward_and_log_det", x, parameters)
+
+    def inverse_and_log_det(self, y, parameters):
+        """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
+        return self._choose("inverse_and_log_det", y, parameters)
+
+    def _choose(self, method, value, parameters):
+        expected = self.num_parameters + 1
+        if not parameters.shape[-2:-1].is_compatible_with([expected]):
+            raise ValueError(
+                f"Expected `parameters` of shape [..., {expected}, D], as `parameters_of` "
+                f"of `PerVariable` returns them; got {parameters.shape}."
+            )
+        which = parameters[..., -1, :]
+        mapped, log_det = value, tf.zeros_like(value)
+        for index, transformer in enumerate(self.transformers):
+            is_its = tf.equal(which, tf.cast(index, which.dtype))
+            # Where the result is dropped, at a point where all is finite.
+            own = tf.where(is_its, value, tf.zeros_like(value))
+            of_own = parameters[..., : transformer.num_parameters, :]
+            result, own_log_det = getattr(transformer, method)(own, of_own)
+            mapped = tf.where(is_its, result, mapped)
+            log_det = tf.where(is_its, own_log_det, log_det)
+        return mapped, log_det
