@@ -2,7 +2,8 @@
 
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["masked_linear", "torch_contender", "training_step", "without_context"]
+__all__ = ["flow_contender", "masked_linear", "torch_contender", "training_step"]
+__all__ += ["without_context"]
 
 
 def torch_contender(name, parameters, work, calls, *, num_threads):
@@ -59,3 +60,43 @@ def masked_linear(mask):
             return torch.nn.functional.linear(x, self.mask * self.weight, self.bias)
 
     return MaskedLinear()
+
+
+def flow_contender(
+    name, workload, flow, num_threads, *, log_prob, sample, sample_and_log_prob=None
+):
+    """Returns the `Contender` of what a workload asks of a flow, as `workload.task` says.
+
+    Args:
+      name: of the package.
+      workload: has `batch()`, `batch_size`, `calls` and `task`.
+      flow: a module.
+      num_threads: of PyTorch.
+      log_prob: function of rows.
+      sample: function of a number of samples.
+      sample_and_log_prob: likewise.
+    """
+    import torch
+
+    x = torch.tensor(workload.batch())
+    parameters = [p for p in flow.parameters() if p.requires_grad]
+
+    @torch.no_grad()
+    def draw():
+        return sample(workload.batch_size).mean().item()
+
+    @torch.no_grad()
+    def score():
+        return log_prob(x).mean().item()
+
+    @torch.no_grad()
+    def draw_and_score():
+        y, log_probs = sample_and_log_prob(workload.batch_size)
+        return (y.mean() + log_probs.mean()).item()
+
+    work = {"sample": draw, "score": score, "sample_and_score": draw_and_score}
+    if workload.task == "train":
+        work["train"] = training_step(parameters, log_prob, x)
+    return torch_contender(
+        name, parameters, work[workload.task], workload.calls, num_threads=num_threads
+    )

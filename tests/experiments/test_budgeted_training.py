@@ -12,7 +12,7 @@ from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.budgeted_training import Images
 
 TORCH = ("autoregressive_torch", "autoregressive_jax", "binary_made_peers")
-TORCH += ("glow_torch", "vae_torch", "worker")
+TORCH += ("glow_torch", "spline_flows_torch", "vae_torch", "worker")
 
 
 class Work:

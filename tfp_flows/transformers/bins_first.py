@@ -34,7 +34,8 @@ def with_bins_first(function, value, parameters):
     value, parameters = _of_one_batch(value, parameters)
     shape = tf.shape(value)
     flat = tf.reshape(bins_first(parameters), [parameters.shape[-2], -1])
-    return [tf.reshape(v, shape) for v in function(tf.reshape(value, [-1]), flat)]
+    mapped, log_det = function(tf.reshape(value, [-1]), flat)
+    return tf.reshape(mapped, shape), tf.reshape(log_det, shape)
 
 
 def _of_one_batch(value, parameters):
