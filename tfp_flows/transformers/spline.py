@@ -1,6 +1,5 @@
 """Monotone rational-quadratic splines, on an interval and on a circle."""
 
-import itertools
 import math
 
 import tensorflow as tf
@@ -9,13 +8,15 @@ from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.bins_first import bins_first
 from tfp_flows.transformers.bins_first import with_bins_first
+from tfp_flows.transformers.knots import bin_of
+from tfp_flows.transformers.knots import knots_last_but_one
+from tfp_flows.transformers.knots import knots_of
 from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["CircularSpline", "RationalQuadraticSpline"]
 
-# Least width and height of a bin, as parts of the interval, and least slope at a knot. The
-# largest slope, which the paper does not bound, keeps the inverse well-conditioned.
-_LEAST_BIN = 1e-3
+# Least slope at a knot. The largest one, which the paper does not bound, keeps the inverse
+# well-conditioned.
 _LEAST_SLOPE = 1e-3
 _MOST_SLOPE = 30.0
 
@@ -76,7 +77,7 @@ class RationalQuadraticSpline(Transformer):
 
     def constrain(self, parameters):
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
-        return _last_but_one(self._knots(bins_first(parameters)))
+        return knots_last_but_one(self._knots(bins_first(parameters)))
 
     def _knots(self, parameters):
         """K + 1 times x, y and slope, `[3, ...]`, of parameters `[P, ...]`."""
@@ -84,7 +85,7 @@ class RationalQuadraticSpline(Transformer):
         widths, heights, slopes = tf.split(parameters, sizes)
         one = tf.ones_like(widths[0])
         slopes = [one, *tf.unstack(_slopes(slopes)), one]
-        return _stacked(widths, heights, slopes, self.bound)
+        return knots_of(widths, heights, slopes, self.bound)
 
     def _map(self, interpolate):
         def with_identity_outside(value, parameters):
@@ -143,7 +144,7 @@ class CircularSpline(Transformer):
     def constrain(self, parameters):
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
         knots, phase = self._knots_and_phase(bins_first(parameters))
-        return *_last_but_one(knots), phase
+        return *knots_last_but_one(knots), phase
 
     def _forward(self, x, parameters):
         knots, phase = self._knots_and_phase(parameters)
@@ -158,7 +159,7 @@ class CircularSpline(Transformer):
         """As `RationalQuadraticSpline._knots`, and the phase, of parameters `[P, ...]`."""
         widths, heights, slopes, phase = tf.split(parameters, [self.num_bins] * 3 + [1])
         slopes = tf.unstack(_slopes(slopes))
-        knots = _stacked(widths, heights, [*slopes, slopes[0]], self.bound)
+        knots = knots_of(widths, heights, [*slopes, slopes[0]], self.bound)
         return knots, phase[0]
 
     def _wrap(self, angle):
@@ -178,30 +179,6 @@ def _is_length(value):
     return math.isfinite(value) and value > 0.0
 
 
-def _last_but_one(knots):
-    """Three arrays `[..., K + 1, D]` of K + 1 arrays `[3, ..., D]`."""
-    return tf.unstack(tf.stack(knots, axis=-2))
-
-
-def _stacked(widths, heights, slopes, bound):
-    """K + 1 knots, `[3, ...]`, of logits `[K, ...]` and K + 1 slopes."""
-    knots = zip(_positions(widths, bound), _positions(heights, bound), slopes, strict=True)
-    return [tf.stack(knot) for knot in knots]
-
-
-def _positions(logits, bound):
-    """K + 1 knots from `-bound` to `bound`, of logits `[K, ...]`."""
-    num_bins = logits.shape[0]
-    greatest = tf.reduce_max(logits, axis=0, keepdims=True)
-    shares = tf.exp(logits - tf.stop_gradient(greatest))
-    shares /= tf.reduce_sum(shares, axis=0, keepdims=True)
-    shares = _LEAST_BIN + (1.0 - _LEAST_BIN * num_bins) * shares
-    passed = itertools.accumulate(tf.unstack(shares)[:-1])
-    # Both ends exactly, where a sum of all shares would be rounded.
-    end = tf.fill(tf.shape(logits[0]), tf.constant(bound, logits.dtype))
-    return [-end, *(bound * (2.0 * share - 1.0) for share in passed), end]
-
-
 def _slopes(raw):
     """Slopes above the least one, and below about the largest; 1 where `raw` is 0."""
     at_zero = math.log(math.expm1(1.0 - _LEAST_SLOPE))
@@ -210,7 +187,7 @@ def _slopes(raw):
 
 def _interpolate(x, knots):
     """The spline at `x`, and the logarithm of its slope there."""
-    x_0, y_0, w, h, d_0, d_1 = _bin_of(x, knots, 0)
+    x_0, y_0, w, h, d_0, d_1 = bin_of(x, knots, 0)
     t = tf.clip_by_value((x - x_0) / w, 0.0, 1.0)
     s = h / w
     y = y_0 + h * t * (s * t + d_0 * (1.0 - t)) / _denominator(t, s, d_0, d_1)
@@ -219,7 +196,7 @@ def _interpolate(x, knots):
 
 def _interpolate_back(y, knots):
     """The inverse of the spline at `y`, and the logarithm of its slope there."""
-    x_0, y_0, w, h, d_0, d_1 = _bin_of(y, knots, 1)
+    x_0, y_0, w, h, d_0, d_1 = bin_of(y, knots, 1)
     r = tf.clip_by_value((y - y_0) / h, 0.0, 1.0)
     s = h / w
     below, above = 2.0 * s * r, 2.0 * s * (1.0 - r)
@@ -229,21 +206,6 @@ def _interpolate_back(y, knots):
     below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
     t = below / (below + above)
     return x_0 + t * w, -_log_slope(t, s, d_0, d_1)
-
-
-def _bin_of(value, knots, axis):
-    """Left end in x and in y, sizes, and both slopes, of the bin that `value` is in.
-
-    The bins are passed one after another, up to that of `value`, which is an x or a y, as
-    `axis` says. That is faster than a search and a gather, whose gradient is a scatter.
-    """
-    left, right = knots[0], knots[1]
-    for knot, following in itertools.pairwise(knots[1:]):
-        is_beyond = value >= knot[axis]
-        left = tf.where(is_beyond, knot, left)
-        right = tf.where(is_beyond, following, right)
-    (x_0, y_0, d_0), (x_1, y_1, d_1) = tf.unstack(left), tf.unstack(right)
-    return x_0, y_0, x_1 - x_0, y_1 - y_0, d_0, d_1
 
 
 def _denominator(t, s, d_0, d_1):
