@@ -6,10 +6,10 @@ map it sets). A flow is a chain of steps and itself a `tfp.bijectors.Bijector`; 
 it becomes a distribution, and a distribution trains as a Keras model.
 
     core/           what every bijector stands on: the protocol, checks, saving
-    transformers/   what elementwise map: affine, gated
+    transformers/   what elementwise map: affine, gated, splines, smooth, mixtures, tails
     bijectors/      who stays: coupling, autoregressive, norms, linear mixing, preprocessing
     networks/       who looks: Keras layers, as conditioners
-    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF
+    flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows
     distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
                     integer data; latent space
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;

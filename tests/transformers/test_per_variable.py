@@ -45,15 +45,16 @@ def test_steps_of_it_are_undone_with_exact_gradients(step):
     steps = {"masked": tff.MaskedAutoregressive, "inverse": tff.InverseAutoregressive}
     bijector = randomize(steps[step](4, conditioner, mixed, dtype="float64"), stddev=0.3)
     x = tf.constant(RNG.normal(size=(5, 4)))
-    with tf.GradientTape(persistent=True) as tape:
+    with tf.GradientTape() as tape:
         tape.watch(x)
         y, log_det = bijector.forward_and_log_det(x)
         back, minus_log_det = bijector.inverse_and_log_det(y)
     assert differ(y, x)
     close(back, x, 1e-9)
     close(minus_log_det, -log_det, 1e-9)
-    jacobian = tape.batch_jacobian(back, x)
-    close(jacobian, np.broadcast_to(np.eye(4), [5, 4, 4]), 1e-7)
+    # There and back is the identity, whatever upstream gradient comes.
+    upstream = tf.constant(RNG.normal(size=(5, 4)))
+    close(tape.gradient(back, x, upstream), upstream, 1e-7)
 
 
 def test_another_number_of_variables_is_refused():

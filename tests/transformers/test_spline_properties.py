@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from tfp_flows import transformers
 
 SETTINGS = hypothesis.settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-# One compiled function for each of these; the points and parameters vary.
-SHAPES = {"few": (2, 3.0), "several": (5, 0.75), "many": (8, 100.0)}
+# Bins and bounds; the points and parameters vary, and the first is compiled.
+SHAPES = {"several": (5, 0.75), "few": (2, 3.0), "many": (8, 100.0)}
 EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
 DTYPES = pytest.mark.parametrize("dtype", EPS)
 METHODS = ["forward_and_log_det", "inverse_and_log_det"]
@@ -34,26 +35,23 @@ def splines(num_bins, bound):
     }
 
 
-@functools.cache
-def compiled(kind, shape, method, dtype):
-    """Value, log-det and their gradients, `[ROWS]` points at a time, by XLA."""
-    spline = splines(*SHAPES[shape])[kind]
+def with_gradients(kind, shape, method):
+    """A function of points and parameters: value, log-det and all of their gradients."""
+    function = getattr(splines(*SHAPES[shape])[kind], method)
 
     def evaluate(x, parameters):
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([x, parameters])
-            value, log_det = getattr(spline, method)(x, parameters)
-        gradients = [tape.gradient(v, [x, parameters]) for v in (value, log_det)]
-        return value, log_det, *gradients[0], *gradients[1]
+            results = function(x, parameters)
+        gradients = [tape.gradient(r, [x, parameters]) for r in results]
+        return *results, *gradients[0], *gradients[1]
 
-    signature = [
-        tf.TensorSpec([ROWS], dtype),
-        tf.TensorSpec([spline.num_parameters, ROWS], dtype),
-    ]
-    return {
-        "plain": evaluate,
-        "xla": tf.function(evaluate, input_signature=signature, jit_compile=True),
-    }
+    return evaluate
+
+
+@functools.cache
+def compiled(kind, shape, method):
+    return tf.function(with_gradients(kind, shape, method), jit_compile=True)
 
 
 def knots(spline, parameters):
@@ -93,7 +91,7 @@ def arrays(spec, spline, dtype):
 @pytest.mark.parametrize("kind", ["line", "circle"])
 @SETTINGS
 @hypothesis.given(shape=st.sampled_from(list(SHAPES)), spec=parameters_of, points=points_of)
-def test_values_and_gradients_are_finite_and_the_same_compiled(
+def test_values_and_gradients_are_finite_compiled_and_not(
     kind, method, dtype, shape, spec, points
 ):
     num_bins, bound = SHAPES[shape]
@@ -106,9 +104,11 @@ def test_values_and_gradients_are_finite_and_the_same_compiled(
     x[: len(at_knots)] = at_knots
     x = tf.constant(x, dtype)
     with_knots = tf.concat([parameters[:, :1]] * ROWS, axis=1)
-    functions = compiled(kind, shape, method, dtype)
-    plain = functions["plain"](x, with_knots)
-    for result in (*plain, *functions["xla"](x, with_knots)):
+    plain = with_gradients(kind, shape, method)(x, with_knots)
+    results = list(plain)
+    if shape == "several":
+        results += compiled(kind, shape, method)(x, with_knots)
+    for result in results:
         assert np.isfinite(result).all()
     value, log_det = (np.asarray(part) for part in plain[:2])
     if kind == "line":
@@ -137,19 +137,16 @@ def test_rises_and_is_undone_as_far_as_numbers_of_its_dtype_tell(
     y, log_det = (np.asarray(a) for a in spline.forward_and_log_det(x, parameters))
     rounding = 8.0 * num_bins * EPS[dtype] * bound
     assert np.diff(y).min() >= -rounding
-    back, minus_log_det = spline.inverse_and_log_det(tf.constant(y), parameters)
+    points = tf.stack([tf.constant(y + d * rounding, dtype) for d in (-1.0, 0.0, 1.0)])
+    back, minus_log_det = spline.inverse_and_log_det(points, parameters)
+    low, back, high = np.asarray(back)
     # What is near to y goes to what is near to x, in proportion to the slopes there.
-    near = [
-        spline.inverse_and_log_det(tf.constant(y + sign * rounding, dtype), parameters)[0]
-        for sign in (-1.0, 1.0)
-    ]
-    assert (back >= np.minimum(near[0], x) - rounding).all()
-    assert (back <= np.maximum(near[1], x) + rounding).all()
-    assert (np.asarray(near[0]) - rounding <= x).all()
-    assert (np.asarray(near[1]) + rounding >= x).all()
-    known = np.asarray(near[1]) - np.asarray(near[0]) < 1e-3 * bound / num_bins
+    x = np.asarray(x)
+    assert (low - rounding <= np.minimum(x, back)).all()
+    assert (high + rounding >= np.maximum(x, back)).all()
+    known = high - low < 1e-3 * bound / num_bins
     if dtype == "float64" and spec[1] <= 1.0:
-        np.testing.assert_allclose(-minus_log_det.numpy()[known], log_det[known], atol=1e-5)
+        np.testing.assert_allclose(-minus_log_det[1][known], log_det[known], atol=1e-5)
 
 
 @SETTINGS

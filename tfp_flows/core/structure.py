@@ -72,7 +72,7 @@ def lines(bijector, event_shape, depth=0):
       event_shape: at its data end; None if it is not known.
       depth: of the parts.
     """
-    shape = event_shape
+    shape = event_shape if _is_composed(bijector) else None  # a part may have another
     table = []
     for part, after in _parts(bijector):
         shape = data_shape(part) if shape is None else shape

@@ -160,7 +160,7 @@ def _check_circles(distribution, bijector):
     """Refuses a base on the line where a flow says that variables are on a circle."""
     columns = np.flatnonzero(getattr(bijector, "is_circular", ())).tolist()
     inner = distribution
-    while isinstance(getattr(inner, "distribution", None), tfd.Distribution):
+    while isinstance(inner, (tfd.Independent, tfd.Sample)):
         inner = inner.distribution
     if columns and isinstance(inner, _ON_THE_LINE):
         raise ValueError(
