@@ -1,14 +1,67 @@
 """Neural spline flows of PyTorch's nflows and zuko."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
 
 from experiments.benchmarks import torch_contender
 
-__all__ = ["nflows", "zuko"]
+__all__ = ["nflows", "train", "zuko"]
 
 
 def nflows(workload, *, num_threads):
     """Nflows' splines as its authors stack them, with permutations and LU mixings."""
+    return _contender(_nflows(workload), workload, num_threads)
+
+
+def zuko(workload, *, num_threads):
+    """Zuko's `NSF`, which has no mixings; `passes=2` makes couplings of its steps."""
+    return _contender(_zuko(workload), workload, num_threads)
+
+
+def train(name, workload, rows, budget, *, num_threads):
+    """Returns a `Contender` that trains on rows for a turn, and scores others.
+
+    Args:
+      name: "nflows" or "zuko".
+      workload: a `SplineFlow`.
+      rows: a `Rows`.
+      budget: a `Budget`.
+      num_threads: of PyTorch.
+    """
+    import torch
+
+    peer = {"nflows": _nflows, "zuko": _zuko}[name](workload)
+    return torch_contender.budgeted(
+        name,
+        list(peer.module.parameters()),
+        lambda x: peer.log_prob(torch.tensor(x)),
+        rows,
+        budget,
+        num_threads=num_threads,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peer:
+    name: str
+    module: object
+    log_prob: Callable
+    sample: Callable
+
+
+def _contender(peer, workload, num_threads):
+    return torch_contender.flow_contender(
+        peer.name,
+        workload,
+        peer.module,
+        num_threads,
+        log_prob=peer.log_prob,
+        sample=peer.sample,
+    )
+
+
+def _nflows(workload):
     import torch
     from nflows import transforms
     from nflows.distributions.normal import StandardNormal
@@ -20,18 +73,10 @@ def nflows(workload, *, num_threads):
         steps += [*_nflows_mixing(size), _nflows_step(workload, step)]
     steps += _nflows_mixing(size)
     flow = Flow(transforms.CompositeTransform(steps), StandardNormal([size]))
-    return torch_contender.flow_contender(
-        "nflows",
-        workload,
-        flow,
-        num_threads,
-        log_prob=flow.log_prob,
-        sample=flow.sample,
-    )
+    return _Peer("nflows", flow, flow.log_prob, flow.sample)
 
 
-def zuko(workload, *, num_threads):
-    """Zuko's `NSF`, which has no mixings; `passes=2` makes couplings of its steps."""
+def _zuko(workload):
     import torch
     import zuko
 
@@ -44,13 +89,11 @@ def zuko(workload, *, num_threads):
         hidden_features=workload.hidden_units[:-1],  # of each of which it makes a block
         residual=True,
     )
-    return torch_contender.flow_contender(
+    return _Peer(
         "zuko",
-        workload,
         flow,
-        num_threads,
-        log_prob=lambda x: flow().log_prob(x),
-        sample=lambda count: flow().sample((count,)),
+        lambda x: flow().log_prob(x),
+        lambda count: flow().sample((count,)),
     )
 
 

@@ -1,8 +1,15 @@
 """Contenders in PyTorch; torch is imported by who calls this."""
 
+from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["flow_contender", "masked_linear", "torch_contender", "training_step"]
+__all__ = [
+    "budgeted",
+    "flow_contender",
+    "masked_linear",
+    "torch_contender",
+    "training_step",
+]
 __all__ += ["without_context"]
 
 
@@ -34,6 +41,42 @@ def training_step(parameters, log_prob, x):
         return loss.item()
 
     return step
+
+
+def budgeted(name, parameters, log_prob, data, budget, *, num_threads):
+    """Returns a `Contender` that trains on data for a turn, and scores others.
+
+    Args:
+      name: of the package.
+      parameters: what is trained.
+      log_prob: function of an array that returns a tensor of log-densities.
+      data: an `Images` or `Rows`.
+      budget: a `Budget`.
+      num_threads: of PyTorch.
+    """
+    import torch
+
+    torch.set_num_threads(num_threads)
+    optimizer = torch.optim.Adam(parameters)
+
+    def step(x, learning_rate):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.zero_grad()
+        loss = -log_prob(x).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
+        optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def score(x):
+        return log_prob(x).numpy()
+
+    # Scoring initialises what depends on data.
+    training = BudgetedTraining(score, step, score, data, budget)
+    count = sum(parameter.numel() for parameter in parameters)
+    return training.contender(f"{name}, {num_threads} threads", count)
 
 
 def without_context(*layers):
