@@ -175,7 +175,7 @@ def test_a_spline_flow_is_trained_for_a_given_time(monkeypatch):
     first, second = contender.run(), contender.run()
     assert first.scores.shape == (7,)
     assert second.scores.mean() > first.scores.mean()
-    assert (first.num_rows, second.num_rows) == (29 * 16, 58 * 16)
+    assert second.num_rows > first.num_rows > 0
 
 
 @pytest.mark.parametrize("peer", [spline_flows_torch.nflows, spline_flows_torch.zuko])
