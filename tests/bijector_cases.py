@@ -177,6 +177,7 @@ def circular_spline_flow(dtype, coupling, context_size=0):
     flow = tff.NeuralSplineFlow(
         3,
         coupling=coupling,
+        bound=20.0,  # so that all points are where the splines are
         circular=[2, 0] if coupling else [1],
         context_size=context_size,
         seed=1,
