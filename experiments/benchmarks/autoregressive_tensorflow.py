@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 import tfp_flows
 from experiments.benchmarks import tensorflow_contender
+from experiments.benchmarks.workloads import SplineFlow
 
 __all__ = ["SCORING", "our", "our_distribution", "ours", "scoring", "stock"]
 __all__ += ["stock_distribution"]
@@ -77,21 +78,35 @@ def stock_distribution(workload):
 
 def our_distribution(workload):
     """Returns this package's flow of a workload over a standard normal."""
-    constructor = tfp_flows.IAF if workload.is_inverse else tfp_flows.MAF
-    # What the peers' flows do not have either.
-    options = {} if workload.is_inverse else {"standardize": False}
-    flow = constructor(
-        workload.event_size,
+    flow = _spline_flow if isinstance(workload, SplineFlow) else _affine_flow
+    flow = flow(
+        workload,
         num_steps=workload.num_steps,
         hidden_units=workload.hidden_units,
         activation="relu",
         seed=0,
-        **options,
     )
     rng = np.random.default_rng(0)
     for variable in flow.trainable_variables:  # so that it is not the identity
         variable.assign_add(0.01 * rng.normal(size=variable.shape).astype(np.float32))
     return tfp_flows.FlowDistribution(tfp_flows.standard_normal(workload.event_size), flow)
+
+
+def _affine_flow(workload, **options):
+    if workload.is_inverse:
+        return tfp_flows.IAF(workload.event_size, **options)
+    # What the peers' flows do not have either.
+    return tfp_flows.MAF(workload.event_size, standardize=False, **options)
+
+
+def _spline_flow(workload, **options):
+    return tfp_flows.NeuralSplineFlow(
+        workload.event_size,
+        coupling=workload.coupling,
+        num_bins=workload.num_bins,
+        standardize=False,
+        **options,
+    )
 
 
 def _contender(name, dist, variables, workload, *, jit_compile):

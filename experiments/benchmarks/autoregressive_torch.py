@@ -22,7 +22,7 @@ def nflows(workload, *, num_threads):
         steps.append(transforms.ReversePermutation(workload.event_size))
     base = StandardNormal([workload.event_size])
     flow = Flow(transforms.CompositeTransform(steps), base)
-    return _contender(
+    return torch_contender.flow_contender(
         "nflows",
         workload,
         flow,
@@ -51,7 +51,7 @@ def normflows(workload, *, num_threads):
         steps.append(normflows.flows.Permute(workload.event_size))
     base = normflows.distributions.DiagGaussian(workload.event_size, trainable=False)
     flow = normflows.NormalizingFlow(base, steps)
-    return _contender(
+    return torch_contender.flow_contender(
         "normflows",
         workload,
         flow,
@@ -84,7 +84,7 @@ def zuko(workload, *, num_threads):
         buffer=True,
     )
     flow = zuko.lazy.Flow(steps, base)
-    return _contender(
+    return torch_contender.flow_contender(
         "zuko",
         workload,
         flow,
@@ -101,30 +101,3 @@ def _made(workload):
     if first != second:
         raise ValueError(f"Expected two equal `hidden_units`; got {workload.hidden_units}.")
     return {"hidden_features": first, "num_blocks": 1, "use_residual_blocks": False}
-
-
-def _contender(name, workload, flow, num_threads, *, log_prob, sample, sample_and_log_prob):
-    import torch
-
-    x = torch.tensor(workload.batch())
-    parameters = [p for p in flow.parameters() if p.requires_grad]
-
-    @torch.no_grad()
-    def draw():
-        return sample(workload.batch_size).mean().item()
-
-    @torch.no_grad()
-    def score():
-        return log_prob(x).mean().item()
-
-    @torch.no_grad()
-    def draw_and_score():
-        y, log_probs = sample_and_log_prob(workload.batch_size)
-        return (y.mean() + log_probs.mean()).item()
-
-    work = {"sample": draw, "score": score, "sample_and_score": draw_and_score}
-    if workload.task == "train":
-        work["train"] = torch_contender.training_step(parameters, log_prob, x)
-    return torch_contender.torch_contender(
-        name, parameters, work[workload.task], workload.calls, num_threads=num_threads
-    )

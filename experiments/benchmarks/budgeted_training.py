@@ -8,18 +8,51 @@ import numpy as np
 
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["BudgetedTraining", "Budget", "Images", "Progress"]
+__all__ = ["BudgetedTraining", "Budget", "Images", "Progress", "Rows"]
 
 _NUM_BINS = 256
-_ROWS_A_CALL = 250
+_IMAGES_A_CALL = 250
+_ROWS_A_CALL = 5000
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """What is trained on and what is scored, each `[N, H, W, C]` of bytes."""
+    """What is trained on and what is scored, each `[N, H, W, C]` of bytes.
+
+    Each epoch draws new noise. Scores are bits per dimension.
+    """
 
     train: np.ndarray
     test: np.ndarray
+
+    def batch(self, indices, rng):
+        """Returns training images in `[0, 1)`."""
+        return _dequantize(self.train[indices], rng)
+
+    def scores(self, log_prob):
+        """Returns bits per dimension of each test image, `[N]`, by their log-densities."""
+        rng = np.random.default_rng(1)  # the same noise for all, at any time
+        parts = _parts(self.test, _IMAGES_A_CALL)
+        nats = np.concatenate([log_prob(_dequantize(part, rng)) for part in parts])
+        size = math.prod(self.test.shape[1:])
+        return math.log2(_NUM_BINS) - nats.astype(np.float64) / (size * math.log(2.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What is trained on and what is scored, each `[N, D]`; scores are nats."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+    def batch(self, indices, rng):
+        """Returns training rows."""
+        return self.train[indices]
+
+    def scores(self, log_prob):
+        """Returns the log-density of each test row, `[N]`."""
+        nats = [log_prob(part) for part in _parts(self.test, _ROWS_A_CALL)]
+        return np.concatenate(nats).astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +62,7 @@ class Budget:
     Attributes:
       seconds: of training in all, tracing and compiling included, scoring not.
       num_turns: parts that it is divided into, between which others have theirs.
-      batch_size: images of a step.
+      batch_size: images, or rows, of a step.
       learning_rate: Adam's at the start; it falls to 0 along a cosine over the budget.
       clip_norm: norm that gradients are scaled down to.
     """
@@ -48,32 +81,33 @@ class Progress:
     Attributes:
       seconds: of training so far.
       processor_seconds: of this process meanwhile.
-      num_images: trained on so far, repetitions counted.
-      bits_per_dimension: of each test image, `[N]`.
+      num_rows: images or rows trained on so far, repetitions counted.
+      scores: of each test image or row, `[N]`.
     """
 
     seconds: float
     processor_seconds: float
-    num_images: int
-    bits_per_dimension: np.ndarray
+    num_rows: int
+    scores: np.ndarray
 
 
 class BudgetedTraining:
-    """Trains a model of images in `[0, 1)` in turns; each epoch draws new noise.
+    """Trains a model in turns.
 
     Args:
-      initialize: function of a batch of images, called before the first step.
-      step: function of images and learning rate that takes one step, and returns the loss.
-      score: function of images that returns their log-densities.
-      images: an `Images`.
+      initialize: function of a batch, called before the first step.
+      step: function of a batch and the learning rate that takes one step, and returns the
+        loss.
+      log_prob: function of images or rows that returns their log-densities.
+      data: an `Images` or `Rows`.
       budget: a `Budget`.
     """
 
-    def __init__(self, initialize, step, score, images, budget):
+    def __init__(self, initialize, step, log_prob, data, budget):
         self._initialize = initialize
         self._step = step
-        self._score = score
-        self._images = images
+        self._log_prob = log_prob
+        self._data = data
         self._budget = budget
         self._rng = np.random.default_rng(0)
         self._batches = self._draw_batches()
@@ -106,23 +140,19 @@ class BudgetedTraining:
             self._seconds,
             self._processor_seconds,
             self._num_steps * budget.batch_size,
-            self._test_bits(),
+            self._data.scores(self._log_prob),
         )
 
     def _draw_batches(self):
-        size, train = self._budget.batch_size, self._images.train
+        size, num_rows = self._budget.batch_size, len(self._data.train)
         while True:
-            order = self._rng.permutation(len(train))
-            for start in range(0, len(train) - size + 1, size):
-                yield _dequantize(train[order[start : start + size]], self._rng)
+            order = self._rng.permutation(num_rows)
+            for start in range(0, num_rows - size + 1, size):
+                yield self._data.batch(order[start : start + size], self._rng)
 
-    def _test_bits(self):
-        rng = np.random.default_rng(1)  # the same noise for all, at any time
-        test = self._images.test
-        parts = [test[i : i + _ROWS_A_CALL] for i in range(0, len(test), _ROWS_A_CALL)]
-        nats = np.concatenate([self._score(_dequantize(part, rng)) for part in parts])
-        size = math.prod(test.shape[1:])
-        return math.log2(_NUM_BINS) - nats.astype(np.float64) / (size * math.log(2.0))
+
+def _parts(rows, size):
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
 def _dequantize(pixels, rng):

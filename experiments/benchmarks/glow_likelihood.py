@@ -37,11 +37,11 @@ def compare(contenders, num_turns):
     for _ in range(num_turns):
         progress = [contender.run() for contender in contenders]
         for contender, now in zip(contenders, progress, strict=True):
-            bits = now.bits_per_dimension
+            bits = now.scores
             error = 2.0 * bits.std(ddof=1) / np.sqrt(len(bits))
             print(
                 f"| {contender.name} | {contender.num_parameters:,} | {now.seconds:.0f} "
-                f"| {now.processor_seconds:.0f} | {now.num_images:,} "
+                f"| {now.processor_seconds:.0f} | {now.num_rows:,} "
                 f"| {bits.mean():.3f} ± {error:.3f} |",
                 flush=True,
             )

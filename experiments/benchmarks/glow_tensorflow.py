@@ -1,17 +1,14 @@
 """The Glow workloads with this package, with stock TFP, and without any flow."""
 
 import functools
-import math
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
 from experiments.benchmarks import tensorflow_contender
-from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.workloads import Glow
 
 __all__ = ["first_step", "floor", "our_distribution", "ours", "stock", "train"]
@@ -72,28 +69,9 @@ def train(workload, images, budget, *, jit_compile=False):
       budget: a `Budget`.
       jit_compile: whether XLA compiles the step.
     """
-    distribution = our_distribution(workload)
-    variables = distribution.trainable_variables
-    optimizer = keras.optimizers.Adam(global_clipnorm=budget.clip_norm)
-    optimizer.build(variables)
-
-    @tf.function(autograph=False, jit_compile=jit_compile)
-    def step(x, learning_rate):
-        optimizer.learning_rate.assign(learning_rate)
-        with tf.GradientTape() as tape:
-            nll = -tf.reduce_mean(distribution.log_prob(x))
-        optimizer.apply(tape.gradient(nll, variables), variables)
-        return nll
-
-    training = BudgetedTraining(
-        distribution.initialize,
-        lambda x, rate: float(step(tf.constant(x), tf.constant(rate, tf.float32))),
-        lambda x: distribution.log_prob(x).numpy(),
-        images,
-        budget,
+    return tensorflow_contender.budgeted(
+        our_distribution(workload), images, budget, jit_compile=jit_compile
     )
-    name = "tfp_flows, XLA" if jit_compile else "tfp_flows"
-    return training.contender(name, sum(math.prod(v.shape) for v in variables))
 
 
 def first_step(num_steps, *, jit_compile=False):

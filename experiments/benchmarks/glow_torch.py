@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 
 from experiments.benchmarks import torch_contender
-from experiments.benchmarks.budgeted_training import BudgetedTraining
 
 __all__ = ["freia", "nflows", "normflows", "time", "train"]
 
@@ -166,32 +165,15 @@ def train(build, workload, images, budget, *, num_threads):
     import torch
 
     torch.manual_seed(0)
-    torch.set_num_threads(num_threads)
     peer = build(workload)
-    parameters = _parameters(peer)
-    optimizer = torch.optim.Adam(parameters)
-
-    def initialize(x):
-        with torch.no_grad():
-            peer.log_prob(_channels_first(x))
-
-    def step(x, learning_rate):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-        optimizer.zero_grad()
-        loss = -peer.log_prob(_channels_first(x)).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
-        optimizer.step()
-        return loss.item()
-
-    def score(x):
-        with torch.no_grad():
-            return peer.log_prob(_channels_first(x)).numpy()
-
-    training = BudgetedTraining(initialize, step, score, images, budget)
-    count = sum(parameter.numel() for parameter in parameters)
-    return training.contender(f"{peer.name}, {num_threads} threads", count)
+    return torch_contender.budgeted(
+        peer.name,
+        _parameters(peer),
+        lambda x: peer.log_prob(_channels_first(x)),
+        images,
+        budget,
+        num_threads=num_threads,
+    )
 
 
 def _parameters(peer):

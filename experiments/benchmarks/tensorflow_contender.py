@@ -5,9 +5,17 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["adam_step", "contender", "matrix_products", "our_steps", "training_step"]
+__all__ = [
+    "adam_step",
+    "budgeted",
+    "contender",
+    "matrix_products",
+    "our_steps",
+    "training_step",
+]
 
 # A fit spends some milliseconds on its own set-up, which an epoch of real data hides.
 _FIT_EPOCHS = 10
@@ -117,6 +125,38 @@ def _fit(dist, workload, steps_per_execution):
 
     name = f"tfp_flows, fit, {steps_per_execution} steps an execution"
     return Contender(name, run, calls, _count(dist.trainable_variables))
+
+
+def budgeted(distribution, data, budget, *, jit_compile):
+    """Returns a `Contender` that trains on data for a turn, and scores others.
+
+    Args:
+      distribution: what is trained.
+      data: an `Images` or `Rows`.
+      budget: a `Budget`.
+      jit_compile: whether XLA compiles the step.
+    """
+    variables = distribution.trainable_variables
+    optimizer = keras.optimizers.Adam(global_clipnorm=budget.clip_norm)
+    optimizer.build(variables)
+
+    @tf.function(autograph=False, jit_compile=jit_compile)
+    def step(x, learning_rate):
+        optimizer.learning_rate.assign(learning_rate)
+        with tf.GradientTape() as tape:
+            nll = -tf.reduce_mean(distribution.log_prob(x))
+        optimizer.apply(tape.gradient(nll, variables), variables)
+        return nll
+
+    training = BudgetedTraining(
+        distribution.initialize,
+        lambda x, rate: float(step(tf.constant(x), tf.constant(rate, tf.float32))),
+        lambda x: distribution.log_prob(x).numpy(),
+        data,
+        budget,
+    )
+    name = "tfp_flows, XLA" if jit_compile else "tfp_flows"
+    return training.contender(name, _count(variables))
 
 
 def matrix_products(workload, *, backward):

@@ -1,8 +1,16 @@
 """Contenders in PyTorch; torch is imported by who calls this."""
 
+from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.timing import Contender
 
-__all__ = ["masked_linear", "torch_contender", "training_step", "without_context"]
+__all__ = [
+    "budgeted",
+    "flow_contender",
+    "masked_linear",
+    "torch_contender",
+    "training_step",
+]
+__all__ += ["without_context"]
 
 
 def torch_contender(name, parameters, work, calls, *, num_threads):
@@ -35,6 +43,42 @@ def training_step(parameters, log_prob, x):
     return step
 
 
+def budgeted(name, parameters, log_prob, data, budget, *, num_threads):
+    """Returns a `Contender` that trains on data for a turn, and scores others.
+
+    Args:
+      name: of the package.
+      parameters: what is trained.
+      log_prob: function of an array that returns a tensor of log-densities.
+      data: an `Images` or `Rows`.
+      budget: a `Budget`.
+      num_threads: of PyTorch.
+    """
+    import torch
+
+    torch.set_num_threads(num_threads)
+    optimizer = torch.optim.Adam(parameters)
+
+    def step(x, learning_rate):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.zero_grad()
+        loss = -log_prob(x).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
+        optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def score(x):
+        return log_prob(x).numpy()
+
+    # Scoring initialises what depends on data.
+    training = BudgetedTraining(score, step, score, data, budget)
+    count = sum(parameter.numel() for parameter in parameters)
+    return training.contender(f"{name}, {num_threads} threads", count)
+
+
 def without_context(*layers):
     """Returns layers in sequence, as nflows calls them: with a context, here not used."""
     import torch
@@ -59,3 +103,43 @@ def masked_linear(mask):
             return torch.nn.functional.linear(x, self.mask * self.weight, self.bias)
 
     return MaskedLinear()
+
+
+def flow_contender(
+    name, workload, flow, num_threads, *, log_prob, sample, sample_and_log_prob=None
+):
+    """Returns the `Contender` of what a workload asks of a flow, as `workload.task` says.
+
+    Args:
+      name: of the package.
+      workload: has `batch()`, `batch_size`, `calls` and `task`.
+      flow: a module.
+      num_threads: of PyTorch.
+      log_prob: function of rows.
+      sample: function of a number of samples.
+      sample_and_log_prob: likewise.
+    """
+    import torch
+
+    x = torch.tensor(workload.batch())
+    parameters = [p for p in flow.parameters() if p.requires_grad]
+
+    @torch.no_grad()
+    def draw():
+        return sample(workload.batch_size).mean().item()
+
+    @torch.no_grad()
+    def score():
+        return log_prob(x).mean().item()
+
+    @torch.no_grad()
+    def draw_and_score():
+        y, log_probs = sample_and_log_prob(workload.batch_size)
+        return (y.mean() + log_probs.mean()).item()
+
+    work = {"sample": draw, "score": score, "sample_and_score": draw_and_score}
+    if workload.task == "train":
+        work["train"] = training_step(parameters, log_prob, x)
+    return torch_contender(
+        name, parameters, work[workload.task], workload.calls, num_threads=num_threads
+    )

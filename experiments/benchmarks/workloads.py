@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 
 __all__ = ["VAE", "WORKLOADS", "Autoregressive", "BinaryMADE", "Glow", "RealNVP"]
+__all__ += ["SplineFlow"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,26 @@ class Autoregressive(_FlowOnVectors):
     def network_sizes(self):
         """Inputs and number of changing variables of each step's network."""
         return [(self.event_size, self.event_size)] * self.num_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class SplineFlow(_FlowOnVectors):
+    """A neural spline flow with residual networks, and what is done with it.
+
+    Attributes:
+      task: as of `Autoregressive`: "train", "sample" or "score".
+      coupling: whether its steps are couplings.
+      num_bins: of each spline.
+    """
+
+    task: str
+    coupling: bool = False
+    num_bins: int = 8
+
+    @property
+    def num_blocks(self):
+        """Residual blocks of each network, all of one width."""
+        return len(self.hidden_units) - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +203,7 @@ class VAE:
 
 _D63, _D784 = (63, 10, (512, 512)), (784, 5, (1024, 1024))
 _IAF = {"is_inverse": True, "batch_size": 512}
+_SPLINES = (10, (128, 128, 128))
 WORKLOADS = {
     "autoregressive": {
         "W1a": Autoregressive(6, 5, (100, 100), batch_size=512, calls=50, task="train"),
@@ -194,6 +216,12 @@ WORKLOADS = {
     "real_nvp_step": {
         "W5a": RealNVP(43, 10, (100, 100), batch_size=512, calls=20),
         "W5b": RealNVP(2, 8, (64, 64), batch_size=256, calls=100),
+    },
+    "spline_flows": {
+        "W8a": SplineFlow(6, *_SPLINES, 512, 20, "train", coupling=True),
+        "W8b": SplineFlow(43, *_SPLINES, 512, 10, "train", coupling=True),
+        "W8c": SplineFlow(6, *_SPLINES, 1024, 1, "sample"),
+        "W8d": SplineFlow(63, *_SPLINES, 1024, 1, "sample"),
     },
     "glow": {"W6a": Glow(trains=True), "W6b": Glow(trains=False)},
     # The sizes of the IAF of W4, and those of a small model's posterior.

@@ -62,9 +62,16 @@ class TrainingSettings(FlagSettings):
         "training stops; the weights of the best epoch are kept.",
         at_least=0,
     )
-    learning_rate: float = field(3e-3, "Adam's step size at the start.", above=0)
+    learning_rate: float = field(3e-3, "Adam's greatest step size.", above=0)
+    warmup_steps: int = field(
+        0,
+        "Training steps in which the step size rises along a line to `learning_rate`; 0: "
+        "it starts there.",
+        at_least=0,
+    )
     cosine_decay: bool = field(
-        True, "Whether the step size falls to 0 along a cosine over all `epochs`."
+        True,
+        "Whether the step size then falls to 0 along a cosine, until the end of `epochs`.",
     )
     gradient_clip_norm: float = field(
         5.0,

@@ -7,6 +7,7 @@ from experiments.data import gas
 from experiments.data import hepmass
 from experiments.data import jpeg_images
 from experiments.data import keras_images
+from experiments.data import known_densities
 from experiments.data import logit_images
 from experiments.data import miniboone
 from experiments.data import own_images
@@ -19,9 +20,9 @@ from experiments.data.entry import catalogue
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 
-_FILES = (digits, keras_images, jpeg_images, logit_images, power, gas, hepmass)
-_FILES += (miniboone, bsds300, binary, wine, own_table, own_images)
-DATASETS = toy.ENTRIES | {k: v for file in _FILES for k, v in file.ENTRIES.items()}
+_FILES = (toy, known_densities, digits, keras_images, jpeg_images, logit_images, power)
+_FILES += (gas, hepmass, miniboone, bsds300, binary, wine, own_table, own_images)
+DATASETS = {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 
 def load_dataset(name, **arguments):

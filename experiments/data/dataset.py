@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -37,6 +38,9 @@ class Dataset:
       train_classes: `[N]`, the class of each row, where it is known and no context.
       test_classes: `[N]`, likewise.
       attribute_names: the names of these classes.
+      log_density: function of rows, `[N, D]`, and their context, if any, that returns the
+        nats, `[N]`, of the density that they were drawn from; None if it is unknown.
+      angles: indices of the variables that are angles, from -pi to pi.
     """
 
     name: str
@@ -58,6 +62,8 @@ class Dataset:
     train_classes: np.ndarray | None = None
     test_classes: np.ndarray | None = None
     attribute_names: tuple[str, ...] | None = None
+    log_density: Callable | None = None
+    angles: tuple[int, ...] = ()
 
     @functools.cached_property
     def described_columns(self):

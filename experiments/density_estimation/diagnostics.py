@@ -11,6 +11,8 @@ from experiments.reports.estimate import error_of_share
 _MAX_ROWS = 5000
 _FOLDS = 5
 _ROWS_A_CALL = 2048
+_INTERVALS = (0.5, 0.9)
+_GRID = 500
 
 
 def latent_pit(distribution, x, context=None):
@@ -23,13 +25,11 @@ def latent_pit(distribution, x, context=None):
       x: `[N, D]`, rows of data.
       context: `[N, C]`, if the flow is conditional.
     """
-    # In pieces, for the hidden activations of images take memory.
-    pieces = []
-    for start in range(0, len(x), _ROWS_A_CALL):
-        rows = slice(start, start + _ROWS_A_CALL)
-        kwargs = {} if context is None else {"context": context[rows]}
-        pieces.append(distribution.bijector.inverse_and_log_det(x[rows], **kwargs)[0])
-    z = tf.concat(pieces, axis=0)
+    z = _in_pieces(
+        lambda x, **context: distribution.bijector.inverse_and_log_det(x, **context)[0],
+        x,
+        context,
+    )
     return distribution.distribution.distribution.cdf(z).numpy().astype(np.float64)
 
 
@@ -60,6 +60,35 @@ def calibration(subject):
         "critical_distance": 1.358 / float(np.sqrt(len(u))),
         "num_rows": len(u),
     }
+
+
+def coverage(subject):
+    """Returns the shares of test rows in central intervals, as plain data.
+
+    An interval leaves out equal probabilities on both sides, given the row's context. None
+    where there are several variables, or only zeros and ones.
+    """
+    dataset = subject.dataset
+    if dataset.event_size > 1 or dataset.is_binary:
+        return None
+    u = _in_pieces(subject.distribution.cdf, dataset.test, dataset.test_context)
+    inside = {p: float(np.mean(np.abs(u - 0.5) < 0.5 * p)) for p in _INTERVALS}
+    return {
+        "shares": {str(p): share for p, share in inside.items()},
+        "two_standard_errors": {str(p): error_of_share(p, len(u)) for p in _INTERVALS},
+        "num_rows": len(u),
+    }
+
+
+def integral_over_angles(subject):
+    """Returns the integral of the density by a sum over a grid; None but of two angles."""
+    dataset = subject.dataset
+    if dataset.angles != (0, 1) or dataset.event_size != 2 or dataset.context_size:
+        return None
+    angles = np.pi * (2.0 * np.arange(_GRID) / _GRID - 1.0)
+    grid = np.stack(np.meshgrid(angles, angles), axis=-1).reshape(-1, 2)
+    log_prob = _in_pieces(subject.distribution.log_prob, grid.astype(np.float32))
+    return float(np.mean(np.exp(log_prob)) * (2.0 * np.pi) ** 2)
 
 
 def two_sample_test(subject):
@@ -105,3 +134,14 @@ def _folds_of_pairs(count, seed):
         tuple(np.concatenate([pairs, count + pairs]) for pairs in fold)
         for fold in folds.split(np.arange(count))
     ]
+
+
+def _in_pieces(function, x, context=None):
+    """Returns what `function` returns of the rows of `x` and their context."""
+    # In pieces, for the hidden activations of images take memory.
+    pieces = []
+    for start in range(0, len(x), _ROWS_A_CALL):
+        rows = slice(start, start + _ROWS_A_CALL)
+        kwargs = {} if context is None else {"context": context[rows]}
+        pieces.append(function(x[rows], **kwargs))
+    return tf.concat(pieces, axis=0).numpy()

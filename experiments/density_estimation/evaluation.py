@@ -29,9 +29,10 @@ def measure(model, history, subject):
       subject: the `Subject` of its distribution.
     """
     dataset, settings = subject.dataset, subject.settings
-    flow = flow_log_likelihood(
+    rows = _log_likelihoods(
         model, dataset.inputs("test"), batch_size=settings.evaluation_batch_size
     )
+    flow = Estimate.of_rows(rows)
     validation = -np.asarray(history["val_loss"])
     results = {
         **training_facts.of_run(model, dataset, settings),
@@ -39,6 +40,7 @@ def measure(model, history, subject):
         "flow": settings.flow,
         "test_log_likelihood": dataclasses.asdict(flow),
         **{k: dataclasses.asdict(v) for k, v in baseline(dataset).items()},
+        **_beside_truth(rows, dataset),
         "bits_per_dimension": bits_per_dimension(flow, dataset),
         "best_validation_log_likelihood": float(np.nanmax(validation)),
         "columns": dataset.described_columns,
@@ -46,6 +48,8 @@ def measure(model, history, subject):
         **shape_of(dataset),
         "calibration": diagnostics.calibration(subject),
         "two_sample_test": diagnostics.two_sample_test(subject),
+        "coverage": diagnostics.coverage(subject),
+        "integral": diagnostics.integral_over_angles(subject),
     }
     if dataset.class_names:
         results["class_agreement"] = class_agreement(subject)
@@ -68,7 +72,7 @@ def flow_log_likelihood(model, rows, *, batch_size):
       rows: `[N, D]`, or `(rows, context)`, as of `Dataset.inputs`.
       batch_size: rows per step.
     """
-    return Estimate.of_rows(model.predict(rows, batch_size=batch_size, verbose=0))
+    return Estimate.of_rows(_log_likelihoods(model, rows, batch_size=batch_size))
 
 
 def bits_per_dimension(log_likelihood, dataset):
@@ -98,4 +102,19 @@ def shape_of(dataset):
         "event_size": dataset.event_size,
         "context_size": dataset.context_size,
         "image_shape": None if shape is None else list(shape),
+    }
+
+
+def _log_likelihoods(model, rows, *, batch_size):
+    return model.predict(rows, batch_size=batch_size, verbose=0)
+
+
+def _beside_truth(log_likelihoods, dataset):
+    """Returns the true log-likelihood, and by how much it is more on the same rows."""
+    if dataset.log_density is None:
+        return {}
+    true = dataset.log_density(dataset.test, dataset.test_context)
+    return {
+        "true_log_likelihood": dataclasses.asdict(Estimate.of_rows(true)),
+        "shortfall": dataclasses.asdict(Estimate.of_rows(true - log_likelihoods)),
     }

@@ -80,6 +80,7 @@ def _prepare(settings, strategy):
             standardize_context=not dataset.class_names,
             is_binary=dataset.is_binary,
             image_shape=dataset.image_shape,
+            angles=dataset.angles,
         )
     return start.distribution if start else distribution, dataset, settings, strategy
 

@@ -1,5 +1,7 @@
 """What a density estimation finds out beside likelihoods, in words."""
 
+from experiments.reports.estimate import plus_minus
+
 __all__ = ["findings"]
 
 
@@ -13,6 +15,9 @@ def findings(results):
             f" cross-validated on {test['num_rows']:,} rows"
         ),
         **_calibration(results["calibration"]),
+        **_shortfall(results.get("shortfall")),
+        **_coverage(results.get("coverage")),
+        **_integral(results.get("integral")),
         **({"classes": _class_agreement(classes)} if classes else {}),
         **_classification(results.get("likelihood_classification")),
         **_levels(results.get("bits_of_levels")),
@@ -62,3 +67,24 @@ def _calibration(calibration):
         f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
     )
     return {"calibration": text}
+
+
+def _shortfall(found):
+    if found is None:
+        return {}
+    text = f"{plus_minus(found)} nats a row more likely than under the flow, on average"
+    return {"test rows under the density they were drawn from": text}
+
+
+def _coverage(found):
+    if found is None:
+        return {}
+    shares = [
+        f"{share:.4f} ± {found['two_standard_errors'][p]:.4f} of them in intervals of {p}"
+        for p, share in found["shares"].items()
+    ]
+    return {"test rows in central intervals": " and ".join(shares)}
+
+
+def _integral(found):
+    return {} if found is None else {"integral of the density": f"{found:.5f}"}

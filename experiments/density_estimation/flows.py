@@ -11,7 +11,7 @@ import tfp_flows
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import DataError
 
-__all__ = ["BASES", "FLOWS", "OPTIONS", "ORDERINGS", "SCALES", "Flow"]
+__all__ = ["BASES", "FLOWS", "OPTIONS", "ORDERINGS", "SCALES", "TRANSFORMERS", "Flow"]
 
 BASES = {
     "normal": tfp_flows.standard_normal,
@@ -23,6 +23,14 @@ SCALES = {
     "exp": tfp_flows.transformers.exp_scale,
     "softplus": tfp_flows.transformers.softplus_scale,
     "sigmoid": tfp_flows.transformers.sigmoid_scale,
+}
+
+TRANSFORMERS = {
+    "affine": tfp_flows.Affine,
+    "cubic_rational": tfp_flows.transformers.CubicRational,
+    "cubic_conjugation": tfp_flows.transformers.CubicConjugation,
+    "sinh_conjugation": tfp_flows.transformers.SinhConjugation,
+    "mixture_cdf": tfp_flows.transformers.MixtureCDF,
 }
 
 # Name -> function of the event size and the seed; None leaves the choice to the model.
@@ -79,8 +87,8 @@ def _standardized(paper, event_size, **options):
 
 
 def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **options):
-    """A `MAF` whose base is a `MixtureMADE` of the same size, "MAF MoG"."""
-    maf = paper(event_size, num_steps=num_steps, seed=seed, **options)
+    """A flow whose base is a `MixtureMADE` of the same size, as "MAF MoG"."""
+    flow = paper(event_size, num_steps=num_steps, seed=seed, **options)
     base_takes = inspect.signature(tfp_flows.MixtureMADE).parameters
     # The order is reversed from step to step, and the base goes on with that.
     ordering = tfp_flows.reversed_ordering if num_steps % 2 else tfp_flows.natural_ordering
@@ -91,7 +99,7 @@ def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **
         seed=None if seed is None else seed + 1,
         **{name: value for name, value in options.items() if name in base_takes},
     )
-    return tfp_flows.FlowDistribution(base, maf)
+    return tfp_flows.FlowDistribution(base, flow)
 
 
 def _on_rows(paper, event_size, *, image_shape, **options):
@@ -127,6 +135,12 @@ FLOWS = {
         tfp_flows.MAF,
         _with_mixture_base,
         lacks=("standardize", "recompute"),
+        adds=("num_components",),
+    ),
+    "nsf_mog": Flow(
+        tfp_flows.NeuralSplineFlow,
+        _with_mixture_base,
+        lacks=("residual", "lu_mixing", "standardize", "recompute"),
         adds=("num_components",),
     ),
     "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),

@@ -12,11 +12,13 @@ from experiments.density_estimation.flows import FLOWS
 from experiments.density_estimation.flows import OPTIONS
 from experiments.density_estimation.flows import ORDERINGS
 from experiments.density_estimation.flows import SCALES
+from experiments.density_estimation.flows import TRANSFORMERS
 
 __all__ = ["ARCHITECTURE", "build_distribution", "check"]
 
 # The flags that say what is fitted, beside the data and the seed.
-ARCHITECTURE = ("flow", "base", "scale", "defensive_share", *OPTIONS)
+ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
+ARCHITECTURE += OPTIONS
 
 
 def build_distribution(
@@ -27,6 +29,7 @@ def build_distribution(
     standardize_context=True,
     is_binary=None,
     image_shape=None,
+    angles=(),
 ):
     """Returns the distribution that `settings` describe.
 
@@ -38,6 +41,7 @@ def build_distribution(
         rows that are saved with the weights.
       is_binary: whether the data are zeros and ones; None if that is not known yet.
       image_shape: `(H, W)`, where a row is an image.
+      angles: indices of the variables that are angles, which only some flows know of.
 
     Raises:
       UsageError: if the flow lacks an option that is set, or is for another kind of data.
@@ -54,6 +58,10 @@ def build_distribution(
     if "ordering" in arguments:
         ordering = ORDERINGS[settings.ordering]
         arguments["ordering"] = ordering(event_size, settings.seed)
+    if angles and settings.learned_tails:
+        raise UsageError("Expected no `learned_tails` of data that are angles; got True.")
+    if angles and flow.takes("circular"):
+        arguments["circular"] = list(angles)
     try:
         built = flow.build(flow.paper, event_size, **arguments)
     except ValueError as error:
@@ -61,19 +69,29 @@ def build_distribution(
             raise
         raise DataError(f"{settings.flow} does not fit one variable: {error}") from error
     if isinstance(built, tfp_flows.FlowBijector):
-        built = tfp_flows.FlowDistribution(BASES[settings.base](event_size), built)
-    elif settings.base != "normal":
+        base = BASES[settings.base](event_size)
+        if "circular" in arguments:
+            _refuse_base(settings, "which is uniform for angles")
+            base = tfp_flows.circular_base(event_size, circular=list(angles))
+        built = _with_tails(built, event_size) if settings.learned_tails else built
+        return _defended(tfp_flows.FlowDistribution(base, built), settings, flow)
+    if settings.learned_tails:
         raise UsageError(
-            f"Expected no `base`, which {settings.flow} has itself; got {settings.base}."
+            f"Expected no `learned_tails`, which {settings.flow} lacks; got True."
         )
+    _refuse_base(settings, f"which {settings.flow} has itself")
+    return _defended(built, settings, flow)
+
+
+def _defended(distribution, settings, flow):
     if not settings.defensive_share:
-        return built
+        return distribution
     if flow.is_binary:
         raise UsageError(
             f"Expected no `defensive_share`, a Gaussian's, with {settings.flow}, whose "
             f"rows are binary; got {settings.defensive_share}."
         )
-    return tfp_flows.Defensive(built, settings.defensive_share)
+    return tfp_flows.Defensive(distribution, settings.defensive_share)
 
 
 def check(settings):
@@ -89,6 +107,17 @@ def check(settings):
         build_distribution(settings, event_size=2)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _with_tails(flow, event_size):
+    tails = tfp_flows.Elementwise(event_size, tfp_flows.transformers.Tail())
+    # The flow standardises its contexts itself, or is not to.
+    return tfp_flows.FlowChain([tails, flow], standardize_context=False)
+
+
+def _refuse_base(settings, why):
+    if settings.base != "normal":
+        raise UsageError(f"Expected no `base`, {why}; got {settings.base}.")
 
 
 def _check_images(settings):
@@ -114,7 +143,8 @@ def _check_kind(settings, flow, is_binary):
 def _arguments(settings, flow):
     """The settings that the flow takes; those of others must be at their defaults."""
     taken = {name: flow.takes(name) for name in OPTIONS}
-    taken["scale"] = flow.takes("transformer")
+    taken["scale"] = taken["transformer"] = flow.takes("transformer")
+    taken["learned_tails"] = not (flow.is_binary or flow.takes_images)
     for known in dataclasses.fields(settings):
         value = getattr(settings, known.name)
         if not taken.get(known.name, True) and value != known.default:
@@ -124,6 +154,8 @@ def _arguments(settings, flow):
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
     if not settings.activation:  # the flow's own
         arguments.pop("activation", None)
-    if settings.scale != "soft_bounded":  # what the flows have by themselves
+    if settings.transformer != "affine":
+        arguments["transformer"] = TRANSFORMERS[settings.transformer]()
+    elif settings.scale != "soft_bounded":  # what the flows have by themselves
         arguments["transformer"] = tfp_flows.Affine(SCALES[settings.scale])
     return arguments | {"seed": settings.seed}

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 import tfp_flows
+from experiments.density_estimation import conditional_plot
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import warp_plot
 from experiments.density_estimation.binary_pictures import of_binary_data
@@ -70,6 +71,9 @@ def _of_the_data(subject):
                 functools.partial(warp_plot.draw, subject.distribution),
             )
         return pictures
+    if (subject.dataset.event_size, subject.dataset.context_size) == (1, 1):
+        draw_to = functools.partial(conditional_plot.draw, subject)
+        return {"conditional.png": ("Test rows, and the density given x.", draw_to)}
     marginals = functools.partial(plots.marginals, data, samples, labels=labels)
     pictures = {"marginals.png": ("Each variable, of test rows and samples.", marginals)}
     if len(labels) > 1:

@@ -24,6 +24,8 @@ def _table_rows(results):
     """
     run, (name, value) = "this run", baseline(results)
     own = [(results["flow"], results["test_log_likelihood"]), (name, value)]
+    if "true_log_likelihood" in results:
+        own.append(("the true density", results["true_log_likelihood"]))
     rows = [(k, plus_minus(row), *_bits(results, row), run) for k, row in own]
     return rows + [
         (k, _published(row), *_published_bits(results, row), row["source"])

@@ -10,6 +10,7 @@ from experiments.density_estimation.flows import BASES
 from experiments.density_estimation.flows import FLOWS
 from experiments.density_estimation.flows import ORDERINGS
 from experiments.density_estimation.flows import SCALES
+from experiments.density_estimation.flows import TRANSFORMERS
 
 __all__ = ["Settings"]
 
@@ -64,6 +65,15 @@ class Settings(TrainingSettings):
     )
     hidden_units: tuple[int, ...] = field(
         (64, 64), "Widths, in units, of the hidden layers of each conditioner.", at_least=1
+    )
+    transformer: str = field(
+        "affine",
+        "Elementwise map of each variable in the steps of real_nvp, made and maf.",
+        one_of=TRANSFORMERS,
+    )
+    learned_tails: bool = field(
+        False,
+        "Whether a map with a learned weight of each tail comes first, at the data end.",
     )
     scale: str = field(
         "soft_bounded",
@@ -141,3 +151,5 @@ class Settings(TrainingSettings):
         super().__post_init__()
         if self.batch_norm and self.act_norm:
             raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
+        if self.transformer != "affine" and self.scale != "soft_bounded":
+            self.refuse("scale", "with --transformer=affine only")

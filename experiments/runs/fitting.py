@@ -1,7 +1,6 @@
 """The fit of any Keras model in a run, which goes on from its last checkpoint."""
 
 import functools
-import math
 import pathlib
 
 import keras
@@ -11,6 +10,7 @@ import tensorflow as tf
 import tfp_flows
 from experiments.reports import progress
 from experiments.runs import extending
+from experiments.runs import step_size
 from experiments.runs import workers
 from experiments.runs.averaged_weights import SwapAveragedWeights
 from experiments.runs.checkpointing import Checkpoint
@@ -113,12 +113,9 @@ def outcome(history):
 
 
 def _compile(model, settings, num_rows, strategy):
-    learning_rate, num_replicas = settings.learning_rate, strategy.num_replicas_in_sync
-    if settings.cosine_decay:
-        num_batches = settings.epochs * math.ceil(num_rows / settings.batch_size)
-        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_batches)
+    num_replicas = strategy.num_replicas_in_sync
     optimizer = keras.optimizers.Adam(
-        learning_rate,
+        step_size.schedule(settings, num_rows),
         global_clipnorm=settings.gradient_clip_norm or None,
         weight_decay=settings.weight_decay or None,
         use_ema=settings.ema_momentum > 0.0,

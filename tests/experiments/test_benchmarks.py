@@ -1,5 +1,6 @@
 """What the benchmarks rest on: turns, tables, workers, memory, and sound numbers."""
 
+import itertools
 import math
 import sys
 
@@ -8,16 +9,21 @@ import pytest
 import small_contender
 
 from experiments.benchmarks import autoregressive_tensorflow
+from experiments.benchmarks import budgeted_training
 from experiments.benchmarks import memory
 from experiments.benchmarks import posterior_step
+from experiments.benchmarks import spline_flows_torch
 from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks import timing
 from experiments.benchmarks import torch_contender
+from experiments.benchmarks.budgeted_training import Budget
+from experiments.benchmarks.budgeted_training import Rows
 from experiments.benchmarks.timing import Contender
 from experiments.benchmarks.timing import Timing
 from experiments.benchmarks.worker import Worker
 from experiments.benchmarks.workloads import WORKLOADS
 from experiments.benchmarks.workloads import Autoregressive
+from experiments.benchmarks.workloads import SplineFlow
 
 TASKS = {
     "train": ("train", False),
@@ -143,6 +149,43 @@ def test_training_steps_train():
 def test_workloads_name_a_task():
     known = WORKLOADS["autoregressive"].values()
     assert {(w.task, w.is_inverse) for w in known} == set(TASKS.values())
+
+
+@pytest.mark.parametrize("coupling", [False, True])
+@pytest.mark.parametrize("task", ["train", "sample"])
+def test_spline_flows_are_of_one_size_and_finite(coupling, task):
+    workload = SplineFlow(4, 2, (8, 8), 16, 2, task, coupling=coupling, num_bins=3)
+    assert workload.num_blocks == 1
+    ours = autoregressive_tensorflow.ours(workload)
+    assert len({contender.num_parameters for contender in ours}) == 1
+    assert math.isfinite(ours[-1].run())
+
+
+def test_a_spline_flow_is_trained_for_a_given_time(monkeypatch):
+    clock = itertools.count()  # of which every look takes a second
+    monkeypatch.setattr(budgeted_training.time, "perf_counter", lambda: next(clock))
+    x = np.random.default_rng(0).normal(3.0, 0.5, size=(64, 4)).astype(np.float32)
+    workload = SplineFlow(4, 1, (8, 8), 16, 1, "train", num_bins=3)
+    contender = tensorflow_contender.budgeted(
+        autoregressive_tensorflow.our_distribution(workload),
+        Rows(x, x[:7]),
+        Budget(60.0, 2, batch_size=16, learning_rate=1e-2),
+        jit_compile=False,
+    )
+    first, second = contender.run(), contender.run()
+    assert first.scores.shape == (7,)
+    assert second.scores.mean() > first.scores.mean()
+    assert second.num_rows > first.num_rows > 0
+
+
+@pytest.mark.parametrize("peer", [spline_flows_torch.nflows, spline_flows_torch.zuko])
+@pytest.mark.parametrize("coupling", [False, True])
+def test_spline_flows_of_peers_train_and_sample(peer, coupling):
+    pytest.importorskip("torch")
+    pytest.importorskip(peer.__name__)
+    for task in ("train", "sample"):
+        workload = SplineFlow(4, 2, (8, 8), 16, 2, task, coupling=coupling)
+        assert math.isfinite(peer(workload, num_threads=1).run())
 
 
 def test_torch_training_step_trains():

@@ -10,9 +10,10 @@ from experiments.benchmarks import budgeted_training
 from experiments.benchmarks.budgeted_training import Budget
 from experiments.benchmarks.budgeted_training import BudgetedTraining
 from experiments.benchmarks.budgeted_training import Images
+from experiments.benchmarks.budgeted_training import Rows
 
 TORCH = ("autoregressive_torch", "autoregressive_jax", "binary_made_peers")
-TORCH += ("glow_torch", "vae_torch", "worker")
+TORCH += ("glow_torch", "spline_flows_torch", "vae_torch", "worker")
 
 
 class Work:
@@ -51,7 +52,7 @@ def test_turns_end_when_their_share_of_the_budget_is_over(monkeypatch):
     contender = Work(monkeypatch).contender()
     first, second = contender.run(), contender.run()
     assert (first.seconds, second.seconds) == (6.0, 12.0)
-    assert (first.num_images, second.num_images) == (4, 8)
+    assert (first.num_rows, second.num_rows) == (4, 8)
     assert second.processor_seconds == 12.0
 
 
@@ -64,11 +65,27 @@ def test_learning_rate_falls_along_a_cosine_of_the_time(monkeypatch):
 
 def test_noise_stays_in_the_bins_and_uniform_densities_have_eight_bits(monkeypatch):
     work = Work(monkeypatch)
-    bits = work.contender().run().bits_per_dimension
+    bits = work.contender().run().scores
     np.testing.assert_array_equal(bits, [8.0, 8.0, 8.0])
     pixels = np.concatenate([np.floor(x * 256.0) for x in work.batches[1:]])
     assert set(pixels.ravel()) <= set(np.arange(28) * 9.0)
     np.testing.assert_array_equal(work.batches[0], work.batches[1])  # initialises
+
+
+def test_rows_are_taken_as_they_are_and_scored_in_nats(monkeypatch):
+    work = Work(monkeypatch)
+    rows = np.arange(14.0, dtype=np.float32).reshape(7, 2)
+    training = BudgetedTraining(
+        lambda x: None,
+        work.step,
+        lambda x: x.sum(axis=1),
+        Rows(rows, rows[:3]),
+        Budget(10.0, 1, batch_size=2, learning_rate=1.0),
+    )
+    np.testing.assert_array_equal(training.contender("t", 0).run().scores, [1, 5, 9])
+    seen = np.concatenate(work.batches)
+    assert {tuple(row) for row in seen[:6]} <= {tuple(row) for row in rows}
+    assert len(np.unique(seen[:6], axis=0)) == 6
 
 
 def test_losses_that_are_not_finite_are_refused(monkeypatch):

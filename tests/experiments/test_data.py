@@ -11,6 +11,7 @@ import experiments
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import catalogue
+from experiments.data import known_densities
 from experiments.data import load_dataset
 from experiments.data import power
 from experiments.data import toy
@@ -21,7 +22,7 @@ needs_data = pytest.mark.skipif(
     not DATA_DIR, reason="needs data files: set TFP_FLOWS_DATA_DIR to their folder"
 )
 SETS = ("train", "validation", "test")
-OFFLINE = [*toy.ENTRIES, "digits"]
+OFFLINE = [*toy.ENTRIES, *known_densities.ENTRIES, "digits"]
 
 
 def arrays(dataset):
@@ -161,6 +162,21 @@ def test_wine_is_read_from_both_forms_alike(color, tmp_path):
     assert [rows.shape for rows in sets[0]] == [(41, 11), (4, 11), (5, 11)]
     for a, b in zip(*sets, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_ten_seeds_of_wine_are_ten_folds(tmp_path):
+    values = np.arange(57.0)[:, None] + np.random.default_rng(0).random([57, 11])
+    np.savez(tmp_path / "uci_small.npz", wine_red=values)
+    folds = [load_dataset("red_wine", data_dir=tmp_path, seed=s) for s in range(11)]
+    # Of a common column, in the units of the file.
+    tests = []
+    for fold in folds:
+        both = np.concatenate([fold.train, fold.validation, fold.test])[:, 0]
+        ranks = np.argsort(np.argsort(both))
+        assert len(np.unique(both)) == 57
+        tests.append(set(ranks[-5:].tolist()))
+    assert len(set.union(*tests[:10])) == 50
+    assert tests[10] != tests[0]
 
 
 @pytest.mark.parametrize("folder", [".", "maf_power"])

@@ -6,13 +6,17 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
+from tfp_flows.transformers.bins_first import bins_first
+from tfp_flows.transformers.bins_first import with_bins_first
+from tfp_flows.transformers.knots import bin_of
+from tfp_flows.transformers.knots import knots_last_but_one
+from tfp_flows.transformers.knots import knots_of
 from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["CircularSpline", "RationalQuadraticSpline"]
 
-# Least width and height of a bin, as parts of the interval, and least slope at a knot. The
-# largest slope, which the paper does not bound, keeps the inverse well-conditioned.
-_LEAST_BIN = 1e-3
+# Least slope at a knot. The largest one, which the paper does not bound, keeps the inverse
+# well-conditioned.
 _LEAST_SLOPE = 1e-3
 _MOST_SLOPE = 30.0
 
@@ -65,29 +69,33 @@ class RationalQuadraticSpline(Transformer):
 
     def forward_and_log_det(self, x, parameters):
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        inside = tf.clip_by_value(x, -self.bound, self.bound)
-        y, log_det = _interpolate(inside, *self.constrain(parameters))
-        return self._outside_unchanged(x, y, log_det)
+        return with_bins_first(self._map(_interpolate), x, parameters)
 
     def inverse_and_log_det(self, y, parameters):
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        inside = tf.clip_by_value(y, -self.bound, self.bound)
-        x, log_det = _interpolate_back(inside, *self.constrain(parameters))
-        return self._outside_unchanged(y, x, log_det)
+        return with_bins_first(self._map(_interpolate_back), y, parameters)
 
     def constrain(self, parameters):
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
-        sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
-        widths, heights, slopes = tf.split(parameters, sizes, axis=-2)
-        slopes = _slopes(slopes)
-        ones = tf.ones_like(widths[..., :1, :])
-        slopes = tf.concat([ones, slopes, ones], axis=-2)
-        return _positions(widths, self.bound), _positions(heights, self.bound), slopes
+        return knots_last_but_one(self._knots(bins_first(parameters)))
 
-    def _outside_unchanged(self, value, mapped, log_det):
-        is_inside = tf.abs(value) <= self.bound
-        mapped = tf.where(is_inside, mapped, value)
-        return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
+    def _knots(self, parameters):
+        """K + 1 times x, y and slope, `[3, ...]`, of parameters `[P, ...]`."""
+        sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
+        widths, heights, slopes = tf.split(parameters, sizes)
+        one = tf.ones_like(widths[0])
+        slopes = [one, *tf.unstack(_slopes(slopes)), one]
+        return knots_of(widths, heights, slopes, self.bound)
+
+    def _map(self, interpolate):
+        def with_identity_outside(value, parameters):
+            inside = tf.clip_by_value(value, -self.bound, self.bound)
+            mapped, log_det = interpolate(inside, self._knots(parameters))
+            is_inside = tf.abs(value) <= self.bound
+            mapped = tf.where(is_inside, mapped, value)
+            return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
+
+        return with_identity_outside
 
 
 class CircularSpline(Transformer):
@@ -127,23 +135,32 @@ class CircularSpline(Transformer):
 
     def forward_and_log_det(self, x, parameters):
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        *knots, phase = self.constrain(parameters)
-        y, log_det = _interpolate(self._wrap(x), *knots)
-        return self._wrap(y + phase), log_det
+        return with_bins_first(self._forward, x, parameters)
 
     def inverse_and_log_det(self, y, parameters):
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        *knots, phase = self.constrain(parameters)
-        return _interpolate_back(self._wrap(y - phase), *knots)
+        return with_bins_first(self._inverse, y, parameters)
 
     def constrain(self, parameters):
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
-        sizes = [self.num_bins] * 3 + [1]
-        widths, heights, slopes, phase = tf.split(parameters, sizes, axis=-2)
-        slopes = _slopes(slopes)
-        slopes = tf.concat([slopes, slopes[..., :1, :]], axis=-2)
-        positions = _positions(widths, self.bound), _positions(heights, self.bound)
-        return *positions, slopes, phase[..., 0, :]
+        knots, phase = self._knots_and_phase(bins_first(parameters))
+        return *knots_last_but_one(knots), phase
+
+    def _forward(self, x, parameters):
+        knots, phase = self._knots_and_phase(parameters)
+        y, log_det = _interpolate(self._wrap(x), knots)
+        return self._wrap(y + phase), log_det
+
+    def _inverse(self, y, parameters):
+        knots, phase = self._knots_and_phase(parameters)
+        return _interpolate_back(self._wrap(y - phase), knots)
+
+    def _knots_and_phase(self, parameters):
+        """As `RationalQuadraticSpline._knots`, and the phase, of parameters `[P, ...]`."""
+        widths, heights, slopes, phase = tf.split(parameters, [self.num_bins] * 3 + [1])
+        slopes = tf.unstack(_slopes(slopes))
+        knots = knots_of(widths, heights, [*slopes, slopes[0]], self.bound)
+        return knots, phase[0]
 
     def _wrap(self, angle):
         # The remainder may round to the length itself.
@@ -162,34 +179,24 @@ def _is_length(value):
     return math.isfinite(value) and value > 0.0
 
 
-def _positions(logits, bound):
-    """Knots from `-bound` to `bound`, `[..., K + 1, D]`."""
-    num_bins = logits.shape[-2]
-    parts = _LEAST_BIN + (1.0 - _LEAST_BIN * num_bins) * tf.nn.softmax(logits, axis=-2)
-    ends = tf.ones_like(logits[..., :1, :])
-    inner = 2.0 * tf.cumsum(parts[..., :-1, :], axis=-2) - 1.0
-    # Both ends exactly, where a sum of all parts would be rounded.
-    return bound * tf.concat([-ends, inner, ends], axis=-2)
-
-
 def _slopes(raw):
     """Slopes above the least one, and below about the largest; 1 where `raw` is 0."""
     at_zero = math.log(math.expm1(1.0 - _LEAST_SLOPE))
     return _LEAST_SLOPE + tf.math.softplus(soft_bounded_scale(raw, _MOST_SLOPE) + at_zero)
 
 
-def _interpolate(x, knots_x, knots_y, slopes):
+def _interpolate(x, knots):
     """The spline at `x`, and the logarithm of its slope there."""
-    x_0, w, y_0, h, d_0, d_1 = _bin_of(x, knots_x, knots_x, knots_y, slopes)
+    x_0, y_0, w, h, d_0, d_1 = bin_of(x, knots, 0)
     t = tf.clip_by_value((x - x_0) / w, 0.0, 1.0)
     s = h / w
     y = y_0 + h * t * (s * t + d_0 * (1.0 - t)) / _denominator(t, s, d_0, d_1)
     return y, _log_slope(t, s, d_0, d_1)
 
 
-def _interpolate_back(y, knots_x, knots_y, slopes):
+def _interpolate_back(y, knots):
     """The inverse of the spline at `y`, and the logarithm of its slope there."""
-    x_0, w, y_0, h, d_0, d_1 = _bin_of(y, knots_y, knots_x, knots_y, slopes)
+    x_0, y_0, w, h, d_0, d_1 = bin_of(y, knots, 1)
     r = tf.clip_by_value((y - y_0) / h, 0.0, 1.0)
     s = h / w
     below, above = 2.0 * s * r, 2.0 * s * (1.0 - r)
@@ -199,22 +206,6 @@ def _interpolate_back(y, knots_x, knots_y, slopes):
     below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
     t = below / (below + above)
     return x_0 + t * w, -_log_slope(t, s, d_0, d_1)
-
-
-def _bin_of(value, searched, knots_x, knots_y, slopes):
-    """Left end and size in x and in y, and both slopes, of the bin that `value` is in.
-
-    Each bin is compared with every value, and all but one are dropped in a sum: for tens of
-    bins that is faster than a search and a gather, whose gradient is a scatter.
-    """
-    passed = value[..., None, :] >= searched[..., 1:-1, :]
-    always = tf.ones_like(passed[..., :1, :])
-    is_bin = tf.concat([always, passed], -2) & tf.concat([~passed, always], -2)
-    left_x, left_y = knots_x[..., :-1, :], knots_y[..., :-1, :]
-    arrays = [left_x, knots_x[..., 1:, :] - left_x, left_y, knots_y[..., 1:, :] - left_y]
-    arrays += [slopes[..., :-1, :], slopes[..., 1:, :]]
-    zero = tf.zeros([], value.dtype)
-    return [tf.reduce_sum(tf.where(is_bin, array, zero), axis=-2) for array in arrays]
 
 
 def _denominator(t, s, d_0, d_1):

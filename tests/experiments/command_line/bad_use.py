@@ -41,6 +41,7 @@ BAD_USE = {
         "--weight_decay=-1",
         "-1.0 is not a non-negative number",
     ),
+    "warmup_steps=-1": ("--warmup_steps=-1", "-1 is not a non-negative integer"),
     "gradient_clip_norm=-1": (
         "--gradient_clip_norm=-1",
         "-1.0 is not a non-negative",

@@ -24,6 +24,7 @@ TINY = dataclasses.replace(
     act_norm=True,
     ema_momentum=0.9,
     batch_size=2000,
+    warmup_steps=9,
     cosine_decay=False,
     num_samples=20,
 )

@@ -39,6 +39,7 @@ IMAGES = Settings(
     horizontal_flips=True,
     ema_momentum=0.9,
     batch_size=200,
+    warmup_steps=30,
     epochs=10,
     patience=3,
     num_samples=100,

@@ -1,0 +1,163 @@
+"""Sets drawn from densities that are known: one variable, two angles, heavy tails."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import scipy.special
+import scipy.stats
+
+from experiments.data.columns import Column
+from experiments.data.dataset import Dataset
+from experiments.data.entry import Entry
+
+_HEAVY_SIZE = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """A density to draw from.
+
+    Args:
+      draw: function of a generator and a number of rows that returns them, `[N, D]`, and
+        their context, `[N, C]` or None.
+      log_density: function of rows and their context that returns nats, `[N]`.
+      columns: names of the variables.
+      sizes: rows of train, validation and test.
+      context_columns: names of the context.
+      angles: indices of the variables that are angles, from -pi to pi.
+    """
+
+    draw: Callable
+    log_density: Callable
+    columns: tuple[str, ...]
+    sizes: tuple[int, int, int]
+    context_columns: tuple[str, ...] = ()
+    angles: tuple[int, ...] = ()
+
+
+def draw_two_modes(rng, count):
+    """Returns y of two modes, whose places, widths and weights change with x, and x."""
+    x = rng.uniform(-2.0, 2.0, count)
+    means, deviations, weights = _modes(x)
+    mode = (rng.random(count) < weights[1]).astype(int)
+    picked = np.arange(count)
+    y = means[mode, picked] + deviations[mode, picked] * rng.standard_normal(count)
+    return y[:, np.newaxis], x[:, np.newaxis]
+
+
+def two_modes_log_density(y, x):
+    """Returns log p(y | x)."""
+    means, deviations, weights = _modes(x[:, 0])
+    parts = scipy.stats.norm.logpdf(y[:, 0], means, deviations)
+    return scipy.special.logsumexp(parts, b=weights, axis=0)
+
+
+def _modes(x):
+    """Means, standard deviations and weights of both modes, `[2, N]` each."""
+    means = np.stack([-1.0 + 0.5 * np.cos(2.0 * x), 1.0 + 0.5 * np.sin(2.0 * x)])
+    deviations = np.stack([0.2 + 0.05 * x**2, np.full_like(x, 0.3)])
+    upper = scipy.special.expit(x)
+    return means, deviations, np.stack([1.0 - upper, upper])
+
+
+# Of each part of the mixture: weight, means and concentrations of the two angles.
+_TORUS = (
+    (0.4, (np.pi, 0.5), (8.0, 3.0)),
+    (0.35, (0.0, -np.pi), (4.0, 12.0)),
+    (0.25, (-1.5, 1.5), (20.0, 20.0)),
+)
+
+
+def draw_torus(rng, count):
+    """Returns pairs of angles of a mixture of von Mises distributions, some across pi."""
+    parts = rng.choice(len(_TORUS), size=count, p=[weight for weight, _, _ in _TORUS])
+    means, concentrations = (np.array([part[i] for part in _TORUS]) for i in (1, 2))
+    return rng.vonmises(means[parts], concentrations[parts]), None
+
+
+def torus_log_density(angles, context=None):
+    """Returns the log-density of pairs of angles, whatever the turn."""
+    parts = [
+        np.log(weight) + _von_mises(angles, np.array(means), np.array(concentrations))
+        for weight, means, concentrations in _TORUS
+    ]
+    return scipy.special.logsumexp(parts, axis=0)
+
+
+def _von_mises(angles, means, concentrations):
+    # Not SciPy's, which takes an angle beyond pi for another one.
+    away = concentrations * (np.cos(angles - means) - 1.0)
+    return np.sum(away - np.log(2.0 * np.pi * scipy.special.i0e(concentrations)), axis=1)
+
+
+def draw_heavy_tails(degrees, rng, count):
+    """Returns independent t variables, and a normal one around the last of them."""
+    x = rng.standard_t(degrees, (count, _HEAVY_SIZE))
+    x[:, -1] = x[:, -2] + rng.standard_normal(count)
+    return x, None
+
+
+def heavy_tails_log_density(degrees, x, context=None):
+    """Returns the log-density of rows of `draw_heavy_tails`."""
+    x = x.astype(np.float64)
+    heavy = scipy.stats.t.logpdf(x[:, :-1], degrees).sum(axis=1)
+    return heavy + scipy.stats.norm.logpdf(x[:, -1], x[:, -2])
+
+
+def _heavy_tails(degrees):
+    return _Known(
+        functools.partial(draw_heavy_tails, degrees),
+        functools.partial(heavy_tails_log_density, degrees),
+        tuple(f"x[{i}]" for i in range(_HEAVY_SIZE)),
+        (4_000, 2_000, 4_000),
+    )
+
+
+_KNOWN = {
+    "two_modes": _Known(
+        draw_two_modes, two_modes_log_density, ("y",), (20_000, 4_000, 20_000), ("x",)
+    ),
+    "torus": _Known(
+        draw_torus, torus_log_density, ("a", "b"), (10_000, 2_000, 5_000), angles=(0, 1)
+    ),
+    "heavy_tails_1": _heavy_tails(1),
+    "heavy_tails_2": _heavy_tails(2),
+}
+
+
+def _load(name, known, request):
+    streams = np.random.default_rng(request.seed).spawn(len(known.sizes))
+    drawn = [known.draw(rng, n) for rng, n in zip(streams, known.sizes, strict=True)]
+    sets, contexts = zip(*drawn, strict=True)
+    sets = [rows.astype(np.float32) for rows in sets]
+    roles = [("modelled", name) for name in known.columns]
+    roles += [("context", name) for name in known.context_columns]
+    return Dataset(
+        name,
+        *sets,
+        column_names=known.columns,
+        columns=tuple(Column(n, role, "real", i) for i, (role, n) in enumerate(roles)),
+        log_density=known.log_density,
+        angles=known.angles,
+        **_contexts(contexts),
+    )
+
+
+def _contexts(contexts):
+    if contexts[0] is None:
+        return {}
+    names = ("train_context", "validation_context", "test_context")
+    return {n: x.astype(np.float32) for n, x in zip(names, contexts, strict=True)}
+
+
+ENTRIES = {
+    name: Entry(
+        functools.partial(_load, name, known),
+        "drawn, of a known density",
+        known.sizes,
+        len(known.columns),
+    )
+    for name, known in _KNOWN.items()
+}
