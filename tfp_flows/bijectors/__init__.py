@@ -26,4 +26,4 @@ from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.bijectors.standardize import Whiten
+from tfp_flows.bijectors.whiten import Whiten

@@ -1,5 +1,7 @@
 """The steps of MAF and of IAF: an autoregressive map, applied or undone."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
+from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["InverseAutoregressive", "MaskedAutoregressive"]
 
@@ -24,15 +27,14 @@ class _Autoregressive(FlowBijector):
 
     Applied in one pass, it is undone one variable after another, with the arithmetic of one
     pass if the conditioner is an `AutoregressiveConditioner`, else in up to D calls of it.
-    The gradient of that follows from the implicit function theorem: with `J`, the strictly
-    triangular derivative of p by u, `L`, the log-det of T, and adjoints written with a bar,
+    Its gradient follows from the implicit function theorem, and is solved for as u is, the
+    last variable first: with `J`, the strictly triangular derivative of p by u, `L`, the
+    log-det of T, and adjoints written with a bar,
 
     ```none
     v_bar = (u_bar - L_u log_det_bar + J^T p_bar) / T_u
     p_bar = -T_p v_bar - L_p log_det_bar
     ```
-
-    which is solved as u itself is, the last variable first.
     """
 
     def __init__(self, parameters, transformer):
@@ -52,15 +54,14 @@ class _Autoregressive(FlowBijector):
         self._transformer = transformer
 
     @property
-    def conditioner(self):
+    def conditioner(self) -> Callable:
         """The autoregressive network."""
         return self._conditioner
 
     def replace_variables(self, tensors):
         """Refuses to: the gradient of the sequential direction would miss the tensors."""
         raise ValueError(
-            "Expected `bijectors` whose weights may be tensors; got variables elsewhere in "
-            f"`{self.name}`, an autoregressive step."
+            f"Expected `bijectors` whose weights may be tensors; got `{self.name}`."
         )
 
     @property
@@ -87,8 +88,7 @@ class _Autoregressive(FlowBijector):
             solve_one = _OneVariable(self._transform_back)
             u, log_det = solver.solve(v, *(contexts or [None]), solve_one)
 
-            def gradient(u_bar, log_det_bar, variables=()):
-                bars = [u_bar, log_det_bar]
+            def gradient(*bars, variables=()):
                 v_bar, *others = self._adjoints(solver, u, contexts, variables, *bars)
                 inputs = [v_bar, *others[: len(contexts)]]
                 return (inputs, others[len(contexts) :]) if variables else inputs
@@ -152,17 +152,17 @@ class MaskedAutoregressive(_Autoregressive):
 
     def __init__(
         self,
-        event_size,
-        conditioner,
-        transformer=None,
+        event_size: int,
+        conditioner: Callable,
+        transformer: Transformer | None = None,
         *,
-        dtype=tf.float32,
-        name="masked_autoregressive",
-    ):
+        dtype: tf.DType | str = tf.float32,
+        name: str = "masked_autoregressive",
+    ) -> None:
         super().__init__(dict(locals()), Affine() if transformer is None else transformer)
 
     @property
-    def sequential_directions(self):
+    def sequential_directions(self) -> frozenset[str]:
         """The forward direction, which `sample` takes."""
         return frozenset({"forward"})
 
@@ -207,17 +207,17 @@ class InverseAutoregressive(_Autoregressive):
 
     def __init__(
         self,
-        event_size,
-        conditioner,
-        transformer=None,
+        event_size: int,
+        conditioner: Callable,
+        transformer: Transformer | None = None,
         *,
-        dtype=tf.float32,
-        name="inverse_autoregressive",
-    ):
+        dtype: tf.DType | str = tf.float32,
+        name: str = "inverse_autoregressive",
+    ) -> None:
         super().__init__(dict(locals()), Gated() if transformer is None else transformer)
 
     @property
-    def sequential_directions(self):
+    def sequential_directions(self) -> frozenset[str]:
         """The inverse, which the density of points from elsewhere takes."""
         return frozenset({"inverse"})
 

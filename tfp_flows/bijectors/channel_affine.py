@@ -1,10 +1,18 @@
 """A learned map of each channel, which may depend on a context."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfp_flows.bijectors.elementwise import Elementwise
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.transformers.affine import Affine
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["ChannelAffine"]
 
@@ -36,15 +44,15 @@ class ChannelAffine(Elementwise):
 
     def __init__(
         self,
-        num_channels,
-        conditioner=None,
+        num_channels: int,
+        conditioner: Callable | None = None,
         *,
-        context_size=0,
-        transformer=None,
-        event_ndims=3,
-        dtype=tf.float32,
-        name="channel_affine",
-    ):
+        context_size: int = 0,
+        transformer: Transformer | None = None,
+        event_ndims: int = 3,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "channel_affine",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(

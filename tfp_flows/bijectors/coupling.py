@@ -1,6 +1,13 @@
 """The coupling step: some variables pass, and say how the others change."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask
@@ -9,6 +16,9 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["Coupling"]
 
@@ -48,8 +58,14 @@ class Coupling(FlowBijector):
     """
 
     def __init__(
-        self, mask, conditioner, transformer=None, *, dtype=tf.float32, name="coupling"
-    ):
+        self,
+        mask: npt.ArrayLike,
+        conditioner: Callable,
+        transformer: Transformer | None = None,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "coupling",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters, optional=["dtype"])
         mask = check_mask(mask)
@@ -69,21 +85,21 @@ class Coupling(FlowBijector):
         self._transformer = transformer
 
     @property
-    def conditioner(self):
+    def conditioner(self) -> Callable:
         """The network that sees the unchanged variables and returns parameters."""
         return self._conditioner
 
     @property
-    def has_data_dependent_state(self):
+    def has_data_dependent_state(self) -> bool:
         """Whether the conditioner has a state that `initialize` sets."""
         return getattr(self._conditioner, "has_data_dependent_state", False)
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether the conditioner's data-dependent state is set."""
         return getattr(self._conditioner, "is_initialized", True)
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the conditioner's data-dependent state, if any, from what it will see.
 
         Args:

@@ -1,6 +1,11 @@
 """An elementwise map with learned parameters, which a context may move."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.core.arguments import check_arguments
@@ -68,16 +73,16 @@ class Elementwise(FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        transformer,
-        conditioner=None,
+        event_size: int,
+        transformer: Transformer,
+        conditioner: Callable | None = None,
         *,
-        context_size=0,
-        event_ndims=1,
-        dtype=tf.float32,
-        parameters=None,
-        name="elementwise",
-    ):
+        context_size: int = 0,
+        event_ndims: int = 1,
+        dtype: tf.DType | str = tf.float32,
+        parameters: TensorLike | None = None,
+        name: str = "elementwise",
+    ) -> None:
         given = {k: v for k, v in locals().items() if k != "parameters"}
         check_arguments(given)
         check_instance("transformer", transformer, Transformer, "a `Transformer`")

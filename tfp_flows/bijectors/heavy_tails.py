@@ -1,8 +1,11 @@
 """Heavier tails between a flow's steps and its base, for rows unlike those of training."""
 
+from __future__ import annotations
+
 import math
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -52,7 +55,13 @@ class HeavyTails(FlowBijector):
       https://doi.org/10.1093/biomet/asp053
     """
 
-    def __init__(self, event_size, *, dtype=tf.float32, name="heavy_tails"):
+    def __init__(
+        self,
+        event_size: int,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "heavy_tails",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(
@@ -70,11 +79,11 @@ class HeavyTails(FlowBijector):
         self._heavy = tf.Variable(False, trainable=False, name="heavy")
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether it is known if tails are to be heavy."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Makes the tails heavy, from the first call on.
 
         Args:

@@ -1,6 +1,9 @@
 """Linear mixings of the variables, or of the channels of every pixel, that are learned."""
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -41,14 +44,14 @@ class InvertibleLinear(Positionwise):
 
     def __init__(
         self,
-        event_size,
+        event_size: int,
         *,
-        event_ndims=1,
-        seed=None,
-        permutation=None,
-        dtype=tf.float32,
-        name="invertible_linear",
-    ):
+        event_ndims: int = 1,
+        seed: int | None = None,
+        permutation: npt.ArrayLike | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "invertible_linear",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(
@@ -71,7 +74,7 @@ class InvertibleLinear(Positionwise):
         self._sign = tf.Variable(sign, trainable=False, name="sign")
         self._order = tf.Variable(order.astype(np.int32), trainable=False, name="order")
 
-    def matrix(self):
+    def matrix(self) -> tf.Tensor:
         """Returns W, `[D, D]`, of `x = W y`."""
         lower, upper, _ = self._factors()
         return self._matrix_of(lower, upper)
@@ -129,8 +132,14 @@ class PlainLinear(Positionwise):
     """
 
     def __init__(
-        self, event_size, *, event_ndims=1, seed=None, dtype=tf.float32, name="plain_linear"
-    ):
+        self,
+        event_size: int,
+        *,
+        event_ndims: int = 1,
+        seed: int | None = None,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "plain_linear",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(
@@ -143,7 +152,7 @@ class PlainLinear(Positionwise):
         matrix = tf.cast(_initial_matrix(event_size, seed), self.dtype)
         self._matrix = tf.Variable(matrix, name="matrix")
 
-    def matrix(self):
+    def matrix(self) -> tf.Tensor:
         """Returns W, `[D, D]`, of `x = W y`."""
         return tf.convert_to_tensor(self._matrix)
 
@@ -178,8 +187,13 @@ class InvertibleConv1x1(FlowChain):
     """
 
     def __init__(
-        self, num_channels, *, seed=0, dtype=tf.float32, name="invertible_conv_1x1"
-    ):
+        self,
+        num_channels: int,
+        *,
+        seed: int = 0,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "invertible_conv_1x1",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         linear = InvertibleLinear(num_channels, event_ndims=3, seed=seed, dtype=dtype)

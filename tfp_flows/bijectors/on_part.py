@@ -1,6 +1,10 @@
 """A bijector of some of a vector's entries; the others pass."""
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
@@ -36,7 +40,9 @@ class OnPart(Composite):
         bijector is known not to map vectors of that size to such vectors.
     """
 
-    def __init__(self, mask, bijector, *, name=None):
+    def __init__(
+        self, mask: npt.ArrayLike, bijector: FlowBijector, *, name: str | None = None
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         mask = check_mask(mask)
@@ -57,7 +63,7 @@ class OnPart(Composite):
         self._partition = partition(mask)
 
     @property
-    def bijector(self):
+    def bijector(self) -> FlowBijector:
         """The bijector of the entries that do not pass."""
         return self._bijector
 
@@ -65,11 +71,11 @@ class OnPart(Composite):
     def _parts(self):
         return [self._bijector]
 
-    def check_support(self, data, *, argument="data"):
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows whose changing part has no inverse."""
         self._bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the bijector's state from the part of `data` that it maps.
 
         Args:

@@ -1,6 +1,9 @@
 """A fixed permutation of the variables, saved with the weights."""
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
@@ -37,7 +40,14 @@ class Permutation(Positionwise):
       ValueError: if `permutation` is not one.
     """
 
-    def __init__(self, permutation, *, event_ndims=1, dtype=tf.float32, name="permutation"):
+    def __init__(
+        self,
+        permutation: npt.ArrayLike,
+        *,
+        event_ndims: int = 1,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "permutation",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters, optional=["dtype"])
         permutation = check_permutation(permutation)
@@ -91,13 +101,13 @@ def check_permutation(permutation, event_size=None):
     return permutation
 
 
-def reverse_permutation(event_size):
+def reverse_permutation(event_size: int) -> np.ndarray:
     """The permutation `D - 1, ..., 0`, as an array."""
     check_integer("event_size", event_size)
     return np.arange(event_size)[::-1]
 
 
-def random_permutation(event_size, seed):
+def random_permutation(event_size: int, seed: int | None) -> np.ndarray:
     """A uniformly drawn permutation of `0, ..., D - 1`; the same for the same seed."""
     check_arguments({"event_size": event_size, "seed": seed})
     return np.random.default_rng(seed).permutation(event_size)

@@ -1,9 +1,12 @@
 """Means and scales that are data, not weights: of each variable, or of all together."""
 
+from __future__ import annotations
+
 import warnings
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.linear import multiply_rows
 from tfp_flows.bijectors.positionwise import Positionwise
@@ -11,7 +14,7 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.covariance import correlation_factor
 from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["Decorrelate", "Standardize", "Whiten"]
+__all__ = ["Decorrelate", "Standardize"]
 
 
 class _Measured(Positionwise):
@@ -21,18 +24,18 @@ class _Measured(Positionwise):
     those of the inverse map, and `_set(*statistics)`.
     """
 
-    def __init__(self, event_size, **options):
+    def __init__(self, event_size: int, **options: object) -> None:
         super().__init__(event_size, **options)
         zeros = tf.zeros(event_size, self.dtype)
         self._mean = tf.Variable(zeros, trainable=False, name="mean")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether `initialize` has seen the data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, data, *, context=None):
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Takes the statistics from `data`, once.
 
         Args:
@@ -77,7 +80,13 @@ class Standardize(_Measured):
       name: name of the bijector.
     """
 
-    def __init__(self, event_size, *, dtype=tf.float32, name="standardize"):
+    def __init__(
+        self,
+        event_size: int,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "standardize",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
@@ -132,7 +141,13 @@ class Decorrelate(_Measured):
       name: name of the bijector.
     """
 
-    def __init__(self, event_size, *, dtype=tf.float32, name="decorrelate"):
+    def __init__(
+        self,
+        event_size: int,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "decorrelate",
+    ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
@@ -166,76 +181,4 @@ class Decorrelate(_Measured):
 
     def _log_det(self, value):
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._matrix)))
-        return self._sum_over_positions(log_det, value)
-
-
-class Whiten(Positionwise):
-    """Makes a Gaussian of known mean and covariance the standard normal.
-
-    ```none
-    inverse:  x = L^-1 (y - mean)
-    forward:  y = L x + mean,      log_det = sum(log diag L),      covariance = L L^T
-    ```
-
-    The identity until `assign`. Neither `initialize` nor training changes it, and it is
-    saved with the weights.
-
-    >>> import tfp_flows
-    >>> whiten = tfp_flows.Whiten(2, dtype="float64")
-    >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.5, 0.25]])
-    >>> whiten.forward([[0.0, 0.0], [1.0, 1.0]]).numpy().tolist()
-    [[1000.0, 0.0], [1010.0, 0.75]]
-
-    Args:
-      event_size: number of variables, D.
-      dtype: of inputs and statistics.
-      name: name of the bijector.
-    """
-
-    def __init__(self, event_size, *, dtype=tf.float32, name="whiten"):
-        parameters = dict(locals())
-        super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
-        zeros, identity = tf.zeros(event_size, self.dtype), tf.eye(event_size, dtype=dtype)
-        self._mean = tf.Variable(zeros, trainable=False, name="mean")
-        self._factor = tf.Variable(identity, trainable=False, name="factor")
-
-    def assign(self, mean, factor):
-        """Sets mean and covariance.
-
-        Args:
-          mean: `[D]`.
-          factor: L, `[D, D]`, lower triangular with a positive diagonal.
-
-        Raises:
-          ValueError: if a shape is another, or a value is not finite, or L is not such.
-        """
-        numpy_dtype = self.dtype.as_numpy_dtype
-        mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)
-        (size,) = self._mean.shape
-        if mean.shape != (size,) or not np.isfinite(mean).all():
-            raise ValueError(f"Expected finite `mean` of shape [{size}]; got {mean}.")
-        is_factor = (
-            factor.shape == (size, size)
-            and np.isfinite(factor).all()
-            and (np.triu(factor, 1) == 0).all()
-            and (np.diag(factor) > 0).all()
-        )
-        if not is_factor:
-            raise ValueError(
-                f"Expected finite `factor` of shape [{size}, {size}], lower triangular "
-                f"with a positive diagonal; got {factor}."
-            )
-        self._mean.assign(mean)
-        self._factor.assign(factor)
-
-    def _forward_and_log_det(self, x, context, training):
-        factor = tf.linalg.band_part(self._factor, -1, 0)
-        return multiply_rows(x, factor) + self._mean, self._log_det(x)
-
-    def _inverse_and_log_det(self, y, context, training):
-        x = tf.linalg.triangular_solve(self._factor, tf.transpose(y - self._mean))
-        return tf.transpose(x), -self._log_det(y)
-
-    def _log_det(self, value):
-        log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._factor)))
         return self._sum_over_positions(log_det, value)

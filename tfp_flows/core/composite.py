@@ -1,8 +1,12 @@
 """A bijector made of others, its parts."""
 
+from __future__ import annotations
+
 import abc
+from collections.abc import Sequence
 
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -22,7 +26,7 @@ class Composite(FlowBijector):
       ValueError: if the parts have two dtypes, or want contexts of two widths.
     """
 
-    def __init__(self, parts, **options):
+    def __init__(self, parts: Sequence[object], **options: object) -> None:
         super().__init__(
             context_size=_shared_context_size(parts),
             is_constant_jacobian=all(part.is_constant_jacobian for part in parts),
@@ -36,36 +40,36 @@ class Composite(FlowBijector):
         """The `FlowBijector`s, data side first."""
 
     @property
-    def has_data_dependent_state(self):
+    def has_data_dependent_state(self) -> bool:
         """Whether `initialize` sets anything in a part."""
         return any(part.has_data_dependent_state for part in self._parts)
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether the data-dependent state of every part is set."""
         return all(part.is_initialized for part in self._parts)
 
     @property
-    def has_batch_statistics(self):
+    def has_batch_statistics(self) -> bool:
         """Whether a part normalises by the rows of a batch in training."""
         return any(part.has_batch_statistics for part in self._parts)
 
     @property
-    def is_monotone(self):
+    def is_monotone(self) -> bool:
         """Whether every part is."""
         return all(part.is_monotone for part in self._parts)
 
     @property
-    def standardizes_context(self):
+    def standardizes_context(self) -> bool:
         """Whether every conditional part standardises contexts."""
         return all(part.standardizes_context for part in self._parts if part.context_size)
 
     @property
-    def sequential_directions(self):
+    def sequential_directions(self) -> frozenset[str]:
         """Those of any part."""
         return frozenset().union(*(part.sequential_directions for part in self._parts))
 
-    def check_support(self, data, *, argument="data"):
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows that lie where the first part has no inverse."""
         self._parts[0].check_support(data, argument=argument)
 

@@ -1,9 +1,13 @@
 """The protocol that every bijector of this package follows."""
 
+from __future__ import annotations
+
 import abc
 import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.batch_axes import merge_batch_axes
@@ -92,16 +96,16 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     def __init__(
         self,
         *,
-        event_ndims,
-        data_event_ndims=None,
-        event_shape=None,
-        data_event_shape=None,
-        context_size=0,
-        is_constant_jacobian=False,
-        dtype=tf.float32,
-        parameters=None,
-        name=None,
-    ):
+        event_ndims: int,
+        data_event_ndims: int | None = None,
+        event_shape: int | Sequence[int] | None = None,
+        data_event_shape: Sequence[int] | None = None,
+        context_size: int = 0,
+        is_constant_jacobian: bool = False,
+        dtype: tf.DType | str = tf.float32,
+        parameters: dict | None = None,
+        name: str | None = None,
+    ) -> None:
         arguments = {"context_size": context_size, "dtype": dtype, "name": name}
         if not tf.nest.is_nested(event_ndims):  # as of stock bijectors between structures
             arguments["event_ndims"] = event_ndims
@@ -123,31 +127,33 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         self._set_transient_state()
 
     @property
-    def context_size(self):
+    def context_size(self) -> int:
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self._context_size
 
     @property
-    def has_batch_statistics(self):
+    def has_batch_statistics(self) -> bool:
         """Whether training normalises by the rows of a batch, here or in a part."""
         return False
 
     @property
-    def is_monotone(self):
+    def is_monotone(self) -> bool:
         """Whether, of one variable, it rises or falls on all of the line."""
         return getattr(getattr(self, "_transformer", None), "is_monotone", True)
 
     @property
-    def standardizes_context(self):
+    def standardizes_context(self) -> bool:
         """Whether contexts are standardised here, by statistics that `initialize` sets."""
         return False
 
     @property
-    def sequential_directions(self):
+    def sequential_directions(self) -> frozenset[str]:
         """Which of "forward" and "inverse" go through the variables one after another."""
         return frozenset()
 
-    def forward_and_log_det(self, x, *, context=None, training=False):
+    def forward_and_log_det(
+        self, x: TensorLike, *, context: TensorLike | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Generates: latent to data, the direction of `sample`.
 
         Args:
@@ -160,7 +166,9 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         """
         return self._apply("forward", x, context, training)
 
-    def inverse_and_log_det(self, y, *, context=None, training=False):
+    def inverse_and_log_det(
+        self, y: TensorLike, *, context: TensorLike | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Normalises: data to latent, the direction of `log_prob`.
 
         Args:
@@ -173,7 +181,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         """
         return self._apply("inverse", y, context, training)
 
-    def copy(self, **overrides):
+    def copy(self, **overrides: object) -> FlowBijector:
         """Returns a bijector with the same weights, or a new one where `overrides`.
 
         Args:

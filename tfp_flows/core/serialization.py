@@ -1,5 +1,7 @@
 """Bijectors and distributions as plain data, and back, without the code that built them."""
 
+from __future__ import annotations
+
 import collections
 import inspect
 import sys
@@ -27,12 +29,12 @@ class Configured:
     It keeps them as `parameters`.
     """
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return dict(self.parameters)
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Configured:
         """Builds the object that `config` describes."""
         takes = inspect.signature(cls).parameters
         absent = {name: old for name, old in _BEFORE.items() if name in takes}

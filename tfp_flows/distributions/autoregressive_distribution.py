@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
@@ -75,13 +76,13 @@ class AutoregressiveDistribution(
     def __init__(
         self,
         network: keras.Layer,
-        conditional,
+        conditional: object,
         *,
         standardize_context: bool = True,
         validate_args: bool = False,
         parameters: dict | None = None,
         name: str = "autoregressive",
-    ):
+    ) -> None:
         """Takes the arguments that the class describes."""
         if parameters is None:
             parameters = {"network": network, "conditional": conditional, "name": name}
@@ -123,7 +124,7 @@ class AutoregressiveDistribution(
         """Whether the statistics of contexts are set, if there are any."""
         return self._standardizer is None or self._standardizer.is_initialized
 
-    def initialize(self, data, *, context=None) -> None:
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the statistics of contexts.
 
         Args:
@@ -136,13 +137,13 @@ class AutoregressiveDistribution(
 
     def impute(
         self,
-        x,
+        x: TensorLike,
         observed: Sequence[bool],
         *,
-        context=None,
+        context: TensorLike | None = None,
         num_candidates: int = 64,
         mask_index: int | None = None,
-        seed=None,
+        seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
         """Draws the missing variables of each row, given its observed ones.
 
@@ -180,7 +181,7 @@ class AutoregressiveDistribution(
 
         return choose(complete, x, context, count, choice_seed)
 
-    def copy(self, **overrides) -> AutoregressiveDistribution:
+    def copy(self, **overrides: object) -> AutoregressiveDistribution:
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 

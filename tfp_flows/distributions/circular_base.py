@@ -19,7 +19,10 @@ tfd = tfp.distributions
 
 
 def circular_base(
-    event_size: int, circular: Sequence[int] | Sequence[bool], *, dtype=tf.float32
+    event_size: int,
+    circular: Sequence[int] | Sequence[bool],
+    *,
+    dtype: tf.DType | str = tf.float32,
 ) -> tfd.Distribution:
     """Independent variables: angles that are uniform, and standard normals.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
@@ -63,7 +65,7 @@ class Defensive(Configured, tf.Module):
         share: float = 1e-3,
         *,
         name: str | None = None,
-    ):
+    ) -> None:
         members = ("log_prob", "event_shape", "sample")
         check_members("distribution", distribution, members, "one of rows")
         check_number("share", share, "between 0 and 1", lambda value: 0.0 < value < 1.0)
@@ -118,7 +120,7 @@ class Defensive(Configured, tf.Module):
         inner = getattr(self.distribution, "is_initialized", True)
         return bool(self._initialized.numpy()) and inner
 
-    def initialize(self, data, *, context=None) -> None:
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Takes mean and covariance of rows, and initialises the distribution, once.
 
         Args:
@@ -137,12 +139,18 @@ class Defensive(Configured, tf.Module):
         self._scale.assign(scale[:, None] * correlation_factor(rows))
         self._initialized.assign(True)
 
-    def check_support(self, data, *, argument: str = "data") -> None:
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows that the distribution refuses."""
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(data, argument=argument)
 
-    def log_prob(self, value, *, context=None, training: bool = False) -> tf.Tensor:
+    def log_prob(
+        self,
+        value: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
         """Nats of `value`, `[..., D]`.
 
         Args:
@@ -155,7 +163,13 @@ class Defensive(Configured, tf.Module):
         kwargs |= {"training": True} if training else {}
         return self._mixed(value, self.distribution.log_prob(value, **kwargs))
 
-    def sample(self, sample_shape=(), seed=None, *, context=None) -> tf.Tensor:
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
+    ) -> tf.Tensor:
         """Draws rows, `[*sample_shape, *batch, D]`.
 
         Args:
@@ -172,7 +186,11 @@ class Defensive(Configured, tf.Module):
         return tf.where(chosen[..., None], broad, rows)
 
     def sample_and_log_prob(
-        self, sample_shape=(), seed=None, *, context=None
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | TensorLike | None = None,
+        *,
+        context: TensorLike | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws rows with their log-densities; arguments as in `sample`."""
         rows = self.sample(sample_shape, seed, context=context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core import structure
 from tfp_flows.core.inputs import check_context
@@ -66,8 +67,8 @@ class FlowDistribution(
         *,
         validate_args: bool = False,
         name: str | None = None,
-        weights=None,
-    ):
+        weights: object = None,
+    ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         del parameters["weights"]
@@ -118,7 +119,7 @@ class FlowDistribution(
         """Whether all data-dependent state of flow and base is set."""
         return self.bijector.is_initialized and self._base_is_initialized
 
-    def initialize(self, data, *, context=None) -> None:
+    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
         """Sets the data-dependent state of flow and base from training rows.
 
         Args:
@@ -134,7 +135,7 @@ class FlowDistribution(
         of_base = context if self._base_context_size else None
         self.distribution.initialize(latents, context=of_base)
 
-    def check_support(self, data, *, argument: str = "data") -> None:
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows where the flow has no inverse, so that their density is zero.
 
         Args:

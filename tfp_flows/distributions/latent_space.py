@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
@@ -55,11 +57,11 @@ def at_temperature(
 
 def interpolate(
     distribution: FlowDistribution | Dequantized,
-    start,
-    end,
+    start: TensorLike,
+    end: TensorLike,
     num_points: int,
     *,
-    context=None,
+    context: TensorLike | None = None,
 ) -> tf.Tensor:
     """Data whose latents are on the straight line between those of two points.
 
@@ -87,7 +89,11 @@ def interpolate(
 
 
 def attribute_direction(
-    distribution: FlowDistribution | Dequantized, having, lacking, *, context=None
+    distribution: FlowDistribution | Dequantized,
+    having: TensorLike,
+    lacking: TensorLike,
+    *,
+    context: TensorLike | None = None,
 ) -> tf.Tensor:
     """The mean latent of data with an attribute minus that of data without it.
 
@@ -112,7 +118,12 @@ def attribute_direction(
 
 
 def move_along(
-    distribution: FlowDistribution | Dequantized, x, direction, amounts, *, context=None
+    distribution: FlowDistribution | Dequantized,
+    x: TensorLike,
+    direction: TensorLike,
+    amounts: npt.ArrayLike,
+    *,
+    context: TensorLike | None = None,
 ) -> tf.Tensor:
     """Data whose latents are those of `x` moved along a direction.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.standardize import Standardize
-from tfp_flows.bijectors.standardize import Whiten
+from tfp_flows.bijectors.whiten import Whiten
 from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.laplace import NoMaximumError
 from tfp_flows.distributions.laplace import laplace

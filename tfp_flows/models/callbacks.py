@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
@@ -35,14 +38,16 @@ class StopOnNaN(keras.callbacks.Callback):
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
     """
 
-    def __init__(self, monitor: str = "val_loss"):
+    def __init__(self, monitor: str = "val_loss") -> None:
         super().__init__()
         check_instance("monitor", monitor, str, "the name of a metric")
         self.monitor = monitor
         self.stopped_epoch = None
 
     @classmethod
-    def added_to(cls, callbacks) -> list[keras.callbacks.Callback]:
+    def added_to(
+        cls, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> list[keras.callbacks.Callback]:
         """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         if any(isinstance(callback, cls) for callback in callbacks):
@@ -50,7 +55,7 @@ class StopOnNaN(keras.callbacks.Callback):
         # First, since a callback that restores weights must have the last word.
         return [cls(), *callbacks]
 
-    def on_train_begin(self, logs=None) -> None:
+    def on_train_begin(self, logs: dict | None = None) -> None:
         """Keeps the initial weights."""
         self.stopped_epoch = None
         self._epoch = 0
@@ -60,18 +65,18 @@ class StopOnNaN(keras.callbacks.Callback):
         # A weight that is not finite at first may be meant so, such as an infinite bound.
         self._finite_at_first = [_is_finite(weight) for weight in self._weights]
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Records the epoch, for the message."""
         self._epoch = epoch + 1
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the first batch whose loss is not finite."""
         if not np.isfinite((logs or {}).get("loss", 0.0)):
             self._stop(
                 f"The loss is not finite at batch {batch + 1} of epoch {self._epoch}"
             )
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the weights of the best epoch; stops where some are not finite."""
         if self.stopped_epoch is not None:
             return
@@ -84,7 +89,7 @@ class StopOnNaN(keras.callbacks.Callback):
             self._best, self._best_epoch = value, epoch + 1
             self._weights = weights
 
-    def on_train_end(self, logs=None) -> None:
+    def on_train_end(self, logs: dict | None = None) -> None:
         """Restores the weights, which another callback may have replaced by NaN."""
         if self.stopped_epoch is not None:
             self.model.set_weights(self._weights)
@@ -157,7 +162,7 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
       https://arxiv.org/abs/1705.07057
     """
 
-    def __init__(self, data, context=None):
+    def __init__(self, data: TensorLike, context: TensorLike | None = None) -> None:
         super().__init__()
         if isinstance(data, str) or not np.ndim(data):
             raise ValueError(f"Expected `data` of shape [N, *event]; got {data!r}.")
@@ -168,15 +173,15 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         """Refuses rows that are no events of the distribution, before anything is set."""
         check_rows_of(model.distribution, self._data, self._context)
 
-    def on_train_begin(self, logs=None) -> None:
+    def on_train_begin(self, logs: dict | None = None) -> None:
         """Refuses such rows in a loop that does not ask."""
         self.check(self.model)
 
-    def on_test_begin(self, logs=None) -> None:
+    def on_test_begin(self, logs: dict | None = None) -> None:
         """Sets the statistics before a validation."""
         self._set_statistics()
 
-    def on_train_end(self, logs=None) -> None:
+    def on_train_end(self, logs: dict | None = None) -> None:
         """Sets the statistics of the final weights."""
         self._set_statistics()
 
@@ -205,7 +210,7 @@ class KLWarmUp(keras.callbacks.Callback):
       https://arxiv.org/abs/1602.02282
     """
 
-    def __init__(self, num_epochs: int):
+    def __init__(self, num_epochs: int) -> None:
         super().__init__()
         check_integer("num_epochs", num_epochs)
         self.num_epochs = num_epochs
@@ -223,11 +228,11 @@ class KLWarmUp(keras.callbacks.Callback):
         self.check(model)
         super().set_model(model)
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the weight of this epoch."""
         self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
 
-    def on_train_end(self, logs=None) -> None:
+    def on_train_end(self, logs: dict | None = None) -> None:
         """Sets the weight to 1, even if training has stopped early."""
         self.model.kl_weight.assign(1.0)
 

@@ -1,6 +1,11 @@
 """One of several transformers for each variable."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.transformers.transformer import Transformer
@@ -32,7 +37,7 @@ class PerVariable(Transformer):
 
     knows_variables = True
 
-    def __init__(self, transformers, which):
+    def __init__(self, transformers: Sequence[Transformer], which: Sequence[int]) -> None:
         check_instance("transformers", transformers, (list, tuple), "a list of them")
         for transformer in transformers:
             words = "a list of `Transformer`s"
@@ -46,16 +51,16 @@ class PerVariable(Transformer):
             )
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """P, of the transformer that needs most."""
         return max(transformer.num_parameters for transformer in self.transformers)
 
     @property
-    def is_monotone(self):
+    def is_monotone(self) -> bool:
         """Whether every transformer is."""
         return all(transformer.is_monotone for transformer in self.transformers)
 
-    def parameters_of(self, outputs, size):
+    def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
         """Returns parameters, `[..., P + 1, D]`, the last of which says what maps each."""
         if size != len(self.which):
             raise ValueError(
@@ -67,11 +72,15 @@ class PerVariable(Transformer):
         which = tf.zeros_like(parameters[..., :1, :]) + which
         return tf.concat([parameters, which], axis=-2)
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, by what `parameters_of` returns; log-dets `[..., D]`."""
         return self._choose("forward_and_log_det", x, parameters)
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self._choose("inverse_and_log_det", y, parameters)
 

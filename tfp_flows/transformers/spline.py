@@ -1,8 +1,12 @@
 """Monotone rational-quadratic splines, on an interval and on a circle."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
@@ -56,26 +60,30 @@ class RationalQuadraticSpline(Transformer):
       https://arxiv.org/abs/1906.04032
     """
 
-    def __init__(self, num_bins=8, bound=3.0):
+    def __init__(self, num_bins: int = 8, bound: float = 3.0) -> None:
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
         check_number("bound", bound, "above 0", _is_length)
         self.num_bins = int(num_bins)
         self.bound = float(bound)
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """3 K - 1: widths, heights, and slopes between the bins."""
         return 3 * self.num_bins - 1
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
         return with_bins_first(self._map(_interpolate), x, parameters)
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return with_bins_first(self._map(_interpolate_back), y, parameters)
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
         return knots_last_but_one(self._knots(bins_first(parameters)))
 
@@ -122,26 +130,30 @@ class CircularSpline(Transformer):
 
     is_monotone = False
 
-    def __init__(self, num_bins=8, bound=math.pi):
+    def __init__(self, num_bins: int = 8, bound: float = math.pi) -> None:
         check_number("num_bins", num_bins, f"from 2 to {_MOST_BINS}", _is_number_of_bins)
         check_number("bound", bound, "above 0", _is_length)
         self.num_bins = int(num_bins)
         self.bound = float(bound)
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """3 K + 1: widths, heights, slopes, and a phase."""
         return 3 * self.num_bins + 1
 
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
         return with_bins_first(self._forward, x, parameters)
 
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return with_bins_first(self._inverse, y, parameters)
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
         knots, phase = self._knots_and_phase(bins_first(parameters))
         return *knots_last_but_one(knots), phase

@@ -1,9 +1,14 @@
 """The protocol that every transformer follows."""
 
+from __future__ import annotations
+
 import abc
 import inspect
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import add_check
 from tfp_flows.core.arguments import check_instance
@@ -69,20 +74,24 @@ class Transformer(abc.ABC):
     knows_variables = False
 
     @abc.abstractmethod
-    def forward_and_log_det(self, x, parameters):
+    def forward_and_log_det(
+        self, x: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
 
     @abc.abstractmethod
-    def inverse_and_log_det(self, y, parameters):
+    def inverse_and_log_det(
+        self, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments: the attributes of the same names."""
         return {
             name: getattr(self, name) for name in inspect.signature(type(self)).parameters
         }
 
-    def constrain(self, parameters):
+    def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Returns what the formulas of both directions take of `parameters`, `[..., P, D]`.
 
         By default the P numbers as they are, `[..., D]` each.
@@ -95,7 +104,7 @@ class Transformer(abc.ABC):
             )
         return tf.unstack(parameters, expected, axis=-2)
 
-    def parameters_of(self, outputs, size):
+    def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
         """Returns what a conditioner returned, `[..., P * D]`, as `[..., P, D]`.
 
         Args:
@@ -120,7 +129,9 @@ class Transformer(abc.ABC):
             shape = [*(-1 if n is None else n for n in leading), self.num_parameters, size]
         return tf.reshape(outputs, shape)
 
-    def inverse_by_root(self, find_root, y, parameters):
+    def inverse_by_root(
+        self, find_root: Callable, y: TensorLike, parameters: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the inverse and its log-det where only a root finder computes it.
 
         What `find_root` does is not differentiated: `y = T(x; p)` says that
