@@ -104,8 +104,9 @@ def test_all_is_below_far_up_and_none_far_down(name):
     context = context_of(distribution)
     for value, expected in ((-1e9, 0.0), (1e9, 1.0)):
         value = np.full(distribution.event_shape, value)
-        close(distribution.cdf(value, **context), expected)
-        close(distribution.survival_function(value, **context), 1.0 - expected)
+        # Heavy tails, with random weights, have 3e-9 beyond.
+        close(distribution.cdf(value, **context), expected, 1e-8)
+        close(distribution.survival_function(value, **context), 1.0 - expected, 1e-8)
 
 
 @pytest.mark.parametrize("name", ["conditional flow", "conditional mixture"])

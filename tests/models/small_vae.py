@@ -53,7 +53,7 @@ MODELS = {
     "iaf_maf_prior": lambda: dense(iaf_posterior(), prior=prior(tff.MAF)),
     "real_nvp_prior": lambda: dense(
         tff.posteriors.DiagonalGaussian(LATENT_SIZE),
-        prior=prior(tff.RealNVP, act_norm=True),
+        prior=prior(tff.RealNVP, act_norm=True, heavy_tails=False),
     ),
     "importance_weighted": lambda: dense(
         iaf_posterior(), bound=tff.objectives.importance_weighted_bound, num_samples=3

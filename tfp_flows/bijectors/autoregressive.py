@@ -60,9 +60,8 @@ class _Autoregressive(FlowBijector):
 
     def replace_variables(self, tensors):
         """Refuses to: the gradient of the sequential direction would miss the tensors."""
-        raise ValueError(
-            f"Expected `bijectors` whose weights may be tensors; got `{self.name}`."
-        )
+        words = "Expected `bijectors` whose weights may be tensors; got some elsewhere in"
+        raise ValueError(f"{words} `{self.name}`.")
 
     @property
     @abc.abstractmethod
