@@ -40,8 +40,8 @@ class HeavyTails(FlowBijector):
     others for all together, as those of a multivariate Student-t, which gives rows that the
     steps stretch in all directions back what they gain in log-det. (In a sum of squares, a
     few large variables would count for all.) The w_i and a are weights: where tails are
-    light, training makes the w_i small and a large. Of fresh tails a few samples in a million
-    are beyond 30 deviations; both together have no moments, strictly speaking.
+    light, training makes the w_i small and a large. Of one variable with fresh tails, a few
+    samples in a million are beyond 30 deviations; moments need not exist.
 
     The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first; and
     where it is inverted, so that data are at its latent end.
