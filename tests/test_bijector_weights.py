@@ -87,7 +87,7 @@ def test_log_prob_has_a_gradient_for_every_weight(weighted):
 def test_sample_and_log_prob_has_a_gradient_for_every_weight(weighted):
     weights = weighted.flow.trainable_variables
     with tf.GradientTape() as tape:
-        y, log_prob = weighted.flow.sample_and_log_prob(seed=1, **weighted.context)
+        y, log_prob = weighted.flow.sample_and_log_prob(8, seed=1, **weighted.context)
         loss = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(log_prob)
     for gradient, weight in zip(tape.gradient(loss, weights), weights, strict=True):
         assert gradient is not None, weight.name

@@ -64,7 +64,8 @@ def test_distributions_of_structures_are_stock_ones(constructor, parts):
 
 
 def test_context_and_initialisation_reach_flows_behind_a_structure():
-    flow = tff.RealNVP(3, num_steps=1, hidden_units=(4,), context_size=2, dtype="float64")
+    tiny = {"num_steps": 1, "hidden_units": (4,), "heavy_tails": False}
+    flow = tff.RealNVP(3, context_size=2, dtype="float64", **tiny)
     chain = tff.FlowChain([*to_pair()[:2], flow])
     context = np.ones([5, 2])
     y = tfb.Chain(to_pair()[:2]).forward(10.0 + Z)
