@@ -13,9 +13,9 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.covariance import correlation_factor
-from tfp_flows.core.serialization import Configured
 from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.compound import Compound
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["Defensive"]
@@ -23,7 +23,7 @@ __all__ = ["Defensive"]
 tfd = tfp.distributions
 
 
-class Defensive(Configured, tf.Module):
+class Defensive(Compound):
     """A distribution of rows, mixed with a small share of a Gaussian of the same rows.
 
     ```none
@@ -84,16 +84,6 @@ class Defensive(Configured, tf.Module):
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
-    def dtype(self) -> tf.DType:
-        """Of rows."""
-        return self.distribution.dtype
-
-    @property
-    def event_shape(self) -> tf.TensorShape:
-        """Shape of one event, `[D]`."""
-        return self.distribution.event_shape
-
-    @property
     def context_size(self) -> int:
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return getattr(self.distribution, "context_size", 0)
@@ -106,13 +96,7 @@ class Defensive(Configured, tf.Module):
     @property
     def variables(self) -> tuple[tf.Variable, ...]:
         """Variables of the distribution, then those of the Gaussian."""
-        # `tf.Module` takes a distribution for a tensor, and overlooks its variables.
-        return (*self.distribution.variables, self._mean, self._scale, self._initialized)
-
-    @property
-    def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """The trainable ones of the `variables`."""
-        return tuple(variable for variable in self.variables if variable.trainable)
+        return (*super().variables, self._mean, self._scale, self._initialized)
 
     @property
     def is_initialized(self) -> bool:
@@ -199,6 +183,10 @@ class Defensive(Configured, tf.Module):
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {n: getattr(self, n) for n in ("distribution", "share", "name")}
+
+    @property
+    def _parts(self):
+        return (self.distribution,)
 
     def _mixed(self, value, log_prob):
         log_share, log_rest = math.log(self.share), math.log1p(-self.share)
