@@ -5,7 +5,7 @@ PEERS ?= .venv-peers
 BIN = $(VENV)/bin
 # Two processes, which take the modules in the order of tests/conftest.py.
 PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
-	--no-loadscope-reorder --durations=20
+	--no-loadscope-reorder --max-worker-restart=0 --durations=20
 
 .PHONY: demo test test-slow lint bench clean
 

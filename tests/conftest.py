@@ -5,6 +5,7 @@ optimise what they run, but for the slow tests, which run as a user's code does.
 """
 
 import functools
+import gc
 import os
 import random
 from pathlib import Path
@@ -24,6 +25,7 @@ from flow_cases import CASES as FLOWS
 from slow_cases import REPRESENTATIVES
 from slow_cases import SLOW_CASES
 from slow_cases import is_slow
+from tensorflow.python.framework import ops
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -71,6 +73,32 @@ def pytest_collection_modifyitems(items):
         if is_slow(_path(item), item.name) or _contract_case(item) in SLOW_CASES:
             item.add_marker(pytest.mark.slow)
     items.sort(key=_order)
+    gc.freeze()  # what is imported stays: the collector need not look at it again
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures have ended
+def pytest_runtest_teardown(item, nextitem):
+    if nextitem is None or _group(nextitem) != _group(item):
+        _free_memory(item.module)
+
+
+def _group(item):
+    return item.get_closest_marker("xdist_group").args[0]
+
+
+def _free_memory(module):
+    """Frees the graphs and models of the tests that have run.
+
+    TensorFlow registers the gradient of each traced `tf.custom_gradient` for ever, and that
+    holds the whole graph in which it was traced.
+    """
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient")]:
+        del registry[name]
+    for function in vars(module).values():
+        if hasattr(function, "cache_clear") and function.__module__ == module.__name__:
+            function.cache_clear()
+    gc.collect()
 
 
 def _path(item):
