@@ -1,5 +1,6 @@
 """Types of public signatures, which mypy and editors of users read (`py.typed`)."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -49,3 +50,12 @@ def test_public_signatures_have_types():
     assert len(functions) > 500
     untyped = {f"{f.__module__}.{f.__qualname__}": lacks(f) for f in functions}
     assert {name: arguments for name, arguments in untyped.items() if arguments} == {}
+
+
+def test_public_names_are_exported():
+    # Else checkers of types refuse to import them from a package with `py.typed`.
+    for package in (tfp_flows, tfp_flows.transformers):
+        body = ast.parse(Path(package.__file__).read_text()).body
+        names = [name for n in body if isinstance(n, ast.ImportFrom) for name in n.names]
+        assert names
+        assert [name.name for name in names if name.asname != name.name] == []
