@@ -128,7 +128,7 @@ ADDITIONS = {
             package="tfp_flows.transformers.transformer"
         ),
         "tfp_flows/transformers/__init__.py": line(
-            "from tfp_flows.transformers.sinh_tails import SinhTails"
+            "from tfp_flows.transformers.sinh_tails import SinhTails as SinhTails"
         ),
         "tests/transformer_cases.py": entry(
             "CASES",
@@ -143,7 +143,9 @@ ADDITIONS = {
         "tfp_flows/flows/__init__.py": line(
             "from tfp_flows.flows.softplus_nvp import SoftplusNVP"
         ),
-        "tfp_flows/__init__.py": line("from tfp_flows.flows import SoftplusNVP"),
+        "tfp_flows/__init__.py": line(
+            "from tfp_flows.flows import SoftplusNVP as SoftplusNVP"
+        ),
         "tests/flow_cases.py": entry("CASES", '"softplus_nvp": flow(tff.SoftplusNVP),'),
         "FLOWS": entry("FLOWS", '"softplus_nvp": Flow(tfp_flows.SoftplusNVP),'),
     },

@@ -30,87 +30,87 @@ if _backend != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
-from tfp_flows import transformers
-from tfp_flows.bijectors import ActNorm
-from tfp_flows.bijectors import BatchNorm
-from tfp_flows.bijectors import BijectorReport
-from tfp_flows.bijectors import Bounds
-from tfp_flows.bijectors import ChannelAffine
-from tfp_flows.bijectors import Coupling
-from tfp_flows.bijectors import Elementwise
-from tfp_flows.bijectors import Decorrelate
-from tfp_flows.bijectors import FlowChain
-from tfp_flows.bijectors import HeavyTails
-from tfp_flows.bijectors import InverseAutoregressive
-from tfp_flows.bijectors import Invert
-from tfp_flows.bijectors import InvertibleConv1x1
-from tfp_flows.bijectors import InvertibleLinear
-from tfp_flows.bijectors import Logit
-from tfp_flows.bijectors import MaskedAutoregressive
-from tfp_flows.bijectors import MultiScale
-from tfp_flows.bijectors import OnPart
-from tfp_flows.bijectors import Permutation
-from tfp_flows.bijectors import PlainLinear
-from tfp_flows.bijectors import Squeeze
-from tfp_flows.bijectors import Standardize
-from tfp_flows.bijectors import TFPBijector
-from tfp_flows.bijectors import Whiten
-from tfp_flows.bijectors import check_bijector
-from tfp_flows.bijectors import random_permutation
-from tfp_flows.bijectors import reverse_permutation
-from tfp_flows.bijectors import masks
-from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.distributions import AutoregressiveDistribution
-from tfp_flows.distributions import BinaryMADE
-from tfp_flows.distributions import FlowDistribution
-from tfp_flows.distributions import FlowPosterior
-from tfp_flows.distributions import MixtureMADE
-from tfp_flows.distributions import conditionals
-from tfp_flows.distributions import BitsPerDimension
-from tfp_flows.distributions import Defensive
-from tfp_flows.distributions import Dequantized
-from tfp_flows.distributions import at_temperature
-from tfp_flows.distributions import attribute_direction
-from tfp_flows.distributions import bits_per_dimension
-from tfp_flows.distributions import circular_base
-from tfp_flows.distributions import flow_posterior
-from tfp_flows.distributions import interpolate
-from tfp_flows.distributions import move_along
-from tfp_flows.distributions import reduce_bits
-from tfp_flows.distributions import standard_logistic
-from tfp_flows.distributions import standard_normal
-from tfp_flows.flows import Glow
-from tfp_flows.flows import GlowStep
-from tfp_flows.flows import IAF
-from tfp_flows.flows import MADE
-from tfp_flows.flows import MAF
-from tfp_flows.flows import NICE
-from tfp_flows.flows import NeuralSplineFlow
-from tfp_flows.flows import RealNVP
-from tfp_flows.flows import RealNVPImage
-from tfp_flows.models import DensityEstimator
-from tfp_flows.models import FullDataBatchStatistics
-from tfp_flows.models import KLWarmUp
-from tfp_flows.models import StopOnNaN
-from tfp_flows.models import VAE
-from tfp_flows.models import likelihoods
-from tfp_flows.models import objectives
-from tfp_flows.models import posteriors
-from tfp_flows.models import variational_loss
-from tfp_flows.networks import MLP
-from tfp_flows.networks import Conditioner
-from tfp_flows.networks import MaskCycleMLP
-from tfp_flows.networks import ConvDecoder
-from tfp_flows.networks import ConvEncoder
-from tfp_flows.networks import ConvNet
-from tfp_flows.networks import MaskedMLP
-from tfp_flows.networks import ResNet
-from tfp_flows.networks import natural_ordering
-from tfp_flows.networks import random_ordering
-from tfp_flows.networks import reversed_ordering
-from tfp_flows.transformers import Affine
-from tfp_flows.transformers import Gated
-from tfp_flows.transformers import Shift
-from tfp_flows.transformers import Transformer
+from tfp_flows import transformers as transformers
+from tfp_flows.bijectors import ActNorm as ActNorm
+from tfp_flows.bijectors import BatchNorm as BatchNorm
+from tfp_flows.bijectors import BijectorReport as BijectorReport
+from tfp_flows.bijectors import Bounds as Bounds
+from tfp_flows.bijectors import ChannelAffine as ChannelAffine
+from tfp_flows.bijectors import Coupling as Coupling
+from tfp_flows.bijectors import Elementwise as Elementwise
+from tfp_flows.bijectors import Decorrelate as Decorrelate
+from tfp_flows.bijectors import FlowChain as FlowChain
+from tfp_flows.bijectors import HeavyTails as HeavyTails
+from tfp_flows.bijectors import InverseAutoregressive as InverseAutoregressive
+from tfp_flows.bijectors import Invert as Invert
+from tfp_flows.bijectors import InvertibleConv1x1 as InvertibleConv1x1
+from tfp_flows.bijectors import InvertibleLinear as InvertibleLinear
+from tfp_flows.bijectors import Logit as Logit
+from tfp_flows.bijectors import MaskedAutoregressive as MaskedAutoregressive
+from tfp_flows.bijectors import MultiScale as MultiScale
+from tfp_flows.bijectors import OnPart as OnPart
+from tfp_flows.bijectors import Permutation as Permutation
+from tfp_flows.bijectors import PlainLinear as PlainLinear
+from tfp_flows.bijectors import Squeeze as Squeeze
+from tfp_flows.bijectors import Standardize as Standardize
+from tfp_flows.bijectors import TFPBijector as TFPBijector
+from tfp_flows.bijectors import Whiten as Whiten
+from tfp_flows.bijectors import check_bijector as check_bijector
+from tfp_flows.bijectors import random_permutation as random_permutation
+from tfp_flows.bijectors import reverse_permutation as reverse_permutation
+from tfp_flows.bijectors import masks as masks
+from tfp_flows.core.flow_bijector import FlowBijector as FlowBijector
+from tfp_flows.distributions import AutoregressiveDistribution as AutoregressiveDistribution
+from tfp_flows.distributions import BinaryMADE as BinaryMADE
+from tfp_flows.distributions import FlowDistribution as FlowDistribution
+from tfp_flows.distributions import FlowPosterior as FlowPosterior
+from tfp_flows.distributions import MixtureMADE as MixtureMADE
+from tfp_flows.distributions import conditionals as conditionals
+from tfp_flows.distributions import BitsPerDimension as BitsPerDimension
+from tfp_flows.distributions import Defensive as Defensive
+from tfp_flows.distributions import Dequantized as Dequantized
+from tfp_flows.distributions import at_temperature as at_temperature
+from tfp_flows.distributions import attribute_direction as attribute_direction
+from tfp_flows.distributions import bits_per_dimension as bits_per_dimension
+from tfp_flows.distributions import circular_base as circular_base
+from tfp_flows.distributions import flow_posterior as flow_posterior
+from tfp_flows.distributions import interpolate as interpolate
+from tfp_flows.distributions import move_along as move_along
+from tfp_flows.distributions import reduce_bits as reduce_bits
+from tfp_flows.distributions import standard_logistic as standard_logistic
+from tfp_flows.distributions import standard_normal as standard_normal
+from tfp_flows.flows import Glow as Glow
+from tfp_flows.flows import GlowStep as GlowStep
+from tfp_flows.flows import IAF as IAF
+from tfp_flows.flows import MADE as MADE
+from tfp_flows.flows import MAF as MAF
+from tfp_flows.flows import NICE as NICE
+from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
+from tfp_flows.flows import RealNVP as RealNVP
+from tfp_flows.flows import RealNVPImage as RealNVPImage
+from tfp_flows.models import DensityEstimator as DensityEstimator
+from tfp_flows.models import FullDataBatchStatistics as FullDataBatchStatistics
+from tfp_flows.models import KLWarmUp as KLWarmUp
+from tfp_flows.models import StopOnNaN as StopOnNaN
+from tfp_flows.models import VAE as VAE
+from tfp_flows.models import likelihoods as likelihoods
+from tfp_flows.models import objectives as objectives
+from tfp_flows.models import posteriors as posteriors
+from tfp_flows.models import variational_loss as variational_loss
+from tfp_flows.networks import MLP as MLP
+from tfp_flows.networks import Conditioner as Conditioner
+from tfp_flows.networks import MaskCycleMLP as MaskCycleMLP
+from tfp_flows.networks import ConvDecoder as ConvDecoder
+from tfp_flows.networks import ConvEncoder as ConvEncoder
+from tfp_flows.networks import ConvNet as ConvNet
+from tfp_flows.networks import MaskedMLP as MaskedMLP
+from tfp_flows.networks import ResNet as ResNet
+from tfp_flows.networks import natural_ordering as natural_ordering
+from tfp_flows.networks import random_ordering as random_ordering
+from tfp_flows.networks import reversed_ordering as reversed_ordering
+from tfp_flows.transformers import Affine as Affine
+from tfp_flows.transformers import Gated as Gated
+from tfp_flows.transformers import Shift as Shift
+from tfp_flows.transformers import Transformer as Transformer
 
 __version__ = "0.1.0"

@@ -51,7 +51,7 @@ class BijectorReport:
         """
         return all(ok for _, _, ok in self._rows())
 
-    def __str__(self):
+    def __str__(self) -> str:
         head = (
             f"check_bijector: {self.num_points} points of shape {self.event_shape}, "
             f"{self.dtype}, tolerance {self.tolerance:g}"

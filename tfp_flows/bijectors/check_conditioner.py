@@ -1,11 +1,25 @@
 """The one check that a network fits the step that it is given to."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["check_conditioner"]
 
 
-def check_conditioner(conditioner, seen_shape, changing_shape, transformer):
+def check_conditioner(
+    conditioner: Callable,
+    seen_shape: Sequence[int],
+    changing_shape: Sequence[int],
+    transformer: Transformer,
+) -> None:
     """Refuses a conditioner of other sizes, which might broadcast and go unnoticed.
 
     Args:

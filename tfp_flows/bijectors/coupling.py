@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy.typing as npt
 import tensorflow as tf
@@ -81,7 +82,7 @@ class Coupling(FlowBijector):
         transformer = Affine() if transformer is None else transformer
         check_conditioner(conditioner, parts.seen_shape, parts.changing_shape, transformer)
         self._partition = parts
-        self._conditioner = conditioner
+        self._conditioner: Any = conditioner
         self._transformer = transformer
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.core.arguments import check_arguments
@@ -80,7 +79,7 @@ class Elementwise(FlowBijector):
         context_size: int = 0,
         event_ndims: int = 1,
         dtype: tf.DType | str = tf.float32,
-        parameters: TensorLike | None = None,
+        parameters: dict | None = None,
         name: str = "elementwise",
     ) -> None:
         given = {k: v for k, v in locals().items() if k != "parameters"}
@@ -119,7 +118,7 @@ class Elementwise(FlowBijector):
 
     def _parameters_of(self, context, training):
         outputs = tf.convert_to_tensor(self._weights)
-        if context is not None:
+        if self._conditioner is not None:
             outputs += in_mode(self._conditioner, training)(context)
             for _ in range(self.forward_min_event_ndims - 1):
                 outputs = tf.expand_dims(outputs, -2)

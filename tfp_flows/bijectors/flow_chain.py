@@ -6,8 +6,8 @@ import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
@@ -24,8 +24,6 @@ from tfp_flows.core.recompute import pull_back
 from tfp_flows.core.recompute import refuse_batch_statistics
 
 __all__ = ["FlowChain"]
-
-tfb = tfp.bijectors
 
 
 class FlowChain(Composite):
@@ -77,8 +75,11 @@ class FlowChain(Composite):
         parameters: dict | None = None,
         name: str = "flow_chain",
     ) -> None:
-        options = {"standardize_context": standardize_context, "recompute": recompute}
-        options["name"] = name
+        options = {
+            "standardize_context": standardize_context,
+            "recompute": recompute,
+            "name": name,
+        }
         check_arguments(options)
         if parameters is None:
             parameters = {"bijectors": bijectors, **options}
@@ -204,7 +205,7 @@ def _as_steps(bijectors):
     """Makes `FlowBijector`s of all bijectors, with the event's rank along the chain."""
     bijectors = [part for b in bijectors for part in _flatten(b)]
     event_ndims = tfb.Chain(bijectors).forward_min_event_ndims
-    steps = []
+    steps: list[FlowBijector] = []
     for bijector in reversed(bijectors):
         if not isinstance(bijector, FlowBijector):
             bijector = TFPBijector(bijector, event_ndims)

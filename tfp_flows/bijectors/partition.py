@@ -1,12 +1,15 @@
 """Partitions of an event by the mask of a coupling."""
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 __all__ = ["check_mask", "partition"]
 
 
-def check_mask(mask):
+def check_mask(mask: npt.ArrayLike) -> np.ndarray:
     """Returns `mask` as a boolean array of which some is True, and some is False."""
     mask = np.asarray(mask)
     if mask.dtype != bool or mask.ndim == 0:
@@ -22,7 +25,7 @@ def check_mask(mask):
     return mask
 
 
-def partition(mask):
+def partition(mask: np.ndarray) -> _SplitLastAxis | _MaskEvent:
     """Returns the cheapest way to split events by the boolean array `mask`.
 
     It has `split(x) -> (seen, changing)`, `join(seen, changed) -> y`,

@@ -87,7 +87,9 @@ class Permutation(Positionwise):
         return reordered, tf.zeros(tf.shape(value)[:1], value.dtype)
 
 
-def check_permutation(permutation, event_size=None):
+def check_permutation(
+    permutation: npt.ArrayLike, event_size: int | None = None
+) -> np.ndarray:
     """Returns `permutation`, of the integers 0 to D - 1, as an array."""
     permutation = np.asarray(permutation)
     is_one = permutation.ndim == 1 and permutation.dtype.kind in "iu"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -18,7 +20,7 @@ class Positionwise(FlowBijector):
       **options: what `FlowBijector` takes besides.
     """
 
-    def __init__(self, size: int, *, event_ndims: int = 1, **options: object) -> None:
+    def __init__(self, size: int, *, event_ndims: int = 1, **options: Any) -> None:
         any_position = [None] * (event_ndims - 1) + [size]
         super().__init__(
             event_ndims=event_ndims,

@@ -1,7 +1,11 @@
 """A scan over steps that differ in their weights only, so that they are traced once."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -13,6 +17,9 @@ from tfp_flows.core.recompute import PulledBack
 from tfp_flows.core.recompute import pull_back
 from tfp_flows.core.serialization import serialize
 from tfp_flows.core.substitution import replace_variables
+
+if TYPE_CHECKING:
+    from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["Scan"]
 
@@ -39,8 +46,13 @@ class Scan(FlowChain):
     """
 
     def __init__(
-        self, bijectors, *, standardize_context=True, recompute=False, name="scan"
-    ):
+        self,
+        bijectors: Sequence[FlowBijector],
+        *,
+        standardize_context: bool = True,
+        recompute: bool = False,
+        name: str = "scan",
+    ) -> None:
         super().__init__(
             bijectors,
             standardize_context=standardize_context,
@@ -66,10 +78,11 @@ class Scan(FlowChain):
     def _pull_back_step(self, direction, step, value, context, upstream, weights):
         call = self._shared_function("pull_back", direction, step)
         variables = step.variables
-        *pulled, by_weights = call(value, context, upstream, _weights(variables))
+        by_value, by_context, of_step = call(value, context, upstream, _weights(variables))
         trainable = (v.ref() for v in variables if v.trainable)
-        by_ref = dict(zip(trainable, by_weights, strict=True))
-        return PulledBack(*pulled, [by_ref[weight.ref()] for weight in weights])
+        by_ref = dict(zip(trainable, of_step, strict=True))
+        by_weights = [by_ref[weight.ref()] for weight in weights]
+        return PulledBack(by_value, by_context, by_weights)
 
     def _is_for_xla(self):
         # What the gradient of a call keeps holds constants, such as axes, that XLA does not
@@ -101,7 +114,7 @@ class Scan(FlowChain):
         super()._set_transient_state()
         object.__setattr__(self, "_shared", {})
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict:
         return {k: v for k, v in super().__getstate__().items() if k != "_shared"}
 
 

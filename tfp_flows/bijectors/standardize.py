@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +25,7 @@ class _Measured(Positionwise):
     those of the inverse map, and `_set(*statistics)`.
     """
 
-    def __init__(self, event_size: int, **options: object) -> None:
+    def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
         zeros = tf.zeros(event_size, self.dtype)
         self._mean = tf.Variable(zeros, trainable=False, name="mean")

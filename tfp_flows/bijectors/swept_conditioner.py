@@ -1,5 +1,7 @@
 """The solution of an autoregressive map by calls of its whole conditioner."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
@@ -17,14 +19,16 @@ class SweptConditioner(AutoregressiveConditioner):
       parameters_of: function of `(u, context)` that returns parameters, `[..., P, D]`.
     """
 
-    def __init__(self, parameters_of):
+    def __init__(self, parameters_of: Callable) -> None:
         self._parameters_of = parameters_of
 
-    def can_solve(self, dtype):
+    def can_solve(self, dtype: tf.DType | str) -> bool:
         """Always."""
         return True
 
-    def solve(self, values, context, solve_one):
+    def solve(
+        self, values: tf.Tensor, context: tf.Tensor | None, solve_one: Callable
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """See `AutoregressiveConditioner`; here for values `[..., D]` only."""
 
         def sweep(u):
@@ -40,7 +44,14 @@ class SweptConditioner(AutoregressiveConditioner):
         u, log_det = sweep(u)
         return u, tf.reduce_sum(log_det, axis=-1)
 
-    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+    def solve_adjoint(
+        self,
+        u: tf.Tensor,
+        context: tf.Tensor | None,
+        u_bar: tf.Tensor,
+        u_by_p: tf.Tensor,
+        offset: tf.Tensor,
+    ) -> tf.Tensor:
         """See `AutoregressiveConditioner`."""
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(u)

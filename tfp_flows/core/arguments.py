@@ -5,6 +5,9 @@ name: a constructor hands all that it was given to `check_arguments`.
 """
 
 import operator
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +30,7 @@ __all__ = [
 ]
 
 
-def check_arguments(arguments, *, optional=()):
+def check_arguments(arguments: dict[str, Any], *, optional: Sequence[str] = ()) -> None:
     """Raises `ValueError` for the first argument whose value its name does not allow.
 
     Args:
@@ -39,12 +42,12 @@ def check_arguments(arguments, *, optional=()):
             check(name, arguments[name])
 
 
-def add_check(name, check):
+def add_check(name: str, check: Callable[[str, Any], object]) -> None:
     """Makes `check(name, value)` that of every argument `name`."""
     _CHECKS[name] = check
 
 
-def check_integer(name, value, minimum=1):
+def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     """Returns `value` as an `int` of at least `minimum`; NumPy's integers are integers."""
     number = None if _is_boolean(value) else _as_integer(value)
     if number is None or number < minimum:
@@ -54,7 +57,7 @@ def check_integer(name, value, minimum=1):
     return number
 
 
-def check_number(name, value, words, allows):
+def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool]) -> Any:
     """Returns `value`, a real number for which `allows(value)` holds.
 
     Args:
@@ -69,7 +72,7 @@ def check_number(name, value, words, allows):
     return value
 
 
-def check_array(name, value, dtype):
+def check_array(name: str, value: Any, dtype: Any) -> np.ndarray:
     """Returns `value` as a NumPy array of `dtype`."""
     try:
         return np.asarray(value, dtype)
@@ -77,7 +80,7 @@ def check_array(name, value, dtype):
         raise ValueError(f"Expected numbers `{name}`; got {_shown(value)}.") from error
 
 
-def check_widths(name, value):
+def check_widths(name: str, value: Any) -> tuple[int, ...]:
     """Returns `value`, a positive integer or a sequence of them, as a tuple."""
     widths = positive_integers(value)
     if widths is None:
@@ -89,7 +92,7 @@ def check_widths(name, value):
     return widths
 
 
-def check_event_shape(name, value):
+def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
     """Returns `value`, a positive integer or a shape of them, as a tuple."""
     shape = positive_integers(value)
     if shape is None:
@@ -99,13 +102,13 @@ def check_event_shape(name, value):
     return shape
 
 
-def check_flag(name, value):
+def check_flag(name: str, value: Any) -> None:
     """Refuses what is neither True nor False, since any other value would count as True."""
     if not _is_boolean(value) and _as_integer(value) not in (0, 1):
         raise ValueError(f"Expected `{name}` of True or False; got {_shown(value)}.")
 
 
-def check_seed(name, value):
+def check_seed(name: str, value: Any) -> None:
     """Refuses what is neither None nor an integer of at least 0."""
     number = None if _is_boolean(value) else _as_integer(value)
     if value is not None and (number is None or number < 0):
@@ -114,7 +117,7 @@ def check_seed(name, value):
         )
 
 
-def check_dtype(name, value):
+def check_dtype(name: str, value: Any) -> tf.DType:
     """Returns `value` as a `tf.DType` of floating-point numbers."""
     try:
         dtype = tf.as_dtype(value)
@@ -127,19 +130,21 @@ def check_dtype(name, value):
     return dtype
 
 
-def check_name(name, value):
+def check_name(name: str, value: Any) -> None:
     """Refuses what is neither None nor a string."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"Expected a string `{name}`; got {_shown(value)}.")
 
 
-def check_callable(name, value, words):
+def check_callable(name: str, value: Any, words: str) -> None:
     """Refuses what cannot be called; `words` say what it would be a function of."""
     if not callable(value) or isinstance(value, type):
         raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
 
 
-def check_instance(name, value, kinds, words, hint=""):
+def check_instance(
+    name: str, value: Any, kinds: type | tuple, words: str, hint: str = ""
+) -> None:
     """Refuses what is not of one of these classes; a class in place of an object, too.
 
     Args:
@@ -154,7 +159,7 @@ def check_instance(name, value, kinds, words, hint=""):
     raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.{hint}")
 
 
-def check_members(name, value, members, words):
+def check_members(name: str, value: Any, members: Sequence[str], words: str) -> None:
     """Refuses a class, and an object without these attributes.
 
     Args:
@@ -179,14 +184,15 @@ def _is_boolean(value):
     return isinstance(value, bool) or getattr(value, "dtype", None) in (np.bool_, tf.bool)
 
 
-def positive_integers(value):
+def positive_integers(value: Any) -> tuple[int, ...] | None:
     """The tuple of them that `value` is, or None."""
     if _as_integer(value) is not None:
         value = [value]
     if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
         return None
-    integers = tuple(None if _is_boolean(v) else _as_integer(v) for v in value)
-    return integers if all(i is not None and i > 0 for i in integers) else None
+    integers = [None if _is_boolean(v) else _as_integer(v) for v in value]
+    positive = tuple(i for i in integers if i is not None and i > 0)
+    return positive if len(positive) == len(integers) else None
 
 
 def _shown(value):
@@ -197,17 +203,17 @@ def _shown(value):
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-_POSITIVE = ("event_size", "num_steps", "num_levels", "num_blocks", "num_channels")
+_POSITIVE: tuple = ("event_size", "num_steps", "num_levels", "num_blocks", "num_channels")
 _POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
 _POSITIVE += ("output_units", "output_channels")
-_FLAGS = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
+_FLAGS: tuple = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
 _FLAGS += ("decorrelate", "heavy_tails", "learned_prior", "lu_mixing", "ordered")
 _FLAGS += ("passing_spline", "random_orderings", "random_permutations", "recompute")
 _FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
 _FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
 _FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str, Any], object]] = {
     **dict.fromkeys(_POSITIVE, check_integer),
     **dict.fromkeys(_FLAGS, check_flag),
     **dict.fromkeys(("hidden_units", "hidden_channels", "channels"), check_widths),

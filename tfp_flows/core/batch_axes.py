@@ -1,13 +1,14 @@
 """Batch axes of a call: as one axis inside the bijectors, as given outside."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 __all__ = ["merge_batch_axes", "restore_batch_axes"]
 
 
-def merge_batch_axes(value, context, event_ndims):
+def merge_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
     """Makes one axis of all batch axes.
 
     Args:
@@ -35,7 +36,7 @@ def merge_batch_axes(value, context, event_ndims):
     return value, context, batch_shape
 
 
-def restore_batch_axes(result, batch_shape):
+def restore_batch_axes(result: Any, batch_shape: Any) -> Any:
     """Undoes `merge_batch_axes` for `result`, tensors `[N, ...]`."""
     if batch_shape is None:
         return result

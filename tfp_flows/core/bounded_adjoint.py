@@ -5,7 +5,7 @@ import tensorflow as tf
 __all__ = ["bounded_adjoint"]
 
 
-def bounded_adjoint(bar):
+def bounded_adjoint(bar: tf.Tensor) -> tf.Tensor:
     """Returns `bar` with zeros for entries near the largest float, or beyond it.
 
     Such are the gradients of points far from where any latent goes, whose latents are at

@@ -1,5 +1,7 @@
 """Which variables are angles, as an argument says it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfp_flows.core.arguments import check_array
@@ -8,7 +10,9 @@ from tfp_flows.core.arguments import check_integer
 __all__ = ["as_circular"]
 
 
-def as_circular(circular, event_size):
+def as_circular(
+    circular: Sequence[int] | Sequence[bool] | None, event_size: int
+) -> np.ndarray:
     """Returns booleans, `[event_size]`: which variables are angles in radians.
 
     Args:

@@ -1,13 +1,15 @@
 """Compiled evaluation of a bijector's methods from eager code."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 __all__ = ["CompiledCall", "is_compiled_by_xla"]
 
 
-def is_compiled_by_xla():
+def is_compiled_by_xla() -> bool:
     """Whether what is being traced is part of a `tf.function` with `jit_compile`."""
     graph = tf.compat.v1.get_default_graph()
     while graph is not None:
@@ -31,12 +33,12 @@ class CompiledCall:
       check: function of `x` and what the method has returned for it, called while tracing.
     """
 
-    def __init__(self, method, check=None):
+    def __init__(self, method: Callable, check: Callable | None = None) -> None:
         self._method = method
         self._check = check
-        self._functions = {}
+        self._functions: dict = {}
 
-    def __call__(self, x, context, training):
+    def __call__(self, x: Any, context: tf.Tensor | None, training: bool) -> Any:
         """Calls the method on `x`, `[N, *event]`, or a structure, and on the context."""
         if tf.nest.flatten(x)[0].shape[0] == 0:
             return self._of_no_rows(x, context, training)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
+from typing import Any
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
@@ -26,7 +28,7 @@ class Composite(FlowBijector):
       ValueError: if the parts have two dtypes, or want contexts of two widths.
     """
 
-    def __init__(self, parts: Sequence[object], **options: object) -> None:
+    def __init__(self, parts: Sequence[FlowBijector], **options: Any) -> None:
         super().__init__(
             context_size=_shared_context_size(parts),
             is_constant_jacobian=all(part.is_constant_jacobian for part in parts),
@@ -80,7 +82,7 @@ class Composite(FlowBijector):
         return check_result(part, direction, value, result)
 
 
-def as_bijectors(name, bijectors):
+def as_bijectors(name: str, bijectors: Any) -> list[tfp.bijectors.Bijector]:
     """Returns the argument `bijectors` as a list of at least one bijector.
 
     Raises:
@@ -95,7 +97,7 @@ def as_bijectors(name, bijectors):
     return list(bijectors)
 
 
-def context_for(part, context):
+def context_for(part: FlowBijector, context: tf.Tensor | None) -> tf.Tensor | None:
     """Returns the context if `part` is conditional, else None."""
     return context if part.context_size else None
 

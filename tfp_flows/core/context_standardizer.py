@@ -1,6 +1,7 @@
 """Standardising of contexts by statistics that are saved with the weights."""
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.statistics import mean_and_scale
 
@@ -22,7 +23,7 @@ class ContextStandardizer(tf.Module):
       dtype: of the statistics.
     """
 
-    def __init__(self, context_size, dtype):
+    def __init__(self, context_size: int, dtype: tf.DType) -> None:
         super().__init__(name="context_standardizer")
         zeros, ones = tf.zeros(context_size, dtype), tf.ones(context_size, dtype)
         self._mean = tf.Variable(zeros, trainable=False, name="context_mean")
@@ -30,11 +31,11 @@ class ContextStandardizer(tf.Module):
         self._initialized = tf.Variable(False, trainable=False, name="context_initialized")
 
     @property
-    def is_initialized(self):
+    def is_initialized(self) -> bool:
         """Whether `initialize` has seen contexts."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, context):
+    def initialize(self, context: TensorLike) -> tf.Tensor:
         """Takes mean and standard deviation of contexts, once, and standardises them.
 
         Args:
@@ -53,16 +54,16 @@ class ContextStandardizer(tf.Module):
             self._initialized.assign(True)
         return self(tf.convert_to_tensor(context, self._mean.dtype))
 
-    def leave(self):
+    def leave(self) -> None:
         """Lets contexts pass as they are, for good."""
         self._initialized.assign(True)
 
-    def __call__(self, context):
+    def __call__(self, context: tf.Tensor) -> tf.Tensor:
         """Returns `context`, `[..., C]`, standardised."""
         return (context - self._mean) / self._scale
 
 
-def leave_contexts(part):
+def leave_contexts(part: tf.Module) -> None:
     """Has a bijector or distribution take contexts as they are: what a network returns.
 
     Args:

@@ -1,6 +1,7 @@
 """Correlations of rows, shrunk as far as the rows do not tell them."""
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = ["correlation_factor"]
 
@@ -11,7 +12,7 @@ _NUM_PARTS = 5
 _MANY_ROWS = 20
 
 
-def correlation_factor(rows):
+def correlation_factor(rows: npt.ArrayLike) -> np.ndarray:
     """Returns L, lower triangular, `L L^T` being the shrunk correlation matrix of `rows`.
 
     ```none

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.rows import check_rows
@@ -14,7 +15,7 @@ from tfp_flows.core.rows import refuse_rows_outside
 __all__ = ["DataDependentState"]
 
 
-class DataDependentState:
+class DataDependentState(tfp.bijectors.Bijector):
     """The part of the protocol that is about `initialize`: no state, by default."""
 
     @property
@@ -50,9 +51,9 @@ class DataDependentState:
         if support is not None:
             refuse_rows_outside(*support, np.asarray(data), self.dtype, argument)
 
-    def _support(self):
+    def _support(self) -> tuple[np.ndarray, np.ndarray, float] | None:
         """Ends of the intervals of the data end, and what rounding may add; or None."""
-        return
+        return None
 
     def _check_rows(self, data, context=None):
         """Refuses what `initialize` cannot take; stock parts may have several tensors."""

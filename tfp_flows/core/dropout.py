@@ -1,9 +1,18 @@
 """Dropout in conditioners: where `training` applies it, and where it is refused."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfp_flows.core.flow_bijector import FlowBijector
+
 __all__ = ["in_mode", "refuse_dropout"]
 
 
-def in_mode(conditioner, training):
+def in_mode(conditioner: Callable, training: bool) -> Callable:
     """Returns the conditioner as a callable of `(x, context)` in training or evaluation.
 
     Args:
@@ -16,7 +25,7 @@ def in_mode(conditioner, training):
     return lambda x, context=None: conditioner(x, context, training=True)
 
 
-def refuse_dropout(steps, argument):
+def refuse_dropout(steps: Sequence[FlowBijector], argument: str) -> None:
     """Raises `ValueError` if one of `steps` would drop other units when called again.
 
     Args:

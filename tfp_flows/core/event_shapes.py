@@ -1,13 +1,23 @@
 """Shapes of events at the ends of a bijector, and along a chain of them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
 import tensorflow as tf
+import tensorflow_probability as tfp
+
+if TYPE_CHECKING:
+    from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["end_shapes", "event_shape_after", "shapes_by_direction", "with_event_shape"]
 
 _UNKNOWN = tf.TensorShape(None)
 
 
-def shapes_by_direction(event_ndims, event_shape, data_event_shape):
+def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: Any) -> dict:
     """Returns the shape of events that "forward" takes, and that "inverse" takes.
 
     Args:
@@ -31,7 +41,7 @@ def shapes_by_direction(event_ndims, event_shape, data_event_shape):
     return {k: None if s is None else tf.TensorShape(s) for k, s in shapes.items()}
 
 
-def with_event_shape(shape, event_ndims, event_shape):
+def with_event_shape(shape: Any, event_ndims: int, event_shape: tf.TensorShape) -> Any:
     """Returns `shape` with other event axes; those before stay, as of batches.
 
     Args:
@@ -46,7 +56,7 @@ def with_event_shape(shape, event_ndims, event_shape):
     return shape[: max(shape.rank - event_ndims, 0)].concatenate(event_shape)
 
 
-def event_shape_after(bijector, direction, shape):
+def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: Any) -> Any:
     """Returns what any `tfp.bijectors.Bijector` makes of a shape, as a stock method does.
 
     Args:
@@ -59,7 +69,7 @@ def event_shape_after(bijector, direction, shape):
     return getattr(bijector, f"{direction}_event_shape{suffix}")(shape)
 
 
-def end_shapes(steps):
+def end_shapes(steps: Sequence[FlowBijector]) -> tuple:
     """Returns the event shapes at the latent and at the data end of a chain.
 
     Args:

@@ -98,8 +98,8 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         *,
         event_ndims: int,
         data_event_ndims: int | None = None,
-        event_shape: int | Sequence[int] | None = None,
-        data_event_shape: Sequence[int] | None = None,
+        event_shape: Sequence[int | None] | None = None,
+        data_event_shape: Sequence[int | None] | None = None,
         context_size: int = 0,
         is_constant_jacobian: bool = False,
         dtype: tf.DType | str = tf.float32,
@@ -231,10 +231,10 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_memory", StockCallMemory())
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict:
         transient = ("_compiled", "_memory")
         return {k: v for k, v in self.__dict__.items() if k not in transient}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()

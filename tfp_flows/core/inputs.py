@@ -1,7 +1,10 @@
 """Checks of what the public methods of bijectors and distributions are given."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 __all__ = [
     "align_batch_axes",
@@ -13,7 +16,13 @@ __all__ = [
 ]
 
 
-def check_value(value, argument, event_ndims, event_shape, dtype):
+def check_value(
+    value: Any,
+    argument: str,
+    event_ndims: Any,
+    event_shape: tf.TensorShape | None,
+    dtype: tf.DType | None,
+) -> Any:
     """Returns `value` as a tensor whose last `event_ndims` axes fit `event_shape`.
 
     Args:
@@ -39,7 +48,7 @@ def check_value(value, argument, event_ndims, event_shape, dtype):
     return value
 
 
-def as_tensor(value, argument, dtype):
+def as_tensor(value: Any, argument: str, dtype: tf.DType | None) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`; that of `value` if None.
 
     Raises:
@@ -66,7 +75,12 @@ def _in_structure(event_ndims, value, argument):
     return tf.nest.pack_sequence_as(event_ndims, tf.nest.flatten(value))
 
 
-def check_event_shape(shape, argument, event_ndims, event_shape):
+def check_event_shape(
+    shape: tf.TensorShape,
+    argument: str,
+    event_ndims: int,
+    event_shape: tf.TensorShape | None,
+) -> None:
     """Refuses a `shape` whose last `event_ndims` axes do not fit `event_shape`.
 
     Args:
@@ -75,7 +89,7 @@ def check_event_shape(shape, argument, event_ndims, event_shape):
       event_ndims: number of event axes.
       event_shape: `tf.TensorShape`, or None where any is right.
     """
-    if shape.rank is None:
+    if shape.rank is None or event_shape is None:
         return
     event = shape[max(shape.rank - event_ndims, 0) :]
     if not event.is_compatible_with(event_shape):
@@ -85,7 +99,9 @@ def check_event_shape(shape, argument, event_ndims, event_shape):
         )
 
 
-def check_context(context, context_size, dtype, owner):
+def check_context(
+    context: TensorLike | None, context_size: int, dtype: tf.DType | None, owner: str
+) -> tf.Tensor | None:
     """Returns `context` as a tensor of shape `[..., context_size]`, or None.
 
     Args:
@@ -110,7 +126,7 @@ def check_context(context, context_size, dtype, owner):
     return context
 
 
-def nan_where_context_is(value, context, event_ndims):
+def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any) -> Any:
     """Returns `value`, of NaN where the context has one.
 
     A network may swallow it: the ReLU of TensorFlow's fused kernels makes zero of NaN.
@@ -134,7 +150,7 @@ def nan_where_context_is(value, context, event_ndims):
     return tf.nest.map_structure(nan_or, event_ndims, value)
 
 
-def align_batch_axes(value, context, event_ndims):
+def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
     """Broadcasts the batch axes of `value` and `context` against each other.
 
     Args:

@@ -1,13 +1,16 @@
 """The log-density of points outside a support: minus infinity, and NaN of NaN."""
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 __all__ = ["minus_infinity_outside"]
 
 
-def minus_infinity_outside(log_density, inside, value, axes):
+def minus_infinity_outside(
+    log_density: tf.Tensor, inside: tf.Tensor, value: tf.Tensor, axes: Sequence[int]
+) -> tf.Tensor:
     """Returns `log_density` where all entries are inside the support.
 
     Elsewhere it is minus infinity, but NaN where an entry is NaN: that is no point at all.

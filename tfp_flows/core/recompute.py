@@ -1,5 +1,10 @@
 """Gradients of steps in sequence that keep what each step was given, and nothing else."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -7,6 +12,9 @@ import tensorflow as tf
 from tfp_flows.core.compiled_call import is_compiled_by_xla
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.dropout import refuse_dropout
+
+if TYPE_CHECKING:
+    from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["PulledBack", "apply_recomputing", "pull_back", "refuse_batch_statistics"]
 
@@ -25,7 +33,13 @@ class PulledBack(NamedTuple):
     by_weights: list
 
 
-def pull_back(apply, value, context, upstream, weights):
+def pull_back(
+    apply: Callable,
+    value: tf.Tensor,
+    context: tf.Tensor | None,
+    upstream: Sequence[tf.Tensor],
+    weights: Sequence,
+) -> PulledBack:
     """Applies a map once more, and back-propagates through it.
 
     Args:
@@ -47,7 +61,13 @@ def pull_back(apply, value, context, upstream, weights):
     return PulledBack(by_value, by_context, others)
 
 
-def apply_recomputing(steps, apply_step, pull_back_step, value, context):
+def apply_recomputing(
+    steps: Sequence[FlowBijector],
+    apply_step: Callable,
+    pull_back_step: Callable,
+    value: tf.Tensor,
+    context: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Applies steps in sequence, each once more when the gradient is asked for.
 
     Args:
@@ -84,7 +104,7 @@ def apply_recomputing(steps, apply_step, pull_back_step, value, context):
     return call(value) if context is None else call(value, context)
 
 
-def refuse_batch_statistics(steps):
+def refuse_batch_statistics(steps: Sequence[FlowBijector]) -> None:
     """Raises `ValueError` if one of `steps` must not be applied twice while it trains."""
     names = [step.name for step in steps if step.has_batch_statistics]
     if names:

@@ -1,12 +1,22 @@
 """Checks of the rows that `initialize` and `fit` are given."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 __all__ = ["check_rows", "refuse_rows_outside"]
 
 
-def check_rows(data, context, event_shape, context_size, *, argument="data"):
+def check_rows(
+    data: TensorLike,
+    context: TensorLike | None,
+    event_shape: tf.TensorShape,
+    context_size: int,
+    *,
+    argument: str = "data",
+) -> Any:
     """Returns `data` as an array or tensor of at least one row.
 
     Args:
@@ -34,7 +44,14 @@ def check_rows(data, context, event_shape, context_size, *, argument="data"):
     return data
 
 
-def refuse_rows_outside(low, high, slack, data, dtype, argument):
+def refuse_rows_outside(
+    low: np.ndarray,
+    high: np.ndarray,
+    slack: float,
+    data: np.ndarray,
+    dtype: tf.DType,
+    argument: str,
+) -> None:
     """Refuses `data` of which an entry lies out of its interval.
 
     Args:
@@ -54,7 +71,7 @@ def refuse_rows_outside(low, high, slack, data, dtype, argument):
         raise ValueError(refusal(argument, interval, data, index))
 
 
-def refusal(argument, expected, data, index):
+def refusal(argument: str, expected: str, data: np.ndarray, index: tuple) -> str:
     """The message that an entry of `data` is out of what is `expected` of its column."""
     row, *entry = (int(i) for i in index)
     place = f"column {entry[0]}" if len(entry) == 1 else f"entry {tuple(entry)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import inspect
 import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +30,8 @@ class Configured:
     It keeps them as `parameters`.
     """
 
+    parameters: dict
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return dict(self.parameters)
@@ -41,7 +44,7 @@ class Configured:
         return cls(**{**absent, **config})
 
 
-def serialize(value):
+def serialize(value: Any) -> Any:
     """Returns `value` as nested dicts and lists of JSON's types.
 
     Args:
@@ -109,7 +112,7 @@ def serialize(value):
     return _serialize_object(value)
 
 
-def deserialize(data):
+def deserialize(data: Any) -> Any:
     """Rebuilds what `serialize` has described; weights come back from a checkpoint.
 
     Only modules that are loaded already are looked into, so that reading a file never
@@ -128,7 +131,8 @@ def deserialize(data):
     if kind == "shape":
         return tf.TensorShape(content)
     if kind == "named":
-        named = collections.namedtuple(data["name"], data["fields"])
+        name, fields = data["name"], data["fields"]
+        named = collections.namedtuple(name, fields)  # type: ignore[misc]  # as saved
         return named(*map(deserialize, content))
     if kind == "array":
         return np.asarray(content, dtype=data["dtype"])

@@ -1,6 +1,8 @@
 """Mean and standard deviation of data, safe where a variable is constant."""
 
 import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
 
 __all__ = ["check_resolution", "mean_and_scale"]
 
@@ -8,7 +10,9 @@ __all__ = ["check_resolution", "mean_and_scale"]
 _FEWEST_ROUNDINGS = 4.0
 
 
-def mean_and_scale(data, dtype, argument="data"):
+def mean_and_scale(
+    data: npt.ArrayLike, dtype: tf.DType, argument: str = "data"
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the last axis's entries over all other axes.
 
     Computed in float64: the sums of a million float32 rows lose digits.
@@ -44,7 +48,7 @@ def mean_and_scale(data, dtype, argument="data"):
     return mean.astype(numpy_dtype), scale.astype(numpy_dtype)
 
 
-def check_resolution(data, dtype, argument):
+def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:
     """Refuses data that vary, and would not any more, or hardly, when they are rounded.
 
     Args:

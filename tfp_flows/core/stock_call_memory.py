@@ -2,6 +2,8 @@
 
 import sys
 import weakref
+from types import FrameType
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -30,13 +32,13 @@ class StockCallMemory:
     `experimental_sample_and_log_prob`. When the call returns, that tensor dies.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         # A weak reference to the tensor that is private to the call, and
         # (direction, result, log_det). One attribute, read and written once a method: other
         # threads may replace it at any time, and then a call finds nothing and computes.
-        self._kept = None
+        self._kept: tuple | None = None
 
-    def remember(self, direction, value, result, log_det):
+    def remember(self, direction: str, value: Any, result: Any, log_det: tf.Tensor) -> None:
         """Keeps `direction(value) == result` if a stock call will ask for it again."""
         caller = _stock_caller()
         if caller is _SCORES:
@@ -44,7 +46,7 @@ class StockCallMemory:
         elif caller is _SAMPLES_AND_SCORES:
             self._keep(value, (direction, result, log_det))
 
-    def recall(self, direction, value):
+    def recall(self, direction: str, value: Any) -> tuple | None:
         """Returns `(result, log_det)` of `direction(value)`, or None."""
         kept = self._kept
         if kept is None:
@@ -69,7 +71,7 @@ def _first(value):
 
 def _stock_caller():
     """Returns the code of the innermost `TransformedDistribution` method running."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code in (_SCORES, _SAMPLES_AND_SCORES):
             return frame.f_code

@@ -1,6 +1,7 @@
 """TFP's contract of a bijector, in terms of value and log-determinant together."""
 
 import abc
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -30,23 +31,23 @@ class StockContract(tfp.bijectors.Bijector):
     def _parameter_properties(cls, dtype):
         return {}
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls) and not cls.__init__.__doc__:
             # Else `help` shows what TFP says of bijectors in general.
             cls.__init__.__doc__ = "Takes the arguments that the class describes."
 
-    def __str__(self):
+    def __str__(self) -> str:
         table = structure.lines(self, structure.data_shape(self))
         return "\n".join([structure.headline(self), *structure.as_table(table)])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{structure.headline(self)}>"
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return object.__hash__(self)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         # Two flows of equal arguments still have different weights.
         return self is other
 
@@ -103,7 +104,7 @@ class StockContract(tfp.bijectors.Bijector):
     def _event_ndims(self, direction):
         return getattr(self, f"{direction}_min_event_ndims")
 
-    def _input_of(self, direction):
+    def _input_of(self, direction: str) -> tuple[str, Any, tf.TensorShape | None]:
         """What errors call an input, the number of its event axes, and their shape."""
         name = {"forward": "x", "inverse": "y"}[direction]
         return name, self._event_ndims(direction), self._event_shapes[direction]

@@ -1,9 +1,16 @@
 """The structure of a bijector in words: its steps, their event shapes and parameters."""
 
+from __future__ import annotations
+
 import math
 import typing
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+import tensorflow_probability as tfp
+
+if TYPE_CHECKING:
+    from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = [
     "Line",
@@ -32,7 +39,7 @@ class Line(typing.NamedTuple):
     parameters: str
 
 
-def headline(bijector, event_shape=None):
+def headline(bijector: FlowBijector, event_shape: tf.TensorShape | None = None) -> str:
     """Returns name, class, event shape, context and number of parameters in one line.
 
     Args:
@@ -51,7 +58,7 @@ def headline(bijector, event_shape=None):
     )
 
 
-def of_distribution(distribution):
+def of_distribution(distribution: tfp.distributions.Distribution) -> list[str]:
     """Returns lines of text on a `FlowDistribution`: itself, its base, its steps."""
     base, flow = distribution.distribution, distribution.bijector
     shape = distribution.event_shape
@@ -64,7 +71,9 @@ def of_distribution(distribution):
     ]
 
 
-def lines(bijector, event_shape, depth=0):
+def lines(
+    bijector: FlowBijector, event_shape: tf.TensorShape | None, depth: int = 0
+) -> list[Line]:
     """Returns a `Line` for each part of a bijector, and theirs, data side first.
 
     Args:
@@ -83,7 +92,7 @@ def lines(bijector, event_shape, depth=0):
     return table
 
 
-def as_table(table):
+def as_table(table: list[Line]) -> list[str]:
     """Returns lines of text of `Line`s, in columns; none of none."""
     if not table:
         return []
@@ -96,7 +105,7 @@ def as_table(table):
     ]
 
 
-def count_parameters(module):
+def count_parameters(module: tf.Module) -> str:
     """Returns the number of trainable parameters as text, and that of fixed ones."""
     variables = {v.ref(): v for v in module.variables}.values()
     counts = {True: 0, False: 0}
@@ -106,7 +115,7 @@ def count_parameters(module):
     return f"{counts[True]:,}{fixed}"
 
 
-def data_shape(bijector):
+def data_shape(bijector: FlowBijector) -> tf.TensorShape | None:
     """Returns the shape of an event at the data end; None if no step says it."""
     shape = bijector._event_shapes["inverse"]
     if shape is not None or hasattr(bijector, "levels"):
@@ -114,7 +123,7 @@ def data_shape(bijector):
     if not _is_composed(bijector) and hasattr(bijector, "bijector"):
         shape = data_shape(bijector.bijector)  # inverted, the other end
         return None if shape is None else bijector.bijector.inverse_event_shape(shape)
-    before = []
+    before: list = []
     for part, _ in _parts(bijector):
         shape = data_shape(part)
         if shape is not None:

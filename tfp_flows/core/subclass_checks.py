@@ -1,15 +1,22 @@
 """Checks of the two methods that a subclass of `FlowBijector` defines."""
 
+from __future__ import annotations
+
 import inspect
+from typing import TYPE_CHECKING
+from typing import Any
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["OPPOSITE", "check_result", "check_signatures"]
 
 OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 
 
-def check_signatures(bijector):
+def check_signatures(bijector: FlowBijector) -> None:
     """Refuses a bijector whose methods do not take `(x, context, training)`."""
     for direction, argument in (("forward", "x"), ("inverse", "y")):
         signature = inspect.signature(bijector._method(direction))
@@ -22,7 +29,7 @@ def check_signatures(bijector):
             ) from error
 
 
-def check_result(bijector, direction, value, result):
+def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any) -> Any:
     """Returns `result`, a value and a log-det, if their static shapes fit `value`.
 
     Args:

@@ -1,13 +1,14 @@
 """Bijectors as functions of their weights."""
 
 import copy
+from typing import Any
 
 import tensorflow as tf
 
 __all__ = ["replace_variables"]
 
 
-def replace_variables(part, tensors):
+def replace_variables(part: Any, tensors: dict) -> Any:
     """Returns a copy of `part` that reads tensors where `part` reads variables.
 
     The arithmetic of a bijector is then a function of its weights too, and one trace of it

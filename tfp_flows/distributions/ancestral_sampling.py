@@ -4,13 +4,19 @@ A `network` is an `AutoregressiveNetwork`; a `conditional` is one of
 `conditionals.py`; rows are `[N, D]`, noise `[N, D, V]`, contexts `[N, C]` or None.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 __all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
 
 
-def log_prob(network, conditional, x, context):
+def log_prob(
+    network: Any, conditional: Any, x: tf.Tensor, context: tf.Tensor | None
+) -> tf.Tensor:
     """Returns the log-probabilities, `[N]`, in one pass."""
     outputs = network(x, context)
     shape = [-1, conditional.num_parameters, network.event_size]
@@ -18,7 +24,12 @@ def log_prob(network, conditional, x, context):
     return tf.reduce_sum(terms, axis=-1)
 
 
-def draw(network, conditional, noise, context):
+def draw(
+    network: Any,
+    conditional: Any,
+    noise: tf.Tensor,
+    context: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns samples, `[N, D]`, and their log-probabilities, `[N]`, in one pass.
 
     The gradient of the log-probabilities is that at fixed samples, and does not go back
@@ -43,7 +54,13 @@ def draw(network, conditional, noise, context):
     return solve(noise) if context is None else solve(noise, context)
 
 
-def draw_dealt(member, masks, conditional, noise, context):
+def draw_dealt(
+    member: Callable,
+    masks: tf.Tensor,
+    conditional: Any,
+    noise: tf.Tensor,
+    context: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns samples under several masks, to which the rows are dealt in turn.
 
     With their log-probabilities, each under its own mask; neither has a gradient.
@@ -69,7 +86,7 @@ def draw_dealt(member, masks, conditional, noise, context):
         mask, noise, *context = hand
         return _draw(member(mask), conditional, noise, *(context or [None]))
 
-    kinds = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
+    kinds: tuple = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
     kinds += (tf.TensorSpec([None], noise.dtype),)
     x, total = tf.map_fn(
         draw_hand, (masks, *dealt), fn_output_signature=kinds, parallel_iterations=1
@@ -79,7 +96,7 @@ def draw_dealt(member, masks, conditional, noise, context):
     return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
 
 
-def check_observed(observed, event_size):
+def check_observed(observed: npt.ArrayLike, event_size: int) -> np.ndarray:
     """Returns `observed` as a boolean array, `[D]`, or refuses it."""
     observed = np.asarray(observed)
     if observed.shape != (event_size,) or observed.dtype != bool:
@@ -90,7 +107,14 @@ def check_observed(observed, event_size):
     return observed
 
 
-def complete(network, conditional, noise, x, observed, context):
+def complete(
+    network: Any,
+    conditional: Any,
+    noise: tf.Tensor,
+    x: tf.Tensor,
+    observed: tf.Tensor,
+    context: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws missing variables given those before them, and keeps the observed ones.
 
     Args:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
@@ -32,8 +33,6 @@ from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
 
 __all__ = ["AutoregressiveDistribution"]
-
-tfd = tfp.distributions
 
 
 class AutoregressiveDistribution(
@@ -76,7 +75,7 @@ class AutoregressiveDistribution(
     def __init__(
         self,
         network: keras.Layer,
-        conditional: object,
+        conditional: Any,
         *,
         standardize_context: bool = True,
         validate_args: bool = False,
@@ -138,7 +137,7 @@ class AutoregressiveDistribution(
     def impute(
         self,
         x: TensorLike,
-        observed: Sequence[bool],
+        observed: npt.ArrayLike,
         *,
         context: TensorLike | None = None,
         num_candidates: int = 64,
@@ -185,7 +184,7 @@ class AutoregressiveDistribution(
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
         return type(self)(**{**self.get_config(), **overrides}) if overrides else self
 
-    def __getitem__(self, slices):
+    def __getitem__(self, slices: Any) -> AutoregressiveDistribution:
         refuse_slices(slices, self.name)
         return self
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import stateless
 
 __all__ = ["sample_base", "sample_base_and_log_prob"]
 
-tfd = tfp.distributions
-
 
 def sample_base(
-    base: tfd.Distribution, sample_shape, seed, context, keywords: dict
+    base: tfd.Distribution,
+    sample_shape: Any,
+    seed: Any,
+    context: TensorLike | None,
+    keywords: dict,
 ) -> tf.Tensor:
     """Draws latents, one for each sample and each row of the flow's or the base's context.
 
@@ -42,7 +47,11 @@ def sample_base(
 
 
 def sample_base_and_log_prob(
-    base: tfd.Distribution, sample_shape, seed, context, keywords: dict
+    base: tfd.Distribution,
+    sample_shape: Any,
+    seed: Any,
+    context: TensorLike | None,
+    keywords: dict,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws as `sample_base` does, with the log-densities."""
     if "context" in keywords and not _draws_for_each_context(base):

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.distributions import draws
 
 __all__ = ["Logistic", "Normal", "standard_logistic", "standard_normal"]
-
-tfd = tfp.distributions
 
 
 class Normal(tfd.Normal):

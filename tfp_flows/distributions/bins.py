@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +51,9 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     return np.asarray(images) // 2 ** (8 - num_bits)
 
 
-def uniform_noise(value: tf.Tensor, event_ndims: int, seed) -> tuple[tf.Tensor, tf.Tensor]:
+def uniform_noise(
+    value: tf.Tensor, event_ndims: int, seed: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Uniform noise in `[0, 1)`, `[..., *event]`, and its log-density 0, `[...]`."""
     noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
     batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
@@ -63,7 +66,7 @@ def reach_outside(
     num_bins: int,
     num_reaching: int,
     event_ndims: int,
-    seed,
+    seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Moves entries of the two end bins outside `[0, 1]`, in the first few draws.
 

@@ -45,7 +45,7 @@ class BitsPerDimension:
     bins_per_unit: float
     num_rows: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.bits:.3f} ± {self.two_standard_errors:.3f} bits per dimension"
 
 

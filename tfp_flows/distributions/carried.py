@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 __all__ = ["Carried"]
 
 # TensorFlow takes specs apart and puts them together, by plain values.
-_CARRIED = weakref.WeakValueDictionary()
+_CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class Carried(tfp.experimental.AutoCompositeTensor):

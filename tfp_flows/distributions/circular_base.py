@@ -8,14 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.circular import as_circular
 from tfp_flows.distributions import draws
 
 __all__ = ["NormalsAndAngles", "circular_base"]
-
-tfd = tfp.distributions
 
 
 def circular_base(
@@ -57,10 +56,10 @@ class NormalsAndAngles(tfd.Distribution):
     def __init__(
         self,
         circular: Sequence[bool],
-        dtype=tf.float32,
+        dtype: tf.DType | str = tf.float32,
         validate_args: bool = False,
         name: str = "NormalsAndAngles",
-    ):
+    ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         self._circular = np.asarray(circular, bool)

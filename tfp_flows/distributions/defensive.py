@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
@@ -19,8 +20,6 @@ from tfp_flows.distributions.compound import Compound
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["Defensive"]
-
-tfd = tfp.distributions
 
 
 class Defensive(Compound):

@@ -109,7 +109,7 @@ class Dequantized(Compound):
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         self.distribution.initialize((data + noise) / self.num_bins, **_given(context))
-        if hasattr(self.dequantizer, "initialize"):
+        if self.dequantizer is not None and hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
             if self.encoder is not None:
                 leave_contexts(self.dequantizer)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_instance
@@ -21,16 +25,15 @@ __all__ = [
     "refuse_slices",
 ]
 
-tfd = tfp.distributions
 
 # Discrete, even if their dtype is a floating-point one.
-_DISCRETE = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric, tfd.Multinomial)
-_DISCRETE += (tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
+_DISCRETE: tuple = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric)
+_DISCRETE += (tfd.Multinomial, tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
 _DISCRETE += (tfd.QuantizedDistribution, tfd.Zipf, tfd.DirichletMultinomial, tfd.Skellam)
 _DISCRETE += (tfd.BetaBinomial, tfd.FiniteDiscrete, tfd.DeterminantalPointProcess)
 _DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
 # Not periodic.
-_ON_THE_LINE = (tfd.Normal, tfd.Logistic, tfd.Laplace, tfd.StudentT)
+_ON_THE_LINE: tuple = (tfd.Normal, tfd.Logistic, tfd.Laplace, tfd.StudentT)
 _ON_THE_LINE += (tfd.MultivariateNormalDiag, tfd.MultivariateNormalTriL)
 # Attributes that hold the parts of a distribution.
 _INNER = ("distribution", "components_distribution")
@@ -82,7 +85,13 @@ def is_discrete(distribution: tfd.Distribution) -> bool:
     return any(isinstance(d, tfd.Distribution) and is_discrete(d) for d in inner)
 
 
-def check_rows_of(distribution, data, context=None, *, argument: str = "data") -> None:
+def check_rows_of(
+    distribution: tfd.Distribution,
+    data: TensorLike,
+    context: TensorLike | None = None,
+    *,
+    argument: str = "data",
+) -> None:
     """Refuses rows that are no events of `distribution`, or have density zero.
 
     Args:
@@ -118,7 +127,7 @@ def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> No
         raise ValueError(f"{expected}, which makes {shape} of them.")
 
 
-def check_slices(slices, batch_shape: tf.TensorShape, name: str) -> None:
+def check_slices(slices: Any, batch_shape: tf.TensorShape, name: str) -> None:
     """Raises `ValueError` if there are more indices `slices` than batch axes."""
     indices = [s for s in _listed(slices) if s is not Ellipsis and s is not tf.newaxis]
     if len(indices) > batch_shape.rank:
@@ -128,7 +137,7 @@ def check_slices(slices, batch_shape: tf.TensorShape, name: str) -> None:
         )
 
 
-def refuse_slices(slices, name: str) -> None:
+def refuse_slices(slices: Any, name: str) -> None:
     """Raises `ValueError` unless `slices` is `...`, as there are no batch axes."""
     if any(s is not Ellipsis for s in _listed(slices)):
         raise ValueError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +33,9 @@ __all__ = [
 _LOOP_BODIES = ("loop_body", "while")
 
 
-def joint_shape(sample_shape, context, batch_ndims: int = 0) -> tf.Tensor:
+def joint_shape(
+    sample_shape: Any, context: TensorLike | None, batch_ndims: int = 0
+) -> tf.Tensor:
     """Returns the shape of all draws: `sample(5, context=[16, C])` draws `[5, 16]`.
 
     The last `batch_ndims` batch axes of the context belong to the distribution itself.
@@ -61,7 +64,7 @@ def _as_shape(sample_shape):
     return tf.reshape(tf.cast(shape, tf.int32), [-1])
 
 
-def stateless(seed) -> tf.Tensor:
+def stateless(seed: Any) -> tf.Tensor:
     """Returns a stateless seed for any seed; an integer determines the draws.
 
     TFP draws anew each time from an integer. So does this function in a loop: auto-batched
@@ -77,7 +80,7 @@ def stateless(seed) -> tf.Tensor:
         ) from error
 
 
-def fold_in(seed, index) -> tf.Tensor:
+def fold_in(seed: Any, index: Any) -> tf.Tensor:
     """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
     if isinstance(seed, (int, np.integer)):
         seed = _of_integer(seed)  # in a loop, too, where the index differs
@@ -91,12 +94,12 @@ def _of_integer(seed):
     return tf.constant(np.array(words, np.uint32).view(np.int32))
 
 
-def split(seed, count: int) -> list[tf.Tensor]:
+def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     """Returns `count` stateless seeds that depend on `seed`."""
     return tf.unstack(_bits([count, 2], seed))
 
 
-def uniform(shape, seed, dtype) -> tf.Tensor:
+def uniform(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Uniform numbers in (0, 1), without the ends."""
     bits = _bits(shape, seed)
     if dtype == tf.float64:
@@ -106,21 +109,23 @@ def uniform(shape, seed, dtype) -> tf.Tensor:
     return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
 
 
-def normal(shape, seed, dtype) -> tf.Tensor:
+def normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Standard normal numbers; none beyond 6.3, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = lower_normal_quantile(tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
-def logistic(shape, seed, dtype) -> tf.Tensor:
+def logistic(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Standard logistic numbers; none beyond 22.2, which one in 10^9 exceeds."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
-def choose(complete: Callable, x, context, count: int, seed) -> tf.Tensor:
+def choose(
+    complete: Callable, x: tf.Tensor, context: tf.Tensor | None, count: int, seed: tf.Tensor
+) -> tf.Tensor:
     """Completes each row `count` times, and draws one of these by importance weight.
 
     Args:
@@ -144,6 +149,8 @@ def choose(complete: Callable, x, context, count: int, seed) -> tf.Tensor:
 
 class SampleAndLogProb:
     """The method `sample_and_log_prob` of a `tfd.Distribution`, into which it is mixed."""
+
+    experimental_sample_and_log_prob: Callable
 
     def sample_and_log_prob(
         self,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import structure
 from tfp_flows.core.inputs import check_context
@@ -22,8 +25,6 @@ from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
 
 __all__ = ["FlowDistribution"]
-
-tfd = tfp.distributions
 
 
 class FlowDistribution(
@@ -147,20 +148,20 @@ class FlowDistribution(
         """
         self.bijector.check_support(data, argument=argument)
 
-    def __getitem__(self, slices):
+    def __getitem__(self, slices: Any) -> tfd.Distribution:
         check_slices(slices, self.batch_shape, self.name)
         return super().__getitem__(slices)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join(structure.of_distribution(self))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{structure.headline(self, self.event_shape)}>"
 
-    def __copy__(self):
+    def __copy__(self) -> FlowDistribution:
         return self.copy()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         # As plain data, since stock distributions cannot be rebuilt from their attributes.
         return _rebuild, (serialize(self), [v.numpy() for v in self.variables])
 

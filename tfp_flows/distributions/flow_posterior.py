@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -31,9 +33,6 @@ from tfp_flows.distributions.posterior_start import whitening
 from tfp_flows.flows.iaf import IAF
 
 __all__ = ["FlowPosterior", "flow_posterior"]
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 
 class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
@@ -100,17 +99,17 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         x = self.bijector.inverse(draws)
         self.distribution.initialize(x, context=context)
 
-    def __getitem__(self, slices):
+    def __getitem__(self, slices: Any) -> FlowPosterior:
         refuse_slices(slices, self.name)
         return self
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict) -> FlowPosterior:
         distribution = copy.deepcopy(self.distribution, memo)
         if not self.support.variables:
             return type(self)(distribution, self.support, name=self.name)
         return _rebuild(distribution, *described(self.support, self.name), self.name)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return _rebuild, (self.distribution, *described(self.support, self.name), self.name)
 
     @classmethod

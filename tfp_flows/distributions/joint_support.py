@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
@@ -15,8 +18,6 @@ from tfp_flows.distributions.part_by_part import part_by_part
 
 __all__ = ["JointSupport", "check_target"]
 
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 
@@ -34,7 +35,7 @@ class JointSupport:
       dtype: of all parts.
     """
 
-    def __init__(self, event_shape, constraint: tfb.Bijector, dtype: tf.DType):
+    def __init__(self, event_shape: Any, constraint: tfb.Bijector, dtype: tf.DType) -> None:
         unconstrained = constraint.inverse_event_shape(event_shape)
         flat_shapes = tf.nest.flatten(unconstrained)
         if not all(shape.is_fully_defined() for shape in flat_shapes):
@@ -45,7 +46,7 @@ class JointSupport:
         self.dtype = dtype
 
     @classmethod
-    def of_distribution(cls, target) -> JointSupport:
+    def of_distribution(cls, target: tfd.Distribution) -> JointSupport:
         """The support of a distribution, by TFP's own default bijectors.
 
         Args:
@@ -75,7 +76,9 @@ class JointSupport:
         return support
 
     @classmethod
-    def of_shape(cls, event_shape, support, dtype) -> JointSupport:
+    def of_shape(
+        cls, event_shape: Any, support: Any, dtype: tf.DType | str
+    ) -> JointSupport:
         """The support that bijectors constrain the parts to.
 
         Args:
@@ -94,7 +97,7 @@ class JointSupport:
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
 
 
-def check_target(target) -> None:
+def check_target(target: Any) -> None:
     """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
     if isinstance(target, (str, bytes, type)) or target is None:
         check_instance("target", target, (), _TARGET)

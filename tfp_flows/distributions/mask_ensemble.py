@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +28,7 @@ class MaskEnsemble(tf.Module):
       conditional: one of `conditionals.py`.
     """
 
-    def __init__(self, network, conditional):
+    def __init__(self, network: Any, conditional: Any) -> None:
         super().__init__()
         self._conditioner = Conditioner(
             network, network.event_size, context_size=network.context_size
@@ -44,19 +46,19 @@ class MaskEnsemble(tf.Module):
         self._set_transient_state()
 
     @property
-    def network(self):
+    def network(self) -> Any:
         """The network."""
         return self._conditioner.network
 
-    def can_come_first(self, observed):
+    def can_come_first(self, observed: np.ndarray) -> bool:
         """Whether some variables, boolean `[D]`, are before all others in an ordering."""
         if self._has_own_orderings:
             return True
         is_cycle = self.num_masks > 1
         ordering = self.network.fixed_ordering if is_cycle else self.network.ordering
-        return observed[np.argsort(ordering)][: observed.sum()].all()
+        return bool(observed[np.argsort(ordering)][: observed.sum()].all())
 
-    def masks(self, mask_index, seed, num_rows):
+    def masks(self, mask_index: Any, seed: tf.Tensor | None, num_rows: Any) -> tf.Tensor:
         """Returns the given mask, or as many different ones as there are rows for, `[G]`.
 
         Args:
@@ -74,13 +76,17 @@ class MaskEnsemble(tf.Module):
         shuffled = tf.argsort(draws.uniform([self.num_masks], seed, tf.float64))
         return shuffled[: tf.clip_by_value(num_rows, 1, self.num_masks)]
 
-    def log_prob(self, x, context, training):
+    def log_prob(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
         """Returns the log-probabilities, `[N]`; in training, those under the next mask."""
         if tf.executing_eagerly():
             return self._compiled_log_prob(x, context, training)
         return self._log_prob_of_rows(x, context, training)
 
-    def draw(self, noise, masks, *context):
+    def draw(
+        self, noise: tf.Tensor, masks: tf.Tensor, *context: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns samples, `[N, D]`, and their log-probabilities under their masks, `[N]`.
 
         Args:
@@ -91,7 +97,9 @@ class MaskEnsemble(tf.Module):
         method = self._compiled_draw if tf.executing_eagerly() else self._draw
         return method(noise, masks, *context)
 
-    def complete(self, noise, mask, x, observed, *context):
+    def complete(
+        self, noise: Any, mask: Any, x: Any, observed: Any, *context: Any
+    ) -> tuple:
         """Returns rows whose missing variables are drawn, and their importance weights.
 
         Args:
@@ -104,13 +112,15 @@ class MaskEnsemble(tf.Module):
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
         return method(noise, mask, x, observed, *context)
 
-    def log_prob_under(self, mask, x, context):
+    def log_prob_under(
+        self, mask: tf.Tensor, x: tf.Tensor, context: tf.Tensor | None
+    ) -> tf.Tensor:
         """Returns the log-probabilities, `[N]`, under one mask."""
         return ancestral_sampling.log_prob(
             self._member(mask), self._conditional, x, context
         )
 
-    def parameters_of_one_variable(self, context):
+    def parameters_of_one_variable(self, context: tf.Tensor | None) -> tf.Tensor:
         """Returns the parameters of the one variable, by mask, `[K, N, P]`.
 
         Args:
@@ -194,10 +204,10 @@ class MaskEnsemble(tf.Module):
         for name, value in transient.items():
             object.__setattr__(self, name, value)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_compiled_")}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()
 
@@ -219,7 +229,9 @@ def _never_empty(*tensors):
     return *padded, lambda outputs: tuple(output[:num_rows] for output in outputs)
 
 
-def by_rows(method, x, context, *arguments):
+def by_rows(
+    method: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
+) -> tf.Tensor:
     """Returns `method(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
 
     Args:

@@ -1,5 +1,9 @@
 """The network of an autoregressive distribution, under one mask or a cycle of them."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
@@ -13,8 +17,14 @@ __all__ = ["check_network", "masked_network"]
 
 
 def masked_network(
-    event_size, conditional, hidden_units, *, ordering, num_masks, **options
-):
+    event_size: int,
+    conditional: Any,
+    hidden_units: int | Sequence[int],
+    *,
+    ordering: npt.ArrayLike | None,
+    num_masks: int,
+    **options: Any,
+) -> MaskedMLP:
     """Builds a `MaskedMLP`, or a `MaskCycleMLP` for more than one mask.
 
     Args:
@@ -48,7 +58,7 @@ def masked_network(
     )
 
 
-def check_network(network, conditional):
+def check_network(network: Any, conditional: Any) -> None:
     """Raises `ValueError` unless `network` has the parameters that `conditional` wants."""
     wanted = conditional.num_parameters
     if (got := getattr(network, "num_parameters", network)) != wanted:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.conditionals import GaussianMixture
@@ -15,8 +15,6 @@ from tfp_flows.distributions.masked_network import masked_network
 from tfp_flows.distributions.one_variable import refuse_several_variables
 
 __all__ = ["MixtureMADE"]
-
-tfd = tfp.distributions
 
 
 class MixtureMADE(AutoregressiveDistribution):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
 
-tfd = tfp.distributions
 
 # TFP makes instances of this base if a part is no composite tensor.
 _TRANSFORMED = tfd.TransformedDistribution.__mro__[1]
@@ -62,10 +61,12 @@ class OneVariable:
 class NotOneVariable:
     """Refuses distribution functions. Mixed into a distribution without them."""
 
-    def _log_cdf(self, value, **kwargs):
+    name: str
+
+    def _log_cdf(self, *args, **kwargs):
         raise self._not_one_variable("cdf")
 
-    def _quantile(self, value, **kwargs):
+    def _quantile(self, *args, **kwargs):
         raise self._not_one_variable("quantile")
 
     def _not_one_variable(self, function):
@@ -79,7 +80,7 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
     """Raises `NotImplementedError` if events have several entries, or are angles."""
     shape = distribution.event_shape
     bijector = getattr(distribution, "bijector", None)
-    if not getattr(bijector, "is_monotone", True):
+    if bijector is not None and not getattr(bijector, "is_monotone", True):
         raise NotImplementedError(
             f"Expected a bijector that rises or falls on all of the line for `{function}`; "
             f"got `{bijector.name}`, which maps a circle."

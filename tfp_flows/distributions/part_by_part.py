@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ _NUM_POINTS = 16
 _REPEATED = (tfp.distributions.Sample.__mro__[1], tfp.distributions.Independent.__mro__[1])
 
 
-def part_by_part(target, support: JointSupport) -> JointSupport:
+def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     """Returns a `JointSupport` of the parts' own bijectors that is equal to `support`.
 
     TFP's support of a joint distribution calls the functions of the model, which cannot be

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
-import tensorflow_probability as tfp
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.flows.iaf import IAF
@@ -15,12 +17,11 @@ from tfp_flows.flows.real_nvp import RealNVP
 
 __all__ = ["build_flow"]
 
-tfb = tfp.bijectors
 
 _FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 
 
-def build_flow(flow, size: int, dtype, options: dict) -> tfb.Bijector:
+def build_flow(flow: Any, size: int, dtype: tf.DType | str, options: dict) -> tfb.Bijector:
     """Returns the bijector on vectors of `size` that `flow` is, names or constructs.
 
     Raises `ValueError` if `flow` is something else, or takes vectors of another size, or if

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.distributions.joint_support import JointSupport
 from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.laplace import NoMaximumError
 from tfp_flows.distributions.laplace import laplace
@@ -32,7 +33,7 @@ _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.
 
 
 def whitening(
-    target_log_prob: Callable, support, flow: tfp.bijectors.Bijector
+    target_log_prob: Callable, support: JointSupport, flow: tfp.bijectors.Bijector
 ) -> tfp.bijectors.Bijector:
     """Returns a bijector that maps an untrained `flow` near to the target.
 

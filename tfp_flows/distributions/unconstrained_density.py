@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +30,7 @@ class UnconstrainedDensity:
       support: a `JointSupport`.
     """
 
-    def __init__(self, target_log_prob: Callable, support):
+    def __init__(self, target_log_prob: Callable, support: Any) -> None:
         self._target_log_prob = target_log_prob
         self._support = support.bijector
         self.event_size = support.event_size

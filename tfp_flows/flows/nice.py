@@ -6,7 +6,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
@@ -17,8 +17,6 @@ from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Shift
 
 __all__ = ["NICE"]
-
-tfb = tfp.bijectors
 
 
 class NICE(FlowChain):

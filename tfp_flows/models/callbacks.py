@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,12 +42,10 @@ class StopOnNaN(keras.callbacks.Callback):
         super().__init__()
         check_instance("monitor", monitor, str, "the name of a metric")
         self.monitor = monitor
-        self.stopped_epoch = None
+        self.stopped_epoch: int | None = None
 
     @classmethod
-    def added_to(
-        cls, callbacks: Sequence[keras.callbacks.Callback]
-    ) -> list[keras.callbacks.Callback]:
+    def added_to(cls, callbacks: Any) -> list[keras.callbacks.Callback]:
         """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         if any(isinstance(callback, cls) for callback in callbacks):
@@ -117,7 +115,7 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
     """
 
     @classmethod
-    def added_to(cls, callbacks) -> list[keras.callbacks.Callback]:
+    def added_to(cls, callbacks: Any) -> list[keras.callbacks.Callback]:
         """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
         callbacks = as_list(callbacks)
         bar = keras.callbacks.ProgbarLogger
@@ -125,21 +123,21 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
             return callbacks
         return [*callbacks, cls()]
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Records the number of steps before the epoch."""
         super().on_epoch_begin(epoch, logs)
         self._start = int(self.model.optimizer.iterations)
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Shows the number of steps of the epoch so far."""
         done = int(self.model.optimizer.iterations) - self._start
         super().on_train_batch_end(done - 1, logs)
 
-    def on_test_batch_end(self, batch, logs=None) -> None:
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Shows the number of batches of `evaluate` so far."""
         super().on_test_batch_end(self._bounded(batch), logs)
 
-    def on_predict_batch_end(self, batch, logs=None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Shows the number of batches of `predict` so far."""
         super().on_predict_batch_end(self._bounded(batch), logs)
 
@@ -237,7 +235,7 @@ class KLWarmUp(keras.callbacks.Callback):
         self.model.kl_weight.assign(1.0)
 
 
-def as_list(callbacks) -> list[keras.callbacks.Callback]:
+def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     """Returns `callbacks`, in any form that `fit` takes, as a list."""
     callbacks = callbacks or []
     if isinstance(callbacks, keras.callbacks.CallbackList):

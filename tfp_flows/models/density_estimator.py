@@ -185,8 +185,6 @@ class DensityEstimator(LikelihoodModel):
                 "Expected `format` of 'tf_saved_model' and no further options; got "
                 f"{format!r} and {sorted(kwargs)}."
             )
-        if self._row_format.event_shape is None:
-            raise ValueError("Expected a distribution of known `event_shape`; got none.")
         export(self, self._row_format, filepath, verbose is not False)
 
     def get_config(self) -> dict:

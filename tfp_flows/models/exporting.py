@@ -22,7 +22,12 @@ def export(
       row_format: the form of its rows.
       path: folder to write to.
       verbose: whether to print what was written.
+
+    Raises:
+      ValueError: if the distribution does not know its event shape.
     """
+    if row_format.event_shape is None:
+        raise ValueError("Expected a distribution of known `event_shape`; got none.")
     distribution = model.distribution
     x = tf.TensorSpec([None, *row_format.event_shape], row_format.dtype, name="x")
     context = []

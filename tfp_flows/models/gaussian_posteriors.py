@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -45,7 +44,7 @@ class Posterior(tf.Module, abc.ABC):
         num_samples: int,
         seed: int | TensorLike,
         *,
-        share: Callable | None = None,
+        share: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities, in one pass.
 
@@ -84,7 +83,7 @@ class _Gaussian(Posterior):
         num_samples: int,
         seed: int | TensorLike,
         *,
-        share: Callable | None = None,
+        share: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities: see `Posterior`."""
         num_rows = tf.shape(parameters)[0]

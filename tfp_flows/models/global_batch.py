@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 __all__ = ["GlobalBatch"]
@@ -22,7 +24,7 @@ class GlobalBatch:
         all of them.
     """
 
-    def __init__(self, count: tf.Tensor):
+    def __init__(self, count: tf.Tensor) -> None:
         self.count, self.share = count, None
         context = tf.distribute.get_replica_context()
         self.num_replicas = 1 if context is None else context.num_replicas_in_sync
@@ -33,7 +35,7 @@ class GlobalBatch:
             self.count = tf.reduce_sum(counts)
             self.share = tf.cumsum(counts, exclusive=True)[index], self.count
 
-    def sum(self, values):
+    def sum(self, values: Any) -> Any:
         """Returns the sums over the replicas of tensors in any structure."""
         if self.num_replicas == 1:
             return values

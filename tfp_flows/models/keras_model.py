@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -126,7 +127,7 @@ class KerasModel(keras.Model):
 class SharedVariable(keras.Variable):
     """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
 
-    def __init__(self, variable: tf.Variable, regularizer=None):
+    def __init__(self, variable: tf.Variable, regularizer: Any = None) -> None:
         object.__setattr__(self, "_shared", variable)
         name = variable.name.removesuffix(":0").replace("/", "_")
         super().__init__(

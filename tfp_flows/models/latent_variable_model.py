@@ -6,9 +6,12 @@ import math
 import typing
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
@@ -19,6 +22,8 @@ from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.models import objectives
+from tfp_flows.models.gaussian_posteriors import Posterior
+from tfp_flows.models.likelihoods import Likelihood
 
 __all__ = ["Bound", "LatentVariableModel", "Terms"]
 
@@ -60,6 +65,13 @@ class LatentVariableModel:
 
     Mixed into a model that sets the five parts as attributes.
     """
+
+    encoder: keras.Layer
+    posterior: Posterior
+    decoder: keras.Layer
+    likelihood: Likelihood
+    prior: tfp.distributions.Distribution
+    _compiled: dict  # functions by what they compute
 
     @property
     def latent_size(self) -> int:
@@ -208,7 +220,9 @@ class LatentVariableModel:
         known = [*z.shape[:-1], *outputs.shape[1:]]
         return tf.ensure_shape(tf.reshape(outputs, shape), known)
 
-    def _in_batches(self, key: tuple, function: Callable, x, seed, batch_size):
+    def _in_batches(
+        self, key: tuple, function: Callable, x: TensorLike, seed: Any, batch_size: int
+    ) -> Any:
         """Returns `function(rows, seed)` of all rows as arrays, some rows at a time.
 
         It is compiled once for each `key` and for batches of any length.

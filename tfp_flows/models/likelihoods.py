@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_integer
@@ -22,7 +22,6 @@ from tfp_flows.core.arguments import check_number
 
 __all__ = ["Bernoulli", "DiscretizedLogistic", "Gaussian"]
 
-tfd = tfp.distributions
 
 # In levels. Wider logistics leave a level less than floats resolve beside one half.
 _WIDEST = 2.0**18

@@ -7,7 +7,7 @@ methods `sample_and_log_prob` and `log_prob`. Its only weights are those of its 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -79,7 +79,7 @@ class AmortizedFlow(Posterior):
         self.flow = flow
 
     @property
-    def scores_in_one_pass(self) -> bool:
+    def scores_in_one_pass(self) -> bool:  # type: ignore[override]  # elsewhere a constant
         """Whether the density of a given point takes one pass of each network."""
         return "inverse" not in self.flow.sequential_directions
 
@@ -89,7 +89,7 @@ class AmortizedFlow(Posterior):
         num_samples: int,
         seed: int | TensorLike,
         *,
-        share: Callable | None = None,
+        share: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws latents with their log-densities, in one pass: see `Posterior`."""
         of_base, context = self._split(parameters)
@@ -143,7 +143,7 @@ def _check_flow(flow, base):
     check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "FlowPosterior":
         warnings.warn(
             "`posteriors.FlowPosterior` is called `posteriors.AmortizedFlow` now.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ class RowArrays:
         no rows.
     """
 
-    def __init__(self, row_format: RowFormat, rows: Rows):
+    def __init__(self, row_format: RowFormat, rows: Rows) -> None:
         if rows.x is None:
             raise ValueError("Expected `x` as an array of numbers; got None.")
         self._format = row_format
@@ -65,7 +66,13 @@ class RowArrays:
             for part in parts
         ]
 
-    def for_keras(self, *, batch_size=None, steps=None, shuffle=False) -> dict:
+    def for_keras(
+        self,
+        *,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool = False,
+    ) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         dtype = self._format.dtype
         rows = _map(lambda array: _of_dtype(array, dtype), self.rows)
@@ -85,7 +92,7 @@ class RowArrays:
                 yield prefix + names[field], array
 
 
-def as_array(value, argument: str) -> np.ndarray:
+def as_array(value: Any, argument: str) -> np.ndarray:
     """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
 
     Raises `ValueError`, which names the `argument`, if entries are missing or no real

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import typing
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 __all__ = ["RowFormat", "Rows", "plain_columns", "refuse_other_columns"]
 
@@ -27,7 +29,7 @@ class Rows(typing.NamedTuple):
     weight: typing.Any = None
 
     @property
-    def inputs(self):
+    def inputs(self) -> Any:
         """The inputs of a model."""
         return self.x if self.context is None else (self.x, self.context)
 
@@ -50,14 +52,14 @@ class RowFormat:
       dtype: dtype of the model.
     """
 
-    def __init__(self, event_shape, context_size: int, dtype):
+    def __init__(self, event_shape: Any, context_size: int, dtype: tf.DType | str) -> None:
         event_shape = tf.TensorShape(event_shape)
         self.event_shape = event_shape if event_shape.rank is not None else None
         self.context_size = context_size
         self.dtype = tf.as_dtype(dtype)
 
     @classmethod
-    def of_distribution(cls, distribution) -> RowFormat:
+    def of_distribution(cls, distribution: tfd.Distribution) -> RowFormat:
         """The format of the events of a distribution."""
         return cls(
             getattr(distribution, "event_shape", None),
@@ -65,7 +67,7 @@ class RowFormat:
             distribution.dtype,
         )
 
-    def of_inputs(self, inputs) -> Rows:
+    def of_inputs(self, inputs: Any) -> Rows:
         """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
 
         Raises:
@@ -81,7 +83,7 @@ class RowFormat:
             )
         return Rows(*(None if _is_absent(part) else part for part in inputs))
 
-    def of_batch(self, batch) -> Rows:
+    def of_batch(self, batch: Any) -> Rows:
         """Returns the `Rows` of Keras's tuple of inputs, targets and weights.
 
         As there are no targets, the second entry of `(x, context)` is the context of a
@@ -120,7 +122,7 @@ class RowFormat:
         return _ndims(value[0]) <= self.event_shape.rank
 
 
-def plain_columns(columns) -> list | None:
+def plain_columns(columns: Any) -> list | None:
     """Returns a copy of names, or of dicts of plain values; None for None."""
     if columns is None:
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +38,9 @@ class RowStream:
         collections.abc.Iterator,
     )
 
-    def __init__(self, row_format: RowFormat, batches, *, checked: bool = False):
+    def __init__(
+        self, row_format: RowFormat, batches: Any, *, checked: bool = False
+    ) -> None:
         self._format = row_format
         self._checked = checked
         self._batches = batches
@@ -71,7 +75,7 @@ class RowStream:
             "`validation_data` instead."
         )
 
-    def for_keras(self, **_) -> dict:
+    def for_keras(self, **_: object) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         batches = self._batches
         if isinstance(batches, tf.data.Dataset):
@@ -93,7 +97,7 @@ class RowStream:
             return (batches[i] for i in indices)
         if isinstance(batches, collections.abc.Iterator):
             # Batches that are read here come again in the next pass.
-            seen = []
+            seen: list = []
             self._batches = itertools.chain(seen, batches)
             return _remembered(batches, seen)
         raise ValueError(
@@ -122,7 +126,7 @@ class RowStream:
 
 
 @contextlib.contextmanager
-def errors_of_data():
+def errors_of_data() -> Iterator[None]:
     """Raises what a batch raises within TensorFlow as the `ValueError` that it was."""
     try:
         yield

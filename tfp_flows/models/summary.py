@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 
@@ -12,7 +13,7 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 __all__ = ["count_lines", "structure_lines"]
 
 
-def structure_lines(part) -> list[str]:
+def structure_lines(part: Any) -> list[str]:
     """Returns the structure of a distribution or bijector, and of its parts, in lines."""
     if isinstance(part, (FlowBijector, FlowDistribution)):
         return str(part).split("\n")

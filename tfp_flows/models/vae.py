@@ -200,8 +200,8 @@ class VAE(LatentVariableModel, LikelihoodModel):
 
     def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
-        names = ("encoder", "posterior", "decoder", "likelihood", "prior", "bound")
-        names += ("num_samples", "free_bits", "sticking_the_landing", "seed")
+        names = ["encoder", "posterior", "decoder", "likelihood", "prior", "bound"]
+        names += ["num_samples", "free_bits", "sticking_the_landing", "seed"]
         return {
             **super().get_config(),
             **{name: serialize(getattr(self, name)) for name in names},

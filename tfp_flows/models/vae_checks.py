@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
@@ -15,6 +19,9 @@ from tfp_flows.core.arguments import check_number
 from tfp_flows.models import objectives
 from tfp_flows.models.gaussian_posteriors import Posterior
 
+if TYPE_CHECKING:
+    from tfp_flows.models.likelihoods import Likelihood
+
 __all__ = [
     "check_kinds",
     "check_options",
@@ -23,7 +30,14 @@ __all__ = [
 ]
 
 
-def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_landing):
+def check_options(
+    posterior: Posterior,
+    *,
+    bound: Callable,
+    num_samples: int,
+    free_bits: float,
+    sticking_the_landing: bool,
+) -> None:
     """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
     check_integer("num_samples", num_samples)
     check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
@@ -40,7 +54,7 @@ def check_options(posterior, *, bound, num_samples, free_bits, sticking_the_land
         )
 
 
-def check_posterior(posterior) -> None:
+def check_posterior(posterior: Any) -> None:
     """Raises `ValueError` unless `posterior` is a `Posterior`."""
     if not isinstance(posterior, Posterior):
         raise ValueError(
@@ -49,7 +63,9 @@ def check_posterior(posterior) -> None:
         )
 
 
-def check_kinds(encoder, decoder, likelihood, prior, bound, seed) -> None:
+def check_kinds(
+    encoder: Any, decoder: Any, likelihood: Any, prior: Any, bound: Any, seed: Any
+) -> None:
     """Raises `ValueError` if an argument of a `VAE` has the wrong type."""
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
@@ -63,7 +79,13 @@ def check_kinds(encoder, decoder, likelihood, prior, bound, seed) -> None:
     check_integer("seed", seed, minimum=-(2**63))
 
 
-def check_parts(encoder, posterior, decoder, likelihood, prior) -> None:
+def check_parts(
+    encoder: keras.Layer,
+    posterior: Posterior,
+    decoder: keras.Layer,
+    likelihood: Likelihood,
+    prior: tfd.Distribution,
+) -> None:
     """Raises `ValueError` if the parts of a `VAE` do not fit each other."""
     _check_outputs("encoder", encoder, likelihood.event_shape, posterior.num_parameters)
     size = likelihood.num_parameters * likelihood.event_size

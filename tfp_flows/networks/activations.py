@@ -1,5 +1,7 @@
 """The one check of an activation."""
 
+from collections.abc import Callable
+
 import keras
 
 from tfp_flows.core.arguments import check_callable
@@ -7,7 +9,7 @@ from tfp_flows.core.arguments import check_callable
 __all__ = ["get_activation"]
 
 
-def get_activation(activation):
+def get_activation(activation: str | dict | Callable | None) -> Callable:
     """Returns `activation` as a function: itself, or by its name; None is the identity.
 
     Raises:

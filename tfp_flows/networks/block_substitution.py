@@ -4,6 +4,8 @@ import functools
 import itertools
 import math
 import typing
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -42,14 +44,21 @@ class Layer(typing.NamedTuple):
     adds_skip: bool = False
 
 
-def block_bounds(num_levels):
+def block_bounds(num_levels: int) -> list[int]:
     """Levels at which blocks begin, and the number of levels (why so: BUILD_NOTES.md)."""
     doublings = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
     num_blocks = min(_MOST_BLOCKS, 2 ** max(doublings, 0))
     return np.linspace(0, num_levels, num_blocks + 1).astype(int).tolist()
 
 
-def substitute(levels, layers, activation, inputs, solve_level, total):
+def substitute(
+    levels: np.ndarray,
+    layers: Sequence[Layer],
+    activation: Callable,
+    inputs: Sequence[tf.Tensor],
+    solve_level: Callable,
+    total: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Solves for rows level by level, computing each row of each layer once.
 
     The product of a block's rows with all rows before the block is one product of matrices;
@@ -73,11 +82,11 @@ def substitute(levels, layers, activation, inputs, solve_level, total):
         for of_array in (levels, *(layer.levels for layer in layers))
     ]
     bounds = block_bounds(num_levels)
-    inputs = zip(*(_split(array, bounds) for array in inputs), strict=True)
-    layers = zip(*(map(_by_block, layers, (s[bounds] for s in starts[1:]))), strict=True)
+    of_inputs = zip(*(_split(array, bounds) for array in inputs), strict=True)
+    of_layers = zip(*(map(_by_block, layers, (s[bounds] for s in starts[1:]))), strict=True)
     known = [None] * (len(starts) - 1)
     for (first, end), *of_block in zip(
-        itertools.pairwise(bounds), inputs, layers, strict=True
+        itertools.pairwise(bounds), of_inputs, of_layers, strict=True
     ):
         rows = [_Rows(of_array[first : end + 1]) for of_array in starts]
         block = _Block(rows, of_block[1], known, activation, solve_level)
@@ -161,7 +170,7 @@ class _Block:
     def _level(self, level, inputs, total, arrays):
         begins = np.stack([rows.begins for rows in self._rows], axis=1)
         begins = tf.unstack(tf.gather(tf.constant(begins, tf.int32), level))
-        sums = []
+        sums: list = []
         for k, layer in enumerate(self._layers):
             sums.append(self._sum(layer, k, begins[k + 1], sums, arrays))
             if k + 1 < len(arrays) and sums[k] is not None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 __all__ = ["standardizing_shift_and_log_scale"]
 
 
-def standardizing_shift_and_log_scale(x):
+def standardizing_shift_and_log_scale(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what makes `(x + shift) * exp(log_scale)` zero mean and unit variance.
 
     Args:

@@ -1,8 +1,14 @@
 """Angles as cosines and sines, as a network should see them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.networks.context_network import ContextNetwork
 
@@ -29,23 +35,32 @@ class CircularInputs(ContextNetwork):
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
     """
 
-    def __init__(self, network, circular, *, num_parameters=None, **kwargs):
+    def __init__(
+        self,
+        network: ContextNetwork,
+        circular: npt.ArrayLike,
+        *,
+        num_parameters: int | None = None,
+        **kwargs: object,
+    ) -> None:
         super().__init__(**{"dtype": network.dtype_policy, **kwargs})
         self.network = network
         self.circular = np.asarray(circular, bool)
         self.num_parameters = num_parameters
 
     @property
-    def dropout(self):
+    def dropout(self) -> float:
         """Share of the network's hidden units that a step of training drops."""
         return getattr(self.network, "dropout", 0.0)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         """Builds the network for inputs `[N, D + context_size]`."""
         self.network.build(self._shape_of_inputs(input_shape))
         self.built = True
 
-    def call(self, x, context=None, training=False):
+    def call(
+        self, x: TensorLike, context: TensorLike | None = None, training: bool = False
+    ) -> tf.Tensor:
         """Maps `[N, D]` and a context to what the network returns."""
         size = len(self.circular)
         if context is None and x.shape[-1] > size:
@@ -58,13 +73,13 @@ class CircularInputs(ContextNetwork):
         kept = tf.gather(outputs, self._first_inputs, axis=-1)
         return tf.reshape(kept, [-1, self.num_parameters * size])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         if self.num_parameters is not None:
             return (*input_shape[:-1], self.num_parameters * len(self.circular))
         return self.network.compute_output_shape(self._shape_of_inputs(input_shape))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -74,7 +89,7 @@ class CircularInputs(ContextNetwork):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> CircularInputs:
         """Builds the layer that `config` describes."""
         network = keras.saving.deserialize_keras_object(config["network"])
         return cls(**{**config, "network": network})
@@ -96,7 +111,7 @@ class CircularInputs(ContextNetwork):
         return tf.concat(features, axis=-1)
 
 
-def circular_ordering(ordering, circular):
+def circular_ordering(ordering: np.ndarray, circular: np.ndarray) -> np.ndarray:
     """Degrees of a network's inputs where variables of `ordering` are partly angles.
 
     The cosine of an angle comes where the angle does, and its sine follows.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 import keras
@@ -84,7 +83,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         # Not tracked: TensorFlow's checkpoints overlook the layers that a Keras layer
         # holds in a list. The variables below are tracked instead.
         object.__setattr__(self, "network", network)
-        self._substitutes = None
+        self._substitutes: list | None = None
         *leading, channels = self._input_shape
         if not network.built:
             network.build((None, *leading, channels + self.context_size))
@@ -183,7 +182,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
             p_bar = self.network.solve_adjoint(u, self._rows(context), u_bar, *by_p)
         return tf.reshape(p_bar, tf.shape(offset))
 
-    def replace_variables(self, tensors: Iterator[tf.Tensor]) -> None:
+    def replace_variables(self, tensors: dict[object, tf.Tensor]) -> Conditioner:
         """Returns a conditioner that calls the network with other weights.
 
         Args:
@@ -192,7 +191,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         twin = copy.copy(self)
         substitutes = [(v, tensors[v.value.ref()]) for v in self.network.variables]
         # Not tracked: the copy has no variables.
-        vars(twin).update(_substitutes=substitutes, _variables=())
+        twin.__dict__.update(_substitutes=substitutes, _variables=())
         return twin
 
     def get_config(self) -> dict:
@@ -238,7 +237,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         # What `tf.Module` and checkpoints find: all weights, each once.
         self._variables = tuple(variable.value for variable in self.network.variables)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict) -> None:
         # A copied or unpickled network has new variables.
         self.__dict__.update(state)
         self._link_variables()

@@ -21,7 +21,7 @@ class ContextNetwork(keras.layers.Layer):
         raise NotImplementedError
 
 
-def join_context(x, context):
+def join_context(x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
     """Appends `context`, `[N, context_size]`, to the last axis of `x`, `[N, ..., C]`.
 
     It is the same at all places of an image. None appends nothing.

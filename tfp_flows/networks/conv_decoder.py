@@ -91,7 +91,7 @@ class ConvDecoder(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, latent_size]`."""
         self._mlp.build(input_shape)
         shape = (None, *self._smallest)
@@ -108,7 +108,7 @@ class ConvDecoder(keras.layers.Layer):
             x = block(x)
         return self._last(self.activation(x))
 
-    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], *self.image_shape)
 

@@ -71,10 +71,10 @@ class ConvEncoder(keras.layers.Layer):
             output_units, self.hidden_units, zero_last_layer=False, seed=mlp_seed, **shared
         )
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights."""
         del input_shape
-        shape = (None, *self.image_shape)
+        shape: tuple = (None, *self.image_shape)
         for block in self._blocks:
             block.build(shape)
             shape = block.compute_output_shape(shape)
@@ -90,7 +90,7 @@ class ConvEncoder(keras.layers.Layer):
         flat = keras.ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
         return self._mlp(self.activation(flat))
 
-    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (input_shape[0], self.output_units)
 

@@ -67,7 +67,7 @@ class ConvNet(ContextNetwork):
         self.hidden_channels = widths if np.ndim(hidden_channels) else widths * 2
         self.seed = seed
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
         _, height, width, channels = input_shape
         widths = (channels, *self.hidden_channels, self.output_channels)
@@ -117,7 +117,7 @@ class ConvNet(ContextNetwork):
             inputs = tf.nn.relu(self._layer(inputs, *layer))
         return self._layer(inputs, *last)
 
-    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_channels)
 

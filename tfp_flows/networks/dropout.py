@@ -7,7 +7,7 @@ from tfp_flows.core.arguments import check_number
 __all__ = ["dropout_layer"]
 
 
-def dropout_layer(dropout, seed, dtype):
+def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
     """Returns the layer that drops a share of the units in training.
 
     Args:

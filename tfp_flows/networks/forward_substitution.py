@@ -23,6 +23,7 @@ import abc
 import functools
 import itertools
 import typing
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -54,17 +55,17 @@ class Structure(typing.NamedTuple):
     is_residual: bool
 
     @property
-    def seen_degrees(self):
+    def seen_degrees(self) -> list[np.ndarray]:
         """Degrees of what each layer sees, an array each."""
         return [np.arange(1, self.event_size + 1), *map(np.array, self.degrees)]
 
     @property
-    def levels(self):
+    def levels(self) -> list[np.ndarray]:
         """Level of each layer's rows, an array each: they see degrees up to it."""
         parameters = np.repeat(np.arange(self.event_size), self.num_parameters)
         return [*map(np.array, self.degrees), parameters]
 
-    def hidden(self, layer, x):
+    def hidden(self, layer: typing.Callable, x: tf.Tensor) -> tuple[list, tf.Tensor]:
         """Evaluates the hidden layers in one pass.
 
         Args:
@@ -75,13 +76,13 @@ class Structure(typing.NamedTuple):
         Returns:
           What the activation is applied to, a list; and what it returns of the last.
         """
-        sums = []
+        sums: list = []
         for k in range(len(self.degrees)):
             sums.append(layer(k, x, sums[k - 2] if self.adds_skip(k) else None))
             x = self.activation(sums[k])
         return sums, x
 
-    def adds_skip(self, k):
+    def adds_skip(self, k: int) -> bool:
         """Whether hidden layer k adds what layer k - 2 has summed."""
         return self.is_residual and 0 < k < len(self.degrees) and k % 2 == 0
 
@@ -112,35 +113,36 @@ class AutoregressiveNetwork(abc.ABC):
       num_masks: their number.
     """
 
+    structure: Structure
     num_masks = 1
 
-    def member(self, index):
+    def member(self, index: Any) -> Any:
         """Returns the network under mask `index`, an integer or a scalar tensor."""
-        del index
         return self
 
     @abc.abstractmethod
-    def ordered_weights(self, context):
+    def ordered_weights(self, context: Any) -> tuple[Weights, Any, Any]:
         """Returns the `Weights` for a context, and the variables' order and ranks."""
 
-    def solve(self, values, context, solve_one):
+    def solve(self, values: Any, context: Any, solve_one: typing.Callable) -> tuple:
         """Solves for the variables: `values` is `[N, D]`, or `[N, D, V]` for V each."""
         weights, order, ranks = self.ordered_weights(context)
         values = values[..., None] if values.shape.rank == 2 else values
         values = take(tf.transpose(values, [1, 2, 0]), order, axis=0)
-        key = self.structure, solve_one
-        u, log_det = _traced_once(_solve, key, (weights, values))
+        u, log_det = _traced_once(_solve, (self.structure, solve_one), (weights, values))
         return take(tf.transpose(u), ranks, axis=1), log_det
 
-    def solve_adjoint(self, u, context, u_bar, u_by_p, offset):
+    def solve_adjoint(
+        self, u: Any, context: Any, u_bar: Any, u_by_p: Any, offset: Any
+    ) -> tf.Tensor:
         """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset`, the last variable first.
 
         This is back-propagation through the network, by substitution too: the adjoint of a
         unit of degree d is final once those of all parameters of higher degree are.
         """
         weights, order, ranks = self.ordered_weights(context)
-        arrays = u[:, None], u_bar[:, None], u_by_p, offset
-        arrays = [take(tf.transpose(a, [2, 1, 0]), order, axis=0) for a in arrays]
+        given = u[:, None], u_bar[:, None], u_by_p, offset
+        arrays = [take(tf.transpose(a, [2, 1, 0]), order, axis=0) for a in given]
         p_bar = _traced_once(_solve_adjoint, (self.structure,), (weights, *arrays))
         return take(tf.transpose(p_bar, [2, 1, 0]), ranks, axis=2)
 
@@ -196,7 +198,7 @@ def _solve_adjoint(structure, weights, u, u_bar, u_by_p, offset):
         return u_by_p * (u_bar + propagated) + offset, nothing
 
     # What a layer sees become the rows, and the highest degree comes first.
-    layers = []
+    layers: list[Layer] = []
     of_layers = zip(
         structure.seen_degrees,
         weights.kernels,

@@ -1,11 +1,15 @@
 """The one check of hidden layers' widths."""
 
+from collections.abc import Sequence
+
 from tfp_flows.core.arguments import check_widths
 
 __all__ = ["check_hidden_units"]
 
 
-def check_hidden_units(hidden_units, residual):
+def check_hidden_units(
+    hidden_units: int | Sequence[int], residual: bool
+) -> tuple[int, ...]:
     """Returns `hidden_units` as a tuple of integers.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,6 @@ from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.seeds import split_seed
 
 if TYPE_CHECKING:
-    from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
     from tfp_flows.networks.forward_substitution import Weights
 
 __all__ = ["MaskCycleMLP"]
@@ -68,7 +68,7 @@ class MaskCycleMLP(MaskedMLP):
         num_masks: int,
         fixed_ordering: npt.ArrayLike | None = None,
         mask_seed: int | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         check_arguments(locals())
         if kwargs.get("dropout"):
@@ -79,13 +79,13 @@ class MaskCycleMLP(MaskedMLP):
         super().__init__(
             num_parameters, hidden_units, natural_ordering(event_size), **kwargs
         )
-        if fixed_ordering is not None:
-            fixed_ordering = check_ordering(fixed_ordering, event_size)
         self.num_masks = num_masks
-        self.fixed_ordering = fixed_ordering
+        self.fixed_ordering = (
+            None if fixed_ordering is None else check_ordering(fixed_ordering, event_size)
+        )
         self.mask_seed = mask_seed
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
         self._check_width(input_shape)
         # Whole kernels: which connections there are depends on the mask.
@@ -134,7 +134,7 @@ class MaskCycleMLP(MaskedMLP):
             for index, values in enumerate(ranks)
         ]
 
-    def whole_weights(self) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    def whole_weights(self) -> tuple[list, list, tf.Tensor | None, tf.Tensor | None]:
         """Returns kernels and biases of all layers, the context's kernel, the direct one.
 
         Columns of the last and of the direct one are those of the outputs; rows of the
@@ -148,15 +148,20 @@ class MaskCycleMLP(MaskedMLP):
             tensor(self._direct_kernel) if self.direct else None,
         )
 
-    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
+    def call(
+        self, x: TensorLike, context: TensorLike | None = None, training: bool = False
+    ) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]` under the first mask."""
+        del training  # there is no dropout under many masks
         return self.member(0)(x, context)
 
-    def ordered_weights(self, context: TensorLike | None) -> Weights:
+    def ordered_weights(
+        self, context: TensorLike | None
+    ) -> tuple[Weights, tf.Tensor, tf.Tensor]:
         """Returns those of the member under the first mask."""
         return self.member(0).ordered_weights(context)
 
-    def member(self, index: int) -> AutoregressiveNetwork:
+    def member(self, index: int | tf.Tensor) -> MemberOfCycle:
         """Returns the network under mask `index`, an integer or a scalar tensor."""
         of_variables, *of_units = (tf.gather(ranks, index) for ranks in self._ranks)
         if self.residual:

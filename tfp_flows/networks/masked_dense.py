@@ -1,14 +1,22 @@
 """One dense layer of an autoregressive network: its mask, and products that skip zeros."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import bias_part
 from tfp_flows.networks.packed_weights import kernel_part
+
+if TYPE_CHECKING:
+    from tfp_flows.networks.packed_weights import Part
 
 __all__ = ["MaskedDense"]
 
@@ -38,7 +46,14 @@ class MaskedDense:
       https://arxiv.org/abs/1502.03509
     """
 
-    def __init__(self, in_degrees, out_degrees, *, num_copies=1, strict=False):
+    def __init__(
+        self,
+        in_degrees: npt.ArrayLike,
+        out_degrees: npt.ArrayLike,
+        *,
+        num_copies: int = 1,
+        strict: bool = False,
+    ) -> None:
         self.in_degrees = np.asarray(in_degrees)
         self.out_degrees = np.tile(out_degrees, num_copies)
         self.num_copies = num_copies
@@ -58,21 +73,21 @@ class MaskedDense:
             ]
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of the whole kernel, `(inputs, units)`."""
         return self.mask.shape
 
     @property
-    def rising_inputs(self):
+    def rising_inputs(self) -> np.ndarray:
         """Indices of the inputs in rising order of degrees, `[inputs]`."""
         return np.argsort(self.in_degrees, kind="stable")
 
     @property
-    def rising_units(self):
+    def rising_units(self) -> np.ndarray:
         """Indices of the units in rising order of degrees, `[units]`."""
         return np.argsort(self.out_degrees, kind="stable")
 
-    def parts(self, *, zero=False):
+    def parts(self, *, zero: bool = False) -> tuple[list[Part], Part]:
         """Returns the `Part`s of the tiles and of the bias; `zero`: tiles start at zero."""
         tiles = [
             kernel_part(mask.T.shape, whole=self.shape, zero=zero)
@@ -80,7 +95,7 @@ class MaskedDense:
         ]
         return tiles, bias_part(self.shape[1])
 
-    def product(self, x, tiles):
+    def product(self, x: tf.Tensor, tiles: Sequence[tf.Tensor]) -> tf.Tensor:
         """Maps `x`, `[N, inputs]`, to `[N, units]`, without a bias."""
         tiles = self._masked(tiles)
         if not self._is_tiled:
@@ -88,7 +103,7 @@ class MaskedDense:
         x = take(x, self.rising_inputs, axis=1)
         return self._from_rising(_product_of_tiles(x, *tiles))
 
-    def transposed_kernel(self, tiles):
+    def transposed_kernel(self, tiles: Sequence[tf.Tensor]) -> tf.Tensor:
         """Returns the whole masked kernel, `[units, inputs]`, both in rising order."""
         if not self._is_tiled:
             rows = take(self._masked(tiles)[0], self.rising_units, axis=0)
@@ -99,7 +114,7 @@ class MaskedDense:
         ]
         return tf.concat(rows, axis=0)
 
-    def tiles(self, kernel):
+    def tiles(self, kernel: tf.Tensor) -> list[tf.Tensor]:
         """Cuts a whole kernel, `[inputs, units]`, into tiles."""
         if not self._is_tiled:
             return [tf.transpose(kernel)]
@@ -144,7 +159,8 @@ def _product_of_tiles(x, *tiles):
             tf.matmul(part, columns, transpose_a=True)
             for part, columns in zip(parts, seen, strict=True)
         ]
-        of_x, share = [], 0.0
+        of_x: list = []
+        share = 0.0
         for index in reversed(range(len(tiles))):
             share += tf.matmul(parts[index], tiles[index])
             narrower = tiles[index - 1].shape[1] if index else 0

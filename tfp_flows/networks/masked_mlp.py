@@ -118,7 +118,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         """Number of variables, D."""
         return len(self.ordering)
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
         last = len(self.layers) - 1
@@ -169,7 +169,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         return x, context
 
     @functools.cached_property
-    def structure(self):
+    def structure(self) -> Structure:  # type: ignore[override]  # elsewhere an attribute
         """Which rows see which, with variables and units in order of their degrees."""
         degrees = [np.sort(layer.out_degrees).tolist() for layer in self.layers[:-1]]
         return Structure(
@@ -180,19 +180,20 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             self.residual,
         )
 
-    def ordered_weights(self, context: TensorLike | None) -> Weights:
+    def ordered_weights(
+        self, context: TensorLike | None
+    ) -> tuple[Weights, np.ndarray, np.ndarray]:
         """Returns the `Weights` for a context, and the variables' order and its inverse."""
         weights = self._layout.unpack(self._packed)
-        tiles, biases = zip(*weights.layers, strict=True)
         biases = [
             take(bias, layer.rising_units, axis=0)[:, None]
-            for layer, bias in zip(self.layers, biases, strict=True)
+            for layer, (_, bias) in zip(self.layers, weights.layers, strict=True)
         ]
         if self.context_size:
             biases[0] += tf.transpose(context @ weights.context)
         kernels = [
-            layer.transposed_kernel(of_layer)
-            for layer, of_layer in zip(self.layers, tiles, strict=True)
+            layer.transposed_kernel(tiles)
+            for layer, (tiles, _) in zip(self.layers, weights.layers, strict=True)
         ]
         direct = []
         if self.direct:
@@ -200,7 +201,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         order = np.argsort(self.ordering)
         return Weights(kernels, biases, direct), order, self.ordering - 1
 
-    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.num_parameters * self.event_size)
 
@@ -243,7 +244,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             seed = None if self.degree_seed is None else [self.degree_seed, index]
             degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
             lowest = degrees[-1].min()
-        outputs = {"num_copies": self.num_parameters, "strict": True}
+        outputs: dict = {"num_copies": self.num_parameters, "strict": True}
         layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
         layers.append(MaskedDense(degrees[-1], self.ordering, **outputs))
         return layers, MaskedDense(self.ordering, self.ordering, **outputs)

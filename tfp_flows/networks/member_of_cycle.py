@@ -1,9 +1,19 @@
 """A `MaskCycleMLP` under one of its masks."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.forward_substitution import Weights
+
+if TYPE_CHECKING:
+    from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
 
 __all__ = ["MemberOfCycle"]
 
@@ -21,12 +31,14 @@ class MemberOfCycle(AutoregressiveNetwork):
       of_units: rank of each unit, `[units]`, for each hidden layer.
     """
 
-    def __init__(self, network, of_variables, of_units):
+    def __init__(
+        self, network: MaskCycleMLP, of_variables: tf.Tensor, of_units: Sequence[tf.Tensor]
+    ) -> None:
         self._network = network
         self._of_variables = of_variables
         self._of_units = of_units
 
-    def __call__(self, x, context=None):
+    def __call__(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         network = self._network
         x, context = network.split_context(x, context)
@@ -49,7 +61,7 @@ class MemberOfCycle(AutoregressiveNetwork):
             result += x @ _masked(direct_kernel, variables[:, None] < outputs[None, :])
         return result
 
-    def with_first(self, first):
+    def with_first(self, first: tf.Tensor) -> MemberOfCycle:
         """Returns the member whose order has some variables before all others.
 
         Args:
@@ -60,7 +72,9 @@ class MemberOfCycle(AutoregressiveNetwork):
         ranks = tf.math.invert_permutation(order)
         return MemberOfCycle(self._network, ranks, self._of_units)
 
-    def ordered_weights(self, context):
+    def ordered_weights(
+        self, context: tf.Tensor | None
+    ) -> tuple[Weights, tf.Tensor, tf.Tensor]:
         """Returns the `Weights` for a context, and the variables' order and its inverse."""
         kernels, biases, context_kernel, direct_kernel = self._network.whole_weights()
         order, *units = map(
@@ -89,7 +103,7 @@ class MemberOfCycle(AutoregressiveNetwork):
             direct = [_masked(kernel, levels[-1][:, None] >= seen[0])]
         return Weights(kernels, biases, direct), order, self._of_variables
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         # All but the weights is the same under every mask.
         return getattr(self._network, name)
 

@@ -83,7 +83,7 @@ class MLP(ContextNetwork):
         self.dropout = dropout
         self._drop = dropout_layer(dropout, seed, self.dtype_policy)
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, input_shape[-1]]`."""
         hidden = self.hidden_units
         if self.residual:
@@ -129,7 +129,7 @@ class MLP(ContextNetwork):
             hidden = tf.nn.bias_add(hidden, bias)
         return _dense(self.activation(hidden), last)
 
-    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_units)
 

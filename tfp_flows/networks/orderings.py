@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
@@ -35,7 +38,7 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(event_size) + 1
 
 
-def check_ordering(ordering, event_size=None):
+def check_ordering(ordering: npt.ArrayLike, event_size: int | None = None) -> np.ndarray:
     """Returns `ordering` as an array of degrees.
 
     Args:
@@ -61,7 +64,9 @@ def check_ordering(ordering, event_size=None):
     return ordering.astype(np.int64)
 
 
-def hidden_degrees(num_units, event_size, *, lowest=1, seed=None):
+def hidden_degrees(
+    num_units: int, event_size: int, *, lowest: int = 1, seed: Any = None
+) -> np.ndarray:
     """Degrees of a hidden layer's units, in rising order.
 
     A unit of degree d sees variables of degree up to d and is seen by those above. Sorting
@@ -89,7 +94,7 @@ def hidden_degrees(num_units, event_size, *, lowest=1, seed=None):
     return lowest + np.arange(num_units) * count // num_units
 
 
-def take(array, indices, axis):
+def take(array: tf.Tensor, indices: Any, axis: int) -> tf.Tensor:
     """`tf.gather` along `axis`, without it where `indices` leave or reverse the order."""
     if tf.is_tensor(indices):
         return tf.gather(array, indices, axis=axis)

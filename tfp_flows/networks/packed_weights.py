@@ -3,9 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.networks.seeds import split_seed
 
@@ -27,7 +29,9 @@ class Part:
     initial: Callable | None = None
 
 
-def kernel_part(shape, *, whole=None, zero=False):
+def kernel_part(
+    shape: tuple[int, ...], *, whole: tuple[int, ...] | None = None, zero: bool = False
+) -> Part:
     """A kernel that starts at zero, or uniform as in Glorot, Bengio (2010).
 
     Args:
@@ -38,7 +42,7 @@ def kernel_part(shape, *, whole=None, zero=False):
     return Part(tuple(shape), 0.0 if zero else math.sqrt(6.0 / sum(whole or shape)))
 
 
-def bias_part(units):
+def bias_part(units: int) -> Part:
     """A bias of `units`, which starts at zero."""
     return Part((units,))
 
@@ -55,19 +59,19 @@ class PackedWeights:
       seed: integer that determines the initial values; random if None.
     """
 
-    def __init__(self, parts, *, seed=None):
+    def __init__(self, parts: Any, *, seed: int | None = None) -> None:
         self._nest = parts
         self._parts = tf.nest.flatten(parts)
         self._sizes = [math.prod(part.shape) for part in self._parts]
         self._seed = seed
 
-    def add_to(self, layer, name):
+    def add_to(self, layer: keras.Layer, name: str) -> keras.Variable:
         """Returns a new weight of the Keras `layer` that holds all arrays."""
         return layer.add_weight(
             name=name, shape=(sum(self._sizes),), initializer=self._initial_values
         )
 
-    def unpack(self, vector):
+    def unpack(self, vector: TensorLike) -> Any:
         """Returns the arrays that `vector` holds, in the nest of their parts."""
         arrays = tf.split(tf.convert_to_tensor(vector), self._sizes)
         arrays = [
@@ -76,7 +80,7 @@ class PackedWeights:
         ]
         return tf.nest.pack_sequence_as(self._nest, arrays)
 
-    def pack(self, arrays):
+    def pack(self, arrays: Any) -> tf.Tensor:
         """Returns the vector that holds `arrays`, in the nest of their parts."""
         flat = [tf.reshape(array, [-1]) for array in tf.nest.flatten(arrays)]
         return tf.concat(flat, axis=0)

@@ -88,7 +88,7 @@ class ResNet(ContextNetwork):
         self.zero_last_layer = zero_last_layer
         self.seed = seed
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, H, W, C]`."""
         self._layout = PackedWeights(self._parts(input_shape[-1]), seed=self.seed)
         self._packed = self._layout.add_to(self, "weights_of_all_layers")
@@ -123,7 +123,7 @@ class ResNet(ContextNetwork):
         inputs = join_context(x, context)
         return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
 
-    def compute_output_shape(self, input_shape: Sequence[int]) -> tuple:
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_channels)
 

@@ -1,6 +1,10 @@
 """A residual block of two convolutions that may halve or double an image."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import keras
+import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.networks.activations import get_activation
@@ -33,7 +37,15 @@ class ResidualConvBlock(keras.layers.Layer):
       https://arxiv.org/abs/1603.05027
     """
 
-    def __init__(self, channels, *, size=None, activation="elu", seed=None, **kwargs):
+    def __init__(
+        self,
+        channels: int,
+        *,
+        size: Sequence[int] | None = None,
+        activation: str | Callable = "elu",
+        seed: int | None = None,
+        **kwargs: object,
+    ) -> None:
         check_arguments(locals())
         super().__init__(**kwargs)
         self.channels = channels
@@ -46,14 +58,14 @@ class ResidualConvBlock(keras.layers.Layer):
         self._outer = self._convolution(keras.layers.Conv2D, 3, 1, second)
         self._shortcut = self._convolution(resample, 1, 2, third)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, H, W, C]`."""
         self._inner.build(input_shape)
         self._shortcut.build(input_shape)
         self._outer.build((*input_shape[:-1], self.channels))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps `[N, H, W, C]` to `[N, *size, channels]`."""
         inside = self._inner(self.activation(inputs))
         outputs = self._shortcut(inputs) + self._outer(self.activation(inside))
@@ -61,12 +73,12 @@ class ResidualConvBlock(keras.layers.Layer):
             return outputs
         return outputs[:, : self.size[0], : self.size[1]]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         size = self.size or halved(input_shape[1:3])
         return (input_shape[0], *size, self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -87,6 +99,6 @@ class ResidualConvBlock(keras.layers.Layer):
         )
 
 
-def halved(size):
+def halved(size: Sequence) -> tuple:
     """Returns `(height, width)` after a convolution of stride 2, rounded up."""
     return tuple(-(-length // 2) for length in size)

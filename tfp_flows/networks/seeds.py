@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["split_seed"]
 
 
-def split_seed(seed, count):
+def split_seed(seed: int | None, count: int) -> list:
     """Returns `count` independent integer seeds derived from `seed`; Nones from None."""
     if seed is None:
         return [None] * count

@@ -17,7 +17,7 @@ _NOISE = (
 )
 
 
-def check_training_behaviour(network, dropout_in_training):
+def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) -> None:
     """Warns of layers that have no effect in a conditioner, or refuses them.
 
     Args:

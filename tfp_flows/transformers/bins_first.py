@@ -4,18 +4,23 @@ Loops over the last axis, the D variables, are short; over all rows and variable
 long, and what is done with a bin is done with a whole array.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 __all__ = ["bins_first", "with_bins_first"]
 
 
-def bins_first(parameters):
+def bins_first(parameters: tf.Tensor) -> tf.Tensor:
     """Returns parameters `[..., P, D]` as `[P, ..., D]`."""
     rank = parameters.shape.rank
     return tf.transpose(parameters, [rank - 2, *range(rank - 2), rank - 1])
 
 
-def with_bins_first(function, value, parameters):
+def with_bins_first(
+    function: Callable, value: TensorLike, parameters: TensorLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what `function` maps `value` to, `[..., D]` each.
 
     Args:

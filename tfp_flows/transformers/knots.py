@@ -1,6 +1,7 @@
 """Knots of splines: where they are, and between which of them a value is."""
 
 import itertools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -10,18 +11,20 @@ __all__ = ["bin_of", "knots_last_but_one", "knots_of"]
 _LEAST_BIN = 1e-3
 
 
-def knots_of(widths, heights, slopes, bound):
+def knots_of(
+    widths: tf.Tensor, heights: tf.Tensor, slopes: Sequence[tf.Tensor], bound: float
+) -> list[tf.Tensor]:
     """K + 1 knots, `[3, ...]`, of logits `[K, ...]` and K + 1 slopes."""
     knots = zip(_positions(widths, bound), _positions(heights, bound), slopes, strict=True)
     return [tf.stack(knot) for knot in knots]
 
 
-def knots_last_but_one(knots):
+def knots_last_but_one(knots: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
     """Three arrays `[..., K + 1, D]` of K + 1 arrays `[3, ..., D]`."""
     return tf.unstack(tf.stack(knots, axis=-2))
 
 
-def bin_of(value, knots, axis):
+def bin_of(value: tf.Tensor, knots: Sequence[tf.Tensor], axis: int) -> tuple:
     """Left end in x and in y, sizes, and both slopes, of the bin that `value` is in.
 
     The bins are passed one after another, up to that of `value`, which is an x or a y, as

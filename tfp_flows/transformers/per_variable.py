@@ -56,7 +56,7 @@ class PerVariable(Transformer):
         return max(transformer.num_parameters for transformer in self.transformers)
 
     @property
-    def is_monotone(self) -> bool:
+    def is_monotone(self) -> bool:  # type: ignore[override]  # elsewhere a constant
         """Whether every transformer is."""
         return all(transformer.is_monotone for transformer in self.transformers)
 

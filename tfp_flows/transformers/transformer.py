@@ -6,6 +6,7 @@ import abc
 import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
@@ -69,9 +70,14 @@ class Transformer(abc.ABC):
       knows_variables: whether variables are mapped in several ways, so that D is fixed.
     """
 
-    num_parameters: int
     is_monotone = True
     knows_variables = False
+
+    if TYPE_CHECKING:  # of a subclass, a number or a property
+
+        @property
+        def num_parameters(self) -> int:
+            """P, the numbers that a variable needs."""
 
     @abc.abstractmethod
     def forward_and_log_det(
