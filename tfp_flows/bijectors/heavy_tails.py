@@ -19,6 +19,9 @@ _FIRST_WEIGHT, _FIRST_DEGREES, _LEAST_DEGREES = 0.3, 8.0, 2.0
 _PACE = 0.25
 # Of logarithms: at this end the tails are a normal's.
 _BOUND = 7.0
+# Variables from which on the degrees grow as the root of D, as the deviation of s does.
+# With fixed ones, a tenth of all samples of 784 variables would be beyond all bounds.
+_FEW = 32.0
 
 
 class HeavyTails(FlowBijector):
@@ -43,8 +46,9 @@ class HeavyTails(FlowBijector):
     light, training makes the w_i small and a large. Of one variable with fresh tails, a few
     samples in a million are beyond 30 deviations; moments need not exist.
 
-    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first; and
-    where it is inverted, so that data are at its latent end.
+    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first, or
+    8 sqrt(D / 32) from 32 variables on; and where it is inverted, so that data are at its
+    latent end.
 
     Args:
       event_size: number of variables, D.
@@ -73,6 +77,7 @@ class HeavyTails(FlowBijector):
             name=name,
         )
         self._size = float(event_size)
+        self._spread = math.sqrt(max(1.0, self._size / _FEW))
         zeros = tf.zeros(event_size, self.dtype)
         self._weight = tf.Variable(zeros, name="tail_weight")
         self._degrees = tf.Variable(zeros[0], name="tail_degrees")
@@ -126,7 +131,8 @@ class HeavyTails(FlowBijector):
 
     def _weights(self):
         degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
-        return _FIRST_WEIGHT * _factor(self._weight), _LEAST_DEGREES + degrees
+        degrees = self._spread * (_LEAST_DEGREES + degrees)
+        return _FIRST_WEIGHT * _factor(self._weight), degrees
 
     def _squared_length(self, u):
         return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
