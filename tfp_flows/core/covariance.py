@@ -10,6 +10,12 @@ _SHARES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
 _NUM_PARTS = 5
 # With so many rows a variable, correlations are known well enough.
 _MANY_ROWS = 20
+# With more variables and more rows, one part tells the share, and takes seconds.
+_MANY_VARIABLES = 256
+# Nats of a left-out row that a smaller share may cost.
+_MOST_LOST = 1.0
+# Variance below which a column is constant.
+_CONSTANT = 1e-6
 
 
 def correlation_factor(rows: npt.ArrayLike) -> np.ndarray:
@@ -20,8 +26,9 @@ def correlation_factor(rows: npt.ArrayLike) -> np.ndarray:
     ```
 
     Where rows are few, the share is the least whose likelihood of left-out rows is, but for
-    its standard error, the largest. Else it is zero. So L is regular for dependent and
-    constant columns too, and for fewer rows than columns.
+    its standard error, the largest, and at most a nat a row less (one row that is lost has
+    an enormous standard error, too). Else the share is zero. So L is regular for dependent
+    and constant columns too, and for fewer rows than columns.
 
     Args:
       rows: `[N, D]`, of mean 0 and variance 1, or 0 where a column is constant.
@@ -36,24 +43,46 @@ def correlation_factor(rows: npt.ArrayLike) -> np.ndarray:
 
 def _second_moments(rows):
     matrix = rows.T @ rows / len(rows)
-    return matrix + np.diag(np.diag(matrix) < 1e-6)  # 1 for a constant column
+    return matrix + np.diag(np.diag(matrix) < _CONSTANT)  # 1 for a constant column
 
 
 def _share_of_identity(rows):
     order = np.random.default_rng(0).permutation(len(rows))
     parts = [order[i::_NUM_PARTS] for i in range(min(_NUM_PARTS, len(rows)))]
-    if len(parts) < 2:
+    if len(parts) < 3:
         return 1.0
+    if len(rows) > rows.shape[1] > _MANY_VARIABLES:
+        parts = parts[:1]
     likelihoods = np.concatenate([_left_out(rows, part) for part in parts], axis=1)
     best = likelihoods[np.argmax(likelihoods.mean(axis=1))]
     loss = best - likelihoods
-    errors = loss.std(axis=1) / np.sqrt(len(rows))
-    return _SHARES[np.argmax(loss.mean(axis=1) <= errors)]
+    errors = loss.std(axis=1) / np.sqrt(loss.shape[1])
+    return _SHARES[np.argmax(loss.mean(axis=1) <= np.minimum(errors, _MOST_LOST))]
 
 
 def _left_out(rows, part):
     """Gaussian log-likelihoods of the rows `part`, given the others, for each share."""
-    values, vectors = np.linalg.eigh(_second_moments(np.delete(rows, part, axis=0)))
-    squares = (rows[part] @ vectors) ** 2
-    variances = [(1.0 - share) * np.maximum(values, 0.0) + share for share in _SHARES]
-    return np.stack([-0.5 * (squares / v + np.log(v)).sum(axis=1) for v in variances])
+    others = np.delete(rows, part, axis=0)
+    # All rows have the mean 0, so that a row alone is minus the sum of all others.
+    rows, others = rows - others.mean(axis=0), others - others.mean(axis=0)
+    varies = np.mean(others**2, axis=0) >= _CONSTANT
+    left_out, others = rows[part][:, varies], others[:, varies]
+    values, axes = _principal_axes(others)
+    squares = (left_out @ axes) ** 2
+    # Off these axes, the others have no variance.
+    num_off = others.shape[1] - len(values)
+    off = np.maximum((left_out**2).sum(axis=1) - squares.sum(axis=1), 0.0)
+    likelihoods = []
+    for share in _SHARES:
+        variances = (1.0 - share) * np.maximum(values, 0.0) + share
+        sums = (squares / variances + np.log(variances)).sum(axis=1)
+        likelihoods.append(-0.5 * (sums + off / share + num_off * np.log(share)))
+    return np.stack(likelihoods)
+
+
+def _principal_axes(rows):
+    """Returns variances, and orthonormal axes as columns, on which all `rows` lie."""
+    if len(rows) >= rows.shape[1]:
+        return np.linalg.eigh(rows.T @ rows / len(rows))
+    _, lengths, axes = np.linalg.svd(rows, full_matrices=False)
+    return lengths**2 / len(rows), axes.T
