@@ -22,8 +22,9 @@ ALLOWED = {
         ROOMS_OF_STEPS | {"flows", "distributions"},
         SCIENCE | {"keras"},
     ),
+    "mcmc": (ROOMS_OF_STEPS | {"flows", "distributions", "mcmc"}, SCIENCE),
     "models": (
-        ROOMS_OF_STEPS | {"flows", "distributions", "models"},
+        ROOMS_OF_STEPS | {"flows", "distributions", "mcmc", "models"},
         SCIENCE | {"keras"},
     ),
 }
