@@ -20,7 +20,7 @@ ALLOWED = {
     "flows": (ROOMS_OF_STEPS | {"flows"}, SCIENCE | {"keras"}),
     "distributions": (
         ROOMS_OF_STEPS | {"flows", "distributions"},
-        SCIENCE | {"keras"},
+        SCIENCE | {"keras", "arviz"},  # by one function, when it is called
     ),
     "mcmc": (ROOMS_OF_STEPS | {"flows", "distributions", "mcmc"}, SCIENCE),
     "models": (

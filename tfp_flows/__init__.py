@@ -75,6 +75,7 @@ from tfp_flows.distributions import move_along
 from tfp_flows.distributions import reduce_bits
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
+from tfp_flows.distributions import to_arviz
 from tfp_flows.flows import Glow
 from tfp_flows.flows import GlowStep
 from tfp_flows.flows import IAF

@@ -202,7 +202,16 @@ _POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
 _POSITIVE += ("output_units", "output_channels")
 _FLAGS = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
 _FLAGS += ("learned_prior", "lu_mixing", "ordered", "random_orderings", "recompute")
-_FLAGS += ("precondition", "residual", "reverse", "scale_and_shift", "standardize", "start")
+_FLAGS += (
+    "has_chains",
+    "precondition",
+    "resample",
+    "residual",
+    "reverse",
+    "scale_and_shift",
+    "standardize",
+    "start",
+)
 _FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
 _FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
 

@@ -54,6 +54,7 @@ def _paths(structure, in_order=None, prefix=""):
     elif isinstance(structure, dict):
         items = sorted(structure.items())
     else:
-        keys = in_order if in_order and len(in_order) == len(structure) else None
-        items = zip(keys or map("part_{}".format, range(len(structure))), structure)
+        is_named = in_order is not None and len(in_order) == len(structure)
+        names = in_order if is_named else [f"part_{i}" for i in range(len(structure))]
+        items = zip(names, structure, strict=True)
     return [name for key, part in items for name in _paths(part, None, f"{prefix}{key}.")]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import stateless
-from tfp_flows.distributions.named_parts import part_names
 from tfp_flows.distributions.named_parts import named_parts
+from tfp_flows.distributions.named_parts import part_names
 from tfp_flows.distributions.unconstrained_density import call_with_parts
 
 __all__ = ["to_arviz"]
@@ -48,22 +47,23 @@ def to_arviz(
     and summaries are those of the unweighted draws.
 
     Args:
-      posterior_or_draws: a posterior, as of `flow_posterior`, of which `num_draws` are made;
-        or draws in the structure of a joint distribution, as of `tfp.mcmc.sample_chain`,
-        `[draws, chains, *event]` for each part.
+      posterior_or_draws: a posterior, as of `flow_posterior`, of which `num_draws` draws
+        are made; or draws in the structure of a joint distribution, as of
+        `tfp.mcmc.sample_chain`, `[draws, chains, *event]` for each part.
       target: joint distribution, pinned or not, that names the parts; pinned values become
         the group `observed_data`. Draws of a posterior are weighted by its density.
       num_draws: number of draws of a posterior.
       seed: of the draws of a posterior and of the resampling.
-      has_chains: whether draws have the axis of chains; else `[draws, *event]` are one chain.
+      has_chains: whether draws have the axis of chains; else `[draws, *event]` are one
+        chain.
       log_weights: `[draws]`, importance weights of draws that are no chains.
       resample: whether weighted draws are resampled.
       names: a name for each part, in the order of the structure; by default those of the
         structure or of the target.
       coords: labels of the entries along each dimension, by name, as in ArviZ.
       dims: names of the event's dimensions, by part, as in ArviZ.
-      sample_stats: diagnostics by name, such as `diverging`: `[draws, chains]`, or `[draws]`
-        without chains.
+      sample_stats: diagnostics by name, such as `diverging`: `[draws, chains]`, or
+        `[draws]` without chains.
 
     Returns:
       `arviz.InferenceData`, or with ArviZ 1 an `xarray.DataTree`.
