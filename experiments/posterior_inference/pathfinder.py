@@ -73,7 +73,7 @@ class _Density:
 
     def __init__(self, pinned):
         plain = tfp_flows.flow_posterior(
-            pinned, "real_nvp", num_steps=1, hidden_units=(1,), whiten=False
+            pinned, num_steps=1, hidden_units=(1,), whiten=False
         )
         self.support, self.dtype = plain.support, plain.distribution.dtype
         self.event_size = plain.distribution.event_shape[0]

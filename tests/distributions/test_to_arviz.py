@@ -108,7 +108,7 @@ def test_draws_of_a_posterior_are_weighted_by_the_target(arviz):
     """The posterior is N(0, 2^2), the target N(0, 1)."""
     target = tfd.JointDistributionNamed({"x": tfd.Normal(0.0, 1.0)})
     posterior = tff.flow_posterior(
-        tfd.JointDistributionNamed({"x": tfd.Normal(0.0, 2.0)}), "real_nvp", **TINY
+        tfd.JointDistributionNamed({"x": tfd.Normal(0.0, 2.0)}), **TINY
     )
     posterior.initialize({"x": 2.0 * np.random.default_rng(0).normal(size=500)})
     raw = tff.to_arviz(posterior, num_draws=8000, seed=0)["posterior"]["x"]

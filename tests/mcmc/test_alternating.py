@@ -17,6 +17,9 @@ LOCAL = {
     "langevin": lambda f: tfp.mcmc.MetropolisAdjustedLangevinAlgorithm(f, 0.02),
     "random_walk": tfp.mcmc.RandomWalkMetropolis,
     "hamiltonian": lambda f: tfp.mcmc.HamiltonianMonteCarlo(f, 0.1, 3),
+    "stored": lambda f: tfp.mcmc.HamiltonianMonteCarlo(
+        f, 0.1, 3, store_parameters_in_results=True
+    ),
     "slice": lambda f: tfp.mcmc.SliceSampler(f, 0.5, 4),
     "adapted": lambda f: tfp.mcmc.DualAveragingStepSizeAdaptation(
         tfp.mcmc.TransformedTransitionKernel(
@@ -47,7 +50,7 @@ def sample(kernel, start, num_draws, seed=(1, 2)):
     return run()
 
 
-@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("name", sorted(LOCAL.keys() - {"stored"}))
 def test_any_local_kernel_leaves_the_target_as_it_is(name):
     draws, results = sample(alternating(name), WIDE.sample([4, 10], seed=3), 300)
     rows = draws.numpy().reshape(-1, 2)
@@ -81,12 +84,19 @@ def test_adaptation_around_both_or_around_the_local_kernel_finds_its_step_size()
     step_size = results.inner_results.new_step_size.numpy()
     assert np.ptp(step_size) == 0.0  # since it has ended
     assert step_size[-1] < 0.3
-    around = tfp.mcmc.DualAveragingStepSizeAdaptation(alternating("hamiltonian"), 80)
+    around = tfp.mcmc.DualAveragingStepSizeAdaptation(alternating("stored"), 80)
     _, results = sample(around, start, 20)
     assert np.ptp(results.new_step_size) == 0.0
     used = results.inner_results.inner_results.accepted_results.step_size.numpy()
     np.testing.assert_allclose(used[-1], results.new_step_size[-1])
     assert 0.5 < results.inner_results.local_acceptance.numpy().mean() < 0.98
+
+
+def test_stock_wrappers_that_would_change_one_target_alone_refuse_both_kernels():
+    with pytest.raises(ValueError, match="target_log_prob_fn"):
+        tfp.mcmc.TransformedTransitionKernel(
+            alternating("hamiltonian"), tfp.bijectors.Scale(2.0)
+        )
 
 
 def test_proposals_alone_are_exact_for_any_batch_of_chains():

@@ -41,8 +41,8 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
 
     Each of the two begins anew from the state that the other has left, which takes one
     evaluation of the target and its gradient; step sizes, and all that adaptation has
-    learnt, are kept. Stock kernels that adapt step sizes may be around the local kernel, or
-    around this one, which then counts its steps.
+    learnt, are kept. Stock kernels that adapt step sizes belong around the local kernel;
+    around this one they adapt it too, if it has `store_parameters_in_results`.
 
     Args:
       local_kernel: a `tfp.mcmc.TransitionKernel`, adaptive or not.

@@ -17,8 +17,8 @@ class LatentKernelResults(NamedTuple):
     """The state of a `LatentKernel`.
 
     Attributes:
-      transformed_state: `[..., D]`, in the coordinates of the inner kernel.
-      inner_results: results of the inner kernel.
+      transformed_state: `[..., D]`, in the coordinates of the kernel within.
+      inner_results: results of that kernel.
     """
 
     transformed_state: tf.Tensor
@@ -26,7 +26,7 @@ class LatentKernelResults(NamedTuple):
 
 
 class LatentKernel(tfp.mcmc.TransitionKernel):
-    """An inner kernel on a vector, whose states are seen as parts of a posterior's draws.
+    """A kernel on a vector, whose states are seen as parts of a posterior's draws.
 
     ```none
     z [..., D] -> flow -> x -> support -> parts
@@ -37,7 +37,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
     from the state that it is given.
 
     Args:
-      inner_kernel: a `tfp.mcmc.TransitionKernel` of states `[..., D]`.
+      vector_kernel: a `tfp.mcmc.TransitionKernel` of states `[..., D]`.
       posterior: a `FlowPosterior`.
       precondition: whether the vector is z, or else x.
       name: name of the kernel.
@@ -45,23 +45,24 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
 
     def __init__(
         self,
-        inner_kernel: tfp.mcmc.TransitionKernel,
+        vector_kernel: tfp.mcmc.TransitionKernel,
         posterior,
         *,
         precondition: bool = True,
         name: str = "latent_kernel",
     ):
         self._parameters = {
-            "inner_kernel": inner_kernel,
+            # Not as `inner_kernel`, whose target stock wrappers would replace.
+            "vector_kernel": vector_kernel,
             "posterior": posterior,
             "precondition": precondition,
             "name": name,
         }
 
     @property
-    def inner_kernel(self) -> tfp.mcmc.TransitionKernel:
+    def vector_kernel(self) -> tfp.mcmc.TransitionKernel:
         """The kernel of states `[..., D]`."""
-        return self._parameters["inner_kernel"]
+        return self._parameters["vector_kernel"]
 
     @property
     def parameters(self) -> dict:
@@ -70,8 +71,8 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the chain's limit is the target, as for the inner kernel."""
-        return self.inner_kernel.is_calibrated
+        """Whether the chain's limit is the target, as for the kernel of the vector."""
+        return self.vector_kernel.is_calibrated
 
     def bootstrap_results(self, init_state) -> LatentKernelResults:
         """Returns the results before the first step, from parts of a draw."""
@@ -79,11 +80,11 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
         vector = posterior.support.inverse(tf.nest.map_structure(tf.identity, init_state))
         if self._parameters["precondition"]:
             vector, _ = posterior.distribution.bijector.inverse_and_log_det(vector)
-        return LatentKernelResults(vector, self.inner_kernel.bootstrap_results(vector))
+        return LatentKernelResults(vector, self.vector_kernel.bootstrap_results(vector))
 
     def one_step(self, current_state, previous_kernel_results, seed=None):
-        """Makes a step of the inner kernel, and returns parts and `LatentKernelResults`."""
-        vector, inner = self.inner_kernel.one_step(
+        """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
+        vector, inner = self.vector_kernel.one_step(
             previous_kernel_results.transformed_state,
             previous_kernel_results.inner_results,
             seed=seed,

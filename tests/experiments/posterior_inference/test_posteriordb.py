@@ -14,6 +14,7 @@ from experiments.posterior_inference.lotka_volterra import solve
 from experiments.posterior_inference.posteriordb import POSTERIORDB
 from experiments.posterior_inference.posteriordb import find
 from experiments.posterior_inference.posteriordb import stored
+from experiments.posterior_inference.regressions import REGRESSIONS
 from experiments.posterior_inference.time_series import recurrence
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
@@ -66,7 +67,10 @@ def test_density_is_that_of_the_model_written_out(name, tmp_path):
     np.testing.assert_array_equal(target.reference, draws)
 
 
-@pytest.mark.parametrize("name", CASES)
+# One of the regressions, which are one class.
+@pytest.mark.parametrize(
+    "name", [n for n in CASES if n not in REGRESSIONS or n == "sblrc-blr"]
+)
 def test_draws_of_the_prior_are_in_its_support_and_of_the_data_s_shape(name, tmp_path):
     write(name, tmp_path)
     target = find(f"posteriordb:{name}", str(tmp_path))
@@ -176,4 +180,6 @@ def test_reference_draws_have_the_scores_of_a_posterior(name):
     x, scores = np.linalg.solve(factor, (x - x.mean(axis=0)).T).T, scores @ factor
     errors = scores.std(axis=0) / np.sqrt(len(scores))
     assert np.abs(scores.mean(axis=0) / errors).max() < 4.5
-    np.testing.assert_allclose(np.mean(x * scores, axis=0), -1.0, atol=0.15)
+    # Draws are rounded to float32, which the solution of L z = f magnifies.
+    tolerance = 0.4 if name.startswith("posteriordb:gp_pois") else 0.15
+    np.testing.assert_allclose(np.mean(x * scores, axis=0), -1.0, atol=tolerance)
