@@ -79,8 +79,9 @@ class _Density:
         self.event_size = plain.distribution.event_shape[0]
         self.num_gradients = 0
         self._target = pinned.unnormalized_log_prob
-        self._log_probs = tf.function(self._log_prob, autograph=False)
-        self._gradients = tf.function(self._gradient, autograph=False)
+        rows = {"input_signature": [tf.TensorSpec([None, self.event_size], self.dtype)]}
+        self._log_probs = tf.function(self._log_prob, autograph=False, **rows)
+        self._gradients = tf.function(self._gradient, autograph=False, **rows)
 
     def log_prob(self, x):
         """Log-densities, `[N]`, of points, `[N, D]`."""
@@ -120,13 +121,14 @@ class _Normal:
 
 def _best_normal(density, start, rng):
     """The normal of the highest ELBO along a path; None if there is none."""
-    best, highest = None, -np.inf
-    for normal in _normals(*_path(density, start)):
-        x, log_q = normal.draw(_ELBO_DRAWS, rng)
-        elbo = np.mean(density.log_prob(x) - log_q)
-        if elbo > highest:
-            best, highest = normal, elbo
-    return best
+    normals = list(_normals(*_path(density, start)))
+    if not normals:
+        return None
+    x, log_q = zip(*(normal.draw(_ELBO_DRAWS, rng) for normal in normals), strict=True)
+    log_weights = density.log_prob(np.concatenate(x)) - np.concatenate(log_q)
+    elbos = log_weights.reshape(-1, _ELBO_DRAWS).mean(axis=1)
+    best = np.argmax(np.nan_to_num(elbos, nan=-np.inf, posinf=-np.inf))
+    return normals[best] if np.isfinite(elbos[best]) else None
 
 
 def _path(density, start):

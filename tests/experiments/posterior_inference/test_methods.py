@@ -115,7 +115,9 @@ def test_table_is_written_from_one_command(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for target in TARGETS:
         for method in METHODS:
-            (row,) = (r for r in text.split("\n") if r.startswith(f"| {target} | {method} "))
+            (row,) = (
+                r for r in text.split("\n") if r.startswith(f"| {target} | {method} ")
+            )
             assert row in printed
     assert text.split("\n\n")[1].strip() in printed
 
