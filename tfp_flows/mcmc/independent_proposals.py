@@ -96,6 +96,17 @@ def independent_proposals(
     Raises:
       ValueError: if `target_log_prob_fn` is no function, or `proposal` no distribution.
 
+    >>> import tensorflow as tf
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> wide = tfp.distributions.MultivariateNormalDiag([0.0, 0.0], [3.0, 3.0])
+    >>> target = tfp_flows.standard_normal(2)
+    >>> kernel = tfp_flows.independent_proposals(target.log_prob, wide)
+    >>> state = tf.zeros([100, 2])
+    >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
+    >>> 0 < int(tf.reduce_sum(tf.cast(results.is_accepted, tf.int32))) < 100
+    True
+
     Reference:
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
       normalizing flows. https://arxiv.org/abs/2105.12603

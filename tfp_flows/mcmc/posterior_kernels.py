@@ -88,6 +88,20 @@ def neutra_kernel(
       ValueError: if `posterior` is no `FlowPosterior`, or a conditional one, or a function
         is none.
 
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> gamma = tfp.distributions.Gamma(2.0, 1.0)
+    >>> target = tfp.distributions.JointDistributionNamed({"rate": gamma})
+    >>> options = {"num_steps": 1, "hidden_units": (4,), "seed": 0, "whiten": False}
+    >>> posterior = tfp_flows.flow_posterior(target, **options)
+    >>> def hmc(log_prob):
+    ...     return tfp.mcmc.HamiltonianMonteCarlo(log_prob, 0.3, num_leapfrog_steps=2)
+    >>> kernel = tfp_flows.neutra_kernel(posterior, target.log_prob, make_kernel=hmc)
+    >>> state = posterior.sample(4, seed=0)
+    >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
+    >>> state["rate"].shape.as_list()
+    [4]
+
     Reference:
       Hoffman et al. (2019), NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using
       neural transport. https://arxiv.org/abs/1903.03704

@@ -7,8 +7,8 @@ import pytest
 import tensorflow_probability as tfp
 
 import tfp_flows
-from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import evaluation
+from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import report
 from experiments.posterior_inference import table
 from experiments.posterior_inference import targets
