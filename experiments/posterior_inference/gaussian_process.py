@@ -27,10 +27,11 @@ def poisson_regression(data):
     size = len(data["x"])
 
     def factor(rho, alpha):
-        # The jitter is nothing in float32.
-        rho, alpha = (tf.cast(p, tf.float64)[..., None, None] for p in (rho, alpha))
+        rho, alpha = _within(rho, 1e-3, 1e3), _within(alpha, 0.0, 1e6)
         kernel = alpha**2 * tf.exp(-0.5 * squares / rho**2)
-        return tf.linalg.cholesky(kernel + _JITTER * np.eye(size))
+        # More than the model's only for an alpha of 30 and more, where it would be lost.
+        jitter = tf.maximum(_JITTER, 1e-13 * alpha**2)
+        return tf.linalg.cholesky(kernel + jitter * np.eye(size))
 
     def process(rho, alpha, z):
         return tf.linalg.matvec(factor(rho, alpha), tf.cast(z, tf.float64))
@@ -55,3 +56,13 @@ def poisson_regression(data):
     build = functools.partial(tfd.JointDistributionCoroutine, model)
     observed = {"k": data["k"].astype(np.float32)}
     return Target(build, observed, parameters=parameters, parts=parts)
+
+
+def _within(value, low, high):
+    """In float64, `[..., 1, 1]`, and such that a Cholesky factor exists.
+
+    TensorFlow raises an error where there is none, also for one of many draws.
+    """
+    value = tf.cast(value, tf.float64)[..., None, None]
+    value = tf.where(tf.math.is_finite(value), value, 1.0)
+    return tf.clip_by_value(value, low, high)

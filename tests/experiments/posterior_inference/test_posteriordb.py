@@ -121,6 +121,19 @@ def test_equations_keep_their_invariant():
     assert np.ptp(u) > 20.0
 
 
+def test_points_far_out_raise_no_error_for_the_others(tmp_path):
+    """As TensorFlow's Cholesky factorisation would, for one draw of a batch."""
+    draws = write("gp_pois_regr-gp_pois_regr", tmp_path)
+    target = find("posteriordb:gp_pois_regr-gp_pois_regr", str(tmp_path))
+    shape = target.pinned().event_shape
+    rho, alpha, z = (np.float32(part[:5]) for part in target.parts_of(draws))
+    rho[1:4], alpha[1:4] = [1e-30, np.nan, 1e8], [1e20, np.inf, 1e-30]
+    parts = tf.nest.pack_sequence_as(shape, [rho, alpha, z])
+    log_prob = target.pinned().unnormalized_log_prob(parts).numpy()
+    assert np.isfinite(log_prob[[0, 4]]).all()
+    assert not (log_prob[1:4] > log_prob[0]).any()
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
