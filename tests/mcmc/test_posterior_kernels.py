@@ -127,7 +127,7 @@ def test_global_proposals_mix_modes_that_local_chains_do_not(precondition):
     draws, _ = sample(local, start)
     assert draws.numpy().max() < 0.0
     kernel = tff.flow_proposal_kernel(posterior, target.log_prob, **options)
-    draws, results = sample(kernel, start)
+    draws, results = sample(kernel, start, jit_compile=precondition)
     assert np.mean(draws > 0.0) == pytest.approx(0.7, abs=0.02)
     assert draws[draws > 0.0].numpy().std() == pytest.approx(0.5, abs=0.02)
     # Acceptance of an independence sampler, by quadrature-free Monte Carlo.
