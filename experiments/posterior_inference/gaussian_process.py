@@ -30,7 +30,7 @@ def poisson_regression(data):
         rho, alpha = _within(rho, 1e-3, 1e3), _within(alpha, 0.0, 1e6)
         kernel = alpha**2 * tf.exp(-0.5 * squares / rho**2)
         # More than the model's only for an alpha of 30 and more, where it would be lost.
-        jitter = tf.maximum(_JITTER, 1e-13 * alpha**2)
+        jitter = tf.maximum(1e-13 * alpha**2, _JITTER)
         return tf.linalg.cholesky(kernel + jitter * np.eye(size))
 
     def process(rho, alpha, z):

@@ -39,10 +39,10 @@ def solve(theta, z_init, times):
     Returns:
       Log of u and v at each of the times, `[..., T, 2]`.
     """
-    a, b, c, e = tf.unstack(theta, axis=-1)
+    a, b, c, e = (theta[..., i] for i in range(4))
 
     def slope(z):
-        prey, predators = tf.unstack(tf.exp(z), axis=-1)
+        prey, predators = tf.exp(z[..., 0]), tf.exp(z[..., 1])
         return tf.stack([a - b * predators, e * prey - c], axis=-1)
 
     def step(z, h):
@@ -61,7 +61,7 @@ def solve(theta, z_init, times):
         return z
 
     states = tf.scan(advance, tf.constant(lengths, z_init.dtype), tf.math.log(z_init))
-    return tf.stack(tf.unstack(states), axis=-2)
+    return tf.stack([states[i] for i in range(len(times))], axis=-2)
 
 
 def lotka_volterra(data):
