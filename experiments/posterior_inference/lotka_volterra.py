@@ -13,8 +13,8 @@ __all__ = ["lotka_volterra", "solve"]
 
 tfd = tfp.distributions
 _Root = tfd.JointDistributionCoroutine.Root
-# Of a unit of time. Twice as many change log-densities by less than 1e-3.
-_STEPS = 16
+# Of a unit of time. More of them change log-densities of draws by less than 1e-3.
+_STEPS = 8
 
 
 class _NormalAboveZero(tfd.TruncatedNormal):
@@ -40,10 +40,10 @@ def solve(theta, z_init, times):
       Log of u and v at each of the times, `[..., T, 2]`.
     """
     a, b, c, e = (theta[..., i] for i in range(4))
+    rates, couplings = tf.stack([a, -c], axis=-1), tf.stack([-b, e], axis=-1)
 
     def slope(z):
-        prey, predators = tf.exp(z[..., 0]), tf.exp(z[..., 1])
-        return tf.stack([a - b * predators, e * prey - c], axis=-1)
+        return rates + couplings * tf.reverse(tf.exp(z), axis=[-1])
 
     def step(z, h):
         k1 = slope(z)

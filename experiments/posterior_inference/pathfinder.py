@@ -79,9 +79,11 @@ class _Density:
         self.event_size = plain.distribution.event_shape[0]
         self.num_gradients = 0
         self._target = pinned.unnormalized_log_prob
-        rows = {"input_signature": [tf.TensorSpec([None, self.event_size], self.dtype)]}
-        self._log_probs = tf.function(self._log_prob, autograph=False, **rows)
-        self._gradients = tf.function(self._gradient, autograph=False, **rows)
+        rows, row = (tf.TensorSpec([n, self.event_size], self.dtype) for n in (None, 1))
+        self._log_probs = tf.function(self._log_prob, [rows], autograph=False)
+        self._gradients = tf.function(
+            self._gradient, [row], autograph=False, jit_compile=True
+        )
 
     def log_prob(self, x):
         """Log-densities, `[N]`, of points, `[N, D]`."""

@@ -121,7 +121,7 @@ def test_equations_keep_their_invariant():
     states = np.concatenate([start, np.exp(log_z[0])])
     u, v = states.T
     invariant = e * u - c * np.log(u) + b * v - a * np.log(v)
-    assert np.ptp(invariant) < 1e-4
+    assert np.ptp(invariant) < 1e-3
     assert np.ptp(u) > 20.0
 
 
