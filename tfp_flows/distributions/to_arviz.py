@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
@@ -21,19 +24,19 @@ _INSTALL = (
 
 
 def to_arviz(
-    posterior_or_draws,
+    posterior_or_draws: object,
     *,
-    target=None,
+    target: object = None,
     num_draws: int = 1000,
-    seed=None,
+    seed: int | TensorLike | None = None,
     has_chains: bool = True,
-    log_weights=None,
+    log_weights: TensorLike | None = None,
     resample: bool = True,
-    names=None,
+    names: Sequence[str] | None = None,
     coords: dict | None = None,
     dims: dict | None = None,
     sample_stats: dict | None = None,
-):
+) -> object:
     """Hands draws of a joint distribution, with their names, to ArviZ.
 
     ```python

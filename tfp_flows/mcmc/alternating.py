@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
@@ -63,7 +64,7 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
         num_local_steps: int = 1,
         num_global_steps: int = 1,
         name: str = "alternating_kernel",
-    ):
+    ) -> None:
         words = "a `tfp.mcmc.TransitionKernel`"
         check_instance("local_kernel", local_kernel, tfp.mcmc.TransitionKernel, words)
         check_instance("global_kernel", global_kernel, tfp.mcmc.TransitionKernel, words)
@@ -86,14 +87,19 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
         kernels = (self._parameters[name] for name in ("local_kernel", "global_kernel"))
         return all(kernel.is_calibrated for kernel in kernels)
 
-    def bootstrap_results(self, init_state) -> AlternatingResults:
+    def bootstrap_results(self, init_state: object) -> AlternatingResults:
         """Returns the results before the first step."""
         inner = self._parameters["local_kernel"].bootstrap_results(init_state)
         results = self._parameters["global_kernel"].bootstrap_results(init_state)
         none = (tf.zeros_like(_acceptance(r)) for r in (inner, results))
         return AlternatingResults(inner, results, *none)
 
-    def one_step(self, current_state, previous_kernel_results, seed=None):
+    def one_step(
+        self,
+        current_state: object,
+        previous_kernel_results: object,
+        seed: int | TensorLike | None = None,
+    ) -> tuple:
         """Makes all steps, and returns the state and the `AlternatingResults`."""
         before = previous_kernel_results
         local_seed, global_seed = split(stateless(seed), 2)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.distributions.unconstrained_density import call_with_parts
 
@@ -46,11 +47,11 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
     def __init__(
         self,
         vector_kernel: tfp.mcmc.TransitionKernel,
-        posterior,
+        posterior: tfp.distributions.Distribution,
         *,
         precondition: bool = True,
         name: str = "latent_kernel",
-    ):
+    ) -> None:
         self._parameters = {
             # Not as `inner_kernel`, whose target stock wrappers would replace.
             "vector_kernel": vector_kernel,
@@ -74,7 +75,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
         """Whether the chain's limit is the target, as for the kernel of the vector."""
         return self.vector_kernel.is_calibrated
 
-    def bootstrap_results(self, init_state) -> LatentKernelResults:
+    def bootstrap_results(self, init_state: object) -> LatentKernelResults:
         """Returns the results before the first step, from parts of a draw."""
         posterior = self._parameters["posterior"]
         vector = posterior.support.inverse(tf.nest.map_structure(tf.identity, init_state))
@@ -82,7 +83,12 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
             vector, _ = posterior.distribution.bijector.inverse_and_log_det(vector)
         return LatentKernelResults(vector, self.vector_kernel.bootstrap_results(vector))
 
-    def one_step(self, current_state, previous_kernel_results, seed=None):
+    def one_step(
+        self,
+        current_state: object,
+        previous_kernel_results: object,
+        seed: int | TensorLike | None = None,
+    ) -> tuple:
         """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
         vector, inner = self.vector_kernel.one_step(
             previous_kernel_results.transformed_state,
