@@ -121,14 +121,14 @@ def two_modes():
 @pytest.mark.parametrize("precondition", [True, False])
 def test_global_proposals_mix_modes_that_local_chains_do_not(precondition):
     target, posterior = two_modes()
-    start = tf.fill([50], -4.0)
+    start = tf.fill([400], -4.0)
     options = {"make_kernel": hamiltonian, "precondition": precondition}
     local = tff.neutra_kernel(posterior, target.log_prob, **options)
     draws, _ = sample(local, start)
     assert draws.numpy().max() < 0.0
     kernel = tff.flow_proposal_kernel(posterior, target.log_prob, **options)
     draws, results = sample(kernel, start, jit_compile=precondition)
-    assert np.mean(draws > 0.0) == pytest.approx(0.7, abs=0.02)
+    assert np.mean(draws > 0.0) == pytest.approx(0.7, abs=0.03)
     assert draws[draws > 0.0].numpy().std() == pytest.approx(0.5, abs=0.02)
     # Acceptance of an independence sampler, by quadrature-free Monte Carlo.
     x, y = target.sample(20000, seed=1), 5.0 * np.random.default_rng(0).normal(size=20000)
