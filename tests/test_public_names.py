@@ -26,6 +26,8 @@ NAMES = """
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
     Elementwise OnPart circular_base
     FlowPosterior Transformer Whiten flow_posterior variational_loss
+    AlternatingKernel LatentKernel adaptive_nuts flow_proposal_kernel
+    independent_proposals neutra_kernel to_arviz
 """.split()
 
 

@@ -12,6 +12,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows
     distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
                     integer data; latent space
+    mcmc/           kernels of tfp.mcmc that sample through a posterior's flow
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
                     callbacks; the loss of variational inference
 """
@@ -79,6 +80,7 @@ from tfp_flows.distributions import move_along
 from tfp_flows.distributions import reduce_bits
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
+from tfp_flows.distributions import to_arviz
 from tfp_flows.flows import Glow
 from tfp_flows.flows import GlowStep
 from tfp_flows.flows import IAF
@@ -88,6 +90,12 @@ from tfp_flows.flows import NICE
 from tfp_flows.flows import NeuralSplineFlow
 from tfp_flows.flows import RealNVP
 from tfp_flows.flows import RealNVPImage
+from tfp_flows.mcmc import AlternatingKernel
+from tfp_flows.mcmc import LatentKernel
+from tfp_flows.mcmc import adaptive_nuts
+from tfp_flows.mcmc import flow_proposal_kernel
+from tfp_flows.mcmc import independent_proposals
+from tfp_flows.mcmc import neutra_kernel
 from tfp_flows.models import DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import KLWarmUp

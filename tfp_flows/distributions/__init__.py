@@ -19,3 +19,4 @@ from tfp_flows.distributions.latent_space import at_temperature
 from tfp_flows.distributions.latent_space import attribute_direction
 from tfp_flows.distributions.latent_space import interpolate
 from tfp_flows.distributions.latent_space import move_along
+from tfp_flows.distributions.to_arviz import to_arviz

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["UnconstrainedDensity"]
+__all__ = ["UnconstrainedDensity", "call_with_parts"]
 
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
@@ -90,7 +90,7 @@ class UnconstrainedDensity:
 
     def _log_prob(self, x):
         log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        return _call(self._target_log_prob, self._support.forward(x)) + log_det
+        return call_with_parts(self._target_log_prob, self._support.forward(x)) + log_det
 
     def _gradient(self, x):
         with tf.GradientTape() as tape:
@@ -106,7 +106,8 @@ class UnconstrainedDensity:
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
-def _call(function, parts):
+def call_with_parts(function: Callable, parts):
+    """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
     if isinstance(parts, dict):
         return function(**parts)
     if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):
