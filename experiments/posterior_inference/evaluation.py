@@ -9,8 +9,6 @@ import tensorflow as tf
 from experiments.posterior_inference import importance
 from experiments.posterior_inference.reference import Reference
 from experiments.posterior_inference.reference import nuts
-from experiments.posterior_inference.targets import flatten
-from experiments.posterior_inference.targets import labels
 from experiments.reports import provenance
 
 __all__ = ["draw", "find_reference", "measure"]
@@ -18,12 +16,11 @@ __all__ = ["draw", "find_reference", "measure"]
 _DRAWS_AT_ONCE = 5000
 
 
-def measure(posterior, pinned, entry, drawn, reference, settings):
+def measure(posterior, entry, drawn, reference, settings):
     """Returns the numbers as plain data.
 
     Args:
       posterior: a trained surrogate posterior.
-      pinned: what it approximates, as of `Target.pinned`.
       entry: the `Target`.
       drawn: what `draw` returns.
       reference: a `Reference`; or None.
@@ -35,14 +32,14 @@ def measure(posterior, pinned, entry, drawn, reference, settings):
         "posterior": settings.posterior,
         **_quality(log_weights),
         "evidence": entry.evidence() if entry.evidence else None,
-        "moments": _moments(draws, labels(pinned.event_shape)),
+        "moments": _moments(draws, entry.labels()),
         "num_parameters": sum(math.prod(w.shape) for w in posterior.trainable_variables),
         **provenance.of_run(settings),
     }
     return results if reference is None else results | _comparison(draws, reference)
 
 
-def draw(posterior, pinned, settings):
+def draw(posterior, pinned, entry, settings):
     """Returns draws, `[N, D]`, and their log-weights, `[N]`."""
 
     @tf.function(autograph=False)
@@ -55,7 +52,7 @@ def draw(posterior, pinned, settings):
     rows, log_weights = [], []
     for i in range(-(-settings.num_draws // _DRAWS_AT_ONCE)):
         parts, weights = draw_at_once(tf.constant([3 + i, settings.seed]))
-        rows.append(flatten(parts))
+        rows.append(entry.rows(parts))
         log_weights.append(weights.numpy().astype(np.float64))
     count = slice(settings.num_draws)
     return np.concatenate(rows)[count], np.concatenate(log_weights)[count]

@@ -11,8 +11,8 @@ from experiments.posterior_inference import pictures
 from experiments.posterior_inference import report
 from experiments.posterior_inference import training
 from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.regressions import REGRESSIONS
-from experiments.posterior_inference.regressions import find
+from experiments.posterior_inference.posteriordb import find
+from experiments.posterior_inference.posteriordb import stored
 from experiments.posterior_inference.settings import ALL
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
@@ -77,7 +77,7 @@ def run_all(settings):
 
 
 def _all_targets(settings):
-    return [*TARGETS, *(REGRESSIONS if settings.data_dir else ())]
+    return [*TARGETS, *stored(settings.data_dir)]
 
 
 def cli(argv):
@@ -101,9 +101,9 @@ def _run(entry, settings, run_dir):
     pinned = entry.pinned()
     posterior = POSTERIORS[settings.posterior](pinned, settings)
     losses, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
-    drawn = evaluation.draw(posterior, pinned, settings)
+    drawn = evaluation.draw(posterior, pinned, entry, settings)
     reference = evaluation.find_reference(entry, settings)
-    results = evaluation.measure(posterior, pinned, entry, drawn, reference, settings)
+    results = evaluation.measure(posterior, entry, drawn, reference, settings)
     results["training_seconds"] = seconds
     captions = pictures.draw(run_dir, results, losses, drawn[0], reference)
     writing.write(report.page(results), captions, results, run_dir)

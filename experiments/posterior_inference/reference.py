@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from experiments.posterior_inference.regressions import find
-from experiments.posterior_inference.targets import flatten
+from experiments.posterior_inference.posteriordb import find
 
 __all__ = ["Reference", "nuts"]
 
@@ -60,7 +59,7 @@ def nuts(target, *, data_dir="", num_chains, num_draws, num_adaptation_steps, se
         )
 
     parts, trace = sample()
-    rows = flatten(tf.nest.map_structure(_merge_first_axes, parts))
+    rows = entry.rows(tf.nest.map_structure(_merge_first_axes, parts))
     chains = rows.reshape(num_draws, num_chains, -1)
     return Reference(
         rows,

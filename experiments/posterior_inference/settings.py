@@ -7,8 +7,7 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 from experiments.density_estimation.flows import SCALES
 from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.regressions import REGRESSIONS
-from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.posteriordb import choices
 
 __all__ = ["ALL", "PosteriorSettings"]
 
@@ -24,13 +23,13 @@ class PosteriorSettings(FlagSettings):
     target: str = field(
         "eight_schools",
         "Model, or density; all: one after another.",
-        one_of=[*TARGETS, *REGRESSIONS, ALL],
+        one_of=[*choices(), ALL],
     )
     posterior: str = field(
         "iaf", "Surrogate posterior; all: one after another.", one_of=[*POSTERIORS, ALL]
     )
     data_dir: str = field(
-        "", "Folder with the files of posteriordb, for the regressions that need it."
+        "", "Folder with the files of posteriordb, or with a folder posteriordb of them."
     )
     reference: str = field(
         "own",
