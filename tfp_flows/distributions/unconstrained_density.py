@@ -34,8 +34,8 @@ class UnconstrainedDensity:
         self._support = support.bijector
         self.event_size = support.event_size
         self.dtype = support.dtype
-        self._log_probs = tf.function(self._log_prob, autograph=False)
-        self._gradients = tf.function(self._gradient, autograph=False)
+        self._log_probs = tf.function(self.of_tensor, autograph=False)
+        self._gradients = tf.function(self.value_and_gradient, autograph=False)
         self._products = tf.function(self._product, autograph=False)
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
@@ -44,7 +44,24 @@ class UnconstrainedDensity:
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
-        return self._in_batches(lambda x: [self._gradients(x)], x)[0]
+        return self.log_prob_and_gradient(x)[1]
+
+    def log_prob_and_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns log-densities, `[N]`, and gradients, `[N, D]`, at points, `[N, D]`."""
+        values, gradients = self._in_batches(self._gradients, x)
+        return values, gradients
+
+    def of_tensor(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the log-densities, `[N]` in the target's dtype, of a tensor `[N, D]`."""
+        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
+        return _call(self._target_log_prob, self._support.forward(x)) + log_det
+
+    def value_and_gradient(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `of_tensor(x)`, `[N]`, and its gradient, `[N, D]`."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = self.of_tensor(x)
+        return log_prob, tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
 
     def curvature(
         self, x: np.ndarray, directions: np.ndarray
@@ -88,20 +105,10 @@ class UnconstrainedDensity:
             pieces.append([result.numpy().astype(np.float64) for result in results])
         return [np.concatenate(piece)[:count] for piece in zip(*pieces, strict=True)]
 
-    def _log_prob(self, x):
-        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        return _call(self._target_log_prob, self._support.forward(x)) + log_det
-
-    def _gradient(self, x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            log_prob = self._log_prob(x)
-        return tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
-
     def _product(self, x, directions):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            gradient = self._gradient(x)
+            _, gradient = self.value_and_gradient(x)
             along = tf.reduce_sum(gradient * directions)
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
