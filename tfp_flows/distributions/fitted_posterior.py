@@ -102,6 +102,10 @@ class FittedPosterior(FlowPosterior):
         arguments = {**self._arguments(), "support": None}
         return _rebuild, (arguments, *described(self.support, self.name))
 
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
     def _arguments(self):
         return {
             "distribution": self.distribution,

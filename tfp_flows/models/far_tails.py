@@ -47,6 +47,9 @@ def improper_ray(density, mean, factor, ends, rng) -> str | None:
     with np.errstate(all="ignore"):
         values = density.log_prob(points.reshape(-1, size)).reshape(points.shape[:2])
         slopes = -np.diff(values, axis=0) / np.log(10.0)
+    # Far out, terms that grow may cancel, and leave their rounding.
+    rounding = 16.0 * np.finfo(density.dtype.as_numpy_dtype).eps * np.abs(values[1:])
+    slopes = np.where(rounding < 0.1, slopes, np.inf)
     slopes = np.where(np.isfinite(slopes), slopes, np.inf)
     is_known = np.isfinite(slopes)
     is_last = is_known & ~np.concatenate([is_known[1:], np.zeros_like(is_known[:1])])

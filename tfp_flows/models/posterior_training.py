@@ -168,8 +168,9 @@ class PosteriorTraining(tf.Module):
     def _batch_gradient(self, seed):
         with tf.GradientTape() as tape:
             bound, variance = self._bound(seed)
+            loss = -bound
         gradients = tape.gradient(
-            -bound, self._weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            loss, self._weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         return bound, variance, gradients
 
@@ -201,7 +202,7 @@ class PosteriorTraining(tf.Module):
         """
         rows = tf.shape(x)[0]
         start = 0, x, tf.zeros([rows], x.dtype), tf.zeros_like(x)
-        shapes = [s.shape for s in map(tf.convert_to_tensor, start)]
+        shapes = tuple(s.shape for s in map(tf.convert_to_tensor, start))
 
         def body(i, x, *_):
             return i + 1, x + 0.0, *self._density.value_and_gradient(x)
