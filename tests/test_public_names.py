@@ -24,6 +24,7 @@ NAMES = """
     MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature
     attribute_direction bits_per_dimension interpolate move_along reduce_bits
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
+    FittedPosterior PosteriorReport fit_posterior pareto_smooth
     FlowPosterior Transformer Whiten flow_posterior variational_loss
 """.split()
 

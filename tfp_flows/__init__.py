@@ -73,6 +73,7 @@ from tfp_flows.distributions import bits_per_dimension
 from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along
+from tfp_flows.distributions import pareto_smooth
 from tfp_flows.distributions import reduce_bits
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal

@@ -31,6 +31,13 @@ def pareto_smooth(log_weights) -> tuple[np.ndarray, float]:
       `pareto_k_threshold(S)`. It is -inf for weights that are all alike, and inf for
       weights of which hardly any is positive.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> z = np.random.default_rng(0).normal(size=10000)
+    >>> _, k = tfp_flows.pareto_smooth(0.2 * z**2)  # of p = N(0, 1.29), q = N(0, 1)
+    >>> 0.2 < k < 0.7
+    True
+
     Reference:
       Vehtari, Simpson, Gelman, Yao, Gabry (2024), Pareto smoothed importance sampling.
       https://arxiv.org/abs/1507.02646

@@ -8,7 +8,6 @@ import math
 import numpy as np
 
 from tfp_flows.distributions.laplace import Gaussian
-from tfp_flows.models.annealing import annealed_particles
 from tfp_flows.models.check_chains import CheckChains
 from tfp_flows.models.multi_start import find_modes
 from tfp_flows.models.rank_r_hat import rank_r_hat
@@ -21,8 +20,9 @@ __all__ = ["Checks", "check_posterior"]
 _NUM_DRAWS = 20000
 _NUM_CHAINS = 32
 _NUM_PROBES = 400
-# Particles of the search, and how much broader than the posterior they start.
-_NUM_PARTICLES, _NUM_HEAVIEST, _BREADTH = 120, 8, 10.0
+# Starts of the search, and how much broader than the posterior they are.
+_NUM_BROAD, _NUM_HEAVIEST = 120, 8
+_BREADTHS = (2.0, 5.0, 15.0, 50.0)
 # Mass that counts, in nats below the evidence, and how far the posterior must be below the
 # target where that mass is.
 _COUNTS, _UNDER = 5.0, 1.5
@@ -69,7 +69,7 @@ def check_posterior(density, distribution, ends: np.ndarray, seed: int) -> Check
     evidence = weighted.log_evidence[0]
     chains = _chains(density, distribution, weighted, ends, (mean, factor), seed, rng)
     groups = _stuck_groups(chains, factor)
-    modes, num_searched = _search(density, weighted, mean, factor, rng)
+    modes = _search(density, weighted, mean, factor, rng)
     candidates = [Gaussian(*_of_group(chains, group)) for group in groups]
     tested = [_mass(evaluation, g, evidence, rng) for g in candidates]
     is_used = chains.has_arrived.copy()
@@ -83,18 +83,15 @@ def check_posterior(density, distribution, ends: np.ndarray, seed: int) -> Check
         _unseen(chains, is_used, weighted),
         missing,
         log_masses,
-        chains.num_gradients + num_searched,
+        chains.num_gradients + modes.num_gradients,
     )
 
 
 def _search(density, weighted, mean, factor, rng):
-    """Maxima above annealed particles, and above the draws of the largest weights."""
+    """Maxima above broad draws, and above the draws of the largest weights."""
     heaviest = weighted.x[np.argsort(-weighted.log_weights)[:_NUM_HEAVIEST]]
-    particles, count = annealed_particles(
-        density, mean, _BREADTH * factor, _NUM_PARTICLES, rng
-    )
-    modes = find_modes(density, np.concatenate([particles, heaviest]))
-    return modes, count + modes.num_gradients
+    noise = rng.normal(size=(_NUM_BROAD, len(mean))) * np.resize(_BREADTHS, [_NUM_BROAD, 1])
+    return find_modes(density, np.concatenate([noise @ factor.T + mean, heaviest]))
 
 
 def _chains(density, distribution, weighted, ends, gaussian, seed, rng):
