@@ -124,9 +124,7 @@ def test_a_density_that_is_nowhere_finite_is_refused():
         tff.fit_posterior(2, target_log_prob_fn=log_prob, seed=0)
 
 
-def test_a_density_of_another_shape_is_refused():
-    def log_prob(x):
-        return -(x**2)
-
-    with pytest.raises(ValueError, match=r"return a number for each of N draws"):
-        tff.fit_posterior(2, target_log_prob_fn=log_prob, seed=0)
+@pytest.mark.parametrize("log_prob", [lambda x: -(x**2), lambda x: -tf.reduce_sum(x**2)])
+def test_a_density_of_another_shape_is_refused(log_prob):
+    with pytest.raises(ValueError, match="a number for each of N"):
+        tff.fit_posterior(2, support=tfb.Exp(), target_log_prob_fn=log_prob, seed=0)

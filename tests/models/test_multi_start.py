@@ -44,6 +44,12 @@ def test_climbs_from_many_broad_starts_find_a_narrow_mode_beside_a_wide_one():
     assert len(find_modes(target, starts).gaussians) == 2
 
 
+def test_a_narrow_mode_inside_a_wide_one_is_another_one():
+    target = mixture([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[3.0, 3.0], [0.05, 0.05]])
+    modes = find_modes(density(target.log_prob, 2), np.array([[-3.0, 2.0], [1.1, 0.1]]))
+    np.testing.assert_allclose(np.exp(modes.log_masses), [0.5, 0.5], rtol=1e-2)
+
+
 def test_scales_and_correlations_do_not_matter():
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
     precision = (q / np.logspace(-2, 4, 6)) @ q.T  # of condition 10^6

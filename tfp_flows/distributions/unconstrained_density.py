@@ -54,7 +54,14 @@ class UnconstrainedDensity:
     def of_tensor(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the log-densities, `[N]` in the target's dtype, of a tensor `[N, D]`."""
         log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        return _call(self._target_log_prob, self._support.forward(x)) + log_det
+        log_prob = _call(self._target_log_prob, self._support.forward(x))
+        log_prob = tf.convert_to_tensor(log_prob, self.dtype)
+        if not log_prob.shape.is_compatible_with(x.shape[:1]):
+            raise ValueError(
+                "Expected a log-density of the target that returns a number for each of N "
+                f"draws, {x.shape[:1]}; got shape {log_prob.shape}."
+            )
+        return log_prob + log_det
 
     def value_and_gradient(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `of_tensor(x)`, `[N]`, and its gradient, `[N, D]`."""

@@ -34,7 +34,7 @@ class Start:
             [*self.gaussians, *gaussians],
             [*self.log_masses, *log_masses],
             self.ends,
-            self.words,
+            f"couplings over {len(self.gaussians) + len(gaussians)} Gaussians",
             self.index + 1,
         )
 

@@ -152,7 +152,7 @@ def _is_near(gaussian, points):
 
 def _is_same(gaussian, other):
     distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
-    return min(map(np.linalg.norm, distances)) < _SAME
+    return max(map(np.linalg.norm, distances)) < _SAME
 
 
 def _by_mass(density, found, ends, num_gradients):

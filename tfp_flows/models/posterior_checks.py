@@ -41,6 +41,7 @@ class Checks:
       unseen: share of the chains' draws where the posterior has far too little mass.
       missing: Gaussians of mass that the posterior lacks.
       log_masses: their masses, in nats.
+      chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
       num_gradients: evaluations of the target's gradient.
     """
 
@@ -49,6 +50,7 @@ class Checks:
     unseen: float
     missing: list[Gaussian]
     log_masses: list[float]
+    chain_draws: np.ndarray
     num_gradients: int
 
 
@@ -83,6 +85,7 @@ def check_posterior(density, distribution, ends: np.ndarray, seed: int) -> Check
         _unseen(chains, is_used, weighted),
         missing,
         log_masses,
+        chains.draws[:, is_used].reshape(-1, len(mean)),
         chains.num_gradients + modes.num_gradients,
     )
 
@@ -150,15 +153,18 @@ def _mass(evaluation, gaussian, evidence, rng):
 def _distinct(candidates, tested):
     missing, masses = [], []
     for gaussian, (counts, is_under, log_mass) in zip(candidates, tested, strict=True):
-        is_new = all(
-            np.linalg.norm(other.whiten(gaussian.mean)) > 1.0
-            and np.linalg.norm(gaussian.whiten(other.mean)) > 1.0
-            for other in missing
-        )
+        is_new = not any(_overlap(gaussian, other) for other in missing)
         if counts and is_under and is_new and np.isfinite(log_mass):
             missing.append(gaussian)
             masses.append(log_mass)
     return missing, masses
+
+
+def _overlap(gaussian, other):
+    """Whether two Gaussians are in one place, and about equally wide."""
+    distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
+    width = abs(gaussian.log_scale - other.log_scale) / len(gaussian.mean)
+    return max(map(np.linalg.norm, distances)) < 1.0 and width < 0.7
 
 
 def _r_hat(chains, is_used, weighted, rng):

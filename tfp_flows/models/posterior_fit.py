@@ -12,6 +12,7 @@ from tfp_flows.distributions.posterior_report import PosteriorReport
 from tfp_flows.distributions.posterior_start import bound
 from tfp_flows.distributions.posterior_start import gradient_scale
 from tfp_flows.distributions.posterior_start import standard
+from tfp_flows.models.clusters import clusters
 from tfp_flows.models.far_tails import improper_ray
 from tfp_flows.models.fit_checkpoint import FitCheckpoint
 from tfp_flows.models.fit_checkpoint import Start
@@ -19,6 +20,7 @@ from tfp_flows.models.multi_start import dispersed_starts
 from tfp_flows.models.multi_start import find_modes
 from tfp_flows.models.posterior_checks import check_posterior
 from tfp_flows.models.posterior_training import PosteriorTraining
+from tfp_flows.models.posterior_verdict import agrees
 from tfp_flows.models.posterior_verdict import verdict
 from tfp_flows.models.starting_flow import starting_flow
 from tfp_flows.models.weighted_draws import mean_and_factor
@@ -30,6 +32,7 @@ _ROUNDS = 3
 # Step sizes, batches of a step, and blocks that each may take.
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 _MOST_COMPONENTS = 8
+_FEWEST_OF_CHAINS = 400
 
 
 class PosteriorFit:
@@ -67,11 +70,11 @@ class PosteriorFit:
             self._budget.num_gradients += checks.num_gradients
             if best is None or _rank(checks) > _rank(best[1]):
                 best = distribution, checks, start
-            room = _MOST_COMPONENTS - len(start.gaussians)
-            is_last = start.index + 1 == _ROUNDS or self._budget.reached() or room < 1
-            if is_last or not checks.missing:
+            if start.index + 1 == _ROUNDS or self._budget.reached() or agrees(checks):
                 break
-            start = start.with_missing(checks.missing[:room], checks.log_masses[:room])
+            start = self._next(start, checks)
+            if start is None:
+                break
         self._progress.end()
         distribution, checks, start = best
         return distribution, checks.weighted, self._report(checks, start)
@@ -96,13 +99,23 @@ class PosteriorFit:
         words = "couplings over a Gaussian scaled by gradients"
         return Start([gradient_scale(density, noise)], [0.0], modes.ends, words)
 
+    def _next(self, start, checks):
+        """The start of another round: with what was missing, or along the chains' draws."""
+        room = _MOST_COMPONENTS - len(start.gaussians)
+        if checks.missing and room > 0:
+            missing = checks.missing[:room], checks.log_masses[:room]
+            return start.with_missing(*missing)
+        x = checks.chain_draws
+        if len(x) < _FEWEST_OF_CHAINS:
+            return None
+        gaussians, log_shares = clusters(x, _MOST_COMPONENTS, self._rng)
+        evidence = np.nan_to_num(checks.weighted.log_evidence[0], neginf=0.0)
+        log_masses = [float(evidence + share) for share in log_shares]
+        words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
+        return Start(gaussians, log_masses, start.ends, words, start.index + 1)
+
     def _check_density(self, starts):
         values = self._density.log_prob(starts)
-        if values.ndim != 1:
-            raise ValueError(
-                "Expected `target_log_prob_fn`, or that of the target, to return a number "
-                f"for each of N draws, [N]; got {list(values.shape)} for N = {len(starts)}."
-            )
         if not np.isfinite(values).any():
             raise ValueError(
                 "Expected a target whose log-density is finite at one of "

@@ -9,7 +9,7 @@ import numpy as np
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import VERDICTS
 
-__all__ = ["verdict"]
+__all__ = ["agrees", "verdict"]
 
 _FEWEST_DRAWS = 400
 _MOST_R_HAT = 1.05
@@ -35,6 +35,11 @@ def verdict(checks, flatten, improper: str | None, budget: str | None):
     if reason:
         return VERDICTS[1], (reason,)
     return VERDICTS[0], ()
+
+
+def agrees(checks) -> bool:
+    """Whether no check speaks against the weighted draws."""
+    return not list(_reasons(checks))
 
 
 def _reasons(checks):
