@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.distributions.joint_support import JointSupport
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+from tfp_flows.models.clusters import clusters
 from tfp_flows.models.far_tails import improper_ray
 from tfp_flows.models.multi_start import dispersed_starts
 from tfp_flows.models.multi_start import find_modes
@@ -119,3 +120,21 @@ def test_r_hat_sees_other_means_and_other_spreads():
     assert rank_r_hat(spread) > 1.05
     # Monotone maps of a variable, and tails without moments, change nothing.
     assert rank_r_hat(np.sinh(5.0 * groups)) < 1.01
+
+
+def test_clusters_are_the_parts_of_a_mixture_and_cover_a_ring():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal([-9.0, 0.0], [1.0, 0.1], (300, 2)), rng.normal(9.0, 2.0, (100, 2))]
+    gaussians, log_shares = clusters(np.concatenate(parts), 2, rng)
+    order = np.argsort(log_shares)[::-1]
+    np.testing.assert_allclose(np.exp(log_shares)[order], [0.75, 0.25])
+    for k, part in zip(order, parts, strict=True):
+        np.testing.assert_allclose(gaussians[k].mean, part.mean(axis=0))
+        deviations = np.linalg.norm(gaussians[k].factor, axis=1)
+        np.testing.assert_allclose(deviations, part.std(axis=0), rtol=1e-3)
+    angle = rng.uniform(0.0, 2.0 * np.pi, 800)
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    gaussians, log_shares = clusters(ring, 8, rng)
+    assert len(gaussians) == 8
+    assert np.exp(log_shares).sum() == pytest.approx(1.0)
+    assert min(np.linalg.norm(g.mean) for g in gaussians) > 0.8
