@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -37,6 +39,15 @@ class UnconstrainedDensity:
         self._log_probs = tf.function(self.of_tensor, autograph=False)
         self._gradients = tf.function(self.value_and_gradient, autograph=False)
         self._products = tf.function(self._product, autograph=False)
+
+    @functools.cached_property
+    def has_loop(self) -> bool:
+        """Whether the log-density runs a loop, such as one over the steps of an ODE."""
+        points = tf.TensorSpec([_ROWS, self.event_size], self.dtype)
+        graph = self._gradients.get_concrete_function(points).graph.as_graph_def()
+        functions = (function.node_def for function in graph.library.function)
+        nodes = itertools.chain(graph.node, *functions)
+        return any("While" in node.op for node in nodes)
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Returns the log-densities, `[N]`, of points, `[N, D]`."""

@@ -59,7 +59,7 @@ class CheckChains:
 
     def __init__(self, density, distribution):
         self._density, self._distribution = density, distribution
-        self._run = compiled(self._sample)
+        self._run = compiled(self._sample, by_xla=density.has_loop)
 
     @property
     def num_proposals(self) -> int:

@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.models.xla_or_graph import compiled
 
@@ -51,7 +53,7 @@ class PosteriorTraining(tf.Module):
 
     Args:
       density: an `UnconstrainedDensity`.
-      distribution: `FlowDistribution` over a standard normal or a `GaussianMixture`.
+      distribution: what `starting_flow` returns.
       seed: of the noise.
 
     Reference:
@@ -62,6 +64,9 @@ class PosteriorTraining(tf.Module):
         super().__init__(name="posterior_training")
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables
+        # The whitening has no weights: its solves are not needed for gradients.
+        self._whitening, *steps = distribution.bijector.bijectors
+        self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
         self.mean, self.square, self.average = (
             [
                 tf.Variable(tf.zeros_like(w), trainable=False, name=name)
@@ -176,12 +181,12 @@ class PosteriorTraining(tf.Module):
 
     def _bound(self, seed):
         log_weights, u = self._base_draws(seed)
-        distribution = self._distribution
-        x, log_det = distribution.bijector.forward_and_log_det(u)
-        total = distribution.distribution.log_prob(u) - log_det
+        y, log_det = self._inner.bijector.forward_and_log_det(u)
+        x, of_whitening = self._whitening.forward_and_log_det(y)
+        total = self._inner.distribution.log_prob(u) - log_det - of_whitening
         fixed = tf.stop_gradient(x)
-        # The total gradient less that by the weights at fixed draws.
-        by_weights = distribution.log_prob(fixed)
+        # The total gradient, less that by the weights at fixed draws.
+        by_weights = self._inner.log_prob(tf.stop_gradient(y))
         log_q = total - (by_weights - tf.stop_gradient(by_weights))
         log_p, slope = self._target(fixed)
         is_usable = tf.math.is_finite(log_p) & tf.reduce_all(

@@ -29,7 +29,8 @@ def starting_flow(
     """Returns a distribution that is the mixture of `gaussians`, and that can be trained.
 
     ```none
-    base -> couplings -> linear map -> shift and scale -> whitening -> x
+    base -> couplings -> linear map, if there are no covariances -> shift and scale
+         -> whitening -> x
     ```
 
     One Gaussian is whitened and the base is the standard normal; of several, the mean and
@@ -39,7 +40,8 @@ def starting_flow(
     whole = gaussians[0] if len(gaussians) == 1 else _overall(gaussians, log_masses)
     whiten = _whiten(whole, dtype)
     steps = [whiten, ActNorm(size, dtype=dtype)]
-    if size <= _MOST_OF_FULL_RANK:
+    if whole.factor.ndim == 1 and size <= _MOST_OF_FULL_RANK:
+        # Correlations that the whitening leaves; its solves take long to compile.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     if size == 1:
         spline = {"num_steps": 2, "num_bins": 16, "bound": 6.0, "hidden_units": (8,)}

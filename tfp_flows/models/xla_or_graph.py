@@ -9,11 +9,15 @@ import tensorflow as tf
 __all__ = ["compiled"]
 
 
-def compiled(function: Callable) -> Callable:
-    """Returns `function` compiled by XLA; by TensorFlow alone where XLA cannot."""
-    by_xla = tf.function(function, jit_compile=True, autograph=False)
+def compiled(function: Callable, by_xla: bool = True) -> Callable:
+    """Returns `function` compiled by XLA; by TensorFlow alone where XLA cannot.
+
+    Args:
+      function: of tensors.
+      by_xla: whether to try XLA, which takes longer than it saves where little is computed.
+    """
     plain = tf.function(function, autograph=False)
-    chosen = [by_xla]
+    chosen = [tf.function(function, jit_compile=True, autograph=False) if by_xla else plain]
 
     def call(*arguments):
         try:
