@@ -104,13 +104,8 @@ TRAPS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "two modes",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in TRAPS if n != "two modes"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAPS)
 def test_verdict_is_right_or_not_reliable(name):
     log_prob, mean, deviation = TRAPS[name]()
     posterior = tff.fit_posterior(

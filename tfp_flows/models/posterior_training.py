@@ -11,6 +11,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
+from tfp_flows.models.stratified_mean import stratified_mean
 from tfp_flows.models.xla_or_graph import compiled
 
 __all__ = ["Block", "PosteriorTraining"]
@@ -196,7 +197,7 @@ class PosteriorTraining(tf.Module):
         slope = tf.where(is_usable[:, None], slope, 0.0)
         log_p = log_p + tf.reduce_sum(slope * (x - fixed), axis=-1)
         ratio = tf.where(is_usable, log_p - log_q, 0.0)
-        return _stratified_mean(ratio, is_usable, log_weights)
+        return stratified_mean(ratio, is_usable, log_weights)
 
     def _target(self, x):
         """Log-density and gradient of the target, without a gradient of their own.
@@ -235,19 +236,3 @@ def _assign(variables, values):
 
 def _mix(old, new, decay):
     return old * decay + new * (1.0 - decay)
-
-
-def _stratified_mean(ratio, is_usable, log_weights):
-    """Mean and variance of the estimate, from equally many draws of each component."""
-    rows = [log_weights.shape[0], -1]
-    ratio = tf.reshape(ratio, rows)
-    usable = tf.cast(tf.reshape(is_usable, rows), ratio.dtype)
-    count = tf.reduce_sum(usable, axis=1)
-    means = tf.reduce_sum(ratio, axis=1) / tf.maximum(count, 1.0)
-    spread = tf.reduce_sum(usable * (ratio - means[:, None]) ** 2, axis=1)
-    variances = spread / tf.maximum(count, 2.0) ** 2
-    weights = tf.exp(log_weights)
-    is_enough = tf.reduce_sum(usable) > 0.5 * float(is_usable.shape[0])
-    bound = tf.reduce_sum(weights * means)
-    bound = tf.where(is_enough, bound, tf.constant(float("nan"), ratio.dtype))
-    return bound, tf.stop_gradient(tf.reduce_sum(weights**2 * variances))
