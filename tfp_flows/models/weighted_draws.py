@@ -17,6 +17,8 @@ _ROWS = 2000
 _DEGREES = 2.0
 # Share of each broad distribution, and its scale beside the posterior's.
 _SHARE, _SCALE = 0.05, 1.5
+# Rows for each variable with which correlations are known.
+_MANY = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,15 +150,23 @@ class Evaluation:
 
 
 def mean_and_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and triangular factor of the covariance of rows, `[N, D]`; more for few rows."""
-    mean = x.mean(axis=0)
-    covariance = np.atleast_2d(np.cov(x, rowvar=False, bias=True))
+    """Mean and triangular factor of the covariance of rows, `[N, D]`, that are finite."""
+    x = x[np.isfinite(x).all(axis=1)]
     count, size = x.shape
+    if not count:
+        return np.zeros(size), np.eye(size)
+    mean = x.mean(axis=0)
+    deviations = np.maximum(x.std(axis=0), 1e-30)
+    correlation = np.atleast_2d(np.cov((x - mean) / deviations, rowvar=False, bias=True))
     # A few rows say more about variances than about correlations.
-    share = size / (count + size)
-    diagonal = np.diag(np.maximum(np.diag(covariance), 1e-30))
-    covariance = (1.0 - share) * covariance + (share + 1e-9) * diagonal
-    return mean, np.linalg.cholesky(covariance)
+    share = size / (count + size) if count < _MANY * size else 0.0
+    for ridge in (share, share + 1e-12, share + 1e-6, 1.0):
+        mixed = (1.0 - ridge) * correlation + ridge * np.eye(size)
+        try:
+            return mean, deviations[:, None] * np.linalg.cholesky(mixed)
+        except np.linalg.LinAlgError:
+            continue
+    return mean, np.diag(deviations)
 
 
 def student(rng, count: int, size: int, is_joint: bool) -> np.ndarray:
