@@ -94,7 +94,7 @@ def fit_posterior(
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
     >>> target = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [1.0, 1e-3])
-    >>> posterior = tfp_flows.fit_posterior(target, seed=0)
+    >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
     >>> posterior.report.verdict
     'reliable'
     >>> posterior.resample(5, seed=1).shape.as_list()
