@@ -25,6 +25,7 @@ NAMES = """
     attribute_direction bits_per_dimension interpolate move_along reduce_bits
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
     Elementwise OnPart circular_base
+    FittedPosterior PosteriorReport fit_posterior pareto_smooth
     FlowPosterior Transformer Whiten flow_posterior variational_loss
     AlternatingKernel LatentKernel adaptive_nuts flow_proposal_kernel
     independent_proposals neutra_kernel to_arviz

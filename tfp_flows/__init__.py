@@ -63,9 +63,11 @@ from tfp_flows.bijectors import masks
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions import AutoregressiveDistribution
 from tfp_flows.distributions import BinaryMADE
+from tfp_flows.distributions import FittedPosterior
 from tfp_flows.distributions import FlowDistribution
 from tfp_flows.distributions import FlowPosterior
 from tfp_flows.distributions import MixtureMADE
+from tfp_flows.distributions import PosteriorReport
 from tfp_flows.distributions import conditionals
 from tfp_flows.distributions import BitsPerDimension
 from tfp_flows.distributions import Defensive
@@ -77,6 +79,7 @@ from tfp_flows.distributions import circular_base
 from tfp_flows.distributions import flow_posterior
 from tfp_flows.distributions import interpolate
 from tfp_flows.distributions import move_along
+from tfp_flows.distributions import pareto_smooth
 from tfp_flows.distributions import reduce_bits
 from tfp_flows.distributions import standard_logistic
 from tfp_flows.distributions import standard_normal
@@ -101,6 +104,7 @@ from tfp_flows.models import FullDataBatchStatistics
 from tfp_flows.models import KLWarmUp
 from tfp_flows.models import StopOnNaN
 from tfp_flows.models import VAE
+from tfp_flows.models import fit_posterior
 from tfp_flows.models import likelihoods
 from tfp_flows.models import objectives
 from tfp_flows.models import posteriors

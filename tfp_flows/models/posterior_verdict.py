@@ -1,0 +1,99 @@
+"""The verdict on a fitted posterior, from the numbers of its checks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
+from tfp_flows.distributions.posterior_report import VERDICTS
+
+__all__ = ["agrees", "verdict"]
+
+_FEWEST_DRAWS = 400
+_MOST_R_HAT = 1.05
+_MOST_UNSEEN = 0.02
+# Errors of draws without weights that are still right: of means, in standard deviations,
+# and of the logarithms of standard deviations.
+_MEAN, _DEVIATION = 0.05, 0.03
+
+
+def verdict(checks, flatten, improper: str | None, budget: str | None):
+    """Returns a verdict and its reasons.
+
+    Args:
+      checks: of the posterior.
+      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
+      improper: sentence about a density without an integral, or None.
+      budget: sentence about a fit that was stopped, or None.
+    """
+    against = [*filter(None, [improper]), *_reasons(checks)]
+    if against:
+        return VERDICTS[2], (*against, *filter(None, [budget]))
+    reason = _difference(checks.weighted, flatten)
+    if reason:
+        return VERDICTS[1], (reason,)
+    return VERDICTS[0], ()
+
+
+def agrees(checks) -> bool:
+    """Whether no check speaks against the weighted draws."""
+    return not list(_reasons(checks))
+
+
+def _reasons(checks):
+    weighted = checks.weighted
+    threshold = pareto_k_threshold(len(weighted.x))
+    if not weighted.pareto_k < threshold:
+        yield (
+            f"The weights' tail has Pareto k {weighted.pareto_k:.2f}, not below "
+            f"{threshold:.2f}: the posterior's tails are lighter than the target's, or it "
+            "is far from the target. Try a larger budget, other parameters (such as "
+            "non-centred ones), or MCMC."
+        )
+    elif weighted.effective < _FEWEST_DRAWS:
+        yield (
+            f"Only {weighted.effective:.0f} weighted draws are effective, below "
+            f"{_FEWEST_DRAWS}. Try a larger budget, other parameters, or MCMC."
+        )
+    if checks.missing:
+        yield (
+            f"{len(checks.missing)} regions have mass that the posterior lacks. Try MCMC "
+            "with many chains, or another seed."
+        )
+    if math.isnan(checks.r_hat):
+        yield (
+            "Hardly any of the Markov chains that check the posterior reached a stationary "
+            "density. Try other parameters, or MCMC."
+        )
+    elif checks.r_hat > _MOST_R_HAT:
+        yield (
+            f"Markov chains and weighted draws differ: R-hat {checks.r_hat:.3f}, above "
+            f"{_MOST_R_HAT}. Try MCMC with many chains."
+        )
+    if checks.unseen > _MOST_UNSEEN:
+        yield (
+            f"Of the draws of Markov chains, {100.0 * checks.unseen:.0f} % are where the "
+            "posterior has far too little mass. Try another seed, or MCMC with many chains."
+        )
+
+
+def _difference(weighted, flatten):
+    """How far draws without weights are from those with them, if that is too far."""
+    if not np.isfinite(weighted.ratios).all():
+        return "Some draws are outside the target's support; use `resample`."
+    rows = flatten(weighted.x)
+    own = rows[: weighted.count]
+    weights = weighted.weights[:, None]
+    mean = (weights * rows).sum(axis=0)
+    deviation = np.sqrt((weights * (rows - mean) ** 2).sum(axis=0))
+    shift = np.abs(own.mean(axis=0) - mean) / np.maximum(deviation, 1e-30)
+    with np.errstate(divide="ignore"):
+        change = np.abs(np.log(own.std(axis=0) / np.maximum(deviation, 1e-30)))
+    if shift.max() <= _MEAN and change.max() <= _DEVIATION:
+        return None
+    return (
+        f"Weights move a mean by {shift.max():.2f} standard deviations, or a standard "
+        f"deviation by {100.0 * np.expm1(change.max()):.0f} %; use `resample`."
+    )
