@@ -97,6 +97,12 @@ PROPER = {
         - 1e3 * (x[..., 0] / tf.math.softplus(x[..., 1])) ** 2
         - 1.0 / tf.math.softplus(x[..., 1])
     ),
+    # Likewise, where sigma outgrows the residuals from so far away that it rises.
+    "growing scale": lambda x: (
+        tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(30.0 * x[..., 0])
+        + 20.0 * tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(tf.ones_like(x[..., 0]))
+        - 0.5 * x[..., 1] ** 2
+    ),
 }
 
 
@@ -104,9 +110,8 @@ PROPER = {
 @pytest.mark.parametrize("name", [*FLAT, *PROPER])
 def test_far_tails_tell_improper_densities_from_heavy_ones(name, dtype):
     target = density((FLAT | PROPER)[name], 2, dtype)
-    ray = improper_ray(
-        target, np.zeros(2), np.eye(2), np.zeros([1, 2]), np.random.default_rng(0)
-    )
+    ends = np.array([[1e3, 3.0]])
+    ray = improper_ray(target, np.zeros(2), np.eye(2), ends, np.random.default_rng(0))
     assert (ray is not None) == (name in FLAT)
 
 

@@ -9,6 +9,8 @@ __all__ = ["improper_ray"]
 _RADII = 10.0 ** np.arange(2, 7)
 _MOST_AXES = 64
 _NUM_RANDOM = 64
+# A tail that is lower than this beside the centre, in nats, nothing ever reaches.
+_OUT_OF_REACH = 50.0
 
 
 def improper_ray(density, mean, factor, ends, rng) -> str | None:
@@ -19,8 +21,10 @@ def improper_ray(density, mean, factor, ends, rng) -> str | None:
     ```
 
     Slopes of at most 1 between the three largest radii at which the density is finite and
-    not 0 are those of a density without an integral along the ray. Directions u are the
-    axes, random ones, and those in which searches for a maximum ended far away.
+    not 0 are those of a density without an integral along the ray, if the density there is
+    not out of reach of all draws: far below the maximum, where a scale grows with r, it may
+    still rise. Directions u are the axes, random ones, and those in which searches for a
+    maximum ended far away.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -47,6 +51,8 @@ def improper_ray(density, mean, factor, ends, rng) -> str | None:
     with np.errstate(all="ignore"):
         values = density.log_prob(points.reshape(-1, size)).reshape(points.shape[:2])
         slopes = -np.diff(values, axis=0) / np.log(10.0)
+        lowest = density.log_prob(mean[None]) - _OUT_OF_REACH
+        is_in_reach = values[1:] + np.log(_RADII[1:, None]) > lowest
     # Far out, terms that grow may cancel, and leave their rounding.
     rounding = 16.0 * np.finfo(density.dtype.as_numpy_dtype).eps * np.abs(values[1:])
     slopes = np.where(rounding < 0.1, slopes, np.inf)
@@ -55,7 +61,7 @@ def improper_ray(density, mean, factor, ends, rng) -> str | None:
     is_last = is_known & ~np.concatenate([is_known[1:], np.zeros_like(is_known[:1])])
     # As large as the last two: rounding alone may level off once.
     slopes = np.maximum(slopes[1:], slopes[:-1])
-    slopes = np.where(is_last[1:], slopes, np.inf)
+    slopes = np.where(is_last[1:] & is_in_reach[1:], slopes, np.inf)
     worst = np.unravel_index(slopes.argmin(), slopes.shape)
     if slopes[worst] > 1.02:
         return None

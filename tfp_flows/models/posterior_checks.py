@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from tfp_flows.distributions.laplace import Gaussian
+from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.models.check_chains import CheckChains
 from tfp_flows.models.multi_start import find_modes
 from tfp_flows.models.rank_r_hat import rank_r_hat
 from tfp_flows.models.weighted_draws import Evaluation
 from tfp_flows.models.weighted_draws import WeightedDraws
 from tfp_flows.models.weighted_draws import mean_and_factor
+from tfp_flows.models.weighted_moments import WeightedMoments
+from tfp_flows.models.weighted_moments import weighted_moments
 
 __all__ = ["Checks", "check_posterior"]
 
-_NUM_DRAWS = 20000
+_NUMBERS_OF_DRAWS = 20_000, 100_000
 _NUM_CHAINS = 32
 _NUM_PROBES = 400
 # Starts of the search, and how much broader than the posterior they are.
@@ -37,6 +41,8 @@ class Checks:
 
     Attributes:
       weighted: draws of the posterior and their weights.
+      rows: the same draws as those of the parts, `[S, E]`.
+      moments: of these.
       r_hat: between chains and weighted draws; NaN where hardly a chain arrived.
       unseen: share of the chains' draws where the posterior has far too little mass.
       missing: Gaussians of mass that the posterior lacks.
@@ -46,6 +52,8 @@ class Checks:
     """
 
     weighted: WeightedDraws
+    rows: np.ndarray
+    moments: WeightedMoments
     r_hat: float
     unseen: float
     missing: list[Gaussian]
@@ -54,18 +62,21 @@ class Checks:
     num_gradients: int
 
 
-def check_posterior(density, distribution, ends: np.ndarray, seed: int) -> Checks:
+def check_posterior(
+    density, distribution, flatten: Callable, ends: np.ndarray, seed: int
+) -> Checks:
     """Checks a posterior by its weights, by Markov chains and by a search for maxima.
 
     Args:
       density: an `UnconstrainedDensity`.
       distribution: a `FlowDistribution`.
+      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
       ends: points from which some of the chains start, `[S, D]`.
       seed: of all draws.
     """
     rng = np.random.default_rng([seed, 2])
     evaluation = Evaluation(density, distribution)
-    weighted = evaluation.weighted(_NUM_DRAWS, seed)
+    weighted, rows, moments = _weighted(evaluation, flatten, seed)
     own = weighted.x[: weighted.count]
     mean, factor = mean_and_factor(own)
     evidence = weighted.log_evidence[0]
@@ -81,6 +92,8 @@ def check_posterior(density, distribution, ends: np.ndarray, seed: int) -> Check
     missing, log_masses = _distinct([*candidates, *modes.gaussians], tested)
     return Checks(
         weighted,
+        rows,
+        moments,
         _r_hat(chains, is_used, weighted, rng),
         _unseen(chains, is_used, weighted),
         missing,
@@ -88,6 +101,18 @@ def check_posterior(density, distribution, ends: np.ndarray, seed: int) -> Check
         chains.draws[:, is_used].reshape(-1, len(mean)),
         chains.num_gradients + modes.num_gradients,
     )
+
+
+def _weighted(evaluation, flatten, seed):
+    """Weighted draws, more of them where a few do not tell the moments."""
+    for count in _NUMBERS_OF_DRAWS:
+        weighted = evaluation.weighted(count, seed)
+        rows = flatten(weighted.x)
+        moments = weighted_moments(rows, weighted.weights)
+        is_usable = weighted.pareto_k < pareto_k_threshold(len(weighted.x))
+        if moments.are_known or not is_usable:
+            break
+    return weighted, rows, moments
 
 
 def _search(density, weighted, mean, factor, rng):

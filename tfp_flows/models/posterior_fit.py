@@ -66,7 +66,9 @@ class PosteriorFit:
             self._train(training, start.index)
             self._progress.show(f"round {start.index + 1}: checking")
             seed = self._seed + 7919 * (start.index + 1)
-            checks = check_posterior(self._density, distribution, start.ends, seed)
+            checks = check_posterior(
+                self._density, distribution, self._flatten, start.ends, seed
+            )
             self._budget.num_gradients += checks.num_gradients
             if best is None or _rank(checks) > _rank(best[1]):
                 best = distribution, checks, start
@@ -160,7 +162,7 @@ class PosteriorFit:
         weighted = checks.weighted
         mean, factor = mean_and_factor(weighted.x[: weighted.count])
         improper = improper_ray(self._density, mean, factor, start.ends, self._rng)
-        found, reasons = verdict(checks, self._flatten, improper, self._budget.reached())
+        found, reasons = verdict(checks, improper, self._budget.reached())
         elbo, evidence = weighted.elbo, weighted.log_evidence
         return PosteriorReport(
             verdict=found,
@@ -190,5 +192,7 @@ class PosteriorFit:
 
 
 def _rank(checks):
-    """Orders checks: first those that miss nothing, then by effective draws."""
-    return -len(checks.missing), checks.weighted.effective
+    """Orders checks: first those that agree, that miss nothing, then by effective draws."""
+    weighted = checks.weighted
+    share = weighted.effective / len(weighted.x)
+    return agrees(checks), -len(checks.missing), share

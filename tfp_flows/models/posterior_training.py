@@ -77,6 +77,8 @@ class PosteriorTraining(tf.Module):
         )
         self.norm = tf.Variable(0.0, dtype=density.dtype, trainable=False, name="norm")
         self.step = tf.Variable(0, trainable=False, name="step")
+        # Of steps that were not taken, too, so that the next one draws anew.
+        self.trial = tf.Variable(0, trainable=False, name="trial")
         # Rung of the ladder, blocks on it, bound and error of the last one, gradients,
         # steps not taken, seconds: what an interrupted fit goes on from.
         zeros = np.zeros(7)
@@ -137,6 +139,7 @@ class PosteriorTraining(tf.Module):
             tf.where(is_taken, _mix(usual, bounded, _DECAY_OF_NORM), self.norm)
         )
         self.step.assign_add(tf.cast(is_taken, tf.int32))
+        self.trial.assign_add(1)
         t = tf.cast(tf.maximum(self.step, 1), self.norm.dtype)
         of_mean, of_square = 1.0 - _DECAY_OF_MEAN**t, 1.0 - _DECAY_OF_SQUARE**t
         for weight, mean, square, g in zip(
@@ -158,8 +161,8 @@ class PosteriorTraining(tf.Module):
         size = tf.cast(num_batches, self._density.dtype)
 
         def body(j, bound, variance, gradient):
-            index = self.step * 1024 + j
-            terms = self._batch_gradient(draws.fold_in(draws.stateless(self._seed), index))
+            index = self.trial * 1024 + j
+            terms = self._batch_gradient(draws.fold_in(self._seed, index))
             gradient = [a + b for a, b in zip(gradient, terms[2], strict=True)]
             return j + 1, bound + terms[0], variance + terms[1], gradient
 

@@ -14,24 +14,25 @@ __all__ = ["agrees", "verdict"]
 _FEWEST_DRAWS = 400
 _MOST_R_HAT = 1.05
 _MOST_UNSEEN = 0.02
+# Draws of which nobody knows how much mass they should have.
+_MOST_UNKNOWN = 0.005
 # Errors of draws without weights that are still right: of means, in standard deviations,
 # and of the logarithms of standard deviations.
 _MEAN, _DEVIATION = 0.05, 0.03
 
 
-def verdict(checks, flatten, improper: str | None, budget: str | None):
+def verdict(checks, improper: str | None, budget: str | None):
     """Returns a verdict and its reasons.
 
     Args:
       checks: of the posterior.
-      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
       improper: sentence about a density without an integral, or None.
       budget: sentence about a fit that was stopped, or None.
     """
     against = [*filter(None, [improper]), *_reasons(checks)]
     if against:
         return VERDICTS[2], (*against, *filter(None, [budget]))
-    reason = _difference(checks.weighted, flatten)
+    reason = _difference(checks)
     if reason:
         return VERDICTS[1], (reason,)
     return VERDICTS[0], ()
@@ -57,6 +58,19 @@ def _reasons(checks):
             f"Only {weighted.effective:.0f} weighted draws are effective, below "
             f"{_FEWEST_DRAWS}. Try a larger budget, other parameters, or MCMC."
         )
+    elif not checks.moments.are_known:
+        error = checks.moments.deviation_error.max()
+        yield (
+            f"{len(weighted.x)} weighted draws tell means and standard deviations of parts "
+            f"to {checks.moments.mean_error.max():.3f} standard deviations and "
+            f"{100.0 * error:.1f} % only, as tails are heavy or draws of them rare. Try "
+            "other parameters, or MCMC, and quantiles instead of moments."
+        )
+    if weighted.unknown > _MOST_UNKNOWN:
+        yield (
+            f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
+            "log-density is NaN or +inf. Try float64, or other parameters."
+        )
     if checks.missing:
         yield (
             f"{len(checks.missing)} regions have mass that the posterior lacks. Try MCMC "
@@ -79,18 +93,15 @@ def _reasons(checks):
         )
 
 
-def _difference(weighted, flatten):
+def _difference(checks):
     """How far draws without weights are from those with them, if that is too far."""
-    if not np.isfinite(weighted.ratios).all():
+    if not np.isfinite(checks.weighted.ratios).all():
         return "Some draws are outside the target's support; use `resample`."
-    rows = flatten(weighted.x)
-    own = rows[: weighted.count]
-    weights = weighted.weights[:, None]
-    mean = (weights * rows).sum(axis=0)
-    deviation = np.sqrt((weights * (rows - mean) ** 2).sum(axis=0))
-    shift = np.abs(own.mean(axis=0) - mean) / np.maximum(deviation, 1e-30)
+    own, moments = checks.rows[: checks.weighted.count], checks.moments
+    deviation = np.maximum(moments.deviation, 1e-30)
+    shift = np.abs(own.mean(axis=0) - moments.mean) / deviation
     with np.errstate(divide="ignore"):
-        change = np.abs(np.log(own.std(axis=0) / np.maximum(deviation, 1e-30)))
+        change = np.abs(np.log(own.std(axis=0) / deviation))
     if shift.max() <= _MEAN and change.max() <= _DEVIATION:
         return None
     return (

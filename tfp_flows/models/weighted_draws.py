@@ -33,6 +33,7 @@ class WeightedDraws:
       smoothed: log-weights after Pareto smoothing, which sum to 1, `[S]`.
       pareto_k: shape of their tail.
       count: number of draws of q.
+      unknown: share of the draws of q at which the target's log-density is NaN or +inf.
     """
 
     x: np.ndarray
@@ -42,6 +43,7 @@ class WeightedDraws:
     smoothed: np.ndarray
     pareto_k: float
     count: int
+    unknown: float
 
     @property
     def ratios(self) -> np.ndarray:
@@ -105,12 +107,13 @@ class Evaluation:
         return _joined(pieces, count)
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the densities of points, `[N, D]`, under target and posterior."""
+        """Returns log-densities of points, `[N, D]`: of the target, -inf for NaN, and q."""
         pieces = []
         for start in range(0, len(x), _ROWS):
             rows = np.minimum(np.arange(start, start + _ROWS), len(x) - 1)
             pieces.append(self._at(tf.constant(x[rows], self._density.dtype)))
-        return _joined(pieces, len(x))[1:]
+        _, log_p, log_q = _joined(pieces, len(x))
+        return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
 
     def weighted(self, count: int, seed: int) -> WeightedDraws:
         """Draws `count` times from the mixture, and weights the draws.
@@ -131,7 +134,9 @@ class Evaluation:
         )
         of_wide = self.at(wide)
         everything = np.concatenate([x, wide])
+        unknown = float((np.isnan(log_p) | (log_p == np.inf)).mean())
         log_p = np.concatenate([log_p, of_wide[0]])
+        log_p = np.where(np.isfinite(log_p), log_p, -np.inf)
         log_q = np.concatenate([log_q, of_wide[1]])
         z = np.linalg.solve(factor, (everything - mean).T).T
         log_det = np.log(np.abs(np.diag(factor))).sum()
@@ -142,11 +147,12 @@ class Evaluation:
         smoothed, k = pareto_smooth(log_weights)
         if np.isfinite(smoothed).any():
             smoothed = smoothed - np.logaddexp.reduce(smoothed)
-        return WeightedDraws(everything, log_p, log_q, log_weights, smoothed, k, len(x))
+        return WeightedDraws(
+            everything, log_p, log_q, log_weights, smoothed, k, len(x), unknown
+        )
 
     def _with_target(self, x, log_q):
-        log_p = self._density.of_tensor(x)
-        return x, tf.where(tf.math.is_finite(log_p), log_p, -np.inf), log_q
+        return x, self._density.of_tensor(x), log_q
 
 
 def mean_and_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
