@@ -140,9 +140,12 @@ def _updated(inverse, step, change, is_first):
     start = np.where(
         (is_first & is_curved)[:, None, None], scale[:, None, None] * eye, inverse
     )
-    left = eye - np.einsum("si,sj->sij", step, change) / curvature[:, None, None]
-    outer = np.einsum("si,sj->sij", step, step) / curvature[:, None, None]
-    new = left @ start @ left.transpose(0, 2, 1) + outer
+    # (1 - s y^T / c) B (1 - y s^T / c) + s s^T / c, as an update of rank 2
+    moved = np.einsum("sij,sj->si", start, change)
+    step, scale = step / curvature[:, None], curvature + (change * moved).sum(axis=1)
+    outer = step[:, :, None] * moved[:, None, :]
+    new = start - outer - outer.transpose(0, 2, 1)
+    new += scale[:, None, None] * step[:, :, None] * step[:, None, :]
     return np.where(is_curved[:, None, None], new, inverse)
 
 

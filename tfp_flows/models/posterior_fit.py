@@ -21,6 +21,7 @@ from tfp_flows.models.multi_start import find_modes
 from tfp_flows.models.posterior_checks import check_posterior
 from tfp_flows.models.posterior_training import PosteriorTraining
 from tfp_flows.models.posterior_verdict import agrees
+from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
 from tfp_flows.models.starting_flow import starting_flow
 from tfp_flows.models.weighted_draws import mean_and_factor
@@ -72,7 +73,7 @@ class PosteriorFit:
             self._budget.num_gradients += checks.num_gradients
             if best is None or _rank(checks) > _rank(best[1]):
                 best = distribution, checks, start
-            if start.index + 1 == _ROUNDS or self._budget.reached() or agrees(checks):
+            if start.index + 1 == _ROUNDS or self._budget.reached() or is_final(checks):
                 break
             start = self._next(start, checks)
             if start is None:

@@ -9,7 +9,7 @@ import numpy as np
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import VERDICTS
 
-__all__ = ["agrees", "verdict"]
+__all__ = ["agrees", "is_final", "verdict"]
 
 _FEWEST_DRAWS = 400
 _MOST_R_HAT = 1.05
@@ -19,6 +19,8 @@ _MOST_UNKNOWN = 0.005
 # Errors of draws without weights that are still right: of means, in standard deviations,
 # and of the logarithms of standard deviations.
 _MEAN, _DEVIATION = 0.05, 0.03
+# Their divergence from the target, in nats.
+_GAP = 0.05
 
 
 def verdict(checks, improper: str | None, budget: str | None):
@@ -41,6 +43,11 @@ def verdict(checks, improper: str | None, budget: str | None):
 def agrees(checks) -> bool:
     """Whether no check speaks against the weighted draws."""
     return not list(_reasons(checks))
+
+
+def is_final(checks) -> bool:
+    """Whether another round of the fit would not change the verdict."""
+    return agrees(checks) or checks.weighted.unknown > _MOST_UNKNOWN
 
 
 def _reasons(checks):
@@ -102,8 +109,10 @@ def _difference(checks):
     shift = np.abs(own.mean(axis=0) - moments.mean) / deviation
     with np.errstate(divide="ignore"):
         change = np.abs(np.log(own.std(axis=0) / deviation))
+    gap = checks.weighted.log_evidence[0] - checks.weighted.elbo[0]
     if shift.max() <= _MEAN and change.max() <= _DEVIATION:
-        return None
+        words = f"The ELBO is {gap:.2f} nats below the log-evidence; use `resample`."
+        return words if gap > _GAP else None
     return (
         f"Weights move a mean by {shift.max():.2f} standard deviations, or a standard "
         f"deviation by {100.0 * np.expm1(change.max()):.0f} %; use `resample`."
