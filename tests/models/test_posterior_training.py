@@ -97,3 +97,25 @@ def test_steps_of_which_most_draws_are_not_finite_are_not_taken(monkeypatch):
     assert block.elbo == -np.inf
     for weight, old in zip(made.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_one_seed_takes_the_same_steps_and_no_two_steps_the_same_draws(monkeypatch):
+    monkeypatch.setattr("tfp_flows.models.posterior_training._STEPS", 3)
+    training = PosteriorTraining(density(quartic), distribution(1), seed=0)
+    training._block = tf.function(training._run_block, autograph=False)
+    variables = training.variables + training._distribution.variables
+    start = [variable.numpy() for variable in variables]
+    ends, bounds = [], []
+    for _ in range(2):
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+        # Without a change of weights, only the draws of steps differ.
+        bounds.append(
+            training._block(tf.constant(0.0, tf.float64), tf.constant(1))[0].numpy()
+        )
+        training.run(1e-3, 2)
+        ends.append([variable.numpy() for variable in variables])
+    np.testing.assert_array_equal(*bounds)
+    assert len(set(bounds[0])) == 3
+    for first, second in zip(*ends, strict=True):
+        np.testing.assert_array_equal(first, second)
