@@ -23,9 +23,9 @@ class Budget:
         self.num_gradients = 0
 
     def go_on(self, num_gradients: int, seconds: float) -> None:
-        """Adds what an earlier run had used, of which this one goes on."""
-        self.num_gradients += num_gradients
-        self._start -= seconds
+        """Counts at least what an earlier run had used, of which this one goes on."""
+        self.num_gradients = max(self.num_gradients, num_gradients)
+        self._start -= max(seconds - self.seconds, 0.0)
 
     @property
     def seconds(self) -> float:

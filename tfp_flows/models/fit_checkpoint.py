@@ -42,32 +42,49 @@ class Start:
 class FitCheckpoint:
     """A folder that a fit is saved into; without one, nothing is saved.
 
+    An interrupted fit goes through the rounds again, whose training is in the folder.
+
     Args:
       folder: its name, or None.
-      size: number of unconstrained variables.
-      seed: of the fit.
-
-    Raises:
-      ValueError: if the folder holds a fit of another size or seed.
+      seed: of the fit; None for that of the folder, or a random one.
     """
 
-    def __init__(self, folder: str | None, *, size: int, seed: int):
+    def __init__(self, folder: str | None, seed: int | None):
         self._folder = None if folder is None else pathlib.Path(folder)
-        self._identity = {"size": size, "seed": seed}
         self._manager = None
+        saved = self._saved(0)
+        if seed is None and saved is not None:
+            seed = int(saved["seed"])
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.seed = seed % 2**31
+        self._identity: dict[str, object] = {"seed": self.seed}
 
-    def start(self) -> Start | None:
-        """Returns the start of the round that was saved last, or None."""
-        files = [] if self._folder is None else sorted(self._folder.glob("round_*.npz"))
-        if not files:
+    def check_target(self, points: np.ndarray, log_probs: np.ndarray) -> None:
+        """Raises an error if the folder holds a fit of another seed or target.
+
+        Args:
+          points: `[N, D]`.
+          log_probs: the target's log-densities there, `[N]`.
+        """
+        self._identity |= {"points": points, "log_probs": log_probs}
+        saved = self._saved(0)
+        if saved is None:
+            return
+        for name, value in self._identity.items():
+            if np.shape(saved[name]) != np.shape(value) or not np.allclose(
+                saved[name], value, rtol=1e-4, atol=1e-4, equal_nan=True
+            ):
+                raise ValueError(
+                    "Expected `checkpoint_dir` with a fit of this target and seed, of "
+                    f"{name} {value}; got one of {saved[name]}."
+                )
+
+    def start(self, index: int) -> Start | None:
+        """Returns the start of a round that was saved, or None."""
+        saved = self._saved(index)
+        if saved is None:
             return None
-        with np.load(files[-1], allow_pickle=False) as file:
-            saved = dict(file)
-        found = {name: int(saved[name]) for name in self._identity}
-        if found != self._identity:
-            raise ValueError(
-                f"Expected `checkpoint_dir` with a fit of {self._identity}; got {found}."
-            )
         gaussians = [
             Gaussian(*pair) for pair in zip(saved["means"], saved["factors"], strict=True)
         ]
@@ -75,6 +92,13 @@ class FitCheckpoint:
         return Start(
             gaussians, masses, saved["ends"], str(saved["words"]), int(saved["index"])
         )
+
+    def _saved(self, index):
+        path = None if self._folder is None else self._folder / f"round_{index}.npz"
+        if path is None or not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
 
     def begin(self, start: Start, training) -> None:
         """Saves the start of a round, and restores its training if it was saved, too."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -20,6 +19,7 @@ from tfp_flows.distributions.joint_support import check_target
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 from tfp_flows.models.fit_budget import Budget
 from tfp_flows.models.fit_budget import Progress
+from tfp_flows.models.fit_checkpoint import FitCheckpoint
 from tfp_flows.models.posterior_fit import PosteriorFit
 
 __all__ = ["fit_posterior"]
@@ -72,7 +72,7 @@ def fit_posterior(
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
       dtype: of the parts, where `target` is an event shape. With "float64", all is.
-      seed: integer; random if None.
+      seed: integer; if None, that of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time after which training ends; the checks come after it.
       max_gradients: evaluations of the target's gradient after which training ends.
       progress: whether a line on the terminal shows progress; None where there is one.
@@ -85,7 +85,7 @@ def fit_posterior(
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
         dtypes; if its density is not finite at any start, or not one number a draw; if
-        `checkpoint_dir` holds the fit of a target of another size.
+        `checkpoint_dir` holds the fit of another target or seed.
 
     Reference:
       Agrawal, Domke (2024), Disentangling impact of capacity, objective, batchsize,
@@ -108,14 +108,12 @@ def fit_posterior(
         check_instance("checkpoint_dir", checkpoint_dir, str, "the name of a folder")
     support, log_prob = _support_and_density(target, support, target_log_prob_fn, dtype)
     density = UnconstrainedDensity(log_prob, support)
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else int(seed)
     fit = PosteriorFit(
         density,
         support,
-        seed=seed % 2**31,
         budget=Budget(max_minutes, max_gradients),
         progress=Progress(progress),
-        checkpoint_dir=checkpoint_dir,
+        checkpoint=FitCheckpoint(checkpoint_dir, None if seed is None else int(seed)),
     )
     distribution, weighted, report = fit.run()
     return FittedPosterior(

@@ -21,7 +21,9 @@ from tfp_flows.models.weighted_moments import weighted_moments
 
 __all__ = ["Checks", "check_posterior"]
 
+# Fewer, where draws of many variables are many numbers.
 _NUMBERS_OF_DRAWS = 20_000, 100_000
+_MOST_NUMBERS = 4_000_000
 _NUM_CHAINS = 32
 _NUM_PROBES = 400
 # Starts of the search, and how much broader than the posterior they are.
@@ -105,8 +107,9 @@ def check_posterior(
 
 def _weighted(evaluation, flatten, seed):
     """Weighted draws, more of them where a few do not tell the moments."""
+    most = max(_NUMBERS_OF_DRAWS[0], _MOST_NUMBERS // evaluation.event_size)
     for count in _NUMBERS_OF_DRAWS:
-        weighted = evaluation.weighted(count, seed)
+        weighted = evaluation.weighted(min(count, most), seed)
         rows = flatten(weighted.x)
         moments = weighted_moments(rows, weighted.weights)
         is_usable = weighted.pareto_k < pareto_k_threshold(len(weighted.x))

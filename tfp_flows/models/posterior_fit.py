@@ -14,7 +14,6 @@ from tfp_flows.distributions.posterior_start import gradient_scale
 from tfp_flows.distributions.posterior_start import standard
 from tfp_flows.models.clusters import clusters
 from tfp_flows.models.far_tails import improper_ray
-from tfp_flows.models.fit_checkpoint import FitCheckpoint
 from tfp_flows.models.fit_checkpoint import Start
 from tfp_flows.models.multi_start import dispersed_starts
 from tfp_flows.models.multi_start import find_modes
@@ -29,6 +28,8 @@ from tfp_flows.models.weighted_draws import mean_and_factor
 __all__ = ["PosteriorFit"]
 
 _NUM_STARTS, _NUM_NOISE = 32, 256
+# Points by whose log-densities a checkpoint knows its target.
+_NUM_KEPT = 4
 _ROUNDS = 3
 # Step sizes, batches of a step, and blocks that each may take.
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
@@ -42,24 +43,24 @@ class PosteriorFit:
     Args:
       density: an `UnconstrainedDensity`.
       support: its `JointSupport`.
-      seed: integer.
       budget: a `Budget`.
       progress: a `Progress`.
-      checkpoint_dir: folder, or None.
+      checkpoint: a `FitCheckpoint`, which has the seed.
     """
 
-    def __init__(self, density, support, *, seed, budget, progress, checkpoint_dir):
+    def __init__(self, density, support, *, budget, progress, checkpoint):
         self._density, self._support = density, support
-        self._seed, self._budget, self._progress = seed, budget, progress
-        size = density.event_size
-        self._checkpoint = FitCheckpoint(checkpoint_dir, size=size, seed=seed)
-        self._rng = np.random.default_rng([seed, 0])
+        self._budget, self._progress = budget, progress
+        self._checkpoint, self._seed = checkpoint, checkpoint.seed
         self._skipped = 0
 
     def run(self):
         """Returns the distribution, its `WeightedDraws` and a `PosteriorReport`."""
         self._progress.show("searching for maxima")
-        start = self._checkpoint.start() or self._start()
+        rng = np.random.default_rng([self._seed, 0])
+        starts = dispersed_starts(self._density.event_size, _NUM_STARTS, rng)
+        self._check_density(starts)
+        start = self._checkpoint.start(0) or self._start(starts, rng)
         best = None
         while True:
             distribution, training = self._new(start)
@@ -75,18 +76,17 @@ class PosteriorFit:
                 best = distribution, checks, start
             if start.index + 1 == _ROUNDS or self._budget.reached() or is_final(checks):
                 break
-            start = self._next(start, checks)
+            index = start.index + 1
+            start = self._checkpoint.start(index) or self._next(start, checks)
             if start is None:
                 break
         self._progress.end()
         distribution, checks, start = best
         return distribution, checks.weighted, self._report(checks, start)
 
-    def _start(self):
+    def _start(self, starts, rng):
         """Gaussians to start from: of the density's maxima, or scaled by gradients."""
-        density, rng = self._density, self._rng
-        starts = dispersed_starts(density.event_size, _NUM_STARTS, rng)
-        self._check_density(starts)
+        density = self._density
         modes = find_modes(density, starts)
         self._budget.num_gradients += modes.num_gradients
         count = len(modes.gaussians)
@@ -111,7 +111,8 @@ class PosteriorFit:
         x = checks.chain_draws
         if len(x) < _FEWEST_OF_CHAINS:
             return None
-        gaussians, log_shares = clusters(x, _MOST_COMPONENTS, self._rng)
+        rng = np.random.default_rng([self._seed, 3, start.index])
+        gaussians, log_shares = clusters(x, _MOST_COMPONENTS, rng)
         evidence = np.nan_to_num(checks.weighted.log_evidence[0], neginf=0.0)
         log_masses = [float(evidence + share) for share in log_shares]
         words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
@@ -124,6 +125,7 @@ class PosteriorFit:
                 "Expected a target whose log-density is finite at one of "
                 f"{len(starts)} dispersed points at least; got {values[0]} at the first."
             )
+        self._checkpoint.check_target(starts[:_NUM_KEPT], values[:_NUM_KEPT])
 
     def _new(self, start):
         seed, dtype = self._seed + start.index, self._density.dtype
@@ -155,14 +157,14 @@ class PosteriorFit:
     def _go_on_from(self, used):
         """Counts what an interrupted fit had used already."""
         num_gradients, skipped, seconds = used
-        if num_gradients > self._budget.num_gradients:
-            self._budget.go_on(int(num_gradients), seconds)
-            self._skipped = int(skipped)
+        self._budget.go_on(int(num_gradients), seconds)
+        self._skipped = max(self._skipped, int(skipped))
 
     def _report(self, checks, start):
         weighted = checks.weighted
         mean, factor = mean_and_factor(weighted.x[: weighted.count])
-        improper = improper_ray(self._density, mean, factor, start.ends, self._rng)
+        rng = np.random.default_rng([self._seed, 4])
+        improper = improper_ray(self._density, mean, factor, start.ends, rng)
         found, reasons = verdict(checks, improper, self._budget.reached())
         elbo, evidence = weighted.elbo, weighted.log_evidence
         return PosteriorReport(

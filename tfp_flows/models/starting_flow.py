@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from tfp_flows.bijectors.act_norm import ActNorm
@@ -15,12 +17,16 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
-from tfp_flows.flows.real_nvp import RealNVP
+from tfp_flows.flows.steps import coupling
+from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.seeds import split_seed
+from tfp_flows.transformers.affine import Affine
+from tfp_flows.transformers.affine import soft_bounded_scale
 
-__all__ = ["starting_flow"]
+__all__ = ["starting_flow", "wide_scale"]
 
 _MOST_OF_FULL_RANK = 500
-_NETWORK = {"hidden_units": (32, 32), "activation": "tanh", "standardize": False}
+_FEWEST_PAIRS, _MOST_PAIRS = 3, 5
 
 
 def starting_flow(
@@ -49,13 +55,37 @@ def starting_flow(
             NeuralSplineFlow(1, standardize=False, seed=seed, dtype=dtype, **spline)
         )
     else:
-        steps.append(RealNVP(size, num_steps=6, seed=seed, dtype=dtype, **_NETWORK))
+        steps += _couplings(size, seed, dtype)
     base = standard_normal(size, dtype=dtype)
     if len(gaussians) > 1:
         inner = [_inside(gaussian, whole) for gaussian in gaussians]
         means, factors = zip(*inner, strict=True)
         base = GaussianMixture(np.stack(means), np.stack(factors), log_masses, dtype=dtype)
     return FlowDistribution(base, FlowChain(steps))
+
+
+def wide_scale(s):
+    """`log_scale` between -5 and 5: a funnel's, of which one coupling has to do all."""
+    return soft_bounded_scale(s, bound=5.0)
+
+
+def _couplings(size, seed, dtype):
+    """Pairs of affine couplings, masked by the digits of each variable's binary number.
+
+    Any two of 2^5 variables differ in a digit, so that each depends on each other one
+    directly, such as all effects of a hierarchy on their scale.
+    """
+    num_pairs = int(np.clip(np.ceil(np.log2(size)), _FEWEST_PAIRS, _MOST_PAIRS))
+    steps = []
+    for k, of_step in enumerate(split_seed(seed, 2 * num_pairs)):
+        digit = k // 2 % max(int(np.ceil(np.log2(size))), 1)
+        mask = (np.arange(size) >> digit) % 2 == k % 2
+        network = functools.partial(
+            MLP, hidden_units=(32, 32), activation="tanh", seed=of_step
+        )
+        options = {"context_size": 0, "dtype": dtype}
+        steps.append(coupling(mask, Affine(wide_scale), network, **options))
+    return steps
 
 
 def _whiten(gaussian, dtype):

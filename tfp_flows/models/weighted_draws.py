@@ -90,6 +90,7 @@ class Evaluation:
 
     def __init__(self, density, distribution):
         self._density = density
+        self.event_size = density.event_size
         self._draw = tf.function(
             lambda seed: self._with_target(
                 *distribution.sample_and_log_prob(_ROWS, seed=seed)
