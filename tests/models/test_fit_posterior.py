@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 import tfp_flows as tff
 from tfp_flows.distributions.posterior_report import VERDICTS
+from tfp_flows.models.fit_checkpoint import FitCheckpoint
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 COUNTS = np.array([3.0, 7.0, 2.0, 6.0])
@@ -105,15 +106,31 @@ def test_checkpoints_hold_the_weights(posterior, tmp_path):
     )
 
 
-def test_a_fit_goes_on_from_its_folder(posterior, folder):
-    # All of its training is there, so that it is only checked again.
-    again = tff.fit_posterior(model(), seed=0, max_gradients=100_000, checkpoint_dir=folder)
+def test_a_folder_belongs_to_one_target_and_seed(posterior, folder):
+    other = model().distribution.experimental_pin(counts=COUNTS + 1.0)
+    for target, seed in ((tfd.Normal(0.0, 1.0), 0), (other, 0), (model(), 1)):
+        with pytest.raises(ValueError, match="`checkpoint_dir`"):
+            tff.fit_posterior(target, seed=seed, checkpoint_dir=folder)
+
+
+def test_an_interrupted_fit_ends_where_it_would_have(posterior, tmp_path, monkeypatch):
+    save = FitCheckpoint.save
+
+    def save_and_die(checkpoint):
+        save(checkpoint)
+        raise KeyboardInterrupt
+
+    options = {"max_gradients": 100_000, "checkpoint_dir": str(tmp_path)}
+    with monkeypatch.context() as patch:
+        patch.setattr(FitCheckpoint, "save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            tff.fit_posterior(model(), seed=0, **options)
+    again = tff.fit_posterior(model(), **options)  # with the seed of the folder
     np.testing.assert_array_equal(
         again.sample(4, seed=1).rate, posterior.sample(4, seed=1).rate
     )
-    assert again.report.elbo == posterior.report.elbo
-    with pytest.raises(ValueError, match="`checkpoint_dir`"):
-        tff.fit_posterior(tfd.Normal(0.0, 1.0), seed=0, checkpoint_dir=folder)
+    reports = (dataclasses.replace(p.report, seconds=0.0) for p in (again, posterior))
+    assert len(set(reports)) == 1
 
 
 def test_a_density_that_is_nowhere_finite_is_refused():

@@ -73,7 +73,7 @@ class FitCheckpoint:
             return
         for name, value in self._identity.items():
             if np.shape(saved[name]) != np.shape(value) or not np.allclose(
-                saved[name], value, rtol=1e-4, atol=1e-4, equal_nan=True
+                saved[name], value, rtol=1e-6, equal_nan=True
             ):
                 raise ValueError(
                     "Expected `checkpoint_dir` with a fit of this target and seed, of "
