@@ -7,6 +7,7 @@ import scipy.stats
 from tfp_flows.distributions.pareto_smoothing import generalised_pareto
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.pareto_smoothing import pareto_smooth
+from tfp_flows.distributions.pareto_smoothing import top_of_tail
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.0, 0.4, 0.8, 1.3])
@@ -58,3 +59,14 @@ def test_half_of_the_draws_outside_the_support_do_no_harm():
 @pytest.mark.parametrize(("size", "threshold"), [(100, 0.5), (1000, 2 / 3), (10000, 0.7)])
 def test_threshold_is_the_published_one(size, threshold):
     assert pareto_k_threshold(size) == pytest.approx(threshold)
+
+
+@pytest.mark.parametrize("power", [1.5, 2.0, 4.0])
+def test_top_of_tail_is_what_the_largest_terms_are_on_average(power):
+    # The mean of w above its quantile of 1 - 1 / S, for P(w > t) = t^-power.
+    size, rng = 5000, np.random.default_rng(0)
+    found = [top_of_tail(rng.pareto(power, size) + 1.0) for _ in range(100)]
+    expected = size ** (1.0 / power) * power / (power - 1.0)
+    assert np.median(found) == pytest.approx(expected, rel=0.3)
+    assert top_of_tail(rng.pareto(0.7, size) + 1.0) == np.inf
+    assert top_of_tail(np.full(size, 3.0)) == pytest.approx(3.0)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["generalised_pareto", "pareto_k_threshold", "pareto_smooth"]
+__all__ = ["generalised_pareto", "pareto_k_threshold", "pareto_smooth", "top_of_tail"]
 
 _FEWEST = 5
 # Weight of the prior of the shape, in observations, and its centre.
@@ -61,6 +61,26 @@ def pareto_smooth(log_weights: ArrayLike) -> tuple[np.ndarray, float]:
     quantiles = _quantiles((np.arange(count) + 0.5) / count, k, scale)
     smoothed[order[-count:]] = largest + np.log(np.minimum(cut + quantiles, 1.0))
     return smoothed, k
+
+
+def top_of_tail(terms: np.ndarray) -> float:
+    """Mean of the largest of `terms`, `[S]`, by the Pareto distribution of their tail.
+
+    It is infinite from k of 1 on. The largest term of a sample is mostly below it, the more
+    so the heavier the tail: this is what a sum of so many terms may lack.
+    """
+    size = len(terms)
+    count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
+    tail = np.sort(np.partition(terms, size - count - 1)[size - count - 1 :])
+    cut, largest = tail[0], tail[-1]
+    if count < _FEWEST or not largest > cut * (1.0 + 1e-12):
+        return float(largest)
+    k, scale = generalised_pareto(tail[1:] - cut)
+    if k >= 1.0:
+        return math.inf
+    rise = count**k / (1.0 - k) - 1.0
+    mean = scale * (rise / k if abs(k) > 1e-9 else 1.0 + math.log(count))
+    return float(cut + mean)
 
 
 def pareto_k_threshold(size: int) -> float:

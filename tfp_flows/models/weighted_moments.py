@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from tfp_flows.distributions.pareto_smoothing import top_of_tail
+
 __all__ = ["WeightedMoments", "weighted_moments"]
 
 _MEAN_ERROR, _DEVIATION_ERROR = 0.1 / 3.0, 0.05 / 3.0
@@ -19,7 +21,8 @@ class WeightedMoments:
       mean: `[E]`.
       deviation: standard deviation, `[E]`.
       mean_error: standard error of the mean, in standard deviations, `[E]`.
-      deviation_error: standard error of the logarithm of the standard deviation, `[E]`.
+      deviation_error: error of the logarithm of the standard deviation, `[E]`: the standard
+        error, and what the variance may lack as draws of its tail are few.
     """
 
     mean: np.ndarray
@@ -43,7 +46,8 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     ```
 
     The effective number of draws is that of weights alone. Where a few draws of a tail
-    carry a moment, only these errors say so.
+    carry a moment, only these errors say so; and where weights in the tail are large, a
+    standard error says too little, as most samples lack the largest of them.
     """
     w = weights[:, None]
     x = np.where(w > 0.0, x, 0.0)
@@ -52,4 +56,5 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     variance = np.maximum((w * squares).sum(axis=0), 1e-300)
     error = np.sqrt((w**2 * squares).sum(axis=0) / variance)
     of_variance = np.sqrt((w**2 * (squares - variance) ** 2).sum(axis=0)) / variance
-    return WeightedMoments(mean, np.sqrt(variance), error, 0.5 * of_variance)
+    lacking = np.array([top_of_tail(terms) for terms in (w * squares).T]) / variance
+    return WeightedMoments(mean, np.sqrt(variance), error, 0.5 * (of_variance + lacking))
