@@ -24,7 +24,7 @@ __all__ = ["Checks", "check_posterior"]
 # Fewer, where draws of many variables are many numbers.
 _NUMBERS_OF_DRAWS = 20_000, 100_000
 _MOST_NUMBERS = 4_000_000
-_NUM_CHAINS = 32
+_NUM_CHAINS = 128
 _NUM_PROBES = 400
 # Starts of the search, and how much broader than the posterior they are.
 _NUM_BROAD, _NUM_HEAVIEST = 120, 8

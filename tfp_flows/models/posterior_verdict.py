@@ -13,7 +13,7 @@ __all__ = ["agrees", "is_final", "verdict"]
 
 _FEWEST_DRAWS = 400
 _MOST_R_HAT = 1.05
-_MOST_UNSEEN = 0.02
+_MOST_UNSEEN = 0.0015
 # Draws of which nobody knows how much mass they should have.
 _MOST_UNKNOWN = 0.005
 # Errors of draws without weights that are still right: of means, in standard deviations,
@@ -95,7 +95,7 @@ def _reasons(checks):
         )
     if checks.unseen > _MOST_UNSEEN:
         yield (
-            f"Of the draws of Markov chains, {100.0 * checks.unseen:.0f} % are where the "
+            f"Of the draws of Markov chains, {100.0 * checks.unseen:.2f} % are where the "
             "posterior has far too little mass. Try another seed, or MCMC with many chains."
         )
 
