@@ -62,6 +62,7 @@ setup(
     ],
     extras_require={
         "experiments": EXPERIMENTS,
+        "arviz": ["arviz>=0.20"],
         "dev": [*EXPERIMENTS, *CHECKS],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
         "bench-peers": [

@@ -20,10 +20,11 @@ ALLOWED = {
     "flows": (ROOMS_OF_STEPS | {"flows"}, SCIENCE | {"keras"}),
     "distributions": (
         ROOMS_OF_STEPS | {"flows", "distributions"},
-        SCIENCE | {"keras"},
+        SCIENCE | {"keras", "arviz"},  # by one function, when it is called
     ),
+    "mcmc": (ROOMS_OF_STEPS | {"flows", "distributions", "mcmc"}, SCIENCE),
     "models": (
-        ROOMS_OF_STEPS | {"flows", "distributions", "models"},
+        ROOMS_OF_STEPS | {"flows", "distributions", "mcmc", "models"},
         SCIENCE | {"keras"},
     ),
 }

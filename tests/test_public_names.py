@@ -11,7 +11,12 @@ import tfp_flows
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "BUILD_NOTES.md", "experiments/README.md"]
-PAGES += ["docs/benchmarks.md", "docs/ideas.md", "docs/results.md"]
+PAGES += [
+    "docs/benchmarks.md",
+    "docs/fit_a_posterior.md",
+    "docs/ideas.md",
+    "docs/results.md",
+]
 NAMES = """
     ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
     Conditioner Coupling DensityEstimator FlowBijector FlowChain FlowDistribution
@@ -25,7 +30,10 @@ NAMES = """
     attribute_direction bits_per_dimension interpolate move_along reduce_bits
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
     Elementwise OnPart circular_base
+    FittedPosterior PosteriorReport fit_posterior pareto_smooth
     FlowPosterior Transformer Whiten flow_posterior variational_loss
+    AlternatingKernel LatentKernel adaptive_nuts flow_proposal_kernel
+    independent_proposals neutra_kernel to_arviz
 """.split()
 
 
@@ -34,8 +42,9 @@ def test_public_names_are_importable_and_documented():
     assert set(NAMES) - documented == set()
 
 
-def test_names_used_in_the_readme_exist():
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "docs/fit_a_posterior.md"])
+def test_names_used_in_code_of_pages_exist(page):
+    text = (ROOT / page).read_text()
     code = [block.split("```")[0] for block in text.split("```python")[1:]]
     assert code
     for block in code:

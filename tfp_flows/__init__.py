@@ -12,6 +12,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows
     distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
                     integer data; latent space
+    mcmc/           kernels of tfp.mcmc that sample through a posterior's flow
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
                     callbacks; the loss of variational inference
 """
@@ -62,9 +63,11 @@ from tfp_flows.bijectors import masks as masks
 from tfp_flows.core.flow_bijector import FlowBijector as FlowBijector
 from tfp_flows.distributions import AutoregressiveDistribution as AutoregressiveDistribution
 from tfp_flows.distributions import BinaryMADE as BinaryMADE
+from tfp_flows.distributions import FittedPosterior as FittedPosterior
 from tfp_flows.distributions import FlowDistribution as FlowDistribution
 from tfp_flows.distributions import FlowPosterior as FlowPosterior
 from tfp_flows.distributions import MixtureMADE as MixtureMADE
+from tfp_flows.distributions import PosteriorReport as PosteriorReport
 from tfp_flows.distributions import conditionals as conditionals
 from tfp_flows.distributions import BitsPerDimension as BitsPerDimension
 from tfp_flows.distributions import Defensive as Defensive
@@ -76,9 +79,11 @@ from tfp_flows.distributions import circular_base as circular_base
 from tfp_flows.distributions import flow_posterior as flow_posterior
 from tfp_flows.distributions import interpolate as interpolate
 from tfp_flows.distributions import move_along as move_along
+from tfp_flows.distributions import pareto_smooth as pareto_smooth
 from tfp_flows.distributions import reduce_bits as reduce_bits
 from tfp_flows.distributions import standard_logistic as standard_logistic
 from tfp_flows.distributions import standard_normal as standard_normal
+from tfp_flows.distributions import to_arviz as to_arviz
 from tfp_flows.flows import Glow as Glow
 from tfp_flows.flows import GlowStep as GlowStep
 from tfp_flows.flows import IAF as IAF
@@ -88,11 +93,18 @@ from tfp_flows.flows import NICE as NICE
 from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
 from tfp_flows.flows import RealNVP as RealNVP
 from tfp_flows.flows import RealNVPImage as RealNVPImage
+from tfp_flows.mcmc import AlternatingKernel as AlternatingKernel
+from tfp_flows.mcmc import LatentKernel as LatentKernel
+from tfp_flows.mcmc import adaptive_nuts as adaptive_nuts
+from tfp_flows.mcmc import flow_proposal_kernel as flow_proposal_kernel
+from tfp_flows.mcmc import independent_proposals as independent_proposals
+from tfp_flows.mcmc import neutra_kernel as neutra_kernel
 from tfp_flows.models import DensityEstimator as DensityEstimator
 from tfp_flows.models import FullDataBatchStatistics as FullDataBatchStatistics
 from tfp_flows.models import KLWarmUp as KLWarmUp
 from tfp_flows.models import StopOnNaN as StopOnNaN
 from tfp_flows.models import VAE as VAE
+from tfp_flows.models import fit_posterior as fit_posterior
 from tfp_flows.models import likelihoods as likelihoods
 from tfp_flows.models import objectives as objectives
 from tfp_flows.models import posteriors as posteriors

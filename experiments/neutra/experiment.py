@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import tensorflow_probability as tfp
 
 from experiments.command_line import program
 from experiments.command_line.kinds import check_kind
@@ -11,13 +10,10 @@ from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import importance
 from experiments.posterior_inference import training
-from experiments.posterior_inference.chains import run_nuts
-from experiments.posterior_inference.chains import unconstrained_log_prob
+from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.targets import TARGETS
-from experiments.posterior_inference.targets import flatten
-from experiments.posterior_inference.targets import labels
+from experiments.posterior_inference.posteriordb import find
 from experiments.reports import provenance
 from experiments.reports import table_plots
 from experiments.reports import writing
@@ -61,25 +57,23 @@ def _main(settings):
 
 
 def _run(settings, run_dir):
-    entry = TARGETS[settings.target]
+    entry = find(settings.target, settings.data_dir)
     pinned = entry.pinned()
     posterior = POSTERIORS[settings.posterior](pinned, settings)
     _, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
-    bijectors = {
-        "plain NUTS": tfp.bijectors.Identity(),
-        f"NUTS through {settings.posterior}": posterior.distribution.bijector,
-    }
-    start = posterior.distribution.sample(settings.num_chains, seed=settings.seed)
+    names = {"plain NUTS": False, f"NUTS through {settings.posterior}": True}
     chains = {
-        name: run_nuts(
-            unconstrained_log_prob(pinned, posterior.support),
-            bijector,
-            start,
+        name: flow_nuts(
+            posterior,
+            entry,
+            posterior.support.inverse,
+            precondition=precondition,
+            num_chains=settings.num_chains,
             num_draws=-(-settings.num_draws // settings.num_chains),
             num_adaptation_steps=settings.num_adaptation_steps,
-            seed=(4, settings.seed),
+            seed=settings.seed,
         )
-        for name, bijector in bijectors.items()
+        for name, precondition in names.items()
     }
     results = {
         "target": settings.target,
@@ -92,7 +86,7 @@ def _run(settings, run_dir):
         "training_gradients": settings.training_steps * settings.sample_size,
         **provenance.of_run(settings),
     }
-    _draw(chains, pinned, posterior.support, run_dir / "pairs.png")
+    _draw(chains, entry, posterior.support, run_dir / "pairs.png")
     writing.write(report.page(results, settings), _CAPTIONS, results, run_dir)
     return results
 
@@ -103,12 +97,9 @@ def _elbo(posterior, pinned, settings):
     return importance.elbo(log_weights.numpy().astype(np.float64))
 
 
-def _draw(chains, pinned, support, path):
+def _draw(chains, entry, support, path):
     rng = np.random.default_rng(0)
-    rows = [
-        rng.permutation(flatten(support.forward(c.draws.reshape(-1, c.draws.shape[-1]))))
-        for c in chains.values()
-    ]
+    rows = [rng.permutation(entry.rows(support.forward(c.rows))) for c in chains.values()]
     first = slice(_MAX_VARIABLES)
-    names = labels(pinned.event_shape)[first]
+    names = entry.labels()[first]
     table_plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))

@@ -3,8 +3,8 @@
 import dataclasses
 
 from experiments.command_line.flag_settings import changed
+from experiments.posterior_inference.posteriordb import choices
 from experiments.posterior_inference.settings import PosteriorSettings
-from experiments.posterior_inference.targets import TARGETS
 
 __all__ = ["NeutraSettings"]
 
@@ -19,13 +19,14 @@ class NeutraSettings(PosteriorSettings):
 
     PROGRAM = "neutra"
 
-    target: str = _changed("target", "funnel", "Model, or density.", one_of=TARGETS)
+    target: str = _changed("target", "funnel", "Model, or density.", one_of=choices())
     posterior: str = _changed(
         "posterior",
         "iaf",
         "Flow that is trained, and then sampled through.",
         one_of=["iaf", "real_nvp"],
     )
+    method: str = _changed("method", "", "Not used here.", one_of=[""])
     reference: str = _changed("reference", "none", "Not used here.", one_of=["none"])
     run_dir: str = _changed("run_dir", "runs/neutra")
     num_steps: int = _changed("num_steps", 2, "Number of steps of the flow.")

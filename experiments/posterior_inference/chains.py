@@ -1,4 +1,4 @@
-"""NUTS through a bijector, and what its draws cost."""
+"""Chains of NUTS: with a mass matrix, or through a posterior's flow, and what they cost."""
 
 import dataclasses
 import functools
@@ -7,7 +7,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["Chains", "run_nuts", "unconstrained_log_prob"]
+import tfp_flows
+
+__all__ = ["Chains", "flow_nuts", "windowed_nuts"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,15 +17,17 @@ class Chains:
     """Draws, and the gradients they took.
 
     Attributes:
-      draws: `[draws, chains, D]`, in the coordinates of the target.
+      draws: `[draws, chains, D]`.
       num_gradients: evaluations of the target's gradient, of all chains, without
         adaptation.
       divergences: share of the steps that diverged.
+      adaptation_gradients: those of the adaptation.
     """
 
     draws: np.ndarray
     num_gradients: int
     divergences: float
+    adaptation_gradients: int = 0
 
     @property
     def effective_sizes(self):
@@ -32,45 +36,83 @@ class Chains:
             self.draws, filter_beyond_positive_pairs=True, cross_chain_dims=1
         ).numpy()
 
+    @property
+    def r_hat(self):
+        """Potential scale reduction, the largest of all variables."""
+        found = tfp.mcmc.potential_scale_reduction(self.draws, split_chains=True)
+        return float(found.numpy().max())
 
-def unconstrained_log_prob(pinned, support):
-    """Returns the log-density of the unconstrained vector, `[..., D]`.
+    @property
+    def rows(self):
+        """The draws of all chains, `[N, D]`."""
+        return self.draws.reshape(-1, self.draws.shape[-1])
+
+
+def windowed_nuts(entry, *, num_chains, num_draws, num_adaptation_steps, seed):
+    """Returns the `Chains` of a target's parameters.
+
+    Step size and mass matrix adapt in windows, on the unconstrained space.
 
     Args:
-      pinned: what has `unnormalized_log_prob` of the parts.
-      support: bijector from the vector to the parts.
+      entry: a `Target`.
+      num_chains: number of chains.
+      num_draws: draws of each, after the adaptation.
+      num_adaptation_steps: steps before.
+      seed: anything that `tfp.random.sanitize_seed` takes.
     """
 
-    def log_prob(x):
-        log_det = support.forward_log_det_jacobian(x, event_ndims=1)
-        return pinned.unnormalized_log_prob(support.forward(x)) + log_det
+    @functools.partial(tf.function, jit_compile=True, autograph=False)
+    def sample():
+        return tfp.experimental.mcmc.windowed_adaptive_nuts(
+            num_draws,
+            entry.build(),
+            n_chains=num_chains,
+            num_adaptation_steps=num_adaptation_steps,
+            discard_tuning=False,
+            seed=seed,
+            **entry.observed,
+        )
 
-    return log_prob
+    parts, trace = sample()
+    return _chains(
+        entry.rows, parts, trace["n_steps"], trace["diverging"], num_adaptation_steps
+    )
 
 
-def run_nuts(log_prob, bijector, start, *, num_draws, num_adaptation_steps, seed):
-    """Runs NUTS on the coordinates that `bijector` maps to those of the target.
+def flow_nuts(
+    posterior,
+    entry,
+    to_rows,
+    *,
+    precondition=True,
+    num_chains,
+    num_draws,
+    num_adaptation_steps,
+    seed,
+):
+    """Returns the `Chains` of NUTS in the latent space of a flow, from draws of it.
 
     The step size is adapted, the mass matrix is the identity.
 
     Args:
-      log_prob: function of `[chains, D]`.
-      bijector: from the sampler's coordinates to the target's: a trained flow is NeuTra,
-        the identity is plain NUTS.
-      start: `[chains, D]`, in the target's coordinates.
-      num_draws: draws of each chain.
-      num_adaptation_steps: steps before, which do not count.
-      seed: anything that `tfp.random.sanitize_seed` takes.
-
-    Reference:
-      Hoffman et al. (2019), NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using
-      neural transport. https://arxiv.org/abs/1903.03704
+      posterior: a `FlowPosterior`.
+      entry: the `Target`.
+      to_rows: function of parts, `[N, *event]` each, that returns what chains are of.
+      precondition: whether in the flow's latent space, or in the unconstrained one.
+      num_chains: number of chains.
+      num_draws: draws of each, after the adaptation.
+      num_adaptation_steps: steps before.
+      seed: integer.
     """
-    kernel = tfp.mcmc.NoUTurnSampler(log_prob, step_size=0.1)
-    kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
-        kernel, num_adaptation_steps, target_accept_prob=0.8
+    kernel = tfp_flows.neutra_kernel(
+        posterior,
+        entry.pinned().unnormalized_log_prob,
+        make_kernel=functools.partial(
+            tfp_flows.adaptive_nuts, num_adaptation_steps=num_adaptation_steps
+        ),
+        precondition=precondition,
     )
-    kernel = tfp.mcmc.TransformedTransitionKernel(kernel, bijector)
+    start = posterior.sample(num_chains, seed=seed)
 
     def trace(_, results):
         nuts = results.inner_results.inner_results
@@ -79,13 +121,29 @@ def run_nuts(log_prob, bijector, start, *, num_draws, num_adaptation_steps, seed
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def sample():
         return tfp.mcmc.sample_chain(
-            num_draws,
+            num_draws + num_adaptation_steps,
             start,
             kernel=kernel,
-            num_burnin_steps=num_adaptation_steps,
             trace_fn=trace,
-            seed=seed,
+            seed=(4, seed),
         )
 
-    draws, (leapfrogs, diverged) = sample()
-    return Chains(draws.numpy(), int(np.sum(leapfrogs)), float(np.mean(diverged.numpy())))
+    parts, (leapfrogs, diverged) = sample()
+    return _chains(to_rows, parts, leapfrogs, diverged, num_adaptation_steps)
+
+
+def _chains(to_rows, parts, leapfrogs, diverged, num_adaptation_steps):
+    kept = slice(num_adaptation_steps, None)
+    merged = tf.nest.map_structure(lambda p: _merge_first_axes(p[kept]), parts)
+    leapfrogs, diverged = np.asarray(leapfrogs), np.asarray(diverged)
+    draws = np.asarray(to_rows(merged))
+    return Chains(
+        draws.reshape(*leapfrogs[kept].shape, -1),
+        int(leapfrogs[kept].sum()),
+        float(np.mean(diverged[kept])),
+        int(leapfrogs[:num_adaptation_steps].sum()),
+    )
+
+
+def _merge_first_axes(part):
+    return np.reshape(part, [-1, *part.shape[2:]])

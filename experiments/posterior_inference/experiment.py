@@ -1,7 +1,8 @@
-"""Fits a surrogate posterior to a model and compares it with long chains of NUTS."""
+"""Finds the posterior of a model in many ways, and compares it with reference draws."""
 
 import dataclasses
 import pathlib
+import time
 
 from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
@@ -9,10 +10,11 @@ from experiments.command_line.kinds import check_kind
 from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import pictures
 from experiments.posterior_inference import report
-from experiments.posterior_inference import training
-from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.regressions import REGRESSIONS
-from experiments.posterior_inference.regressions import find
+from experiments.posterior_inference import table
+from experiments.posterior_inference.methods import METHODS
+from experiments.posterior_inference.methods import SURROGATES
+from experiments.posterior_inference.posteriordb import find
+from experiments.posterior_inference.posteriordb import stored
 from experiments.posterior_inference.settings import ALL
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
@@ -31,7 +33,7 @@ def run(settings):
     A finished run is only read.
 
     Args:
-      settings: a `PosteriorSettings` of one target and one posterior.
+      settings: a `PosteriorSettings` of one target and one method or posterior.
 
     Returns:
       What `results.json` holds; where the posterior does not apply to the target,
@@ -43,11 +45,11 @@ def run(settings):
       UsageError: if the target's data are not in `settings.data_dir`.
     """
     check_kind("settings", settings, PosteriorSettings)
-    if ALL in (settings.target, settings.posterior):
+    if ALL in (settings.target, settings.name_of_method):
         raise UsageError("Expected one target and one posterior; got all of either.")
     entry = find(settings.target, settings.data_dir)
-    if reason := entry.inapplicable.get(settings.posterior):
-        chosen = {"target": settings.target, "posterior": settings.posterior}
+    if reason := entry.inapplicable.get(settings.name_of_method):
+        chosen = {"target": settings.target, "posterior": settings.name_of_method}
         return chosen | {"failure": reason}
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
@@ -55,29 +57,42 @@ def run(settings):
 
 
 def run_all(settings):
-    """Runs what `settings` name, each target with each posterior, and yields the results.
+    """Runs what `settings` name, each target in each way, and yields the results.
 
     Args:
       settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
-        own, `run_dir/target/posterior`, and one that diverges says so by its `failure`.
+        own, `run_dir/target/posterior`, and one that comes to nothing says so by its
+        `failure`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
-    posteriors = POSTERIORS if settings.posterior == ALL else [settings.posterior]
-    if ALL not in (settings.target, settings.posterior):
+    ways = _ways(settings)
+    if ALL not in (settings.target, settings.name_of_method):
         yield run(settings)
         return
     for target in targets:
-        for posterior in posteriors:
-            folder = pathlib.Path(settings.run_dir) / target / posterior
-            chosen = {"target": target, "posterior": posterior, "run_dir": str(folder)}
+        for way in ways:
+            folder = pathlib.Path(settings.run_dir) / target.replace(":", "_") / way
+            chosen = {"target": target, "run_dir": str(folder)}
+            chosen["method" if settings.method else "posterior"] = way
             try:
                 yield run(dataclasses.replace(settings, **chosen))
             except TrainingError as error:  # the others go on
-                yield {"target": target, "posterior": posterior, "failure": str(error)}
+                yield {"target": target, "posterior": way, "failure": str(error)}
+
+
+def _ways(settings):
+    every = METHODS if settings.method else SURROGATES
+    return every if settings.name_of_method == ALL else [settings.name_of_method]
 
 
 def _all_targets(settings):
-    return [*TARGETS, *(REGRESSIONS if settings.data_dir else ())]
+    found = stored(settings.data_dir)
+    if settings.data_dir and not found:
+        raise UsageError(
+            "Expected `data_dir` to be a folder with files of posteriordb; got "
+            f"{settings.data_dir!r}."
+        )
+    return [*TARGETS, *found]
 
 
 def cli(argv):
@@ -92,19 +107,24 @@ def cli(argv):
 
 def _main(settings):
     print(report.HEADER, flush=True)
+    found = []
     for results in run_all(settings):
         print(report.row(results), flush=True)
+        found.append(results)
+    if len(found) > 1:
+        text = table.summary(found)
+        table.write(found, pathlib.Path(settings.run_dir) / "table.md")
+        print(f"\n{text}\n")
     print(f"Written to {settings.run_dir}.")
 
 
 def _run(entry, settings, run_dir):
-    pinned = entry.pinned()
-    posterior = POSTERIORS[settings.posterior](pinned, settings)
-    losses, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
-    drawn = evaluation.draw(posterior, pinned, settings)
+    start = time.perf_counter()
+    found = (METHODS | SURROGATES)[settings.name_of_method](entry, settings)
+    seconds = time.perf_counter() - start
     reference = evaluation.find_reference(entry, settings)
-    results = evaluation.measure(posterior, pinned, entry, drawn, reference, settings)
-    results["training_seconds"] = seconds
-    captions = pictures.draw(run_dir, results, losses, drawn[0], reference)
+    results = evaluation.measure(found, entry, reference, settings)
+    results["seconds"] = seconds
+    captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
     writing.write(report.page(results), captions, results, run_dir)
     return results

@@ -1,8 +1,8 @@
 """How good a surrogate posterior is, from the importance weights of its draws."""
 
 import numpy as np
-import scipy.stats
 
+import tfp_flows
 from experiments.reports.estimate import Estimate
 
 __all__ = ["effective_share", "elbo", "importance_weighted", "pareto_k"]
@@ -38,18 +38,7 @@ def effective_share(log_weights):
 def pareto_k(log_weights):
     """Returns the shape of the weights' tail; above 0.7 nothing above can be relied on.
 
-    A generalised Pareto distribution is fitted to the `3 sqrt(N)` largest weights.
-
     Args:
       log_weights: `[N]`.
-
-    Reference:
-      Vehtari et al. (2024), Pareto smoothed importance sampling.
-      https://arxiv.org/abs/1507.02646
     """
-    count = int(min(0.2 * len(log_weights), 3.0 * np.sqrt(len(log_weights))))
-    tail = np.sort(np.exp(log_weights - log_weights.max()))[-count - 1 :]
-    excess = tail[1:] - tail[0]
-    if not excess[-1] > 0.0:  # all weights alike: a perfect posterior
-        return -np.inf
-    return float(scipy.stats.genpareto.fit(excess / excess.mean(), floc=0.0)[0])
+    return tfp_flows.pareto_smooth(log_weights)[1]

@@ -17,12 +17,14 @@ def draw(run_dir, results, losses, draws, reference):
     Args:
       run_dir: folder of the run.
       results: what `posterior_inference.run` returns.
-      losses: `[S]`, the loss of each training step.
+      losses: `[S]`, the loss of each training step; None without training.
       draws: `[N, D]`, of the posterior.
       reference: a `Reference`; or None.
     """
-    captions = {"learning_curve.png": "The bound over the training steps."}
-    _learning_curve(-losses, results, run_dir / "learning_curve.png")
+    captions = {}
+    if losses is not None:
+        captions["learning_curve.png"] = "The bound over the training steps."
+        _learning_curve(-losses, results, run_dir / "learning_curve.png")
     if reference is None:
         return captions
     names = list(results["moments"])

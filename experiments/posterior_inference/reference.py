@@ -1,16 +1,16 @@
-"""Long chains of NUTS, the draws that a surrogate posterior is compared with."""
+"""The draws that a posterior is compared with."""
 
 import dataclasses
 import functools
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_probability as tfp
 
-from experiments.posterior_inference.regressions import find
-from experiments.posterior_inference.targets import flatten
+from experiments.posterior_inference.chains import windowed_nuts
+from experiments.posterior_inference.posteriordb import find
 
-__all__ = ["Reference", "nuts"]
+__all__ = ["Reference", "exact", "nuts"]
+
+_EXACT_DRAWS = 20000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +32,15 @@ class Reference:
     divergences: float | None = None
 
 
+def exact(entry):
+    """Returns the `Reference` of a target that is a joint distribution as a whole."""
+    draws = entry.build().sample(_EXACT_DRAWS, seed=(6, 0))
+    return Reference(entry.rows(draws), "exact draws")
+
+
 @functools.cache
 def nuts(target, *, data_dir="", num_chains, num_draws, num_adaptation_steps, seed):
     """Returns the `Reference` of a target by name, one and the same for equal arguments.
-
-    Step size and mass matrix adapt in windows, on the unconstrained space.
 
     Args:
       target: name of a target, as `find` takes it.
@@ -46,36 +50,17 @@ def nuts(target, *, data_dir="", num_chains, num_draws, num_adaptation_steps, se
       num_adaptation_steps: steps before.
       seed: integer.
     """
-    entry = find(target, data_dir)
-
-    @functools.partial(tf.function, jit_compile=True, autograph=False)
-    def sample():
-        return tfp.experimental.mcmc.windowed_adaptive_nuts(
-            num_draws,
-            entry.build(),
-            n_chains=num_chains,
-            num_adaptation_steps=num_adaptation_steps,
-            seed=(1, seed),
-            **entry.observed,
-        )
-
-    parts, trace = sample()
-    rows = flatten(tf.nest.map_structure(_merge_first_axes, parts))
-    chains = rows.reshape(num_draws, num_chains, -1)
-    return Reference(
-        rows,
-        "NUTS",
-        float(tfp.mcmc.potential_scale_reduction(chains, split_chains=True).numpy().max()),
-        float(_effective_size(chains).min()),
-        float(np.mean(trace["diverging"])),
+    chains = windowed_nuts(
+        find(target, data_dir),
+        num_chains=num_chains,
+        num_draws=num_draws,
+        num_adaptation_steps=num_adaptation_steps,
+        seed=(1, seed),
     )
-
-
-def _merge_first_axes(part):
-    return np.reshape(part, [-1, *part.shape[2:]])
-
-
-def _effective_size(chains):
-    return tfp.mcmc.effective_sample_size(
-        chains, filter_beyond_positive_pairs=True, cross_chain_dims=1
-    ).numpy()
+    return Reference(
+        chains.rows,
+        "NUTS",
+        chains.r_hat,
+        float(chains.effective_sizes.min()),
+        chains.divergences,
+    )

@@ -1,39 +1,27 @@
-"""Regressions of posteriordb, unstandardised, with the reference draws of their files."""
+"""Linear regressions of posteriordb, unstandardised."""
 
 import dataclasses
 import functools
-import pathlib
-import zipfile
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from experiments.command_line.flag_settings import UsageError
-from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.flat_priors import wide_half_normal
+from experiments.posterior_inference.flat_priors import wide_normal
 from experiments.posterior_inference.targets import Target
 
-__all__ = ["REGRESSIONS", "Regression", "find"]
+__all__ = ["REGRESSIONS", "Regression"]
 
 tfd = tfp.distributions
 
 
-def _wide_normal():
-    """As good as a flat prior: the posteriors differ by less than Monte Carlo error."""
-    return tfd.Normal(0.0, 1e4)
-
-
-def _wide_half_normal():
-    return tfd.HalfNormal(1e3)
-
-
 @dataclasses.dataclass(frozen=True)
 class Regression:
-    """A linear model with normal errors whose data are in a file.
+    """A linear model with normal errors, as a function of its data.
 
     Args:
-      file: name of the file, without `.npz`.
       design: function of the data, a dictionary of arrays, that returns `[N, K]`.
       response: function of the data that returns `[N]`.
       slope: function without arguments that returns the prior of each coefficient.
@@ -41,42 +29,17 @@ class Regression:
       deviation: the same for the standard deviation of the errors.
     """
 
-    file: str
     design: Callable
     response: Callable
-    slope: Callable = _wide_normal
+    slope: Callable = wide_normal
     intercept: Callable | None = None
-    deviation: Callable = _wide_half_normal
+    deviation: Callable = wide_half_normal
 
-    def load(self, data_dir):
-        """Returns the `Target`, whose reference are the file's draws.
-
-        Args:
-          data_dir: folder with the file.
-
-        Raises:
-          UsageError: if the file is not there, or does not hold what it should.
-        """
-        path = pathlib.Path(data_dir) / f"{self.file}.npz"
-        if not data_dir or not path.is_file():
-            raise UsageError(
-                f"Expected `data_dir` to be a folder with {path.name}, the data and "
-                f"reference draws of posteriordb; got {data_dir!r}."
-            )
-        try:
-            data = _read(path)
-            design, response = self.design(data), self.response(data)
-            draws = data["draws"]
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise UsageError(
-                f"Expected {path} to hold data and reference draws of posteriordb; got "
-                f"{type(error).__name__}: {error}."
-            ) from error
-        return Target(
-            functools.partial(self._model, tf.constant(design, tf.float32)),
-            {"response": response.astype(np.float32)},
-            reference=draws,
-        )
+    def __call__(self, data):
+        """Returns the `Target`."""
+        design = tf.constant(self.design(data), tf.float32)
+        observed = {"response": self.response(data).astype(np.float32)}
+        return Target(functools.partial(self._model, design), observed)
 
     def _model(self, design):
         def model():
@@ -89,22 +52,6 @@ class Regression:
             yield tfd.Independent(tfd.Normal(mean, deviation), 1, name="response")
 
         return tfd.JointDistributionCoroutineAutoBatched(model)
-
-
-def find(name, data_dir):
-    """Returns the `Target` of a name.
-
-    Raises:
-      UsageError: if its data are not in `data_dir`.
-    """
-    entry = (TARGETS | REGRESSIONS)[name]
-    return entry.load(data_dir) if isinstance(entry, Regression) else entry
-
-
-def _read(path):
-    with np.load(path, allow_pickle=False) as file:
-        names = [name for name in file.files if name != "parameter_names"]
-        return {n.removeprefix("data_"): file[n].astype(np.float64) for n in names}
 
 
 def _named(distribution, name):
@@ -148,28 +95,23 @@ def _diamonds(data):
 
 
 REGRESSIONS = {
-    "kidscore_momhsiq": Regression(
-        "kidiq-kidscore_momhsiq",
+    "kidiq-kidscore_momhsiq": Regression(
         _kidscore,
         lambda data: data["kid_score"],
         deviation=lambda: tfd.HalfCauchy(0.0, 2.5),
     ),
-    "logearn_interaction": Regression(
-        "earnings-logearn_interaction", _logearn, lambda data: np.log(data["earn"])
+    "earnings-logearn_interaction": Regression(_logearn, lambda data: np.log(data["earn"])),
+    "mesquite-logmesquite_logvash": Regression(
+        _logmesquite, lambda data: np.log(data["weight"])
     ),
-    "logmesquite_logvash": Regression(
-        "mesquite-logmesquite_logvash", _logmesquite, lambda data: np.log(data["weight"])
-    ),
-    "nes1980": Regression("nes1980-nes", _nes, lambda data: data["partyid7"]),
-    "blr": Regression(
-        "sblrc-blr",
+    "nes1980-nes": Regression(_nes, lambda data: data["partyid7"]),
+    "sblrc-blr": Regression(
         lambda data: data["X"],
         lambda data: data["y"],
         slope=lambda: tfd.Normal(0.0, 10.0),
         deviation=lambda: tfd.HalfNormal(10.0),
     ),
-    "diamonds": Regression(
-        "diamonds-diamonds",
+    "diamonds-diamonds": Regression(
         _diamonds,
         lambda data: data["Y"],
         slope=lambda: tfd.Normal(0.0, 1.0),

@@ -1,5 +1,7 @@
 """What a run of `posterior_inference` says of itself: a row of a table, and a page."""
 
+from experiments.posterior_inference.evaluation import MEAN_BOUND
+from experiments.posterior_inference.evaluation import RATIO_BOUND
 from experiments.reports import provenance
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
@@ -7,6 +9,7 @@ from experiments.reports.page import Page
 __all__ = ["HEADER", "page", "row"]
 
 _MEASURES = ("ELBO", "importance-weighted", "ESS", "k̂", "error of a mean", "ratio of s.d.")
+_MEASURES += ("right", "says", "gradients", "seconds")
 _COLUMNS = ("target", "posterior", *_MEASURES, "evidence")
 HEADER = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 
@@ -15,8 +18,25 @@ _NOTE = (
     "share of their number. k̂: shape of the tail of the weights; above 0.7 the two columns "
     "before it cannot be relied on. Errors of means are in standard deviations of the "
     "reference; ratios are those of the standard deviations of posterior and reference, "
-    "the greater over the lesser; of both, the worst over the variables."
+    "the greater over the lesser; of both, the worst over the variables. Right: errors of "
+    f"means of at most {MEAN_BOUND:g}, ratios of at most {RATIO_BOUND:g}. Says: what the "
+    "method itself says. Gradients: of the target, with training and adaptation; seconds: "
+    "with compilation."
 )
+
+
+_FORMS = {
+    "elbo": plus_minus,
+    "importance_weighted": plus_minus,
+    "effective_share": "{:.1%}".format,
+    "pareto_k": "{:.2f}".format,
+    "greatest_error_of_a_mean": "{:.2f}".format,
+    "greatest_ratio_of_deviations": "{:.2f}".format,
+    "is_right": lambda value: "yes" if value else "no",
+    "says": lambda text: text or "-",
+    "num_gradients": "{:,}".format,
+    "seconds": "{:.0f}".format,
+}
 
 
 def row(results):
@@ -52,15 +72,10 @@ def page(results):
 
 
 def _measures(results):
-    return (
-        plus_minus(results["elbo"]),
-        plus_minus(results["importance_weighted"]),
-        f"{results['effective_share']:.1%}",
-        f"{results['pareto_k']:.2f}",
-        *(
-            f"{results[name]:.2f}" if name in results else "-"
-            for name in ("greatest_error_of_a_mean", "greatest_ratio_of_deviations")
-        ),
+    """Cells under `_MEASURES`; a dash for what there is not, as in runs of before."""
+    return tuple(
+        "-" if results.get(name) is None else form(results[name])
+        for name, form in _FORMS.items()
     )
 
 
@@ -85,11 +100,13 @@ def _facts(results):
     facts = {
         "draws": f"{results['num_draws']:,}",
         "trainable parameters": f"{results['num_parameters']:,}",
-        "training time, compilation included": f"{results['training_seconds']:.1f} s",
+        "time, compilation included": f"{results['seconds']:.1f} s",
         **provenance.described(results),
     }
     if reference := results.get("reference"):
         facts["reference"] = _reference(reference)
+    if results["reasons"]:
+        facts["reasons"] = " ".join(results["reasons"])
     return facts
 
 

@@ -6,9 +6,9 @@ from experiments.command_line import refusals
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 from experiments.density_estimation.flows import SCALES
+from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.regressions import REGRESSIONS
-from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.posteriordb import choices
 
 __all__ = ["ALL", "PosteriorSettings"]
 
@@ -24,18 +24,23 @@ class PosteriorSettings(FlagSettings):
     target: str = field(
         "eight_schools",
         "Model, or density; all: one after another.",
-        one_of=[*TARGETS, *REGRESSIONS, ALL],
+        one_of=[*choices(), ALL],
     )
     posterior: str = field(
         "iaf", "Surrogate posterior; all: one after another.", one_of=[*POSTERIORS, ALL]
     )
+    method: str = field(
+        "",
+        "How draws are made; all: one way after another; empty: from the --posterior.",
+        one_of=["", *METHODS, ALL],
+    )
     data_dir: str = field(
-        "", "Folder with the files of posteriordb, for the regressions that need it."
+        "", "Folder with the files of posteriordb, or with a folder posteriordb of them."
     )
     reference: str = field(
         "own",
-        "What to compare with: own, the draws that come with the data, else nuts; nuts; or "
-        "none.",
+        "What to compare with: own, the draws that come with the data, else exact ones of "
+        "a target without data, else nuts; nuts; or none.",
         one_of=["own", "nuts", "none"],
     )
     run_dir: str = field("runs/posterior_inference", "Folder that the run writes into.")
@@ -86,6 +91,14 @@ class PosteriorSettings(FlagSettings):
     num_adaptation_steps: int = field(
         500, "Steps of each chain that are not counted.", at_least=1
     )
+    nuts_chains: int = field(4, "Chains of the methods nuts and neutra.", at_least=1)
+    nuts_draws: int = field(1000, "Draws of each of them.", at_least=1)
+    nuts_adaptation_steps: int = field(
+        1000, "Their steps that are not counted as draws.", at_least=1
+    )
+    max_minutes: float = field(
+        0.0, "Budget of the method fit_posterior; 0: its own.", at_least=0.0
+    )
     seed: int = field(
         0, "Integer: initial weights, training, draws and chains.", at_least=0
     )
@@ -94,3 +107,8 @@ class PosteriorSettings(FlagSettings):
         super().__post_init__()
         refusals.check_activation(self.activation)
         refusals.check_run_dir(self)
+
+    @property
+    def name_of_method(self):
+        """The method, or else the surrogate posterior."""
+        return self.method or self.posterior

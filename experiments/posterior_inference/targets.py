@@ -9,7 +9,7 @@ import sklearn.datasets
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["TARGETS", "Target", "flatten", "labels"]
+__all__ = ["TARGETS", "Target", "eight_schools", "flatten", "labels"]
 
 tfd = tfp.distributions
 
@@ -32,6 +32,10 @@ class Target:
         normal; or None.
       inapplicable: why a surrogate posterior cannot be built for it, by its name.
       reference: draws of its posterior, `[N, D]`, by others; None where there are none.
+      names: D names of the columns of `reference`; None: those of the parts.
+      parameters: function of the latent parts, `[..., *event]` each, that returns what the
+        columns are, `[..., D]`; None: the parts as they are.
+      parts: the inverse function, which returns a list; None likewise.
     """
 
     build: Callable
@@ -40,11 +44,31 @@ class Target:
     first: tuple | None = None
     inapplicable: dict = dataclasses.field(default_factory=dict)
     reference: np.ndarray | None = None
+    names: tuple | None = None
+    parameters: Callable | None = None
+    parts: Callable | None = None
 
     def pinned(self):
         """Returns what has `unnormalized_log_prob` and the latent parts alone."""
         model = self.build()
         return model.experimental_pin(**self.observed) if self.observed else model
+
+    def rows(self, parts):
+        """Joins latent parts, `[N, *event]` each, to rows of the `labels`, `[N, D]`."""
+        return flatten(self.parameters(parts) if self.parameters else parts)
+
+    def parts_of(self, rows):
+        """Returns the latent parts, a list, of rows, `[N, D]`."""
+        if self.parts:
+            return self.parts(rows)
+        shapes = tf.nest.flatten(self.pinned().event_shape)
+        ends = np.cumsum([shape.num_elements() for shape in shapes])[:-1]
+        columns = np.split(rows, ends, axis=-1)
+        return [c.reshape([-1, *s]) for c, s in zip(columns, shapes, strict=True)]
+
+    def labels(self):
+        """Returns D names of the columns of `rows`."""
+        return list(self.names or labels(self.pinned().event_shape))
 
 
 def flatten(parts):
@@ -61,12 +85,14 @@ def labels(event_shape):
     return names
 
 
-def _eight_schools():
+def eight_schools(errors=_ERRORS):
+    """The joint distribution of effects, `[J]`, with errors of known size, `[J]`."""
+
     def model():
         mean = yield tfd.Normal(0.0, 5.0, name="mean")
         spread = yield tfd.HalfCauchy(0.0, 5.0, name="spread")
-        z = yield tfd.Sample(tfd.Normal(0.0, 1.0), 8, name="z")
-        yield tfd.Independent(tfd.Normal(mean + spread * z, _ERRORS), 1, name="effects")
+        z = yield tfd.Sample(tfd.Normal(0.0, 1.0), len(errors), name="z")
+        yield tfd.Independent(tfd.Normal(mean + spread * z, errors), 1, name="effects")
 
     return tfd.JointDistributionCoroutineAutoBatched(model)
 
@@ -175,7 +201,7 @@ _NO_ASVI = "ASVI interpolates parameters, and those of a mixture are distributio
 _SCHOOLS = {"observed": {"effects": _EFFECTS}, "evidence": _eight_schools_evidence}
 
 TARGETS = {
-    "eight_schools": Target(_eight_schools, **_SCHOOLS),
+    "eight_schools": Target(eight_schools, **_SCHOOLS),
     "eight_schools_centered": Target(_eight_schools_centered, **_SCHOOLS),
     "logistic_regression": Target(_logistic_regression, {"is_benign": _breast_cancer()[1]}),
     "funnel": Target(_funnel, evidence=_normalised, first=(0.0, 3.0)),

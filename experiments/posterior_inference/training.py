@@ -58,7 +58,7 @@ def train(posterior, target_log_prob, settings):
     ).numpy()
     if not np.isfinite(losses).all():
         raise TrainingError(
-            f"The loss of {settings.posterior} on {settings.target} is not finite at step "
-            f"{np.argmin(np.isfinite(losses)) + 1}; try a smaller --learning_rate."
+            f"The loss of {settings.name_of_method} on {settings.target} is not finite at "
+            f"step {np.argmin(np.isfinite(losses)) + 1}; try a smaller --learning_rate."
         )
     return losses, time.perf_counter() - start

@@ -140,6 +140,11 @@ def posterior():
     return tff.flow_posterior(target(), **TINY)
 
 
+@functools.cache
+def conditional_posterior():
+    return tff.flow_posterior(target(), context_size=2, **TINY)
+
+
 def joint_target():
     return tfd.JointDistributionNamed(
         {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Poisson(rate)}

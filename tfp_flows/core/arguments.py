@@ -210,6 +210,7 @@ _FLAGS: tuple = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_
 _FLAGS += ("decorrelate", "heavy_tails", "learned_prior", "lu_mixing", "ordered")
 _FLAGS += ("passing_spline", "random_orderings", "random_permutations", "recompute")
 _FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
+_FLAGS += ("has_chains", "precondition", "resample")
 _FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
 _FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
 

@@ -17,7 +17,7 @@ from tfp_flows.distributions.laplace import NoMaximumError
 from tfp_flows.distributions.laplace import laplace
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
-__all__ = ["whitening"]
+__all__ = ["bound", "gradient_scale", "standard", "whitening"]
 
 tfb = tfp.bijectors
 
@@ -63,10 +63,10 @@ def _whitening_gaussian(target_log_prob, support):
     density = UnconstrainedDensity(target_log_prob, support)
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
-    plain = _standard(support.event_size)
+    plain = standard(support.event_size)
     try:
         approximation = _laplace(density, rng)
-        if _bound(density, approximation, noise) >= _bound(density, plain, noise):
+        if bound(density, approximation, noise) >= bound(density, plain, noise):
             return approximation
         reason = "it is further from the target than the standard normal is"
     except _FAILURES as error:
@@ -77,7 +77,7 @@ def _whitening_gaussian(target_log_prob, support):
         stacklevel=4,
     )
     try:
-        return _gradient_scale(density, noise)
+        return gradient_scale(density, noise)
     except _FAILURES:
         return plain
 
@@ -109,12 +109,12 @@ def _log_mass(density, gaussian):
     return density.log_prob(gaussian.mean[None])[0] + gaussian.log_scale
 
 
-def _standard(size):
+def standard(size):
     """Returns the standard normal as a `Gaussian` of `size` variables."""
     return Gaussian(np.zeros(size), np.ones(size))
 
 
-def _bound(density, gaussian, noise):
+def bound(density, gaussian, noise):
     """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
     log_probs = density.log_prob(gaussian.draw(noise))
     if not np.isfinite(log_probs).all():
@@ -122,7 +122,7 @@ def _bound(density, gaussian, noise):
     return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
 
 
-def _gradient_scale(density, noise):
+def gradient_scale(density, noise):
     """Scales the standard normal, variable by variable, by gradients at its draws.
 
     ```none
@@ -141,12 +141,12 @@ def _gradient_scale(density, noise):
     Returns:
       A `Gaussian` whose factor is diagonal.
     """
-    best = _standard(density.event_size)
-    highest = _bound(density, best, noise)
+    best = standard(density.event_size)
+    highest = bound(density, best, noise)
     length = 1.0
     for _ in range(_GRADIENT_ROUNDS):
         proposed = _rescaled(density, best, noise, length)
-        reached = _bound(density, proposed, noise)
+        reached = bound(density, proposed, noise)
         if reached > highest:
             best, highest, length = proposed, reached, 1.0
         else:

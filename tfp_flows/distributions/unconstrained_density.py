@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["UnconstrainedDensity"]
+__all__ = ["UnconstrainedDensity", "call_with_parts"]
 
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
@@ -35,9 +37,18 @@ class UnconstrainedDensity:
         self._support = support.bijector
         self.event_size = support.event_size
         self.dtype = support.dtype
-        self._log_probs = tf.function(self._log_prob, autograph=False)
-        self._gradients = tf.function(self._gradient, autograph=False)
+        self._log_probs = tf.function(self.of_tensor, autograph=False)
+        self._gradients = tf.function(self.value_and_gradient, autograph=False)
         self._products = tf.function(self._product, autograph=False)
+
+    @functools.cached_property
+    def has_loop(self) -> bool:
+        """Whether the log-density runs a loop, such as one over the steps of an ODE."""
+        points = tf.TensorSpec([_ROWS, self.event_size], self.dtype)
+        graph = self._gradients.get_concrete_function(points).graph.as_graph_def()
+        functions = (function.node_def for function in graph.library.function)
+        nodes = itertools.chain(graph.node, *functions)
+        return any("While" in node.op for node in nodes)
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Returns the log-densities, `[N]`, of points, `[N, D]`."""
@@ -45,7 +56,31 @@ class UnconstrainedDensity:
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
-        return self._in_batches(lambda x: [self._gradients(x)], x)[0]
+        return self.log_prob_and_gradient(x)[1]
+
+    def log_prob_and_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns log-densities, `[N]`, and gradients, `[N, D]`, at points, `[N, D]`."""
+        values, gradients = self._in_batches(self._gradients, x)
+        return values, gradients
+
+    def of_tensor(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the log-densities, `[N]` in the target's dtype, of a tensor `[N, D]`."""
+        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
+        log_prob = call_with_parts(self._target_log_prob, self._support.forward(x))
+        log_prob = tf.convert_to_tensor(log_prob, self.dtype)
+        if not log_prob.shape.is_compatible_with(x.shape[:1]):
+            raise ValueError(
+                "Expected a log-density of the target that returns a number for each of N "
+                f"draws, {x.shape[:1]}; got shape {log_prob.shape}."
+            )
+        return log_prob + log_det
+
+    def value_and_gradient(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `of_tensor(x)`, `[N]`, and its gradient, `[N, D]`."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = self.of_tensor(x)
+        return log_prob, tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
 
     def curvature(
         self, x: np.ndarray, directions: np.ndarray
@@ -89,25 +124,16 @@ class UnconstrainedDensity:
             pieces.append([result.numpy().astype(np.float64) for result in results])
         return [np.concatenate(piece)[:count] for piece in zip(*pieces, strict=True)]
 
-    def _log_prob(self, x):
-        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        return _call(self._target_log_prob, self._support.forward(x)) + log_det
-
-    def _gradient(self, x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            log_prob = self._log_prob(x)
-        return tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
-
     def _product(self, x, directions):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            gradient = self._gradient(x)
+            _, gradient = self.value_and_gradient(x)
             along = tf.reduce_sum(gradient * directions)
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
-def _call(function, parts):
+def call_with_parts(function: Callable, parts):
+    """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
     if isinstance(parts, dict):
         return function(**parts)
     if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):

@@ -6,14 +6,12 @@ import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference.regressions import REGRESSIONS
-from experiments.posterior_inference.regressions import find
+from experiments.posterior_inference.posteriordb import SHORT_NAMES
+from experiments.posterior_inference.posteriordb import find
 from experiments.posterior_inference.settings import PosteriorSettings
-from experiments.posterior_inference.targets import flatten
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
 POSTERIORDB = pathlib.Path(DATA_DIR) / "posteriordb"
@@ -59,7 +57,7 @@ def test_run_beside_the_draws_of_the_file(data_dir, tmp_path):
     results = posterior_inference.run(settings)
     assert results["reference"]["origin"] == "posteriordb"
     assert results["reference"]["num_draws"] == 300
-    assert list(results["moments"]) == ["slope[0]", "slope[1]", "slope[2]", "deviation"]
+    assert list(results["moments"]) == ["beta[1]", "beta[2]", "beta[3]", "sigma"]
     # The start alone is in the right place, in units of a few tens of reference errors.
     assert results["greatest_error_of_a_mean"] < 30.0
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
@@ -109,17 +107,14 @@ def test_missing_or_other_files_are_refused(content, message, tmp_path, capsys):
 
 
 @needs_data
-@pytest.mark.parametrize("name", REGRESSIONS)
+@pytest.mark.parametrize("name", SHORT_NAMES)
 def test_reference_draws_fit_the_model(name):
     """Their log-densities are as those of a posterior: a mean D / 2 below the highest."""
     target = find(name, str(POSTERIORDB))
-    shapes = tf.nest.flatten(target.pinned().event_shape)
-    sizes = [shape.num_elements() for shape in shapes]
-    columns = np.split(np.float32(target.reference[:500]), np.cumsum(sizes)[:-1], axis=1)
-    parts = [c.reshape([-1, *s]) for c, s in zip(columns, shapes, strict=True)]
-    np.testing.assert_array_equal(flatten(parts), np.float32(target.reference[:500]))
+    parts = target.parts_of(np.float32(target.reference[:500]))
+    np.testing.assert_array_equal(target.rows(parts), np.float32(target.reference[:500]))
     log_prob = target.pinned().unnormalized_log_prob(*parts).numpy()
-    size = sum(sizes)
+    size = len(target.labels())
     assert log_prob.std() == pytest.approx(np.sqrt(size / 2.0), rel=0.3)
     assert log_prob.max() - log_prob.mean() < size
 
@@ -127,7 +122,7 @@ def test_reference_draws_fit_the_model(name):
 @needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize("posterior", ["iaf", "real_nvp"])
-@pytest.mark.parametrize("name", REGRESSIONS)
+@pytest.mark.parametrize("name", SHORT_NAMES)
 def test_posteriors_are_right(name, posterior, tmp_path):
     settings = PosteriorSettings(
         target=name, posterior=posterior, data_dir=str(POSTERIORDB), run_dir=str(tmp_path)

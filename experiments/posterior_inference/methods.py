@@ -1,0 +1,155 @@
+"""The ways to draws of a posterior that `--method` and `--posterior` can name."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+import tfp_flows
+from experiments.posterior_inference import evaluation
+from experiments.posterior_inference import training
+from experiments.posterior_inference.chains import flow_nuts
+from experiments.posterior_inference.chains import windowed_nuts
+from experiments.posterior_inference.models import POSTERIORS
+from experiments.posterior_inference.pathfinder import pathfinder
+
+__all__ = ["METHODS", "SURROGATES", "Found"]
+
+_NUM_PATHS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a method found, and what it took.
+
+    Attributes:
+      rows: draws of the parameters, `[N, D]`.
+      num_gradients: evaluations of the target's gradient, adaptation included.
+      log_weights: `[M]`, importance weights of draws, which need not be the rows; or None.
+      effective_share: effective draws of chains, as a share; None: that of the weights.
+      num_parameters: trainable numbers.
+      losses: of the training's steps; None without training.
+      says: what the method itself says of its draws.
+      reasons: why, in sentences.
+    """
+
+    rows: np.ndarray
+    num_gradients: int
+    log_weights: np.ndarray | None = None
+    effective_share: float | None = None
+    num_parameters: int = 0
+    losses: np.ndarray | None = None
+    says: str = ""
+    reasons: tuple = ()
+
+
+def _surrogate(name, entry, settings):
+    posterior, losses = _trained(name, entry, settings)
+    rows, log_weights = evaluation.draw(posterior, entry, settings)
+    return Found(
+        rows,
+        _training_gradients(settings),
+        log_weights,
+        num_parameters=_count(posterior),
+        losses=losses,
+    )
+
+
+def _fit_posterior(entry, settings):
+    """One call without any setting of the model; resampled where its verdict says so."""
+    posterior = tfp_flows.fit_posterior(
+        entry.pinned(), seed=settings.seed, max_minutes=settings.max_minutes or None
+    )
+    report = posterior.report
+    rows, log_weights = evaluation.draw(posterior, entry, settings)
+    if report.verdict == "reliable after resampling":
+        rows = entry.rows(posterior.resample(settings.num_draws, settings.seed))
+    return Found(
+        rows,
+        int(report.num_gradients),
+        log_weights,
+        num_parameters=_count(posterior),
+        says=report.verdict,
+        reasons=tuple(report.reasons),
+    )
+
+
+def _nuts(entry, settings):
+    chains = windowed_nuts(entry, **_lengths(settings), seed=(7, settings.seed))
+    return _of_chains(chains)
+
+
+def _neutra(entry, settings):
+    name = settings.posterior if settings.posterior in ("iaf", "real_nvp") else "iaf"
+    posterior, losses = _trained(name, entry, settings)
+    chains = flow_nuts(
+        posterior, entry, entry.rows, **_lengths(settings), seed=settings.seed
+    )
+    return dataclasses.replace(
+        _of_chains(chains, _training_gradients(settings)),
+        num_parameters=_count(posterior),
+        losses=losses,
+    )
+
+
+def _pathfinder(entry, settings):
+    """Multi-path: draws of all paths, resampled by their importance weights."""
+    found = pathfinder(
+        entry.pinned(),
+        num_paths=_NUM_PATHS,
+        draws_of_a_path=-(-settings.num_draws // _NUM_PATHS),
+        seed=settings.seed,
+    )
+    weights = np.exp(found.log_weights - found.log_weights.max())
+    chosen = np.random.default_rng(settings.seed).choice(
+        len(weights), settings.num_draws, p=weights / weights.sum()
+    )
+    rows = entry.rows(found.parts)[chosen]
+    return Found(rows, found.num_gradients, found.log_weights)
+
+
+def _trained(name, entry, settings):
+    pinned = entry.pinned()
+    posterior = POSTERIORS[name](pinned, settings)
+    losses, _ = training.train(posterior, pinned.unnormalized_log_prob, settings)
+    return posterior, losses
+
+
+def _of_chains(chains, further_gradients=0):
+    share = chains.effective_sizes.min() / len(chains.rows)
+    return Found(
+        chains.rows,
+        chains.num_gradients + chains.adaptation_gradients + further_gradients,
+        effective_share=float(share),
+        says=f"R̂ {chains.r_hat:.3f}, {chains.divergences:.1%} diverge",
+    )
+
+
+def _lengths(settings):
+    return {
+        "num_chains": settings.nuts_chains,
+        "num_draws": settings.nuts_draws,
+        "num_adaptation_steps": settings.nuts_adaptation_steps,
+    }
+
+
+def _training_gradients(settings):
+    draws = settings.sample_size * settings.importance_sample_size
+    return settings.training_steps * draws
+
+
+def _count(posterior):
+    return sum(math.prod(w.shape) for w in posterior.trainable_variables)
+
+
+SURROGATES = {name: functools.partial(_surrogate, name) for name in POSTERIORS}
+# Name -> function of the `Target` and the settings that returns what was `Found`.
+METHODS = {
+    "fit_posterior": _fit_posterior,
+    "mean_field": SURROGATES["mean_field"],
+    "full_rank": SURROGATES["full_rank"],
+    "nuts": _nuts,
+    "neutra": _neutra,
+    "pathfinder": _pathfinder,
+}

@@ -1,0 +1,129 @@
+"""Posteriors of posteriordb, whose data and reference draws come from a folder."""
+
+import dataclasses
+import pathlib
+import zipfile
+
+import numpy as np
+
+from experiments.command_line.flag_settings import UsageError
+from experiments.posterior_inference.gaussian_mixture import two_normals
+from experiments.posterior_inference.gaussian_process import poisson_regression
+from experiments.posterior_inference.lotka_volterra import lotka_volterra
+from experiments.posterior_inference.regressions import REGRESSIONS
+from experiments.posterior_inference.targets import TARGETS
+from experiments.posterior_inference.targets import Target
+from experiments.posterior_inference.targets import eight_schools
+from experiments.posterior_inference.time_series import arma
+from experiments.posterior_inference.time_series import autoregression
+from experiments.posterior_inference.time_series import garch
+
+__all__ = ["POSTERIORDB", "SHORT_NAMES", "choices", "find", "stored"]
+
+_PREFIX = "posteriordb:"
+
+
+def _schools(data):
+    """Eight schools, whose parameters are their own effects, mu and tau."""
+
+    def parameters(parts):
+        mean, spread, z = (np.asarray(part) for part in parts)
+        effects = mean[..., None] + spread[..., None] * z
+        return np.concatenate([effects, np.stack([mean, spread], axis=-1)], axis=-1)
+
+    def parts(rows):
+        mean, spread = rows[..., -2], rows[..., -1]
+        return [mean, spread, (rows[..., :-2] - mean[..., None]) / spread[..., None]]
+
+    errors, effects = (data[name].astype(np.float32) for name in ("sigma", "y"))
+    return Target(
+        lambda: eight_schools(errors),
+        {"effects": effects},
+        parameters=parameters,
+        parts=parts,
+    )
+
+
+# Name -> function of the data, a dictionary of arrays, that returns the `Target`.
+POSTERIORDB = {
+    "arK-arK": autoregression,
+    "arma-arma11": arma,
+    "eight_schools-eight_schools_noncentered": _schools,
+    "garch-garch11": garch,
+    "gp_pois_regr-gp_pois_regr": poisson_regression,
+    "hudson_lynx_hare-lotka_volterra": lotka_volterra,
+    "low_dim_gauss_mix-low_dim_gauss_mix": two_normals,
+    **REGRESSIONS,
+}
+SHORT_NAMES = {
+    "kidscore_momhsiq": "kidiq-kidscore_momhsiq",
+    "logearn_interaction": "earnings-logearn_interaction",
+    "logmesquite_logvash": "mesquite-logmesquite_logvash",
+    "nes1980": "nes1980-nes",
+    "blr": "sblrc-blr",
+    "diamonds": "diamonds-diamonds",
+}
+
+
+def choices():
+    """Returns the names that `find` takes."""
+    return [*TARGETS, *SHORT_NAMES, *(_PREFIX + name for name in POSTERIORDB)]
+
+
+def stored(data_dir):
+    """Returns the names, as `find` takes them, of those whose files are in a folder."""
+    return [_PREFIX + name for name in POSTERIORDB if _path(name, data_dir)]
+
+
+def find(name, data_dir=""):
+    """Returns the `Target` of a name.
+
+    Args:
+      name: one of `choices()`.
+      data_dir: folder with files of posteriordb, or with a folder `posteriordb` of them.
+
+    Raises:
+      UsageError: if there is no such target, its file is not there, or it does not hold
+        what it should.
+    """
+    if name in TARGETS:
+        return TARGETS[name]
+    if name not in choices():
+        raise UsageError(f"Expected `target` to be one of {choices()}; got {name!r}.")
+    return _load(SHORT_NAMES.get(name, name.removeprefix(_PREFIX)), data_dir)
+
+
+def _load(name, data_dir):
+    path = _path(name, data_dir)
+    if path is None:
+        raise UsageError(
+            f"Expected `data_dir` to be a folder with {name}.npz, or posteriordb/{name}.npz"
+            f", the data and reference draws of posteriordb; got {data_dir!r}."
+        )
+    try:
+        data = _read(path)
+        target = POSTERIORDB[name](data)
+        names, draws = tuple(map(str, data["parameter_names"])), data["draws"]
+        width = len(target.labels())
+        if draws.ndim != 2 or not draws.shape[1] == len(names) == width:
+            raise ValueError(f"draws of shape {draws.shape} of {width} parameters")
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"Expected {path} to hold data and reference draws of posteriordb; got "
+            f"{type(error).__name__}: {error}."
+        ) from error
+    return dataclasses.replace(target, reference=draws, names=names)
+
+
+def _path(name, data_dir):
+    """The file of a name, or None."""
+    folder = pathlib.Path(data_dir)
+    paths = [folder / "posteriordb" / f"{name}.npz", folder / f"{name}.npz"]
+    return next((p for p in paths if data_dir and p.is_file()), None)
+
+
+def _read(path):
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name.removeprefix("data_"): file[name] for name in file.files}
+    is_text = {name: array.dtype.kind in "US" for name, array in arrays.items()}
+    return {n: a if is_text[n] else a.astype(np.float64) for n, a in arrays.items()}

@@ -1,0 +1,225 @@
+"""Small data of the models of posteriordb, and their densities written out in NumPy."""
+
+import numpy as np
+import scipy.integrate
+import scipy.stats as st
+
+__all__ = ["CASES", "write"]
+
+
+def _schools(row, data):
+    theta, mu, tau = row[:8], row[8], row[9]
+    log_prob = st.norm.logpdf(data["y"], theta, data["sigma"]).sum()
+    log_prob += st.norm.logpdf(theta, mu, tau).sum() + st.norm.logpdf(mu, 0.0, 5.0)
+    return log_prob + st.halfcauchy.logpdf(tau, scale=5.0)
+
+
+def _garch(row, data):
+    mu, a0, a1, b1 = row
+    log_prob, variance = 0.0, data["sigma1"] ** 2
+    for t, y in enumerate(data["y"]):
+        if t > 0:
+            variance = a0 + a1 * (data["y"][t - 1] - mu) ** 2 + b1 * variance
+        log_prob += st.norm.logpdf(y, mu, np.sqrt(variance))
+    return log_prob
+
+
+def _autoregression(row, data):
+    alpha, beta, sigma = row[0], row[1:-1], row[-1]
+    log_prob, y = st.norm.logpdf(row[:-1], 0.0, 10.0).sum(), data["y"]
+    for t in range(5, len(y)):
+        mean = alpha + sum(beta[k - 1] * y[t - k] for k in range(1, 6))
+        log_prob += st.norm.logpdf(y[t], mean, sigma)
+    return log_prob + st.halfcauchy.logpdf(sigma, scale=2.5)
+
+
+def _arma(row, data):
+    mu, phi, theta, sigma = row
+    y, error, log_prob = data["y"], 0.0, st.halfcauchy.logpdf(sigma, scale=2.5)
+    for t in range(len(y)):
+        error = y[t] - mu - phi * (y[t - 1] if t else mu) - theta * error
+        log_prob += st.norm.logpdf(error, 0.0, sigma)
+    return log_prob + st.norm.logpdf([mu, phi, theta], 0.0, [10.0, 2.0, 2.0]).sum()
+
+
+def _process(row, data):
+    rho, alpha, f = row[0], row[1], row[2:]
+    squares = (data["x"][:, None] - data["x"]) ** 2
+    kernel = alpha**2 * np.exp(-0.5 * squares / rho**2) + 1e-10 * np.eye(len(f))
+    log_prob = st.multivariate_normal.logpdf(f, cov=kernel, allow_singular=False)
+    log_prob += st.poisson.logpmf(data["k"], np.exp(f)).sum()
+    return log_prob + st.gamma.logpdf(rho, 25.0, scale=0.25) + _half(alpha, 2.0)
+
+
+def _lotka_volterra(row, data):
+    a, b, c, e = row[:4]
+    z_init, sigma = row[4:6], row[6:]
+
+    def slope(_, z):
+        return [(a - b * z[1]) * z[0], (-c + e * z[0]) * z[1]]
+
+    times = [0.0, data["ts"][-1]]
+    solved = scipy.integrate.solve_ivp(
+        slope, times, z_init, t_eval=data["ts"], rtol=1e-10, atol=1e-10
+    )
+    priors = st.norm.logpdf(row[:4], [1.0, 0.05, 1.0, 0.05], [0.5, 0.05, 0.5, 0.05])
+    return (
+        priors.sum()
+        + _log_normal(z_init, np.log(10.0), 1.0)
+        + _log_normal(sigma, -1.0, 1.0)
+        + _log_normal(data["y_init"], np.log(z_init), sigma)
+        + _log_normal(data["y"], np.log(solved.y.T), sigma)
+    )
+
+
+def _mixture(row, data):
+    (first, second), deviations, theta = row[:2], row[2:4], row[4]
+    terms = [
+        np.log(theta) + st.norm.logpdf(data["y"], first, deviations[0]),
+        np.log1p(-theta) + st.norm.logpdf(data["y"], second, deviations[1]),
+    ]
+    log_prob = np.logaddexp(*terms).sum() + st.beta.logpdf(theta, 5.0, 5.0)
+    return log_prob + st.norm.logpdf(row[:2], 0.0, 2.0).sum() + _half(deviations, 2.0).sum()
+
+
+def _kidscore(row, data):
+    mean = row[0] + row[1] * data["mom_hs"] + row[2] * data["mom_iq"]
+    log_prob = st.norm.logpdf(data["kid_score"], mean, row[3]).sum()
+    return log_prob + st.halfcauchy.logpdf(row[3], scale=2.5)
+
+
+def _logearn(row, data):
+    height, male = data["height"], data["male"]
+    mean = row[0] + row[1] * height + row[2] * male + row[3] * height * male
+    return st.norm.logpdf(np.log(data["earn"]), mean, row[4]).sum()
+
+
+def _mesquite(row, data):
+    first, second = data["diam1"], data["diam2"]
+    mean = row[0] + row[1] * np.log(first * second * data["canopy_height"])
+    mean += row[2] * np.log(first * second) + row[3] * np.log(first / second)
+    mean += row[4] * np.log(data["total_height"]) + row[5] * data["group"]
+    return st.norm.logpdf(np.log(data["weight"]), mean, row[6]).sum()
+
+
+def _nes(row, data):
+    mean = row[0] + row[1] * data["real_ideo"] + row[2] * data["race_adj"]
+    for coefficient, age in zip(row[3:6], (2, 3, 4), strict=True):
+        mean = mean + coefficient * (data["age_discrete"] == age)
+    others = (data[name] for name in ("educ1", "gender", "income"))
+    mean = mean + sum(c * x for c, x in zip(row[6:9], others, strict=True))
+    return st.norm.logpdf(data["partyid7"], mean, row[9]).sum()
+
+
+def _blr(row, data):
+    log_prob = st.norm.logpdf(data["y"], data["X"] @ row[:5], row[5]).sum()
+    return log_prob + st.norm.logpdf(row[:5], 0.0, 10.0).sum() + _half(row[5], 10.0)
+
+
+def _diamonds(row, data):
+    x, (intercept, sigma) = data["X"][:, 1:], row[-2:]
+    mean = intercept + (x - x.mean(axis=0)) @ row[:-2]
+    log_prob = st.norm.logpdf(data["Y"], mean, sigma).sum()
+    log_prob += st.norm.logpdf(row[:-2], 0.0, 1.0).sum()
+    log_prob += st.t.logpdf(intercept, 3.0, 8.0, 10.0)
+    return log_prob + st.t.logpdf(sigma, 3.0, 0.0, 10.0)
+
+
+def _half(x, scale):
+    return st.halfnorm.logpdf(x, scale=scale)
+
+
+def _log_normal(x, loc, scale):
+    return (st.norm.logpdf(np.log(x), loc, scale) - np.log(x)).sum()
+
+
+_RNG = np.random.default_rng(0)
+_WALK = np.cumsum(_RNG.normal(size=40)) / 5.0
+_N = 30
+
+
+def _numbers(*names, low=0.5, high=2.0):
+    return {name: _RNG.uniform(low, high, _N) for name in names}
+
+
+def _switches(*names, levels=2):
+    return {name: _RNG.integers(levels, size=_N).astype(float) for name in names}
+
+
+# Name -> density of a row of parameters, data, and a row near which it is compared.
+CASES = {
+    "arK-arK": (_autoregression, {"K": 5, "y": _WALK}, [0, 0.5, 0.2, 0, 0, 0.1, 0.3]),
+    "arma-arma11": (_arma, {"y": _WALK}, [0.1, 0.8, 0.3, 0.3]),
+    "eight_schools-eight_schools_noncentered": (
+        _schools,
+        {"J": 8, "y": _RNG.normal(5, 10, 8), "sigma": _RNG.uniform(9, 18, 8)},
+        [*_RNG.normal(5, 3, 8), 4.0, 3.0],
+    ),
+    "garch-garch11": (_garch, {"y": _WALK, "sigma1": 0.5}, [0.2, 0.1, 0.4, 0.3]),
+    "gp_pois_regr-gp_pois_regr": (
+        _process,
+        {"x": np.linspace(-10, 10, 5), "k": np.array([4.0, 9.0, 2.0, 1.0, 6.0])},
+        [5.0, 2.0, 1.2, 2.0, 1.0, 0.2, 1.7],
+    ),
+    "hudson_lynx_hare-lotka_volterra": (
+        _lotka_volterra,
+        {
+            "ts": np.array([1.0, 2.0, 2.5, 4.0, 6.0, 10.0, 20.0]),
+            "y_init": np.array([30.0, 4.0]),
+            "y": _RNG.uniform(4, 60, (7, 2)),
+        },
+        [0.55, 0.028, 0.8, 0.024, 34.0, 6.0, 0.25, 0.25],
+    ),
+    "low_dim_gauss_mix-low_dim_gauss_mix": (
+        _mixture,
+        {"y": np.concatenate([_RNG.normal(-2, 1, 20), _RNG.normal(3, 1, 10)])},
+        [-2.0, 3.0, 1.0, 0.8, 0.6],
+    ),
+    "kidiq-kidscore_momhsiq": (
+        _kidscore,
+        _switches("mom_hs") | _numbers("mom_iq", "kid_score", low=80.0, high=120.0),
+        [25.0, 6.0, 0.5, 18.0],
+    ),
+    "earnings-logearn_interaction": (
+        _logearn,
+        _switches("male") | _numbers("height", "earn", low=60.0, high=70.0),
+        [4.0, 0.01, -0.1, 0.01, 0.9],
+    ),
+    "mesquite-logmesquite_logvash": (
+        _mesquite,
+        _switches("group")
+        | _numbers("diam1", "diam2", "canopy_height", "total_height", "weight"),
+        [0.1, 0.4, 0.4, -0.3, 0.4, -0.5, 0.4],
+    ),
+    "nes1980-nes": (
+        _nes,
+        _switches("age_discrete", "partyid7", "educ1", "income", "real_ideo", levels=5)
+        | _switches("race_adj", "gender"),
+        [1.7, 0.6, -1.3, -0.1, -0.4, 0.0, 0.1, 0.0, 0.2, 1.8],
+    ),
+    "sblrc-blr": (
+        _blr,
+        {"X": _RNG.normal(size=(_N, 5)), "y": _RNG.normal(size=_N)},
+        [0.1, -0.2, 0.3, 0.0, 0.2, 1.0],
+    ),
+    "diamonds-diamonds": (
+        _diamonds,
+        {"X": _RNG.normal(1.0, 1.0, size=(_N, 25)), "Y": _RNG.normal(8.0, 1.0, size=_N)},
+        [*_RNG.normal(0.0, 0.2, 24), 8.0, 1.0],
+    ),
+}
+
+
+def write(name, folder):
+    """Writes the file of a case, with ten draws near its row, and returns these."""
+    _, data, row = CASES[name]
+    row = np.asarray(row, np.float64)
+    draws = row + 0.02 * np.abs(row) * np.random.default_rng(1).normal(size=(10, len(row)))
+    folder.mkdir(exist_ok=True)
+    np.savez(
+        folder / f"{name}.npz",
+        parameter_names=[f"p[{i}]" for i in range(len(row))],
+        draws=draws,
+        **{f"data_{key}": value for key, value in data.items()},
+    )
+    return draws

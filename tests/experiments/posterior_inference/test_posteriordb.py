@@ -1,0 +1,202 @@
+"""The models of posteriordb: their densities, and the reference draws of their files."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from posteriordb_cases import CASES
+from posteriordb_cases import write
+
+from experiments.command_line.flag_settings import UsageError
+from experiments.posterior_inference import experiment as posterior_inference
+from experiments.posterior_inference.lotka_volterra import solve
+from experiments.posterior_inference.posteriordb import POSTERIORDB
+from experiments.posterior_inference.posteriordb import find
+from experiments.posterior_inference.posteriordb import stored
+from experiments.posterior_inference.regressions import REGRESSIONS
+from experiments.posterior_inference.time_series import recurrence
+
+DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
+needs_data = pytest.mark.skipif(
+    not stored(DATA_DIR),
+    reason="needs data files: set TFP_FLOWS_DATA_DIR to a folder with posteriordb/",
+)
+
+
+def as_parts(target, rows):
+    """Parts of rows in the structure and the dtype of the model."""
+    shape = target.pinned().event_shape
+    parts = [np.asarray(part, np.float32) for part in target.parts_of(rows)]
+    return tf.nest.pack_sequence_as(shape, parts)
+
+
+def log_volume(target, row):
+    """Log of |d parts / d row|, by differences in float64."""
+    steps = 1e-5 * np.maximum(np.abs(row), 0.1) * np.eye(len(row))
+
+    def flat(rows):
+        parts = target.parts_of(rows)
+        return np.concatenate([np.reshape(p, [len(rows), -1]) for p in parts], axis=1)
+
+    slopes = (flat(row + steps) - flat(row - steps)) / (2.0 * np.diag(steps)[:, None])
+    return np.linalg.slogdet(slopes)[1]
+
+
+def test_every_model_has_a_case():
+    assert CASES.keys() == POSTERIORDB.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_density_is_that_of_the_model_written_out(name, tmp_path):
+    """In a batch whose shape is unknown, up to a constant."""
+    by_hand, data, _ = CASES[name]
+    draws = write(name, tmp_path / "posteriordb")
+    target = find(f"posteriordb:{name}", str(tmp_path))
+    rows = draws[:4]
+    parts = as_parts(target, rows)
+    np.testing.assert_allclose(target.rows(parts), rows, rtol=1e-4, atol=1e-4)
+    specs = tf.nest.map_structure(
+        lambda part: tf.TensorSpec([None] * part.ndim, tf.float32), parts
+    )
+    log_prob = tf.function(target.pinned().unnormalized_log_prob, [specs], False)
+    found = log_prob(parts).numpy().astype(np.float64)
+    if target.parts:
+        found += [log_volume(target, row) for row in rows]
+    expected = np.array([by_hand(row, data) for row in rows])
+    np.testing.assert_allclose(
+        found - found[0], expected - expected[0], rtol=2e-3, atol=5e-3
+    )
+    assert target.labels() == [f"p[{i}]" for i in range(draws.shape[1])]
+    np.testing.assert_array_equal(target.reference, draws)
+
+
+# One of the regressions, which are one class.
+@pytest.mark.parametrize(
+    "name", [n for n in CASES if n not in REGRESSIONS or n == "sblrc-blr"]
+)
+def test_draws_of_the_prior_are_in_its_support_and_of_the_data_s_shape(name, tmp_path):
+    write(name, tmp_path)
+    target = find(f"posteriordb:{name}", str(tmp_path))
+    draw = tf.function(target.build().sample, autograph=False)
+    parts = draw(3, seed=tf.constant([1, 2]))._asdict()
+    for part, values in target.observed.items():
+        assert parts.pop(part).shape == (3, *values.shape)
+    rows = target.rows(list(parts.values()))
+    assert rows.shape == (3, len(target.labels()))
+    assert np.isfinite(rows).all()
+
+
+def test_series_of_a_sampled_model_follow_their_recursion(tmp_path):
+    """The mean of y_t given y_{t-1} and the error before is what the model says."""
+    write("arma-arma11", tmp_path)
+    model = find("posteriordb:arma-arma11", str(tmp_path)).build()
+    given = {"mu": 0.5, "phi": 0.8, "theta": 0.6, "sigma": 0.3}
+    given = {name: tf.fill([2000], value) for name, value in given.items()}
+    series = tf.function(model.sample, autograph=False)(seed=(1, 2), **given).y.numpy()
+    lags = [np.mean((series[:, 30] - 2.5) * (series[:, 30 - k] - 2.5)) for k in range(3)]
+    # Autocovariances of an ARMA(1, 1), whose mean is mu / (1 - phi).
+    phi, theta, variance = 0.8, 0.6, 0.09
+    first = variance * (1 + phi * theta) * (phi + theta) / (1 - phi**2)
+    zeroth = variance * (1 + 2 * phi * theta + theta**2) / (1 - phi**2)
+    np.testing.assert_allclose(lags, [zeroth, first, phi * first], rtol=0.12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_recurrence_is_the_loop(size, rng):
+    inputs, coefficient = rng.normal(size=(3, size)), np.array([0.5, -1.2, 0.0])
+    expected = inputs.copy()
+    for t in range(1, size):
+        expected[:, t] += coefficient * expected[:, t - 1]
+    found = recurrence(tf.constant(inputs), tf.constant(coefficient))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_equations_keep_their_invariant():
+    """Of predators and prey: e u - c log u + b v - a log v does not change."""
+    a, b, c, e = 0.55, 0.028, 0.8, 0.024
+    theta, start = np.array([[a, b, c, e]]), np.array([[34.0, 6.0]])
+    times = np.arange(1.0, 21.0)
+    log_z = solve(tf.constant(theta), tf.constant(start), times).numpy()
+    states = np.concatenate([start, np.exp(log_z[0])])
+    u, v = states.T
+    invariant = e * u - c * np.log(u) + b * v - a * np.log(v)
+    assert np.ptp(invariant) < 1e-3
+    assert np.ptp(u) > 20.0
+
+
+def test_points_far_out_raise_no_error_for_the_others(tmp_path):
+    """As TensorFlow's Cholesky factorisation would, for one draw of a batch."""
+    draws = write("gp_pois_regr-gp_pois_regr", tmp_path)
+    target = find("posteriordb:gp_pois_regr-gp_pois_regr", str(tmp_path))
+    shape = target.pinned().event_shape
+    rho, alpha, z = (np.float32(part[:5]) for part in target.parts_of(draws))
+    rho[1:4], alpha[1:4] = [1e-30, np.nan, 1e8], [1e20, np.inf, 1e-30]
+    parts = tf.nest.pack_sequence_as(shape, [rho, alpha, z])
+    log_prob = target.pinned().unnormalized_log_prob(parts).numpy()
+    assert np.isfinite(log_prob[[0, 4]]).all()
+    assert not (log_prob[1:4] > log_prob[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("posteriordb:nothing", "posteriordb:garch-garch11"),
+        ("posteriordb:arK-arK", "to be a folder with arK-arK.npz"),
+    ],
+)
+def test_missing_names_and_files_are_refused_in_one_line(target, message, tmp_path, capsys):
+    flags = [f"--target={target}", f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'r'}"]
+    assert posterior_inference.cli(["posterior_inference", *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    with pytest.raises(UsageError, match=message):
+        find(target, str(tmp_path))
+    assert not (tmp_path / "r").exists()
+
+
+def test_draws_of_another_number_of_parameters_are_refused(tmp_path):
+    write("garch-garch11", tmp_path)
+    with np.load(tmp_path / "garch-garch11.npz") as file:
+        arrays = dict(file)
+    arrays["draws"] = arrays["draws"][:, :3]
+    np.savez(tmp_path / "garch-garch11.npz", **arrays)
+    with pytest.raises(UsageError, match=r"draws of shape \(10, 3\) of 4 parameters"):
+        find("posteriordb:garch-garch11", str(tmp_path))
+
+
+@needs_data
+@pytest.mark.parametrize("name", stored(DATA_DIR))
+def test_reference_draws_have_the_scores_of_a_posterior(name):
+    """Unconstrained, of a density that falls to zero: E[g] = 0 and E[x_i g_i] = -1."""
+    target = find(name, DATA_DIR)
+    pinned = target.pinned()
+    support = pinned.experimental_default_event_space_bijector()
+    ranks = tf.nest.map_structure(lambda shape: shape.rank, pinned.event_shape)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def score(parts):
+        # New tensors, since for its own results TFP's cache would cut the gradient.
+        x = tf.nest.map_structure(tf.identity, support.inverse(parts))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = pinned.unnormalized_log_prob(support.forward(x))
+            log_prob += support.forward_log_det_jacobian(x, ranks)
+        return x, tape.gradient(log_prob, x)
+
+    answers = [
+        [
+            np.concatenate([np.reshape(t, [500, -1]) for t in tf.nest.flatten(a)], axis=1)
+            for a in score(as_parts(target, rows))
+        ]
+        for rows in np.split(target.reference[:4000], 8)
+    ]
+    x, scores = (np.concatenate(a).astype(np.float64) for a in zip(*answers, strict=True))
+    # Variables are correlated by up to .999, so in principal axes.
+    factor = np.linalg.cholesky(np.cov(x, rowvar=False))
+    x, scores = np.linalg.solve(factor, (x - x.mean(axis=0)).T).T, scores @ factor
+    errors = scores.std(axis=0) / np.sqrt(len(scores))
+    assert np.abs(scores.mean(axis=0) / errors).max() < 4.5
+    # Draws are rounded to float32, which the solution of L z = f magnifies.
+    tolerance = 0.4 if name.startswith("posteriordb:gp_pois") else 0.15
+    np.testing.assert_allclose(np.mean(x * scores, axis=0), -1.0, atol=tolerance)

@@ -1,0 +1,147 @@
+"""Fits of posteriors by one call: what they return, save and refuse."""
+
+import copy
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+from tfp_flows.distributions.posterior_report import VERDICTS
+from tfp_flows.models.fit_checkpoint import FitCheckpoint
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+COUNTS = np.array([3.0, 7.0, 2.0, 6.0])
+SHAPE, RATE = 1.0 + COUNTS.sum(), 0.5 + len(COUNTS)
+
+
+def model():
+    """Counts whose rate has a Gamma posterior; and a pair without data."""
+
+    def parts():
+        rate = yield tfd.Gamma(np.float64(1.0), np.float64(0.5), name="rate")
+        yield tfd.MultivariateNormalDiag(
+            np.float64([1000.0, 0.0]), [1.0, 1e-3], name="pair"
+        )
+        poisson = tfd.Poisson(rate[..., None] * tf.ones(len(COUNTS), tf.float64))
+        yield tfd.Independent(poisson, 1, name="counts")
+
+    joint = tfd.JointDistributionCoroutine(parts)
+    return joint.experimental_pin(counts=COUNTS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("fit"))
+
+
+@pytest.fixture(scope="module")
+def posterior(folder):
+    return tff.fit_posterior(model(), seed=0, max_gradients=100_000, checkpoint_dir=folder)
+
+
+def test_moments_and_evidence_are_those_of_the_formula(posterior):
+    report = posterior.report
+    assert report.verdict in VERDICTS[:2], str(report)
+    draws = posterior.resample(20000, seed=1)
+    assert np.mean(draws.rate) == pytest.approx(SHAPE / RATE, abs=0.05)
+    assert np.std(draws.rate) == pytest.approx(np.sqrt(SHAPE) / RATE, rel=0.05)
+    np.testing.assert_allclose(np.mean(draws.pair, axis=0), [1000.0, 0.0], atol=0.05)
+    np.testing.assert_allclose(np.std(draws.pair, axis=0), [1.0, 1e-3], rtol=0.05)
+    pinned = np.log(0.5) + tf.math.lgamma(SHAPE) - SHAPE * np.log(RATE)
+    evidence = pinned - np.sum(tf.math.lgamma(COUNTS + 1.0))
+    assert report.log_evidence == pytest.approx(float(evidence), abs=0.02)
+    assert report.elbo < report.log_evidence + 0.02
+
+
+def test_draws_and_densities_have_the_structure_and_dtype_of_the_target(posterior):
+    draws, log_prob = posterior.sample_and_log_prob(5, seed=1)
+    assert draws._fields == ("rate", "pair")
+    assert draws.rate.dtype == log_prob.dtype == tf.float64
+    assert (draws.rate > 0.0).numpy().all()
+    np.testing.assert_allclose(posterior.log_prob(draws), log_prob, atol=1e-8)
+    again = posterior.resample(7, seed=3)
+    assert again.pair.shape == [7, 2]
+    np.testing.assert_array_equal(again.pair, posterior.resample(7, seed=3).pair)
+
+
+def test_report_prints_as_a_table_of_all_that_it_holds(posterior):
+    report = posterior.report
+    text = str(report)
+    assert text.splitlines()[0].split(maxsplit=1) == ["verdict", report.verdict]
+    assert f"{report.log_evidence:.3f}" in text
+    assert f"{report.num_gradients:,}" in text
+    assert all(reason in text for reason in report.reasons)
+    assert report.num_gradients >= 100_000
+    assert report.effective_draws <= report.num_draws
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_copies_hold_weights_report_and_weighted_draws(posterior, copied):
+    twin = copied(posterior)
+    np.testing.assert_array_equal(
+        twin.sample(4, seed=1).rate, posterior.sample(4, seed=1).rate
+    )
+    np.testing.assert_array_equal(
+        twin.resample(4, seed=1).pair, posterior.resample(4, seed=1).pair
+    )
+    assert dataclasses.astuple(twin.report) == dataclasses.astuple(posterior.report)
+    weight = twin.trainable_variables[0]
+    before = posterior.sample(4, seed=1).rate
+    weight.assign_add(tf.ones_like(weight))
+    np.testing.assert_array_equal(posterior.sample(4, seed=1).rate, before)
+
+
+def test_checkpoints_hold_the_weights(posterior, tmp_path):
+    path = tf.train.Checkpoint(posterior.distribution).write(str(tmp_path / "weights"))
+    twin = copy.deepcopy(posterior)
+    for weight in twin.trainable_variables:
+        weight.assign_add(tf.ones_like(weight))
+    tf.train.Checkpoint(twin.distribution).read(path).assert_consumed()
+    np.testing.assert_array_equal(
+        twin.sample(4, seed=1).rate, posterior.sample(4, seed=1).rate
+    )
+
+
+def test_a_folder_belongs_to_one_target_and_seed(posterior, folder):
+    other = model().distribution.experimental_pin(counts=COUNTS + 1.0)
+    for target, seed in ((tfd.Normal(0.0, 1.0), 0), (other, 0), (model(), 1)):
+        with pytest.raises(ValueError, match="`checkpoint_dir`"):
+            tff.fit_posterior(target, seed=seed, checkpoint_dir=folder)
+
+
+def test_an_interrupted_fit_ends_where_it_would_have(posterior, tmp_path, monkeypatch):
+    save = FitCheckpoint.save
+
+    def save_and_die(checkpoint):
+        save(checkpoint)
+        raise KeyboardInterrupt
+
+    options = {"max_gradients": 100_000, "checkpoint_dir": str(tmp_path)}
+    with monkeypatch.context() as patch:
+        patch.setattr(FitCheckpoint, "save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            tff.fit_posterior(model(), seed=0, **options)
+    again = tff.fit_posterior(model(), **options)  # with the seed of the folder
+    np.testing.assert_array_equal(
+        again.sample(4, seed=1).rate, posterior.sample(4, seed=1).rate
+    )
+    reports = (dataclasses.replace(p.report, seconds=0.0) for p in (again, posterior))
+    assert len(set(reports)) == 1
+
+
+def test_a_density_that_is_nowhere_finite_is_refused():
+    def log_prob(x):
+        return np.nan * tf.reduce_sum(x, axis=-1)
+
+    with pytest.raises(ValueError, match="finite at one of"):
+        tff.fit_posterior(2, target_log_prob_fn=log_prob, seed=0)
+
+
+@pytest.mark.parametrize("log_prob", [lambda x: -(x**2), lambda x: -tf.reduce_sum(x**2)])
+def test_a_density_of_another_shape_is_refused(log_prob):
+    with pytest.raises(ValueError, match="a number for each of N"):
+        tff.fit_posterior(2, support=tfb.Exp(), target_log_prob_fn=log_prob, seed=0)

@@ -1,0 +1,145 @@
+"""The search for maxima of a density, from dispersed starts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+from tfp_flows.models.clusters import clusters
+from tfp_flows.models.far_tails import improper_ray
+from tfp_flows.models.multi_start import dispersed_starts
+from tfp_flows.models.multi_start import find_modes
+from tfp_flows.models.multi_start import quasi_newton
+from tfp_flows.models.rank_r_hat import rank_r_hat
+
+tfd = tfp.distributions
+
+
+def density(log_prob, size, dtype=tf.float64):
+    return UnconstrainedDensity(log_prob, JointSupport.of_shape(size, None, dtype))
+
+
+def mixture(probs, means, scales):
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(probs=np.float64(probs)),
+        tfd.MultivariateNormalDiag(np.float64(means), np.float64(scales)),
+    )
+
+
+def test_all_modes_are_found_with_their_masses():
+    probs, means = [0.5, 0.3, 0.2], [[-9.0, 0.0], [9.0, 20.0], [40.0, -8.0]]
+    target = mixture(probs, means, [[1.0, 0.5], [0.5, 1.0], [1.0, 3.0]])
+    starts = dispersed_starts(2, 32, np.random.default_rng(0))
+    modes = find_modes(density(target.log_prob, 2), starts)
+    np.testing.assert_allclose(np.exp(modes.log_masses), probs, rtol=1e-3)
+    np.testing.assert_allclose([g.mean for g in modes.gaussians], means, atol=1e-3)
+    np.testing.assert_allclose(np.abs(modes.gaussians[1].factor[0, 0]), 0.5, rtol=1e-3)
+
+
+def test_climbs_from_many_broad_starts_find_a_narrow_mode_beside_a_wide_one():
+    means, scales = [[-9.0, 0.0], [9.0, 20.0]], [[1.0, 1.0], [0.02, 0.5]]
+    target = density(mixture([0.5, 0.5], means, scales).log_prob, 2)
+    starts = 20.0 * np.random.default_rng(0).normal(size=(120, 2))
+    assert len(find_modes(target, starts).gaussians) == 2
+
+
+def test_a_narrow_mode_inside_a_wide_one_is_another_one():
+    target = mixture([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[3.0, 3.0], [0.05, 0.05]])
+    modes = find_modes(density(target.log_prob, 2), np.array([[-3.0, 2.0], [1.1, 0.1]]))
+    np.testing.assert_allclose(np.exp(modes.log_masses), [0.5, 0.5], rtol=1e-2)
+
+
+def test_scales_and_correlations_do_not_matter():
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    precision = (q / np.logspace(-2, 4, 6)) @ q.T  # of condition 10^6
+
+    def log_prob(x):
+        return -0.5 * tf.einsum("...i,ij,...j->...", x - 3.0, precision, x - 3.0)
+
+    starts = dispersed_starts(6, 8, np.random.default_rng(0))
+    (gaussian,) = find_modes(density(log_prob, 6), starts).gaussians
+    np.testing.assert_allclose(gaussian.mean, np.full(6, 3.0), atol=1e-3)
+    covariance = gaussian.factor @ gaussian.factor.T
+    np.testing.assert_allclose(covariance @ precision, np.eye(6), atol=1e-3)
+
+
+def test_a_density_without_a_maximum_has_no_modes():
+    starts = dispersed_starts(2, 8, np.random.default_rng(0))
+    for log_prob in (lambda x: x[..., 0], lambda x: 0.0 * x[..., 0]):
+        assert not find_modes(density(log_prob, 2), starts).gaussians
+
+
+def test_starts_outside_the_support_stay_where_they_are():
+    def log_prob(x):
+        inside = tf.reduce_all(x > 0.0, axis=-1)
+        return tf.where(inside, -tf.reduce_sum((x - 2.0) ** 2, axis=-1), -np.inf)
+
+    starts = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    ends, values, _ = quasi_newton(density(log_prob, 2), starts)
+    np.testing.assert_allclose(ends, [[2.0, 2.0], [-1.0, 1.0]], atol=0.02)
+    assert values[1] == -np.inf
+
+
+FLAT = {
+    "flat": lambda x: -0.5 * x[..., 0] ** 2,
+    "slope 1": lambda x: -0.5 * x[..., 0] ** 2 - 0.5 * tf.math.log1p(x[..., 1] ** 2),
+    "one side": lambda x: -0.5 * x[..., 0] ** 2 - tf.math.softplus(-x[..., 1]),
+}
+PROPER = {
+    "normal": lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1),
+    "cauchy": lambda x: -tf.reduce_sum(tf.math.log1p(x**2), axis=-1),
+    "laplace": lambda x: -tf.reduce_sum(tf.abs(x), axis=-1),
+    # A regression: the residuals' ratio to sigma is constant along rays.
+    "rays": lambda x: (
+        -20.0 * tf.math.log(tf.math.softplus(x[..., 1]))
+        - 1e3 * (x[..., 0] / tf.math.softplus(x[..., 1])) ** 2
+        - 1.0 / tf.math.softplus(x[..., 1])
+    ),
+    # Likewise, where sigma outgrows the residuals from so far away that it rises.
+    "growing scale": lambda x: (
+        tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(30.0 * x[..., 0])
+        + 20.0 * tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(tf.ones_like(x[..., 0]))
+        - 0.5 * x[..., 1] ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=["32", "64"])
+@pytest.mark.parametrize("name", [*FLAT, *PROPER])
+def test_far_tails_tell_improper_densities_from_heavy_ones(name, dtype):
+    target = density((FLAT | PROPER)[name], 2, dtype)
+    ends = np.array([[1e3, 3.0]])
+    ray = improper_ray(target, np.zeros(2), np.eye(2), ends, np.random.default_rng(0))
+    assert (ray is not None) == (name in FLAT)
+
+
+def test_r_hat_sees_other_means_and_other_spreads():
+    groups = np.random.default_rng(0).normal(size=(6, 500, 3))
+    assert rank_r_hat(groups) < 1.01
+    shifted, spread = groups.copy(), groups.copy()
+    shifted[0, :, 1] += 1.0
+    spread[0, :, 1] *= 3.0
+    assert rank_r_hat(shifted) > 1.05
+    assert rank_r_hat(spread) > 1.05
+    # Monotone maps of a variable, and tails without moments, change nothing.
+    assert rank_r_hat(np.sinh(5.0 * groups)) < 1.01
+
+
+def test_clusters_are_the_parts_of_a_mixture_and_cover_a_ring():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal([-9.0, 0.0], [1.0, 0.1], (300, 2)), rng.normal(9.0, 2.0, (100, 2))]
+    gaussians, log_shares = clusters(np.concatenate(parts), 2, rng)
+    order = np.argsort(log_shares)[::-1]
+    np.testing.assert_allclose(np.exp(log_shares)[order], [0.75, 0.25])
+    for k, part in zip(order, parts, strict=True):
+        np.testing.assert_allclose(gaussians[k].mean, part.mean(axis=0))
+        deviations = np.linalg.norm(gaussians[k].factor, axis=1)
+        np.testing.assert_allclose(deviations, part.std(axis=0), rtol=1e-3)
+    angle = rng.uniform(0.0, 2.0 * np.pi, 800)
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    gaussians, log_shares = clusters(ring, 8, rng)
+    assert len(gaussians) == 8
+    assert np.exp(log_shares).sum() == pytest.approx(1.0)
+    assert min(np.linalg.norm(g.mean) for g in gaussians) > 0.8

@@ -1,0 +1,132 @@
+"""Checkpoints of a fit, from which an interrupted one goes on."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.distributions.laplace import Gaussian
+
+__all__ = ["FitCheckpoint", "Start"]
+
+
+class Start:
+    """What a round of a fit begins with.
+
+    Args:
+      gaussians: components of the base.
+      log_masses: their masses, in nats.
+      ends: where searches for maxima ended, `[S, D]`.
+      words: for the start.
+      index: of the round, from 0.
+    """
+
+    def __init__(self, gaussians, log_masses, ends, words: str, index: int = 0):
+        self.gaussians, self.log_masses = list(gaussians), list(log_masses)
+        self.ends, self.words, self.index = np.asarray(ends), words, index
+
+    def with_missing(self, gaussians, log_masses) -> Start:
+        """The start of the next round, with further components."""
+        return Start(
+            [*self.gaussians, *gaussians],
+            [*self.log_masses, *log_masses],
+            self.ends,
+            f"couplings over {len(self.gaussians) + len(gaussians)} Gaussians",
+            self.index + 1,
+        )
+
+
+class FitCheckpoint:
+    """A folder that a fit is saved into; without one, nothing is saved.
+
+    An interrupted fit goes through the rounds again, whose training is in the folder.
+
+    Args:
+      folder: its name, or None.
+      seed: of the fit; None for that of the folder, or a random one.
+    """
+
+    def __init__(self, folder: str | None, seed: int | None):
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._manager = None
+        saved = self._saved(0)
+        if seed is None and saved is not None:
+            seed = int(saved["seed"])
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.seed = seed % 2**31
+        self._identity: dict[str, object] = {"seed": self.seed}
+
+    def check_target(self, points: np.ndarray, log_probs: np.ndarray) -> None:
+        """Raises an error if the folder holds a fit of another seed or target.
+
+        Args:
+          points: `[N, D]`.
+          log_probs: the target's log-densities there, `[N]`.
+        """
+        self._identity |= {"points": points, "log_probs": log_probs}
+        saved = self._saved(0)
+        if saved is None:
+            return
+        for name, value in self._identity.items():
+            if np.shape(saved[name]) != np.shape(value) or not np.allclose(
+                saved[name], value, rtol=1e-6, equal_nan=True
+            ):
+                raise ValueError(
+                    "Expected `checkpoint_dir` with a fit of this target and seed, of "
+                    f"{name} {value}; got one of {saved[name]}."
+                )
+
+    def start(self, index: int) -> Start | None:
+        """Returns the start of a round that was saved, or None."""
+        saved = self._saved(index)
+        if saved is None:
+            return None
+        gaussians = [
+            Gaussian(*pair) for pair in zip(saved["means"], saved["factors"], strict=True)
+        ]
+        masses = saved["log_masses"].tolist()
+        return Start(
+            gaussians, masses, saved["ends"], str(saved["words"]), int(saved["index"])
+        )
+
+    def _saved(self, index):
+        path = None if self._folder is None else self._folder / f"round_{index}.npz"
+        if path is None or not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+
+    def begin(self, start: Start, training) -> None:
+        """Saves the start of a round, and restores its training if it was saved, too."""
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"round_{start.index}.npz"
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            with partial.open("wb") as file:
+                np.savez(
+                    file,
+                    means=np.stack([g.mean for g in start.gaussians]),
+                    factors=np.stack([g.factor for g in start.gaussians]),
+                    log_masses=start.log_masses,
+                    ends=start.ends,
+                    words=start.words,
+                    index=start.index,
+                    **self._identity,
+                )
+            os.replace(partial, path)
+        folder = str(self._folder / f"round_{start.index}")
+        checkpoint = tf.train.Checkpoint(training=training)
+        self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
+        if self._manager.latest_checkpoint:
+            checkpoint.restore(self._manager.latest_checkpoint).expect_partial()
+
+    def save(self) -> None:
+        """Saves the training as it is now."""
+        if self._manager is not None:
+            self._manager.save()

@@ -1,0 +1,152 @@
+"""Fits of posteriors that need no tuning, and that say whether they can be relied on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
+from tfp_flows.distributions.fitted_posterior import FittedPosterior
+from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.joint_support import check_target
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+from tfp_flows.models.fit_budget import Budget
+from tfp_flows.models.fit_budget import Progress
+from tfp_flows.models.fit_checkpoint import FitCheckpoint
+from tfp_flows.models.posterior_fit import PosteriorFit
+
+__all__ = ["fit_posterior"]
+
+tfd = tfp.distributions
+
+
+def fit_posterior(
+    target: object,
+    *,
+    support: object = None,
+    target_log_prob_fn: Callable | None = None,
+    dtype: tf.DType | str = tf.float32,
+    seed: int | None = None,
+    max_minutes: float | None = None,
+    max_gradients: int | None = None,
+    progress: bool | None = None,
+    checkpoint_dir: str | None = None,
+    name: str = "fitted_posterior",
+) -> FittedPosterior:
+    """Fits a posterior to a model, and checks it: one call, without anything to tune.
+
+    ```none
+    start   maxima of the density from dispersed starts; the Gaussian, or mixture of them,
+            of its curvature there; if there are none, a Gaussian scaled by gradients
+    fit     couplings over it, by the evidence lower bound; each step size until a block of
+            steps gains less than twice its standard error, then a third of it
+    checks  importance weights, with broad distributions mixed in; Markov chains that start
+            far apart; a search for further maxima; the far tails
+    ```
+
+    If the checks find mass that the posterior lacks, it is fitted again with it. What the
+    checks come to is `report`:
+
+    ```python
+    posterior = tfp_flows.fit_posterior(model.experimental_pin(y=y), seed=0)
+    print(posterior.report)  # a table; posterior.report.verdict is one of its fields
+    posterior.sample(1000, seed=1)  # where the verdict is "reliable"
+    posterior.resample(1000, seed=1)  # where it is "reliable after resampling", too
+    ```
+
+    The same seed gives the same posterior, unless `max_minutes` ends the fit.
+
+    Args:
+      target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with its
+        own default bijectors as constraints; or an event shape, or a structure of event
+        shapes, with the constraints `support` and the density `target_log_prob_fn`.
+      support: bijectors from all reals to the support of each part, where `target` is an
+        event shape; None leaves a part unconstrained.
+      target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
+        `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
+      dtype: of the parts, where `target` is an event shape. With "float64", all is.
+      seed: integer; if None, that of the fit in `checkpoint_dir`, or a random one.
+      max_minutes: wall time after which training ends; the checks come after it.
+      max_gradients: evaluations of the target's gradient after which training ends.
+      progress: whether a line on the terminal shows progress; None where there is one.
+      checkpoint_dir: folder to go on from, if a fit was interrupted, and to save into.
+      name: name of the distribution.
+
+    Returns:
+      A `FittedPosterior`, with `report` and `resample`.
+
+    Raises:
+      ValueError: if `target` has batch axes, parts that are not continuous, or several
+        dtypes; if its density is not finite at any start, or not one number a draw; if
+        `checkpoint_dir` holds the fit of another target or seed.
+
+    Reference:
+      Agrawal, Domke (2024), Disentangling impact of capacity, objective, batchsize,
+      estimators, and step-size on flow VI. https://arxiv.org/abs/2412.08824
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> target = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [1.0, 1e-3])
+    >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
+    >>> posterior.report.verdict
+    'reliable'
+    >>> posterior.resample(5, seed=1).shape.as_list()
+    [5, 2]
+    """
+    check_arguments({"seed": seed, "dtype": dtype, "name": name})
+    _check_budget(max_minutes, max_gradients)
+    if progress is not None:
+        check_flag("progress", progress)
+    if checkpoint_dir is not None:
+        check_instance("checkpoint_dir", checkpoint_dir, str, "the name of a folder")
+    support, log_prob = _support_and_density(target, support, target_log_prob_fn, dtype)
+    density = UnconstrainedDensity(log_prob, support)
+    fit = PosteriorFit(
+        density,
+        support,
+        budget=Budget(max_minutes, max_gradients),
+        progress=Progress(progress),
+        checkpoint=FitCheckpoint(checkpoint_dir, None if seed is None else int(seed)),
+    )
+    distribution, weighted, report = fit.run()
+    return FittedPosterior(
+        distribution,
+        support.bijector,
+        report=report,
+        draws=weighted.x.astype(support.dtype.as_numpy_dtype),
+        weights=weighted.weights,
+        name=name,
+    )
+
+
+def _check_budget(max_minutes, max_gradients):
+    if max_minutes is not None:
+        check_number("max_minutes", max_minutes, "above 0", lambda value: value > 0.0)
+    if max_gradients is not None:
+        check_integer("max_gradients", max_gradients)
+
+
+def _support_and_density(target, support, log_prob, dtype):
+    check_target(target)
+    words = "a function of the parts of a draw"
+    if log_prob is not None:
+        check_callable("target_log_prob_fn", log_prob, words)
+    if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
+        if support is not None:
+            raise ValueError(
+                "Expected no `support` with a distribution, which has its own."
+            )
+        support = JointSupport.of_distribution(target)
+        return support, log_prob or target.unnormalized_log_prob
+    if log_prob is None:
+        raise ValueError(
+            f"Expected `target_log_prob_fn`, {words}, with an event shape; got None."
+        )
+    return JointSupport.of_shape(target, support, dtype), log_prob

@@ -1,0 +1,119 @@
+"""The verdict on a fitted posterior, from the numbers of its checks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
+from tfp_flows.distributions.posterior_report import VERDICTS
+
+__all__ = ["agrees", "is_final", "verdict"]
+
+_FEWEST_DRAWS = 400
+_MOST_R_HAT = 1.05
+_MOST_UNSEEN = 0.0015
+# Draws of which nobody knows how much mass they should have.
+_MOST_UNKNOWN = 0.005
+# Errors of draws without weights that are still right: of means, in standard deviations,
+# and of the logarithms of standard deviations.
+_MEAN, _DEVIATION = 0.05, 0.03
+# Their divergence from the target, in nats.
+_GAP = 0.05
+
+
+def verdict(checks, improper: str | None, budget: str | None):
+    """Returns a verdict and its reasons.
+
+    Args:
+      checks: of the posterior.
+      improper: sentence about a density without an integral, or None.
+      budget: sentence about a fit that was stopped, or None.
+    """
+    against = [*filter(None, [improper]), *_reasons(checks)]
+    if against:
+        return VERDICTS[2], (*against, *filter(None, [budget]))
+    reason = _difference(checks)
+    if reason:
+        return VERDICTS[1], (reason,)
+    return VERDICTS[0], ()
+
+
+def agrees(checks) -> bool:
+    """Whether no check speaks against the weighted draws."""
+    return not list(_reasons(checks))
+
+
+def is_final(checks) -> bool:
+    """Whether another round of the fit would not change the verdict."""
+    return agrees(checks) or checks.weighted.unknown > _MOST_UNKNOWN
+
+
+def _reasons(checks):
+    weighted = checks.weighted
+    threshold = pareto_k_threshold(len(weighted.x))
+    if not weighted.pareto_k < threshold:
+        yield (
+            f"The weights' tail has Pareto k {weighted.pareto_k:.2f}, not below "
+            f"{threshold:.2f}: the posterior's tails are lighter than the target's, or it "
+            "is far from the target. Try a larger budget, other parameters (such as "
+            "non-centred ones), or MCMC."
+        )
+    elif weighted.effective < _FEWEST_DRAWS:
+        yield (
+            f"Only {weighted.effective:.0f} weighted draws are effective, below "
+            f"{_FEWEST_DRAWS}. Try a larger budget, other parameters, or MCMC."
+        )
+    elif not checks.moments.are_known:
+        error = checks.moments.deviation_error.max()
+        yield (
+            f"{len(weighted.x)} weighted draws tell means and standard deviations of parts "
+            f"to {checks.moments.mean_error.max():.3f} standard deviations and "
+            f"{100.0 * error:.1f} % only, as tails are heavy or draws of them rare. Try "
+            "other parameters, or MCMC, and quantiles instead of moments."
+        )
+    if weighted.unknown > _MOST_UNKNOWN:
+        yield (
+            f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
+            "log-density is NaN or +inf. Try float64, or other parameters."
+        )
+    if checks.missing:
+        yield (
+            f"{len(checks.missing)} regions have mass that the posterior lacks. Try MCMC "
+            "with many chains, or another seed."
+        )
+    if math.isnan(checks.r_hat):
+        yield (
+            "Hardly any of the Markov chains that check the posterior reached a stationary "
+            "density. Try other parameters, or MCMC."
+        )
+    elif checks.r_hat > _MOST_R_HAT:
+        yield (
+            f"Markov chains and weighted draws differ: R-hat {checks.r_hat:.3f}, above "
+            f"{_MOST_R_HAT}. Try MCMC with many chains."
+        )
+    if checks.unseen > _MOST_UNSEEN:
+        yield (
+            f"Of the draws of Markov chains, {100.0 * checks.unseen:.2f} % are where the "
+            "posterior has far too little mass. Try another seed, or MCMC with many chains."
+        )
+
+
+def _difference(checks):
+    """How far draws without weights are from those with them, if that is too far."""
+    if not np.isfinite(checks.weighted.ratios).all():
+        return "Some draws are outside the target's support; use `resample`."
+    own, moments = checks.rows[: checks.weighted.count], checks.moments
+    deviation = np.maximum(moments.deviation, 1e-30)
+    shift = np.abs(own.mean(axis=0) - moments.mean) / deviation
+    with np.errstate(divide="ignore"):
+        change = np.abs(np.log(own.std(axis=0) / deviation))
+    gap = checks.weighted.log_evidence[0] - checks.weighted.elbo[0]
+    if shift.max() <= _MEAN and change.max() <= _DEVIATION:
+        words = f"The ELBO is {gap:.2f} nats below the log-evidence; use `resample`."
+        return words if gap > _GAP else None
+    return (
+        f"Weights move a mean by {shift.max():.2f} standard deviations, or a standard "
+        f"deviation by {100.0 * np.expm1(change.max()):.0f} %; use `resample`."
+    )
