@@ -89,10 +89,10 @@ class FittedPosterior(FlowPosterior):
         """Returns a posterior with the same weights, and these arguments in place."""
         return type(self)(**{**self._arguments(), **overrides})
 
-    def __copy__(self):
+    def __copy__(self) -> FittedPosterior:
         return self.copy()
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict) -> FittedPosterior:
         arguments = self._arguments()
         arguments["distribution"] = copy.deepcopy(self.distribution, memo)
         if self.support.variables:
@@ -100,7 +100,7 @@ class FittedPosterior(FlowPosterior):
             return _rebuild({**arguments, "support": None}, *plain)
         return type(self)(**arguments)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         arguments = {**self._arguments(), "support": None}
         return _rebuild, (arguments, *described(self.support, self.name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -33,8 +34,14 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
     """
 
     def __init__(
-        self, means, factors, logits, *, dtype=tf.float32, name="gaussian_mixture"
-    ):
+        self,
+        means: npt.ArrayLike,
+        factors: npt.ArrayLike,
+        logits: npt.ArrayLike,
+        *,
+        dtype: tf.DType | str = tf.float32,
+        name: str = "gaussian_mixture",
+    ) -> None:
         parameters = dict(locals())
         dtype = tf.as_dtype(dtype)
         factors = np.asarray(factors, np.float64)
@@ -67,7 +74,7 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
         """Log-probabilities of the components, `[K]`."""
         return tf.nn.log_softmax(self._logits)
 
-    def of_noise(self, noise) -> tf.Tensor:
+    def of_noise(self, noise: tf.Tensor) -> tf.Tensor:
         """Maps standard normal noise of each component, `[K, N, D]`, to its draws."""
         scaled = noise * tf.exp(self._log_scales)[:, None]
         return tf.matmul(scaled, self._cast(self._factors)) + self._means[:, None]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["named_parts", "part_names"]
 
 
-def part_names(draws, target=None, names=None) -> list[str]:
+def part_names(
+    draws: Any, target: Any = None, names: str | Sequence[str] | None = None
+) -> list[str]:
     """Returns the name of each part, in the order in which `tf.nest` flattens them.
 
     Args:
@@ -30,7 +35,7 @@ def part_names(draws, target=None, names=None) -> list[str]:
     return names
 
 
-def named_parts(draws, names: list[str]) -> dict[str, np.ndarray]:
+def named_parts(draws: Any, names: list[str]) -> dict[str, np.ndarray]:
     """Returns the parts of a structure by their names."""
     parts = (np.asarray(part) for part in tf.nest.flatten(draws))
     return dict(zip(names, parts, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 __all__ = ["generalised_pareto", "pareto_k_threshold", "pareto_smooth", "top_of_tail"]
@@ -93,7 +94,7 @@ def pareto_k_threshold(size: int) -> float:
     return min(1.0 - 1.0 / math.log10(max(size, 11)), 0.7)
 
 
-def generalised_pareto(excess) -> tuple[float, float]:
+def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
     """Fits shape k and scale of a generalised Pareto distribution.
 
     The shape is the mean under the profile posterior of `b = -k / scale`, drawn a little
@@ -118,9 +119,9 @@ def generalised_pareto(excess) -> tuple[float, float]:
     shapes = np.log1p(-b[:, None] * excess).mean(axis=1)
     profile = size * (np.log(-b / shapes) - shapes - 1.0)
     masses = np.exp(profile - profile.max())
-    b = float((masses * b).sum() / masses.sum())
-    shape = float(np.log1p(-b * excess).mean())
-    scale = -shape / b
+    mean = float((masses * b).sum() / masses.sum())
+    shape = float(np.log1p(-mean * excess).mean())
+    scale = -shape / mean
     prior = _PRIOR_COUNT * _PRIOR_SHAPE
     return (size * shape + prior) / (size + _PRIOR_COUNT), scale
 

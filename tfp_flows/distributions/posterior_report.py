@@ -53,7 +53,7 @@ class PosteriorReport:
     seconds: float
     fit: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [
             ("verdict", self.verdict),
             ("ELBO", f"{self.elbo:.3f} +- {self.elbo_error:.3f} nats"),

@@ -109,12 +109,12 @@ def _log_mass(density, gaussian):
     return density.log_prob(gaussian.mean[None])[0] + gaussian.log_scale
 
 
-def standard(size):
+def standard(size: int) -> Gaussian:
     """Returns the standard normal as a `Gaussian` of `size` variables."""
     return Gaussian(np.zeros(size), np.ones(size))
 
 
-def bound(density, gaussian, noise):
+def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
     """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
     log_probs = density.log_prob(gaussian.draw(noise))
     if not np.isfinite(log_probs).all():
@@ -122,7 +122,7 @@ def bound(density, gaussian, noise):
     return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
 
 
-def gradient_scale(density, noise):
+def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:
     """Scales the standard normal, variable by variable, by gradients at its draws.
 
     ```none

@@ -132,7 +132,7 @@ class UnconstrainedDensity:
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
 
 
-def call_with_parts(function: Callable, parts):
+def call_with_parts(function: Callable, parts: Any) -> Any:
     """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
     if isinstance(parts, dict):
         return function(**parts)

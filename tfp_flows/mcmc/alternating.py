@@ -97,7 +97,7 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
     def one_step(
         self,
         current_state: object,
-        previous_kernel_results: object,
+        previous_kernel_results: AlternatingResults,
         seed: int | TensorLike | None = None,
     ) -> tuple:
         """Makes all steps, and returns the state and the `AlternatingResults`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -10,6 +11,9 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.distributions.unconstrained_density import call_with_parts
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.flow_posterior import FlowPosterior
 
 __all__ = ["LatentKernel", "LatentKernelResults", "latent_log_prob"]
 
@@ -86,7 +90,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
     def one_step(
         self,
         current_state: object,
-        previous_kernel_results: object,
+        previous_kernel_results: LatentKernelResults,
         seed: int | TensorLike | None = None,
     ) -> tuple:
         """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
@@ -106,7 +110,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
 
 
 def latent_log_prob(
-    posterior, target_log_prob_fn: Callable, *, precondition: bool = True
+    posterior: FlowPosterior, target_log_prob_fn: Callable, *, precondition: bool = True
 ) -> Callable:
     """Returns the log-density of the target as a function of the vector, `[..., D]`.
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import draws
 from tfp_flows.models.xla_or_graph import compiled
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["CheckChains", "Chains"]
 
@@ -57,7 +62,9 @@ class CheckChains:
       normalizing flows. https://arxiv.org/abs/2105.12603
     """
 
-    def __init__(self, density, distribution):
+    def __init__(
+        self, density: UnconstrainedDensity, distribution: FlowDistribution
+    ) -> None:
         self._density, self._distribution = density, distribution
         self._run = compiled(self._sample, by_xla=density.has_loop)
 
@@ -66,7 +73,14 @@ class CheckChains:
         """Draws of the posterior that a chain is offered."""
         return _KEPT
 
-    def run(self, starts, factor, proposals, proposal_ratios, seed: int) -> Chains:
+    def run(
+        self,
+        starts: np.ndarray,
+        factor: np.ndarray,
+        proposals: np.ndarray,
+        proposal_ratios: np.ndarray,
+        seed: int,
+    ) -> Chains:
         """Runs the chains.
 
         Args:
@@ -95,13 +109,13 @@ class CheckChains:
         log_step = tf.fill(tf.shape(log_p), tf.constant(np.log(0.1), dtype))
         kept = [tf.TensorArray(dtype, _KEPT) for _ in range(4)]
 
-        def warm(i, *state):
+        def warm(i, x, log_p, slope, log_step):
             noise = draws.fold_in(seed, i)
-            *state, log_step = state
-            *state, acceptance = self._local(*state, tf.exp(log_step), factor, noise)
+            step = tf.exp(log_step)
+            x, log_p, slope, acceptance = self._local(x, log_p, slope, step, factor, noise)
             rate = 2.0 * tf.cast(i + 4, dtype) ** -0.6
             log_step += tf.clip_by_value(rate * (acceptance - _ACCEPTANCE), -1.0, 1.0)
-            return i + 1, *state, log_step
+            return i + 1, x, log_p, slope, log_step
 
         start = (0, x, log_p, slope, log_step)
         _, *state, log_step = tf.while_loop(lambda i, *_: i < _WARM_UP, warm, start)
@@ -114,9 +128,9 @@ class CheckChains:
             u = draws.uniform(tf.shape(ratio), jump, dtype)
             is_taken = tf.math.log(u) < proposal_ratios[i] - ratio
             values = (x, log_p, ratio, tf.cast(is_taken, dtype))
-            kept = [a.write(i, v) for a, v in zip(kept, values, strict=True)]
+            written = [a.write(i, v) for a, v in zip(kept, values, strict=True)]
             x = tf.where(is_taken[:, None], proposals[i], x)
-            return i + 1, x, *self._density.value_and_gradient(x), *kept
+            return i + 1, x, *self._density.value_and_gradient(x), *written
 
         _, _, _, _, *kept = tf.while_loop(lambda i, *_: i < _KEPT, keep, (0, *state, *kept))
         return [array.stack() for array in kept]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["improper_ray"]
 
@@ -13,7 +18,13 @@ _NUM_RANDOM = 64
 _OUT_OF_REACH = 50.0
 
 
-def improper_ray(density, mean, factor, ends, rng) -> str | None:
+def improper_ray(
+    density: UnconstrainedDensity,
+    mean: np.ndarray,
+    factor: np.ndarray,
+    ends: np.ndarray,
+    rng: np.random.Generator,
+) -> str | None:
     """Looks for a ray along which the density has no finite integral.
 
     ```none

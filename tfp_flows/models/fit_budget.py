@@ -16,7 +16,7 @@ class Budget:
       max_gradients: evaluations of the target's gradient; None for no bound.
     """
 
-    def __init__(self, max_minutes, max_gradients):
+    def __init__(self, max_minutes: float | None, max_gradients: int | None) -> None:
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
         self._max_gradients = max_gradients
         self._start = time.monotonic()
@@ -49,7 +49,7 @@ class Progress:
       is_shown: whether it is; None where the standard error is a terminal.
     """
 
-    def __init__(self, is_shown: bool | None):
+    def __init__(self, is_shown: bool | None) -> None:
         self._is_shown = sys.stderr.isatty() if is_shown is None else is_shown
 
     def show(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,11 +25,20 @@ class Start:
       index: of the round, from 0.
     """
 
-    def __init__(self, gaussians, log_masses, ends, words: str, index: int = 0):
+    def __init__(
+        self,
+        gaussians: Sequence[Gaussian],
+        log_masses: Sequence[float],
+        ends: np.ndarray,
+        words: str,
+        index: int = 0,
+    ) -> None:
         self.gaussians, self.log_masses = list(gaussians), list(log_masses)
         self.ends, self.words, self.index = np.asarray(ends), words, index
 
-    def with_missing(self, gaussians, log_masses) -> Start:
+    def with_missing(
+        self, gaussians: Sequence[Gaussian], log_masses: Sequence[float]
+    ) -> Start:
         """The start of the next round, with further components."""
         return Start(
             [*self.gaussians, *gaussians],
@@ -49,16 +59,16 @@ class FitCheckpoint:
       seed: of the fit; None for that of the folder, or a random one.
     """
 
-    def __init__(self, folder: str | None, seed: int | None):
+    def __init__(self, folder: str | None, seed: int | None) -> None:
         self._folder = None if folder is None else pathlib.Path(folder)
-        self._manager = None
+        self._manager: tf.train.CheckpointManager | None = None
         saved = self._saved(0)
         if seed is None and saved is not None:
             seed = int(saved["seed"])
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
         self.seed = seed % 2**31
-        self._identity: dict[str, object] = {"seed": self.seed}
+        self._identity: dict = {"seed": self.seed}
 
     def check_target(self, points: np.ndarray, log_probs: np.ndarray) -> None:
         """Raises an error if the folder holds a fit of another seed or target.
@@ -100,7 +110,7 @@ class FitCheckpoint:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
 
-    def begin(self, start: Start, training) -> None:
+    def begin(self, start: Start, training: tf.Module) -> None:
         """Saves the start of a round, and restores its training if it was saved, too."""
         if self._folder is None:
             return
@@ -122,9 +132,10 @@ class FitCheckpoint:
             os.replace(partial, path)
         folder = str(self._folder / f"round_{start.index}")
         checkpoint = tf.train.Checkpoint(training=training)
-        self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
-        if self._manager.latest_checkpoint:
-            checkpoint.restore(self._manager.latest_checkpoint).expect_partial()
+        manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
+        if manager.latest_checkpoint:
+            checkpoint.restore(manager.latest_checkpoint).expect_partial()
+        self._manager = manager
 
     def save(self) -> None:
         """Saves the training as it is now."""

@@ -106,11 +106,11 @@ def fit_posterior(
         check_flag("progress", progress)
     if checkpoint_dir is not None:
         check_instance("checkpoint_dir", checkpoint_dir, str, "the name of a folder")
-    support, log_prob = _support_and_density(target, support, target_log_prob_fn, dtype)
-    density = UnconstrainedDensity(log_prob, support)
+    parts, log_prob = _support_and_density(target, support, target_log_prob_fn, dtype)
+    density = UnconstrainedDensity(log_prob, parts)
     fit = PosteriorFit(
         density,
-        support,
+        parts,
         budget=Budget(max_minutes, max_gradients),
         progress=Progress(progress),
         checkpoint=FitCheckpoint(checkpoint_dir, None if seed is None else int(seed)),
@@ -118,9 +118,9 @@ def fit_posterior(
     distribution, weighted, report = fit.run()
     return FittedPosterior(
         distribution,
-        support.bijector,
+        parts.bijector,
         report=report,
-        draws=weighted.x.astype(support.dtype.as_numpy_dtype),
+        draws=weighted.x.astype(parts.dtype.as_numpy_dtype),
         weights=weighted.weights,
         name=name,
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.laplace import NoMaximumError
 from tfp_flows.distributions.laplace import laplace
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["Modes", "dispersed_starts", "find_modes", "quasi_newton"]
 
@@ -49,7 +53,7 @@ def dispersed_starts(size: int, count: int, rng: np.random.Generator) -> np.ndar
     return starts
 
 
-def find_modes(density, starts: np.ndarray) -> Modes:
+def find_modes(density: UnconstrainedDensity, starts: np.ndarray) -> Modes:
     """Climbs from each start, and refines the distinct ends by Newton's method.
 
     Args:
@@ -79,7 +83,9 @@ def find_modes(density, starts: np.ndarray) -> Modes:
     return _by_mass(density, found, ends, num_gradients)
 
 
-def quasi_newton(density, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+def quasi_newton(
+    density: UnconstrainedDensity, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Climbs from all starts at once by the BFGS method, with backtracking.
 
     Rows whose density is not finite at their start stay there, with value -inf.

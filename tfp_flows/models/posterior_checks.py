@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from tfp_flows.models.weighted_draws import WeightedDraws
 from tfp_flows.models.weighted_draws import mean_and_factor
 from tfp_flows.models.weighted_moments import WeightedMoments
 from tfp_flows.models.weighted_moments import weighted_moments
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["Checks", "check_posterior"]
 
@@ -65,7 +70,11 @@ class Checks:
 
 
 def check_posterior(
-    density, distribution, flatten: Callable, ends: np.ndarray, seed: int
+    density: UnconstrainedDensity,
+    distribution: FlowDistribution,
+    flatten: Callable,
+    ends: np.ndarray,
+    seed: int,
 ) -> Checks:
     """Checks a posterior by its weights, by Markov chains and by a search for maxima.
 
@@ -179,7 +188,8 @@ def _mass(evaluation, gaussian, evidence, rng):
 
 
 def _distinct(candidates, tested):
-    missing, masses = [], []
+    missing: list[Gaussian] = []
+    masses = []
     for gaussian, (counts, is_under, log_mass) in zip(candidates, tested, strict=True):
         is_new = not any(_overlap(gaussian, other) for other in missing)
         if counts and is_under and is_new and np.isfinite(log_mass):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,15 @@ from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
 from tfp_flows.models.starting_flow import starting_flow
 from tfp_flows.models.weighted_draws import mean_and_factor
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.distributions.joint_support import JointSupport
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+    from tfp_flows.models.fit_budget import Budget
+    from tfp_flows.models.fit_budget import Progress
+    from tfp_flows.models.fit_checkpoint import FitCheckpoint
+    from tfp_flows.models.weighted_draws import WeightedDraws
 
 __all__ = ["PosteriorFit"]
 
@@ -48,13 +58,21 @@ class PosteriorFit:
       checkpoint: a `FitCheckpoint`, which has the seed.
     """
 
-    def __init__(self, density, support, *, budget, progress, checkpoint):
+    def __init__(
+        self,
+        density: UnconstrainedDensity,
+        support: JointSupport,
+        *,
+        budget: Budget,
+        progress: Progress,
+        checkpoint: FitCheckpoint,
+    ) -> None:
         self._density, self._support = density, support
         self._budget, self._progress = budget, progress
         self._checkpoint, self._seed = checkpoint, checkpoint.seed
         self._skipped = 0
 
-    def run(self):
+    def run(self) -> tuple[FlowDistribution, WeightedDraws, PosteriorReport]:
         """Returns the distribution, its `WeightedDraws` and a `PosteriorReport`."""
         self._progress.show("searching for maxima")
         rng = np.random.default_rng([self._seed, 0])

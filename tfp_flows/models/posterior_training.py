@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,9 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.models.stratified_mean import stratified_mean
 from tfp_flows.models.xla_or_graph import compiled
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["Block", "PosteriorTraining"]
 
@@ -61,7 +65,9 @@ class PosteriorTraining(tf.Module):
       Roeder, Wu, Duvenaud (2017), Sticking the landing. https://arxiv.org/abs/1703.09194
     """
 
-    def __init__(self, density, distribution, *, seed: int):
+    def __init__(
+        self, density: UnconstrainedDensity, distribution: FlowDistribution, *, seed: int
+    ) -> None:
         super().__init__(name="posterior_training")
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import VERDICTS
+
+if TYPE_CHECKING:
+    from tfp_flows.models.posterior_checks import Checks
 
 __all__ = ["agrees", "is_final", "verdict"]
 
@@ -23,7 +27,9 @@ _MEAN, _DEVIATION = 0.05, 0.03
 _GAP = 0.05
 
 
-def verdict(checks, improper: str | None, budget: str | None):
+def verdict(
+    checks: Checks, improper: str | None, budget: str | None
+) -> tuple[str, tuple[str, ...]]:
     """Returns a verdict and its reasons.
 
     Args:
@@ -40,12 +46,12 @@ def verdict(checks, improper: str | None, budget: str | None):
     return VERDICTS[0], ()
 
 
-def agrees(checks) -> bool:
+def agrees(checks: Checks) -> bool:
     """Whether no check speaks against the weighted draws."""
     return not list(_reasons(checks))
 
 
-def is_final(checks) -> bool:
+def is_final(checks: Checks) -> bool:
     """Whether another round of the fit would not change the verdict."""
     return agrees(checks) or checks.weighted.unknown > _MOST_UNKNOWN
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -30,7 +31,7 @@ _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
 
 
 def starting_flow(
-    gaussians: list[Gaussian], log_masses: list[float], *, seed: int, dtype
+    gaussians: list[Gaussian], log_masses: list[float], *, seed: int, dtype: tf.DType
 ) -> FlowDistribution:
     """Returns a distribution that is the mixture of `gaussians`, and that can be trained.
 
@@ -50,7 +51,7 @@ def starting_flow(
         # Correlations that the whitening leaves; its solves take long to compile.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     if size == 1:
-        spline = {"num_steps": 2, "num_bins": 16, "bound": 6.0, "hidden_units": (8,)}
+        spline: dict = {"num_steps": 2, "num_bins": 16, "bound": 6.0, "hidden_units": (8,)}
         steps.append(
             NeuralSplineFlow(1, standardize=False, seed=seed, dtype=dtype, **spline)
         )
@@ -64,7 +65,7 @@ def starting_flow(
     return FlowDistribution(base, FlowChain(steps))
 
 
-def wide_scale(s):
+def wide_scale(s: tf.Tensor) -> tf.Tensor:
     """`log_scale` between -5 and 5: a funnel's, of which one coupling has to do all."""
     return soft_bounded_scale(s, bound=5.0)
 

@@ -7,7 +7,9 @@ import tensorflow as tf
 __all__ = ["stratified_mean"]
 
 
-def stratified_mean(ratio, is_usable, log_weights) -> tuple[tf.Tensor, tf.Tensor]:
+def stratified_mean(
+    ratio: tf.Tensor, is_usable: tf.Tensor, log_weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean over a mixture, from equally many draws of each component, and its variance.
 
     Args:

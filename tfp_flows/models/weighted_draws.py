@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions.pareto_smoothing import pareto_smooth
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["Evaluation", "WeightedDraws", "student"]
 
@@ -88,7 +93,9 @@ class Evaluation:
       distribution: a `FlowDistribution`.
     """
 
-    def __init__(self, density, distribution):
+    def __init__(
+        self, density: UnconstrainedDensity, distribution: FlowDistribution
+    ) -> None:
         self._density = density
         self.event_size = density.event_size
         self._draw = tf.function(
@@ -176,7 +183,7 @@ def mean_and_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.diag(deviations)
 
 
-def student(rng, count: int, size: int, is_joint: bool) -> np.ndarray:
+def student(rng: np.random.Generator, count: int, size: int, is_joint: bool) -> np.ndarray:
     """Draws of a t distribution of 2 degrees, `[N, D]`, with joint or separate tails."""
     chi = rng.chisquare(_DEGREES, (count, 1 if is_joint else size)) / _DEGREES
     return rng.normal(size=(count, size)) / np.sqrt(chi)
