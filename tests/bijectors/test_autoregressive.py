@@ -200,6 +200,7 @@ class LargeShifts(tff.Transformer):
 @pytest.mark.parametrize(
     ("constructor", "jit_compile"), zip(STEPS, [True, False], strict=True)
 )
+@pytest.mark.usefixtures("op_by_op")  # but for what XLA compiles
 def test_large_latents_are_solved_where_whole_passes_fail(constructor, jit_compile, rng):
     """Passes over the whole vector overflow on coordinates that are not final yet."""
     network = tff.MaskedMLP(
