@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
 from slow_cases import SLOW_TESTS
 
 ROOT = Path(__file__).parent.parent
@@ -51,3 +52,11 @@ def test_slow_tests_exist():
             if f"def {test.split('[')[0]}(" not in source
         ]
     assert missing == []
+
+
+def test_pytest_xdist_knows_the_group_of_each_test(request):
+    """Groups of which it is told too late are ignored without a word."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("runs in one process")
+    items = request.session.items
+    assert [item.name for item in items if "@" not in item.nodeid] == []

@@ -83,6 +83,7 @@ class SwappedAffine(tff.Affine):
         return super().forward_and_log_det(y, parameters)
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("context_size", [0, 2])
 @pytest.mark.parametrize("ordering", ORDERINGS)
 @pytest.mark.parametrize("is_inverse", [False, True], ids=["maf", "iaf"])

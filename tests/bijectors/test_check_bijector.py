@@ -60,6 +60,7 @@ def test_points_without_a_batch_axis_are_refused():
         tff.check_bijector(Doubling(), X[0])
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_arrays_of_another_precision_are_taken():
     flow = tff.RealNVP(2, num_steps=1, context_size=3, seed=0)
     rng = np.random.default_rng(0)
@@ -75,6 +76,7 @@ class WrongSign(tff.Affine):
         return (y + shift) * tf.exp(-log_scale), -log_scale
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_identity_is_said_to_be_one_instead_of_passing():
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0, transformer=WrongSign())
     report = tff.check_bijector(flow, X)
@@ -88,6 +90,7 @@ def test_identity_is_said_to_be_one_instead_of_passing():
     assert not tff.check_bijector(flow, X).passed
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_steps_that_are_still_the_identity_are_named_beside_one_that_is_not():
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0, name="inner")
     scale = tfb.Scale(tf.constant([2.0, 0.5]))
@@ -119,6 +122,7 @@ SHAPE_CHANGING = {
 
 
 @pytest.mark.parametrize("name", SHAPE_CHANGING)
+@pytest.mark.usefixtures("op_by_op")
 def test_bijectors_that_change_the_shape_are_checked(name):
     build, event_shape = SHAPE_CHANGING[name]
     bijector = build()

@@ -151,6 +151,7 @@ def fitted(distribution):
 
 
 @pytest.mark.parametrize("base", BASES)
+@pytest.mark.usefixtures("op_by_op")
 def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path):
     distribution = over(base)
     before = values(distribution)

@@ -24,6 +24,7 @@ FLOWS = {
 
 
 @pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.usefixtures("op_by_op")
 def test_distribution_functions_and_quantiles_of_every_context(name):
     flow = randomize(FLOWS[name](), stddev=0.3)
     density = tff.FlowDistribution(tff.standard_normal(1, dtype="float64"), flow)

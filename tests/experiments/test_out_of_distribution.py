@@ -26,6 +26,7 @@ def run_dir(tmp_path_factory):
                 dataset="digits",
                 data_seed=3,
                 flow="nice",
+                num_steps=2,
                 run_dir=str(folder),
                 epochs=1,
                 num_samples=60,

@@ -66,7 +66,7 @@ def rows(model, rng):
 def answers(build, optimizer, x, weight):
     """All numbers of a training, named."""
     model = build()
-    model.compile(optimizer())
+    model.compile(optimizer(), jit_compile=False)
     fitted = model.fit(
         x,
         sample_weight=weight,

@@ -125,6 +125,7 @@ def test_boolean_rows():
     np.testing.assert_allclose(of_booleans, of_floats, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("weights", [np.linspace(0.0, 2.0, ROWS), [1, 2] * 24])
 def test_weights_in_every_form(weights):
     w = np.asarray(weights)

@@ -133,7 +133,7 @@ def test_fresh_process_gives_equal_bounds_and_draws(saved, models, name):
         np.testing.assert_array_equal(loaded[key], value, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["full", "iaf_maf_prior"])
+@pytest.mark.parametrize("name", ["gaussian", "full", "iaf_maf_prior"])
 def test_training_continues_as_if_uninterrupted(name, tmp_path):
     uninterrupted = small_vae.trained(name, epochs=1)
     uninterrupted.save(tmp_path / "model.keras")

@@ -35,6 +35,7 @@ def test_each_variable_is_mapped_by_its_own(method):
 
 
 @pytest.mark.parametrize("step", ["masked", "inverse"])
+@pytest.mark.usefixtures("op_by_op")
 def test_steps_of_it_are_undone_with_exact_gradients(step):
     """Also with a network that could be solved for variables of one kind."""
     mixed = transformers.PerVariable(PARTS, WHICH)

@@ -34,7 +34,10 @@ def subject_of(tmp_path, num_samples=100, **arguments):
     [
         (GLOW, {"interpolations.png", "attributes.png", "levels.png"}),
         (GLOW | {"conditional": True}, {"levels.png", "temperatures.png"}),
-        ({"flow": "nice", "base": "logistic"}, {"interpolations.png", "attributes.png"}),
+        (
+            {"flow": "nice", "num_steps": 2, "base": "logistic"},
+            {"interpolations.png", "attributes.png"},
+        ),
     ],
     ids=["glow", "conditional", "nice"],
 )

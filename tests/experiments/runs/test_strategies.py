@@ -46,8 +46,11 @@ def run(settings, folder, strategy):
     [
         pytest.param(EVEN, marks=pytest.mark.slow),
         pytest.param(UNEVEN, marks=pytest.mark.slow),
-        dataclasses.replace(
-            UNEVEN, num_steps=1, ema_momentum=0.9, act_norm=True, weight_decay=0.1
+        pytest.param(
+            dataclasses.replace(
+                UNEVEN, num_steps=1, ema_momentum=0.9, act_norm=True, weight_decay=0.1
+            ),
+            marks=pytest.mark.slow,
         ),
         pytest.param(GLOW, marks=pytest.mark.slow),
     ],
