@@ -18,7 +18,7 @@ def scale(name=None):
 
 
 def places(scale, name=None):
-    return tfd.Sample(tfd.Normal(0.0, scale), 2, name=name)
+    return tfd.Sample(tfd.Normal(scale, 1.0), 2, name=name)
 
 
 def observed(places, name=None):
@@ -68,6 +68,10 @@ MODELS = {
 }
 
 
+def hamiltonian(log_prob):
+    return tfp.mcmc.HamiltonianMonteCarlo(log_prob, 0.3, num_leapfrog_steps=2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_draws_have_the_structure_and_go_where_draws_of_posteriors_go(name):
@@ -84,7 +88,7 @@ def test_draws_have_the_structure_and_go_where_draws_of_posteriors_go(name):
     np.testing.assert_array_equal(twin.log_prob(draws), posterior.log_prob(draws))
     log_prob = options.get("target_log_prob_fn") or target.unnormalized_log_prob
     for make in (tff.neutra_kernel, tff.flow_proposal_kernel):
-        kernel = make(posterior, log_prob)
+        kernel = make(posterior, log_prob, make_kernel=hamiltonian)
         chains = tfp.mcmc.sample_chain(3, draws, kernel=kernel, trace_fn=None, seed=(1, 2))
         assert sorted(p.shape.rank for p in tf.nest.flatten(chains)) == [2, 3]
         assert all(np.isfinite(p).all() for p in tf.nest.flatten(chains))
