@@ -107,14 +107,17 @@ class HeavyTails(FlowBijector):
     def _inverse_and_log_det(self, y, context, training):
         most = y.dtype.max**0.4  # beyond which squares overflow
         weight, degrees = self._weights()
-        scaled = tf.clip_by_value(weight * y, -most, most)
+        stretched = tf.clip_by_value(weight * y, y.dtype.min, y.dtype.max)
+        scaled = tf.clip_by_value(stretched, -most, most)
         u = tf.asinh(scaled) / weight
         s = tf.maximum(self._squared_length(u), self._size)
         log_slope = tf.math.log1p((s - self._size) / degrees)
         t = self._size + degrees * log_slope
         x = u * tf.sqrt(t / s)[..., None]
         log_det = self._log_det(scaled, s, t, log_slope)
-        return self._if_heavy(y, x, log_det)
+        # What the clipped part costs, so that steps that stretch far rows gain nothing.
+        beyond = tf.math.log(tf.maximum(tf.abs(stretched) / most, 1.0))
+        return self._if_heavy(y, x, log_det - tf.reduce_sum(beyond, axis=-1))
 
     def _forward_and_log_det(self, x, context, training):
         largest = math.log(x.dtype.max**0.4)

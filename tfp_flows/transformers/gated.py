@@ -21,7 +21,9 @@ class Gated(Transformer):
 
     As gates may be arbitrarily near 0, a point far out of where the flow sends its latents
     comes from latents beyond any float. The inverse stops where their squares still are
-    floats, about 1e15 in float32, so that the density of such a point is near 0, not NaN.
+    floats, about 1e15 in float32; its log-det is then that of the stretch which is left,
+    so that the density of such a point is near 0: neither NaN nor, under a base with heavy
+    tails, enormous.
 
     Args:
       bias: added before the sigmoid, so that a fresh step nearly copies its input. The
@@ -62,7 +64,9 @@ class Gated(Transformer):
         ratio = tf.exp(tf.minimum(-s, math.log(most)))
         difference = tf.clip_by_value(y - shift, y.dtype.min, y.dtype.max)
         x = y + difference * ratio
-        return tf.clip_by_value(x, -most, most), -tf.math.log_sigmoid(s)
+        stretch = math.log(most) - tf.math.log(tf.maximum(tf.abs(difference), 1.0))
+        log_det = tf.minimum(-tf.math.log_sigmoid(s), stretch)
+        return tf.clip_by_value(x, -most, most), log_det
 
 
 @tf.custom_gradient
