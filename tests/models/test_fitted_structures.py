@@ -13,15 +13,15 @@ import tfp_flows as tff
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-def scale(name=None):
+def scale(name="scale"):
     return tfd.Gamma(3.0, 1.0, name=name)
 
 
-def places(scale, name=None):
+def places(scale, name="places"):
     return tfd.Sample(tfd.Normal(scale, 1.0), 2, name=name)
 
 
-def observed(places, name=None):
+def observed(places, name="observed"):
     return tfd.Independent(tfd.Normal(places, 1.0), 1, name=name)
 
 
