@@ -8,6 +8,7 @@ from setuptools import setup
 EXPERIMENTS = [
     "absl-py>=2.0",
     "scikit-learn>=1.3",
+    "pandas>=2.2",
     "scipy>=1.10",
     "h5py>=3.10",
     "matplotlib>=3.8",

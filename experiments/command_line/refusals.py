@@ -9,11 +9,12 @@ import numpy as np
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 
-__all__ = ["check_activation", "check_data", "check_run", "check_run_dir"]
+__all__ = ["check_activation", "check_data", "check_encoding", "check_run"]
+__all__ += ["check_run_dir"]
 
 # Data set -> the flags that mean something with it only; the first must be given.
 _PATHS = {
-    "csv": ("csv_path",),
+    "csv": ("csv_path", "decimal", "encoding"),
     "npz": ("npz_path", "npz_key"),
     "images": ("images_path", "image_size", "image_fit"),
 }
@@ -100,6 +101,19 @@ def check_activation(name):
     if values is None or values.shape != rows.shape or values[0, 0] != values[1, 0]:
         raise UsageError(
             f"Expected `activation` to be an elementwise one of Keras's; got {name!r}."
+        )
+
+
+def check_encoding(name):
+    """Raises `UsageError` unless `name` is an encoding that lines can be told by."""
+    try:
+        has_ascii = "0,\n".encode(name) == b"0,\n"
+    except LookupError:
+        has_ascii = False
+    if not has_ascii:
+        raise UsageError(
+            "Expected `encoding` to be one that Python knows and that has ASCII's letters "
+            f"as they are, as utf-8 or latin-1; got {name!r}."
         )
 
 

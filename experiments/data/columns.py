@@ -25,12 +25,16 @@ class Column:
       role: "modelled", "context" or "dropped".
       kind: "constant", "binary" (zeros and ones), "integer" or "real".
       position: in the table, from 0.
+      least: of the training rows; None where that was not noted.
+      greatest: likewise.
     """
 
     name: str
     role: str
     kind: str
     position: int
+    least: float | None = None
+    greatest: float | None = None
 
 
 def without_names(dataset):
@@ -38,7 +42,9 @@ def without_names(dataset):
     if dataset.image_shape is not None:
         return None
     columns = enumerate(zip(dataset.labels, dataset.train.T, strict=True))
-    return tuple(Column(name, "modelled", _kind_of(x), i) for i, (name, x) in columns)
+    return tuple(
+        Column(name, "modelled", _kind_of(x), i, *_range(x)) for i, (name, x) in columns
+    )
 
 
 def split_columns(sets, names, request, path):
@@ -74,7 +80,10 @@ def split_columns(sets, names, request, path):
     roles = {"modelled": modelled, "context": context, "dropped": dropped}
     rows = np.concatenate(sets)
     columns = tuple(
-        Column(labels[index], role, _kind_of(rows[:, index], role), index)
+        Column(
+            *(labels[index], role, _kind_of(rows[:, index], role), index),
+            *_range(sets[0][:, index]),
+        )
         for role, indices in roles.items()
         for index in indices
     )
@@ -141,6 +150,10 @@ def _kind_of(values, role="modelled"):
     if is_binary:
         return "binary"
     return "integer" if (values == np.round(values)).all() else "real"
+
+
+def _range(values):
+    return float(values.min()), float(values.max())
 
 
 def _is_constant(column):

@@ -23,6 +23,8 @@ class Request:
       image_size: height and width of its images; 0: those of the first one.
       image_fit: key of `own_images.FITS`, for images of another size.
       csv_path: table of the set `csv`.
+      decimal: decimal mark of the numbers of `csv`, "." or ",".
+      encoding: of the text of `csv`, one that has ASCII's letters as they are.
       npz_path: file of the set `npz`.
       npz_key: array in that file; found by itself if empty.
       context_columns: names or indices of the columns of `csv` or `npz` to condition on.
@@ -42,6 +44,8 @@ class Request:
     image_size: int = 0
     image_fit: str = "refuse"
     csv_path: str | os.PathLike = ""
+    decimal: str = "."
+    encoding: str = "utf-8"
     npz_path: str | os.PathLike = ""
     npz_key: str = ""
     context_columns: tuple[str, ...] = ()

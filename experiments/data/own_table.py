@@ -17,7 +17,8 @@ _MIN_ROWS = 2  # of each set, for a mean has no standard error of fewer
 
 def load_csv(request):
     """Returns the table in `request.csv_path`, divided at random by `request.seed`."""
-    values, names = read_csv(request.path("csv_path"))
+    kwargs = {"decimal": request.decimal, "encoding": request.encoding}
+    values, names = read_csv(request.path("csv_path"), **kwargs)
     return _dataset("csv", _divided(values, request), names, request, request.csv_path)
 
 

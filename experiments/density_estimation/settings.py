@@ -5,6 +5,7 @@ import dataclasses
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import changed
 from experiments.command_line.flag_settings import field
+from experiments.command_line.refusals import check_encoding
 from experiments.command_line.training_settings import TrainingSettings
 from experiments.density_estimation.flows import BASES
 from experiments.density_estimation.flows import FLOWS
@@ -30,6 +31,8 @@ class Settings(TrainingSettings):
         False, "Whether half of the training images, drawn anew each epoch, are mirrored."
     )
     csv_path: str = field("", "Table of --dataset=csv: numbers, with or without a header.")
+    decimal: str = field(".", "Decimal mark of the numbers in csv.", one_of=".,")
+    encoding: str = field("utf-8", "Encoding of the text of csv.")
     npz_path: str = field("", "NumPy file of --dataset=npz.")
     npz_key: str = field("", "Array in it, where there are several.")
     context_columns: tuple[str, ...] = field(
@@ -149,6 +152,7 @@ class Settings(TrainingSettings):
 
     def __post_init__(self):
         super().__post_init__()
+        check_encoding(self.encoding)
         if self.batch_norm and self.act_norm:
             raise UsageError("Expected one of `batch_norm` and `act_norm`; got both.")
         if self.transformer != "affine" and self.scale != "soft_bounded":

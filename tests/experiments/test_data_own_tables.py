@@ -7,6 +7,7 @@ import pytest
 
 from experiments.data import DataError
 from experiments.data import load_dataset
+from experiments.data import text_table
 from experiments.data.csv_table import read_csv
 from experiments.density_estimation import baselines
 from experiments.density_estimation import evaluation
@@ -54,6 +55,29 @@ def test_csv_of_one_column_with_byte_order_mark_and_empty_lines(tmp_path):
     np.testing.assert_array_equal(values, [[1.0], [2.0], [-0.5]])
 
 
+def test_csv_with_decimal_commas_in_another_encoding(tmp_path):
+    (tmp_path / "x").write_bytes("größe;b\n1,5;-0,25\n".encode("latin-1"))
+    request = {"csv_path": tmp_path / "x", "validation_share": 0.0}
+    with pytest.raises(DataError, match="utf-8"):
+        load_dataset("csv", **request)
+    values, names = read_csv(tmp_path / "x", decimal=",", encoding="latin-1")
+    assert names == ("größe", "b")
+    np.testing.assert_array_equal(values, [[1.5, -0.25]])
+
+
+def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
+    lines = ["a,b", "1,x", "2,3", ",4", "5", "6,nan", "y,z", "7,True"]
+    (tmp_path / "x").write_text("\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        read_csv(tmp_path / "x")
+    for words in (
+        "'x' in column 'b' in row 2; an empty cell in column 'a' in row 4",
+        "1 cells instead of 2 in row 5; 'nan' in column 'b' in row 6",
+        "'y' in column 'a' in row 7; and 2 more",
+    ):
+        assert words in str(caught.value)
+
+
 @pytest.mark.parametrize("row", ["True,2", "1", "1,2,3", '"1"2,3', "0x1,2", ",1", "1,nan"])
 def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
     (tmp_path / "x").write_text(f'"a\nb",c\n1,2\n\n{row}\n')
@@ -61,7 +85,8 @@ def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
         read_csv(tmp_path / "x")
 
 
-def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path):
+def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 16)
     (tmp_path / "x").write_text("".join(f"{i},0.5\n" for i in range(100_000)))
     tracemalloc.start()
     values, _ = read_csv(tmp_path / "x")

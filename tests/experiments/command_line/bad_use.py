@@ -72,6 +72,12 @@ BAD_USE = {
     "mixing with nice": ("--flow=nice --lu_mixing", "`lu_mixing`, which nice lacks"),
     "glow of points": ("--flow=glow", "`dataset` to be one of ['cifar10',"),
     "glow of a table": ("--flow=glow --dataset=power", "--flow=glow; got 'power'."),
+    "encoding": (
+        "--dataset=csv --csv_path={x}/good.csv --encoding=utf-16",
+        "`encoding`",
+        "ASCII",
+    ),
+    "encoding of no csv": ("--encoding=latin-1", "`encoding` with --dataset=csv only"),
     "csv without path": ("--dataset=csv", "`csv_path` with --dataset=csv"),
     "npz without path": ("--dataset=npz", "`npz_path` with --dataset=npz"),
     "init_from of the run itself": (

@@ -1,0 +1,237 @@
+"""Tables as text of any length, read block by block in memory that does not grow."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from experiments.data.cells import cell_problems
+from experiments.data.cells import is_empty
+from experiments.data.cells import number
+from experiments.data.data_error import DataError
+from experiments.data.data_error import reading
+
+__all__ = ["Block", "TextTable"]
+
+_DELIMITERS = ",;\t"
+_BYTES_A_BLOCK = 1 << 24
+_BYTES_A_ROW = 1 << 26  # at most
+_QUOTE, _LINE_END = b'"', b"\n"
+# By themselves, older versions of pandas err in the last digits.
+_IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+_EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
+_READ_OTHERWISE = (_QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
+# A byte order mark, and empty lines.
+_BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Rows of a table that follow each other.
+
+    Args:
+      frame: numbers, float64, finite, of the columns that were asked for.
+      line: the first row's line of the file, from 1.
+      next_line: the line after the last row.
+      end: bytes of the file up to there.
+    """
+
+    frame: pd.DataFrame
+    line: int
+    next_line: int
+    end: int
+
+
+class TextTable:
+    """A table whose cells a comma, semicolon or tab separates, a row a line.
+
+    The first row is a header if none of its cells is a number. Empty lines are passed over.
+
+    Args:
+      path: of the file.
+      decimal: "." or ",", what separates the decimals of a number.
+      encoding: of the text, one that has ASCII's letters as they are.
+
+    Raises:
+      DataError: if there is no such file, or it is empty, or two columns have one name, or
+        the text is not in `encoding`.
+
+    Attributes:
+      names: the columns' names, or None without a header.
+      num_columns: how many there are.
+      size: bytes of the file.
+    """
+
+    def __init__(self, path, *, decimal=".", encoding="utf-8"):
+        self._path = pathlib.Path(path)
+        self._decimal, self._encoding = decimal, encoding
+        with self._reading(), self._path.open("rb") as file:
+            self.size = self._path.stat().st_size
+            start, first = self._first_line(file)
+        delimiters = _DELIMITERS if decimal == "." else _DELIMITERS.replace(",", "")
+        self._delimiter = max(delimiters, key=lambda d: len(_cells(first, d)))
+        cells = [cell.strip() for cell in _cells(first, self._delimiter)]
+        self.num_columns = len(cells)
+        self.names = None
+        # Where the rows begin: (bytes, lines) before them.
+        self._start = start
+        if all(number(cell, decimal) is None for cell in cells):
+            self.names = self._distinct(cells)
+            line_end = len(first.encode(encoding))
+            self._start = (start[0] + line_end, start[1] + first.count("\n"))
+
+    def blocks(self, columns, *, end=0, line=0) -> Iterator[Block]:
+        """Yields `Block`s of numbers.
+
+        Args:
+          columns: positions of the columns that are read, from 0.
+          end: `end` of the block after which to go on; 0: from the first row.
+          line: its `next_line`.
+
+        Raises:
+          DataError: if a row is of another length, or one of its cells in `columns` holds
+            no finite number; the message names the first few of all such cells of a block.
+        """
+        offset, line = (end, line) if end else (self._start[0], self._start[1] + 1)
+        with self._reading(), self._path.open("rb") as file:
+            while text := _next_lines(file, offset):
+                next_line = line + text.count(_LINE_END)
+                offset += len(text)
+                if text.strip():
+                    yield Block(self._frame(text, columns, line), line, next_line, offset)
+                line = next_line
+
+    def label(self, position):
+        """Returns the name of a column; its position, as text, without a header."""
+        return self.names[position] if self.names else str(position)
+
+    def _first_line(self, file):
+        """Returns (bytes, lines) before the first row, and the row as text.
+
+        A header's cells, in quotes, may hold line ends.
+        """
+        text = _next_lines(file, 0).decode(self._encoding)
+        before = _BEFORE_ROWS.match(text).group()
+        first = text[len(before) :]
+        if not first.strip():
+            raise DataError(f"Expected rows of numbers in {self._path}; got an empty file.")
+        lines = io.StringIO(first, newline="")
+        first = next(lines)
+        while first.count('"') % 2 and (line := next(lines, "")):
+            first += line
+        return (len(before.encode(self._encoding)), before.count("\n")), first
+
+    def _distinct(self, names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(
+                f"Expected distinct column names in {self._path}; got {twice} twice."
+            )
+        return tuple(names)
+
+    def _frame(self, text, columns, line):
+        """Returns the numbers of a block, or refuses it with what is wrong where."""
+        if _has_rows_of(text, self.num_columns, self._delimiter):
+            frame = self._parsed(text, columns)
+            if frame is not None and np.isfinite(frame.to_numpy()).all():
+                return frame
+        return self._by_cell(text, columns, line)
+
+    def _parsed(self, text, columns):
+        try:
+            return pd.read_csv(
+                io.BytesIO(text),
+                header=None,
+                names=range(self.num_columns),
+                usecols=columns,
+                dtype=np.float64,
+                sep=self._delimiter,
+                decimal=self._decimal,
+                encoding=self._encoding,
+                keep_default_na=False,
+                **_EXACTLY,
+            )[list(columns)]
+        except (ValueError, pd.errors.ParserError):
+            return None
+
+    def _by_cell(self, text, columns, line):
+        """Returns the same, slowly, of what pandas refuses, or would read as another."""
+        labels = {position: self.label(position) for position in columns}
+        found = cell_problems(
+            self._rows(text), labels, self.num_columns, line - 1, self._decimal
+        )
+        if found:
+            raise DataError(f"Expected finite numbers in {self._path}; got {found}.")
+        rows = [row for row in self._rows(text) if not is_empty(row)]
+        values = [[number(row[i], self._decimal) for i in columns] for row in rows]
+        return pd.DataFrame(values, columns=list(columns), dtype=np.float64)
+
+    def _rows(self, text):
+        lines = io.StringIO(text.decode(self._encoding), newline="")
+        return csv.reader(lines, delimiter=self._delimiter, strict=True)
+
+    def _reading(self):
+        return reading(
+            f"a table as text ({self._encoding})",
+            self._path,
+            (OSError, UnicodeDecodeError, csv.Error),
+        )
+
+
+def _cells(line, delimiter):
+    return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+
+
+def _next_lines(file, offset):
+    """Returns the lines that end in a block, or in as many as the first one needs.
+
+    Where blocks end depends on `offset` only, not on what was read before.
+    """
+    file.seek(offset)
+    text = b""
+    while read := file.read(_BYTES_A_BLOCK):
+        text += read
+        if len(read) < _BYTES_A_BLOCK:  # the last line may not end
+            return text
+        if end := _end_of_rows(text):
+            return text[:end]
+        if len(text) > _BYTES_A_ROW:
+            raise csv.Error(
+                f"more than {_BYTES_A_ROW:,} bytes without the end of a row, as where a "
+                "quote is not closed"
+            )
+    return text
+
+
+def _end_of_rows(text):
+    """Returns the position after the last line end outside of quotes; 0 without one."""
+    if _QUOTE not in text:
+        return text.rfind(_LINE_END) + 1
+    letters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(letters == ord(_LINE_END))
+    quotes_before = np.searchsorted(np.flatnonzero(letters == ord(_QUOTE)), ends)
+    outside = ends[quotes_before % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def _has_rows_of(text, num_columns, delimiter):
+    """Whether each line has as many cells; False also where only the cells could tell.
+
+    Pandas fills short rows up, cuts long ones where it reads some columns only, reads
+    `"1"2` as 12 and `True` as 1.
+    """
+    if any(letters in text for letters in _READ_OTHERWISE):
+        return False
+    letters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(letters == ord(_LINE_END))
+    if not text.endswith(_LINE_END):
+        ends = np.append(ends, len(letters))
+    counts = np.searchsorted(np.flatnonzero(letters == ord(delimiter)), ends)
+    widths = np.diff(counts, prepend=0) + 1
+    is_empty = np.diff(ends, prepend=-1) <= 2  # of at most one letter, as a carriage return
+    return bool(np.all((widths == num_columns) | ((widths == 1) & is_empty)))

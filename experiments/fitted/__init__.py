@@ -1,0 +1,1 @@
+"""What a fitted model makes of new tables: scores, samples and predictions."""

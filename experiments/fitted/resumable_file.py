@@ -1,0 +1,100 @@
+"""A file that is written piece by piece, and goes on where it was interrupted."""
+
+import fcntl
+import json
+import os
+import pathlib
+
+from experiments.runs.atomic_write import atomic_write
+from experiments.runs.run_directory import RunDirectoryError
+
+__all__ = ["ResumableFile"]
+
+
+class ResumableFile:
+    """A file of text that has its name once it is whole.
+
+    Until then, what is written is in `NAME.partial`, and `NAME.progress` says how much of
+    that counts and what made it. A process that stops, however it does, loses no more than
+    the piece under way.
+
+    Args:
+      path: of the file.
+      origin: plain data that determine what is written, by name.
+
+    Raises:
+      RunDirectoryError: if the file is there, or another process writes it, or an
+        interrupted one was made of something else.
+
+    """
+
+    def __init__(self, path, origin):
+        self._path = pathlib.Path(path)
+        self._partial = self._path.with_name(f"{self._path.name}.partial")
+        self._progress = self._path.with_name(f"{self._path.name}.progress")
+        self._origin = json.loads(json.dumps(origin))
+        self._size = 0
+
+    def write(self, start, pieces):
+        """Writes what is missing and returns the last position.
+
+        Args:
+          start: (text, position): what the file begins with, and what comes then.
+          pieces: function of a position, plain data, that yields (text, position): what
+            comes from there on, and the position after it.
+        """
+        self._refuse_whole()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._partial.open("ab") as self._file:
+            self._lock()
+            self._refuse_whole()  # which another process may have finished just now
+            position = self._go_on() or self._append(*start)
+            for text, next_position in pieces(position):
+                position = self._append(text, next_position)
+            os.replace(self._partial, self._path)
+        self._progress.unlink(missing_ok=True)
+        return position
+
+    def _append(self, text, position):
+        piece = text.encode()
+        self._file.write(piece)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._size += len(piece)
+        state = {"origin": self._origin, "size": self._size, "position": position}
+        atomic_write(self._progress, json.dumps(state))
+        return position
+
+    def _go_on(self):
+        state = {"origin": self._origin, "size": 0, "position": None}
+        if self._progress.is_file():
+            state = json.loads(self._progress.read_text())
+        different = [
+            f"{name}: {state['origin'].get(name)!r} then, {value!r} now"
+            for name, value in self._origin.items()
+            if state["origin"].get(name) != value
+        ]
+        if different:
+            raise RunDirectoryError(
+                f"{self._partial} was begun with others: {'; '.join(different)}. Give the "
+                f"same again, choose another --out, or delete it and {self._progress}."
+            )
+        self._size = state["size"]
+        if self._file.seek(0, os.SEEK_END) < self._size:
+            raise RunDirectoryError(
+                f"{self._partial} is shorter than {self._progress} says; delete both."
+            )
+        self._file.truncate(self._size)
+        return state["position"]
+
+    def _refuse_whole(self):
+        if self._path.exists():
+            raise RunDirectoryError(f"{self._path} is there; choose another --out.")
+
+    def _lock(self):
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunDirectoryError(
+                f"Another process is writing {self._partial}; choose another --out."
+            ) from None

@@ -1,0 +1,60 @@
+"""Rows of a table of any length, through a fitted model, into another table."""
+
+import concurrent.futures
+import csv
+import io
+import sys
+
+import keras
+import numpy as np
+
+__all__ = ["ahead", "as_cells", "as_text", "bar", "in_parts"]
+
+
+def in_parts(function, *arrays, rows_a_call):
+    """Returns what `function` returns of arrays of N rows, in calls of fewer.
+
+    Args:
+      function: of arrays `[n, ...]`, to an array `[n, ...]`.
+      *arrays: `[N, ...]`; None passes as it is.
+      rows_a_call: n, at most.
+    """
+    count = len(next(array for array in arrays if array is not None))
+    parts = [
+        np.asarray(
+            function(*(None if a is None else a[i : i + rows_a_call] for a in arrays))
+        )
+        for i in range(0, count, rows_a_call)
+    ]
+    return np.concatenate(parts)
+
+
+def ahead(iterator):
+    """Yields the items of an iterator, the next of which is made in another thread."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        end = object()
+        item = pool.submit(next, iterator, end)
+        while (found := item.result()) is not end:
+            item = pool.submit(next, iterator, end)
+            yield found
+
+
+def as_cells(values):
+    """Returns numbers, `[N]`, as text that tells all of their dtype apart."""
+    digits = np.finfo(values.dtype).dtype.itemsize * 2 + 1  # 9 of float32, 17 of float64
+    return map(f"{{:.{digits}g}}".format, values.tolist())
+
+
+def as_text(rows):
+    """Returns rows of cells as lines of a table."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def bar(total, progress):
+    """Returns a function of how much of `total` is done, which shows it, if wanted."""
+    is_wanted = sys.stdout.isatty() if progress < 0 else progress
+    if not is_wanted:
+        return lambda done: None
+    return keras.utils.Progbar(total, unit_name="byte").update

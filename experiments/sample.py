@@ -1,0 +1,120 @@
+"""Draws rows of a fitted model into a table, in memory that does not grow.
+
+    python -m experiments.sample --model=RUN_DIR --rows=1000 --out=samples.csv
+    python -m experiments.sample --model=RUN_DIR --given=conditions.csv --out=samples.csv
+
+A conditional model needs `--given`, a table with the columns of its context; each of its
+rows gets `--rows` rows of the new table, one after the other, with the context beside what
+was drawn. The same command goes on with what was interrupted, and draws the same.
+"""
+
+import dataclasses
+import sys
+
+import numpy as np
+
+from experiments.command_line import program
+from experiments.command_line.flag_settings import field
+from experiments.data import DataError
+from experiments.data.text_table import TextTable
+from experiments.fitted.fitted_model import FittedModel
+from experiments.fitted.resumable_file import ResumableFile
+from experiments.fitted.row_tables import as_cells
+from experiments.fitted.row_tables import as_text
+from experiments.fitted.row_tables import bar
+from experiments.fitted.table_settings import TableSettings
+from experiments.runs.run_directory import RunDirectoryError
+
+_ROWS_A_CALL = 1 << 14
+# `within` counts rows that were drawn for those of a block of conditions.
+_START = {"end": 0, "line": 0, "within": 0, "rows": 0, "calls": 0}
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleSettings(TableSettings):
+    """Which rows are drawn, of which model."""
+
+    PROGRAM = "sample"
+    READ = ("given",)
+
+    rows: int = field(1, "Rows to draw; with --given, for each of its rows.", at_least=1)
+    given: str = field("", "Table of conditions, with the columns of the context by name.")
+    seed: int = field(0, "Integer that determines what is drawn.", at_least=0)
+
+
+def sample(settings):
+    """Writes rows that are drawn of a model and returns how many.
+
+    Args:
+      settings: a `SampleSettings`.
+
+    Raises:
+      UsageError: if a conditional model gets no `given`, or another one does.
+      RunDirectoryError: if there is no such model, or `settings.out` is taken.
+      DataError: if the conditions are not as the model's context.
+    """
+    model = FittedModel(settings.model)
+    if bool(settings.given) != bool(model.context):
+        needs = f"a table with columns {list(model.context)}" if model.context else "none"
+        settings.refuse("given", f"to be {needs}, for the model in {model.path}")
+    names = (*model.modelled, *model.context)
+
+    def pieces(at):
+        for position, context in _contexts(model, settings, at):
+            seed = [settings.seed, at["calls"]]
+            drawn = np.concatenate([model.sample(seed, context), context], axis=1)
+            at = {
+                **position,
+                "rows": at["rows"] + len(drawn),
+                "calls": at["calls"] + 1,
+            }
+            yield as_text(zip(*map(as_cells, drawn.T), strict=True)), at
+        if not at["rows"]:
+            raise DataError(f"Expected rows of conditions in {settings.given}; got none.")
+
+    out = ResumableFile(settings.out, settings.origin(model.path))
+    return out.write((as_text([names]), _START), pieces)["rows"]
+
+
+def cli(argv):
+    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
+    refusals = (DataError, RunDirectoryError, OSError)
+    return program.run(argv, _main, SampleSettings, description=__doc__, refusals=refusals)
+
+
+def _contexts(model, settings, at):
+    """Yields positions, and contexts `[n, C]`: one for each row that is to be drawn."""
+    for end, line, next_position, conditions in _blocks(model, settings, at):
+        count = len(conditions) * settings.rows
+        for start in range(at["within"], count, _ROWS_A_CALL):
+            stop = min(start + _ROWS_A_CALL, count)
+            position = {"end": end, "line": line, "within": stop}
+            rows = np.arange(start, stop) // settings.rows
+            yield next_position if stop == count else position, conditions[rows]
+        at = at | {"within": 0}
+
+
+def _blocks(model, settings, at):
+    """Yields where a block of conditions begins, the position after it, and its rows."""
+    if not model.context:
+        conditions = np.zeros([1, 0], model.dtype)
+        if not at["calls"] or at["within"]:
+            yield 0, 0, at | {"within": 0}, conditions
+        return
+    table = TextTable(settings.given, decimal=settings.decimal, encoding=settings.encoding)
+    positions = model.positions(table, model.context)
+    show = bar(table.size, settings.progress)
+    end, line = at["end"], at["line"]
+    for block in table.blocks(positions, end=end, line=line):
+        after = {"end": block.end, "line": block.next_line, "within": 0}
+        yield end, line, after, model.rows(block.frame, model.context)
+        end, line = block.end, block.next_line
+        show(end)
+
+
+def _main(settings):
+    print(f"{sample(settings):,} rows in {settings.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv))
