@@ -104,6 +104,9 @@ def test_csv_is_divided_by_the_seed(tmp_path):
     np.testing.assert_array_equal(sorted_rows(rows(first)), sorted_rows(VALUES))
     np.testing.assert_array_equal(rows(first), rows(again))
     assert not np.array_equal(rows(first), rows(other))
+    ends = [(column.least, column.greatest) for column in first.columns]
+    expected = np.stack([first.train.min(axis=0), first.train.max(axis=0)], axis=1)
+    np.testing.assert_allclose(ends, expected, rtol=1e-6)
 
 
 def test_shares_set_the_sizes(tmp_path):
