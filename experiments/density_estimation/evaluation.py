@@ -49,6 +49,7 @@ def measure(model, history, subject):
         "calibration": diagnostics.calibration(subject),
         "two_sample_test": diagnostics.two_sample_test(subject),
         "coverage": diagnostics.coverage(subject),
+        "prediction": subject.prediction,
         "integral": diagnostics.integral_over_angles(subject),
     }
     if dataset.class_names:

@@ -17,6 +17,7 @@ def findings(results):
         **_calibration(results["calibration"]),
         **_shortfall(results.get("shortfall")),
         **_coverage(results.get("coverage")),
+        **_prediction(results.get("prediction")),
         **_integral(results.get("integral")),
         **({"classes": _class_agreement(classes)} if classes else {}),
         **_classification(results.get("likelihood_classification")),
@@ -84,6 +85,19 @@ def _coverage(found):
         for p, share in found["shares"].items()
     ]
     return {"test rows in central intervals": " and ".join(shares)}
+
+
+def _prediction(found):
+    if found is None:
+        return {}
+    texts = [
+        f"{name}: CRPS {scores['crps']:.3f} ± {scores['two_standard_errors']:.3f}, "
+        f"intervals of 90 % {scores['width']:.2f} wide, which hold {scores['inside']:.3f} "
+        "of the values"
+        for name, scores in found["methods"].items()
+    ]
+    unit = "prediction of test rows, in standard deviations of a column"
+    return {unit: "; ".join(texts)}
 
 
 def _integral(found):

@@ -7,6 +7,7 @@ import numpy as np
 import tfp_flows
 from experiments.density_estimation import conditional_plot
 from experiments.density_estimation import diagnostics
+from experiments.density_estimation import prediction_plots
 from experiments.density_estimation import warp_plot
 from experiments.density_estimation.binary_pictures import of_binary_data
 from experiments.density_estimation.image_pictures import of_images
@@ -27,6 +28,8 @@ def draw(subject, history):
     """
     title = f"{subject.settings.flow} on {subject.dataset.name}"
     pictures = _of_the_data(subject)
+    if subject.prediction:
+        pictures |= _of_predictions(subject)
     if diagnostics.has_latents(subject.distribution):
         pictures["calibration.png"] = (
             _calibration_caption(subject.dataset.event_size),
@@ -85,6 +88,17 @@ def _of_the_data(subject):
         if len(labels) > _MAX_PAIRS:
             caption += f" The first {_MAX_PAIRS} of {len(labels)} variables."
         pictures["pairs.png"] = (caption, pairs)
+    return pictures
+
+
+def _of_predictions(subject):
+    draw_levels = functools.partial(prediction_plots.draw_levels, subject.prediction)
+    caption = "Test values below the quantile of each level: on the line where it is right."
+    pictures = {"levels.png": (caption, draw_levels)}
+    if subject.dataset.event_size == 1:
+        caption = "Densities of a few test rows, given their context, and what came."
+        draw_densities = functools.partial(prediction_plots.draw_densities, subject)
+        pictures["predictions.png"] = (caption, draw_densities)
     return pictures
 
 

@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from experiments.density_estimation import prediction
+
 __all__ = ["Subject"]
 
 
@@ -51,6 +53,11 @@ class Subject:
             context=classes,
         )
         return samples.numpy().swapaxes(0, 1)
+
+    @functools.cached_property
+    def prediction(self):
+        """How well test rows are predicted, as of `prediction.scores`."""
+        return prediction.scores(self)
 
     @property
     def is_plane(self):

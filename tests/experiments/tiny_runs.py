@@ -9,6 +9,7 @@ from experiments.density_estimation import diagnostics
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import pictures
+from experiments.density_estimation import prediction
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import pictures as vae_pictures
 from experiments.iaf_vae.settings import VAESettings
@@ -46,10 +47,11 @@ def run_without_end(settings):
 
 @contextlib.contextmanager
 def quick_runs():
-    """Leaves out pictures, and the classifier that looks at samples."""
+    """Leaves out pictures, baselines of predictions, and the classifier of samples."""
     known = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 100}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "draw", lambda *_: {})
         patch.setattr(vae_pictures, "draw", lambda *_: {})
         patch.setattr(diagnostics, "two_sample_test", lambda subject: known)
+        patch.setattr(prediction, "scores", lambda subject: None)
         yield

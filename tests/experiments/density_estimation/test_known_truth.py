@@ -12,6 +12,7 @@ from experiments.data import load_dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
+from experiments.density_estimation import prediction
 from experiments.density_estimation.subject import Subject
 
 SMALL = dataclasses.replace(
@@ -25,7 +26,9 @@ def two_modes(tmp_path_factory):
     """The folder, and the results, of a run of one variable given another."""
     folder = tmp_path_factory.mktemp("two_modes")
     settings = in_folder(SMALL, folder, dataset="two_modes", flow="nsf")
-    return folder, density_estimation.run(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction, "_MAX_BOOSTED_ROWS", 200)
+        return folder, density_estimation.run(settings)
 
 
 def test_the_true_density_stands_beside_that_of_the_flow(two_modes):
@@ -58,7 +61,12 @@ def test_coverage_is_that_of_intervals_between_quantiles(two_modes):
         assert results["coverage"]["shares"][str(share)] == pytest.approx(inside, abs=2e-4)
     assert results["coverage"]["num_rows"] == len(dataset.test)
     assert "intervals of 0.9" in (folder / "report.md").read_text()
-    assert (folder / "conditional.png").is_file()
+    found = results["prediction"]["methods"]
+    assert found["the flow"]["inside"] == results["coverage"]["shares"]["0.9"]
+    assert len(found) == 3
+    for picture in ("conditional", "levels", "predictions"):
+        assert f"({picture}.png)" in (folder / "report.md").read_text()
+        assert (folder / f"{picture}.png").is_file()
 
 
 def test_the_density_of_angles_is_one_of_the_circle(tmp_path):
