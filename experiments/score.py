@@ -1,10 +1,12 @@
-"""Scores the rows of a table under a fitted model, in memory that does not grow.
+"""Scores rows of a table, or pictures, under a fitted model, in memory that does not grow.
 
     python -m experiments.score --model=RUN_DIR --csv=new.csv --out=scored.csv
+    python -m experiments.score --model=RUN_DIR --images=DIR_OR_NPZ --out=scored.csv
 
 Each row of the table gets a line of the file: its log-likelihood in nats, and the names of
-the columns whose number is less or greater than all that the model was fitted to. The same
-command goes on with what was interrupted.
+the columns whose number is less or greater than all that the model was fitted to. So does
+each picture of a folder, or of an array, under a run on images: its log-likelihood, and
+bits per dimension. The same command goes on with what was interrupted.
 """
 
 import dataclasses
@@ -13,10 +15,13 @@ import sys
 import numpy as np
 
 from experiments.command_line import program
+from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
+from experiments.data.own_images import FITS
 from experiments.data.text_table import TextTable
 from experiments.fitted.fitted_model import FittedModel
+from experiments.fitted.picture_rows import PictureRows
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import ahead
 from experiments.fitted.row_tables import as_cells
@@ -24,6 +29,7 @@ from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
 from experiments.fitted.row_tables import in_parts
 from experiments.fitted.table_settings import TableSettings
+from experiments.fitted.table_settings import digest_of
 from experiments.runs.run_directory import RunDirectoryError
 
 _ROWS_A_CALL = 1 << 14
@@ -36,10 +42,23 @@ class ScoreSettings(TableSettings):
     """Which rows are scored, under which model."""
 
     PROGRAM = "score"
-    REQUIRED = ("model", "csv", "out")
     READ = ("csv",)
 
     csv: str = field("", "Table of rows, with the columns of the model by name.")
+    images: str = field("", "Folder of pictures, or .npz file of an array of bytes.")
+    image_fit: str = field(
+        "refuse",
+        "What is done with pictures of another size: refuse, resize or crop.",
+        one_of=FITS,
+    )
+    seed: int = field(0, "Integer: the dequantisation noise of pictures.", at_least=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.csv) == bool(self.images):
+            raise UsageError(
+                f"Expected one of `csv` and `images`; got {self.csv!r}, {self.images!r}."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +74,8 @@ class Scores:
 
     num_rows: int
     mean: float
-    num_outside: int
-    ignored: tuple[str, ...]
+    num_outside: int = 0
+    ignored: tuple[str, ...] = ()
 
 
 def score(settings):
@@ -67,9 +86,14 @@ def score(settings):
 
     Raises:
       RunDirectoryError: if there is no such model, or `settings.out` is taken.
-      DataError: if there is no such table, or a row or a column is not as the model's.
+      DataError: if there is no such table, or a row, a column or a picture is not as the
+        model's.
     """
     model = FittedModel(settings.model)
+    return (_of_table if settings.csv else _of_pictures)(model, settings)
+
+
+def _of_table(model, settings):
     table = TextTable(settings.csv, decimal=settings.decimal, encoding=settings.encoding)
     names = (*model.modelled, *model.context)
     positions = model.positions(table, names)
@@ -88,9 +112,28 @@ def score(settings):
 
     out = ResumableFile(settings.out, settings.origin(model.path))
     at = out.write((_HEADER, _START), pieces)
-    ignored = set(table.names or ()) - {table.label(i) for i in positions}
-    in_order = [name for name in table.names or () if name in ignored]
-    return Scores(at["rows"], at["total"] / at["rows"], at["outside"], tuple(in_order))
+    known = {table.label(position) for position in positions}
+    ignored = tuple(name for name in table.names or () if name not in known)
+    return Scores(at["rows"], at["total"] / at["rows"], at["outside"], ignored)
+
+
+def _of_pictures(model, settings):
+    pictures = PictureRows(settings.images, settings.model, settings.image_fit)
+    show = bar(len(pictures.names), settings.progress)
+
+    def pieces(at):
+        for names, rows in pictures.parts(at["rows"], settings.seed):
+            nats = np.asarray(model.log_prob(rows))
+            bits = pictures.bits_per_dimension(nats, rows)
+            count, total = at["rows"] + len(rows), at["total"] + float(nats.sum())
+            at = {"rows": count, "total": total}
+            yield as_text(zip(names, as_cells(nats), as_cells(bits), strict=True)), at
+            show(count)
+
+    start = ("picture,log_likelihood,bits_per_dimension\n", {"rows": 0, "total": 0.0})
+    origin = {**settings.origin(model.path), "pictures": digest_of(pictures.names)}
+    at = ResumableFile(settings.out, origin).write(start, pieces)
+    return Scores(at["rows"], at["total"] / at["rows"])
 
 
 def cli(argv):

@@ -9,7 +9,7 @@ from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
 from experiments.data.published import IMAGE_TABLE
 
-__all__ = ["describe_classes", "image_dataset", "open_picture"]
+__all__ = ["dequantized", "describe_classes", "image_dataset", "open_picture"]
 
 # How Pillow names the byte orders of 16-bit grey.
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -66,7 +66,7 @@ def image_dataset(name, pixels, validation, request, *, classes=None, class_name
         known = describe_classes(divide(*classes), class_names, request.conditional)
     return Dataset(
         name,
-        *divide(*(_dequantize(images, request.num_bits, rng) for images in pixels)),
+        *divide(*(dequantized(images, request.num_bits, rng) for images in pixels)),
         image_shape=pixels[0].shape[1:3],
         bin_width=1.0 / 2**request.num_bits,
         published=IMAGE_TABLE.get(name, {}) if is_comparable else {},
@@ -95,7 +95,14 @@ def describe_classes(sets, names, conditional):
     }
 
 
-def _dequantize(pixels, num_bits, rng):
+def dequantized(pixels, num_bits, rng):
+    """Returns images, `uint8` `[N, ...]`, as rows in `[0, 1)`, `[N, D]`, float32.
+
+    Args:
+      pixels: `uint8`, `[N, ...]`.
+      num_bits: bits that are kept of each.
+      rng: NumPy generator, of the uniform noise within a bin.
+    """
     values = tfp_flows.reduce_bits(pixels, num_bits).reshape(len(pixels), -1)
     rows = ((values + rng.random(values.shape)) / 2.0**num_bits).astype(np.float32)
     # Rounding must not carry the upper end of a bin into the next one.

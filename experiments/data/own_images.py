@@ -11,7 +11,7 @@ from experiments.data.entry import Entry
 from experiments.data.images import image_dataset
 from experiments.data.images import open_picture
 
-__all__ = ["ENTRIES", "FITS"]
+__all__ = ["ENTRIES", "FITS", "picture_array", "picture_files"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
@@ -41,6 +41,30 @@ def _crop(image, size, path):
 
 # What `--image_fit` can name: what is done with a picture of another size.
 FITS = {"refuse": _refuse, "resize": _resize, "crop": _crop}
+
+
+def picture_files(folder):
+    """Returns the paths of all pictures in a folder and below, in order.
+
+    Raises:
+      DataError: if there are none.
+    """
+    files = (p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in _SUFFIXES)
+    if files := sorted(files):
+        return files
+    raise DataError(f"Expected pictures ({', '.join(_SUFFIXES)}) in {folder}; got none.")
+
+
+def picture_array(path):
+    """Returns the one array of an `.npz` file: bytes, `[N, H, W]` or `[N, H, W, 3]`.
+
+    Raises:
+      DataError: if there is something else in it.
+    """
+    arrays = load_arrays(path)
+    if len(arrays) != 1:
+        raise DataError(f"Expected one array in {path}; got {list(arrays)}.")
+    return _checked(*arrays.values(), path)
 
 
 def load_own_images(request):
@@ -88,9 +112,7 @@ def _read_npz(path, request):
 
 
 def _read_folder(path, request):
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise DataError(f"Expected pictures ({', '.join(_SUFFIXES)}) in {path}; got none.")
+    files = picture_files(path)
     size = _wanted_size(request, open_picture(files[0], files[0]).size)
     fit = FITS[request.image_fit]
     images = []

@@ -8,7 +8,7 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 from experiments.command_line.refusals import check_encoding
 
-__all__ = ["TableSettings"]
+__all__ = ["TableSettings", "digest_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,15 @@ class TableSettings(FlagSettings):
         free = ("model", "out", "progress", *self.READ)
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         given = {name: value for name, value in plain.items() if name not in free}
-        digest = hashlib.sha256(pathlib.Path(model_path).read_bytes()).hexdigest()
+        digest = digest_of(pathlib.Path(model_path).read_bytes())
         read = {name: _state(plain[name]) for name in self.READ if plain[name]}
         return given | {"model": digest} | read
+
+
+def digest_of(content):
+    """Returns a digest of bytes, or of names."""
+    content = content if isinstance(content, bytes) else "\0".join(content).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _state(path):

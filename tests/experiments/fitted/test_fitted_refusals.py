@@ -9,7 +9,7 @@ from experiments import score
 
 BAD_USE = {
     "no model": (score, "--csv={table} --out={out}", 2, "`model` to name a file"),
-    "no table": (score, "--model={two} --out={out}", 2, "`csv` to name a file"),
+    "no table": (score, "--model={two} --out={out}", 2, "one of `csv` and `images`"),
     "no out": (sample, "--model={two}", 2, "`out` to name a file"),
     "model missing": (score, "--model=none --csv={table} --out={out}", 1, "got none"),
     "model of text": (score, "--model={table} --csv={table} --out={out}", 1, "saved model"),
