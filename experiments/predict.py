@@ -13,10 +13,10 @@ import sys
 
 import numpy as np
 
-from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
+from experiments.fitted import command
 from experiments.fitted.fitted_model import FittedModel
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import ahead
@@ -94,8 +94,7 @@ def predict(settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, RunDirectoryError, OSError)
-    return program.run(argv, _main, PredictSettings, description=__doc__, refusals=refusals)
+    return command.run(argv, _main, PredictSettings, __doc__)
 
 
 def _predicted(model, context, settings, rows_before):

@@ -13,17 +13,16 @@ import sys
 
 import numpy as np
 
-from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
+from experiments.fitted import command
 from experiments.fitted.fitted_model import FittedModel
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
 from experiments.fitted.table_settings import TableSettings
-from experiments.runs.run_directory import RunDirectoryError
 
 _ROWS_A_CALL = 1 << 14
 # `within` counts rows that were drawn for those of a block of conditions.
@@ -78,8 +77,7 @@ def sample(settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, RunDirectoryError, OSError)
-    return program.run(argv, _main, SampleSettings, description=__doc__, refusals=refusals)
+    return command.run(argv, _main, SampleSettings, __doc__)
 
 
 def _contexts(model, settings, at):

@@ -14,12 +14,12 @@ import sys
 
 import numpy as np
 
-from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.own_images import FITS
 from experiments.data.text_table import TextTable
+from experiments.fitted import command
 from experiments.fitted.fitted_model import FittedModel
 from experiments.fitted.picture_rows import PictureRows
 from experiments.fitted.resumable_file import ResumableFile
@@ -30,7 +30,6 @@ from experiments.fitted.row_tables import bar
 from experiments.fitted.row_tables import in_parts
 from experiments.fitted.table_settings import TableSettings
 from experiments.fitted.table_settings import digest_of
-from experiments.runs.run_directory import RunDirectoryError
 
 _ROWS_A_CALL = 1 << 14
 _HEADER = "log_likelihood,outside\n"
@@ -138,8 +137,7 @@ def _of_pictures(model, settings):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, RunDirectoryError, OSError)
-    return program.run(argv, _main, ScoreSettings, description=__doc__, refusals=refusals)
+    return command.run(argv, _main, ScoreSettings, __doc__)
 
 
 def _scored(model, frame, names):
