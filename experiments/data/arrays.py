@@ -1,5 +1,6 @@
 """Array files, read without trusting them."""
 
+import os
 import zipfile
 import zlib
 
@@ -11,6 +12,9 @@ from experiments.data.data_error import reading
 __all__ = ["load_array", "load_arrays"]
 
 _ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# What an array claims that memory cannot hold: NumPy would try all the same.
+_ERRORS += (MemoryError,)
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def load_arrays(path, keys=None):
@@ -48,4 +52,18 @@ def load_array(path):
 
 def _load(path):
     with reading("a NumPy file", path, _ERRORS):
+        _refuse_larger_than_memory(path)
         return np.load(path, allow_pickle=False)
+
+
+def _refuse_larger_than_memory(path):
+    """Refuses an archive that holds more bytes than the machine, be it small itself."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MEMORY:
+        raise DataError(
+            f"Expected arrays that memory, {_MEMORY:,} bytes, holds in {path}; got "
+            f"{size:,} bytes."
+        )

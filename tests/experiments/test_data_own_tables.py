@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.data import DataError
+from experiments.data import arrays
 from experiments.data import load_dataset
 from experiments.data import text_table
 from experiments.data.csv_table import read_csv
@@ -94,6 +95,14 @@ def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path, monkeypatch):
     tracemalloc.stop()
     assert values.nbytes == 1_600_000
     assert peak < 3 * values.nbytes
+
+
+def test_an_archive_of_more_than_memory_is_not_unpacked(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "x.npz", np.zeros([100_000, 2]))
+    assert (tmp_path / "x.npz").stat().st_size < 5_000
+    monkeypatch.setattr(arrays, "_MEMORY", 1_000_000)
+    with pytest.raises(DataError, match=r"1,000,000 bytes, holds .* got 1,600,"):
+        load_dataset("npz", npz_path=tmp_path / "x.npz")
 
 
 def test_csv_is_divided_by_the_seed(tmp_path):

@@ -11,17 +11,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.core.saved_names import STOCK
+from tfp_flows.core.saved_names import find
+from tfp_flows.core.saved_names import find_stock
+from tfp_flows.core.saved_names import not_ours
+
 __all__ = ["Configured", "deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
-# What files of earlier versions call otherwise.
-_RENAMED = {
-    ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
-    ("tfp_flows.models.posteriors", "FlowPosterior"): "AmortizedFlow",
-}
 # Files from before there were these arguments do not say them.
 _BEFORE = dict.fromkeys(("standardize_context", "decorrelate", "heavy_tails"), False)
-_STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 
 
 class Configured:
@@ -118,11 +117,17 @@ def deserialize(data: Any) -> Any:
     Only modules that are loaded already are looked into, so that reading a file never
     imports code: import your own bijectors' module before you load a flow that has them.
 
+    A file may come from anyone. So nothing of Python's standard library is called or handed
+    on, and of classes only those are made that say what they are made of (`get_config`).
+
     Raises:
-      ValueError: if a class or function named in `data` is not to be found.
+      ValueError: if a class or function named in `data` is not to be found, or is none of
+        those that `serialize` writes.
     """
     if isinstance(data, _PLAIN):
         return data
+    if not isinstance(data, dict) or not data:
+        raise ValueError(f"Expected what `serialize` writes in a saved file; got {data!r}.")
     kind, content = next(iter(data.items()))
     if kind == "variable":
         return tf.Variable(deserialize(content), trainable=data["trainable"])
@@ -143,11 +148,14 @@ def deserialize(data: Any) -> Any:
     if kind in ("list", "tuple"):
         return {"list": list, "tuple": tuple}[kind](map(deserialize, content))
     if kind == "stock":
-        parameters = deserialize(data["parameters"])
-        return getattr(_STOCK[content], data["name"])(**parameters)
-    found = _find(content, data["name"])
+        return find_stock(content, data["name"])(**deserialize(data["parameters"]))
+    if kind != "module":
+        raise ValueError(f"Expected a kind of value that `serialize` writes; got {kind!r}.")
+    found = find(content, data["name"])
     if "config" not in data:
         return found
+    if not (isinstance(found, type) and hasattr(found, "get_config")):
+        raise not_ours(content, data["name"])
     config = data["config"] if _is_keras(found) else deserialize(data["config"])
     return found.from_config(config) if hasattr(found, "from_config") else found(**config)
 
@@ -170,7 +178,7 @@ def _serialize_object(value):
         config = value.get_config()
         # Keras has its own plain form of what its layers are made of.
         return {**name, "config": config if _is_keras(type(value)) else serialize(config)}
-    for part, module in _STOCK.items():
+    for part, module in STOCK.items():
         name = _stock_name(value, module)
         if name:
             return {"stock": part, "name": name, "parameters": serialize(_given(value))}
@@ -205,24 +213,3 @@ def _given(value):
 
 def _is_keras(cls):
     return any(base.__module__.startswith("keras.") for base in cls.__mro__)
-
-
-def _find(module, name):
-    name = _RENAMED.get((module, name), name)
-    found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
-    if found is None:
-        raise ValueError(
-            f"Expected `{name}` in the loaded module `{module}`; import it before "
-            "loading what was saved with it."
-        )
-    return found
-
-
-def _moved(module, name):
-    """What files of an earlier layout of this package look for in another module."""
-    package = __name__.split(".")[0]
-    if module.split(".")[0] != package:
-        return None
-    loaded = [m for m in list(sys.modules) if m.split(".")[0] == package]
-    objects = (getattr(sys.modules[m], name, None) for m in loaded)
-    return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)

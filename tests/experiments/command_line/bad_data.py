@@ -54,6 +54,7 @@ BAD_DATA = {
     ),
     "npz missing": ("none.npz", "No such file"),
     "npz empty": ("empty.npz", "empty.npz"),
+    "npz of more than memory holds": ("claims.npz", "Expected a NumPy file"),
     "npz cut short": ("short.npz", "Expected a NumPy file"),
     "npz damaged": ("damaged.npz", "Expected a NumPy file"),
     "npz of text": ("text.npz", "text.npz"),

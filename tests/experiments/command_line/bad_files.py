@@ -1,6 +1,8 @@
 """Files that are not what they should be."""
 
 import gzip
+import io
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -58,6 +60,11 @@ def write_bad_files(folder):
         np.savez(folder / f"{name}.npz", **values)
     whole = (folder / "two.npz").read_bytes()
     (folder / "empty.npz").write_bytes(b"")
+    with zipfile.ZipFile(folder / "claims.npz", "w") as archive:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (10**15, 2)}
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(file, header)
+        archive.writestr("x.npy", file.getvalue())
     (folder / "short.npz").write_bytes(whole[:300])
     # Bytes of the first array, so that its checksum is wrong.
     (folder / "damaged.npz").write_bytes(whole[:250] + b"12345678" + whole[258:])
