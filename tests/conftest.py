@@ -26,6 +26,7 @@ from slow_cases import REPRESENTATIVES
 from slow_cases import SLOW_CASES
 from slow_cases import is_slow
 from tensorflow.python.framework import ops
+from tensorflow.python.util import tf_stack
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -56,9 +57,21 @@ _FIRST = ("experiments/", "models/", "distributions/", "bijectors/", "flows/", "
 
 
 def pytest_configure(config):
+    # Traces make many objects, of which few are garbage before the tests of a group end.
+    gc.set_threshold(100_000, 20, 20)
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        _share_one_stack()
+
+
+def _share_one_stack():
+    """Has no operation of a graph know where in Python it was made, as messages tell.
+
+    To write that down, with all frames of pytest and Keras, takes a fifth of tracing.
+    """
+    stack = tf_stack.extract_stack()
+    tf_stack.extract_stack = lambda stacklevel=1: stack
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -74,7 +87,7 @@ def pytest_collection_modifyitems(items):
         if is_slow(_path(item), item.name) or _contract_case(item) in SLOW_CASES:
             item.add_marker(pytest.mark.slow)
     items.sort(key=_order)
-    gc.freeze()  # what is imported stays: the collector need not look at it again
+    _keep_what_lives()
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures have ended
@@ -96,10 +109,17 @@ def _free_memory(module):
     registry = ops.gradient_registry._registry
     for name in [name for name in registry if name.startswith("CustomGradient")]:
         del registry[name]
+    of_the_group = (module.__name__, "subject")
     for function in vars(module).values():
-        if hasattr(function, "cache_clear") and function.__module__ == module.__name__:
+        if hasattr(function, "cache_clear") and function.__module__ in of_the_group:
             function.cache_clear()
     gc.collect()
+    _keep_what_lives()
+
+
+def _keep_what_lives():
+    """Tells the collector to look no more at what is imported or shared by all tests."""
+    gc.freeze()
 
 
 def _path(item):

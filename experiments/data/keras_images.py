@@ -23,11 +23,12 @@ CIFAR10_CLASSES += ("dog", "frog", "horse", "ship", "truck")
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
 _IDX_FILES += ("t10k-labels-idx1",)
+_HELD_OUT = 10_000  # test images of each set, and as many to validate with
 
 
 @dataclasses.dataclass(frozen=True)
 class _ImageSet:
-    """What is known of a set: 10,000 test images, and as many to validate with.
+    """What is known of a set.
 
     Args:
       num_train: training images, those to validate with included.
@@ -67,7 +68,7 @@ def load_image_set(name, request):
     return image_dataset(
         name,
         (train, test),
-        10_000,
+        _HELD_OUT,
         request,
         classes=(np.ravel(train_classes), np.ravel(test_classes)),
         class_names=known.class_names,
@@ -97,7 +98,7 @@ def _read_idx(path):
 
 
 def _check_shapes(name, known, train, test):
-    for images, count in ((train, known.num_train), (test, 10_000)):
+    for images, count in ((train, known.num_train), (test, _HELD_OUT)):
         if images.shape != (count, *known.image_shape) or images.dtype != np.uint8:
             raise DataError(
                 f"Expected {count:,} images of {known.image_shape} bytes in {name}.npz; "
@@ -125,7 +126,7 @@ ENTRIES = {
     name: Entry(
         functools.partial(load_image_set, name),
         f"{known.authors}; by keras.datasets",
-        (known.num_train - 10_000, 10_000, 10_000),
+        (known.num_train - _HELD_OUT, _HELD_OUT, _HELD_OUT),
         int(np.prod(known.image_shape)),
         **_OF_IMAGES,
     )

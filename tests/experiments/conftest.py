@@ -55,7 +55,7 @@ def finished(tmp_path_factory):
     """Function of a name in `RUNS` that returns the folder of that run, finished."""
     root, found = tmp_path_factory.mktemp("finished"), {}
     path = str(root / "rows.npy")
-    np.save(path, np.random.default_rng(0).normal(size=(500, 8)))
+    np.save(path, np.random.default_rng(0).normal(size=(500, 5)))
 
     def run(name):
         if name not in found:

@@ -10,8 +10,8 @@ from experiments import folds
 
 RECIPE = """--dataset=two_moons
 --flow=nice
---num_steps=2
---hidden_units=8
+--num_steps=1
+--hidden_units=4
 --epochs=1
 --batch_size=1000
 --num_samples=100

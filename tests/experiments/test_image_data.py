@@ -24,18 +24,19 @@ def integers(rows, num_bins=256):
 
 @pytest.fixture
 def few_images(monkeypatch):
-    """Sets of 40 training images, of which 10 validate, and 10,000 test images."""
+    """Sets of 40 training images, of which 30 validate, and 30 test images."""
+    monkeypatch.setattr(keras_images, "_HELD_OUT", 30)
     for name, known in keras_images._SETS.items():
-        shorter = keras_images._ImageSet(10_010, *list(vars(known).values())[1:])
+        shorter = keras_images._ImageSet(40, *list(vars(known).values())[1:])
         monkeypatch.setitem(keras_images._SETS, name, shorter)
 
 
 def cifar10_arrays():
     return {
-        "x_train": RNG.integers(0, 256, (10_010, 32, 32, 3), np.uint8),
-        "y_train": RNG.integers(0, 10, (10_010, 1), np.uint8),
-        "x_test": RNG.integers(0, 256, (10_000, 32, 32, 3), np.uint8),
-        "y_test": RNG.integers(0, 10, (10_000, 1), np.uint8),
+        "x_train": RNG.integers(0, 256, (40, 32, 32, 3), np.uint8),
+        "y_train": RNG.integers(0, 10, (40, 1), np.uint8),
+        "x_test": RNG.integers(0, 256, (30, 32, 32, 3), np.uint8),
+        "y_test": RNG.integers(0, 10, (30, 1), np.uint8),
     }
 
 
@@ -88,7 +89,7 @@ def test_fashion_mnist_is_read_from_idx_files(few_images, tmp_path):
     folder = tmp_path / "fashion-mnist"
     folder.mkdir()
     arrays = {}
-    for prefix, count in (("train", 10_010), ("t10k", 10_000)):
+    for prefix, count in (("train", 40), ("t10k", 30)):
         arrays[prefix] = RNG.integers(0, 256, (count, 28, 28), np.uint8)
         header = struct.pack(">BBBBIII", 0, 0, 8, 3, count, 28, 28)
         path = folder / f"{prefix}-images-idx3-ubyte.gz"

@@ -15,12 +15,12 @@ from experiments.iaf_vae import pictures as vae_pictures
 from experiments.iaf_vae.settings import VAESettings
 
 TINY = Settings(
-    num_steps=2, hidden_units=(8,), epochs=2, batch_size=1000, num_samples=100, progress=0
+    num_steps=1, hidden_units=(4,), epochs=2, batch_size=1000, num_samples=100, progress=0
 )
 TINY_VAE = VAESettings(
     latent_size=3,
     hidden_units=(8,),
-    num_flow_steps=2,
+    num_flow_steps=1,
     flow_hidden_units=(6,),
     flow_context_size=4,
     prior_hidden_units=(6,),

@@ -6,6 +6,7 @@ import pytest
 import small_vae
 import tensorflow as tf
 import tensorflow_probability as tfp
+from small_estimator import anew
 from small_estimator import estimator
 from small_estimator import fit
 from small_estimator import of
@@ -81,7 +82,7 @@ NOT_FINITE = {
 @pytest.mark.parametrize("name", NOT_FINITE)
 def test_values_that_are_not_finite(name, is_initialized):
     make, message = NOT_FINITE[name]
-    model = estimator()
+    model = anew()
     if is_initialized:
         model.initialize(X)
     x, options = make()
@@ -102,7 +103,7 @@ NOT_FINITE_CONTEXTS = {
 def test_contexts_that_are_not_finite(name):
     x, options = NOT_FINITE_CONTEXTS[name]()
     with pytest.raises(ValueError, match="finite `(validation_data: )?context`.*row 7"):
-        estimator(context_size=1).fit(x, verbose=0, **options)
+        anew(context_size=1).fit(x, verbose=0, **options)
 
 
 def test_vae_refuses_them_too():
@@ -150,7 +151,7 @@ OTHERS = {
 def test_what_is_no_data(name):
     make, message = OTHERS[name]
     with pytest.raises(ValueError, match=message):
-        estimator().fit(make(), verbose=0)
+        anew().fit(make(), verbose=0)
 
 
 OPTIONS = {
@@ -168,20 +169,20 @@ OPTIONS = {
 def test_options(name):
     options, message = OPTIONS[name]
     with pytest.raises(ValueError, match=message):
-        estimator().fit(X, verbose=0, **options)
+        anew().fit(X, verbose=0, **options)
 
 
 def test_options_of_batches():
     with pytest.raises(ValueError, match="no `sample_weight` beside batches"):
-        estimator().fit(batches(X), sample_weight=W, verbose=0)
+        anew().fit(batches(X), sample_weight=W, verbose=0)
     with pytest.raises(ValueError, match="arrays with `validation_split` of 0.2"):
-        estimator().fit(batches(X), validation_split=0.2, verbose=0)
+        anew().fit(batches(X), validation_split=0.2, verbose=0)
 
 
 @pytest.mark.parametrize("context", [None, C[:, 0], C[:, [0, 0]], C[:3]])
 def test_contexts_of_other_shapes(context):
     with pytest.raises(ValueError, match=r"`context` of shape \[(N|40), 1\]"):
-        estimator(context_size=1).fit((X, context), verbose=0)
+        anew(context_size=1).fit((X, context), verbose=0)
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate"])

@@ -15,9 +15,7 @@ from experiments.density_estimation import models
 from experiments.density_estimation import prediction
 from experiments.density_estimation.subject import Subject
 
-SMALL = dataclasses.replace(
-    TINY, num_steps=1, num_bins=4, hidden_units=(8, 8), epochs=1, num_samples=300
-)
+SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)
 pytestmark = pytest.mark.xdist_group("finished runs")
 
 

@@ -15,6 +15,7 @@ from experiments.posterior_inference import importance
 from experiments.posterior_inference import reference
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference import targets
+from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
@@ -32,18 +33,28 @@ TINY = PosteriorSettings(
 )
 
 
+THREE = ("full_rank", "asvi", "real_nvp")
+
+
 def tiny(tmp_path, **changes):
     return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
 
 
-@pytest.fixture(scope="module")
-def all_of_mixture(tmp_path_factory):
-    """The folder of all posteriors of one target, and their results by posterior."""
-    folder = tmp_path_factory.mktemp("all")
+@pytest.fixture(
+    scope="module",
+    params=[THREE, pytest.param(POSTERIORS, marks=pytest.mark.slow)],
+    ids=["three", "all"],
+)
+def all_of_mixture(request, tmp_path_factory):
+    """The folder of posteriors of one target, and their results by posterior."""
+    folder, names = tmp_path_factory.mktemp("all"), list(request.param)
     settings = tiny(folder, posterior="all", target="mixture", num_draws=20)
-    first = list(posterior_inference.run_all(settings))
-    assert [results["posterior"] for results in first] == list(POSTERIORS)
-    assert list(posterior_inference.run_all(settings)) == first  # which is only read
+    with pytest.MonkeyPatch.context() as patch:
+        chosen = {name: SURROGATES[name] for name in names}
+        patch.setattr(posterior_inference, "SURROGATES", chosen)
+        first = list(posterior_inference.run_all(settings))
+        assert [results["posterior"] for results in first] == names
+        assert list(posterior_inference.run_all(settings)) == first  # which is only read
     return folder, {results["posterior"]: results for results in first}
 
 
@@ -92,6 +103,11 @@ def test_one_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
     ]
     assert len(rows) == len(POSTERIORS)
     assert all("not finite at step" in row for row in rows)
+
+
+def test_all_posteriors_are_those_of_the_flag():
+    ways = posterior_inference._ways(tiny(".", posterior="all"))
+    assert list(ways) == list(POSTERIORS)
 
 
 def test_what_is_skipped_cannot_be_built():

@@ -19,8 +19,6 @@ from experiments.runs.run_directory import RunDirectoryError
 pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.xdist_group("going on")]
 TINY = dataclasses.replace(
     tiny_runs.TINY,
-    num_steps=1,
-    hidden_units=(4,),
     act_norm=True,
     ema_momentum=0.9,
     batch_size=2000,

@@ -13,6 +13,7 @@ import killed_runs
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_runs
 from tiny_runs import in_folder
 from tiny_runs import run_without_end
 
@@ -45,7 +46,7 @@ IMAGES = Settings(
     num_samples=100,
     progress=0,
 )
-TINY = dataclasses.replace(SMALL, epochs=4, batch_size=1000)
+TINY = dataclasses.replace(tiny_runs.TINY, epochs=4)
 pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.xdist_group("going on")]
 
 
@@ -169,7 +170,7 @@ def test_training_that_diverges_at_once_is_refused(ema_momentum, tmp_path):
     settings = dataclasses.replace(
         TINY, run_dir=str(tmp_path), learning_rate=1e5, ema_momentum=ema_momentum
     )
-    settings = dataclasses.replace(settings, num_steps=1, hidden_units=(4,), scale="exp")
+    settings = dataclasses.replace(settings, scale="exp")
     for _ in range(2):  # also where it goes on
         with pytest.raises(fitting.TrainingError, match="smaller --learning_rate"):
             density_estimation.run(settings)
