@@ -42,4 +42,4 @@ def test_distribution_functions_and_quantiles_of_every_context(name):
     # Each context has its own.
     one = density.quantile(0.2, context=context[2, 0, 3])
     close(one, y[2, 1, 3], 1e-8)
-    assert np.ptp(y[:, 2]) > 1e-3
+    assert np.ptp(y[:, 1]) > 1e-3  # not the median, which an odd map leaves alone

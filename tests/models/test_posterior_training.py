@@ -32,6 +32,7 @@ def distribution(count, *, is_random=True):
     return made
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("count", [1, 2])
 def test_start_is_the_mixture_of_gaussians(count):
     made = distribution(count, is_random=False)
@@ -46,6 +47,7 @@ def test_start_is_the_mixture_of_gaussians(count):
     np.testing.assert_allclose(np.exp(made.log_prob(x)), expected, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("count", [1, 2])
 def test_gradient_is_that_of_the_bound_with_the_density_s_weights_held(count):
     made = distribution(count)
@@ -71,6 +73,7 @@ def test_gradient_is_that_of_the_bound_with_the_density_s_weights_held(count):
         np.testing.assert_allclose(ours, theirs, atol=1e-8)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_draws_outside_the_support_are_left_out():
     def log_prob(x):
         return tf.where(x[..., 0] > 2.0, quartic(x), tf.math.log(-1.0 - x[..., 0] ** 2))
