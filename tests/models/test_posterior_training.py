@@ -113,9 +113,7 @@ def test_one_seed_takes_the_same_steps_and_no_two_steps_the_same_draws(monkeypat
         for variable, value in zip(variables, start, strict=True):
             variable.assign(value)
         # Without a change of weights, only the draws of steps differ.
-        bounds.append(
-            training._block(tf.constant(0.0, tf.float64), tf.constant(1))[0].numpy()
-        )
+        bounds.append(training._results(0.0, 1, 3)[0])
         training.run(1e-3, 2)
         ends.append([variable.numpy() for variable in variables])
     np.testing.assert_array_equal(*bounds)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import draws
-from tfp_flows.models.xla_or_graph import compiled
+from tfp_flows.models.xla_or_graph import Compiled
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -56,6 +56,7 @@ class CheckChains:
     Args:
       density: an `UnconstrainedDensity`.
       distribution: q, a `FlowDistribution`.
+      by_xla: whether XLA can compile the density.
 
     Reference:
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
@@ -63,10 +64,13 @@ class CheckChains:
     """
 
     def __init__(
-        self, density: UnconstrainedDensity, distribution: FlowDistribution
+        self,
+        density: UnconstrainedDensity,
+        distribution: FlowDistribution,
+        by_xla: bool = True,
     ) -> None:
         self._density, self._distribution = density, distribution
-        self._run = compiled(self._sample, by_xla=density.has_loop)
+        self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
 
     @property
     def num_proposals(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 
@@ -21,6 +22,8 @@ class Budget:
         self._max_gradients = max_gradients
         self._start = time.monotonic()
         self.num_gradients = 0
+        # Seconds that training leaves for the checks.
+        self.reserve = 0.0
 
     def go_on(self, num_gradients: int, seconds: float) -> None:
         """Counts at least what an earlier run had used, of which this one goes on."""
@@ -32,12 +35,27 @@ class Budget:
         """Wall time used."""
         return time.monotonic() - self._start
 
-    def reached(self, share: float = 1.0) -> str | None:
-        """A sentence that says which bound, times `share`, has been reached; or None."""
+    @property
+    def seconds_left(self) -> float:
+        """Wall time that is left, without what is reserved for the checks."""
+        most = math.inf if self._max_seconds is None else self._max_seconds
+        return most - self.seconds - self.reserve
+
+    def has_left(self, share: float) -> bool:
+        """Whether at least this share of the wall time is left."""
+        return self._max_seconds is None or self.seconds_left > share * self._max_seconds
+
+    def reserve_seconds(self, seconds: float, share: float) -> None:
+        """Reserves wall time for the checks, at most this share of all."""
+        most = math.inf if self._max_seconds is None else share * self._max_seconds
+        self.reserve = min(seconds, most)
+
+    def reached(self) -> str | None:
+        """A sentence that says which bound has been reached, or None."""
         if self._max_gradients is not None:
-            if self.num_gradients >= share * self._max_gradients:
+            if self.num_gradients >= self._max_gradients:
                 return f"The fit ended at `max_gradients`, {self._max_gradients}."
-        if self._max_seconds is not None and self.seconds >= share * self._max_seconds:
+        if self._max_seconds is not None and self.seconds_left <= 0.0:
             return f"The fit ended at `max_minutes`, {self._max_seconds / 60.0:g}."
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,22 +54,27 @@ def dispersed_starts(size: int, count: int, rng: np.random.Generator) -> np.ndar
     return starts
 
 
-def find_modes(density: UnconstrainedDensity, starts: np.ndarray) -> Modes:
+def find_modes(
+    density: UnconstrainedDensity,
+    starts: np.ndarray,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Modes:
     """Climbs from each start, and refines the distinct ends by Newton's method.
 
     Args:
       density: an `UnconstrainedDensity`.
       starts: `[S, D]`.
+      is_over: function that says whether the time for it is over.
     """
     with np.errstate(all="ignore"):
-        ends, values, num_gradients = quasi_newton(density, starts)
+        ends, values, num_gradients = quasi_newton(density, starts, is_over)
     found: list[Gaussian] = []
     order = np.argsort(-values)
     is_left = np.isfinite(values)
     size = density.event_size
     for _ in range(_MAX_REFINED):
         left = [index for index in order if is_left[index]]
-        if not left or len(found) == _MAX_MODES:
+        if not left or len(found) == _MAX_MODES or is_over():
             break
         is_left[left[0]] = False
         try:
@@ -84,7 +90,9 @@ def find_modes(density: UnconstrainedDensity, starts: np.ndarray) -> Modes:
 
 
 def quasi_newton(
-    density: UnconstrainedDensity, starts: np.ndarray
+    density: UnconstrainedDensity,
+    starts: np.ndarray,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Climbs from all starts at once by the BFGS method, with backtracking.
 
@@ -93,6 +101,7 @@ def quasi_newton(
     Args:
       density: an `UnconstrainedDensity`.
       starts: `[S, D]`.
+      is_over: function that says whether the time for it is over.
 
     Returns:
       Ends, `[S, D]`, their log-densities, `[S]`, and the number of gradients taken.
@@ -111,7 +120,7 @@ def quasi_newton(
         slope = (direction * gradient).sum(axis=1)
         is_active &= (slope > 1e-4) & (halvings < _MAX_HALVINGS)
         rows = np.flatnonzero(is_active)
-        if not len(rows):
+        if not len(rows) or is_over():
             break
         step = length[rows, None] * direction[rows]
         new_value, new_gradient = _finite(density, x[rows] + step)

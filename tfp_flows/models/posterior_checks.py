@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.models.check_chains import CheckChains
+from tfp_flows.models.missing_mass import distinct
+from tfp_flows.models.missing_mass import log_mass
+from tfp_flows.models.missing_mass import of_group
+from tfp_flows.models.missing_mass import stuck_groups
 from tfp_flows.models.multi_start import find_modes
 from tfp_flows.models.rank_r_hat import rank_r_hat
 from tfp_flows.models.weighted_draws import Evaluation
@@ -22,23 +25,21 @@ from tfp_flows.models.weighted_moments import weighted_moments
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.distributions.laplace import Gaussian
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
-__all__ = ["Checks", "check_posterior"]
+__all__ = ["Checks", "check_posterior", "seconds_of_checks"]
 
 # Fewer, where draws of many variables are many numbers.
 _NUMBERS_OF_DRAWS = 20_000, 100_000
 _MOST_NUMBERS = 4_000_000
 _NUM_CHAINS = 128
-_NUM_PROBES = 400
+# Gradients that chains, and all else with the fewer draws, cost, of this much more for all.
+_NUM_GRADIENTS, _NUM_GRADIENTS_OF_MORE = 150_000, 100_000
+_FEWEST_DRAWS = 256
 # Starts of the search, and how much broader than the posterior they are.
 _NUM_BROAD, _NUM_HEAVIEST = 120, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)
-# Mass that counts, in nats below the evidence, and how far the posterior must be below the
-# target where that mass is.
-_COUNTS, _UNDER = 5.0, 1.5
-# Chains whose means differ by less than this, in standard deviations, are together.
-_TOGETHER = 3.0
 _NUM_GROUPS = 4
 
 
@@ -56,6 +57,7 @@ class Checks:
       log_masses: their masses, in nats.
       chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
       num_gradients: evaluations of the target's gradient.
+      are_whole: whether there was time for Markov chains and a search for maxima.
     """
 
     weighted: WeightedDraws
@@ -67,6 +69,12 @@ class Checks:
     log_masses: list[float]
     chain_draws: np.ndarray
     num_gradients: int
+    are_whole: bool = True
+
+
+def seconds_of_checks(density: UnconstrainedDensity) -> float:
+    """Returns about the wall time of `check_posterior`, without compilation."""
+    return _NUM_GRADIENTS * density.seconds_of_gradient
 
 
 def check_posterior(
@@ -75,8 +83,12 @@ def check_posterior(
     flatten: Callable,
     ends: np.ndarray,
     seed: int,
+    seconds: float = math.inf,
+    by_xla: bool = True,
 ) -> Checks:
     """Checks a posterior by its weights, by Markov chains and by a search for maxima.
+
+    Where there is no time for all of this, only weights are looked at.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -84,23 +96,29 @@ def check_posterior(
       flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
       ends: points from which some of the chains start, `[S, D]`.
       seed: of all draws.
+      seconds: wall time that is left for it.
+      by_xla: whether XLA can compile the density.
     """
     rng = np.random.default_rng([seed, 2])
     evaluation = Evaluation(density, distribution)
-    weighted, rows, moments = _weighted(evaluation, flatten, seed)
+    if seconds < seconds_of_checks(density):
+        return _of_weights(evaluation, flatten, seed, seconds)
+    more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
+    numbers = _NUMBERS_OF_DRAWS[: 2 if more > _NUM_GRADIENTS_OF_MORE else 1]
+    weighted, rows, moments = _weighted(evaluation, flatten, seed, numbers)
     own = weighted.x[: weighted.count]
     mean, factor = mean_and_factor(own)
     evidence = weighted.log_evidence[0]
-    chains = _chains(density, distribution, weighted, ends, (mean, factor), seed, rng)
-    groups = _stuck_groups(chains, factor)
+    chains = _chains(evaluation, by_xla, weighted, ends, (mean, factor), seed, rng)
+    groups = stuck_groups(chains)
     modes = _search(density, weighted, mean, factor, rng)
-    candidates = [Gaussian(*_of_group(chains, group)) for group in groups]
-    tested = [_mass(evaluation, g, evidence, rng) for g in candidates]
+    candidates = [of_group(chains, group) for group in groups]
+    tested = [log_mass(evaluation, g, evidence, rng) for g in candidates]
     is_used = chains.has_arrived.copy()
     for group, (counts, _, _) in zip(groups, tested, strict=True):
         is_used[group] &= counts
-    tested += [_mass(evaluation, g, evidence, rng) for g in modes.gaussians]
-    missing, log_masses = _distinct([*candidates, *modes.gaussians], tested)
+    tested += [log_mass(evaluation, g, evidence, rng) for g in modes.gaussians]
+    missing, log_masses = distinct([*candidates, *modes.gaussians], tested)
     return Checks(
         weighted,
         rows,
@@ -114,10 +132,23 @@ def check_posterior(
     )
 
 
-def _weighted(evaluation, flatten, seed):
+def _of_weights(evaluation, flatten, seed, seconds):
+    """Checks by as many weighted draws as there is time for."""
+    affordable = 0.5 * seconds / evaluation.density.seconds_of_gradient
+    count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
+    evaluation = Evaluation(
+        evaluation.density, evaluation.distribution, rows=min(count, 2000)
+    )
+    weighted, rows, moments = _weighted(evaluation, flatten, seed, [count])
+    nothing = np.zeros([0, evaluation.event_size])
+    found: tuple = (math.nan, math.nan, [], [], nothing, 0)
+    return Checks(weighted, rows, moments, *found, are_whole=False)
+
+
+def _weighted(evaluation, flatten, seed, numbers):
     """Weighted draws, more of them where a few do not tell the moments."""
     most = max(_NUMBERS_OF_DRAWS[0], _MOST_NUMBERS // evaluation.event_size)
-    for count in _NUMBERS_OF_DRAWS:
+    for count in numbers:
         weighted = evaluation.weighted(min(count, most), seed)
         rows = flatten(weighted.x)
         moments = weighted_moments(rows, weighted.weights)
@@ -134,9 +165,10 @@ def _search(density, weighted, mean, factor, rng):
     return find_modes(density, np.concatenate([noise @ factor.T + mean, heaviest]))
 
 
-def _chains(density, distribution, weighted, ends, gaussian, seed, rng):
+def _chains(evaluation, by_xla, weighted, ends, gaussian, seed, rng):
     mean, factor = gaussian
-    runner = CheckChains(density, distribution)
+    density = evaluation.density
+    runner = CheckChains(density, evaluation.distribution, by_xla)
     size, own = len(mean), weighted.x[: weighted.count]
     noise = rng.normal(size=(14, size)) * np.resize([3.0, 3.0, 10.0, 30.0], 14)[:, None]
     points = ends[rng.permutation(len(ends))[:10]]
@@ -148,61 +180,6 @@ def _chains(density, distribution, weighted, ends, gaussian, seed, rng):
     rows = rng.integers(len(own), size=shape)
     ratios = weighted.ratios[rows]
     return runner.run(starts[:_NUM_CHAINS], factor, own[rows], ratios, seed)
-
-
-def _stuck_groups(chains, factor):
-    """Chains that took no draw of the posterior, in groups that are in one place."""
-    stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
-    groups: list[list[int]] = []
-    spread = chains.draws.std(axis=0)  # [C, D]
-    centre = chains.draws.mean(axis=0)
-    for chain in stuck:
-        for group in groups:
-            width = np.maximum(spread[group].mean(axis=0), spread[chain])
-            distance = np.abs(centre[group].mean(axis=0) - centre[chain])
-            if (distance < _TOGETHER * np.maximum(width, 1e-12)).all():
-                group.append(int(chain))
-                break
-        else:
-            groups.append([int(chain)])
-    return groups
-
-
-def _of_group(chains, group):
-    return mean_and_factor(chains.draws[:, group].reshape(-1, chains.draws.shape[-1]))
-
-
-def _mass(evaluation, gaussian, evidence, rng):
-    """Whether a Gaussian has mass that counts, whether q lacks it, and the log-mass."""
-    size = len(gaussian.mean)
-    noise = rng.normal(size=(_NUM_PROBES, size))
-    log_p, log_q = evaluation.at(gaussian.draw(noise))
-    log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
-    ratios = log_p - (log_normal - gaussian.log_scale)
-    log_mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))
-    if not np.isfinite(evidence):
-        return True, True, log_mass
-    with np.errstate(invalid="ignore"):
-        is_under = np.nanmedian(log_p - log_q) - evidence > _UNDER
-    return log_mass > evidence - _COUNTS, bool(is_under), log_mass
-
-
-def _distinct(candidates, tested):
-    missing: list[Gaussian] = []
-    masses = []
-    for gaussian, (counts, is_under, log_mass) in zip(candidates, tested, strict=True):
-        is_new = not any(_overlap(gaussian, other) for other in missing)
-        if counts and is_under and is_new and np.isfinite(log_mass):
-            missing.append(gaussian)
-            masses.append(log_mass)
-    return missing, masses
-
-
-def _overlap(gaussian, other):
-    """Whether two Gaussians are in one place, and about equally wide."""
-    distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
-    width = abs(gaussian.log_scale - other.log_scale) / len(gaussian.mean)
-    return max(map(np.linalg.norm, distances)) < 1.0 and width < 0.7
 
 
 def _r_hat(chains, is_used, weighted, rng):

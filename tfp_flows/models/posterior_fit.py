@@ -10,19 +10,16 @@ import tensorflow as tf
 
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import PosteriorReport
-from tfp_flows.distributions.posterior_start import bound
-from tfp_flows.distributions.posterior_start import gradient_scale
-from tfp_flows.distributions.posterior_start import standard
-from tfp_flows.models.clusters import clusters
 from tfp_flows.models.far_tails import improper_ray
-from tfp_flows.models.fit_checkpoint import Start
 from tfp_flows.models.multi_start import dispersed_starts
-from tfp_flows.models.multi_start import find_modes
 from tfp_flows.models.posterior_checks import check_posterior
+from tfp_flows.models.posterior_checks import seconds_of_checks
 from tfp_flows.models.posterior_training import PosteriorTraining
 from tfp_flows.models.posterior_verdict import agrees
 from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
+from tfp_flows.models.round_starts import first_start
+from tfp_flows.models.round_starts import next_start
 from tfp_flows.models.starting_flow import starting_flow
 from tfp_flows.models.weighted_draws import mean_and_factor
 
@@ -37,14 +34,18 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorFit"]
 
-_NUM_STARTS, _NUM_NOISE = 32, 256
+_NUM_STARTS = 32
 # Points by whose log-densities a checkpoint knows its target.
 _NUM_KEPT = 4
 _ROUNDS = 3
 # Step sizes, batches of a step, and blocks that each may take.
 _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
-_MOST_COMPONENTS = 8
-_FEWEST_OF_CHAINS = 400
+# Of the wall time, what checks have at most, and what a further round needs at least.
+_SHARE_OF_CHECKS, _SHARE_OF_ROUND = 0.5, 0.3
+_SECONDS_OF_COMPILING = 6.0
+# Of the time that is left, and in seconds, that XLA may take for steps.
+_SHARE_OF_COMPILING, _MOST_SECONDS_OF_XLA = 0.4, 120.0
+_FEWEST_STEPS = 5
 
 
 class PosteriorFit:
@@ -78,63 +79,35 @@ class PosteriorFit:
         rng = np.random.default_rng([self._seed, 0])
         starts = dispersed_starts(self._density.event_size, _NUM_STARTS, rng)
         self._check_density(starts)
-        start = self._checkpoint.start(0) or self._start(starts, rng)
+        start = self._first_start(starts, rng)
         best = None
         while True:
             distribution, training = self._new(start)
             self._checkpoint.begin(start, training)
             self._train(training, start.index)
-            self._progress.show(f"round {start.index + 1}: checking")
-            seed = self._seed + 7919 * (start.index + 1)
-            checks = check_posterior(
-                self._density, distribution, self._flatten, start.ends, seed
-            )
-            self._budget.num_gradients += checks.num_gradients
+            checks = self._check(distribution, training, start)
             if best is None or _rank(checks) > _rank(best[1]):
                 best = distribution, checks, start
-            if start.index + 1 == _ROUNDS or self._budget.reached() or is_final(checks):
+            is_last = start.index + 1 == _ROUNDS or not self._budget.has_left(
+                _SHARE_OF_ROUND
+            )
+            if is_last or self._budget.reached() or is_final(checks):
                 break
             index = start.index + 1
-            start = self._checkpoint.start(index) or self._next(start, checks)
+            start = self._checkpoint.start(index) or self._next_start(start, checks)
             if start is None:
                 break
         self._progress.end()
         distribution, checks, start = best
         return distribution, checks.weighted, self._report(checks, start)
 
-    def _start(self, starts, rng):
-        """Gaussians to start from: of the density's maxima, or scaled by gradients."""
-        density = self._density
-        modes = find_modes(density, starts)
-        self._budget.num_gradients += modes.num_gradients
-        count = len(modes.gaussians)
-        if count > 1:
-            words = f"couplings over {count} Gaussians"
-            return Start(modes.gaussians, modes.log_masses, modes.ends, words)
-        noise = rng.normal(size=(_NUM_NOISE, density.event_size))
-        lowest = bound(density, standard(density.event_size), noise)
-        if count and bound(density, modes.gaussians[0], noise) >= lowest:
-            words = "couplings over a Laplace approximation"
-            return Start(modes.gaussians, modes.log_masses, modes.ends, words)
-        self._budget.num_gradients += 16 * _NUM_NOISE
-        words = "couplings over a Gaussian scaled by gradients"
-        return Start([gradient_scale(density, noise)], [0.0], modes.ends, words)
+    def _first_start(self, starts, rng):
+        saved = self._checkpoint.start(0)
+        return saved or first_start(self._density, starts, self._budget, rng)
 
-    def _next(self, start, checks):
-        """The start of another round: with what was missing, or along the chains' draws."""
-        room = _MOST_COMPONENTS - len(start.gaussians)
-        if checks.missing and room > 0:
-            missing = checks.missing[:room], checks.log_masses[:room]
-            return start.with_missing(*missing)
-        x = checks.chain_draws
-        if len(x) < _FEWEST_OF_CHAINS:
-            return None
+    def _next_start(self, start, checks):
         rng = np.random.default_rng([self._seed, 3, start.index])
-        gaussians, log_shares = clusters(x, _MOST_COMPONENTS, rng)
-        evidence = np.nan_to_num(checks.weighted.log_evidence[0], neginf=0.0)
-        log_masses = [float(evidence + share) for share in log_shares]
-        words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
-        return Start(gaussians, log_masses, start.ends, words, start.index + 1)
+        return next_start(start, checks, rng)
 
     def _check_density(self, starts):
         values = self._density.log_prob(starts)
@@ -152,13 +125,40 @@ class PosteriorFit:
         )
         return distribution, PosteriorTraining(self._density, distribution, seed=seed)
 
+    def _check(self, distribution, training, start):
+        self._progress.show(f"round {start.index + 1}: checking")
+        seed = self._seed + 7919 * (start.index + 1)
+        seconds, self._budget.reserve = (
+            self._budget.seconds_left + self._budget.reserve,
+            0.0,
+        )
+        checks = check_posterior(
+            self._density,
+            distribution,
+            self._flatten,
+            start.ends,
+            seed,
+            seconds,
+            training.is_by_xla,
+        )
+        self._budget.num_gradients += checks.num_gradients
+        return checks
+
     def _train(self, training, index):
         """Blocks of each step size, until one gains less than twice its standard error."""
+        self._progress.show(f"round {index + 1}: compiling")
+        left = _SHARE_OF_COMPILING * self._budget.seconds_left
+        training.compile(min(left, _MOST_SECONDS_OF_XLA))
+        seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(self._density)
+        self._budget.reserve_seconds(seconds, _SHARE_OF_CHECKS)
         rung, count, bound, error, *used = training.counters.numpy()
         self._go_on_from(used)
         while rung < len(_LADDER) and not self._budget.reached():
             rate, num_batches, most = _LADDER[int(rung)]
-            block = training.run(rate, num_batches)
+            num_steps = training.num_steps_in(self._budget.seconds_left, num_batches)
+            if num_steps < _FEWEST_STEPS:
+                break
+            block = training.run(rate, num_batches, num_steps)
             self._skipped += block.skipped
             self._budget.num_gradients += block.num_gradients
             self._progress.show(f"round {index + 1}: ELBO {block.elbo:.3f}")
@@ -182,7 +182,9 @@ class PosteriorFit:
         weighted = checks.weighted
         mean, factor = mean_and_factor(weighted.x[: weighted.count])
         rng = np.random.default_rng([self._seed, 4])
-        improper = improper_ray(self._density, mean, factor, start.ends, rng)
+        improper = None
+        if checks.are_whole:
+            improper = improper_ray(self._density, mean, factor, start.ends, rng)
         found, reasons = verdict(checks, improper, self._budget.reached())
         elbo, evidence = weighted.elbo, weighted.log_evidence
         return PosteriorReport(
@@ -216,4 +218,4 @@ def _rank(checks):
     """Orders checks: first those that agree, that miss nothing, then by effective draws."""
     weighted = checks.weighted
     share = weighted.effective / len(weighted.x)
-    return agrees(checks), -len(checks.missing), share
+    return checks.are_whole, agrees(checks), -len(checks.missing), share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,9 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
+from tfp_flows.models.averaged_adam import AveragedAdam
 from tfp_flows.models.stratified_mean import stratified_mean
-from tfp_flows.models.xla_or_graph import compiled
+from tfp_flows.models.xla_or_graph import Compiled
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
@@ -22,8 +24,6 @@ __all__ = ["Block", "PosteriorTraining"]
 
 _STEPS = 200
 _BATCH = 128
-_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
-_DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +74,7 @@ class PosteriorTraining(tf.Module):
         # The whitening has no weights: its solves are not needed for gradients.
         self._whitening, *steps = distribution.bijector.bijectors
         self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
-        self.mean, self.square, self.average = (
-            [
-                tf.Variable(tf.zeros_like(w), trainable=False, name=name)
-                for w in self._weights
-            ]
-            for name in ("mean", "square", "average")
-        )
-        self.norm = tf.Variable(0.0, dtype=density.dtype, trainable=False, name="norm")
-        self.step = tf.Variable(0, trainable=False, name="step")
+        self.adam = AveragedAdam(self._weights)
         # Of steps that were not taken, too, so that the next one draws anew.
         self.trial = tf.Variable(0, trainable=False, name="trial")
         # Rung of the ladder, blocks on it, bound and error of the last one, gradients,
@@ -90,7 +82,8 @@ class PosteriorTraining(tf.Module):
         zeros = np.zeros(7)
         self.counters = tf.Variable(zeros, trainable=False, name="counters")
         self._seed = seed
-        self._block = compiled(self._run_block)
+        self._block = Compiled(self._run_block)
+        self._seconds = 0.0
 
     @property
     def num_components(self) -> int:
@@ -102,25 +95,52 @@ class PosteriorTraining(tf.Module):
         """Draws of one batch."""
         return self.num_components * max(_BATCH // self.num_components, 32)
 
-    def run(self, learning_rate: float, num_batches: int) -> Block:
-        """Takes a block of steps, of `num_batches` batches each."""
-        rate = tf.constant(learning_rate, self._density.dtype)
-        bounds, variances, is_taken = (
-            result.numpy() for result in self._block(rate, tf.constant(num_batches))
-        )
-        late = slice(_STEPS // 2, None)
+    @property
+    def is_by_xla(self) -> bool:
+        """Whether XLA compiles the steps."""
+        return self._block.is_by_xla
+
+    def compile(self, seconds: float) -> None:
+        """Compiles a block of steps, by XLA if that takes less time than this."""
+        self._block.prepare(seconds, *self._arguments(0.0, 1, 0))
+
+    def num_steps_in(self, seconds: float, num_batches: int) -> int:
+        """Steps that take half of so many seconds, of a block that would take them all."""
+        of_batch = self._seconds or self.num_draws * self._density.seconds_of_gradient
+        of_step = max(num_batches * of_batch, 1e-9)
+        return _STEPS if _STEPS * of_step < seconds else int(0.5 * seconds / of_step)
+
+    def run(
+        self, learning_rate: float, num_batches: int, num_steps: int | None = None
+    ) -> Block:
+        """Takes a block of steps, 200 if they are not fewer, of some batches each."""
+        num_steps = num_steps or _STEPS
+        start = time.monotonic()
+        bounds, variances, is_taken = self._results(learning_rate, num_batches, num_steps)
+        self._seconds = (time.monotonic() - start) / (num_steps * num_batches)
+        late = slice(num_steps // 2, num_steps)
         count = max(int(is_taken[late].sum()), 1)
         bounds, variances = bounds[late][is_taken[late]], variances[late][is_taken[late]]
         elbo = float(np.mean(bounds, dtype=np.float64)) if len(bounds) else -np.inf
         error = float(np.sqrt(variances.sum(dtype=np.float64)) / count)
-        num_gradients = _STEPS * num_batches * self.num_draws
-        return Block(elbo, error, int((~is_taken).sum()), num_gradients)
+        num_gradients = num_steps * num_batches * self.num_draws
+        skipped = int((~is_taken[:num_steps]).sum())
+        return Block(elbo, error, skipped, num_gradients)
+
+    def _results(self, learning_rate, num_batches, num_steps):
+        """Bounds, their variances and whether steps were taken, `[200]` each."""
+        results = self._block(*self._arguments(learning_rate, num_batches, num_steps))
+        return [result.numpy() for result in results]
+
+    def _arguments(self, learning_rate, num_batches, num_steps):
+        rate = tf.constant(learning_rate, self._density.dtype)
+        return rate, tf.constant(num_batches), tf.constant(num_steps)
 
     def use_average(self) -> None:
         """Sets the weights to their average over the last block."""
-        _assign(self._weights, self.average)
+        self.adam.use_average()
 
-    def _run_block(self, rate, num_batches):
+    def _run_block(self, rate, num_batches, num_steps):
         dtype = self._density.dtype
         results = [tf.TensorArray(d, _STEPS) for d in (dtype, dtype, tf.bool)]
 
@@ -128,39 +148,14 @@ class PosteriorTraining(tf.Module):
             bound, variance, gradient = self._gradient(num_batches)
             norm = tf.linalg.global_norm(gradient)
             is_taken = tf.math.is_finite(norm) & tf.math.is_finite(bound)
-            self._take(gradient, norm, is_taken, rate)
-            self._average(i)
+            self.adam.take(gradient, is_taken, rate)
+            self.trial.assign_add(1)
+            self.adam.add_to_average(i - num_steps // 2)
             values = (bound, variance, is_taken)
             return i + 1, *(r.write(i, v) for r, v in zip(results, values, strict=True))
 
-        _, *results = tf.while_loop(lambda i, *_: i < _STEPS, body, (0, *results))
+        _, *results = tf.while_loop(lambda i, *_: i < num_steps, body, (0, *results))
         return [result.stack() for result in results]
-
-    def _take(self, gradient, norm, is_taken, rate):
-        """One step of Adam with a gradient of this norm, or none."""
-        usual = tf.where(self.norm > 0.0, self.norm, norm)
-        bounded = tf.minimum(norm, _CLIP * usual)
-        factor = bounded / tf.maximum(norm, 1e-30)
-        self.norm.assign(
-            tf.where(is_taken, _mix(usual, bounded, _DECAY_OF_NORM), self.norm)
-        )
-        self.step.assign_add(tf.cast(is_taken, tf.int32))
-        self.trial.assign_add(1)
-        t = tf.cast(tf.maximum(self.step, 1), self.norm.dtype)
-        of_mean, of_square = 1.0 - _DECAY_OF_MEAN**t, 1.0 - _DECAY_OF_SQUARE**t
-        for weight, mean, square, g in zip(
-            self._weights, self.mean, self.square, gradient, strict=True
-        ):
-            g = factor * g
-            mean.assign(tf.where(is_taken, _mix(mean, g, _DECAY_OF_MEAN), mean))
-            square.assign(tf.where(is_taken, _mix(square, g**2, _DECAY_OF_SQUARE), square))
-            change = rate * (mean / of_mean) / (tf.sqrt(square / of_square) + _SMALL)
-            weight.assign_sub(tf.where(is_taken, change, tf.zeros_like(change)))
-
-    def _average(self, i):
-        count = tf.cast(tf.maximum(i - _STEPS // 2 + 1, 1), self.norm.dtype)
-        for weight, average in zip(self._weights, self.average, strict=True):
-            average.assign(_mix(average, weight, 1.0 - 1.0 / count))
 
     def _gradient(self, num_batches):
         """The bound, its variance, and the gradient of its negative, over all batches."""
@@ -236,12 +231,3 @@ class PosteriorTraining(tf.Module):
         shape = [self.num_components, count // self.num_components, size]
         noise = draws.normal(shape, seed, self._density.dtype)
         return base.log_weights, tf.reshape(base.of_noise(noise), [-1, size])
-
-
-def _assign(variables, values):
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def _mix(old, new, decay):
-    return old * decay + new * (1.0 - decay)

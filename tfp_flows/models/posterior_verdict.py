@@ -57,6 +57,17 @@ def is_final(checks: Checks) -> bool:
 
 
 def _reasons(checks):
+    yield from _reasons_of_weights(checks)
+    if not checks.are_whole:
+        yield (
+            "There was no time for Markov chains and a search for maxima, without which "
+            "nothing is reliable. Try a larger `max_minutes`."
+        )
+        return
+    yield from _reasons_of_chains(checks)
+
+
+def _reasons_of_weights(checks):
     weighted = checks.weighted
     threshold = pareto_k_threshold(len(weighted.x))
     if not weighted.pareto_k < threshold:
@@ -84,6 +95,9 @@ def _reasons(checks):
             f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
             "log-density is NaN or +inf. Try float64, or other parameters."
         )
+
+
+def _reasons_of_chains(checks):
     if checks.missing:
         yield (
             f"{len(checks.missing)} regions have mass that the posterior lacks. Try MCMC "

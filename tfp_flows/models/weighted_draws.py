@@ -94,13 +94,16 @@ class Evaluation:
     """
 
     def __init__(
-        self, density: UnconstrainedDensity, distribution: FlowDistribution
+        self,
+        density: UnconstrainedDensity,
+        distribution: FlowDistribution,
+        rows: int = _ROWS,
     ) -> None:
-        self._density = density
+        self.density, self.distribution, self._rows = density, distribution, rows
         self.event_size = density.event_size
         self._draw = tf.function(
             lambda seed: self._with_target(
-                *distribution.sample_and_log_prob(_ROWS, seed=seed)
+                *distribution.sample_and_log_prob(rows, seed=seed)
             ),
             autograph=False,
         )
@@ -110,16 +113,16 @@ class Evaluation:
 
     def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns draws, `[N, D]`, and their densities under target and posterior."""
-        batches = range(math.ceil(count / _ROWS))
+        batches = range(math.ceil(count / self._rows))
         pieces = [self._draw(tf.constant([seed, i])) for i in batches]
         return _joined(pieces, count)
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns log-densities of points, `[N, D]`: of the target, -inf for NaN, and q."""
         pieces = []
-        for start in range(0, len(x), _ROWS):
-            rows = np.minimum(np.arange(start, start + _ROWS), len(x) - 1)
-            pieces.append(self._at(tf.constant(x[rows], self._density.dtype)))
+        for start in range(0, len(x), self._rows):
+            rows = np.minimum(np.arange(start, start + self._rows), len(x) - 1)
+            pieces.append(self._at(tf.constant(x[rows], self.density.dtype)))
         _, log_p, log_q = _joined(pieces, len(x))
         return np.where(np.isfinite(log_p), log_p, -np.inf), log_q
 
@@ -160,7 +163,7 @@ class Evaluation:
         )
 
     def _with_target(self, x, log_q):
-        return x, self._density.of_tensor(x), log_q
+        return x, self.density.of_tensor(x), log_q
 
 
 def mean_and_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

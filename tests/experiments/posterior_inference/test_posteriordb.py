@@ -125,6 +125,28 @@ def test_equations_keep_their_invariant():
     assert np.ptp(u) > 20.0
 
 
+def test_gradients_of_the_equations_are_those_of_their_steps():
+    times, rng = np.array([0.5, 1.0, 2.0]), np.random.default_rng(0)
+    point = np.array(
+        [[0.55, 0.028, 0.8, 0.024, 34.0, 6.0], [0.5, 0.03, 0.9, 0.02, 30.0, 4.0]]
+    )
+    weights = rng.normal(size=(2, 3, 2))
+
+    def total(x):
+        return tf.reduce_sum(weights * solve(x[:, :4], x[:, 4:], times), axis=[1, 2])
+
+    x = tf.constant(point)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = total(x)
+    found = tape.gradient(value, x)
+    for i in range(6):
+        step = 1e-5 * point[:, i] * np.eye(6)[i][:, None]
+        ahead, behind = total(point + step.T), total(point - step.T)
+        slope = (ahead - behind).numpy() / (2e-5 * point[:, i])
+        np.testing.assert_allclose(found[:, i], slope, rtol=1e-6)
+
+
 def test_points_far_out_raise_no_error_for_the_others(tmp_path):
     """As TensorFlow's Cholesky factorisation would, for one draw of a batch."""
     draws = write("gp_pois_regr-gp_pois_regr", tmp_path)

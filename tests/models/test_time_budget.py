@@ -1,0 +1,163 @@
+"""Fits of targets that take long end in time, and say what they had no time for."""
+
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_flows as tff
+from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.posterior_start import standard
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+from tfp_flows.models import fit_budget
+from tfp_flows.models.fit_budget import Budget
+from tfp_flows.models.multi_start import quasi_newton
+from tfp_flows.models.posterior_checks import check_posterior
+from tfp_flows.models.posterior_training import PosteriorTraining
+from tfp_flows.models.posterior_verdict import agrees
+from tfp_flows.models.posterior_verdict import verdict
+from tfp_flows.models.starting_flow import starting_flow
+from tfp_flows.models.xla_or_graph import Compiled
+
+
+def density(log_prob):
+    return UnconstrainedDensity(log_prob, JointSupport.of_shape(2, None, tf.float32))
+
+
+def sleepy(seconds):
+    """The density of a normal, which takes so long for any number of points."""
+
+    def on_host(x):
+        time.sleep(seconds)
+        return -0.5 * np.square(x).sum(axis=-1).astype(np.float32)
+
+    @tf.custom_gradient
+    def log_prob(x):
+        value = tf.numpy_function(on_host, [x], tf.float32)
+        value.set_shape(x.shape[:-1])
+        return value, lambda upstream: -upstream[..., None] * x
+
+    return log_prob
+
+
+def test_budget_reserves_time_for_the_checks(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(fit_budget.time, "monotonic", lambda: now[0])
+    budget = Budget(1.0, None)
+    budget.reserve_seconds(20.0, 0.5)
+    now[0] += 30.0
+    assert budget.seconds_left == 10.0
+    assert budget.has_left(0.1)
+    assert not budget.has_left(0.2)
+    assert budget.reached() is None
+    now[0] += 11.0
+    assert "`max_minutes`, 1" in budget.reached()
+    budget.reserve_seconds(1000.0, 0.5)
+    assert budget.reserve == 30.0
+    assert Budget(None, None).seconds_left == np.inf
+    assert Budget(None, None).has_left(1.0)
+
+
+def test_pace_of_gradients_leaves_out_the_first_call():
+    found = density(sleepy(0.02))
+    found.gradient(np.zeros([1, 2]))
+    assert found.seconds_of_gradient == 0.0
+    found.gradient(np.zeros([1, 2]))
+    assert 0.02 / 64 <= found.seconds_of_gradient < 0.2 / 64
+
+
+def test_steps_are_those_that_the_time_allows():
+    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
+    training = PosteriorTraining(density(sleepy(0.0)), made, seed=0)
+    training._seconds = 0.1
+    assert training.num_steps_in(1000.0, 2) == 200
+    assert training.num_steps_in(10.0, 2) == 25
+    assert training.num_steps_in(-1.0, 2) <= 0
+
+
+def test_climbs_end_when_their_time_is_over():
+    calls = []
+
+    def is_over():
+        calls.append(None)
+        return len(calls) > 2
+
+    target = density(lambda x: -tf.reduce_sum((x - 1.0) ** 4, axis=-1))
+    starts = np.array([[30.0, -20.0]])
+    ends, values, num_gradients = quasi_newton(target, starts, is_over)
+    assert num_gradients == 3
+    assert values[0] < quasi_newton(target, starts)[1][0]
+    assert np.isfinite(ends).all()
+
+
+def test_functions_that_xla_takes_too_long_for_are_compiled_without_it():
+    traces = []
+
+    def slow_to_trace(x):
+        traces.append(None)
+        time.sleep(1.0 if len(traces) == 1 else 0.0)
+        return 2.0 * x
+
+    function = Compiled(slow_to_trace)
+    function.prepare(0.1, tf.ones([]))
+    assert not function.is_by_xla
+    assert function(tf.ones([])).numpy() == 2.0
+
+
+@pytest.mark.parametrize("by_xla", [True, False])
+def test_functions_that_xla_can_compile_are(by_xla):
+    function = Compiled(lambda x: 2.0 * x, by_xla)
+    function.prepare(60.0, tf.ones([]))
+    assert function.is_by_xla == by_xla
+    assert function(tf.ones([])).numpy() == 2.0
+
+
+def test_errors_of_a_function_are_raised():
+    def wrong(x):
+        raise ValueError("of the function")
+
+    with pytest.raises(ValueError, match="of the function"):
+        Compiled(wrong).prepare(60.0, tf.ones([]))
+
+
+def test_checks_without_time_are_of_weights_alone_and_never_reliable(op_by_op):
+    target = density(sleepy(0.01))
+    target.gradient(np.zeros([1, 2]))
+    target._seconds = 0.01
+    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
+    checks = check_posterior(target, made, np.asarray, np.zeros([0, 2]), 0, seconds=0.5)
+    assert len(checks.weighted.x) < 2000
+    assert checks.weighted.pareto_k < 0.5
+    assert not agrees(checks)
+    found, reasons = verdict(checks, None, None)
+    assert found == "not reliable"
+    assert any("no time for Markov chains" in reason for reason in reasons)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seconds", "minutes"), [(0.2, 0.5), (0.01, 0.75)])
+def test_fits_of_slow_targets_keep_to_their_minutes(seconds, minutes):
+    start = time.monotonic()
+    posterior = tff.fit_posterior(
+        2, target_log_prob_fn=sleepy(seconds), seed=0, max_minutes=minutes
+    )
+    assert time.monotonic() - start < 60.0 * minutes + 5.0
+    assert posterior.report.verdict == "not reliable"
+    assert any("`max_minutes`" in reason for reason in posterior.report.reasons)
+
+
+@pytest.mark.slow
+def test_fits_of_targets_that_xla_takes_hours_for_keep_to_their_minutes():
+    """XLA's time doubles with each of these lines."""
+
+    def log_prob(x):
+        y = x
+        for _ in range(30):
+            y = tf.tanh(1.1 * y + 0.1 * tf.reverse(tf.exp(-y), [1]))
+        return -tf.reduce_sum(y**2 + 0.5 * x**2, axis=-1)
+
+    start = time.monotonic()
+    posterior = tff.fit_posterior(2, target_log_prob_fn=log_prob, seed=0, max_minutes=1.0)
+    assert time.monotonic() - start < 65.0
+    assert posterior.report.num_gradients > 20_000
