@@ -75,8 +75,8 @@ def fit_posterior(
       seed: integer; if None, that of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
         time for the checks; if these take too long by themselves, there are fewer of them,
-        and the verdict is "not reliable". Only one evaluation of the target and TensorFlow's
-        own work on its graph are not interrupted.
+        and the verdict is "not reliable". Not interrupted are one evaluation of the target,
+        and TensorFlow at work on its graph.
       max_gradients: evaluations of the target's gradient after which training ends.
       progress: whether a line on the terminal shows progress; None where there is one.
       checkpoint_dir: folder to go on from, if a fit was interrupted, and to save into.
