@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from typing import Any
@@ -74,6 +75,12 @@ class JointSupport:
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
         return support
+
+    def mapped(self, bijector: tfb.Bijector) -> JointSupport:
+        """The same support from other coordinates, which a bijector maps to these."""
+        mapped = copy.copy(self)
+        mapped.bijector = tfb.Chain([self.bijector, bijector])
+        return mapped
 
     @classmethod
     def of_shape(

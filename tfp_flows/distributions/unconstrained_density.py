@@ -35,7 +35,7 @@ class UnconstrainedDensity:
     """
 
     def __init__(self, target_log_prob: Callable, support: Any) -> None:
-        self._target_log_prob = target_log_prob
+        self.target_log_prob = target_log_prob
         self._support = support.bijector
         self.event_size = support.event_size
         self.dtype = support.dtype
@@ -82,7 +82,7 @@ class UnconstrainedDensity:
     def of_tensor(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the log-densities, `[N]` in the target's dtype, of a tensor `[N, D]`."""
         log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        log_prob = call_with_parts(self._target_log_prob, self._support.forward(x))
+        log_prob = call_with_parts(self.target_log_prob, self._support.forward(x))
         log_prob = tf.convert_to_tensor(log_prob, self.dtype)
         if not log_prob.shape.is_compatible_with(x.shape[:1]):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions.laplace import Gaussian
+from tfp_flows.models.reparametrisation import Reparametrisation
 
 __all__ = ["FitCheckpoint", "Start"]
 
@@ -23,6 +25,7 @@ class Start:
       ends: where searches for maxima ended, `[S, D]`.
       words: for the start.
       index: of the round, from 0.
+      coordinates: `Reparametrisation` from those of the Gaussians and ends; or None.
     """
 
     def __init__(
@@ -32,7 +35,9 @@ class Start:
         ends: np.ndarray,
         words: str,
         index: int = 0,
+        coordinates: Reparametrisation | None = None,
     ) -> None:
+        self.coordinates = coordinates
         self.gaussians, self.log_masses = list(gaussians), list(log_masses)
         self.ends, self.words, self.index = np.asarray(ends), words, index
 
@@ -46,6 +51,7 @@ class Start:
             self.ends,
             f"couplings over {len(self.gaussians) + len(gaussians)} Gaussians",
             self.index + 1,
+            self.coordinates,
         )
 
 
@@ -98,9 +104,13 @@ class FitCheckpoint:
         gaussians = [
             Gaussian(*pair) for pair in zip(saved["means"], saved["factors"], strict=True)
         ]
-        masses = saved["log_masses"].tolist()
+        masses, words = saved["log_masses"].tolist(), str(saved["words"])
+        names = [field.name for field in dataclasses.fields(Reparametrisation)]
+        coordinates = None
+        if names[0] in saved:
+            coordinates = Reparametrisation(*(saved[name] for name in names))
         return Start(
-            gaussians, masses, saved["ends"], str(saved["words"]), int(saved["index"])
+            gaussians, masses, saved["ends"], words, int(saved["index"]), coordinates
         )
 
     def _saved(self, index):
@@ -118,6 +128,7 @@ class FitCheckpoint:
         path = self._folder / f"round_{start.index}.npz"
         if not path.exists():
             partial = path.with_suffix(".partial")
+            coordinates = start.coordinates
             with partial.open("wb") as file:
                 np.savez(
                     file,
@@ -127,6 +138,7 @@ class FitCheckpoint:
                     ends=start.ends,
                     words=start.words,
                     index=start.index,
+                    **({} if coordinates is None else dataclasses.asdict(coordinates)),
                     **self._identity,
                 )
             os.replace(partial, path)

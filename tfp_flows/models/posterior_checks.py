@@ -140,9 +140,18 @@ def _of_weights(evaluation, flatten, seed, seconds):
         evaluation.density, evaluation.distribution, rows=min(count, 2000)
     )
     weighted, rows, moments = _weighted(evaluation, flatten, seed, [count])
-    nothing = np.zeros([0, evaluation.event_size])
-    found: tuple = (math.nan, math.nan, [], [], nothing, 0)
-    return Checks(weighted, rows, moments, *found, are_whole=False)
+    return Checks(
+        weighted,
+        rows,
+        moments,
+        r_hat=math.nan,
+        unseen=math.nan,
+        missing=[],
+        log_masses=[],
+        chain_draws=np.zeros([0, evaluation.event_size]),
+        num_gradients=0,
+        are_whole=False,
+    )
 
 
 def _weighted(evaluation, flatten, seed, numbers):

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import PosteriorReport
 from tfp_flows.models.far_tails import improper_ray
+from tfp_flows.models.fit_checkpoint import Start
+from tfp_flows.models.fit_space import FitSpace
 from tfp_flows.models.multi_start import dispersed_starts
 from tfp_flows.models.posterior_checks import check_posterior
 from tfp_flows.models.posterior_checks import seconds_of_checks
@@ -18,7 +19,9 @@ from tfp_flows.models.posterior_training import PosteriorTraining
 from tfp_flows.models.posterior_verdict import agrees
 from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
+from tfp_flows.models.reparametrisation import reparametrise
 from tfp_flows.models.round_starts import first_start
+from tfp_flows.models.round_starts import likely_draws
 from tfp_flows.models.round_starts import next_start
 from tfp_flows.models.starting_flow import starting_flow
 from tfp_flows.models.weighted_draws import mean_and_factor
@@ -68,7 +71,8 @@ class PosteriorFit:
         progress: Progress,
         checkpoint: FitCheckpoint,
     ) -> None:
-        self._density, self._support = density, support
+        self._space, self._coordinates = FitSpace(density, support), None
+        self._plain, self._support = density, support
         self._budget, self._progress = budget, progress
         self._checkpoint, self._seed = checkpoint, checkpoint.seed
         self._skipped = 0
@@ -77,40 +81,64 @@ class PosteriorFit:
         """Returns the distribution, its `WeightedDraws` and a `PosteriorReport`."""
         self._progress.show("searching for maxima")
         rng = np.random.default_rng([self._seed, 0])
-        starts = dispersed_starts(self._density.event_size, _NUM_STARTS, rng)
+        starts = dispersed_starts(self._plain.event_size, _NUM_STARTS, rng)
         self._check_density(starts)
         start = self._first_start(starts, rng)
         best = None
         while True:
+            self._enter(start.coordinates)
             distribution, training = self._new(start)
             self._checkpoint.begin(start, training)
             self._train(training, start.index)
             checks = self._check(distribution, training, start)
             if best is None or _rank(checks) > _rank(best[1]):
                 best = distribution, checks, start
-            is_last = start.index + 1 == _ROUNDS or not self._budget.has_left(
-                _SHARE_OF_ROUND
-            )
-            if is_last or self._budget.reached() or is_final(checks):
-                break
             index = start.index + 1
+            if index == _ROUNDS or self._is_over() or is_final(checks):
+                break
             start = self._checkpoint.start(index) or self._next_start(start, checks)
             if start is None:
                 break
         self._progress.end()
         distribution, checks, start = best
-        return distribution, checks.weighted, self._report(checks, start)
+        self._enter(start.coordinates)
+        report = self._report(checks, start)
+        return *self._space.of_x(distribution, checks.weighted), report
+
+    def _enter(self, coordinates):
+        """Makes the fit one in these coordinates."""
+        if coordinates is not self._coordinates:
+            self._space = FitSpace(self._plain, self._support, coordinates)
+            self._coordinates = coordinates
+
+    def _is_over(self):
+        """Whether the budget is too short for a further round."""
+        return self._budget.reached() or not self._budget.has_left(_SHARE_OF_ROUND)
 
     def _first_start(self, starts, rng):
         saved = self._checkpoint.start(0)
-        return saved or first_start(self._density, starts, self._budget, rng)
+        return saved or first_start(self._plain, starts, self._budget, rng)
 
     def _next_start(self, start, checks):
+        """In other coordinates, if those are much better; else with what was found."""
         rng = np.random.default_rng([self._seed, 3, start.index])
-        return next_start(start, checks, rng)
+        coordinates = None
+        if start.coordinates is None:
+            coordinates = reparametrise(likely_draws(checks, rng))
+        if coordinates is None:
+            return next_start(start, checks, rng)
+        self._enter(coordinates)
+        self._progress.show(f"round {start.index + 2}: searching for maxima")
+        starts = dispersed_starts(self._plain.event_size, _NUM_STARTS, rng)
+        found = first_start(self._space.density, starts, self._budget, rng)
+        words = f"{found.words}, after a map for {coordinates.words}"
+        index = start.index + 1
+        return Start(
+            found.gaussians, found.log_masses, found.ends, words, index, coordinates
+        )
 
     def _check_density(self, starts):
-        values = self._density.log_prob(starts)
+        values = self._plain.log_prob(starts)
         if not np.isfinite(values).any():
             raise ValueError(
                 "Expected a target whose log-density is finite at one of "
@@ -119,26 +147,23 @@ class PosteriorFit:
         self._checkpoint.check_target(starts[:_NUM_KEPT], values[:_NUM_KEPT])
 
     def _new(self, start):
-        seed, dtype = self._seed + start.index, self._density.dtype
+        seed, density = self._seed + start.index, self._space.density
         distribution = starting_flow(
-            start.gaussians, start.log_masses, seed=seed, dtype=dtype
+            start.gaussians, start.log_masses, seed=seed, dtype=density.dtype
         )
-        return distribution, PosteriorTraining(self._density, distribution, seed=seed)
+        return distribution, PosteriorTraining(density, distribution, seed=seed)
 
     def _check(self, distribution, training, start):
         self._progress.show(f"round {start.index + 1}: checking")
         seed = self._seed + 7919 * (start.index + 1)
-        seconds, self._budget.reserve = (
-            self._budget.seconds_left + self._budget.reserve,
-            0.0,
-        )
+        self._budget.reserve = 0.0
         checks = check_posterior(
-            self._density,
+            self._space.density,
             distribution,
-            self._flatten,
+            self._space.flatten,
             start.ends,
             seed,
-            seconds,
+            self._budget.seconds_left,
             training.is_by_xla,
         )
         self._budget.num_gradients += checks.num_gradients
@@ -149,7 +174,7 @@ class PosteriorFit:
         self._progress.show(f"round {index + 1}: compiling")
         left = _SHARE_OF_COMPILING * self._budget.seconds_left
         training.compile(min(left, _MOST_SECONDS_OF_XLA))
-        seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(self._density)
+        seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(self._space.density)
         self._budget.reserve_seconds(seconds, _SHARE_OF_CHECKS)
         rung, count, bound, error, *used = training.counters.numpy()
         self._go_on_from(used)
@@ -179,12 +204,12 @@ class PosteriorFit:
         self._skipped = max(self._skipped, int(skipped))
 
     def _report(self, checks, start):
-        weighted = checks.weighted
-        mean, factor = mean_and_factor(weighted.x[: weighted.count])
-        rng = np.random.default_rng([self._seed, 4])
-        improper = None
+        weighted, improper = checks.weighted, None
         if checks.are_whole:
-            improper = improper_ray(self._density, mean, factor, start.ends, rng)
+            own = self._space.unconstrained(weighted.x[: weighted.count])
+            ends = self._space.unconstrained(start.ends)
+            rng = np.random.default_rng([self._seed, 4])
+            improper = improper_ray(self._plain, *mean_and_factor(own), ends, rng)
         found, reasons = verdict(checks, improper, self._budget.reached())
         elbo, evidence = weighted.elbo, weighted.log_evidence
         return PosteriorReport(
@@ -206,12 +231,6 @@ class PosteriorFit:
             seconds=self._budget.seconds,
             fit=start.words,
         )
-
-    def _flatten(self, x):
-        """Unconstrained rows, `[N, D]`, as those of the parts, `[N, E]`."""
-        parts = self._support.bijector.forward(tf.constant(x, self._density.dtype))
-        rows = [np.reshape(part, [len(x), -1]) for part in tf.nest.flatten(parts)]
-        return np.concatenate(rows, axis=1).astype(np.float64)
 
 
 def _rank(checks):

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from tfp_flows.models.fit_budget import Budget
     from tfp_flows.models.posterior_checks import Checks
 
-__all__ = ["first_start", "next_start"]
+__all__ = ["first_start", "likely_draws", "next_start"]
 
 _NUM_NOISE = 256
 _MOST_COMPONENTS = 8
 _FEWEST_OF_CHAINS = 400
+_FEWEST_EFFECTIVE = 1000
 # Of the wall time, that the search for maxima may take.
 _SHARE_OF_SEARCH = 0.3
 
@@ -83,4 +84,16 @@ def next_start(start: Start, checks: Checks, rng: np.random.Generator) -> Start 
     evidence = np.nan_to_num(checks.weighted.log_evidence[0], neginf=0.0)
     log_masses = [float(evidence + share) for share in log_shares]
     words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
-    return Start(gaussians, log_masses, start.ends, words, start.index + 1)
+    return Start(
+        gaussians, log_masses, start.ends, words, start.index + 1, start.coordinates
+    )
+
+
+def likely_draws(checks: Checks, rng: np.random.Generator) -> np.ndarray:
+    """Returns draws, `[N, D]`, near to those of the target: by weights, or of chains."""
+    weighted = checks.weighted
+    if weighted.effective < _FEWEST_EFFECTIVE:
+        return rng.permutation(checks.chain_draws)
+    total = weighted.weights.sum()
+    rows = rng.choice(len(weighted.x), len(weighted.x), p=weighted.weights / total)
+    return weighted.x[rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
@@ -76,6 +77,13 @@ class Tail(Transformer):
         distance = tf.clip_by_value((y - mu) * tf.exp(-log_sigma), -most, most)
         log_g = -tf.math.log1p(weight * tf.abs(distance)) / weight
         return math.sqrt(2.0) * tf.sign(distance) * _inverse_log_erfc(log_g)
+
+    @staticmethod
+    def raw_weights(weights: np.ndarray) -> np.ndarray:
+        """Returns the parameters of tails of these weights, between 0.001 and 10."""
+        positive = np.maximum(np.asarray(weights, np.float64) - _LEAST_WEIGHT, 1e-6)
+        raw = np.log(np.expm1(positive)) - math.log(math.expm1(0.25))
+        return _MOST_WEIGHT * np.arctanh(np.clip(raw / _MOST_WEIGHT, -0.999, 0.999))
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """mu, log sigma, and the weights of the lower and upper tail, `[..., D]` each."""

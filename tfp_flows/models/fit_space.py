@@ -1,0 +1,68 @@
+"""The coordinates that a fit is made in, with the density and the support in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.joint_support import JointSupport
+    from tfp_flows.models.reparametrisation import Reparametrisation
+    from tfp_flows.models.weighted_draws import WeightedDraws
+
+__all__ = ["FitSpace"]
+
+
+class FitSpace:
+    """A density in the unconstrained coordinates x, or in those that a map makes x of.
+
+    Attributes:
+      density: an `UnconstrainedDensity`, of u.
+      support: a `JointSupport`, from u to the parts.
+
+    Args:
+      density: of x.
+      support: from x to the parts.
+      coordinates: `Reparametrisation` from u to x; None where u is x.
+    """
+
+    def __init__(
+        self,
+        density: UnconstrainedDensity,
+        support: JointSupport,
+        coordinates: Reparametrisation | None = None,
+    ) -> None:
+        self.density, self.support, self._map = density, support, None
+        if coordinates is not None:
+            self._map = coordinates.bijector(density.dtype)
+            self.support = support.mapped(self._map)
+            self.density = UnconstrainedDensity(density.target_log_prob, self.support)
+
+    def unconstrained(self, u: np.ndarray) -> np.ndarray:
+        """Returns the x, `[N, D]`, of u."""
+        if self._map is None or not len(u):
+            return u
+        return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
+
+    def flatten(self, u: np.ndarray) -> np.ndarray:
+        """Returns rows, `[N, D]`, as those of the parts, `[N, E]`."""
+        parts = self.support.bijector.forward(tf.constant(u, self.density.dtype))
+        rows = [np.reshape(part, [len(u), -1]) for part in tf.nest.flatten(parts)]
+        return np.concatenate(rows, axis=1).astype(np.float64)
+
+    def of_x(
+        self, distribution: FlowDistribution, weighted: WeightedDraws
+    ) -> tuple[FlowDistribution, WeightedDraws]:
+        """Returns the distribution of x, given that of u, and its weighted draws."""
+        if self._map is None:
+            return distribution, weighted
+        chain = FlowChain([self._map, *distribution.bijector.bijectors])
+        moved = dataclasses.replace(weighted, x=self.unconstrained(weighted.x))
+        return FlowDistribution(distribution.distribution, chain), moved
