@@ -148,7 +148,7 @@ def test_fits_of_slow_targets_keep_to_their_minutes(seconds, minutes):
 
 
 @pytest.mark.slow
-def test_fits_of_targets_that_xla_takes_hours_for_keep_to_their_minutes():
+def test_fits_of_targets_that_xla_does_not_end_with_keep_to_their_minutes():
     """XLA's time doubles with each of these lines."""
 
     def log_prob(x):

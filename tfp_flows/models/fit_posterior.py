@@ -51,8 +51,10 @@ def fit_posterior(
             far apart; a search for further maxima; the far tails
     ```
 
-    If the checks find mass that the posterior lacks, it is fitted again with it. What the
-    checks come to is `report`:
+    If a check fails, it is fitted again, twice at most: in coordinates in which tails are
+    lighter, or effects do not scale with other variables, if weighted draws suggest any
+    (`report.fit` says so); else with the mass that it lacks. What the checks come to is
+    `report`:
 
     ```python
     posterior = tfp_flows.fit_posterior(model.experimental_pin(y=y), seed=0)

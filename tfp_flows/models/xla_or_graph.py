@@ -39,8 +39,9 @@ class Compiled:
     def prepare(self, seconds: float, *arguments: Any) -> None:
         """Compiles by a call that must change nothing; without XLA, if that takes longer.
 
-        XLA takes hours for some densities, such as an ODE solver of a dozen steps that are
-        written one after the other, and cannot be interrupted: it is left alone then.
+        Its time doubles with each line of some densities, such as the steps of an ODE
+        solver that are written one after the other, and it cannot be interrupted: it is
+        left alone then.
 
         Args:
           seconds: wall time that XLA may take.
