@@ -122,8 +122,8 @@ class PosteriorFit:
     def _next_start(self, start, checks):
         """In other coordinates, if those are much better; else with what was found."""
         rng = np.random.default_rng([self._seed, 3, start.index])
-        coordinates = None
-        if start.coordinates is None:
+        coordinates, is_last = None, start.index + 2 == _ROUNDS
+        if start.coordinates is None and (is_last or not checks.missing):
             coordinates = reparametrise(likely_draws(checks, rng))
         if coordinates is None:
             return next_start(start, checks, rng)

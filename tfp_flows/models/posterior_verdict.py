@@ -23,6 +23,8 @@ _MOST_UNKNOWN = 0.005
 # Errors of draws without weights that are still right: of means, in standard deviations,
 # and of the logarithms of standard deviations.
 _MEAN, _DEVIATION = 0.05, 0.03
+# Share of draws that are effective where weights are as good as equal.
+_EVEN = 0.9
 # Their divergence from the target, in nats.
 _GAP = 0.05
 
@@ -53,7 +55,12 @@ def agrees(checks: Checks) -> bool:
 
 def is_final(checks: Checks) -> bool:
     """Whether another round of the fit would not change the verdict."""
-    return agrees(checks) or checks.weighted.unknown > _MOST_UNKNOWN
+    weighted, reasons = checks.weighted, list(_reasons(checks))
+    # Equal weights whose draws do not tell the moments: no better posterior would.
+    is_heavy = not checks.moments.are_known and len(reasons) == 1
+    is_even = weighted.pareto_k < pareto_k_threshold(len(weighted.x))
+    is_even &= weighted.effective > _EVEN * len(weighted.x)
+    return not reasons or (is_heavy and is_even) or weighted.unknown > _MOST_UNKNOWN
 
 
 def _reasons(checks):

@@ -1,0 +1,75 @@
+"""What the numbers of checks come to, and whether another round could change it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from tfp_flows.models.posterior_checks import Checks
+from tfp_flows.models.posterior_verdict import is_final
+from tfp_flows.models.posterior_verdict import verdict
+from tfp_flows.models.weighted_draws import WeightedDraws
+from tfp_flows.models.weighted_moments import weighted_moments
+
+
+def checks(x, log_weights, **changes):
+    """Those of draws with these weights, whose chains agree."""
+    size = len(x)
+    smoothed = log_weights - np.logaddexp.reduce(log_weights)
+    weighted = WeightedDraws(
+        x, log_weights, np.zeros(size), log_weights, smoothed, 0.2, size, 0.0
+    )
+    found = Checks(
+        weighted, x, weighted_moments(x, weighted.weights), 1.0, 0.0, [], [], x, 0
+    )
+    return dataclasses.replace(found, **changes)
+
+
+def even(rng):
+    return checks(rng.normal(size=(20_000, 2)), np.zeros(20_000))
+
+
+def test_equal_weights_of_light_tails_are_reliable(rng):
+    assert verdict(even(rng), None, None) == ("reliable", ())
+    assert is_final(even(rng))
+
+
+def test_weights_that_move_a_mean_ask_for_resampling(rng):
+    x = rng.normal(size=(20_000, 2))
+    found, reasons = verdict(checks(x, 0.3 * x[:, 0] - 0.045), None, None)
+    assert found == "reliable after resampling"
+    assert "Weights move a mean by 0.3" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"r_hat": 1.2}, "R-hat 1.2"),
+        ({"r_hat": math.nan}, "Hardly any of the Markov chains"),
+        ({"unseen": 0.02}, "2.00 %"),
+        ({"missing": [None]}, "1 regions"),
+        ({"are_whole": False}, "no time for Markov chains"),
+    ],
+)
+def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
+    changes, words, rng
+):
+    found = dataclasses.replace(even(rng), **changes)
+    name, reasons = verdict(found, None, None)
+    assert name == "not reliable"
+    assert words in reasons[0]
+    assert not is_final(found)
+
+
+def test_another_round_does_not_help_heavy_tails_that_are_fitted(rng):
+    """Equal weights, and a variance that no number of draws tells."""
+    x = rng.standard_t(1.5, size=(20_000, 2))
+    found = checks(x, np.zeros(20_000))
+    name, reasons = verdict(found, None, None)
+    assert name == "not reliable"
+    assert "tails are heavy" in reasons[0]
+    assert is_final(found)
+    # With uneven weights, or where chains found more, it may.
+    assert not is_final(checks(x, rng.normal(size=20_000)))
+    assert not is_final(dataclasses.replace(found, r_hat=1.2))
