@@ -234,7 +234,8 @@ class PosteriorFit:
 
 
 def _rank(checks):
-    """Orders checks: first those that agree, that miss nothing, then by effective draws."""
-    weighted = checks.weighted
-    share = weighted.effective / len(weighted.x)
-    return checks.are_whole, agrees(checks), -len(checks.missing), share
+    """Orders checks: those that agree, miss nothing, have light weights; then by draws."""
+    weighted, count = checks.weighted, len(checks.weighted.x)
+    is_light = weighted.pareto_k < pareto_k_threshold(count)
+    known = checks.are_whole, agrees(checks), -len(checks.missing)
+    return *known, is_light, weighted.effective / count

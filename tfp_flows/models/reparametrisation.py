@@ -28,7 +28,7 @@ _FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
 _LEAST_SLOPE, _LEAST_GAIN, _LEAST_STEP = 0.15, 0.25, 0.05
 _MOST_SEEN = 6
 _SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL = 0.05, 0.12, 1.0
-_LIGHT = 0.03
+_MARGIN = 0.05
 _QUARTILE = 0.6744897501960817
 
 
@@ -125,9 +125,11 @@ def reparametrise(x: np.ndarray) -> Reparametrisation | None:
     moves, kernel, bias = _scales(y[:_MOST_ROWS])
     tails = np.zeros([2, size])
     if not moves.any():
-        tails = np.stack([_tail_weights(-y), _tail_weights(y)])
-        is_heavy = tails.any(axis=0)
-        tails = np.where(is_heavy, np.maximum(tails, _LIGHT), 0.0)
+        shapes = np.stack([_tail_shapes(-y), _tail_shapes(y)])
+        is_heavy = (shapes > _LEAST_TAIL).any(axis=0)
+        # Rather too heavy: weights of draws are bounded then.
+        heavier = np.clip(1.25 * shapes, 0.0, _MOST_TAIL) + _MARGIN
+        tails = np.where(is_heavy, heavier, 0.0)
         # So that quartiles stay where they are.
         weight = np.where(is_heavy, tails.mean(axis=0), 1.0)
         width = np.where(
@@ -138,12 +140,11 @@ def reparametrise(x: np.ndarray) -> Reparametrisation | None:
     return Reparametrisation(centre, width, tails, moves, kernel, bias)
 
 
-def _tail_weights(y):
-    """Shapes of the upper tails of all columns; 0 for light ones."""
+def _tail_shapes(y):
+    """Shapes of the upper tails of all columns."""
     count = math.ceil(_SHARE_OF_TAIL * len(y))
     top = np.sort(y, axis=0)[-count - 1 :]
-    shapes = np.array([generalised_pareto(t[1:] - t[0])[0] for t in top.T])
-    return np.where(shapes > _LEAST_TAIL, np.minimum(shapes, _MOST_TAIL), 0.0)
+    return np.array([generalised_pareto(t[1:] - t[0])[0] for t in top.T])
 
 
 def _scales(y):
