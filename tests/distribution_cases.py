@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -17,12 +18,23 @@ class DistributionCase:
     build: Callable
     event_size: int
     context_size: int
-    is_binary: bool
+    num_values: tuple | None  # of each variable, where it is discrete
 
     def points(self, batch_shape, seed=0):
         """Valid points, float64."""
-        x = np.random.default_rng(seed).normal(size=(*batch_shape, self.event_size))
-        return (x > 0.0).astype(np.float64) if self.is_binary else x
+        rng = np.random.default_rng(seed)
+        shape = (*batch_shape, self.event_size)
+        if self.num_values is None:
+            return rng.normal(size=shape)
+        return rng.integers(self.num_values, size=shape).astype(np.float64)
+
+    def all_points(self):
+        """All values of a discrete distribution, float64."""
+        return np.array(list(itertools.product(*map(range, self.num_values))), np.float64)
+
+    def cells(self, x):
+        """Of values `x`, where they are among `all_points`."""
+        return np.ravel_multi_index(x.astype(int).T, self.num_values)
 
     def context(self, batch_shape, seed=0):
         """Keyword arguments with a context of these batch axes, if there is one."""
@@ -33,18 +45,25 @@ class DistributionCase:
 
 
 def _binary(event_size=8, context_size=0, **options):
-    return _case(tff.BinaryMADE, event_size, context_size, True, options)
+    build = functools.partial(tff.BinaryMADE, event_size)
+    return _case(build, event_size, context_size, (2,) * event_size, options)
+
+
+def _categorical(num_values, context_size=0, **options):
+    build = functools.partial(tff.CategoricalMADE, num_values)
+    return _case(build, len(num_values), context_size, num_values, options)
 
 
 def _mixture(event_size=3, context_size=0, **options):
     options = {"num_components": 3, **options}
-    return _case(tff.MixtureMADE, event_size, context_size, False, options)
+    build = functools.partial(tff.MixtureMADE, event_size)
+    return _case(build, event_size, context_size, None, options)
 
 
-def _case(constructor, event_size, context_size, is_binary, options):
+def _case(constructor, event_size, context_size, num_values, options):
     options = {"hidden_units": (12, 12), "activation": "tanh", "seed": 3, **options}
-    build = functools.partial(constructor, event_size, context_size=context_size, **options)
-    return DistributionCase(lambda t: build(dtype=t), event_size, context_size, is_binary)
+    build = functools.partial(constructor, context_size=context_size, **options)
+    return DistributionCase(lambda t: build(dtype=t), event_size, context_size, num_values)
 
 
 _RANDOM = tff.random_ordering(8, seed=4)
@@ -66,7 +85,16 @@ MIXTURES = {
     "mixture_context": _mixture(2, context_size=2),
     "mixture_masks": _mixture(3, num_masks=2),
 }
-CASES = BINARY | MIXTURES
+CATEGORICAL = {
+    "categorical": _categorical((4, 2, 3, 5)),
+    "categorical_random_context": _categorical(
+        (3, 1, 4, 2), 2, ordering=[2, 4, 1, 3], residual=True, direct=True
+    ),
+    "categorical_of_one_variable": _categorical((4,)),
+    "categorical_in_blocks": _categorical((3,) * 8, ordering=_RANDOM, dropout=0.2),
+}
+DISCRETE = BINARY | CATEGORICAL
+CASES = DISCRETE | MIXTURES
 
 
 @functools.cache

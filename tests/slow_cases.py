@@ -35,6 +35,7 @@ REPRESENTATIVES = {
     # distributions
     "binary",
     "binary_masks",
+    "categorical_random_context",
     "mixture_context",
 }
 

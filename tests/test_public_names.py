@@ -19,7 +19,8 @@ PAGES += [
 ]
 NAMES = """
     ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
-    Conditioner Coupling DensityEstimator FlowBijector FlowChain FlowDistribution
+    CategoricalMADE Conditioner Coupling DensityEstimator FlowBijector FlowChain
+    FlowDistribution
     FullDataBatchStatistics Gated Invert InvertibleLinear Logit MLP MaskCycleMLP
     Decorrelate Defensive HeavyTails MixtureMADE NICE NeuralSplineFlow Permutation
     RealNVP Shift Standardize StopOnNaN TFPBijector

@@ -63,6 +63,7 @@ from tfp_flows.bijectors import masks as masks
 from tfp_flows.core.flow_bijector import FlowBijector as FlowBijector
 from tfp_flows.distributions import AutoregressiveDistribution as AutoregressiveDistribution
 from tfp_flows.distributions import BinaryMADE as BinaryMADE
+from tfp_flows.distributions import CategoricalMADE as CategoricalMADE
 from tfp_flows.distributions import FittedPosterior as FittedPosterior
 from tfp_flows.distributions import FlowDistribution as FlowDistribution
 from tfp_flows.distributions import FlowPosterior as FlowPosterior

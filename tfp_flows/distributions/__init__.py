@@ -5,6 +5,7 @@ from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDi
 from tfp_flows.distributions.bases import standard_logistic
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.binary_made import BinaryMADE
+from tfp_flows.distributions.categorical_made import CategoricalMADE
 from tfp_flows.distributions.circular_base import circular_base
 from tfp_flows.distributions.defensive import Defensive
 from tfp_flows.distributions.fitted_posterior import FittedPosterior

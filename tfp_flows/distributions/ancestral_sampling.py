@@ -5,6 +5,7 @@ A `network` is an `AutoregressiveNetwork`; a `conditional` is one of
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ __all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
 
 
 def log_prob(
-    network: Any, conditional: Any, x: tf.Tensor, context: tf.Tensor | None
+    network: Any,
+    conditional: Any,
+    x: tf.Tensor,
+    context: tf.Tensor | None,
+    **training: bool,
 ) -> tf.Tensor:
-    """Returns the log-probabilities, `[N]`, in one pass."""
-    outputs = network(x, context)
+    """Returns the log-probabilities, `[N]`, in one pass; `training` is the network's."""
+    outputs = network(x, context, **training)
     shape = [-1, conditional.num_parameters, network.event_size]
     terms = conditional.log_prob(x, tf.reshape(outputs, shape))
     return tf.reduce_sum(terms, axis=-1)
@@ -96,13 +101,14 @@ def draw_dealt(
     return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
 
 
-def check_observed(observed: npt.ArrayLike, event_size: int) -> np.ndarray:
-    """Returns `observed` as a boolean array, `[D]`, or refuses it."""
-    observed = np.asarray(observed)
-    if observed.shape != (event_size,) or observed.dtype != bool:
+def check_observed(observed: npt.ArrayLike, shape: Sequence[int | None]) -> np.ndarray:
+    """Returns `observed` as a boolean array, `[D]` or of `shape`, or refuses it."""
+    observed, shape = np.asarray(observed), list(shape)
+    of_rows = "" if len(shape) == 1 else f" or {shape}"
+    if list(observed.shape) not in (shape[-1:], shape) or observed.dtype != bool:
         raise ValueError(
-            f"Expected boolean `observed` of shape [{event_size}]; got {observed.dtype} of "
-            f"shape {observed.shape}."
+            f"Expected boolean `observed` of shape {shape[-1:]}{of_rows}; got "
+            f"{observed.dtype} of shape {observed.shape}."
         )
     return observed
 
@@ -122,7 +128,7 @@ def complete(
       conditional: as of `draw`.
       noise: as of `draw`.
       x: `[N, D]`.
-      observed: boolean, `[D]`.
+      observed: boolean, `[D]` or `[N, D]`.
       context: as of `draw`.
 
     Returns:

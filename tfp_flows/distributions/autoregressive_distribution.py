@@ -18,6 +18,7 @@ from tfp_flows.core.inputs import check_value
 from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions.ancestral_sampling import check_observed
+from tfp_flows.distributions.batches_of_rows import by_rows
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import refuse_slices
@@ -27,7 +28,6 @@ from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
-from tfp_flows.distributions.mask_ensemble import by_rows
 from tfp_flows.distributions.masked_network import check_network
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
@@ -146,7 +146,7 @@ class AutoregressiveDistribution(
     ) -> tf.Tensor:
         """Draws the missing variables of each row, given its observed ones.
 
-        It is the exact conditional if `observed` is a prefix of the ordering. It is also
+        It is the exact conditional if `observed` are prefixes of the ordering. It is also
         exact if each mask has its own ordering: then the draw is under an ordering that has
         the observed variables first and otherwise keeps the mask's. This ordering need not
         be in the cycle; the more orderings a network is trained on, the better they agree.
@@ -159,7 +159,8 @@ class AutoregressiveDistribution(
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.
-          observed: boolean, `[D]`; True keeps its value.
+          observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
+            differ, unless each mask has its own ordering.
           context: `[..., context_size]`.
           num_candidates: number of draws to choose from, where the draw is not exact.
           mask_index: index of a mask in the cycle; drawn if None.
@@ -168,15 +169,18 @@ class AutoregressiveDistribution(
         Returns:
           `[..., D]`.
         """
-        observed = check_observed(observed, self.event_size)
         x, context = self._checked(x, context)
+        of_all_rows = self._ensemble.has_own_orderings
+        observed = check_observed(observed, x.shape[-1:] if of_all_rows else x.shape)
         count = 1 if self._ensemble.can_come_first(observed) else num_candidates
         noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
         mask = self._ensemble.masks(mask_index, mask_seed, 1)[0]
+        of_rows = tf.reshape(tf.broadcast_to(observed, tf.shape(x)), [-1, self.event_size])
+        of_rows = tf.repeat(of_rows, count, axis=0)
 
         def complete(rows, *contexts):
             noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
-            return self._ensemble.complete(noise, mask, rows, observed, *contexts)
+            return self._ensemble.complete(noise, mask, rows, of_rows, *contexts)
 
         return choose(complete, x, context, count, choice_seed)
 
@@ -235,6 +239,8 @@ class AutoregressiveDistribution(
         return x, nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
 
     def _checked(self, x, context):
+        if self.is_discrete and tf.is_tensor(x) and x.dtype.is_integer:
+            x = tf.cast(x, self.dtype)
         x = check_value(x, "x", 1, self.event_shape, self.dtype)
         x, context = align_batch_axes(x, self._checked_context(context), 1)
         return nan_where_context_is(x, context, 1), context

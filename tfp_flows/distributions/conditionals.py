@@ -15,12 +15,14 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.outside_support import minus_infinity_outside
 from tfp_flows.distributions import draws
+from tfp_flows.networks.one_hot_mlp import ABSENT_LOGIT
 from tfp_flows.transformers.affine import soft_bounded_scale
 
-__all__ = ["Bernoulli", "GaussianMixture"]
+__all__ = ["Bernoulli", "Categorical", "GaussianMixture"]
 
 
 class Bernoulli:
@@ -53,6 +55,61 @@ class Bernoulli:
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {}
+
+
+class Categorical:
+    """`p(x = v) = softmax(logits)_v`, for x in {0, ..., V - 1}.
+
+    Logits of `ABSENT_LOGIT`, as an `OneHotMLP` has them, are those of values that a
+    variable does not have.
+
+    Args:
+      num_values: V, the most values that a variable has.
+
+    Raises:
+      ValueError: if `num_values` is below 1.
+    """
+
+    num_noise = 1
+    is_discrete = True
+
+    def __init__(self, num_values: int) -> None:
+        self.num_values = check_integer("num_values", num_values)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters of a variable, P: V."""
+        return self.num_values
+
+    def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Log-probabilities, `[N, D]`; -inf for what is no value, NaN for NaN."""
+        values = tf.range(self.num_values, dtype=x.dtype)
+        is_value = tf.equal(x[:, None, :], values[:, None])
+        log_probs = tf.nn.log_softmax(parameters, axis=1)
+        log_prob = tf.reduce_sum(tf.where(is_value, log_probs, 0.0), axis=1)
+        is_present = is_value & (parameters > 0.5 * ABSENT_LOGIT)
+        return minus_infinity_outside(log_prob, tf.reduce_any(is_present, axis=1), x, [])
+
+    def noise(
+        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
+    ) -> tf.Tensor:
+        """Uniform numbers, `[*shape, 1]`."""
+        return draws.uniform(shape, seed, dtype)[..., None]
+
+    def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Samples, `[N, D]`: the quantile function at `noise`."""
+        up_to = tf.cumsum(tf.nn.softmax(parameters, axis=1), axis=1)
+        # Of the last sum, which may round to less than 1, so that no absent value is drawn.
+        is_below = up_to < noise[:, None, :, 0] * up_to[:, -1:]
+        return tf.reduce_sum(tf.cast(is_below, noise.dtype), axis=1)
+
+    def default_event_space_bijector(self) -> None:
+        """None, as for TFP's discrete distributions."""
+        return
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"num_values": self.num_values}
 
 
 class GaussianMixture:

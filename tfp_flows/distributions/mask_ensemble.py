@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ import tensorflow_probability as tfp
 from tfp_flows.core.compiled_call import CompiledCall
 from tfp_flows.distributions import ancestral_sampling
 from tfp_flows.distributions import draws
+from tfp_flows.distributions.batches_of_rows import never_empty
 from tfp_flows.networks.conditioner import Conditioner
 
-__all__ = ["MaskEnsemble", "by_rows"]
+__all__ = ["MaskEnsemble"]
 
 
 class MaskEnsemble(tf.Module):
@@ -31,7 +31,10 @@ class MaskEnsemble(tf.Module):
     def __init__(self, network: Any, conditional: Any) -> None:
         super().__init__()
         self._conditioner = Conditioner(
-            network, network.event_size, context_size=network.context_size
+            network,
+            network.event_size,
+            context_size=network.context_size,
+            dropout_in_training=bool(network.dropout),
         )
         self._conditional = conditional
         self.num_masks = network.num_masks
@@ -51,12 +54,13 @@ class MaskEnsemble(tf.Module):
         return self._conditioner.network
 
     def can_come_first(self, observed: np.ndarray) -> bool:
-        """Whether some variables, boolean `[D]`, are before all others in an ordering."""
-        if self._has_own_orderings:
+        """Whether some variables, `[..., D]`, are before all others in an ordering."""
+        if self.has_own_orderings:
             return True
         is_cycle = self.num_masks > 1
         ordering = self.network.fixed_ordering if is_cycle else self.network.ordering
-        return bool(observed[np.argsort(ordering)][: observed.sum()].all())
+        in_order = observed[..., np.argsort(ordering)]
+        return bool((in_order[..., :-1] >= in_order[..., 1:]).all())
 
     def masks(self, mask_index: Any, seed: tf.Tensor | None, num_rows: Any) -> tf.Tensor:
         """Returns the given mask, or as many different ones as there are rows for, `[G]`.
@@ -106,7 +110,7 @@ class MaskEnsemble(tf.Module):
           noise: of the conditional.
           mask: one of `masks`.
           x: `[N, D]`.
-          observed: boolean, `[D]`.
+          observed: boolean, `[N, D]`; all rows are alike where masks have own orderings.
           *context: the context, if any.
         """
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
@@ -133,7 +137,10 @@ class MaskEnsemble(tf.Module):
 
     def _log_prob_of_rows(self, x, context, training):
         if self.num_masks == 1:
-            return self.log_prob_under(0, x, context)
+            mode = {"training": True} if training and self.network.dropout else {}
+            return ancestral_sampling.log_prob(
+                self.network, self._conditional, x, context, **mode
+            )
         if training:
             mask = tf.identity(self._num_steps) % self.num_masks
             self._num_steps.assign_add(1)
@@ -157,7 +164,7 @@ class MaskEnsemble(tf.Module):
         return total - math.log(self.num_masks)
 
     def _draw(self, noise, masks, context=None):
-        noise, context, as_given = _never_empty(noise, context)
+        noise, context, as_given = never_empty(noise, context)
         arguments = self._conditional, noise, context
         if self.num_masks == 1:
             return as_given(ancestral_sampling.draw(self.network, *arguments))
@@ -165,10 +172,10 @@ class MaskEnsemble(tf.Module):
         return as_given(drawn)
 
     def _complete(self, noise, mask, x, observed, context=None):
-        noise, x, context, as_given = _never_empty(noise, x, context)
+        noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
         member = self._member(mask)
-        if self._has_own_orderings:
-            member = member.with_first(observed)
+        if self.has_own_orderings:
+            member = member.with_first(observed[0])
         completed = ancestral_sampling.complete(
             member, self._conditional, noise, x, observed, context
         )
@@ -178,7 +185,8 @@ class MaskEnsemble(tf.Module):
         return self.network.member(mask)
 
     @property
-    def _has_own_orderings(self):
+    def has_own_orderings(self) -> bool:
+        """Whether each of several masks has its own ordering."""
         return self.num_masks > 1 and self.network.fixed_ordering is None
 
     # Copies and pickles keep the weights and drop what belongs to this one object.
@@ -190,7 +198,7 @@ class MaskEnsemble(tf.Module):
         context = [tf.TensorSpec([None, network.context_size], dtype)]
         context = context if network.context_size else []
         masks, mask = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
-        observed = tf.TensorSpec([network.event_size], tf.bool)
+        observed = tf.TensorSpec([None, network.event_size], tf.bool)
         compiled = functools.partial(tf.function, autograph=False)
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
@@ -210,37 +218,3 @@ class MaskEnsemble(tf.Module):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()
-
-
-def _never_empty(*tensors):
-    """Gives tensors without rows one of zeros: the loop over the variables needs some.
-
-    Returns:
-      The tensors, and a function that takes that row from what is computed of them.
-    """
-    num_rows = tf.shape(tensors[0])[0]
-    if tensors[0].shape[0]:
-        return *tensors, lambda outputs: outputs
-    missing = tf.cast(tf.equal(num_rows, 0), tf.int32)
-    padded = [
-        None if t is None else tf.pad(t, [[0, missing]] + [[0, 0]] * (t.shape.rank - 1))
-        for t in tensors
-    ]
-    return *padded, lambda outputs: tuple(output[:num_rows] for output in outputs)
-
-
-def by_rows(
-    method: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
-) -> tf.Tensor:
-    """Returns `method(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
-
-    Args:
-      method: of a `MaskEnsemble`.
-      x: `[..., D]`.
-      context: `[..., C]`, with the batch axes of `x`; None where there is none.
-      *arguments: further ones of the method.
-    """
-    if context is not None:
-        context = tf.reshape(context, [-1, context.shape[-1]])
-    rows = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])

@@ -32,73 +32,11 @@ from tfp_flows.core.compiled_call import is_compiled_by_xla
 from tfp_flows.networks.block_substitution import Layer
 from tfp_flows.networks.block_substitution import block_bounds
 from tfp_flows.networks.block_substitution import substitute
+from tfp_flows.networks.network_structure import Structure
+from tfp_flows.networks.network_structure import Weights
 from tfp_flows.networks.orderings import take
 
-__all__ = ["AutoregressiveNetwork", "Structure", "Weights"]
-
-
-class Structure(typing.NamedTuple):
-    """Which rows see which, where variables and units are in rising order of degree.
-
-    Attributes:
-      event_size: D; the i-th variable has degree i, from 1.
-      num_parameters: P.
-      degrees: of each hidden layer's units, rising, from 0 to D - 1, a tuple of tuples.
-      activation: of the hidden layers.
-      is_residual: whether each second hidden layer adds what the last but one has summed.
-    """
-
-    event_size: int
-    num_parameters: int
-    degrees: tuple
-    activation: typing.Callable
-    is_residual: bool
-
-    @property
-    def seen_degrees(self) -> list[np.ndarray]:
-        """Degrees of what each layer sees, an array each."""
-        return [np.arange(1, self.event_size + 1), *map(np.array, self.degrees)]
-
-    @property
-    def levels(self) -> list[np.ndarray]:
-        """Level of each layer's rows, an array each: they see degrees up to it."""
-        parameters = np.repeat(np.arange(self.event_size), self.num_parameters)
-        return [*map(np.array, self.degrees), parameters]
-
-    def hidden(self, layer: typing.Callable, x: tf.Tensor) -> tuple[list, tf.Tensor]:
-        """Evaluates the hidden layers in one pass.
-
-        Args:
-          layer: function of k, what hidden layer k sees, and what is added to its sums or
-            None, that returns the sums.
-          x: what the first sees.
-
-        Returns:
-          What the activation is applied to, a list; and what it returns of the last.
-        """
-        sums: list = []
-        for k in range(len(self.degrees)):
-            sums.append(layer(k, x, sums[k - 2] if self.adds_skip(k) else None))
-            x = self.activation(sums[k])
-        return sums, x
-
-    def adds_skip(self, k: int) -> bool:
-        """Whether hidden layer k adds what layer k - 2 has summed."""
-        return self.is_residual and 0 < k < len(self.degrees) and k % 2 == 0
-
-
-class Weights(typing.NamedTuple):
-    """Masked kernels, `[rows, what they see]`, and biases, in that order.
-
-    Attributes:
-      kernels: of each layer. The P rows of a variable stand side by side.
-      biases: `[rows, 1]`, or `[rows, N]` with what the context adds.
-      direct: kernels from the variables to the parameters: one, or none.
-    """
-
-    kernels: list
-    biases: list
-    direct: list
+__all__ = ["AutoregressiveNetwork"]
 
 
 class AutoregressiveNetwork(abc.ABC):
@@ -173,7 +111,7 @@ def _traced_once(function, key, tensors):
 def _solve(structure, solve_one, weights, values):
     def solve_level(inputs, parameters, log_det):
         u, summand = solve_one(*inputs, parameters)
-        return u[None], log_det + summand
+        return structure.shown(u), log_det + summand
 
     layers = [
         Layer(levels, bias, [(k, kernel)], adds_skip=structure.adds_skip(k))
@@ -182,14 +120,15 @@ def _solve(structure, solve_one, weights, values):
         )
     ]
     layers[-1].kernels.extend((0, kernel) for kernel in weights.direct)
-    return substitute(
-        np.arange(structure.event_size),
+    shown, log_det = substitute(
+        structure.seen_degrees[0] - 1,
         layers,
         structure.activation,
         [values],
         solve_level,
         tf.zeros_like(values[0, 0]),
     )
+    return structure.variables_of(shown), log_det
 
 
 def _solve_adjoint(structure, weights, u, u_bar, u_by_p, offset):

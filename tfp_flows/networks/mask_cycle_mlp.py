@@ -20,7 +20,7 @@ from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.seeds import split_seed
 
 if TYPE_CHECKING:
-    from tfp_flows.networks.forward_substitution import Weights
+    from tfp_flows.networks.network_structure import Weights
 
 __all__ = ["MaskCycleMLP"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import typing
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -19,12 +18,11 @@ from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.dropout import dropout_layer
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
-from tfp_flows.networks.forward_substitution import Structure
-from tfp_flows.networks.forward_substitution import Weights
 from tfp_flows.networks.hidden_units import check_hidden_units
-from tfp_flows.networks.masked_dense import MaskedDense
+from tfp_flows.networks.masked_layers import masked_layers
+from tfp_flows.networks.network_structure import Structure
+from tfp_flows.networks.network_structure import Weights
 from tfp_flows.networks.orderings import check_ordering
-from tfp_flows.networks.orderings import hidden_degrees
 from tfp_flows.networks.orderings import take
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import kernel_part
@@ -111,7 +109,15 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self.seed = seed
         self.dropout = dropout
         self._drop = dropout_layer(dropout, seed, self.dtype_policy)
-        self.layers, self.direct_layer = self._masked_layers()
+        self.layers, self.direct_layer = masked_layers(
+            self.ordering,
+            np.repeat(self.ordering, self._num_values),
+            self.hidden_units,
+            num_parameters=num_parameters,
+            has_context=self.context_size > 0,
+            residual=residual,
+            degree_seed=degree_seed,
+        )
 
     @property
     def event_size(self) -> int:
@@ -146,6 +152,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         # Unpacked once a call: the gradient packs a whole vector for each time.
         weights = self._layout.unpack(self._packed)
 
+        x = self._shown(x)
+
         def layer(k, seen, skip=None):
             seen = self._drop(seen, training=training) if k else seen
             tiles, bias = weights.layers[k]
@@ -178,6 +186,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             tuple(map(tuple, degrees)),
             self.activation,
             self.residual,
+            self._num_values,
         )
 
     def ordered_weights(
@@ -230,21 +239,11 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
                 f"{tuple(input_shape)}."
             )
 
-    def _masked_layers(self):
-        widths = self.hidden_units
-        if self.residual:  # degrees must be the same along the skip connections
-            widths = (widths[0],) * (2 * len(widths) - 1)
-        # Units of degree 0 see only the context; without one they would be constants.
-        lowest = 0 if self.context_size else 1
-        degrees = [self.ordering]
-        for index, width in enumerate(widths):
-            if self.residual and index:
-                degrees.append(degrees[-1])
-                continue
-            seed = None if self.degree_seed is None else [self.degree_seed, index]
-            degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
-            lowest = degrees[-1].min()
-        outputs: dict = {"num_copies": self.num_parameters, "strict": True}
-        layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
-        layers.append(MaskedDense(degrees[-1], self.ordering, **outputs))
-        return layers, MaskedDense(self.ordering, self.ordering, **outputs)
+    # What the network sees of each variable, which a subclass may change.
+
+    @property
+    def _num_values(self):
+        return 1
+
+    def _shown(self, x):
+        return x

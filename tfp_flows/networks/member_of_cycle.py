@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
-from tfp_flows.networks.forward_substitution import Weights
+from tfp_flows.networks.network_structure import Weights
 
 if TYPE_CHECKING:
     from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP

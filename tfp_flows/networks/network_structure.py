@@ -1,0 +1,90 @@
+"""The structure of an autoregressive network: which rows of which layer see which."""
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Structure", "Weights"]
+
+
+class Structure(typing.NamedTuple):
+    """Which rows see which, where variables and units are in rising order of degree.
+
+    Attributes:
+      event_size: D; the i-th variable has degree i, from 1.
+      num_parameters: P.
+      degrees: of each hidden layer's units, rising, from 0 to D - 1, a tuple of tuples.
+      activation: of the hidden layers.
+      is_residual: whether each second hidden layer adds what the last but one has summed.
+      num_values: numbers that show a variable to the network: 1, the variable itself; or V,
+        where it is one of the integers `0, ..., V - 1`, shown as a vector with a single 1.
+    """
+
+    event_size: int
+    num_parameters: int
+    degrees: tuple
+    activation: typing.Callable
+    is_residual: bool
+    num_values: int = 1
+
+    @property
+    def seen_degrees(self) -> list[np.ndarray]:
+        """Degrees of what each layer sees, an array each."""
+        variables = np.repeat(np.arange(1, self.event_size + 1), self.num_values)
+        return [variables, *map(np.array, self.degrees)]
+
+    def shown(self, u: tf.Tensor) -> tf.Tensor:
+        """What the network sees of a variable, `[num_values, N]`, of its values, `[N]`."""
+        if self.num_values == 1:
+            return u[None]
+        return tf.one_hot(tf.cast(u, tf.int32), self.num_values, axis=0, dtype=u.dtype)
+
+    def variables_of(self, shown: tf.Tensor) -> tf.Tensor:
+        """The variables, `[D, N]`, of which the network sees `[D * num_values, N]`."""
+        if self.num_values == 1:
+            return shown
+        values = tf.range(self.num_values, dtype=shown.dtype)
+        by_variable = tf.reshape(shown, [self.event_size, self.num_values, -1])
+        return tf.einsum("dvn,v->dn", by_variable, values)
+
+    @property
+    def levels(self) -> list[np.ndarray]:
+        """Level of each layer's rows, an array each: they see degrees up to it."""
+        parameters = np.repeat(np.arange(self.event_size), self.num_parameters)
+        return [*map(np.array, self.degrees), parameters]
+
+    def hidden(self, layer: typing.Callable, x: tf.Tensor) -> tuple[list, tf.Tensor]:
+        """Evaluates the hidden layers in one pass.
+
+        Args:
+          layer: function of k, what hidden layer k sees, and what is added to its sums or
+            None, that returns the sums.
+          x: what the first sees.
+
+        Returns:
+          What the activation is applied to, a list; and what it returns of the last.
+        """
+        sums: list = []
+        for k in range(len(self.degrees)):
+            sums.append(layer(k, x, sums[k - 2] if self.adds_skip(k) else None))
+            x = self.activation(sums[k])
+        return sums, x
+
+    def adds_skip(self, k: int) -> bool:
+        """Whether hidden layer k adds what layer k - 2 has summed."""
+        return self.is_residual and 0 < k < len(self.degrees) and k % 2 == 0
+
+
+class Weights(typing.NamedTuple):
+    """Masked kernels, `[rows, what they see]`, and biases, in that order.
+
+    Attributes:
+      kernels: of each layer. The P rows of a variable stand side by side.
+      biases: `[rows, 1]`, or `[rows, N]` with what the context adds.
+      direct: kernels from the variables to the parameters: one, or none.
+    """
+
+    kernels: list
+    biases: list
+    direct: list

@@ -1,0 +1,98 @@
+"""The MADE network of variables with a few values each, which it sees one-hot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import positive_integers
+from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.network_structure import Weights
+from tfp_flows.networks.orderings import natural_ordering
+
+__all__ = ["ABSENT_LOGIT", "OneHotMLP"]
+
+# Of values that a variable does not have: as small that their probability is zero.
+ABSENT_LOGIT = -1e9
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class OneHotMLP(MaskedMLP):
+    """A `MaskedMLP` of variables that are integers, with a logit for each of their values.
+
+    ```none
+    seen of x_i:     (x_i = 0, ..., x_i = V - 1), V the largest of num_values
+    parameters of i: V logits; those of values that variable i does not have are -1e9
+    ```
+
+    All inputs of a variable have its degree, so that it is solved for in one step of
+    forward substitution.
+
+    Args:
+      num_values: number of values of each variable, `[D]`.
+      hidden_units: widths of the hidden layers.
+      ordering: degree of each variable; natural if None.
+      **kwargs: other arguments of `MaskedMLP`.
+
+    Raises:
+      ValueError: if `num_values` are no positive integers, or as `MaskedMLP`.
+    """
+
+    def __init__(
+        self,
+        num_values: Sequence[int],
+        hidden_units: int | Sequence[int],
+        ordering: npt.ArrayLike | None = None,
+        **kwargs: Any,
+    ) -> None:
+        values = positive_integers(num_values)
+        if not values:
+            raise ValueError(
+                f"Expected `num_values` of a positive integer a variable; got {num_values}."
+            )
+        ordering = natural_ordering(len(values)) if ordering is None else ordering
+        super().__init__(max(values), hidden_units, ordering, **kwargs)
+        self.num_values = values
+
+    def call(
+        self, x: TensorLike, context: TensorLike | None = None, training: bool = False
+    ) -> tf.Tensor:
+        """Maps integers, `[N, D]`, to logits, `[N, V * D]`, D for each value."""
+        outputs = super().call(x, context, training=training)
+        return outputs + tf.constant(self._absent.ravel(), outputs.dtype)
+
+    def ordered_weights(
+        self, context: TensorLike | None
+    ) -> tuple[Weights, np.ndarray, np.ndarray]:
+        """As of `MaskedMLP`, with the logits of absent values in the last biases."""
+        weights, order, ranks = super().ordered_weights(context)
+        rising = self._absent.ravel()[self.layers[-1].rising_units]
+        *others, last = weights.biases
+        biases = [*others, last + tf.constant(rising[:, None], last.dtype)]
+        return weights._replace(biases=biases), order, ranks
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = {**super().get_config(), "num_values": self.num_values}
+        del config["num_parameters"]
+        return config
+
+    @property
+    def _absent(self):
+        """What is added to the logits, `[V, D]`."""
+        values = np.arange(self.num_parameters)[:, None]
+        return np.where(values < np.array(self.num_values), 0.0, ABSENT_LOGIT)
+
+    @property
+    def _num_values(self):
+        return self.num_parameters
+
+    def _shown(self, x):
+        shown = tf.one_hot(tf.cast(x, tf.int32), self.num_parameters, dtype=x.dtype)
+        return tf.reshape(shown, [-1, self.event_size * self.num_parameters])
