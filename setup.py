@@ -7,7 +7,7 @@ from setuptools import setup
 
 EXPERIMENTS = [
     "absl-py>=2.0",
-    "scikit-learn>=1.3",
+    "scikit-learn>=1.6",
     "pandas>=2.2",
     "scipy>=1.10",
     "h5py>=3.10",
@@ -64,6 +64,7 @@ setup(
     extras_require={
         "experiments": EXPERIMENTS,
         "arviz": ["arviz>=0.20"],
+        "sklearn": ["scikit-learn>=1.6"],
         "dev": [*EXPERIMENTS, *CHECKS],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
         "bench-peers": [

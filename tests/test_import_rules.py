@@ -27,6 +27,11 @@ ALLOWED = {
         ROOMS_OF_STEPS | {"flows", "distributions", "mcmc", "models"},
         SCIENCE | {"keras"},
     ),
+    "tables": (
+        ROOMS_OF_STEPS | {"flows", "distributions", "models", "tables"},
+        SCIENCE | {"keras"},
+    ),
+    "sklearn": ({"tables", "sklearn"}, {"numpy", "sklearn"}),
 }
 STANDARD = sys.stdlib_module_names
 

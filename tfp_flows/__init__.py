@@ -15,6 +15,7 @@ it becomes a distribution, and a distribution trains as a Keras model.
     mcmc/           kernels of tfp.mcmc that sample through a posterior's flow
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
                     callbacks; the loss of variational inference
+    tables/         TableDensity: rows with columns of any kind, in their own units
 """
 
 import os
@@ -105,6 +106,7 @@ from tfp_flows.models import FullDataBatchStatistics as FullDataBatchStatistics
 from tfp_flows.models import KLWarmUp as KLWarmUp
 from tfp_flows.models import StopOnNaN as StopOnNaN
 from tfp_flows.models import VAE as VAE
+from tfp_flows.models import export as export
 from tfp_flows.models import fit_posterior as fit_posterior
 from tfp_flows.models import likelihoods as likelihoods
 from tfp_flows.models import objectives as objectives
@@ -121,6 +123,11 @@ from tfp_flows.networks import ResNet as ResNet
 from tfp_flows.networks import natural_ordering as natural_ordering
 from tfp_flows.networks import random_ordering as random_ordering
 from tfp_flows.networks import reversed_ordering as reversed_ordering
+from tfp_flows.tables import Column as Column
+from tfp_flows.tables import Prediction as Prediction
+from tfp_flows.tables import TableColumns as TableColumns
+from tfp_flows.tables import TableDensity as TableDensity
+from tfp_flows.tables import describe_columns as describe_columns
 from tfp_flows.transformers import Affine as Affine
 from tfp_flows.transformers import Gated as Gated
 from tfp_flows.transformers import Shift as Shift

@@ -6,6 +6,7 @@ import load_exported
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import randomize
 from slow_cases import asked
 from small_estimator import estimator
 from small_estimator import of
@@ -71,6 +72,51 @@ def test_a_loaded_model_is_exported_too(tmp_path, banana):
     exported = tf.saved_model.load(str(tmp_path / "exported"))
     expected = model.distribution.log_prob(banana)
     np.testing.assert_allclose(exported.log_prob(banana), expected, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Distributions of no model that were exported, with their inputs and answers."""
+    folder = tmp_path_factory.mktemp("tables")
+    rng = np.random.default_rng(0)
+    frame = {"kind": rng.choice(["a", "b"], 80), "size": np.exp(rng.normal(size=80))}
+    columns = tff.describe_columns(frame)
+    options = {"num_members": 2, "hidden_units": (8,), "seed": 0}
+    table = tff.TableDensity(columns, **options)
+    table.fit(frame, epochs=1)
+    made = randomize(tff.CategoricalMADE([2, 4, 3], hidden_units=(8,), seed=0))
+    given = tff.TableDensity(columns, context="kind", **options)
+    given.fit(frame, epochs=1)
+    cases = {"made": (made, {"x": made.sample(6, seed=0).numpy()})}
+    for name, each in (("table", table), ("given", given)):
+        x, context = each.encode(frame)
+        cases[name] = each, {"x": x} | ({"context": context} if name == "given" else {})
+    for name, (exported, inputs) in cases.items():
+        tff.export(exported, folder / name)
+        np.savez(folder / f"{name}.inputs.npz", **inputs)
+    fresh_process.run(load_exported.load_all, folder, output=folder / "output.txt")
+    return {
+        name: (*case, dict(np.load(folder / f"{name}.answers.npz")))
+        for name, case in cases.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["made", "table", "given"])
+def test_exported_distributions_answer_with_the_same_bits(tables, name):
+    exported, inputs, answers = tables[name]
+    distribution = getattr(exported, "distribution", exported)
+    context = {k: v for k, v in inputs.items() if k == "context"}
+    expected = distribution.log_prob(inputs["x"], **context)
+    np.testing.assert_array_equal(answers["log_prob"], expected)
+    np.testing.assert_array_equal(answers["serve"], expected[:2])
+    np.testing.assert_array_equal(answers["sample"], distribution.sample(5, 7, **context))
+
+
+def test_what_is_no_distribution_is_not_exported(tmp_path):
+    with pytest.raises(ValueError, match="`distribution`.*'flow'"):
+        tff.export("flow", tmp_path / "exported")
+    with pytest.raises(ValueError, match="`folder`.*None"):
+        tff.export(tff.standard_normal(2), None)
 
 
 def test_other_formats_are_refused(tmp_path):

@@ -105,6 +105,24 @@ class CategoricalMADE(AutoregressiveDistribution):
             name=name,
         )
 
+    def complete(
+        self, x: tf.Tensor, observed: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws missing variables of rows, given those before them in the ordering.
+
+        Args:
+          x: `[N, D]`.
+          observed: booleans, `[N, D]`; True keeps its value.
+          seed: stateless seed.
+          *context: `[N, context_size]`, as the network sees it, where there is one.
+
+        Returns:
+          Completed rows, `[N, D]`, and the log-probabilities of the observed variables
+          given all before them, `[N]`: the rows' importance weights.
+        """
+        noise = self._conditional.noise(tf.shape(x), seed, self.dtype)
+        return self._ensemble.complete(noise, tf.constant(0), x, observed, *context)
+
     @property
     def num_values(self) -> tuple[int, ...]:
         """Number of values of each variable, `[D]`."""

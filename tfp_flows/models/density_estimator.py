@@ -15,7 +15,7 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
-from tfp_flows.models.exporting import export
+from tfp_flows.models.exporting import write_saved_model
 from tfp_flows.models.global_batch import GlobalBatch
 from tfp_flows.models.keras_model import shared_variables
 from tfp_flows.models.likelihood_model import LikelihoodModel
@@ -185,7 +185,7 @@ class DensityEstimator(LikelihoodModel):
                 "Expected `format` of 'tf_saved_model' and no further options; got "
                 f"{format!r} and {sorted(kwargs)}."
             )
-        export(self, self._row_format, filepath, verbose is not False)
+        write_saved_model(self, self._row_format, filepath, verbose is not False)
 
     def get_config(self) -> dict:
         """Returns distribution and columns as plain data."""

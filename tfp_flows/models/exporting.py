@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from tfp_flows.models.row_format import RowFormat
 
-__all__ = ["export"]
+__all__ = ["write_saved_model"]
 
 
-def export(
+def write_saved_model(
     model: keras.Model, row_format: RowFormat, path: str | os.PathLike, verbose: bool
 ) -> None:
     """Writes the endpoints `serve`, `log_prob` and `sample` of a model's distribution.

@@ -1,0 +1,69 @@
+"""Estimators of scikit-learn: its own checks, and flows in its pipelines and searches."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tfp_flows.sklearn import FlowDensity
+from tfp_flows.sklearn import FlowRegressor
+
+TINY = {"num_members": 1, "num_bins": 4, "hidden_units": (8,), "random_state": 0}
+FOR_CHECKS = {**TINY, "epochs": 60, "learning_rate": 0.02, "patience": 20}
+
+
+@pytest.mark.slow
+@parametrize_with_checks([FlowRegressor(**FOR_CHECKS), FlowDensity(**FOR_CHECKS)])
+def test_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def regression():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2))
+    return x, 2.0 * x[:, 0] + 0.3 * rng.normal(size=300)
+
+
+def test_a_regressor_in_a_pipeline(regression):
+    x, y = regression
+    regressor = FlowRegressor(**TINY, epochs=30, learning_rate=0.02)
+    pipeline = make_pipeline(StandardScaler(), regressor).fit(x[:200], y[:200])
+    assert pipeline.score(x[200:], y[200:]) > 0.9
+    scaled = pipeline[0].transform(x[200:])
+    low, middle, high = regressor.predict_quantiles(scaled).T
+    assert (low < middle).all()
+    assert (middle < high).all()
+    assert 0.75 < np.mean((low < y[200:]) & (y[200:] < high)) <= 1.0
+    mean, stddev = regressor.predict(scaled, return_std=True)
+    assert np.mean(np.abs(mean - 2.0 * x[200:, 0])) < 0.2
+    assert 0.2 < np.median(stddev) < 0.5
+    # The density of the noise, at best.
+    best = -0.5 - np.log(0.3 * np.sqrt(2.0 * np.pi))
+    assert best - 0.5 < np.mean(regressor.score_samples(scaled, y[200:])) < best + 0.2
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_densities_are_searched_and_validated(regression):
+    x, _ = regression
+    density = FlowDensity(**TINY, epochs=1)
+    assert np.isfinite(cross_val_score(density, x, cv=2)).all()
+    search = GridSearchCV(density, {"dropout": [0.0, 0.2]}, cv=2).fit(x[:100])
+    assert set(search.best_params_) == {"dropout"}
+    drawn = search.best_estimator_.sample(7, random_state=1)
+    np.testing.assert_array_equal(drawn, search.best_estimator_.sample(7, random_state=1))
+    scores = search.best_estimator_.score_samples(x)
+    assert search.best_estimator_.score(x) == pytest.approx(scores.sum())
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_kinds_are_given_by_name(regression):
+    x, y = regression
+    kinds = {"x0": {"kind": "bounded", "low": -9.0, "high": 9.0}, "y": "heavy-tailed"}
+    regressor = FlowRegressor(kinds=kinds, **TINY, epochs=1).fit(x, y)
+    assert [c.kind for c in regressor.columns_] == ["bounded", "real", "heavy-tailed"]
+    with pytest.raises(ValueError, match=r"`kinds` of .*'y'.*got those of \['z'\]"):
+        FlowRegressor(kinds={"z": "real"}, **TINY).fit(x, y)

@@ -1,0 +1,112 @@
+"""What networks see of the cells of a row: categories one-hot, numbers on a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tables.number_maps import NumberMaps
+from tfp_flows.tables.number_maps import NumberSpec
+
+__all__ = ["CellFeatures"]
+
+# So that a number far from all of training moves no network far.
+_FARTHEST = 6.0
+
+
+class CellFeatures:
+    """Features of cells: first those of the codes, then those of the numbers.
+
+    ```none
+    code of V values:   (x = 0, ..., x = V - 1)
+    number:             u, on the standardised line, within [-6, 6]; 0 where there is none
+    number on a circle: cos u, sin u; 0, 0 where there is none
+    ```
+
+    Args:
+      num_values: of each of the K codes.
+      numbers: a `NumberSpec` for each of the D numbers.
+    """
+
+    def __init__(self, num_values: Sequence[int], numbers: Sequence[NumberSpec]) -> None:
+        self.num_values = list(num_values)
+        self.maps = NumberMaps(numbers)
+        self._code_of = np.array([spec.code for spec in numbers], int)
+        self._widths = 1 + self.maps.is_circle.astype(int)
+
+    def of_columns(self, columns: Sequence[int]) -> CellFeatures:
+        """Those of some of the numbers, without codes."""
+        return CellFeatures([], [self.maps.specs[column] for column in columns])
+
+    @property
+    def num_codes(self) -> int:
+        """K."""
+        return len(self.num_values)
+
+    @property
+    def num_numbers(self) -> int:
+        """D."""
+        return len(self._code_of)
+
+    @property
+    def num_cells(self) -> int:
+        """K + D."""
+        return self.num_codes + self.num_numbers
+
+    @property
+    def size_of_codes(self) -> int:
+        """Number of features of the codes."""
+        return sum(self.num_values)
+
+    @property
+    def size(self) -> int:
+        """Number of features, F."""
+        return self.size_of_codes + int(self._widths.sum())
+
+    @property
+    def column_of_each(self) -> np.ndarray:
+        """Of each feature, -1 for those of codes, else the index of the number, `[F]`."""
+        of_numbers = np.repeat(np.arange(self.num_numbers), self._widths)
+        return np.concatenate([np.full(self.size_of_codes, -1), of_numbers])
+
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns codes, `[N, K]`, and numbers, `[N, D]`."""
+        return x[:, : self.num_codes], x[:, self.num_codes :]
+
+    def is_present(self, codes: tf.Tensor) -> tf.Tensor:
+        """Which numbers there are, `[N, D]`."""
+        if not (self._code_of >= 0).any():
+            return tf.ones([tf.shape(codes)[0], self.num_numbers], tf.bool)
+        of_numbers = tf.gather(codes, np.maximum(self._code_of, 0), axis=1)
+        return tf.equal(of_numbers, 0.0) | (self._code_of < 0)
+
+    def of_codes(self, codes: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """Features of codes, `[N, K]`."""
+        one_hot = [
+            tf.one_hot(tf.cast(codes[:, k], tf.int32), count, dtype=dtype)
+            for k, count in enumerate(self.num_values)
+        ]
+        return tf.concat([*one_hot, tf.zeros([tf.shape(codes)[0], 0], dtype)], axis=1)
+
+    def of_numbers(self, u: tf.Tensor, is_present: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """Features of numbers on their lines, `[N, D]`."""
+        features = []
+        for j, is_circle in enumerate(self.maps.is_circle):
+            value, mask = tf.cast(u[:, j], dtype), tf.cast(is_present[:, j], dtype)
+            near = tf.clip_by_value(value, -_FARTHEST, _FARTHEST)
+            shown = [tf.cos(value), tf.sin(value)] if is_circle else [near]
+            features += [mask * feature for feature in shown]
+        features.append(tf.zeros([tf.shape(u)[0]], dtype))  # so that there is one
+        return tf.stack(features, axis=1)[:, :-1]
+
+    def __call__(self, x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """Features, `[N, F]`, of cells, `[N, K + D]`."""
+        codes, numbers = self.split(x)
+        y = self.maps.middle(numbers)
+        low, high = self.maps.ends
+        u = tf.where(y <= low, tf.constant(-_FARTHEST, y.dtype), self.maps.forward(y).u)
+        u = tf.where(y >= high, tf.constant(_FARTHEST, y.dtype), u)
+        of_numbers = self.of_numbers(u, self.is_present(codes), dtype)
+        return tf.concat([self.of_codes(codes, dtype), of_numbers], axis=1)

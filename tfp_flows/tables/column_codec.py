@@ -1,0 +1,222 @@
+"""Codecs of columns: the cells of a table as codes and numbers, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tables.cells import cells_of
+from tfp_flows.tables.column import Column
+from tfp_flows.tables.number_maps import NumberMaps
+from tfp_flows.tables.number_maps import NumberSpec
+
+__all__ = ["ColumnCodec", "Encoded"]
+
+_DAY = np.timedelta64(86_400_000_000_000, "ns")
+_EPOCH = np.datetime64(0, "ns")
+
+
+class Encoded(typing.NamedTuple):
+    """Cells of one column, `[N]` each.
+
+    Attributes:
+      code: which value, spike, or that it is missing; 0 elsewhere.
+      number: where the code is 0, of columns of numbers.
+      is_possible: whether the cell can occur; some numbers are refused by `NumberMaps`.
+    """
+
+    code: np.ndarray
+    number: np.ndarray
+    is_possible: np.ndarray
+
+
+class ColumnCodec:
+    """One column's cells as a code, a number, both, or (of a constant) neither.
+
+    ```none
+    values:   code = index of the value            ordered: number = index, an integer
+    numbers:  code = 0, number = the cell          spikes:  code = 1, ..., S
+    missing:  the code after these, where missing cells are modelled
+    ```
+
+    Args:
+      column: what is known of it.
+      has_missing: whether missing cells are modelled.
+    """
+
+    def __init__(self, column: Column, has_missing: bool) -> None:
+        self.column = column
+        self.has_missing = has_missing
+        self._is_indexed = column.kind in ("categorical", "boolean", "constant")
+        self._codes = {value: code for code, value in enumerate(column.values)}
+
+    @property
+    def num_codes(self) -> int:
+        """Number of values of the code; 1 where there is none."""
+        own = len(self.column.values) if self._is_indexed else 1 + len(self.column.spikes)
+        return own + self.has_missing
+
+    @property
+    def has_number(self) -> bool:
+        """Whether there is a number."""
+        return not self._is_indexed
+
+    def encode(self, column: np.ndarray) -> Encoded:
+        """Returns the cells of a column, `[N]`.
+
+        Raises:
+          ValueError: if cells are of another type, or values unknown; names the column.
+        """
+        cells = cells_of(self.column.name, column)
+        code = np.zeros(len(column), np.int64)
+        is_possible = ~cells.is_missing | self.has_missing
+        code[cells.is_missing] = self.num_codes - 1 if self.has_missing else 0
+        present = ~cells.is_missing
+        if self.column.has_values:
+            return self._of_values(cells, code, present, is_possible)
+        number = self._numbers(cells)
+        for index, spike in enumerate(self.column.spikes):
+            code[present & (number == spike)] = index + 1
+        return Encoded(code, np.where(code == 0, number, np.nan), is_possible)
+
+    def decode(self, code: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Returns the cells of codes and numbers, `[N]` each."""
+        is_missing = (code == self.num_codes - 1) & self.has_missing
+        if self.column.has_values:
+            index = code if self._is_indexed else np.nan_to_num(number).astype(np.int64)
+            values = _array(self.column.values)
+            return _with_missing(values[np.where(is_missing, 0, index)], is_missing)
+        for spike, value in enumerate(self.column.spikes):
+            number = np.where(code == spike + 1, value, number)
+        number = np.where(is_missing, np.nan, number)
+        if self.column.kind == "date":
+            days = np.where(is_missing, 0.0, number) * (_DAY / np.timedelta64(1, "ns"))
+            dates = _EPOCH + np.round(days).astype("timedelta64[ns]")
+            return np.where(is_missing, np.datetime64("NaT", "ns"), dates)
+        is_whole = self.column.kind == "integer" and not is_missing.any()
+        is_whole = is_whole and all(s == int(s) for s in self.column.spikes)
+        return number.astype(np.int64) if is_whole else number
+
+    def measured(self, encoded: Encoded, code: int) -> NumberSpec:
+        """Returns how the number is mapped, by those of training rows.
+
+        Args:
+          encoded: the training rows' cells.
+          code: which of the row's codes is this column's; -1 if there is none.
+        """
+        is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
+        numbers = encoded.number[is_there]
+        spec = dataclasses.replace(
+            _FORMS[self.column.kind](self.column, numbers), code=code
+        )
+        if spec.form == "circle" or not len(numbers):
+            return spec
+        maps = NumberMaps([spec])
+        mapped = maps.forward(maps.middle(tf.constant(numbers[:, None])))
+        u = mapped.u.numpy()[mapped.is_inside.numpy()]
+        if not len(u):
+            return spec
+        scale = float(u.std())
+        scale = scale if scale > 1e-9 * (1.0 + np.abs(u).max()) else 1.0
+        return dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
+
+    def _numbers(self, cells):
+        expected = "date" if self.column.kind == "date" else "number"
+        if cells.type == "boolean" and expected == "number":
+            return np.where(cells.is_missing, np.nan, cells.values.astype(np.float64))
+        if cells.type != expected and not cells.is_missing.all():
+            raise ValueError(
+                f"Expected a {expected} in each cell of the {self.column.kind} column "
+                f"{self.column.name!r}; got a {cells.type}."
+            )
+        if expected == "number":
+            return np.where(cells.is_missing, np.nan, cells.values)
+        days = (cells.values - _EPOCH) / _DAY
+        return np.where(cells.is_missing, np.nan, days)
+
+    def _of_values(self, cells, code, present, is_possible):
+        found = np.zeros(len(code), np.int64)
+        known = self.column.values
+        for value in np.unique(cells.values[present]):
+            index = self._codes.get(value)
+            of_value = present & (cells.values == value)
+            if index is None and self.column.kind == "categorical":
+                raise ValueError(
+                    f"Expected one of {known} in column {self.column.name!r}; got "
+                    f"{value!r} in row {np.flatnonzero(of_value)[0]} "
+                    f"({of_value.sum()} rows)."
+                )
+            is_possible = is_possible & ~(of_value & (index is None))
+            found[of_value] = index or 0
+        if self._is_indexed:
+            return Encoded(
+                np.where(present, found, code), np.full(len(code), np.nan), is_possible
+            )
+        return Encoded(code, np.where(present, found, np.nan).astype(float), is_possible)
+
+
+def _array(values):
+    if all(isinstance(value, str) for value in values):
+        return np.array(values, object)
+    return np.array(values)
+
+
+def _with_missing(values, is_missing):
+    if not is_missing.any():
+        return values
+    if values.dtype.kind in "iuf":
+        return np.where(is_missing, np.nan, values)
+    values = values.astype(object)
+    values[is_missing] = None
+    return values
+
+
+def _line(column, numbers):
+    return NumberSpec("line")
+
+
+def _positive(column, numbers):
+    return NumberSpec("log", low=column.low or 0.0)
+
+
+def _bounded(column, numbers):
+    return NumberSpec("logit", low=column.low, high=column.high)
+
+
+def _periodic(column, numbers):
+    return NumberSpec("circle", low=column.low, high=column.high)
+
+
+def _heavy_tailed(column, numbers):
+    if not len(numbers):
+        return NumberSpec("asinh")
+    middle = float(np.median(numbers))
+    spread = float(np.median(np.abs(numbers - middle))) or float(np.std(numbers)) or 1.0
+    return NumberSpec("asinh", low=middle, high=middle + spread)
+
+
+def _integer(column, numbers):
+    if column.low is not None and column.high is not None:
+        return NumberSpec("logit", column.low, column.high + 1.0, is_integer=True)
+    if column.low is not None:
+        return NumberSpec("log", low=column.low, is_integer=True)
+    return NumberSpec("line", is_integer=True)
+
+
+def _ordered(column, numbers):
+    return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
+
+
+_FORMS = {
+    "real": _line,
+    "date": _line,
+    "positive": _positive,
+    "bounded": _bounded,
+    "periodic": _periodic,
+    "heavy-tailed": _heavy_tailed,
+    "integer": _integer,
+    "ordered": _ordered,
+}

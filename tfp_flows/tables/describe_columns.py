@@ -1,0 +1,161 @@
+"""Proposals for the kinds of a table's columns, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfp_flows.tables.cells import cells_of
+from tfp_flows.tables.column import Column
+from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.hill import tail_index
+from tfp_flows.tables.table_columns import TableColumns
+
+__all__ = ["describe_columns"]
+
+_FEW = 10  # values of an ordered column
+_MOST_CATEGORIES = 100
+_SPIKE_SHARE = 0.05  # of the rows, and so many times as often as other values
+_SPIKE_RATIO = 10.0
+_MOST_SPIKES = 3
+_HEAVY = 3.0  # tail index below which a third moment does not exist
+
+
+def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableColumns:
+    """Proposes a kind for each column, with the reason.
+
+    Nothing is decided silently: what is returned prints as a table, and each kind can be
+    overridden. That a column is periodic is never guessed.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> rng = np.random.default_rng(0)
+    >>> income = np.where(rng.random(500) < 0.3, 0.0, np.exp(rng.normal(size=500)))
+    >>> frame = {"hour": rng.uniform(0, 24, 500), "income": income.round(3)}
+    >>> columns = tfp_flows.describe_columns(frame)
+    >>> columns.change("hour", kind="periodic", low=0, high=24)
+    >>> print(columns)
+    column  kind      details         missing  reason
+    hour    periodic  0 to 24               0  as given
+    income  positive  0 to, spikes 0        0  above 0, but for 0 in 30.0 % of the rows
+
+    Args:
+      frame: a pandas data frame, a 2-D or a structured NumPy array, or a dictionary of
+        columns.
+      names: of the columns to describe; all by default.
+
+    Returns:
+      A `TableColumns`.
+
+    Raises:
+      ValueError: if `frame` is something else, or a column has cells of several kinds, or
+        infinite ones.
+    """
+    read = Frame(frame)
+    columns = read.take(read.names if names is None else list(names))
+    return TableColumns([_described(name, column) for name, column in columns.items()])
+
+
+def _described(name, column):
+    cells = cells_of(name, column)
+    values = cells.values[~cells.is_missing]
+    count = int(cells.is_missing.sum())
+    if not len(values):
+        return Column(name, "missing", "no cell has a value", num_missing=count)
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) == 1:
+        described = Column(name, "constant", "all values are equal", values=list(distinct))
+    else:
+        described = _BY_TYPE[cells.type](name, values, distinct, counts)
+    described.num_missing = count
+    if column.dtype.kind in "iu":
+        described.values = [int(value) for value in described.values]
+    return described
+
+
+def _of_booleans(name, values, distinct, counts):
+    return Column(name, "boolean", "true or false", values=[False, True])
+
+
+def _of_dates(name, values, distinct, counts):
+    return Column(name, "date", f"dates, {len(distinct)} different ones")
+
+
+def _of_text(name, values, distinct, counts):
+    if len(distinct) > min(_MOST_CATEGORIES, max(len(values) // 2, 2)):
+        reason = f"{len(distinct)} different texts in {len(values)} rows"
+        return Column(name, "text", reason)
+    reason = f"text, {len(distinct)} different values"
+    return Column(name, "categorical", reason, values=list(distinct))
+
+
+def _of_numbers(name, values, distinct, counts):
+    if set(distinct) == {0.0, 1.0}:
+        return Column(name, "boolean", "only 0 and 1", values=[0.0, 1.0])
+    is_integer = bool((distinct == np.floor(distinct)).all())
+    if len(distinct) <= min(_FEW, len(values) // 2):
+        what = "integers" if is_integer else "values"
+        reason = f"{len(distinct)} different {what}"
+        return Column(name, "ordered", reason, values=list(distinct))
+    if is_integer:
+        return _of_integers(name, distinct)
+    return _of_reals(name, values, distinct, counts)
+
+
+def _of_integers(name, distinct):
+    if np.abs(distinct).max() >= 2.0**53:
+        raise ValueError(
+            f"Expected numbers below 2^53 in column {name!r}; got "
+            f"{distinct[np.argmax(np.abs(distinct))]:.0f}. Drop a column of identifiers."
+        )
+    if distinct[0] >= 0.0:
+        return Column(name, "integer", "only integers, none below 0", low=0.0)
+    return Column(name, "integer", "only integers")
+
+
+def _of_reals(name, values, distinct, counts):
+    spikes = _spikes(values, distinct, counts)
+    rest = values[~np.isin(values, spikes)]
+    column = _continuous(name, rest)
+    if column.low is not None:  # what is at an end has no density there
+        ends = (column.low, column.high)
+        spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})
+    column.spikes = [float(spike) for spike in spikes]
+    shares = [f"{s:g} in {100.0 * np.mean(values == s):.1f} % of the rows" for s in spikes]
+    if shares:
+        column.reason += f", but for {', '.join(shares)}"
+    return column
+
+
+def _spikes(values, distinct, counts):
+    """Values that many rows share, and so many more than share the others."""
+    is_common = counts >= _SPIKE_SHARE * len(values)
+    if is_common.all():
+        return []
+    usual = np.mean(counts[~is_common])
+    spikes = distinct[is_common & (counts >= _SPIKE_RATIO * usual)].tolist()
+    return (
+        spikes if len(spikes) <= _MOST_SPIKES else []
+    )  # of rounded numbers, all are common
+
+
+def _continuous(name, values):
+    low, high, index = values.min(), values.max(), tail_index(values)
+    if low >= 0.0 and 0.5 < high <= 1.0:
+        return Column(name, "bounded", "between 0 and 1", low=0.0, high=1.0)
+    if low >= 0.0:
+        heavy = f", heavy tail of index {index:.1f}" if index < _HEAVY else ""
+        return Column(name, "positive", f"above 0{heavy}", low=0.0)
+    if index < _HEAVY:
+        return Column(name, "heavy-tailed", f"heavy tail of index {index:.1f} (Hill)")
+    return Column(name, "real", "numbers of both signs" if high > 0.0 else "below 0")
+
+
+_BY_TYPE = {
+    "number": _of_numbers,
+    "boolean": _of_booleans,
+    "date": _of_dates,
+    "text": _of_text,
+}

@@ -1,0 +1,171 @@
+"""Maps of a table's numbers to the standardised line, each by the kind of its column."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["FORMS", "NumberMaps", "NumberSpec"]
+
+FORMS = ("line", "log", "logit", "asinh", "circle")
+_FAR = 1e12  # beyond which nothing is told apart
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberSpec:
+    """How one number of a row is mapped: plain values, measured in training rows.
+
+    ```none
+    line:    t = y
+    log:     t = log(y - low)
+    logit:   t = log((y - low) / (high - low)) - log((high - y) / (high - low))
+    asinh:   t = asinh((y - low) / (high - low)),  low the median, high - low the spread
+    circle:  u = 2 pi (y - low) / (high - low) - pi;       elsewhere u = (t - mean) / scale
+    ```
+
+    Args:
+      form: one of `FORMS`.
+      low: see above.
+      high: see above.
+      mean: of t.
+      scale: of t.
+      is_integer: whether y is an integer, which has the bin from y to y + 1.
+      code: the code cell that says whether there is a number (where it is 0); -1: always.
+    """
+
+    form: str
+    low: float = 0.0
+    high: float = 1.0
+    mean: float = 0.0
+    scale: float = 1.0
+    is_integer: bool = False
+    code: int = -1
+
+    @property
+    def center(self) -> float:
+        """A number inside the support, which stands where there is none."""
+        u = NumberMaps([self]).backward(tf.zeros([1, 1], tf.float64))
+        return float(np.floor(u) if self.is_integer else u)
+
+
+class Mapped(typing.NamedTuple):
+    """Numbers on the standardised line, `[..., D]`.
+
+    Attributes:
+      u: there.
+      log_slope: `log du/dy`.
+      is_inside: whether y is in the support.
+    """
+
+    u: tf.Tensor
+    log_slope: tf.Tensor
+    is_inside: tf.Tensor
+
+
+class NumberMaps:
+    """The maps of D numbers of a row, in float64.
+
+    Args:
+      specs: a `NumberSpec` for each.
+    """
+
+    def __init__(self, specs: Sequence[NumberSpec]) -> None:
+        self.specs = list(specs)
+        self._is = {f: np.array([s.form == f for s in specs], bool) for f in FORMS}
+        self._low, self._high, self._mean, self._scale = (
+            np.array([getattr(spec, name) for spec in specs], np.float64)
+            for name in ("low", "high", "mean", "scale")
+        )
+        self._width = np.where(self._is["log"], 1.0, self._high - self._low)
+        self.is_integer = np.array([spec.is_integer for spec in specs], bool)
+        self.is_circle = self._is["circle"]
+
+    @property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the supports, `[D]`; of bins, those of the last."""
+        has_low = self._is["log"] | self._is["logit"] | self.is_circle
+        has_high = self._is["logit"] | self.is_circle
+        return np.where(has_low, self._low, -np.inf), np.where(has_high, self._high, np.inf)
+
+    def of_columns(self, columns: Iterable[int]) -> NumberMaps:
+        """The maps of some of the numbers."""
+        return NumberMaps([self.specs[column] for column in columns])
+
+    def middle(self, y: tf.Tensor) -> tf.Tensor:
+        """`y`, but of integers the middle of their bins."""
+        return y + 0.5 * self.is_integer
+
+    def forward(self, y: tf.Tensor) -> Mapped:
+        """Maps `y`, `[..., D]`, to the standardised line."""
+        from_low = (y - self._low) / self._width
+        is_above = self._is["line"] | self._is["asinh"] | (from_low > 0.0)
+        has_end = self._is["logit"] | self._is["circle"]
+        is_inside = is_above & (~has_end | (from_low < 1.0))
+        # The start of a circle is on it.
+        is_inside |= self._is["circle"] & tf.equal(from_low, 0.0)
+        # Others are mapped at a point where all is finite.
+        unit = tf.where(is_inside, from_low, tf.constant(0.5, tf.float64))
+        below = tf.where(self._is["logit"], unit, 0.5)
+        rest = tf.where(self._is["logit"], 1.0 - unit, 0.5)
+        above = tf.where(self._is["log"] | self._is["logit"], unit, 1.0)
+        log_unit = tf.math.log(above)
+        t, log_slope = self._choose(
+            line=(tf.where(is_inside, y, 0.0), tf.zeros_like(y)),
+            log=(log_unit, -log_unit),
+            logit=(
+                tf.math.log(below) - tf.math.log(rest),
+                -tf.math.log(below) - tf.math.log(rest) - np.log(self._width),
+            ),
+            asinh=(tf.asinh(unit), -_log_cosh(tf.asinh(unit)) - np.log(self._width)),
+            circle=(
+                2.0 * math.pi * unit - math.pi,
+                tf.zeros_like(y) + np.log(2.0 * math.pi / self._width),
+            ),
+        )
+        mean = np.where(self.is_circle, 0.0, self._mean)
+        scale = np.where(self.is_circle, 1.0, self._scale)
+        u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
+        return Mapped(u, log_slope - np.log(scale), is_inside & tf.math.is_finite(y))
+
+    def edge(self, y: tf.Tensor) -> tf.Tensor:
+        """Maps an end of a bin; those at the ends of the support to infinity."""
+        u = self.forward(y).u
+        low, high = self.ends
+        u = tf.where(y <= low, tf.constant(-math.inf, tf.float64), u)
+        return tf.where(y >= high, tf.constant(math.inf, tf.float64), u)
+
+    def backward(self, u: tf.Tensor) -> tf.Tensor:
+        """Maps `u`, `[..., D]`, back to the units of y; of integers within their bins."""
+        t = tf.where(self.is_circle, u, self._mean + self._scale * u)
+        most = 700.0  # whose exponential is finite
+        t = tf.where(self._is["line"], t, tf.clip_by_value(t, -most, most))
+        y, _ = self._choose(
+            line=(t, t),
+            log=(self._low + tf.exp(t), t),
+            logit=(self._low + self._width * tf.sigmoid(t), t),
+            asinh=(self._low + self._width * tf.sinh(t), t),
+            circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
+        )
+        # Rounding must not carry a number to an end, where there is no density.
+        low, high = self.ends
+        y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
+        return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
+
+    def _choose(self, **of_forms):
+        """The pair of tensors of each number's form."""
+        chosen = of_forms["line"]
+        for form in FORMS[1:]:
+            pair = zip(of_forms[form], chosen, strict=True)
+            chosen = tuple(tf.where(self._is[form], a, b) for a, b in pair)
+        return chosen
+
+
+def _log_cosh(t):
+    """Without the exponential of a large number."""
+    return tf.abs(t) + tf.math.log1p(tf.exp(-2.0 * tf.abs(t))) - math.log(2.0)

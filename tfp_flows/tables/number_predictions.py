@@ -1,0 +1,106 @@
+"""Distributions of one number, one for each of several rows, as arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tables.weighted_points import WeightedPoints
+
+__all__ = ["NumberPredictions"]
+
+_NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal for quadrature
+_MOST_INTEGERS = 1024  # that are summed over one by one
+_MOST_NUMBERS = 2**24  # of parameters at once
+_HALVINGS = 60
+_FARTHEST = 40.0  # standard deviations, between which quantiles are sought
+_TAIL = 1e-7
+
+
+class NumberPredictions:
+    """Mixtures of M conditionals of one number, for each of N rows.
+
+    Args:
+      conditionals: the `NumberConditionals` of the number.
+      parameters: `[N, M, P, 1]`.
+    """
+
+    def __init__(self, conditionals: Any, parameters: tf.Tensor) -> None:
+        self._conditionals = conditionals
+        self._parameters = parameters
+        self._is_integer = bool(conditionals.maps.is_integer.any())
+
+    def log_prob(self, y: np.ndarray) -> np.ndarray:
+        """Log-densities, of integers log-probabilities, `[N, Q]`."""
+
+        def of_rows(y, parameters):
+            log_prob = self._conditionals.log_prob(y, parameters)[..., 0]
+            return tf.reduce_logsumexp(log_prob, axis=-1)
+
+        return self._of_points(y, of_rows) - math.log(self._parameters.shape[1])
+
+    def cdf(self, y: np.ndarray) -> np.ndarray:
+        """`P(Y <= y)`, `[N, Q]`."""
+
+        def of_rows(y, parameters):
+            return tf.reduce_mean(self._conditionals.cdf(y, parameters)[..., 0], axis=-1)
+
+        return self._of_points(y, of_rows)
+
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """The least y of `P(Y <= y) >= probability`, `[N, Q]`, by bisection."""
+
+        def of_rows(u, parameters):
+            cdf = self._conditionals.cdf_on_line(u, parameters)
+            return tf.reduce_mean(cdf[..., 0], axis=-1)
+
+        maps = self._conditionals.maps
+        width = math.pi if maps.is_circle.any() else _FARTHEST
+        low, high = np.full_like(probability, -width), np.full_like(probability, width)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            is_below = self._of_points(middle, of_rows) < probability
+            low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
+        y = maps.backward(tf.constant(high[..., None]))[..., 0].numpy()
+        return np.floor(y) if self._is_integer else y
+
+    def points(self) -> WeightedPoints:
+        """Points and weights whose sums are expectations."""
+        if self._is_integer:
+            tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
+            ends = self.quantile(tails)
+            low, high = ends.min(), ends.max()
+            if high - low < _MOST_INTEGERS:
+                values = np.arange(low, high + 1.0)
+                weights = np.exp(self.log_prob(values))
+                return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
+
+        def of_rows(z, parameters):
+            z = tf.cast(z[..., None, :], parameters.dtype)
+            return self._conditionals.draw(z, parameters)[..., 0]
+
+        values = self._of_points(_NODES, of_rows).reshape([len(self._parameters), -1])
+        weights = np.repeat(np.exp(-0.5 * _NODES**2), self._parameters.shape[1])
+        return WeightedPoints(
+            values, np.broadcast_to(weights / weights.sum(), values.shape)
+        )
+
+    def _of_points(self, points: np.ndarray, of_rows: Callable) -> np.ndarray:
+        """Evaluates points, `[N, Q]` or `[Q]`, with the rows' parameters, by parts."""
+        count = len(self._parameters)
+        points = np.broadcast_to(points, [count, np.shape(points)[-1]])
+        per_row = points.shape[1] * math.prod(self._parameters.shape[1:])
+        size = max(1, _MOST_NUMBERS // max(per_row, 1))
+        parts = [
+            of_rows(
+                tf.constant(points[first : first + size, :, None]),
+                self._parameters[first : first + size, None],
+            ).numpy()
+            for first in range(0, count, size)
+        ]
+        found = np.concatenate(parts) if parts else np.zeros(points.shape)
+        return found.astype(np.float64)

@@ -1,0 +1,230 @@
+"""Predictions: the distribution of one column, for each of several rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfp_flows.core.arguments import check_number
+from tfp_flows.tables.column_codec import ColumnCodec
+from tfp_flows.tables.mixed_rows import MixedRows
+from tfp_flows.tables.number_predictions import NumberPredictions
+from tfp_flows.tables.weighted_points import WeightedPoints
+
+__all__ = ["Prediction", "predict"]
+
+_DAY = 86_400e9  # nanoseconds
+
+
+def predict(
+    rows: MixedRows, codec: ColumnCodec, count: int, context: np.ndarray | None = None
+) -> Prediction:
+    """Returns the distributions of the one column of `rows`, given N = `count` contexts."""
+    probs = np.ones([count, 1])
+    if rows.cells.num_codes:
+        codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
+        of_context = rows.features_of_context(codes, context)
+        each = [
+            rows.mean_over_members(rows.log_prob_of_codes(codes + code, of_context))
+            for code in range(rows.cells.num_values[0])
+        ]
+        probs = np.exp(tf.stack(each, axis=1).numpy())
+    if codec.has_missing:  # given that there is a value
+        probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
+    number = None
+    if rows.cells.num_numbers:
+        parameters = rows.parameters_of_number(context, count)
+        number = NumberPredictions(rows.conditionals, parameters)
+    return Prediction(codec, probs, number)
+
+
+class Prediction:
+    """The distributions of one column, one for each of N rows.
+
+    ```none
+    P(Y <= y) = share F(y) + sum of the probabilities of spikes up to y
+    F         = mean over the members of their distribution functions
+    ```
+
+    What `TableDensity.predict` returns. Missing cells are not predicted: all is given that
+    there is a value.
+
+    Args:
+      codec: of the column.
+      probs: of its values, or of a number and of each spike, `[N, codes]`.
+      number: the `NumberPredictions`; None where there are no numbers.
+    """
+
+    def __init__(
+        self, codec: ColumnCodec, probs: np.ndarray, number: NumberPredictions | None
+    ) -> None:
+        self.column = codec.column
+        self._probs = probs
+        self._of_number = number
+        spikes = np.asarray(codec.column.spikes, np.float64)
+        self._spikes = list(zip(spikes, probs.T[1:], strict=False))
+
+    def __len__(self) -> int:
+        return len(self._probs)
+
+    def probabilities(self) -> np.ndarray:
+        """Returns those of each of the column's `values`, `[N, V]`.
+
+        Raises:
+          ValueError: if the column has no list of values.
+        """
+        if not self.column.has_values:
+            raise ValueError(
+                f"Expected a column of values, such as a categorical one; "
+                f"{self.column.name!r} is {self.column.kind}. It has `cdf` and `quantile`."
+            )
+        if self._of_number is None:
+            return self._probs
+        return np.exp(self._of_number.log_prob(np.arange(1.0 * len(self.column.values))))
+
+    def log_prob(self, y: npt.ArrayLike) -> np.ndarray:
+        """Returns `log p(y)` of each row's y, `[N]`: of spikes and values a probability."""
+        numbers = self._checked(y, "log_prob", of_ordered=self._index)
+        log_prob = self._number("log_prob").log_prob(numbers[:, None])[:, 0]
+        log_prob += np.log(self._probs[:, 0])
+        for spike, prob in self._spikes:
+            log_prob = np.where(numbers == spike, np.log(prob), log_prob)
+        return log_prob
+
+    def cdf(self, y: npt.ArrayLike) -> np.ndarray:
+        """Returns `P(Y <= y)`, `[N]`, of each row's y, or of one y for all."""
+        return self._cdf(self._checked(y, "cdf", of_ordered=self._index_up_to)[:, None])[
+            :, 0
+        ]
+
+    def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
+        """Returns the least y of `P(Y <= y) >= probability`.
+
+        Args:
+          probability: a number in (0, 1), or several, `[Q]`.
+
+        Returns:
+          `[N]`, or `[N, Q]` of several.
+        """
+        given = np.asarray(probability, np.float64)
+        if given.ndim > 1 or not ((given > 0.0) & (given < 1.0)).all():
+            raise ValueError(
+                "Expected `probability` of one or more numbers in (0, 1); got "
+                f"{probability!r}."
+            )
+        levels = np.broadcast_to(np.atleast_1d(given), [len(self), given.size])
+        y = self._values(self._quantile(levels))
+        return y[:, 0] if given.ndim == 0 else y
+
+    def interval(self, level: float = 0.9) -> np.ndarray:
+        """Returns the ends of central intervals of probability `level`, `[N, 2]`."""
+        check_number("level", level, "in (0, 1)", lambda value: 0.0 < value < 1.0)
+        return self.quantile([0.5 - 0.5 * level, 0.5 + 0.5 * level])
+
+    def mean(self) -> np.ndarray:
+        """Returns expectations, `[N]`, by quadrature over quantiles; of dates, in days."""
+        return self._points("mean").mean()
+
+    def stddev(self) -> np.ndarray:
+        """Returns standard deviations, `[N]`, by quadrature over quantiles."""
+        return self._points("stddev").stddev()
+
+    def mode(self) -> np.ndarray:
+        """Returns the most probable values, `[N]`.
+
+        Of numbers it is where their density is highest, among quantiles close to each
+        other; of spikes, one whose probability is above a half.
+        """
+        if self._of_number is None:
+            return np.asarray(self.column.values)[self._probs.argmax(axis=1)]
+        points = self._of_number.points().values
+        best = self._of_number.log_prob(points).argmax(axis=1)
+        mode = np.take_along_axis(points, best[:, None], axis=1)[:, 0]
+        for spike, prob in self._spikes:
+            mode = np.where(prob > 0.5, spike, mode)
+        return self._values(mode)
+
+    def crps(self, y: npt.ArrayLike) -> np.ndarray:
+        """Returns the continuous ranked probability scores of y, `[N]`; less is better.
+
+        ```none
+        crps = E|Y - y| - E|Y - Y'| / 2
+        ```
+
+        Reference:
+          Gneiting, Raftery (2007), Strictly proper scoring rules, prediction, and
+          estimation. https://doi.org/10.1198/016214506000001437
+        """
+        return self._points("crps").crps(self._checked(y, "crps"))
+
+    def _number(self, method):
+        if self._of_number is None:
+            raise ValueError(
+                f"Expected a column of numbers for `{method}`; {self.column.name!r} is "
+                f"{self.column.kind}. It has `probabilities` and `mode`."
+            )
+        return self._of_number
+
+    def _points(self, method):
+        """Points and weights with the distributions' expectations, spikes included."""
+        points = self._number(method).points()
+        values, weights = points.values, points.weights * self._probs[:, :1]
+        if self.column.kind == "ordered":
+            values = np.asarray(self.column.values)[values.astype(int)]
+        for spike, prob in self._spikes:
+            values = np.concatenate([values, np.full([len(self), 1], spike)], axis=1)
+            weights = np.concatenate([weights, prob[:, None]], axis=1)
+        return WeightedPoints(values, weights)
+
+    def _cdf(self, y):
+        """Of indices or numbers, `[N, Q]`."""
+        total = self._probs[:, :1] * self._number("cdf").cdf(y)
+        for spike, prob in self._spikes:
+            total += np.where(y >= spike, prob[:, None], 0.0)
+        return total
+
+    def _quantile(self, probability):
+        """Of `[N, Q]`, as indices or numbers."""
+        number = self._number("quantile")
+        before, at_spike = np.zeros_like(probability), np.full_like(probability, np.nan)
+        for spike, prob in self._spikes:
+            up_to = self._cdf(np.full_like(probability, spike))
+            is_here = (probability <= up_to) & (probability > up_to - prob[:, None])
+            at_spike = np.where(is_here, spike, at_spike)
+            before += np.where(probability > up_to, prob[:, None], 0.0)
+        share = np.maximum(self._probs[:, :1], 1e-30)
+        y = number.quantile(np.clip((probability - before) / share, 1e-9, 1.0 - 1e-9))
+        return np.where(np.isnan(at_spike), y, at_spike)
+
+    def _checked(self, y, method, of_ordered=None):
+        """Numbers y, `[N]`; those of ordered values as `of_ordered` returns them."""
+        self._number(method)
+        y = np.asarray(y)
+        if y.shape not in ((), (len(self),)):
+            raise ValueError(
+                f"Expected `y` of shape [{len(self)}], one a row; got {list(y.shape)}."
+            )
+        y = np.broadcast_to(y, [len(self)])
+        if self.column.kind == "date":
+            since = y.astype("datetime64[ns]") - np.datetime64(0, "ns")
+            return since.astype(np.float64) / _DAY
+        y = y.astype(np.float64)
+        return of_ordered(y) if self.column.kind == "ordered" and of_ordered else y
+
+    def _index_up_to(self, y):
+        """Of the last value that is not above y, as `P(Y <= y)` counts."""
+        return np.searchsorted(self.column.values, y, side="right") - 1.0
+
+    def _index(self, y):
+        index = self._index_up_to(y)
+        found = np.asarray(self.column.values)[np.maximum(index, 0).astype(int)]
+        return np.where(found == y, index, -1.0)
+
+    def _values(self, y):
+        """Values of indices or numbers, in the column's own type."""
+        if self.column.kind == "ordered":
+            return np.asarray(self.column.values)[y.astype(int)]
+        if self.column.kind == "date":
+            return np.datetime64(0, "ns") + np.round(y * _DAY).astype("timedelta64[ns]")
+        return y
