@@ -168,6 +168,6 @@ def test_what_cannot_occur_has_probability_zero():
         for cell in cells:
             row = {k: cell if k == kind else r[0] for k, r in rows.items()}
             assert table.log_prob({k: [v] for k, v in row.items()})[0] == -np.inf
+            bad = {k: np.where(np.arange(64) == 1, row[k], r) for k, r in rows.items()}
             with pytest.raises(ValueError, match=r"rows that can occur.*in row 1 \(1 of"):
-                bad = {k: np.where(np.arange(64) == 1, row[k], r) for k, r in rows.items()}
                 table.fit(bad, epochs=1)

@@ -146,8 +146,7 @@ class TableDensity:
     def encode(self, frame: Any) -> tuple[np.ndarray, np.ndarray]:
         """Returns cells of rows, as `distribution` and what `export` writes have them.
 
-        Returns:
-          Codes and numbers, `[N, K + D]`, and cells of the context, `[N, C]`; C may be 0.
+        Codes and numbers, `[N, K + D]`, and cells of the context, `[N, C]`; C may be 0.
         """
         read = Frame(frame)
         return self._codec.rows.encode(read)[0], self._codec.contexts.encode(read)[0]
@@ -230,7 +229,7 @@ class TableDensity:
         return predict(self.distribution, codec, len(read), **self._codec.context_of(read))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes a `.keras` file, which holds all columns; `load` reads it."""
+        """Writes a `.keras` file, which `load` reads."""
         self._fitted.save(path)
 
     @classmethod
