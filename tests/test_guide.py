@@ -10,7 +10,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def run(page, *, without=()):
-    """The names that the code of a page defines; blocks with words of `without` are left."""
+    """The names that a page's code defines; blocks with words of `without` are left."""
     blocks = (DOCS / page).read_text().split("```python\n")[1:]
     blocks = [block.split("```")[0] for block in blocks]
     blocks = [block for block in blocks if not any(words in block for words in without)]

@@ -57,16 +57,15 @@ def test_distribution_functions_and_moments_are_those_of_draws(kind):
             np.testing.assert_allclose(up_to, level, atol=1e-5)
     np.testing.assert_array_equal(prediction.interval(0.4)[:, 0], prediction.quantile(0.3))
     stddev = draws.std(axis=1)
-    np.testing.assert_allclose(
-        prediction.mean(), draws.mean(axis=1), atol=(error * stddev).max()
-    )
+    tolerance = (error * stddev).max()
+    np.testing.assert_allclose(prediction.mean(), draws.mean(axis=1), atol=tolerance)
     np.testing.assert_allclose(prediction.stddev(), stddev, rtol=0.25)
     # Against the same score of the draws.
     y = draws[:, 0].astype(float)
     ordered = np.sort(draws, axis=1)
     rank = (2.0 * np.arange(_DRAWS) + 1.0) / _DRAWS - 1.0
     score = np.mean(np.abs(draws - y[:, None]), axis=1) - np.mean(ordered * rank, axis=1)
-    np.testing.assert_allclose(prediction.crps(y), score, atol=(error * stddev).max())
+    np.testing.assert_allclose(prediction.crps(y), score, atol=tolerance)
     expected = table.log_prob({"x": rows["x"], "y": y})
     np.testing.assert_allclose(prediction.log_prob(y), expected, atol=1e-5)
     most = prediction.log_prob(prediction.mode())

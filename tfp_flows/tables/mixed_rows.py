@@ -52,7 +52,7 @@ class MixedRows(Compound):
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
-      seed: integer that determines initial weights; random if None.
+      seed: integer that determines initial weights.
       description: plain values that are saved with it: of the table.
       name: name of the module.
     """
@@ -107,10 +107,10 @@ class MixedRows(Compound):
         context: TensorLike | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Returns log-densities, `[...]`, of cells, `[..., K + D]`.
+        """Returns log-densities, `[...]`.
 
         Args:
-          value: codes and numbers.
+          value: codes and numbers, `[..., K + D]`.
           context: `[..., context_size]`, where there is one.
           training: whether each member counts by itself, with dropout.
 
@@ -145,10 +145,10 @@ class MixedRows(Compound):
     def log_prob_of_codes(
         self, codes: tf.Tensor, features: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns those of each member, `[N, M]`.
+        """Returns those of each member, `[N, M]`, of codes, `[N, K]`.
 
         Args:
-          codes: `[N, K]`.
+          codes: as of rows.
           features: of the context, `[N, F]`.
           training: whether there is dropout.
         """
@@ -205,12 +205,7 @@ class MixedRows(Compound):
         return self._draws
 
     def parameters_of_number(self, context: tf.Tensor | None, count: int) -> tf.Tensor:
-        """Returns those of the first number, `[N, M, P, 1]`, where it is present.
-
-        Args:
-          context: `[N, C]`, or None.
-          count: N.
-        """
+        """Returns those of the first number, `[N, M, P, 1]`, given N = `count` contexts."""
         x = tf.zeros([count, sum(self.event_shape)], self.dtype)
         of_context = self.features_of_context(x, context)
         features = tf.concat([of_context, self.cells(x, of_context.dtype)], axis=1)

@@ -54,8 +54,6 @@ class TableDensity:
     >>> columns = tfp_flows.describe_columns(frame)
     >>> table = tfp_flows.TableDensity(columns, num_members=2, seed=0)
     >>> history = table.fit(frame, epochs=2)
-    >>> table.log_prob(frame).shape
-    (200,)
     >>> sorted(table.sample(5, seed=1))
     ['kind', 'size']
     >>> table.log_prob({"kind": ["a"], "size": [-1.0]})
@@ -108,7 +106,7 @@ class TableDensity:
         """Fits it to rows, from its initial weights.
 
         Args:
-          frame: with all columns, in a form that `describe_columns` takes.
+          frame: with all columns.
           **options: of `FitOptions`: `epochs`, `batch_size`, `learning_rate`, `patience`,
             `validation_split`, `validation_frame`, `verbose`.
 
@@ -224,8 +222,7 @@ class TableDensity:
                 f"Expected one modelled column to predict; got {self.names}. Sample from "
                 "their joint distribution instead."
             )
-        read = Frame(frame)
-        codec = self._codec.rows.codec(self.names[0])
+        read, codec = Frame(frame), self._codec.rows.codec(self.names[0])
         return predict(self.distribution, codec, len(read), **self._codec.context_of(read))
 
     def save(self, path: str | os.PathLike) -> None:
