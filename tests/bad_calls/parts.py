@@ -92,6 +92,13 @@ def binary_made():
     return tff.BinaryMADE(3, hidden_units=(4,), seed=0)
 
 
+FRAME = {"a": ROWS[:, 0], "b": ROWS[:, 1]}
+
+
+def columns():
+    return tff.describe_columns(FRAME)
+
+
 def encoder(outputs=4):
     return tff.MLP(outputs, (4,))
 

@@ -1,5 +1,8 @@
 """A table with a column of every kind: rows in, rows out, saved, imputed, refused."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -72,7 +75,7 @@ def _missing(column):
     return np.array([value is None or value != value for value in column], bool)
 
 
-def test_a_file_holds_the_table(fitted, tmp_path):
+def test_files_and_copies_hold_the_table(fitted, tmp_path):
     table, rows = fitted
     table.save(tmp_path / "table.keras")
     loaded = tff.TableDensity.load(tmp_path / "table.keras")
@@ -81,6 +84,8 @@ def test_a_file_holds_the_table(fitted, tmp_path):
     drawn, same = (t.sample(20, seed=3) for t in (table, loaded))
     for name in drawn:
         np.testing.assert_array_equal(drawn[name].astype(str), same[name].astype(str))
+    for twin in (copy.deepcopy(table), pickle.loads(pickle.dumps(table))):
+        np.testing.assert_array_equal(twin.log_prob(rows), table.log_prob(rows))
     made = tff.CategoricalMADE([2], hidden_units=(4,))
     tff.DensityEstimator(made).save(tmp_path / "made.keras")
     with pytest.raises(ValueError, match="file of a `TableDensity`.*made.keras"):

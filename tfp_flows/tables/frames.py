@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,7 +68,7 @@ class Frame:
 def written(columns: dict[str, np.ndarray], form: str) -> Any:
     """Returns columns in one of the forms of a `Frame`."""
     if form == "pandas":
-        return sys.modules["pandas"].DataFrame(columns)
+        return importlib.import_module("pandas").DataFrame(columns)
     if form == "structured":
         kinds = [(name, _plain(column).dtype) for name, column in columns.items()]
         rows = np.empty(len(next(iter(columns.values()))), kinds)

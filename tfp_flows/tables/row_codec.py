@@ -66,6 +66,20 @@ class RowCodec:
         """The codec of one column."""
         return self._codecs[self.names.index(name)]
 
+    @property
+    def only_codec(self) -> ColumnCodec:
+        """The codec of the one column.
+
+        Raises:
+          ValueError: if there are several.
+        """
+        if len(self.names) > 1:
+            raise ValueError(
+                f"Expected one modelled column to predict; got {self.names}. Sample from "
+                "their joint distribution instead."
+            )
+        return self._codecs[0]
+
     def missing(self, frame: Frame) -> np.ndarray:
         """Which cells of the frame are missing, booleans `[N, columns]`."""
         columns = frame.take(self.names, self._argument)

@@ -6,13 +6,34 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
 from tfp_flows.distributions.categorical_made import CategoricalMADE
 from tfp_flows.networks.column_mlps import ColumnMLPs
 from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.seeds import split_seed
 from tfp_flows.tables.cell_features import CellFeatures
+from tfp_flows.transformers.spline import RationalQuadraticSpline
 
-__all__ = ["RowNetworks"]
+__all__ = ["RowNetworks", "check_sizes"]
+
+
+def check_sizes(
+    *,
+    num_members: int,
+    num_bins: int,
+    hidden_units: Sequence[int],
+    dropout: float,
+    seed: int | None,
+) -> None:
+    """Raises `ValueError` if one of a table's options is out of its range."""
+    check_arguments({"seed": seed})
+    check_integer("num_members", num_members)
+    check_hidden_units(hidden_units, residual=True)
+    check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
+    RationalQuadraticSpline(num_bins)  # which refuses other numbers
 
 
 class RowNetworks:

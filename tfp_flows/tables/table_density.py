@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions import draws
@@ -22,8 +21,11 @@ from tfp_flows.tables.frames import written
 from tfp_flows.tables.mixed_rows import MixedRows
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.prediction import predict
+from tfp_flows.tables.row_networks import check_sizes
 from tfp_flows.tables.table_codec import TableCodec
 from tfp_flows.tables.table_columns import TableColumns
+from tfp_flows.tables.table_file import model_of_state
+from tfp_flows.tables.table_file import model_state
 from tfp_flows.tables.table_file import read_table
 
 __all__ = ["TableDensity"]
@@ -39,11 +41,9 @@ class TableDensity:
 
     Categories, booleans, spikes and missing cells are codes of `CategoricalMADE`s. Numbers
     have neural splines, on the map of their kind: a logarithm, a logit, an asinh, a circle;
-    integers and ordered values have the exact probability of their bin. All is averaged
-    over `num_members` networks.
-
-    A density is with respect to the lengths of the numbers (of dates, days), times a count
-    of all else. Of values that cannot occur it is zero.
+    integers and ordered values have the exact probability of their bin. A density is with
+    respect to the lengths of the numbers (of dates, days), times a count of all else. Of
+    values that cannot occur it is zero.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -67,7 +67,7 @@ class TableDensity:
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of the hidden units that a step of training drops.
-      seed: integer that determines initial weights and the order of rows; random if None.
+      seed: integer that determines weights and the order of rows; random if None.
 
     Raises:
       ValueError: if `columns` are no `TableColumns`, have a kind without a distribution, or
@@ -87,8 +87,6 @@ class TableDensity:
         seed: int | None = None,
     ) -> None:
         check_instance("columns", columns, TableColumns, "what describe_columns returns")
-        check_arguments({"hidden_units": hidden_units, "seed": seed})
-        check_integer("num_members", num_members)
         self.columns = TableColumns.from_plain(columns.to_plain())
         self.context = [context] if isinstance(context, str) else list(context)
         self.missing = missing
@@ -99,6 +97,7 @@ class TableDensity:
             "dropout": dropout,
             "seed": seed,
         }
+        check_sizes(**self._options)
         self._codec = TableCodec(self.columns, self.context, missing)
         self._model: DensityEstimator | None = None
 
@@ -217,12 +216,7 @@ class TableDensity:
         Raises:
           ValueError: if several columns are modelled.
         """
-        if len(self.names) > 1:
-            raise ValueError(
-                f"Expected one modelled column to predict; got {self.names}. Sample from "
-                "their joint distribution instead."
-            )
-        read, codec = Frame(frame), self._codec.rows.codec(self.names[0])
+        codec, read = self._codec.rows.only_codec, Frame(frame)
         return predict(self.distribution, codec, len(read), **self._codec.context_of(read))
 
     def save(self, path: str | os.PathLike) -> None:
@@ -237,6 +231,12 @@ class TableDensity:
         table = cls(**description)
         table._model, table._form = model, form
         return table
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_model": model_state(self._model)}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update({**state, "_model": model_of_state(state["_model"])})
 
     @property
     def _fitted(self):
