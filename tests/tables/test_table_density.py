@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfp_flows as tff
 
@@ -38,6 +39,13 @@ def columns(rows):
     described = tff.describe_columns(rows)
     described.change("hour", kind="periodic", low=0, high=24)
     return described
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_op_by_op():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")

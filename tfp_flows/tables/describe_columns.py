@@ -10,6 +10,7 @@ import numpy as np
 from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.hill import is_heavy_tailed
 from tfp_flows.tables.hill import tail_index
 from tfp_flows.tables.table_columns import TableColumns
 
@@ -20,7 +21,6 @@ _MOST_CATEGORIES = 100
 _SPIKE_SHARE = 0.05  # of the rows, and so many times as often as other values
 _SPIKE_RATIO = 10.0
 _MOST_SPIKES = 3
-_HEAVY = 3.0  # tail index below which a third moment does not exist
 
 
 def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableColumns:
@@ -142,14 +142,15 @@ def _spikes(values, distinct, counts):
 
 
 def _continuous(name, values):
-    low, high, index = values.min(), values.max(), tail_index(values)
+    low, high = values.min(), values.max()
+    is_heavy = is_heavy_tailed(values)
+    heavy = f"heavy tail of index {tail_index(values):.1f} (Hill)"
     if low >= 0.0 and 0.5 < high <= 1.0:
         return Column(name, "bounded", "between 0 and 1", low=0.0, high=1.0)
     if low >= 0.0:
-        heavy = f", heavy tail of index {index:.1f}" if index < _HEAVY else ""
-        return Column(name, "positive", f"above 0{heavy}", low=0.0)
-    if index < _HEAVY:
-        return Column(name, "heavy-tailed", f"heavy tail of index {index:.1f} (Hill)")
+        return Column(name, "positive", "above 0" + is_heavy * f", {heavy}", low=0.0)
+    if is_heavy:
+        return Column(name, "heavy-tailed", heavy)
     return Column(name, "real", "numbers of both signs" if high > 0.0 else "below 0")
 
 

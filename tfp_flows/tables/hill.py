@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["tail_index"]
+__all__ = ["is_heavy_tailed", "tail_index"]
 
 _LEAST = 10
 _SHARE = 0.05
@@ -39,6 +39,23 @@ def tail_index(values: npt.ArrayLike) -> float:
     numbers = np.asarray(values, np.float64)
     distances = numbers - np.median(numbers)
     return min(_one_sided(distances), _one_sided(-distances))
+
+
+def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
+    """Whether the tail index is below `most`, by two of its standard errors.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables.hill import is_heavy_tailed
+    >>> rng = np.random.default_rng(0)
+    >>> is_heavy_tailed(rng.normal(size=400)), is_heavy_tailed(rng.standard_cauchy(400))
+    (False, True)
+
+    Args:
+      values: `[N]` finite numbers.
+      most: 3 is where the third moment begins to exist.
+    """
+    count = max(int(_SHARE * np.size(values)), 1)
+    return bool(tail_index(values) * (1.0 + 2.0 / np.sqrt(count)) < most)
 
 
 def _one_sided(distances):
