@@ -30,7 +30,7 @@ def regression():
 
 def test_a_regressor_in_a_pipeline(regression):
     x, y = regression
-    regressor = FlowRegressor(**TINY, epochs=30, learning_rate=0.02)
+    regressor = FlowRegressor(**TINY, epochs=80, learning_rate=0.02)
     pipeline = make_pipeline(StandardScaler(), regressor).fit(x[:200], y[:200])
     assert pipeline.score(x[200:], y[200:]) > 0.9
     scaled = pipeline[0].transform(x[200:])

@@ -16,7 +16,7 @@ __all__ = ["NumberPredictions"]
 _NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal for quadrature
 _MOST_INTEGERS = 1024  # that are summed over one by one
 _MOST_NUMBERS = 2**24  # of parameters at once
-_HALVINGS = 60
+_HALVINGS = 48
 _FARTHEST = 40.0  # standard deviations, between which quantiles are sought
 _TAIL = 1e-7
 
