@@ -50,7 +50,7 @@ class FlowEstimator(BaseEstimator):
         num_members: int = 5,
         num_bins: int = 8,
         hidden_units: Sequence[int] = (64, 64),
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         epochs: int = 500,
         batch_size: int | None = None,
         learning_rate: float = 1e-3,

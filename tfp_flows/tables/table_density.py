@@ -83,7 +83,7 @@ class TableDensity:
         num_members: int = 5,
         num_bins: int = 8,
         hidden_units: Sequence[int] = (64, 64),
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         seed: int | None = None,
     ) -> None:
         check_instance("columns", columns, TableColumns, "what describe_columns returns")
