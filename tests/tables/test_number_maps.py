@@ -1,0 +1,56 @@
+"""Maps of numbers to the standardised line: slopes, inverses, ends, and far numbers."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tables.number_maps import NumberMaps
+from tfp_flows.tables.number_maps import NumberSpec
+
+SPECS = [
+    NumberSpec("line", mean=2.0, scale=3.0),
+    NumberSpec("log", low=1.0, mean=0.3, scale=0.5),
+    NumberSpec("logit", low=-1.0, high=4.0, mean=0.1, scale=2.0),
+    NumberSpec("asinh", low=2.0, high=5.0, mean=0.1, scale=1.2),
+    NumberSpec("circle", low=0.0, high=24.0),
+]
+MAPS = NumberMaps(SPECS)
+Y = tf.constant([[0.3, 1.7, 3.9, -100.0, 23.0], [5.0, 30.0, -0.5, 3.0, 0.0]], tf.float64)
+
+
+def test_slopes_are_those_of_the_map_and_the_inverse_goes_back():
+    with tf.GradientTape() as tape:
+        tape.watch(Y)
+        mapped = MAPS.forward(Y)
+    slopes = tape.gradient(mapped.u, Y)
+    np.testing.assert_allclose(np.log(slopes), mapped.log_slope, atol=1e-12)
+    np.testing.assert_allclose(MAPS.backward(mapped.u), Y, rtol=1e-10)
+    assert mapped.is_inside.numpy().all()
+
+
+def test_what_is_at_an_end_or_beyond_is_outside_and_finite():
+    y = [[np.inf, 1.0, -1.0, np.inf, 24.0], [np.nan, 0.0, 4.0, np.nan, -0.1]]
+    mapped = MAPS.forward(tf.constant(y, tf.float64))
+    assert not mapped.is_inside.numpy().any()
+    assert np.isfinite(mapped.u.numpy()[:, [1, 2, 4]]).all()
+    assert np.isfinite(mapped.log_slope.numpy()[:, [1, 2, 4]]).all()
+
+
+def test_far_numbers_stay_finite_and_inside():
+    y = np.array([[1e30, 1e30, 3.999999999, 1e30, 23.999999999]])
+    mapped = MAPS.forward(tf.constant(y))
+    assert mapped.is_inside.numpy().all()
+    assert np.isfinite(mapped.u).all()
+    assert np.isfinite(mapped.log_slope).all()
+    back = MAPS.backward(tf.constant([[1e6] * 5, [-1e6] * 5], tf.float64)).numpy()
+    assert np.isfinite(back).all()
+    low, high = MAPS.ends
+    assert ((back > low) & (back < high))[:, :4].all()
+
+
+def test_ends_of_bins_are_infinite_at_the_ends_of_the_support():
+    counts = NumberMaps([NumberSpec("log", is_integer=True)])
+    edges = counts.edge(tf.constant([[0.0], [1.0]], tf.float64)).numpy()[:, 0]
+    assert edges[0] == -np.inf
+    assert edges[1] == 0.0
+    assert SPECS[2].center > -1.0
+    assert NumberSpec("logit", 0.0, 5.0, is_integer=True).center == 2.0
