@@ -108,7 +108,9 @@ def test_exported_distributions_answer_with_the_same_bits(tables, name):
     context = {k: v for k, v in inputs.items() if k == "context"}
     expected = distribution.log_prob(inputs["x"], **context)
     np.testing.assert_array_equal(answers["log_prob"], expected)
-    np.testing.assert_array_equal(answers["serve"], expected[:2])
+    first = {k: v[:2] for k, v in context.items()}
+    served = distribution.log_prob(inputs["x"][:2], **first)
+    np.testing.assert_array_equal(answers["serve"], served)
     np.testing.assert_array_equal(answers["sample"], distribution.sample(5, 7, **context))
 
 

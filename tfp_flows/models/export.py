@@ -45,6 +45,7 @@ def export(distribution: Any, folder: str | os.PathLike) -> None:
     """
     words = "the path of a folder"
     check_instance("folder", folder, (str, os.PathLike), words)
-    if isinstance(distribution, DensityEstimator) or hasattr(distribution, "encode"):
+    is_table = hasattr(distribution, "encode") and hasattr(distribution, "distribution")
+    if is_table or isinstance(distribution, DensityEstimator):
         distribution = distribution.distribution
     DensityEstimator(distribution).export(folder, verbose=False)

@@ -32,7 +32,7 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
     >>> import numpy as np
     >>> import tfp_flows
     >>> rng = np.random.default_rng(0)
-    >>> income = np.where(rng.random(500) < 0.3, 0.0, np.exp(rng.normal(size=500)))
+    >>> income = np.exp(0.5 * rng.normal(size=500)) * (rng.random(500) < 0.7)
     >>> frame = {"hour": rng.uniform(0, 24, 500), "income": income.round(3)}
     >>> columns = tfp_flows.describe_columns(frame)
     >>> columns.change("hour", kind="periodic", low=0, high=24)

@@ -38,7 +38,7 @@ def tail_index(values: npt.ArrayLike) -> float:
     """
     numbers = np.asarray(values, np.float64)
     distances = numbers - np.median(numbers)
-    return min(_one_sided(distances), _one_sided(-distances))
+    return float(min(_one_sided(distances), _one_sided(-distances)))
 
 
 def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
