@@ -43,7 +43,9 @@ def predicted(kind, **entries):
     return table, rows, table.predict(rows), draws
 
 
-@pytest.mark.parametrize("kind", with_slow(KINDS, {"real", "bounded", "integer"}))
+@pytest.mark.parametrize(
+    "kind", with_slow(KINDS, {"real", "bounded", "integer", "ordered"})
+)
 @pytest.mark.usefixtures("op_by_op")
 def test_distribution_functions_and_moments_are_those_of_draws(kind):
     table, rows, prediction, draws = predicted(kind)

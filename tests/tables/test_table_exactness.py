@@ -164,10 +164,13 @@ def test_what_cannot_occur_has_probability_zero():
     rows = {kind: rows_of(kind) for kind in OUTSIDE}
     table.fit(rows, epochs=1)
     assert np.isfinite(table.log_prob(rows)).all()
-    for kind, cells in OUTSIDE.items():
-        for cell in cells:
-            row = {k: cell if k == kind else r[0] for k, r in rows.items()}
-            assert table.log_prob({k: [v] for k, v in row.items()})[0] == -np.inf
-            bad = {k: np.where(np.arange(64) == 1, row[k], r) for k, r in rows.items()}
-            with pytest.raises(ValueError, match=r"rows that can occur.*in row 1 \(1 of"):
-                table.fit(bad, epochs=1)
+    places = [(kind, cell) for kind, cells in OUTSIDE.items() for cell in cells]
+    outside = {
+        name: np.array([cell if kind == name else column[0] for kind, cell in places])
+        for name, column in rows.items()
+    }
+    np.testing.assert_array_equal(table.log_prob(outside), -np.inf)
+    for name in ("positive", "integer"):
+        bad = np.where(np.arange(64) == 1, OUTSIDE[name][-1], rows[name])
+        with pytest.raises(ValueError, match=r"rows that can occur.*in row 1 \(1 of"):
+            table.fit({**rows, name: bad}, epochs=1)
