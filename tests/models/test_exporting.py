@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from random_weights import randomize
 from slow_cases import asked
+from slow_cases import with_slow
 from small_estimator import estimator
 from small_estimator import of
 
@@ -74,23 +75,29 @@ def test_a_loaded_model_is_exported_too(tmp_path, banana):
     np.testing.assert_allclose(exported.log_prob(banana), expected, rtol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    """Distributions of no model that were exported, with their inputs and answers."""
-    folder = tmp_path_factory.mktemp("tables")
+def made():
+    distribution = randomize(tff.CategoricalMADE([2, 4, 3], hidden_units=(8,), seed=0))
+    return distribution, {"x": distribution.sample(6, seed=0).numpy()}
+
+
+def table(**options):
     rng = np.random.default_rng(0)
     frame = {"kind": rng.choice(["a", "b"], 80), "size": np.exp(rng.normal(size=80))}
-    columns = tff.describe_columns(frame)
-    options = {"num_members": 2, "hidden_units": (8,), "seed": 0}
-    table = tff.TableDensity(columns, **options)
-    table.fit(frame, epochs=1)
-    made = randomize(tff.CategoricalMADE([2, 4, 3], hidden_units=(8,), seed=0))
-    given = tff.TableDensity(columns, context="kind", **options)
-    given.fit(frame, epochs=1)
-    cases = {"made": (made, {"x": made.sample(6, seed=0).numpy()})}
-    for name, each in (("table", table), ("given", given)):
-        x, context = each.encode(frame)
-        cases[name] = each, {"x": x} | ({"context": context} if name == "given" else {})
+    options = {"num_members": 2, "hidden_units": (8,), "seed": 0, **options}
+    fitted = tff.TableDensity(tff.describe_columns(frame), **options)
+    fitted.fit(frame, epochs=1)
+    x, context = fitted.encode(frame)
+    return fitted, {"x": x} | ({"context": context} if fitted.context else {})
+
+
+WITHOUT_MODEL = {"made": made, "table": table, "given": lambda: table(context="kind")}
+
+
+@pytest.fixture(scope="module")
+def without_model(tmp_path_factory, request):
+    """Distributions that `tff.export` has written, with their inputs and answers."""
+    folder = tmp_path_factory.mktemp("without_model")
+    cases = {name: WITHOUT_MODEL[name]() for name in asked(request, "kind", WITHOUT_MODEL)}
     for name, (exported, inputs) in cases.items():
         tff.export(exported, folder / name)
         np.savez(folder / f"{name}.inputs.npz", **inputs)
@@ -101,9 +108,9 @@ def tables(tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("name", ["made", "table", "given"])
-def test_exported_distributions_answer_with_the_same_bits(tables, name):
-    exported, inputs, answers = tables[name]
+@pytest.mark.parametrize("kind", with_slow(WITHOUT_MODEL, {"table", "given"}))
+def test_exported_distributions_answer_with_the_same_bits(without_model, kind):
+    exported, inputs, answers = without_model[kind]
     distribution = getattr(exported, "distribution", exported)
     context = {k: v for k, v in inputs.items() if k == "context"}
     expected = distribution.log_prob(inputs["x"], **context)
