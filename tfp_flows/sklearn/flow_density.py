@@ -26,7 +26,7 @@ class FlowDensity(DensityMixin, FlowEstimator):
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowDensity
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
-    >>> density = FlowDensity(epochs=2, num_members=2, random_state=0).fit(x)
+    >>> density = FlowDensity(epochs=2, num_members=1, random_state=0).fit(x)
     >>> density.score_samples(x).shape, density.sample(5, random_state=1).shape
     ((200,), (5, 2))
 

@@ -35,7 +35,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(200, 2))
     >>> y = x[:, 0] + 0.1 * rng.normal(size=200)
-    >>> regressor = FlowRegressor(epochs=2, num_members=2, random_state=0).fit(x, y)
+    >>> regressor = FlowRegressor(epochs=2, num_members=1, random_state=0).fit(x, y)
     >>> regressor.predict(x[:3]).shape, regressor.predict_quantiles(x[:3]).shape
     ((3,), (3, 3))
 
