@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn.utils.validation import validate_data
 
 from tfp_flows.sklearn.flow_estimator import FlowEstimator
+from tfp_flows.sklearn.flow_estimator import in_blocks
 from tfp_flows.sklearn.flow_estimator import seed_of
 from tfp_flows.tables.column import KINDS
 
@@ -51,7 +52,7 @@ class FlowDensity(DensityMixin, FlowEstimator):
         """Returns the log-densities of rows, `[N]` nats."""
         check_is_fitted(self, "table_")
         X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
-        return self.table_.log_prob(self._frame(X))
+        return self.table_.log_prob(self._frame(in_blocks(X)))[: len(X)]
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
         """Returns the sum of the log-densities, as `KernelDensity` does."""

@@ -14,8 +14,9 @@ from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.table_columns import TableColumns
 from tfp_flows.tables.table_density import TableDensity
 
-__all__ = ["FlowEstimator", "seed_of"]
+__all__ = ["FlowEstimator", "in_blocks", "seed_of"]
 
+_BLOCK = 64
 _OF_TABLE = ("num_members", "num_bins", "hidden_units", "dropout")
 _OF_FIT = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
 
@@ -110,6 +111,16 @@ class FlowEstimator(BaseEstimator):
         default = [f"x{i}" for i in range(X.shape[1])]
         names = getattr(self, "feature_names_in_", default)
         return {str(name): X[:, i] for i, name in enumerate(names)}
+
+
+def in_blocks(rows: np.ndarray) -> np.ndarray:
+    """Returns rows, `[N, D]`, and repeats of the last, to fill a block of 64.
+
+    Products of matrices round otherwise for other numbers of rows, and estimators of
+    scikit-learn promise that no row depends on that.
+    """
+    missing = -len(rows) % _BLOCK
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
 
 
 def seed_of(random_state: Any) -> int | None:

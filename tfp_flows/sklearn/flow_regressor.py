@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn.utils.validation import validate_data
 
 from tfp_flows.sklearn.flow_estimator import FlowEstimator
+from tfp_flows.sklearn.flow_estimator import in_blocks
 from tfp_flows.tables.prediction import Prediction
 
 __all__ = ["FlowRegressor"]
@@ -63,8 +64,11 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         return_std: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns the means of y given features, `[N]`, and perhaps deviations, `[N]`."""
-        predicted = self.predict_distribution(X)
-        return (predicted.mean(), predicted.stddev()) if return_std else predicted.mean()
+        check_is_fitted(self, "table_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        predicted = self.table_.predict(self._frame(in_blocks(X)))
+        mean = predicted.mean()[: len(X)]
+        return (mean, predicted.stddev()[: len(X)]) if return_std else mean
 
     def predict_quantiles(
         self,
