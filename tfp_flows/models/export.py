@@ -20,7 +20,8 @@ def export(distribution: Any, folder: str | os.PathLike) -> None:
     ```
 
     The answers are those of the distribution itself, for the same seed. A `TableDensity`
-    is exported with its `cells`, codes and numbers of rows, as `encode` returns them.
+    is exported with its cells, codes and numbers of rows, as `encode` returns them; its
+    samples may differ in the last digit of a float32, since they are drawn op by op here.
 
     >>> import numpy as np
     >>> import tensorflow as tf
