@@ -51,8 +51,8 @@ class FlowDensity(DensityMixin, FlowEstimator):
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
         """Returns the log-densities of rows, `[N]` nats."""
         check_is_fitted(self, "table_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
-        return self.table_.log_prob(self._frame(in_blocks(X)))[: len(X)]
+        rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.table_.log_prob(self._frame(in_blocks(rows)))[: len(rows)]
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
         """Returns the sum of the log-densities, as `KernelDensity` does."""

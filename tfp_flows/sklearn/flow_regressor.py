@@ -65,10 +65,10 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Returns the means of y given features, `[N]`, and perhaps deviations, `[N]`."""
         check_is_fitted(self, "table_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
-        predicted = self.table_.predict(self._frame(in_blocks(X)))
-        mean = predicted.mean()[: len(X)]
-        return (mean, predicted.stddev()[: len(X)]) if return_std else mean
+        rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
+        predicted = self.table_.predict(self._frame(in_blocks(rows)))
+        mean = predicted.mean()[: len(rows)]
+        return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
 
     def predict_quantiles(
         self,
