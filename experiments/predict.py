@@ -11,19 +11,16 @@ are those of `--draws` draws. The same command goes on with what was interrupted
 import dataclasses
 import sys
 
-import numpy as np
-
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import command
-from experiments.fitted.fitted_model import FittedModel
+from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import ahead
-from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
-from experiments.fitted.row_tables import in_parts
+from experiments.fitted.row_tables import taken
 from experiments.fitted.table_settings import TableSettings
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -65,7 +62,7 @@ def predict(settings):
         taken.
       DataError: if a row or a column is not as the model's context.
     """
-    model = FittedModel(settings.model)
+    model = open_model(settings.model)
     if not model.context:
         raise RunDirectoryError(
             f"Expected a conditional model in {model.path}; got one without a context, "
@@ -76,9 +73,9 @@ def predict(settings):
     show = bar(table.size, settings.progress)
 
     def pieces(at):
-        blocks = table.blocks(positions, end=at["end"], line=at["line"])
-        for block in ahead(blocks):
-            context = model.rows(block.frame, model.context)
+        start = {"end": at["end"], "line": at["line"]}
+        for block in ahead(table.blocks(positions, as_text=model.reads_text, **start)):
+            context = model.rows(block, model.context, settings.decimal)
             text = _predicted(model, context, settings, at["rows"])
             rows = at["rows"] + len(context)
             at = {"end": block.end, "line": block.next_line, "rows": rows}
@@ -87,7 +84,7 @@ def predict(settings):
         if not at["rows"]:
             raise DataError(f"Expected rows of numbers in {settings.csv}; got none.")
 
-    names = [f"{name} {level}" for name in model.modelled for level in settings.levels]
+    names, _ = model.predictions(settings.levels, settings)
     out = ResumableFile(settings.out, settings.origin(model.path))
     return out.write((as_text([names]), _START), pieces)["rows"]
 
@@ -98,22 +95,16 @@ def cli(argv):
 
 
 def _predicted(model, context, settings, rows_before):
-    """Returns the lines of contexts `[N, C]`."""
-    levels = np.array(settings.levels, np.float64)
-    is_exact = len(model.modelled) == 1
-    values_a_row = len(levels) if is_exact else settings.draws * len(model.modelled)
-    numbered = np.arange(rows_before, rows_before + len(context))
-
-    def quantiles(context, rows):
-        seed = (settings.seed, int(rows[0] % 2**31))
-        return model.quantiles(levels, context, draws=settings.draws, seed=seed)
-
-    found = in_parts(
-        *(quantiles, context, numbered),
-        rows_a_call=max(1, _VALUES_A_CALL // values_a_row),
-    )
-    columns = found.astype(model.dtype).reshape(len(context), -1).T
-    return as_text(zip(*map(as_cells, columns), strict=True))
+    """Returns the lines of N contexts."""
+    levels = [float(level) for level in settings.levels]
+    _, values_a_row = model.predictions(settings.levels, settings)
+    count = max(1, _VALUES_A_CALL // values_a_row)
+    lines = []
+    for start in range(0, len(context), count):
+        part = taken(context, slice(start, start + count))
+        columns = model.predict(part, levels, settings, rows_before + start)
+        lines.append(as_text(zip(*columns, strict=True)))
+    return "".join(lines)
 
 
 def _is_level(text):

@@ -17,11 +17,11 @@ from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import command
-from experiments.fitted.fitted_model import FittedModel
+from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
+from experiments.fitted.row_tables import taken
 from experiments.fitted.table_settings import TableSettings
 
 _ROWS_A_CALL = 1 << 14
@@ -52,7 +52,7 @@ def sample(settings):
       RunDirectoryError: if there is no such model, or `settings.out` is taken.
       DataError: if the conditions are not as the model's context.
     """
-    model = FittedModel(settings.model)
+    model = open_model(settings.model)
     if bool(settings.given) != bool(model.context):
         needs = f"a table with columns {list(model.context)}" if model.context else "none"
         settings.refuse("given", f"to be {needs}, for the model in {model.path}")
@@ -60,14 +60,10 @@ def sample(settings):
 
     def pieces(at):
         for position, context in _contexts(model, settings, at):
-            seed = [settings.seed, at["calls"]]
-            drawn = np.concatenate([model.sample(seed, context), context], axis=1)
-            at = {
-                **position,
-                "rows": at["rows"] + len(drawn),
-                "calls": at["calls"] + 1,
-            }
-            yield as_text(zip(*map(as_cells, drawn.T), strict=True)), at
+            drawn = model.sample([settings.seed, at["calls"]], context)
+            counts = {"rows": at["rows"] + len(context), "calls": at["calls"] + 1}
+            at = {**position, **counts}
+            yield as_text(zip(*drawn, strict=True)), at
         if not at["rows"]:
             raise DataError(f"Expected rows of conditions in {settings.given}; got none.")
 
@@ -88,24 +84,24 @@ def _contexts(model, settings, at):
             stop = min(start + _ROWS_A_CALL, count)
             position = {"end": end, "line": line, "within": stop}
             rows = np.arange(start, stop) // settings.rows
-            yield next_position if stop == count else position, conditions[rows]
+            yield next_position if stop == count else position, taken(conditions, rows)
         at = at | {"within": 0}
 
 
 def _blocks(model, settings, at):
     """Yields where a block of conditions begins, the position after it, and its rows."""
     if not model.context:
-        conditions = np.zeros([1, 0], model.dtype)
         if not at["calls"] or at["within"]:
-            yield 0, 0, at | {"within": 0}, conditions
+            yield 0, 0, at | {"within": 0}, model.no_conditions()
         return
     table = TextTable(settings.given, decimal=settings.decimal, encoding=settings.encoding)
     positions = model.positions(table, model.context)
     show = bar(table.size, settings.progress)
     end, line = at["end"], at["line"]
-    for block in table.blocks(positions, end=end, line=line):
+    as_text = model.reads_text
+    for block in table.blocks(positions, as_text=as_text, end=end, line=line):
         after = {"end": block.end, "line": block.next_line, "within": 0}
-        yield end, line, after, model.rows(block.frame, model.context)
+        yield end, line, after, model.rows(block, model.context, settings.decimal)
         end, line = block.end, block.next_line
         show(end)
 

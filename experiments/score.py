@@ -20,18 +20,16 @@ from experiments.data import DataError
 from experiments.data.own_images import FITS
 from experiments.data.text_table import TextTable
 from experiments.fitted import command
-from experiments.fitted.fitted_model import FittedModel
+from experiments.fitted.open_model import open_model
 from experiments.fitted.picture_rows import PictureRows
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import ahead
 from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
-from experiments.fitted.row_tables import in_parts
 from experiments.fitted.table_settings import TableSettings
 from experiments.fitted.table_settings import digest_of
 
-_ROWS_A_CALL = 1 << 14
 _HEADER = "log_likelihood,outside\n"
 _START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0}
 
@@ -88,7 +86,7 @@ def score(settings):
       DataError: if there is no such table, or a row, a column or a picture is not as the
         model's.
     """
-    model = FittedModel(settings.model)
+    model = open_model(settings.model)
     return (_of_table if settings.csv else _of_pictures)(model, settings)
 
 
@@ -99,9 +97,10 @@ def _of_table(model, settings):
     show = bar(table.size, settings.progress)
 
     def pieces(at):
-        blocks = table.blocks(positions, end=at["end"], line=at["line"])
-        for block in ahead(blocks):
-            text, found = _scored(model, block.frame, names)
+        start = {"end": at["end"], "line": at["line"]}
+        for block in ahead(table.blocks(positions, as_text=model.reads_text, **start)):
+            rows = model.rows(block, names, settings.decimal)
+            text, found = _scored(model, rows, names)
             at = {name: at[name] + found.get(name, 0) for name in _START}
             at |= {"end": block.end, "line": block.next_line}
             yield text, at
@@ -140,12 +139,9 @@ def cli(argv):
     return command.run(argv, _main, ScoreSettings, __doc__)
 
 
-def _scored(model, frame, names):
+def _scored(model, rows, names):
     """Returns the lines of a block of rows, and what they add to a position."""
-    rows = model.rows(frame, names)
-    nats = in_parts(model.log_prob, rows, rows_a_call=_ROWS_A_CALL)
-    least, greatest = model.ranges(names)
-    outside = (rows < least) | (rows > greatest)
+    nats, outside = model.score(rows, names)
     flags = np.full(len(rows), "", object)
     for i in np.flatnonzero(outside.any(axis=1)):
         flags[i] = " ".join(names[j] for j in np.flatnonzero(outside[i]))

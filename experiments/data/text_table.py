@@ -25,6 +25,7 @@ _QUOTE, _LINE_END = b'"', b"\n"
 # By themselves, older versions of pandas err in the last digits.
 _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
+# What pandas takes for numbers: `"1"2` is 12, and `True` is 1.
 _READ_OTHERWISE = (_QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
 # A byte order mark, and empty lines.
 _BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
@@ -35,7 +36,8 @@ class Block:
     """Rows of a table that follow each other.
 
     Args:
-      frame: numbers, float64, finite, of the columns that were asked for.
+      frame: of the columns that were asked for, by position: numbers, float64, finite, or
+        the cells as texts.
       line: the first row's line of the file, from 1.
       next_line: the line after the last row.
       end: bytes of the file up to there.
@@ -85,25 +87,28 @@ class TextTable:
             line_end = len(first.encode(encoding))
             self._start = (start[0] + line_end, start[1] + first.count("\n"))
 
-    def blocks(self, columns, *, end=0, line=0) -> Iterator[Block]:
-        """Yields `Block`s of numbers.
+    def blocks(self, columns, *, as_text=False, end=0, line=0) -> Iterator[Block]:
+        """Yields `Block`s.
 
         Args:
           columns: positions of the columns that are read, from 0.
+          as_text: whether cells are texts, whatever they hold, or else numbers.
           end: `end` of the block after which to go on; 0: from the first row.
           line: its `next_line`.
 
         Raises:
           DataError: if a row is of another length, or one of its cells in `columns` holds
-            no finite number; the message names the first few of all such cells of a block.
+            no finite number where there should be one; the message names the first few of
+            all such rows and cells of a block.
         """
+        frame_of = self._texts if as_text else self._numbers
         offset, line = (end, line) if end else (self._start[0], self._start[1] + 1)
         with self._reading(), self._path.open("rb") as file:
             while text := _next_lines(file, offset):
                 next_line = line + text.count(_LINE_END)
                 offset += len(text)
                 if text.strip():
-                    yield Block(self._frame(text, columns, line), line, next_line, offset)
+                    yield Block(frame_of(text, columns, line), line, next_line, offset)
                 line = next_line
 
     def label(self, position):
@@ -134,22 +139,37 @@ class TextTable:
             )
         return tuple(names)
 
-    def _frame(self, text, columns, line):
+    def _numbers(self, text, columns, line):
         """Returns the numbers of a block, or refuses it with what is wrong where."""
-        if _has_rows_of(text, self.num_columns, self._delimiter):
-            frame = self._parsed(text, columns)
+        is_plain = not any(letters in text for letters in _READ_OTHERWISE)
+        if is_plain and _has_rows_of(text, self.num_columns, self._delimiter):
+            frame = self._parsed(text, columns, np.float64)
             if frame is not None and np.isfinite(frame.to_numpy()).all():
                 return frame
-        return self._by_cell(text, columns, line)
+        labels = {position: self.label(position) for position in columns}
+        values = [
+            [number(cell, self._decimal) for cell in row]
+            for row in self._by_cell(text, columns, line, labels)
+        ]
+        return pd.DataFrame(values, columns=list(columns), dtype=np.float64)
 
-    def _parsed(self, text, columns):
+    def _texts(self, text, columns, line):
+        """Returns the cells of a block as texts, or refuses rows of other lengths."""
+        if _QUOTE not in text and _has_rows_of(text, self.num_columns, self._delimiter):
+            frame = self._parsed(text, columns, str)
+            if frame is not None:
+                return frame
+        rows = self._by_cell(text, columns, line, {})
+        return pd.DataFrame(rows, columns=list(columns), dtype=str)
+
+    def _parsed(self, text, columns, dtype):
         try:
             return pd.read_csv(
                 io.BytesIO(text),
                 header=None,
                 names=range(self.num_columns),
                 usecols=columns,
-                dtype=np.float64,
+                dtype=dtype,
                 sep=self._delimiter,
                 decimal=self._decimal,
                 encoding=self._encoding,
@@ -159,17 +179,23 @@ class TextTable:
         except (ValueError, pd.errors.ParserError):
             return None
 
-    def _by_cell(self, text, columns, line):
-        """Returns the same, slowly, of what pandas refuses, or would read as another."""
-        labels = {position: self.label(position) for position in columns}
+    def _by_cell(self, text, columns, line, labels):
+        """Returns rows of cells, slowly, of what pandas refuses, or would read as another.
+
+        Args:
+          text: of the block.
+          columns: positions of the columns that are read.
+          line: of the first row.
+          labels: names of those that should hold numbers, by position.
+        """
         found = cell_problems(
             self._rows(text), labels, self.num_columns, line - 1, self._decimal
         )
         if found:
-            raise DataError(f"Expected finite numbers in {self._path}; got {found}.")
+            wanted = "finite numbers" if labels else "rows of one length"
+            raise DataError(f"Expected {wanted} in {self._path}; got {found}.")
         rows = [row for row in self._rows(text) if not is_empty(row)]
-        values = [[number(row[i], self._decimal) for i in columns] for row in rows]
-        return pd.DataFrame(values, columns=list(columns), dtype=np.float64)
+        return [[row[i] for i in columns] for row in rows]
 
     def _rows(self, text):
         lines = io.StringIO(text.decode(self._encoding), newline="")
@@ -220,13 +246,10 @@ def _end_of_rows(text):
 
 
 def _has_rows_of(text, num_columns, delimiter):
-    """Whether each line has as many cells; False also where only the cells could tell.
+    """Whether each line without quotes has as many cells, which pandas does not check.
 
-    Pandas fills short rows up, cuts long ones where it reads some columns only, reads
-    `"1"2` as 12 and `True` as 1.
+    It fills short rows up, and cuts long ones where it reads some columns only.
     """
-    if any(letters in text for letters in _READ_OTHERWISE):
-        return False
     letters = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(letters == ord(_LINE_END))
     if not text.endswith(_LINE_END):

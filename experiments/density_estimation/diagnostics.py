@@ -107,7 +107,7 @@ def two_sample_test(subject):
     if subject.context is not None:
         context = subject.context[:count]
         rows = np.concatenate([rows, np.concatenate([context, context])], axis=1)
-    accuracy = _cross_validated_accuracy(rows, count, subject.settings.seed)
+    accuracy = cross_validated_accuracy(rows, count, subject.settings.seed)
     return {
         "accuracy": accuracy,
         "two_standard_errors": error_of_share(accuracy, len(rows)),
@@ -116,10 +116,20 @@ def two_sample_test(subject):
     }
 
 
-def _cross_validated_accuracy(rows, count, seed):
+def cross_validated_accuracy(rows, count, seed, *, is_categorical=None):
+    """Returns how often boosted trees tell data from samples that they did not see.
+
+    Args:
+      rows: `[2 * count, D]`, data and samples; row i and row `count + i` are a pair.
+      count: number of pairs.
+      seed: integer.
+      is_categorical: D booleans: which columns are codes of categories; None: none.
+    """
     is_sample = np.repeat([0, 1], count)
     predicted = model_selection.cross_val_predict(
-        ensemble.HistGradientBoostingClassifier(max_iter=50, random_state=seed),
+        ensemble.HistGradientBoostingClassifier(
+            max_iter=50, random_state=seed, categorical_features=is_categorical
+        ),
         rows,
         is_sample,
         cv=_folds_of_pairs(count, seed),

@@ -2,7 +2,7 @@
 
 from experiments.reports.estimate import plus_minus
 
-__all__ = ["findings"]
+__all__ = ["findings", "prediction_finding"]
 
 
 def findings(results):
@@ -17,7 +17,7 @@ def findings(results):
         **_calibration(results["calibration"]),
         **_shortfall(results.get("shortfall")),
         **_coverage(results.get("coverage")),
-        **_prediction(results.get("prediction")),
+        **prediction_finding(results.get("prediction")),
         **_integral(results.get("integral")),
         **({"classes": _class_agreement(classes)} if classes else {}),
         **_classification(results.get("likelihood_classification")),
@@ -87,7 +87,8 @@ def _coverage(found):
     return {"test rows in central intervals": " and ".join(shares)}
 
 
-def _prediction(found):
+def prediction_finding(found):
+    """Returns what `quantile_scores.compared` has found, in words, by name."""
     if found is None:
         return {}
     texts = [

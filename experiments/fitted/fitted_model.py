@@ -1,27 +1,27 @@
 """A saved density estimator, and its columns in other tables."""
 
-import pathlib
-
-import keras
 import numpy as np
 
-import tfp_flows
 from experiments.data import DataError
+from experiments.fitted.columns_by_name import positions_of
+from experiments.fitted.row_tables import as_cells
+from experiments.fitted.row_tables import in_parts
 from experiments.runs.run_directory import RunDirectoryError
 
 __all__ = ["FittedModel"]
 
-_FILE = "model.keras"
+_ROWS_A_CALL = 1 << 14
 
 
 class FittedModel:
     """A saved density estimator of rows of a table.
 
     Args:
-      path: folder of a finished run, or a `.keras` file.
+      path: of the `.keras` file.
+      model: the `DensityEstimator` of that file.
 
     Raises:
-      RunDirectoryError: if there is no such model, or its rows are of no table.
+      RunDirectoryError: if its rows are of no table.
 
     Attributes:
       distribution: what was fitted.
@@ -29,10 +29,10 @@ class FittedModel:
       context: names of the columns that they are conditioned on, likewise.
     """
 
-    def __init__(self, path):
-        path = pathlib.Path(path)
-        self.path = path / _FILE if path.is_dir() else path
-        model = _load(self.path)
+    reads_text = False
+
+    def __init__(self, path, model):
+        self.path = path
         self.distribution = model.distribution
         shape = self.distribution.event_shape
         if shape.rank != 1:
@@ -60,84 +60,23 @@ class FittedModel:
         Raises:
           DataError: if it lacks some.
         """
-        labels = [table.label(i) for i in range(table.num_columns)]
-        if self._columns is None:
-            if len(labels) != len(names):
-                raise DataError(
-                    f"Expected {len(names)} columns, in the order of the model in "
-                    f"{self.path}, which knows no names; got {labels}."
-                )
-            return list(range(len(names)))
-        missing = [name for name in names if name not in labels]
-        if missing:
+        if self._columns is not None:
+            return positions_of(names, table, self.path)
+        if table.num_columns != len(names):
             raise DataError(
-                f"Expected the columns of the model in {self.path}; got {labels}, which "
-                f"lack {missing}."
+                f"Expected {len(names)} columns, in the order of the model in {self.path}, "
+                f"which knows no names; got {table.num_columns}."
             )
-        return [labels.index(name) for name in names]
+        return list(range(len(names)))
 
-    def log_prob(self, rows):
-        """Returns nats `[N]` of rows `[N, D + C]`: what is modelled, and its context."""
-        x, context = np.split(rows, [len(self.modelled)], axis=1)
-        return self.distribution.log_prob(x, **self._given(context))
-
-    def sample(self, seed, context):
-        """Returns a draw, `[N, D]`, for each of the contexts `[N, C]`.
-
-        Args:
-          seed: two integers.
-          context: `[N, 0]` of a model without one.
-        """
-        count = () if self.context else len(context)
-        seed = np.array(seed, np.int32)
-        drawn = self.distribution.sample(count, seed=seed, **self._given(context))
-        return drawn.numpy()
-
-    def quantiles(self, levels, context, *, draws, seed):
-        """Returns quantiles of each variable, `[N, D, L]`, given contexts `[N, C]`.
-
-        They are exact where there is one variable, and of draws where there are several.
-
-        Args:
-          levels: L numbers between 0 and 1.
-          context: `[N, C]`.
-          draws: for each row, where there are several variables.
-          seed: two integers, of the draws.
-        """
-        if len(self.modelled) == 1:
-            shape = (len(levels), len(context))
-            p = np.broadcast_to(np.array(levels, self.dtype)[:, None], shape)
-            return np.transpose(self.distribution.quantile(p, context=context), (1, 2, 0))
-        repeated = np.repeat(context, draws, axis=0)
-        drawn = self.sample(seed, repeated).reshape(len(context), draws, -1)
-        return np.moveaxis(np.quantile(drawn, levels, axis=1), 0, -1)
-
-    def _given(self, context):
-        return {"context": context} if self.context else {}
-
-    def ranges(self, names):
-        """Returns the least and the greatest number of columns that were fitted, `[2, D]`.
-
-        Infinite where that was not noted.
-        """
-        known = {c["name"]: c for c in self._columns or () if isinstance(c, dict)}
-        ends = [("least", -np.inf), ("greatest", np.inf)]
-        found = [[known.get(name, {}).get(e) for name in names] for e, _ in ends]
-        return np.array(
-            [
-                [unknown if value is None else value for value in values]
-                for values, (_, unknown) in zip(found, ends, strict=True)
-            ],
-            self.dtype,  # as the rows, which rounding moves likewise
-        )
-
-    def rows(self, frame, names):
-        """Returns columns of a data frame as an array `[N, D]` of the model's dtype.
+    def rows(self, block, names, decimal):
+        """Returns a `Block` of numbers as an array `[N, D]` of the model's dtype.
 
         Raises:
           DataError: if a number is beyond that dtype.
         """
-        values = frame.to_numpy()[:, : len(names)]
+        del decimal  # of texts only
+        values = block.frame.to_numpy()
         with np.errstate(over="ignore"):
             rows = values.astype(self.dtype)
         if not np.isfinite(rows).all():
@@ -148,23 +87,87 @@ class FittedModel:
             )
         return rows
 
+    def no_conditions(self):
+        """Returns one row without columns."""
+        return np.zeros([1, 0], self.dtype)
 
-def _load(path):
-    if not path.is_file():
-        raise RunDirectoryError(
-            f"Expected the folder of a finished run, or a saved model; got {path}."
-        )
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(
-            f"Expected a saved model in {path}; got: {error}"
-        ) from error
-    if not isinstance(model, tfp_flows.DensityEstimator):
-        raise RunDirectoryError(
-            f"Expected a saved DensityEstimator in {path}; got a {type(model).__name__}."
-        )
-    return model
+    def score(self, rows, names):
+        """Returns nats, `[N]`, and which cells are beyond those that were fitted, `[N, D]`.
+
+        Args:
+          rows: `[N, D + C]`: what is modelled, and its context.
+          names: of these columns.
+        """
+        least, greatest = self._ranges(names)
+        nats = in_parts(self.log_prob, rows, rows_a_call=_ROWS_A_CALL)
+        return nats, (rows < least) | (rows > greatest)
+
+    def log_prob(self, rows):
+        """Returns nats `[N]` of rows `[N, D + C]`."""
+        x, context = np.split(rows, [len(self.modelled)], axis=1)
+        return self.distribution.log_prob(x, **self._given(context))
+
+    def sample(self, seed, context):
+        """Returns columns of texts: a draw for each of the contexts `[N, C]`, and that.
+
+        Args:
+          seed: two integers.
+          context: `[N, 0]` of a model without one.
+        """
+        drawn = np.concatenate([self._draws(seed, context), context], axis=1)
+        return [as_cells(column) for column in drawn.T]
+
+    def predictions(self, levels, settings):
+        """Returns what is predicted for a row: names of columns, and how many draws."""
+        names = [f"{name} {level}" for name in self.modelled for level in levels]
+        is_exact = len(self.modelled) == 1
+        return names, len(levels) if is_exact else settings.draws * len(self.modelled)
+
+    def predict(self, context, levels, settings, first_row):
+        """Returns columns of texts: quantiles of each variable, given contexts `[N, C]`.
+
+        They are exact where there is one variable, and of draws where there are several.
+
+        Args:
+          context: `[N, C]`.
+          levels: L numbers between 0 and 1.
+          settings: `seed` and `draws`, for each row, where there are several variables.
+          first_row: number of the first row, which the draws depend on.
+        """
+        if len(self.modelled) == 1:
+            p = np.broadcast_to(
+                np.array(levels, self.dtype)[:, None], (len(levels), len(context))
+            )
+            found = self.distribution.quantile(p, context=context)[..., 0].numpy()
+        else:
+            repeated = np.repeat(context, settings.draws, axis=0)
+            seed = (settings.seed, first_row % 2**31)
+            drawn = self._draws(seed, repeated).reshape(len(context), settings.draws, -1)
+            found = np.moveaxis(np.quantile(drawn, levels, axis=1), 0, -1)
+            found = found.reshape(len(context), -1).T.astype(self.dtype)
+        return [as_cells(column) for column in found]
+
+    def _draws(self, seed, context):
+        count = () if self.context else len(context)
+        seed = np.array(seed, np.int32)
+        return self.distribution.sample(count, seed=seed, **self._given(context)).numpy()
+
+    def _given(self, context):
+        return {"context": context} if self.context else {}
+
+    def _ranges(self, names):
+        """Returns the least and the greatest number of columns that were fitted, `[2, D]`.
+
+        Infinite where that was not noted.
+        """
+        known = {c["name"]: c for c in self._columns or () if isinstance(c, dict)}
+        ends = [
+            [known.get(name, {}).get(end) for name in names]
+            for end in ("least", "greatest")
+        ]
+        unknown = [[-np.inf], [np.inf]]
+        # Of the rows' dtype, which rounds both alike.
+        return np.where(np.equal(ends, None), unknown, ends).astype(self.dtype)
 
 
 def _names(columns, num_modelled, num_context):

@@ -48,7 +48,7 @@ class ResumableFile:
         with self._partial.open("ab") as self._file:
             self._lock()
             self._refuse_whole()  # which another process may have finished just now
-            position = self._go_on() or self._append(*start)
+            position = self._go_on(start) or self._append(*start)
             for text, next_position in pieces(position):
                 position = self._append(text, next_position)
             os.replace(self._partial, self._path)
@@ -65,7 +65,7 @@ class ResumableFile:
         atomic_write(self._progress, json.dumps(state))
         return position
 
-    def _go_on(self):
+    def _go_on(self, start):
         state = {"origin": self._origin, "size": 0, "position": None}
         if self._progress.is_file():
             state = json.loads(self._progress.read_text())
@@ -74,7 +74,9 @@ class ResumableFile:
             for name, value in self._origin.items()
             if state["origin"].get(name) != value
         ]
-        if different:
+        if different and state["position"] == json.loads(json.dumps(start[1])):
+            state = {"size": 0, "position": None}  # nothing but the beginning is lost
+        elif different:
             raise RunDirectoryError(
                 f"{self._partial} was begun with others: {'; '.join(different)}. Give the "
                 f"same again, choose another --out, or delete it and {self._progress}."

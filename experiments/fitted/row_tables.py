@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 
-__all__ = ["ahead", "as_cells", "as_text", "bar", "in_parts"]
+__all__ = ["ahead", "as_cells", "as_text", "bar", "in_parts", "taken"]
 
 
 def in_parts(function, *arrays, rows_a_call):
@@ -27,6 +27,11 @@ def in_parts(function, *arrays, rows_a_call):
         for i in range(0, count, rows_a_call)
     ]
     return np.concatenate(parts)
+
+
+def taken(rows, index):
+    """Returns some rows of an array or of a data frame."""
+    return rows.iloc[index] if hasattr(rows, "iloc") else rows[index]
 
 
 def ahead(iterator):

@@ -14,6 +14,9 @@ from experiments.density_estimation import prediction_plots
 from experiments.density_estimation.findings import findings
 from experiments.density_estimation.settings import Settings
 from experiments.density_estimation.subject import Subject
+from experiments.predictions import baselines
+from experiments.predictions.quantile_scores import FLOW
+from experiments.predictions.quantile_scores import LEVELS
 
 tfd = tfp.distributions
 SPREAD = 0.5
@@ -58,7 +61,7 @@ def of_one():
 
 def test_scores_of_the_truth_are_those_of_a_normal_distribution(of_one):
     found = of_one.prediction
-    scores = found["methods"][prediction.FLOW]
+    scores = found["methods"][FLOW]
     spread = SPREAD / of_one.dataset.train.std()
     # A mean over 19 levels, beside the integral over all.
     assert scores["crps"] == pytest.approx(spread / np.sqrt(np.pi), rel=0.05)
@@ -72,19 +75,19 @@ def test_quantiles_of_several_variables_are_of_draws():
     found = prediction.quantiles(of_two)
     context = of_two.dataset.test_context
     expected = tfd.Normal(context * [1.0, 2.0], SPREAD).quantile(
-        prediction.LEVELS.astype(np.float32)[:, None, None]
+        LEVELS.astype(np.float32)[:, None, None]
     )
     np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), atol=0.3)
     error = found - np.moveaxis(expected, 0, -1)
     assert abs(error.mean()) < 0.01
-    scores = of_two.prediction["methods"][prediction.FLOW]
+    scores = of_two.prediction["methods"][FLOW]
     assert scores["inside"] == pytest.approx(0.9, abs=0.08)
 
 
 def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(of_one):
     methods = of_one.prediction["methods"]
     assert list(methods) == [
-        prediction.FLOW,
+        FLOW,
         "quantile gradient boosting",
         "Gaussian process",
     ]
@@ -94,11 +97,11 @@ def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(of_one):
 
 
 def test_many_rows_have_bayesian_ridge_regression(monkeypatch):
-    monkeypatch.setattr(prediction, "_MAX_PROCESS_ROWS", 299)
-    monkeypatch.setattr(prediction, "_MAX_BOOSTED_ROWS", 50)
+    monkeypatch.setattr(baselines, "_MAX_PROCESS_ROWS", 299)
+    monkeypatch.setattr(baselines, "_MAX_BOOSTED_ROWS", 50)
     methods = subject(1).prediction["methods"]
     ridge = methods["Bayesian ridge regression"]
-    assert ridge["crps"] == pytest.approx(methods[prediction.FLOW]["crps"], rel=0.02)
+    assert ridge["crps"] == pytest.approx(methods[FLOW]["crps"], rel=0.02)
 
 
 NO_PREDICTIONS = {

@@ -14,6 +14,7 @@ from experiments import predict
 from experiments import sample
 from experiments import score
 from experiments.data import text_table
+from experiments.fitted import fitted_model
 from experiments.fitted import resumable_file
 
 
@@ -131,7 +132,7 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
     # Some rows a block, and fewer a call.
     monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
     for module, constant, value in (
-        *((m, "_ROWS_A_CALL", 7) for m in (score, sample)),
+        *((m, "_ROWS_A_CALL", 7) for m in (fitted_model, sample)),
         (predict, "_VALUES_A_CALL", 70),
     ):
         monkeypatch.setattr(module, constant, value)
@@ -161,19 +162,27 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 def test_an_interrupted_file_of_another_model_is_refused(
     models, table, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
     out = tmp_path / "out.csv"
     arguments = {"model": models["two"][0], "csv": table[1], "out": out}
-    with monkeypatch.context() as patch:
-        patch.setattr(score, "in_parts", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run_program(score.score, score.ScoreSettings, **arguments)
+    in_parts = fitted_model.in_parts
+    for stop_after in (0, 1):
+        calls = itertools.count()
+
+        def until_interrupted(*args, calls=calls, stop_after=stop_after, **kwargs):
+            if next(calls) == stop_after:
+                raise KeyboardInterrupt
+            return in_parts(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fitted_model, "in_parts", until_interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                run_program(score.score, score.ScoreSettings, **arguments)
+        if not stop_after:  # with nothing written, another table is as good
+            table[1].write_text(table[1].read_text())
     flags = [f"--model={models['one'][0]}", f"--csv={table[1]}", f"--out={out}"]
     words = ("out.csv.partial was begun with others", "model:", "choose another --out")
     assert_refused(score, flags, 1, words, capsys, monkeypatch)
-
-
-def interrupted(*_, **__):
-    raise KeyboardInterrupt
 
 
 def test_decimal_commas_and_other_encodings(models, tmp_path):

@@ -1,0 +1,110 @@
+"""Cells of text as numbers, booleans, dates or texts, and which are missing."""
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["MISSING", "type_of", "typed"]
+
+# What stands for a cell without a value.
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "Null", "null", "None", "NaT", "?")
+TYPES = ("number", "boolean", "date", "text")
+_BOOLEANS = {"true": True, "false": False}
+_DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+
+
+def type_of(texts, decimal="."):
+    """Returns the type of which most cells are: one of `TYPES`, and which cells are not.
+
+    Args:
+      texts: a series of texts.
+      decimal: decimal mark of numbers.
+
+    Returns:
+      The name, and the row numbers of present cells that are of another type: none of
+      "text".
+    """
+    texts, present = _stripped(texts)
+    for name in TYPES[:-1] if present.any() else ():
+        fits = _FITS[name](texts[present], decimal)
+        if fits.mean() > 0.5:
+            return name, np.flatnonzero(present)[~fits]
+    return "text", np.array([], int)
+
+
+def typed(texts, name, decimal="."):
+    """Returns cells of a type as an array `[N]`; None, NaN or NaT where they are missing.
+
+    Args:
+      texts: a series of texts.
+      name: one of `TYPES`.
+      decimal: decimal mark of numbers.
+
+    Raises:
+      ValueError: if a cell is of another type; its argument is the number of its row.
+    """
+    texts, present = _stripped(texts)
+    wrong = np.flatnonzero(present)[~_FITS[name](texts[present], decimal)]
+    if len(wrong):
+        raise ValueError(int(wrong[0]))
+    return _MAKE[name](texts, present, decimal)
+
+
+def _stripped(texts):
+    texts = texts.astype(object).str.strip()
+    return texts, ~texts.isin(MISSING).to_numpy()
+
+
+def _numbers(texts, decimal):
+    plain = texts.str.replace(decimal, ".", regex=False)
+    return pd.to_numeric(plain, errors="coerce").astype(np.float64)
+
+
+def _is_number(texts, decimal):
+    # Pandas takes Python's 1_000 and hexadecimal numbers for none; nan and inf are missing
+    # or refused.
+    return np.isfinite(_numbers(texts, decimal)).to_numpy()
+
+
+def _is_boolean(texts, decimal):
+    return texts.str.lower().isin(_BOOLEANS).to_numpy()
+
+
+def _is_date(texts, decimal):
+    is_date = texts.str.fullmatch(_DATE).to_numpy(dtype=bool)
+    found = pd.to_datetime(texts.where(is_date), format="ISO8601", errors="coerce")
+    return found.notna().to_numpy()
+
+
+def _make_numbers(texts, present, decimal):
+    values = np.full(len(texts), np.nan)
+    values[present] = _numbers(texts[present], decimal)
+    return values
+
+
+def _make_booleans(texts, present, decimal):
+    values = np.full(len(texts), None, object)
+    values[present] = [_BOOLEANS[text.lower()] for text in texts[present]]
+    return values.astype(bool) if present.all() else values
+
+
+def _make_dates(texts, present, decimal):
+    dates = pd.to_datetime(texts.where(present), format="ISO8601", errors="coerce")
+    return dates.to_numpy(dtype="datetime64[ns]")
+
+
+def _make_texts(texts, present, decimal):
+    return texts.where(present, None).to_numpy(dtype=object)
+
+
+_FITS = {
+    "number": _is_number,
+    "boolean": _is_boolean,
+    "date": _is_date,
+    "text": lambda texts, decimal: np.ones(len(texts), bool),
+}
+_MAKE = {
+    "number": _make_numbers,
+    "boolean": _make_booleans,
+    "date": _make_dates,
+    "text": _make_texts,
+}

@@ -1,0 +1,136 @@
+"""A saved density of a table with columns of any kind, and its columns in other tables."""
+
+import contextlib
+
+import numpy as np
+import pandas as pd
+
+import tfp_flows
+from experiments.data import DataError
+from experiments.data.typed_cells import typed
+from experiments.fitted.columns_by_name import positions_of
+
+__all__ = ["FittedTable"]
+
+_TYPES = {"date": "date", "boolean": "boolean"}
+
+
+class FittedTable:
+    """A saved `TableDensity`; as a `FittedModel`, with data frames for rows.
+
+    Args:
+      path: of the `.keras` file.
+
+    Attributes:
+      modelled: names of the modelled columns.
+      context: names of the columns that are given.
+    """
+
+    reads_text = True
+
+    def __init__(self, path):
+        self.path = path
+        self._table = tfp_flows.TableDensity.load(path)
+        self.modelled, self.context = tuple(self._table.names), tuple(self._table.context)
+
+    def positions(self, table, names):
+        """Returns the positions of columns in a `TextTable`, or raises `DataError`."""
+        return positions_of(names, table, self.path)
+
+    def rows(self, block, names, decimal):
+        """Returns typed columns of a `Block` of texts as a data frame.
+
+        Raises:
+          DataError: if a cell is of another type than the column's.
+        """
+        columns = {}
+        for name, (_, texts) in zip(names, block.frame.items(), strict=True):
+            wanted = _type(self._table.columns[name])
+            try:
+                columns[name] = typed(texts, wanted, decimal)
+            except ValueError as error:
+                row = error.args[0]
+                raise DataError(
+                    f"Expected a {wanted} in column {name!r}; got {texts[row]!r} in row "
+                    f"{row + 1} from line {block.line} on."
+                ) from error
+        return pd.DataFrame(columns)
+
+    def no_conditions(self):
+        """Returns one row without columns."""
+        return pd.DataFrame(index=[0])
+
+    def score(self, rows, names):
+        """Returns nats, `[N]`, and which cells are beyond those that were fitted: none.
+
+        What cannot occur has minus infinity.
+        """
+        with _told():
+            nats = self._table.log_prob(rows)
+        return nats, np.zeros([len(rows), len(names)], bool)
+
+    def sample(self, seed, context):
+        """Returns columns of texts: a draw for each row of a context, with that row.
+
+        Args:
+          seed: two integers.
+          context: data frame; without columns if there is no context.
+        """
+        # An integer for each pair, as good as any other.
+        seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+        with _told():
+            given = {"context": context} if self.context else {"count": len(context)}
+            drawn = self._table.sample(seed=seed, **given)
+        if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
+            drawn = dict(zip(self._table.columns.names, drawn.T, strict=True))
+        return [_texts(drawn[name]) for name in (*self.modelled, *self.context)]
+
+    def predictions(self, levels, settings):
+        """Returns what is predicted for a row: names of columns, and how many draws."""
+        if len(self.modelled) > 1:
+            raise DataError(
+                f"Expected a model of one column in {self.path}; got {self.modelled}: "
+                "sample from their joint distribution instead."
+            )
+        (name,) = self.modelled
+        column = self._table.columns[name]
+        if column.kind in ("categorical", "boolean"):
+            return [f"P({name} = {value})" for value in column.values], 1
+        return [f"{name} {level}" for level in levels], 1
+
+    def predict(self, context, levels, settings, first_row):
+        """Returns columns of texts: quantiles, or probabilities of categories."""
+        del settings, first_row  # nothing is drawn
+        with _told():
+            found = self._table.predict(context)
+        if found.column.kind in ("categorical", "boolean"):
+            return [_texts(column) for column in found.probabilities().T]
+        return [_texts(column) for column in found.quantile(levels).T]
+
+
+@contextlib.contextmanager
+def _told():
+    """Turns what the library refuses of a table into a `DataError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def _type(column):
+    if column.kind in _TYPES and not _has_numbers(column):
+        return _TYPES[column.kind]
+    if column.has_values and any(isinstance(value, str) for value in column.values):
+        return "text"
+    return "number"
+
+
+def _has_numbers(column):
+    return any(not isinstance(value, bool) for value in column.values)
+
+
+def _texts(values):
+    values = pd.Series(values)
+    if values.dtype.kind == "f":
+        return [f"{value:.9g}" if value == value else "" for value in values]
+    return ["" if pd.isna(value) else str(value) for value in values]

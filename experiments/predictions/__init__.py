@@ -1,0 +1,1 @@
+"""Predictions by quantiles: their scores, and what has to be beaten."""

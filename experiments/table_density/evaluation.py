@@ -1,0 +1,137 @@
+"""What is measured of a table's density, on test rows."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from sklearn import ensemble
+
+from experiments.density_estimation import diagnostics
+from experiments.predictions.baselines import baselines
+from experiments.predictions.quantile_scores import FLOW
+from experiments.predictions.quantile_scores import LEVELS
+from experiments.predictions.quantile_scores import compared
+from experiments.reports.estimate import Estimate
+from experiments.reports.estimate import error_of_share
+
+__all__ = ["measure", "samples_beside"]
+
+_MAX_ROWS = 5000
+
+
+def measure(table, sets, seed):
+    """Returns the numbers as plain data.
+
+    Args:
+      table: a fitted `TableDensity`.
+      sets: training, validation and test rows, data frames.
+      seed: integer that determines samples and classifiers.
+    """
+    _, _, test = sets
+    log_prob = table.log_prob(test)
+    possible = np.isfinite(log_prob)
+    return {
+        "test_log_likelihood": dataclasses.asdict(Estimate.of_rows(log_prob[possible])),
+        "num_impossible": int((~possible).sum()),
+        "two_sample_test": _two_sample_test(table, test, seed),
+        "prediction": _prediction(table, sets, seed),
+        "classification": _classification(table, sets, seed),
+    }
+
+
+def samples_beside(table, test, seed):
+    """Returns test rows and as many samples, of the same contexts: two data frames."""
+    test = test.iloc[:_MAX_ROWS]
+    if table.context:
+        return test, table.sample(seed=seed, context=test[table.context])
+    return test, table.sample(len(test), seed=seed)
+
+
+def _two_sample_test(table, test, seed):
+    """How well a classifier that knows kinds tells test rows from samples."""
+    test, samples = samples_beside(table, test, seed)
+    rows, is_categorical = _features(pd.concat([test, samples]), table.columns)
+    accuracy = diagnostics.cross_validated_accuracy(
+        rows, len(test), seed, is_categorical=is_categorical
+    )
+    return {
+        "accuracy": accuracy,
+        "two_standard_errors": error_of_share(accuracy, len(rows)),
+        "num_rows": len(rows),
+    }
+
+
+def _prediction(table, sets, seed):
+    """The scores of quantiles of one modelled number, beside baselines; else None."""
+    (name, *others), (train, _, test) = table.names, sets
+    column = table.columns[name]
+    if not table.context or others or not column.is_number or column.kind == "date":
+        return None
+    y = [rows[name].to_numpy(np.float64) for rows in (train, test)]
+    if table.columns[name].num_missing:
+        return None
+    context = _one_hot(table, sets)
+    own = table.predict(test[table.context]).quantile(LEVELS)
+    others = baselines(context[0], y[0][:, None], context[1], seed)
+    return compared({FLOW: own[:, None], **others}, y[1][:, None], y[0].std())
+
+
+def _classification(table, sets, seed):
+    """The log loss of one modelled category, beside a boosted classifier; else None."""
+    (name, *others), (train, _, test) = table.names, sets
+    column = table.columns[name]
+    is_class = column.kind in ("categorical", "boolean", "ordered")
+    if not table.context or others or not is_class or column.num_missing:
+        return None
+    (rows, new), _ = _each_features([train, test], table)
+    _, is_categorical = _features(train[table.context], table.columns)
+    model = ensemble.HistGradientBoostingClassifier(
+        random_state=seed, early_stopping=True, categorical_features=is_categorical
+    ).fit(rows, train[name].astype(str))
+    places = {value: i for i, value in enumerate(model.classes_)}
+    seen = np.array([places.get(value, -1) for value in test[name].astype(str)])
+    probs = np.clip(model.predict_proba(new), 1e-6, None)
+    nats = np.where(seen >= 0, np.log(probs)[np.arange(len(seen)), seen], np.log(1e-6))
+    own = table.log_prob(test)
+    return {
+        "log_loss": float(-own.mean()),
+        "boosted": float(-nats.mean()),
+        "error": dataclasses.asdict(Estimate.of_rows(nats - own)),
+    }
+
+
+def _each_features(frames, table):
+    """Returns features of the context of several frames, coded alike."""
+    context = pd.concat([frame[table.context] for frame in frames])
+    features, is_categorical = _features(context, table.columns)
+    ends = np.cumsum([len(frame) for frame in frames])[:-1]
+    return np.split(features, ends), is_categorical
+
+
+def _features(frame, columns):
+    """Returns columns as numbers, `[N, D]`, and which are codes of categories."""
+    features, is_categorical = [], []
+    for name in frame:
+        cells = frame[name]
+        is_code = columns[name].kind in ("categorical", "boolean", "constant")
+        if is_code:
+            codes = pd.factorize(cells.astype(str).where(cells.notna(), None))[0]
+            features.append(np.where(codes < 0, np.nan, codes))
+        elif cells.dtype.kind == "M":
+            features.append(cells.astype("int64").to_numpy(np.float64))
+        else:
+            features.append(pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan))
+        is_categorical.append(is_code and len(set(features[-1])) <= 255)
+    return np.stack(features, axis=1), is_categorical
+
+
+def _one_hot(table, sets):
+    """Returns the contexts of training and test rows with a column a category."""
+    (train, test), is_categorical = _each_features([sets[0], sets[2]], table)
+    parts = [[], []]
+    for j, is_code in enumerate(is_categorical):
+        codes = np.unique(train[~np.isnan(train[:, j]), j]) if is_code else None
+        for part, rows in zip(parts, (train, test), strict=True):
+            column = rows[:, j : j + 1]
+            part.append(column == codes if is_code else np.nan_to_num(column))
+    return [np.concatenate(part, axis=1).astype(np.float64) for part in parts]

@@ -1,0 +1,147 @@
+"""The user's table: typed columns, their kinds, and everything that is wrong at once."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+import tfp_flows
+from experiments.data import DataError
+from experiments.data.data_error import reading
+from experiments.data.text_table import TextTable
+from experiments.data.typed_cells import type_of
+from experiments.data.typed_cells import typed
+from experiments.table_density.settings import DROPPED
+from experiments.table_density.settings import parsed_kinds
+
+__all__ = ["UNUSABLE", "read_table"]
+
+# Kinds that have no distribution, and what is to be done.
+UNUSABLE = {
+    "text": "text of too many kinds; --kinds={name}=categorical, or {name}=drop",
+    "missing": "has no value at all; --kinds={name}=drop",
+}
+_TEXTUAL = ("categorical", "boolean", "ordered")
+_SHOWN = 3
+_MIN_ROWS = 20
+
+
+def read_table(settings):
+    """Returns a table's rows and what is known of its columns.
+
+    Args:
+      settings: a `TableDensitySettings`.
+
+    Returns:
+      A pandas data frame of typed columns, without those that are dropped, and a
+      `tfp_flows.TableColumns`.
+
+    Raises:
+      DataError: if there is no such table; with all that is wrong in it.
+    """
+    path, kinds = settings.csv_path, parsed_kinds(settings)
+    texts, frame = _read(settings)
+    problems = [
+        f"no column {name!r} of --{flag}"
+        for flag, names in (("kinds", kinds), ("context_columns", settings.context_columns))
+        for name in names
+        if name not in frame
+    ]
+    dropped = [name for name in frame if kinds.get(name, {}).get("kind") == DROPPED]
+    frame = frame.drop(columns=dropped)
+    if texts:
+        frame, wrong = _typed(frame, kinds, settings.decimal)
+        problems += wrong
+    if settings.missing == DROPPED:
+        frame = frame.dropna().reset_index(drop=True)
+    if len(frame) < _MIN_ROWS:
+        problems.append(f"{len(frame)} rows, of at least {_MIN_ROWS}")
+    if problems:
+        _refuse(path, problems)
+    columns, problems = _described(frame, kinds)
+    if settings.missing == "refuse":
+        problems += [
+            f"{c.num_missing} missing cells in column {c.name!r} (--missing=drop leaves "
+            "their rows out, --missing=indicator models them)"
+            for c in columns
+            if c.num_missing and c.kind != "missing"
+        ]
+    if problems:
+        _refuse(path, problems)
+    return frame, columns
+
+
+def _refuse(path, problems):
+    raise DataError(
+        f"Expected a table with columns of known kinds in {path}; got: "
+        f"{'; '.join(problems)}."
+    )
+
+
+def _read(settings):
+    """Returns whether cells are texts yet, and the data frame of all columns."""
+    path = pathlib.Path(settings.csv_path)
+    if path.suffix == ".parquet":
+        with reading("a .parquet table", path, (OSError, ValueError, ImportError)):
+            return False, pd.read_parquet(path)
+    table = TextTable(path, decimal=settings.decimal, encoding=settings.encoding)
+    if table.names is None:
+        raise DataError(f"Expected a header in {path}; got numbers in the first row.")
+    blocks = table.blocks(range(table.num_columns), as_text=True)
+    frames = [block.frame for block in blocks]
+    if not frames:
+        raise DataError(f"Expected rows in {path}; got a header only.")
+    return True, pd.concat(frames, ignore_index=True).set_axis(table.names, axis=1)
+
+
+def _typed(frame, kinds, decimal):
+    """Returns typed columns, and what is wrong with the cells of each."""
+    columns, problems = {}, []
+    for name, texts in frame.items():
+        found, wrong = type_of(texts, decimal)
+        if kinds.get(name, {}).get("kind") in _TEXTUAL and len(wrong):
+            found, wrong = "text", []
+        if len(wrong):
+            cells = [f"{texts[row]!r} in row {row + 1} below the header" for row in wrong]
+            cells = cells[:_SHOWN]
+            more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            problems.append(
+                f"column {name!r} has {found}s, but {', '.join(cells)}{more} "
+                f"(--kinds={name}=categorical takes them as they are)"
+            )
+        else:
+            columns[name] = typed(texts, found, decimal)
+    return pd.DataFrame(columns), problems
+
+
+def _described(frame, kinds):
+    """Returns the `TableColumns`, those of `kinds` changed, and what is wrong with them."""
+    columns, problems = tfp_flows.describe_columns(frame), []
+    for name, entries in kinds.items():
+        try:
+            if name in columns.names:
+                columns.change(name, **_with_values(frame[name], columns[name], entries))
+        except ValueError as error:
+            problems.append(str(error).rstrip("."))
+    for column in columns:
+        if column.kind in UNUSABLE:
+            advice = UNUSABLE[column.kind].format(name=column.name)
+            problems.append(f"column {column.name!r} is {advice}")
+    return columns, problems
+
+
+def _with_values(cells, column, entries):
+    """Adds the values of a column that becomes one of a list of values."""
+    if entries["kind"] not in _TEXTUAL or column.has_values:
+        return entries
+    values = pd.unique(cells.dropna())
+    return {**entries, "values": sorted(values.tolist(), key=lambda v: (str(type(v)), v))}
+
+
+def divided(frame, settings):
+    """Returns training, validation and test rows, drawn by `settings.data_seed`."""
+    order = np.random.default_rng(settings.data_seed).permutation(len(frame))
+    num_test = max(2, round(settings.test_share * len(frame)))
+    num_validation = max(2, round(settings.validation_share * len(frame)))
+    ends = [len(frame) - num_test - num_validation, len(frame) - num_test]
+    return [frame.iloc[rows].reset_index(drop=True) for rows in np.split(order, ends)]

@@ -1,0 +1,89 @@
+"""Pictures of a table's density: columns, predictions, the course of training."""
+
+import functools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from experiments.density_estimation import prediction_plots
+from experiments.reports import gallery
+from experiments.reports import plots
+from experiments.table_density.evaluation import samples_beside
+
+__all__ = ["draw"]
+
+_DATA, _FLOW = "#33608c", "#d1603d"
+_MOST_COLUMNS, _MOST_VALUES = 24, 12
+_NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer")
+
+
+def draw(table, sets, results, history, settings):
+    """Draws the pictures of a run and returns their captions by file name.
+
+    Args:
+      table: a fitted `TableDensity`.
+      sets: training, validation and test rows, data frames.
+      results: what `evaluation.measure` has returned.
+      history: Keras's history, a dict of lists with an entry an epoch.
+      settings: a `TableDensitySettings`.
+    """
+    title = f"density of {results['table']}"
+    pictures = {
+        "columns.png": (
+            "Each modelled column, of test rows and samples.",
+            functools.partial(_draw_columns, table, sets[2], settings.seed),
+        )
+    }
+    if results["prediction"]:
+        pictures["levels.png"] = (
+            "Test values below the quantile of each level: on the line where it is right.",
+            functools.partial(prediction_plots.draw_levels, results["prediction"]),
+        )
+    pictures["learning_curve.png"] = (
+        "Mean log-likelihood over the epochs.",
+        functools.partial(plots.learning_curve, history, title=title),
+    )
+    return gallery.draw(pictures, settings.run_dir)
+
+
+def _draw_columns(table, test, seed, path):
+    test, samples = samples_beside(table, test, seed)
+    names = table.names[:_MOST_COLUMNS]
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(
+        *(rows, columns),
+        figsize=(4.2 * columns, 3 * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        draw_one = _histograms if table.columns[name].kind in _NUMBERS else _bars
+        draw_one(axis, test[name].dropna(), samples[name].dropna())
+        axis.set_title(name)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.6) for c in (_DATA, _FLOW)]
+    words = [f"data (test, {len(test):,} rows)", f"samples ({len(samples):,})"]
+    figure.legend(handles, words, loc="outside upper center", ncols=2, frameon=False)
+    plots.save(figure, path)
+
+
+def _histograms(axis, data, samples):
+    data, samples = (np.asarray(pd.to_numeric(x), np.float64) for x in (data, samples))
+    low, high = np.quantile(np.concatenate([data, samples]), [0.005, 0.995])
+    bins = np.linspace(low, high if high > low else low + 1.0, 40)
+    for values, color in ((data, _DATA), (samples, _FLOW)):
+        axis.hist(values, bins, density=True, alpha=0.6, color=color)
+
+
+def _bars(axis, data, samples):
+    shares = [x.astype(str).value_counts(normalize=True) for x in (data, samples)]
+    labels = shares[0].index.union(shares[1].index)
+    most = sum(s.reindex(labels, fill_value=0.0) for s in shares).nlargest(_MOST_VALUES)
+    place = np.arange(len(most))
+    for share, shift, color in zip(shares, (-0.2, 0.2), (_DATA, _FLOW), strict=True):
+        height = share.reindex(most.index, fill_value=0.0)
+        axis.bar(place + shift, height, 0.4, alpha=0.6, color=color)
+    axis.set_xticks(place, [label[:12] for label in most.index], rotation=30, fontsize=8)

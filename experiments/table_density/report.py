@@ -1,0 +1,77 @@
+"""What the density of a table says of itself: a table, findings, and facts."""
+
+from experiments.density_estimation.findings import prediction_finding
+from experiments.reports import provenance
+from experiments.reports.estimate import plus_minus
+from experiments.reports.page import Page
+
+__all__ = ["page", "table"]
+
+_NOTE = (
+    "Log-likelihood: mean over the test rows, in nats a row, ± two standard errors; of "
+    "categories, integers and spikes the logarithm of a probability."
+)
+_HEADER = ("table", "test log-likelihood (nats, ± 2 s.e.)", "columns")
+
+
+def page(results):
+    """Returns the report as a `Page`.
+
+    Args:
+      results: what `table_density.run` returns.
+    """
+    modelled = [
+        c["name"] for c in results["columns"] if c["name"] not in results["context"]
+    ]
+    given = f" given {', '.join(results['context'])}" if results["context"] else ""
+    columns = f"{', '.join(modelled)}{given}"
+    row = (results["table"], plus_minus(results["test_log_likelihood"]), columns)
+    return Page(
+        f"The density of {results['table']}",
+        f"{_NOTE}\n\n```\n{results['described']}\n```",
+        _HEADER,
+        [row],
+        _findings(results),
+        _facts(results),
+        results["command"],
+    )
+
+
+def table(results):
+    """Returns the result as aligned text, with what was found."""
+    shown = page(results)
+    found = "\n".join(f"- {name}: {text}" for name, text in shown.findings.items())
+    return f"{shown.text()}\n\n{found}"
+
+
+def _findings(results):
+    test, impossible = results["two_sample_test"], results["num_impossible"]
+    findings = {
+        "two-sample test": (
+            "a classifier that knows the kinds of columns tells test rows from samples "
+            f"with an accuracy of {test['accuracy']:.3f} ± "
+            f"{test['two_standard_errors']:.3f} (0.5: not at all), cross-validated on "
+            f"{test['num_rows']:,} rows"
+        ),
+        **prediction_finding(results["prediction"]),
+    }
+    if impossible:
+        findings["test rows that cannot occur"] = (
+            f"{impossible}, which the mean leaves out: a value beyond its column's ends"
+        )
+    if found := results["classification"]:
+        findings["log loss of the category"] = (
+            f"{found['log_loss']:.4f}, of a boosted classifier {found['boosted']:.4f} "
+            f"(difference {plus_minus(found['error'])})"
+        )
+    return findings
+
+
+def _facts(results):
+    sizes = " / ".join(f"{count:,}" for count in results["num_rows"].values())
+    return {
+        "rows (train / validation / test)": sizes,
+        "epochs": str(results["num_epochs"]),
+        "training time": f"{results['training_seconds']:.1f} s",
+        **provenance.described(results),
+    }

@@ -1,0 +1,96 @@
+"""Everything that determines the density of a table, with its defaults."""
+
+import dataclasses
+
+from experiments.command_line.flag_settings import FlagSettings
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.flag_settings import field
+from experiments.command_line.refusals import check_encoding
+from experiments.command_line.refusals import check_run_dir
+
+__all__ = ["TableDensitySettings", "parsed_kinds"]
+
+DROPPED = "drop"
+
+
+@dataclasses.dataclass(frozen=True)
+class TableDensitySettings(FlagSettings):
+    """One run; each field is also the flag of that name, and its text the flag's help."""
+
+    PROGRAM = "table_density"
+
+    csv_path: str = field("", "Table as text, with a header; or a .parquet file.")
+    decimal: str = field(".", "Decimal mark of the numbers.", one_of=".,")
+    encoding: str = field("utf-8", "Encoding of the text.")
+    kinds: tuple[str, ...] = field(
+        (),
+        "Kinds of columns that are to be others than proposed, as hour=periodic:0:24, "
+        "quality=categorical or id=drop.",
+    )
+    context_columns: tuple[str, ...] = field(
+        (), "Columns that are given: the density is that of the others."
+    )
+    missing: str = field(
+        "refuse",
+        "What is done with missing cells: refuse them, drop their rows, or model them "
+        "(indicator).",
+        one_of=("refuse", DROPPED, "indicator"),
+    )
+    validation_share: float = field(0.1, "Share of the rows.", above=0, below=1)
+    test_share: float = field(0.1, "Share of the rows.", above=0, below=1)
+    run_dir: str = field("runs/table_density", "Folder that the run writes into.")
+    num_members: int = field(5, "Networks whose densities are averaged.", at_least=1)
+    num_bins: int = field(8, "Bins of each spline.", at_least=2)
+    hidden_units: tuple[int, ...] = field(
+        (64, 64), "Widths of the hidden layers of each network, all equal.", at_least=1
+    )
+    dropout: float = field(
+        0.1, "Share of the hidden units that a step drops.", at_least=0, below=1
+    )
+    epochs: int = field(500, "Passes over the training rows, at most.", at_least=1)
+    batch_size: int = field(
+        0, "Rows per step; 0: by the number of rows.", at_least=0, at_most=2**20
+    )
+    learning_rate: float = field(1e-3, "Adam's step size.", above=0)
+    patience: int = field(
+        30,
+        "Epochs without a better validation log-likelihood before training stops.",
+        at_least=1,
+    )
+    seed: int = field(0, "Integer: weights, order of rows, samples.", at_least=0)
+    data_seed: int = field(0, "Integer: which rows are for tests.", at_least=0)
+    progress: int = field(
+        -1, "0: silent; 1: a bar; 2: a line an epoch; -1: 0.", at_least=-1, at_most=2
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.validation_share + self.test_share >= 1.0:
+            raise UsageError(
+                "Expected `validation_share` and `test_share` below 1 together; got "
+                f"{self.validation_share + self.test_share}."
+            )
+        check_encoding(self.encoding)
+        check_run_dir(self)
+        parsed_kinds(self)
+
+
+def parsed_kinds(settings):
+    """Returns entries of columns by name, of `--kinds`: kind, and ends if there are.
+
+    Raises:
+      UsageError: if one is not as `name=kind` or `name=kind:low:high`.
+    """
+    return dict(_parsed(settings, text) for text in settings.kinds)
+
+
+def _parsed(settings, text):
+    name, equals, rest = text.rpartition("=")
+    kind, *ends = rest.split(":")
+    try:
+        ends = [float(end) if end else None for end in ends]
+    except ValueError:
+        ends = [None] * 3
+    if not (name and equals and kind) or len(ends) > 2:
+        settings.refuse("kinds", "as name=kind or name=kind:low:high")
+    return name, {"kind": kind, **dict(zip(("low", "high"), ends, strict=False))}

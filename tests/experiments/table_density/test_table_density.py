@@ -1,0 +1,222 @@
+"""The density of a user's table by commands: fitted, told, and used on other tables."""
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from refused import assert_refused
+
+import tfp_flows
+from experiments import predict
+from experiments import sample
+from experiments import score
+from experiments import table_density
+from experiments.table_density import experiment
+from experiments.table_density.frames import read_table
+from experiments.table_density.settings import TableDensitySettings
+
+COUNT = 120
+SMALL = {"num_members": 1, "hidden_units": (4,), "num_bins": 4, "epochs": 2, "progress": 0}
+
+
+def table():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "city": rng.choice(["Bern", "Zürich"], COUNT),
+            "member": rng.random(COUNT) < 0.4,
+            "age": rng.integers(18, 90, COUNT),
+            "hour": rng.uniform(0.0, 24.0, COUNT).round(3),
+            "income": np.where(rng.random(COUNT) < 0.3, 0.0, rng.lognormal(size=COUNT)),
+        }
+    )
+    frame["note"] = [f"text {i}" for i in range(COUNT)]
+    return frame
+
+
+def written(frame, path, **more):
+    frame.to_csv(path, index=False, **more)
+    return path
+
+
+KINDS = ("note=drop", "hour=periodic:0:24")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The settings and results of two runs: of all columns, and of one given others."""
+    folder = tmp_path_factory.mktemp("tables")
+    path = str(written(table(), folder / "rows.csv"))
+    found = {}
+    for name, given in (("joint", ()), ("income", ("city", "member", "age"))):
+        kinds = (*KINDS, "hour=drop") if given else KINDS
+        settings = TableDensitySettings(
+            csv_path=path,
+            kinds=kinds,
+            context_columns=given,
+            run_dir=str(folder / name),
+            **SMALL,
+        )
+        found[name] = settings, table_density.run(settings)
+    return found
+
+
+@pytest.mark.slow
+def test_the_report_tells_kinds_likelihood_and_what_was_found(finished):
+    settings, results = finished["joint"]
+    text = (experiment.pathlib.Path(settings.run_dir) / "report.md").read_text()
+    assert "hour    periodic     0 to 24" in text
+    assert "spikes 0" in text
+    assert f"{results['test_log_likelihood']['nats']:.3f}" in text
+    assert "(columns.png)" in text
+    assert "tells test rows from samples" in text
+    assert results["num_rows"] == {"train": 96, "validation": 12, "test": 12}
+    kinds = {column["name"]: column["kind"] for column in results["columns"]}
+    assert kinds == {
+        "city": "categorical",
+        "member": "boolean",
+        "age": "integer",
+        "hour": "periodic",
+        "income": "positive",
+    }
+    assert table_density.run(settings) == json.loads(
+        (experiment.pathlib.Path(settings.run_dir) / "results.json").read_text()
+    )
+
+
+@pytest.mark.slow
+def test_one_number_given_others_stands_beside_baselines(finished):
+    settings, results = finished["income"]
+    assert len(results["prediction"]["methods"]) == 3
+    text = (experiment.pathlib.Path(settings.run_dir) / "report.md").read_text()
+    assert "quantile gradient boosting: CRPS" in text
+    assert "(levels.png)" in text
+    assert "income given city, member, age" in text
+
+
+def lines(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def use(program, finished, name, tmp_path, *flags):
+    out = tmp_path / f"{program.__name__}.csv"
+    arguments = [f"--model={finished[name][0].run_dir}", f"--out={out}", *flags]
+    assert program.cli(["program", *arguments, "--progress=0"]) == 0
+    return lines(out)
+
+
+@pytest.mark.slow
+def test_new_rows_are_scored_in_any_order_of_columns(finished, tmp_path):
+    frame = table().iloc[:30]
+    frame.loc[3, "income"] = -5.0
+    path = written(frame[list(reversed(frame.columns))], tmp_path / "new.csv")
+    scored = use(score, finished, "joint", tmp_path, f"--csv={path}")
+    model = tfp_flows.TableDensity.load(f"{finished['joint'][0].run_dir}/model.keras")
+    expected = model.log_prob(frame)
+    found = np.array([float(line["log_likelihood"]) for line in scored])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found[3] == -np.inf
+
+
+@pytest.mark.slow
+def test_samples_and_predictions_are_in_the_table_s_units(finished, tmp_path):
+    drawn = use(sample, finished, "joint", tmp_path, "--rows=50")
+    assert list(drawn[0]) == ["city", "member", "age", "hour", "income"]
+    assert {row["city"] for row in drawn} == {"Bern", "Zürich"}
+    assert {row["member"] for row in drawn} == {"True", "False"}
+    assert all(0.0 <= float(row["hour"]) <= 24.0 for row in drawn)
+    assert all(float(row["age"]) == round(float(row["age"])) >= 0 for row in drawn)
+    assert any(float(row["income"]) == 0.0 for row in drawn)
+    given = written(table().iloc[:5], tmp_path / "given.csv")
+    found = use(predict, finished, "income", tmp_path, f"--csv={given}")
+    assert list(found[0]) == ["income 0.05", "income 0.5", "income 0.95"]
+    for row in found:
+        low, middle, high = map(float, row.values())
+        assert 0.0 <= low <= middle <= high
+    (tmp_path / "experiments.sample.csv").unlink()
+    drawn = use(sample, finished, "income", tmp_path, f"--given={given}", "--rows=2")
+    assert [row["city"] for row in drawn] == list(np.repeat(table()["city"][:5], 2))
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_a_model_is_refused(finished, tmp_path, capsys, monkeypatch):
+    frame = table().iloc[:5]
+    cases = {
+        "category": (frame.replace({"city": {"Bern": "Oslo"}}), "Oslo"),
+        "type": (frame.assign(age=["a", *frame["age"][1:]]), "a number in column 'age'"),
+        "missing": (frame.drop(columns="age"), "lack ['age']"),
+    }
+    for name, (rows, words) in cases.items():
+        path, out = written(rows, tmp_path / f"{name}.csv"), tmp_path / "out.csv"
+        flags = [f"--model={finished['joint'][0].run_dir}", f"--csv={path}", f"--out={out}"]
+        assert_refused(score, flags, 1, [words], capsys, monkeypatch)
+    flags = [f"--model={finished['joint'][0].run_dir}", f"--csv={path}", f"--out={out}"]
+    assert_refused(predict, flags, 1, ["conditional model"], capsys, monkeypatch)
+
+
+def test_everything_wrong_with_a_table_is_told_at_once(tmp_path, capsys, monkeypatch):
+    frame = table().astype({"age": object, "hour": object})
+    frame.loc[3, "age"], frame.loc[5, "hour"], frame.loc[6, "hour"] = "old", "noon", "x"
+    path = written(frame, tmp_path / "bad.csv")
+    flags = [f"--csv_path={path}", f"--run_dir={tmp_path / 'run'}", "--kinds=size=real"]
+    words = [
+        "no column 'size' of --kinds",
+        "column 'age' has numbers, but 'old' in row 4",
+        "column 'hour' has numbers, but 'noon' in row 6 below the header, 'x' in row 7",
+    ]
+    assert_refused(experiment, flags, 1, words, capsys, monkeypatch)
+    frame = table()
+    frame.loc[2, "income"] = np.nan
+    path = written(frame, tmp_path / "bad.csv")
+    words = [
+        "column 'note' is text of too many kinds",
+        "1 missing cells in column 'income'",
+    ]
+    assert_refused(experiment, flags[:2], 1, words, capsys, monkeypatch)
+    assert not (tmp_path / "run").exists()
+
+
+BAD_USE = {
+    "no table": (["--run_dir={x}/run"], "`csv_path` to name a file"),
+    "a kind without a name": (["--csv_path=x", "--kinds=real"], "name=kind"),
+    "ends that are no numbers": (["--csv_path=x", "--kinds=a=periodic:b:c"], "name=kind"),
+    "shares": (["--csv_path=x", "--test_share=.5", "--validation_share=.5"], "below 1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_USE)
+def test_bad_use(name, tmp_path, capsys, monkeypatch):
+    flags, words = BAD_USE[name]
+    flags = [flag.replace("{x}", str(tmp_path)) for flag in flags]
+    assert_refused(experiment, flags, 2, [words], capsys, monkeypatch)
+
+
+def test_missing_cells_are_dropped_or_modelled(tmp_path):
+    frame = table()
+    frame.loc[2, "income"] = np.nan
+    frame.loc[4, "city"] = None
+    path = str(written(frame, tmp_path / "rows.csv", na_rep="NA"))
+    settings = {"csv_path": path, "kinds": KINDS}
+    rows, columns = read_table(TableDensitySettings(missing="drop", **settings))
+    assert len(rows) == COUNT - 2
+    assert not any(column.num_missing for column in columns)
+    rows, columns = read_table(TableDensitySettings(missing="indicator", **settings))
+    assert len(rows) == COUNT
+    assert (columns["income"].num_missing, columns["city"].num_missing) == (1, 1)
+
+
+def test_dates_decimal_commas_and_encodings(tmp_path):
+    frame = table()[["city", "hour"]]
+    frame["when"] = pd.date_range("2020-01-01", periods=COUNT)
+    written(frame, tmp_path / "x.csv", sep=";", decimal=",", encoding="latin-1")
+    settings = TableDensitySettings(
+        csv_path=str(tmp_path / "x.csv"), decimal=",", encoding="latin-1"
+    )
+    rows, columns = read_table(settings)
+    assert [column.kind for column in columns] == ["categorical", "positive", "date"]
+    np.testing.assert_array_equal(rows["hour"], frame["hour"])
+    assert (rows["when"] == frame["when"]).all()
+    assert set(rows["city"]) == {"Bern", "Zürich"}
