@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
@@ -25,6 +26,7 @@ from tfp_flows.models.row_format import plain_columns
 from tfp_flows.models.row_format import refuse_other_columns
 from tfp_flows.models.summary import count_lines
 from tfp_flows.models.summary import structure_lines
+from tfp_flows.models.weight_prior import WeightPrior
 
 __all__ = ["DensityEstimator"]
 
@@ -78,6 +80,9 @@ class DensityEstimator(LikelihoodModel):
       columns: descriptions of the columns of the table that is fitted: names, or dicts of
         plain values such as "name" and "role". They are saved with the model, which refuses
         data frames with other column names.
+      weight_prior: whether weights of networks in steps on vectors have normal priors, the
+        wider the more rows there are (`WeightPrior`). Training adds them to the loss, which
+        is shown without. From 2**14 rows on, or where batches do not tell, there are none.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -91,13 +96,17 @@ class DensityEstimator(LikelihoodModel):
         distribution: tfp.distributions.Distribution,
         *,
         columns: Sequence[object] | None = None,
+        weight_prior: bool = True,
         **kwargs: object,
     ) -> None:
         _check_distribution(distribution)
+        check_flag("weight_prior", weight_prior)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
         # Not tracked by Keras, which would wrap the columns, and would not find the
         # variables of a TFP object.
         object.__setattr__(self, "_columns", plain_columns(columns))
+        prior = WeightPrior(distribution) if weight_prior else None
+        object.__setattr__(self, "_weight_prior", prior)
         object.__setattr__(self, "distribution", distribution)
         object.__setattr__(self, "_row_format", RowFormat.of_distribution(distribution))
         self._shared_weights = shared_variables(distribution)
@@ -141,10 +150,7 @@ class DensityEstimator(LikelihoodModel):
         print_fn: Callable | None = None,
         **kwargs: object,
     ) -> None:
-        """Prints the steps of the flow with shapes and numbers of parameters.
-
-        `print_fn` prints a line; the other arguments of Keras's method are not used.
-        """
+        """Prints the steps with shapes and numbers of parameters, by `print_fn` alone."""
         heading = f'Model: "{self.name}"'
         for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
             (print_fn or print)(line)
@@ -191,6 +197,7 @@ class DensityEstimator(LikelihoodModel):
         """Returns distribution and columns as plain data."""
         distribution = serialize(self.distribution)
         config = {**super().get_config(), "distribution": distribution}
+        config["weight_prior"] = self._weight_prior is not None
         return config if self._columns is None else {**config, "columns": self.columns}
 
     @classmethod
@@ -198,7 +205,7 @@ class DensityEstimator(LikelihoodModel):
         cls, config: dict, custom_objects: dict | None = None
     ) -> DensityEstimator:
         """Builds the model that `config` describes, with fresh weights."""
-        known = ("distribution", "columns", "name")
+        known = ("distribution", "columns", "weight_prior", "name")
         config = {k: v for k, v in config.items() if k in known}
         distribution = deserialize(config.pop("distribution"))
         return cls(distribution, **config)
@@ -209,6 +216,15 @@ class DensityEstimator(LikelihoodModel):
 
     def _initialize(self, rows):
         self.distribution.initialize(rows.x, context=rows.context)
+
+    def _count_rows(self, num_rows):
+        if self._weight_prior is not None and self._weight_prior.count(num_rows):
+            self.train_function = None
+
+    def _penalty(self, dtype):
+        if self._weight_prior is None:
+            return super()._penalty(dtype)
+        return self._weight_prior.nats(dtype)
 
     def _arrays(self, rows):
         refuse_other_columns(self._columns, rows)

@@ -12,6 +12,7 @@ from tfp_flows.models.callbacks import BoundedProgress
 from tfp_flows.models.callbacks import StopOnNaN
 from tfp_flows.models.callbacks import as_list
 from tfp_flows.models.global_batch import GlobalBatch
+from tfp_flows.models.gradients import complete_gradient
 from tfp_flows.models.keras_model import KerasModel
 from tfp_flows.models.row_arrays import RowArrays
 from tfp_flows.models.row_format import Rows
@@ -124,9 +125,9 @@ class LikelihoodModel(KerasModel):
         weights = self.trainable_weights
         with tf.GradientTape() as tape:
             summands, batch = self._summands(data, training=True)
-            scaled_loss = self.optimizer.scale_loss(summands["loss"])
-        gradients = tape.gradient(scaled_loss, weights)
-        _refuse_missing(gradients, weights)
+            penalty = self._penalty(summands["loss"].dtype) / batch.num_replicas
+            scaled_loss = self.optimizer.scale_loss(summands["loss"] + penalty)
+        gradients = complete_gradient(tape, scaled_loss, weights)
         gradients, means = batch.sum([gradients, summands])
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self._update_metrics(means, batch)
@@ -210,11 +211,19 @@ class LikelihoodModel(KerasModel):
         """Checks the first rows, or all in memory, and sets state from them if asked to."""
         rows = self._arrays(data.first(_INITIALIZATION_ROWS if initialize else 1)).rows
         self._check_support(rows)
+        if initialize or isinstance(data, RowArrays):
+            self._count_rows(len(rows.x) if len(rows.x) < _INITIALIZATION_ROWS else None)
         if initialize:
             self._initialize(rows)
 
     def _check_support(self, rows):
         """Refuses rows of density zero, where the model can tell."""
+
+    def _count_rows(self, num_rows):
+        """Is told how many rows there are; None if very many."""
+
+    def _penalty(self, dtype):
+        return tf.zeros([], dtype)  # what is added to the loss, and no metric shows
 
     def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
@@ -239,12 +248,3 @@ class LikelihoodModel(KerasModel):
         if kwargs.get("verbose") != 0 and self.steps_per_execution != 1:
             kwargs["callbacks"] = BoundedProgress.added_to(kwargs.get("callbacks"))
         return kwargs
-
-
-def _refuse_missing(gradients, weights):
-    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
-    if missing:
-        raise ValueError(
-            "Expected a loss that depends on every trainable variable; got no gradient "
-            f"for {missing}."
-        )
