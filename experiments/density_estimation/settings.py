@@ -129,6 +129,11 @@ class Settings(TrainingSettings):
     dropout: float = field(
         0.0, "Share of the hidden units that a training step drops.", at_least=0.0
     )
+    weight_prior: bool = field(
+        True,
+        "Whether weights of networks in flows on vectors have normal priors, the wider the "
+        "more training rows there are; of 2**14 and more none.",
+    )
     defensive_share: float = field(
         0.0,
         "Share of a Gaussian of the training rows that is mixed in, so that no row lies "

@@ -29,7 +29,9 @@ def train(distribution, dataset, settings, strategy=None):
             model.initialize(dataset.inputs("train"))
 
     return fitting.train(
-        lambda: tfp_flows.DensityEstimator(distribution, columns=columns),
+        lambda: tfp_flows.DensityEstimator(
+            distribution, columns=columns, weight_prior=settings.weight_prior
+        ),
         training_rows(dataset, settings),
         _first(dataset.inputs("validation"), settings.max_validation_rows),
         settings,

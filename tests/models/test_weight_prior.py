@@ -57,6 +57,13 @@ def test_priors_widen_from_twenty_rows_a_variable_on():
     np.testing.assert_allclose(difference, weights[0] * 3 / 120 / 2, atol=1e-6)
 
 
+def test_rows_of_weight_zero_do_not_count():
+    weight = np.repeat([2.0, 0.0], 20)
+    weights, with_prior, _ = step_of(True, sample_weight=weight, batch_size=40)
+    _, without, _ = step_of(False, sample_weight=weight, batch_size=40)
+    np.testing.assert_allclose(with_prior[0] - without[0], weights[0] * 3 / 20, atol=1e-6)
+
+
 def test_many_rows_have_no_prior():
     rows = np.tile(ROWS, (410, 1))
     assert len(rows) >= 2**14
@@ -88,10 +95,11 @@ def test_another_number_of_rows_counts_from_the_next_fit_on():
     [
         lambda: tff.MixtureMADE(3, 2, seed=0),
         lambda: tff.FlowDistribution(tff.standard_normal(3), tff.Standardize(3)),
+        lambda: tff.FlowDistribution(tff.standard_normal(3), tff.MAF(3, standardize=False)),
     ],
-    ids=["mixture", "no network"],
+    ids=["mixture", "no network", "not standardised"],
 )
-def test_what_has_no_networks_in_steps_has_no_prior(distribution):
+def test_what_has_no_networks_in_steps_or_other_units_has_no_prior(distribution):
     model = tff.DensityEstimator(distribution())
     model.initialize(ROWS)
     assert model._penalty(tf.float32).numpy() == 0.0

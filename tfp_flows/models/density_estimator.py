@@ -80,9 +80,9 @@ class DensityEstimator(LikelihoodModel):
       columns: descriptions of the columns of the table that is fitted: names, or dicts of
         plain values such as "name" and "role". They are saved with the model, which refuses
         data frames with other column names.
-      weight_prior: whether weights of networks in steps on vectors have normal priors, the
-        wider the more rows there are (`WeightPrior`). Training adds them to the loss, which
-        is shown without. From 2**14 rows on, or where batches do not tell, there are none.
+      weight_prior: whether networks of flows that standardise vectors have normal priors of
+        weights, the wider the more rows there are (`WeightPrior`). Training adds them to the
+        loss, which is shown without. From 2**14 rows on, or where batches do not tell, none.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -217,8 +217,8 @@ class DensityEstimator(LikelihoodModel):
     def _initialize(self, rows):
         self.distribution.initialize(rows.x, context=rows.context)
 
-    def _count_rows(self, num_rows):
-        if self._weight_prior is not None and self._weight_prior.count(num_rows):
+    def _count_rows(self, rows):
+        if self._weight_prior is not None and self._weight_prior.count(rows):
             self.train_function = None
 
     def _penalty(self, dtype):

@@ -212,15 +212,15 @@ class LikelihoodModel(KerasModel):
         rows = self._arrays(data.first(_INITIALIZATION_ROWS if initialize else 1)).rows
         self._check_support(rows)
         if initialize or isinstance(data, RowArrays):
-            self._count_rows(len(rows.x) if len(rows.x) < _INITIALIZATION_ROWS else None)
+            self._count_rows(rows)
         if initialize:
             self._initialize(rows)
 
     def _check_support(self, rows):
         """Refuses rows of density zero, where the model can tell."""
 
-    def _count_rows(self, num_rows):
-        """Is told how many rows there are; None if very many."""
+    def _count_rows(self, rows):
+        """Is shown all training rows, or the first 2**14 or more of them."""
 
     def _penalty(self, dtype):
         return tf.zeros([], dtype)  # what is added to the loss, and no metric shows

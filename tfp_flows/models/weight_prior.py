@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.standardize import Decorrelate
+from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.models.row_format import Rows
 from tfp_flows.networks.conditioner import Conditioner
 
 __all__ = ["WeightPrior"]
@@ -14,6 +18,8 @@ __all__ = ["WeightPrior"]
 # With so many rows a variable, priors begin to widen (as in `covariance.py`, correlations
 # are known well enough).
 _MANY_ROWS = 20.0
+# From here on there is no prior, since of batches only so many rows are counted.
+_VERY_MANY_ROWS = 2**14
 
 
 class WeightPrior:
@@ -28,7 +34,8 @@ class WeightPrior:
     With the likelihood it makes a posterior, whose maximum is trained for: weights stay
     small where there are few rows a variable, and are free where there are many. They are
     those of networks in a flow's steps on vectors; what bases, tails and mixings have as
-    weights themselves has no prior.
+    weights themselves has no prior, nor has a flow that does not standardise its data, in
+    whose units weights may have to be large.
 
     Args:
       distribution: any; of a distribution without such networks there is no prior.
@@ -39,7 +46,8 @@ class WeightPrior:
 
     def __init__(self, distribution: tfp.distributions.Distribution) -> None:
         parts = getattr(distribution, "submodules", ())
-        steps = [part for part in parts if isinstance(part, FlowBijector)]
+        scaled = any(isinstance(part, (Decorrelate, Standardize)) for part in parts)
+        steps = [part for part in parts if scaled and isinstance(part, FlowBijector)]
         owned = [getattr(step, "conditioner", None) for step in steps]
         networks = [network for network in owned if isinstance(network, Conditioner)]
         self._networks = [n for n in networks if len(n.input_shape) == 1]
@@ -49,14 +57,19 @@ class WeightPrior:
             self._size += getattr(distribution, "context_size", 0)
         self.precision = 0.0
 
-    def count(self, num_rows: int | None) -> bool:
-        """Takes the number of training rows; None for no prior.
+    def count(self, rows: Rows) -> bool:
+        """Counts the training rows, but those of weight zero.
+
+        Args:
+          rows: all of them, or the first ones if there are 2**14 or more.
 
         Returns:
           Whether the prior is another now, so that what was traced is out of date.
         """
         before = self.precision
-        ratio = self._size / num_rows if num_rows else 0.0
+        few = len(rows.x) < _VERY_MANY_ROWS
+        num_rows = len(rows.x) if rows.weight is None else np.count_nonzero(rows.weight)
+        ratio = self._size / num_rows if few and num_rows else 0.0
         self.precision = ratio * min(1.0, _MANY_ROWS * ratio)
         return self.precision != before
 
