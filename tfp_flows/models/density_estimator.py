@@ -80,9 +80,10 @@ class DensityEstimator(LikelihoodModel):
       columns: descriptions of the columns of the table that is fitted: names, or dicts of
         plain values such as "name" and "role". They are saved with the model, which refuses
         data frames with other column names.
-      weight_prior: whether networks of flows that standardise vectors have normal priors of
-        weights, the wider the more rows there are (`WeightPrior`). Training adds them to the
-        loss, which is shown without. From 2**14 rows on, or where batches do not tell, none.
+      weight_prior: whether networks of flows that standardise vectors have normal priors
+        of weights, the wider the more rows there are (`WeightPrior`). Training adds them to
+        the loss, which is shown without. From 2**14 rows on, or where batches do not tell,
+        there are none.
       **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -222,9 +223,8 @@ class DensityEstimator(LikelihoodModel):
             self.train_function = None
 
     def _penalty(self, dtype):
-        if self._weight_prior is None:
-            return super()._penalty(dtype)
-        return self._weight_prior.nats(dtype)
+        prior = self._weight_prior
+        return super()._penalty(dtype) if prior is None else prior.nats(dtype)
 
     def _arrays(self, rows):
         refuse_other_columns(self._columns, rows)
