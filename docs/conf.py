@@ -1,0 +1,38 @@
+"""Settings of the guide's site; `make docs` builds it."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+# Kernels that run the pages inherit these.
+os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+project = "tfp_flows"
+author = "the authors of tfp_flows"
+extensions = ["myst_nb", "sphinx_copybutton", "python_cells", "math_as_mathml"]
+exclude_patterns = ["_build", "_extensions"]
+templates_path = ["_templates"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = "tfp_flows"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["frames.js"]
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+# Pages are plain Markdown, whose Python blocks are cells of a notebook.
+nb_custom_formats = {".md": "python_cells.read_page"}
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE / "_build" / "executed")
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+# It takes minutes; the tests run it.
+nb_execution_excludepatterns = ["fit_a_posterior.md"]
+nb_execution_in_temp = True
+nb_output_stderr = "remove"
+nb_merge_streams = True
