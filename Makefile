@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
 	--no-loadscope-reorder --max-worker-restart=0 --durations=20
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint docs docs-serve bench clean
 
 demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
@@ -23,6 +23,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Without a network; runs the code of the pages, and keeps what it gave by its content.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html docs docs/_build/html
+
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
+
 bench: $(VENV)/.bench $(PEERS)/.bench
 	$(BIN)/python -m experiments.benchmarks.real_nvp_step
 	$(BIN)/python -m experiments.benchmarks.autoregressive \
@@ -37,6 +44,10 @@ $(VENV)/.dev: setup.py
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
@@ -48,4 +59,4 @@ $(PEERS)/.bench: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .mypy_cache build dist demo *.egg-info
+	rm -rf $(VENV) $(PEERS) .mypy_cache build dist demo docs/_build *.egg-info

@@ -19,6 +19,9 @@ EXPERIMENTS = [
 CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]
 CHECKS += ["setuptools>=70.1"]  # which tests build a wheel with
 CHECKS += ["hypothesis>=6.100"]
+# A minor version each, since warnings are errors: newer ones may warn of other things.
+DOCS = ["sphinx==9.0.*", "furo==2025.12.*", "myst-nb==1.4.*", "myst-parser==5.2.*"]
+DOCS += ["sphinx-copybutton==0.5.*", "ipykernel>=6.29"]
 
 setup(
     name="tfp_flows",
@@ -66,6 +69,7 @@ setup(
         "arviz": ["arviz>=0.20"],
         "sklearn": ["scikit-learn>=1.6"],
         "dev": [*EXPERIMENTS, *CHECKS],
+        "docs": [*EXPERIMENTS, *DOCS],
         "bench": ["torch", "nflows", "jax<0.7", "distrax", "dm-haiku", "optax"],
         "bench-peers": [
             "torch",

@@ -1,46 +1,127 @@
-"""The pages of the guide whose code is run, from the first block to the last."""
+"""Pages of the guide: their code runs, their links lead somewhere, their parts are there."""
 
+import contextlib
 import importlib.util
+import itertools
+import re
 from pathlib import Path
 
-import numpy as np
+import matplotlib.pyplot as plt
 import pytest
 
+import tfp_flows
+
 DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
+NAMES = [page.relative_to(DOCS).as_posix() for page in PAGES]
+LESSONS = [name for name in NAMES if name.startswith("learn/") and "index" not in name]
+PARTS = ["Idea", "Formula", "Code", "Picture", "Exercise"]
+BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def run(page, *, without=()):
-    """The names that a page's code defines; blocks with words of `without` are left."""
-    blocks = (DOCS / page).read_text().split("```python\n")[1:]
-    blocks = [block.split("```")[0] for block in blocks]
-    blocks = [block for block in blocks if not any(words in block for words in without)]
+def text_of(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def code_of(text):
+    return [code for language, code in BLOCK.findall(text) if language == "python"]
+
+
+def prose_of(text):
+    return re.sub(r"`[^`\n]*`", "", BLOCK.sub("", text))
+
+
+def links_of(name):
+    """Relative targets of a page's links and pictures, as (path, anchor)."""
+    links = re.findall(r"\]\(([^)\s]+)\)", prose_of(text_of(name)))
+    return [link.partition("#")[::2] for link in links if "://" not in link]
+
+
+def anchors_of(text):
+    """Names that a repository browser and the site give to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)
+    letters = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {words.strip().replace(" ", "-") for words in letters}
+
+
+def parts_of(text):
+    """Text below each heading of the second level."""
+    pieces = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if code_of(text_of(name))])
+def test_code_of_page_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.extend(plt.get_fignums()) or plt.close("all"))
+    blocks = code_of(text_of(name))
+    if importlib.util.find_spec("arviz") is None:
+        blocks = [block for block in blocks if "import arviz" not in block]
     names = {}
-    exec(compile("\n".join(blocks), page, "exec"), names)
-    return names
+    plt.close("all")
+    exec(compile("\n".join(blocks), name, "exec"), names)
+    assert shown or name not in LESSONS
+    for value in names.values():
+        if isinstance(value, tfp_flows.FittedPosterior):
+            assert value.report.verdict != "not reliable"
 
 
-@pytest.mark.slow
-def test_code_of_the_page_on_posteriors_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    has_arviz = importlib.util.find_spec("arviz") is not None
-    names = run("fit_a_posterior.md", without=() if has_arviz else ("import arviz",))
-    for fitted in (names["posterior"], names["again"]):
-        assert fitted.report.verdict != "not reliable"
-    assert names["chains"].slope.shape == [500, 8]
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_files_and_headings(name):
+    missing = []
+    for path, anchor in links_of(name):
+        target = (DOCS / name).parent / path if path else DOCS / name
+        if not target.exists():
+            missing.append(path)
+        elif anchor and anchor not in anchors_of(target.read_text(encoding="utf-8")):
+            missing.append(f"{path}#{anchor}")
+    assert not missing
 
 
-@pytest.mark.slow
-def test_code_of_the_page_on_tables_runs_and_prints_what_it_shows(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    names = run("own_table.md")
-    shown = (DOCS / "own_table.md").read_text().split("```\n")
-    printed = capsys.readouterr().out
-    assert printed in shown
-    assert np.isfinite(names["scores"]).all()
-    assert set(names["drawn"]) == set(names["frame"])
-    assert not np.isnan(names["complete"]["rating"].astype(float)).any()
-    low, high = names["predicted"].interval(0.9).T
-    assert (low < names["predicted"].mean()).all()
-    assert (names["predicted"].mean() < high).all()
+@pytest.mark.parametrize("name", LESSONS)
+def test_lesson_has_its_parts(name):
+    text = text_of(name)
+    parts = parts_of(text)
+    assert list(parts) == PARTS
+    assert "```" not in parts["Idea"]
+    assert re.search(r"\$\$.+\$\$", parts["Formula"], re.DOTALL) or "$" in parts["Formula"]
+    assert code_of(parts["Code"])
+    assert "plt.show()" in parts["Picture"]
+    question, _, answer = parts["Exercise"].partition("<details>")
+    assert "?" in question
+    assert "assert " in "".join(code_of(answer))
+
+
+def test_each_lesson_leads_to_the_next():
+    listed = re.findall(r"^\d+\. \[.*?\]\((\w+\.md)\)", text_of("learn/index.md"), re.MULTILINE)
+    assert sorted(f"learn/{page}" for page in listed) == LESSONS
+    for page, after in itertools.pairwise(listed):
+        (leads_to,) = re.findall(r"^Next: \[.*?\]\((\S+)\)", text_of(f"learn/{page}"), re.M)
+        assert leads_to == after
+
+
+def test_every_page_is_in_a_table_of_contents():
+    entries = set()
+    for name in NAMES:
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", text_of(name), re.M | re.S):
+            lines = [line for line in block.split() if not line.startswith(":")]
+            entries |= {(Path(name).parent / line).as_posix() + ".md" for line in lines}
+    assert entries | {"index.md"} == set(NAMES)
+
+
+def test_site_runs_the_blocks_that_are_tested():
+    with contextlib.suppress(ModuleNotFoundError):
+        from nbformat import v4  # of the extra `docs`
+
+        assert v4
+        spec = importlib.util.spec_from_file_location(
+            "python_cells", DOCS / "_extensions" / "python_cells.py"
+        )
+        reader = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(reader)
+        for name in NAMES:
+            cells = reader.read_page(text_of(name)).cells
+            sources = [cell.source for cell in cells if cell.cell_type == "code"]
+            assert sources == [code.strip("\n") for code in code_of(text_of(name))]
