@@ -1,6 +1,5 @@
-"""Pages of the guide: their code runs, their links lead somewhere, their parts are there."""
+"""Pages of the guide: their code runs, links lead somewhere, and parts are there."""
 
-import contextlib
 import importlib.util
 import itertools
 import re
@@ -55,7 +54,9 @@ def parts_of(text):
 def test_code_of_page_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown = []
-    monkeypatch.setattr(plt, "show", lambda: shown.extend(plt.get_fignums()) or plt.close("all"))
+    monkeypatch.setattr(
+        plt, "show", lambda: shown.extend(plt.get_fignums()) or plt.close("all")
+    )
     blocks = code_of(text_of(name))
     if importlib.util.find_spec("arviz") is None:
         blocks = [block for block in blocks if "import arviz" not in block]
@@ -94,8 +95,25 @@ def test_lesson_has_its_parts(name):
     assert "assert " in "".join(code_of(answer))
 
 
+def skeleton_of(text):
+    """What a translation keeps: levels of headings, code, formulas, and links' files."""
+    prose = prose_of(text)
+    links = [Path(link).name for link in re.findall(r"\]\(([^)\s]+)\)", prose)]
+    levels = re.findall(r"^#+(?= )", prose, re.MULTILINE)
+    return levels, code_of(text), re.findall(r"\$\$.+?\$\$", prose, re.DOTALL), links
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("zh/learn/")])
+def test_translation_keeps_headings_code_formulas_and_links(name):
+    text = text_of(name)
+    assert skeleton_of(text) == skeleton_of(text_of(name.removeprefix("zh/")))
+    assert len(re.findall(r"[\u4e00-\u9fff]", prose_of(text))) > 300
+
+
 def test_each_lesson_leads_to_the_next():
-    listed = re.findall(r"^\d+\. \[.*?\]\((\w+\.md)\)", text_of("learn/index.md"), re.MULTILINE)
+    listed = re.findall(
+        r"^\d+\. \[.*?\]\((\w+\.md)\)", text_of("learn/index.md"), re.MULTILINE
+    )
     assert sorted(f"learn/{page}" for page in listed) == LESSONS
     for page, after in itertools.pairwise(listed):
         (leads_to,) = re.findall(r"^Next: \[.*?\]\((\S+)\)", text_of(f"learn/{page}"), re.M)
@@ -112,16 +130,12 @@ def test_every_page_is_in_a_table_of_contents():
 
 
 def test_site_runs_the_blocks_that_are_tested():
-    with contextlib.suppress(ModuleNotFoundError):
-        from nbformat import v4  # of the extra `docs`
-
-        assert v4
-        spec = importlib.util.spec_from_file_location(
-            "python_cells", DOCS / "_extensions" / "python_cells.py"
-        )
-        reader = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(reader)
-        for name in NAMES:
-            cells = reader.read_page(text_of(name)).cells
-            sources = [cell.source for cell in cells if cell.cell_type == "code"]
-            assert sources == [code.strip("\n") for code in code_of(text_of(name))]
+    pytest.importorskip("nbformat", reason="of the extra `docs`")
+    place = DOCS / "_extensions" / "python_cells.py"
+    spec = importlib.util.spec_from_file_location(place.stem, place)
+    reader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reader)
+    for name in NAMES:
+        cells = reader.read_page(text_of(name)).cells
+        sources = [cell.source for cell in cells if cell.cell_type == "code"]
+        assert sources == [code.strip("\n") for code in code_of(text_of(name))]
