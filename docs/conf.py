@@ -13,9 +13,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 project = "tfp_flows"
 author = "the authors of tfp_flows"
 extensions = ["myst_nb", "sphinx_copybutton", "python_cells", "math_as_mathml"]
+# Source is shown on the site itself, since no public address of the repository is known.
+extensions += ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions += ["markdown_docstrings"]
+autodoc_typehints = "none"  # the docstrings say shapes and types
+napoleon_custom_sections = ["Reference"]
 exclude_patterns = ["_build", "_extensions"]
 templates_path = ["_templates"]
-nitpicky = True
 
 html_theme = "furo"
 html_title = "tfp_flows"

@@ -1,5 +1,6 @@
 """Pages of the guide: their code runs, links lead somewhere, and parts are there."""
 
+import importlib
 import importlib.util
 import itertools
 import re
@@ -127,6 +128,14 @@ def test_every_page_is_in_a_table_of_contents():
             lines = [line for line in block.split() if not line.startswith(":")]
             entries |= {(Path(name).parent / line).as_posix() + ".md" for line in lines}
     assert entries | {"index.md"} == set(NAMES)
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = "".join(text_of(name) for name in NAMES if name.startswith("api/"))
+    modules = re.findall(r"automodule:: (\S+)", pages)
+    listed = {name for module in modules for name in vars(importlib.import_module(module))}
+    public = {name for name, value in vars(tfp_flows).items() if callable(value)}
+    assert {name for name in public if not name.startswith("_")} <= listed
 
 
 def test_site_runs_the_blocks_that_are_tested():
