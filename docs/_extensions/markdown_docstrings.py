@@ -16,6 +16,8 @@ def setup(app: Sphinx) -> dict:
 
 
 def _translate(app, what, name, value, options, lines):
+    if what == "property" and lines:  # napoleon would take words before a colon for a type
+        lines[0] = lines[0].replace(": ", " – ", 1)
     lines[:] = list(_translated(lines))
 
 
