@@ -104,11 +104,13 @@ def skeleton_of(text):
     return levels, code_of(text), re.findall(r"\$\$.+?\$\$", prose, re.DOTALL), links
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("zh/learn/")])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.startswith("zh/") and "index" not in name]
+)
 def test_translation_keeps_headings_code_formulas_and_links(name):
     text = text_of(name)
     assert skeleton_of(text) == skeleton_of(text_of(name.removeprefix("zh/")))
-    assert len(re.findall(r"[\u4e00-\u9fff]", prose_of(text))) > 300
+    assert len(re.findall(r"[\u4e00-\u9fff]", prose_of(text))) > 200
 
 
 def test_each_lesson_leads_to_the_next():
