@@ -50,21 +50,32 @@ def parts_of(text):
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if code_of(text_of(name))])
-def test_code_of_page_runs(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shown = []
-    monkeypatch.setattr(
-        plt, "show", lambda: shown.extend(plt.get_fignums()) or plt.close("all")
-    )
+def run(name):
+    """Runs a page's code; returns its names, and how many figures it drew."""
+    drawn = []
     blocks = code_of(text_of(name))
     if importlib.util.find_spec("arviz") is None:
         blocks = [block for block in blocks if "import arviz" not in block]
     names = {}
-    plt.close("all")
-    exec(compile("\n".join(blocks), name, "exec"), names)
-    assert shown or name not in LESSONS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            plt, "show", lambda: drawn.extend(plt.get_fignums()) or plt.close("all")
+        )
+        exec(compile("\n".join(blocks), name, "exec"), names)
+    return names, len(drawn)
+
+
+# What must hold of a page's names beyond its own assertions.
+CLAIMS = {"fit_a_posterior.md": lambda names: names["chains"].slope.shape == [500, 8]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if code_of(text_of(name))])
+def test_code_of_page_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names, num_figures = run(name)
+    assert num_figures or name not in LESSONS
+    assert CLAIMS.get(name, lambda names: True)(names)
     for value in names.values():
         if isinstance(value, tfp_flows.FittedPosterior):
             assert value.report.verdict != "not reliable"
