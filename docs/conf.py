@@ -24,6 +24,7 @@ templates_path = ["_templates"]
 
 html_theme = "furo"
 html_title = "tfp_flows"
+html_show_copyright = False  # the licence says whose it is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["frames.js"]
