@@ -27,6 +27,11 @@ class Compound(Configured, tf.Module):
         return self.distribution.event_shape
 
     @property
+    def context_size(self) -> int:
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return getattr(self.distribution, "context_size", 0)
+
+    @property
     def variables(self) -> tuple[tf.Variable, ...]:
         """All variables of the parts, each once."""
         # `tf.Module` takes a distribution for a tensor, and overlooks its variables.

@@ -83,11 +83,6 @@ class Defensive(Compound):
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
     @property
-    def context_size(self) -> int:
-        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
-        return getattr(self.distribution, "context_size", 0)
-
-    @property
     def gaussian(self) -> tfd.Distribution:
         """The broad Gaussian, with the statistics of now."""
         return tfd.MultivariateNormalTriL(self._mean, self._scale)
