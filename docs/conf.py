@@ -37,8 +37,8 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "executed")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
-# It takes minutes; the tests run it.
-nb_execution_excludepatterns = ["fit_a_posterior.md"]
+# The tests run them: one takes minutes, one shows what it prints.
+nb_execution_excludepatterns = ["fit_a_posterior.md", "own_table.md"]
 nb_execution_in_temp = True
 nb_output_stderr = "remove"
 nb_merge_streams = True

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 import tfp_flows
@@ -65,20 +66,35 @@ def run(name):
     return names, len(drawn)
 
 
+def check_own_table(names):
+    assert np.isfinite(names["scores"]).all()
+    assert set(names["drawn"]) == set(names["frame"])
+    assert not np.isnan(names["complete"]["rating"].astype(float)).any()
+    low, high = names["predicted"].interval(0.9).T
+    assert (low < names["predicted"].mean()).all()
+    assert (names["predicted"].mean() < high).all()
+
+
+def check_posterior(names):
+    assert names["chains"].slope.shape == [500, 8]
+    for fitted in (names["posterior"], names["again"]):
+        assert fitted.report.verdict != "not reliable"
+
+
 # What must hold of a page's names beyond its own assertions.
-CLAIMS = {"fit_a_posterior.md": lambda names: names["chains"].slope.shape == [500, 8]}
+CLAIMS = {"fit_a_posterior.md": check_posterior, "own_table.md": check_own_table}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if code_of(text_of(name))])
-def test_code_of_page_runs(name, tmp_path, monkeypatch):
+def test_code_of_page_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names, num_figures = run(name)
     assert num_figures or name not in LESSONS
-    assert CLAIMS.get(name, lambda names: True)(names)
-    for value in names.values():
-        if isinstance(value, tfp_flows.FittedPosterior):
-            assert value.report.verdict != "not reliable"
+    CLAIMS.get(name, dict)(names)
+    printed = capsys.readouterr().out
+    for language, shown in BLOCK.findall(text_of(name)):
+        assert language or shown in printed
 
 
 @pytest.mark.parametrize("name", NAMES)
