@@ -15,18 +15,19 @@ from experiments.data.cells import is_empty
 from experiments.data.cells import number
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
+from experiments.data.line_blocks import LINE_END
+from experiments.data.line_blocks import QUOTE
+from experiments.data.line_blocks import has_rows_of
+from experiments.data.line_blocks import next_lines
 
 __all__ = ["Block", "TextTable"]
 
 _DELIMITERS = ",;\t"
-_BYTES_A_BLOCK = 1 << 24
-_BYTES_A_ROW = 1 << 26  # at most
-_QUOTE, _LINE_END = b'"', b"\n"
 # By themselves, older versions of pandas err in the last digits.
 _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
 # What pandas takes for numbers: `"1"2` is 12, and `True` is 1.
-_READ_OTHERWISE = (_QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
+_READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
 # A byte order mark, and empty lines.
 _BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
 
@@ -104,8 +105,8 @@ class TextTable:
         frame_of = self._texts if as_text else self._numbers
         offset, line = (end, line) if end else (self._start[0], self._start[1] + 1)
         with self._reading(), self._path.open("rb") as file:
-            while text := _next_lines(file, offset):
-                next_line = line + text.count(_LINE_END)
+            while text := next_lines(file, offset):
+                next_line = line + text.count(LINE_END)
                 offset += len(text)
                 if text.strip():
                     yield Block(frame_of(text, columns, line), line, next_line, offset)
@@ -120,7 +121,7 @@ class TextTable:
 
         A header's cells, in quotes, may hold line ends.
         """
-        text = _next_lines(file, 0).decode(self._encoding)
+        text = next_lines(file, 0).decode(self._encoding)
         before = _BEFORE_ROWS.match(text).group()
         first = text[len(before) :]
         if not first.strip():
@@ -142,7 +143,7 @@ class TextTable:
     def _numbers(self, text, columns, line):
         """Returns the numbers of a block, or refuses it with what is wrong where."""
         is_plain = not any(letters in text for letters in _READ_OTHERWISE)
-        if is_plain and _has_rows_of(text, self.num_columns, self._delimiter):
+        if is_plain and has_rows_of(text, self.num_columns, self._delimiter):
             frame = self._parsed(text, columns, np.float64)
             if frame is not None and np.isfinite(frame.to_numpy()).all():
                 return frame
@@ -155,7 +156,7 @@ class TextTable:
 
     def _texts(self, text, columns, line):
         """Returns the cells of a block as texts, or refuses rows of other lengths."""
-        if _QUOTE not in text and _has_rows_of(text, self.num_columns, self._delimiter):
+        if QUOTE not in text and has_rows_of(text, self.num_columns, self._delimiter):
             frame = self._parsed(text, columns, str)
             if frame is not None:
                 return frame
@@ -211,50 +212,3 @@ class TextTable:
 
 def _cells(line, delimiter):
     return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
-
-
-def _next_lines(file, offset):
-    """Returns the lines that end in a block, or in as many as the first one needs.
-
-    Where blocks end depends on `offset` only, not on what was read before.
-    """
-    file.seek(offset)
-    text = b""
-    while read := file.read(_BYTES_A_BLOCK):
-        text += read
-        if len(read) < _BYTES_A_BLOCK:  # the last line may not end
-            return text
-        if end := _end_of_rows(text):
-            return text[:end]
-        if len(text) > _BYTES_A_ROW:
-            raise csv.Error(
-                f"more than {_BYTES_A_ROW:,} bytes without the end of a row, as where a "
-                "quote is not closed"
-            )
-    return text
-
-
-def _end_of_rows(text):
-    """Returns the position after the last line end outside of quotes; 0 without one."""
-    if _QUOTE not in text:
-        return text.rfind(_LINE_END) + 1
-    letters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(letters == ord(_LINE_END))
-    quotes_before = np.searchsorted(np.flatnonzero(letters == ord(_QUOTE)), ends)
-    outside = ends[quotes_before % 2 == 0]
-    return int(outside[-1]) + 1 if len(outside) else 0
-
-
-def _has_rows_of(text, num_columns, delimiter):
-    """Whether each line without quotes has as many cells, which pandas does not check.
-
-    It fills short rows up, and cuts long ones where it reads some columns only.
-    """
-    letters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(letters == ord(_LINE_END))
-    if not text.endswith(_LINE_END):
-        ends = np.append(ends, len(letters))
-    counts = np.searchsorted(np.flatnonzero(letters == ord(delimiter)), ends)
-    widths = np.diff(counts, prepend=0) + 1
-    is_empty = np.diff(ends, prepend=-1) <= 2  # of at most one letter, as a carriage return
-    return bool(np.all((widths == num_columns) | ((widths == 1) & is_empty)))

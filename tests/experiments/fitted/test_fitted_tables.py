@@ -13,7 +13,7 @@ from saved_models import run_program
 from experiments import predict
 from experiments import sample
 from experiments import score
-from experiments.data import text_table
+from experiments.data import line_blocks
 from experiments.fitted import fitted_model
 from experiments.fitted import resumable_file
 
@@ -130,7 +130,7 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 ):
     program, settings, argument, more = COMMANDS[name]
     # Some rows a block, and fewer a call.
-    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
+    monkeypatch.setattr(line_blocks, "_BYTES_A_BLOCK", 1000)
     for module, constant, value in (
         *((m, "_ROWS_A_CALL", 7) for m in (fitted_model, sample)),
         (predict, "_VALUES_A_CALL", 70),
@@ -162,7 +162,7 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 def test_an_interrupted_file_of_another_model_is_refused(
     models, table, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
+    monkeypatch.setattr(line_blocks, "_BYTES_A_BLOCK", 1000)
     out = tmp_path / "out.csv"
     arguments = {"model": models["two"][0], "csv": table[1], "out": out}
     in_parts = fitted_model.in_parts
