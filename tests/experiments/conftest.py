@@ -9,6 +9,7 @@ from tiny_runs import in_folder
 from tiny_runs import quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import prediction
 from experiments.density_estimation.flows import FLOWS
 from experiments.density_estimation.settings import Settings
 from experiments.reports import plots
@@ -44,9 +45,11 @@ RUNS = {
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _small_pictures():
+def _small_reports():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "DOTS_PER_INCH", 60)
+        # Baselines of predictions are in the report of the run of one variable.
+        patch.setattr(prediction, "_MAX_VARIABLES", 1)
         yield
 
 

@@ -70,7 +70,8 @@ def test_scores_of_the_truth_are_those_of_a_normal_distribution(of_one):
     np.testing.assert_allclose(scores["below"], found["levels"], atol=0.045)
 
 
-def test_quantiles_of_several_variables_are_of_draws():
+def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
+    monkeypatch.setattr(prediction, "_MAX_VARIABLES", 2)
     of_two = subject(2, num_rows=60, num_test=50)
     found = prediction.quantiles(of_two)
     context = of_two.dataset.test_context
