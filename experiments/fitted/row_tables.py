@@ -11,22 +11,18 @@ import numpy as np
 __all__ = ["ahead", "as_cells", "as_text", "bar", "in_parts", "taken"]
 
 
-def in_parts(function, *arrays, rows_a_call):
-    """Returns what `function` returns of arrays of N rows, in calls of fewer.
+def in_parts(function, rows, *, rows_a_call):
+    """Returns what `function` returns of N rows, in calls of fewer.
 
     Args:
-      function: of arrays `[n, ...]`, to an array `[n, ...]`.
-      *arrays: `[N, ...]`; None passes as it is.
+      function: of an array `[n, D]`, to an array `[n, ...]`.
+      rows: `[N, D]`.
       rows_a_call: n, at most.
     """
-    count = len(next(array for array in arrays if array is not None))
-    parts = [
-        np.asarray(
-            function(*(None if a is None else a[i : i + rows_a_call] for a in arrays))
-        )
-        for i in range(0, count, rows_a_call)
-    ]
-    return np.concatenate(parts)
+    starts = range(0, len(rows), rows_a_call)
+    return np.concatenate(
+        [np.asarray(function(rows[start : start + rows_a_call])) for start in starts]
+    )
 
 
 def taken(rows, index):
