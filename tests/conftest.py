@@ -15,6 +15,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 # Threads of classifiers that wait for each other spin, at the cost of all others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import derivatives
 import keras
 import numpy as np
 import pytest
@@ -167,10 +168,8 @@ def _fixed_seeds(request):
 
 @pytest.fixture
 def op_by_op():
-    """Runs functions op by op: for one call, that takes a tenth of tracing them."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    with derivatives.op_by_op():
+        yield
 
 
 @pytest.fixture

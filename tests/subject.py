@@ -8,8 +8,9 @@ import flow_cases
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from derivatives import op_by_op
+from derivatives import with_derivatives
 from random_weights import randomize
-from traced_answers import TracedAnswers
 
 import tfp_flows as tff
 
@@ -23,7 +24,7 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 class Subject:
     """A bijector in float64 with random weights, and 7 points with their answers.
 
-    The answers are of one traced function; `inverse` and `forward` are the public methods.
+    The answers are found op by op; `inverse` and `forward` are the public methods.
     """
 
     def __init__(self, name):
@@ -31,19 +32,24 @@ class Subject:
         self.bijector = randomize(self.case.build("float64"))
         self.x = self.case.points((7,))
         self.context = self.case.context((7,))
-        latent_shape = self.bijector.inverse_event_shape(self.case.event_shape)
-        self.z = np.zeros([7, *latent_shape])
-        self.traced = TracedAnswers(self.bijector, self.x, self.z, self.context)
-        self.z = self.answers()[0]["value"].numpy()
+        with op_by_op():
+            inverse = self.derivatives_of_inverse(self.x)
+            self.z = inverse["value"].numpy()
+            forward = self.derivatives_of_forward(self.z)
         # The answers for all 7 points, by the inverse and by the forward direction.
-        self.graph = self.answers()
-        self.y = self.graph[1]["value"].numpy()
-        self.inverse_log_det, self.forward_log_det = (a["log_det"] for a in self.graph)
+        self.answers = inverse, forward
+        self.y = forward["value"].numpy()
+        self.inverse_log_det, self.forward_log_det = (a["log_det"] for a in self.answers)
 
-    def answers(self, **changed):
-        """What the traced function returns for `x`, `z` and `context`, or what is given."""
-        arguments = {"x": self.x, "z": self.z, "context": self.context, **changed}
-        return self.traced(**arguments)
+    def derivatives_of_inverse(self, x, **context):
+        return self._derivatives(self.bijector.inverse_and_log_det, x, context)
+
+    def derivatives_of_forward(self, z, **context):
+        return self._derivatives(self.bijector.forward_and_log_det, z, context)
+
+    def _derivatives(self, method, points, context):
+        weights = self.bijector.trainable_variables
+        return with_derivatives(method, points, context or self.context, weights)
 
     def inverse(self, x):
         return self.bijector.inverse_and_log_det(x, **self.context)
