@@ -12,7 +12,7 @@ COMPILE = ("jit_compile", "optimizer", "run_eagerly", "steps_per_execution")
 def estimator(event_size=2, **options):
     """A small RealNVP; options of `compile` go there, the others to the flow."""
     compiled = {key: options.pop(key) for key in COMPILE if key in options}
-    options = {"num_steps": 2, "hidden_units": (8,), "seed": 0, **options}
+    options = {"num_steps": 1, "hidden_units": (8,), "seed": 0, **options}
     return of(tff.RealNVP(event_size, **options), event_size, **compiled)
 
 

@@ -21,6 +21,7 @@ def grid(low=-14.0, high=14.0, size=561):
     return np.stack(np.meshgrid(x, x, indexing="ij"), axis=-1), (x[1] - x[0]) ** 2
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("options", [{}, {"num_masks": 2}, {"context_size": 2}])
 def test_density_integrates_to_one(options):
     distribution = randomize(tff.MixtureMADE(2, 3, **SMALL, **options), stddev=0.3)
@@ -66,6 +67,7 @@ def test_components_grow_apart():
     assert np.mean(model.distribution.log_prob(x)) == pytest.approx(best, abs=0.1)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_far_points_and_wild_parameters_stay_finite():
     made = randomize(tff.MixtureMADE(3, 4, hidden_units=(8,), seed=1), stddev=30.0)
     x = np.array([[1e3, -1e3, 0.0], [0.0, 1e5, 1e-5]], np.float32)
@@ -83,6 +85,7 @@ def conditional_flow(of_base, of_flow):
     return tff.FlowDistribution(randomize(base), randomize(maf))
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize(("of_base", "of_flow"), [(2, 2), (2, 0), (0, 2)])
 def test_base_is_given_the_context_if_it_takes_one(of_base, of_flow):
     distribution = conditional_flow(of_base, of_flow)
@@ -103,6 +106,7 @@ def test_contexts_of_two_widths_are_refused():
         conditional_flow(2, 3)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_mask_cycle_of_a_base_is_trained():
     base = tff.MixtureMADE(2, 2, num_masks=2, hidden_units=(8,), seed=1)
     distribution = tff.FlowDistribution(base, tff.Standardize(2))
@@ -124,6 +128,7 @@ def test_network_and_conditional_must_fit():
         tff.AutoregressiveDistribution(network, conditionals.Bernoulli())
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_what_is_no_bit_is_impossible():
     made = tff.BinaryMADE(2, hidden_units=(4,))
     log_prob = made.log_prob(np.array([[0.0, 1.0], [0.5, 1.0], [2.0, 0.0]], np.float32))

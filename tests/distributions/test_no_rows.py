@@ -33,6 +33,7 @@ def shapes(answers):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("op_by_op")
 def test_no_draws(name):
     distribution = built(name)
     assert shapes(distribution.sample(0, seed=1)) == [(0, 4)]
@@ -42,6 +43,7 @@ def test_no_draws(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("op_by_op")
 def test_no_contexts(name):
     distribution = built(name, context_size=2)
     context = np.zeros([0, 2])

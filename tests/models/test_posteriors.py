@@ -64,6 +64,7 @@ def draw(posterior, num_samples=5, seed=3):
     return posterior.sample_and_log_prob(parameters_of(posterior), num_samples, seed)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_shapes_and_seeds(posterior):
     z, log_prob = draw(posterior)
     assert (z.shape, log_prob.shape) == ((5, ROWS, LATENT_SIZE), (5, ROWS))
@@ -71,12 +72,14 @@ def test_shapes_and_seeds(posterior):
     assert not np.any(draw(posterior, seed=4)[0] == z)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_density_of_draws_is_that_of_the_same_points(posterior):
     z, log_prob = draw(posterior)
     again = posterior.log_prob(z.numpy(), parameters_of(posterior))
     np.testing.assert_allclose(again, log_prob, atol=1e-9)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(posterior):
     # By importance sampling from a wider Gaussian around the posterior's own draws.
     z, _ = draw(posterior, 4000)
@@ -88,6 +91,7 @@ def test_density_integrates_to_one(posterior):
     np.testing.assert_allclose(np.mean(ratios, axis=0), 1.0, atol=0.06)
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("name", ["diagonal", "full"])
 def test_gaussians_are_those_of_tfp(name):
     posterior = CASES[name]()
@@ -109,6 +113,7 @@ def test_gaussians_are_those_of_tfp(name):
         np.testing.assert_allclose(found, stock.covariance()[i], atol=0.1)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_each_row_has_its_own_posterior(posterior):
     parameters = parameters_of(posterior).numpy()
     z, _ = posterior.sample_and_log_prob(tf.constant(parameters), 2, 1)
@@ -118,6 +123,7 @@ def test_each_row_has_its_own_posterior(posterior):
     np.testing.assert_array_equal(moved[:, 1:], z[:, 1:])
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_context_alone_matters_to_each_flow():
     for name in ("iaf", "real_nvp"):
         posterior = randomize(CASES[name]())
@@ -128,6 +134,7 @@ def test_context_alone_matters_to_each_flow():
         assert np.all(moved != z)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_gradients_reach_parameters_and_weights(posterior):
     parameters = parameters_of(posterior)
     weights = posterior.trainable_variables

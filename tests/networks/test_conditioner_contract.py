@@ -19,7 +19,9 @@ SLOW = {
     *("masked, reversed", "masked, random", "masked, two variables", "masked, narrow"),
     *("masked, drawn and narrow", "masked, drawn and residual", "masked, tanh"),
     *("masked, one variable", "masked, one variable, direct", "masked, elu"),
-    *("cycle, narrow", "cycle, residual", "cycle, direct"),
+    *("masked, sigmoid", "masked, softplus", "masked, drawn", "masked, direct"),
+    *("masked, many", "masked, one variable, everything", "cycle, narrow"),
+    *("cycle, residual", "cycle, direct", "cycle, context"),
 }
 ALL = with_slow(CASES, SLOW)
 AUTOREGRESSIVE = with_slow([n for n, case in CASES.items() if case.ordering], SLOW)

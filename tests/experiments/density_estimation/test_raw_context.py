@@ -39,7 +39,7 @@ def test_the_saved_model_scores_raw_rows_as_the_report_does(flow, table, monkeyp
         f"--context_columns={','.join(CONTEXT)}",
     ]
     flags += [f"--run_dir={run_dir}", f"--flow={flow}", "--num_steps=2", "--progress=0"]
-    flags += ["--hidden_units=16", "--epochs=30", "--batch_size=32", "--num_samples=200"]
+    flags += ["--hidden_units=16", "--epochs=15", "--batch_size=32", "--num_samples=200"]
     assert density_estimation.cli(["density_estimation", *flags]) == 0
     results = json.loads((run_dir / "results.json").read_text())
 
