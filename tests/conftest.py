@@ -26,6 +26,7 @@ from flow_cases import CASES as FLOWS
 from slow_cases import REPRESENTATIVES
 from slow_cases import SLOW_CASES
 from slow_cases import is_slow
+from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
 from tensorflow.python.util import tf_stack
 
@@ -114,6 +115,7 @@ def _free_memory(module):
     for function in vars(module).values():
         if hasattr(function, "cache_clear") and function.__module__ in of_the_group:
             function.cache_clear()
+    keras.utils.set_random_seed(0)  # which drops what TensorFlow has prepared to run them
     gc.collect()
     _keep_what_lives()
 
@@ -140,30 +142,22 @@ def _contract_case(item):
     return next((v for v in values if isinstance(v, str) and v in _CASES), "")
 
 
-# Modules that draw nothing by TensorFlow's own seed. To set it drops what TensorFlow has
-# prepared to run functions and ops, which the tests of a case share. It is dropped when the
-# case changes: kept for all cases, it fills the memory.
-_WITHOUT_TENSORFLOW_SEED = {
-    *_CONTRACTS,
-    *("test_transformer_contract", "test_conditioner_contract", "test_autoregressive"),
-}
-_last_case = None
+# TensorFlow's generator as its seed leaves it, before anything is drawn by that.
+_UNUSED = random.Random(0).getstate()
 
 
 @pytest.fixture(autouse=True)
-def _fixed_seeds(request):
-    global _last_case
-    parameters = getattr(request.node, "callspec", None)
-    names = (
-        [v for v in parameters.params.values() if isinstance(v, str)] if parameters else []
-    )
-    case = names[0] if names else request.node.name
-    if request.module.__name__ in _WITHOUT_TENSORFLOW_SEED and case == _last_case:
-        random.seed(0)
-        np.random.seed(0)  # noqa: NPY002
-    else:
+def _fixed_seeds():
+    """Sets all seeds; that of TensorFlow only where something has drawn by it.
+
+    To set it drops all that TensorFlow has prepared to run functions and ops, and a test
+    of a few ops op by op takes half as long again.
+    """
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    state = context.context()
+    if state._seed != 0 or state._rng.getstate() != _UNUSED:
         keras.utils.set_random_seed(0)
-    _last_case = case
 
 
 @pytest.fixture

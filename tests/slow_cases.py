@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from bijector_cases import CASES as BIJECTORS
 from bijector_cases import STEPS
+from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
 
 __all__ = [
@@ -74,6 +75,10 @@ _LIKE = {
     "spline_circular_coupling": ["spline_circular"],
     "spline_one_variable": ["spline"],
     "spline_coupling": ["spline_coupling_plain", "spline_coupling_step"],
+    # distributions
+    "binary_random": ["binary_reversed"],
+    "binary_masks": ["binary_masks_of_one_ordering"],
+    "mixture_masks": ["mixture"],
 }
 
 
@@ -86,7 +91,8 @@ def _slow_cases(names):
             yield from like
 
 
-SLOW_CASES = {*_OTHER_STEPS, *_slow_cases(BIJECTORS.keys() | FLOWS.keys())}
+_NAMES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
+SLOW_CASES = {*_OTHER_STEPS, *_slow_cases(_NAMES)}
 
 
 def _read(path):

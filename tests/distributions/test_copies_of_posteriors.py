@@ -14,6 +14,7 @@ from subject import close
 import tfp_flows as tff
 
 tfb, tfd = tfp.bijectors, tfp.distributions
+pytestmark = pytest.mark.usefixtures("op_by_op")
 SMALL = {"num_steps": 1, "hidden_units": (4,), "seed": 0}
 
 
@@ -83,8 +84,8 @@ PLAIN = {
 @functools.cache
 def posterior_of(target):
     # Copies of a start are tried in `test_posterior_start`.
-    options = SMALL | {"whiten": target in JOINT}
-    return randomize(tff.flow_posterior((JOINT | PLAIN)[target](), **options))
+    target = (JOINT | PLAIN)[target]()
+    return randomize(tff.flow_posterior(target, whiten=False, **SMALL))
 
 
 def check_copy(posterior, same):
@@ -107,7 +108,6 @@ def test_a_deep_copy_has_weights_of_its_own(target):
     check_copy(posterior, copy.deepcopy(posterior))
 
 
-@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("target", PLAIN)
 def test_pickles(target):
     posterior = posterior_of(target)
@@ -125,7 +125,6 @@ def test_where_supports_depend_on_parts_the_flow_is_pickled(target):
     check_copy(posterior, tff.FlowPosterior(flow, posterior.support))
 
 
-@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("trainable", [True, False])
 def test_copies_of_a_base_with_a_transformed_variable(trainable):
     bound = tfb.Chain([tfb.Shift(1e-3), tfb.Softplus()])

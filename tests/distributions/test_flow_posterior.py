@@ -13,7 +13,8 @@ import tfp_flows as tff
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 # Without a search for a start, which `test_posterior_start` is about.
-SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0, "whiten": False}
+FLOW = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
+SMALL = FLOW | {"whiten": False}
 pytestmark = pytest.mark.usefixtures("op_by_op")
 
 
@@ -119,7 +120,7 @@ def test_shapes_come_as_numbers_lists_and_structures():
 
 @pytest.mark.parametrize("full_rank", [True, False])
 def test_starts_at_the_base_and_lists_its_weights(full_rank):
-    flow = tff.RealNVP(3, standardize=False, **SMALL)
+    flow = tff.RealNVP(3, standardize=False, **FLOW)
     posterior = tff.flow_posterior(3, flow, full_rank=full_rank)
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     close(posterior.log_prob(x), tff.standard_normal(3).log_prob(x), 1e-5)

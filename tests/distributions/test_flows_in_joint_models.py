@@ -14,7 +14,7 @@ D = tf.float64
 
 
 def flow_prior(size=3):
-    flow = randomize(tff.RealNVP(size, num_steps=2, hidden_units=(6,), seed=0, dtype=D))
+    flow = randomize(tff.RealNVP(size, num_steps=1, hidden_units=(6,), seed=0, dtype=D))
     return tff.FlowDistribution(tff.standard_normal(size, dtype=D), flow)
 
 

@@ -19,7 +19,7 @@ FUNCTIONS = ("cdf", "log_cdf", "survival_function", "log_survival_function")
 
 
 def maf(**options):
-    return randomize(tff.MAF(1, num_steps=2, **SMALL, **options))
+    return randomize(tff.MAF(1, num_steps=1, **SMALL, **options))
 
 
 def mixture(**options):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from small_estimator import anew
 
 import tfp_flows as tff
 
@@ -11,11 +12,12 @@ def model_of(flow, learning_rate=1e-2):
     return model
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_full_data_batch_statistics_are_exact(banana):
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), batch_norm=True, seed=0)
     model = model_of(flow)
     callback = tff.FullDataBatchStatistics(banana)
-    model.fit(banana, epochs=2, batch_size=100, verbose=0, callbacks=[callback])
+    model.fit(banana, epochs=2, batch_size=200, verbose=0, callbacks=[callback])
     rows = banana
     for step in flow.bijectors:
         if isinstance(step, tff.BatchNorm):
@@ -36,11 +38,22 @@ def test_validation_uses_full_data_batch_statistics(banana):
     assert history["val_loss"][-1] == pytest.approx(nll, abs=1e-4)
 
 
-@pytest.fixture
-def small():
+def small_model():
     # Heavy tails would make finite densities of rows that are far beyond all others.
     options = {"hidden_units": (4,), "heavy_tails": False, "seed": 0}
     return model_of(tff.RealNVP(2, num_steps=1, **options))
+
+
+@pytest.fixture
+def small():
+    """Untrained, and the same for all tests, so that it is traced once."""
+    return anew(small_model)
+
+
+@pytest.fixture
+def own(op_by_op):
+    """Another one, for what a test adds to it."""
+    return small_model()
 
 
 def test_a_batch_with_nan_stops_with_the_best_weights(small, banana, capsys):
@@ -71,13 +84,14 @@ def test_fit_stops_on_nan_without_being_asked(small, banana, capsys):
     assert np.isfinite(small.evaluate(banana, verbose=0))
 
 
-def test_averages_that_are_not_finite_do_not_come_over_the_best_weights(small, banana):
-    small.fit(banana, verbose=0)
-    small.compile(keras.optimizers.Adam(1e-2, use_ema=True), jit_compile=False)
+def test_averages_that_are_not_finite_do_not_come_over_the_best_weights(own, banana):
+    own.fit(banana, batch_size=128, verbose=0)
+    own.compile(keras.optimizers.Adam(1e-2, use_ema=True), jit_compile=False)
     spoiled = banana.copy()
     spoiled[-1] = 1e30  # whose density is too small for a float
-    small.fit(spoiled, epochs=5, verbose=0, callbacks=[tff.StopOnNaN()], shuffle=False)
-    assert np.isfinite(small.evaluate(banana, verbose=0))
+    options = {"batch_size": 128, "shuffle": False, "callbacks": [tff.StopOnNaN()]}
+    own.fit(spoiled, epochs=5, verbose=0, **options)
+    assert np.isfinite(own.evaluate(banana, batch_size=512, verbose=0))
 
 
 def test_the_weights_kept_are_those_of_the_best_epoch(small, banana):
@@ -112,26 +126,26 @@ class SpoilOneWeight(keras.callbacks.Callback):
         self.seen = epoch
 
 
-def test_weights_that_are_not_finite_stop_it_beside_a_finite_loss(small, banana, capsys):
+def test_weights_that_are_not_finite_stop_it_beside_a_finite_loss(own, banana, capsys):
     # The last weight is a fixed one, which no loss depends on here.
-    small.unused = small.add_weight(name="unused", initializer="ones", trainable=False)
+    own.unused = own.add_weight(name="unused", initializer="ones", trainable=False)
     callback = tff.StopOnNaN()
-    history = small.fit(
-        banana, epochs=5, verbose=0, callbacks=[SpoilOneWeight(2), callback]
-    ).history
+    options = {"batch_size": 128, "callbacks": [SpoilOneWeight(2), callback]}
+    history = own.fit(banana, epochs=5, verbose=0, **options).history
     assert np.isfinite(history["loss"]).all()
     assert callback.stopped_epoch == 3
     assert "weight is not finite after epoch 3; stopped" in capsys.readouterr().out
-    assert all(np.isfinite(weight).all() for weight in small.get_weights())
+    assert all(np.isfinite(weight).all() for weight in own.get_weights())
 
 
-def test_weights_that_begin_infinite_may_be_so(small, banana):
+def test_weights_that_begin_infinite_may_be_so(own, banana):
     infinite = keras.initializers.Constant(np.inf)
-    small.add_weight(name="bound", shape=(), initializer=infinite, trainable=False)
-    history = small.fit(banana, epochs=2, verbose=0).history
+    own.add_weight(name="bound", shape=(), initializer=infinite, trainable=False)
+    history = own.fit(banana, epochs=2, batch_size=128, verbose=0).history
     assert len(history["loss"]) == 2
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_rows_for_batch_statistics_are_refused_before_anything_is_set(banana):
     flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), batch_norm=True, seed=0)
     model = model_of(flow)
