@@ -159,6 +159,7 @@ def test_gradient_with_respect_to_own_sample_in_a_function(name):
     check_gradient_with_respect_to_own_sample(subject_of(name), transform=tf.function)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_evaluation_changes_no_variable(subject):
     before = values(subject.bijector)
     subject.flow.log_prob(subject.x + 0.01, **subject.context)
@@ -177,6 +178,7 @@ def test_copy_shares_weights(subject):
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))]
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_deepcopy_and_pickle_have_own_weights_of_equal_values(weighted, duplicate):
     b = weighted.bijector
     twin = duplicate(b)

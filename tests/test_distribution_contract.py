@@ -19,6 +19,7 @@ CONDITIONAL = [name for name, case in CASES.items() if case.context_size]
 
 
 @pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.usefixtures("op_by_op")
 def test_probabilities_sum_to_one(name):
     case = DISCRETE[name]
     log_prob = built(name).log_prob(case.all_points(), **case.context(()))
@@ -136,6 +137,7 @@ def test_one_dtype_from_end_to_end(name, dtype):
 
 
 @pytest.mark.parametrize("name", representatives(CONDITIONAL))
+@pytest.mark.usefixtures("op_by_op")
 def test_context_matters_and_must_fit(name):
     case, distribution = CASES[name], built(name)
     x = case.points((5,))

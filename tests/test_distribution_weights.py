@@ -54,6 +54,7 @@ def test_gradient_of_the_density_of_samples_is_that_at_fixed_samples(name):
 
 
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_seed_determines_weights_masks_and_samples(name):
     first, same = (CASES[name].build("float32") for _ in range(2))
     for a, b in zip(values(first), values(same), strict=True):
@@ -65,6 +66,7 @@ def test_seed_determines_weights_masks_and_samples(name):
 
 
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_copies(name):
     case, distribution = CASES[name], built(name)
     x, context = case.points((7,)), case.context((7,))
@@ -80,6 +82,7 @@ def test_copies(name):
 
 
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_evaluation_changes_no_variable(name):
     case, distribution = CASES[name], built(name)
     before = values(distribution)
@@ -90,6 +93,7 @@ def test_evaluation_changes_no_variable(name):
 
 
 @pytest.mark.parametrize("name", representatives(CASES))
+@pytest.mark.usefixtures("op_by_op")
 def test_model_shares_all_variables_and_learns(name):
     case = CASES[name]
     distribution = case.build("float32")
@@ -99,7 +103,7 @@ def test_model_shares_all_variables_and_learns(name):
     x = case.points((64,)).astype(np.float32)
     context = [v.astype(np.float32) for v in case.context((64,)).values()]
     inputs = (x, *context) if context else x
-    loss = model.fit(inputs, epochs=12, batch_size=16, verbose=0).history["loss"]
+    loss = model.fit(inputs, epochs=4, batch_size=16, verbose=0).history["loss"]
     if name in WITH_GRADIENTS:
         assert loss[-1] < loss[0]
     keywords = dict(zip(["context"], context, strict=False))

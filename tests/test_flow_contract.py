@@ -155,6 +155,7 @@ def test_no_draws_of_images(name):
     assert (y.shape, log_prob.shape) == ((0, *case.event_shape), (0,))
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_global_mixed_policy_does_not_reach_a_flow():
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -171,6 +172,7 @@ def test_global_mixed_policy_does_not_reach_a_flow():
     np.testing.assert_array_equal(mixed, plain)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_sampling_before_data_changes_no_variable():
     flow = tff.RealNVP(3, act_norm=True, lu_mixing=True, **TINY)
     before = values(flow)
@@ -181,6 +183,7 @@ def test_sampling_before_data_changes_no_variable():
     assert not flow.is_initialized
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_nice_preserves_volume_but_for_its_scaling():
     flow = randomize(tff.NICE(3, standardize=False, seed=1, **TINY))
     log_scale = [w for w in flow.trainable_variables if "log_scale" in w.name][0]
@@ -189,6 +192,7 @@ def test_nice_preserves_volume_but_for_its_scaling():
     close(log_det, np.full(5, np.sum(log_scale)), 1e-5)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_extreme_inputs_give_finite_densities():
     flow = tff.RealNVP(3, num_steps=4, hidden_units=(4,), seed=1)
     perturb(flow, 0.5)

@@ -141,6 +141,7 @@ def test_gradients_have_the_mean_of_the_true_gradient(log_q, moved):
     assert np.abs(expected).max() > 20.0 * error.max()
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_model_sticks_to_the_landing():
     losses = []
     for sticking in (False, True):
@@ -168,6 +169,7 @@ def test_free_bits_take_the_maximum_of_the_batch_mean_and_stop_its_gradient():
         objectives.free_bits(kl, -1.0)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_model_with_free_bits_ignores_a_divergence_below_them():
     subject = LinearGaussian(free_bits=100.0)
     subject.model.compile("sgd", jit_compile=False)

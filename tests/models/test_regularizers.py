@@ -7,6 +7,8 @@ import small_vae
 
 import tfp_flows as tff
 
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
 
 def step(strength=0.01):
     network = keras.Sequential(

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tfp_flows as tff
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+pytestmark = pytest.mark.usefixtures("op_by_op")
 
 
 def estimator(flow, **options):
