@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 import tfp_flows as tff
 from tfp_flows.distributions.posterior_report import VERDICTS
+from tfp_flows.models import starting_flow
 from tfp_flows.models.fit_checkpoint import FitCheckpoint
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -31,6 +32,14 @@ def model():
 
     joint = tfd.JointDistributionCoroutine(parts)
     return joint.experimental_pin(counts=COUNTS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_couplings():
+    """In place of six, which take three times as long to compile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starting_flow, "_MOST_PAIRS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
