@@ -30,6 +30,7 @@ def tails(size=2, context_size=0, dtype="float32"):
     )
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_has_the_parameters_of_its_context_in_each_row():
     bijector = randomize(tails(3, 2, "float64"))
     rng = np.random.default_rng(0)
@@ -47,6 +48,7 @@ def test_has_the_parameters_of_its_context_in_each_row():
 
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("context_size", [0, 2])
+@pytest.mark.usefixtures("op_by_op")
 def test_tails_before_a_flow_are_alive_far_out_in_float32(flow, context_size):
     inner = randomize(FLOWS[flow](context_size=context_size), stddev=0.2)
     chain = tff.FlowChain([tails(context_size=context_size), inner])
@@ -76,6 +78,7 @@ def test_is_undone_at_30_standard_deviations_in_float32():
     close(minus_log_det, -log_det, 1e-3)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_has_no_jump_in_value_or_density():
     bijector = tails(1)
     density = tff.FlowDistribution(tff.standard_normal(1), bijector)
@@ -107,6 +110,7 @@ def test_learns_the_weight_of_the_tail_on_each_side():
     assert -np.mean(density.log_prob(rows)) < best / 2.0 + 0.15
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_on_part_leaves_what_passes_as_it_is():
     inner = tff.FlowChain(
         [tff.Standardize(2, dtype="float64"), tff.MAF(2, dtype="float64")]

@@ -102,6 +102,7 @@ def test_learned_dequantizer_tightens_the_bound():
     assert after > uniform_bound + 0.05
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_weights_of_flow_and_dequantizer_are_listed_once():
     model = variational()
     expected = [*model.distribution.variables, *model.dequantizer.variables]
@@ -109,6 +110,7 @@ def test_weights_of_flow_and_dequantizer_are_listed_once():
     assert len(tff.DensityEstimator(model).trainable_weights) == 2
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_image_flow_under_integers_and_an_encoder():
     shape = (4, 4, 1)
     tiny = {"num_levels": 1, "num_steps": 1, "hidden_channels": 2, "seed": 0}
@@ -135,6 +137,7 @@ def test_image_flow_under_integers_and_an_encoder():
 
 
 @pytest.mark.parametrize("options", [None, {}, {"jit_compile": True}])
+@pytest.mark.usefixtures("op_by_op")
 def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
     model = randomize(variational())
     value = np.array([[0], [3], [2], [255], [-1], [0.5], [np.nan]], np.float32)
@@ -181,6 +184,7 @@ def test_same_seed_draws_the_same_noise():
     assert np.any(first != other)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_plain_data_rebuilds_it():
     model = randomize(variational())
     rebuilt = deserialize(json.loads(json.dumps(serialize(model))))

@@ -74,6 +74,7 @@ COPIED = {
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_deep_copies_and_pickles_have_weights_of_their_own(name, duplicate):
     base, options = COPIED[name]
     flow = tff.RealNVP(3, num_steps=2, hidden_units=(4,), **options)

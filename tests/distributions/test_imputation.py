@@ -35,6 +35,7 @@ def distance(distribution, log_prob, observed, **options):
 @pytest.mark.parametrize(
     "observed", [[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0], [0] * 6, [1] * 6]
 )
+@pytest.mark.usefixtures("op_by_op")
 def test_a_prefix_of_the_ordering_is_conditioned_on_exactly(observed):
     distribution, observed = made(), np.array(observed, bool)
     exact = distribution.log_prob(X)
@@ -48,6 +49,7 @@ def test_the_prefix_is_that_of_the_ordering_and_not_of_the_columns():
     assert distance(distribution, exact, observed, num_candidates=1) < 0.012
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_later_variables_are_conditioned_on_by_many_candidates_only():
     distribution, observed = made(), np.array([0, 0, 1, 0, 1, 1], bool)
     randomize(distribution, stddev=1.0)  # so that later variables tell much
@@ -76,6 +78,7 @@ def test_context_and_batch_axes():
         distribution.impute(x, observed)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_real_variables_are_drawn_from_their_conditional():
     distribution = randomize(
         tff.MixtureMADE(2, 3, hidden_units=(8,), seed=1, dtype="float64")

@@ -49,6 +49,7 @@ def test_parts_are_in_the_order_of_the_authors():
     assert kinds(steps) == ["Coupling"] * 2
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_permutations_differ_from_step_to_step_and_with_the_seed():
     def orders(seed):
         steps = tff.NeuralSplineFlow(12, **TINY, seed=seed).bijectors
@@ -73,6 +74,7 @@ def test_starts_as_a_permutation():
     close(log_det, np.zeros(7))
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_network_sees_what_passes_before_its_own_spline():
     plain = {"random_permutations": False, "lu_mixing": False, "standardize": False}
     plain |= {"num_steps": 1, "standardize_context": False}
@@ -99,6 +101,7 @@ kinds_of_flows = pytest.mark.parametrize("kind", KINDS)
 
 @kinds_of_flows
 @pytest.mark.parametrize("circular", [(0, 1), (1,)])
+@pytest.mark.usefixtures("op_by_op")
 def test_density_of_angles_integrates_to_one(kind, circular):
     density = torus(circular, **KINDS[kind])
     counts = (300, 300) if 0 in circular else (1600, 150)
@@ -111,6 +114,7 @@ def test_density_of_angles_integrates_to_one(kind, circular):
 
 
 @kinds_of_flows
+@pytest.mark.usefixtures("op_by_op")
 def test_samples_are_angles_of_the_density_that_they_have(kind):
     density = torus((0, 2), 3, context_size=2, **KINDS[kind])
     context = RNG.normal(size=(50, 2))
@@ -142,6 +146,7 @@ def test_means_of_samples_are_integrals_of_the_density(kind):
 
 
 @kinds_of_flows
+@pytest.mark.usefixtures("op_by_op")
 def test_density_is_smooth_where_an_angle_starts_anew(kind):
     density = torus(**KINDS[kind])
     other = RNG.uniform(-3.0, 3.0, size=(20, 1))

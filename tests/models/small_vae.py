@@ -11,12 +11,12 @@ IMAGE_SHAPE = (3, 4, 1)
 
 def iaf_posterior():
     base = tff.posteriors.DiagonalGaussian(LATENT_SIZE)
-    flow = tff.IAF(LATENT_SIZE, num_steps=2, hidden_units=(8,), context_size=4, seed=0)
+    flow = tff.IAF(LATENT_SIZE, num_steps=1, hidden_units=(8,), context_size=4, seed=0)
     return tff.posteriors.AmortizedFlow(base, flow)
 
 
 def prior(flow, **options):
-    flow = flow(LATENT_SIZE, num_steps=2, hidden_units=(8,), seed=1, **options)
+    flow = flow(LATENT_SIZE, num_steps=1, hidden_units=(8,), seed=1, **options)
     return tff.FlowDistribution(tff.standard_normal(LATENT_SIZE), flow)
 
 

@@ -81,6 +81,7 @@ ORDINARY = {
 
 @pytest.mark.filterwarnings("ignore:Columns")
 @pytest.mark.parametrize("name", ORDINARY)
+@pytest.mark.usefixtures("op_by_op")
 def test_ordinary_data_pass(name):
     loss = anew().fit(ORDINARY[name], verbose=0).history["loss"]
     assert np.isfinite(loss).all()

@@ -90,7 +90,7 @@ def test_training_step_calls_each_network_once(counted):
     model.encoder.count = model.decoder.count = 0
     tf.function(model.train_step, autograph=False).get_concrete_function((x,))
     assert (model.encoder.count, model.decoder.count) == (1, 1)
-    assert len(calls) == 2 + 2  # steps of the posterior, and of the prior
+    assert len(calls) == 1 + 1  # steps of the posterior, and of the prior
 
 
 def test_importance_sampling_encodes_once_and_draws_in_one_pass(counted):
@@ -100,7 +100,7 @@ def test_importance_sampling_encodes_once_and_draws_in_one_pass(counted):
     assert np.isfinite(model.log_likelihood(x, 2000, batch_size=100)).all()
     # A first chunk, the body of the loop over the others, and the rest.
     assert (model.encoder.count, model.decoder.count) == (1, 3)
-    assert len(calls) == 3 * (2 + 2)
+    assert len(calls) == 3 * (1 + 1)
 
 
 def test_prior_is_initialised_by_latents_of_training_rows():
