@@ -66,6 +66,7 @@ def test_tails_before_a_flow_are_alive_far_out_in_float32(flow, context_size):
         assert np.isfinite(gradient).all()
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_is_undone_at_30_standard_deviations_in_float32():
     bijector = tails()
     (weights,) = bijector.trainable_variables
@@ -126,6 +127,7 @@ def test_on_part_leaves_what_passes_as_it_is():
     close(log_det, expected_log_det)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_on_part_sets_the_state_of_its_part_only():
     bijector = tff.OnPart([False, True, False], tff.Standardize(2, dtype="float64"))
     data = np.random.default_rng(0).normal(size=(200, 3)) * [100.0, 5.0, 0.01]

@@ -137,7 +137,6 @@ def test_image_flow_under_integers_and_an_encoder():
 
 
 @pytest.mark.parametrize("options", [None, {}, {"jit_compile": True}])
-@pytest.mark.usefixtures("op_by_op")
 def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
     model = randomize(variational())
     value = np.array([[0], [3], [2], [255], [-1], [0.5], [np.nan]], np.float32)

@@ -42,6 +42,7 @@ def test_a_prefix_of_the_ordering_is_conditioned_on_exactly(observed):
     assert distance(distribution, exact, observed, num_candidates=1) < 0.012
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_the_prefix_is_that_of_the_ordering_and_not_of_the_columns():
     distribution = made(ordering=[5, 1, 6, 2, 3, 4])
     observed = np.array([0, 1, 0, 1, 0, 0], bool)

@@ -66,6 +66,7 @@ def test_permutations_differ_from_step_to_step_and_with_the_seed():
         assert differ(other, order)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_starts_as_a_permutation():
     x = RNG.normal(size=(7, 5))
     flow = tff.NeuralSplineFlow(5, coupling=True, **TINY, dtype="float64")
