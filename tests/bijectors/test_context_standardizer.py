@@ -1,5 +1,7 @@
 """Contexts in the data's own units, wherever a flow or distribution is conditional."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -89,7 +91,12 @@ def _rows(event_shape, seed=0):
 @pytest.fixture(params=CASES)
 def pair(request, op_by_op):
     """The same distribution with and without standardising, and rows for both."""
-    build, event_shape = CASES[request.param]
+    return _pair(request.param)
+
+
+@functools.cache
+def _pair(case):
+    build, event_shape = CASES[case]
     x, context, standardized = _rows(event_shape)
     ours, plain = build(), build(standardize_context=False)
     ours.initialize(x, context=context)
