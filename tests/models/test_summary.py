@@ -13,7 +13,7 @@ def printed(model):
 
 
 def test_summary_shows_each_step_with_its_shape_and_parameters():
-    model = estimator(context_size=3, act_norm=True)
+    model = estimator(num_steps=2, context_size=3, act_norm=True)
     text = printed(model)
     coupling = model.distribution.bijector.bijectors[1]
     count = sum(v.shape.num_elements() for v in coupling.trainable_variables)
