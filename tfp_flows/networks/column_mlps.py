@@ -109,6 +109,20 @@ class ColumnMLPs(keras.layers.Layer):
         outputs = self._outputs(x, slice(column, column + 1), training=False)
         return tf.transpose(outputs[:, 0], [1, 0, 2])
 
+    def weights_of(self, which: npt.ArrayLike) -> np.ndarray:
+        """Which entries of its one variable are weights of some networks, booleans.
+
+        Args:
+          which: booleans, `[M, D]`: of which networks.
+        """
+        owners = np.arange(self.num_members * len(self.seen))
+        owners = owners.reshape(self.num_members, len(self.seen), 1, 1)
+        arrays = tf.nest.map_structure(
+            lambda array: tf.constant(np.broadcast_to(owners, array.shape)),
+            self._layout.unpack(self._packed),
+        )
+        return np.asarray(which).reshape(-1)[self._layout.pack(arrays).numpy()]
+
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         shape = self.num_members, self.num_parameters, len(self.seen)

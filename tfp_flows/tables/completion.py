@@ -41,7 +41,7 @@ def complete_rows(
     for column, name in enumerate(codec.names):
         observed[:, codec.cells_of_column(name)] = ~is_missing[:, [column]]
     absent = _codes_of_missing(codec, x.shape[1])
-    needs_choice = (absent >= 0).any() or not rows.completes_exactly(observed[incomplete])
+    needs_choice = (absent >= 0).any() or not _is_exact(rows, observed[incomplete])
     count = num_candidates if needs_choice else 1
     size = max(_MOST_ROWS // count, 1)
     for part, first in enumerate(range(0, len(incomplete), size)):
@@ -65,6 +65,17 @@ def _chosen(rows, x, observed, absent, count, seed, *context):
     chosen = tf.random.stateless_categorical(weights, 1, choice_seed)
     candidates = tf.reshape(candidates, [len(x), count, -1])
     return tf.gather(candidates, chosen[:, 0], batch_dims=1).numpy()
+
+
+def _is_exact(rows, observed):
+    """Whether draws are from the conditional: all missing cells come last.
+
+    Under several members, observed codes before missing ones tell of the member.
+    """
+    rises = (~observed[:, 1:] >= ~observed[:, :-1]).all()
+    codes = observed[:, : rows.cells.num_codes]
+    is_split = codes.any(axis=1) & ~codes.all(axis=1)
+    return rises and (rows.num_members == 1 or not is_split.any())
 
 
 def _codes_of_missing(codec, size):

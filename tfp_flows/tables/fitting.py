@@ -12,6 +12,10 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.models.density_estimator import DensityEstimator
+from tfp_flows.tables.best_networks import BestNetworks
+from tfp_flows.tables.held_out_rows import WeightedMembers
+from tfp_flows.tables.held_out_rows import held_out
+from tfp_flows.tables.mixed_rows import MixedRows
 
 __all__ = ["FitOptions", "fit_rows"]
 
@@ -24,9 +28,10 @@ class FitOptions:
       epochs: at most so many passes over the rows.
       batch_size: rows in a step; by default 64, and more from 12,800 rows on.
       learning_rate: of Adam.
-      patience: epochs without a better validation loss after which it stops, and returns to
-        the best weights.
-      validation_split: share of the rows, drawn by the seed, that are not trained on.
+      patience: epochs in which no network has a better validation loss after which it
+        stops, and each returns to its best weights.
+      validation_split: share of the rows, drawn by the seed, that a member is not trained
+        on, others for each.
       validation_frame: rows for that, in place of a share.
       verbose: as in `keras.Model.fit`.
 
@@ -57,60 +62,57 @@ class FitOptions:
 
 
 def fit_rows(
-    model: DensityEstimator,
-    data: Any,
-    validation: Any,
-    options: FitOptions,
-    seed: int | None,
+    rows: MixedRows, data: Any, validation: Any, options: FitOptions, seed: int | None
 ) -> keras.callbacks.History:
-    """Fits a model to arrays of rows, `x` or `(x, context)`, and returns the history.
+    """Fits a distribution to arrays of rows, `x` or `(x, context)`.
 
     Args:
-      model: which is compiled here.
+      rows: which is fitted.
       data: the rows.
-      validation: others; None: a share of the rows.
+      validation: others, by which all members are judged; None: each leaves out a share.
       options: how to train.
-      seed: integer that determines which share, and the order of rows; random if None.
+      seed: integer that determines which shares, and the order of rows; random if None.
+
+    Returns:
+      The history, of nats a row: "loss", and "val_loss" of rows that are left out.
     """
+    members = rows.num_members
+    x, *context = _arrays(data)
     if validation is None:
-        data, validation = _split(data, options.validation_split, seed)
-    count = len(tf.nest.flatten(data)[0])
-    batch_size = min(options.batch_size_of(count), count)
-    model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
-    stop = keras.callbacks.EarlyStopping(
-        "val_loss", patience=options.patience, restore_best_weights=True
+        is_used = held_out(len(x), members, options.validation_split, seed)
+        judged = is_used.any(axis=1)
+        validation = [array[judged] for array in (x, *context)]
+        is_trained, is_used = ~is_used, is_used[judged]
+    else:
+        validation = _arrays(validation)
+        is_trained = np.ones([len(x), members], bool)
+        is_used = np.ones([len(validation[0]), members], bool)
+    # Each member's mean is over as many rows.
+    weights = is_trained / (members * is_trained[:, 0].mean())
+    batches = (np.concatenate([x, weights], axis=1), *context)
+    best = BestNetworks(
+        rows, validation[0], validation[1] if context else None, is_used, options.patience
     )
+    model = DensityEstimator(WeightedMembers(rows))
+    model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
     return model.fit(
-        _batches(data, batch_size, seed),
+        _batches(batches if context else batches[0], options.batch_size_of(len(x)), seed),
         epochs=options.epochs,
-        validation_data=_batches(validation, 1024, None, in_order=True),
-        callbacks=[stop],
+        callbacks=[best],
         verbose=options.verbose,
     )
 
 
-def _split(data, share, seed):
-    count = len(tf.nest.flatten(data)[0])
-    held = int(np.ceil(share * count))
-    if not 0 < held < count:
-        raise ValueError(
-            f"Expected `frame` with rows for training and validation; got {count} in all."
-        )
-    order = np.random.default_rng(seed).permutation(count)
-    return tuple(
-        tf.nest.map_structure(lambda array, rows=rows: array[rows], data)
-        for rows in (order[held:], order[:held])
-    )
+def _arrays(data):
+    return [np.asarray(array) for array in tf.nest.flatten(data)]
 
 
-def _batches(data, batch_size, seed, *, in_order=False):
+def _batches(data, batch_size, seed):
     """A dataset of batches, in a new order each epoch."""
     data = tf.nest.map_structure(tf.constant, data)
     count = len(tf.nest.flatten(data)[0])
-    indices = tf.data.Dataset.range(count)
-    if not in_order:
-        indices = indices.shuffle(count, seed=seed)
-    batches = indices.batch(batch_size).map(
+    indices = tf.data.Dataset.range(count).shuffle(count, seed=seed)
+    batches = indices.batch(min(batch_size, count)).map(
         lambda index: tf.nest.map_structure(lambda part: tf.gather(part, index), data)
     )
     return batches.prefetch(tf.data.AUTOTUNE)

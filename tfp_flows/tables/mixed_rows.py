@@ -165,15 +165,29 @@ class MixedRows(Compound):
             return tf.zeros([tf.shape(x)[0], 0], tf.float32)
         return self.context_cells(tf.convert_to_tensor(context), tf.float32)
 
-    def mean_over_members(self, log_prob: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns logarithms of means of densities, of `[N, M, ...]`, as float64.
-
-        In training, they are means of logarithms.
-        """
-        if training:
-            return tf.cast(tf.reduce_mean(log_prob, axis=1), self.dtype)
+    def mean_over_members(self, log_prob: tf.Tensor) -> tf.Tensor:
+        """Returns logarithms of means of densities, of `[N, M, ...]`, as float64."""
         log_sum = tf.reduce_logsumexp(log_prob, axis=1)
         return tf.cast(log_sum, self.dtype) - math.log(self.num_members)
+
+    def log_prob_of_networks(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
+        """Returns each network's log-densities, `[N, M, 1 + D]`: of codes, of numbers.
+
+        Args:
+          x: cells, `[N, K + D]`.
+          context: `[N, C]`, where there is one.
+          training: whether there is dropout.
+        """
+        codes, numbers = self.cells.split(x)
+        of_context = self.features_of_context(x, context)
+        log_prob = self.log_prob_of_codes(codes, of_context, training)[..., None]
+        if self._networks is None:
+            return log_prob
+        features = tf.concat([of_context, self.cells(x, of_context.dtype)], axis=1)
+        of_numbers = self._log_prob_of_numbers(codes, numbers, features, training)
+        return tf.concat([log_prob, of_numbers], axis=2)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -189,15 +203,10 @@ class MixedRows(Compound):
         is_inside &= ~maps.is_integer | tf.equal(numbers, tf.floor(numbers))
         return tf.reduce_all(is_inside | ~self.cells.is_present(codes), axis=1).numpy()
 
-    def completes_exactly(self, observed: np.ndarray) -> bool:
-        """Whether `complete` draws from the conditional: all missing cells come last.
-
-        Under several members, observed codes before missing ones tell of the member.
-        """
-        rises = (~observed[:, 1:] >= ~observed[:, :-1]).all()
-        codes = observed[:, : self.cells.num_codes]
-        is_split = codes.any(axis=1) & ~codes.all(axis=1)
-        return bool(rises and (self.num_members == 1 or not is_split.any()))
+    @property
+    def networks(self) -> tuple[list, Any]:
+        """Of the codes, one a member, or none; and of all numbers, or None."""
+        return self._mades, self._networks
 
     @property
     def draws(self) -> RowDraws:
@@ -217,25 +226,21 @@ class MixedRows(Compound):
         return [part for part in (*self._mades, self._networks) if part is not None]
 
     def _log_prob(self, x, context, training):
-        codes, numbers = self.cells.split(x)
-        of_context = self.features_of_context(x, context)
-        features = tf.concat([of_context, self.cells(x, of_context.dtype)], axis=1)
-        log_prob = self.log_prob_of_codes(codes, of_context, training)  # [N, M]
-        of_numbers = self._log_prob_of_numbers(codes, numbers, features, training)
-        return self.mean_over_members(log_prob, training) + tf.reduce_sum(
-            of_numbers, axis=1
-        )
+        each = self.log_prob_of_networks(x, context, training)
+        if training:
+            each = tf.reduce_mean(tf.cast(each, self.dtype), axis=1)
+        else:
+            each = self.mean_over_members(each)
+        return tf.reduce_sum(each, axis=1)
 
     def _log_prob_of_numbers(self, codes, numbers, features, training):
-        """`[N, D]`; zero where there is none."""
-        if self._networks is None:
-            return tf.zeros([tf.shape(codes)[0], 0], self.dtype)
-        parameters = self._networks(features, training=training)
+        """`[N, M, D]`; zero where there is none."""
+        network: Any = self._networks
+        parameters = network(features, training=training)
         is_present = self.cells.is_present(codes)
         numbers = tf.where(is_present, numbers, self._draws.centers)
         log_prob = self.conditionals.log_prob(numbers, parameters)
-        mean = self.mean_over_members(log_prob, training)
-        return tf.where(is_present, mean, tf.zeros([], self.dtype))
+        return tf.where(is_present[:, None], log_prob, tf.zeros([], log_prob.dtype))
 
     def _set_transient_state(self):
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))

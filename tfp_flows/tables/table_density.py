@@ -127,8 +127,7 @@ class TableDensity:
             held = Frame(fit_options.validation_frame)
             validation = self._codec.training_cells(held, rows.can_occur)
         self._model = DensityEstimator(rows)
-        seed = self._options["seed"]
-        return fit_rows(self._model, data, validation, fit_options, seed)
+        return fit_rows(rows, data, validation, fit_options, self._options["seed"])
 
     @property
     def names(self) -> list[str]:

@@ -1,0 +1,92 @@
+"""Early stopping of many networks at once, each at its own best epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfp_flows.core.compiled_call import CompiledCall
+from tfp_flows.tables.mixed_rows import MixedRows
+
+__all__ = ["BestNetworks"]
+
+_ROWS_A_CALL = 4096
+
+
+class BestNetworks(keras.callbacks.Callback):
+    """Returns each network of a `MixedRows` to the weights that were best for it.
+
+    No two members, and of one member no two numbers, share weights, nor do numbers and
+    codes. So the log-likelihood of rows that a member is not trained on is a sum over its
+    networks, each of which has a best epoch of its own. `logs` get "val_loss", nats a row:
+    the mean over the members.
+
+    Args:
+      rows: the distribution.
+      x: cells, `[N, K + D]`.
+      context: `[N, C]`; None where there is none.
+      is_used: which members are judged by which rows, booleans `[N, M]`.
+      patience: epochs without a better network after which training stops.
+    """
+
+    def __init__(
+        self,
+        rows: MixedRows,
+        x: np.ndarray,
+        context: np.ndarray | None,
+        is_used: npt.NDArray[np.bool_],
+        patience: int,
+    ) -> None:
+        super().__init__()
+        self._rows, self._patience = rows, patience
+        self._x, self._context, self._is_used = x, context, is_used
+        self._call = CompiledCall(rows.log_prob_of_networks)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Forgets what was best before."""
+        self._weights = [variable.numpy() for variable in self._rows.trainable_variables]
+        self._least: Any = np.inf
+        self._waited = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keeps the weights of networks that are better than before."""
+        losses = self._losses()
+        if logs is not None:
+            logs["val_loss"] = float(losses.sum(axis=1).mean())
+        is_better = losses < self._least  # not where a loss is NaN
+        self._least = np.where(is_better, losses, self._least)
+        self._keep(is_better)
+        self._waited = 0 if is_better.any() else self._waited + 1
+        if self._waited >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Puts the best weights back."""
+        for variable, best in zip(self._rows.trainable_variables, self._weights, strict=True):
+            variable.assign(best)
+
+    def _losses(self):
+        """Nats a row of the networks, `[M, 1 + D]`."""
+        total = 0.0
+        for first in range(0, len(self._x), _ROWS_A_CALL):
+            rows = slice(first, first + _ROWS_A_CALL)
+            context = None if self._context is None else tf.constant(self._context[rows])
+            each = self._call(tf.constant(self._x[rows]), context, False).numpy()
+            used = self._is_used[rows, :, None]
+            total = total - np.sum(np.where(used, each, 0.0), axis=0, dtype=np.float64)
+        return total / self._is_used.sum(axis=0)[:, None]
+
+    def _keep(self, which):
+        mades, numbers = self._rows.networks
+        kept = {id(v): w for v, w in zip(self._rows.trainable_variables, self._weights, strict=True)}
+        for made, is_better in zip(mades, which[:, 0], strict=False):
+            for variable in made.trainable_variables if is_better else ():
+                kept[id(variable)][...] = variable.numpy()
+        if numbers is not None and which[:, 1:].any():
+            chosen = numbers.network.weights_of(which[:, 1:])
+            for variable in numbers.trainable_variables:
+                kept[id(variable)][chosen] = variable.numpy()[chosen]
