@@ -84,7 +84,9 @@ class TextTable:
         # Where the rows begin: (bytes, lines) before them.
         self._start = start
         if all(number(cell, decimal) is None for cell in cells):
-            self.names = self._distinct(cells)
+            # As pandas calls a column of row numbers that it has written without a name.
+            names = [cell or f"Unnamed: {i}" for i, cell in enumerate(cells)]
+            self.names = self._distinct(names)
             line_end = len(first.encode(encoding))
             self._start = (start[0] + line_end, start[1] + first.count("\n"))
 

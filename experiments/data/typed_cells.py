@@ -7,6 +7,7 @@ __all__ = ["MISSING", "type_of", "typed"]
 
 # What stands for a cell without a value.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "Null", "null", "None", "NaT", "?")
+_WORD = "None"  # in a column of texts, one of them
 TYPES = ("number", "boolean", "date", "text")
 _BOOLEANS = {"true": True, "false": False}
 _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
@@ -93,7 +94,7 @@ def _make_dates(texts, present, decimal):
 
 
 def _make_texts(texts, present, decimal):
-    return texts.where(present, None).to_numpy(dtype=object)
+    return texts.where(present | (texts == _WORD), None).to_numpy(dtype=object)
 
 
 _FITS = {

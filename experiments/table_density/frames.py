@@ -18,7 +18,8 @@ __all__ = ["UNUSABLE", "read_table"]
 
 # Kinds that have no distribution, and what is to be done.
 UNUSABLE = {
-    "text": "text of too many kinds; --kinds={name}=categorical, or {name}=drop",
+    "text": "is text of too many kinds, as {cells}; --kinds={name}=categorical, or drop",
+    "identifier": "names the rows, {reason}; --kinds={name}=drop, or integer",
     "missing": "has no value at all; --kinds={name}=drop",
 }
 _TEXTUAL = ("categorical", "boolean", "ordered")
@@ -56,9 +57,8 @@ def read_table(settings):
         frame = frame.dropna().reset_index(drop=True)
     if len(frame) < _MIN_ROWS:
         problems.append(f"{len(frame)} rows, of at least {_MIN_ROWS}")
-    if problems:
-        _refuse(path, problems)
-    columns, problems = _described(frame, kinds)
+    columns, more = _described(frame, kinds) if len(frame) else ([], [])
+    problems += more
     if settings.missing == "refuse":
         problems += [
             f"{c.num_missing} missing cells in column {c.name!r} (--missing=drop leaves "
@@ -116,17 +116,26 @@ def _typed(frame, kinds, decimal):
 
 def _described(frame, kinds):
     """Returns the `TableColumns`, those of `kinds` changed, and what is wrong with them."""
-    columns, problems = tfp_flows.describe_columns(frame), []
+    if frame.shape[1] == 0:
+        return [], []
+    try:
+        columns, problems = tfp_flows.describe_columns(frame), []
+    except ValueError as error:  # of infinite cells of a .parquet file, or of mixed types
+        return [], [str(error).rstrip(".")]
     for name, entries in kinds.items():
         try:
             if name in columns.names:
                 columns.change(name, **_with_values(frame[name], columns[name], entries))
         except ValueError as error:
             problems.append(str(error).rstrip("."))
-    for column in columns:
-        if column.kind in UNUSABLE:
-            advice = UNUSABLE[column.kind].format(name=column.name)
-            problems.append(f"column {column.name!r} is {advice}")
+    unusable = [column for column in columns if column.kind in UNUSABLE]
+    for column in unusable:
+        cells = " and ".join(map(repr, frame[column.name].dropna().unique()[:2]))
+        advice = UNUSABLE[column.kind].format(**vars(column), cells=cells)
+        problems.append(f"column {column.name!r} {advice}")
+    if len(unusable) > 1:
+        flags = ",".join(f"{column.name}=drop" for column in unusable)
+        problems.append(f"--kinds={flags} leaves out the columns without a kind")
     return columns, problems
 
 

@@ -19,6 +19,7 @@ COLUMNS = {
     "categorical": RNG.choice(["a", "b"], COUNT),
     "text": np.array([f"name {i}" for i in range(COUNT)]),
     "date": np.datetime64("2024-01-01", "s") + RNG.integers(0, 10**7, COUNT),
+    "identifier": RNG.permutation(COUNT) + 1,
     "constant": np.ones(COUNT),
     "missing": np.full(COUNT, np.nan),
 }
@@ -33,6 +34,28 @@ def test_each_kind_is_found(kind):
 def test_zeros_and_ones_are_a_boolean_and_a_period_is_never_guessed():
     kinds = {"flag": RNG.integers(0, 2, COUNT), "hour": RNG.uniform(0.0, 24.0, COUNT)}
     assert [c.kind for c in tff.describe_columns(kinds)] == ["boolean", "positive"]
+
+
+def test_rows_are_named_by_their_numbers_and_by_huge_integers():
+    columns = tff.describe_columns(
+        {
+            "from 0": np.arange(COUNT),
+            "huge": 2**53 + RNG.integers(0, 2**60, COUNT),
+            "year": np.arange(COUNT) + 1600,
+            "with a gap": np.arange(COUNT) + (np.arange(COUNT) > 7),
+        }
+    )
+    kinds = ["identifier", "identifier", "integer", "integer"]
+    assert [c.kind for c in columns] == kinds
+    assert columns["from 0"].reason == f"each integer from 0 to {COUNT - 1} once"
+    assert tff.describe_columns({"a": np.arange(19.0)})["a"].kind == "integer"
+
+
+def test_counts_whose_largest_is_rare_have_no_upper_end():
+    rare = np.where(np.arange(COUNT) == 5, 9, RNG.integers(0, 7, COUNT))
+    columns = tff.describe_columns({"visits": rare, "grade": RNG.integers(1, 6, COUNT)})
+    assert [c.kind for c in columns] == ["integer", "ordered"]
+    assert columns["visits"].reason == "counts: 9, the largest, in 1 rows only"
 
 
 def test_values_that_many_rows_share_are_spikes():
@@ -87,7 +110,6 @@ def test_overrides_are_checked():
         ({"a": np.array([1, "b"], object)}, "one type in column 'a'; got 1 in row 0, 'b'"),
         ({"a": [1.0], "b": [1.0, 2.0]}, r"one length; got \{'a': 1, 'b': 2\}"),
         ({}, "columns; got none"),
-        ({"a": np.arange(20) * 2**53}, "below 2.53 in column 'a'"),
         (np.zeros(3), r"data frame.*got ndarray of shape \(3,\)"),
         ({"a": np.zeros((2, 2))}, r"one axis; got 'a' of shape \(2, 2\)"),
     ],

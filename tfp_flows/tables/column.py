@@ -24,10 +24,11 @@ KINDS = {
     "date": "a point in time",
     "constant": "always the same value",
     "text": "text of too many kinds to be a category; give another kind, or drop it",
+    "identifier": "names the row: a row number, or a huge integer; drop it",
     "missing": "no value at all; drop it",
 }
 # Kinds without a distribution.
-UNUSABLE = ("text", "missing")
+UNUSABLE = ("text", "identifier", "missing")
 _WITH_VALUES = ("ordered", "categorical", "boolean", "constant")
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer", "date")
 

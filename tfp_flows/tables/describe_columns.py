@@ -17,7 +17,9 @@ from tfp_flows.tables.table_columns import TableColumns
 __all__ = ["describe_columns"]
 
 _FEW = 10  # values of an ordered column
+_RARE_SHARE = 0.02  # of the rows: a largest count that may be exceeded
 _MOST_CATEGORIES = 100
+_LEAST_ROWS = 20  # that are taken for numbered
 _SPIKE_SHARE = 0.05  # of the rows, and so many times as often as other values
 _SPIKE_RATIO = 10.0
 _MOST_SPIKES = 3
@@ -95,24 +97,38 @@ def _of_numbers(name, values, distinct, counts):
     if set(distinct) == {0.0, 1.0}:
         return Column(name, "boolean", "only 0 and 1", values=[0.0, 1.0])
     is_integer = bool((distinct == np.floor(distinct)).all())
+    if is_integer and (why := _identifies(values, distinct)):
+        return Column(name, "identifier", why)
+    if is_integer and _may_be_exceeded(distinct, counts):
+        reason = f"counts: {distinct[-1]:g}, the largest, in {counts[-1]} rows only"
+        return Column(name, "integer", reason, low=0.0)
     if len(distinct) <= min(_FEW, len(values) // 2):
         what = "integers" if is_integer else "values"
         reason = f"{len(distinct)} different {what}"
         return Column(name, "ordered", reason, values=list(distinct))
-    if is_integer:
-        return _of_integers(name, distinct)
-    return _of_reals(name, values, distinct, counts)
-
-
-def _of_integers(name, distinct):
-    if np.abs(distinct).max() >= 2.0**53:
-        raise ValueError(
-            f"Expected numbers below 2^53 in column {name!r}; got "
-            f"{distinct[np.argmax(np.abs(distinct))]:.0f}. Drop a column of identifiers."
-        )
+    if not is_integer:
+        return _of_reals(name, values, distinct, counts)
     if distinct[0] >= 0.0:
         return Column(name, "integer", "only integers, none below 0", low=0.0)
     return Column(name, "integer", "only integers")
+
+
+def _identifies(values, distinct):
+    """Why integers name their rows; nothing if they need not."""
+    if np.abs(distinct).max() >= 2.0**53:
+        return "integers of 2^53 or more, which no number holds"
+    is_numbered = len(distinct) == len(values) >= _LEAST_ROWS and distinct[0] in (0.0, 1.0)
+    if is_numbered and distinct[-1] - distinct[0] == len(distinct) - 1:
+        return f"each integer from {distinct[0]:g} to {distinct[-1]:g} once"
+    return ""
+
+
+def _may_be_exceeded(distinct, counts):
+    """Whether few integers are counts, the largest of which are rare."""
+    if not 2 < len(distinct) <= _FEW or distinct[0] < 0.0:
+        return False
+    is_dense = 2 * len(distinct) > distinct[-1] - distinct[0]
+    return bool(is_dense and counts[-1] < _RARE_SHARE * counts.sum())
 
 
 def _of_reals(name, values, distinct, counts):
