@@ -1,9 +1,10 @@
 """Cells of a table that should hold numbers, one by one: what they hold, what is wrong."""
 
+import csv
 import itertools
 import math
 
-__all__ = ["cell_problems", "is_empty", "number"]
+__all__ = ["cell_problems", "is_empty", "last_row_end", "number"]
 
 _SHOWN = 5  # of all problems, which may be as many as there are cells
 
@@ -41,6 +42,17 @@ def cell_problems(rows, labels, num_columns, lines_before, decimal="."):
     shown = list(itertools.islice(found, _SHOWN))
     others = sum(1 for _ in found)
     return "; ".join(shown) + (f"; and {others} more" if others else "")
+
+
+def last_row_end(rows):
+    """Returns how many lines a `csv.reader` reads before what is no row."""
+    lines = 0
+    try:
+        for _ in rows:
+            lines = rows.line_num
+    except csv.Error:
+        pass
+    return lines
 
 
 def _of_row(row, labels, num_columns, decimal):

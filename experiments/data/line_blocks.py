@@ -54,5 +54,7 @@ def has_rows_of(text, num_columns, delimiter):
         ends = np.append(ends, len(letters))
     counts = np.searchsorted(np.flatnonzero(letters == ord(delimiter)), ends)
     widths = np.diff(counts, prepend=0) + 1
-    is_empty = np.diff(ends, prepend=-1) <= 2  # of at most one letter, as a carriage return
+    lengths = np.diff(ends, prepend=-1) - 1
+    is_space = np.isin(letters[np.maximum(ends - 1, 0)], [ord(c) for c in " \t\r"])
+    is_empty = (lengths == 0) | (lengths == 1) & is_space
     return bool(np.all((widths == num_columns) | ((widths == 1) & is_empty)))

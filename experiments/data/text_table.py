@@ -12,6 +12,7 @@ import pandas as pd
 
 from experiments.data.cells import cell_problems
 from experiments.data.cells import is_empty
+from experiments.data.cells import last_row_end
 from experiments.data.cells import number
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
@@ -19,6 +20,8 @@ from experiments.data.line_blocks import LINE_END
 from experiments.data.line_blocks import QUOTE
 from experiments.data.line_blocks import has_rows_of
 from experiments.data.line_blocks import next_lines
+from experiments.data.text_bytes import decoded
+from experiments.data.text_bytes import refuse_other_files
 
 __all__ = ["Block", "TextTable"]
 
@@ -110,6 +113,7 @@ class TextTable:
             while text := next_lines(file, offset):
                 next_line = line + text.count(LINE_END)
                 offset += len(text)
+                decoded(text, self._encoding, self._path, line)
                 if text.strip():
                     yield Block(frame_of(text, columns, line), line, next_line, offset)
                 line = next_line
@@ -123,7 +127,9 @@ class TextTable:
 
         A header's cells, in quotes, may hold line ends.
         """
-        text = next_lines(file, 0).decode(self._encoding)
+        start = next_lines(file, 0)
+        refuse_other_files(start, self._path)
+        text = decoded(start, self._encoding, self._path, 1)
         before = _BEFORE_ROWS.match(text).group()
         first = text[len(before) :]
         if not first.strip():
@@ -191,9 +197,15 @@ class TextTable:
           line: of the first row.
           labels: names of those that should hold numbers, by position.
         """
-        found = cell_problems(
-            self._rows(text), labels, self.num_columns, line - 1, self._decimal
-        )
+        rows = self._rows(text)
+        try:
+            found = cell_problems(rows, labels, self.num_columns, line - 1, self._decimal)
+        except csv.Error as error:
+            row = line + last_row_end(self._rows(text))
+            raise DataError(
+                f"Expected quotes around whole cells in {self._path}; got, in the row that "
+                f"begins in line {row}: {error}."
+            ) from error
         if found:
             wanted = "finite numbers" if labels else "rows of one length"
             raise DataError(f"Expected {wanted} in {self._path}; got {found}.")

@@ -23,6 +23,7 @@ UNUSABLE = {
     "missing": "has no value at all; --kinds={name}=drop",
 }
 _TEXTUAL = ("categorical", "boolean", "ordered")
+_COMMA = r"\s*[-+]?\d+,\d+\s*"
 _SHOWN = 3
 _MIN_ROWS = 20
 
@@ -105,9 +106,12 @@ def _typed(frame, kinds, decimal):
             cells = [f"{texts[row]!r} in row {row + 1} below the header" for row in wrong]
             cells = cells[:_SHOWN]
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            has_comma = decimal == "." and texts.iloc[wrong].str.fullmatch(_COMMA).any()
             problems.append(
                 f"column {name!r} has {found}s, but {', '.join(cells)}{more} "
-                f"(--kinds={name}=categorical takes them as they are)"
+                f"(--kinds={name}=categorical takes them as they are"
+                + (", --decimal=, reads decimal commas" if has_comma else "")
+                + ")"
             )
         else:
             columns[name] = typed(texts, found, decimal)

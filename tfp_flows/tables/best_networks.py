@@ -66,7 +66,9 @@ class BestNetworks(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Puts the best weights back."""
-        for variable, best in zip(self._rows.trainable_variables, self._weights, strict=True):
+        for variable, best in zip(
+            self._rows.trainable_variables, self._weights, strict=True
+        ):
             variable.assign(best)
 
     def _losses(self):
@@ -82,7 +84,10 @@ class BestNetworks(keras.callbacks.Callback):
 
     def _keep(self, which):
         mades, numbers = self._rows.networks
-        kept = {id(v): w for v, w in zip(self._rows.trainable_variables, self._weights, strict=True)}
+        kept = {
+            id(v): w
+            for v, w in zip(self._rows.trainable_variables, self._weights, strict=True)
+        }
         for made, is_better in zip(mades, which[:, 0], strict=False):
             for variable in made.trainable_variables if is_better else ():
                 kept[id(variable)][...] = variable.numpy()

@@ -1,0 +1,158 @@
+"""Tables that people have: each is told in one line what is wrong with it, and where."""
+
+import pytest
+
+from experiments.data import DataError
+from experiments.table_density.frames import read_table
+from experiments.table_density.settings import TableDensitySettings
+
+ROWS = [f"{0.37 * i:.2f},{'xy'[i % 2]}" for i in range(1, 30)]
+MISSING = "1 missing cells in column 'a' (--missing=drop"
+
+
+def table(*rows, header="a,b"):
+    return "\n".join([header, *rows, ""])
+
+
+def third(line):
+    """A good table, but for the third row, in line 4."""
+    return table(*ROWS[:2], line, *ROWS[3:])
+
+
+def filled(cells, count=29):
+    """A table whose column `a` has a number in each cell, in some way of writing."""
+    return table(*(cells.format(i) + ",x" for i in range(1, count + 1)))
+
+
+def number_column(cell):
+    return third(f"{cell},x"), f"column 'a' has numbers, but {cell!r} in row 3 below"
+
+
+def text_column(cells, *shown):
+    return filled(cells), f"column 'a' is text of too many kinds, as {' and '.join(shown)}"
+
+
+BAD = {
+    "nothing": ("", "got an empty file"),
+    "empty lines": ("  \n\n \n", "got an empty file"),
+    "a header only": ("a,b\n", "got a header only"),
+    "no header": ("\n".join(ROWS), "Expected a header"),
+    "one row": (table(ROWS[0]), "1 rows, of at least 20"),
+    "a few rows": (table(*ROWS[:6]), "6 rows, of at least 20"),
+    "a name twice": (table(*ROWS, header="a,a"), "distinct column names"),
+    "a comment first": (
+        table("a,b", *ROWS, header="# mine"),
+        "2 cells instead of 1 in row",
+    ),
+    "a line of units": (table("[kg],x", *ROWS), "has numbers, but '[kg]' in row 1 below"),
+    "the header again": (table(*ROWS, "a,b"), "has numbers, but 'a' in row 30 below"),
+    "a total": (table(*ROWS, "Total,"), "but 'Total' in row 30 below"),
+    "a short row": (third("1"), "1 cells instead of 2 in row 4"),
+    "a short row of a long cell": (third("1234"), "1 cells instead of 2 in row 4"),
+    "a long row": (third("1,x,2"), "3 cells instead of 2 in row 4"),
+    "semicolons in a comma's place": (
+        table(*(row.replace(",", ";") for row in ROWS)),
+        "1 cells instead of 2 in row 2; 1 cells instead of 2 in row 3",
+    ),
+    "spaces": (
+        table(*(row.replace(",", " ") for row in ROWS), header="a b"),
+        "column 'a b' is text of too many kinds, as '0.37 y' and '0.74 x'",
+    ),
+    "an open quote": (third('1,"x'), "the row that begins in line 4: unexpected end"),
+    "an open quote at the end": (table(*ROWS, '1,"x'), "begins in line 31: unexpected end"),
+    "a letter after a quote": (third('1,"x"y'), "begins in line 4: ',' expected after"),
+    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in row 4 (--enc"),
+    "utf-16": (table(*ROWS).encode("utf-16"), "got UTF-16"),
+    "a zero byte": (third("1,x\0y"), "a NUL byte in row 4"),
+    "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
+    "an old workbook": (b"\xd0\xcf\x11\xe0\xa1", "got an Excel workbook"),
+    "compressed": (b"\x1f\x8b\x08\0", "got a gzip file"),
+    "a page": ("<!DOCTYPE html>\n<html>\n<body>\n", "2 rows, of at least 20"),
+    "json": ('[{"a": 1, "b": 2},\n{"a": 1}]', "1 cells instead of 3 in row 2"),
+    "a word": number_column("many"),
+    "infinity": number_column("inf"),
+    "minus infinity": number_column("-Infinity"),
+    "beyond all floats": number_column("1e400"),
+    "hexadecimal": number_column("0x1F"),
+    "Python's underscores": number_column("1_000"),
+    "a unit": number_column("5 kg"),
+    "a currency": number_column("$5"),
+    "a range": number_column("3-4"),
+    "a truth value": number_column("True"),
+    "a date among numbers": number_column("2024-01-01"),
+    "a decimal comma": (third('"1,5",x'), "'1,5' in row 3 below the header (--kinds=a=cat"),
+    "a decimal comma, told": (third('"1,5",x'), "--decimal=, reads decimal commas"),
+    "thousands": text_column('"{},000"', "'1,000'", "'2,000'"),
+    "prices": text_column("${}.99", "'$1.99'", "'$2.99'"),
+    "percent": text_column("{}%", "'1%'", "'2%'"),
+    "days before months": text_column("{}/02/2024", "'1/02/2024'", "'2/02/2024'"),
+    "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in row 30"),
+    "another date": (
+        filled("2024-01-{:02}").replace("2024-01-29", "01/29/2024"),
+        "column 'a' has dates, but '01/29/2024' in row 29 below the header",
+    ),
+    "huge integers": (filled("9007199254741{:03}"), "'a' names the rows, integers of 2^53"),
+    "row numbers": (filled("{}"), "'a' names the rows, each integer from 1 to 29 once"),
+    "a missing cell": (third(",x"), MISSING),
+    "NA": (third("NA,x"), MISSING),
+    "a question mark": (third("?,x"), MISSING),
+    "an empty column": (
+        table(*(row[:-1] for row in ROWS)),
+        "column 'b' has no value at all",
+    ),
+    "names": (
+        table(*(f"name {i},id {i}" for i in range(29))),
+        "--kinds=a=drop,b=drop leaves out the columns without a kind",
+    ),
+    "much at once": (
+        table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
+        "'old' in row 30 below the header",
+    ),
+    "much at once, texts": (
+        table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
+        "column 'c' is text of too many kinds",
+    ),
+}
+
+
+def read(content, tmp_path, **settings):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(TableDensitySettings(csv_path=str(path), **settings))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_told_in_one_line(name, tmp_path):
+    content, words = BAD[name]
+    with pytest.raises(DataError) as caught:
+        read(content, tmp_path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "table.csv" in str(caught.value)
+
+
+GOOD = {
+    "a byte order mark": (b"\xef\xbb\xbf" + table(*ROWS).encode(), ["a", "b"]),
+    "other line ends": (table(*ROWS).replace("\n", "\r\n"), ["a", "b"]),
+    "empty lines": (third("\n \n1,x"), ["a", "b"]),
+    "a column without a name": (table(*ROWS, header=",b"), ["Unnamed: 0", "b"]),
+    "a quoted delimiter": (third('1,"x,y"'), ["a", "b"]),
+    "a quoted line end": (third('1,"x\ny"'), ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_is_unusual_but_clear_is_read(name, tmp_path):
+    content, names = GOOD[name]
+    frame, columns = read(content, tmp_path)
+    assert list(frame) == columns.names == names
+    assert [column.kind for column in columns] == ["positive", "categorical"]
+    assert len(frame) == len(ROWS)
+
+
+def test_a_word_for_nothing_is_a_category_among_texts(tmp_path):
+    rows = [f"{i / 3},{['None', 'Some', ''][i % 3]}" for i in range(30)]
+    frame, columns = read(table(*rows), tmp_path, missing="indicator")
+    assert columns["b"].values == ["None", "Some"]
+    assert columns["b"].num_missing == 10
+    assert frame["a"].notna().all()
