@@ -203,8 +203,8 @@ class TextTable:
         except csv.Error as error:
             row = line + last_row_end(self._rows(text))
             raise DataError(
-                f"Expected quotes around whole cells in {self._path}; got, in the row that "
-                f"begins in line {row}: {error}."
+                f"Expected quotes around whole cells in {self._path}; got, in row {row}: "
+                f"{error}."
             ) from error
         if found:
             wanted = "finite numbers" if labels else "rows of one length"

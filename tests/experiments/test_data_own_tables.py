@@ -82,7 +82,7 @@ def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
 @pytest.mark.parametrize("row", ["True,2", "1", "1,2,3", '"1"2,3', "0x1,2", ",1", "1,nan"])
 def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
     (tmp_path / "x").write_text(f'"a\nb",c\n1,2\n\n{row}\n')
-    with pytest.raises(DataError, match="row 5|Expected a table as text"):
+    with pytest.raises(DataError, match="row 5"):
         read_csv(tmp_path / "x")
 
 
