@@ -20,13 +20,14 @@ from experiments.table_density.frames import divided
 from experiments.table_density.frames import read_table
 from experiments.table_density.settings import TableDensitySettings
 
+_BACKUP = "fit.npz"  # of a run that has not ended
 _SETS = ("train", "validation", "test")
 
 
 def run(settings):
     """Fits, evaluates and writes everything into `settings.run_dir`.
 
-    A finished run is only read; one that was interrupted begins anew.
+    A finished run is only read; one that was interrupted goes on from its last epochs.
 
     Args:
       settings: a `TableDensitySettings`.
@@ -60,7 +61,7 @@ def cli(argv):
 
 
 def _main(settings):
-    interruption.stop_at_once(lambda: "Stopped. The same command begins anew.")
+    interruption.stop_at_once(lambda: "Stopped. The same command goes on from there.")
     print(report.table(run(settings)))
     print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 
@@ -87,16 +88,20 @@ def _prepared(settings):
 
 def _fit(sets, table, settings, run_dir):
     train, validation, _ = sets
-    start = time.perf_counter()
-    history = table.fit(
-        train,
-        validation_frame=validation,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or None,
-        learning_rate=settings.learning_rate,
-        patience=settings.patience,
-        verbose=max(settings.progress, 0),
-    ).history
+    start, backup = time.perf_counter(), run_dir / _BACKUP
+    try:
+        history = table.fit(
+            train,
+            validation_frame=validation,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size or None,
+            learning_rate=settings.learning_rate,
+            patience=settings.patience,
+            verbose=max(settings.progress, 0),
+            backup=backup,
+        ).history
+    except ValueError as error:  # of cells that cannot occur, or the backup of other rows
+        raise DataError(str(error)) from error
     seconds = time.perf_counter() - start
     table.save(run_dir / "model.keras")
     results = {
@@ -112,4 +117,5 @@ def _fit(sets, table, settings, run_dir):
     }
     captions = pictures.draw(table, sets, results, history, settings)
     writing.write(report.page(results), captions, results, run_dir)
+    backup.unlink(missing_ok=True)
     return results

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +42,26 @@ class BestNetworks(keras.callbacks.Callback):
         super().__init__()
         self._rows, self._patience = rows, patience
         self._x, self._context, self._is_used = x, context, is_used
+        self._num_numbers = 0 if rows.networks[1] is None else rows.cells.num_numbers
         self._call = CompiledCall(rows.log_prob_of_networks)
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """What was best until now: weights and losses; and epochs that were not."""
+        weights = {f"weights_{i}": kept for i, kept in enumerate(self._weights)}
+        return {**weights, "least": self._least, "waited": np.asarray(self._waited)}
+
+    @state.setter
+    def state(self, state: dict[str, np.ndarray]) -> None:
+        self._weights = [
+            np.array(kept) for name, kept in state.items() if name.startswith("weights_")
+        ]
+        self._least, self._waited = state["least"], int(state["waited"])
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Forgets what was best before."""
         self._weights = [variable.numpy() for variable in self._rows.trainable_variables]
-        self._least: Any = np.inf
+        self._least = np.full([self._rows.num_members, 1 + self._num_numbers], np.inf)
         self._waited = 0
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 import keras
@@ -13,9 +14,12 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.models.density_estimator import DensityEstimator
 from tfp_flows.tables.best_networks import BestNetworks
+from tfp_flows.tables.fit_backup import FitBackup
+from tfp_flows.tables.fit_backup import fingerprint
 from tfp_flows.tables.held_out_rows import WeightedMembers
 from tfp_flows.tables.held_out_rows import held_out
 from tfp_flows.tables.mixed_rows import MixedRows
+from tfp_flows.tables.row_order import RowOrder
 
 __all__ = ["FitOptions", "fit_rows"]
 
@@ -34,6 +38,8 @@ class FitOptions:
         on, others for each.
       validation_frame: rows for that, in place of a share.
       verbose: as in `keras.Model.fit`.
+      backup: file that keeps the state of the fit. If there is one, of an interrupted fit of
+        the same rows and options, it goes on from there, and ends with the same numbers.
 
     Raises:
       ValueError: if one is out of its range.
@@ -46,6 +52,7 @@ class FitOptions:
     validation_split: float = 0.1
     validation_frame: Any = None
     verbose: int = 0
+    backup: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs)
@@ -55,6 +62,11 @@ class FitOptions:
         check_number("learning_rate", self.learning_rate, "above 0", lambda r: r > 0.0)
         share = self.validation_split
         check_number("validation_split", share, "in (0, 1)", lambda s: 0.0 < s < 1.0)
+
+    @property
+    def options_of_state(self) -> tuple:
+        """What the state of a fit depends on, but for the number of epochs."""
+        return self.learning_rate, self.patience
 
     def batch_size_of(self, num_rows: int) -> int:
         """Rows in a step, of so many rows."""
@@ -95,24 +107,30 @@ def fit_rows(
     )
     model = DensityEstimator(WeightedMembers(rows))
     model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
-    return model.fit(
-        _batches(batches if context else batches[0], options.batch_size_of(len(x)), seed),
-        epochs=options.epochs,
-        callbacks=[best],
+    batch_size = min(options.batch_size_of(len(x)), len(x))
+    order = RowOrder(seed)
+    data = order.batches(batches if context else batches[0], len(x), batch_size)
+    if options.backup is None:
+        fit = {"epochs": options.epochs, "callbacks": [best, order]}
+        return model.fit(data, verbose=options.verbose, **fit)
+    backup = FitBackup(
+        options.backup,
+        fingerprint(
+            [*batches, *validation, is_used], options.options_of_state, batch_size, seed
+        ),
+    )
+    backup.attach(best, rows.variables)
+    done = backup.num_epochs
+    history = model.fit(
+        data,
+        initial_epoch=done,
+        epochs=done if backup.is_finished else max(options.epochs, done),
+        callbacks=[best, order, backup],
         verbose=options.verbose,
     )
+    history.epoch, history.history = list(range(backup.num_epochs)), backup.logs
+    return history
 
 
 def _arrays(data):
     return [np.asarray(array) for array in tf.nest.flatten(data)]
-
-
-def _batches(data, batch_size, seed):
-    """A dataset of batches, in a new order each epoch."""
-    data = tf.nest.map_structure(tf.constant, data)
-    count = len(tf.nest.flatten(data)[0])
-    indices = tf.data.Dataset.range(count).shuffle(count, seed=seed)
-    batches = indices.batch(min(batch_size, count)).map(
-        lambda index: tf.nest.map_structure(lambda part: tf.gather(part, index), data)
-    )
-    return batches.prefetch(tf.data.AUTOTUNE)
