@@ -13,7 +13,7 @@ from sklearn import preprocessing
 
 from experiments.predictions.quantile_scores import LEVELS
 
-__all__ = ["baselines"]
+__all__ = ["baselines", "boosted", "process"]
 
 # Boosting sees so many training rows; a Gaussian process takes no more, since its time
 # grows with their cube.
@@ -35,15 +35,16 @@ def baselines(context, y, new_context, seed):
     """
     columns = np.asarray(y, np.float64).T
     name, model = _gaussian(context)
-    boosted = [_boosted(context, column, new_context, seed) for column in columns]
+    trees = [boosted(context, column, new_context, seed) for column in columns]
     normal = [_normal(model, context, column, new_context) for column in columns]
     return {
-        "quantile gradient boosting": np.stack(boosted, axis=1),
+        "quantile gradient boosting": np.stack(trees, axis=1),
         name: np.stack(normal, axis=1),
     }
 
 
-def _boosted(context, y, new_context, seed):
+def boosted(context, y, new_context, seed):
+    """Returns quantiles of `LEVELS` by gradient boosting, `[M, L]`, of y, `[N]`."""
     rows = np.random.default_rng(seed).permutation(len(y))[:_MAX_BOOSTED_ROWS]
     models = (
         ensemble.HistGradientBoostingRegressor(
@@ -59,12 +60,16 @@ def _gaussian(context):
     num_rows, size = context.shape
     if num_rows > _MAX_PROCESS_ROWS:
         return "Bayesian ridge regression", linear_model.BayesianRidge()
+    return "Gaussian process", process(size)
+
+
+def process(size):
+    """Returns a Gaussian process of `size` features, each with a length scale."""
     kernels = gaussian_process.kernels
     kernel = kernels.ConstantKernel() * kernels.RBF(np.full(size, 3.0))
-    model = gaussian_process.GaussianProcessRegressor(
+    return gaussian_process.GaussianProcessRegressor(
         kernel + kernels.WhiteKernel(), normalize_y=True
     )
-    return "Gaussian process", model
 
 
 def _normal(model, context, y, new_context):

@@ -11,6 +11,9 @@ from experiments.predictions.baselines import baselines
 from experiments.predictions.quantile_scores import FLOW
 from experiments.predictions.quantile_scores import LEVELS
 from experiments.predictions.quantile_scores import compared
+from experiments.predictions.table_features import features
+from experiments.predictions.table_features import features_of_each
+from experiments.predictions.table_features import one_hot_context
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
 
@@ -50,7 +53,7 @@ def samples_beside(table, test, seed):
 def _two_sample_test(table, test, seed):
     """How well a classifier that knows kinds tells test rows from samples."""
     test, samples = samples_beside(table, test, seed)
-    rows, is_categorical = _features(pd.concat([test, samples]), table.columns)
+    rows, is_categorical = features(pd.concat([test, samples]), table.columns)
     accuracy = diagnostics.cross_validated_accuracy(
         rows, len(test), seed, is_categorical=is_categorical
     )
@@ -70,7 +73,7 @@ def _prediction(table, sets, seed):
     y = [rows[name].to_numpy(np.float64) for rows in (train, test)]
     if table.columns[name].num_missing:
         return None
-    context = _one_hot(table, sets)
+    context = one_hot_context(table, sets)
     own = table.predict(test[table.context]).quantile(LEVELS)
     others = baselines(context[0], y[0][:, None], context[1], seed)
     return compared({FLOW: own[:, None], **others}, y[1][:, None], y[0].std())
@@ -83,8 +86,8 @@ def _classification(table, sets, seed):
     is_class = column.kind in ("categorical", "boolean", "ordered")
     if not table.context or others or not is_class or column.num_missing:
         return None
-    (rows, new), _ = _each_features([train, test], table)
-    _, is_categorical = _features(train[table.context], table.columns)
+    (rows, new), _ = features_of_each([train, test], table)
+    _, is_categorical = features(train[table.context], table.columns)
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed, early_stopping=True, categorical_features=is_categorical
     ).fit(rows, train[name].astype(str))
@@ -98,40 +101,3 @@ def _classification(table, sets, seed):
         "boosted": float(-nats.mean()),
         "error": dataclasses.asdict(Estimate.of_rows(nats - own)),
     }
-
-
-def _each_features(frames, table):
-    """Returns features of the context of several frames, coded alike."""
-    context = pd.concat([frame[table.context] for frame in frames])
-    features, is_categorical = _features(context, table.columns)
-    ends = np.cumsum([len(frame) for frame in frames])[:-1]
-    return np.split(features, ends), is_categorical
-
-
-def _features(frame, columns):
-    """Returns columns as numbers, `[N, D]`, and which are codes of categories."""
-    features, is_categorical = [], []
-    for name in frame:
-        cells = frame[name]
-        is_code = columns[name].kind in ("categorical", "boolean", "constant")
-        if is_code:
-            codes = pd.factorize(cells.astype(str).where(cells.notna(), None))[0]
-            features.append(np.where(codes < 0, np.nan, codes))
-        elif cells.dtype.kind == "M":
-            features.append(cells.astype("int64").to_numpy(np.float64))
-        else:
-            features.append(pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan))
-        is_categorical.append(is_code and len(set(features[-1])) <= 255)
-    return np.stack(features, axis=1), is_categorical
-
-
-def _one_hot(table, sets):
-    """Returns the contexts of training and test rows with a column a category."""
-    (train, test), is_categorical = _each_features([sets[0], sets[2]], table)
-    parts = [[], []]
-    for j, is_code in enumerate(is_categorical):
-        codes = np.unique(train[~np.isnan(train[:, j]), j]) if is_code else None
-        for part, rows in zip(parts, (train, test), strict=True):
-            column = rows[:, j : j + 1]
-            part.append(column == codes if is_code else np.nan_to_num(column))
-    return [np.concatenate(part, axis=1).astype(np.float64) for part in parts]

@@ -70,9 +70,7 @@ class FitBackup(keras.callbacks.Callback):
         for name, values in self._parts().items():
             for i, variable in enumerate(values):
                 variable.assign(self._state[f"{name}_{i}"])
-        self._best.state = {
-            name: self._state[f"best_{name}"] for name in self._best.state
-        }
+        self._best.state = {name: self._state[f"best_{name}"] for name in self._best.state}
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes the file, if the last time is some seconds ago, or training ends."""

@@ -38,8 +38,8 @@ class FitOptions:
         on, others for each.
       validation_frame: rows for that, in place of a share.
       verbose: as in `keras.Model.fit`.
-      backup: file that keeps the state of the fit. If there is one, of an interrupted fit of
-        the same rows and options, it goes on from there, and ends with the same numbers.
+      backup: file that keeps the state of the fit. If there is one, of an interrupted fit
+        of the same rows and options, it goes on from there, to the same numbers.
 
     Raises:
       ValueError: if one is out of its range.

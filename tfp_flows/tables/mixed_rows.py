@@ -112,7 +112,7 @@ class MixedRows(Compound):
         Args:
           value: codes and numbers, `[..., K + D]`.
           context: `[..., context_size]`, where there is one.
-          training: whether each member counts by itself, with dropout.
+          training: whether the members' logarithms are averaged, with dropout.
 
         Returns:
           Nats, with respect to the lengths of the numbers that are present and no integers;
@@ -227,11 +227,8 @@ class MixedRows(Compound):
 
     def _log_prob(self, x, context, training):
         each = self.log_prob_of_networks(x, context, training)
-        if training:
-            each = tf.reduce_mean(tf.cast(each, self.dtype), axis=1)
-        else:
-            each = self.mean_over_members(each)
-        return tf.reduce_sum(each, axis=1)
+        mean = tf.cast(tf.reduce_mean(each, axis=1), self.dtype)
+        return tf.reduce_sum(mean if training else self.mean_over_members(each), axis=1)
 
     def _log_prob_of_numbers(self, codes, numbers, features, training):
         """`[N, M, D]`; zero where there is none."""

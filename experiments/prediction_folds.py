@@ -1,0 +1,182 @@
+"""Predicts a column of a table from the others, in folds, beside two baselines.
+
+    python -m experiments.prediction_folds --csv_path=wines.csv --target=quality
+
+Flags are those of `table_density`, and `--target`, `--num_folds`. Each fold's test rows
+are in no other fold. For a number there are the mean negative log-likelihood and the
+coverage of intervals of 90 %, beside quantile gradient boosting and a Gaussian process; for
+a category the log loss, beside a gradient-boosted classifier that is tuned by
+cross-validation. Folds that have finished are only read.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+
+import numpy as np
+
+import tfp_flows
+from experiments.command_line import program
+from experiments.command_line.flag_settings import UsageError
+from experiments.command_line.flag_settings import field
+from experiments.data import DataError
+from experiments.predictions.classifier import boosted_log_loss
+from experiments.predictions.predictive import predictions
+from experiments.predictions.quantile_scores import FLOW
+from experiments.predictions.table_features import features_of_each
+from experiments.predictions.table_features import one_hot_context
+from experiments.runs import run_directory
+from experiments.runs.atomic_write import atomic_write
+from experiments.runs.run_directory import RunDirectoryError
+from experiments.table_density.frames import read_table
+from experiments.table_density.settings import TableDensitySettings
+
+_HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
+_HEADER += ("the flow is ahead by (± s.e.)", "coverage of 90 %", "seconds a fold")
+_ENDS = (0.05, 0.95)
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionFoldSettings(TableDensitySettings):
+    """As of `table_density`, and which column is predicted in how many folds."""
+
+    PROGRAM = "prediction_folds"
+
+    target: str = field("", "Column that is predicted.")
+    num_folds: int = field(10, "Parts of the rows, of which each is for tests once.")
+    run_dir: str = field("runs/prediction_folds", "Folder of the folds' results.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.target:
+            raise UsageError("Expected `target` to name a column; got none.")
+        if self.num_folds < 2:
+            raise UsageError(f"Expected `num_folds` of at least 2; got {self.num_folds}.")
+
+
+def run(settings):
+    """Returns the scores of each fold, dictionaries by method, and fits what is not there.
+
+    Args:
+      settings: a `PredictionFoldSettings`.
+
+    Raises:
+      DataError: if the table is of no use, or lacks the target.
+    """
+    frame, columns = read_table(settings)
+    if settings.target not in columns.names:
+        raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
+    given = settings.context_columns or [c for c in columns.names if c != settings.target]
+    columns = columns.select([*given, settings.target])
+    with run_directory.claim(settings) as run_dir:
+        return [
+            _fold(frame[columns.names], columns, given, settings, run_dir, k)
+            for k in range(settings.num_folds)
+        ]
+
+
+def table(folds):
+    """Returns what `run` has returned as a Markdown table."""
+    rows = [_HEADER, ("---",) * len(_HEADER)]
+    for method in folds[0]:
+        nll = np.array([fold[method]["nll"] for fold in folds])
+        gain = nll - [fold[FLOW]["nll"] for fold in folds]
+        covered = [fold[method].get("covered") for fold in folds]
+        weights = [fold[method]["num_rows"] for fold in folds]
+        share = "" if covered[0] is None else f"{np.average(covered, weights=weights):.3f}"
+        ahead = "" if method == FLOW else _mean(gain)
+        seconds = f"{np.mean([fold[method]['seconds'] for fold in folds]):.1f}"
+        rows.append((method, str(len(folds)), _mean(nll), ahead, share, seconds))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cli(argv):
+    """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
+    return program.run(
+        argv,
+        lambda settings: print(table(run(settings))),
+        PredictionFoldSettings,
+        description=__doc__,
+        refusals=(DataError, RunDirectoryError, OSError),
+    )
+
+
+def _mean(values):
+    return f"{values.mean():.3f} ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}"
+
+
+def _fold(frame, columns, given, settings, run_dir, k):
+    path = pathlib.Path(run_dir, f"fold_{k}.json")
+    if path.is_file():
+        return json.loads(path.read_text())
+    order = np.random.default_rng(settings.data_seed).permutation(len(frame))
+    is_test = np.zeros(len(frame), bool)
+    is_test[order[k :: settings.num_folds]] = True
+    sets = [frame[chosen].reset_index(drop=True) for chosen in (~is_test, is_test)]
+    density = tfp_flows.TableDensity(
+        columns,
+        context=given,
+        missing="indicator" if settings.missing == "indicator" else "refuse",
+        num_members=settings.num_members,
+        num_bins=settings.num_bins,
+        hidden_units=settings.hidden_units,
+        dropout=settings.dropout,
+        seed=settings.seed,
+    )
+    start = time.perf_counter()
+    density.fit(
+        sets[0],
+        epochs=settings.epochs,
+        batch_size=settings.batch_size or None,
+        learning_rate=settings.learning_rate,
+        patience=settings.patience,
+        validation_split=settings.validation_share,
+    )
+    seconds = time.perf_counter() - start
+    is_class = columns[settings.target].kind in ("categorical", "boolean", "ordered")
+    scores = (_of_class if is_class else _of_number)(density, sets, settings)
+    scores[FLOW]["seconds"] = seconds
+    atomic_write(path, json.dumps(scores, indent=1))
+    return scores
+
+
+def _of_number(density, sets, settings):
+    (train, test), name = sets, settings.target
+    y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
+    context, new_context = one_hot_context(density, [train, None, test])
+    own = density.predict(test[density.context])
+    ends = own.quantile(_ENDS).T
+    scores = {FLOW: _scores(own.log_prob(new_y), ends, new_y)}
+    is_integer = density.columns[name].kind == "integer"
+    start = time.perf_counter()
+    for method, each in predictions(context, y, new_context, settings.seed).items():
+        ends = [each.quantile(level) for level in _ENDS]
+        seconds = time.perf_counter() - start
+        nats = each.log_prob(new_y, is_integer)
+        scores[method] = {**_scores(nats, ends, new_y), "seconds": seconds}
+    return scores
+
+
+def _scores(nats, ends, y):
+    covered = float(np.mean((ends[0] <= y) & (y <= ends[1])))
+    return {"nll": float(-nats.mean()), "num_rows": len(y), "covered": covered}
+
+
+def _of_class(density, sets, settings):
+    (context, new_context), is_code = features_of_each(sets, density)
+    labels = [rows[settings.target].astype(str).to_numpy() for rows in sets]
+    start = time.perf_counter()
+    nats = boosted_log_loss(context, labels[0], new_context, labels[1], is_code, settings)
+    seconds = time.perf_counter() - start
+    own = -density.log_prob(sets[1])
+    count = {"num_rows": len(sets[1])}
+    return {
+        FLOW: {"nll": float(own.mean()), **count},
+        "gradient-boosted classifier": {"nll": nats, "seconds": seconds, **count},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv))
