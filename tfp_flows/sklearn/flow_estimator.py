@@ -91,7 +91,10 @@ class FlowEstimator(BaseEstimator):
                     name, **({"kind": given} if isinstance(given, str) else given)
                 )
             elif column.kind in unwanted:
-                columns.change(name, kind="real", spikes=[], reason="as a number")
+                # Of whole numbers there is no density, which could rise without an end.
+                is_count = "integer" not in unwanted and _is_whole(frame[name])
+                kind = "integer" if is_count else "real"
+                columns.change(name, kind=kind, spikes=[], reason="as a number")
         unknown = sorted(set(kinds) - set(columns.names))
         if unknown:
             raise ValueError(
@@ -111,6 +114,10 @@ class FlowEstimator(BaseEstimator):
         default = [f"x{i}" for i in range(X.shape[1])]
         names = getattr(self, "feature_names_in_", default)
         return {str(name): X[:, i] for i, name in enumerate(names)}
+
+
+def _is_whole(values):
+    return len(np.unique(values)) > 1 and bool((values == np.floor(values)).all())
 
 
 def in_blocks(rows: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     score_samples      log p(y | x)
     ```
 
-    Features are numbers. Kinds are those that `describe_columns` proposes, but "real" in
-    place of a list of values; `kinds` give others, for the columns "x0", "x1", ..., or as a
+    Features are numbers. Kinds are those that `describe_columns` proposes, but "real" or
+    "integer" in place of a list of values; `kinds` give others, for the columns "x0", "x1", ..., or as a
     data frame names them, and "y". What was chosen is `columns_`.
 
     >>> import numpy as np
@@ -55,7 +55,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         )
         frame = self._frame(X) | {"y": np.asarray(y, np.float64)}
         # Features and targets may take values that training rows do not have.
-        self._fit(frame, {"ordered", "boolean", "constant"}, {"y"})
+        self._fit(frame, {"ordered", "boolean", "constant", "identifier"}, {"y"})
         return self
 
     def predict(
