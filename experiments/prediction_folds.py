@@ -145,7 +145,7 @@ def _fold(frame, columns, given, settings, run_dir, k):
 def _of_number(density, sets, settings):
     (train, test), name = sets, settings.target
     y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
-    context, new_context = one_hot_context(density, [train, None, test])
+    context, new_context = one_hot_context(density, sets)
     own = density.predict(test[density.context])
     ends = own.quantile(_ENDS).T
     scores = {FLOW: _scores(own.log_prob(new_y), ends, new_y)}

@@ -33,8 +33,13 @@ def features(frame, columns):
 
 
 def one_hot_context(table, sets):
-    """Returns the contexts of training and test rows with a column a category."""
-    (train, test), is_categorical = features_of_each([sets[0], sets[2]], table)
+    """Returns the contexts of training and test rows with a column a category.
+
+    Args:
+      table: a `TableDensity`.
+      sets: data frames of both.
+    """
+    (train, test), is_categorical = features_of_each(sets, table)
     parts = [[], []]
     for j, is_code in enumerate(is_categorical):
         codes = np.unique(train[~np.isnan(train[:, j]), j]) if is_code else None

@@ -27,10 +27,10 @@ def measure(table, sets, seed):
 
     Args:
       table: a fitted `TableDensity`.
-      sets: training, validation and test rows, data frames.
+      sets: training and test rows, data frames.
       seed: integer that determines samples and classifiers.
     """
-    _, _, test = sets
+    _, test = sets
     log_prob = table.log_prob(test)
     possible = np.isfinite(log_prob)
     return {
@@ -66,7 +66,7 @@ def _two_sample_test(table, test, seed):
 
 def _prediction(table, sets, seed):
     """The scores of quantiles of one modelled number, beside baselines; else None."""
-    (name, *others), (train, _, test) = table.names, sets
+    (name, *others), (train, test) = table.names, sets
     column = table.columns[name]
     if not table.context or others or not column.is_number or column.kind == "date":
         return None
@@ -81,7 +81,7 @@ def _prediction(table, sets, seed):
 
 def _classification(table, sets, seed):
     """The log loss of one modelled category, beside a boosted classifier; else None."""
-    (name, *others), (train, _, test) = table.names, sets
+    (name, *others), (train, test) = table.names, sets
     column = table.columns[name]
     is_class = column.kind in ("categorical", "boolean", "ordered")
     if not table.context or others or not is_class or column.num_missing:

@@ -21,7 +21,7 @@ from experiments.table_density.frames import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 _BACKUP = "fit.npz"  # of a run that has not ended
-_SETS = ("train", "validation", "test")
+_SETS = ("train", "test")
 
 
 def run(settings):
@@ -87,12 +87,11 @@ def _prepared(settings):
 
 
 def _fit(sets, table, settings, run_dir):
-    train, validation, _ = sets
     start, backup = time.perf_counter(), run_dir / _BACKUP
     try:
         history = table.fit(
-            train,
-            validation_frame=validation,
+            sets[0],
+            validation_split=settings.validation_share / (1.0 - settings.test_share),
             epochs=settings.epochs,
             batch_size=settings.batch_size or None,
             learning_rate=settings.learning_rate,

@@ -152,9 +152,8 @@ def _with_values(cells, column, entries):
 
 
 def divided(frame, settings):
-    """Returns training, validation and test rows, drawn by `settings.data_seed`."""
+    """Returns training and test rows, drawn by `settings.data_seed`."""
     order = np.random.default_rng(settings.data_seed).permutation(len(frame))
     num_test = max(2, round(settings.test_share * len(frame)))
-    num_validation = max(2, round(settings.validation_share * len(frame)))
-    ends = [len(frame) - num_test - num_validation, len(frame) - num_test]
-    return [frame.iloc[rows].reset_index(drop=True) for rows in np.split(order, ends)]
+    parts = np.split(order, [len(frame) - num_test])
+    return [frame.iloc[rows].reset_index(drop=True) for rows in parts]

@@ -23,7 +23,7 @@ def draw(table, sets, results, history, settings):
 
     Args:
       table: a fitted `TableDensity`.
-      sets: training, validation and test rows, data frames.
+      sets: training and test rows, data frames.
       results: what `evaluation.measure` has returned.
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `TableDensitySettings`.
@@ -32,7 +32,7 @@ def draw(table, sets, results, history, settings):
     pictures = {
         "columns.png": (
             "Each modelled column, of test rows and samples.",
-            functools.partial(_draw_columns, table, sets[2], settings.seed),
+            functools.partial(_draw_columns, table, sets[1], settings.seed),
         )
     }
     if results["prediction"]:

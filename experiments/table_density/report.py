@@ -70,7 +70,7 @@ def _findings(results):
 def _facts(results):
     sizes = " / ".join(f"{count:,}" for count in results["num_rows"].values())
     return {
-        "rows (train / validation / test)": sizes,
+        "rows (train / test)": sizes,
         "epochs": str(results["num_epochs"]),
         "training time": f"{results['training_seconds']:.1f} s",
         **provenance.described(results),

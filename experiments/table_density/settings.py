@@ -36,7 +36,13 @@ class TableDensitySettings(FlagSettings):
         "(indicator).",
         one_of=("refuse", DROPPED, "indicator"),
     )
-    validation_share: float = field(0.1, "Share of the rows.", above=0, below=1)
+    validation_share: float = field(
+        0.1,
+        "Share of the rows that a member is not trained on, others for each; by these "
+        "training stops.",
+        above=0,
+        below=1,
+    )
     test_share: float = field(0.1, "Share of the rows.", above=0, below=1)
     run_dir: str = field("runs/table_density", "Folder that the run writes into.")
     num_members: int = field(5, "Networks whose densities are averaged.", at_least=1)
@@ -45,7 +51,7 @@ class TableDensitySettings(FlagSettings):
         (64, 64), "Widths of the hidden layers of each network, all equal.", at_least=1
     )
     dropout: float = field(
-        0.1, "Share of the hidden units that a step drops.", at_least=0, below=1
+        0.2, "Share of the hidden units that a step drops.", at_least=0, below=1
     )
     epochs: int = field(500, "Passes over the training rows, at most.", at_least=1)
     batch_size: int = field(

@@ -72,7 +72,7 @@ def test_the_report_tells_kinds_likelihood_and_what_was_found(finished):
     assert f"{results['test_log_likelihood']['nats']:.3f}" in text
     assert "(columns.png)" in text
     assert "tells test rows from samples" in text
-    assert results["num_rows"] == {"train": 96, "validation": 12, "test": 12}
+    assert results["num_rows"] == {"train": 108, "test": 12}
     kinds = {column["name"]: column["kind"] for column in results["columns"]}
     assert kinds == {
         "city": "categorical",
