@@ -50,6 +50,9 @@ def test_other_rows_options_and_files_are_refused(tmp_path):
     fitted(1, backup=path)
     with pytest.raises(ValueError, match="`backup` of a fit of the same rows and options"):
         fitted(1, backup=path, patience=3)
+    table = tff.TableDensity(tff.describe_columns(FRAME), **{**TINY, "seed": None})
+    with pytest.raises(ValueError, match="`seed` with `backup`"):
+        table.fit(FRAME, epochs=1, backup=path)
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="`backup` that a fit has written"):
         fitted(1, backup=path)

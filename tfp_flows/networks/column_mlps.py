@@ -115,8 +115,8 @@ class ColumnMLPs(keras.layers.Layer):
         Args:
           which: booleans, `[M, D]`: of which networks.
         """
-        owners = np.arange(self.num_members * len(self.seen))
-        owners = owners.reshape(self.num_members, len(self.seen), 1, 1)
+        shape = self.num_members, len(self.seen), 1, 1
+        owners = np.arange(self.num_members * len(self.seen)).reshape(shape)
         arrays = tf.nest.map_structure(
             lambda array: tf.constant(np.broadcast_to(owners, array.shape)),
             self._layout.unpack(self._packed),

@@ -28,8 +28,8 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     ```
 
     Features are numbers. Kinds are those that `describe_columns` proposes, but "real" or
-    "integer" in place of a list of values; `kinds` give others, for the columns "x0", "x1", ..., or as a
-    data frame names them, and "y". What was chosen is `columns_`.
+    "integer" in place of a list of values; `kinds` give others, for the columns "x0",
+    "x1", ..., or as a data frame names them, and "y". What was chosen is `columns_`.
 
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowRegressor

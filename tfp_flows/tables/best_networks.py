@@ -85,7 +85,7 @@ class BestNetworks(keras.callbacks.Callback):
 
     def _losses(self):
         """Nats a row of the networks, `[M, 1 + D]`."""
-        total = 0.0
+        total = np.zeros_like(self._least)
         for first in range(0, len(self._x), _ROWS_A_CALL):
             rows = slice(first, first + _ROWS_A_CALL)
             context = None if self._context is None else tf.constant(self._context[rows])

@@ -35,22 +35,23 @@ class FitBackup(keras.callbacks.Callback):
     Args:
       path: of the file.
       of: `fingerprint` of the fit.
+      best: whose state it keeps.
+      variables: of the distribution.
 
     Raises:
       ValueError: if there is a file, which is of another fit, or none at all.
     """
 
-    def __init__(self, path: str | os.PathLike, of: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike, of: str, best: BestNetworks, variables: Iterable
+    ) -> None:
         super().__init__()
+        self._best, self._variables = best, list(variables)
         self._path, self._of = pathlib.Path(path), of
         self._state = self._read() if self._path.exists() else None
         self.logs: dict[str, list] = {name: [] for name in _LOGS}
         if self._state is not None:
             self.logs = {name: self._state[name].tolist() for name in _LOGS}
-
-    def attach(self, best: BestNetworks, variables: Iterable) -> None:
-        """Tells it what it writes, beside the optimizer."""
-        self._best, self._variables = best, list(variables)
 
     @property
     def num_epochs(self) -> int:
@@ -85,15 +86,16 @@ class FitBackup(keras.callbacks.Callback):
         return {"variable": self._variables, "optimizer": self.model.optimizer.variables}
 
     def _write(self, is_finished):
-        arrays = {
+        arrays: dict[str, Any] = {
             f"{name}_{i}": np.asarray(variable.numpy())
             for name, values in self._parts().items()
             for i, variable in enumerate(values)
         }
         arrays |= {f"best_{name}": value for name, value in self._best.state.items()}
+        arrays |= {**self.logs, "of": self._of, "is_finished": is_finished}
         partial = self._path.with_name(f".{self._path.name}.partial")
         with partial.open("wb") as file:
-            np.savez(file, of=self._of, is_finished=is_finished, **arrays, **self.logs)
+            np.savez(file, **arrays)
         os.replace(partial, self._path)
 
     def _read(self):

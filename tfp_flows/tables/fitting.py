@@ -64,7 +64,7 @@ class FitOptions:
         check_number("validation_split", share, "in (0, 1)", lambda s: 0.0 < s < 1.0)
 
     @property
-    def options_of_state(self) -> tuple:
+    def of_state(self) -> tuple:
         """What the state of a fit depends on, but for the number of epochs."""
         return self.learning_rate, self.patience
 
@@ -88,48 +88,52 @@ def fit_rows(
     Returns:
       The history, of nats a row: "loss", and "val_loss" of rows that are left out.
     """
-    members = rows.num_members
-    x, *context = _arrays(data)
-    if validation is None:
-        is_used = held_out(len(x), members, options.validation_split, seed)
-        judged = is_used.any(axis=1)
-        validation = [array[judged] for array in (x, *context)]
-        is_trained, is_used = ~is_used, is_used[judged]
-    else:
-        validation = _arrays(validation)
-        is_trained = np.ones([len(x), members], bool)
-        is_used = np.ones([len(validation[0]), members], bool)
-    # Each member's mean is over as many rows.
-    weights = is_trained / (members * is_trained[:, 0].mean())
-    batches = (np.concatenate([x, weights], axis=1), *context)
+    arrays = _arrays(data)
+    weights, judged, is_used = _roles(arrays, validation, rows.num_members, options, seed)
+    x, *context = arrays
+    batches = [np.concatenate([x, weights], axis=1), *context]
     best = BestNetworks(
-        rows, validation[0], validation[1] if context else None, is_used, options.patience
+        rows, judged[0], judged[1] if context else None, is_used, options.patience
     )
     model = DensityEstimator(WeightedMembers(rows))
     model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
-    batch_size = min(options.batch_size_of(len(x)), len(x))
+    size = min(options.batch_size_of(len(x)), len(x))
     order = RowOrder(seed)
-    data = order.batches(batches if context else batches[0], len(x), batch_size)
+    dataset = order.batches(tuple(batches) if context else batches[0], len(x), size)
+    callbacks, verbose = [best, order], options.verbose
     if options.backup is None:
-        fit = {"epochs": options.epochs, "callbacks": [best, order]}
-        return model.fit(data, verbose=options.verbose, **fit)
-    backup = FitBackup(
-        options.backup,
-        fingerprint(
-            [*batches, *validation, is_used], options.options_of_state, batch_size, seed
-        ),
-    )
-    backup.attach(best, rows.variables)
+        return model.fit(
+            dataset, epochs=options.epochs, callbacks=callbacks, verbose=verbose
+        )
+    if seed is None:
+        raise ValueError("Expected `seed` with `backup`, which repeats draws; got None.")
+    of = fingerprint([*batches, *judged, is_used], options.of_state, size, seed)
+    backup = FitBackup(options.backup, of, best, rows.variables)
     done = backup.num_epochs
     history = model.fit(
-        data,
+        dataset,
         initial_epoch=done,
         epochs=done if backup.is_finished else max(options.epochs, done),
-        callbacks=[best, order, backup],
-        verbose=options.verbose,
+        callbacks=[*callbacks, backup],
+        verbose=verbose,
     )
     history.epoch, history.history = list(range(backup.num_epochs)), backup.logs
     return history
+
+
+def _roles(arrays, validation, num_members, options, seed):
+    """Weights of rows by member, `[N, M]`; rows that judge, and which members each does."""
+    if validation is None:
+        left_out = held_out(len(arrays[0]), num_members, options.validation_split, seed)
+        is_judge = left_out.any(axis=1)
+        is_trained, is_used = ~left_out, left_out[is_judge]
+        judged = [array[is_judge] for array in arrays]
+    else:
+        judged = _arrays(validation)
+        is_trained = np.ones([len(arrays[0]), num_members], bool)
+        is_used = np.ones([len(judged[0]), num_members], bool)
+    # Each member's mean is over as many rows.
+    return is_trained / (num_members * is_trained[:, 0].mean()), judged, is_used
 
 
 def _arrays(data):
