@@ -19,7 +19,6 @@ import numpy as np
 
 import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.predictions.classifier import boosted_log_loss
@@ -45,15 +44,10 @@ class PredictionFoldSettings(TableDensitySettings):
     PROGRAM = "prediction_folds"
 
     target: str = field("", "Column that is predicted.")
-    num_folds: int = field(10, "Parts of the rows, of which each is for tests once.")
+    num_folds: int = field(
+        10, "Parts of the rows, of which each is for tests once.", at_least=2
+    )
     run_dir: str = field("runs/prediction_folds", "Folder of the folds' results.")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.target:
-            raise UsageError("Expected `target` to name a column; got none.")
-        if self.num_folds < 2:
-            raise UsageError(f"Expected `num_folds` of at least 2; got {self.num_folds}.")
 
 
 def run(settings):
@@ -64,7 +58,11 @@ def run(settings):
 
     Raises:
       DataError: if the table is of no use, or lacks the target.
+        UsageError: if no target is named.
     """
+    for name in ("csv_path", "target"):
+        if not getattr(settings, name):
+            settings.refuse(name, "to name a file, or a column")
     frame, columns = read_table(settings)
     if settings.target not in columns.names:
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
