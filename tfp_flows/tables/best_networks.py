@@ -28,7 +28,8 @@ class BestNetworks(keras.callbacks.Callback):
       x: cells, `[N, K + D]`.
       context: `[N, C]`; None where there is none.
       is_used: which members are judged by which rows, booleans `[N, M]`.
-      patience: epochs without a better network after which training stops.
+      patience: epochs in which a network is not better after which it has stopped;
+        training ends when all have.
     """
 
     def __init__(
@@ -47,34 +48,35 @@ class BestNetworks(keras.callbacks.Callback):
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """What was best until now: weights and losses; and epochs that were not."""
+        """What was best until now: weights and losses; and epochs since then."""
         weights = {f"weights_{i}": kept for i, kept in enumerate(self._weights)}
-        return {**weights, "least": self._least, "waited": np.asarray(self._waited)}
+        return {**weights, "least": self._least, "waited": self._waited}
 
     @state.setter
     def state(self, state: dict[str, np.ndarray]) -> None:
         self._weights = [
             np.array(kept) for name, kept in state.items() if name.startswith("weights_")
         ]
-        self._least, self._waited = state["least"], int(state["waited"])
+        self._least, self._waited = state["least"], state["waited"]
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Forgets what was best before."""
         self._weights = [variable.numpy() for variable in self._rows.trainable_variables]
         self._least = np.full([self._rows.num_members, 1 + self._num_numbers], np.inf)
-        self._waited = 0
+        self._waited = np.zeros(self._least.shape, int)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the weights of networks that are better than before."""
         losses = self._losses()
         if logs is not None:
             logs["val_loss"] = float(losses.sum(axis=1).mean())
-        is_better = losses < self._least  # not where a loss is NaN
+        # Not where a loss is NaN. One that has stopped does not begin again: of many, one
+        # or another would always have some luck.
+        is_better = (losses < self._least) & (self._waited < self._patience)
         self._least = np.where(is_better, losses, self._least)
         self._keep(is_better)
-        self._waited = 0 if is_better.any() else self._waited + 1
-        if self._waited >= self._patience:
-            self.model.stop_training = True
+        self._waited = np.where(is_better, 0, self._waited + 1)
+        self.model.stop_training = bool((self._waited >= self._patience).all())
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Puts the best weights back."""

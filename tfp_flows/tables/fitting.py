@@ -32,8 +32,8 @@ class FitOptions:
       epochs: at most so many passes over the rows.
       batch_size: rows in a step; by default 64, and more from 12,800 rows on.
       learning_rate: of Adam.
-      patience: epochs in which no network has a better validation loss after which it
-        stops, and each returns to its best weights.
+      patience: epochs without a better validation loss after which a network stops, and
+        returns to its best weights; training ends when all have.
       validation_split: share of the rows, drawn by the seed, that a member is not trained
         on, others for each.
       validation_frame: rows for that, in place of a share.
