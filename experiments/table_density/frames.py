@@ -18,7 +18,7 @@ __all__ = ["UNUSABLE", "read_table"]
 
 # Kinds that have no distribution, and what is to be done.
 UNUSABLE = {
-    "text": "is text of too many kinds, as {cells}; --kinds={name}=categorical, or drop",
+    "text": "is text ({reason}), as {cells}; --kinds={name}=categorical, or drop",
     "identifier": "names the rows, {reason}; --kinds={name}=drop, or integer",
     "missing": "has no value at all; --kinds={name}=drop",
 }

@@ -51,6 +51,16 @@ def test_rows_are_named_by_their_numbers_and_by_huge_integers():
     assert tff.describe_columns({"a": np.arange(19.0)})["a"].kind == "integer"
 
 
+def test_texts_that_are_numbers_or_dates_are_no_categories():
+    percent = np.array([f"{i % 30}.5 %" for i in range(COUNT)])
+    days = np.array([f"{i % 28 + 1}/12/2024" for i in range(COUNT)])
+    columns = tff.describe_columns(
+        {"a": percent, "b": days, "c": np.char.add("no. ", percent)}
+    )
+    assert [c.kind for c in columns] == ["text", "text", "categorical"]
+    assert columns["a"].reason == "numbers with signs"
+
+
 def test_counts_whose_largest_is_rare_have_no_upper_end():
     rare = np.where(np.arange(COUNT) == 5, 9, RNG.integers(0, 7, COUNT))
     columns = tff.describe_columns({"visits": rare, "grade": RNG.integers(1, 6, COUNT)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ _FEW = 10  # values of an ordered column
 _RARE_SHARE = 0.02  # of the rows: a largest count that may be exceeded
 _MOST_CATEGORIES = 100
 _LEAST_ROWS = 20  # that are taken for numbered
+# Texts that are none: to take each for a category would lose what they mean.
+_OTHER_FORMS = {
+    "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
+    "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
+}
 _SPIKE_SHARE = 0.05  # of the rows, and so many times as often as other values
 _SPIKE_RATIO = 10.0
 _MOST_SPIKES = 3
@@ -86,6 +92,9 @@ def _of_dates(name, values, distinct, counts):
 
 
 def _of_text(name, values, distinct, counts):
+    for what, form in _OTHER_FORMS.items():
+        if len(distinct) > _FEW and all(re.fullmatch(form, text) for text in distinct):
+            return Column(name, "text", what)
     if len(distinct) > min(_MOST_CATEGORIES, max(len(values) // 2, 2)):
         reason = f"{len(distinct)} different texts in {len(values)} rows"
         return Column(name, "text", reason)

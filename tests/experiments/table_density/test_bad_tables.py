@@ -7,6 +7,7 @@ from experiments.table_density.frames import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 ROWS = [f"{0.37 * i:.2f},{'xy'[i % 2]}" for i in range(1, 30)]
+SIGNS, DATES = "numbers with signs", "dates, not as 2024-12-31"
 MISSING = "1 missing cells in column 'a' (--missing=drop"
 
 
@@ -28,8 +29,8 @@ def number_column(cell):
     return third(f"{cell},x"), f"column 'a' has numbers, but {cell!r} in row 3 below"
 
 
-def text_column(cells, *shown):
-    return filled(cells), f"column 'a' is text of too many kinds, as {' and '.join(shown)}"
+def text_column(what, cells, *shown):
+    return filled(cells), f"column 'a' is text ({what}), as {' and '.join(shown)}; --kinds"
 
 
 BAD = {
@@ -56,7 +57,7 @@ BAD = {
     ),
     "spaces": (
         table(*(row.replace(",", " ") for row in ROWS), header="a b"),
-        "column 'a b' is text of too many kinds, as '0.37 y' and '0.74 x'",
+        "column 'a b' is text (29 different texts in 29 rows), as '0.37 y' and '0.74 x'",
     ),
     "an open quote": (third('1,"x'), "in row 4: unexpected end"),
     "an open quote at the end": (table(*ROWS, '1,"x'), "in row 31: unexpected end"),
@@ -82,10 +83,10 @@ BAD = {
     "a date among numbers": number_column("2024-01-01"),
     "a decimal comma": (third('"1,5",x'), "'1,5' in row 3 below the header (--kinds=a=cat"),
     "a decimal comma, told": (third('"1,5",x'), "--decimal=, reads decimal commas"),
-    "thousands": text_column('"{},000"', "'1,000'", "'2,000'"),
-    "prices": text_column("${}.99", "'$1.99'", "'$2.99'"),
-    "percent": text_column("{}%", "'1%'", "'2%'"),
-    "days before months": text_column("{}/02/2024", "'1/02/2024'", "'2/02/2024'"),
+    "thousands": text_column(SIGNS, '"{},000"', "'1,000'", "'2,000'"),
+    "prices": text_column(SIGNS, "${}.99", "'$1.99'", "'$2.99'"),
+    "percent": text_column(SIGNS, "{}%", "'1%'", "'2%'"),
+    "days before months": text_column(DATES, "{}/02/2024", "'1/02/2024'", "'2/02/2024'"),
     "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in row 30"),
     "another date": (
         filled("2024-01-{:02}").replace("2024-01-29", "01/29/2024"),
@@ -110,7 +111,7 @@ BAD = {
     ),
     "much at once, texts": (
         table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
-        "column 'c' is text of too many kinds",
+        "column 'c' is text (30 different texts",
     ),
 }
 
