@@ -3,8 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+import tfp_flows as tff
+from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
+from tfp_flows.tables.row_codec import RowCodec
 
 SPECS = [
     NumberSpec("line", mean=2.0, scale=3.0),
@@ -12,9 +15,12 @@ SPECS = [
     NumberSpec("logit", low=-1.0, high=4.0, mean=0.1, scale=2.0),
     NumberSpec("asinh", low=2.0, high=5.0, mean=0.1, scale=1.2),
     NumberSpec("circle", low=0.0, high=24.0),
+    NumberSpec("softplus", low=1.0, high=3.0, mean=0.2, scale=0.7),
 ]
 MAPS = NumberMaps(SPECS)
-Y = tf.constant([[0.3, 1.7, 3.9, -100.0, 23.0], [5.0, 30.0, -0.5, 3.0, 0.0]], tf.float64)
+Y = tf.constant(
+    [[0.3, 1.7, 3.9, -100.0, 23.0, 1.01], [5.0, 30.0, -0.5, 3.0, 0.0, 5000.0]], tf.float64
+)
 
 
 def test_slopes_are_those_of_the_map_and_the_inverse_goes_back():
@@ -28,20 +34,20 @@ def test_slopes_are_those_of_the_map_and_the_inverse_goes_back():
 
 
 def test_what_is_at_an_end_or_beyond_is_outside_and_finite():
-    y = [[np.inf, 1.0, -1.0, np.inf, 24.0], [np.nan, 0.0, 4.0, np.nan, -0.1]]
+    y = [[np.inf, 1.0, -1.0, np.inf, 24.0, 1.0], [np.nan, 0.0, 4.0, np.nan, -0.1, -9.0]]
     mapped = MAPS.forward(tf.constant(y, tf.float64))
     assert not mapped.is_inside.numpy().any()
-    assert np.isfinite(mapped.u.numpy()[:, [1, 2, 4]]).all()
-    assert np.isfinite(mapped.log_slope.numpy()[:, [1, 2, 4]]).all()
+    assert np.isfinite(mapped.u.numpy()[:, [1, 2, 4, 5]]).all()
+    assert np.isfinite(mapped.log_slope.numpy()[:, [1, 2, 4, 5]]).all()
 
 
 def test_far_numbers_stay_finite_and_inside():
-    y = np.array([[1e30, 1e30, 3.999999999, 1e30, 23.999999999]])
+    y = np.array([[1e30, 1e30, 3.999999999, 1e30, 23.999999999, 1e30]])
     mapped = MAPS.forward(tf.constant(y))
     assert mapped.is_inside.numpy().all()
     assert np.isfinite(mapped.u).all()
     assert np.isfinite(mapped.log_slope).all()
-    back = MAPS.backward(tf.constant([[1e6] * 5, [-1e6] * 5], tf.float64)).numpy()
+    back = MAPS.backward(tf.constant([[1e6] * 6, [-1e6] * 6], tf.float64)).numpy()
     assert np.isfinite(back).all()
     low, high = MAPS.ends
     assert ((back > low) & (back < high))[:, :4].all()
@@ -54,3 +60,15 @@ def test_ends_of_bins_are_infinite_at_the_ends_of_the_support():
     assert edges[1] == 0.0
     assert SPECS[2].center > -1.0
     assert NumberSpec("logit", 0.0, 5.0, is_integer=True).center == 2.0
+
+
+def test_the_upper_tail_of_positive_numbers_is_chosen_by_training_rows():
+    rng = np.random.default_rng(0)
+    incomes, times = np.exp(rng.normal(size=400)), rng.uniform(1.0, 100.0, 400)
+    for numbers, form in ((incomes, "log"), (times, "softplus")):
+        columns = tff.describe_columns({"a": numbers})
+        (spec,) = RowCodec(columns, "refuse", "frame").measure(Frame({"a": numbers}))
+        assert spec.form == form
+    maps = NumberMaps([spec])
+    # Four deviations of the latent stay near what was seen.
+    assert maps.backward(tf.constant([[4.0]], tf.float64)).numpy() < 250.0

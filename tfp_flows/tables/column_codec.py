@@ -179,7 +179,25 @@ def _line(column, numbers):
 
 
 def _positive(column, numbers):
-    return NumberSpec("log", low=column.low or 0.0)
+    return _above(NumberSpec("log", low=column.low or 0.0), numbers)
+
+
+def _above(spec, numbers):
+    """The logarithm, or a map whose upper tail is shorter, whichever is more normal."""
+    middles = numbers + 0.5 * spec.is_integer
+    middles = middles[middles > spec.low]
+    if not len(middles):
+        return spec
+    y = tf.constant(middles[:, None])
+    soft = dataclasses.replace(spec, form="softplus", high=float(np.median(middles)))
+    return max(spec, soft, key=lambda s: _normal_log_likelihood(NumberMaps([s]).forward(y)))
+
+
+def _normal_log_likelihood(mapped):
+    """Nats a number of the normal distribution that fits best, but for a constant."""
+    u = mapped.u.numpy()[mapped.is_inside.numpy()]
+    slope = mapped.log_slope.numpy()[mapped.is_inside.numpy()]
+    return float(slope.mean() - np.log(u.std() + 1e-300)) if len(u) else 0.0
 
 
 def _bounded(column, numbers):
@@ -202,7 +220,7 @@ def _integer(column, numbers):
     if column.low is not None and column.high is not None:
         return NumberSpec("logit", column.low, column.high + 1.0, is_integer=True)
     if column.low is not None:
-        return NumberSpec("log", low=column.low, is_integer=True)
+        return _above(NumberSpec("log", low=column.low, is_integer=True), numbers)
     return NumberSpec("line", is_integer=True)
 
 

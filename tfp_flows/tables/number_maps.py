@@ -13,7 +13,7 @@ import tensorflow as tf
 
 __all__ = ["FORMS", "NumberMaps", "NumberSpec"]
 
-FORMS = ("line", "log", "logit", "asinh", "circle")
+FORMS = ("line", "log", "softplus", "logit", "asinh", "circle")
 _FAR = 1e12  # beyond which nothing is told apart
 
 
@@ -22,11 +22,12 @@ class NumberSpec:
     """How one number of a row is mapped: plain values, measured in training rows.
 
     ```none
-    line:    t = y
-    log:     t = log(y - low)
-    logit:   t = log((y - low) / (high - low)) - log((high - y) / (high - low))
-    asinh:   t = asinh((y - low) / (high - low)),  low the median, high - low the spread
-    circle:  u = 2 pi (y - low) / (high - low) - pi;       elsewhere u = (t - mean) / scale
+    line:      t = y
+    log:       t = log(y - low)
+    softplus:  t = log(exp((y - low) / (high - low)) - 1),  a logarithm, far from low a line
+    logit:     t = log((y - low) / (high - low)) - log((high - y) / (high - low))
+    asinh:     t = asinh((y - low) / (high - low)),  low the median, high - low the spread
+    circle:    u = 2 pi (y - low) / (high - low) - pi;     elsewhere u = (t - mean) / scale
     ```
 
     Args:
@@ -89,7 +90,8 @@ class NumberMaps:
     @property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the supports, `[D]`; of bins, those of the last."""
-        has_low = self._is["log"] | self._is["logit"] | self.is_circle
+        has_low = self._is["log"] | self._is["softplus"] | self._is["logit"]
+        has_low = has_low | self.is_circle
         has_high = self._is["logit"] | self.is_circle
         return np.where(has_low, self._low, -np.inf), np.where(has_high, self._high, np.inf)
 
@@ -115,9 +117,12 @@ class NumberMaps:
         rest = tf.where(self._is["logit"], 1.0 - unit, 0.5)
         above = tf.where(self._is["log"] | self._is["logit"], unit, 1.0)
         log_unit = tf.math.log(above)
+        soft = tf.where(self._is["softplus"], unit, 1.0)
+        log_rest = tf.math.log(-tf.math.expm1(-soft))
         t, log_slope = self._choose(
             line=(tf.where(is_inside, y, 0.0), tf.zeros_like(y)),
             log=(log_unit, -log_unit),
+            softplus=(soft + log_rest, -log_rest - np.log(self._width)),
             logit=(
                 tf.math.log(below) - tf.math.log(rest),
                 -tf.math.log(below) - tf.math.log(rest) - np.log(self._width),
@@ -144,10 +149,12 @@ class NumberMaps:
         """Maps `u`, `[..., D]`, back to the units of y; of integers within their bins."""
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
         most = 700.0  # whose exponential is finite
-        t = tf.where(self._is["line"], t, tf.clip_by_value(t, -most, most))
+        is_linear = self._is["line"] | self._is["softplus"]
+        t = tf.where(is_linear, t, tf.clip_by_value(t, -most, most))
         y, _ = self._choose(
             line=(t, t),
-            log=(self._low + tf.exp(t), t),
+            log=(self._low + tf.exp(tf.minimum(t, most)), t),
+            softplus=(self._low + self._width * tf.math.softplus(t), t),
             logit=(self._low + self._width * tf.sigmoid(t), t),
             asinh=(self._low + self._width * tf.sinh(t), t),
             circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
