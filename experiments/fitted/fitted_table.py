@@ -83,7 +83,9 @@ class FittedTable:
             drawn = self._table.sample(seed=seed, **given)
         if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
             drawn = dict(zip(self._table.columns.names, drawn.T, strict=True))
-        return [_texts(drawn[name]) for name in (*self.modelled, *self.context)]
+        # All digits: those of values and spikes, and of what is next to an end, count.
+        names = (*self.modelled, *self.context)
+        return [_texts(drawn[name], written=repr) for name in names]
 
     def predictions(self, levels, settings):
         """Returns what is predicted for a row: names of columns, and how many draws."""
@@ -129,8 +131,8 @@ def _has_numbers(column):
     return any(not isinstance(value, bool) for value in column.values)
 
 
-def _texts(values):
+def _texts(values, written="{:.9g}".format):
     values = pd.Series(values)
     if values.dtype.kind == "f":
-        return [f"{value:.9g}" if value == value else "" for value in values]
+        return [written(float(value)) if value == value else "" for value in values]
     return ["" if pd.isna(value) else str(value) for value in values]
