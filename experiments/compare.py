@@ -38,6 +38,7 @@ class CompareSettings(FlagSettings):
     """What is compared, and where the picture goes."""
 
     PROGRAM = "compare"
+    POSITIONAL = "folders"
 
     picture: str = field(
         "comparison.png", "Path of the picture; its ending says in what form."
@@ -220,7 +221,6 @@ def cli(argv):
         CompareSettings,
         description=__doc__,
         refusals=(RunDirectoryError, OSError),
-        positional="folders",
     )
 
 

@@ -34,6 +34,7 @@ class FoldSettings(FlagSettings):
     """The folds, and which recipes are fitted to each."""
 
     PROGRAM = "folds"
+    POSITIONAL = "recipes"
 
     num_folds: int = field(10, "Values of --data_seed, from 0.", at_least=2)
     data_dir: str = field("", "As of `density_estimation`.")
@@ -77,7 +78,6 @@ def cli(argv):
         FoldSettings,
         description=__doc__,
         refusals=refusals,
-        positional="recipes",
     )
 
 

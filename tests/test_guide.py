@@ -1,5 +1,6 @@
 """Pages of the guide: their code runs, links lead somewhere, and parts are there."""
 
+import dataclasses
 import importlib
 import importlib.util
 import itertools
@@ -167,12 +168,44 @@ def test_every_public_name_is_in_the_reference():
     assert {name for name in public if not name.startswith("_")} <= listed
 
 
+def extension(name):
+    place = DOCS / "_extensions" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_command_has_a_table_of_all_its_flags():
+    pytest.importorskip("sklearn", reason="of the extra `experiments`")
+    place = DOCS.parent / "experiments"
+    code = "".join(path.read_text(encoding="utf-8") for path in place.rglob("*.py"))
+    shown = re.findall(r"^<!-- flags of (\w+) -->$", text_of("api/commands.md"), re.M)
+    assert sorted(shown) == sorted(re.findall(r'^    PROGRAM = "(\w+)"$', code, re.M))
+    tables = extension("command_flags")
+    for command in shown:
+        flags = re.findall(r"^\| `--(\w+)` \|", tables.table(command), re.MULTILINE)
+        settings = tables.settings_of(command)
+        fields = {field.name for field in dataclasses.fields(settings)}
+        assert {*flags} == fields - {settings.POSITIONAL}
+
+
+def test_no_picture_without_the_code_that_makes_it():
+    used = set()
+    for name in NAMES:
+        text = text_of(name)
+        found = {path for path, _ in links_of(name) if path.endswith(".png")}
+        used |= {Path(path).name for path in found}
+        made = ("plt.show()", "python -m experiments", ".flags)")
+        assert not found or any(words in text for words in made), name
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    used |= set(re.findall(r"docs/pictures/(\S+\.png)", readme))
+    assert {path.name for path in (DOCS / "pictures").glob("*.png")} == used
+
+
 def test_site_runs_the_blocks_that_are_tested():
     pytest.importorskip("nbformat", reason="of the extra `docs`")
-    place = DOCS / "_extensions" / "python_cells.py"
-    spec = importlib.util.spec_from_file_location(place.stem, place)
-    reader = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reader)
+    reader = extension("python_cells")
     for name in NAMES:
         cells = reader.read_page(text_of(name)).cells
         sources = [cell.source for cell in cells if cell.cell_type == "code"]

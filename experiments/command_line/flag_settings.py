@@ -54,9 +54,11 @@ class FlagSettings:
 
     Attributes:
       PROGRAM: name of the module of `experiments` that has these flags.
+      POSITIONAL: the field, a tuple, of what is no flag; None: there must be nothing else.
     """
 
     PROGRAM: ClassVar[str]
+    POSITIONAL: ClassVar[str | None] = None
 
     def __post_init__(self):
         check_kinds(self, UsageError)

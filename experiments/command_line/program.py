@@ -12,7 +12,7 @@ from experiments.data import catalogue
 __all__ = ["read_settings", "run"]
 
 
-def run(argv, main, settings_class, *, description, refusals, positional=None):
+def run(argv, main, settings_class, *, description, refusals):
     """Runs `main(settings)` and returns the exit status of the program.
 
     Wrong use is 2, what else a run refuses is 1; both say why in one line.
@@ -23,10 +23,9 @@ def run(argv, main, settings_class, *, description, refusals, positional=None):
       settings_class: a `FlagSettings`.
       description: what `--help` begins with.
       refusals: exceptions that mean 1.
-      positional: as of `read_settings`.
     """
     try:
-        settings = read_settings(argv, settings_class, description, positional=positional)
+        settings = read_settings(argv, settings_class, description)
         if settings is not None:
             main(settings)
     except (flags.Error, UsageError) as error:
@@ -36,20 +35,19 @@ def run(argv, main, settings_class, *, description, refusals, positional=None):
     return 0
 
 
-def read_settings(argv, settings_class, description="", *, positional=None):
+def read_settings(argv, settings_class, description=""):
     """Returns the settings of a command line; None if it asked for a text and has got it.
 
     Args:
       argv: the command line.
       settings_class: a `FlagSettings`; with a `dataset`, there is `--list_datasets`.
       description: what `--help` begins with.
-      positional: field, a tuple, of what is no flag; None: there must be nothing else.
 
     Raises:
       UsageError: if there is something else than flags, or the settings refuse a value.
       absl.flags.Error: if there is a flag, or a value, that there is not.
     """
-    values = flags.FlagValues()
+    values, positional = flags.FlagValues(), settings_class.POSITIONAL
     fields = [f for f in dataclasses.fields(settings_class) if f.name != positional]
     flags.DEFINE_boolean("help", False, "Print this.", short_name="h", flag_values=values)
     text = "Print the data sets and their sizes."

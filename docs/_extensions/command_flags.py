@@ -1,0 +1,77 @@
+"""Tables of the flags of commands, written from their settings when the site is built.
+
+In a page, the line "<!-- flags of NAME -->" becomes the table of `python -m
+experiments.NAME`; where nothing is built, as in a browser of the repository, it does not
+show.
+"""
+
+import dataclasses
+import importlib
+import re
+import sys
+from pathlib import Path
+
+_MARK = re.compile(r"^<!-- flags of (\w+) -->$", re.MULTILINE)
+_WORDS = {"at_least": "≥", "at_most": "≤", "above": ">", "below": "<"}
+
+
+def setup(app: object) -> dict:
+    """Replaces the marks of each page when it is read."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    app.connect("source-read", _replace)
+    return {"parallel_read_safe": True}
+
+
+def _replace(app, name, source):
+    source[0] = _MARK.sub(lambda mark: table(mark[1]), source[0])
+
+
+def settings_of(command: str) -> type:
+    """Returns the class of settings of `python -m experiments.<command>`.
+
+    Raises:
+      ValueError: if there is none, or more than one.
+    """
+    try:
+        module = importlib.import_module(f"experiments.{command}.settings")
+    except ModuleNotFoundError:  # a command of one file
+        module = importlib.import_module(f"experiments.{command}")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and vars(value).get("PROGRAM") == command
+    )
+    return found
+
+
+def table(command: str) -> str:
+    """Returns the flags of a command as a table of Markdown, sorted by name."""
+    settings = settings_of(command)
+    fields = sorted(dataclasses.fields(settings), key=lambda field: field.name)
+    lines = ["| flag | default | values | |", "|---|---|---|---|"]
+    for field in fields:
+        is_flag = field.name != settings.POSITIONAL
+        name = f"--{field.name}" if is_flag else f"{field.name.upper()} ..."
+        cells = (name, _default(field), _values(field))
+        shown = " | ".join(f"`{cell}`" if cell else "" for cell in cells)
+        lines.append(f"| {shown} | {_escaped(field.metadata['help'])} |")
+    return "\n".join(lines)
+
+
+def _default(field):
+    if isinstance(field.default, tuple):
+        return ",".join(map(str, field.default))
+    return str(field.default)
+
+
+def _values(field):
+    one_of, bounds = field.metadata["one_of"], field.metadata["bounds"]
+    if one_of is not None:
+        return ", ".join(sorted(one_of))
+    return ", ".join(f"{_WORDS[name]} {bound}" for name, bound in bounds.items())
+
+
+def _escaped(text):
+    parts = text.split("`")  # every other one is code
+    parts[::2] = [re.sub(r"([|<>*_])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
