@@ -184,7 +184,7 @@ def test_every_command_has_a_table_of_all_its_flags():
     assert sorted(shown) == sorted(re.findall(r'^    PROGRAM = "(\w+)"$', code, re.M))
     tables = extension("command_flags")
     for command in shown:
-        flags = re.findall(r"^\| `--(\w+)` \|", tables.table(command), re.MULTILINE)
+        flags = re.findall(r"^\| `--(\w+)=", tables.table(command), re.MULTILINE)
         settings = tables.settings_of(command)
         fields = {field.name for field in dataclasses.fields(settings)}
         assert {*flags} == fields - {settings.POSITIONAL}

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 _MARK = re.compile(r"^<!-- flags of (\w+) -->$", re.MULTILINE)
-_WORDS = {"at_least": "≥", "at_most": "≤", "above": ">", "below": "<"}
+_WORDS = {"at_least": "≥", "at_most": "≤", "above": "above", "below": "below"}
 
 
 def setup(app: object) -> dict:
@@ -48,13 +48,13 @@ def table(command: str) -> str:
     """Returns the flags of a command as a table of Markdown, sorted by name."""
     settings = settings_of(command)
     fields = sorted(dataclasses.fields(settings), key=lambda field: field.name)
-    lines = ["| flag | default | values | |", "|---|---|---|---|"]
+    lines = ["| flag and its default | |", "|---|---|"]
     for field in fields:
         is_flag = field.name != settings.POSITIONAL
-        name = f"--{field.name}" if is_flag else f"{field.name.upper()} ..."
-        cells = (name, _default(field), _values(field))
-        shown = " | ".join(f"`{cell}`" if cell else "" for cell in cells)
-        lines.append(f"| {shown} | {_escaped(field.metadata['help'])} |")
+        name = (
+            f"--{field.name}={_default(field)}" if is_flag else f"{field.name.upper()} ..."
+        )
+        lines.append(f"| `{name}` | {_escaped(field.metadata['help'])}{_values(field)} |")
     return "\n".join(lines)
 
 
@@ -67,8 +67,9 @@ def _default(field):
 def _values(field):
     one_of, bounds = field.metadata["one_of"], field.metadata["bounds"]
     if one_of is not None:
-        return ", ".join(sorted(one_of))
-    return ", ".join(f"{_WORDS[name]} {bound}" for name, bound in bounds.items())
+        return " One of " + ", ".join(f"`{value}`" for value in sorted(one_of)) + "."
+    words = " and ".join(f"{_WORDS[name]} {bound}" for name, bound in bounds.items())
+    return f" ({words})" if words else ""
 
 
 def _escaped(text):
