@@ -30,7 +30,10 @@ def read_page(text: str) -> NotebookNode:
         cells.append(v4.new_markdown_cell(after.strip("\n")))
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"  # not a random one, by which no cache would be found
-    return v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL})
+    metadata = {"kernelspec": _KERNEL}
+    if len(cells) == 1:  # no kernel need be started
+        metadata["mystnb"] = {"execution_mode": "off"}
+    return v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def _download(link: re.Match) -> str:
