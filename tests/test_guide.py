@@ -203,6 +203,15 @@ def test_no_picture_without_the_code_that_makes_it():
     assert {path.name for path in (DOCS / "pictures").glob("*.png")} == used
 
 
+def test_picture_of_speed_shows_the_times_of_the_table():
+    above, code = text_of("results.md").split("```python")[:2]
+    rows = re.findall(r": \(([\d._]+), ([\d._]+)\)", code)
+    assert len(rows) > 10
+    for ours, peer in rows:
+        shown = f"{int(peer):,}" if "_" in peer else peer
+        assert re.search(rf"\| {re.escape(ours)} \| \w+ {re.escape(shown)} \|", above), ours
+
+
 def test_site_runs_the_blocks_that_are_tested():
     pytest.importorskip("nbformat", reason="of the extra `docs`")
     reader = extension("python_cells")
