@@ -25,10 +25,12 @@ def a_table():
 
 def a_model():
     tfd = tfp.distributions
-    model = tfd.JointDistributionSequentialAutoBatched(
-        [tfd.Normal(0.0, 1.0), lambda mean: tfd.Normal(mean * tf.ones(3), 1.0)]
-    )
-    return {"pinned_model": model.experimental_pin([..., [0.5, 1.0, 1.5]])}
+    parts = {
+        "mean": tfd.Normal(0.0, 1.0),
+        "rows": lambda mean: tfd.Normal(mean * tf.ones(3), 1.0),
+    }
+    model = tfd.JointDistributionNamedAutoBatched(parts)
+    return {"pinned_model": model.experimental_pin(rows=[0.5, 1.0, 1.5])}
 
 
 def zeros_and_ones():
