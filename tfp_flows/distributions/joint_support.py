@@ -70,11 +70,14 @@ class JointSupport:
                 f"{target.dtype}."
             )
         support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
-        if tf.nest.is_nested(target.event_shape):
+        if not tf.nest.is_nested(target.event_shape):
+            return support
+        plain = _of_parts(target, support)
+        if plain is None:
             # A posterior has only the bijector, and may be pickled.
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
-        return support
+        return plain or support
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which a bijector maps to these."""
@@ -154,6 +157,22 @@ def _default_constraint(target):
             f"`{target.name}`, which is {kind}."
         )
     return constraint
+
+
+def _of_parts(target, support):
+    """The support by the parts' own bijectors; None if they are not those of `target`.
+
+    That of an auto-batched model is vectorised op by op, without TFP's own gradients: that
+    of softplus is NaN above 88 in float32 then.
+    """
+    try:
+        plain = part_by_part(target, support)
+        point = tf.zeros([1, support.event_size], support.dtype)
+        parts = (s.bijector.forward(point) for s in (plain, support))
+        tf.nest.assert_same_structure(*parts, check_types=True)
+    except Exception:  # supports that depend on other parts, or a model without draws
+        return None
+    return plain
 
 
 def _split(shapes, sizes):
