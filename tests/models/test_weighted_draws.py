@@ -85,3 +85,20 @@ def test_draws_of_unknown_density_are_told_from_those_outside_the_support():
         found = weighted(lambda x, beyond=beyond: log_prob(x, beyond))
         assert found.unknown == pytest.approx(share, abs=0.03)
         np.testing.assert_array_equal(found.weights, outside.weights)
+
+
+def test_log_densities_that_are_rounding_have_no_weight():
+    """A difference of log-gamma functions, 0 but for rounding, of up to 1e60."""
+    target = tfd.MultivariateNormalDiag(np.zeros(2))
+
+    def log_prob(x):
+        k = tf.exp(6.0 * tf.abs(x[:, 0]))
+        difference = tf.math.lgamma(k + 1.0) - tf.math.lgamma(k) - tf.math.log(k)
+        return target.log_prob(x) + difference
+
+    found = weighted(log_prob, 20_000)
+    evidence, error = found.log_evidence
+    assert evidence == pytest.approx(0.0, abs=5.0 * error)
+    assert error < 0.02
+    assert found.pareto_k < 0.5
+    assert found.unknown == 0.0

@@ -56,7 +56,8 @@ def laplace(density: UnconstrainedDensity, start: np.ndarray) -> Gaussian:
 
     The algebra is in float64. As the density may be in float32, its Hessian is evaluated
     along the columns of the factor L of the previous step: there it is nearly -1, so that
-    correlated variables of different scales lose no digits. Each step is the best of many
+    correlated variables of different scales lose no digits. The first L is diagonal, of
+    the variables' own curvatures. Each step is the best of many
     lengths and damping factors, which are evaluated at once.
 
     Args:
@@ -75,7 +76,7 @@ def laplace(density: UnconstrainedDensity, start: np.ndarray) -> Gaussian:
 
 
 def _ascend(density, x):
-    factor = np.eye(len(x))
+    factor = _own_scales(density, x)
     epsilon = np.finfo(density.dtype.as_numpy_dtype).eps
     (value,) = density.log_prob(x[None])
     _check_finite(value)
@@ -102,6 +103,14 @@ def _ascend(density, x):
         x, value = candidates[found.argmax()], found.max()
         factor = _triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_STEPS} Newton steps reach no maximum")
+
+
+def _own_scales(density, x):
+    """The factor of the curvature of each variable by itself; 1 where there is none."""
+    _, hessian = density.curvature(x, np.eye(len(x)))
+    curvature = np.abs(np.diag(hessian))
+    is_curved = np.isfinite(curvature) & (curvature > 0.0)
+    return np.diag(1.0 / np.sqrt(np.where(is_curved, curvature, 1.0)))
 
 
 def _curvature(density, x, factor):

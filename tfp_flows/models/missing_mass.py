@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfp_flows.distributions.laplace import Gaussian
+from tfp_flows.models.rounding import is_rounding
 from tfp_flows.models.weighted_draws import mean_and_factor
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["distinct", "log_mass", "of_group", "stuck_groups"]
 
-_NUM_PROBES = 400
+_NUM_PROBES, _NUM_ROUNDED = 400, 32
 # Mass that counts, in nats below the evidence, and how far the posterior must be below the
 # target where that mass is.
 _COUNTS, _UNDER = 5.0, 1.5
@@ -54,7 +55,10 @@ def log_mass(
     """Returns whether a Gaussian has mass that counts, whether q lacks it, and its log."""
     size = len(gaussian.mean)
     noise = rng.normal(size=(_NUM_PROBES, size))
-    log_p, log_q = evaluation.at(gaussian.draw(noise))
+    draws = gaussian.draw(noise)
+    if is_rounding(evaluation.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
+        return False, False, -math.inf
+    log_p, log_q = evaluation.at(draws)
     log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
     ratios = log_p - (log_normal - gaussian.log_scale)
     mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))

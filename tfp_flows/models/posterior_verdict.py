@@ -100,7 +100,7 @@ def _reasons_of_weights(checks):
     if weighted.unknown > _MOST_UNKNOWN:
         yield (
             f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
-            "log-density is NaN or +inf. Try float64, or other parameters."
+            "log-density is NaN, +inf or rounding alone. Try float64, or other parameters."
         )
 
 

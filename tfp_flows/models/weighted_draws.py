@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions.pareto_smoothing import pareto_smooth
+from tfp_flows.models.rounding import without_rounding
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.flow_distribution import FlowDistribution
@@ -38,7 +39,8 @@ class WeightedDraws:
       smoothed: log-weights after Pareto smoothing, which sum to 1, `[S]`.
       pareto_k: shape of their tail.
       count: number of draws of q.
-      unknown: share of the draws of q at which the target's log-density is NaN or +inf.
+      unknown: share of the draws of q at which the target's log-density is NaN, +inf
+        or rounding alone.
     """
 
     x: np.ndarray
@@ -145,14 +147,15 @@ class Evaluation:
         )
         of_wide = self.at(wide)
         everything = np.concatenate([x, wide])
-        unknown = float((np.isnan(log_p) | (log_p == np.inf)).mean())
         log_p = np.concatenate([log_p, of_wide[0]])
-        log_p = np.where(np.isfinite(log_p), log_p, -np.inf)
         log_q = np.concatenate([log_q, of_wide[1]])
         z = np.linalg.solve(factor, (everything - mean).T).T
         log_det = np.log(np.abs(np.diag(factor))).sum()
         log_wide = [math.log(_SHARE) + family(z) - log_det for family in families]
         log_mixed = np.logaddexp(math.log1p(-2.0 * _SHARE) + log_q, np.logaddexp(*log_wide))
+        log_p = without_rounding(self.density, everything, log_p, log_mixed)
+        unknown = float((np.isnan(log_p) | (log_p == np.inf))[: len(x)].mean())
+        log_p = np.where(np.isfinite(log_p), log_p, -np.inf)
         log_weights = log_p - log_mixed
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
         smoothed, k = pareto_smooth(log_weights)
