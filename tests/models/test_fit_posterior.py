@@ -154,3 +154,65 @@ def test_a_density_that_is_nowhere_finite_is_refused():
 def test_a_density_of_another_shape_is_refused(log_prob):
     with pytest.raises(ValueError, match="a number for each of N"):
         tff.fit_posterior(2, support=tfb.Exp(), target_log_prob_fn=log_prob, seed=0)
+
+
+def pinned_everywhere():
+    return model().distribution.experimental_pin(rate=1.0, pair=[0.0, 0.0], counts=COUNTS)
+
+
+def of_two_dtypes():
+    def parts():
+        yield tfd.Normal(np.float64(0.0), 1.0, name="a")
+        yield tfd.Normal(np.float32(0.0), 1.0, name="b")
+
+    return tfd.JointDistributionCoroutineAutoBatched(parts)
+
+
+def plain(x):
+    return -tf.reduce_sum(x**2, axis=-1)
+
+
+REFUSED = {
+    "every part pinned": (pinned_everywhere, {}, "a variable that is not pinned"),
+    "no variables": (lambda: 0, {}, "a variable that is not pinned"),
+    "no parts": (dict, {}, "a variable that is not pinned"),
+    "two dtypes": (of_two_dtypes, {}, "a of float64, b of float32"),
+    "half precision": (lambda: 2, {"dtype": "float16"}, "float32 or float64"),
+    "another dtype": (
+        lambda: 2,
+        {"log_prob": lambda x: plain(tf.cast(x, tf.float64))},
+        "of",
+    ),
+    "NumPy": (
+        lambda: 2,
+        {"log_prob": lambda x: -np.sum(np.square(x), -1)},
+        "takes N draws",
+    ),
+    "of one draw": (
+        lambda: [],
+        {"log_prob": lambda x: x * COUNTS},
+        r"N draws.*\(64,\) of fl",
+    ),
+    "names": (
+        lambda: {"a": [], "b": [2]},
+        {},
+        r"a \(64,\), b \(64, 2\).*unexpected keyword",
+    ),
+    "nothing": (lambda: 2, {"log_prob": lambda _: None}, "takes N draws"),
+    "a file": (lambda: 2, {"checkpoint_dir": __file__}, "`checkpoint_dir`"),
+    "no time": (lambda: 2, {"max_minutes": float("nan")}, "`max_minutes`"),
+    "no gradients": (lambda: 2, {"max_gradients": 0}, "`max_gradients`"),
+    "seed": (lambda: 2, {"seed": "0"}, "`seed`"),
+}
+
+
+@pytest.mark.parametrize(("target", "options", "message"), REFUSED.values(), ids=REFUSED)
+def test_bad_input_is_refused_in_one_line(target, options, message):
+    options = {"seed": 0, **options}
+    log_prob = options.pop("log_prob", plain)
+    target = target()
+    if not isinstance(target, tfd.Distribution) and not hasattr(target, "pins"):
+        options["target_log_prob_fn"] = log_prob
+    with pytest.raises(ValueError, match=message) as error:
+        tff.fit_posterior(target, **options)
+    assert "\n" not in str(error.value)

@@ -24,12 +24,12 @@ from tfp_flows.distributions.distribution_checks import refuse_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.joint_support import JointSupport
-from tfp_flows.distributions.joint_support import check_target
 from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import OneVariable
 from tfp_flows.distributions.part_by_part import described
 from tfp_flows.distributions.posterior_flow import build_flow
 from tfp_flows.distributions.posterior_start import whitening
+from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.flows.iaf import IAF
 
 __all__ = ["FlowPosterior", "flow_posterior"]

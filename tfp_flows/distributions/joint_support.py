@@ -14,13 +14,10 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
-from tfp_flows.distributions.distribution_checks import is_discrete
 from tfp_flows.distributions.part_by_part import part_by_part
+from tfp_flows.distributions.target_checks import named
 
-__all__ = ["JointSupport", "check_target"]
-
-
-_TARGET = "a `tfd.Distribution` or the shape of an event"
+__all__ = ["JointSupport"]
 
 
 class JointSupport:
@@ -42,6 +39,7 @@ class JointSupport:
         if not all(shape.is_fully_defined() for shape in flat_shapes):
             raise ValueError(f"Expected event shapes that are known; got {event_shape}.")
         sizes = [math.prod(shape) for shape in flat_shapes]
+        _check_size(sum(sizes))
         self.bijector = tfb.Chain([constraint, *_split(unconstrained, sizes)])
         self.event_size = sum(sizes)
         self.dtype = dtype
@@ -64,10 +62,12 @@ class JointSupport:
                 f"of the event); got batch shape {target.batch_shape}."
             )
         dtypes = set(tf.nest.flatten(target.dtype))
+        _check_size(len(dtypes))
         if len(dtypes) > 1 or not all(dtype.is_floating for dtype in dtypes):
+            found = named(target.dtype) or {target.name: target.dtype}
             raise ValueError(
                 "Expected `target` with parts of one floating-point dtype; got "
-                f"{target.dtype}."
+                f"{', '.join(f'{name} of {dtype.name}' for name, dtype in found.items())}."
             )
         support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
         if not tf.nest.is_nested(target.event_shape):
@@ -98,6 +98,7 @@ class JointSupport:
           dtype: of all parts.
         """
         event_shape = _as_shapes(event_shape)
+        _check_size(len(tf.nest.flatten(event_shape)))
         if support is None:
             support = tf.nest.map_structure(lambda _: None, event_shape)
         _check_support_structure(event_shape, support)
@@ -107,23 +108,11 @@ class JointSupport:
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
 
 
-def check_target(target: Any) -> None:
-    """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
-    if isinstance(target, (str, bytes, type)) or target is None:
-        check_instance("target", target, (), _TARGET)
-    if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
-        _refuse_discrete_parts(target)
-        return
-    if callable(target):
+def _check_size(size):
+    if not size:
         raise ValueError(
-            f"Expected `target`, {_TARGET}; got the function {target!r}. For a log_prob "
-            "function give the shape of its argument, and the function as "
-            "`target_log_prob_fn`."
+            "Expected `target` with a variable that is not pinned, at least; got none."
         )
-    sizes = [size for size in tf.nest.flatten(target) if size is not None]
-    if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):
-        if not all(isinstance(s, tf.TensorShape) for s in sizes):
-            raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
 
 
 def _check_support_structure(event_shape, support):
@@ -201,41 +190,3 @@ def _as_shapes(event_shape):
     parts = map(_as_shapes, event_shape)
     is_named = hasattr(event_shape, "_fields")
     return type(event_shape)(*parts) if is_named else type(event_shape)(parts)
-
-
-def _refuse_discrete_parts(target):
-    for name, part in _parts(target):
-        if isinstance(part, tfd.Distribution) and is_discrete(part):
-            raise ValueError(
-                "Expected `target` of continuous parts, of one floating-point dtype; got "
-                f"{name}, a discrete "
-                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
-                "log_prob."
-            )
-
-
-def _parts(target):
-    """Pairs of a description and the distribution of each part that is not pinned."""
-    if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
-        return [(f"`{target.name}`", target)]
-    joint = getattr(target, "distribution", target)
-    try:
-        parts, _ = joint.sample_distributions(seed=0)
-    except Exception:  # a model that cannot be sampled raises where it is used
-        return []
-    pins = getattr(target, "pins", None)
-    named = _named(parts)
-    left = named.keys() if pins is None else set(_named(target.event_shape))
-    return [
-        (f"the part {name!r}" if isinstance(name, str) else f"the part {name}", part)
-        for name, part in named.items()
-        if name in left
-    ]
-
-
-def _named(structure):
-    if isinstance(structure, dict):
-        return dict(structure)
-    if hasattr(structure, "_asdict"):
-        return structure._asdict()
-    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}

@@ -82,14 +82,31 @@ class UnconstrainedDensity:
     def of_tensor(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the log-densities, `[N]` in the target's dtype, of a tensor `[N, D]`."""
         log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
-        log_prob = call_with_parts(self.target_log_prob, self._support.forward(x))
-        log_prob = tf.convert_to_tensor(log_prob, self.dtype)
+        log_prob = self._of_parts(self._support.forward(x))
         if not log_prob.shape.is_compatible_with(x.shape[:1]):
             raise ValueError(
                 "Expected a log-density of the target that returns a number for each of N "
                 f"draws, {x.shape[:1]}; got shape {log_prob.shape}."
             )
         return log_prob + log_det
+
+    def _of_parts(self, parts):
+        """Calls the target, and says of what if it fails: TensorFlow's words do not."""
+        try:
+            log_prob = call_with_parts(self.target_log_prob, parts)
+            log_prob = tf.convert_to_tensor(log_prob, dtype_hint=self.dtype)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ValueError(
+                "Expected a log-density of the target that takes N draws of its parts at "
+                f"once, {_shown(parts)} of {self.dtype.name}; it raised {reason}"
+            ) from error
+        if log_prob.dtype != self.dtype:
+            raise ValueError(
+                f"Expected a log-density of the target of {self.dtype.name}, as its parts "
+                f"are; got {log_prob.dtype.name}. Cast it, or give another `dtype`."
+            )
+        return log_prob
 
     def value_and_gradient(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `of_tensor(x)`, `[N]`, and its gradient, `[N, D]`."""
@@ -146,6 +163,13 @@ class UnconstrainedDensity:
             _, gradient = self.value_and_gradient(x)
             along = tf.reduce_sum(gradient * directions)
         return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
+
+
+def _shown(parts):
+    named = parts._asdict() if hasattr(parts, "_asdict") else parts
+    if isinstance(named, dict):
+        return ", ".join(f"{name} {part.shape}" for name, part in named.items())
+    return ", ".join(str(part.shape) for part in tf.nest.flatten(parts))
 
 
 def call_with_parts(function: Callable, parts: Any) -> Any:

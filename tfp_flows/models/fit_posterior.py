@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -15,7 +16,7 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.distributions.fitted_posterior import FittedPosterior
 from tfp_flows.distributions.joint_support import JointSupport
-from tfp_flows.distributions.joint_support import check_target
+from tfp_flows.distributions.target_checks import check_target
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 from tfp_flows.models.fit_budget import Budget
 from tfp_flows.models.fit_budget import Progress
@@ -110,8 +111,15 @@ def fit_posterior(
     if progress is not None:
         check_flag("progress", progress)
     if checkpoint_dir is not None:
-        check_instance("checkpoint_dir", checkpoint_dir, str, "the name of a folder")
+        words = "the name of a folder"
+        check_instance("checkpoint_dir", checkpoint_dir, str, words)
+        if os.path.isfile(checkpoint_dir):
+            raise ValueError(f"Expected `checkpoint_dir`, {words}; got that of a file.")
     parts, log_prob = _support_and_density(target, support, target_log_prob_fn, dtype)
+    if parts.dtype not in (tf.float32, tf.float64):
+        raise ValueError(
+            f"Expected parts of float32 or float64; got those of {parts.dtype.name}."
+        )
     density = UnconstrainedDensity(log_prob, parts)
     fit = PosteriorFit(
         density,
