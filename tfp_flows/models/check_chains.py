@@ -32,6 +32,8 @@ class Chains:
       draws: `[T, C, D]`, unconstrained.
       log_ratios: log-density of the target less that of the posterior, `[T, C]`.
       jumps: share of the posterior's draws that each chain took, `[C]`.
+      is_settled: whether a draw is of the chain's own density, `[T, C]`: of a chain that
+        started far out, none before the first draw of the posterior that it took, if any.
       has_arrived: whether the log-density of a chain does not rise any more, `[C]`.
       num_gradients: evaluations of the target's gradient.
     """
@@ -39,6 +41,7 @@ class Chains:
     draws: np.ndarray
     log_ratios: np.ndarray
     jumps: np.ndarray
+    is_settled: np.ndarray
     has_arrived: np.ndarray
     num_gradients: int
 
@@ -84,6 +87,7 @@ class CheckChains:
         proposals: np.ndarray,
         proposal_ratios: np.ndarray,
         seed: int,
+        num_far: int = 0,
     ) -> Chains:
         """Runs the chains.
 
@@ -93,19 +97,23 @@ class CheckChains:
           proposals: draws of the posterior, `[T, C, D]`.
           proposal_ratios: their log-ratios, `[T, C]`.
           seed: of the noise.
+          num_far: number of chains, the first, that start far out.
         """
         cast = functools.partial(tf.constant, dtype=self._density.dtype)
         arguments = map(cast, (starts, factor, proposals, proposal_ratios))
         results = self._run(*arguments, draws.stateless(seed))
-        x, log_p, log_ratios, jumps = (r.numpy().astype(np.float64) for r in results)
+        x, log_p, log_ratios, taken = (r.numpy().astype(np.float64) for r in results)
+        has_jumped = np.cumsum(taken, axis=0) - taken > 0.0
+        is_near = np.arange(taken.shape[1]) >= num_far
         third = len(x) // 3
         rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
-        jumps = jumps.mean(axis=0)
+        jumps = taken.mean(axis=0)
+        is_settled = has_jumped | is_near | (jumps == 0.0)
         with np.errstate(invalid="ignore"):
             has_arrived = (jumps > 0.0) | (rise < _RISE + 2.0 * log_p[-third:].std(axis=0))
         has_arrived &= np.isfinite(log_p).all(axis=0)
         num_gradients = (_WARM_UP + _KEPT) * _LEAPFROGS * len(starts)
-        return Chains(x, log_ratios, jumps, has_arrived, num_gradients)
+        return Chains(x, log_ratios, jumps, is_settled, has_arrived, num_gradients)
 
     def _sample(self, x, factor, proposals, proposal_ratios, seed):
         dtype = x.dtype

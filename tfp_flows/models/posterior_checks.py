@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Checks", "check_posterior", "seconds_of_checks"]
 
-# Fewer, where draws of many variables are many numbers.
-_NUMBERS_OF_DRAWS = 20_000, 100_000
+# The first that tells the moments; fewer, where draws of many variables are many numbers.
+_NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
 _MOST_NUMBERS = 4_000_000
 _NUM_CHAINS = 128
-# Gradients that chains, and all else with the fewer draws, cost, of this much more for all.
-_NUM_GRADIENTS, _NUM_GRADIENTS_OF_MORE = 150_000, 100_000
+# Gradients that chains, and all else with the fewest draws, cost.
+_NUM_GRADIENTS = 150_000
 _FEWEST_DRAWS = 256
 # Starts of the search, and how much broader than the posterior they are.
 _NUM_BROAD, _NUM_HEAVIEST = 120, 8
@@ -104,7 +104,7 @@ def check_posterior(
     if seconds < seconds_of_checks(density):
         return _of_weights(evaluation, flatten, seed, seconds)
     more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
-    numbers = _NUMBERS_OF_DRAWS[: 2 if more > _NUM_GRADIENTS_OF_MORE else 1]
+    numbers = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
     weighted, rows, moments = _weighted(evaluation, flatten, seed, numbers)
     own = weighted.x[: weighted.count]
     mean, factor = mean_and_factor(own)
@@ -188,7 +188,8 @@ def _chains(evaluation, by_xla, weighted, ends, gaussian, seed, rng):
     shape = runner.num_proposals, _NUM_CHAINS
     rows = rng.integers(len(own), size=shape)
     ratios = weighted.ratios[rows]
-    return runner.run(starts[:_NUM_CHAINS], factor, own[rows], ratios, seed)
+    starts, num_far = starts[:_NUM_CHAINS], len(points)
+    return runner.run(starts, factor, own[rows], ratios, seed, num_far)
 
 
 def _r_hat(chains, is_used, weighted, rng):
@@ -210,7 +211,8 @@ def _unseen(chains, is_used, weighted):
     if not is_used.any():
         return math.nan
     most = weighted.ratios[np.isfinite(weighted.ratios)].max(initial=-np.inf)
-    beyond = float((chains.log_ratios[:, is_used] > most).mean())
+    counts = is_used & chains.is_settled
+    beyond = float((chains.log_ratios[counts] > most).mean()) if counts.any() else 0.0
     with np.errstate(invalid="ignore"):
         known = weighted.weights[weighted.log_p - weighted.log_q > most].sum()
     return max(beyond - float(known), 0.0)
