@@ -199,6 +199,12 @@ REFUSED = {
         r"a \(64,\), b \(64, 2\).*unexpected keyword",
     ),
     "nothing": (lambda: 2, {"log_prob": lambda _: None}, "takes N draws"),
+    "constant": (
+        lambda: 2,
+        {"log_prob": lambda x: tf.zeros(tf.shape(x)[:1])},
+        "a gradient",
+    ),
+    "steps": (lambda: 2, {"log_prob": lambda x: plain(tf.round(x))}, "a gradient"),
     "a file": (lambda: 2, {"checkpoint_dir": __file__}, "`checkpoint_dir`"),
     "no time": (lambda: 2, {"max_minutes": float("nan")}, "`max_minutes`"),
     "no gradients": (lambda: 2, {"max_gradients": 0}, "`max_gradients`"),

@@ -138,11 +138,17 @@ class PosteriorFit:
         )
 
     def _check_density(self, starts):
-        values = self._plain.log_prob(starts)
+        values, gradients = self._plain.log_prob_and_gradient(starts)
         if not np.isfinite(values).any():
             raise ValueError(
                 "Expected a target whose log-density is finite at one of "
                 f"{len(starts)} dispersed points at least; got {values[0]} at the first."
+            )
+        if not gradients.any():
+            raise ValueError(
+                "Expected a target whose log-density has a gradient; got 0 at each of "
+                f"{len(starts)} dispersed points, as of a constant, or of steps that have "
+                "no gradient."
             )
         self._checkpoint.check_target(starts[:_NUM_KEPT], values[:_NUM_KEPT])
 
