@@ -105,8 +105,9 @@ def test_integer_seed_reproduces_the_loss(sticking_the_landing):
     target = linear_model()
 
     def loss(posterior, seed):
+        # Not of the target itself, which the posterior starts at: that has no noise.
         return tff.variational_loss(
-            target.unnormalized_log_prob,
+            lambda parts: 0.5 * target.unnormalized_log_prob(parts),
             posterior,
             sticking_the_landing=sticking_the_landing,
             seed=seed,

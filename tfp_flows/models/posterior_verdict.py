@@ -132,8 +132,10 @@ def _difference(checks):
     if not np.isfinite(checks.weighted.ratios).all():
         return "Some draws are outside the target's support; use `resample`."
     own, moments = checks.rows[: checks.weighted.count], checks.moments
-    deviation = np.maximum(moments.deviation, 1e-30)
-    shift = np.abs(own.mean(axis=0) - moments.mean) / deviation
+    # Not the entries that a support sets, such as the zeros of a triangular matrix.
+    varies = np.ptp(checks.rows, axis=0) > 0.0
+    own, deviation = own[:, varies], np.maximum(moments.deviation[varies], 1e-30)
+    shift = np.abs(own.mean(axis=0) - moments.mean[varies]) / deviation
     with np.errstate(divide="ignore"):
         change = np.abs(np.log(own.std(axis=0) / deviation))
     gap = checks.weighted.log_evidence[0] - checks.weighted.elbo[0]
