@@ -48,6 +48,15 @@ def test_start_is_the_mixture_of_gaussians(count):
 
 
 @pytest.mark.usefixtures("op_by_op")
+def test_start_is_found_for_scales_whose_squares_no_sum_holds():
+    """A covariance of 1e18 along one line, and 1 across, is singular to rounding."""
+    turn = np.linalg.qr(RNG.normal(size=(2, 2)))[0]
+    wide = Gaussian(np.zeros(2), np.linalg.qr((turn * [1e9, 1e-9]).T, mode="r").T)
+    made = starting_flow([wide, wide], [0.0, 0.0], seed=0, dtype=tf.float64)
+    assert np.isfinite(made.log_prob(np.zeros([1, 2]))).all()
+
+
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("count", [1, 2])
 def test_gradient_is_that_of_the_bound_with_the_density_s_weights_held(count):
     made = distribution(count)

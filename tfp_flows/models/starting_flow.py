@@ -112,16 +112,23 @@ def _overall(gaussians, log_masses):
     weights /= weights.sum()
     means = np.stack([gaussian.mean for gaussian in gaussians])
     mean = weights @ means
-    covariance = sum(
-        w * (_full(g) @ _full(g).T + np.outer(g.mean - mean, g.mean - mean))
+    columns = [
+        np.sqrt(w) * np.column_stack([_full(g), g.mean - mean])
         for w, g in zip(weights, gaussians, strict=True)
-    )
-    return Gaussian(mean, np.linalg.cholesky(covariance))
+    ]
+    return Gaussian(mean, _triangular(np.concatenate(columns, axis=1)))
 
 
 def _inside(gaussian, whole):
     """Mean and factor of a Gaussian in the coordinates in which `whole` is standard."""
     factor = np.linalg.solve(whole.factor, _full(gaussian))
+    return whole.whiten(gaussian.mean), _triangular(factor)
+
+
+def _triangular(factor):
+    """L, lower triangular, with L L^T = F F^T of F, `[D, M]`.
+
+    F F^T itself need not be positive definite to rounding: scales differ by 1e8 and more.
+    """
     upper = np.linalg.qr(factor.T, mode="r")
-    factor = (upper * np.sign(np.diag(upper))[:, None]).T
-    return whole.whiten(gaussian.mean), factor
+    return (upper * np.where(np.diag(upper) < 0.0, -1.0, 1.0)[:, None]).T
