@@ -3,7 +3,8 @@
     python -m experiments.folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
 
 A recipe is a file of flags of `density_estimation`. Fold k has `--data_seed=k`, and its run
-is in a folder of `--run_dir`; what has finished is only read.
+is in a folder of `--run_dir`; what has finished is only read. `--dataset=A --dataset=B`
+fits each recipe to each of these, in place of its own data set.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
+from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.density_estimation import models
 from experiments.density_estimation import report
@@ -26,7 +28,7 @@ from experiments.reports.estimate import plus_minus
 from experiments.runs import joint_run
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
-_HEADER += ("baseline", "ahead of it by", "least")
+_HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,11 @@ class FoldSettings(FlagSettings):
     POSITIONAL = "recipes"
 
     num_folds: int = field(10, "Values of --data_seed, from 0.", at_least=2)
+    dataset: tuple[str, ...] = field(
+        (),
+        "Data sets to fit each recipe to; by default, that of the recipe.",
+        one_of=DATASETS,
+    )
     data_dir: str = field("", "As of `density_estimation`.")
     run_dir: str = field("runs/folds", "Folder of the folders of all runs.")
     recipes: tuple[str, ...] = field((), "Files of flags.")
@@ -48,24 +55,24 @@ class FoldSettings(FlagSettings):
 
 
 def run(settings):
-    """Returns the results of each fold, a list by recipe, and fits what is not fitted yet.
+    """Fits what is not fitted yet, and returns the results of each fold.
 
     Args:
       settings: a `FoldSettings`.
+
+    Returns:
+      A dict of lists, whose keys are the name of the recipe and, if given, the data set.
     """
     return {
-        recipe: [
-            density_estimation.run(fold)
-            for fold in _folds(settings, _settings_of(recipe, settings.data_dir), recipe)
-        ]
-        for recipe in settings.recipes
+        key: [density_estimation.run(fold) for fold in folds]
+        for key, folds in _folds_by_key(settings).items()
     }
 
 
 def table(found):
     """Returns what `run` returned as a Markdown table."""
     rows = [_HEADER, ("---",) * len(_HEADER)]
-    rows += [_row(recipe, folds) for recipe, folds in found.items()]
+    rows += [_row(key, folds) for key, folds in found.items()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -81,28 +88,44 @@ def cli(argv):
     )
 
 
-def _settings_of(recipe, data_dir):
-    flags = [f"--flagfile={recipe}", *([f"--data_dir={data_dir}"] if data_dir else [])]
+def _folds_by_key(settings):
+    folds = {}
+    for recipe in settings.recipes:
+        stem = pathlib.Path(recipe).stem
+        for dataset in settings.dataset or ("",):
+            given = {"data_dir": settings.data_dir, "dataset": dataset}
+            key = "_".join(filter(None, (stem, dataset)))
+            folds[key] = _folds(settings, _settings_of(recipe, given), key)
+    return folds
+
+
+def _settings_of(recipe, given):
+    flags = [f"--flagfile={recipe}"]
+    flags += [f"--{name}={value}" for name, value in given.items() if value]
     settings = program.read_settings(["density_estimation", *flags], Settings)
     models.check(settings)
     return settings
 
 
-def _folds(settings, of_recipe, recipe):
-    root = pathlib.Path(settings.run_dir, pathlib.Path(recipe).stem)
+def _folds(settings, of_recipe, key):
+    root = pathlib.Path(settings.run_dir, key)
     return [
         dataclasses.replace(of_recipe, data_seed=k, run_dir=str(root / str(k)))
         for k in range(settings.num_folds)
     ]
 
 
-def _row(recipe, folds):
+def _row(key, folds):
     values = np.array([results["test_log_likelihood"]["nats"] for results in folds])
     baselines = np.array([report.baseline(results)[1]["nats"] for results in folds])
     gains = values - baselines
     means = [Estimate.of_rows(x) for x in (values, baselines, gains)]
     texts = [plus_minus(dataclasses.asdict(mean)) for mean in means]
-    return (pathlib.Path(recipe).stem, folds[0]["flow"], *texts, f"{gains.min():.3f}")
+    worst = min(results["gap_to_baseline"]["worst_row"] for results in folds)
+    far = sum(results["gap_to_baseline"]["rows_far_below"] for results in folds)
+    rows = sum(results["num_rows"]["test"] for results in folds)
+    row = (key, folds[0]["flow"], *texts, f"{gains.min():.3f}")
+    return (*row, f"{worst:.1f}", f"{far:,} of {rows:,}")
 
 
 if __name__ == "__main__":

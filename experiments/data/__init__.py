@@ -14,14 +14,14 @@ from experiments.data import own_images
 from experiments.data import own_table
 from experiments.data import power
 from experiments.data import toy
-from experiments.data import wine
+from experiments.data import small_tables
 from experiments.data.entry import Request
 from experiments.data.entry import catalogue
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 
 _FILES = (toy, known_densities, digits, keras_images, jpeg_images, logit_images, power)
-_FILES += (gas, hepmass, miniboone, bsds300, binary, wine, own_table, own_images)
+_FILES += (gas, hepmass, miniboone, bsds300, binary, small_tables, own_table, own_images)
 DATASETS = {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 

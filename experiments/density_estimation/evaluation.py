@@ -19,6 +19,8 @@ from experiments.runs.epochs import digest
 
 __all__ = ["bits_per_dimension", "flow_log_likelihood", "measure", "shape_of"]
 
+_FAR = 20.0  # nats
+
 
 def measure(model, history, subject):
     """Returns the numbers as plain data.
@@ -39,7 +41,7 @@ def measure(model, history, subject):
         "dataset": dataset.name,
         "flow": settings.flow,
         "test_log_likelihood": dataclasses.asdict(flow),
-        **{k: dataclasses.asdict(v) for k, v in baseline(dataset).items()},
+        **_beside_baseline(rows, dataset),
         **_beside_truth(rows, dataset),
         "bits_per_dimension": bits_per_dimension(flow, dataset),
         "best_validation_log_likelihood": float(np.nanmax(validation)),
@@ -108,6 +110,19 @@ def shape_of(dataset):
 
 def _log_likelihoods(model, rows, *, batch_size):
     return model.predict(rows, batch_size=batch_size, verbose=0)
+
+
+def _beside_baseline(log_likelihoods, dataset):
+    """Returns the baseline's log-likelihood, and where rows lie far below it."""
+    name, baseline_rows = baseline(dataset)
+    gaps = log_likelihoods - baseline_rows
+    return {
+        name: dataclasses.asdict(Estimate.of_rows(baseline_rows)),
+        "gap_to_baseline": {
+            "worst_row": float(gaps.min()),
+            "rows_far_below": int((gaps < -_FAR).sum()),
+        },
+    }
 
 
 def _beside_truth(log_likelihoods, dataset):

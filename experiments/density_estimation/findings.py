@@ -14,6 +14,7 @@ def findings(results):
             f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
             f" cross-validated on {test['num_rows']:,} rows"
         ),
+        **_worst_row(results.get("gap_to_baseline"), results["num_rows"]["test"]),
         **_calibration(results["calibration"]),
         **_shortfall(results.get("shortfall")),
         **_coverage(results.get("coverage")),
@@ -23,6 +24,17 @@ def findings(results):
         **_classification(results.get("likelihood_classification")),
         **_levels(results.get("bits_of_levels")),
     }
+
+
+def _worst_row(gap, num_rows):
+    if gap is None:
+        return {}
+    worst, far = gap["worst_row"], gap["rows_far_below"]
+    side = "below" if worst < 0.0 else "above"
+    text = (
+        f"is {abs(worst):.1f} nats {side} it; more than 20 below: {far:,} of {num_rows:,}"
+    )
+    return {"test row that falls furthest behind the baseline": text}
 
 
 def _class_agreement(classes):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.density_estimation.baselines import bernoulli_log_likelihood
+from experiments.density_estimation.baselines import bernoulli_log_probs
 from experiments.reports import training_facts
 from experiments.reports.estimate import Estimate
 
@@ -111,5 +111,4 @@ def _baseline(images):
         return {}
     dataset = images.dataset
     # Of training rows that are probabilities the expected count of ones is the same.
-    baseline = bernoulli_log_likelihood(dataset)
-    return {"bernoulli_log_likelihood": dataclasses.asdict(baseline)}
+    return {"bernoulli_log_likelihood": _summary(bernoulli_log_probs(dataset))}

@@ -3,10 +3,13 @@
 import json
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
 from experiments import folds
+from experiments.data import load_dataset
+from experiments.density_estimation.baselines import gaussian_log_probs
 
 RECIPE = """--dataset=two_moons
 --flow=nice
@@ -32,16 +35,43 @@ def test_means_are_over_runs_of_which_each_has_its_division(tmp_path, capsys):
     nats = [each["test_log_likelihood"]["nats"] for each in results]
     baselines = [each["gaussian_log_likelihood"]["nats"] for each in results]
     row = next(line for line in table if line.startswith("| two_moons_small | nice"))
-    _, _, _, mean, baseline, gain, least, _ = (cell.strip() for cell in row.split("|"))
+    cells = [cell.strip() for cell in row.split("|")]
+    _, _, _, mean, baseline, gain, least, worst, far, _ = cells
     assert mean.startswith(f"{np.mean(nats):.3f} ± ")
     assert mean.endswith(f"{abs(nats[0] - nats[1]):.3f}")  # of two numbers
     assert baseline.startswith(f"{np.mean(baselines):.3f} ± ")
     gains = np.subtract(nats, baselines)
     assert gain.startswith(f"{gains.mean():.3f} ± ")
     assert least == f"{gains.min():.3f}"
+    gaps = [gaps_of_rows(run, seed) for seed, run in enumerate(runs)]
+    assert worst == f"{np.min(gaps):.1f}"
+    assert far == f"{np.sum(np.less(gaps, -20.0)):,} of {np.size(gaps):,}"
     (pathlib.Path(runs[0]) / "model.keras").unlink()
     assert folds.cli(arguments) == 0  # what has finished is only read
     assert row in capsys.readouterr().out
+
+
+def gaps_of_rows(run, data_seed):
+    """By how much each test row is likelier under the flow than under the Gaussian."""
+    dataset = load_dataset("two_moons", seed=data_seed)
+    flow = keras.saving.load_model(run / "model.keras").distribution
+    return flow.log_prob(dataset.test).numpy() - gaussian_log_probs(dataset)
+
+
+def test_each_recipe_is_fitted_to_each_data_set(tmp_path, monkeypatch):
+    recipe = tmp_path / "small.flags"
+    recipe.write_text(RECIPE)
+    monkeypatch.setattr(folds.density_estimation, "run", lambda settings: settings)
+    given = folds.FoldSettings(
+        num_folds=2, dataset=("rings", "pinwheel"), run_dir="here", recipes=(str(recipe),)
+    )
+    found = folds.run(given)
+    assert list(found) == ["small_rings", "small_pinwheel"]
+    for key, name in zip(found, ("rings", "pinwheel"), strict=True):
+        assert [fold.dataset for fold in found[key]] == [name, name]
+        assert [fold.data_seed for fold in found[key]] == [0, 1]
+        assert [fold.run_dir for fold in found[key]] == [f"here/{key}/0", f"here/{key}/1"]
+        assert {fold.flow for fold in found[key]} == {"nice"}
 
 
 def test_wrong_use_is_refused(tmp_path, capsys):
