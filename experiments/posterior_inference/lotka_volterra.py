@@ -56,8 +56,8 @@ def solve(theta, z_init, times):
         z = tf.scan(_steps(p, lambda p, z: (_slope(p, *z),)), lengths, (p[2],))[0]
         return z[steps - 1 :: steps], gradient
 
-    a, b, c, e = tf.unstack(theta, axis=-1)
-    start = tf.unstack(tf.math.log(z_init), axis=-1)
+    a, b, c, e = tf.unstack(theta, num=4, axis=-1)
+    start = tf.unstack(tf.math.log(z_init), num=2, axis=-1)
     z = solution(tf.stack([tf.stack([a, -c]), tf.stack([-b, e]), tf.stack(start)]))
     rank = len(z.shape)
     return tf.transpose(z, [*range(2, rank), 0, 1])

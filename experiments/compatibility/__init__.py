@@ -1,0 +1,1 @@
+"""Programs of others, run on our flows with only their flow constructors exchanged."""

@@ -1,0 +1,76 @@
+"""The package margarine on our MAF, under margarine's own tests.
+
+    python -m experiments.compatibility.margarine TESTS [PYTEST_ARGUMENT ...]
+
+margarine 1.4.1 is installed beside this package (`pip install margarine==1.4.1`), and TESTS
+is the folder `tests` of its source distribution (`pip download --no-deps --no-binary :all:
+margarine==1.4.1`). Its classes, training, statistics and files are its own; the only method
+that is replaced is `MAF.gen_mades`, which builds the flow. `--stock` runs the tests on the
+flow of margarine itself.
+
+What differs then: the order of the variables in a step is saved with its weights, so that a
+loaded flow has the density of the saved one. margarine draws that order anew when it loads.
+"""
+
+import sys
+
+import pytest
+import tensorflow_probability as tfp
+from margarine.maf import MAF
+
+import tfp_flows
+
+__all__ = ["main", "replace_flows"]
+
+_stock_gen_mades = MAF.gen_mades
+
+
+class _Step:
+    """A step of a flow under the two methods of Keras by which margarine saves it."""
+
+    def __init__(self, bijector):
+        self._bijector = bijector
+
+    def get_weights(self):
+        return [variable.numpy() for variable in self._bijector.variables]
+
+    def set_weights(self, weights):
+        for variable, value in zip(self._bijector.variables, weights, strict=True):
+            variable.assign(value)
+
+
+def replace_flows():
+    """Has each new `margarine.maf.MAF` stand on `tfp_flows.MAF`."""
+    MAF.gen_mades = _gen_mades
+
+
+def _gen_mades(self):
+    _stock_gen_mades(self)  # which makes the base, too
+    self.bij = tfp_flows.MAF(
+        len(self.theta_min),
+        num_steps=self.number_networks,
+        hidden_units=self.hidden_layers,
+        activation=self.activation_func,
+        random_orderings=True,
+        standardize=False,  # margarine maps the samples to normal ones itself
+    )
+    self.mades = [_Step(bijector) for bijector in self.bij.bijectors]
+    self.maf = tfp.distributions.TransformedDistribution(self.base, self.bij)
+    return self.bij, self.maf
+
+
+def main(arguments):
+    """Runs margarine's tests and returns pytest's exit status."""
+    arguments = list(arguments)
+    if not arguments or arguments[0].startswith("-"):
+        print(__doc__)
+        return 2
+    if "--stock" in arguments:
+        arguments.remove("--stock")
+    else:
+        replace_flows()
+    return pytest.main([*arguments, "-p", "no:cacheprovider"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
