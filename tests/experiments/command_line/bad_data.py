@@ -38,7 +38,7 @@ BAD_DATA = {
     "csv of too few rows": ("few.csv", "3 train, 0 validation, 0 test"),
     "csv of one column": ("one.csv", "real_nvp does not fit one variable"),
     "csv of bytes": ("bytes.csv", "Expected a table as text"),
-    "csv with an open quote": ("quote.csv", "Expected a table as text"),
+    "csv with an open quote": ("quote.csv", "Expected quotes around whole cells"),
     "csv with a null": ("null.csv", "null.csv"),
     "unknown context": (
         "--dataset=csv --csv_path={x}/good.csv --context_columns=z",
