@@ -130,5 +130,5 @@ def _triangular(factor):
 
     F F^T itself need not be positive definite to rounding: scales differ by 1e8 and more.
     """
-    upper = np.linalg.qr(factor.T, mode="r")
+    upper = np.asarray(np.linalg.qr(factor.T, mode="r"))
     return (upper * np.where(np.diag(upper) < 0.0, -1.0, 1.0)[:, None]).T
