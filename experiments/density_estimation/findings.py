@@ -14,7 +14,7 @@ def findings(results):
             f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
             f" cross-validated on {test['num_rows']:,} rows"
         ),
-        **_worst_row(results.get("gap_to_baseline"), results["num_rows"]["test"]),
+        **_worst_row(results.get("gap_to_baseline"), results),
         **_calibration(results["calibration"]),
         **_shortfall(results.get("shortfall")),
         **_coverage(results.get("coverage")),
@@ -26,10 +26,11 @@ def findings(results):
     }
 
 
-def _worst_row(gap, num_rows):
+def _worst_row(gap, results):
     if gap is None:
         return {}
     worst, far = gap["worst_row"], gap["rows_far_below"]
+    num_rows = results["num_rows"]["test"]
     side = "below" if worst < 0.0 else "above"
     text = (
         f"is {abs(worst):.1f} nats {side} it; more than 20 below: {far:,} of {num_rows:,}"
