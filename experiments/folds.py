@@ -95,6 +95,8 @@ def _folds_by_key(settings):
         for dataset in settings.dataset or ("",):
             given = {"data_dir": settings.data_dir, "dataset": dataset}
             key = "_".join(filter(None, (stem, dataset)))
+            if key in folds:
+                raise UsageError(f"Expected recipes of different names; got {key} twice.")
             folds[key] = _folds(settings, _settings_of(recipe, given), key)
     return folds
 
@@ -121,11 +123,16 @@ def _row(key, folds):
     gains = values - baselines
     means = [Estimate.of_rows(x) for x in (values, baselines, gains)]
     texts = [plus_minus(dataclasses.asdict(mean)) for mean in means]
-    worst = min(results["gap_to_baseline"]["worst_row"] for results in folds)
-    far = sum(results["gap_to_baseline"]["rows_far_below"] for results in folds)
+    return (key, folds[0]["flow"], *texts, f"{gains.min():.3f}", *_worst_row(folds))
+
+
+def _worst_row(folds):
+    gaps = [results.get("gap_to_baseline") for results in folds]
+    if None in gaps:  # of runs that finished before reports had it
+        return "not known", "not known"
+    far = sum(gap["rows_far_below"] for gap in gaps)
     rows = sum(results["num_rows"]["test"] for results in folds)
-    row = (key, folds[0]["flow"], *texts, f"{gains.min():.3f}")
-    return (*row, f"{worst:.1f}", f"{far:,} of {rows:,}")
+    return f"{np.min([gap['worst_row'] for gap in gaps]):.1f}", f"{far:,} of {rows:,}"
 
 
 if __name__ == "__main__":

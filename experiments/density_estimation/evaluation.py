@@ -120,7 +120,7 @@ def _beside_baseline(log_likelihoods, dataset):
         name: dataclasses.asdict(Estimate.of_rows(baseline_rows)),
         "gap_to_baseline": {
             "worst_row": float(gaps.min()),
-            "rows_far_below": int((gaps < -_FAR).sum()),
+            "rows_far_below": int((~(gaps >= -_FAR)).sum()),  # NaN is far, too
         },
     }
 
