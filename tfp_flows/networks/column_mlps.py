@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import typing
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.dropout import dropout_layer
 from tfp_flows.networks.hidden_units import check_hidden_units
 from tfp_flows.networks.packed_weights import PackedWeights
-from tfp_flows.networks.packed_weights import Part
+from tfp_flows.networks.packed_weights import bias_part
+from tfp_flows.networks.packed_weights import kernel_part
 
 __all__ = ["ColumnMLPs"]
 
@@ -85,15 +86,16 @@ class ColumnMLPs(keras.layers.Layer):
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, F]`."""
-        num_features, outputs = self.seen.shape[1], self.num_parameters
-        widths = (num_features, *self.hidden_units)
+        num_features, widths = self.seen.shape[1], self.hidden_units
+        num_seen = self.seen.sum(axis=1)[:, None, None]
         self._layout = PackedWeights(
             _Arrays(
                 layers=[
-                    self._layer(a, b) for a, b in zip(widths, widths[1:], strict=False)
+                    self._layer(num_features, widths[0], num_seen),
+                    *(self._layer(a, b, a) for a, b in itertools.pairwise(widths)),
                 ],
-                outputs=self._layer(widths[-1], outputs, zero=True),
-                direct=self._layer(num_features, outputs, zero=True)[0],
+                outputs=self._last_layer(widths[-1]),
+                direct=self._last_layer(num_features)[0],
             ),
             seed=self.seed,
         )
@@ -141,10 +143,15 @@ class ColumnMLPs(keras.layers.Layer):
             "seed": self.seed,
         }
 
-    def _layer(self, inputs, units, *, zero=False):
+    def _layer(self, inputs, units, num_inputs):
         shape = self.num_members, len(self.seen)
-        limit = 0.0 if zero else math.sqrt(6.0 / max(inputs + units, 1))
-        return Part((*shape, inputs, units), limit), Part((*shape, 1, units))
+        kernel = kernel_part((*shape, inputs, units), num_inputs)
+        return kernel, bias_part((*shape, 1, units), num_inputs)
+
+    def _last_layer(self, inputs):
+        shape, units = (self.num_members, len(self.seen)), self.num_parameters
+        kernel = kernel_part((*shape, inputs, units), zero=True)
+        return kernel, bias_part((*shape, 1, units))
 
     def _outputs(self, x, columns, training):
         """`[M, D, N, P]` of the `columns`, a slice."""

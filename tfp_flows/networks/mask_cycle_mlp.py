@@ -17,6 +17,8 @@ from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.member_of_cycle import MemberOfCycle
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import natural_ordering
+from tfp_flows.networks.packed_weights import bias_part
+from tfp_flows.networks.packed_weights import kernel_part
 from tfp_flows.networks.seeds import split_seed
 
 if TYPE_CHECKING:
@@ -89,31 +91,31 @@ class MaskCycleMLP(MaskedMLP):
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
         self._check_width(input_shape)
         # Whole kernels: which connections there are depends on the mask.
-        last = len(self.layers) - 1
-        seeds = split_seed(self.seed, last + 3)
-        self._kernels = [
-            self._add_kernel(f"kernel_{i}", layer.shape, seeds[i], zero=i == last)
-            for i, layer in enumerate(self.layers)
-        ]
-        self._biases = [
-            self.add_weight(name=f"bias_{i}", shape=layer.shape[1:], initializer="zeros")
-            for i, layer in enumerate(self.layers)
-        ]
+        *hidden, last = [layer.shape for layer in self.layers]
+        width, zero = last[1], self.zero_last_layer
+        parts = {f"kernel_{i}": kernel_part(shape) for i, shape in enumerate(hidden)}
+        parts |= {f"kernel_{len(hidden)}": kernel_part(last, zero=zero)}
+        parts |= {f"bias_{i}": bias_part(b, a) for i, (a, b) in enumerate(hidden)}
+        parts |= {f"bias_{len(hidden)}": bias_part(width)}
         if self.context_size:
-            shape = (self.context_size, self.layers[0].shape[1])
-            self._context_kernel = self._add_kernel("context_kernel", shape, seeds[-2])
+            parts["context_kernel"] = kernel_part((self.context_size, hidden[0][1]))
         if self.direct:
-            shape = (self.event_size, self.layers[-1].shape[1])
-            self._direct_kernel = self._add_kernel(
-                "direct_kernel", shape, seeds[-1], zero=True
+            parts["direct_kernel"] = kernel_part((self.event_size, width), zero=zero)
+        seeds = split_seed(self.seed, len(parts))
+        weights = {
+            name: self.add_weight(
+                name=name,
+                shape=part.shape,
+                initializer=lambda shape, dtype, p=part, s=seed: p.initial_value(dtype, s),
             )
+            for (name, part), seed in zip(parts.items(), seeds, strict=True)
+        }
+        self._kernels = [weights[f"kernel_{i}"] for i in range(len(self.layers))]
+        self._biases = [weights[f"bias_{i}"] for i in range(len(self.layers))]
+        self._context_kernel = weights.get("context_kernel")
+        self._direct_kernel = weights.get("direct_kernel")
         self._add_ranks()
         self.built = True
-
-    def _add_kernel(self, name, shape, seed, *, zero=False):
-        glorot = keras.initializers.GlorotUniform(seed=seed)
-        initializer = "zeros" if zero and self.zero_last_layer else glorot
-        return self.add_weight(name=name, shape=shape, initializer=initializer)
 
     def _add_ranks(self):
         rng = np.random.default_rng(self.mask_seed)

@@ -39,7 +39,7 @@ class MaskedDense:
       in_degrees: degrees of the inputs, `[inputs]`.
       out_degrees: degrees of one copy of the units, `[units / num_copies]`.
       num_copies: how often these units stand side by side.
-      strict: whether units see strictly lower degrees only.
+      strict: whether units see strictly lower degrees only, as outputs do.
 
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE, equations 12 and 13.
@@ -57,6 +57,7 @@ class MaskedDense:
         self.in_degrees = np.asarray(in_degrees)
         self.out_degrees = np.tile(out_degrees, num_copies)
         self.num_copies = num_copies
+        self._is_output = strict
         seen_by = np.less if strict else np.less_equal
         self.mask = seen_by(self.in_degrees[:, None], self.out_degrees[None, :])
         # Of a small kernel, more products would cost more than its zeros.
@@ -87,13 +88,24 @@ class MaskedDense:
         """Indices of the units in rising order of degrees, `[units]`."""
         return np.argsort(self.out_degrees, kind="stable")
 
-    def parts(self, *, zero: bool = False) -> tuple[list[Part], Part]:
-        """Returns the `Part`s of the tiles and of the bias; `zero`: tiles start at zero."""
+    @property
+    def num_seen(self) -> np.ndarray:
+        """How many of the inputs each unit sees, `[units]`."""
+        return self.mask.sum(axis=0)
+
+    def parts(self, num_others: int = 0, *, zero: bool = False) -> tuple[list[Part], Part]:
+        """Returns the `Part`s of the tiles and of the bias, which outputs start at zero.
+
+        Args:
+          num_others: how many inputs each unit sees besides these, as of a context.
+          zero: whether the tiles start at zero.
+        """
         tiles = [
-            kernel_part(mask.T.shape, whole=self.shape, zero=zero)
+            kernel_part(mask.T.shape, mask.sum(axis=0)[:, None] + num_others, zero=zero)
             for mask in self._tile_masks
         ]
-        return tiles, bias_part(self.shape[1])
+        num_inputs = None if self._is_output else self.num_seen + num_others
+        return tiles, bias_part(self.shape[1], num_inputs)
 
     def product(self, x: tf.Tensor, tiles: Sequence[tf.Tensor]) -> tf.Tensor:
         """Maps `x`, `[N, inputs]`, to `[N, units]`, without a bias."""

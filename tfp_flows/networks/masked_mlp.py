@@ -127,16 +127,18 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
-        last = len(self.layers) - 1
+        first, *inner, last = self.layers
+        num_seen = first.num_seen + self.context_size
         # What leads to the outputs starts at zero: a fresh step is the identity.
         zero = self.zero_last_layer
         self._layout = PackedWeights(
             _Arrays(
                 layers=[
-                    layer.parts(zero=zero and i == last)
-                    for i, layer in enumerate(self.layers)
+                    first.parts(self.context_size),
+                    *(layer.parts() for layer in inner),
+                    last.parts(zero=zero),
                 ],
-                context=kernel_part((self.context_size, self.layers[0].shape[1])),
+                context=kernel_part((self.context_size, first.shape[1]), num_seen),
                 direct=self.direct_layer.parts(zero=zero)[0] if self.direct else [],
             ),
             seed=self.seed,

@@ -92,11 +92,11 @@ class MLP(ContextNetwork):
         kernels = list(itertools.pairwise(widths))
         # A fresh step is then the identity: the first loss is the base's, and depth costs
         # nothing before it has learned something.
-        zeros = [False] * (len(kernels) - 1) + [self.zero_last_layer]
+        *hidden_layers, last = kernels
         self._layout = PackedWeights(
             [
-                (kernel_part(shape, zero=zero), bias_part(shape[1]))
-                for shape, zero in zip(kernels, zeros, strict=True)
+                *((kernel_part(k), bias_part(k[1], k[0])) for k in hidden_layers),
+                (kernel_part(last, zero=self.zero_last_layer), bias_part(last[1])),
             ],
             seed=self.seed,
         )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -20,31 +22,62 @@ class Part:
 
     Args:
       shape: of the array.
-      limit: it starts uniform between `-limit` and `limit`.
+      limit: it starts uniform between `-limit` and `limit`: a number, or an array that
+        broadcasts against `shape`.
       initial: function of `(shape, dtype, seed)` that draws the start instead; or None.
     """
 
     shape: tuple
-    limit: float = 0.0
+    limit: float | np.ndarray = 0.0
     initial: Callable | None = None
+
+    def initial_value(self, dtype: str, seed: int | None) -> tf.Tensor:
+        """Draws the start, which the integer `seed` determines."""
+        if self.initial is not None:
+            return self.initial(self.shape, dtype, seed)
+        if not np.any(self.limit):
+            return tf.zeros(self.shape, dtype)
+        uniform = keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(self.shape, dtype)
+        return uniform * tf.cast(self.limit, uniform.dtype)
 
 
 def kernel_part(
-    shape: tuple[int, ...], *, whole: tuple[int, ...] | None = None, zero: bool = False
+    shape: tuple[int, ...], num_inputs: npt.ArrayLike | None = None, *, zero: bool = False
 ) -> Part:
-    """A kernel that starts at zero, or uniform as in Glorot, Bengio (2010).
+    """A kernel that starts at zero, or uniform with a variance of `1 / num_inputs`.
+
+    So each unit, also one that sees few of the inputs, starts with a sum of variance 1 of
+    standardised inputs (LeCun, Bottou, Orr, Müller 1998, Efficient backprop, section 4.6).
 
     Args:
-      shape: `(inputs, units)`.
-      whole: shape of the kernel that it is a part of, whose widths set the limit.
+      shape: of the kernel, `(..., inputs, units)`.
+      num_inputs: how many inputs a unit sees, to broadcast against `shape`; all if None.
       zero: whether it starts at zero.
     """
-    return Part(tuple(shape), 0.0 if zero else math.sqrt(6.0 / sum(whole or shape)))
+    inputs = shape[-2] if num_inputs is None else num_inputs
+    return Part(tuple(shape), 0.0 if zero else math.sqrt(3.0) * _per_root(inputs))
 
 
-def bias_part(units: int) -> Part:
-    """A bias of `units`, which starts at zero."""
-    return Part((units,))
+def bias_part(
+    shape: int | tuple[int, ...], num_inputs: npt.ArrayLike | None = None
+) -> Part:
+    """A bias that starts at zero, or uniform within `1 / sqrt(num_inputs)` of it.
+
+    Of one input x, a unit of ReLU bends at `x = -bias / weight`. With biases of zero all
+    units of a network that sees one number would bend at 0, and learn slowly to bend
+    elsewhere.
+
+    Args:
+      shape: of the bias, or its length.
+      num_inputs: how many inputs a unit sees, to broadcast against `shape`; None: zeros.
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return Part(shape, 0.0 if num_inputs is None else _per_root(num_inputs))
+
+
+def _per_root(num_inputs):
+    """`1 / sqrt(num_inputs)`; 1 where there are none."""
+    return np.maximum(num_inputs, 1) ** -0.5
 
 
 class PackedWeights:
@@ -89,14 +122,7 @@ class PackedWeights:
         del shape
         seeds = split_seed(self._seed, len(self._parts))
         arrays = [
-            _initial_value(part, seed, dtype)
+            part.initial_value(dtype, seed)
             for part, seed in zip(self._parts, seeds, strict=True)
         ]
         return self.pack(arrays)
-
-
-def _initial_value(part, seed, dtype):
-    if part.initial is not None:
-        return part.initial(part.shape, dtype, seed)
-    uniform = keras.initializers.RandomUniform(-part.limit, part.limit, seed=seed)
-    return uniform(part.shape, dtype) if part.limit else tf.zeros(part.shape, dtype)

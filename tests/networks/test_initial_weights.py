@@ -1,0 +1,87 @@
+"""How networks on vectors start: sums of variance one, and bends in many places."""
+
+import numpy as np
+import pytest
+from random_weights import values
+
+import tfp_flows as tff
+from tfp_flows.networks.column_mlps import ColumnMLPs
+from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
+from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.mlp import MLP
+
+
+def first_layer(network):
+    """Kernel, `[inputs, units]`, and bias of the units of the first layer."""
+    if isinstance(network, ColumnMLPs):  # of the last column, which sees all
+        kernel, bias = network._layout.unpack(network._packed).layers[0]
+        return kernel[0, -1], bias[0, -1, 0]
+    if isinstance(network, MaskCycleMLP):
+        kernels, biases, *_ = network.whole_weights()
+        return kernels[0], biases[0]
+    if isinstance(network, MaskedMLP):
+        (kernel,), bias = network._layout.unpack(network._packed).layers[0]
+        return np.transpose(kernel), bias
+    return network.kernels_and_biases()[0]
+
+
+NETWORKS = {
+    "mlp": MLP(2, (256,), seed=0),
+    "residual": MLP(2, (256, 256), residual=True, seed=0),
+    "masked": MaskedMLP(2, (256,), [1, 2], seed=0),
+    "columns": ColumnMLPs(2, (256,), [[False], [True]], seed=0),
+    "cycle": MaskCycleMLP(2, (256,), 2, num_masks=2, seed=0),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_units_of_one_input_bend_in_many_places(name):
+    network = NETWORKS[name]
+    network.build((None, 2 if isinstance(network, MaskedMLP) else 1))
+    kernel, bias = (np.asarray(array) for array in first_layer(network))
+    where = -bias / kernel[0]
+    assert np.mean(np.abs(where) < 2) > 0.5
+    assert np.std(np.clip(where, -2, 2)) > 0.4
+
+
+@pytest.mark.parametrize("num_variables", [2, 40])
+@pytest.mark.parametrize("context_size", [0, 3])
+def test_masked_units_start_by_the_number_of_inputs_that_they_see(
+    num_variables, context_size
+):
+    ordering = np.arange(1, num_variables + 1)
+    network = MaskedMLP(2, (4096, 16), ordering, context_size=context_size, seed=0)
+    network.build((None, num_variables + context_size))
+    arrays = network._layout.unpack(network._packed)
+    tiles, bias = arrays.layers[0]
+    layer = network.layers[0]
+    kernel = layer.transposed_kernel(tiles).numpy()
+    degrees = layer.out_degrees[layer.rising_units]
+    context = arrays.context.numpy()[:, layer.rising_units]
+    for degree in np.unique(degrees):
+        units = degrees == degree
+        variance = np.sum(kernel[units] ** 2, 1) + np.sum(context[:, units] ** 2, 0)
+        np.testing.assert_allclose(np.mean(variance), 1.0, rtol=0.3)
+        limit = np.maximum(degree + context_size, 1) ** -0.5
+        of_units = bias.numpy()[layer.rising_units][units]
+        assert 0.8 * limit < np.abs(of_units).max() <= limit
+    for array in (arrays.layers[-1][0][0], arrays.layers[-1][1]):
+        assert not np.any(array), "outputs start at zero"
+
+
+def test_networks_of_one_seed_start_alike_and_of_two_do_not():
+    starts = []
+    for seed in (0, 0, 1):
+        network = MaskCycleMLP(
+            2, (8,), 3, num_masks=2, mask_seed=0, context_size=1, seed=seed
+        )
+        network.build((None, 4))
+        starts.append(np.concatenate([np.ravel(v) for v in values(network)]))
+    np.testing.assert_array_equal(starts[0], starts[1])
+    assert np.any(starts[0] != starts[2])
+
+
+def test_a_fresh_flow_is_the_identity():
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    for flow in (tff.MAF(3, seed=0), tff.RealNVP(3, seed=0)):
+        np.testing.assert_allclose(np.sort(flow.inverse(x), -1), np.sort(x, -1), rtol=1e-6)
