@@ -128,16 +128,13 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
         first, *inner, last = self.layers
+        hidden = [layer.parts() for layer in inner]
         num_seen = first.num_seen + self.context_size
         # What leads to the outputs starts at zero: a fresh step is the identity.
         zero = self.zero_last_layer
         self._layout = PackedWeights(
             _Arrays(
-                layers=[
-                    first.parts(self.context_size),
-                    *(layer.parts() for layer in inner),
-                    last.parts(zero=zero),
-                ],
+                layers=[first.parts(self.context_size), *hidden, last.parts(zero=zero)],
                 context=kernel_part((self.context_size, first.shape[1]), num_seen),
                 direct=self.direct_layer.parts(zero=zero)[0] if self.direct else [],
             ),
