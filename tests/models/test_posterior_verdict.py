@@ -5,12 +5,18 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow_probability as tfp
 
+from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+from tfp_flows.models.fit_space import FitSpace
 from tfp_flows.models.posterior_checks import Checks
 from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
 from tfp_flows.models.weighted_draws import WeightedDraws
 from tfp_flows.models.weighted_moments import weighted_moments
+
+tfd = tfp.distributions
 
 
 def checks(x, log_weights, **changes):
@@ -75,8 +81,27 @@ def test_another_round_does_not_help_heavy_tails_that_are_fitted(rng):
     found = checks(x, np.zeros(20_000))
     name, reasons = verdict(found, None, None)
     assert name == "not reliable"
+    assert "of entry 0, entry 1 to" in reasons[0]
     assert "tails are heavy" in reasons[0]
     assert is_final(found)
     # With uneven weights, or where chains found more, it may.
     assert not is_final(checks(x, rng.normal(size=20_000)))
     assert not is_final(dataclasses.replace(found, r_hat=1.2))
+
+
+def test_variables_whose_moments_are_not_known_are_named(rng):
+    x = np.stack([rng.normal(size=20_000), rng.standard_t(1.5, size=20_000)], axis=-1)
+    _, reasons = verdict(checks(x, np.zeros(20_000)), None, None, ["mu", "tau[0]"])
+    assert "standard deviations of tau[0] to" in reasons[0]
+    many = np.tile(rng.standard_t(1.5, size=(20_000, 1)), [1, 7])
+    _, reasons = verdict(checks(many, np.zeros(20_000)), None, None)
+    assert "entry 3, entry 4, ... to" in reasons[0]
+
+
+def test_entries_of_a_fit_are_named_by_the_parts():
+    joint = tfd.JointDistributionNamed(
+        {"b": tfd.Sample(tfd.Normal(0.0, 1.0), [2]), "a": tfd.HalfNormal(1.0)}
+    )
+    support = JointSupport.of_distribution(joint)
+    space = FitSpace(UnconstrainedDensity(joint.log_prob, support), support)
+    assert space.entry_names(np.zeros([1, 3])) == ["a", "b[0]", "b[1]"]

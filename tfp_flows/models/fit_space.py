@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.named_parts import named_parts
+from tfp_flows.distributions.named_parts import part_names
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 if TYPE_CHECKING:
@@ -56,6 +58,15 @@ class FitSpace:
         parts = self.support.bijector.forward(tf.constant(u, self.density.dtype))
         rows = [np.reshape(part, [len(u), -1]) for part in tf.nest.flatten(parts)]
         return np.concatenate(rows, axis=1).astype(np.float64)
+
+    def entry_names(self, u: np.ndarray) -> list[str]:
+        """Returns the names of the E columns that `flatten` makes of rows, `[N, D]`."""
+        parts = self.support.bijector.forward(tf.constant(u[:1], self.density.dtype))
+        return [
+            name + "".join(f"[{i}]" for i in index)
+            for name, part in named_parts(parts, part_names(parts)).items()
+            for index in np.ndindex(part.shape[1:])
+        ]
 
     def of_x(
         self, distribution: FlowDistribution, weighted: WeightedDraws

@@ -216,7 +216,8 @@ class PosteriorFit:
             ends = self._space.unconstrained(start.ends)
             rng = np.random.default_rng([self._seed, 4])
             improper = improper_ray(self._plain, *mean_and_factor(own), ends, rng)
-        found, reasons = verdict(checks, improper, self._budget.reached())
+        names = self._space.entry_names(weighted.x)
+        found, reasons = verdict(checks, improper, self._budget.reached(), names)
         elbo, evidence = weighted.elbo, weighted.log_evidence
         return PosteriorReport(
             verdict=found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +28,15 @@ _MEAN, _DEVIATION = 0.05, 0.03
 _EVEN = 0.9
 # Their divergence from the target, in nats.
 _GAP = 0.05
+# Variables that a reason names.
+_MOST_NAMES = 5
 
 
 def verdict(
-    checks: Checks, improper: str | None, budget: str | None
+    checks: Checks,
+    improper: str | None,
+    budget: str | None,
+    names: Sequence[str] | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Returns a verdict and its reasons.
 
@@ -38,8 +44,9 @@ def verdict(
       checks: of the posterior.
       improper: sentence about a density without an integral, or None.
       budget: sentence about a fit that was stopped, or None.
+      names: of the entries of a row, `[E]`; their numbers if None.
     """
-    against = [*filter(None, [improper]), *_reasons(checks)]
+    against = [*filter(None, [improper]), *_reasons(checks, names)]
     if against:
         return VERDICTS[2], (*against, *filter(None, [budget]))
     reason = _difference(checks)
@@ -63,8 +70,8 @@ def is_final(checks: Checks) -> bool:
     return not reasons or (is_heavy and is_even) or weighted.unknown > _MOST_UNKNOWN
 
 
-def _reasons(checks):
-    yield from _reasons_of_weights(checks)
+def _reasons(checks, names=None):
+    yield from _reasons_of_weights(checks, names)
     if not checks.are_whole:
         yield (
             "There was no time for Markov chains and a search for maxima, without which "
@@ -74,7 +81,7 @@ def _reasons(checks):
     yield from _reasons_of_chains(checks)
 
 
-def _reasons_of_weights(checks):
+def _reasons_of_weights(checks, names):
     weighted = checks.weighted
     threshold = pareto_k_threshold(len(weighted.x))
     if not weighted.pareto_k < threshold:
@@ -90,18 +97,25 @@ def _reasons_of_weights(checks):
             f"{_FEWEST_DRAWS}. Try a larger budget, other parameters, or MCMC."
         )
     elif not checks.moments.are_known:
-        error = checks.moments.deviation_error.max()
+        moments = checks.moments
         yield (
-            f"{len(weighted.x)} weighted draws tell means and standard deviations of parts "
-            f"to {checks.moments.mean_error.max():.3f} standard deviations and "
-            f"{100.0 * error:.1f} % only, as tails are heavy or draws of them rare. Try "
-            "other parameters, or MCMC, and quantiles instead of moments."
+            f"{len(weighted.x)} weighted draws tell means and standard deviations of "
+            f"{_listed(moments.unknown, names)} to {moments.mean_error.max():.3f} standard "
+            f"deviations and {100.0 * moments.deviation_error.max():.1f} % only, as tails "
+            "are heavy or draws of them rare. Try other parameters, or MCMC, and quantiles "
+            "instead of moments."
         )
     if weighted.unknown > _MOST_UNKNOWN:
         yield (
             f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
             "log-density is NaN, +inf or rounding alone. Try float64, or other parameters."
         )
+
+
+def _listed(entries, names):
+    """The first of the entries of a row, by their names."""
+    shown = [names[i] if names else f"entry {i}" for i in entries[:_MOST_NAMES]]
+    return ", ".join(shown) + (", ..." if len(entries) > _MOST_NAMES else "")
 
 
 def _reasons_of_chains(checks):

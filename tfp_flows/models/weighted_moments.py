@@ -31,10 +31,16 @@ class WeightedMoments:
     deviation_error: np.ndarray
 
     @property
+    def unknown(self) -> np.ndarray:
+        """Indices of variables with three standard errors above .1 deviations, or 5 %."""
+        is_known = self.mean_error <= _MEAN_ERROR
+        is_known &= self.deviation_error <= _DEVIATION_ERROR
+        return np.flatnonzero(~is_known)  # also where an error is NaN
+
+    @property
     def are_known(self) -> bool:
-        """Whether errors of 0.1 deviations, and 5 % of one, are three standard errors."""
-        mean, deviation = self.mean_error.max(), self.deviation_error.max()
-        return bool(mean <= _MEAN_ERROR and deviation <= _DEVIATION_ERROR)
+        """Whether all are."""
+        return not len(self.unknown)
 
 
 def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:

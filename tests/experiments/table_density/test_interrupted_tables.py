@@ -43,7 +43,8 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     found = [table_density.run(settings) for settings in (paused, whole)]
     assert not backup.exists()
     names = ("num_epochs", "test_log_likelihood", "two_sample_test")
-    assert all(found[0][name] == found[1][name] for name in names)
+    equal = {name: (found[0][name], found[1][name]) for name in names}
+    assert all(one == other for one, other in equal.values()), equal
     assert found[0]["num_epochs"] == 400
 
 
