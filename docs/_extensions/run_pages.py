@@ -35,7 +35,7 @@ def setup(app: Sphinx) -> dict:
 def _run_pages(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     cache = get_cache(app.config.nb_execution_cache_path)
     pages = dict(_pages_to_run(app, env, docnames, cache))
-    # Each kernel takes one core; the first pages of `nb_run_first` take longest.
+    # Threads, since kernels are processes of their own, and one writes into the cache.
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = {
             pool.submit(_run, page, app.config.nb_execution_timeout): name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable
+from typing import NoReturn
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.bounded_adjoint import bounded_adjoint
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["AutoregressiveMap"]
 
@@ -34,7 +36,8 @@ class AutoregressiveMap(FlowBijector):
     ```
     """
 
-    def __init__(self, parameters, transformer):
+    def __init__(self, parameters: dict, transformer: Transformer) -> None:
+        """Takes a step's arguments, and the transformer that it takes by default."""
         check_arguments(parameters, optional=["dtype"])
         event_size, conditioner = parameters["event_size"], parameters["conditioner"]
         super().__init__(
@@ -55,7 +58,7 @@ class AutoregressiveMap(FlowBijector):
         """The autoregressive network."""
         return self._conditioner
 
-    def replace_variables(self, tensors):
+    def replace_variables(self, tensors: dict) -> NoReturn:
         """Refuses to: the gradient of the sequential direction would miss the tensors."""
         words = "Expected `bijectors` whose weights may be tensors; got some elsewhere in"
         raise ValueError(f"{words} `{self.name}`.")
