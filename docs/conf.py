@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Each page runs on one core, beside others.
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONSTARTUP"] = str(HERE / "_extensions" / "kernel_start.py")
 
 project = "tfp_flows"
 author = "the authors of tfp_flows"

@@ -34,7 +34,8 @@ def setup(app: Sphinx) -> dict:
 
 def _run_pages(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     cache = get_cache(app.config.nb_execution_cache_path)
-    pages = dict(_pages_to_run(app, env, docnames, cache))
+    # Long ones first, so that no core waits for one at the end.
+    pages = dict(sorted(_pages_to_run(app, env, docnames, cache), key=_length))
     # Threads, since kernels are processes of their own, and one writes into the cache.
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = {
@@ -62,6 +63,10 @@ def _pages_to_run(app, env, docnames, cache) -> Iterator[tuple[str, NotebookNode
         if code and code not in seen and not is_left_out and not _is_cached(cache, page):
             yield name, page
         seen.add(code)
+
+
+def _length(page):
+    return -len(str(page[1].cells))
 
 
 def _is_cached(cache, page: NotebookNode) -> bool:
