@@ -82,11 +82,15 @@ def _contender(name, task, num_rows, workload):
     dist = make_distribution(name, workload)
     variables = dist.trainable_variables
     x = tf.random.stateless_normal([num_rows, workload.event_size], seed=(0, 1))
+
+    def offset(seed):  # so that no call can be computed beforehand
+        return 1e-6 * tf.cast(seed[1], x.dtype)
+
     work = {
         "training step": tensorflow_contender.adam_step(
             lambda _: -tf.reduce_mean(dist.log_prob(x)), variables
         ),
-        "density": lambda seed: tf.reduce_mean(dist.log_prob(x + 1e-6 * seed[1])),
+        "density": lambda seed: tf.reduce_mean(dist.log_prob(x + offset(seed))),
         "samples": lambda seed: tf.reduce_mean(dist.sample(num_rows, seed=seed)),
     }[task]
     return tensorflow_contender.contender(
