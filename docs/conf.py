@@ -9,10 +9,14 @@ sys.path.insert(0, str(HERE / "_extensions"))
 # Kernels that run the pages inherit these.
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Each page runs on one core, beside others.
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONSTARTUP"] = str(HERE / "_extensions" / "kernel_start.py")
 
 project = "tfp_flows"
 author = "the authors of tfp_flows"
-extensions = ["myst_nb", "sphinx_copybutton", "python_cells", "math_as_mathml"]
+extensions = ["myst_nb", "sphinx_copybutton", "python_cells", "run_pages", "math_as_mathml"]
 # Source is shown on the site itself, since no public address of the repository is known.
 extensions += ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 extensions += ["markdown_docstrings", "command_flags"]

@@ -2,7 +2,7 @@
 
 Words after `python` in the block's first line are tags of the cell, as in
 "```python frames": a cell tagged `frames` draws one figure after another, which the site
-shows with a slider (`_static/frames.js`).
+shows with a slider (`_static/frames.js`); one tagged `skip-execution` is not run.
 
 Links to files of the project outside `docs/` become downloads, since no public address of
 the repository is known; to its folders, their names.

@@ -24,6 +24,14 @@ def test_order_and_log_dets_are_those_of_the_stock_chain():
     close(log_det, stock.forward_log_det_jacobian(X, event_ndims=1))
 
 
+def test_parameters_with_axes_are_those_of_the_variables_of_an_event():
+    y, log_det = tff.FlowChain(parts()).forward_and_log_det(X)
+    close(y, tfb.Chain(parts()).forward(X))
+    close(log_det, tfb.Chain(parts()).forward_log_det_jacobian(X, event_ndims=1))
+    alone = tff.TFPBijector(parts()[1])
+    close(alone.inverse_and_log_det(X)[1], np.full(7, -0.6))
+
+
 def test_context_reaches_what_stock_chain_and_invert_hide():
     network = tff.MLP(2, (4,), seed=0, dtype="float64")
     conditioner = tff.Conditioner(network, 2, context_size=1)

@@ -10,6 +10,7 @@ import small_contender
 
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import budgeted_training
+from experiments.benchmarks import flow_times
 from experiments.benchmarks import memory
 from experiments.benchmarks import posterior_step
 from experiments.benchmarks import spline_flows_torch
@@ -159,6 +160,15 @@ def test_spline_flows_are_of_one_size_and_finite(coupling, task):
     ours = autoregressive_tensorflow.ours(workload)
     assert len({contender.num_parameters for contender in ours}) == 1
     assert math.isfinite(ours[-1].run())
+
+
+@pytest.mark.slow
+def test_flows_on_vectors_are_timed_in_one_table():
+    sizes = flow_times.Sizes(3, num_steps=2, hidden_units=(8, 8), calls=1)
+    table = flow_times.time_workload(sizes, None, repetitions=1, patience=0.0)
+    rows = [line.split(" | ") for line in table.split("\n")[2:]]
+    assert [row[0] for row in rows] == [f"| `{name}`" for name in flow_times.FLOWS]
+    assert all(float(cell.strip(" |")) > 0.0 for row in rows for cell in row[2:])
 
 
 def test_a_spline_flow_is_trained_for_a_given_time(monkeypatch):

@@ -31,6 +31,13 @@ class ActNorm(Positionwise):
       dtype: of inputs and weights.
       name: name of the bijector.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> norm = tfp_flows.ActNorm(2)
+    >>> norm.initialize(np.float32([[0.0, 10.0], [2.0, 50.0]]))
+    >>> norm.inverse([[0.0, 10.0]]).numpy().round(3)
+    array([[-1., -1.]], dtype=float32)
+
     Reference:
       Kingma, Dhariwal (2018), Glow, section 3.1. https://arxiv.org/abs/1807.03039
     """

@@ -51,6 +51,13 @@ class BatchNorm(Positionwise):
     Raises:
       ValueError: if `mask` has another number of axes or channels.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> norm = tfp_flows.BatchNorm(2)
+    >>> norm.initialize(np.float32([[0.0, 10.0], [2.0, 50.0]]))
+    >>> norm.inverse([[0.0, 10.0]]).numpy().round(3)
+    array([[-1., -1.]], dtype=float32)
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.7 and appendix E.
       https://arxiv.org/abs/1605.08803

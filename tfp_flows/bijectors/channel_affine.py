@@ -37,6 +37,12 @@ class ChannelAffine(Elementwise):
       ValueError: if one of `conditioner` and `context_size` is given without the other, or
         the conditioner's shapes do not fit.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> step = tfp_flows.ChannelAffine(3)  # of images with three channels
+    >>> step.trainable_variables[0].shape, step.forward(np.zeros([2, 4, 4, 3])).shape
+    (TensorShape([6]), TensorShape([2, 4, 4, 3]))
+
     Reference:
       Kingma, Dhariwal (2018), Glow, the authors' code (`learntop`, `ycond`).
       https://arxiv.org/abs/1807.03039

@@ -53,6 +53,12 @@ class Coupling(FlowBijector):
       ValueError: if `mask` is not boolean, or all of it is True or all False; if the
         conditioner's shapes do not fit it and the transformer.
 
+    >>> import tfp_flows
+    >>> network = tfp_flows.MLP(2, (16,), seed=0)  # of one variable: two numbers
+    >>> step = tfp_flows.Coupling([True, False], tfp_flows.Conditioner(network, 1))
+    >>> step.forward([[1.0, 2.0]]).numpy()  # the identity, until it is trained
+    array([[1., 2.]], dtype=float32)
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.2 to 3.4.
       https://arxiv.org/abs/1605.08803

@@ -11,6 +11,7 @@ from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.bijectors.tfp_bijector import event_ndims_of
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
@@ -60,6 +61,11 @@ class FlowChain(Composite):
       ValueError: if the list is empty, or two bijectors want contexts of two widths; if the
         events of one are known not to fit the next; or if one normalises by the rows of a
         batch, which would be counted twice, with `recompute`.
+
+    >>> import tfp_flows
+    >>> flow = tfp_flows.FlowChain([tfp_flows.Logit(0.01), tfp_flows.Permutation([1, 0])])
+    >>> flow.inverse([[0.5, 0.5]]).numpy()
+    array([[0., 0.]], dtype=float32)
 
     Reference:
       Chen, Xu, Zhang, Guestrin (2016), Training deep nets with sublinear memory cost.
@@ -204,7 +210,7 @@ def _has_state(step):
 def _as_steps(bijectors):
     """Makes `FlowBijector`s of all bijectors, with the event's rank along the chain."""
     bijectors = [part for b in bijectors for part in _flatten(b)]
-    event_ndims = tfb.Chain(bijectors).forward_min_event_ndims
+    event_ndims = event_ndims_of(bijectors, tfb.Chain(bijectors).forward_min_event_ndims)
     steps: list[FlowBijector] = []
     for bijector in reversed(bijectors):
         if not isinstance(bijector, FlowBijector):

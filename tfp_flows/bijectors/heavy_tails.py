@@ -55,6 +55,13 @@ class HeavyTails(FlowBijector):
       dtype: of inputs and weights.
       name: name of the bijector.
 
+    >>> import tfp_flows
+    >>> tails = tfp_flows.HeavyTails(1)
+    >>> tails.initialize([[0.0]])
+    >>> tails.forward([[1.0], [5.0]]).numpy().round(1)
+    array([[1.0000e+00],
+           [2.6604e+03]], dtype=float32)
+
     Reference:
       Jones, Pewsey (2009), Sinh-arcsinh distributions (the first line).
       https://doi.org/10.1093/biomet/asp053

@@ -25,6 +25,11 @@ class Invert(Composite):
     Args:
       bijector: a `FlowBijector`.
       name: name of the bijector.
+
+    >>> import tfp_flows
+    >>> permutation = tfp_flows.Permutation([1, 2, 0])
+    >>> tfp_flows.Invert(permutation).inverse([[10.0, 20.0, 30.0]]).numpy()
+    array([[20., 30., 10.]], dtype=float32)
     """
 
     def __init__(self, bijector: FlowBijector, *, name: str | None = None) -> None:

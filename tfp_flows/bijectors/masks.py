@@ -22,6 +22,10 @@ def alternating(event_size: int, *, start: bool = True) -> np.ndarray:
     Returns:
       Boolean array of shape `[D]`.
 
+    >>> import tfp_flows
+    >>> tfp_flows.masks.alternating(4).tolist()
+    [True, False, True, False]
+
     Reference:
       Dinh, Krueger, Bengio (2014), NICE, section 5.1 (odd and even components).
       https://arxiv.org/abs/1410.8516
@@ -39,6 +43,10 @@ def half(event_size: int, *, start: bool = True) -> np.ndarray:
 
     Returns:
       Boolean array of shape `[D]`.
+
+    >>> import tfp_flows
+    >>> tfp_flows.masks.half(3).tolist()
+    [True, False, False]
     """
     check_arguments({"event_size": event_size, "start": start})
     return (np.arange(event_size) < event_size // 2) == start
@@ -53,6 +61,10 @@ def checkerboard(image_shape: Sequence[int], *, start: bool = True) -> np.ndarra
 
     Returns:
       Boolean array of shape `[H, W, C]`.
+
+    >>> import tfp_flows
+    >>> tfp_flows.masks.checkerboard((2, 2, 1))[..., 0].tolist()
+    [[True, False], [False, True]]
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.4 and figure 3.
@@ -72,6 +84,10 @@ def channel_half(image_shape: Sequence[int], *, start: bool = True) -> np.ndarra
 
     Returns:
       Boolean array of shape `[H, W, C]`.
+
+    >>> import tfp_flows
+    >>> tfp_flows.masks.channel_half((1, 1, 4)).tolist()
+    [[[True, True, False, False]]]
     """
     image_shape = check_image_shape(image_shape)
     return np.broadcast_to(half(image_shape[-1], start=start), image_shape)

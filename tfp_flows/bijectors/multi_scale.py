@@ -48,6 +48,11 @@ class MultiScale(Composite):
       ValueError: if there is no level, or `fraction` is not a whole number of channels at
         one of them, or is all or none.
 
+    >>> import tfp_flows
+    >>> levels = [tfp_flows.Squeeze((4, 4, 1)), tfp_flows.Squeeze((2, 2, 2))]
+    >>> tfp_flows.MultiScale(levels, (4, 4, 1)).latent_shapes
+    ((2, 2, 2), (1, 1, 8))
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.6.
       https://arxiv.org/abs/1605.08803

@@ -38,6 +38,10 @@ class Permutation(Positionwise):
 
     Raises:
       ValueError: if `permutation` is not one.
+
+    >>> import tfp_flows
+    >>> tfp_flows.Permutation([1, 2, 0]).forward([[10.0, 20.0, 30.0]]).numpy()
+    array([[20., 30., 10.]], dtype=float32)
     """
 
     def __init__(
@@ -104,13 +108,23 @@ def check_permutation(
 
 
 def reverse_permutation(event_size: int) -> np.ndarray:
-    """The permutation `D - 1, ..., 0`, as an array."""
+    """The permutation `D - 1, ..., 0`, as an array.
+
+    >>> import tfp_flows
+    >>> tfp_flows.reverse_permutation(3).tolist()
+    [2, 1, 0]
+    """
     check_integer("event_size", event_size)
     return np.arange(event_size)[::-1]
 
 
 def random_permutation(event_size: int, seed: int | None) -> np.ndarray:
-    """A uniformly drawn permutation of `0, ..., D - 1`; the same for the same seed."""
+    """A uniformly drawn permutation of `0, ..., D - 1`; the same for the same seed.
+
+    >>> import tfp_flows
+    >>> sorted(tfp_flows.random_permutation(3, seed=0).tolist())
+    [0, 1, 2]
+    """
     check_arguments({"event_size": event_size, "seed": seed})
     return np.random.default_rng(seed).permutation(event_size)
 

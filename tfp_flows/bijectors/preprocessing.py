@@ -37,6 +37,13 @@ class Bounds(FlowBijector):
 
     Raises:
       ValueError: if the shapes differ or an interval is empty.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> bounds = tfp_flows.Bounds(low=[0.0, 0.0], high=[1.0, np.inf])
+    >>> bounds.forward([[-9.0, -9.0], [9.0, 9.0]]).numpy().round(2)
+    array([[0.00000e+00, 0.00000e+00],
+           [1.00000e+00, 8.10308e+03]], dtype=float32)
     """
 
     def __init__(
@@ -126,6 +133,10 @@ class Logit(FlowBijector):
 
     Raises:
       ValueError: if `alpha` is not in `[0, 0.5)`.
+
+    >>> import tfp_flows
+    >>> tfp_flows.Logit(0.05).inverse([[0.0, 0.5, 1.0]]).numpy().round(3)
+    array([[-2.944,  0.   ,  2.944]], dtype=float32)
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 4.1.

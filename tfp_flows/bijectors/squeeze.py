@@ -34,6 +34,12 @@ class Squeeze(FlowBijector):
     Raises:
       ValueError: if H or W is odd.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> squeeze = tfp_flows.Squeeze((2, 2, 1))
+    >>> squeeze.inverse(np.float32([[[[1], [2]], [[3], [4]]]])).numpy()  # of an image
+    array([[[[1., 2., 3., 4.]]]], dtype=float32)
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.6 and the authors' code.
       https://arxiv.org/abs/1605.08803

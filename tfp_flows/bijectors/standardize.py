@@ -79,6 +79,12 @@ class Standardize(_Measured):
       event_size: number of variables, D.
       dtype: of inputs and statistics.
       name: name of the bijector.
+
+    >>> import tfp_flows
+    >>> units = tfp_flows.Standardize(2)
+    >>> units.initialize([[0.0, 10.0], [2.0, 50.0]])
+    >>> units.inverse([[0.0, 10.0]]).numpy()
+    array([[-1., -1.]], dtype=float32)
     """
 
     def __init__(

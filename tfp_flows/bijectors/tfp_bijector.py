@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -20,8 +23,15 @@ class TFPBijector(FlowBijector):
 
     Args:
       bijector: a `tfp.bijectors.Bijector`.
-      event_ndims: axes of one event at the latent end; at least what the bijector needs.
+      event_ndims: axes of one event at the latent end; at least what the bijector needs,
+        which is the default, or the axes of its parameters where it is elementwise.
       name: name of the bijector; that of the wrapped one by default.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> positive = tfp_flows.TFPBijector(tfp.bijectors.Exp(), event_ndims=1)
+    >>> positive.forward_and_log_det([[0.0, 0.0]])[1].numpy()
+    array([0.], dtype=float32)
     """
 
     def __init__(
@@ -35,7 +45,7 @@ class TFPBijector(FlowBijector):
         words = "a `tfp.bijectors.Bijector`"
         check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
         if event_ndims is None:
-            event_ndims = bijector.forward_min_event_ndims
+            event_ndims = event_ndims_of([bijector], bijector.forward_min_event_ndims)
         super().__init__(
             event_ndims=event_ndims,
             data_event_ndims=bijector.forward_event_ndims(event_ndims),
@@ -86,6 +96,17 @@ class TFPBijector(FlowBijector):
     def _broadcast(self, log_det, value):
         value = tf.nest.flatten(value)[0]  # the parts of a structure have the same rows
         return tf.broadcast_to(tf.cast(log_det, value.dtype), tf.shape(value)[:1])
+
+
+def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:
+    """Axes of one event of a chain that needs at least `least` of them.
+
+    An elementwise chain needs none; but then parameters with axes, as of `Scale([1., 2.])`,
+    are of the variables of an event, not of rows.
+    """
+    if tf.nest.is_nested(least) or least:
+        return least
+    return max((len(b.experimental_batch_shape()) for b in bijectors), default=0)
 
 
 def _one_dtype(dtype):

@@ -47,15 +47,13 @@ class AutoregressiveDistribution(
 
     `log_prob` costs one pass of the network per mask. `sample` draws one variable after
     another, with the arithmetic of one pass (`networks/forward_substitution.py`). A
-    training step (`training=True`) takes only the next mask of the cycle; so it maximises a
-    mean of logarithms, which is a lower bound of the logarithm of the mean.
+    training step takes only the next mask of the cycle, which maximises a lower bound.
 
     Args:
       network: a `MaskedMLP`, or a `MaskCycleMLP` where there are several masks.
       conditional: the family, as `conditionals.Bernoulli()`; its `num_parameters` are the
         network's.
-      standardize_context: whether contexts are standardised, by statistics that
-        `initialize` sets; until then they pass unchanged.
+      standardize_context: whether contexts are standardised, as soon as `initialize` was.
       validate_args: as in TFP.
       parameters: the constructor arguments of a subclass, which `get_config` returns.
       name: name of the distribution.
@@ -64,10 +62,13 @@ class AutoregressiveDistribution(
       ValueError: if the network has another number of parameters; from every method, if
         `context` is missing, unwanted, or of another width.
 
+    >>> import tfp_flows
+    >>> issubclass(tfp_flows.BinaryMADE, tfp_flows.AutoregressiveDistribution)
+    True
+
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
-      Uria, Murray, Larochelle (2014), A deep and tractable density estimator (the mean
-      over orders). https://arxiv.org/abs/1310.1757
+      Uria, Murray, Larochelle (2014), for many orders. https://arxiv.org/abs/1310.1757
     """
 
     draws_for_each_context = True
@@ -148,8 +149,7 @@ class AutoregressiveDistribution(
 
         It is the exact conditional if `observed` are prefixes of the ordering. It is also
         exact if each mask has its own ordering: then the draw is under an ordering that has
-        the observed variables first and otherwise keeps the mask's. This ordering need not
-        be in the cycle; the more orderings a network is trained on, the better they agree.
+        the observed variables first and otherwise keeps the mask's.
 
         Otherwise (one fixed ordering, observed variables after missing ones), the missing
         variables are drawn given those before them, `num_candidates` times, and one of the

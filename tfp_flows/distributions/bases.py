@@ -49,6 +49,10 @@ def standard_normal(
     Args:
       event_shape: integer, or shape of one event.
       dtype: of the samples.
+
+    >>> import tfp_flows
+    >>> tfp_flows.standard_normal(2).log_prob([0.0, 0.0]).numpy().round(3)
+    np.float32(-1.838)
     """
     return _independent(Normal, event_shape, dtype)
 
@@ -61,6 +65,10 @@ def standard_logistic(
     Args:
       event_shape: integer, or shape of one event.
       dtype: of the samples.
+
+    >>> import tfp_flows
+    >>> tfp_flows.standard_logistic(2).log_prob([0.0, 0.0]).numpy().round(3)
+    np.float32(-2.773)
 
     Reference:
       Dinh, Krueger, Bengio (2014), NICE, section 3.4. https://arxiv.org/abs/1410.8516

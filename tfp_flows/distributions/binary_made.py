@@ -49,6 +49,13 @@ class BinaryMADE(AutoregressiveDistribution):
       ValueError: if `event_size` or `num_masks` is below 1, or `ordering` is no
         permutation.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> made = tfp_flows.BinaryMADE(2, seed=0)
+    >>> rows = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> float(np.exp(made.log_prob(rows)).sum().round(3))
+    1.0
+
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
     """

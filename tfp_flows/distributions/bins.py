@@ -45,7 +45,13 @@ def quantize(scaled: tf.Tensor, num_bins: int) -> tf.Tensor:
 
 
 def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
-    """Reduces 8-bit `images` to integers of `num_bits` bits, as in Glow's 5-bit data."""
+    """Reduces 8-bit `images` to integers of `num_bits` bits, as in Glow's 5-bit data.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> tfp_flows.reduce_bits(np.uint8([0, 7, 8, 255]), num_bits=5).tolist()
+    [0, 0, 1, 31]
+    """
     if check_integer("num_bits", num_bits) > 8:
         raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
     return np.asarray(images) // 2 ** (8 - num_bits)

@@ -26,7 +26,15 @@ __all__ = ["Bernoulli", "Categorical", "GaussianMixture"]
 
 
 class Bernoulli:
-    """`p(x = 1) = sigmoid(logit)`, for x in {0, 1}."""
+    """`p(x = 1) = sigmoid(logit)`, for x in {0, 1}.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows.distributions import conditionals
+    >>> family = conditionals.Bernoulli()
+    >>> parameters = tf.zeros([1, family.num_parameters, 2])  # of two variables
+    >>> family.log_prob(tf.constant([[1.0, 0.0]]), parameters).numpy().round(3)
+    array([[-0.693, -0.693]], dtype=float32)
+    """
 
     num_parameters = 1
     num_noise = 1
@@ -68,6 +76,13 @@ class Categorical:
 
     Raises:
       ValueError: if `num_values` is below 1.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows.distributions import conditionals
+    >>> family = conditionals.Categorical(3)
+    >>> parameters = tf.zeros([1, family.num_parameters, 2])  # of two variables
+    >>> family.log_prob(tf.constant([[1.0, 0.0]]), parameters).numpy().round(3)
+    array([[-1.099, -1.099]], dtype=float32)
     """
 
     num_noise = 1
@@ -131,6 +146,13 @@ class GaussianMixture:
 
     Raises:
       ValueError: if `num_components` is below 1.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows.distributions import conditionals
+    >>> family = conditionals.GaussianMixture(2)
+    >>> parameters = tf.zeros([1, family.num_parameters, 2])  # of two variables
+    >>> family.log_prob(tf.constant([[1.0, 0.0]]), parameters).numpy().round(3)
+    array([[-1.325, -1.033]], dtype=float32)
 
     Reference:
       Bishop (1994), Mixture density networks.

@@ -40,9 +40,7 @@ class Dequantized(Compound):
     leaves some mass: so the probabilities are those of `sample` and sum to one.
 
     `log_prob` is the term in the expectation, for one draw of u: its mean is a lower bound
-    of `log P(k)`, which `DensityEstimator` maximises; `importance_weighted_log_prob` of
-    many draws is a tighter one. Without a `dequantizer`, q is uniform; with one, it is
-    learned.
+    of `log P(k)`, which `fit` maximises; `importance_weighted_log_prob` is a tighter one.
 
     Args:
       distribution: of the data scaled to `[0, 1]`, such as a `FlowDistribution`; its flow
@@ -58,11 +56,15 @@ class Dequantized(Compound):
       ValueError: if `num_bins` is below 2, or there is an `encoder` without a
         `dequantizer`; from methods but `log_prob`, if data are no integers of the bins.
 
+    >>> import tfp_flows
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(3), tfp_flows.Logit())
+    >>> grey = tfp_flows.Dequantized(dist, num_bins=4)
+    >>> set(grey.sample(100, seed=0).numpy().ravel()) <= {0, 1, 2, 3}
+    True
+
     Reference:
-      Theis, van den Oord, Bethge (2016), A note on the evaluation of generative models,
-      section 3.1. https://arxiv.org/abs/1511.01844
-      Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders.
-      https://arxiv.org/abs/1509.00519
+      Theis, van den Oord, Bethge (2016), section 3.1. https://arxiv.org/abs/1511.01844
+      Burda, Grosse, Salakhutdinov (2016), IWAE. https://arxiv.org/abs/1509.00519
       Ho et al. (2019), Flow++, section 3.1. https://arxiv.org/abs/1902.00275
     """
 
@@ -180,9 +182,8 @@ class Dequantized(Compound):
         Its `log_density` is the `importance_weighted_log_prob` of `num_samples` draws.
         """
         bins.refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
-        log_prob = self.importance_weighted_log_prob(
-            value, num_samples, context=context, seed=seed
-        )
+        options = {"context": context, "seed": seed}
+        log_prob = self.importance_weighted_log_prob(value, num_samples, **options)
         return bits_per_dimension(log_prob, self.event_size, bins_per_unit=1)
 
     def sample(

@@ -34,6 +34,13 @@ class FittedPosterior(FlowPosterior):
       draws: draws of an importance sample, unconstrained, `[S, D]`.
       weights: their weights, which sum to 1, `[S]`.
       name: name of the distribution.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> target = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [1.0, 1e-3])
+    >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
+    >>> isinstance(posterior, tfp_flows.FittedPosterior), posterior.resample(5).shape
+    (True, TensorShape([5, 2]))
     """
 
     def __init__(

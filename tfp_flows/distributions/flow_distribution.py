@@ -57,6 +57,11 @@ class FlowDistribution(
     Raises:
       ValueError: if the base's events do not fit the bijector, or both are conditional
         with contexts of different widths.
+
+    >>> import tfp_flows
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), tfp_flows.MAF(2))
+    >>> dist.sample_and_log_prob(5, seed=1)[1].shape
+    TensorShape([5])
     """
 
     draws_for_each_context = True
@@ -89,8 +94,7 @@ class FlowDistribution(
         """Variables of the bijector.
 
         They are a constructor argument, too, since a `tf.Module` does not look into a
-        composite tensor that it holds, but into its constructor arguments. So joint
-        distributions, `tfd.Sample` and others list these variables as theirs.
+        composite tensor that it holds, as joint distributions do, but into those.
         """
         return self.bijector.variables if self._weights is None else self._weights
 
@@ -190,18 +194,16 @@ class FlowDistribution(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        base, context = self.distribution, kwargs["context"]
-        x = sample_base(base, sample_shape, seed, context, base_kwargs)
+        arguments = sample_shape, seed, kwargs["context"], base_kwargs
+        x = sample_base(self.distribution, *arguments)
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
     def _sample_and_log_prob(
         self, sample_shape, seed, context=None, training=False, bijector_kwargs=None
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
-        base, context = self.distribution, kwargs["context"]
-        x, base_log_prob = sample_base_and_log_prob(
-            base, sample_shape, seed, context, base_kwargs
-        )
+        arguments = sample_shape, seed, kwargs["context"], base_kwargs
+        x, base_log_prob = sample_base_and_log_prob(self.distribution, *arguments)
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
 
@@ -215,9 +217,8 @@ class FlowDistribution(
         if isinstance(base, (AutoregressiveDistribution, FlowDistribution)):
             base_kwargs["training"] = kwargs["training"]
         if self._base_context_size:
-            base_kwargs["context"] = check_context(
-                kwargs["context"], self._base_context_size, self.dtype, base.name
-            )
+            context, size = kwargs["context"], self._base_context_size
+            base_kwargs["context"] = check_context(context, size, self.dtype, base.name)
             if not self.bijector.context_size:
                 kwargs["context"] = None
         return kwargs, base_kwargs

@@ -53,6 +53,13 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
       distribution: `FlowDistribution` of the unconstrained vector x, `[D]`.
       support: bijector from x to the parts.
       name: name of the distribution.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> support = {"rate": tfp.bijectors.Exp(), "effects": tfp.bijectors.Identity()}
+    >>> posterior = tfp_flows.flow_posterior({"rate": [], "effects": [3]}, support=support)
+    >>> posterior.sample(5, seed=1)["effects"].shape
+    TensorShape([5, 3])
     """
 
     def __init__(
@@ -171,8 +178,7 @@ def flow_posterior(
     So training does not depend on units and correlations of the variables. If there is no
     maximum, or several, or the approximation is worse than the standard normal (as for a
     funnel), a warning says so, and each variable is scaled by gradients instead. Mean and
-    covariance are computed here, from the density, gradients and Hessians, and are saved
-    with the weights.
+    covariance are computed here, by derivatives, and are saved with the weights.
 
     Without a density, with a context, or with `whiten=False` it starts as the base on the
     unconstrained space, apart from the gates of IAF.
@@ -205,9 +211,16 @@ def flow_posterior(
         dtypes; if `flow` is unknown or of another event size, or an option comes with a
         bijector.
 
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> gamma = tfp.distributions.Sample(tfp.distributions.Gamma(2.0, 1.0), 2)
+    >>> model = tfp.distributions.JointDistributionNamed({"rates": gamma})
+    >>> posterior = tfp_flows.flow_posterior(model, num_steps=1, seed=0, whiten=False)
+    >>> posterior.sample(5, seed=1)["rates"].shape
+    TensorShape([5, 2])
+
     Reference:
-      Rezende, Mohamed (2015), Variational inference with normalizing flows.
-      https://arxiv.org/abs/1505.05770
+      Rezende, Mohamed (2015), VI with flows. https://arxiv.org/abs/1505.05770
     """
     flags = {"full_rank": full_rank, "whiten": whiten}
     check_arguments(flags | {"dtype": dtype, "name": name})

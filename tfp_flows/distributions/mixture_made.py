@@ -55,6 +55,11 @@ class MixtureMADE(AutoregressiveDistribution):
       ValueError: if `event_size`, `num_components` or `num_masks` is below 1, or
         `ordering` is no permutation.
 
+    >>> import tfp_flows
+    >>> made = tfp_flows.MixtureMADE(2, num_components=3, context_size=1, seed=0)
+    >>> made.sample(5, context=[[0.0], [1.0]], seed=1).shape
+    TensorShape([5, 2, 2])
+
     Reference:
       Papamakarios, Pavlakou, Murray (2017), MAF, section 4.1.
       https://arxiv.org/abs/1705.07057

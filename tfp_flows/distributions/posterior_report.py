@@ -33,6 +33,14 @@ class PosteriorReport:
       skipped_steps: steps that were not finite, and so not taken.
       seconds: wall time.
       fit: what the fit chose, in words.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> target = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [1.0, 1e-3])
+    >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
+    >>> report = posterior.report  # of a target whose evidence is 1
+    >>> report.verdict, abs(report.log_evidence) < 0.1
+    ('reliable', True)
     """
 
     verdict: str

@@ -74,6 +74,13 @@ def to_arviz(
     Raises:
       ImportError: if ArviZ is not installed.
       ValueError: if parts are discrete, or do not fit to each other or to the target.
+
+    >>> import arviz
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> chains = {"rate": np.ones([100, 4])}  # steps, chains
+    >>> tfp_flows.to_arviz(chains)["posterior"]["rate"].shape
+    (4, 100)
     """
     try:
         import arviz

@@ -63,6 +63,11 @@ class IAF(FlowChain):
     Raises:
       ValueError: if `event_size` or `num_steps` is below 1.
 
+    >>> import tfp_flows
+    >>> flow = tfp_flows.IAF(3, seed=0)
+    >>> flow.sequential_directions, flow.inverse([[1.0, 2.0, 3.0]]).numpy()  # as it starts
+    (frozenset({'inverse'}), array([[1.6614854, 3.3229709, 4.984456 ]], dtype=float32))
+
     Reference:
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow.
       https://arxiv.org/abs/1606.04934

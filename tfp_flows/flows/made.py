@@ -53,6 +53,11 @@ class MADE(FlowChain):
     Raises:
       ValueError: if `event_size` is below 1.
 
+    >>> import tfp_flows
+    >>> flow = tfp_flows.MADE(3, seed=0)
+    >>> flow.sequential_directions, flow.inverse([[1.0, 2.0, 3.0]]).numpy()  # as it starts
+    (frozenset({'forward'}), array([[1., 2., 3.]], dtype=float32))
+
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
       Papamakarios, Pavlakou, Murray (2017), MAF, section 2.2 (real data).

@@ -69,6 +69,11 @@ class MAF(FlowChain):
       ValueError: if `event_size` or `num_steps` is below 1; with `batch_norm`, if there is
         also `act_norm` or `recompute`.
 
+    >>> import tfp_flows
+    >>> flow = tfp_flows.MAF(3, seed=0)
+    >>> flow.sequential_directions, flow.inverse([[1.0, 2.0, 3.0]]).numpy()  # as it starts
+    (frozenset({'forward'}), array([[1., 2., 3.]], dtype=float32))
+
     Reference:
       Papamakarios, Pavlakou, Murray (2017), Masked autoregressive flow for density
       estimation. https://arxiv.org/abs/1705.07057

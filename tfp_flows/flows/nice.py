@@ -54,6 +54,11 @@ class NICE(FlowChain):
     Raises:
       ValueError: if `event_size` is below 2, or `num_steps` below 1.
 
+    >>> import tfp_flows
+    >>> flow = tfp_flows.NICE(3, seed=0)
+    >>> flow.sequential_directions, flow.forward([[1.0, 2.0, 3.0]]).numpy()  # as it starts
+    (frozenset(), array([[1., 2., 3.]], dtype=float32))
+
     Reference:
       Dinh, Krueger, Bengio (2014), NICE: non-linear independent components estimation.
       https://arxiv.org/abs/1410.8516

@@ -59,6 +59,11 @@ class RealNVP(FlowChain):
       ValueError: if `event_size` is below 2 or `num_steps` below 1; with `batch_norm`, if
         there is also `act_norm` or `recompute`.
 
+    >>> import tfp_flows
+    >>> flow = tfp_flows.RealNVP(3, seed=0)
+    >>> flow.sequential_directions, flow.forward([[1.0, 2.0, 3.0]]).numpy()  # as it starts
+    (frozenset(), array([[1., 2., 3.]], dtype=float32))
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), Density estimation using Real NVP.
       https://arxiv.org/abs/1605.08803

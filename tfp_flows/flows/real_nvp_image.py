@@ -82,6 +82,12 @@ class RealNVPImage(FlowChain):
       ValueError: if H or W does not divide, `num_levels` is below 1, or the last level has
         one pixel only; with `batch_norm`, if there is also `act_norm` or `recompute`.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> flow = tfp_flows.RealNVPImage((4, 4, 1), hidden_channels=4, num_blocks=1, seed=0)
+    >>> flow.inverse(np.full([2, 4, 4, 1], 0.5)).shape
+    TensorShape([2, 16])
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), Density estimation using Real NVP.
       https://arxiv.org/abs/1605.08803

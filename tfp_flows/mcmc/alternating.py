@@ -54,6 +54,17 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
 
     Raises:
       ValueError: if a kernel is none, or there is no step of either.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> normal = tfp_flows.standard_normal(2)
+    >>> local = tfp.mcmc.RandomWalkMetropolis(normal.log_prob)
+    >>> everywhere = tfp_flows.independent_proposals(normal.log_prob, normal)
+    >>> kernel = tfp_flows.AlternatingKernel(local, everywhere, num_local_steps=3)
+    >>> state = normal.sample(4, seed=0)
+    >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
+    >>> results.global_acceptance.numpy()  # the target itself proposes
+    array([1., 1., 1., 1.], dtype=float32)
     """
 
     def __init__(

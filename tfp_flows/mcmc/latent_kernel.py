@@ -46,6 +46,14 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
       posterior: a `FlowPosterior`.
       precondition: whether the vector is z, or else x.
       name: name of the kernel.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> tfb = tfp.bijectors
+    >>> posterior = tfp_flows.flow_posterior({"rate": []}, support={"rate": tfb.Exp()})
+    >>> kernel = tfp_flows.neutra_kernel(posterior, lambda rate: -rate)
+    >>> isinstance(kernel, tfp_flows.LatentKernel)
+    True
     """
 
     def __init__(

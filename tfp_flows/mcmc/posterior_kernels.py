@@ -34,6 +34,13 @@ def adaptive_nuts(
       step_size: the first one.
       num_adaptation_steps: steps in which it adapts; these are to be discarded.
       target_accept_prob: mean acceptance probability that it adapts to.
+
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> normal = tfp_flows.standard_normal(2)
+    >>> kernel = tfp_flows.adaptive_nuts(normal.log_prob, step_size=0.5)
+    >>> float(kernel.bootstrap_results(tf.zeros(2)).new_step_size)
+    0.5
     """
     check_callable("target_log_prob_fn", target_log_prob_fn, "a function of states")
     check_number("step_size", step_size, "above 0", lambda value: value > 0.0)
@@ -163,6 +170,20 @@ def flow_proposal_kernel(
 
     Raises:
       ValueError: as of `neutra_kernel`, or if a number of steps is less than 1.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> options = {"support": {"rate": tfp.bijectors.Exp()}, "num_steps": 1, "seed": 0}
+    >>> posterior = tfp_flows.flow_posterior({"rate": []}, **options)
+    >>> def log_prob(rate):
+    ...     return -rate
+    >>> def walk(log_prob):
+    ...     return tfp.mcmc.RandomWalkMetropolis(log_prob)
+    >>> kernel = tfp_flows.flow_proposal_kernel(posterior, log_prob, make_kernel=walk)
+    >>> state = posterior.sample(4, seed=0)
+    >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
+    >>> results.inner_results.global_acceptance.shape.as_list()
+    [4]
 
     Reference:
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with

@@ -9,13 +9,11 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = [
     "BoundedProgress",
     "FullDataBatchStatistics",
-    "KLWarmUp",
     "StopOnNaN",
     "as_list",
 ]
@@ -36,6 +34,11 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Attributes:
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
+
+    >>> import tfp_flows
+    >>> stop = tfp_flows.StopOnNaN("loss")  # model.fit(rows, callbacks=[stop])
+    >>> stop.stopped_epoch is None
+    True
     """
 
     def __init__(self, monitor: str = "val_loss") -> None:
@@ -155,6 +158,13 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
       data: `[N, *event]`, the training rows.
       context: `[N, context_size]`, where the flow is conditional.
 
+    >>> import tfp_flows
+    >>> rows = [[0.0, 10.0], [2.0, 50.0]]
+    >>> flow = tfp_flows.MAF(2, num_steps=1, batch_norm=True, seed=0)
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    >>> statistics = tfp_flows.FullDataBatchStatistics(rows)  # a callback of `fit`
+    >>> statistics.check(tfp_flows.DensityEstimator(dist))
+
     Reference:
       Papamakarios, Pavlakou, Murray (2017), MAF, the authors' code.
       https://arxiv.org/abs/1705.07057
@@ -185,54 +195,6 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
 
     def _set_statistics(self):
         self.model.distribution.initialize(self._data, context=self._context)
-
-
-class KLWarmUp(keras.callbacks.Callback):
-    """Raises the model's `kl_weight` from `1 / num_epochs` to 1, linearly over the epochs.
-
-    ```none
-    loss = -E_q[log p(x | z)] + kl_weight * KL(q(z | x) || p(z))
-    ```
-
-    The weight is a function of the epoch alone, so that an interrupted run can be resumed.
-    It is in the training loss only; validation and reports are of the bound itself.
-
-    Args:
-      num_epochs: epochs until the weight is 1; at least 1, which means from the start.
-
-    Raises:
-      ValueError: if `num_epochs` is below 1.
-
-    Reference:
-      Sønderby et al. (2016), Ladder variational autoencoders, section 2.3.
-      https://arxiv.org/abs/1602.02282
-    """
-
-    def __init__(self, num_epochs: int) -> None:
-        super().__init__()
-        check_integer("num_epochs", num_epochs)
-        self.num_epochs = num_epochs
-
-    def check(self, model: keras.Model) -> None:
-        """Raises `ValueError` for a model without a divergence, before training."""
-        if not hasattr(model, "kl_weight"):
-            raise ValueError(
-                "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
-                f"`{type(model).__name__}`."
-            )
-
-    def set_model(self, model: keras.Model) -> None:
-        """Sets the model that is trained."""
-        self.check(model)
-        super().set_model(model)
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Sets the weight of this epoch."""
-        self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Sets the weight to 1, even if training has stopped early."""
-        self.model.kl_weight.assign(1.0)
 
 
 def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:

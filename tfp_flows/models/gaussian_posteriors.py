@@ -24,6 +24,10 @@ class Posterior(tf.Module, abc.ABC):
       num_parameters: number of outputs of the encoder, P.
       dtype: of latents and densities.
       name: name of the posterior.
+
+    >>> from tfp_flows import posteriors
+    >>> isinstance(posteriors.FullGaussian(3), posteriors.Posterior)
+    True
     """
 
     # Whether the density of a given point takes one pass of each network.
@@ -119,6 +123,13 @@ class DiagonalGaussian(_Gaussian):
 
     Raises:
       ValueError: if `latent_size` is below 1.
+
+    >>> import numpy as np
+    >>> from tfp_flows import posteriors
+    >>> family = posteriors.DiagonalGaussian(2)
+    >>> z, log_q = family.sample_and_log_prob(np.zeros([3, 4], "float32"), 5, seed=0)
+    >>> family.num_parameters, z.shape, log_q.shape
+    (4, TensorShape([5, 3, 2]), TensorShape([5, 3]))
     """
 
     def __init__(
@@ -160,6 +171,10 @@ class FullGaussian(_Gaussian):
 
     Raises:
       ValueError: if `latent_size` is below 1.
+
+    >>> from tfp_flows import posteriors
+    >>> posteriors.FullGaussian(3).num_parameters  # of the encoder, for each row
+    9
     """
 
     def __init__(

@@ -49,6 +49,12 @@ class AmortizedFlow(Posterior):
         after another, as MAF does, or has state that is set from data, which a posterior
         has none of.
 
+    >>> import tfp_flows
+    >>> from tfp_flows import posteriors
+    >>> flow = tfp_flows.IAF(2, context_size=8, num_steps=1, seed=0)
+    >>> posteriors.AmortizedFlow(posteriors.DiagonalGaussian(2), flow).num_parameters
+    12
+
     Reference:
       Rezende, Mohamed (2015), Variational inference with normalizing flows.
       https://arxiv.org/abs/1505.05770

@@ -75,12 +75,10 @@ class VAE(LatentVariableModel, LikelihoodModel):
       num_samples: draws per row in training and `evaluate`, K.
       free_bits: nats per latent, lambda, that cost nothing; with `objectives.elbo` only.
         All latents are one group in equation 15 of Kingma et al. (2016): the divergence
-        costs `max(lambda * latent_size, its mean over the batch)`. So one latent may use up
-        the allowance of the others. Smaller groups would need a divergence for each latent,
-        and the divergence of a flow is not a sum of such.
+        costs `max(lambda * latent_size, its mean over the batch)`, since that of a flow is
+        no sum over latents. So one latent may use up the allowance of the others.
       sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
-        with `objectives.elbo` only, and not with an IAF, whose density of a given point is
-        sequential.
+        with `objectives.elbo` only, and not with an IAF, which scores given points slowly.
       seed: integer that determines the draws of training and `evaluate`.
       **kwargs: `name` of `keras.Model`.
 
@@ -89,13 +87,18 @@ class VAE(LatentVariableModel, LikelihoodModel):
         is sequential, or the options exclude each other; from methods, if rows have another
         shape or values outside the likelihood's support, or a number is below 1.
 
+    >>> import keras
+    >>> import tfp_flows
+    >>> q, p = tfp_flows.posteriors.DiagonalGaussian(2), tfp_flows.likelihoods.Bernoulli(8)
+    >>> vae = tfp_flows.VAE(keras.layers.Dense(2 * 2), q, keras.layers.Dense(8), p)
+    >>> vae.log_likelihood([[0.0] * 8] * 3, num_samples=5).shape
+    (3,)
+
     Reference:
-      Kingma, Welling (2014), Auto-encoding variational Bayes.
-      https://arxiv.org/abs/1312.6114
+      Kingma, Welling (2014), VAE. https://arxiv.org/abs/1312.6114
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow.
       https://arxiv.org/abs/1606.04934
-      Chen et al. (2017), Variational lossy autoencoder (a flow as prior).
-      https://arxiv.org/abs/1611.02731
+      Chen et al. (2017), for flows as priors. https://arxiv.org/abs/1611.02731
     """
 
     def __init__(
@@ -138,8 +141,10 @@ class VAE(LatentVariableModel, LikelihoodModel):
             free_bits=free_bits,
             sticking_the_landing=sticking_the_landing,
         )
-        _build(encoder, likelihood.event_shape)
-        _build(decoder, (posterior.latent_size,))
+        shapes = likelihood.event_shape, (posterior.latent_size,)
+        for layer, shape in zip((encoder, decoder), shapes, strict=True):
+            if not layer.built:
+                layer.build((None, *shape))
         check_parts(encoder, posterior, decoder, likelihood, prior)
         self._shared_weights = shared_variables(posterior, prior)
         row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
@@ -243,8 +248,3 @@ class VAE(LatentVariableModel, LikelihoodModel):
         check_finite(data.rows.x, "x")
         self.likelihood.check(data.rows.x)
         return data
-
-
-def _build(layer, event_shape):
-    if not layer.built:
-        layer.build((None, *event_shape))

@@ -72,6 +72,13 @@ def variational_loss(
     Returns:
       Scalar, in nats.
 
+    >>> import tfp_flows
+    >>> normal = tfp_flows.standard_normal(2)
+    >>> q = tfp_flows.FlowDistribution(normal, tfp_flows.RealNVP(2, num_steps=2, seed=0))
+    >>> loss = tfp_flows.variational_loss(normal.log_prob, q, sample_size=8, seed=1)
+    >>> abs(float(loss)) < 1e-4  # q starts as the target
+    True
+
     Reference:
       Roeder, Wu, Duvenaud (2017), Sticking the landing. https://arxiv.org/abs/1703.09194
       Tucker et al. (2018), Doubly reparameterized gradient estimators for Monte Carlo

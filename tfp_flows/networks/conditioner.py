@@ -46,13 +46,6 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     the bijector's precision where the network computes in less, as under the policy
     "mixed_float16".
 
-    ```python
-    network = keras.Sequential([keras.layers.Dense(64, "relu"), keras.layers.Dropout(0.1),
-                                keras.layers.Dense(2)])
-    conditioner = tfp_flows.Conditioner(network, 1, dropout_in_training=True)
-    step = tfp_flows.Coupling(tfp_flows.masks.half(2), conditioner)
-    ```
-
     Args:
       network: a `keras.layers.Layer` that returns parameters; built, where it is not, with
         `[N, *input_shape[:-1], C + context_size]`.
@@ -65,6 +58,16 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     Raises:
       ValueError: with `dropout_in_training`, if the network has no dropout, or batch
         normalisation.
+
+    >>> import keras
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> layers = [keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.1)]
+    >>> network = keras.Sequential([*layers, keras.layers.Dense(2)])
+    >>> options = {"context_size": 3, "dropout_in_training": True}
+    >>> conditioner = tfp_flows.Conditioner(network, input_shape=1, **options)
+    >>> conditioner(tf.ones([5, 1]), tf.ones([5, 3])).shape
+    TensorShape([5, 2])
     """
 
     def __init__(

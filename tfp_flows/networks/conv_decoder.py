@@ -40,6 +40,12 @@ class ConvDecoder(keras.layers.Layer):
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> network = tfp_flows.ConvDecoder((8, 8, 1), channels=(4,), hidden_units=(8,))
+    >>> network(np.zeros([2, 3], "float32")).shape
+    TensorShape([2, 8, 8, 1])
+
     Reference:
       Kingma et al. (2016), Improved variational inference with inverse autoregressive flow,
       section 6.1. https://arxiv.org/abs/1606.04934

@@ -47,6 +47,12 @@ class ConvNet(ContextNetwork):
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> network = tfp_flows.ConvNet(4, (8, 8), seed=0)
+    >>> network(np.zeros([2, 5, 5, 3], "float32")).shape
+    TensorShape([2, 5, 5, 4])
+
     Reference:
       Kingma, Dhariwal (2018), Glow, section 4 and the authors' code.
       https://arxiv.org/abs/1807.03039

@@ -56,6 +56,12 @@ class MaskCycleMLP(MaskedMLP):
     Raises:
       ValueError: if `num_masks` is below 1, or as `MaskedMLP`.
 
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> network = tfp_flows.MaskCycleMLP(1, (8,), event_size=3, num_masks=4, mask_seed=0)
+    >>> network(tf.ones([2, 3])).shape
+    TensorShape([2, 3])
+
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE, sections 4.1 and 4.2.
       https://arxiv.org/abs/1502.03509

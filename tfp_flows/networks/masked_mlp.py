@@ -51,8 +51,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
                output = (W * M') activation(h) + b  [+ (A * M') x]
     ```
 
-    The first layer also sees the context, whose degree is 0. All weights are parts of one
-    variable, for speed (`PackedWeights`).
+    The first layer also sees the context, of degree 0. All weights are in one variable.
 
     Args:
       num_parameters: P, outputs a variable.
@@ -60,23 +59,25 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
       ordering: degree of each variable, a permutation of `1, ..., D`.
       context_size: width of the context, joined to the inputs on the right; 0 if none.
       activation: name of a Keras activation, or a function.
-      residual: whether each hidden layer but the first is a pair, added to what it sees.
+      residual: whether hidden layers but the first are pairs, added to what they see.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
-      dropout: share of the hidden units that a step of training drops; 0: none.
-        `Conditioner(dropout_in_training=True)` applies it.
+      dropout: share of hidden units that `Conditioner(dropout_in_training=True)` drops.
       zero_last_layer: whether what produces the outputs starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Raises:
-      ValueError: if `ordering` is no ordering, or `hidden_units` is not all positive, or
-        unequal with `residual`.
+      ValueError: if `ordering` is none, or `hidden_units` below 1 or, `residual`, unequal.
+
+    >>> import tfp_flows
+    >>> network = tfp_flows.MaskedMLP(1, (4,), ordering=[1, 2, 3], seed=0)
+    >>> network.layers[-1].mask.astype(int).tolist()
+    [[0, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1]]
 
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
-      Durkan et al. (2019), neural spline flows (residual form).
-      https://arxiv.org/abs/1906.04032
+      Durkan et al. (2019), for residual ones. https://arxiv.org/abs/1906.04032
     """
 
     def __init__(

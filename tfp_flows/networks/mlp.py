@@ -55,6 +55,12 @@ class MLP(ContextNetwork):
     Raises:
       ValueError: if `hidden_units` is not all positive, or unequal with `residual`.
 
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> network = tfp_flows.MLP(4, (16, 16), activation="tanh", seed=0)
+    >>> network(tf.ones([1, 2])).numpy()  # zeros, until it is trained
+    array([[0., 0., 0., 0.]], dtype=float32)
+
     Reference:
       He et al. (2016), Identity mappings in deep residual networks.
       https://arxiv.org/abs/1603.05027

@@ -59,6 +59,12 @@ class ResNet(ContextNetwork):
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> network = tfp_flows.ResNet(4, 8, num_blocks=1, seed=0)
+    >>> network(np.zeros([2, 5, 5, 3], "float32")).shape
+    TensorShape([2, 5, 5, 4])
+
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 4.1 and the authors' code.
       https://arxiv.org/abs/1605.08803

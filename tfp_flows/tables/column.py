@@ -46,6 +46,11 @@ class Column:
       values: of "ordered", "categorical", "boolean", "constant": what occurs.
       spikes: numbers that many rows share, each of which has a probability of its own.
       num_missing: how many cells were missing.
+
+    >>> import tfp_flows
+    >>> column = tfp_flows.Column("hour", "periodic", low=0, high=24)
+    >>> column.kind, column.high
+    ('periodic', 24)
     """
 
     name: str

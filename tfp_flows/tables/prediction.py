@@ -54,6 +54,16 @@ class Prediction:
       codec: of the column.
       probs: of its values, or of a number and of each spike, `[N, codes]`.
       number: the `NumberPredictions`; None where there are no numbers.
+
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> size = np.random.default_rng(0).normal(size=50)
+    >>> rows = {"size": size, "kind": np.where(size > 0.0, "large", "small")}
+    >>> columns = tfp_flows.describe_columns(rows)
+    >>> table = tfp_flows.TableDensity(columns, context=["size"], num_members=1, seed=0)
+    >>> history = table.fit(rows, epochs=1)
+    >>> table.predict({"size": [-1.0, 1.0]}).probabilities().shape
+    (2, 2)
     """
 
     def __init__(

@@ -23,6 +23,12 @@ class TableColumns:
 
     Raises:
       ValueError: if two have one name, or the entries of one do not fit its kind.
+
+    >>> import tfp_flows
+    >>> columns = tfp_flows.describe_columns({"hour": [0.5, 7.25, 23.0], "n": [1, 2, 1]})
+    >>> columns.change("hour", kind="periodic", low=0, high=24)
+    >>> columns["hour"].kind
+    'periodic'
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:

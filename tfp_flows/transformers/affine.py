@@ -24,17 +24,35 @@ __all__ = [
 
 
 def soft_bounded_scale(s: TensorLike, bound: float = 2.0) -> tf.Tensor:
-    """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`."""
+    """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformers.soft_bounded_scale(tf.constant([-1.0, 0.0, 9.0])).numpy().round(3)
+    array([-0.924,  0.   ,  2.   ], dtype=float32)
+    """
     return bound * tf.tanh(s / bound)
 
 
 def exp_scale(s: TensorLike) -> tf.Tensor:
-    """`log_scale = s`, `scale = exp(s)`: the papers' form, without any bound."""
+    """`log_scale = s`, `scale = exp(s)`: the papers' form, without any bound.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformers.exp_scale(tf.constant([-1.0, 0.0, 9.0])).numpy().round(3)
+    array([-1.,  0.,  9.], dtype=float32)
+    """
     return s
 
 
 def softplus_scale(s: TensorLike) -> tf.Tensor:
-    """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`."""
+    """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformers.softplus_scale(tf.constant([-1.0, 0.0, 9.0])).numpy().round(3)
+    array([-0.714,  0.   ,  2.256], dtype=float32)
+    """
     s = s + math.log(math.e - 1.0)
     # Far below 0 the softplus is exp(s); its logarithm would be that of zero.
     near = tf.math.log(tf.math.softplus(tf.maximum(s, -40.0)))
@@ -42,7 +60,13 @@ def softplus_scale(s: TensorLike) -> tf.Tensor:
 
 
 def sigmoid_scale(s: TensorLike) -> tf.Tensor:
-    """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract."""
+    """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformers.sigmoid_scale(tf.constant([-1.0, 0.0, 9.0])).numpy().round(3)
+    array([-0.313, -0.127, -0.   ], dtype=float32)
+    """
     return tf.math.log_sigmoid(s + 2.0)
 
 
@@ -52,6 +76,11 @@ def glow_scale(s: TensorLike) -> tf.Tensor:
     Not bounded: where `s` is far below 0, data contract to zero in float32, and their
     log-density stays finite.
 
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformers.glow_scale(tf.constant([-1.0, 0.0, 9.0])).numpy().round(3)
+    array([0.313, 0.127, 0.   ], dtype=float32)
+
     Reference:
       Kingma, Dhariwal (2018), Glow, the authors' code.
       https://arxiv.org/abs/1807.03039
@@ -60,7 +89,15 @@ def glow_scale(s: TensorLike) -> tf.Tensor:
 
 
 class Shift(Transformer):
-    """`y = x + shift`, with log-det 0 (NICE's additive coupling)."""
+    """`y = x + shift`, with log-det 0 (NICE's additive coupling).
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> x, parameters = tf.constant([[1.0, 2.0]]), tf.constant([[[0.5, -1.0]]])
+    >>> y, log_det = transformers.Shift().forward_and_log_det(x, parameters)
+    >>> y.numpy().round(3), log_det.numpy().round(3)
+    (array([[1.5, 1. ]], dtype=float32), array([[0., 0.]], dtype=float32))
+    """
 
     num_parameters = 1
 
@@ -89,6 +126,13 @@ class Affine(Transformer):
         default, `soft_bounded_scale`, keeps the scale of each step within `exp(-2)` and
         `exp(2)`; the shift is not bounded, nor is the product over steps. Also
         `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> x, parameters = tf.constant([[1.0, 2.0]]), tf.constant([[[0.5, 0.0], [0.0, 0.0]]])
+    >>> y, log_det = transformers.Affine().forward_and_log_det(x, parameters)
+    >>> y.numpy().round(3), log_det.numpy().round(3)
+    (array([[1.5, 2. ]], dtype=float32), array([[0., 0.]], dtype=float32))
 
     Reference:
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, equations 4 to 8.

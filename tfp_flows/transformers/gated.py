@@ -29,6 +29,13 @@ class Gated(Transformer):
       bias: added before the sigmoid, so that a fresh step nearly copies its input. The
         paper uses 1 to 2.
 
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> x, parameters = tf.constant([[1.0, 2.0]]), tf.zeros([1, 2, 2])
+    >>> y, log_det = transformers.Gated().forward_and_log_det(x, parameters)
+    >>> y.numpy().round(3), log_det.numpy().round(3)
+    (array([[0.881, 1.762]], dtype=float32), array([[-0.127, -0.127]], dtype=float32))
+
     Reference:
       Kingma et al. (2016), IAF, equations 13 and 14 and Algorithm 1.
       https://arxiv.org/abs/1606.04934

@@ -27,6 +27,15 @@ class CubicRational(Transformer):
     The parameters of a variable are alpha, between its bounds by a sigmoid, beta, above 0.1
     by softplus, and loc; zeros are the identity.
 
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformer = transformers.CubicRational()
+    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
+    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
+    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
+    >>> x.numpy().round(3)
+    array([[0.5]], dtype=float32)
+
     Reference:
       Gerdes, Cheng (2026), Analytic bijections. https://arxiv.org/abs/2601.10774
     """
@@ -80,6 +89,15 @@ class SinhConjugation(Transformer):
     The parameters of a variable are loc, a (above 0.1 by softplus), mu and nu (between -3
     and 3), and beta, in proportion to the square root far from 0; zeros are the identity.
 
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformer = transformers.SinhConjugation()
+    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
+    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
+    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
+    >>> x.numpy().round(3)
+    array([[0.5]], dtype=float32)
+
     Reference:
       Gerdes, Cheng (2026), Analytic bijections. https://arxiv.org/abs/2601.10774
     """
@@ -119,6 +137,15 @@ class CubicConjugation(Transformer):
 
     The parameters of a variable are loc, a and b (between exp(-2) and exp(2)), and beta;
     zeros are the identity.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformer = transformers.CubicConjugation()
+    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
+    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
+    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
+    >>> x.numpy().round(3)
+    array([[0.5]], dtype=float32)
 
     Reference:
       Gerdes, Cheng (2026), Analytic bijections. https://arxiv.org/abs/2601.10774

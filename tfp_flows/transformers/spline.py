@@ -55,6 +55,15 @@ class RationalQuadraticSpline(Transformer):
       num_bins: number of bins, K, of at least 2.
       bound: half the length of the interval.
 
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformer = transformers.RationalQuadraticSpline(4, bound=3.0)
+    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
+    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
+    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
+    >>> x.numpy().round(3)
+    array([[0.5]], dtype=float32)
+
     Reference:
       Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows, equations 4 to 8.
       https://arxiv.org/abs/1906.04032
@@ -122,6 +131,15 @@ class CircularSpline(Transformer):
     Args:
       num_bins: number of bins, K, of at least 2.
       bound: half the length of the circle; pi for angles in radians.
+
+    >>> import tensorflow as tf
+    >>> from tfp_flows import transformers
+    >>> transformer = transformers.CircularSpline(4)
+    >>> parameters = tf.ones([transformer.num_parameters, 1])  # of one variable
+    >>> y, log_det = transformer.forward_and_log_det(tf.constant([[0.5]]), parameters)
+    >>> x, _ = transformer.inverse_and_log_det(y, parameters)
+    >>> x.numpy().round(3)
+    array([[0.5]], dtype=float32)
 
     Reference:
       Rezende et al. (2020), Normalizing flows on tori and spheres.

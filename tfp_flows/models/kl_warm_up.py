@@ -1,0 +1,62 @@
+"""A warm-up of the divergence in the loss of a variational autoencoder."""
+
+from __future__ import annotations
+
+import keras
+
+from tfp_flows.core.arguments import check_integer
+
+__all__ = ["KLWarmUp"]
+
+
+class KLWarmUp(keras.callbacks.Callback):
+    """Raises the model's `kl_weight` from `1 / num_epochs` to 1, linearly over the epochs.
+
+    ```none
+    loss = -E_q[log p(x | z)] + kl_weight * KL(q(z | x) || p(z))
+    ```
+
+    The weight is a function of the epoch alone, so that an interrupted run can be resumed.
+    It is in the training loss only; validation and reports are of the bound itself.
+
+    Args:
+      num_epochs: epochs until the weight is 1; at least 1, which means from the start.
+
+    Raises:
+      ValueError: if `num_epochs` is below 1.
+
+    >>> import tfp_flows
+    >>> warm_up = tfp_flows.KLWarmUp(num_epochs=5)  # vae.fit(rows, callbacks=[warm_up])
+    >>> warm_up.num_epochs
+    5
+
+    Reference:
+      Sønderby et al. (2016), Ladder variational autoencoders, section 2.3.
+      https://arxiv.org/abs/1602.02282
+    """
+
+    def __init__(self, num_epochs: int) -> None:
+        super().__init__()
+        check_integer("num_epochs", num_epochs)
+        self.num_epochs = num_epochs
+
+    def check(self, model: keras.Model) -> None:
+        """Raises `ValueError` for a model without a divergence, before training."""
+        if not hasattr(model, "kl_weight"):
+            raise ValueError(
+                "Expected a model with a `kl_weight`, as a VAE, for KLWarmUp; got "
+                f"`{type(model).__name__}`."
+            )
+
+    def set_model(self, model: keras.Model) -> None:
+        """Sets the model that is trained."""
+        self.check(model)
+        super().set_model(model)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Sets the weight of this epoch."""
+        self.model.kl_weight.assign(min(1.0, (epoch + 1) / self.num_epochs))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Sets the weight to 1, even if training has stopped early."""
+        self.model.kl_weight.assign(1.0)
