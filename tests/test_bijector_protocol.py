@@ -125,7 +125,7 @@ def test_float32_round_trip(name):
     z, log_det = b.inverse_and_log_det(x, **context)
     assert z.dtype == log_det.dtype == tf.float32
     y = b.forward_and_log_det(z.numpy(), **context)[0]
-    close(y, x, 1e-4)
+    close(y, x, 1e-3)  # drawn weights may stretch a direction ten thousand times
 
 
 def test_context_matters(conditional):

@@ -55,7 +55,8 @@ class CircularInputs(ContextNetwork):
 
     def build(self, input_shape: Sequence) -> None:
         """Builds the network for inputs `[N, D + context_size]`."""
-        self.network.build(self._shape_of_inputs(input_shape))
+        if not self.network.built:  # as that of a copy is
+            self.network.build(self._shape_of_inputs(input_shape))
         self.built = True
 
     def call(

@@ -24,7 +24,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     predict            E[y | x];  with return_std its standard deviation, too
     predict_quantiles  quantiles of y given x
     score              R^2 of predict, as of every regressor of scikit-learn
-    score_samples      log p(y | x)
+    log_prob           log p(y | x)
     ```
 
     Features are numbers. Kinds are those that `describe_columns` proposes, but "real" or
@@ -84,6 +84,6 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
         return self.table_.predict(self._frame(X))
 
-    def score_samples(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:  # noqa: N803
+    def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:  # noqa: N803
         """Returns `log p(y | x)` of rows, `[N]` nats."""
         return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
