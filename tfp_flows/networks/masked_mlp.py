@@ -199,7 +199,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             for layer, (_, bias) in zip(self.layers, weights.layers, strict=True)
         ]
         if self.context_size:
-            biases[0] += tf.transpose(context @ weights.context)
+            of_context = tf.transpose(context @ weights.context)
+            biases[0] += take(of_context, self.layers[0].rising_units, axis=0)
         kernels = [
             layer.transposed_kernel(tiles)
             for layer, (tiles, _) in zip(self.layers, weights.layers, strict=True)
