@@ -45,7 +45,10 @@ class MemberOfCycle(AutoregressiveNetwork):
         kernels, biases, context_kernel, direct_kernel = network.whole_weights()
         variables, *units = self._degrees()
         outputs = tf.tile(variables, [network.num_parameters])
-        masks = [a[:, None] <= b[None, :] for a, b in zip([variables, *units], units, strict=False)]
+        masks = [
+            a[:, None] <= b[None, :]
+            for a, b in zip([variables, *units], units, strict=False)
+        ]
         masks.append([variables, *units][-1][:, None] < outputs[None, :])
 
         def layer(k, seen, skip=None):
