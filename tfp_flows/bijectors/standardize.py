@@ -65,7 +65,7 @@ class _Measured(Positionwise):
         return self._statistics(mean, scale, data)
 
     def _within_floats(self, deviations, unit):
-        """Deviations up to `dtype.max**0.8` of their units, so that steps stay within floats.
+        """Deviations up to `dtype.max**0.8` of their units: steps then stay within floats.
 
         Returns:
           The deviations, and what the rest of each row's costs, `[N]`, as in `HeavyTails`.
