@@ -6,9 +6,11 @@ What the library itself loads is in `core/test_hostile_files.py`.
 import re
 from pathlib import Path
 
+import hostile_archives
+import hostile_arrays
+import hostile_checkpoints
+import hostile_models
 import pytest
-import hostile_models  # noqa: F401  whose files are in the table, too
-from hostile_arrays import HOSTILE
 from PIL import EpsImagePlugin
 from slow_cases import with_slow
 
@@ -19,6 +21,8 @@ from experiments.data import line_blocks
 from experiments.data import maf_archive
 from experiments.runs.run_directory import RunDirectoryError
 
+KINDS = (hostile_arrays, hostile_archives, hostile_models, hostile_checkpoints)
+HOSTILE = {name: write for kind in KINDS for name, write in kind.HOSTILE.items()}
 # What programs tell in one line, and the library as `ValueError`.
 REFUSALS = (DataError, RunDirectoryError, UsageError, ValueError)
 MEBIBYTE = 2**20
