@@ -38,6 +38,7 @@ def check_maths(flow):
     x, context = flow.rows()
     with op_by_op():
         z, log_det, jacobian = answers(flow, "inverse_and_log_det", x, context)
+        _leave_what_is_beyond_floats(flow, z, jacobian)
         back, minus_log_det, of_forward = answers(flow, "forward_and_log_det", z, context)
         _check_first_row_alone(flow, x, context, z, log_det)
     singular = np.linalg.svd(jacobian, compute_uv=False)
@@ -54,6 +55,13 @@ def check_maths(flow):
         assert (np.abs(found - expected) <= bound * (1.0 + np.abs(expected))).all()
     product = jacobian @ of_forward - np.eye(flow.size)
     assert (np.abs(product) <= 10.0 * rounding[..., None]).all()
+
+
+def _leave_what_is_beyond_floats(flow, value, jacobian):
+    """Scales without a bound can be infinite; whatever else is drawn is finite."""
+    if not (np.isfinite(value).all() and np.isfinite(jacobian).all()):
+        assert not all(TRANSFORMERS[name].bounded for _, _, name, _ in flow.steps)
+        hypothesis.reject()
 
 
 def _check_first_row_alone(flow, x, context, z, log_det):
@@ -75,7 +83,7 @@ def test_a_few_drawn_flows_are_bijections(flow):
 
 
 @pytest.mark.slow
-@examples(600)
+@examples(300)
 @hypothesis.given(flow=drawn_flows(OF_THE_LINE))
 def test_drawn_flows_are_bijections(flow):
     check_maths(flow)
@@ -92,6 +100,7 @@ def check_precision(flow):
             x.astype(np.float64),
             {name: c.astype(np.float64) for name, c in context.items()},
         )
+        _leave_what_is_beyond_floats(flow, wide, jacobian)
         narrow, its_log_det = flow.build("float32").inverse_and_log_det(x, **context)
     assert narrow.dtype == its_log_det.dtype == tf.float32
     singular = np.linalg.svd(jacobian, compute_uv=False)
@@ -109,7 +118,7 @@ def test_a_few_drawn_flows_are_the_same_in_float32(flow):
 
 
 @pytest.mark.slow
-@examples(300)
+@examples(150)
 @hypothesis.given(flow=drawn_flows(SIMPLE))
 def test_drawn_flows_are_the_same_in_float32(flow):
     check_precision(flow)

@@ -1,8 +1,8 @@
 """Rows made to break arithmetic: the ends of float32, denormals, NaN, huge beside tiny.
 
 Float64 says what is true. Where that is well within float32, so is the answer; no answer
-is NaN but that of a row with NaN (and, of flows that do not standardise, of a row whose
-density is below float32); and no row changes another. `make test` tries a few
+is NaN but that of a row with NaN; and no row changes another. Flows that do not standardise
+are tried up to 1e30, and may answer NaN where the density is below float32. `make test` tries a few
 thousand rows on a flow of each kind, `make test-slow` a million on all of them.
 """
 
@@ -38,9 +38,10 @@ FEW += ("spline_coupling", "spline", "glow_step", "real_nvp_image")
 MOST = 1e37
 
 
-def adversarial(rng, shape, data=normal):
+def adversarial(rng, shape, data=normal, most=FLOAT.max):
     """Extremes and plain numbers side by side, and some rows of either alone."""
     extremes = {normal: EXTREMES, open_unit: IN_UNIT}[data]
+    extremes = extremes[np.abs(extremes) <= most]
     share = rng.choice([0.0, 0.1, 0.5, 1.0], size=(shape[0],) + (1,) * (len(shape) - 1))
     is_extreme = rng.random(shape) < share
     plain = data(rng, shape).astype(np.float32)
@@ -84,7 +85,8 @@ def by_row(array):
 
 def check(name, num_rows, seed=0):
     case, rng = CASES[name], np.random.default_rng(seed)
-    x = adversarial(rng, (num_rows, *case.event_shape), case.data)
+    most = FLOAT.max if standardizes(flows(name)["float32"]) else 1e30
+    x = adversarial(rng, (num_rows, *case.event_shape), case.data, most)
     context = {}
     if case.context_size:
         context = {"context": adversarial(rng, (num_rows, case.context_size))}
