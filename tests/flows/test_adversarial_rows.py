@@ -2,7 +2,7 @@
 
 Float64 says what is true. Where that is well within float32, so is the answer; no answer
 is NaN but that of a row with NaN; and no row changes another. Flows that do not standardise
-are tried up to 1e15, and may answer NaN where the density is below float32.
+are tried up to 1e15, and may answer NaN where the density is below float32; Glow up to 10.
 
 `make test` tries a few thousand rows on a flow of each kind, `make test-slow` a million on
 all of them.
@@ -88,10 +88,13 @@ def by_row(array):
 def check(name, num_rows, seed=0):
     case, rng = CASES[name], np.random.default_rng(seed)
     most = FLOAT.max if standardizes(flows(name)["float32"]) else 1e15
+    if "glow" in name:
+        most = 10.0  # where its scales, which have no bound, are within float32
     x = adversarial(rng, (num_rows, *case.event_shape), case.data, most)
     context = {}
     if case.context_size:
-        context = {"context": adversarial(rng, (num_rows, case.context_size))}
+        shape = num_rows, case.context_size
+        context = {"context": adversarial(rng, shape, most=most)}
     is_nan = np.arange(num_rows) % 97 == 5
     by_row(x)[is_nan, 0] = np.nan
     with op_by_op():
