@@ -129,9 +129,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
         (*hidden, last), zero = self.layers, self.zero_last_layer
-        parts = [
-            layer.parts(0 if i else self.context_size) for i, layer in enumerate(hidden)
-        ]
+        others = [self.context_size, *[0] * len(hidden)]  # also seen by each layer
+        parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
         shape = self.context_size, self.layers[0].shape[1]
         seen = self.layers[0].num_seen + self.context_size
         # What leads to the outputs starts at zero: a fresh step is the identity.
