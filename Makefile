@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
+NIGHTLY ?= .venv-nightly
 BIN = $(VENV)/bin
 # Two processes, which take the modules in the order of tests/conftest.py.
 PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
 	--no-loadscope-reorder --max-worker-restart=0 --durations=20
 
-.PHONY: demo test test-slow lint docs docs-serve bench clean
+.PHONY: demo test test-slow test-nightly lint docs docs-serve bench clean
 
 demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
@@ -17,6 +18,19 @@ test: lint
 
 test-slow: $(VENV)/.dev
 	$(PYTEST) -m slow
+
+# Warns of what the newest TensorFlow, Keras and TFP break, in an environment of its own,
+# whatever the ranges of setup.py; it never fails.
+test-nightly:
+	$(PYTHON) -m venv $(NIGHTLY)
+	$(NIGHTLY)/bin/python -m pip install --quiet --upgrade '.[dev]'
+	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes tensorflow-probability tfp_flows
+	$(NIGHTLY)/bin/python -m pip install --quiet --upgrade --pre \
+		tensorflow tf-keras keras tfp-nightly
+	PYTHONPATH=. $(NIGHTLY)/bin/python -m pytest tests/test_saving.py \
+		tests/test_bijector_protocol.py tests/test_docstrings.py \
+		tests/models/test_density_estimator.py \
+		|| echo "warning: newer packages break some tests, see above"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -59,4 +73,4 @@ $(PEERS)/.bench: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .mypy_cache build dist demo docs/_build *.egg-info
+	rm -rf $(VENV) $(PEERS) $(NIGHTLY) .mypy_cache build dist demo docs/_build *.egg-info

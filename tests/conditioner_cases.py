@@ -109,6 +109,7 @@ CASES = {
     ),
     "masked, context": _masked(_EXPLICIT, 32, 32, context_size=2, residual=True),
     "masked, everything": _masked(_RANDOM, 5, 5, 5, **_EVERYTHING, is_connected=False),
+    "masked, no hidden layer": _masked(_EXPLICIT, context_size=2, direct=True),
     "masked, one variable": _masked([1], 4, 4, context_size=2),
     "masked, one variable, direct": _masked([1], 4, direct=True),
     "masked, one variable, everything": _masked([1], 5, 5, 5, **_EVERYTHING),
@@ -127,6 +128,7 @@ CASES = {
     "cycle, residual": _cycle(24, 24, residual=True),
     "cycle, direct": _cycle(16, direct=True),
     "cycle, context": _cycle(32, 32, context_size=2, residual=True),
+    "cycle, no hidden layer": _cycle(context_size=2),
     "cycle, one ordering": _cycle(32, 32, fixed_ordering=_EXPLICIT),
     "cycle, many": _cycle(90, 90, event_size=19, context_size=2, direct=True),
 }

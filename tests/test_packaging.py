@@ -1,5 +1,7 @@
-"""What a wheel and a source archive hold."""
+"""What a wheel and a source archive hold, and that both run where they are installed."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BUILT_FROM = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEN_LINES = re.search(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)[1]
 BUILD = "from setuptools import build_meta as b; b.build_wheel('.'); b.build_sdist('.')"
 
 
@@ -55,3 +59,24 @@ def test_source_archive_holds_what_a_wheel_is_built_from(archives, package):
         names = {n for n in names if "." in Path(n).name or n == "LICENSE"}
     generated = {n for n in names if ".egg-info" in n} | {"PKG-INFO", "setup.cfg"}
     assert names - generated == package | set(BUILT_FROM)
+
+
+@pytest.mark.parametrize("kind", ["whl", pytest.param("gz", marks=pytest.mark.slow)])
+def test_ten_lines_of_readme_run_where_it_is_installed(kind, archives, tmp_path):
+    """In a folder of its own, with nothing of the repository on the path."""
+    (archive,) = archives.glob(f"*.{kind}")
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    install += [f"--target={installed}", str(archive)]
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
+    code = TEN_LINES.replace("epochs=200", "epochs=2, verbose=0")
+    assert code != TEN_LINES
+    code += "\nprint(tfp_flows.__file__)\n"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(
+        command, cwd=elsewhere, env=environment, check=True, capture_output=True, text=True
+    )
+    assert process.stdout.splitlines()[-1].startswith(str(installed))
+    assert {path.name for path in elsewhere.iterdir()} == {"flow.keras"}

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
 
-__all__ = ["load_array", "load_arrays"]
+__all__ = ["load_array", "load_arrays", "refuse_larger_than_memory"]
 
 _ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 # What an array claims that memory cannot hold: NumPy would try all the same.
@@ -52,11 +52,11 @@ def load_array(path):
 
 def _load(path):
     with reading("a NumPy file", path, _ERRORS):
-        _refuse_larger_than_memory(path)
+        refuse_larger_than_memory(path)
         return np.load(path, allow_pickle=False)
 
 
-def _refuse_larger_than_memory(path):
+def refuse_larger_than_memory(path):
     """Refuses an archive that holds more bytes than the machine, be it small itself."""
     if not zipfile.is_zipfile(path):
         return
@@ -64,6 +64,5 @@ def _refuse_larger_than_memory(path):
         size = sum(member.file_size for member in archive.infolist())
     if size > _MEMORY:
         raise DataError(
-            f"Expected arrays that memory, {_MEMORY:,} bytes, holds in {path}; got "
-            f"{size:,} bytes."
+            f"Expected what memory, {_MEMORY:,} bytes, holds in {path}; got {size:,} bytes."
         )

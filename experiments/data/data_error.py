@@ -10,15 +10,16 @@ class DataError(ValueError):
 
 
 @contextlib.contextmanager
-def reading(what, path, errors=(OSError, ValueError)):
-    """Turns `errors` of the block that reads a file into a `DataError` that names it.
+def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
+    """Turns `errors` of the block that reads a file into a `refusal` that names it.
 
     Args:
       what: is expected in the file.
       path: of the file.
       errors: exceptions that mean something else is in it.
+      refusal: kind of exception.
     """
     try:
         yield
     except errors as error:
-        raise DataError(f"Expected {what} in {path}; got {error}.") from error
+        raise refusal(f"Expected {what} in {path}; got {error}.") from error

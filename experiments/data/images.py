@@ -15,6 +15,11 @@ __all__ = ["dequantized", "describe_classes", "image_dataset", "open_picture"]
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 # What it converts to 8 bits a channel rightly; 32-bit `I` and `F` it would clip at 255.
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+# The formats that Pillow itself decodes: for others it runs programs, such as Ghostscript.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+# What it raises of damaged files, and of those that would fill memory.
+_ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
+_ERRORS += (Image.DecompressionBombError,)
 
 
 def open_picture(file, name):
@@ -29,8 +34,7 @@ def open_picture(file, name):
     Raises:
       DataError: if it is no picture, or of a mode whose range is not known.
     """
-    errors = (OSError, Image.DecompressionBombError)
-    with reading("a picture", name, errors), Image.open(file) as image:
+    with reading("a picture", name, _ERRORS), Image.open(file, formats=_FORMATS) as image:
         image.load()
     if image.mode in _SIXTEEN_BITS:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -21,7 +21,7 @@ _MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
 _FORMAT = "0.14.1"  # the version of pandas that began it; it lasted until 1.2
 # What reading an object of another kind as a table raises.
 _OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
-_OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError)
+_OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
 
 
 def read_pandas_pickle(path):

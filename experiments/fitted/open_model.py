@@ -5,6 +5,8 @@ import pathlib
 import keras
 
 import tfp_flows
+from experiments.data.arrays import refuse_larger_than_memory
+from experiments.data.data_error import reading
 from experiments.fitted.fitted_model import FittedModel
 from experiments.fitted.fitted_table import FittedTable
 from experiments.runs.run_directory import RunDirectoryError
@@ -36,12 +38,10 @@ def _load(path):
         raise RunDirectoryError(
             f"Expected the folder of a finished run, or a saved model; got {path}."
         )
-    try:
+    # Whatever is raised: a file may come from anyone, and Keras may trip over anything.
+    with reading("a saved model", path, Exception, RunDirectoryError):
+        refuse_larger_than_memory(path)
         model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(
-            f"Expected a saved model in {path}; got: {error}"
-        ) from error
     if not isinstance(model, tfp_flows.DensityEstimator):
         raise RunDirectoryError(
             f"Expected a saved DensityEstimator in {path}; got a {type(model).__name__}."

@@ -64,7 +64,7 @@ class Checkpoint:
                 name: [flat[f"{name}:{i}"] for i in range(count)]
                 for name, count in header["counts"].items()
             }
-        except (KeyError, zipfile.BadZipFile) as error:
+        except (KeyError, TypeError, MemoryError, zipfile.BadZipFile) as error:
             raise ValueError(f"Expected a checkpoint's archive; got {error}.") from error
         return cls(header["epoch"], header["facts"], arrays)
 

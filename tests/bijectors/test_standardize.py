@@ -132,3 +132,18 @@ def test_few_rows_shrink_correlations_and_many_do_not():
         held_out[f"plain {name}"] = float(tf.reduce_mean(plain.log_prob(truth)))
     assert held_out["few"] > held_out["plain few"] + 1.0
     assert held_out["many"] == pytest.approx(held_out["plain many"], abs=1e-3)
+
+
+@pytest.mark.parametrize("constructor", [tff.Standardize, tff.Decorrelate])
+def test_rows_at_the_end_of_floats_cost_their_distance_and_stay_within(constructor):
+    bijector = constructor(3)
+    bijector.initialize(ROWS)
+    far = np.full([3, 3], [0.0, 20.0, -3.0], np.float32)
+    far[1:, 2] = 1e34, 1e37  # beyond 1e34 deviations of 0.1
+    z, log_det = bijector.inverse_and_log_det(far)
+    assert np.abs(z).max() < 1e32
+    np.testing.assert_allclose(z[1], z[2], rtol=1e-5)
+    assert float(log_det[1] - log_det[2]) == pytest.approx(np.log(1e3), rel=1e-4)
+    exact = constructor(3, dtype="float64")
+    exact.initialize(ROWS)
+    np.testing.assert_allclose(log_det[0], exact.inverse_and_log_det(far)[1][0], rtol=1e-5)

@@ -33,6 +33,7 @@ HOSTILE = {
     "an attribute of a module": of("sys", "argv"),
     "a writer without a config": of("numpy", "savetxt", config={"dict": {"fname": "PATH"}}),
     "a module that is no name": of({"dict": {}}, "x"),
+    "a module alone": {"module": "os"},
     "nothing": {},
     "an unknown kind": {"code": "open('PATH', 'w')"},
     "text of nothing known": {"module": "tfp_flows", "name": "Nothing"},
@@ -78,23 +79,45 @@ def saved(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", ["a process", "a command", "open", "nothing"])
-def test_a_saved_model_runs_no_code(name, saved, tmp_path):
-    path = tmp_path / "made"
-    hostile = tmp_path / "hostile.keras"
-    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(hostile, "w") as new:
+def changed(saved, path, change):
+    """Copies a saved model to `path`, with a configuration that `change` has changed."""
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
         for member in old.namelist():
             content = old.read(member)
             if member == "config.json":
                 config = json.loads(content)
-                config["config"]["distribution"] = filled(HOSTILE[name], path)
+                change(config)
                 content = json.dumps(config)
             new.writestr(member, content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a process", "a command", "open", "nothing"])
+def test_a_saved_model_runs_no_code(name, saved, tmp_path):
+    path = tmp_path / "made"
+
+    def change(config):
+        config["config"]["distribution"] = filled(HOSTILE[name], path)
+
     with pytest.raises(ValueError, match="Expected"):
-        keras.saving.load_model(hostile)
+        keras.saving.load_model(changed(saved, tmp_path / "hostile.keras", change))
     assert not path.exists()
     model = keras.saving.load_model(saved)
     assert np.isfinite(model(np.zeros([1, 2], np.float32))).all()
+
+
+@pytest.mark.parametrize("part", ["optimizer", "loss", "metrics"])
+def test_nor_does_what_it_was_compiled_with(part, saved, tmp_path):
+    path = tmp_path / "made"
+    arguments = {"args": ["touch", str(path)]}
+    process = {"module": "subprocess", "class_name": "Popen", "config": arguments}
+
+    def change(config):
+        config["compile_config"] = {"optimizer": "adam", part: process}
+
+    with pytest.raises(TypeError, match="Could not locate class 'Popen'"):
+        keras.saving.load_model(changed(saved, tmp_path / "hostile.keras", change))
+    assert not path.exists()
 
 
 def test_types_of_python_are_no_code():

@@ -1,5 +1,6 @@
 """Flows as parts of TFP's joint distributions, and as maps for its Markov chains."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -143,6 +144,40 @@ def test_flow_preconditions_nuts():
     draws = chains().numpy().reshape(-1, 2)
     np.testing.assert_allclose(draws.mean(0), [1.0, -2.0], atol=0.15)
     np.testing.assert_allclose(np.cov(draws.T), scale @ scale.T, atol=0.3)
+
+
+@pytest.mark.slow
+def test_trains_in_a_split_flow_surrogate_of_tfp():
+    """One flow over all parts, which TFP splits and constrains."""
+    flow = tff.IAF(3, num_steps=2, hidden_units=(8,), standardize=False, seed=0)
+    target = tfd.JointDistributionSequentialAutoBatched(
+        [
+            tfd.Gamma(3.0, 2.0),
+            lambda a: tfd.MultivariateNormalDiag([1.0, -2.0], a * tf.ones(2)),
+        ]
+    )
+    surrogate = tfp.experimental.vi.build_split_flow_surrogate_posterior(
+        event_shape=target.event_shape,
+        trainable_bijector=flow,
+        constraining_bijector=[tfb.Softplus(), None],
+    )
+    weights = {id(w) for w in flow.trainable_variables}
+    assert weights <= {id(w) for w in surrogate.trainable_variables}
+    losses = tfp.vi.fit_surrogate_posterior(
+        target.log_prob,
+        surrogate,
+        optimizer=keras.optimizers.Adam(0.03),
+        num_steps=200,
+        sample_size=16,
+        seed=(1, 2),
+        trainable_variables=flow.trainable_variables,
+    )
+    a, b = surrogate.sample(100, seed=(3, 4))
+    assert np.all(a > 0.0)
+    assert b.shape == (100, 2)
+    # Divergences from a density whose integral is 1.
+    before, after = losses[:20].numpy().mean(), losses[-50:].numpy().mean()
+    assert 0.0 < after < 0.5 * before
 
 
 @pytest.mark.parametrize("seed", [2**31, 2**40 + 3, 2**63 - 1])

@@ -64,6 +64,17 @@ class _Measured(Positionwise):
             )
         return self._statistics(mean, scale, data)
 
+    def _within_floats(self, deviations, unit):
+        """Deviations up to `dtype.max**0.8` of their units: steps then stay within floats.
+
+        Returns:
+          The deviations, and what the rest of each row's costs, `[N]`, as in `HeavyTails`.
+        """
+        most = self.dtype.max**0.8 * unit
+        beyond = tf.math.log(tf.maximum(tf.abs(deviations / most), 1.0))
+        within = tf.clip_by_value(deviations, -most, most)
+        return within, tf.reduce_sum(beyond, axis=-1)
+
 
 class Standardize(_Measured):
     """Zero mean and unit variance a variable; the statistics are data, not weights.
@@ -73,7 +84,9 @@ class Standardize(_Measured):
     forward:  y = x * scale + mean
     ```
 
-    The identity until `initialize` has seen the training data.
+    The identity until `initialize` has seen the training data. The inverse stops where the
+    steps after it would leave the floats, in float32 at 6e30 deviations: what is further
+    out is mapped there, and the distance it lacks is taken from the log-det.
 
     Args:
       event_size: number of variables, D.
@@ -114,7 +127,8 @@ class Standardize(_Measured):
         return x * self._scale + self._mean, self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        return (y - self._mean) / self._scale, -self._log_det(y)
+        deviations, beyond = self._within_floats(y - self._mean, self._scale)
+        return deviations / self._scale, -self._log_det(y) - beyond
 
     def _log_det(self, value):
         return self._sum_over_positions(tf.reduce_sum(tf.math.log(self._scale)), value)
@@ -132,6 +146,7 @@ class Decorrelate(_Measured):
     steps of a flow go on. W is lower triangular, so variable i is mapped given those before
     it. Where rows are few, the correlations are shrunk (`correlation_factor`); collinear
     and constant columns do no harm. The identity until `initialize` has seen the data.
+    Rows beyond 6e30 deviations are taken as by `Standardize`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -181,7 +196,10 @@ class Decorrelate(_Measured):
         return multiply_rows(x, factor) + self._mean, -self._log_det(x)
 
     def _inverse_and_log_det(self, y, context, training):
-        return multiply_rows(y - self._mean, self._lower()), self._log_det(y)
+        lower = self._lower()
+        unit = 1.0 / tf.linalg.diag_part(lower)
+        deviations, beyond = self._within_floats(y - self._mean, unit)
+        return multiply_rows(deviations, lower), self._log_det(y) - beyond
 
     def _lower(self):
         return tf.linalg.band_part(self._matrix, -1, 0)

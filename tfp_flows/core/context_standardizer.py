@@ -59,8 +59,9 @@ class ContextStandardizer(tf.Module):
         self._initialized.assign(True)
 
     def __call__(self, context: tf.Tensor) -> tf.Tensor:
-        """Returns `context`, `[..., C]`, standardised."""
-        return (context - self._mean) / self._scale
+        """Returns `context`, `[..., C]`, standardised, and within what networks can add."""
+        most = context.dtype.max**0.8  # as of rows: see `Standardize`
+        return tf.clip_by_value((context - self._mean) / self._scale, -most, most)
 
 
 def leave_contexts(part: tf.Module) -> None:

@@ -151,7 +151,7 @@ def deserialize(data: Any) -> Any:
         return find_stock(content, data["name"])(**deserialize(data["parameters"]))
     if kind != "module":
         raise ValueError(f"Expected a kind of value that `serialize` writes; got {kind!r}.")
-    found = find(content, data["name"])
+    found = find(content, data.get("name", ""))
     if "config" not in data:
         return found
     if not (isinstance(found, type) and hasattr(found, "get_config")):

@@ -104,7 +104,8 @@ class MaskCycleMLP(MaskedMLP):
         parts |= {f"bias_{i}": bias_part(b, a) for i, (a, b) in enumerate(hidden)}
         parts |= {f"bias_{len(hidden)}": bias_part(width)}
         if self.context_size:
-            parts["context_kernel"] = kernel_part((self.context_size, hidden[0][1]))
+            shape = self.context_size, self.layers[0].shape[1]
+            parts["context_kernel"] = kernel_part(shape, zero=zero and not hidden)
         if self.direct:
             parts["direct_kernel"] = kernel_part((self.event_size, width), zero=zero)
         seeds = split_seed(self.seed, len(parts))

@@ -128,15 +128,16 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`."""
         self._check_width(input_shape)
-        first, *inner, last = self.layers
-        hidden = [layer.parts() for layer in inner]
-        num_seen = first.num_seen + self.context_size
+        (*hidden, last), zero = self.layers, self.zero_last_layer
+        others = [self.context_size, *[0] * len(hidden)]  # also seen by each layer
+        parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
+        shape = self.context_size, self.layers[0].shape[1]
+        seen = self.layers[0].num_seen + self.context_size
         # What leads to the outputs starts at zero: a fresh step is the identity.
-        zero = self.zero_last_layer
         self._layout = PackedWeights(
             _Arrays(
-                layers=[first.parts(self.context_size), *hidden, last.parts(zero=zero)],
-                context=kernel_part((self.context_size, first.shape[1]), num_seen),
+                layers=[*parts, last.parts(zero=zero)],
+                context=kernel_part(shape, seen, zero=zero and not hidden),
                 direct=self.direct_layer.parts(zero=zero)[0] if self.direct else [],
             ),
             seed=self.seed,
@@ -199,7 +200,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             for layer, (_, bias) in zip(self.layers, weights.layers, strict=True)
         ]
         if self.context_size:
-            biases[0] += tf.transpose(context @ weights.context)
+            rising = self.layers[0].rising_units
+            biases[0] += take(tf.transpose(context @ weights.context), rising, axis=0)
         kernels = [
             layer.transposed_kernel(tiles)
             for layer, (tiles, _) in zip(self.layers, weights.layers, strict=True)
@@ -232,8 +234,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         }
 
     def _check_width(self, input_shape):
-        expected = self.event_size + self.context_size
-        if input_shape[-1] != expected:
+        if input_shape[-1] != (expected := self.event_size + self.context_size):
             raise ValueError(
                 f"Expected inputs of shape [..., {expected}], variables and context; got "
                 f"{tuple(input_shape)}."

@@ -45,18 +45,20 @@ class MemberOfCycle(AutoregressiveNetwork):
         kernels, biases, context_kernel, direct_kernel = network.whole_weights()
         variables, *units = self._degrees()
         outputs = tf.tile(variables, [network.num_parameters])
-        seen_degrees = [variables, *units]
+        masks = [
+            a[:, None] <= b[None, :]
+            for a, b in zip([variables, *units], units, strict=False)
+        ]
+        masks.append([variables, *units][-1][:, None] < outputs[None, :])
 
-        def layer(k, seen, skip):
-            mask = seen_degrees[k][:, None] <= units[k][None, :]
-            value = seen @ _masked(kernels[k], mask) + biases[k]
+        def layer(k, seen, skip=None):
+            value = seen @ _masked(kernels[k], masks[k]) + biases[k]
             if k == 0 and self.context_size:
                 value += context @ context_kernel
             return value if skip is None else value + skip
 
         _, hidden = self.structure.hidden(layer, x)
-        mask = seen_degrees[-1][:, None] < outputs[None, :]
-        result = hidden @ _masked(kernels[-1], mask) + biases[-1]
+        result = layer(len(kernels) - 1, hidden)
         if network.direct:
             result += x @ _masked(direct_kernel, variables[:, None] < outputs[None, :])
         return result
@@ -95,7 +97,7 @@ class MemberOfCycle(AutoregressiveNetwork):
             for bias, columns in zip(biases, [*units, outputs], strict=True)
         ]
         if context_kernel is not None:
-            of_units = tf.gather(context_kernel, units[0], axis=1)
+            of_units = tf.gather(context_kernel, [*units, outputs][0], axis=1)
             biases[0] += tf.matmul(of_units, context, transpose_a=True, transpose_b=True)
         direct = []
         if direct_kernel is not None:

@@ -1,0 +1,163 @@
+"""The maths of flows that hypothesis draws: any sizes, masks, orderings, depths, dtypes.
+
+The contracts try the cases of tables; here every example is one that nobody wrote down.
+`make test` draws a few, `make test-slow` many.
+"""
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from derivatives import op_by_op
+from derivatives import with_derivatives
+from drawn_flows import drawn_flows
+from drawn_flows import masked_networks
+from property_settings import examples
+from transformer_cases import CASES as TRANSFORMERS
+
+# Angles come back modulo a turn: those have a test of their own (`test_spline_properties`).
+OF_THE_LINE = tuple(TRANSFORMERS.keys() - {"circular_spline"})
+# Of which derivatives are formulas, and which are as exact in float32 as its numbers are.
+SIMPLE = ("affine", "shift", "gated", "spline", "affine_softplus", "cubic_rational")
+EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
+
+
+def answers(flow, method, points, context):
+    """Value, log-det and Jacobian of each point, with batch axes merged for the last."""
+    bijector = flow.build("float64")
+    value, log_det = getattr(bijector, method)(points, **context)
+    rows = points.reshape(-1, flow.size)
+    context = {name: c.reshape(len(rows), -1) for name, c in context.items()}
+    found = with_derivatives(getattr(bijector, method), rows, context, [])
+    np.testing.assert_allclose(found["value"], np.reshape(value, rows.shape), atol=1e-12)
+    assert log_det.shape == flow.batch_shape
+    return value.numpy(), log_det.numpy(), found["jacobian"].numpy()
+
+
+def check_maths(flow):
+    x, context = flow.rows()
+    with op_by_op():
+        z, log_det, jacobian = answers(flow, "inverse_and_log_det", x, context)
+        _leave_what_is_beyond_floats(flow, z, jacobian)
+        back, minus_log_det, of_forward = answers(flow, "forward_and_log_det", z, context)
+        _check_first_row_alone(flow, x, context, z, log_det)
+    singular = np.linalg.svd(jacobian, compute_uv=False)
+    # What the error of a rounding is worth, there and back.
+    rounding = 1e4 * EPS["float64"] * (singular[:, :1] / singular[:, -1:])
+    rounding = rounding * (1.0 + np.abs(x).max() + np.abs(z).max())
+    hypothesis.assume(rounding.max() < 1e-3)  # else float64 does not tell
+    assert (np.abs(back - x).reshape(-1, flow.size) <= rounding).all()
+    bound = rounding[:, 0].reshape(flow.batch_shape)
+    for found, expected in (
+        (log_det, np.log(singular).sum(-1).reshape(flow.batch_shape)),
+        (minus_log_det, -log_det),
+    ):
+        assert (np.abs(found - expected) <= bound * (1.0 + np.abs(expected))).all()
+    product = jacobian @ of_forward - np.eye(flow.size)
+    assert (np.abs(product) <= 10.0 * rounding[..., None]).all()
+
+
+def _leave_what_is_beyond_floats(flow, value, jacobian):
+    """Scales without a bound can be infinite; whatever else is drawn is finite."""
+    if not (np.isfinite(value).all() and np.isfinite(jacobian).all()):
+        assert not all(TRANSFORMERS[name].bounded for _, _, name, _ in flow.steps)
+        hypothesis.reject()
+
+
+def _check_first_row_alone(flow, x, context, z, log_det):
+    """No row depends on others: the first one alone is answered alike."""
+    if not flow.batch_shape:
+        return
+    first = (slice(0, 1),) * len(flow.batch_shape)
+    alone = flow.build("float64").inverse_and_log_det(
+        x[first], **{name: c[first] for name, c in context.items()}
+    )
+    for part, whole in zip(alone, (z, log_det), strict=True):
+        np.testing.assert_allclose(part, whole[first], rtol=1e-9, atol=1e-9)
+
+
+@examples(12)
+@hypothesis.given(flow=drawn_flows(OF_THE_LINE))
+def test_a_few_drawn_flows_are_bijections(flow):
+    check_maths(flow)
+
+
+@pytest.mark.slow
+@examples(300)
+@hypothesis.given(flow=drawn_flows(OF_THE_LINE))
+def test_drawn_flows_are_bijections(flow):
+    check_maths(flow)
+
+
+def check_precision(flow):
+    """In float32 it is the map that it is in float64, to what its numbers tell."""
+    x, context = flow.rows()
+    x, context = np.float32(x), {name: np.float32(c) for name, c in context.items()}
+    with op_by_op():
+        wide, log_det, jacobian = answers(
+            flow,
+            "inverse_and_log_det",
+            x.astype(np.float64),
+            {name: c.astype(np.float64) for name, c in context.items()},
+        )
+        _leave_what_is_beyond_floats(flow, wide, jacobian)
+        narrow, its_log_det = flow.build("float32").inverse_and_log_det(x, **context)
+    assert narrow.dtype == its_log_det.dtype == tf.float32
+    singular = np.linalg.svd(jacobian, compute_uv=False)
+    spread = (singular[:, 0] / singular[:, -1]).reshape(flow.batch_shape)
+    bound = 1e3 * EPS["float32"] * spread * (1.0 + np.abs(wide).max() + np.abs(x).max())
+    hypothesis.assume(bound.max() < 0.1)
+    assert (np.abs(narrow - wide).max(-1) <= bound).all()
+    assert (np.abs(its_log_det - log_det) <= bound * (1.0 + np.abs(log_det))).all()
+
+
+@examples(8)
+@hypothesis.given(flow=drawn_flows(SIMPLE))
+def test_a_few_drawn_flows_are_the_same_in_float32(flow):
+    check_precision(flow)
+
+
+@pytest.mark.slow
+@examples(150)
+@hypothesis.given(flow=drawn_flows(SIMPLE))
+def test_drawn_flows_are_the_same_in_float32(flow):
+    check_precision(flow)
+
+
+def check_triangularity(drawn):
+    network, ordering, x, context = drawn
+    with op_by_op():
+        outputs = network(x, context)
+        width = outputs.shape[-1]
+        repeated = tf.repeat(x, width, axis=0)
+        with tf.GradientTape() as tape:
+            tape.watch(repeated)
+            values = network(
+                repeated, None if context is None else tf.repeat(context, width, axis=0)
+            )
+    seeds = np.tile(np.eye(width, dtype=np.float32), [len(x), 1])
+    jacobian = tape.gradient(values, repeated, output_gradients=seeds).numpy()
+    size = len(ordering)
+    jacobian = jacobian.reshape(len(x), -1, size, size)  # rows, P, output, input
+    lower = ordering[None, :] < ordering[:, None]
+    assert np.isfinite(outputs).all()
+    np.testing.assert_array_equal(jacobian[..., ~lower], 0.0)
+    # What is asked of a variable does not even see those that come later.
+    last = np.argmax(ordering)
+    others = x.numpy()
+    others[:, last] = np.float32(3e38)
+    with op_by_op():
+        np.testing.assert_array_equal(network(tf.constant(others), context), outputs)
+
+
+@examples(15)
+@hypothesis.given(drawn=masked_networks())
+def test_a_few_masked_networks_are_strictly_triangular(drawn):
+    check_triangularity(drawn)
+
+
+@pytest.mark.slow
+@examples(1000)
+@hypothesis.given(drawn=masked_networks())
+def test_masked_networks_are_strictly_triangular(drawn):
+    check_triangularity(drawn)
