@@ -110,10 +110,11 @@ def test_samples_given_nan_are_nan(name, rng):
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_one_context_of_nan_for_all_rows(rng):
+def test_one_context_of_nan_or_infinity_for_all_rows(rng):
     distribution = CONDITIONAL["real_nvp"]()
-    log_prob = distribution.log_prob(rng.normal(size=(5, D)), context=[np.nan, 0.0])
-    assert np.isnan(log_prob).all()
+    for value in (np.nan, np.inf, -np.inf):
+        log_prob = distribution.log_prob(rng.normal(size=(5, D)), context=[value, 0.0])
+        assert np.isnan(log_prob).all()
 
 
 @pytest.mark.usefixtures("op_by_op")

@@ -127,9 +127,10 @@ def check_context(
 
 
 def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any) -> Any:
-    """Returns `value`, of NaN where the context has one.
+    """Returns `value`, of NaN where the context has NaN or an infinity.
 
-    A network may swallow it: the ReLU of TensorFlow's fused kernels makes zero of NaN.
+    A network may swallow it: the ReLU of TensorFlow's fused kernels makes zero of NaN, and
+    standardised contexts end where networks can add them.
 
     Args:
       value: `[*batch, *event]`, or a structure of such.
@@ -138,7 +139,7 @@ def nan_where_context_is(value: Any, context: tf.Tensor | None, event_ndims: Any
     """
     if context is None:
         return value
-    is_nan = tf.reduce_any(tf.math.is_nan(context), axis=-1)
+    is_nan = tf.reduce_any(~tf.math.is_finite(context), axis=-1)
 
     def nan_or(ndims, part):
         if is_nan.shape.rank == 1:
