@@ -23,7 +23,12 @@ from transformer_cases import CASES as TRANSFORMERS
 
 import tfp_flows as tff
 
-VECTORS = [name for name, case in ALL_CASES.items() if len(case.event_shape) == 1]
+# Without angles, which are equal to others outside their range.
+VECTORS = [
+    name
+    for name, case in ALL_CASES.items()
+    if len(case.event_shape) == 1 and "circular" not in name
+]
 # Of which the helper's integral is over a ball of few dimensions, within the support.
 OF_FEW_VARIABLES = [n for n in VECTORS if 1 < ALL_CASES[n].event_shape[0] <= 3]
 SLOW = set(VECTORS) - REPRESENTATIVES
@@ -77,11 +82,16 @@ def check_ball(distribution, size, context):
     """TFP's check of a vector distribution: the mean of 1 / density over what is in it."""
     one = {k: tf.constant(c[:1], tf.float64) for k, c in context.items()}
     x = distribution.sample(40_000, seed=1, **one).numpy().reshape(-1, size)
-    center, radius = np.median(x, axis=0), 0.5 * x.std(axis=0).min()
+    # A ball after the map that makes the inner half of the draws round.
+    from_center = x - np.median(x, axis=0)
+    distance = np.linalg.norm(from_center / np.median(np.abs(from_center), 0), axis=1)
+    inner = from_center[distance < np.median(distance)]
+    factor = np.linalg.cholesky(np.cov(inner, rowvar=False))
+    is_within = np.linalg.norm(np.linalg.solve(factor, from_center.T), axis=0) < 1.0
     one = {k: c[0] for k, c in one.items()}
     density = np.exp(distribution.log_prob(x, **one))
-    is_within = np.linalg.norm(x - center, axis=1) < radius
-    share = np.where(is_within, 1.0 / density, 0.0) / ball_volume(size, radius)
+    volume = ball_volume(size, 1.0) * np.prod(np.diag(factor))
+    share = np.where(is_within, 1.0 / density, 0.0) / volume
     error = share.std() / np.sqrt(len(share))
     assert error < 0.15
     assert abs(share.mean() - 1.0) < 4.5 * error
