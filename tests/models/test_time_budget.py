@@ -76,6 +76,18 @@ def test_steps_are_those_that_the_time_allows():
     assert training.num_steps_in(-1.0, 2) <= 0
 
 
+def test_compiling_leaves_no_trace_in_what_is_trained():
+    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
+    training = PosteriorTraining(density(sleepy(0.0)), made, seed=0, by_xla=False)
+    before = [variable.numpy() for variable in training.variables]
+    training._block(*training._arguments(0.0, 1, 1))
+    assert training.adam.step.numpy() == training.trial.numpy() == 1
+    assert not training.compile(60.0)
+    for variable, value in zip(training.variables, before, strict=True):
+        if not any(variable is average for average in training.adam.average):
+            np.testing.assert_array_equal(variable, value)
+
+
 def test_climbs_end_when_their_time_is_over():
     calls = []
 
@@ -101,6 +113,13 @@ def test_functions_that_xla_takes_too_long_for_are_compiled_without_it():
 
     function = Compiled(slow_to_trace)
     function.prepare(0.1, tf.ones([]))
+    assert not function.is_by_xla
+    assert function(tf.ones([])).numpy() == 2.0
+
+
+def test_functions_that_are_slow_by_xla_run_without_it():
+    function = Compiled(lambda x: 2.0 * x)
+    function.prepare(60.0, tf.ones([]), seconds_of_call=0.0)
     assert not function.is_by_xla
     assert function(tf.ones([])).numpy() == 2.0
 

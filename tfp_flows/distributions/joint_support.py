@@ -70,6 +70,7 @@ class JointSupport:
                 f"{', '.join(f'{name} of {dtype.name}' for name, dtype in found.items())}."
             )
         support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
+        _check_call(target, support)
         if not tf.nest.is_nested(target.event_shape):
             return support
         plain = _of_parts(target, support)
@@ -146,6 +147,21 @@ def _default_constraint(target):
             f"`{target.name}`, which is {kind}."
         )
     return constraint
+
+
+def _check_call(target, support):
+    """Raises `ValueError` if TFP's bijector does not take the target's dtype.
+
+    Those of Wishart distributions, in TFP 0.25, are of float32 only.
+    """
+    try:
+        support.bijector.forward(tf.zeros([1, support.event_size], support.dtype))
+    except Exception as error:
+        raise ValueError(
+            "Expected `target` with parts whose default bijectors take their dtype, "
+            f"{support.dtype.name}; that of `{target.name}` raised {type(error).__name__}: "
+            f"{' '.join(str(error).split())} Try another dtype or distribution."
+        ) from error
 
 
 def _of_parts(target, support):

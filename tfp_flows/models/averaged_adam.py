@@ -35,6 +35,12 @@ class AveragedAdam(tf.Module):
         self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
         self.step = tf.Variable(0, trainable=False, name="step")
 
+    def start_again(self) -> None:
+        """Forgets all steps; weights stay."""
+        for variable in self.variables:
+            if not any(variable is weight for weight in self._weights):
+                variable.assign(tf.zeros_like(variable))
+
     def take(
         self, gradient: Sequence[tf.Tensor], is_taken: tf.Tensor, rate: tf.Tensor
     ) -> None:

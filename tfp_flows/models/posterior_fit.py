@@ -9,13 +9,13 @@ import numpy as np
 
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import PosteriorReport
+from tfp_flows.models.compiled_training import compiled_training
 from tfp_flows.models.far_tails import improper_ray
 from tfp_flows.models.fit_checkpoint import Start
 from tfp_flows.models.fit_space import FitSpace
 from tfp_flows.models.multi_start import dispersed_starts
 from tfp_flows.models.posterior_checks import check_posterior
 from tfp_flows.models.posterior_checks import seconds_of_checks
-from tfp_flows.models.posterior_training import PosteriorTraining
 from tfp_flows.models.posterior_verdict import agrees
 from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
@@ -23,7 +23,6 @@ from tfp_flows.models.reparametrisation import reparametrise
 from tfp_flows.models.round_starts import first_start
 from tfp_flows.models.round_starts import likely_draws
 from tfp_flows.models.round_starts import next_start
-from tfp_flows.models.starting_flow import starting_flow
 from tfp_flows.models.weighted_draws import mean_and_factor
 
 if TYPE_CHECKING:
@@ -153,11 +152,10 @@ class PosteriorFit:
         self._checkpoint.check_target(starts[:_NUM_KEPT], values[:_NUM_KEPT])
 
     def _new(self, start):
-        seed, density = self._seed + start.index, self._space.density
-        distribution = starting_flow(
-            start.gaussians, start.log_masses, seed=seed, dtype=density.dtype
-        )
-        return distribution, PosteriorTraining(density, distribution, seed=seed)
+        self._progress.show(f"round {start.index + 1}: compiling")
+        left = _SHARE_OF_COMPILING * self._budget.seconds_left
+        seed, seconds = self._seed + start.index, min(left, _MOST_SECONDS_OF_XLA)
+        return compiled_training(self._space.density, start, seed=seed, seconds=seconds)
 
     def _check(self, distribution, training, start):
         self._progress.show(f"round {start.index + 1}: checking")
@@ -177,9 +175,6 @@ class PosteriorFit:
 
     def _train(self, training, index):
         """Blocks of each step size, until one gains less than twice its standard error."""
-        self._progress.show(f"round {index + 1}: compiling")
-        left = _SHARE_OF_COMPILING * self._budget.seconds_left
-        training.compile(min(left, _MOST_SECONDS_OF_XLA))
         seconds = _SECONDS_OF_COMPILING + 1.5 * seconds_of_checks(self._space.density)
         self._budget.reserve_seconds(seconds, _SHARE_OF_CHECKS)
         rung, count, bound, error, *used = training.counters.numpy()

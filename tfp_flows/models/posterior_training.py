@@ -24,6 +24,8 @@ __all__ = ["Block", "PosteriorTraining"]
 
 _STEPS = 200
 _BATCH = 128
+# What a step of a target that takes no time may take.
+_SECONDS_OF_STEP = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +62,19 @@ class PosteriorTraining(tf.Module):
       density: an `UnconstrainedDensity`.
       distribution: what `starting_flow` returns.
       seed: of the noise.
+      by_xla: whether to try XLA.
 
     Reference:
       Roeder, Wu, Duvenaud (2017), Sticking the landing. https://arxiv.org/abs/1703.09194
     """
 
     def __init__(
-        self, density: UnconstrainedDensity, distribution: FlowDistribution, *, seed: int
+        self,
+        density: UnconstrainedDensity,
+        distribution: FlowDistribution,
+        *,
+        seed: int,
+        by_xla: bool = True,
     ) -> None:
         super().__init__(name="posterior_training")
         self._density, self._distribution = density, distribution
@@ -82,7 +90,7 @@ class PosteriorTraining(tf.Module):
         zeros = np.zeros(7)
         self.counters = tf.Variable(zeros, trainable=False, name="counters")
         self._seed = seed
-        self._block = Compiled(self._run_block)
+        self._block = Compiled(self._run_block, by_xla)
         self._seconds = 0.0
 
     @property
@@ -100,9 +108,18 @@ class PosteriorTraining(tf.Module):
         """Whether XLA compiles the steps."""
         return self._block.is_by_xla
 
-    def compile(self, seconds: float) -> None:
-        """Compiles a block of steps, by XLA if that takes less time than this."""
-        self._block.prepare(seconds, *self._arguments(0.0, 1, 0))
+    def compile(self, seconds: float) -> bool:
+        """Compiles a block of steps by two of no length, and returns whether XLA did it.
+
+        It did not if that takes longer, or a step over ten times as long as gradients of
+        the target without it. It may assign to all variables later then: drop them.
+        """
+        of_gradients = self.num_draws * self._density.seconds_of_gradient
+        at_most = 10.0 * of_gradients + _SECONDS_OF_STEP
+        self._block.prepare(seconds, *self._arguments(0.0, 1, 1), seconds_of_call=at_most)
+        self.trial.assign(0)
+        self.adam.start_again()
+        return self.is_by_xla
 
     def num_steps_in(self, seconds: float, num_batches: int) -> int:
         """Steps that take half of so many seconds, of a block that would take them all."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,22 +38,31 @@ class Compiled:
             self.is_by_xla = False
             return self._plain(*arguments)
 
-    def prepare(self, seconds: float, *arguments: Any) -> None:
-        """Compiles by a call that must change nothing; without XLA, if that takes longer.
+    def prepare(
+        self, seconds: float, *arguments: Any, seconds_of_call: float = math.inf
+    ) -> None:
+        """Compiles by two calls; without XLA, if that or the second call takes longer.
 
-        Its time doubles with each line of some densities, such as the steps of an ODE
-        solver that are written one after the other, and it cannot be interrupted: it is
-        left alone then.
+        The time of XLA doubles with each line of some densities, such as the steps of an
+        ODE solver that are written one after the other, and so may that of what it made. It
+        cannot be interrupted: it is left alone then, and may end, and assign to variables of
+        the function, at any later time.
 
         Args:
-          seconds: wall time that XLA may take.
-          *arguments: of the call.
+          seconds: wall time that XLA may take for both calls.
+          *arguments: of each call.
+          seconds_of_call: wall time that the second call may take.
         """
         errors: list[Exception] = []
+        times: list[float] = []
 
         def compile_by_xla():
             try:
-                self._xla(*arguments)
+                for _ in range(2):
+                    start = time.monotonic()
+                    # Waits for the values: a call may return before they are there.
+                    tf.nest.map_structure(lambda t: t.numpy(), self._xla(*arguments))
+                    times.append(time.monotonic() - start)
             except Exception as error:
                 errors.append(error)
 
@@ -59,7 +70,8 @@ class Compiled:
             thread = threading.Thread(target=compile_by_xla, daemon=True)
             thread.start()
             thread.join(seconds)
-            self.is_by_xla = not thread.is_alive() and not errors
-        if not self.is_by_xla:
+            is_in_time = not thread.is_alive() and not errors
+            self.is_by_xla = is_in_time and times[1] <= seconds_of_call
+        if errors:
             # Raises what XLA raised, if that is an error of the function itself.
             self._plain(*arguments)

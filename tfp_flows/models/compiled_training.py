@@ -1,0 +1,38 @@
+"""The distribution that a round of a fit starts from, and its training, compiled."""
+
+from __future__ import annotations
+
+import typing
+
+from tfp_flows.models.posterior_training import PosteriorTraining
+from tfp_flows.models.starting_flow import starting_flow
+
+if typing.TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+    from tfp_flows.models.fit_checkpoint import Start
+
+__all__ = ["compiled_training"]
+
+
+def compiled_training(
+    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
+) -> tuple[FlowDistribution, PosteriorTraining]:
+    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      start: a `Start`.
+      seed: of the weights and of the noise.
+      seconds: wall time that XLA may take; without it, if that is too short.
+    """
+
+    def made(by_xla):
+        flow = starting_flow(start.gaussians, start.log_masses, seed=seed, dtype=dtype)
+        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
+
+    dtype = density.dtype
+    distribution, training = made(by_xla=True)
+    # XLA that was left alone assigns to the first one's variables when it ends.
+    is_by_xla = training.compile(seconds)
+    return (distribution, training) if is_by_xla else made(by_xla=False)
