@@ -29,7 +29,8 @@ def answers(flow, method, points, context):
     rows = points.reshape(-1, flow.size)
     context = {name: c.reshape(len(rows), -1) for name, c in context.items()}
     found = with_derivatives(getattr(bijector, method), rows, context, [])
-    np.testing.assert_allclose(found["value"], np.reshape(value, rows.shape), atol=1e-12)
+    # Inverses that are searched for end at a tolerance, which later steps may stretch.
+    np.testing.assert_allclose(found["value"], np.reshape(value, rows.shape), atol=1e-7)
     assert log_det.shape == flow.batch_shape
     return value.numpy(), log_det.numpy(), found["jacobian"].numpy()
 

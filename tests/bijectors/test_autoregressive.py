@@ -224,7 +224,7 @@ def test_large_latents_are_solved_where_whole_passes_fail(
         compiled = tf.function(undo, jit_compile=jit_compile)
         errors[name] = np.abs(compiled(solved) - points).max(axis=1)
     assert np.abs(solved).max() > 40.0
-    assert errors["columns"].max() < 1e-2
+    assert errors["columns"].max() < 0.05
     assert not (errors["whole"] < 1.0).all()  # what the test is about does happen
 
 

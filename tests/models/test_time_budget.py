@@ -1,5 +1,6 @@
 """Fits of targets that take long end in time, and say what they had no time for."""
 
+import math
 import time
 
 import numpy as np
@@ -140,12 +141,14 @@ def test_errors_of_a_function_are_raised():
         Compiled(wrong).prepare(60.0, tf.ones([]))
 
 
-def test_checks_without_time_are_of_weights_alone_and_never_reliable(op_by_op):
+@pytest.mark.parametrize("seconds", [0.01, math.inf])  # of a batch; infinite: not measured
+def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op_by_op):
     target = density(sleepy(0.01))
     target.gradient(np.zeros([1, 2]))
-    target._seconds = 0.01
+    target._seconds = seconds
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
-    checks = check_posterior(target, made, np.asarray, np.zeros([0, 2]), 0, seconds=0.5)
+    left = 0.5 if math.isfinite(seconds) else -1.0
+    checks = check_posterior(target, made, np.asarray, np.zeros([0, 2]), 0, seconds=left)
     assert len(checks.weighted.x) < 2000
     assert checks.weighted.pareto_k < 0.5
     assert not agrees(checks)

@@ -134,7 +134,8 @@ def check_posterior(
 
 def _of_weights(evaluation, flatten, seed, seconds):
     """Checks by as many weighted draws as there is time for."""
-    affordable = 0.5 * seconds / evaluation.density.seconds_of_gradient
+    # The fewest, if there was no time to measure what one takes.
+    affordable = 0.5 * seconds / (evaluation.density.seconds_of_gradient or math.inf)
     count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
     evaluation = Evaluation(
         evaluation.density, evaluation.distribution, rows=min(count, 2000)
