@@ -44,9 +44,9 @@ class Compiled:
         """Compiles by two calls; without XLA, if that or the second call takes longer.
 
         The time of XLA doubles with each line of some densities, such as the steps of an
-        ODE solver that are written one after the other, and so may that of what it made. It
-        cannot be interrupted: it is left alone then, and may end, and assign to variables of
-        the function, at any later time.
+        ODE solver that are written one after the other, and so may that of what it made.
+        It cannot be interrupted: it is left alone then, and may end, and assign to the
+        function's variables, at any later time.
 
         Args:
           seconds: wall time that XLA may take for both calls.
