@@ -33,6 +33,6 @@ def compiled_training(
 
     dtype = density.dtype
     distribution, training = made(by_xla=True)
-    # XLA that was left alone assigns to the first one's variables when it ends.
+    # XLA that was left alone holds the first one's variables until it ends.
     is_by_xla = training.compile(seconds)
     return (distribution, training) if is_by_xla else made(by_xla=False)

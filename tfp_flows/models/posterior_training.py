@@ -87,8 +87,7 @@ class PosteriorTraining(tf.Module):
         self.trial = tf.Variable(0, trainable=False, name="trial")
         # Rung of the ladder, blocks on it, bound and error of the last one, gradients,
         # steps not taken, seconds: what an interrupted fit goes on from.
-        zeros = np.zeros(7)
-        self.counters = tf.Variable(zeros, trainable=False, name="counters")
+        self.counters = tf.Variable(np.zeros(7), trainable=False, name="counters")
         self._seed = seed
         self._block = Compiled(self._run_block, by_xla)
         self._seconds = 0.0
@@ -111,14 +110,15 @@ class PosteriorTraining(tf.Module):
     def compile(self, seconds: float) -> bool:
         """Compiles a block of steps by two of no length, and returns whether XLA did it.
 
-        It did not if that takes longer, or a step over ten times as long as gradients of
-        the target without it. It may assign to all variables later then: drop them.
+        It did not if that takes longer, or a step ten times as long as gradients of the
+        target without it. It may then hold all variables for long, and assign to them.
         """
         of_gradients = self.num_draws * self._density.seconds_of_gradient
         at_most = 10.0 * of_gradients + _SECONDS_OF_STEP
         self._block.prepare(seconds, *self._arguments(0.0, 1, 1), seconds_of_call=at_most)
-        self.trial.assign(0)
-        self.adam.start_again()
+        if self.is_by_xla:  # else they are held
+            self.trial.assign(0)
+            self.adam.start_again()
         return self.is_by_xla
 
     def num_steps_in(self, seconds: float, num_batches: int) -> int:
