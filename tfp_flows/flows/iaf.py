@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -34,6 +35,10 @@ class IAF(FlowChain):
     arithmetic. The order of the variables is reversed from step to step. `MAF` has the same
     steps in the other direction.
 
+    A step whose gate is open by g contracts by g, and K of them by g^K; the other direction
+    stretches by as much, and its networks see what is stretched. So the more steps, the
+    further open fresh gates are: those of any number contract to 0.58 or more together.
+
     Args:
       event_size: number of variables, D.
       num_steps: number of steps, K; 2 to 8 in the paper.
@@ -43,8 +48,8 @@ class IAF(FlowChain):
       residual: whether it is residual.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
-      transformer: elementwise map of the variables; `Gated()` by default, whose gate starts
-        at `sigmoid(2)`.
+      transformer: elementwise map of the variables; by default a `Gated` whose gate starts
+        at `sigmoid(2)`, and for more than four steps at `sigmoid(2 + log(K / 4))`.
       context_size: width of the context, such as an encoder's output, which every network
         sees; 0 if there is none.
       standardize_context: whether contexts of data are standardised (see `FlowChain`); an
@@ -96,7 +101,8 @@ class IAF(FlowChain):
     ) -> None:
         parameters = dict(locals())
         check_arguments(parameters)
-        transformer = transformer or Gated()
+        transformer = transformer or Gated(_first_bias(num_steps))
+        parameters["transformer"] = transformer
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
         super().__init__(
@@ -106,3 +112,17 @@ class IAF(FlowChain):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def from_config(cls, config: dict) -> IAF:
+        """Builds the flow that `config` describes.
+
+        Files from before gates opened with depth name none, and have those of four steps.
+        """
+        saved = config.get("transformer") or Gated()
+        return super().from_config({**config, "transformer": saved})
+
+
+def _first_bias(num_steps):
+    # sigmoid(bias)^K is 0.60 up to K = 4, and falls to exp(-4 exp(-2)) = 0.58 from there.
+    return 2.0 + math.log(max(num_steps / 4.0, 1.0))

@@ -1,0 +1,44 @@
+"""Gates of deep IAFs: they open with depth, so that the way back keeps its digits."""
+
+import numpy as np
+import pytest
+from random_weights import randomize
+
+import tfp_flows as tff
+
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
+
+def deep(num_steps, **options):
+    return tff.IAF(2, num_steps=num_steps, hidden_units=(4,), seed=0, **options)
+
+
+@pytest.mark.parametrize("num_steps", [1, 4, 64])
+def test_fresh_gates_of_any_depth_leave_more_than_half_of_the_scale(num_steps):
+    x = np.array([[1.0, -1.0]], np.float32)
+    scale = deep(num_steps).forward(x).numpy() / x
+    of_four = 1.0 / (1.0 + np.exp(-2.0))
+    assert scale.min() > 0.58
+    assert scale.max() < 0.9
+    if num_steps <= 4:
+        np.testing.assert_allclose(scale, of_four**num_steps, rtol=1e-5)
+
+
+def test_way_back_through_64_steps_keeps_digits_that_a_fixed_bias_loses():
+    rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    errors = {}
+    for bias in (None, 2.0):
+        transformer = bias and tff.Gated(bias)
+        flow = randomize(deep(64, transformer=transformer), stddev=0.1)
+        errors[bias] = np.abs(flow.forward(flow.inverse(rows)) - rows).max()
+    assert errors[None] < 1e-5
+    assert errors[2.0] > 1.0
+
+
+def test_a_file_that_names_no_gates_has_those_of_four_steps():
+    config = deep(8).get_config()
+    assert config["transformer"].bias > 2.6
+    former = tff.IAF.from_config({**config, "transformer": None})
+    assert former.get_config()["transformer"].bias == 2.0
+    rebuilt = tff.IAF.from_config(config)
+    assert rebuilt.get_config()["transformer"].bias == config["transformer"].bias
