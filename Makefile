@@ -3,12 +3,21 @@ PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
 NIGHTLY ?= .venv-nightly
+OTHER ?= .venv-versions
 BIN = $(VENV)/bin
 # Two processes, which take the modules in the order of tests/conftest.py.
 PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
 	--no-loadscope-reorder --max-worker-restart=0 --durations=20
 
-.PHONY: demo test test-slow test-nightly lint docs docs-serve bench clean
+# What meets every room and most of TensorFlow and Keras, in a minute or two of one core.
+EACH_ROOM = tests/core tests/test_bijector_protocol.py tests/test_saving.py \
+	tests/test_saved_before.py tests/networks/test_initial_weights.py \
+	tests/distributions/test_carried.py tests/distributions/test_flow_distribution.py \
+	tests/models/test_density_estimator.py tests/models/test_row_forms.py \
+	tests/models/test_posterior_training.py tests/tables/test_sklearn.py \
+	tests/experiments/fitted/test_fitted_tables.py
+
+.PHONY: demo test test-slow test-versions test-nightly lint docs docs-serve bench clean
 
 demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
@@ -19,17 +28,24 @@ test: lint
 test-slow: $(VENV)/.dev
 	$(PYTEST) -m slow
 
-# Warns of what the newest TensorFlow, Keras and TFP break, in an environment of its own,
-# whatever the ranges of setup.py; it never fails.
+# Under versions of one's choice, in an environment of its own; for example
+# make test-versions PYTHON=python3.10 VERSIONS='tensorflow==2.20.* keras==3.12.*'
+test-versions:
+	$(PYTHON) -m venv --clear $(OTHER)
+	$(OTHER)/bin/python -m pip install --quiet '.[dev]' $(VERSIONS)
+	PYTHONPATH=$(CURDIR) $(OTHER)/bin/python -m pytest $(EACH_ROOM)
+
+# Warns of what the nightly TensorFlow, Keras and TFP and the newest NumPy break, in an
+# environment of its own, whatever the ranges of setup.py; it never fails. The nightly
+# packages have the folders of those that they replace, so these have to go before.
 test-nightly:
-	$(PYTHON) -m venv $(NIGHTLY)
-	$(NIGHTLY)/bin/python -m pip install --quiet --upgrade '.[dev]'
-	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes tensorflow-probability tfp_flows
+	$(PYTHON) -m venv --clear $(NIGHTLY)
+	$(NIGHTLY)/bin/python -m pip install --quiet '.[dev]'
+	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes tfp_flows \
+		tensorflow tf-keras keras tensorflow-probability
 	$(NIGHTLY)/bin/python -m pip install --quiet --upgrade --pre \
-		tensorflow tf-keras keras tfp-nightly
-	PYTHONPATH=. $(NIGHTLY)/bin/python -m pytest tests/test_saving.py \
-		tests/test_bijector_protocol.py tests/test_docstrings.py \
-		tests/models/test_density_estimator.py \
+		tf-nightly tf_keras-nightly keras-nightly tfp-nightly numpy
+	PYTHONPATH=$(CURDIR) $(NIGHTLY)/bin/python -m pytest $(EACH_ROOM) \
 		|| echo "warning: newer packages break some tests, see above"
 
 lint: $(VENV)/.dev
@@ -73,4 +89,4 @@ $(PEERS)/.bench: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(NIGHTLY) .mypy_cache build dist demo docs/_build *.egg-info
+	rm -rf $(VENV) $(PEERS) $(NIGHTLY) $(OTHER) .mypy_cache build dist demo docs/_build *.egg-info

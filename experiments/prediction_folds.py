@@ -6,7 +6,8 @@ Flags are those of `table_density`, and `--target`, `--num_folds`. Each fold's t
 are in no other fold. For a number there are the mean negative log-likelihood and the
 coverage of intervals of 90 %, beside quantile gradient boosting and a Gaussian process; for
 a category the log loss, beside a gradient-boosted classifier that is tuned by
-cross-validation. Folds that have finished are only read.
+cross-validation. Folds that have finished are only read, and one that was interrupted goes
+on from its last epochs.
 """
 
 import dataclasses
@@ -107,7 +108,9 @@ def _mean(values):
 
 def _fold(frame, columns, given, settings, run_dir, k):
     path = pathlib.Path(run_dir, f"fold_{k}.json")
+    backup = path.with_name(f"fit_{k}.npz")  # of a fold that has not ended
     if path.is_file():
+        backup.unlink(missing_ok=True)
         return json.loads(path.read_text())
     order = np.random.default_rng(settings.data_seed).permutation(len(frame))
     is_test = np.zeros(len(frame), bool)
@@ -131,12 +134,14 @@ def _fold(frame, columns, given, settings, run_dir, k):
         learning_rate=settings.learning_rate,
         patience=settings.patience,
         validation_split=settings.validation_share,
+        backup=backup,
     )
     seconds = time.perf_counter() - start
     is_class = columns[settings.target].kind in ("categorical", "boolean", "ordered")
     scores = (_of_class if is_class else _of_number)(density, sets, settings)
     scores[FLOW]["seconds"] = seconds
     atomic_write(path, json.dumps(scores, indent=1))
+    backup.unlink(missing_ok=True)
     return scores
 
 

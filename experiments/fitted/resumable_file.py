@@ -43,6 +43,8 @@ class ResumableFile:
           pieces: function of a position, plain data, that yields (text, position): what
             comes from there on, and the position after it.
         """
+        if (ended := self._position_of_whole()) is not None:
+            return ended
         self._refuse_whole()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._partial.open("ab") as self._file:
@@ -65,10 +67,24 @@ class ResumableFile:
         atomic_write(self._progress, json.dumps(state))
         return position
 
-    def _go_on(self, start):
-        state = {"origin": self._origin, "size": 0, "position": None}
+    def _position_of_whole(self):
+        """Returns where the same file ended, if its process stopped right after that."""
+        state = self._state()
+        is_whole = self._path.is_file() and not self._partial.exists()
+        if not is_whole or state["origin"] != self._origin:
+            return None
+        if state["size"] == self._path.stat().st_size:
+            self._progress.unlink(missing_ok=True)
+            return state["position"]
+        return None
+
+    def _state(self):
         if self._progress.is_file():
-            state = json.loads(self._progress.read_text())
+            return json.loads(self._progress.read_text())
+        return {"origin": self._origin, "size": 0, "position": None}
+
+    def _go_on(self, start):
+        state = self._state()
         different = [
             f"{name}: {state['origin'].get(name)!r} then, {value!r} now"
             for name, value in self._origin.items()

@@ -47,6 +47,7 @@ def run(settings):
     table = None if results else _prepared(settings)
     with run_directory.claim(settings) as run_dir:
         if results is not None:
+            (run_dir / _BACKUP).unlink(missing_ok=True)
             print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
             return results
         return _fit(*table, settings, run_dir)

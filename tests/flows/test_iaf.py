@@ -24,12 +24,12 @@ def test_fresh_gates_of_any_depth_leave_more_than_half_of_the_scale(num_steps):
         np.testing.assert_allclose(scale, of_four**num_steps, rtol=1e-5)
 
 
-def test_way_back_through_64_steps_keeps_digits_that_a_fixed_bias_loses():
+def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():
     rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
     errors = {}
     for bias in (None, 2.0):
         transformer = bias and tff.Gated(bias)
-        flow = randomize(deep(64, transformer=transformer), stddev=0.1)
+        flow = randomize(deep(32, transformer=transformer), stddev=0.3)
         errors[bias] = np.abs(flow.forward(flow.inverse(rows)) - rows).max()
     assert errors[None] < 1e-5
     assert errors[2.0] > 1.0

@@ -1,0 +1,119 @@
+"""Command lines in processes of their own, which a test kills at any moment.
+
+One core each, so that sums have one order, and numbers of two processes are the same to
+the last digit; models and tables in small pieces, so that there is much to be killed in.
+"""
+
+import importlib
+import json
+import os
+import pathlib
+import signal
+import time
+
+import fresh_process
+import tensorflow as tf
+from tiny_runs import quick_runs
+
+from experiments import sample
+from experiments.data import line_blocks
+from tfp_flows.tables import fit_backup
+
+KILLED = -signal.SIGKILL
+_MOST_CHANGES = 12  # of files, after which a process is killed
+_LOG = "printed.txt"
+
+
+def run(module, argv, folder):
+    """Runs a command to its end, in `folder`, and returns the seconds that it took."""
+    start = time.perf_counter()
+    process = _start(module, argv, folder)
+    process.join(300)
+    assert process.exitcode == 0, (folder / _LOG).read_text()[-4000:]
+    return time.perf_counter() - start
+
+
+def run_and_kill(module, argv, folder, *, seconds, rng):
+    """Starts a command, kills it, and returns its status, which is `KILLED` if it did.
+
+    Half of the kills come within `seconds`, at any time; the others when files of the
+    folder have changed a few times, as they do while it writes.
+    """
+    process = _start(module, argv, folder)
+    if rng.random() < 0.5:
+        process.join(rng.uniform(0.0, seconds))
+    else:
+        _wait_for_changes(folder, rng.integers(1, _MOST_CHANGES), process)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+def outcome(folder):
+    """Returns what a command has left: files by name, without what tells the time."""
+    files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    return {
+        name: _content(path)
+        for name, path in files.items()
+        if not name.endswith(".lock") and name != _LOG
+    }
+
+
+def printed(folder):
+    """Returns what the last process wrote to its terminal, TensorFlow's lines left out."""
+    lines = (folder / _LOG).read_text().splitlines()
+    return [line for line in lines if line.startswith(("|", "digits:"))]
+
+
+def _start(module, argv, folder):
+    log = folder / _LOG
+    return fresh_process.start(_call, module, argv, str(folder), output=str(log))
+
+
+def _call(module, argv, folder):
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    os.chdir(folder)
+    fit_backup._SECONDS = 0.0
+    line_blocks._BYTES_A_BLOCK = 1 << 11
+    sample._ROWS_A_CALL = 20
+    with quick_runs():
+        name = module.partition(".")[0]
+        return importlib.import_module(f"experiments.{module}").cli([name, *argv])
+
+
+def _files(folder):
+    return [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+
+
+def _wait_for_changes(folder, count, process):
+    before, changes = _states(folder), 0
+    while process.is_alive() and changes < count:
+        time.sleep(0.001)
+        now = _states(folder)
+        changes, before = changes + (now != before), now
+
+
+def _states(folder):
+    found = {}
+    for path in _files(folder):
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            continue
+        if path.name != _LOG:
+            found[path] = state.st_size, state.st_mtime_ns
+    return found
+
+
+def _content(path):
+    """Returns the bytes of a table, plain data without seconds, or that a file is there."""
+    if path.suffix == ".json":
+        return _timeless(json.loads(path.read_text()))
+    return path.read_bytes() if path.suffix in (".csv", ".txt") else "there"
+
+
+def _timeless(data):
+    if isinstance(data, dict):
+        return {k: _timeless(v) for k, v in data.items() if "seconds" not in k}
+    return [_timeless(each) for each in data] if isinstance(data, list) else data
