@@ -27,7 +27,8 @@ class Gated(Transformer):
 
     Args:
       bias: added before the sigmoid, so that a fresh step nearly copies its input. The
-        paper uses 1 to 2.
+        paper uses 1 to 2. K fresh steps together contract by `sigmoid(bias)^K`, and their
+        inverse stretches by as much: of many steps, `IAF` opens the gates further.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
