@@ -1,7 +1,12 @@
 """Pictures of data, samples, densities and training: functions (arrays, path) -> None."""
 
+import io
+import pathlib
+
 import matplotlib.pyplot as plt
 import numpy as np
+
+from experiments.runs.atomic_write import atomic_write
 
 DOTS_PER_INCH = 120
 _DATA, _FLOW = "#33608c", "#d1603d"
@@ -192,8 +197,13 @@ def _with_line_below(tile):
 
 
 def save(figure, path, **kwargs):
-    """Writes a figure, with more arguments of `savefig` if any, and forgets it."""
+    """Writes a figure, with more arguments of `savefig` if any, and forgets it.
+
+    A process that is killed leaves the old picture, not half of the new one.
+    """
+    content, ending = io.BytesIO(), pathlib.Path(path).suffix[1:]
     try:
-        figure.savefig(path, dpi=DOTS_PER_INCH, **kwargs)
+        figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **kwargs)
     finally:
         plt.close(figure)
+    atomic_write(path, content.getvalue())

@@ -22,6 +22,7 @@ from tfp_flows.tables import fit_backup
 KILLED = -signal.SIGKILL
 _MOST_CHANGES = 12  # of files, after which a process is killed
 _LOG = "printed.txt"
+_SAME_BYTES = {".csv", ".png", ".txt"}
 
 
 def run(module, argv, folder):
@@ -107,10 +108,10 @@ def _states(folder):
 
 
 def _content(path):
-    """Returns the bytes of a table, plain data without seconds, or that a file is there."""
+    """Returns bytes, plain data without seconds, or of other files that they are there."""
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text()))
-    return path.read_bytes() if path.suffix in (".csv", ".txt") else "there"
+    return path.read_bytes() if path.suffix in _SAME_BYTES else "there"
 
 
 def _timeless(data):

@@ -104,3 +104,21 @@ def test_image_grid_keeps_every_image_whole():
     np.testing.assert_array_equal(grid[:2, :3], images[0])
     np.testing.assert_array_equal(grid[:2, 4:], images[1])
     np.testing.assert_array_equal(grid[3:, 4:], images[3])
+
+
+def test_a_picture_that_is_cut_off_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "old.png"
+    path.write_bytes(b"old")
+
+    def cut_off(figure, target, **kwargs):
+        with open(target, "wb") if isinstance(target, type(path)) else target as file:
+            file.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plt.Figure, "savefig", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            plots.save(plt.figure(), path)
+    assert path.read_bytes() == b"old"
+    plots.save(plt.figure(), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
