@@ -155,8 +155,10 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def can_solve(self, dtype: tf.DType | str) -> bool:
         """Whether `solve` and `solve_adjoint` work: masked networks of that dtype can."""
-        is_solvable = isinstance(self.network, AutoregressiveNetwork)
-        return is_solvable and tf.as_dtype(self.network.variable_dtype) == dtype
+        network = self.network
+        # Solved in another dtype than it is computed in, it would be another map.
+        dtypes = {tf.as_dtype(d) for d in (network.variable_dtype, network.compute_dtype)}
+        return isinstance(network, AutoregressiveNetwork) and dtypes == {tf.as_dtype(dtype)}
 
     def solve(
         self, values: TensorLike, context: TensorLike | None, solve_one: Callable
