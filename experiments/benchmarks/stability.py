@@ -18,6 +18,9 @@ import tfp_flows
 _ROWS = 256
 _SIZE = 4
 _IMAGE = (4, 4, 2)
+_CHANNELS = 8
+# Those of tails, of mixings, and of norms: shifts of the latter are in the rows' units.
+_NOT_OF_NETWORKS = ("tail", "lower_upper", "shift_and_log_scale")
 _STEPS = {"num_steps": 64, "hidden_units": (16,), "seed": 0}
 
 FLOWS = {
@@ -31,10 +34,15 @@ FLOWS = {
         tfp_flows.NeuralSplineFlow, _SIZE, coupling=True, **_STEPS
     ),
     "Glow, 1 level": functools.partial(
-        tfp_flows.Glow, _IMAGE, num_levels=1, num_steps=64, hidden_channels=8, seed=0
+        tfp_flows.Glow,
+        _IMAGE,
+        num_levels=1,
+        num_steps=64,
+        hidden_channels=_CHANNELS,
+        seed=0,
     ),
 }
-# By name: the standard deviation of what is added to weights, and that of the rows.
+# By name: the standard deviations of what is added to networks' weights, and of the rows.
 CASES = {
     "drawn, rows of 1e-6": (0.1, 1e-6),
     "drawn, rows of 1e6": (0.1, 1e6),
@@ -49,9 +57,9 @@ def build(make, spread, rows):
     exact.initialize(rows)
     rng = np.random.default_rng(0)
     for variable in exact.trainable_variables:
-        if not any(name in variable.name for name in ("tail", "lower_upper")):
+        if not any(name in variable.name for name in _NOT_OF_NETWORKS):
             noise = rng.normal(scale=spread, size=variable.shape)
-            variable.assign_add(noise / np.sqrt(variable.shape[0]))
+            variable.assign_add(noise / np.sqrt(_fan_in(variable)))
     for narrow, wide in zip(built["float32"].variables, exact.variables, strict=True):
         narrow.assign(tf.cast(wide, narrow.dtype))
         if wide.dtype == tf.float64:  # so that both are of the very same numbers
@@ -82,6 +90,11 @@ def errors(make, spread, unit):
     narrow, wide = found["float32"], found["float64"]
     of_log_det = np.abs(narrow[1] - wide[1]).max()
     return narrow[0], wide[0], of_log_det, np.abs(wide[1]).max()
+
+
+def _fan_in(variable):
+    # A `ConvNet` has all its weights in one vector; its widest layer sees 3 x 3 x 8.
+    return 9 * _CHANNELS if "kernels" in variable.name else variable.shape[0]
 
 
 def _shape_of(make):
