@@ -51,8 +51,8 @@ class NumberSpec:
     @property
     def center(self) -> float:
         """A number inside the support, which stands where there is none."""
-        u = NumberMaps([self]).backward(tf.zeros([1, 1], tf.float64))
-        return float(np.floor(u) if self.is_integer else u)
+        u = NumberMaps([self]).backward(tf.zeros([1, 1], tf.float64)).numpy().item()
+        return float(np.floor(u)) if self.is_integer else u
 
 
 class Mapped(typing.NamedTuple):
