@@ -112,14 +112,19 @@ def test_killed_commands_end_at_the_same_numbers(name, files, tmp_path):
     whole, killed = folders
     seconds = killed_commands.run(*command, whole)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    status, kills = killed_commands.KILLED, 0
-    while status == killed_commands.KILLED and kills < _KILLS:
+    status, kills = None, 0
+    for _ in range(3 * _KILLS):
         status = killed_commands.run_and_kill(*command, killed, seconds=seconds, rng=rng)
+        assert status in (0, killed_commands.KILLED)
         kills += status == killed_commands.KILLED
-    if status == killed_commands.KILLED:
+        if kills == _KILLS or (status == 0 and kills > 1):
+            break
+        if status == 0:  # faster than the kill: once more, from nothing
+            shutil.rmtree(killed)
+            shutil.copytree(files, killed)
+            status = None
+    if status != 0:
         killed_commands.run(*command, killed)
-    else:
-        assert status == 0
     print(f"{name}: {kills} kills, {seconds:.1f} s without")
     assert kills > 1
     assert killed_commands.outcome(killed) == killed_commands.outcome(whole)
