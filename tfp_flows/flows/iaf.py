@@ -17,6 +17,7 @@ from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.gated import Gated
 
 if TYPE_CHECKING:
+    from tfp_flows.core.serialization import Configured
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["IAF"]
@@ -114,7 +115,7 @@ class IAF(FlowChain):
         )
 
     @classmethod
-    def from_config(cls, config: dict) -> IAF:
+    def from_config(cls, config: dict) -> Configured:
         """Builds the flow that `config` describes.
 
         Files from before gates opened with depth name none, and have those of four steps.
@@ -123,6 +124,6 @@ class IAF(FlowChain):
         return super().from_config({**config, "transformer": saved})
 
 
-def _first_bias(num_steps):
+def _first_bias(num_steps: int) -> float:
     # sigmoid(bias)^K is 0.60 up to K = 4, and falls to exp(-4 exp(-2)) = 0.58 from there.
     return 2.0 + math.log(max(num_steps / 4.0, 1.0))
