@@ -23,9 +23,9 @@ def predict(
 ) -> Prediction:
     """Returns the distributions of the one column of `rows`, given N = `count` contexts."""
     probs = np.ones([count, 1])
+    codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
+    of_context = rows.features_of_context(codes, context)
     if rows.cells.num_codes:
-        codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
-        of_context = rows.features_of_context(codes, context)
         each = [
             rows.mean_over_members(rows.log_prob_of_codes(codes + code, of_context))
             for code in range(rows.cells.num_values[0])
@@ -35,8 +35,8 @@ def predict(
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number = None
     if rows.cells.num_numbers:
-        parameters = rows.parameters_of_number(context, count)
-        number = NumberPredictions(rows.conditionals, parameters)
+        parameters = rows.numbers.parameters_of_first(of_context)
+        number = NumberPredictions(rows.numbers.pool, parameters)
     return Prediction(codec, probs, number)
 
 
@@ -45,7 +45,7 @@ class Prediction:
 
     ```none
     P(Y <= y) = share F(y) + sum of the probabilities of spikes up to y
-    F         = mean over the members of their distribution functions
+    F         = pool of the members' distribution functions (`NumberPool`)
     ```
 
     What `TableDensity.predict` returns. Missing cells are not predicted: all is given that
