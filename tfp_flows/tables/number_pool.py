@@ -73,24 +73,20 @@ class NumberPool:
 
         By rejection: of the members' draws those are kept that G makes more probable.
         """
-        highest = 1.0 + np.maximum(0.5 * self.weights, -self.weights)
-
-        def proposed(seed):
-            y, uniform = self._proposed(parameters, seed)
-            is_kept = uniform * highest < self.narrowing(y, parameters)
-            # What is NaN stays so, in place of a search without end.
-            return y, is_kept | tf.math.is_nan(y)
+        y, is_kept = self._proposed(parameters, seed)
+        rest = tf.where(~tf.reduce_all(is_kept, axis=1))[:, 0]
+        of_rest = tf.gather(parameters, rest)
 
         def again(index, y, is_kept):
-            other, is_other_kept = proposed(draws.fold_in(seed, index))
-            y = tf.where(is_kept, y, other)
-            return index + 1, y, is_kept | is_other_kept
+            other, is_other_kept = self._proposed(of_rest, draws.fold_in(seed, index))
+            return index + 1, tf.where(is_kept, y, other), is_kept | is_other_kept
 
-        state = (tf.constant(1), *proposed(seed))
-        return tf.while_loop(lambda i, y, kept: ~tf.reduce_all(kept), again, state)[1]
+        state = (tf.constant(1), tf.gather(y, rest), tf.gather(is_kept, rest))
+        found = tf.while_loop(lambda i, y, kept: ~tf.reduce_all(kept), again, state)[1]
+        return tf.tensor_scatter_nd_update(y, rest[:, None], found)
 
     def _proposed(self, parameters, seed):
-        """Draws of one member for each row, and uniform numbers, `[N, D]`."""
+        """Draws of one member for each row, `[N, D]`, and which of them are kept."""
         member_seed, noise_seed, choice_seed = draws.split(seed, 3)
         shape = tf.shape(parameters)
         uniform = draws.uniform([shape[0]], member_seed, tf.float64)
@@ -98,7 +94,10 @@ class NumberPool:
         size = [shape[0], shape[3]]
         z = draws.normal(size, noise_seed, parameters.dtype)
         y = self.conditionals.draw(z, tf.gather(parameters, member, batch_dims=1))
-        return y, draws.uniform(size, choice_seed, tf.float64)
+        most = 1.0 + np.maximum(0.5 * self.weights, -self.weights)
+        share = draws.uniform(size, choice_seed, tf.float64) * most
+        # What is NaN stays so, in place of a search without end.
+        return y, (share < self.narrowing(y, parameters)) | tf.math.is_nan(y)
 
     def _narrowing(self, each):
         a, b = (self._mean(cdf) for cdf in (each.below, each.up_to))
