@@ -23,6 +23,7 @@ _MOST_CATEGORIES = 100
 _LEAST_ROWS = 20  # that are taken for numbered
 # Texts that are none: to take each for a category would lose what they mean.
 _OTHER_FORMS = {
+    "dates as text, which pandas.to_datetime reads": r"\s*\d{4}-\d{1,2}-\d{1,2}\b.*",
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
