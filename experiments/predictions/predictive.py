@@ -37,8 +37,12 @@ class NormalPrediction:
         """Returns nats, `[N]`; of integers, of the probability of y - 1/2 to y + 1/2."""
         if not is_integer:
             return self._normal.logpdf(y)
-        bins = self._normal.cdf(y + 0.5) - self._normal.cdf(y - 0.5)
+        bins = self.cdf(y + 0.5) - self.cdf(y - 0.5)
         return np.log(np.maximum(bins, _LEAST))
+
+    def cdf(self, y):
+        """Returns `P(Y <= y)`, `[N]`."""
+        return self._normal.cdf(y)
 
     def quantile(self, level):
         """Returns the quantile of one level, `[N]`."""
@@ -70,7 +74,7 @@ class QuantilePrediction:
     def log_prob(self, y, is_integer=False):
         """Returns nats, `[N]`; of integers, of the probability of y - 1/2 to y + 1/2."""
         if is_integer:
-            own, wide = (f(y + 0.5) - f(y - 0.5) for f in (self._cdf, self._wide.cdf))
+            own, wide = (f(y + 0.5) - f(y - 0.5) for f in (self.cdf, self._wide.cdf))
         else:
             own, wide = self._density(y), self._wide.pdf(y)
         return np.log(np.maximum((1.0 - _WIDE_SHARE) * own + _WIDE_SHARE * wide, _LEAST))
@@ -89,7 +93,8 @@ class QuantilePrediction:
         width = self._q[rows, last + 1] - self._q[rows, last]
         return up_to, below, above, last, self._q[rows, last], width
 
-    def _cdf(self, y):
+    def cdf(self, y):
+        """Returns `P(Y <= y)`, `[N]`, without the share of the wide normal."""
         up_to, below, above, last, start, width = self._parts(y)
         inside = LEVELS[last] + (y - start) / width * (LEVELS[1] - LEVELS[0])
         upper = 1.0 - LEVELS[0] * np.exp(-above)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["FLOW", "LEVELS", "compared"]
+__all__ = ["FLOW", "LEVELS", "compared", "shares_inside"]
 
 FLOW = "the flow"
 LEVELS = np.arange(1, 20) / 20.0
@@ -31,6 +31,22 @@ def compared(predicted, y, scale):
         "num_rows": len(y),
         "methods": {name: _scores(y, found, scale) for name, found in predicted.items()},
     }
+
+
+def shares_inside(below, up_to, levels):
+    """Returns which shares of randomised PITs are between two levels, `[N]`.
+
+    Args:
+      below: distribution functions below what came, `[N]`.
+      up_to: distribution functions up to what came, `[N]`: the PIT is uniform between both.
+      levels: the two.
+
+    Reference:
+      Czado, Gneiting and Held 2009, Predictive model assessment for count data.
+    """
+    below, up_to = below - 1e-12, up_to + 1e-12
+    inside = np.minimum(up_to, levels[1]) - np.maximum(below, levels[0])
+    return np.maximum(inside, 0.0) / (up_to - below)
 
 
 def _scores(y, predicted, scale):

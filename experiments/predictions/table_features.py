@@ -19,9 +19,13 @@ def features(frame, columns):
     found, is_categorical = [], []
     for name in frame:
         cells = frame[name]
+        if isinstance(cells.dtype, pd.CategoricalDtype):
+            cells = cells.astype(object)
         is_code = columns[name].kind in ("categorical", "boolean", "constant")
-        is_code |= any(isinstance(value, str) for value in columns[name].values)
-        if is_code:
+        if columns[name].has_ordered_texts:
+            places = pd.Categorical(cells, columns[name].values).codes
+            found.append(np.where(places < 0, np.nan, places))
+        elif is_code:
             codes = pd.factorize(cells.astype(str).where(cells.notna(), None))[0]
             found.append(np.where(codes < 0, np.nan, codes))
         elif cells.dtype.kind == "M":

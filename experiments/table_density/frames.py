@@ -144,11 +144,39 @@ def _described(frame, kinds):
 
 
 def _with_values(cells, column, entries):
-    """Adds the values of a column that becomes one of a list of values."""
-    if entries["kind"] not in _TEXTUAL or column.has_values:
+    """Adds the values of a column that becomes one of a list of values.
+
+    Raises:
+      ValueError: if the order of texts is not given, or lacks one.
+    """
+    if entries["kind"] not in _TEXTUAL:
         return entries
-    values = pd.unique(cells.dropna())
-    return {**entries, "values": sorted(values.tolist(), key=lambda v: (str(type(v)), v))}
+    found = pd.unique(cells.dropna()).tolist()
+    if "values" in entries:
+        return {**entries, "values": _given_order(column.name, found, entries["values"])}
+    if entries["kind"] == "ordered" and any(isinstance(value, str) for value in found):
+        some = ":".join(found[:_SHOWN])
+        raise ValueError(
+            f"the order of the texts of {column.name!r} is not known: give all of them, as "
+            f"--kinds={column.name}=ordered:{some}"
+        )
+    if column.has_values:
+        return entries
+    return {**entries, "values": sorted(found, key=lambda v: (str(type(v)), v))}
+
+
+def _given_order(name, found, texts):
+    """The values of a flag, as the cells have them."""
+    are_texts = any(isinstance(value, str) for value in found)
+    places = {f"{v:g}" if isinstance(v, float) else str(v): v for v in found}
+    unknown = [] if are_texts else [text for text in texts if text not in places]
+    lacking = [text for text in places if text not in texts]
+    if lacking or unknown:
+        raise ValueError(
+            f"--kinds={name}=ordered:{':'.join(texts)} lacks {lacking}, and has {unknown}, "
+            "which are none of the column's"
+        )
+    return [places.get(text, text) for text in texts]
 
 
 def divided(frame, settings):

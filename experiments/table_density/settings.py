@@ -25,7 +25,7 @@ class TableDensitySettings(FlagSettings):
     kinds: tuple[str, ...] = field(
         (),
         "Kinds of columns that are to be others than proposed, as hour=periodic:0:24, "
-        "quality=categorical or id=drop.",
+        "quality=categorical, size=ordered:low:mid:high or id=drop.",
     )
     context_columns: tuple[str, ...] = field(
         (), "Columns that are given: the density is that of the others."
@@ -82,10 +82,11 @@ class TableDensitySettings(FlagSettings):
 
 
 def parsed_kinds(settings):
-    """Returns entries of columns by name, of `--kinds`: kind, and ends if there are.
+    """Returns entries of columns by name, of `--kinds`: kind, and ends or values if given.
 
     Raises:
-      UsageError: if one is not as `name=kind` or `name=kind:low:high`.
+      UsageError: if one is not as `name=kind`, `name=kind:low:high` or, of texts in their
+        order, `name=ordered:first:second:third`.
     """
     return dict(_parsed(settings, text) for text in settings.kinds)
 
@@ -93,6 +94,8 @@ def parsed_kinds(settings):
 def _parsed(settings, text):
     name, equals, rest = text.rpartition("=")
     kind, *ends = rest.split(":")
+    if name and kind == "ordered" and ends:
+        return name, {"kind": kind, "values": ends}
     try:
         ends = [float(end) if end else None for end in ends]
     except ValueError:

@@ -14,6 +14,7 @@ from experiments.predictions.predictive import QuantilePrediction
 from experiments.predictions.predictive import predictions
 from experiments.predictions.quantile_scores import FLOW
 from experiments.predictions.quantile_scores import LEVELS
+from experiments.predictions.quantile_scores import shares_inside
 
 Y = np.linspace(-30.0, 30.0, 60_001)
 
@@ -44,6 +45,17 @@ def test_probabilities_of_integers_sum_to_one(kind):
     assert probs[40] == pytest.approx(stats.norm.cdf(0.5) - stats.norm.cdf(-0.5), abs=0.02)
 
 
+def test_counts_are_covered_by_the_randomised_pit_as_often_as_they_should_be():
+    y = np.arange(60.0)
+    shares = shares_inside(
+        stats.poisson.cdf(y - 1.0, 4.0), stats.poisson.cdf(y, 4.0), (0.05, 0.95)
+    )
+    probs = stats.poisson.pmf(y, 4.0)
+    assert probs @ shares == pytest.approx(0.9, abs=1e-9)
+    low, high = stats.poisson.ppf([0.05, 0.95], 4.0)
+    assert probs[(low <= y) & (y <= high)].sum() > 0.92  # which no whole numbers can mend
+
+
 @pytest.mark.slow
 def test_a_process_knows_a_line_and_its_noise():
     rng = np.random.default_rng(0)
@@ -57,12 +69,13 @@ def test_a_process_knows_a_line_and_its_noise():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["y", "kind"])
+@pytest.mark.parametrize("target", ["y", "kind", "n"])
 def test_each_fold_is_scored_once(target, tmp_path, capsys):
     rng = np.random.default_rng(0)
     x = rng.normal(size=200)
     kind = np.where(x + rng.normal(size=200) > 0.0, "a", "b")
     frame = pd.DataFrame({"x": x, "y": 2.0 * x + 0.5 * rng.normal(size=200), "kind": kind})
+    frame["n"] = rng.poisson(np.exp(2.0 + 0.2 * x))
     frame.to_csv(tmp_path / "rows.csv", index=False)
     arguments = [
         "prediction_folds",
@@ -81,8 +94,9 @@ def test_each_fold_is_scored_once(target, tmp_path, capsys):
     assert sum(fold[FLOW]["num_rows"] for fold in folds) == 200
     nll = np.mean([fold[FLOW]["nll"] for fold in folds])
     assert f"| the flow | 2 | {nll:.3f} ± " in text
-    # The entropy of the noise; that of a fair coin.
-    assert nll < (1.2 if target == "y" else np.log(2.0))
+    # The entropy of the noise; that of a fair coin; that of a Poisson of 8, and more.
+    assert nll < {"y": 1.2, "kind": np.log(2.0), "n": 2.8}[target]
+    assert ("covered_by_pit" in folds[0][FLOW]) == (target == "n")
     assert prediction_folds.cli(arguments) == 0  # what has finished is only read
     assert capsys.readouterr().out == text
 

@@ -54,11 +54,13 @@ def test_rows_are_named_by_their_numbers_and_by_huge_integers():
 def test_texts_that_are_numbers_or_dates_are_no_categories():
     percent = np.array([f"{i % 30}.5 %" for i in range(COUNT)])
     days = np.array([f"{i % 28 + 1}/12/2024" for i in range(COUNT)])
+    iso = np.array([f"2024-12-{i % 28 + 1:02d}" for i in range(COUNT)])
     columns = tff.describe_columns(
-        {"a": percent, "b": days, "c": np.char.add("no. ", percent)}
+        {"a": percent, "b": days, "c": np.char.add("no. ", percent), "d": iso}
     )
-    assert [c.kind for c in columns] == ["text", "text", "categorical"]
+    assert [c.kind for c in columns] == ["text", "text", "categorical", "text"]
     assert columns["a"].reason == "numbers with signs"
+    assert columns["d"].reason == "dates as text, which pandas.to_datetime reads"
 
 
 def test_counts_whose_largest_is_rare_have_no_upper_end():

@@ -19,8 +19,14 @@ KINDS = {
 }
 
 
-def predicted(kind, **entries):
-    """A prediction of four rows, and draws of each, `[4, draws]`."""
+def predicted(kind, weight=0.8, **entries):
+    """A prediction of four rows, and draws of each, `[4, draws]`.
+
+    Args:
+      kind: of the predicted column.
+      weight: of the pool's recalibration.
+      **entries: of the column.
+    """
     rng = np.random.default_rng(0)
     x, normal = rng.normal(size=64), rng.normal(size=64)
     y = {
@@ -37,6 +43,8 @@ def predicted(kind, **entries):
     table = tff.TableDensity(columns, context="x", **TINY)
     table.fit({"x": x, "y": y}, epochs=1)
     randomize(table.distribution, stddev=0.2)
+    if table.distribution.cells.num_numbers:
+        table.distribution.recalibrate([weight])
     rows = {"x": np.array([-1.0, 0.0, 0.3, 2.0])}
     many = {"x": np.repeat(rows["x"], _DRAWS)}
     draws = table.sample(seed=1, context=many)["y"].reshape([_COUNT, _DRAWS])

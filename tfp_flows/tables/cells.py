@@ -55,7 +55,12 @@ def _of_objects(name, column, absent):
     if not types:
         return Cells("number", np.full(len(column), np.nan), absent)
     for row, found in zip(present, types, strict=True):
-        if found is None or found != types[0]:
+        if found is None:
+            raise ValueError(
+                f"Expected numbers, booleans, dates or texts in column {name!r}; got "
+                f"{column[row]!r} in row {row}."
+            )
+        if found != types[0]:
             raise ValueError(
                 f"Expected cells of one type in column {name!r}; got "
                 f"{column[present[0]]!r} in row {present[0]}, {column[row]!r} in row {row}."

@@ -68,6 +68,11 @@ class Column:
         return self.kind in _WITH_VALUES
 
     @property
+    def has_ordered_texts(self) -> bool:
+        """Whether it has texts in an order, which is that of `values`."""
+        return self.kind == "ordered" and any(isinstance(v, str) for v in self.values)
+
+    @property
     def is_number(self) -> bool:
         """Whether it has numbers, but for its spikes."""
         return self.kind in _NUMBERS
@@ -126,6 +131,11 @@ def check_column(column: Column) -> None:
     if column.spikes and not column.is_number:
         raise ValueError(
             f"Expected no `spikes` of the {kind} column {name!r}; got {column.spikes}."
+        )
+    if column.has_values and not column.values:
+        raise ValueError(
+            f"Expected `values` of the {kind} column {name!r}, in their order if they have "
+            f"one, as change({name!r}, kind={kind!r}, values=['low', 'high']); got none."
         )
     if column.has_values and len(set(column.values)) != len(column.values):
         raise ValueError(f"Expected different `values` of {name!r}; got {column.values}.")

@@ -140,10 +140,11 @@ class ColumnCodec:
     def _of_values(self, cells, code, present, is_possible):
         found = np.zeros(len(code), np.int64)
         known = self.column.values
+        refuses = self.column.kind == "categorical" or self.column.has_ordered_texts
         for value in np.unique(cells.values[present]):
             index = self._codes.get(value)
             of_value = present & (cells.values == value)
-            if index is None and self.column.kind == "categorical":
+            if index is None and refuses:
                 raise ValueError(
                     f"Expected one of {known} in column {self.column.name!r}; got "
                     f"{value!r} in row {np.flatnonzero(of_value)[0]} "

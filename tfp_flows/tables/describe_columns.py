@@ -23,6 +23,7 @@ _MOST_CATEGORIES = 100
 _LEAST_ROWS = 20  # that are taken for numbered
 # Texts that are none: to take each for a category would lose what they mean.
 _OTHER_FORMS = {
+    "dates as text, which pandas.to_datetime reads": r"\s*\d{4}-\d{1,2}-\d{1,2}\b.*",
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
@@ -63,10 +64,15 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
     """
     read = Frame(frame)
     columns = read.take(read.names if names is None else list(names))
-    return TableColumns([_described(name, column) for name, column in columns.items()])
+    return TableColumns(
+        [
+            _described(name, column, read.categories.get(name, []), read.form.is_ordered)
+            for name, column in columns.items()
+        ]
+    )
 
 
-def _described(name, column):
+def _described(name, column, categories, is_ordered):
     cells = cells_of(name, column)
     values = cells.values[~cells.is_missing]
     count = int(cells.is_missing.sum())
@@ -75,6 +81,12 @@ def _described(name, column):
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) == 1:
         described = Column(name, "constant", "all values are equal", values=list(distinct))
+    elif cells.type != "date" and is_ordered.get(name):
+        why = "the order of its pandas dtype"
+        described = Column(name, "ordered", why, values=categories)
+    elif cells.type == "number" and categories:
+        occurring = [value for value in categories if value in distinct]
+        described = Column(name, "categorical", "its pandas dtype", values=occurring)
     else:
         described = _BY_TYPE[cells.type](name, values, distinct, counts)
     described.num_missing = count

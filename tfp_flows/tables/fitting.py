@@ -19,6 +19,7 @@ from tfp_flows.tables.fit_backup import fingerprint
 from tfp_flows.tables.held_out_rows import WeightedMembers
 from tfp_flows.tables.held_out_rows import held_out
 from tfp_flows.tables.mixed_rows import MixedRows
+from tfp_flows.tables.recalibration import recalibrate
 from tfp_flows.tables.row_order import RowOrder
 
 __all__ = ["FitOptions", "fit_rows"]
@@ -92,9 +93,8 @@ def fit_rows(
     weights, judged, is_used = _roles(arrays, validation, rows.num_members, options, seed)
     x, *context = arrays
     batches = [np.concatenate([x, weights], axis=1), *context]
-    best = BestNetworks(
-        rows, judged[0], judged[1] if context else None, is_used, options.patience
-    )
+    judges = judged[0], judged[1] if context else None, is_used
+    best = BestNetworks(rows, *judges, options.patience)
     model = DensityEstimator(WeightedMembers(rows))
     model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
     size = min(options.batch_size_of(len(x)), len(x))
@@ -102,9 +102,11 @@ def fit_rows(
     dataset = order.batches(tuple(batches) if context else batches[0], len(x), size)
     callbacks, verbose = [best, order], options.verbose
     if options.backup is None:
-        return model.fit(
+        history = model.fit(
             dataset, epochs=options.epochs, callbacks=callbacks, verbose=verbose
         )
+        recalibrate(rows, *judges)
+        return history
     if seed is None:
         raise ValueError("Expected `seed` with `backup`, which repeats draws; got None.")
     of = fingerprint([*batches, *judged, is_used], options.of_state, size, seed)
@@ -117,6 +119,7 @@ def fit_rows(
         callbacks=[*callbacks, backup],
         verbose=verbose,
     )
+    recalibrate(rows, *judges)
     history.epoch, history.history = list(range(backup.num_epochs)), backup.logs
     return history
 

@@ -3,12 +3,52 @@
 from __future__ import annotations
 
 import importlib
+import typing
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Frame", "is_missing", "written"]
+__all__ = ["Form", "Frame", "is_missing"]
+
+
+class Form(typing.NamedTuple):
+    """The form of a frame, in which other rows can be written.
+
+    Attributes:
+      name: "pandas", "structured", "array", or "dictionary".
+      is_ordered: of pandas's categorical columns, by name, whether they have an order.
+    """
+
+    name: str
+    is_ordered: dict[str, bool]
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Form:
+        """Rebuilds what `list(form)` was; or of older files the name alone."""
+        return cls(plain, {}) if isinstance(plain, str) else cls(*plain)
+
+    def written(self, columns: dict[str, np.ndarray], values: dict[str, list]) -> Any:
+        """Returns columns in this form.
+
+        Args:
+          columns: arrays `[N]` by name.
+          values: of the columns that have a list of values, by name: the categories of
+            those that are pandas's categorical ones.
+        """
+        if self.name == "pandas":
+            pandas = importlib.import_module("pandas")
+            categorical = {
+                name: pandas.Categorical(columns[name], values[name], is_ordered)
+                for name, is_ordered in self.is_ordered.items()
+                if name in columns and name in values
+            }
+            return pandas.DataFrame({**columns, **categorical})
+        if self.name == "structured":
+            return _structured(columns)
+        if self.name == "array":
+            return np.stack(list(columns.values()), axis=1)
+        return columns
 
 
 class Frame:
@@ -25,11 +65,17 @@ class Frame:
 
     Attributes:
       columns: arrays `[N]` by name: of numbers, booleans, datetimes, or objects.
-      form: "pandas", "structured", "array", or "dictionary".
+      form: the `Form` that it has.
+      categories: lists of those of pandas's categorical columns, by name.
     """
 
     def __init__(self, table: Any, argument: str = "frame") -> None:
-        self.form, self.columns = _read(table, argument)
+        form, columns = _read(table, argument)
+        self.columns = {name: _as_array(column) for name, column in columns.items()}
+        _refuse_axes(self.columns, argument)
+        types = _categorical_types(columns)
+        self.form = Form(form, {name: bool(t.ordered) for name, t in types.items()})
+        self.categories = {name: t.categories.tolist() for name, t in types.items()}
         lengths = {name: len(column) for name, column in self.columns.items()}
         if not lengths:
             raise ValueError(f"Expected `{argument}` with columns; got none.")
@@ -54,7 +100,7 @@ class Frame:
         Raises:
           ValueError: if one is missing; says which, and what there is.
         """
-        if self.form == "array" and len(names) == len(self.columns):
+        if self.form.name == "array" and len(names) == len(self.columns):
             return dict(zip(names, self.columns.values(), strict=True))
         missing = [name for name in names if name not in self.columns]
         if missing:
@@ -63,21 +109,6 @@ class Frame:
                 f"{missing}, and has {self.names}."
             )
         return {name: self.columns[name] for name in names}
-
-
-def written(columns: dict[str, np.ndarray], form: str) -> Any:
-    """Returns columns in one of the forms of a `Frame`."""
-    if form == "pandas":
-        return importlib.import_module("pandas").DataFrame(columns)
-    if form == "structured":
-        kinds = [(name, _plain(column).dtype) for name, column in columns.items()]
-        rows = np.empty(len(next(iter(columns.values()))), kinds)
-        for name, column in columns.items():
-            rows[name] = column
-        return rows
-    if form == "array":
-        return np.stack(list(columns.values()), axis=1)
-    return columns
 
 
 def is_missing(column: np.ndarray) -> np.ndarray:
@@ -99,19 +130,16 @@ def _is_missing_cell(cell):
 
 
 def _read(table, argument):
+    """Returns the name of the form, and columns as they are, by name."""
     if hasattr(table, "columns") and hasattr(table, "dtypes"):  # pandas
         names = [str(name) for name in table.columns]
         _refuse_repeated(names, argument)
-        series = [_of_series(table.iloc[:, i]) for i in range(len(names))]
-        return "pandas", dict(zip(names, series, strict=True))
+        return "pandas", {name: table.iloc[:, i] for i, name in enumerate(names)}
     if isinstance(table, dict):
-        columns = {str(name): np.asarray(column) for name, column in table.items()}
-        _refuse_axes(columns, argument)
-        return "dictionary", columns
+        return "dictionary", {str(name): column for name, column in table.items()}
     array = np.asarray(table)
     if array.dtype.names is not None:
         columns = {name: np.atleast_1d(array[name]) for name in array.dtype.names}
-        _refuse_axes(columns, argument)
         return "structured", columns
     if array.ndim != 2 or array.dtype.kind not in "biufO":
         raise ValueError(
@@ -121,12 +149,26 @@ def _read(table, argument):
     return "array", {f"x{i}": array[:, i] for i in range(array.shape[1])}
 
 
-def _of_series(series):
-    kind = getattr(series.dtype, "kind", "O")
-    if kind == "M":
-        return series.to_numpy(dtype="datetime64[ns]")
-    is_numpy = isinstance(series.dtype, np.dtype)
-    return series.to_numpy() if is_numpy else series.to_numpy(dtype=object)
+def _as_array(column):
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind != "M" or dtype is None:
+        return np.asarray(column)
+    kind = getattr(dtype, "kind", "O")
+    return np.asarray(column, "datetime64[ns]" if kind == "M" else object)
+
+
+def _categorical_types(columns):
+    """Those of pandas's categorical columns, by name."""
+    types = {name: getattr(column, "dtype", None) for name, column in columns.items()}
+    return {name: dtype for name, dtype in types.items() if hasattr(dtype, "categories")}
+
+
+def _structured(columns):
+    kinds = [(name, _plain(column).dtype) for name, column in columns.items()]
+    rows = np.empty(len(next(iter(columns.values()))), kinds)
+    for name, column in columns.items():
+        rows[name] = column
+    return rows
 
 
 def _refuse_repeated(names, argument):

@@ -24,6 +24,7 @@ from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
 from tfp_flows.tables.row_draws import RowDraws
 from tfp_flows.tables.row_networks import RowNetworks
+from tfp_flows.tables.row_numbers import RowNumbers
 
 __all__ = ["MixedRows"]
 
@@ -35,13 +36,14 @@ class MixedRows(Compound):
     p(row) = P(codes | context)
              product over j of  p(number_j | codes, numbers before, context)
     P(codes)    = mean over M members of  CategoricalMADE
-    p(number_j) = mean over M members of  a spline of the line or circle; of an integer,
+    p(number_j) = pool over M members of  a spline of the line or circle; of an integer,
                   the probability of its bin
     ```
 
     Where the code of a number is not 0, there is no number: its cell does not count, and
     nothing depends on it. So the density is exact, whatever is absent. A step of training
     maximises the mean over the members of their log-densities: each is fitted by itself.
+    The pool is their mean, recalibrated (`NumberPool`).
 
     Args:
       num_values: of each of the K codes.
@@ -53,6 +55,7 @@ class MixedRows(Compound):
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
       seed: integer that determines initial weights.
+      recalibration: weight of each number in its `NumberPool`; none: 0 for all.
       description: plain values that are saved with it: of the table.
       name: name of the module.
     """
@@ -69,6 +72,7 @@ class MixedRows(Compound):
         hidden_units: Sequence[int] = (64, 64),
         dropout: float = 0.0,
         seed: int | None = None,
+        recalibration: Sequence[float] = (),
         description: dict | None = None,
         name: str = "mixed_rows",
     ) -> None:
@@ -79,12 +83,11 @@ class MixedRows(Compound):
         object.__setattr__(self, "parameters", parameters)
         self.cells = CellFeatures(num_values, _specs(numbers))
         self.context_cells = CellFeatures(context_values, _specs(context_numbers))
-        self.conditionals = NumberConditionals(self.cells.maps, num_bins)
         self.num_members = num_members
         networks = RowNetworks(hidden_units, dropout, num_members, self.context_cells.size)
         of_codes, of_numbers = split_seed(seed, 2)
         self._mades = networks.of_codes(num_values, of_codes)
-        size = self.conditionals.num_parameters
+        size = NumberConditionals(self.cells.maps, num_bins).num_parameters
         self._networks = networks.of_numbers(self.cells, size, of_numbers)
         self._set_transient_state()
 
@@ -180,13 +183,12 @@ class MixedRows(Compound):
           context: `[N, C]`, where there is one.
           training: whether there is dropout.
         """
-        codes, numbers = self.cells.split(x)
+        codes, _ = self.cells.split(x)
         of_context = self.features_of_context(x, context)
         log_prob = self.log_prob_of_codes(codes, of_context, training)[..., None]
         if self._networks is None:
             return log_prob
-        features = tf.concat([of_context, self.cells(x, of_context.dtype)], axis=1)
-        of_numbers = self._log_prob_of_numbers(codes, numbers, features, training)
+        of_numbers = self.numbers.log_prob_of_members(x, of_context, training)
         return tf.concat([log_prob, of_numbers], axis=2)
 
     def get_config(self) -> dict:
@@ -203,6 +205,11 @@ class MixedRows(Compound):
         is_inside &= ~maps.is_integer | tf.equal(numbers, tf.floor(numbers))
         return tf.reduce_all(is_inside | ~self.cells.is_present(codes), axis=1).numpy()
 
+    def recalibrate(self, weights: Sequence[float]) -> None:
+        """Sets the weights of the `NumberPool`, which are saved with all else."""
+        self.parameters["recalibration"] = [float(weight) for weight in weights]
+        self._set_transient_state()
+
     @property
     def networks(self) -> tuple[list, Any]:
         """Of the codes, one a member, or none; and of all numbers, or None."""
@@ -213,33 +220,26 @@ class MixedRows(Compound):
         """Draws of whole rows, and of missing cells."""
         return self._draws
 
-    def parameters_of_number(self, context: tf.Tensor | None, count: int) -> tf.Tensor:
-        """Returns those of the first number, `[N, M, P, 1]`, given N = `count` contexts."""
-        x = tf.zeros([count, sum(self.event_shape)], self.dtype)
-        of_context = self.features_of_context(x, context)
-        features = tf.concat([of_context, self.cells(x, of_context.dtype)], axis=1)
-        network: Any = self._networks
-        return network.network.of_column(features, 0)[..., None]
-
     @property
     def _parts(self):
         return [part for part in (*self._mades, self._networks) if part is not None]
 
     def _log_prob(self, x, context, training):
-        each = self.log_prob_of_networks(x, context, training)
-        mean = tf.cast(tf.reduce_mean(each, axis=1), self.dtype)
-        return tf.reduce_sum(mean if training else self.mean_over_members(each), axis=1)
-
-    def _log_prob_of_numbers(self, codes, numbers, features, training):
-        """`[N, M, D]`; zero where there is none."""
-        network: Any = self._networks
-        parameters = network(features, training=training)
-        is_present = self.cells.is_present(codes)
-        numbers = tf.where(is_present, numbers, self._draws.centers)
-        log_prob = self.conditionals.log_prob(numbers, parameters)
-        return tf.where(is_present[:, None], log_prob, tf.zeros([], log_prob.dtype))
+        if training:
+            each = self.log_prob_of_networks(x, context, training)
+            return tf.reduce_sum(tf.cast(tf.reduce_mean(each, axis=1), self.dtype), axis=1)
+        codes, _ = self.cells.split(x)
+        of_context = self.features_of_context(x, context)
+        log_prob = self.mean_over_members(self.log_prob_of_codes(codes, of_context))
+        if self._networks is None:
+            return log_prob
+        return log_prob + self.numbers.log_prob(x, of_context)
 
     def _set_transient_state(self):
+        weights = self.parameters["recalibration"] or [0.0] * self.cells.num_numbers
+        num_bins = self.parameters["num_bins"]
+        numbers = RowNumbers(self.cells, self._networks, num_bins, weights)
+        object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
         object.__setattr__(self, "_draws", RowDraws(self, self._mades, self._networks))
 

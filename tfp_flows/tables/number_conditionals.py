@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import math
+import typing
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.tables.normal_interval import log_interval_probability
+from tfp_flows.tables.normal_interval import normal_cdf
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.spline_conditional import CircleConditional
 from tfp_flows.tables.spline_conditional import LineConditional
 
-__all__ = ["NumberConditionals"]
+__all__ = ["Evaluated", "NumberConditionals"]
 
 # Bins narrower than this in the latent have the density at their middle.
 _NARROW = 0.02
 _INFINITE = 100.0  # of standard normals, which have nothing beyond
+
+
+class Evaluated(typing.NamedTuple):
+    """Densities and distribution functions of each member, `[..., M, D]`.
+
+    Attributes:
+      log_prob: log-densities, of integers log-probabilities.
+      below: of integers `P(Y < y)`, of other numbers `P(Y <= y)`; on circles 1/2.
+      up_to: `P(Y <= y)`; on circles 1/2.
+    """
+
+    log_prob: tf.Tensor
+    below: tf.Tensor
+    up_to: tf.Tensor
 
 
 class NumberConditionals:
@@ -55,17 +71,23 @@ class NumberConditionals:
 
         Those of numbers outside the support are minus infinity.
         """
+        return self.evaluate(y, parameters).log_prob
+
+    def evaluate(self, y: tf.Tensor, parameters: tf.Tensor) -> Evaluated:
+        """Log-densities, and the distribution functions on both sides of y."""
         mapped = self.maps.forward(self.maps.middle(y))
-        log_prob = self._by_kind("log_prob", mapped.u, parameters)
+        log_prob, cdf = self._by_kind("log_prob_and_cdf", mapped.u, parameters)
         log_prob += tf.cast(mapped.log_slope, log_prob.dtype)[..., None, :]
         is_inside = mapped.is_inside
+        each = Evaluated(log_prob, cdf, cdf)
         if self.maps.is_integer.any():
-            log_prob = self._with_bins(log_prob, y, parameters)
+            each = self._with_bins(each, y, parameters)
             is_inside &= ~self.maps.is_integer | tf.equal(y, tf.floor(y))
         outside = tf.constant(-math.inf, log_prob.dtype)
-        log_prob = tf.where(is_inside[..., None, :], log_prob, outside)
+        log_prob = tf.where(is_inside[..., None, :], each.log_prob, outside)
         is_nan = tf.math.is_nan(y)[..., None, :]
-        return tf.where(is_nan, tf.constant(math.nan, log_prob.dtype), log_prob)
+        log_prob = tf.where(is_nan, tf.constant(math.nan, log_prob.dtype), log_prob)
+        return each._replace(log_prob=log_prob)
 
     def cdf(self, y: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """`P(Y <= y)` of each member, `[..., M, D]`; on a circle, from its `low`."""
@@ -106,25 +128,34 @@ class NumberConditionals:
             return results[0]()
         if is_circle.all():
             return results[1]()
-        return tf.where(is_circle, results[1](), results[0]())
+        return tf.nest.map_structure(
+            lambda on_circle, on_line: tf.where(is_circle, on_circle, on_line),
+            results[1](),
+            results[0](),
+        )
 
-    def _with_bins(self, log_prob, y, parameters):
-        """Puts the logarithms of the bins' probabilities where there are integers."""
+    def _with_bins(self, each, y, parameters):
+        """Puts probabilities and ends of bins where there are integers."""
         columns = np.flatnonzero(self.maps.is_integer)
         of_bins = self.maps.of_columns(columns)
         y, parameters = (tf.gather(t, columns, axis=-1) for t in (y, parameters))
         of_kind = parameters[..., : self._on_line.num_parameters, :]
         low, high = (self._latent(of_bins.edge(e), of_kind) for e in (y, y + 1.0))
         is_wide = high - low > _NARROW
-        middle = tf.gather(log_prob, columns, axis=-1)
+        middle = tf.gather(each.log_prob, columns, axis=-1)
         wide = log_interval_probability(
             tf.where(is_wide, low, tf.zeros_like(low)),
             tf.where(is_wide, high, tf.ones_like(high)),
         )
-        mixed = tf.where(is_wide, wide, middle)
+        found = tf.where(is_wide, wide, middle), normal_cdf(low), normal_cdf(high)
         places = np.full(len(self.maps.is_integer), 0)
         places[columns] = np.arange(len(columns))
-        return tf.where(self.maps.is_integer, tf.gather(mixed, places, axis=-1), log_prob)
+        return Evaluated(
+            *(
+                tf.where(self.maps.is_integer, tf.gather(own, places, axis=-1), other)
+                for own, other in zip(found, each, strict=True)
+            )
+        )
 
     def _latent(self, u, parameters):
         u = tf.cast(u, parameters.dtype)[..., None, :]

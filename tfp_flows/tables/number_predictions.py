@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.tables.number_pool import NumberPool
 from tfp_flows.tables.weighted_points import WeightedPoints
 
 __all__ = ["NumberPredictions"]
@@ -22,50 +22,40 @@ _TAIL = 1e-7
 
 
 class NumberPredictions:
-    """Mixtures of M conditionals of one number, for each of N rows.
+    """Pools of M conditionals of one number, for each of N rows.
 
     Args:
-      conditionals: the `NumberConditionals` of the number.
+      pool: the `NumberPool` of the number.
       parameters: `[N, M, P, 1]`.
     """
 
-    def __init__(self, conditionals: Any, parameters: tf.Tensor) -> None:
-        self._conditionals = conditionals
+    def __init__(self, pool: NumberPool, parameters: tf.Tensor) -> None:
+        self._pool = pool
         self._parameters = parameters
-        self._is_integer = bool(conditionals.maps.is_integer.any())
+        self._maps = pool.conditionals.maps
+        self._is_integer = bool(self._maps.is_integer.any())
 
     def log_prob(self, y: np.ndarray) -> np.ndarray:
         """Log-densities, of integers log-probabilities, `[N, Q]`."""
-
-        def of_rows(y, parameters):
-            log_prob = self._conditionals.log_prob(y, parameters)[..., 0]
-            return tf.reduce_logsumexp(log_prob, axis=-1)
-
-        return self._of_points(y, of_rows) - math.log(self._parameters.shape[1])
+        return self._of_points(y, lambda y, p: self._pool.log_prob(y, p)[..., 0])
 
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """`P(Y <= y)`, `[N, Q]`."""
-
-        def of_rows(y, parameters):
-            return tf.reduce_mean(self._conditionals.cdf(y, parameters)[..., 0], axis=-1)
-
-        return self._of_points(y, of_rows)
+        return self._of_points(y, lambda y, p: self._pool.cdf(y, p)[..., 0])
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """The least y of `P(Y <= y) >= probability`, `[N, Q]`, by bisection."""
 
         def of_rows(u, parameters):
-            cdf = self._conditionals.cdf_on_line(u, parameters)
-            return tf.reduce_mean(cdf[..., 0], axis=-1)
+            return self._pool.cdf_on_line(u, parameters)[..., 0]
 
-        maps = self._conditionals.maps
-        width = math.pi if maps.is_circle.any() else _FARTHEST
+        width = math.pi if self._maps.is_circle.any() else _FARTHEST
         low, high = np.full_like(probability, -width), np.full_like(probability, width)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
             is_below = self._of_points(middle, of_rows) < probability
             low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
-        y = maps.backward(tf.constant(high[..., None]))[..., 0].numpy()
+        y = self._maps.backward(tf.constant(high[..., None]))[..., 0].numpy()
         return np.floor(y) if self._is_integer else y
 
     def points(self) -> WeightedPoints:
@@ -81,13 +71,14 @@ class NumberPredictions:
 
         def of_rows(z, parameters):
             z = tf.cast(z[..., None, :], parameters.dtype)
-            return self._conditionals.draw(z, parameters)[..., 0]
+            return self._pool.conditionals.draw(z, parameters)[..., 0]
 
         values = self._of_points(_NODES, of_rows).reshape([len(self._parameters), -1])
         weights = np.repeat(np.exp(-0.5 * _NODES**2), self._parameters.shape[1])
-        return WeightedPoints(
-            values, np.broadcast_to(weights / weights.sum(), values.shape)
+        weights = weights * self._of_points(
+            values, lambda y, p: self._pool.narrowing(y, p)[..., 0]
         )
+        return WeightedPoints(values, weights / weights.sum(axis=1, keepdims=True))
 
     def _of_points(self, points: np.ndarray, of_rows: Callable) -> np.ndarray:
         """Evaluates points, `[N, Q]` or `[Q]`, with the rows' parameters, by parts."""

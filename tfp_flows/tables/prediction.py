@@ -10,6 +10,7 @@ from tfp_flows.core.arguments import check_number
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.mixed_rows import MixedRows
 from tfp_flows.tables.number_predictions import NumberPredictions
+from tfp_flows.tables.ordered_values import OrderedValues
 from tfp_flows.tables.weighted_points import WeightedPoints
 
 __all__ = ["Prediction", "predict"]
@@ -22,9 +23,9 @@ def predict(
 ) -> Prediction:
     """Returns the distributions of the one column of `rows`, given N = `count` contexts."""
     probs = np.ones([count, 1])
+    codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
+    of_context = rows.features_of_context(codes, context)
     if rows.cells.num_codes:
-        codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
-        of_context = rows.features_of_context(codes, context)
         each = [
             rows.mean_over_members(rows.log_prob_of_codes(codes + code, of_context))
             for code in range(rows.cells.num_values[0])
@@ -34,8 +35,8 @@ def predict(
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number = None
     if rows.cells.num_numbers:
-        parameters = rows.parameters_of_number(context, count)
-        number = NumberPredictions(rows.conditionals, parameters)
+        parameters = rows.numbers.parameters_of_first(of_context)
+        number = NumberPredictions(rows.numbers.pool, parameters)
     return Prediction(codec, probs, number)
 
 
@@ -44,7 +45,7 @@ class Prediction:
 
     ```none
     P(Y <= y) = share F(y) + sum of the probabilities of spikes up to y
-    F         = mean over the members of their distribution functions
+    F         = pool of the members' distribution functions (`NumberPool`)
     ```
 
     What `TableDensity.predict` returns. Missing cells are not predicted: all is given that
@@ -72,6 +73,9 @@ class Prediction:
         self.column = codec.column
         self._probs = probs
         self._of_number = number
+        self._values = None
+        if self.column.kind == "ordered":
+            self._values = OrderedValues(self.column.name, self.column.values)
         spikes = np.asarray(codec.column.spikes, np.float64)
         self._spikes = list(zip(spikes, probs.T[1:], strict=False))
 
@@ -95,7 +99,7 @@ class Prediction:
 
     def log_prob(self, y: npt.ArrayLike) -> np.ndarray:
         """Returns `log p(y)` of each row's y, `[N]`: of spikes and values a probability."""
-        numbers = self._checked(y, "log_prob", of_ordered=self._index)
+        numbers = self._checked(y, "log_prob", of_ordered="places")
         log_prob = self._number("log_prob").log_prob(numbers[:, None])[:, 0]
         log_prob += np.log(self._probs[:, 0])
         for spike, prob in self._spikes:
@@ -104,9 +108,8 @@ class Prediction:
 
     def cdf(self, y: npt.ArrayLike) -> np.ndarray:
         """Returns `P(Y <= y)`, `[N]`, of each row's y, or of one y for all."""
-        return self._cdf(self._checked(y, "cdf", of_ordered=self._index_up_to)[:, None])[
-            :, 0
-        ]
+        numbers = self._checked(y, "cdf", of_ordered="places_up_to")
+        return self._cdf(numbers[:, None])[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
         """Returns the least y of `P(Y <= y) >= probability`.
@@ -124,7 +127,7 @@ class Prediction:
                 f"{probability!r}."
             )
         levels = np.broadcast_to(np.atleast_1d(given), [len(self), given.size])
-        y = self._values(self._quantile(levels))
+        y = self._in_units(self._quantile(levels))
         return y[:, 0] if given.ndim == 0 else y
 
     def interval(self, level: float = 0.9) -> np.ndarray:
@@ -153,7 +156,7 @@ class Prediction:
         mode = np.take_along_axis(points, best[:, None], axis=1)[:, 0]
         for spike, prob in self._spikes:
             mode = np.where(prob > 0.5, spike, mode)
-        return self._values(mode)
+        return self._in_units(mode)
 
     def crps(self, y: npt.ArrayLike) -> np.ndarray:
         """Returns the continuous ranked probability scores of y, `[N]`; less is better.
@@ -162,11 +165,20 @@ class Prediction:
         crps = E|Y - y| - E|Y - Y'| / 2
         ```
 
+        Of texts in an order, Y is the place in it: the ranked probability score, the sum
+        over the values v of `(P(Y <= v) - (y <= v))^2`.
+
         Reference:
           Gneiting, Raftery (2007), Strictly proper scoring rules, prediction, and
           estimation. https://doi.org/10.1198/016214506000001437
         """
-        return self._points("crps").crps(self._checked(y, "crps"))
+        of_ordered = "places" if self._are_texts else None
+        points = self._points("crps", as_places=self._are_texts)
+        return points.crps(self._checked(y, "crps", of_ordered))
+
+    @property
+    def _are_texts(self):
+        return self._values is not None and self._values.are_texts
 
     def _number(self, method):
         if self._of_number is None:
@@ -176,12 +188,17 @@ class Prediction:
             )
         return self._of_number
 
-    def _points(self, method):
+    def _points(self, method, as_places=False):
         """Points and weights with the distributions' expectations, spikes included."""
         points = self._number(method).points()
         values, weights = points.values, points.weights * self._probs[:, :1]
-        if self.column.kind == "ordered":
-            values = np.asarray(self.column.values)[values.astype(int)]
+        if self._are_texts and not as_places:
+            raise ValueError(
+                f"Expected a column of numbers for `{method}`; the values of "
+                f"{self.column.name!r} are texts. It has `quantile`, `cdf` and `mode`."
+            )
+        if self._values is not None and not as_places:
+            values = self._values.at(values).astype(np.float64)
         for spike, prob in self._spikes:
             values = np.concatenate([values, np.full([len(self), 1], spike)], axis=1)
             weights = np.concatenate([weights, prob[:, None]], axis=1)
@@ -208,7 +225,7 @@ class Prediction:
         return np.where(np.isnan(at_spike), y, at_spike)
 
     def _checked(self, y, method, of_ordered=None):
-        """Numbers y, `[N]`; those of ordered values as `of_ordered` returns them."""
+        """Numbers y, `[N]`; of ordered values what their method `of_ordered` returns."""
         self._number(method)
         y = np.asarray(y)
         if y.shape not in ((), (len(self),)):
@@ -219,22 +236,14 @@ class Prediction:
         if self.column.kind == "date":
             since = y.astype("datetime64[ns]") - np.datetime64(0, "ns")
             return since.astype(np.float64) / _DAY
-        y = y.astype(np.float64)
-        return of_ordered(y) if self.column.kind == "ordered" and of_ordered else y
+        if self._values is not None and of_ordered:
+            return getattr(self._values, of_ordered)(y)
+        return y.astype(np.float64)
 
-    def _index_up_to(self, y):
-        """Of the last value that is not above y, as `P(Y <= y)` counts."""
-        return np.searchsorted(self.column.values, y, side="right") - 1.0
-
-    def _index(self, y):
-        index = self._index_up_to(y)
-        found = np.asarray(self.column.values)[np.maximum(index, 0).astype(int)]
-        return np.where(found == y, index, -1.0)
-
-    def _values(self, y):
-        """Values of indices or numbers, in the column's own type."""
-        if self.column.kind == "ordered":
-            return np.asarray(self.column.values)[y.astype(int)]
+    def _in_units(self, y):
+        """Values of places or numbers, in the column's own type."""
+        if self._values is not None:
+            return self._values.at(y)
         if self.column.kind == "date":
             return np.datetime64(0, "ns") + np.round(y * _DAY).astype("timedelta64[ns]")
         return y

@@ -24,9 +24,6 @@ class RowDraws:
         self._cells = rows.cells
         self._rows = rows
         self._mades, self._networks = mades, networks
-        self.centers = tf.constant(
-            [spec.center for spec in rows.cells.maps.specs], tf.float64
-        )
 
     def draw(self, count: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
         """Returns cells, `[count, K + D]`, of contexts `[count, C]`."""
@@ -97,24 +94,20 @@ class RowDraws:
         weight = tf.zeros([num_rows], tf.float64)
         numbers = []
         for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
-            member_seed, noise_seed = draws.split(number_seed, 2)
             seen = tf.concat(features, axis=1)
             seen = tf.pad(seen, [[0, 0], [0, width - seen.shape[1]]])
             parameters = self._networks.network.of_column(seen, j)[..., None]
-            member = _member(rows.num_members, num_rows, member_seed)
-            of_member = tf.gather(parameters, member, batch_dims=1)
-            conditional = rows.conditionals.of_columns([j])
-            z = draws.normal([num_rows, 1], noise_seed, dtype)
+            pool = rows.numbers.pool.of_columns([j])
             present = is_present[:, j : j + 1]
-            y = conditional.draw(z, of_member)
+            y = pool.draw(parameters, number_seed)
             if observed is not None:
                 y = tf.where(observed[:, j : j + 1], x[:, j : j + 1], y)
-            y = tf.where(present, y, self.centers[j])
+            y = tf.where(present, y, rows.numbers.centers[j])
             if observed is not None:
-                log_prob = rows.mean_over_members(conditional.log_prob(y, parameters))
+                log_prob = pool.log_prob(y, parameters)
                 counts = observed[:, j : j + 1] & present
                 weight += tf.where(counts, log_prob, 0.0)[:, 0]
-            maps = conditional.maps
+            maps = pool.conditionals.maps
             u = maps.forward(maps.middle(y)).u
             features.append(cells.of_columns([j]).of_numbers(u, present, dtype))
             numbers.append(y)

@@ -72,10 +72,12 @@ class LineConditional:
         u, _ = self._spline.inverse_and_log_det(inside, of_spline)
         return shift + tf.exp(log_scale) * u
 
-    def log_prob(self, u: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Returns log-densities, `[..., D]`."""
+    def log_prob_and_cdf(
+        self, u: tf.Tensor, parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns log-densities and `P(U <= u)`, `[..., D]`."""
         z, log_slope = self.latent_and_log_slope(u, parameters)
-        return log_slope - 0.5 * z**2 - _LOG_SQRT_2_PI
+        return log_slope - 0.5 * z**2 - _LOG_SQRT_2_PI, normal_cdf(z)
 
     def _parts(self, parameters):
         shift, log_scale, tail, of_spline = tf.split(
@@ -105,10 +107,13 @@ class CircleConditional:
         """P: those of the spline."""
         return self._spline.num_parameters
 
-    def log_prob(self, u: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Returns log-densities, `[..., D]`."""
+    def log_prob_and_cdf(
+        self, u: tf.Tensor, parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns log-densities, `[..., D]`, and 1/2: a circle has no tails."""
         _, log_slope = self._spline.forward_and_log_det(u, parameters)
-        return log_slope - math.log(2.0 * math.pi)
+        log_prob = log_slope - math.log(2.0 * math.pi)
+        return log_prob, tf.fill(tf.shape(log_prob), tf.constant(0.5, log_prob.dtype))
 
     def cdf(self, u: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Returns the probability of angles from -pi to u, `[..., D]`."""

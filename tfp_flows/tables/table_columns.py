@@ -65,7 +65,7 @@ class TableColumns:
             fresh = Column(name, entries["kind"], num_missing=column.num_missing)
             if fresh.is_number and column.is_number:
                 fresh.spikes = column.spikes
-            if fresh.has_values and column.has_values:
+            if fresh.has_values and column.has_values and not _lacks_order(fresh, column):
                 fresh.values = column.values
             column = fresh
         changed = dataclasses.replace(column, **{"reason": "as given", **entries})
@@ -85,6 +85,11 @@ class TableColumns:
     def names(self) -> list[str]:
         """Names of the columns."""
         return list(self._columns)
+
+    @property
+    def values(self) -> dict[str, list]:
+        """The values of the columns that have a list of them, by name."""
+        return {column.name: column.values for column in self if column.has_values}
 
     def to_plain(self) -> list[dict[str, Any]]:
         """Returns them as dictionaries of JSON's types."""
@@ -113,6 +118,12 @@ class TableColumns:
         return "\n".join(_line(row, widths) for row in rows)
 
     __repr__ = __str__
+
+
+def _lacks_order(ordered, column):
+    """Whether it would be the alphabet's: texts have none of their own."""
+    is_text = any(isinstance(value, str) for value in column.values)
+    return ordered.kind == "ordered" and is_text
 
 
 def _line(row, widths):

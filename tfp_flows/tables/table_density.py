@@ -16,8 +16,8 @@ from tfp_flows.models.density_estimator import DensityEstimator
 from tfp_flows.tables.completion import complete_rows
 from tfp_flows.tables.fitting import FitOptions
 from tfp_flows.tables.fitting import fit_rows
+from tfp_flows.tables.frames import Form
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.frames import written
 from tfp_flows.tables.mixed_rows import MixedRows
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.prediction import predict
@@ -122,10 +122,8 @@ class TableDensity:
             **self._codec.measure(read), **self._options, description=self._description()
         )
         data = self._codec.training_cells(read, rows.can_occur)
-        validation = None
-        if fit_options.validation_frame is not None:
-            held = Frame(fit_options.validation_frame)
-            validation = self._codec.training_cells(held, rows.can_occur)
+        held, cells = fit_options.validation_frame, self._codec.training_cells
+        validation = None if held is None else cells(Frame(held), rows.can_occur)
         self._model = DensityEstimator(rows)
         return fit_rows(rows, data, validation, fit_options, self._options["seed"])
 
@@ -171,7 +169,7 @@ class TableDensity:
         if not self.context:
             count = check_integer("count", count, minimum=0)
             x = self.distribution.sample(count, seed=seed).numpy()
-            return written(self._codec.rows.decode(x), self._form)
+            return self._form.written(self._codec.rows.decode(x), self.columns.values)
         if context is None or count is not None:
             raise ValueError(
                 f"Expected `context`, a frame of {self.context} with a row for each draw, "
@@ -180,7 +178,8 @@ class TableDensity:
         read = Frame(context, "context")
         x = self.distribution.sample(seed=seed, **self._codec.context_of(read)).numpy()
         columns = {**read.take(self.context, "context"), **self._codec.rows.decode(x)}
-        return written({name: columns[name] for name in self.columns.names}, self._form)
+        columns = {name: columns[name] for name in self.columns.names}
+        return self._form.written(columns, self.columns.values)
 
     def impute(
         self, frame: Any, seed: int | None = None, *, num_candidates: int = 64
@@ -207,7 +206,8 @@ class TableDensity:
         arguments = self._codec.rows.missing(read), draws.stateless(seed), num_candidates
         rows = self._codec.rows
         completed = complete_rows(self.distribution, rows, x, *arguments, **context)
-        return written({**columns, **self._codec.rows.decode(completed)}, read.form)
+        columns |= self._codec.rows.decode(completed)
+        return read.form.written(columns, self.columns.values)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given rows of its context.
@@ -226,7 +226,7 @@ class TableDensity:
     def load(cls, path: str | os.PathLike) -> TableDensity:
         """Reads what `save` has written, without running code of the file."""
         model, description = read_table(path)
-        form = description.pop("form")
+        form = Form.from_plain(description.pop("form"))
         table = cls(**description)
         table._model, table._form = model, form
         return table
@@ -246,4 +246,4 @@ class TableDensity:
     def _description(self):
         columns = self.columns.to_plain()
         described = {"columns": columns, "context": self.context, "missing": self.missing}
-        return {**described, "form": self._form, **self._options}
+        return {**described, "form": list(self._form), **self._options}

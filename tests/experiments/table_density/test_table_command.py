@@ -13,6 +13,7 @@ from experiments import predict
 from experiments import sample
 from experiments import score
 from experiments import table_density
+from experiments.data import DataError
 from experiments.table_density import experiment
 from experiments.table_density.frames import read_table
 from experiments.table_density.settings import TableDensitySettings
@@ -192,6 +193,28 @@ def test_bad_use(name, tmp_path, capsys, monkeypatch):
     flags, words = BAD_USE[name]
     flags = [flag.replace("{x}", str(tmp_path)) for flag in flags]
     assert_refused(experiment, flags, 2, [words], capsys, monkeypatch)
+
+
+def test_the_order_of_texts_is_given_and_that_of_numbers_is_their_own(tmp_path):
+    frame = table()[["city", "age"]]
+    frame["size"] = np.resize(["low", "mid", "high"], COUNT)
+    frame["grade"] = np.resize([3, 1, 2], COUNT)
+    path = str(written(frame, tmp_path / "rows.csv"))
+
+    def columns(*kinds):
+        return read_table(TableDensitySettings(csv_path=path, kinds=kinds))[1]
+
+    given = columns("size=ordered:low:mid:high:huge", "grade=ordered:2:3:1")
+    assert given["size"].values == ["low", "mid", "high", "huge"]
+    assert given["grade"].values == [2, 3, 1]
+    assert columns("grade=ordered")["grade"].values == [1, 2, 3]
+    for kind, words in {
+        "size=ordered": "order of the texts of 'size' is not known.*--kinds=size=ordered:",
+        "size=ordered:low:mid": r"lacks \['high'\]",
+        "grade=ordered:1:2:3:x": r"has \['x'\]",
+    }.items():
+        with pytest.raises(DataError, match=words):
+            columns(kind)
 
 
 def test_missing_cells_are_dropped_or_modelled(tmp_path):
