@@ -50,7 +50,7 @@ COMMANDS = {
     ),
     "iaf_vae": (
         "iaf_vae.experiment",
-        _flags(dataclasses.replace(TINY_VAE, **_RUN, epochs=4)),
+        _flags(dataclasses.replace(TINY_VAE, **_RUN, epochs=4), but=("--channels",)),
     ),
     "table_density": (
         "table_density.experiment",
