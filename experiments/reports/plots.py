@@ -199,11 +199,16 @@ def _with_line_below(tile):
 def save(figure, path, **kwargs):
     """Writes a figure, with more arguments of `savefig` if any, and forgets it.
 
-    A process that is killed leaves the old picture, not half of the new one.
+    A process that is killed leaves the old picture, not half of the new one. In place of a
+    path may be a binary file, which gets a PNG.
     """
-    content, ending = io.BytesIO(), pathlib.Path(path).suffix[1:]
+    content, is_file = io.BytesIO(), hasattr(path, "write")
+    ending = "png" if is_file else pathlib.Path(path).suffix[1:]
     try:
         figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **kwargs)
     finally:
         plt.close(figure)
-    atomic_write(path, content.getvalue())
+    if is_file:
+        path.write(content.getvalue())
+    else:
+        atomic_write(path, content.getvalue())
