@@ -108,7 +108,7 @@ class PosteriorTraining(tf.Module):
         return self._block.is_by_xla
 
     def compile(self, seconds: float) -> bool:
-        """Compiles a block of steps by two of no length, and returns whether XLA did it.
+        """Compiles a block by two steps of size 0, and returns whether XLA did it.
 
         It did not if that takes longer, or a step ten times as long as gradients of the
         target without it. It may then hold all variables for long, and assign to them.
