@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.models.block_training import in_blocks
 from tfp_flows.networks.conditioner import Conditioner
 
 __all__ = ["KerasModel", "SharedVariable", "shared_variables"]
@@ -26,8 +27,12 @@ class KerasModel(keras.Model):
       batches that do not divide evenly among the replicas.
     - `_step_logs` gives metrics an axis under several workers, where Keras takes means
       along it.
+    - Several steps an execution are one program, where XLA compiles them (`in_blocks`).
     - `save` refuses formats that hold no distributions.
     """
+
+    train_function: Any
+    test_function: Any
 
     def compile(
         self,
@@ -81,6 +86,20 @@ class KerasModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes, or finds, what trains on the next batches of an iterator."""
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._in_blocks(self.train_step, self.train_function)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Makes, or finds, what evaluates the next batches of an iterator."""
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._in_blocks(self.test_step, self.test_function)
+        return self.test_function
+
     def save(self, filepath: str | os.PathLike, *args: object, **kwargs: object) -> None:
         """Saves the model, as `keras.Model.save`, to a `.keras` file.
 
@@ -101,6 +120,11 @@ class KerasModel(keras.Model):
                 "SavedModel."
             )
         return super().save(filepath, *args, **kwargs)
+
+    def _in_blocks(self, step, keras_own):
+        if self.jit_compile and self.steps_per_execution > 1:
+            return in_blocks(self, step, keras_own)
+        return keras_own
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         pass
