@@ -1,5 +1,9 @@
 """Several steps in one XLA program equal steps one by one, whatever the batches."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +59,33 @@ def test_no_batch_of_another_size_is_lost(banana):
 def test_large_batches_are_taken_one_by_one(banana, monkeypatch):
     monkeypatch.setattr(block_training, "_BYTES", 100)
     assert_alike(lambda: banana[:60], 8, batch_size=15)
+
+
+_FIT = """
+import numpy as np, keras, tfp_flows as tff
+dist = tff.FlowDistribution(tff.standard_normal(2), tff.RealNVP(2, num_steps=2, seed=0))
+model = tff.DensityEstimator(dist)
+model.compile(keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=2)
+x = np.random.default_rng(0).normal(size=(64, 2))
+print(model.fit(x, batch_size=16, epochs=2, verbose=0, shuffle=False).history["loss"])
+"""
+
+
+@pytest.mark.slow
+def test_programs_are_kept_for_the_next_process(tmp_path):
+    flags = f"--tf_xla_persistent_cache_directory={tmp_path}"
+    found = []
+    for _ in range(2):
+        loss = subprocess.run(
+            [sys.executable, "-c", _FIT],
+            env={**os.environ, "TF_XLA_FLAGS": flags},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        found.append((loss, sorted(path.name for path in tmp_path.iterdir())))
+    assert found[0] == found[1]
+    assert found[0][1]
 
 
 def test_what_is_not_dense_is_left_to_keras():
