@@ -34,6 +34,7 @@ def assert_alike(make_data, num_steps, **kwargs):
         np.testing.assert_allclose(several[0][name], one[0][name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_blocks_of_an_array_with_weights_and_validation(banana):
     weight = np.linspace(0.5, 1.5, 50)
     kwargs = {"batch_size": 8, "validation_split": 0.2, "sample_weight": weight}
@@ -56,6 +57,7 @@ def test_no_batch_of_another_size_is_lost(banana):
     assert_alike(lambda: batches, 2 * len(SIZES))
 
 
+@pytest.mark.slow
 def test_large_batches_are_taken_one_by_one(banana, monkeypatch):
     monkeypatch.setattr(block_training, "_BYTES", 100)
     assert_alike(lambda: banana[:60], 8, batch_size=15)

@@ -49,13 +49,12 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
             raise StopIteration
         while batch is not None:
             size = min(model.steps_per_execution, _BYTES // max(_num_bytes(batch), 1))
-            if min(size, left) > 1:
-                limit = tf.constant(min(size, left))
-                block, count, other = _gather(iterator, batch, limit, size=size)
-                logs, left = steps(block, count), left - int(count)
-                batch = _dense(other.get_value()) if other.has_value() else None
-            else:
-                logs, left, batch = one_step(batch), left - 1, None
+            size = max(size, 1)
+            limit = tf.constant(min(size, left))
+            block, count, other = _gather(iterator, batch, limit, size=size)
+            logs = steps(block, count) if count > 1 else one_step(batch)
+            left -= int(count)
+            batch = _dense(other.get_value()) if other.has_value() else None
             if batch is None and left:
                 batch = _next(iterator)
         return logs
