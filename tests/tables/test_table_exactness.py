@@ -99,7 +99,7 @@ def fitted(*kinds):
         n: rows_of(k, seed=i) for i, (n, k) in enumerate(zip(names, kinds, strict=True))
     }
     table.fit(frame, epochs=1, batch_size=64)
-    randomize(table.distribution, stddev=0.15)
+    randomize(table.distribution, stddev=0.1)
     return table
 
 

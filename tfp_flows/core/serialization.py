@@ -20,7 +20,10 @@ __all__ = ["Configured", "deserialize", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
 # Files from before there were these arguments do not say them.
-_BEFORE = dict.fromkeys(("standardize_context", "decorrelate", "heavy_tails"), False)
+_BEFORE: dict[str, Any] = dict.fromkeys(
+    ("standardize_context", "decorrelate", "heavy_tails"), False
+)
+_BEFORE |= {"knots": ()}
 
 
 class Configured:

@@ -10,7 +10,10 @@ import tensorflow as tf
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
 
-__all__ = ["CellFeatures"]
+__all__ = ["KNOTS", "CellFeatures"]
+
+# Quartiles of a standard normal distribution, and its tails.
+KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 
 # So that a number far from all of training moves no network far.
 _FARTHEST = 6.0
@@ -21,24 +24,41 @@ class CellFeatures:
 
     ```none
     code of V values:   (x = 0, ..., x = V - 1)
-    number:             u, on the standardised line, within [-6, 6]; 0 where there is none
+    number:             sqrt(1 + B) u, on the standardised line, u within [-6, 6], and
+                        for each pair of neighbouring knots a < b, of which there are B,
+                        (u - a) / (b - a) - 1/2 within [-1/2, 1/2]; 0 where there is none
     number on a circle: cos u, sin u; 0, 0 where there is none
     ```
+
+    Between knots networks learn thresholds as fast as lines. The root makes up for the
+    number of features, by which the weights of fresh networks are divided.
 
     Args:
       num_values: of each of the K codes.
       numbers: a `NumberSpec` for each of the D numbers.
+      knots: increasing, on the standardised line; without any, a number is u alone.
+
+    Reference:
+      Gorishniy, Rubachev, Babenko (2022), On embeddings for numerical features in tabular
+      deep learning. https://arxiv.org/abs/2203.05556 (section 3.2)
     """
 
-    def __init__(self, num_values: Sequence[int], numbers: Sequence[NumberSpec]) -> None:
+    def __init__(
+        self,
+        num_values: Sequence[int],
+        numbers: Sequence[NumberSpec],
+        knots: Sequence[float] = (),
+    ) -> None:
         self.num_values = list(num_values)
         self.maps = NumberMaps(numbers)
         self._code_of = np.array([spec.code for spec in numbers], int)
-        self._widths = 1 + self.maps.is_circle.astype(int)
+        self._knots = tuple(knots)
+        self._widths = np.where(self.maps.is_circle, 2, max(len(knots), 1)).astype(int)
 
     def of_columns(self, columns: Sequence[int]) -> CellFeatures:
         """Those of some of the numbers, without codes."""
-        return CellFeatures([], [self.maps.specs[column] for column in columns])
+        specs = [self.maps.specs[column] for column in columns]
+        return CellFeatures([], specs, self._knots)
 
     @property
     def num_codes(self) -> int:
@@ -92,14 +112,20 @@ class CellFeatures:
 
     def of_numbers(self, u: tf.Tensor, is_present: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """Features of numbers on their lines, `[N, D]`."""
-        features = []
+        blocks = [tf.zeros([tf.shape(u)[0], 0], dtype)]  # so that there is one
         for j, is_circle in enumerate(self.maps.is_circle):
-            value, mask = tf.cast(u[:, j], dtype), tf.cast(is_present[:, j], dtype)
-            near = tf.clip_by_value(value, -_FARTHEST, _FARTHEST)
-            shown = [tf.cos(value), tf.sin(value)] if is_circle else [near]
-            features += [mask * feature for feature in shown]
-        features.append(tf.zeros([tf.shape(u)[0]], dtype))  # so that there is one
-        return tf.stack(features, axis=1)[:, :-1]
+            value, mask = tf.cast(u[:, j : j + 1], dtype), is_present[:, j : j + 1]
+            shown = _on_circle(value) if is_circle else self._on_line(value)
+            blocks.append(tf.cast(mask, dtype) * shown)
+        return tf.concat(blocks, axis=1)
+
+    def _on_line(self, value):
+        near = tf.clip_by_value(value, -_FARTHEST, _FARTHEST)
+        if not self._knots:
+            return near
+        knots = np.asarray(self._knots)
+        between = tf.clip_by_value((near - knots[:-1]) / np.diff(knots), 0.0, 1.0) - 0.5
+        return tf.concat([len(self._knots) ** 0.5 * near, between], axis=1)
 
     def __call__(self, x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """Features, `[N, F]`, of cells, `[N, K + D]`."""
@@ -110,3 +136,7 @@ class CellFeatures:
         u = tf.where(y >= high, tf.constant(_FARTHEST, y.dtype), u)
         of_numbers = self.of_numbers(u, self.is_present(codes), dtype)
         return tf.concat([self.of_codes(codes, dtype), of_numbers], axis=1)
+
+
+def _on_circle(value):
+    return tf.concat([tf.cos(value), tf.sin(value)], axis=1)

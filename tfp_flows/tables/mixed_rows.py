@@ -19,6 +19,7 @@ from tfp_flows.distributions import draws
 from tfp_flows.distributions.batches_of_rows import by_rows
 from tfp_flows.distributions.compound import Compound
 from tfp_flows.networks.seeds import split_seed
+from tfp_flows.tables.cell_features import KNOTS
 from tfp_flows.tables.cell_features import CellFeatures
 from tfp_flows.tables.number_conditionals import NumberConditionals
 from tfp_flows.tables.number_maps import NumberSpec
@@ -54,6 +55,7 @@ class MixedRows(Compound):
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
+      knots: as of `CellFeatures`.
       seed: integer that determines initial weights.
       recalibration: weight of each number in its `NumberPool`; none: 0 for all.
       description: plain values that are saved with it: of the table.
@@ -71,6 +73,7 @@ class MixedRows(Compound):
         num_bins: int = 8,
         hidden_units: Sequence[int] = (64, 64),
         dropout: float = 0.0,
+        knots: Sequence[float] = KNOTS,
         seed: int | None = None,
         recalibration: Sequence[float] = (),
         description: dict | None = None,
@@ -81,8 +84,8 @@ class MixedRows(Compound):
         super().__init__(name=name)
         # Not tracked, which would wrap its lists.
         object.__setattr__(self, "parameters", parameters)
-        self.cells = CellFeatures(num_values, _specs(numbers))
-        self.context_cells = CellFeatures(context_values, _specs(context_numbers))
+        self.cells = CellFeatures(num_values, _specs(numbers), knots)
+        self.context_cells = CellFeatures(context_values, _specs(context_numbers), knots)
         self.num_members = num_members
         networks = RowNetworks(hidden_units, dropout, num_members, self.context_cells.size)
         of_codes, of_numbers = split_seed(seed, 2)
@@ -142,7 +145,7 @@ class MixedRows(Compound):
             width = [self.context_size]
             each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
             contexts = [tf.reshape(each, [-1, *width])]
-        x = self._draws.draw(tf.reduce_prod(shape), draws.stateless(seed), *contexts)
+        x = self.draws.draw(tf.reduce_prod(shape), draws.stateless(seed), *contexts)
         return tf.reshape(x, tf.concat([shape, self.event_shape], axis=0))
 
     def log_prob_of_codes(
@@ -216,11 +219,6 @@ class MixedRows(Compound):
         return self._mades, self._networks
 
     @property
-    def draws(self) -> RowDraws:
-        """Draws of whole rows, and of missing cells."""
-        return self._draws
-
-    @property
     def _parts(self):
         return [part for part in (*self._mades, self._networks) if part is not None]
 
@@ -236,12 +234,12 @@ class MixedRows(Compound):
         return log_prob + self.numbers.log_prob(x, of_context)
 
     def _set_transient_state(self):
-        weights = self.parameters["recalibration"] or [0.0] * self.cells.num_numbers
-        num_bins = self.parameters["num_bins"]
-        numbers = RowNumbers(self.cells, self._networks, num_bins, weights)
+        cells, num_bins = self.cells, self.parameters["num_bins"]
+        weights = self.parameters["recalibration"] or [0.0] * cells.num_numbers
+        numbers = RowNumbers(cells, self._networks, num_bins, weights)
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
-        object.__setattr__(self, "_draws", RowDraws(self, self._mades, self._networks))
+        object.__setattr__(self, "draws", RowDraws(self, self._mades, self._networks))
 
 
 def _specs(numbers):

@@ -42,7 +42,7 @@ def model_of_state(state: tuple | None) -> DensityEstimator | None:
     if state is None:
         return None
     config, values = state
-    rows = MixedRows(**config)
+    rows: Any = MixedRows.from_config(config)
     for variable, value in zip(rows.variables, values, strict=True):
         variable.assign(value)
     return DensityEstimator(rows)
