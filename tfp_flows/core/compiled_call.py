@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["CompiledCall", "is_compiled_by_xla"]
+__all__ = ["CompiledCall", "graph_function", "is_compiled_by_xla"]
 
 
 def is_compiled_by_xla() -> bool:
@@ -19,6 +19,18 @@ def is_compiled_by_xla() -> bool:
             return True
         graph = getattr(graph, "outer_graph", None)
     return False
+
+
+def graph_function(method: Callable, **options: Any) -> Any:
+    """Returns a `tf.function` of a method, or a local function, of one object of many.
+
+    Args:
+      method: what is traced.
+      **options: of `tf.function`.
+    """
+    # A partial: TensorFlow would take the traces of all objects for retraces of one
+    # function, and warn.
+    return tf.function(functools.partial(method), autograph=False, **options)
 
 
 class CompiledCall:
@@ -74,10 +86,5 @@ class CompiledCall:
         fixed = {"training": training}
         if len(signature) == 1:
             fixed["context"] = None
-        # A partial, not a local function: TensorFlow would take the traces of all
-        # objects for retraces of that one, and warn.
-        return tf.function(
-            functools.partial(self._method, **fixed),
-            input_signature=signature,
-            autograph=False,
-        )
+        method = functools.partial(self._method, **fixed)
+        return graph_function(method, input_signature=signature)

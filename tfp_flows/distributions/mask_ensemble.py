@@ -1,6 +1,5 @@
 """An autoregressive network under each of its masks, on rows."""
 
-import functools
 import math
 from typing import Any
 
@@ -9,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.compiled_call import CompiledCall
+from tfp_flows.core.compiled_call import graph_function
 from tfp_flows.distributions import ancestral_sampling
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.batches_of_rows import never_empty
@@ -199,13 +199,12 @@ class MaskEnsemble(tf.Module):
         context = context if network.context_size else []
         masks, mask = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
-        compiled = functools.partial(tf.function, autograph=False)
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
-            "_compiled_draw": compiled(
+            "_compiled_draw": graph_function(
                 self._draw, input_signature=[noise, masks, *context]
             ),
-            "_compiled_complete": compiled(
+            "_compiled_complete": graph_function(
                 self._complete, input_signature=[noise, mask, rows, observed, *context]
             ),
         }

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.compiled_call import graph_function
+
 __all__ = ["UnconstrainedDensity", "call_with_parts"]
 
 _ROWS = 64
@@ -39,9 +41,9 @@ class UnconstrainedDensity:
         self._support = support.bijector
         self.event_size = support.event_size
         self.dtype = support.dtype
-        self._log_probs = tf.function(self.of_tensor, autograph=False)
-        self._gradients = tf.function(self.value_and_gradient, autograph=False)
-        self._products = tf.function(self._product, autograph=False)
+        self._log_probs = graph_function(self.of_tensor)
+        self._gradients = graph_function(self.value_and_gradient)
+        self._products = graph_function(self._product)
         self._seconds = math.inf
 
     @functools.cached_property

@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.core.compiled_call import graph_function
+
 __all__ = ["in_blocks"]
 
 # At most, in a block: what starting a program costs does not show beside large batches.
@@ -30,16 +32,18 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
       step: its `train_step` or `test_step`.
       fallback: Keras's own function, for batches of anything but dense tensors.
     """
-    one_step = tf.function(step, jit_compile=True, reduce_retracing=True, autograph=False)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def steps(block, count):
+    def loop(block, count):
         def body(k):
             step(_map(lambda batches: batches[k], block))
             return k + 1
 
         tf.while_loop(lambda k: k < count, body, [tf.constant(0)])
         return model._step_logs()
+
+    by_xla = {"jit_compile": True, "reduce_retracing": True}
+    one_step, steps = graph_function(step, **by_xla), graph_function(loop, **by_xla)
+    gather = graph_function(_gather, reduce_retracing=True)
 
     def run(iterator):
         if not _is_dense(iterator):
@@ -51,7 +55,7 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
             size = min(model.steps_per_execution, _BYTES // max(_num_bytes(batch), 1))
             size = max(size, 1)
             limit = tf.constant(min(size, left))
-            block, count, other = _gather(iterator, batch, limit, size=size)
+            block, count, other = gather(iterator, batch, limit, size=size)
             logs = steps(block, count) if count > 1 else one_step(batch)
             left -= int(count)
             batch = _dense(other.get_value()) if other.has_value() else None
@@ -62,7 +66,6 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
     return run
 
 
-@tf.function(autograph=False, reduce_retracing=True)
 def _gather(iterator, batch, limit, *, size):
     """Batches of the shape of `batch`, with it at most `limit`, in a block for `size`.
 

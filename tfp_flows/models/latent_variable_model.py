@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.compiled_call import graph_function
 from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import check_rows
 from tfp_flows.distributions.draws import fold_in
@@ -234,9 +235,7 @@ class LatentVariableModel:
         if key not in self._compiled:
             rows = tf.TensorSpec([None, *self.likelihood.event_shape], dtype)
             signature = [rows, tf.TensorSpec([2], tf.int32)]
-            self._compiled[key] = tf.function(
-                function, input_signature=signature, autograph=False
-            )
+            self._compiled[key] = graph_function(function, input_signature=signature)
         x = np.asarray(x, dtype.as_numpy_dtype)
         results = [
             self._compiled[key](x[start : start + batch_size], fold_in(seed, start))

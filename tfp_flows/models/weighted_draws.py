@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.compiled_call import graph_function
 from tfp_flows.distributions.pareto_smoothing import pareto_smooth
 from tfp_flows.models.rounding import without_rounding
 
@@ -103,15 +104,12 @@ class Evaluation:
     ) -> None:
         self.density, self.distribution, self._rows = density, distribution, rows
         self.event_size = density.event_size
-        self._draw = tf.function(
+        self._draw = graph_function(
             lambda seed: self._with_target(
                 *distribution.sample_and_log_prob(rows, seed=seed)
-            ),
-            autograph=False,
+            )
         )
-        self._at = tf.function(
-            lambda x: self._with_target(x, distribution.log_prob(x)), autograph=False
-        )
+        self._at = graph_function(lambda x: self._with_target(x, distribution.log_prob(x)))
 
     def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns draws, `[N, D]`, and their densities under target and posterior."""

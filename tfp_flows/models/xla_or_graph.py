@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.core.compiled_call import graph_function
+
 __all__ = ["Compiled"]
 
 _CANNOT = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
@@ -24,8 +26,8 @@ class Compiled:
     """
 
     def __init__(self, function: Callable, by_xla: bool = True) -> None:
-        self._plain = tf.function(function, autograph=False)
-        self._xla = tf.function(function, jit_compile=True, autograph=False)
+        self._plain = graph_function(function)
+        self._xla = graph_function(function, jit_compile=True)
         self.is_by_xla = by_xla
 
     def __call__(self, *arguments: Any) -> Any:
