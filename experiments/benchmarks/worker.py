@@ -5,6 +5,7 @@ builds and runs what it is asked for. Waiting, a worker takes no processor time.
 """
 
 import dataclasses
+import functools
 import os
 import pickle
 import subprocess
@@ -17,12 +18,21 @@ class Worker:
     """A process that builds and runs contenders for this one.
 
     Args:
-      interpreter: path of the Python that runs it; the current folder is on its path.
+      interpreter: path of the Python that runs it.
+      folder: first on its path; the current one, if None.
+      num_cpus: processors that it may use, on Linux; all, if None.
     """
 
-    def __init__(self, interpreter):
+    def __init__(self, interpreter, *, folder=None, num_cpus=None):
+        command = [interpreter, "-m", __name__]
+        cpus = sorted(os.sched_getaffinity(0))[:num_cpus] if num_cpus else None
         self._process = subprocess.Popen(
-            [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Before libraries count the processors for their threads.
+            preexec_fn=cpus and functools.partial(os.sched_setaffinity, 0, cpus),
         )
 
     def __enter__(self):
@@ -47,7 +57,8 @@ class Worker:
         return dataclasses.replace(contender, run=lambda: self._ask(("run", index)))
 
     def _ask(self, request):
-        pickle.dump(request, self._process.stdin)
+        # As bytes, so that what cannot be loaded there is an answer, not the end.
+        pickle.dump(pickle.dumps(request), self._process.stdin)
         self._process.stdin.flush()
         reply, error = pickle.load(self._process.stdout)
         if error is not None:
@@ -64,7 +75,7 @@ def serve(requests, replies):
         except EOFError:
             return
         try:
-            answer = _answer(request, contenders), None
+            answer = _answer(pickle.loads(request), contenders), None
         except Exception as error:
             answer = None, error
         pickle.dump(answer, replies)
