@@ -5,11 +5,12 @@
 Times of a training step, of scoring and of sampling by interleaved medians, ours and TFP's
 with XLA, PyTorch's peers with one thread or two, whichever is faster; and the peak memory
 of a training step beyond that of one row (Linux only). Curves are kept in a folder, with a
-page of their tables and pictures; sweeps that are run again replace what was kept.
+page of their tables and pictures; points that are measured again replace what was kept.
 """
 
 import dataclasses
 import functools
+import itertools
 import math
 import sys
 
@@ -32,7 +33,7 @@ from experiments.benchmarks.workloads import Autoregressive
 from experiments.benchmarks.workloads import RealNVP
 from experiments.benchmarks.workloads import SplineFlow
 
-__all__ = ["AXES", "FLOWS", "TASKS", "calls", "sweep"]
+__all__ = ["AXES", "CONTENDERS", "FLOWS", "TASKS", "calls", "sweep"]
 
 # Of the sizes that the constructors have by default.
 FLOWS = {
@@ -48,6 +49,7 @@ AXES = {
     "num_cpus": (1, 2),
 }
 TASKS = ("train", "score", "sample", "memory")
+CONTENDERS = ("tfp_flows", "nflows", "zuko", "TFP", "flowjax")
 _ARITHMETIC_OF_A_RUN = 1e8  # multiplications
 _TORCH = {
     "RealNVP": real_nvp_torch,
@@ -71,7 +73,8 @@ def calls(workload, *, sequential):
 def sweep(flow, axis, values, tasks, measure, longest):
     """Yields a row of `curves_page.COLUMNS` for each point and contender.
 
-    A contender leaves the curve of a task after a point that took it more than `longest`.
+    A contender leaves the curve of a task where a call would take more than `longest`, if
+    it grew as the axis does.
 
     Args:
       flow: one of `FLOWS`.
@@ -83,13 +86,14 @@ def sweep(flow, axis, values, tasks, measure, longest):
       longest: milliseconds.
     """
     gone = {task: set() for task in tasks}
-    for value in values:
-        sizes = {} if axis == "num_cpus" else {axis: value}
+    for value, after in itertools.pairwise((*values, math.inf)):
+        # With few rows, a second processor has nothing to do.
+        sizes = {"batch_size": 8192} if axis == "num_cpus" else {axis: value}
         for task in tasks:
             workload = dataclasses.replace(FLOWS[flow], task=task, **sizes)
             for name, numbers in measure(workload, gone[task]).items():
                 yield [flow, axis, task, value, name, *numbers]
-                if task != "memory" and numbers[0] > longest:
+                if task != "memory" and numbers[0] * after / value > longest:
                     gone[task].add(name)
 
 
@@ -103,7 +107,7 @@ def _contenders(flow):
     if flow == "MAF":
         found["TFP"] = [(ours.stock, xla, False)]
         found["flowjax"] = [(autoregressive_jax.flowjax, {}, True)]
-    return found
+    return {name: found[name] for name in flags.FLAGS.contenders if name in found}
 
 
 def _milliseconds(flow, workers, how, workload, gone):
@@ -139,57 +143,57 @@ def _mebibytes(flow, interpreters, workload):
     return found
 
 
-def _axes(flow):
-    """Of splines, only the bins: their other curves are those of a MAF."""
-    return [axis for axis in AXES if (axis == "num_bins") == (flow == "NeuralSplineFlow")]
-
-
-def _tasks(axis, tasks):
+def _tasks(flow, axis, tasks):
+    """Those of a sweep; of splines only along bins: their other curves are as a MAF's."""
+    if (axis == "num_bins") != (flow == "NeuralSplineFlow"):
+        return []
     has_memory = axis in ("num_steps", "batch_size") and sys.platform.startswith("linux")
     return [task for task in tasks if task != "memory" or has_memory]
 
 
-def _run(flow, axis, values):
-    """Rows of the sweeps of a flow along an axis, as the flags `values` want them."""
+def _rows(flow, axis, tasks, values):
+    """Yields the rows of the sweeps of a flow along an axis, as the flags want them."""
     interpreters = (sys.executable, values.peers_python)
     how = {"repetitions": values.repetitions, "patience": values.patience}
-    rows = []
     points = [AXES[axis]] if axis != "num_cpus" else [(count,) for count in AXES[axis]]
     for part in points:
         num_cpus = part[0] if axis == "num_cpus" else None
         here, there = (Worker(path, num_cpus=num_cpus) for path in interpreters)
+
+        def measure(workload, gone, workers=(here, there)):
+            if workload.task == "memory":
+                return _mebibytes(flow, interpreters, workload)
+            return _milliseconds(flow, workers, how, workload, gone)
+
         with here, there:
-
-            def measure(workload, gone, workers=(here, there)):
-                if workload.task == "memory":
-                    return _mebibytes(flow, interpreters, workload)
-                return _milliseconds(flow, workers, how, workload, gone)
-
-            tasks = _tasks(axis, values.tasks)
-            rows += sweep(flow, axis, part, tasks, measure, values.longest)
-    return rows
+            yield from sweep(flow, axis, part, tasks, measure, values.longest)
 
 
 def main(argv):
-    """Runs the chosen sweeps, and writes what is kept after each."""
+    """Runs the chosen sweeps, and keeps what was measured, if interrupted too."""
     del argv
     values = flags.FLAGS
     runner.print_head()
-    for flow in values.flows:
-        for axis in _axes(flow):
-            if axis in values.axes and _tasks(axis, values.tasks):
-                rows = _run(flow, axis, values)
+    for flow, axis in itertools.product(values.flows, values.axes):
+        tasks = _tasks(flow, axis, values.tasks)
+        rows = []
+        try:
+            for row in _rows(flow, axis, tasks, values) if tasks else ():
+                print(*row, flush=True)
+                rows.append(row)
+        finally:
+            if rows:
                 new = pd.DataFrame(rows, columns=curves_page.COLUMNS)
-                print(curves_page.table(new), flush=True)
                 curves_page.keep(new, values.folder)
 
 
 def _define_flags():
     runner.define_flags(repetitions=5)
-    flags.FLAGS.set_default("patience", 2.0)
-    for name, known in {"flows": FLOWS, "axes": AXES, "tasks": TASKS}.items():
+    flags.FLAGS.set_default("patience", 15.0)  # more than most compilations take
+    choices = {"flows": FLOWS, "axes": AXES, "tasks": TASKS, "contenders": CONTENDERS}
+    for name, known in choices.items():
         flags.DEFINE_multi_enum(name, list(known), list(known), f"Which {name} to measure.")
-    flags.DEFINE_float("longest", 1000.0, "Milliseconds after which a curve ends.")
+    flags.DEFINE_float("longest", 1000.0, "Milliseconds of a call at which a curve ends.")
     flags.DEFINE_string("folder", "docs/pictures", "Folder of the page and the pictures.")
 
 

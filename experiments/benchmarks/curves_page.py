@@ -18,7 +18,7 @@ _AXES = {
     "num_steps": "steps",
     "batch_size": "rows",
     "num_bins": "bins",
-    "num_cpus": "processors",
+    "num_cpus": "8,192 rows: processors",
 }
 _TASKS = {
     "train": "training step, ms",
@@ -57,12 +57,8 @@ def keep(new, folder):
 
 
 def merged(old, new):
-    """Returns the rows of both tables, without those of sweeps that `new` has again."""
-    sweeps = ["flow", "axis", "task"]
-    again = pd.MultiIndex.from_frame(old[sweeps]).isin(
-        pd.MultiIndex.from_frame(new[sweeps])
-    )
-    rows = pd.concat([old[~again], new])
+    """Returns the rows of both tables in order, of equal points those of `new`."""
+    rows = pd.concat([old, new]).drop_duplicates(_PLACE, keep="last")
     return rows.sort_values(
         _PLACE, key=lambda column: column.map(_ORDER).fillna(column), ignore_index=True
     )
