@@ -71,7 +71,7 @@ def calls(workload, *, sequential):
 
 
 def sweep(flow, axis, values, tasks, measure, longest):
-    """Yields a row of `curves_page.COLUMNS` for each point and contender.
+    """Yields a row of `curves_page.COLUMNS` but the note for each point and contender.
 
     A contender leaves the curve of a task where a call would take more than `longest`, if
     it grew as the axis does.
@@ -87,8 +87,7 @@ def sweep(flow, axis, values, tasks, measure, longest):
     """
     gone = {task: set() for task in tasks}
     for value, after in itertools.pairwise((*values, math.inf)):
-        # With few rows, a second processor has nothing to do.
-        sizes = {"batch_size": 8192} if axis == "num_cpus" else {axis: value}
+        sizes = {} if axis == "num_cpus" else {axis: value}
         for task in tasks:
             workload = dataclasses.replace(FLOWS[flow], task=task, **sizes)
             for name, numbers in measure(workload, gone[task]).items():
@@ -180,7 +179,7 @@ def main(argv):
         try:
             for row in _rows(flow, axis, tasks, values) if tasks else ():
                 print(*row, flush=True)
-                rows.append(row)
+                rows.append([*row, values.note])
         finally:
             if rows:
                 new = pd.DataFrame(rows, columns=curves_page.COLUMNS)
@@ -194,6 +193,8 @@ def _define_flags():
     for name, known in choices.items():
         flags.DEFINE_multi_enum(name, list(known), list(known), f"Which {name} to measure.")
     flags.DEFINE_float("longest", 1000.0, "Milliseconds of a call at which a curve ends.")
+    text = "How it was measured, as 'on quiet cores', to stand above the tables."
+    flags.DEFINE_string("note", "where nothing was noted", text)
     flags.DEFINE_string("folder", "docs/pictures", "Folder of the page and the pictures.")
 
 

@@ -12,13 +12,13 @@ from experiments.runs.atomic_write import atomic_write
 __all__ = ["COLUMNS", "draw", "keep", "merged", "table"]
 
 _PLACE = ["flow", "axis", "task", "value", "contender"]
-COLUMNS = [*_PLACE, "median", "least", "greatest"]
+COLUMNS = [*_PLACE, "median", "least", "greatest", "note"]
 _AXES = {
     "event_size": "variables, D",
     "num_steps": "steps",
     "batch_size": "rows",
     "num_bins": "bins",
-    "num_cpus": "8,192 rows: processors",
+    "num_cpus": "processors",
 }
 _TASKS = {
     "train": "training step, ms",
@@ -78,7 +78,12 @@ def _table(axis, rows):
     for (task, contender), part in rows.groupby(["task", "contender"], sort=False):
         cells = {row.value: _cell(row) for row in part.itertuples()}
         lines.append([_TASKS[task], contender, *(cells.get(v, "") for v in values)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"Measured {_notes(rows)}:\n\n{text}"
+
+
+def _notes(rows):
+    return "; ".join(rows["note"].unique())
 
 
 def _cell(row):
@@ -120,7 +125,8 @@ def _panel(panel, axis, task, rows):
         panel.fill_between(
             part["value"], part["least"], part["greatest"], color=color, alpha=0.2, lw=0
         )
-    panel.set(xscale="log", yscale="log", xlabel=_AXES[axis], title=_TASKS[task])
+    panel.set(xscale="log", yscale="log", title=_TASKS[task])
+    panel.set_xlabel(f"{_AXES[axis]}\n({_notes(rows)})")
     values = sorted(rows["value"].unique())
     panel.set_xticks(values, [f"{value:,}" for value in values])
     panel.minorticks_off()
