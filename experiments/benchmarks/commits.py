@@ -148,15 +148,16 @@ def _git(*arguments):
     return done.stdout.strip()
 
 
-def _comparisons(commits, names, repetitions):
+def _comparisons(commits, values):
     with contextlib.ExitStack() as stack:
         folders = [stack.enter_context(checked_out(commit)) for commit in commits]
-        workers = [
-            stack.enter_context(Worker(sys.executable, folder=folder)) for folder in folders
-        ]
-        for name in names:
+        start = functools.partial(
+            Worker, sys.executable, processor_time=values.processor_time
+        )
+        workers = [stack.enter_context(start(folder=folder)) for folder in folders]
+        for name in values.workloads:
             work = WORKLOADS_OF_OURS[name]
-            yield compare(name, workers, *work, repetitions=repetitions)
+            yield compare(name, workers, *work, repetitions=values.repetitions)
             first = f"{name}, first call"
             yield compare(first, workers, first_call, *work, repetitions=3)
 
@@ -172,7 +173,7 @@ def main(argv):
     runner.print_head()
     print(_HEADER)
     try:
-        for each in _comparisons(argv[1:], values.workloads, values.repetitions):
+        for each in _comparisons(argv[1:], values):
             print(each.row(values.limit), flush=True)
             slower |= each.is_slower(values.limit)
     except ValueError as error:
@@ -186,6 +187,7 @@ def _define_flags():
     flags.DEFINE_multi_enum("workloads", names, names, "Which workloads to time.")
     text = "Counted runs of each; of first calls there are three."
     flags.DEFINE_integer("repetitions", 9, text, lower_bound=2)
+    runner.define_processor_time()
     flags.DEFINE_float("limit", 1.2, "The greatest ratio that is not too slow.")
 
 

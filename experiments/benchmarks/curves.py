@@ -157,7 +157,8 @@ def _rows(flow, axis, tasks, values):
     points = [AXES[axis]] if axis != "num_cpus" else [(count,) for count in AXES[axis]]
     for part in points:
         num_cpus = part[0] if axis == "num_cpus" else None
-        here, there = (Worker(path, num_cpus=num_cpus) for path in interpreters)
+        how_to_run = {"num_cpus": num_cpus, "processor_time": values.processor_time}
+        here, there = (Worker(path, **how_to_run) for path in interpreters)
 
         def measure(workload, gone, workers=(here, there)):
             if workload.task == "memory":
@@ -193,6 +194,7 @@ def _define_flags():
     for name, known in choices.items():
         flags.DEFINE_multi_enum(name, list(known), list(known), f"Which {name} to measure.")
     flags.DEFINE_float("longest", 1000.0, "Milliseconds of a call at which a curve ends.")
+    runner.define_processor_time()
     text = "How it was measured, as 'on quiet cores', to stand above the tables."
     flags.DEFINE_string("note", "where nothing was noted", text)
     flags.DEFINE_string("folder", "docs/pictures", "Folder of the page and the pictures.")

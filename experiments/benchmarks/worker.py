@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 
 __all__ = ["Worker"]
 
@@ -21,11 +22,14 @@ class Worker:
       interpreter: path of the Python that runs it.
       folder: first on its path; the current one, if None.
       num_cpus: processors that it may use, on Linux; all, if None.
+      processor_time: whether its contenders' clock is the time of the processors that it
+        takes, on which other jobs have less influence.
     """
 
-    def __init__(self, interpreter, *, folder=None, num_cpus=None):
+    def __init__(self, interpreter, *, folder=None, num_cpus=None, processor_time=False):
         command = [interpreter, "-m", __name__]
         cpus = sorted(os.sched_getaffinity(0))[:num_cpus] if num_cpus else None
+        self._clock = functools.partial(self._ask, ("clock",)) if processor_time else None
         self._process = subprocess.Popen(
             command,
             cwd=folder,
@@ -54,7 +58,8 @@ class Worker:
           Exception: what `function` raises there, as `ImportError` of a missing package.
         """
         index, contender = self._ask(("build", function, args, kwargs))
-        return dataclasses.replace(contender, run=lambda: self._ask(("run", index)))
+        run = functools.partial(self._ask, ("run", index))
+        return dataclasses.replace(contender, run=run, clock=self._clock)
 
     def _ask(self, request):
         # As bytes, so that what cannot be loaded there is an answer, not the end.
@@ -86,6 +91,8 @@ def _answer(request, contenders):
     kind, *rest = request
     if kind == "run":
         return contenders[rest[0]].run()
+    if kind == "clock":
+        return time.process_time()
     function, args, kwargs = rest
     contenders.append(function(*args, **kwargs))
     return len(contenders) - 1, dataclasses.replace(contenders[-1], run=None)
