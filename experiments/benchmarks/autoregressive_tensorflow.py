@@ -11,7 +11,7 @@ from experiments.benchmarks import tensorflow_contender
 from experiments.benchmarks.workloads import RealNVP
 from experiments.benchmarks.workloads import SplineFlow
 
-__all__ = ["SCORING", "our", "our_distribution", "ours", "scoring", "stock"]
+__all__ = ["SCORING", "contender", "our", "our_distribution", "ours", "scoring", "stock"]
 __all__ += ["stock_distribution"]
 
 SCORING = "tfp_flows scoring, XLA"
@@ -40,7 +40,7 @@ def our(workload, *, jit_compile):
     """This package's flow, with one call a step where it is trained."""
     dist = our_distribution(workload)
     name = "tfp_flows scoring" if workload.task == "score" else "tfp_flows"
-    return _contender(
+    return contender(
         name, dist, dist.trainable_variables, workload, jit_compile=jit_compile
     )
 
@@ -53,7 +53,7 @@ def scoring(workload):
 def stock(workload, *, jit_compile):
     """TFP's `MaskedAutoregressiveFlow` with its `AutoregressiveNetwork`."""
     dist, variables = stock_distribution(workload)
-    return _contender("TFP", dist, variables, workload, jit_compile=jit_compile)
+    return contender("TFP", dist, variables, workload, jit_compile=jit_compile)
 
 
 def stock_distribution(workload):
@@ -112,7 +112,16 @@ def _spline_flow(workload, **options):
     )
 
 
-def _contender(name, dist, variables, workload, *, jit_compile):
+def contender(name, dist, variables, workload, *, jit_compile):
+    """The `Contender` of what a workload asks of a distribution, as `workload.task` says.
+
+    Args:
+      name: of the package.
+      dist: a `tfd.Distribution`.
+      variables: what is trained.
+      workload: a workload on vectors.
+      jit_compile: whether XLA compiles it.
+    """
     if workload.task == "train":
         return tensorflow_contender.training_step(
             name, dist, variables, workload, jit_compile=jit_compile
