@@ -83,7 +83,9 @@ def _table(axis, rows):
 
 
 def _notes(rows):
-    return "; ".join(rows["note"].unique())
+    """What was noted of times, on which it depends; of memory, if there is nothing else."""
+    times = rows[rows["task"] != "memory"]
+    return "; ".join((rows if times.empty else times)["note"].unique())
 
 
 def _cell(row):
