@@ -1,20 +1,17 @@
 """Times flows on whatever device there is, as a GPU: dtypes of networks, graphs and XLA.
 
-    python -m experiments.benchmarks.devices
+    python -m experiments.benchmarks.devices [--workloads=small_RealNVP]
 
-Prints the devices, and a table of milliseconds, medians (least-greatest): a
+Prints the device, and a table of milliseconds, medians (least-greatest): a
 training step, the densities of rows, and as many samples, of a RealNVP and of a MAF whose
 networks compute in float32 or in bfloat16, in plain graphs and by XLA. What a device does
 not support is said in its row. Where there is no GPU, times are the processor's.
 """
 
 import dataclasses
-import functools
 
 import numpy as np
 import tensorflow as tf
-from absl import app
-from absl import flags
 
 import tfp_flows
 from experiments.benchmarks import autoregressive_tensorflow
@@ -23,9 +20,14 @@ from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.workloads import Autoregressive
 from experiments.benchmarks.workloads import RealNVP
 
-__all__ = ["NETWORKS", "devices", "make_distribution", "row"]
+__all__ = ["NETWORKS", "WORKLOADS", "devices", "make_distribution", "time_workload"]
 
 NETWORKS = ("float32", "mixed_bfloat16")
+WORKLOADS = {
+    "RealNVP": RealNVP(64, 8, (512, 512), batch_size=4096, calls=5),
+    "MAF": Autoregressive(64, 5, (512, 512), batch_size=4096, calls=5, task="train"),
+    "small_RealNVP": RealNVP(8, 8, (32, 32), batch_size=512, calls=20),
+}
 _TASKS = {"train": "training step", "score": "densities", "sample": "samples"}
 
 
@@ -70,70 +72,38 @@ def _autoregressive(workload, step, networks):
     return tfp_flows.MaskedAutoregressive(size, tfp_flows.Conditioner(network, size))
 
 
-def row(workload, networks, *, jit_compile, **how):
-    """Returns the cells of one way to compute: a time a task, or why there is none.
+def time_workload(workload, worker, **how):
+    """Returns the table of a flow, and on what device it is.
 
     Args:
       workload: as in `make_distribution`, with any task.
-      networks: likewise.
-      jit_compile: whether XLA compiles it.
-      **how: `repetitions` and `patience`, as of `interleave`.
-    """
-    cells = []
-    for task in _TASKS:
-        work = dataclasses.replace(workload, task=task)
-        dist = make_distribution(work, networks)
-        contender = autoregressive_tensorflow.contender(
-            "tfp_flows", dist, dist.trainable_variables, work, jit_compile=jit_compile
-        )
-        try:
-            (timing,) = interleave([contender], **how)
-        except Exception as error:  # whatever a device or its compiler does not have
-            cells.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
-        else:
-            times = timing.milliseconds
-            cells.append(f"{timing.median:.2f} ({min(times):.2f}-{max(times):.2f})")
-    return cells
-
-
-def time_workload(workload, worker, **how):
-    """Returns the table of a flow.
-
-    Args:
-      workload: as in `make_distribution`.
       worker: not used.
-      **how: as in `row`.
+      **how: `repetitions` and `patience`, as of `interleave`.
     """
     del worker
     lines = [["networks", "compiled by", *_TASKS.values()], ["---"] * (2 + len(_TASKS))]
     for networks in NETWORKS:
         for compiler in ("graph", "XLA"):
-            cells = row(workload, networks, jit_compile=compiler == "XLA", **how)
+            works = [dataclasses.replace(workload, task=task) for task in _TASKS]
+            cells = [_cell(work, networks, compiler == "XLA", how) for work in works]
             lines.append([networks, compiler, *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{devices()}\n\n{table}"
 
 
-def main(argv):
-    """Prints what is asked for."""
-    del argv
-    values = flags.FLAGS
-    runner.print_head()
-    print(devices(), flush=True)
-    units = (values.units,) * 2
-    sizes = {"batch_size": values.rows, "calls": values.calls, "task": "train"}
-    flows = {"RealNVP": functools.partial(RealNVP, values.variables, 8, units)}
-    flows["MAF"] = functools.partial(Autoregressive, values.variables, 5, units)
-    runner.print_tables(time_workload, {name: f(**sizes) for name, f in flows.items()})
-
-
-def _define_flags():
-    runner.define_flags(repetitions=5)
-    sizes = {"variables": 64, "units": 512, "rows": 4096, "calls": 5}
-    for name, size in sizes.items():
-        text = f"Number of {name}{' in one timed run' if name == 'calls' else ''}."
-        flags.DEFINE_integer(name, size, text, lower_bound=2 if name == "variables" else 1)
+def _cell(workload, networks, jit_compile, how):
+    """The time of one way to compute, or why there is none."""
+    dist = make_distribution(workload, networks)
+    contender = autoregressive_tensorflow.contender(
+        "tfp_flows", dist, dist.trainable_variables, workload, jit_compile=jit_compile
+    )
+    try:
+        (timing,) = interleave([contender], **how)
+    except Exception as error:  # whatever a device or its compiler does not have
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    times = timing.milliseconds
+    return f"{timing.median:.2f} ({min(times):.2f}-{max(times):.2f})"
 
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    runner.run(time_workload, WORKLOADS, repetitions=5)

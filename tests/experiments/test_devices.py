@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.benchmarks import devices
+from experiments.benchmarks import timing
 from experiments.benchmarks.workloads import Autoregressive
 from experiments.benchmarks.workloads import RealNVP
 
@@ -25,18 +26,18 @@ def test_networks_compute_in_what_was_asked_for(workload, networks):
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_what_a_device_lacks_is_said_in_its_cell(monkeypatch):
+def test_the_table_has_times_or_says_what_is_lacking(monkeypatch):
     def lacking(contenders, **how):
-        raise NotImplementedError("No bfloat16 here.\nAt a place.")
+        if "XLA" in contenders[0].name:
+            raise NotImplementedError("No XLA here.\nAt a place.")
+        return timing.interleave(contenders, **how)
 
-    how = {"jit_compile": False, "repetitions": 1, "patience": 0.0}
-    times = devices.row(WORKLOADS[0], "float32", **how)
-    assert all(float(cell.split(" (")[0]) > 0.0 for cell in times)
     monkeypatch.setattr(devices, "interleave", lacking)
-    cells = devices.row(WORKLOADS[0], "mixed_bfloat16", **how)
-    assert cells == ["NotImplementedError: No bfloat16 here."] * 3
-
-
-def test_the_device_that_is_timed_is_named():
+    text = devices.time_workload(WORKLOADS[0], None, repetitions=1, patience=0.0)
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    assert devices.devices().endswith(f"what is timed runs on {kind}:0")
+    assert text.splitlines()[0].endswith(f"what is timed runs on {kind}:0")
+    rows = [line.split(" | ") for line in text.splitlines()[4:]]
+    assert [row[0] for row in rows] == [f"| {n}" for n in devices.NETWORKS for _ in "ab"]
+    for graph, xla in (rows[:2], rows[2:]):
+        assert all(float(cell.split(" (")[0]) > 0.0 for cell in graph[2:])
+        assert xla[2] == "NotImplementedError: No XLA here."
