@@ -59,14 +59,16 @@ _TORCH = {
 
 
 def calls(workload, *, sequential):
-    """How many calls make one timed run, by the arithmetic of one.
+    """How many calls make one timed run, by about the arithmetic of one.
 
     Args:
       workload: a workload on vectors.
       sequential: whether a call takes a pass of the networks for each variable.
     """
     rows = workload.batch_size * (workload.event_size if sequential else 1)
-    arithmetic = rows * sum(map(math.prod, workload.kernel_shapes()))
+    widths = (workload.event_size, *workload.hidden_units, 2 * workload.event_size)
+    products = sum(map(math.prod, itertools.pairwise(widths)))
+    arithmetic = rows * workload.num_steps * products
     return int(min(20, max(1, _ARITHMETIC_OF_A_RUN // arithmetic)))
 
 
@@ -162,7 +164,9 @@ def _rows(flow, axis, tasks, values):
     """Yields the rows of the sweeps of a flow along an axis, as the flags want them."""
     interpreters = (sys.executable, values.peers_python)
     how = {"repetitions": values.repetitions, "patience": values.patience}
-    points = [AXES[axis]] if axis != "num_cpus" else [(count,) for count in AXES[axis]]
+    points = [values.values or AXES[axis]]
+    if axis == "num_cpus":  # a process has them from its start
+        points = [(count,) for count in points[0]]
     for part in points:
         num_cpus = part[0] if axis == "num_cpus" else None
         how_to_run = {"num_cpus": num_cpus, "processor_time": values.processor_time}
@@ -201,6 +205,8 @@ def _define_flags():
     choices = {"flows": FLOWS, "axes": AXES, "tasks": TASKS, "contenders": CONTENDERS}
     for name, known in choices.items():
         flags.DEFINE_multi_enum(name, list(known), list(known), f"Which {name} to measure.")
+    text = "Values along the axes; those of each by default."
+    flags.DEFINE_multi_integer("values", None, text, lower_bound=1)
     flags.DEFINE_float("longest", 1000.0, "Milliseconds of a call at which a curve ends.")
     runner.define_processor_time()
     text = "How it was measured, as 'on quiet cores', to stand above the tables."
