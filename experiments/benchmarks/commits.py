@@ -5,7 +5,8 @@
 What is timed, and how, is this folder's code; `tfp_flows` is each commit's, from a
 worktree that is removed afterwards. What is not committed does not count. A ratio is the
 median of those of neighbouring runs, AFTER's time by BEFORE's. The exit status is 1 if the
-lower quartile of one, too, is above `--limit`; 2 if there is no such commit.
+lower quartile of one, too, is above `--limit`, or if AFTER cannot do what BEFORE can; 2 if
+there is no such commit.
 """
 
 import contextlib
@@ -24,13 +25,13 @@ from absl import flags
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import glow_tensorflow
 from experiments.benchmarks import runner
-from experiments.benchmarks.timing import Contender
+from experiments.benchmarks.timing import first_call
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.worker import Worker
 from experiments.benchmarks.workloads import WORKLOADS
 from experiments.benchmarks.workloads import Glow
 
-__all__ = ["WORKLOADS_OF_OURS", "Comparison", "checked_out", "compare", "first_call"]
+__all__ = ["WORKLOADS_OF_OURS", "Comparison", "checked_out", "compare"]
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _GIT = ["git", "-C", str(_ROOT), "-c", "core.hooksPath=/dev/null"]
@@ -70,9 +71,11 @@ class Comparison:
         ratios = [a / b for b, a in zip(self.before, self.after, strict=True)]
         return statistics.quantiles(ratios, method="inclusive")
 
-    def is_slower(self, limit):
-        """Whether a ratio is above a limit beyond the spread: its lower quartile is."""
-        return not self.trouble and self.quartiles[0] > limit
+    def is_worse(self, limit):
+        """Whether the lower quartile is above a limit, or AFTER alone has trouble."""
+        if self.trouble:
+            return self.trouble.startswith("AFTER")
+        return self.quartiles[0] > limit
 
     def row(self, limit):
         """Returns its line of a Markdown table."""
@@ -81,14 +84,8 @@ class Comparison:
         low, median, high = self.quartiles
         cells = [f"{statistics.median(times):.2f}" for times in (self.before, self.after)]
         cells.append(f"{median:.2f} ({low:.2f}-{high:.2f})")
-        verdict = "slower" if self.is_slower(limit) else ""
+        verdict = "slower" if self.is_worse(limit) else ""
         return f"| {self.name} | {' | '.join(cells)} | {verdict} |"
-
-
-def first_call(build, workload):
-    """A `Contender` whose every run builds what `build` does anew, and calls it once."""
-    once = dataclasses.replace(workload, calls=1)
-    return Contender("first call", lambda: build(once).run(), calls=1)
 
 
 def compare(name, workers, build, *arguments, repetitions):
@@ -102,15 +99,14 @@ def compare(name, workers, build, *arguments, repetitions):
       repetitions: counted runs of each.
     """
     contenders = []
-    try:
-        for worker in workers:
+    for who, worker in zip(("BEFORE", "AFTER"), workers, strict=True):
+        try:
             contenders.append(worker.build(build, *arguments))
-        # Without end, or a slow commit would have no spread.
-        before, after = interleave(contenders, repetitions, patience=3600.0)
-    except Exception as error:  # whatever an old commit lacks
-        who = ("BEFORE", "AFTER", "one of both")[len(contenders)]
-        reason = str(error).split("\n")[0]
-        return Comparison(name, trouble=f"{who}: {type(error).__name__}: {reason}")
+            contenders[-1].run()
+        except Exception as error:  # whatever a commit lacks
+            reason = str(error).split("\n")[0]
+            return Comparison(name, trouble=f"{who}: {type(error).__name__}: {reason}")
+    before, after = interleave(contenders, repetitions, patience=None)
     return Comparison(name, before.milliseconds, after.milliseconds)
 
 
@@ -154,6 +150,8 @@ def _comparisons(commits, values):
         start = functools.partial(
             Worker, sys.executable, processor_time=values.processor_time
         )
+        runner.print_head()
+        print(_HEADER)
         workers = [stack.enter_context(start(folder=folder)) for folder in folders]
         for name in values.workloads:
             work = WORKLOADS_OF_OURS[name]
@@ -169,17 +167,15 @@ def main(argv):
         return 2
     # So that worktrees go, as after an interruption from the keyboard.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    values, slower = flags.FLAGS, False
-    runner.print_head()
-    print(_HEADER)
+    values, worse = flags.FLAGS, False
     try:
         for each in _comparisons(argv[1:], values):
             print(each.row(values.limit), flush=True)
-            slower |= each.is_slower(values.limit)
+            worse |= each.is_worse(values.limit)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    return int(slower)
+    return int(worse)
 
 
 def _define_flags():

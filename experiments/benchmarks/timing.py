@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-__all__ = ["Contender", "Timing", "installed", "interleave", "table"]
+__all__ = ["Contender", "Timing", "first_call", "installed", "interleave", "table"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,17 @@ class Timing:
         return statistics.median(self.milliseconds)
 
 
+def first_call(build, workload):
+    """A `Contender` whose every run builds what `build` does anew, and calls it once.
+
+    Args:
+      build: function of a workload that returns a `Contender`.
+      workload: has `calls`.
+    """
+    once = dataclasses.replace(workload, calls=1)
+    return Contender("first call", lambda: build(once).run(), calls=1)
+
+
 def installed(builders):
     """Returns the contenders whose packages are installed, and says who is left out.
 
@@ -74,7 +85,8 @@ def interleave(contenders, repetitions, patience=30.0):
     Args:
       contenders: list of `Contender`.
       repetitions: counted runs of each.
-      patience: seconds to spend on the counted runs of each.
+      patience: seconds to spend on the counted runs of each; None: all repetitions, and
+        nothing is run before.
 
     Returns:
       A `Timing` for each.
@@ -82,7 +94,9 @@ def interleave(contenders, repetitions, patience=30.0):
     Raises:
       FloatingPointError: if a result is not finite: what computes NaN proves nothing.
     """
-    rounds = [_rounds(contender, repetitions, patience) for contender in contenders]
+    rounds = [repetitions] * len(contenders)
+    if patience is not None:
+        rounds = [_rounds(contender, repetitions, patience) for contender in contenders]
     runs = [[] for _ in contenders]
     for i in range(repetitions):
         for contender, last, timed in zip(contenders, rounds, runs, strict=True):

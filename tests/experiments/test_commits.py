@@ -1,5 +1,6 @@
 """The comparison of two commits: its rule, what is timed of each, and what stays behind."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import small_contender
 
 from experiments.benchmarks import commits
+from experiments.benchmarks import timing
 from experiments.benchmarks.commits import Comparison
 from experiments.benchmarks.worker import Worker
 
@@ -18,6 +20,8 @@ MODULE = "def work():\n    return {}.0\n"
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A repository with two commits, tagged by the numbers that their `work` returns."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     monkeypatch.setattr(commits, "_ROOT", tmp_path)
     monkeypatch.setattr(commits, "_GIT", git)
@@ -51,7 +55,7 @@ def worktrees(repository):
 )
 def test_slower_is_what_is_so_beyond_the_spread(after, is_slower):
     comparison = Comparison("a", (10.0,) * 5, after)
-    assert comparison.is_slower(1.2) == is_slower
+    assert comparison.is_worse(1.2) == is_slower
     assert ("| slower |" in comparison.row(1.2)) == is_slower
 
 
@@ -97,12 +101,13 @@ def test_what_a_commit_lacks_is_said_in_its_row(monkeypatch):
             found = commits.compare("a", [here, there], build, "math", repetitions=2)
             assert found.trouble.startswith("BEFORE: AttributeError: module 'math'")
             assert found.row(1.2).startswith("| a | - | - | - | BEFORE: ")
+            assert not found.is_worse(1.2)
             build = small_contender.build_idle
             found = commits.compare("a", [here, there], build, repetitions=2)
             assert found.trouble == (
                 "AFTER: ModuleNotFoundError: No module named 'small_contender'"
             )
-            assert not found.is_slower(1.2)
+            assert found.is_worse(1.2)
             found = commits.compare("a", [here, here], build, repetitions=2)
             assert len(found.before) == len(found.after) == 2
 
@@ -115,3 +120,14 @@ def test_a_worker_keeps_to_its_processors_and_counts_their_time(monkeypatch):
         start = contender.clock()
         assert contender.run() == 1
         assert contender.clock() - start < 0.1  # of the 0.2 s that it sleeps
+
+
+def test_a_first_call_is_of_a_new_contender_each_time():
+    built = []
+
+    def build(workload):
+        assert workload.calls == 1
+        return timing.Contender("a", lambda: float(len(built)), built.append(1) or 1)
+
+    contender = timing.first_call(build, timing.Contender("a workload", None, calls=9))
+    assert [contender.run() for _ in range(3)] == [1.0, 2.0, 3.0]
