@@ -1,9 +1,11 @@
 """The page of the curves of cost: what was measured so far, as tables and as pictures."""
 
 import pathlib
+import textwrap
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import LogLocator
 
 from experiments.reports import plots
 from experiments.reports import provenance
@@ -128,8 +130,10 @@ def _panel(panel, axis, task, rows):
             part["value"], part["least"], part["greatest"], color=color, alpha=0.2, lw=0
         )
     panel.set(xscale="log", yscale="log", title=_TASKS[task])
-    panel.set_xlabel(f"{_AXES[axis]}\n({_notes(rows)})")
+    panel.set_xlabel(f"{_AXES[axis]}\n{textwrap.fill(_notes(rows), 36)}")
     values = sorted(rows["value"].unique())
     panel.set_xticks(values, [f"{value:,}" for value in values])
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()
     panel.grid(alpha=0.3)
