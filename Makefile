@@ -68,6 +68,7 @@ bench: $(VENV)/.bench $(PEERS)/.bench
 	$(BIN)/python -m experiments.benchmarks.recompute
 	$(BIN)/python -m experiments.benchmarks.binary_made --units=500 \
 		--peers_python=$(PEERS)/bin/python
+	$(BIN)/python -m experiments.benchmarks.curves --peers_python=$(PEERS)/bin/python
 
 $(VENV)/.dev: setup.py
 	$(PYTHON) -m venv $(VENV)

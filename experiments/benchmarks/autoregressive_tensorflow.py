@@ -1,4 +1,4 @@
-"""The autoregressive workloads in TensorFlow: this package's flows, and TFP's."""
+"""The workloads on vectors in TensorFlow: this package's flows, and TFP's MAF and IAF."""
 
 import dataclasses
 
@@ -8,9 +8,10 @@ import tensorflow_probability as tfp
 
 import tfp_flows
 from experiments.benchmarks import tensorflow_contender
+from experiments.benchmarks.workloads import RealNVP
 from experiments.benchmarks.workloads import SplineFlow
 
-__all__ = ["SCORING", "our", "our_distribution", "ours", "scoring", "stock"]
+__all__ = ["SCORING", "contender", "our", "our_distribution", "ours", "scoring", "stock"]
 __all__ += ["stock_distribution"]
 
 SCORING = "tfp_flows scoring, XLA"
@@ -36,10 +37,10 @@ def ours(workload):
 
 
 def our(workload, *, jit_compile):
-    """This package's flow, not trained but sampled or scored."""
+    """This package's flow, with one call a step where it is trained."""
     dist = our_distribution(workload)
     name = "tfp_flows scoring" if workload.task == "score" else "tfp_flows"
-    return _contender(
+    return contender(
         name, dist, dist.trainable_variables, workload, jit_compile=jit_compile
     )
 
@@ -52,9 +53,7 @@ def scoring(workload):
 def stock(workload, *, jit_compile):
     """TFP's `MaskedAutoregressiveFlow` with its `AutoregressiveNetwork`."""
     dist, variables = stock_distribution(workload)
-    train = tensorflow_contender.training_step
-    build = train if workload.task == "train" else _contender
-    return build("TFP", dist, variables, workload, jit_compile=jit_compile)
+    return contender("TFP", dist, variables, workload, jit_compile=jit_compile)
 
 
 def stock_distribution(workload):
@@ -93,10 +92,14 @@ def our_distribution(workload):
 
 
 def _affine_flow(workload, **options):
-    if workload.is_inverse:
+    if isinstance(workload, RealNVP):
+        make = tfp_flows.RealNVP
+    elif workload.is_inverse:
         return tfp_flows.IAF(workload.event_size, **options)
+    else:
+        make = tfp_flows.MAF
     # What the peers' flows do not have either.
-    return tfp_flows.MAF(workload.event_size, standardize=False, **options)
+    return make(workload.event_size, standardize=False, **options)
 
 
 def _spline_flow(workload, **options):
@@ -109,7 +112,20 @@ def _spline_flow(workload, **options):
     )
 
 
-def _contender(name, dist, variables, workload, *, jit_compile):
+def contender(name, dist, variables, workload, *, jit_compile):
+    """The `Contender` of what a workload asks of a distribution, as `workload.task` says.
+
+    Args:
+      name: of the package.
+      dist: a `tfd.Distribution`.
+      variables: what is trained.
+      workload: a workload on vectors.
+      jit_compile: whether XLA compiles it.
+    """
+    if workload.task == "train":
+        return tensorflow_contender.training_step(
+            name, dist, variables, workload, jit_compile=jit_compile
+        )
     work = _TASKS[workload.task](dist, workload)
     calls = workload.calls
     return tensorflow_contender.contender(

@@ -21,7 +21,7 @@ def nflows(workload, *, num_threads):
         steps.append(transforms.InverseTransform(step) if workload.is_inverse else step)
         steps.append(transforms.ReversePermutation(workload.event_size))
     base = StandardNormal([workload.event_size])
-    flow = Flow(transforms.CompositeTransform(steps), base)
+    flow = torch_contender.near_identity(Flow(transforms.CompositeTransform(steps), base))
     return torch_contender.flow_contender(
         "nflows",
         workload,
@@ -77,22 +77,7 @@ def zuko(workload, *, num_threads):
             hidden_features=workload.hidden_units,
         )
         steps.append(step.inv if workload.is_inverse else step)
-    base = zuko.lazy.UnconditionalDistribution(
-        zuko.distributions.DiagNormal,
-        torch.zeros(workload.event_size),
-        torch.ones(workload.event_size),
-        buffer=True,
-    )
-    flow = zuko.lazy.Flow(steps, base)
-    return torch_contender.flow_contender(
-        "zuko",
-        workload,
-        flow,
-        num_threads,
-        log_prob=lambda x: flow().log_prob(x),
-        sample=lambda count: flow().sample((count,)),
-        sample_and_log_prob=lambda count: flow().rsample_and_log_prob((count,)),
-    )
+    return torch_contender.zuko_contender(workload, steps, num_threads)
 
 
 def _made(workload):

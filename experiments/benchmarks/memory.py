@@ -13,7 +13,7 @@ _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
-def peak_memory(build, *args, **kwargs):
+def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
     """Returns the bytes that a process holds at most while a contender runs in it.
 
     The process is a new one, and the contender's second run counts, so that what compiling
@@ -23,12 +23,13 @@ def peak_memory(build, *args, **kwargs):
     Args:
       build: function of a module that returns a `Contender`.
       *args: its arguments; likewise `**kwargs`.
+      interpreter: path of the Python that runs it.
       **kwargs: see `*args`.
 
     Raises:
       OSError: where there is no Linux.
     """
-    with Worker(sys.executable) as worker:
+    with Worker(interpreter) as worker:
         return worker.build(_watched, build, args, kwargs).run()
 
 
@@ -38,7 +39,7 @@ def mebibytes_beyond_one_row(build, workload, **kwargs):
     Args:
       build: function of a module that returns a `Contender`.
       workload: its first argument, with a `batch_size`.
-      **kwargs: further ones.
+      **kwargs: further ones, and those of `peak_memory`.
     """
     many, one = (
         peak_memory(build, dataclasses.replace(workload, batch_size=size), **kwargs)

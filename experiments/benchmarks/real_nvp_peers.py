@@ -9,9 +9,8 @@ import tensorflow_probability as tfp
 
 from experiments.benchmarks import jax_contender
 from experiments.benchmarks import tensorflow_contender
-from experiments.benchmarks import torch_contender
 
-__all__ = ["distrax_step", "nflows_step", "tfp_step"]
+__all__ = ["distrax_step", "tfp_step"]
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -75,45 +74,6 @@ def distrax_step(workload):
     weights = nll.init(jax.random.PRNGKey(0), x)
     step = jax_contender.training_step(lambda weights: nll.apply(weights, x), weights)
     return jax_contender.contender("distrax", step, workload.calls, weights)
-
-
-def nflows_step(workload, *, num_threads):
-    """Nflows' affine coupling (its scale is `sigmoid(s + 2) + 0.001`) and torch's Adam."""
-    import torch
-    from nflows.distributions.normal import StandardNormal
-    from nflows.flows.base import Flow
-    from nflows.transforms.base import CompositeTransform
-    from nflows.transforms.coupling import AffineCouplingTransform
-
-    def network(inputs, outputs):
-        widths = (inputs, *workload.hidden_units)
-        layers = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
-            layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-        last = torch.nn.Linear(widths[-1], outputs)
-        return torch_contender.without_context(*layers, last)
-
-    torch.manual_seed(0)
-    masks = [np.arange(workload.event_size) % 2 == k % 2 for k in range(2)]
-    flow = Flow(
-        CompositeTransform(
-            [
-                AffineCouplingTransform(
-                    # nflows transforms what is positive in its mask.
-                    torch.tensor(1 - masks[k % 2].astype(int)),
-                    network,
-                )
-                for k in range(workload.num_steps)
-            ]
-        ),
-        StandardNormal([workload.event_size]),
-    )
-    parameters = list(flow.parameters())
-    x = torch.tensor(workload.batch())
-    step = torch_contender.training_step(parameters, flow.log_prob, x)
-    return torch_contender.torch_contender(
-        "nflows", parameters, step, workload.calls, num_threads=num_threads
-    )
 
 
 def _tf_mlp(rng, widths):

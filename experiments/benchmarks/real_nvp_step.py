@@ -10,6 +10,7 @@ import functools
 
 import tfp_flows
 from experiments.benchmarks import real_nvp_peers as peers
+from experiments.benchmarks import real_nvp_torch
 from experiments.benchmarks import runner
 from experiments.benchmarks.tensorflow_contender import matrix_products
 from experiments.benchmarks.tensorflow_contender import our_steps
@@ -29,8 +30,8 @@ def time_workload(workload, worker, **how):
         functools.partial(peers.tfp_step, workload, jit_compile=True),
         functools.partial(peers.tfp_step, workload, jit_compile=False),
         functools.partial(peers.distrax_step, workload),
-        functools.partial(peers.nflows_step, workload, num_threads=1),
-        functools.partial(peers.nflows_step, workload, num_threads=2),
+        functools.partial(real_nvp_torch.nflows, workload, num_threads=1),
+        functools.partial(real_nvp_torch.nflows, workload, num_threads=2),
     ]
     ours = our_steps(lambda: our_distribution(workload), workload)
     return runner.compare(ours, builders, matrix_products(workload, backward=True), **how)

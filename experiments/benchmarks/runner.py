@@ -12,7 +12,8 @@ from experiments.benchmarks.timing import table
 from experiments.benchmarks.worker import Worker
 from experiments.reports import provenance as report
 
-__all__ = ["compare", "define_flags", "on_threads", "print_head", "print_tables", "run"]
+__all__ = ["compare", "define_flags", "define_processor_time", "on_threads", "print_head"]
+__all__ += ["print_tables", "run"]
 
 
 def run(time_workload, workloads, *, repetitions):
@@ -58,6 +59,12 @@ def define_flags(*, repetitions, workloads=None):
         sys.executable,
         "Interpreter of the environment with the peers that do not go with this one's.",
     )
+
+
+def define_processor_time():
+    """Defines the flag of this name, for who gives it to a `Worker`."""
+    text = "Whether to take the time of processors, for use beside other jobs."
+    flags.DEFINE_boolean("processor_time", False, text)
 
 
 def print_head():

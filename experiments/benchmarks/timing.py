@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-__all__ = ["Contender", "Timing", "installed", "interleave", "table"]
+__all__ = ["Contender", "Timing", "first_call", "installed", "interleave", "table"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +19,14 @@ class Contender:
         one number.
       calls: how many pieces of work one `run` does.
       num_parameters: number of trainable parameters; None where there is no model.
+      clock: function that returns seconds; None: those of the day.
     """
 
     name: str
     run: Callable[[], float] | None
     calls: int
     num_parameters: int | None = None
+    clock: Callable[[], float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,17 @@ class Timing:
     def median(self):
         """Median over the repetitions, in milliseconds."""
         return statistics.median(self.milliseconds)
+
+
+def first_call(build, workload):
+    """A `Contender` whose every run builds what `build` does anew, and calls it once.
+
+    Args:
+      build: function of a workload that returns a `Contender`.
+      workload: has `calls`.
+    """
+    once = dataclasses.replace(workload, calls=1)
+    return Contender("first call", lambda: build(once).run(), calls=1)
 
 
 def installed(builders):
@@ -72,7 +85,8 @@ def interleave(contenders, repetitions, patience=30.0):
     Args:
       contenders: list of `Contender`.
       repetitions: counted runs of each.
-      patience: seconds to spend on the counted runs of each.
+      patience: seconds to spend on the counted runs of each; None: all repetitions, and
+        nothing is run before.
 
     Returns:
       A `Timing` for each.
@@ -80,7 +94,9 @@ def interleave(contenders, repetitions, patience=30.0):
     Raises:
       FloatingPointError: if a result is not finite: what computes NaN proves nothing.
     """
-    rounds = [_rounds(contender, repetitions, patience) for contender in contenders]
+    rounds = [repetitions] * len(contenders)
+    if patience is not None:
+        rounds = [_rounds(contender, repetitions, patience) for contender in contenders]
     runs = [[] for _ in contenders]
     for i in range(repetitions):
         for contender, last, timed in zip(contenders, rounds, runs, strict=True):
@@ -115,9 +131,10 @@ def _rounds(contender, repetitions, patience):
 
 
 def _timed(contender):
-    start = time.perf_counter()
+    clock = contender.clock or time.perf_counter
+    start = clock()
     result = contender.run()
-    return time.perf_counter() - start, result
+    return clock() - start, result
 
 
 def _timing(contender, runs):

@@ -7,10 +7,11 @@ __all__ = [
     "budgeted",
     "flow_contender",
     "masked_linear",
+    "near_identity",
     "torch_contender",
     "training_step",
 ]
-__all__ += ["without_context"]
+__all__ += ["without_context", "zuko_contender"]
 
 
 def torch_contender(name, parameters, work, calls, *, num_threads):
@@ -142,4 +143,34 @@ def flow_contender(
         work["train"] = training_step(parameters, log_prob, x)
     return torch_contender(
         name, parameters, work[workload.task], workload.calls, num_threads=num_threads
+    )
+
+
+def near_identity(flow):
+    """Returns a flow with a tenth of its weights, since else 64 of its steps overflow."""
+    for parameter in flow.parameters():
+        parameter.data *= 0.1
+    return flow
+
+
+def zuko_contender(workload, steps, num_threads):
+    """The `flow_contender` of zuko's lazy transforms over a standard normal."""
+    import torch
+    import zuko
+
+    base = zuko.lazy.UnconditionalDistribution(
+        zuko.distributions.DiagNormal,
+        torch.zeros(workload.event_size),
+        torch.ones(workload.event_size),
+        buffer=True,
+    )
+    flow = near_identity(zuko.lazy.Flow(steps, base))
+    return flow_contender(
+        "zuko",
+        workload,
+        flow,
+        num_threads,
+        log_prob=lambda x: flow().log_prob(x),
+        sample=lambda count: flow().sample((count,)),
+        sample_and_log_prob=lambda count: flow().rsample_and_log_prob((count,)),
     )

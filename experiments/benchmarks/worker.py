@@ -5,10 +5,12 @@ builds and runs what it is asked for. Waiting, a worker takes no processor time.
 """
 
 import dataclasses
+import functools
 import os
 import pickle
 import subprocess
 import sys
+import time
 
 __all__ = ["Worker"]
 
@@ -17,12 +19,24 @@ class Worker:
     """A process that builds and runs contenders for this one.
 
     Args:
-      interpreter: path of the Python that runs it; the current folder is on its path.
+      interpreter: path of the Python that runs it.
+      folder: first on its path; the current one, if None.
+      num_cpus: processors that it may use, on Linux; all, if None.
+      processor_time: whether its contenders' clock is the time of the processors that it
+        takes, on which other jobs have less influence.
     """
 
-    def __init__(self, interpreter):
+    def __init__(self, interpreter, *, folder=None, num_cpus=None, processor_time=False):
+        command = [interpreter, "-m", __name__]
+        cpus = sorted(os.sched_getaffinity(0))[:num_cpus] if num_cpus else None
+        self._clock = functools.partial(self._ask, ("clock",)) if processor_time else None
         self._process = subprocess.Popen(
-            [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Before libraries count the processors for their threads.
+            preexec_fn=cpus and functools.partial(os.sched_setaffinity, 0, cpus),
         )
 
     def __enter__(self):
@@ -44,10 +58,12 @@ class Worker:
           Exception: what `function` raises there, as `ImportError` of a missing package.
         """
         index, contender = self._ask(("build", function, args, kwargs))
-        return dataclasses.replace(contender, run=lambda: self._ask(("run", index)))
+        run = functools.partial(self._ask, ("run", index))
+        return dataclasses.replace(contender, run=run, clock=self._clock)
 
     def _ask(self, request):
-        pickle.dump(request, self._process.stdin)
+        # As bytes, so that what cannot be loaded there is an answer, not the end.
+        pickle.dump(pickle.dumps(request), self._process.stdin)
         self._process.stdin.flush()
         reply, error = pickle.load(self._process.stdout)
         if error is not None:
@@ -64,7 +80,7 @@ def serve(requests, replies):
         except EOFError:
             return
         try:
-            answer = _answer(request, contenders), None
+            answer = _answer(pickle.loads(request), contenders), None
         except Exception as error:
             answer = None, error
         pickle.dump(answer, replies)
@@ -75,6 +91,8 @@ def _answer(request, contenders):
     kind, *rest = request
     if kind == "run":
         return contenders[rest[0]].run()
+    if kind == "clock":
+        return time.process_time()
     function, args, kwargs = rest
     contenders.append(function(*args, **kwargs))
     return len(contenders) - 1, dataclasses.replace(contenders[-1], run=None)

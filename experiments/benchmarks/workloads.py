@@ -43,7 +43,13 @@ class _FlowOnVectors:
 
 @dataclasses.dataclass(frozen=True)
 class RealNVP(_FlowOnVectors):
-    """A training step of a RealNVP."""
+    """A RealNVP, and what is done with it.
+
+    Attributes:
+      task: as of `Autoregressive`: "train", "sample" or "score".
+    """
+
+    task: str = "train"
 
     def network_sizes(self):
         """Inputs and number of changing variables of each coupling's network."""

@@ -1,5 +1,9 @@
 """A contender that a worker can import quickly."""
 
+import importlib
+import os
+import time
+
 import numpy as np
 
 from experiments.benchmarks.timing import Contender
@@ -18,3 +22,13 @@ def build_array(*, mebibytes):
     """Returns a contender that needs an array of ones for its result."""
     size = mebibytes * 2**20
     return Contender("array", lambda: float(np.ones(size, np.uint8).sum()), 1)
+
+
+def build_on(module):
+    """Returns a contender that runs `work` of a module by that name."""
+    return Contender(module, importlib.import_module(module).work, 1)
+
+
+def build_idle():
+    """Returns a contender that sleeps, and counts the processors that it may use."""
+    return Contender("idle", lambda: time.sleep(0.2) or len(os.sched_getaffinity(0)), 1)
