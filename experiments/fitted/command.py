@@ -21,7 +21,7 @@ def run(argv, main, settings_class, description):
     """
 
     def interruptible(settings):
-        interruption.stop_at_once(lambda: "Stopped. The same command goes on from there.")
+        interruption.stop_at_once()
         main(settings)
 
     return program.run(

@@ -1,6 +1,8 @@
 """NUTS through a trained flow (NeuTra) beside plain NUTS: effective samples a gradient."""
 
 import dataclasses
+import functools
+import time
 
 import numpy as np
 
@@ -17,7 +19,8 @@ from experiments.posterior_inference.posteriordb import find
 from experiments.reports import provenance
 from experiments.reports import table_plots
 from experiments.reports import writing
-from experiments.runs import run_directory
+from experiments.runs import interruption
+from experiments.runs import unfinished
 
 _MAX_VARIABLES = 4
 _CAPTIONS = {
@@ -32,15 +35,14 @@ def run(settings):
       settings: a `NeutraSettings`.
 
     Returns:
-      What `results.json` holds; a finished run is only read.
+      What `results.json` holds; a finished run is only read, and one that was interrupted
+      goes on from its last block of steps, or after its training.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, NeutraSettings)
-    with run_directory.claim(settings) as run_dir:
-        results = run_directory.finished_results(run_dir)
-        return _run(settings, run_dir) if results is None else results
+    return unfinished.results_of(settings, functools.partial(_run, settings))
 
 
 def cli(argv):
@@ -52,6 +54,7 @@ def cli(argv):
 
 
 def _main(settings):
+    interruption.stop_at_once()
     print(report.page(run(settings), settings).table())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
 
@@ -60,7 +63,9 @@ def _run(settings, run_dir):
     entry = find(settings.target, settings.data_dir)
     pinned = entry.pinned()
     posterior = POSTERIORS[settings.posterior](pinned, settings)
-    _, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
+    start = time.perf_counter()
+    _, earlier = training.train(posterior, pinned.unnormalized_log_prob, settings)
+    seconds = earlier + time.perf_counter() - start
     names = {"plain NUTS": False, f"NUTS through {settings.posterior}": True}
     chains = {
         name: flow_nuts(

@@ -1,6 +1,7 @@
 """Finds the posterior of a model in many ways, and compares it with reference draws."""
 
 import dataclasses
+import functools
 import pathlib
 import time
 
@@ -19,7 +20,8 @@ from experiments.posterior_inference.settings import ALL
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports import writing
-from experiments.runs import run_directory
+from experiments.runs import interruption
+from experiments.runs import unfinished
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -30,7 +32,8 @@ REFUSALS = (RunDirectoryError, TrainingError, OSError)
 def run(settings):
     """Fits, evaluates and writes everything into `settings.run_dir`.
 
-    A finished run is only read.
+    A finished run is only read; one that was interrupted goes on from its last block of
+    steps.
 
     Args:
       settings: a `PosteriorSettings` of one target and one method or posterior.
@@ -51,9 +54,7 @@ def run(settings):
     if reason := entry.inapplicable.get(settings.name_of_method):
         chosen = {"target": settings.target, "posterior": settings.name_of_method}
         return chosen | {"failure": reason}
-    with run_directory.claim(settings) as run_dir:
-        results = run_directory.finished_results(run_dir)
-        return _run(entry, settings, run_dir) if results is None else results
+    return unfinished.results_of(settings, functools.partial(_run, entry, settings))
 
 
 def run_all(settings):
@@ -106,6 +107,7 @@ def cli(argv):
 
 
 def _main(settings):
+    interruption.stop_at_once()
     print(report.HEADER, flush=True)
     found = []
     for results in run_all(settings):
@@ -124,7 +126,7 @@ def _run(entry, settings, run_dir):
     seconds = time.perf_counter() - start
     reference = evaluation.find_reference(entry, settings)
     results = evaluation.measure(found, entry, reference, settings)
-    results["seconds"] = seconds
+    results["seconds"] = found.earlier_seconds + seconds
     captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
     writing.write(report.page(results), captions, results, run_dir)
     return results

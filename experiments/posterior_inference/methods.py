@@ -30,6 +30,7 @@ class Found:
       effective_share: effective draws of chains, as a share; None: that of the weights.
       num_parameters: trainable numbers.
       losses: of the training's steps; None without training.
+      earlier_seconds: those of earlier starts of the run that it goes on from.
       says: what the method itself says of its draws.
       reasons: why, in sentences.
     """
@@ -40,19 +41,19 @@ class Found:
     effective_share: float | None = None
     num_parameters: int = 0
     losses: np.ndarray | None = None
+    earlier_seconds: float = 0.0
     says: str = ""
     reasons: tuple = ()
 
 
 def _surrogate(name, entry, settings):
-    posterior, losses = _trained(name, entry, settings)
+    posterior, trained = _trained(name, entry, settings)
     rows, log_weights = evaluation.draw(posterior, entry, settings)
     return Found(
         rows,
         _training_gradients(settings),
         log_weights,
-        num_parameters=_count(posterior),
-        losses=losses,
+        **trained,
     )
 
 
@@ -82,14 +83,13 @@ def _nuts(entry, settings):
 
 def _neutra(entry, settings):
     name = settings.posterior if settings.posterior in ("iaf", "real_nvp") else "iaf"
-    posterior, losses = _trained(name, entry, settings)
+    posterior, trained = _trained(name, entry, settings)
     chains = flow_nuts(
         posterior, entry, entry.rows, **_lengths(settings), seed=settings.seed
     )
     return dataclasses.replace(
         _of_chains(chains, _training_gradients(settings)),
-        num_parameters=_count(posterior),
-        losses=losses,
+        **trained,
     )
 
 
@@ -112,8 +112,9 @@ def _pathfinder(entry, settings):
 def _trained(name, entry, settings):
     pinned = entry.pinned()
     posterior = POSTERIORS[name](pinned, settings)
-    losses, _ = training.train(posterior, pinned.unnormalized_log_prob, settings)
-    return posterior, losses
+    losses, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
+    trained = {"losses": losses, "earlier_seconds": seconds}
+    return posterior, trained | {"num_parameters": _count(posterior)}
 
 
 def _of_chains(chains, further_gradients=0):

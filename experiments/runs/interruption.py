@@ -6,8 +6,10 @@ import shlex
 import signal
 import sys
 
+_THE_SAME = "Stopped. The same command goes on from there."
 
-def stop_at_once(message):
+
+def stop_at_once(message=lambda: _THE_SAME):
     """Makes Ctrl-C and SIGTERM end this process, with status 130 or 143.
 
     Args:

@@ -62,7 +62,7 @@ def cli(argv):
 
 
 def _main(settings):
-    interruption.stop_at_once(lambda: "Stopped. The same command goes on from there.")
+    interruption.stop_at_once()
     print(report.table(run(settings)))
     print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 

@@ -16,7 +16,7 @@ def assert_refused(program, arguments, status, words, capsys, monkeypatch):
       capsys: pytest's.
       monkeypatch: pytest's.
     """
-    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
+    monkeypatch.setattr(interruption, "stop_at_once", lambda *_: None)
     capsys.readouterr()
     assert program.cli(["program", *arguments]) == status
     output, error = capsys.readouterr()

@@ -31,7 +31,7 @@ def table(tmp_path_factory):
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("flow", with_slow(["real_nvp", "maf_mog"], {"maf_mog"}))
 def test_the_saved_model_scores_raw_rows_as_the_report_does(flow, table, monkeypatch):
-    monkeypatch.setattr(interruption, "stop_at_once", lambda message: None)
+    monkeypatch.setattr(interruption, "stop_at_once", lambda *_: None)
     path, run_dir = table / "diabetes.csv", table / flow
     flags = [
         "--dataset=csv",
