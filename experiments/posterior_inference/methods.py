@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import time
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
+from experiments.runs import unfinished
+from experiments.runs.run_directory import RunDirectoryError
 
 __all__ = ["METHODS", "SURROGATES", "Found"]
 
@@ -59,10 +62,18 @@ def _surrogate(name, entry, settings):
 
 def _fit_posterior(entry, settings):
     """One call without any setting of the model; resampled where its verdict says so."""
-    posterior = tfp_flows.fit_posterior(
-        entry.pinned(), seed=settings.seed, max_minutes=settings.max_minutes or None
-    )
+    start, folder = time.perf_counter(), unfinished.checkpoints(settings.run_dir)
+    try:
+        posterior = tfp_flows.fit_posterior(
+            entry.pinned(),
+            seed=settings.seed,
+            max_minutes=settings.max_minutes or None,
+            checkpoint_dir=str(folder),
+        )
+    except ValueError as error:  # of a checkpoint that is damaged, or on other data
+        raise RunDirectoryError(f"{error} Choose another --run_dir.") from error
     report = posterior.report
+    seconds = time.perf_counter() - start
     rows, log_weights = evaluation.draw(posterior, entry, settings)
     if report.verdict == "reliable after resampling":
         rows = entry.rows(posterior.resample(settings.num_draws, settings.seed))
@@ -73,6 +84,7 @@ def _fit_posterior(entry, settings):
         num_parameters=_count(posterior),
         says=report.verdict,
         reasons=tuple(report.reasons),
+        earlier_seconds=max(report.seconds - seconds, 0.0),
     )
 
 

@@ -42,10 +42,17 @@ def train(posterior, target_log_prob, settings):
     optimizer.build(posterior.trainable_variables)
     # Those of `tfp.math.minimize`: each step takes one half and leaves the other.
     seed = tf.Variable(tfp.random.sanitize_seed((2, settings.seed), salt="minimize"))
-    block = _block(posterior, _with_own_gradient(target_log_prob), optimizer, seed, settings)
+    variables = [*posterior.variables, *(v.value for v in optimizer.variables), seed]
+    start = [v.numpy() for v in variables]
+    block = _block(posterior, target_log_prob, optimizer, seed, variables, settings)
 
-    def take(num_steps):
-        losses = block(tf.constant(num_steps)).numpy()[:num_steps]
+    def take(values, num_steps):
+        # XLA compiles anew for each value that a variable has before the block, where
+        # TFP's graphs make it believe that shapes depend on it.
+        _assign(variables, start)
+        values, losses = block(values, tf.constant(num_steps))
+        _assign(variables, values)
+        losses = losses.numpy()[:num_steps]
         if not np.isfinite(losses).all():
             first = int(optimizer.iterations.numpy()) - num_steps
             raise TrainingError(
@@ -53,19 +60,26 @@ def train(posterior, target_log_prob, settings):
                 f"at step {first + np.argmin(np.isfinite(losses)) + 1}; try a smaller "
                 "--learning_rate."
             )
-        return losses
+        return values, losses
 
     parts, log_prob = posterior.experimental_sample_and_log_prob(4, seed=(8, settings.seed))
-    return step_blocks.train_in_blocks(
+    values, losses, seconds = step_blocks.train_in_blocks(
         take,
-        [*posterior.variables, *optimizer.variables, seed],
+        start,
         settings.training_steps,
         folder,
         known=np.concatenate([log_prob, target_log_prob(parts)]),
     )
+    _assign(variables, values)
+    return losses, seconds
 
 
-def _block(posterior, target_log_prob, optimizer, seed, settings):
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _block(posterior, target_log_prob, optimizer, seed, variables, settings):
     """Returns the function that takes a number of steps, and returns `STEPS` losses."""
     weights = posterior.trainable_variables
 
@@ -86,41 +100,10 @@ def _block(posterior, target_log_prob, optimizer, seed, settings):
         return i + 1, losses.write(i, loss)
 
     @functools.partial(tf.function, autograph=False, jit_compile=settings.jit_compile)
-    def block(num_steps):
+    def block(values, num_steps):
+        _assign(variables, values)
         losses = tf.TensorArray(weights[0].dtype, step_blocks.STEPS)
-        return tf.while_loop(lambda i, _: i < num_steps, step, (0, losses))[1].stack()
+        losses = tf.while_loop(lambda i, _: i < num_steps, step, (0, losses))[1].stack()
+        return [tf.identity(variable) for variable in variables], losses
 
     return block
-
-
-def _with_own_gradient(log_prob):
-    """Returns `log_prob`, evaluated with its gradient in a loop of one pass.
-
-    XLA takes all that the gradient of an auto-batched joint distribution depends on for
-    constants, the weights included, and so would compile each block anew; what a loop
-    changes it does not.
-    """
-
-    @tf.custom_gradient
-    def of_parts(*parts):
-        def body(i, parts, *_):
-            parts = [part + 0.0 for part in parts]
-            with tf.GradientTape() as tape:
-                tape.watch(parts)
-                value = log_prob(*parts)
-            zero = tf.UnconnectedGradients.ZERO
-            return i + 1, parts, value, tape.gradient(value, parts, None, zero)
-
-        parts = list(parts)
-        value = tf.zeros(tf.shape(parts[0])[:1], parts[0].dtype)
-        start = 0, parts, value, [tf.zeros_like(part) for part in parts]
-        *_, value, slopes = tf.while_loop(lambda i, *_: i < 1, body, start)
-
-        def gradient(upstream):
-            ranks = [slope.shape.rank - upstream.shape.rank for slope in slopes]
-            axes = [(..., *[None] * rank) for rank in ranks]
-            return [upstream[a] * s for a, s in zip(axes, slopes, strict=True)]
-
-        return value, gradient
-
-    return of_parts

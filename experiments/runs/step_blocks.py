@@ -13,55 +13,48 @@ __all__ = ["STEPS", "train_in_blocks"]
 STEPS = 100
 
 
-def train_in_blocks(take, variables, num_steps, path, *, known):
+def train_in_blocks(take, start, num_steps, path, *, known):
     """Takes steps, from the last whole block in a folder if there is one.
 
-    It ends at the numbers of a training without a pause, where a step depends on
-    `variables` alone.
+    It ends at the numbers of a training without a pause.
 
     Args:
-      take: function that takes as many steps as it is told, `STEPS` at most, and returns
-        their losses.
-      variables: all that steps change, those of an optimizer included.
+      take: function of the values of all that steps change, and of a number of steps,
+        `STEPS` at most; takes them, and returns the values then, and their losses.
+      start: the values before the first step.
       num_steps: number of steps.
       path: of the folder of checkpoints.
       known: numbers, `[N]`, that tell this training from others, but for rounding.
 
     Returns:
-      The loss of each step, `[num_steps]`, and the seconds of earlier starts.
+      The values, the loss of each step, `[num_steps]`, and the seconds of earlier starts.
 
     Raises:
       RunDirectoryError: if the folder is of another training.
     """
-    folder, start = CheckpointFolder(path), time.perf_counter()
-    losses, seconds = _restore(folder.load_newest(), variables, path, known)
-    earlier_seconds = seconds
-    if len(losses):
+    folder, begin = CheckpointFolder(path), time.perf_counter()
+    values, losses, earlier_seconds = start, np.zeros(0), 0.0
+    if found := folder.load_newest():
+        _refuse_another(found, start, known, path)
+        values, (losses,) = found.arrays["values"], found.arrays["losses"]
+        earlier_seconds = found.facts["seconds"]
         print(f"Training goes on from step {len(losses)} of {num_steps}.", flush=True)
     while len(losses) < num_steps:
-        losses = np.append(losses, take(min(STEPS, num_steps - len(losses))))
-        seconds = earlier_seconds + time.perf_counter() - start
-        arrays = {"variables": _values(variables), "losses": [losses], "known": [known]}
+        values, further = take(values, min(STEPS, num_steps - len(losses)))
+        losses = np.append(losses, further)
+        seconds = earlier_seconds + time.perf_counter() - begin
+        arrays = {"values": list(map(np.asarray, values))}
+        arrays |= {"losses": [losses], "known": [known]}
         number = -(-len(losses) // STEPS)
         folder.save(Checkpoint(number, {"seconds": seconds}, arrays))
-    return losses, earlier_seconds
+    return values, losses, earlier_seconds
 
 
-def _restore(found, variables, path, known):
-    """Returns the losses and seconds so far."""
-    if found is None:
-        return np.zeros(0), 0.0
-    values, (there,) = found.arrays["variables"], found.arrays["known"]
-    is_same = [v.shape for v in values] == [v.shape for v in _values(variables)]
-    if not (is_same and np.allclose(there, known, rtol=1e-3, equal_nan=True)):
+def _refuse_another(found, start, known, path):
+    shapes = [[np.shape(value) for value in v] for v in (found.arrays["values"], start)]
+    (there,) = found.arrays["known"]
+    if shapes[0] != shapes[1] or not np.allclose(there, known, rtol=1e-3, equal_nan=True):
         raise RunDirectoryError(
             f"{path} holds the training of another posterior, or on other data. Choose "
             "another --run_dir, or the same data."
         )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return found.arrays["losses"][0], found.facts["seconds"]
-
-
-def _values(variables):
-    return [np.asarray(variable.numpy()) for variable in variables]
