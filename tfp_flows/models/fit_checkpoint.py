@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -117,15 +118,28 @@ class FitCheckpoint:
         path = None if self._folder is None else self._folder / f"round_{index}.npz"
         if path is None or not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise _damaged(path, error) from error
 
     def begin(self, start: Start, training: tf.Module) -> None:
-        """Saves the start of a round, and restores its training if it was saved, too."""
+        """Restores the training of a round if it was saved; else saves it, and its start."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"round_{start.index}.npz"
+        folder = self._folder / f"round_{start.index}"
+        checkpoint = tf.train.Checkpoint(training=training)
+        self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
+        if newest := self._manager.latest_checkpoint:
+            try:
+                checkpoint.restore(newest).assert_existing_objects_matched()
+            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                raise _damaged(folder, error) from error
+        else:
+            self.save()
+        path = folder.with_suffix(".npz")
         if not path.exists():
             partial = path.with_suffix(".partial")
             coordinates = start.coordinates
@@ -142,14 +156,14 @@ class FitCheckpoint:
                     **self._identity,
                 )
             os.replace(partial, path)
-        folder = str(self._folder / f"round_{start.index}")
-        checkpoint = tf.train.Checkpoint(training=training)
-        manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
-        if manager.latest_checkpoint:
-            checkpoint.restore(manager.latest_checkpoint).expect_partial()
-        self._manager = manager
 
     def save(self) -> None:
         """Saves the training as it is now."""
         if self._manager is not None:
             self._manager.save()
+
+
+def _damaged(path, error):
+    return ValueError(
+        f"Expected `checkpoint_dir` with what a fit has saved; got {path}: {error}"
+    )

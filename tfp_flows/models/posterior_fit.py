@@ -87,6 +87,7 @@ class PosteriorFit:
         while True:
             self._enter(start.coordinates)
             distribution, training = self._new(start)
+            training.counters.assign([0.0, 0.0, 0.0, 0.0, *self._used()])
             self._checkpoint.begin(start, training)
             self._train(training, start.index)
             checks = self._check(distribution, training, start)
@@ -193,10 +194,12 @@ class PosteriorFit:
             if count == most or (count > 1 and not gains):
                 rung, count = rung + 1, 0
             bound, error = block.elbo, block.error
-            used = self._budget.num_gradients, self._skipped, self._budget.seconds
-            training.counters.assign([rung, count, bound, error, *used])
+            training.counters.assign([rung, count, bound, error, *self._used()])
             self._checkpoint.save()
         training.use_average()
+
+    def _used(self):
+        return self._budget.num_gradients, self._skipped, self._budget.seconds
 
     def _go_on_from(self, used):
         """Counts what an interrupted fit had used already."""
