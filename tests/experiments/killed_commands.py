@@ -17,6 +17,10 @@ from tiny_runs import quick_runs
 
 from experiments import sample
 from experiments.data import line_blocks
+from experiments.runs import step_blocks
+from experiments.runs.checkpointing import CheckpointFolder
+from tfp_flows.models import posterior_training
+from tfp_flows.models import starting_flow
 from tfp_flows.tables import fit_backup
 
 KILLED = -signal.SIGKILL
@@ -30,7 +34,7 @@ def run(module, argv, folder):
     start = time.perf_counter()
     process = _start(module, argv, folder)
     process.join(300)
-    assert process.exitcode == 0, (folder / _LOG).read_text()[-4000:]
+    assert process.exitcode == 0, log(folder)[-4000:]
     return time.perf_counter() - start
 
 
@@ -50,6 +54,23 @@ def run_and_kill(module, argv, folder, *, seconds, rng):
     return process.exitcode
 
 
+def kill_in_training(module, argv, folder):
+    """Starts a command, kills it after a few blocks, and returns the steps in its files."""
+    checkpoints = folder / "run" / "checkpoints"
+    process = _start(module, argv, folder)
+    while process.is_alive() and not (checkpoints / "epoch_000002.checkpoint").is_file():
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+    (losses,) = CheckpointFolder(checkpoints).load_newest().arrays["losses"]
+    return len(losses)
+
+
+def log(folder):
+    """Returns what the last process wrote to its terminal."""
+    return (folder / _LOG).read_text()
+
+
 def outcome(folder):
     """Returns what a command has left: files by name, without what tells the time."""
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
@@ -65,7 +86,7 @@ def printed(folder):
 
     A table's last column is left out, too, if it has seconds.
     """
-    lines = (folder / _LOG).read_text().splitlines()
+    lines = log(folder).splitlines()
     lines = [line for line in lines if line.startswith(("|", "digits:"))]
     if lines and "seconds" in lines[0].split("|")[-2]:
         return [line.split("|")[:-2] for line in lines]
@@ -73,8 +94,8 @@ def printed(folder):
 
 
 def _start(module, argv, folder):
-    log = folder / _LOG
-    return fresh_process.start(_call, module, argv, str(folder), output=str(log))
+    output = str(folder / _LOG)
+    return fresh_process.start(_call, module, argv, str(folder), output=output)
 
 
 def _call(module, argv, folder):
@@ -83,6 +104,9 @@ def _call(module, argv, folder):
     os.chdir(folder)
     fit_backup._SECONDS = 0.0
     line_blocks._BYTES_A_BLOCK = 1 << 11
+    step_blocks.STEPS = 10
+    starting_flow._MOST_PAIRS = 1
+    posterior_training._SECONDS_OF_STEP = 60.0  # XLA, however slow the machine is
     sample._ROWS_A_CALL = 20
     with quick_runs():
         name = module.partition(".")[0]

@@ -26,7 +26,7 @@ _POSTERIOR = {
     "target": "gaussian",
     "num_steps": 1,
     "hidden_units": (4,),
-    "training_steps": 100,
+    "training_steps": 400,
     "sample_size": 4,
     "num_draws": 200,
     "num_chains": 2,
@@ -59,6 +59,10 @@ COMMANDS = {
     "posterior_inference": (
         "posterior_inference.experiment",
         _flags(PosteriorSettings(**_POSTERIOR)),
+    ),
+    "fit_posterior": (
+        "posterior_inference.experiment",
+        _flags(PosteriorSettings(**_POSTERIOR, method="fit_posterior")),
     ),
     "neutra": ("neutra.experiment", _flags(NeutraSettings(**_POSTERIOR))),
     "folds": ("folds", ["--num_folds=2", "--run_dir=run", "small.flags"]),
@@ -129,3 +133,11 @@ def test_killed_commands_end_at_the_same_numbers(name, files, tmp_path):
     assert kills > 1
     assert killed_commands.outcome(killed) == killed_commands.outcome(whole)
     assert killed_commands.printed(killed) == killed_commands.printed(whole)
+
+
+@pytest.mark.parametrize("name", ["posterior_inference", "neutra"])
+def test_a_second_start_goes_on_from_the_last_block(name, tmp_path):
+    steps = killed_commands.kill_in_training(*COMMANDS[name], tmp_path)
+    assert 0 < steps < _POSTERIOR["training_steps"]
+    killed_commands.run(*COMMANDS[name], tmp_path)
+    assert f"Training goes on from step {steps} of 400." in killed_commands.log(tmp_path)
