@@ -6,10 +6,8 @@ import shlex
 import signal
 import sys
 
-_THE_SAME = "Stopped. The same command goes on from there."
 
-
-def stop_at_once(message=lambda: _THE_SAME):
+def stop_at_once(message=lambda: "Stopped. The same command goes on from there."):
     """Makes Ctrl-C and SIGTERM end this process, with status 130 or 143.
 
     Args:

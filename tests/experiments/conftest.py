@@ -13,6 +13,7 @@ from experiments.density_estimation import prediction
 from experiments.density_estimation.flows import FLOWS
 from experiments.density_estimation.settings import Settings
 from experiments.reports import plots
+from experiments.runs import interruption
 
 IMAGES = Settings(
     dataset="digits",
@@ -50,6 +51,14 @@ def _small_reports():
         patch.setattr(plots, "DOTS_PER_INCH", 60)
         # Baselines of predictions are in the report of the run of one variable.
         patch.setattr(prediction, "_MAX_VARIABLES", 1)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_of_pytest():
+    """Commands that a test calls leave Ctrl-C and SIGTERM to pytest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interruption, "stop_at_once", lambda message=None: None)
         yield
 
 

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tfp_flows as tff
 from tfp_flows.distributions.posterior_report import VERDICTS
 from tfp_flows.models import starting_flow
 from tfp_flows.models.fit_checkpoint import FitCheckpoint
+from tfp_flows.models.posterior_training import PosteriorTraining
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 COUNTS = np.array([3.0, 7.0, 2.0, 6.0])
@@ -122,6 +124,18 @@ def test_a_folder_belongs_to_one_target_and_seed(posterior, folder):
             tff.fit_posterior(target, seed=seed, checkpoint_dir=folder)
 
 
+@pytest.mark.parametrize("name", ["round_0.npz", "round_0"])
+def test_a_damaged_checkpoint_is_refused(name, posterior, folder, tmp_path):
+    copy_of = shutil.copytree(folder, tmp_path / "copy")
+    damaged = copy_of / name
+    if damaged.is_dir():
+        (damaged,) = damaged.glob("ckpt-*.data*")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="`checkpoint_dir` with what a fit has saved"):
+        tff.fit_posterior(model(), seed=0, checkpoint_dir=str(copy_of))
+
+
 def test_an_interrupted_fit_ends_where_it_would_have(posterior, tmp_path, monkeypatch):
     save = FitCheckpoint.save
 
@@ -136,6 +150,8 @@ def test_an_interrupted_fit_ends_where_it_would_have(posterior, tmp_path, monkey
             with pytest.raises(KeyboardInterrupt):
                 tff.fit_posterior(model(), seed=0, **options)
     again = tff.fit_posterior(model(), **options)  # with the seed of the folder
+    monkeypatch.setattr(PosteriorTraining, "run", None)  # which is not called again
+    tff.fit_posterior(model(), **options)
     np.testing.assert_array_equal(
         again.sample(4, seed=1).rate, posterior.sample(4, seed=1).rate
     )

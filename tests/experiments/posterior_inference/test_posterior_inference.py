@@ -19,6 +19,8 @@ from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
+from experiments.runs import step_blocks
+from experiments.runs.checkpointing import CheckpointFolder
 
 TINY = PosteriorSettings(
     num_steps=1,
@@ -75,6 +77,28 @@ def test_every_posterior_is_fitted_and_judged_in_a_folder_of_its_own(all_of_mixt
         if posterior != "asvi":
             assert_judged(results, folder / "mixture" / posterior)
     assert not (folder / "mixture" / "asvi").exists()
+
+
+def test_a_run_that_died_goes_on_from_its_last_block(
+    all_of_mixture, tmp_path, monkeypatch, capsys
+):
+    def save_and_die(folder, checkpoint):
+        save(folder, checkpoint)
+        raise KeyboardInterrupt
+
+    save = CheckpointFolder.save
+    settings = tiny(tmp_path, posterior="full_rank", target="mixture", num_draws=20)
+    monkeypatch.setattr(step_blocks, "STEPS", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFolder, "save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            posterior_inference.run(settings)
+    results = posterior_inference.run(settings)
+    assert "Training goes on from step 2 of 3." in capsys.readouterr().out
+    assert not (tmp_path / "checkpoints").exists()
+    _, found = all_of_mixture
+    other = {name: results[name] for name in ("command", "seconds")}
+    assert results == found["full_rank"] | other
 
 
 @pytest.mark.parametrize("posterior", with_slow(POSTERIORS, POSTERIORS.keys() - {"iaf"}))

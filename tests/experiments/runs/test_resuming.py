@@ -22,7 +22,6 @@ from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.reports import training_facts
 from experiments.runs import fitting
-from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs.checkpointing import Checkpoint
 from experiments.runs.checkpointing import CheckpointFolder
@@ -98,7 +97,6 @@ def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
 ):
     paused = in_folder(TINY, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(interruption, "stop_at_once", lambda message: None)
         fill_disk(patch, after=6)
         status = density_estimation.cli(["density_estimation", *paused.flags()])
     assert status == 1
