@@ -1,4 +1,4 @@
-"""Fits a surrogate posterior with a Keras optimizer, from the last block of a killed run."""
+"""Fits a surrogate posterior with a Keras optimizer, block of steps by block of steps."""
 
 import functools
 
@@ -16,7 +16,7 @@ __all__ = ["train"]
 
 
 def train(posterior, target_log_prob, settings):
-    """Minimises the variational loss, from the last checkpoint in `run_dir` if there is one.
+    """Minimises the variational loss, from the checkpoint in `run_dir` if there is one.
 
     Args:
       posterior: a `tfd.Distribution` with trainable variables.

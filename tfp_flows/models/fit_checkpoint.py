@@ -16,6 +16,9 @@ from tfp_flows.models.reparametrisation import Reparametrisation
 
 __all__ = ["FitCheckpoint", "Start"]
 
+# What `restore` raises of files that are damaged, or of other variables.
+_UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
+
 
 class Start:
     """What a round of a fit begins with.
@@ -125,7 +128,7 @@ class FitCheckpoint:
             raise _damaged(path, error) from error
 
     def begin(self, start: Start, training: tf.Module) -> None:
-        """Restores the training of a round if it was saved; else saves it, and its start."""
+        """Restores the training of a round if it was saved, else saves it and its start."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +138,7 @@ class FitCheckpoint:
         if newest := self._manager.latest_checkpoint:
             try:
                 checkpoint.restore(newest).assert_existing_objects_matched()
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
+            except _UNREADABLE as error:
                 raise _damaged(folder, error) from error
         else:
             self.save()

@@ -22,6 +22,7 @@ from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
 from experiments.reports import training_facts
 from experiments.runs import fitting
+from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs.checkpointing import Checkpoint
 from experiments.runs.checkpointing import CheckpointFolder
