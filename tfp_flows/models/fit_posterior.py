@@ -91,7 +91,7 @@ def fit_posterior(
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
         dtypes; if its density is not finite at any start, or not one number a draw; if
-        `checkpoint_dir` holds the fit of another target or seed.
+        `checkpoint_dir` is damaged, or holds the fit of another target or seed.
 
     Reference:
       Agrawal, Domke (2024), Disentangling impact of capacity, objective, batchsize,
