@@ -10,7 +10,6 @@ import tensorflow_probability as tfp
 import tfp_flows
 from experiments.runs import step_blocks
 from experiments.runs import unfinished
-from experiments.runs.fitting import TrainingError
 
 __all__ = ["train"]
 
@@ -40,7 +39,7 @@ def train(posterior, target_log_prob, settings):
         global_clipnorm=settings.gradient_clip_norm,
     )
     optimizer.build(posterior.trainable_variables)
-    # Those of `tfp.math.minimize`: each step takes one half and leaves the other.
+    # As in `tfp.math.minimize`: a step draws by one half of it, and leaves the other.
     seed = tf.Variable(tfp.random.sanitize_seed((2, settings.seed), salt="minimize"))
     variables = [*posterior.variables, *(v.value for v in optimizer.variables), seed]
     start = [v.numpy() for v in variables]
@@ -51,16 +50,7 @@ def train(posterior, target_log_prob, settings):
         # TFP's graphs make it believe that shapes depend on it.
         _assign(variables, start)
         values, losses = block(values, tf.constant(num_steps))
-        _assign(variables, values)
-        losses = losses.numpy()[:num_steps]
-        if not np.isfinite(losses).all():
-            first = int(optimizer.iterations.numpy()) - num_steps
-            raise TrainingError(
-                f"The loss of {settings.name_of_method} on {settings.target} is not finite "
-                f"at step {first + np.argmin(np.isfinite(losses)) + 1}; try a smaller "
-                "--learning_rate."
-            )
-        return values, losses
+        return values, losses.numpy()[:num_steps]
 
     parts, log_prob = posterior.experimental_sample_and_log_prob(4, seed=(8, settings.seed))
     values, losses, seconds = step_blocks.train_in_blocks(
@@ -68,6 +58,7 @@ def train(posterior, target_log_prob, settings):
         start,
         settings.training_steps,
         folder,
+        name=f"{settings.name_of_method} on {settings.target}",
         known=np.concatenate([log_prob, target_log_prob(parts)]),
     )
     _assign(variables, values)

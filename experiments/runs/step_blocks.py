@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.runs.checkpointing import Checkpoint
 from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 
 __all__ = ["STEPS", "train_in_blocks"]
@@ -13,7 +14,7 @@ __all__ = ["STEPS", "train_in_blocks"]
 STEPS = 100
 
 
-def train_in_blocks(take, start, num_steps, path, *, known):
+def train_in_blocks(take, start, num_steps, path, *, name, known):
     """Takes steps, from the last whole block in a folder if there is one.
 
     It ends at the numbers of a training without a pause.
@@ -24,6 +25,7 @@ def train_in_blocks(take, start, num_steps, path, *, known):
       start: the values before the first step.
       num_steps: number of steps.
       path: of the folder of checkpoints.
+      name: of what is trained.
       known: numbers, `[N]`, that tell this training from others, but for rounding.
 
     Returns:
@@ -31,6 +33,7 @@ def train_in_blocks(take, start, num_steps, path, *, known):
 
     Raises:
       RunDirectoryError: if the folder is of another training.
+      TrainingError: if a loss is not finite.
     """
     folder, begin = CheckpointFolder(path), time.perf_counter()
     values, losses, earlier_seconds = start, np.zeros(0), 0.0
@@ -42,6 +45,11 @@ def train_in_blocks(take, start, num_steps, path, *, known):
     while len(losses) < num_steps:
         values, further = take(values, min(STEPS, num_steps - len(losses)))
         losses = np.append(losses, further)
+        if not np.isfinite(losses).all():
+            raise TrainingError(
+                f"The loss of {name} is not finite at step "
+                f"{np.argmin(np.isfinite(losses)) + 1}; try a smaller --learning_rate."
+            )
         seconds = earlier_seconds + time.perf_counter() - begin
         arrays = {"values": list(map(np.asarray, values))}
         arrays |= {"losses": [losses], "known": [known]}

@@ -32,6 +32,7 @@ _POSTERIOR = {
     "num_chains": 2,
     "num_adaptation_steps": 40,
     "jit_compile": False,
+    "reference": "none",
 }
 _TABLE = {"csv_path": "table.csv", "num_members": 1, "hidden_units": (4,), "num_bins": 4}
 _IMAGES = {"dataset": "digits", "flow": "nice"}

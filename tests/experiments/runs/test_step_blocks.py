@@ -7,6 +7,7 @@ import pytest
 
 import tfp_flows
 from experiments.runs import unfinished
+from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.step_blocks import STEPS
 from experiments.runs.step_blocks import train_in_blocks
@@ -35,7 +36,9 @@ class Descent:
 
 
 def train(take, path, *, start=_START, known=_KNOWN):
-    values, losses, _ = train_in_blocks(take, start, _NUM_STEPS, path, known=known)
+    values, losses, _ = train_in_blocks(
+        take, start, _NUM_STEPS, path, name="x", known=known
+    )
     return [*values, losses]
 
 
@@ -78,6 +81,18 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(whole, tmp_path
     assert_ends_as(whole, take, tmp_path)
     assert take.taken == [STEPS, 7]
     assert f"{newest} is damaged; the checkpoint before" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_not_finite_is_told_and_not_saved(tmp_path):
+    def take(values, num_steps):
+        losses = np.ones(num_steps)
+        losses[4] = np.nan
+        return values, losses
+
+    die(tmp_path, in_block=2)
+    for _ in range(2):
+        with pytest.raises(TrainingError, match=f"loss of x is .* at step {STEPS + 5};"):
+            train(take, tmp_path)
 
 
 @pytest.mark.parametrize(
