@@ -40,14 +40,17 @@ def checkpoints(run_dir):
       run_dir: folder of the run.
 
     Raises:
-      RunDirectoryError: if they are of other versions.
+      RunDirectoryError: if they are of other versions, or nothing says of which.
     """
     path = pathlib.Path(run_dir) / _FOLDER / _VERSIONS
     now = {"tfp_flows": tfp_flows.__version__, **provenance.versions()}
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, json.dumps(now))
-    there = json.loads(path.read_text())
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunDirectoryError(f"{path} is damaged; choose another --run_dir.") from error
     if there != now:
         names = [name for name in now if there.get(name) != now[name]]
         different = "; ".join(f"{n} {there.get(n)} there, {now[n]} now" for n in names)

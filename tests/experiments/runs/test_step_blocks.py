@@ -112,3 +112,6 @@ def test_checkpoints_of_another_version_are_refused(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tfp_flows": "0.0.9"}))
     with pytest.raises(RunDirectoryError, match=f"tfp_flows 0.0.9 there, {now} now"):
         unfinished.checkpoints(tmp_path)
+    path.write_text("{")
+    with pytest.raises(RunDirectoryError, match="versions.json is damaged"):
+        unfinished.checkpoints(tmp_path)
