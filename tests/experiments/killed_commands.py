@@ -84,13 +84,12 @@ def outcome(folder):
 def printed(folder):
     """Returns what the last process wrote to its terminal, TensorFlow's lines left out.
 
-    A table's last column is left out, too, if it has seconds.
+    They come in cells, without the columns of a table that hold seconds.
     """
     lines = log(folder).splitlines()
-    lines = [line for line in lines if line.startswith(("|", "digits:"))]
-    if lines and "seconds" in lines[0].split("|")[-2]:
-        return [line.split("|")[:-2] for line in lines]
-    return lines
+    rows = [line.split("|") for line in lines if line.startswith(("|", "digits:"))]
+    timed = [i for i, name in enumerate(rows[0]) if "seconds" in name] if rows else []
+    return [[cell for i, cell in enumerate(row) if i not in timed] for row in rows]
 
 
 def _start(module, argv, folder):
