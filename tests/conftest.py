@@ -166,6 +166,12 @@ def op_by_op():
         yield
 
 
+@pytest.fixture(scope="module")
+def all_op_by_op():
+    with derivatives.op_by_op():
+        yield
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

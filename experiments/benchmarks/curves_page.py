@@ -49,7 +49,8 @@ def keep(new, folder):
     file = folder / "curves.csv"
     rows = merged(pd.read_csv(file), new) if file.exists() else new
     atomic_write(file, rows.to_csv(index=False, float_format="%.4g"))
-    where = f"{provenance.machine()}; {provenance.versions()}"
+    made = {"versions": provenance.versions(), "machine": provenance.machine()}
+    where = "; ".join(provenance.described(made).values())
     parts = [f"# Cost against size\n\n{_HOW}\n\n{where}."]
     for flow, part in rows.groupby("flow"):
         picture = f"curves_{flow.lower()}.png"

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tfp_flows as tff
 from tfp_flows.tables import fit_backup
@@ -13,11 +12,9 @@ TINY = {"num_members": 2, "num_bins": 2, "hidden_units": (4,), "seed": 0}
 
 
 @pytest.fixture(autouse=True)
-def _each_epoch_is_written(monkeypatch):
+def _each_epoch_is_written(monkeypatch, op_by_op):
+    del op_by_op
     monkeypatch.setattr(fit_backup, "_SECONDS", 0.0)
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def fitted(epochs, **options):

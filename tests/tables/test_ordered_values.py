@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tfp_flows as tff
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.ordered_values import OrderedValues
 from tfp_flows.tables.row_codec import RowCodec
+
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
 pandas = pytest.importorskip("pandas")
 
@@ -26,13 +27,6 @@ def frame():
     rows = pandas.DataFrame({"x": x, "size": size, "grade": grade, "route": route})
     rows.loc[3, "size"] = None
     return rows
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _all_op_by_op():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def fitted(context, name):

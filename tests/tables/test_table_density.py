@@ -5,9 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tfp_flows as tff
+
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
 TINY = {"num_members": 2, "num_bins": 4, "hidden_units": (8,), "seed": 0}
 _COUNT = 120
@@ -39,13 +40,6 @@ def columns(rows):
     described = tff.describe_columns(rows)
     described.change("hour", kind="periodic", low=0, high=24)
     return described
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _all_op_by_op():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
