@@ -43,6 +43,7 @@ def our_distribution(workload):
         workload.event_size,
         num_steps=workload.num_steps,
         hidden_units=workload.hidden_units,
+        activation="relu",  # that of the peers' networks
         standardize=False,  # what the peers' flows do not have either
         seed=0,
     )

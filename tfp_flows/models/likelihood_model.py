@@ -237,7 +237,8 @@ class LikelihoodModel(KerasModel):
         kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
         steps = kwargs.get("steps_per_epoch")
         kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
-        kwargs["shuffle"] = shuffle and not isinstance(kwargs["x"], RowStream.KINDS)
+        # Rows in memory come in a new order already; of a `PyDataset`, Keras mixes batches.
+        kwargs["shuffle"] = shuffle and isinstance(kwargs["x"], keras.utils.PyDataset)
         with errors_of_data():
             return super().fit(epochs=epochs, **kwargs)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.core.rows import check_rows
 from tfp_flows.core.statistics import check_resolution
+from tfp_flows.models.row_batches import given_order
+from tfp_flows.models.row_batches import new_orders
+from tfp_flows.models.row_batches import row_batches
 from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.row_format import Rows
 
@@ -74,15 +76,11 @@ class RowArrays:
         shuffle: bool = False,
     ) -> dict:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
-        dtype = self._format.dtype
-        rows = _map(lambda array: _of_dtype(array, dtype), self.rows)
-        if dtype.name == keras.config.floatx():
-            names = ("x", "y", "sample_weight")
-            arguments = dict(zip(names, rows.as_batch(), strict=False))
-            return {**arguments, "batch_size": batch_size}
-        # Keras casts arrays to `floatx`, but not datasets.
-        batch_size = batch_size or (math.ceil(len(rows.x) / steps) if steps else 32)
-        return {"x": _batches(rows, batch_size, shuffle)}
+        rows = _map(lambda array: _of_dtype(array, self._format.dtype), self.rows)
+        count = len(rows.x)
+        batch_size = batch_size or (math.ceil(count / steps) if steps else 32)
+        order = new_orders(count) if shuffle else given_order(count)
+        return {"x": row_batches(rows.as_batch(), order, batch_size)}
 
     def _named(self, argument):
         prefix = "" if argument == "x" else f"{argument}: "
@@ -153,23 +151,6 @@ def _of_dtype(array, dtype):
     if array.dtype.kind in "biu":  # the model casts them, a batch at a time
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     return array.astype(dtype.as_numpy_dtype, copy=False)
-
-
-def _batches(rows, batch_size, shuffle):
-    """The rows as a dataset, in a new order each epoch if they are shuffled."""
-    count = len(rows.x)
-    indices = tf.data.Dataset.range(count)
-    if shuffle:
-        indices = indices.shuffle(count)
-    batch = _map(tf.constant, rows).as_batch()
-    batches = indices.batch(batch_size).map(
-        lambda index: tf.nest.map_structure(lambda part: tf.gather(part, index), batch)
-    )
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 def _is_small_float(dtype):

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.row_arrays import RowArrays
+from tfp_flows.models.row_batches import without_autotune
 from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.row_format import Rows
 
@@ -79,7 +80,7 @@ class RowStream:
         """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
         batches = self._batches
         if isinstance(batches, tf.data.Dataset):
-            return {"x": batches.map(self._standard_tensors)}
+            return {"x": without_autotune(batches.map(self._standard_tensors))}
         if isinstance(batches, keras.utils.PyDataset):
             return {"x": _StandardBatches(batches, self._standard_arrays)}
         if isinstance(batches, collections.abc.Iterator):

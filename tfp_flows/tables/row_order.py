@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.models.row_batches import row_batches
+
 __all__ = ["RowOrder"]
 
 
@@ -25,20 +27,12 @@ class RowOrder(keras.callbacks.Callback):
 
     def batches(self, data: Any, num_rows: int, batch_size: int) -> tf.data.Dataset:
         """Returns a dataset of batches of arrays `[num_rows, ...]`, in any nest."""
-        data = tf.nest.map_structure(tf.constant, data)
 
-        def epoch(_):
+        def order(_):
             rows = tf.range(num_rows)
-            order = tf.random.experimental.stateless_shuffle(rows, self._seed.read_value())
-            return tf.data.Dataset.from_tensor_slices(order)
+            return tf.random.experimental.stateless_shuffle(rows, self._seed.read_value())
 
-        def batch(rows):
-            return tf.nest.map_structure(lambda part: tf.gather(part, rows), data)
-
-        order = tf.data.Dataset.range(1).flat_map(epoch).batch(batch_size)
-        count = -(-num_rows // batch_size)
-        order = order.apply(tf.data.experimental.assert_cardinality(count))
-        return order.map(batch).prefetch(tf.data.AUTOTUNE)
+        return row_batches(data, tf.data.Dataset.range(1).map(order), batch_size)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the epoch's order."""
