@@ -68,7 +68,7 @@ class SoftplusNVP(FlowChain):
         standardize_context: bool = True,
         standardize: bool = True,
         decorrelate: bool = True,
-        heavy_tails: bool = True,
+        heavy_tails: str | bool = "student",
         seed: int | None = None,
         dtype: str = "float32",
         name: str = "softplus_nvp",

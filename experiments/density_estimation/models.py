@@ -154,6 +154,8 @@ def _arguments(settings, flow):
     arguments = {name: getattr(settings, name) for name in OPTIONS if taken[name]}
     if not settings.activation:  # the flow's own
         arguments.pop("activation", None)
+    if arguments.get("heavy_tails"):
+        arguments["heavy_tails"] = "student"
     if settings.transformer != "affine":
         arguments["transformer"] = TRANSFORMERS[settings.transformer]()
     elif settings.scale != "soft_bounded":  # what the flows have by themselves

@@ -6,6 +6,7 @@ from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
+from tfp_flows.bijectors import scan
 from tfp_flows.bijectors.scan import Scan
 
 X = np.random.default_rng(0).normal(size=(5, 2, 2, 3))
@@ -110,3 +111,36 @@ def test_what_xla_compiles_has_no_calls_whose_gradient_keeps_constants(recompute
     for operation in types_of_calls(True):
         assert recompute
         assert all(output.dtype.is_floating for output in operation.outputs)
+
+
+@pytest.mark.parametrize(
+    "direction", ["inverse", pytest.param("forward", marks=pytest.mark.slow)]
+)
+def test_a_loop_for_xla_equals_the_chain(direction, monkeypatch):
+    monkeypatch.setattr(scan, "_STEPS_WITHOUT_LOOP", 2)
+    steps = [
+        tff.GlowStep((2, 2, 3), hidden_channels=4, context_size=2, seed=k, dtype="float64")
+        for k in range(3)
+    ]
+    chain = randomize(tff.FlowChain(steps, standardize_context=False))
+    like = Scan(chain.bijectors, standardize_context=False)
+    context = tf.constant(np.random.default_rng(1).normal(size=(5, 2)))
+
+    def value_and_gradients(flow):
+        @tf.function(jit_compile=flow is like, autograph=False)
+        def call(x, context):
+            with tf.GradientTape() as tape:
+                tape.watch([x, context])
+                y, log_det = getattr(flow, f"{direction}_and_log_det")(x, context=context)
+                loss = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(log_det**2)
+            sources = [x, context, *chain.trainable_variables]
+            return y, log_det, tape.gradient(loss, sources, unconnected_gradients="zero")
+
+        operations = call.get_concrete_function(tf.constant(X), context).graph
+        loops = [o for o in operations.get_operations() if o.type.endswith("While")]
+        return call(tf.constant(X), context), len(loops)
+
+    (of_chain, none), (of_loop, loops) = map(value_and_gradients, (chain, like))
+    assert (none, loops) == (0, 2)  # there and back
+    for a, b in zip(tf.nest.flatten(of_chain), tf.nest.flatten(of_loop), strict=True):
+        close(a, b, 1e-9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -13,7 +14,7 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 
 __all__ = ["HeavyTails"]
 
-_FIRST_WEIGHT, _FIRST_DEGREES, _LEAST_DEGREES = 0.3, 8.0, 2.0
+_FIRST_DEGREES, _LEAST_DEGREES = 8.0, 2.0
 # Latents of training rows have lighter tails than those of others, so tails are learned
 # slowly: in the few steps that a small table is trained for they stay heavy.
 _PACE = 0.25
@@ -28,14 +29,14 @@ class HeavyTails(FlowBijector):
     """Makes heavy tails of a normal's, for each variable and for their length.
 
     ```none
-    inverse:  u_i = asinh(w_i y_i) / w_i
+    inverse:  u_i = sign(y_i) sqrt(log(1 + (w_i y_i)^2)) / w_i
               s = D (mean |u_i|)^2 / (2 / pi), which is D where u is normal
               t = s                             where s <= D
                   D + a log(1 + (s - D) / a)    elsewhere
               x = sqrt(t / s) u
-    log_det:  -sum(log(1 + (w_i y_i)^2)) / 2
+    log_det:  sum(log(y_i / u_i) - log(1 + (w_i y_i)^2))
               + (D / 2 - 1) log(t / s) - log(1 + (s - D) / a)    the latter where s > D
-    forward:  s of t, then y_i = sinh(w_i u_i) / w_i
+    forward:  s of t, then y_i = sign(u_i) sqrt(exp((w_i u_i)^2) - 1) / w_i
     ```
 
     A flow that has seen few rows maps some others far out. With normal tails each costs its
@@ -46,12 +47,14 @@ class HeavyTails(FlowBijector):
     light, training makes the w_i small and a large. Of one variable with fresh tails, a few
     samples in a million are beyond 30 deviations; moments need not exist.
 
-    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first, or
+    The identity until `initialize`, from when on all w_i are 0.25 and a is 8 at first, or
     8 sqrt(D / 32) from 32 variables on; and where it is inverted, so that data are at its
     latent end.
 
     Args:
       event_size: number of variables, D.
+      kind: "student", or "sinh", which has `u_i = asinh(w_i y_i) / w_i` instead: a map that is
+        as near the identity where most rows are, and costs far ones more.
       dtype: of inputs and weights.
       name: name of the bijector.
 
@@ -63,7 +66,7 @@ class HeavyTails(FlowBijector):
            [2.6604e+03]], dtype=float32)
 
     Reference:
-      Jones, Pewsey (2009), Sinh-arcsinh distributions (the first line).
+      Jones, Pewsey (2009), Sinh-arcsinh distributions ("sinh").
       https://doi.org/10.1093/biomet/asp053
     """
 
@@ -71,6 +74,7 @@ class HeavyTails(FlowBijector):
         self,
         event_size: int,
         *,
+        kind: str = "student",
         dtype: tf.DType | str = tf.float32,
         name: str = "heavy_tails",
     ) -> None:
@@ -83,6 +87,7 @@ class HeavyTails(FlowBijector):
             parameters=parameters,
             name=name,
         )
+        self._map = _MAPS[kind]
         self._size = float(event_size)
         self._spread = math.sqrt(max(1.0, self._size / _FEW))
         zeros = tf.zeros(event_size, self.dtype)
@@ -116,12 +121,13 @@ class HeavyTails(FlowBijector):
         weight, degrees = self._weights()
         stretched = tf.clip_by_value(weight * y, y.dtype.min, y.dtype.max)
         scaled = tf.clip_by_value(stretched, -most, most)
-        u = tf.asinh(scaled) / weight
+        bent = self._map.bend(scaled)
+        u = bent / weight
         s = tf.maximum(self._squared_length(u), self._size)
         log_slope = tf.math.log1p((s - self._size) / degrees)
         t = self._size + degrees * log_slope
         x = u * tf.sqrt(t / s)[..., None]
-        log_det = self._log_det(scaled, s, t, log_slope)
+        log_det = self._log_det(bent, scaled, s, t, log_slope)
         # What the clipped part costs, so that steps that stretch far rows gain nothing.
         beyond = tf.math.log(tf.maximum(tf.abs(stretched) / most, 1.0))
         return self._if_heavy(y, x, log_det - tf.reduce_sum(beyond, axis=-1))
@@ -135,21 +141,22 @@ class HeavyTails(FlowBijector):
         log_slope = tf.minimum((t - self._size) / degrees, largest)
         s = self._size + degrees * tf.math.expm1(log_slope)
         u = x * tf.sqrt(s / t)[..., None]
-        scaled = tf.sinh(tf.clip_by_value(weight * u, -largest, largest))
-        log_det = -self._log_det(scaled, s, t, log_slope)
+        bent = self._map.clip(weight * u, largest)
+        scaled = self._map.unbend(bent)
+        log_det = -self._log_det(bent, scaled, s, t, log_slope)
         return self._if_heavy(x, scaled / weight, log_det)
 
     def _weights(self):
         degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
         degrees = self._spread * (_LEAST_DEGREES + degrees)
-        return _FIRST_WEIGHT * _factor(self._weight), degrees
+        return self._map.FIRST_WEIGHT * _factor(self._weight), degrees
 
     def _squared_length(self, u):
         return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
 
-    def _log_det(self, scaled, s, t, log_slope):
-        """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""
-        of_each = -0.5 * tf.reduce_sum(tf.math.log1p(scaled**2), axis=-1)
+    def _log_det(self, bent, scaled, s, t, log_slope):
+        """Of the inverse: `bent` of `scaled`, the `w_i y_i`; and of `-log_slope` = `dt/ds`."""
+        of_each = tf.reduce_sum(self._map.log_slope(bent, scaled), axis=-1)
         return of_each + (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
 
     def _if_heavy(self, value, mapped, log_det):
@@ -160,3 +167,61 @@ class HeavyTails(FlowBijector):
 
 def _factor(weight):
     return tf.exp(soft_bounded_scale(_PACE * weight, _BOUND))
+
+
+class _Student:
+    """The map under which a normal's kernel becomes a Student-t's, of `1 / w^2` degrees."""
+
+    FIRST_WEIGHT = 0.25
+
+    @staticmethod
+    def bend(x):
+        return x * tf.sqrt(_mean_slope(tf.math.log1p, x**2, (-1 / 2, 1 / 3, -1 / 4)))
+
+    @staticmethod
+    def unbend(v):
+        return v * tf.sqrt(_mean_slope(tf.math.expm1, v**2, (1 / 2, 1 / 6, 1 / 24)))
+
+    @staticmethod
+    def clip(v, largest):
+        return tf.clip_by_value(v, -math.sqrt(2.0 * largest), math.sqrt(2.0 * largest))
+
+    @staticmethod
+    def log_slope(bent, x):
+        squared = x**2
+        ratio = _mean_slope(tf.math.log1p, squared, (-1 / 2, 1 / 3, -1 / 4))
+        return -0.5 * tf.math.log(ratio) - tf.math.log1p(squared)
+
+
+class _Sinh:
+    """The map of Jones and Pewsey (2009)."""
+
+    FIRST_WEIGHT = 0.3
+    bend, unbend = tf.asinh, tf.sinh
+
+    @staticmethod
+    def clip(v, largest):
+        return tf.clip_by_value(v, -largest, largest)
+
+    @staticmethod
+    def log_slope(bent, x):
+        return -0.5 * tf.math.log1p(x**2)
+
+
+def _mean_slope(function, q, series):
+    """`function(q) / q` of a function with slope 1 at 0, for `q >= 0`, gradients included.
+
+    Args:
+      function: of tensors.
+      q: tensor.
+      series: its Taylor coefficients from that of `q^2` on.
+    """
+    is_small = q < np.finfo(q.dtype.as_numpy_dtype).eps ** 0.5
+    near, small = tf.ones_like(q), tf.where(is_small, q, tf.zeros_like(q))
+    for power, coefficient in enumerate(series, start=1):
+        near += coefficient * small**power
+    safe = tf.where(is_small, tf.ones_like(q), q)
+    return tf.where(is_small, near, function(safe) / safe)
+
+
+_MAPS = {"student": _Student, "sinh": _Sinh}

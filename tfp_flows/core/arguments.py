@@ -108,6 +108,13 @@ def check_flag(name: str, value: Any) -> None:
         raise ValueError(f"Expected `{name}` of True or False; got {_shown(value)}.")
 
 
+def check_tails(name: str, value: Any) -> None:
+    """Refuses what is neither a kind of `HeavyTails` nor, for flows, True or False."""
+    if not (isinstance(value, str) and value in _TAILS) and not _is_boolean(value):
+        kinds = ", ".join(map(repr, _TAILS))
+        raise ValueError(f"Expected `{name}` of {kinds} or False; got {_shown(value)}.")
+
+
 def check_seed(name: str, value: Any) -> None:
     """Refuses what is neither None nor an integer of at least 0."""
     number = None if _is_boolean(value) else _as_integer(value)
@@ -203,11 +210,12 @@ def _shown(value):
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+_TAILS = ("student", "sinh")
 _POSITIVE: tuple = ("event_size", "num_steps", "num_levels", "num_blocks", "num_channels")
 _POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
 _POSITIVE += ("output_units", "output_channels")
 _FLAGS: tuple = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
-_FLAGS += ("decorrelate", "heavy_tails", "learned_prior", "lu_mixing", "ordered")
+_FLAGS += ("decorrelate", "learned_prior", "lu_mixing", "ordered")
 _FLAGS += ("passing_spline", "random_orderings", "random_permutations", "recompute")
 _FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
 _FLAGS += ("has_chains", "precondition", "resample")
@@ -221,6 +229,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     **dict.fromkeys(("seed", "degree_seed", "mask_seed"), check_seed),
     "context_size": lambda name, value: check_integer(name, value, minimum=0),
     "event_ndims": lambda name, value: check_integer(name, value, minimum=0),
+    **dict.fromkeys(("heavy_tails", "kind"), check_tails),
     "dtype": check_dtype,
     "name": check_name,
 }

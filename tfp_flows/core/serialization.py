@@ -23,7 +23,7 @@ _PLAIN = (type(None), bool, int, float, str)
 _BEFORE: dict[str, Any] = dict.fromkeys(
     ("standardize_context", "decorrelate", "heavy_tails"), False
 )
-_BEFORE |= {"knots": ()}
+_BEFORE |= {"knots": (), "kind": "sinh"}
 
 
 class Configured:

@@ -23,7 +23,7 @@ def between_ends(
     event_size: int,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: bool,
+    heavy_tails: str | bool,
     dtype: tf.DType | str,
     **others: object,
 ) -> list[FlowBijector]:
@@ -42,7 +42,7 @@ def start_and_tails(
     event_size: int,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: bool,
+    heavy_tails: str | bool,
     dtype: tf.DType | str,
 ) -> tuple[list[FlowBijector], list[FlowBijector]]:
     """Returns what `between_ends` puts before the steps, and after them."""
@@ -50,5 +50,7 @@ def start_and_tails(
         return [], []
     joint = decorrelate and event_size <= _MOST_DECORRELATED
     start = (Decorrelate if joint else Standardize)(event_size, dtype=dtype)
-    tails = [HeavyTails(event_size, dtype=dtype)] if heavy_tails else []
+    # Files of before there were two kinds say True.
+    kind = "sinh" if heavy_tails is True else heavy_tails
+    tails = [HeavyTails(event_size, kind=kind, dtype=dtype)] if kind else []
     return [start], tails

@@ -44,8 +44,8 @@ class MADE(FlowChain):
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
       decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: whether tails are heavier than the base's (see `HeavyTails`); with
-        `standardize` only.
+      heavy_tails: "student" or "sinh", the kind of tails that are heavier than the base's (see
+        `HeavyTails`), or False; with `standardize` only. True, for "sinh", is of before.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -79,7 +79,7 @@ class MADE(FlowChain):
         standardize_context: bool = True,
         standardize: bool = True,
         decorrelate: bool = True,
-        heavy_tails: bool = True,
+        heavy_tails: str | bool = "student",
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
         name: str = "made",

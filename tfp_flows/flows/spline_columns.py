@@ -95,7 +95,7 @@ class SplineColumns:
         steps: list[FlowBijector],
         standardize: bool,
         decorrelate: bool,
-        heavy_tails: bool,
+        heavy_tails: str | bool,
     ) -> list[FlowBijector]:
         """Returns `steps` between the start and the tails of the columns on the line."""
         size = int(np.sum(~self.is_circular))

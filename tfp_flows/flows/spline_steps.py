@@ -37,7 +37,7 @@ def spline_steps(
     lu_mixing: bool,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: bool,
+    heavy_tails: str | bool,
     seed: int | None,
     dtype: tf.DType | str,
     **network: Any,

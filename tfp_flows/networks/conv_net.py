@@ -15,6 +15,7 @@ from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
+from tfp_flows.networks.convolution import convolve
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import Part
 
@@ -144,7 +145,7 @@ class ConvNet(ContextNetwork):
             rows = tf.reshape(x, [-1, x.shape[-1]])
             y = tf.nn.bias_add(tf.linalg.matmul(rows, kernel[0, 0]), border[0])
             return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
-        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        y = convolve(x, kernel)
         # One map for the whole batch, since the border does not depend on the image.
         return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
 
