@@ -8,7 +8,6 @@ from subject import close
 
 import tfp_flows as tff
 
-
 KINDS = pytest.mark.parametrize("kind", ["student", "sinh"])
 
 
@@ -32,12 +31,16 @@ def test_is_the_identity_until_initialized():
 @KINDS
 def test_densities_integrate_to_one(kind):
     line = np.sinh(np.linspace(-40.0, 40.0, 8001))  # far out, and dense at the centre
-    flow = tff.FlowDistribution(tff.standard_normal(1, dtype=tf.float64), heavy(1, kind=kind))
+    flow = tff.FlowDistribution(
+        tff.standard_normal(1, dtype=tf.float64), heavy(1, kind=kind)
+    )
     density = flow.prob(line[:, None]).numpy()
     assert np.trapezoid(density, line) == pytest.approx(1.0, abs=1e-4)
     line = np.sinh(np.linspace(-8.0, 8.0, 401))
     plane = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    flow = tff.FlowDistribution(tff.standard_normal(2, dtype=tf.float64), heavy(2, kind=kind))
+    flow = tff.FlowDistribution(
+        tff.standard_normal(2, dtype=tf.float64), heavy(2, kind=kind)
+    )
     density = flow.prob(plane).numpy().reshape(401, 401)
     mass = np.trapezoid(np.trapezoid(density, line), line)
     assert mass == pytest.approx(1.0, abs=1e-3)

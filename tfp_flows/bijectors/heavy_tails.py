@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -53,8 +55,8 @@ class HeavyTails(FlowBijector):
 
     Args:
       event_size: number of variables, D.
-      kind: "student", or "sinh", which has `u_i = asinh(w_i y_i) / w_i` instead: a map that is
-        as near the identity where most rows are, and costs far ones more.
+      kind: "student", or "sinh", which has `u_i = asinh(w_i y_i) / w_i` instead: as near
+        the identity where most rows are, and dearer for far ones.
       dtype: of inputs and weights.
       name: name of the bijector.
 
@@ -121,42 +123,40 @@ class HeavyTails(FlowBijector):
         weight, degrees = self._weights()
         stretched = tf.clip_by_value(weight * y, y.dtype.min, y.dtype.max)
         scaled = tf.clip_by_value(stretched, -most, most)
-        bent = self._map.bend(scaled)
-        u = bent / weight
+        u = self._map.bend(scaled) / weight
         s = tf.maximum(self._squared_length(u), self._size)
         log_slope = tf.math.log1p((s - self._size) / degrees)
         t = self._size + degrees * log_slope
         x = u * tf.sqrt(t / s)[..., None]
-        log_det = self._log_det(bent, scaled, s, t, log_slope)
+        log_det = self._log_det(scaled, s, t, log_slope)
         # What the clipped part costs, so that steps that stretch far rows gain nothing.
         beyond = tf.math.log(tf.maximum(tf.abs(stretched) / most, 1.0))
         return self._if_heavy(y, x, log_det - tf.reduce_sum(beyond, axis=-1))
 
     def _forward_and_log_det(self, x, context, training):
-        largest = math.log(x.dtype.max**0.4)
-        weight, degrees = self._weights()
         most = x.dtype.max**0.4  # beyond which squares overflow
+        weight, degrees = self._weights()
         x = tf.clip_by_value(x, -most, most)
         t = tf.maximum(self._squared_length(x), self._size)
-        log_slope = tf.minimum((t - self._size) / degrees, largest)
+        log_slope = tf.minimum((t - self._size) / degrees, math.log(most))
         s = self._size + degrees * tf.math.expm1(log_slope)
         u = x * tf.sqrt(s / t)[..., None]
-        bent = self._map.clip(weight * u, largest)
-        scaled = self._map.unbend(bent)
-        log_det = -self._log_det(bent, scaled, s, t, log_slope)
+        limit = self._map.bend(tf.constant(most, x.dtype))
+        scaled = self._map.unbend(tf.clip_by_value(weight * u, -limit, limit))
+        log_det = -self._log_det(scaled, s, t, log_slope)
         return self._if_heavy(x, scaled / weight, log_det)
 
     def _weights(self):
         degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
         degrees = self._spread * (_LEAST_DEGREES + degrees)
-        return self._map.FIRST_WEIGHT * _factor(self._weight), degrees
+        return self._map.first_weight * _factor(self._weight), degrees
 
     def _squared_length(self, u):
         return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
 
-    def _log_det(self, bent, scaled, s, t, log_slope):
-        """Of the inverse: `bent` of `scaled`, the `w_i y_i`; and of `-log_slope` = `dt/ds`."""
-        of_each = tf.reduce_sum(self._map.log_slope(bent, scaled), axis=-1)
+    def _log_det(self, scaled, s, t, log_slope):
+        """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""
+        of_each = tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
         return of_each + (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
 
     def _if_heavy(self, value, mapped, log_det):
@@ -169,43 +169,24 @@ def _factor(weight):
     return tf.exp(soft_bounded_scale(_PACE * weight, _BOUND))
 
 
-class _Student:
-    """The map under which a normal's kernel becomes a Student-t's, of `1 / w^2` degrees."""
-
-    FIRST_WEIGHT = 0.25
-
-    @staticmethod
-    def bend(x):
-        return x * tf.sqrt(_mean_slope(tf.math.log1p, x**2, (-1 / 2, 1 / 3, -1 / 4)))
-
-    @staticmethod
-    def unbend(v):
-        return v * tf.sqrt(_mean_slope(tf.math.expm1, v**2, (1 / 2, 1 / 6, 1 / 24)))
-
-    @staticmethod
-    def clip(v, largest):
-        return tf.clip_by_value(v, -math.sqrt(2.0 * largest), math.sqrt(2.0 * largest))
-
-    @staticmethod
-    def log_slope(bent, x):
-        squared = x**2
-        ratio = _mean_slope(tf.math.log1p, squared, (-1 / 2, 1 / 3, -1 / 4))
-        return -0.5 * tf.math.log(ratio) - tf.math.log1p(squared)
+def _student(x):
+    return x * tf.sqrt(_mean_log1p(x**2))
 
 
-class _Sinh:
-    """The map of Jones and Pewsey (2009)."""
+def _inverse_student(v):
+    return v * tf.sqrt(_mean_slope(tf.math.expm1, v**2, (1 / 2, 1 / 6, 1 / 24)))
 
-    FIRST_WEIGHT = 0.3
-    bend, unbend = tf.asinh, tf.sinh
 
-    @staticmethod
-    def clip(v, largest):
-        return tf.clip_by_value(v, -largest, largest)
+def _student_log_slope(x):
+    return -0.5 * tf.math.log(_mean_log1p(x**2)) - tf.math.log1p(x**2)
 
-    @staticmethod
-    def log_slope(bent, x):
-        return -0.5 * tf.math.log1p(x**2)
+
+def _sinh_log_slope(x):
+    return -0.5 * tf.math.log1p(x**2)
+
+
+def _mean_log1p(q):
+    return _mean_slope(tf.math.log1p, q, (-1 / 2, 1 / 3, -1 / 4))
 
 
 def _mean_slope(function, q, series):
@@ -224,4 +205,17 @@ def _mean_slope(function, q, series):
     return tf.where(is_small, near, function(safe) / safe)
 
 
-_MAPS = {"student": _Student, "sinh": _Sinh}
+class _Map(NamedTuple):
+    """An odd map of slope 1 at 0; of `w y`, it is that of a single variable."""
+
+    first_weight: float
+    bend: Callable
+    unbend: Callable
+    log_slope: Callable
+
+
+_MAPS = {
+    # A normal's kernel becomes a Student-t's, of 1 / w^2 degrees.
+    "student": _Map(0.25, _student, _inverse_student, _student_log_slope),
+    "sinh": _Map(0.3, tf.asinh, tf.sinh, _sinh_log_slope),
+}

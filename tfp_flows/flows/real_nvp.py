@@ -47,8 +47,8 @@ class RealNVP(FlowChain):
       standardize_context: whether contexts are standardised (see `FlowChain`).
       standardize: whether data are first standardised by statistics that `initialize` sets.
       decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: "student" or "sinh", the kind of tails that are heavier than the base's (see
-        `HeavyTails`), or False; with `standardize` only. True, for "sinh", is of before.
+      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
+        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
       recompute: whether training recomputes what is inside a step for the gradient, to save
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
