@@ -108,3 +108,43 @@ def test_two_dtypes_are_refused():
 def test_what_is_no_list_of_bijectors_is_refused(bijectors):
     with pytest.raises(ValueError, match="`bijectors`"):
         tff.FlowChain(bijectors)
+
+
+def test_only_steps_that_read_rows_are_given_all_of_them():
+    seen = {}
+
+    class Counting(tff.ActNorm):
+        def initialize_and_normalise(self, data, *, context=None):
+            seen[self.name] = len(data)
+            return super().initialize_and_normalise(data, context=context)
+
+    class Indifferent(Counting):
+        reads_rows = False
+
+    steps = [Counting(2, name="first"), Counting(2, name="second")]
+    steps += [
+        Indifferent(2, name="third"),
+        Indifferent(2, name="fourth"),
+        tff.HeavyTails(2),
+    ]
+    chain = tff.FlowChain(steps)
+    x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    chain.initialize(x)
+    assert seen == {"first": 9, "second": 9, "third": 1, "fourth": 1}
+    assert chain.is_initialized
+
+
+def test_tails_cost_no_pass_of_the_steps(monkeypatch):
+    rows = []
+    run = tff.Coupling._inverse_and_log_det
+
+    def counting(self, y, context, training):
+        rows.append(len(y))
+        return run(self, y, context, training)
+
+    monkeypatch.setattr(tff.Coupling, "_inverse_and_log_det", counting)
+    flow = tff.RealNVP(2, num_steps=3, context_size=1, seed=0)
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    flow.initialize(x[:, :2], context=x[:, 2:])
+    assert flow.is_initialized
+    assert rows == [1, 1, 1]

@@ -99,6 +99,11 @@ class HeavyTails(FlowBijector):
         self._heavy = tf.Variable(False, trainable=False, name="heavy")
 
     @property
+    def reads_rows(self) -> bool:
+        """False: only that there are data counts."""
+        return False
+
+    @property
     def is_initialized(self) -> bool:
         """Whether it is known if tails are to be heavy."""
         return bool(self._initialized.numpy())

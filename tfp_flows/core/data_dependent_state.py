@@ -24,6 +24,11 @@ class DataDependentState(tfp.bijectors.Bijector):
         return type(self).initialize is not DataDependentState.initialize
 
     @property
+    def reads_rows(self) -> bool:
+        """Whether it matters which rows `initialize` is given, if it sets anything."""
+        return True
+
+    @property
     def is_initialized(self) -> bool:
         """Whether all data-dependent state is set; True where there is none."""
         return True
