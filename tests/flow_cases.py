@@ -23,7 +23,7 @@ def flow(constructor, event_size=3, context_size=0, **arguments):
     arguments = {**SMALL, "context_size": context_size, **arguments}
     arguments = {k: v for k, v in arguments.items() if v is not None}
     build = partial(constructor, event_size, **arguments)
-    return Case(lambda t: build(dtype=t), (event_size,), context_size)
+    return Case(lambda t, **more: build(dtype=t, **more), (event_size,), context_size)
 
 
 def glow(image_shape=(4, 4, 1), context_size=0, constructor=tff.Glow, **arguments):
@@ -31,14 +31,16 @@ def glow(image_shape=(4, 4, 1), context_size=0, constructor=tff.Glow, **argument
     sizes = {"num_levels": 2, "num_steps": 1} if constructor is tff.Glow else {}
     arguments = {"hidden_channels": 2, "seed": 3, **sizes, **arguments}
     build = partial(constructor, image_shape, context_size=context_size, **arguments)
-    return Case(lambda t: build(dtype=t), image_shape, context_size)
+    return Case(lambda t, **more: build(dtype=t, **more), image_shape, context_size)
 
 
 def real_nvp_image(image_shape=(4, 2, 1), context_size=0, **arguments):
     """A case of the multi-scale RealNVP on tiny images."""
     arguments = {"hidden_channels": 2, "num_blocks": 1, "seed": 3, **arguments}
     build = partial(tff.RealNVPImage, image_shape, context_size=context_size, **arguments)
-    return Case(lambda t: build(dtype=t), image_shape, context_size, data=open_unit)
+    return Case(
+        lambda t, **more: build(dtype=t, **more), image_shape, context_size, data=open_unit
+    )
 
 
 IMAGES = {

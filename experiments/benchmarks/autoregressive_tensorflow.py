@@ -75,8 +75,13 @@ def stock_distribution(workload):
     return tfd.TransformedDistribution(base, tfb.Chain(bijectors)), variables
 
 
-def our_distribution(workload):
-    """Returns this package's flow of a workload over a standard normal."""
+def our_distribution(workload, **options):
+    """Returns this package's flow of a workload over a standard normal.
+
+    Args:
+      workload: a workload on vectors.
+      **options: further ones of the flow's constructor.
+    """
     flow = _spline_flow if isinstance(workload, SplineFlow) else _affine_flow
     flow = flow(
         workload,
@@ -84,6 +89,7 @@ def our_distribution(workload):
         hidden_units=workload.hidden_units,
         activation="relu",
         seed=0,
+        **options,
     )
     rng = np.random.default_rng(0)
     for variable in flow.trainable_variables:  # so that it is not the identity

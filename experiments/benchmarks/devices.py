@@ -10,22 +10,21 @@ not support is said in its row. Where there is no GPU, times are the processor's
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
 
-import tfp_flows
 from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import runner
 from experiments.benchmarks.timing import interleave
 from experiments.benchmarks.workloads import Autoregressive
 from experiments.benchmarks.workloads import RealNVP
 
-__all__ = ["NETWORKS", "WORKLOADS", "devices", "make_distribution", "time_workload"]
+__all__ = ["NETWORKS", "WORKLOADS", "devices", "time_workload"]
 
 NETWORKS = ("float32", "mixed_bfloat16")
 WORKLOADS = {
     "RealNVP": RealNVP(64, 8, (512, 512), batch_size=4096, calls=5),
     "MAF": Autoregressive(64, 5, (512, 512), batch_size=4096, calls=5, task="train"),
+    "W5a": RealNVP(43, 10, (100, 100), batch_size=512, calls=20),
     "small_RealNVP": RealNVP(8, 8, (32, 32), batch_size=512, calls=20),
 }
 _TASKS = {"train": "training step", "score": "densities", "sample": "samples"}
@@ -41,42 +40,11 @@ def devices():
     return f"{', '.join(names) or 'no GPU'}; what is timed runs on {used}"
 
 
-def make_distribution(workload, networks):
-    """Returns a flow over a standard normal.
-
-    Args:
-      workload: a `RealNVP` or a MAF's `Autoregressive`.
-      networks: the Keras dtype policy of its networks.
-    """
-    make = _coupling if isinstance(workload, RealNVP) else _autoregressive
-    steps = [make(workload, step, networks) for step in range(workload.num_steps)]
-    base = tfp_flows.standard_normal(workload.event_size)
-    return tfp_flows.FlowDistribution(base, tfp_flows.FlowChain(steps))
-
-
-def _coupling(workload, step, networks):
-    mask = np.arange(workload.event_size) % 2 == step % 2
-    network = tfp_flows.MLP(
-        2 * int(np.sum(~mask)), workload.hidden_units, dtype=networks, seed=step
-    )
-    conditioner = tfp_flows.Conditioner(network, int(np.sum(mask)))
-    return tfp_flows.Coupling(mask, conditioner, tfp_flows.Affine())
-
-
-def _autoregressive(workload, step, networks):
-    orderings = tfp_flows.natural_ordering, tfp_flows.reversed_ordering
-    size = workload.event_size
-    network = tfp_flows.MaskedMLP(
-        2, workload.hidden_units, orderings[step % 2](size), dtype=networks, seed=step
-    )
-    return tfp_flows.MaskedAutoregressive(size, tfp_flows.Conditioner(network, size))
-
-
 def time_workload(workload, worker, **how):
     """Returns the table of a flow, and on what device it is.
 
     Args:
-      workload: as in `make_distribution`, with any task.
+      workload: a `RealNVP` or an `Autoregressive`, with any task.
       worker: not used.
       **how: `repetitions` and `patience`, as of `interleave`.
     """
@@ -93,7 +61,7 @@ def time_workload(workload, worker, **how):
 
 def _cell(workload, networks, jit_compile, how):
     """The time of one way to compute, or why there is none."""
-    dist = make_distribution(workload, networks)
+    dist = autoregressive_tensorflow.our_distribution(workload, network_dtype=networks)
     contender = autoregressive_tensorflow.contender(
         "tfp_flows", dist, dist.trainable_variables, workload, jit_compile=jit_compile
     )

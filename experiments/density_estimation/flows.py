@@ -45,7 +45,7 @@ ORDERINGS = {
 OPTIONS = ("hidden_units", "activation", "residual", "standardize", "num_levels")
 OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_norm")
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
-OPTIONS += ("decorrelate", "heavy_tails")
+OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
 
 

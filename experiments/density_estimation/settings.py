@@ -102,6 +102,11 @@ class Settings(TrainingSettings):
         "Whether training recomputes activations, so that its memory hardly grows with "
         "the number of steps.",
     )
+    network_dtype: str = field(
+        "float32",
+        "What flows' networks compute in; mixed_bfloat16 keeps weights and maps in float32.",
+        one_of=("float32", "mixed_bfloat16"),
+    )
     direct: bool = field(
         False,
         "Whether autoregressive conditioners also connect inputs to outputs directly.",

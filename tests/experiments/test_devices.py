@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows
+from experiments.benchmarks import autoregressive_tensorflow
 from experiments.benchmarks import devices
 from experiments.benchmarks import timing
 from experiments.benchmarks.workloads import Autoregressive
@@ -16,7 +17,7 @@ WORKLOADS = [RealNVP(4, 2, (8,), 3, 1), Autoregressive(4, 2, (8,), 3, 1, "train"
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("networks", devices.NETWORKS)
 def test_networks_compute_in_what_was_asked_for(workload, networks):
-    dist = devices.make_distribution(workload, networks)
+    dist = autoregressive_tensorflow.our_distribution(workload, network_dtype=networks)
     found = [m for m in dist.submodules if isinstance(m, tfp_flows.Conditioner)]
     dtypes = {conditioner.network.compute_dtype for conditioner in found}
     assert len(found) == workload.num_steps

@@ -23,6 +23,7 @@ __all__ = [
     "check_instance",
     "check_integer",
     "check_members",
+    "check_network_dtype",
     "check_number",
     "check_seed",
     "check_widths",
@@ -135,6 +136,24 @@ def check_dtype(name: str, value: Any) -> tf.DType:
             f"Expected a floating-point `{name}`, such as 'float32'; got {_shown(value)}."
         )
     return dtype
+
+
+def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
+    """Returns the name of the Keras dtype policy of networks in a flow of `dtype`.
+
+    That is `value`, or the flow's own if None. Weights are of the flow's dtype, and float16
+    overflows beyond 65,504: so "mixed_bfloat16" is the only other one, of float32.
+    """
+    own = check_dtype("dtype", dtype).name
+    if value is None:
+        return own
+    allowed = [own, "mixed_bfloat16"] if own == "float32" else [own]
+    if not isinstance(value, str) or value not in allowed:
+        words = " or ".join(["None", *map(repr, allowed)])
+        raise ValueError(
+            f"Expected `{name}` of {words} in a flow of {own}; got {_shown(value)}."
+        )
+    return value
 
 
 def check_name(name: str, value: Any) -> None:

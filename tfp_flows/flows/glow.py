@@ -16,6 +16,7 @@ from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.glow_step import GlowStep
@@ -69,6 +70,8 @@ class Glow(FlowChain):
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -101,6 +104,7 @@ class Glow(FlowChain):
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "glow",
     ) -> None:
         parameters = dict(locals())
@@ -143,12 +147,14 @@ def _level(
     recompute: bool,
     seed: int | None,
     dtype: tf.DType | str,
+    network_dtype: str | None,
     context_size: int,
     hidden_channels: int | Sequence[int],
     transformer: Transformer | None,
     **others: object,
 ) -> FlowChain:
     shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
+    shared["network_dtype"] = network_dtype
     squeeze = Squeeze(image_shape, dtype=dtype)
     shape = tuple(squeeze.inverse_event_shape(image_shape).as_list())
     steps = [
@@ -169,20 +175,22 @@ def _level(
     return FlowChain(parts, standardize_context=False)
 
 
-def _conditional_prior(
-    image_shape: tuple[int, int, int], *, context_size: int, dtype: tf.DType | str
-) -> FlowBijector:
+def _conditional_prior(image_shape: tuple[int, int, int], **shared: Any) -> FlowBijector:
     network = functools.partial(ConvNet, hidden_channels=())
-    mask = channel_half(image_shape)
-    return coupling(mask, Affine(), network, context_size=context_size, dtype=dtype)
+    return coupling(channel_half(image_shape), Affine(), network, **shared)
 
 
 def _learned_prior(
-    channels: int, *, context_size: int, dtype: tf.DType | str
+    channels: int,
+    *,
+    context_size: int,
+    dtype: tf.DType | str,
+    network_dtype: str | None,
 ) -> FlowBijector:
     conditioner = None
     if context_size:
-        options = {"kernel_initializer": "zeros", "dtype": tf.as_dtype(dtype).name}
+        policy = check_network_dtype("network_dtype", network_dtype, dtype)
+        options = {"kernel_initializer": "zeros", "dtype": policy}
         embedding = keras.layers.Dense(2 * channels, use_bias=False, **options)
         conditioner = Conditioner(embedding, context_size)
     return ChannelAffine(channels, conditioner, context_size=context_size, dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import tensorflow as tf
 
@@ -45,6 +46,8 @@ class GlowStep(FlowChain):
       context_size: width of the context, which the network sees as it is, or 0.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -67,6 +70,7 @@ class GlowStep(FlowChain):
         context_size: int = 0,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "glow_step",
     ) -> None:
         parameters = dict(locals())
@@ -79,10 +83,12 @@ class GlowStep(FlowChain):
         )
         mask, channels = channel_half(shape), shape[-1]
         transformer = transformer or Affine(glow_scale)
+        shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
+        shared["network_dtype"] = network_dtype
         bijectors = [
             ActNorm(channels, event_ndims=3, dtype=dtype),
             InvertibleConv1x1(channels, seed=mixing_seed, dtype=dtype),
-            coupling(mask, transformer, network, context_size=context_size, dtype=dtype),
+            coupling(mask, transformer, network, **shared),
         ]
         super().__init__(
             bijectors, standardize_context=False, parameters=parameters, name=name

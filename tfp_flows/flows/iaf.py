@@ -64,6 +64,8 @@ class IAF(FlowChain):
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -98,6 +100,7 @@ class IAF(FlowChain):
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "iaf",
     ) -> None:
         parameters = dict(locals())

@@ -48,6 +48,8 @@ class MADE(FlowChain):
         `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -82,6 +84,7 @@ class MADE(FlowChain):
         heavy_tails: str | bool = "student",
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "made",
     ) -> None:
         parameters = dict(locals())

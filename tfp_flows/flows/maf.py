@@ -63,6 +63,8 @@ class MAF(FlowChain):
         memory (see `FlowChain`).
       seed: integer that determines orders and initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -105,6 +107,7 @@ class MAF(FlowChain):
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "maf",
     ) -> None:
         parameters = dict(locals())

@@ -69,6 +69,8 @@ class NeuralSplineFlow(FlowChain):
         memory (see `FlowChain`); not with `dropout`.
       seed: integer that determines permutations and initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -123,6 +125,7 @@ class NeuralSplineFlow(FlowChain):
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "neural_spline_flow",
     ) -> None:
         parameters = dict(locals())

@@ -49,6 +49,8 @@ class NICE(FlowChain):
         memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -80,6 +82,7 @@ class NICE(FlowChain):
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "nice",
     ) -> None:
         parameters = dict(locals())

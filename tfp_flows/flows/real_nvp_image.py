@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -76,6 +77,8 @@ class RealNVPImage(FlowChain):
         gradient, to save memory (see `FlowChain`).
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
+        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
 
     Raises:
@@ -110,6 +113,7 @@ class RealNVPImage(FlowChain):
         recompute: bool = False,
         seed: int | None = None,
         dtype: tf.DType | str = tf.float32,
+        network_dtype: str | None = None,
         name: str = "real_nvp_image",
     ) -> None:
         parameters = dict(locals())
@@ -191,6 +195,7 @@ def _coupling_and_norm(
     use_running_averages: bool,
     context_size: int,
     dtype: tf.DType | str,
+    network_dtype: str | None,
     **others: object,
 ) -> list[FlowBijector]:
     """A coupling with the norm that follows it; arguments as of `RealNVPImage`."""
@@ -204,7 +209,9 @@ def _coupling_and_norm(
         seed=seed,
     )
     transformer, channels = transformer or Affine(exp_scale), mask.shape[-1]
-    steps = [coupling(mask, transformer, network, context_size=context_size, dtype=dtype)]
+    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
+    shared["network_dtype"] = network_dtype
+    steps: list[FlowBijector] = [coupling(mask, transformer, network, **shared)]
     if batch_norm:
         steps.append(
             BatchNorm(

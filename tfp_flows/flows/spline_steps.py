@@ -77,6 +77,7 @@ def _spline_coupling(
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
+    network_dtype: str | None,
     **others: object,
 ) -> list[FlowBijector]:
     """Returns a coupling, and the map of what has passed, by a spline of no network."""
@@ -91,6 +92,7 @@ def _spline_coupling(
     )
     spline = columns.spline(~mask)
     options: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
+    options["network_dtype"] = network_dtype
     steps: list[FlowBijector] = [coupling_of(mask, spline, make_network, **options)]
     if passing_spline:
         size, of_passing = int(np.sum(mask)), columns.spline(mask)

@@ -23,6 +23,7 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.refusals import refuse_one_variable
 from tfp_flows.flows.refusals import refuse_two_norms
@@ -56,6 +57,7 @@ def coupling_steps(
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
+    network_dtype: str | None = None,
     dropout: float = 0.0,
     batch_norm: bool = False,
     act_norm: bool = False,
@@ -79,13 +81,13 @@ def coupling_steps(
         residual=residual,
         dropout=dropout,
     )
+    shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
+    shared["network_dtype"] = network_dtype
     steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
         network = functools.partial(make_mlp, seed=step_seed)
-        steps.append(
-            coupling(mask, transformer, network, context_size=context_size, dtype=dtype)
-        )
+        steps.append(coupling(mask, transformer, network, **shared))
         steps += _norm_and_mixing(event_size, batch_norm, act_norm, lu_mixing, dtype)
     return steps
 
@@ -97,6 +99,7 @@ def coupling(
     *,
     context_size: int,
     dtype: tf.DType | str,
+    network_dtype: str | None = None,
 ) -> Coupling:
     """Builds a `Coupling` with a network of the sizes that `mask` asks for.
 
@@ -108,15 +111,15 @@ def coupling(
         a Keras layer.
       context_size: width of the context; 0 if there is none.
       dtype: of inputs and weights.
+      network_dtype: dtype policy of the network; that of `dtype` if None.
     """
     last_axis = mask[(0,) * (mask.ndim - 1)]
     seen = changing = len(last_axis)
     if (mask == last_axis).all():
         seen, changing = int(np.sum(last_axis)), int(np.sum(~last_axis))
     # An explicit dtype, so that a global mixed-precision policy cannot reach log-dets.
-    network = make_network(
-        transformer.num_parameters * changing, dtype=tf.as_dtype(dtype).name
-    )
+    policy = check_network_dtype("network_dtype", network_dtype, dtype)
+    network = make_network(transformer.num_parameters * changing, dtype=policy)
     conditioner = Conditioner(
         network,
         (*mask.shape[:-1], seen),
@@ -184,6 +187,7 @@ def autoregressive_step(
     context_size: int,
     seed: int | None,
     dtype: tf.DType | str,
+    network_dtype: str | None = None,
     direct: bool = False,
     degree_seed: int | None = None,
     dropout: float = 0.0,
@@ -208,7 +212,7 @@ def autoregressive_step(
         degree_seed=degree_seed,
         dropout=dropout,
         seed=seed,
-        dtype=tf.as_dtype(dtype).name,
+        dtype=check_network_dtype("network_dtype", network_dtype, dtype),
     )
     drops: dict[str, Any] = {"dropout_in_training": dropout > 0.0}
     conditioner = Conditioner(network, event_size, context_size=context_size, **drops)

@@ -43,7 +43,8 @@ class CircularInputs(ContextNetwork):
         num_parameters: int | None = None,
         **kwargs: object,
     ) -> None:
-        super().__init__(**{"dtype": network.dtype_policy, **kwargs})
+        # Angles keep their digits where the network computes in fewer.
+        super().__init__(**{"dtype": network.variable_dtype, **kwargs})
         self.network = network
         self.circular = np.asarray(circular, bool)
         self.num_parameters = num_parameters
