@@ -104,7 +104,7 @@ class Settings(TrainingSettings):
     )
     network_dtype: str = field(
         "float32",
-        "What flows' networks compute in; mixed_bfloat16 keeps weights and maps in float32.",
+        "What networks of flows compute in; their weights and maps are of float32.",
         one_of=("float32", "mixed_bfloat16"),
     )
     direct: bool = field(

@@ -1,0 +1,199 @@
+"""Flows whose networks compute in bfloat16: what keeps the digits of float32."""
+
+import flow_cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import randomize
+from random_weights import values
+from slow_cases import asked
+from slow_cases import with_slow
+
+import tfp_flows as tff
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
+
+MIXED = {"network_dtype": "mixed_bfloat16"}
+CASES = flow_cases.CASES
+QUICK = {"glow_step", "iaf_context", "real_nvp", "spline_coupling"}
+NAMES = with_slow(CASES, CASES.keys() - QUICK)
+TINY = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
+IMAGES = {"num_levels": 2, "num_steps": 1, "hidden_channels": 4, "context_size": 2}
+IMAGES |= {"seed": 0}
+# A float of bfloat16 is off by 2^-9 of itself, 0.2 %, at most.
+OF_LOG_PROB, OF_GRADIENT, OF_JUMP = 0.02, 0.05, 0.05
+
+
+def networks(flow):
+    found = [m for m in flow.submodules if isinstance(m, tff.Conditioner)]
+    assert found
+    return [conditioner.network for conditioner in found]
+
+
+def policies(flow):
+    return {(n.compute_dtype, n.variable_dtype) for n in networks(flow)}
+
+
+def answers(flow, case):
+    """Densities with gradients, and the way back, of 32 points."""
+    x = case.points((32,)).astype(np.float32)
+    context = {k: v.astype(np.float32) for k, v in case.context((32,)).items()}
+    with tf.GradientTape() as tape:
+        z, log_det = flow.inverse_and_log_det(x, **context)
+        rows = tf.reshape(z, [len(x), -1])
+        log_prob = log_det - 0.5 * tf.reduce_sum(rows**2, axis=1)
+        loss = tf.reduce_mean(log_prob)
+    gradients = tape.gradient(loss, flow.trainable_variables)
+    y, back = flow.forward_and_log_det(z, **context)
+    found = {"z": z, "y": y, "log_det": log_det, "back": back, "log_prob": log_prob}
+    return {"x": x, "gradients": gradients, **found}
+
+
+@pytest.fixture(scope="module")
+def pairs(request, all_op_by_op):
+    """By name: the flow with such networks, its answers, and those of float32."""
+    pairs = {}
+    for name in asked(request, "name", CASES):
+        case = CASES[name]
+        flow = randomize(case.build("float32", **MIXED), stddev=0.3)
+        plain = randomize(case.build("float32"), stddev=0.3)
+        assert policies(plain) == {("float32", "float32")}
+        pairs[name] = flow, answers(flow, case), answers(plain, case)
+    return pairs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_networks_compute_in_bfloat16(pairs, name):
+    flow, found, plain = pairs[name]
+
+    assert policies(flow) == {("bfloat16", "float32")}
+    assert {v.dtype for v in flow.trainable_variables} == {tf.float32}
+    for key in ("z", "y", "log_det", "back", "log_prob"):
+        assert found[key].dtype == tf.float32
+        assert np.isfinite(found[key]).all()
+    assert np.abs(found["log_prob"] - plain["log_prob"]).max() > 0.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_directions_round_alike(pairs, name):
+    """But where the last digit of float32 moves what a later network rounds."""
+    _, found, _ = pairs[name]
+    errors = np.abs(found["y"] - found["x"]).reshape(32, -1).max(axis=1)
+    of_log_det = np.abs(found["log_det"] + found["back"]) / (1 + np.abs(found["back"]))
+    for error in (errors, of_log_det):
+        assert np.quantile(error, 0.9) < 1e-5
+        assert error.max() < OF_JUMP
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_densities_and_gradients_are_nearly_those_of_float32(pairs, name):
+    _, found, plain = pairs[name]
+    error = np.abs(found["log_prob"] - plain["log_prob"])
+    assert error.max() <= OF_LOG_PROB * max(np.abs(plain["log_prob"]).max(), 1.0)
+    assert {g.dtype for g in found["gradients"]} == {tf.float32}
+    norm = tf.linalg.global_norm
+    difference = [
+        a - b for a, b in zip(found["gradients"], plain["gradients"], strict=True)
+    ]
+    assert norm(difference) < OF_GRADIENT * norm(plain["gradients"])
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("constructor", [tff.RealNVP, tff.MAF, tff.IAF])
+def test_samples_have_the_density_that_they_are_scored_with(constructor):
+    flow = randomize(constructor(4, **TINY, **MIXED), stddev=0.3)
+    base = tff.standard_normal(4)
+    distribution = tff.FlowDistribution(base, flow)
+    y, log_prob = distribution.sample_and_log_prob(256, seed=1)
+    assert (y.dtype, log_prob.dtype) == (tf.float32, tf.float32)
+    error = np.abs(distribution.log_prob(y.numpy()) - log_prob)
+    assert np.quantile(error, 0.9) < 1e-5
+    assert error.max() < OF_JUMP
+
+
+SAVED = {
+    "maf": ((3,), lambda **how: tff.MAF(3, context_size=2, **TINY, **how)),
+    "angles": (
+        (3,),
+        lambda **how: tff.NeuralSplineFlow(
+            3, coupling=True, circular=[0], num_bins=3, context_size=2, **TINY, **how
+        ),
+    ),
+    "glow": ((4, 4, 1), lambda **how: tff.Glow((4, 4, 1), **IMAGES, **how)),
+}
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("name", SAVED)
+def test_a_saved_flow_computes_as_it_did(name, tmp_path):
+    shape, make = SAVED[name]
+    flow = randomize(make(**MIXED), stddev=0.3)
+    base = tff.standard_normal(flow.inverse_event_shape(shape))
+    if name == "angles":
+        base = tff.circular_base(3, circular=[0])
+    model = tff.DensityEstimator(tff.FlowDistribution(base, flow))
+    model.save(tmp_path / "flow.keras")
+    loaded = keras.saving.load_model(tmp_path / "flow.keras").distribution
+    assert loaded.bijector.parameters["network_dtype"] == "mixed_bfloat16"
+    x, context = np.ones([5, *shape], np.float32), np.ones([5, 2], np.float32)
+    log_prob = model.distribution.log_prob(x, context=context)
+    np.testing.assert_array_equal(loaded.log_prob(x, context=context), log_prob)
+
+
+def test_what_was_saved_before_there_was_the_argument_computes_in_float32():
+    data = serialize(tff.RealNVP(3, **TINY))
+    assert data["config"]["dict"].pop("network_dtype", "missing") is None
+    assert policies(deserialize(data)) == {("float32", "float32")}
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_angles_keep_their_digits():
+    """Else a density would have a jump where the circle closes."""
+    flow = SAVED["angles"][1](**MIXED)
+    outer = next(n for n in networks(flow) if type(n).__name__ == "CircularInputs")
+    assert (outer.compute_dtype, outer.network.compute_dtype) == ("float32", "bfloat16")
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_act_norms_of_networks_are_set_as_in_float32():
+    x = np.random.default_rng(0).normal(size=(32, 4, 4, 1)).astype(np.float32)
+    context = np.random.default_rng(1).normal(size=(32, 2)).astype(np.float32)
+    flows = [tff.Glow((4, 4, 1), **IMAGES, **how) for how in (MIXED, {})]
+    for flow in flows:
+        flow.initialize(x, context=context)
+    for mixed, plain in zip(*map(values, flows), strict=True):
+        np.testing.assert_array_equal(mixed, plain)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_the_global_policy_has_no_influence():
+    x = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    before = keras.config.dtype_policy()
+
+    def log_det():
+        flow = randomize(tff.RealNVP(3, **TINY, **MIXED))
+        return flow.inverse_and_log_det(x)[1].numpy()
+
+    expected = log_det()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        np.testing.assert_array_equal(log_det(), expected)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.slow
+def test_training_reaches_nearly_the_same_loss(banana):
+    losses = []
+    for how in (MIXED, {}):
+        flow = tff.RealNVP(2, num_steps=4, hidden_units=(16,), seed=0, **how)
+        model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(2), flow))
+        model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+        rows = tf.data.Dataset.from_tensor_slices(banana).batch(64).repeat()
+        history = model.fit(rows, steps_per_epoch=100, epochs=2, verbose=0).history
+        losses.append(history["loss"])
+    (mixed_first, mixed), (plain_first, plain) = losses
+    assert mixed < mixed_first
+    assert plain < plain_first
+    assert abs(mixed - plain) < 0.02
