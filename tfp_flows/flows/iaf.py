@@ -66,6 +66,7 @@ class IAF(FlowChain):
       dtype: of inputs and weights.
       network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
         that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
+        A direction that solves one variable after another takes up to D passes then.
       name: name of the bijector.
 
     Raises:

@@ -88,7 +88,7 @@ class ConvNet(ContextNetwork):
             initial = None if layer == last else _initial_kernel
             kernels = [(size, size, a, b), (rows, b)]
             parts.append((*(Part(k, initial=initial) for k in kernels), Part((b,))))
-        self._border = _border_patches(height, width)
+        self._border = _border_patches(height, width).astype(self.compute_dtype)
         self._layout = PackedWeights(parts, seed=self.seed)
         self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
         self._initialized = self.add_weight(
@@ -147,8 +147,7 @@ class ConvNet(ContextNetwork):
             return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
         y = convolve(x, kernel)
         # One map for the whole batch, since the border does not depend on the image.
-        patches = tf.constant(self._border, border.dtype)
-        return y + tf.reshape(patches @ border, [1, *x.shape[1:3], -1])
+        return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
 
 
 # Scales learn faster than other weights: the authors' `logscale_factor`.
