@@ -139,21 +139,16 @@ def check_dtype(name: str, value: Any) -> tf.DType:
 
 
 def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
-    """Returns the name of the Keras dtype policy of networks in a flow of `dtype`.
+    """Returns the policy of networks in a flow of `dtype`: `value`, or `dtype` if None.
 
-    That is `value`, or the flow's own if None. Weights are of the flow's dtype, and float16
-    overflows beyond 65,504: so "mixed_bfloat16" is the only other one, of float32.
+    Weights are of the flow's dtype, and float16 ends at 65,504: that leaves bfloat16.
     """
     own = check_dtype("dtype", dtype).name
-    if value is None:
-        return own
     allowed = [own, "mixed_bfloat16"] if own == "float32" else [own]
-    if not isinstance(value, str) or value not in allowed:
+    if value is not None and not (isinstance(value, str) and value in allowed):
         words = " or ".join(["None", *map(repr, allowed)])
-        raise ValueError(
-            f"Expected `{name}` of {words} in a flow of {own}; got {_shown(value)}."
-        )
-    return value
+        check_instance(name, value, (), f"{words} in a flow of {own}")
+    return value or own
 
 
 def check_name(name: str, value: Any) -> None:
