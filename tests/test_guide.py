@@ -180,8 +180,8 @@ def test_every_command_has_a_table_of_all_its_flags():
     pytest.importorskip("sklearn", reason="of the extra `experiments`")
     place = DOCS.parent / "experiments"
     code = "".join(path.read_text(encoding="utf-8") for path in place.rglob("*.py"))
-    shown = re.findall(r"^<!-- flags of (\w+) -->$", text_of("api/commands.md"), re.M)
-    assert sorted(shown) == sorted(re.findall(r'^    PROGRAM = "(\w+)"$', code, re.M))
+    shown = re.findall(r"^<!-- flags of ([\w.]+) -->$", text_of("api/commands.md"), re.M)
+    assert sorted(shown) == sorted(re.findall(r'^    PROGRAM = "([\w.]+)"$', code, re.M))
     tables = extension("command_flags")
     for command in shown:
         flags = re.findall(r"^\| `--(\w+)=", tables.table(command), re.MULTILINE)

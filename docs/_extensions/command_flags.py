@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-_MARK = re.compile(r"^<!-- flags of (\w+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- flags of ([\w.]+) -->$", re.MULTILINE)
 _WORDS = {"at_least": "≥", "at_most": "≤", "above": "above", "below": "below"}
 
 
