@@ -1,7 +1,9 @@
-"""The same RealNVP training step, built from the peers' own parts.
+"""The same RealNVP, built from the peers' own parts.
 
 Each network sees the passing half and has the same widths as ours; the optimizer is Adam.
 """
+
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +12,7 @@ import tensorflow_probability as tfp
 from experiments.benchmarks import jax_contender
 from experiments.benchmarks import tensorflow_contender
 
-__all__ = ["distrax_step", "tfp_step"]
+__all__ = ["distrax", "tfp_step"]
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -33,13 +35,18 @@ def tfp_step(workload, *, jit_compile):
     )
 
 
-def distrax_step(workload):
-    """Distrax's `SplitCoupling` with Haiku networks and optax's Adam, jitted."""
+def distrax(workload):
+    """Distrax's `SplitCoupling` with Haiku networks and optax's Adam, jitted.
+
+    Args:
+      workload: a `RealNVP` of any task.
+    """
     import distrax
     import haiku
     import jax
 
-    size = workload.event_size
+    size, task = workload.event_size, workload.task
+    x = jax.numpy.asarray(workload.batch())
 
     def conditioner(changing):
         return haiku.Sequential(
@@ -55,7 +62,7 @@ def distrax_step(workload):
 
     @haiku.without_apply_rng
     @haiku.transform
-    def nll(x):
+    def result(key):
         layers = [
             distrax.SplitCoupling(
                 inputs if k % 2 == 0 else changing,
@@ -68,12 +75,23 @@ def distrax_step(workload):
         ]
         flow = distrax.Inverse(distrax.Chain(layers[::-1]))
         base = distrax.MultivariateNormalDiag(np.zeros(size), np.ones(size))
-        return -distrax.Transformed(base, flow).log_prob(x).mean()
+        dist = distrax.Transformed(base, flow)
+        if task == "sample":
+            return dist.sample(seed=key, sample_shape=(workload.batch_size,)).mean()
+        log_prob = dist.log_prob(x).mean()
+        return -log_prob if task == "train" else log_prob
 
-    x = jax.numpy.asarray(workload.batch())
-    weights = nll.init(jax.random.PRNGKey(0), x)
-    step = jax_contender.training_step(lambda weights: nll.apply(weights, x), weights)
-    return jax_contender.contender("distrax", step, workload.calls, weights)
+    key = jax.random.PRNGKey(0)
+    weights = result.init(key, key)
+    if task == "train":
+        work = jax_contender.training_step(lambda w: result.apply(w, key), weights)
+    else:
+        compiled = functools.partial(jax.jit(result.apply), weights)
+
+        def work(seed):
+            return compiled(jax.random.PRNGKey(seed))
+
+    return jax_contender.contender("distrax", work, workload.calls, weights)
 
 
 def _tf_mlp(rng, widths):

@@ -29,7 +29,7 @@ def time_workload(workload, worker, **how):
     builders = [
         functools.partial(peers.tfp_step, workload, jit_compile=True),
         functools.partial(peers.tfp_step, workload, jit_compile=False),
-        functools.partial(peers.distrax_step, workload),
+        functools.partial(peers.distrax, workload),
         functools.partial(real_nvp_torch.nflows, workload, num_threads=1),
         functools.partial(real_nvp_torch.nflows, workload, num_threads=2),
     ]

@@ -22,14 +22,14 @@ _FIT_EPOCHS = 10
 
 
 def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1):
-    """Returns a `Contender` that calls a compiled function.
+    """Returns a `Contender` that calls a function, compiled where it is not said otherwise.
 
     Args:
       name: of the package, and what it does.
       work: function of a seed, `[2]`, that returns a number.
       calls: pieces of work in one timed run.
       variables: what is trained.
-      jit_compile: whether XLA compiles it.
+      jit_compile: whether XLA compiles it; None: it is called op by op, without a graph.
       steps_per_call: pieces of work that one call of the function loops over.
     """
 
@@ -41,7 +41,9 @@ def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1)
             lambda i, _: i < steps_per_call, lambda i, _: (i + 1, work(seed)), start
         )[1]
 
-    function = tf.function(steps, jit_compile=jit_compile, autograph=False)
+    function = steps
+    if jit_compile is not None:
+        function = tf.function(steps, jit_compile=jit_compile, autograph=False)
 
     def run():
         # A seed that is a tensor: samples of a constant one could be computed beforehand.
@@ -49,7 +51,7 @@ def contender(name, work, calls, variables=(), *, jit_compile, steps_per_call=1)
             result = function(tf.constant([0, seed])).numpy()
         return float(result)
 
-    name += ", XLA" if jit_compile else ", plain graph"
+    name += {True: ", XLA", False: ", plain graph", None: ", eager"}[jit_compile]
     name += f", {steps_per_call} steps a call" if steps_per_call > 1 else ""
     return Contender(name, run, calls, _count(variables) or None)
 

@@ -210,6 +210,11 @@ class VAE:
 _D63, _D784 = (63, 10, (512, 512)), (784, 5, (1024, 1024))
 _IAF = {"is_inverse": True, "batch_size": 512}
 _SPLINES = (10, (128, 128, 128))
+_FIRST_CALLS = {
+    "maf_6": (Autoregressive, 6, 5, (64, 64)),
+    "maf_63": (Autoregressive, *_D63),
+    "real_nvp_43": (RealNVP, 43, 10, (100, 100)),
+}
 WORKLOADS = {
     "autoregressive": {
         "W1a": Autoregressive(6, 5, (100, 100), batch_size=512, calls=50, task="train"),
@@ -237,4 +242,9 @@ WORKLOADS = {
     },
     "binary_made": {"500": BinaryMADE(500, calls=20), "8000": BinaryMADE(8000, calls=3)},
     "vae": {"default": VAE()},
+    "first_calls": {
+        f"{name}_{task}": kind(*sizes, batch_size=64, calls=1, task=task)
+        for name, (kind, *sizes) in _FIRST_CALLS.items()
+        for task in ("score", "sample", "train")
+    },
 }
