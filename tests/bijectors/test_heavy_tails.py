@@ -118,21 +118,21 @@ def test_fresh_tails_leave_samples_near(size):
 def test_student_tails_are_a_students():
     tails = heavy(3)
     y = np.array([[1e-9, 0.3, -0.9]])  # short enough for the length's part to do nothing
-    degrees = 0.25**-2
+    degrees = 0.3**-2
     expected = np.sign(y) * np.sqrt(degrees * np.log1p(y**2 / degrees))
     np.testing.assert_allclose(tails.inverse(y), expected, rtol=1e-9)
 
 
 def test_one_far_variable_costs_less_than_under_the_sinh_and_a_near_one_as_much():
     base = tff.standard_normal(30, dtype=tf.float64)
-    rows = np.ones([3, 30])
-    rows[:, 0] = [1.0, 30.0, 1e4]
+    rows = np.ones([2, 30])
+    rows[:, 0] = [1.0, 30.0]
     student, sinh = (
         tff.FlowDistribution(base, heavy(30, kind=kind)).log_prob(rows).numpy()
         for kind in ("student", "sinh")
     )
     assert abs(student[0] - sinh[0]) < 1.0
-    assert np.all(student[1:] - sinh[1:] > 5.0)
+    assert student[1] - sinh[1] > 3.0
 
 
 def test_kinds_are_named():
@@ -149,3 +149,12 @@ def test_a_file_that_says_true_has_the_tails_of_then():
     alone = {k: v for k, v in tails.get_config().items() if k != "kind"}
     assert tff.HeavyTails.from_config(alone).parameters["kind"] == "sinh"
     assert tff.MAF(2, seed=0).bijectors[-1].parameters["kind"] == "student"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 30])
+def test_fresh_tails_leave_the_deviation_of_samples_near_one(size):
+    """The sinh's of 30 variables are 9, since a few rows lie tens of thousands out."""
+    normal = np.random.default_rng(0).normal(size=(400_000 // size, size))
+    samples = heavy(size).forward(normal).numpy()
+    assert 1.0 < samples.std() < 2.0
+    assert np.abs(samples).max() < 3000.0

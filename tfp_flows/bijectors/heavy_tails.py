@@ -28,35 +28,36 @@ _FEW = 32.0
 
 
 class HeavyTails(FlowBijector):
-    """Makes heavy tails of a normal's, for each variable and for their length.
+    """Makes heavy tails of a normal's, for the length of all variables and for each.
 
     ```none
-    inverse:  u_i = sign(y_i) sqrt(log(1 + (w_i y_i)^2)) / w_i
-              s = D (mean |u_i|)^2 / (2 / pi), which is D where u is normal
+    inverse:  s = D (mean |y_i|)^2 / (2 / pi), which is D where y is normal
               t = s                             where s <= D
                   D + a log(1 + (s - D) / a)    elsewhere
-              x = sqrt(t / s) u
-    log_det:  sum(log(y_i / u_i) - log(1 + (w_i y_i)^2))
-              + (D / 2 - 1) log(t / s) - log(1 + (s - D) / a)    the latter where s > D
-    forward:  s of t, then y_i = sign(u_i) sqrt(exp((w_i u_i)^2) - 1) / w_i
+              v = sqrt(t / s) y
+              x_i = sign(v_i) sqrt(log(1 + (w_i v_i)^2)) / w_i
+    log_det:  (D / 2 - 1) log(t / s) - log(1 + (s - D) / a)    where s > D
+              + sum(log(v_i / x_i) - log(1 + (w_i v_i)^2))
+    forward:  v_i = sign(x_i) sqrt(exp((w_i x_i)^2) - 1) / w_i, then s of t, and y
     ```
 
     A flow that has seen few rows maps some others far out. With normal tails each costs its
-    squared distance, here about its logarithm: the first line is for single variables, the
-    others for all together, as those of a multivariate Student-t, which gives rows that the
-    steps stretch in all directions back what they gain in log-det. (In a sum of squares, a
-    few large variables would count for all.) The w_i and a are weights: where tails are
-    light, training makes the w_i small and a large. Of one variable with fresh tails, a few
-    samples in a million are beyond 30 deviations; moments need not exist.
+    squared distance, here about its logarithm: the last line is for single variables, whose
+    tails are a Student-t's of `1 / w_i^2` degrees, the others for all together, as those of
+    a multivariate Student-t, which gives rows that the steps stretch in all directions back
+    what they gain in log-det. (In a sum of squares, a few large variables would count for
+    all.) Of one variable there is the last line alone. The w_i and a are weights: where
+    tails are light, training makes the w_i small and a large.
 
-    The identity until `initialize`, from when on all w_i are 0.25 and a is 8 at first, or
+    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first, or
     8 sqrt(D / 32) from 32 variables on; and where it is inverted, so that data are at its
     latent end.
 
     Args:
       event_size: number of variables, D.
-      kind: "student", or "sinh", which has `u_i = asinh(w_i y_i) / w_i` instead: as near
-        the identity where most rows are, and dearer for far ones.
+      kind: "student", or "sinh", whose last line is `asinh(w_i y_i) / w_i` and comes first:
+        rows of single far variables cost more, and some samples lie thousands of times as
+        far out as others.
       dtype: of inputs and weights.
       name: name of the bijector.
 
@@ -64,8 +65,8 @@ class HeavyTails(FlowBijector):
     >>> tails = tfp_flows.HeavyTails(1)
     >>> tails.initialize([[0.0]])
     >>> tails.forward([[1.0], [5.0]]).numpy().round(1)
-    array([[1.0000e+00],
-           [2.6604e+03]], dtype=float32)
+    array([[1. ],
+           [9.7]], dtype=float32)
 
     Reference:
       Jones, Pewsey (2009), Sinh-arcsinh distributions ("sinh").
@@ -90,6 +91,9 @@ class HeavyTails(FlowBijector):
             name=name,
         )
         self._map = _MAPS[kind]
+        self._parts_from_data = self._map.parts_from_data
+        if kind == "student" and event_size == 1:
+            self._parts_from_data = ("each",)  # whose length it is
         self._size = float(event_size)
         self._spread = math.sqrt(max(1.0, self._size / _FEW))
         zeros = tf.zeros(event_size, self.dtype)
@@ -125,49 +129,66 @@ class HeavyTails(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         most = y.dtype.max**0.4  # beyond which squares overflow
-        weight, degrees = self._weights()
-        stretched = tf.clip_by_value(weight * y, y.dtype.min, y.dtype.max)
-        scaled = tf.clip_by_value(stretched, -most, most)
-        u = self._map.bend(scaled) / weight
-        s = tf.maximum(self._squared_length(u), self._size)
-        log_slope = tf.math.log1p((s - self._size) / degrees)
-        t = self._size + degrees * log_slope
-        x = u * tf.sqrt(t / s)[..., None]
-        log_det = self._log_det(scaled, s, t, log_slope)
+        value = tf.clip_by_value(y, -most, most)
         # What the clipped part costs, so that steps that stretch far rows gain nothing.
-        beyond = tf.math.log(tf.maximum(tf.abs(stretched) / most, 1.0))
-        return self._if_heavy(y, x, log_det - tf.reduce_sum(beyond, axis=-1))
+        beyond = tf.math.log(tf.maximum(tf.abs(y) / most, 1.0))
+        log_det = -tf.reduce_sum(beyond, axis=-1)
+        for name in self._parts_from_data:
+            value, of_part = getattr(self, f"_inverse_of_{name}")(value)
+            log_det += of_part
+        return self._if_heavy(y, value, log_det)
 
     def _forward_and_log_det(self, x, context, training):
-        most = x.dtype.max**0.4  # beyond which squares overflow
-        weight, degrees = self._weights()
-        x = tf.clip_by_value(x, -most, most)
-        t = tf.maximum(self._squared_length(x), self._size)
+        most = x.dtype.max**0.4
+        value, log_det = x, tf.zeros([], x.dtype)
+        for name in reversed(self._parts_from_data):
+            value = tf.clip_by_value(value, -most, most)
+            value, of_part = getattr(self, f"_forward_of_{name}")(value, most)
+            log_det += of_part
+        return self._if_heavy(x, value, log_det)
+
+    def _inverse_of_length(self, y):
+        degrees = self._spread * _degrees(self._degrees)
+        s = tf.maximum(self._squared_length(y), self._size)
+        log_slope = tf.math.log1p((s - self._size) / degrees)
+        t = self._size + degrees * log_slope
+        return y * tf.sqrt(t / s)[..., None], self._log_det_of_length(s, t, log_slope)
+
+    def _forward_of_length(self, v, most):
+        degrees = self._spread * _degrees(self._degrees)
+        t = tf.maximum(self._squared_length(v), self._size)
         log_slope = tf.minimum((t - self._size) / degrees, math.log(most))
         s = self._size + degrees * tf.math.expm1(log_slope)
-        u = x * tf.sqrt(s / t)[..., None]
-        limit = self._map.bend(tf.constant(most, x.dtype))
-        scaled = self._map.unbend(tf.clip_by_value(weight * u, -limit, limit))
-        log_det = -self._log_det(scaled, s, t, log_slope)
-        return self._if_heavy(x, scaled / weight, log_det)
+        return v * tf.sqrt(s / t)[..., None], -self._log_det_of_length(s, t, log_slope)
 
-    def _weights(self):
-        degrees = (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(self._degrees)
-        degrees = self._spread * (_LEAST_DEGREES + degrees)
-        return self._map.first_weight * _factor(self._weight), degrees
+    def _inverse_of_each(self, v):
+        weight = self._map.first_weight * _factor(self._weight)
+        scaled = weight * v
+        log_det = tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
+        return self._map.bend(scaled) / weight, log_det
+
+    def _forward_of_each(self, x, most):
+        weight = self._map.first_weight * _factor(self._weight)
+        limit = self._map.bend(tf.constant(most, x.dtype))
+        scaled = self._map.unbend(tf.clip_by_value(weight * x, -limit, limit))
+        log_det = -tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
+        return scaled / weight, log_det
 
     def _squared_length(self, u):
         return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
 
-    def _log_det(self, scaled, s, t, log_slope):
-        """Of the inverse; `scaled` are the `w_i y_i`, and `log_slope` is `-log dt/ds`."""
-        of_each = tf.reduce_sum(self._map.log_slope(scaled), axis=-1)
-        return of_each + (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
+    def _log_det_of_length(self, s, t, log_slope):
+        """Of the inverse; `log_slope` is `-log dt/ds`."""
+        return (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
 
     def _if_heavy(self, value, mapped, log_det):
         is_heavy = tf.convert_to_tensor(self._heavy)
         log_det = tf.where(is_heavy, log_det, tf.zeros_like(log_det))
         return tf.where(is_heavy, mapped, value), log_det
+
+
+def _degrees(weight):
+    return _LEAST_DEGREES + (_FIRST_DEGREES - _LEAST_DEGREES) * _factor(weight)
 
 
 def _factor(weight):
@@ -214,13 +235,14 @@ class _Map(NamedTuple):
     """An odd map of slope 1 at 0; of `w y`, it is that of a single variable."""
 
     first_weight: float
+    parts_from_data: tuple
     bend: Callable
     unbend: Callable
     log_slope: Callable
 
 
+_STUDENT = (_student, _inverse_student, _student_log_slope)
 _MAPS = {
-    # A normal's kernel becomes a Student-t's, of 1 / w^2 degrees.
-    "student": _Map(0.25, _student, _inverse_student, _student_log_slope),
-    "sinh": _Map(0.3, tf.asinh, tf.sinh, _sinh_log_slope),
+    "student": _Map(0.3, ("length", "each"), *_STUDENT),
+    "sinh": _Map(0.3, ("each", "length"), tf.asinh, tf.sinh, _sinh_log_slope),
 }

@@ -237,7 +237,7 @@ class LikelihoodModel(KerasModel):
         kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
         steps = kwargs.get("steps_per_epoch")
         kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
-        # Rows in memory come in a new order already; of a `PyDataset`, Keras mixes batches.
+        # Rows in memory are shuffled already; of a `PyDataset`, Keras mixes the batches.
         kwargs["shuffle"] = shuffle and isinstance(kwargs["x"], keras.utils.PyDataset)
         with errors_of_data():
             return super().fit(epochs=epochs, **kwargs)
