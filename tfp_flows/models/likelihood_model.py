@@ -228,12 +228,10 @@ class LikelihoodModel(KerasModel):
     def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
         if validation is not None:
-            validation = validation.for_keras(
+            kwargs["validation_data"] = validation.for_keras(
                 batch_size=kwargs.get("validation_batch_size") or batch_size,
                 steps=kwargs.get("validation_steps"),
-            )
-            names = [n for n in ("x", "y", "sample_weight") if n in validation]
-            kwargs["validation_data"] = tuple(validation[name] for name in names)
+            )["x"]
         kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
         steps = kwargs.get("steps_per_epoch")
         kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
