@@ -49,9 +49,9 @@ class HeavyTails(FlowBijector):
     all.) Of one variable there is the last line alone. The w_i and a are weights: where
     tails are light, training makes the w_i small and a large.
 
-    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first, or
-    8 sqrt(D / 32) from 32 variables on; and where it is inverted, so that data are at its
-    latent end.
+    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first, 12 of
+    two variables, and 8 sqrt(D / 32) from 32 on; and where it is inverted, so that data are
+    at its latent end.
 
     Args:
       event_size: number of variables, D.
@@ -96,6 +96,8 @@ class HeavyTails(FlowBijector):
             self._parts_from_data = ("each",)  # whose length it is
         self._size = float(event_size)
         self._spread = math.sqrt(max(1.0, self._size / _FEW))
+        if kind == "student" and event_size == 2:
+            self._spread = 1.5  # else samples lie as far out as the sinh's
         zeros = tf.zeros(event_size, self.dtype)
         self._weight = tf.Variable(zeros, name="tail_weight")
         self._degrees = tf.Variable(zeros[0], name="tail_degrees")
