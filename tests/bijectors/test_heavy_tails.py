@@ -158,3 +158,11 @@ def test_fresh_tails_leave_the_deviation_of_samples_near_one(size):
     samples = heavy(size).forward(normal).numpy()
     assert 1.0 < samples.std() < 2.0
     assert np.abs(samples).max() < 3000.0
+
+
+def test_one_variable_is_fitted():
+    flow = tff.MAF(1, num_steps=1, seed=0)
+    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(1), flow))
+    model.compile("adam")
+    rows = np.random.default_rng(0).normal(size=(64, 1))
+    assert np.isfinite(model.fit(rows, epochs=1, verbose=0).history["loss"]).all()

@@ -92,15 +92,16 @@ class HeavyTails(FlowBijector):
         )
         self._map = _MAPS[kind]
         self._parts_from_data = self._map.parts_from_data
-        if kind == "student" and event_size == 1:
-            self._parts_from_data = ("each",)  # whose length it is
         self._size = float(event_size)
         self._spread = math.sqrt(max(1.0, self._size / _FEW))
+        if kind == "student" and event_size == 1:
+            self._parts_from_data = ("each",)  # whose length it is
         if kind == "student" and event_size == 2:
             self._spread = 1.5  # else samples lie as far out as the sinh's
         zeros = tf.zeros(event_size, self.dtype)
         self._weight = tf.Variable(zeros, name="tail_weight")
-        self._degrees = tf.Variable(zeros[0], name="tail_degrees")
+        has_length = "length" in self._parts_from_data
+        self._degrees = tf.Variable(zeros[0], trainable=has_length, name="tail_degrees")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
         self._heavy = tf.Variable(False, trainable=False, name="heavy")
 
@@ -141,8 +142,7 @@ class HeavyTails(FlowBijector):
         return self._if_heavy(y, value, log_det)
 
     def _forward_and_log_det(self, x, context, training):
-        most = x.dtype.max**0.4
-        value, log_det = x, tf.zeros([], x.dtype)
+        value, log_det, most = x, tf.zeros([], x.dtype), x.dtype.max**0.4
         for name in reversed(self._parts_from_data):
             value = tf.clip_by_value(value, -most, most)
             value, of_part = getattr(self, f"_forward_of_{name}")(value, most)
