@@ -142,12 +142,11 @@ class FlowChain(Composite):
         if not stateful:
             return
         *before, last = self._steps[: stateful[-1] + 1]
-        reading = [i for i in stateful if self._steps[i].reads_rows]
+        last_reading = max((i for i in stateful if self._steps[i].reads_rows), default=-1)
         for i, step in enumerate(before):
-            if i > max(reading, default=-1):  # what follows does not look at them
-                data, context = (
-                    None if x is None else _first_row(x) for x in (data, context)
-                )
+            if i == last_reading + 1:  # what follows does not look at them
+                data = tf.nest.map_structure(lambda x: x[:1], data)
+                context = None if context is None else context[:1]
             data = step.initialize_and_normalise(data, context=context_for(step, context))
         last.initialize(data, context=context_for(last, context))
 
@@ -206,10 +205,6 @@ class FlowChain(Composite):
         for step in self._steps if direction == "inverse" else reversed(self._steps):
             shape = event_shape_after(step, direction, shape)
         return shape
-
-
-def _first_row(data):
-    return tf.nest.map_structure(lambda x: x[:1], data)
 
 
 def _has_state(step):
