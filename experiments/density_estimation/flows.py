@@ -123,7 +123,7 @@ FLOWS = {
     "real_nvp": Flow(tfp_flows.RealNVP),
     "made": Flow(tfp_flows.MADE),
     "maf": Flow(tfp_flows.MAF),
-    "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # whose steps are gated
+    "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # gated, or affine for data
     "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=("residual", "lu_mixing")),
     "nsf_coupling": Flow(
         functools.partial(tfp_flows.NeuralSplineFlow, coupling=True),

@@ -87,7 +87,7 @@ class Settings(TrainingSettings):
     activation: str = field(
         "",
         "Keras name of the conditioners' activation; by default tanh in flows on vectors, "
-        "elu in iaf, relu in binary_made and mixture_made.",
+        "elu in iaf without --standardize, relu in binary_made and mixture_made.",
     )
     residual: bool = field(False, "Whether the conditioners are residual.")
     batch_norm: bool = field(

@@ -1,4 +1,4 @@
-"""Gates of deep IAFs: they open with depth, so that the way back keeps its digits."""
+"""What IAFs take by default: gates that open with depth, and for data bounded scales."""
 
 import numpy as np
 import pytest
@@ -42,3 +42,23 @@ def test_a_file_that_names_no_gates_has_those_of_four_steps():
     assert former.get_config()["transformer"].bias == 2.0
     rebuilt = tff.IAF.from_config(config)
     assert rebuilt.get_config()["transformer"].bias == config["transformer"].bias
+
+
+def test_a_flow_for_data_has_bounded_scales_and_one_for_posteriors_gates():
+    for_data, for_posteriors = deep(3, standardize=True), deep(3)
+    assert isinstance(for_data.get_config()["transformer"], tff.Affine)
+    assert isinstance(for_posteriors.get_config()["transformer"], tff.Gated)
+    activations = [flow.get_config()["activation"] for flow in (for_data, for_posteriors)]
+    assert activations == ["tanh", "elu"]
+    chosen = deep(3, standardize=True, activation="relu", transformer=tff.Gated(1.0))
+    assert chosen.get_config()["activation"] == "relu"
+    assert chosen.get_config()["transformer"].bias == 1.0
+
+
+def test_rows_far_from_those_of_training_keep_a_density_under_any_weights():
+    # Gates stretched such rows from step to step, until they were beyond any float.
+    flow = randomize(deep(4, standardize=True, heavy_tails=False), stddev=1.0)
+    rows = np.array([[5.0, -5.0], [-30.0, 30.0]], np.float32)
+    flow.initialize(np.random.default_rng(0).normal(size=(256, 2)).astype(np.float32))
+    z = np.abs(flow.inverse(rows))
+    assert z.max() < 1e7  # 30 times exp(2)^4, and shifts of a few units

@@ -1,4 +1,4 @@
-"""IAF: gated autoregressive steps that sample in one pass."""
+"""IAF: autoregressive steps that sample in one pass."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.flows.ends import between_ends
 from tfp_flows.flows.steps import autoregressive_steps
+from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
 
 if TYPE_CHECKING:
@@ -40,17 +41,23 @@ class IAF(FlowChain):
     stretches by as much, and its networks see what is stretched. So the more steps, the
     further open fresh gates are: those of any number contract to 0.58 or more together.
 
+    Fitted to data (`standardize`), it is trained in that other direction, where nothing
+    bounds what a gate stretches by, and each variable is made of those before it, stretched
+    too: rows end beyond any float. Its steps are affine then, with bounded scales, and its
+    activation is bounded, as `MAF`'s are.
+
     Args:
       event_size: number of variables, D.
       num_steps: number of steps, K; 2 to 8 in the paper.
       hidden_units: widths of the hidden layers of each step's `MaskedMLP`; two layers of
         320 or 1920 in the paper.
-      activation: its activation; ELU in the paper.
+      activation: its activation; by default ELU, as in the paper, and tanh for data.
       residual: whether it is residual.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
       transformer: elementwise map of the variables; by default a `Gated` whose gate starts
-        at `sigmoid(2)`, and for more than four steps at `sigmoid(2 + log(K / 4))`.
+        at `sigmoid(2)`, and for more than four steps at `sigmoid(2 + log(K / 4))`; for data
+        an `Affine`.
       context_size: width of the context, such as an encoder's output, which every network
         sees; 0 if there is none.
       standardize_context: whether contexts of data are standardised (see `FlowChain`); an
@@ -88,7 +95,7 @@ class IAF(FlowChain):
         *,
         num_steps: int = 4,
         hidden_units: int | Sequence[int] = (64, 64),
-        activation: str | Callable = "elu",
+        activation: str | Callable | None = None,
         residual: bool = False,
         direct: bool = False,
         degree_seed: int | None = None,
@@ -105,8 +112,12 @@ class IAF(FlowChain):
         name: str = "iaf",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
-        transformer = transformer or Gated(_first_bias(num_steps))
+        check_arguments(parameters, optional=["activation"])
+        # Saved as they are: files keep their flow when defaults change.
+        if activation is None:
+            parameters["activation"] = "tanh" if standardize else "elu"
+        if transformer is None:
+            transformer = Affine() if standardize else Gated(_first_bias(num_steps))
         parameters["transformer"] = transformer
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
