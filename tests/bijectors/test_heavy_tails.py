@@ -105,6 +105,15 @@ def test_samples_come_back(kind):
     close(tails.inverse(tails.forward(x)), x, 1e-8)
 
 
+@KINDS
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_rows_far_out_come_back(size, kind):
+    tails = heavy(size, "float32", kind)
+    rows = np.zeros([4, size], np.float32)
+    rows[:, 0] = 1e6, 1e9, 1e12, -1e14
+    close(tails.forward(tails.inverse(rows)) / rows[:, :1], rows / rows[:, :1], 1e-3)
+
+
 @pytest.mark.parametrize("size", [1, 2, 20, 100, 1000])
 def test_fresh_tails_leave_samples_near(size):
     """So that moments of samples exist, and pictures show them."""
