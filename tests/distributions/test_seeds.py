@@ -94,3 +94,22 @@ def test_a_function_called_in_a_vectorised_map_draws_anew():
     distribution = flow()
     draw = tf.function(lambda: distribution.sample(seed=1))
     assert num_distinct(tf.vectorized_map(lambda _: draw(), tf.range(4))) == 4
+
+
+def test_a_tensor_of_one_integer_draws_as_the_integer():
+    exponential = tff.FlowDistribution(tff.standard_normal(3), tfp.bijectors.Exp())
+
+    def draw(seed):
+        return exponential.sample(2, seed=seed)
+
+    traced = tf.function(draw, jit_compile=True, autograph=False)
+    for seed in (-7, 2**40 + 3):
+        close(draw(np.array(seed)), draw(seed), 0.0)
+        close(draw(tf.Variable(seed, dtype=tf.int64)), draw(seed), 0.0)
+        close(traced(tf.constant(seed, tf.int64)), draw(seed), 1e-5)
+
+
+@pytest.mark.parametrize("seed", [[1], [1, 2, 3], [[1, 2], [3, 4]], np.array(1.0), "one"])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(ValueError, match="`seed` of None, an integer, or two integers"):
+        built("flow").sample(2, seed=seed)

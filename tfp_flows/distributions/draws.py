@@ -68,16 +68,23 @@ def stateless(seed: Any) -> tf.Tensor:
     """Returns a stateless seed for any seed; an integer determines the draws.
 
     TFP draws anew each time from an integer. So does this function in a loop: auto-batched
-    joint distributions trace one draw with one integer, and vectorise it.
+    joint distributions trace one draw with one integer, and vectorise it. A tensor of one
+    integer, such as an argument of a `tf.function`, draws as the integer does.
     """
+    given = seed
     if isinstance(seed, (int, np.integer)):
         seed = int(seed) if _is_in_loop() else _of_integer(seed)
     try:
-        return tfp.random.sanitize_seed(seed)
+        if getattr(seed, "shape", None) == () and tf.as_dtype(seed.dtype).is_integer:
+            # Two words, the low one first.
+            seed = tf.bitcast(tf.cast(seed, tf.int64), tf.int32)[::-1]
+        seed = tfp.random.sanitize_seed(seed)
+        seed.shape.assert_is_compatible_with([2])
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"Expected `seed` of None, an integer, or two integers; got {seed!r}: {error}"
+            f"Expected `seed` of None, an integer, or two integers; got {given!r}: {error}"
         ) from error
+    return seed
 
 
 def fold_in(seed: Any, index: Any) -> tf.Tensor:

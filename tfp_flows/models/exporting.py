@@ -40,8 +40,6 @@ def write_saved_model(
         return distribution.log_prob(x, **_given(context))
 
     def sample(count, seed, context=None):
-        # The words that an integer seed is made of, with its sign in the first.
-        seed = tf.stack([tf.bitwise.right_shift(seed, 31), seed])
         return distribution.sample(count, seed=seed, **_given(context))
 
     archive = keras.export.ExportArchive()
