@@ -85,6 +85,25 @@ def test_context_is_the_second_input(rng):
     assert np.all(np.mean(high, axis=0) - np.mean(low, axis=0) > 5.0)
 
 
+def test_rows_of_weight_zero_set_no_statistics(banana):
+    found = []
+    weight = np.repeat([1.0, 0.0], [512, 128])
+    spoiled = np.concatenate([banana, np.full([128, 2], 1e6, np.float32)])
+    for x, given in ((banana, None), (spoiled, weight)):
+        model = anew()
+        fit(model, x, epochs=1, sample_weight=given)
+        found.append([w.numpy() for w in model.non_trainable_weights])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_first_batch_sets_the_statistics_as_fit_does(banana):
+    x = 1000.0 * banana
+    expected = fit(anew(), x, epochs=1, batch_size=512)["loss"][0]
+    assert anew().train_on_batch(x) == pytest.approx(expected, rel=1e-5)
+    assert anew().train_on_batch(x.tolist(), return_dict=True).keys() == {"loss"}
+
+
 def test_statistics_come_from_training_rows_only(banana):
     model = anew()
     spoiled = np.concatenate([banana, np.full([128, 2], 1e6, np.float32)])

@@ -159,6 +159,12 @@ OPTIONS = {
     "y": ({"y": X}, "no targets `y`"),
     "lengths": ({"sample_weight": W[:3]}, r"`sample_weight` of shape \[40\].*got \(3,\)"),
     "weights": ({"sample_weight": X}, r"`sample_weight` of shape \[40\].*got \(40, 2\)"),
+    "no weight": ({"sample_weight": 0.0 * W}, "`sample_weight` with a sum above 0; got 0"),
+    "no rows": ({"batch_size": 0}, "integer `batch_size` of at least 1; got 0"),
+    "part of a step": (
+        {"steps_per_epoch": 2.5},
+        "`steps_per_epoch` of at least 1; got 2.5",
+    ),
     "split": ({"validation_split": 0.999}, "`validation_split` that leaves rows"),
     "targets": ({"validation_data": (X, C)}, "no targets `y`"),
     "validation width": ({"validation_data": X[:, :1]}, r"`x` of shape \[N, 2\]"),
@@ -170,6 +176,26 @@ def test_options(name):
     options, message = OPTIONS[name]
     with pytest.raises(ValueError, match=message):
         anew().fit(X, verbose=0, **options)
+
+
+@pytest.mark.parametrize("method", ["evaluate", "predict"])
+def test_numbers_of_rows_and_steps(method):
+    for options in ({"batch_size": -1}, {"steps": 0}):
+        with pytest.raises(ValueError, match="Expected an integer `.*` of at least 1"):
+            getattr(anew(), method)(X, verbose=0, **options)
+
+
+def test_single_batches_are_refused_as_by_fit():
+    model = anew()
+    calls = {
+        "no targets `y`": lambda: model.train_on_batch(X, X),
+        "no `class_weight`": lambda: model.train_on_batch(X, class_weight={0: 1.0}),
+        "finite `x`; got nan in row 3": lambda: model.train_on_batch(spoiled(X, row=3)),
+        "Expected no targets": lambda: model.test_on_batch(X, X),
+    }
+    for message, call in calls.items():
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_options_of_batches():

@@ -6,16 +6,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.models.callbacks import BoundedProgress
 from tfp_flows.models.callbacks import StopOnNaN
 from tfp_flows.models.callbacks import as_list
-from tfp_flows.models.global_batch import GlobalBatch
-from tfp_flows.models.gradients import complete_gradient
-from tfp_flows.models.keras_model import KerasModel
+from tfp_flows.models.likelihood_steps import LikelihoodSteps
 from tfp_flows.models.row_arrays import RowArrays
-from tfp_flows.models.row_format import Rows
 from tfp_flows.models.row_stream import RowStream
 from tfp_flows.models.row_stream import errors_of_data
 
@@ -23,13 +20,13 @@ __all__ = ["LikelihoodModel"]
 
 # How many rows of a dataset determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
+# Arguments that count rows or steps.
+_COUNTS: tuple = ("batch_size", "steps_per_epoch", "steps")
+_COUNTS += ("validation_batch_size", "validation_steps")
 
 
-class LikelihoodModel(KerasModel):
+class LikelihoodModel(LikelihoodSteps):
     """A Keras model that maximises a likelihood of rows, or a bound of it.
-
-    Loss and metrics are means over the rows of the whole batch, however a `tf.distribute`
-    strategy divides it among replicas.
 
     A subclass has the attribute `_row_format`, implements `nats_of_rows`, and, if it has
     data-dependent state, `_is_initialized` and `_initialize`.
@@ -46,9 +43,9 @@ class LikelihoodModel(KerasModel):
         """Trains as `keras.Model.fit` does, and returns its history.
 
         Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
-        the training rows (the first 2**14 of a dataset), unless it is set already. Training
-        stops when the loss or a weight is not finite, with the best weights so far
-        (`StopOnNaN`).
+        the training rows (the first 2**14 of a dataset) whose weight is not zero, unless it
+        is set already. Training stops when the loss or a weight is not finite, with the
+        best weights so far (`StopOnNaN`).
 
         Args:
           x: the rows, `[N, *event]`, of any numeric dtype, as an array, nested lists, or a
@@ -62,21 +59,15 @@ class LikelihoodModel(KerasModel):
             weights as a third entry: `(x, None, weight)`.
 
         Raises:
-          ValueError: if nothing is trainable; there are targets; or the data have no rows,
-            other shapes than the model, values that are not finite, or columns that vary
-            less than the model's dtype resolves.
+          ValueError: if nothing is trainable; there are targets; a number of rows or steps
+            is below 1; or the data have no rows, other shapes than the model, values that
+            are not finite, columns that vary less than the model's dtype resolves, or
+            weights without a positive sum.
         """
         if not self.compiled:
             return super().fit(x, y)  # raises
-        if y is not None:
-            self._row_format.refuse_targets()
-        if kwargs.get("class_weight") is not None:
-            raise ValueError(
-                "Expected no `class_weight`, since there are no classes; got "
-                f"{kwargs['class_weight']}. Give `sample_weight`."
-            )
-        if not self.trainable_weights:
-            raise ValueError("Expected a model with trainable variables; it has none.")
+        self._check_trainable(y, kwargs.get("class_weight"))
+        _check_counts({**kwargs, "batch_size": batch_size})
         for callback in as_list(kwargs.get("callbacks")):
             if hasattr(callback, "check"):
                 callback.check(self)
@@ -103,8 +94,7 @@ class LikelihoodModel(KerasModel):
         if kwargs.get("_use_cached_eval_dataset") or not self.compiled:
             # Called by `fit`, which has prepared the data; or Keras raises.
             return super().evaluate(x, y, batch_size, **kwargs)
-        if y is not None:
-            self._row_format.refuse_targets()
+        self._refuse_targets(y)
         data = self._data(x, kwargs.pop("sample_weight", None))
         with errors_of_data():
             return super().evaluate(**self._for_keras(data, batch_size, **kwargs))
@@ -120,62 +110,55 @@ class LikelihoodModel(KerasModel):
         with errors_of_data():
             return super().predict(**self._for_keras(self._data(x), batch_size, **kwargs))
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Takes one gradient step on a batch, and returns the metrics by name."""
-        weights = self.trainable_weights
-        with tf.GradientTape() as tape:
-            summands, batch = self._summands(data, training=True)
-            penalty = self._penalty(summands["loss"].dtype) / batch.num_replicas
-            scaled_loss = self.optimizer.scale_loss(summands["loss"] + penalty)
-        gradients = complete_gradient(tape, scaled_loss, weights)
-        gradients, means = batch.sum([gradients, summands])
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return self._update_metrics(means, batch)
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Takes one gradient step, and returns the loss, as Keras's method does.
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Evaluates a batch, and returns the metrics by name."""
-        summands, batch = self._summands(data)
-        return self._update_metrics(batch.sum(summands), batch)
-
-    def nats_of_rows(
-        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
-    ) -> dict[str, tf.Tensor]:
-        """Returns the nats of each row, `[n]`, whose means are the metrics, by their names.
+        Data-dependent state is set from these rows, unless it is set already: before the
+        first of many batches, call `initialize` with all rows.
 
         Args:
-          rows: `Rows` of tensors in the model's dtype.
-          batch: the `GlobalBatch` that they are part of.
-          training: whether "loss" is the training objective.
+          x: the rows, as arrays in the forms that `fit` takes.
+          y: must be None.
+          sample_weight: `[N]`.
+          class_weight: must be None.
+          return_dict: as in `keras.Model.train_on_batch`.
+
+        Raises:
+          ValueError: as `fit` does.
         """
-        raise NotImplementedError
+        if not self.compiled:
+            return super().train_on_batch(x)  # raises
+        self._check_trainable(y, class_weight)
+        rows = self._row_format.of_inputs(x)._replace(weight=sample_weight)
+        data = self._arrays(rows)
+        data.check()
+        rows = data.rows
+        if not self._is_initialized:
+            self._check_support(rows)
+            self._initialize(rows.that_count())
+        self._build_optimizer()
+        return super().train_on_batch(rows.inputs, None, rows.weight, None, return_dict)
 
-    def _summands(self, data, *, training=False):
-        """What the rows of a replica add to the means over the `GlobalBatch`, and that."""
-        inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
-        rows = self._row_format.of_inputs(inputs)._replace(weight=weight)
-        dtype = self._row_format.dtype  # Keras hands arrays on in its own
-        rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
-        if weight is not None:
-            rows = rows._replace(weight=tf.reshape(rows.weight, [-1]))
-        batch = GlobalBatch(tf.shape(rows.x)[0])
-        nats = self.nats_of_rows(rows, batch, training=training)
-        if weight is not None:
-            # As Keras does: the weights are not normalised, so zero weights drop rows.
-            nats = {name: rows.weight * values for name, values in nats.items()}
-        if training and self.losses:  # regularisers
-            nats["loss"] += sum(tf.cast(loss, nats["loss"].dtype) for loss in self.losses)
-        return {name: batch.summand(values) for name, values in nats.items()}, batch
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Returns loss and metrics of one batch, as Keras's method does.
 
-    def _update_metrics(self, means, batch):
-        trackers = {metric.name: metric for metric in self.metrics}
-        dtype = trackers["loss"].dtype
-        # Every replica counts the mean over the whole batch for its share of the rows.
-        share = tf.cast(batch.count, dtype) / batch.num_replicas
-        for name, mean in means.items():
-            # As `update_state` with a `sample_weight` does, in a third of the ops.
-            trackers[name].total.assign_add(tf.cast(mean, dtype) * share)
-            trackers[name].count.assign_add(share)
-        return self._step_logs()
+        Args:
+          x: as in `fit`, one batch.
+          y: must be None.
+          sample_weight: `[N]`.
+          return_dict: as in `keras.Model.test_on_batch`.
+        """
+        self._refuse_targets(y)
+        return super().test_on_batch(x, None, sample_weight, return_dict)
 
     def _data(self, x, weight=None, *, checked=False):
         """The data of `fit`, `evaluate` or `predict` as `RowArrays` or a `RowStream`.
@@ -211,19 +194,18 @@ class LikelihoodModel(KerasModel):
         """Checks the first rows, or all in memory, and sets state from them if asked to."""
         rows = self._arrays(data.first(_INITIALIZATION_ROWS if initialize else 1)).rows
         self._check_support(rows)
+        if isinstance(data, RowArrays):
+            data.check_sum_of_weights()
         if initialize or isinstance(data, RowArrays):
             self._count_rows(rows)
         if initialize:
-            self._initialize(rows)
+            self._initialize(rows.that_count())
 
     def _check_support(self, rows):
         """Refuses rows of density zero, where the model can tell."""
 
     def _count_rows(self, rows):
         """Is shown all training rows, or the first 2**14 or more of them."""
-
-    def _penalty(self, dtype):
-        return tf.zeros([], dtype)  # what is added to the loss, and no metric shows
 
     def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
@@ -242,8 +224,15 @@ class LikelihoodModel(KerasModel):
 
     def _for_keras(self, data, batch_size, num_steps=None, *, shuffle=False, **kwargs):
         """The arguments of Keras's own method for `data` and `kwargs`."""
+        _check_counts({**kwargs, "batch_size": batch_size})
         steps = num_steps or kwargs.get("steps")
         kwargs |= data.for_keras(batch_size=batch_size, steps=steps, shuffle=shuffle)
         if kwargs.get("verbose") != 0 and self.steps_per_execution != 1:
             kwargs["callbacks"] = BoundedProgress.added_to(kwargs.get("callbacks"))
         return kwargs
+
+
+def _check_counts(arguments):
+    for name in _COUNTS:
+        if arguments.get(name) is not None:
+            check_integer(name, arguments[name])

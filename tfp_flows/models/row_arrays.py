@@ -50,6 +50,14 @@ class RowArrays:
             check_finite(array, name)
             check_resolution(array, self._format.dtype, name)
 
+    def check_sum_of_weights(self) -> None:
+        """Raises `ValueError` if weights add up to nothing, or less: no mean is theirs."""
+        weight = self.rows.weight
+        if weight is not None and not weight.sum() > 0:
+            raise ValueError(
+                f"Expected `sample_weight` with a sum above 0; got {weight.sum()}."
+            )
+
     def first(self, least: int) -> Rows:
         """Returns all rows, which are at least `least` or all there are."""
         return self.rows

@@ -40,6 +40,13 @@ class Rows(typing.NamedTuple):
         # Keras drops weights that come without targets; nothing reads these.
         return (self.inputs, self.weight, self.weight)
 
+    def that_count(self) -> Rows:
+        """Returns the arrays' rows whose weight is not zero; all if there are none."""
+        if self.weight is None or not self.weight.any():
+            return self
+        counts = self.weight.reshape(-1) != 0.0
+        return Rows(*(None if part is None else part[counts] for part in self))
+
 
 class RowFormat:
     """The shapes of a model's rows and contexts, by which the two are told apart.
