@@ -97,6 +97,17 @@ def test_rows_of_weight_zero_set_no_statistics(banana):
         np.testing.assert_array_equal(a, b)
 
 
+def test_losses_of_many_rows_fit_a_shorter_float_of_keras(banana):
+    x = np.tile(banana, [140, 1])  # more than float16 counts
+    keras.config.set_floatx("float16")
+    try:
+        loss = estimator(num_steps=1).evaluate(x, batch_size=2**15, verbose=0)
+    finally:
+        keras.config.set_floatx("float32")
+    expected = -np.mean(anew(num_steps=1).distribution.log_prob(banana))
+    assert loss == pytest.approx(expected, rel=2e-3)
+
+
 def test_a_first_batch_sets_the_statistics_as_fit_does(banana):
     x = 1000.0 * banana
     expected = fit(anew(), x, epochs=1, batch_size=512)["loss"][0]

@@ -20,7 +20,7 @@ class KerasModel(keras.Model):
     What is changed of Keras 3.15, and why:
 
     - `compile` refuses losses and metrics, since there are no targets.
-    - `compile` keeps the loss in the digits of a float64 model; Keras's is of `floatx`.
+    - `compile` keeps the loss in the digits of the model; Keras's is of `floatx`.
     - `compile` stops the optimizer from adding up the gradients of the replicas, which the
       training step does: Keras clips the gradient of each replica, not their sum.
     - `_maybe_symbolic_build` does nothing: models are built, and Keras's own fails on
@@ -145,7 +145,8 @@ class KerasModel(keras.Model):
     @property
     def _metric_dtype(self):
         """Keras's own, or that of the model if that has more digits."""
-        return "float64" if self.compute_dtype == "float64" else None
+        own, floatx = map(tf.as_dtype, (self.compute_dtype, keras.config.floatx()))
+        return own.name if own.size > floatx.size else None
 
 
 class SharedVariable(keras.Variable):
