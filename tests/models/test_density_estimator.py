@@ -108,13 +108,6 @@ def test_losses_of_many_rows_fit_a_shorter_float_of_keras(banana):
     assert loss == pytest.approx(expected, rel=2e-3)
 
 
-def test_a_first_batch_sets_the_statistics_as_fit_does(banana):
-    x = 1000.0 * banana
-    expected = fit(anew(), x, epochs=1, batch_size=512)["loss"][0]
-    assert anew().train_on_batch(x) == pytest.approx(expected, rel=1e-5)
-    assert anew().train_on_batch(x.tolist(), return_dict=True).keys() == {"loss"}
-
-
 def test_statistics_come_from_training_rows_only(banana):
     model = anew()
     spoiled = np.concatenate([banana, np.full([128, 2], 1e6, np.float32)])

@@ -178,26 +178,6 @@ def test_options(name):
         anew().fit(X, verbose=0, **options)
 
 
-@pytest.mark.parametrize("method", ["evaluate", "predict"])
-def test_numbers_of_rows_and_steps(method):
-    for options in ({"batch_size": -1}, {"steps": 0}):
-        with pytest.raises(ValueError, match="Expected an integer `.*` of at least 1"):
-            getattr(anew(), method)(X, verbose=0, **options)
-
-
-def test_single_batches_are_refused_as_by_fit():
-    model = anew()
-    calls = {
-        "no targets `y`": lambda: model.train_on_batch(X, X),
-        "no `class_weight`": lambda: model.train_on_batch(X, class_weight={0: 1.0}),
-        "finite `x`; got nan in row 3": lambda: model.train_on_batch(spoiled(X, row=3)),
-        "Expected no targets": lambda: model.test_on_batch(X, X),
-    }
-    for message, call in calls.items():
-        with pytest.raises(ValueError, match=message):
-            call()
-
-
 def test_options_of_batches():
     with pytest.raises(ValueError, match="no `sample_weight` beside batches"):
         anew().fit(batches(X), sample_weight=W, verbose=0)

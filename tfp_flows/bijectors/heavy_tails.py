@@ -159,8 +159,7 @@ class HeavyTails(FlowBijector):
     def _forward_of_length(self, v, most):
         degrees = self._spread * _degrees(self._degrees)
         t = tf.maximum(self._squared_length(v), self._size)
-        # Of a square, whose root is `most` at the end.
-        log_slope = tf.minimum((t - self._size) / degrees, 2.0 * math.log(most))
+        log_slope = tf.minimum((t - self._size) / degrees, math.log(most**2))  # of s
         s = self._size + degrees * tf.math.expm1(log_slope)
         return v * tf.sqrt(s / t)[..., None], -self._log_det_of_length(s, t, log_slope)
 
