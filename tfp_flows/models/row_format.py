@@ -41,8 +41,8 @@ class Rows(typing.NamedTuple):
         return (self.inputs, self.weight, self.weight)
 
     def that_count(self) -> Rows:
-        """Returns the arrays' rows whose weight is not zero; all if there are none."""
-        if self.weight is None or not self.weight.any():
+        """Returns the arrays' rows whose weight is not zero, or all if it always is."""
+        if self.weight is None or self.weight.all() or not self.weight.any():
             return self
         counts = self.weight.reshape(-1) != 0.0
         return Rows(*(None if part is None else part[counts] for part in self))

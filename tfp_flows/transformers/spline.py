@@ -9,20 +9,18 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
-from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.bins_first import bins_first
 from tfp_flows.transformers.bins_first import with_bins_first
 from tfp_flows.transformers.knots import bin_of
-from tfp_flows.transformers.knots import knots_last_but_one
 from tfp_flows.transformers.knots import knots_of
+from tfp_flows.transformers.knots import shares_of
+from tfp_flows.transformers.knots import value_at
+from tfp_flows.transformers.rational_quadratic import interpolate
+from tfp_flows.transformers.rational_quadratic import interpolate_back
+from tfp_flows.transformers.rational_quadratic import slopes_of
 from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["CircularSpline", "RationalQuadraticSpline"]
-
-# Least slope at a knot. The largest one, which the paper does not bound, keeps the inverse
-# well-conditioned.
-_LEAST_SLOPE = 1e-3
-_MOST_SLOPE = 30.0
 
 
 class RationalQuadraticSpline(Transformer):
@@ -84,30 +82,41 @@ class RationalQuadraticSpline(Transformer):
         self, x: TensorLike, parameters: TensorLike
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
-        return with_bins_first(self._map(_interpolate), x, parameters)
+        return with_bins_first(self._map(interpolate, 0), x, parameters)
 
     def inverse_and_log_det(
         self, y: TensorLike, parameters: TensorLike
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
-        return with_bins_first(self._map(_interpolate_back), y, parameters)
+        return with_bins_first(self._map(interpolate_back, 1), y, parameters)
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Knots in x and in y, and slopes there, `[..., K + 1, D]` each."""
-        return knots_last_but_one(self._knots(bins_first(parameters)))
+        shares, raw = self._shares_and_raw_slopes(bins_first(parameters))
+        one = tf.ones_like(shares[0][0])
+        return _last_but_one(shares, [one, *tf.unstack(slopes_of(raw)), one], self.bound)
 
-    def _knots(self, parameters):
-        """K + 1 times x, y and slope, `[3, ...]`, of parameters `[P, ...]`."""
+    def _shares_and_raw_slopes(self, parameters):
         sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
-        widths, heights, slopes = tf.split(parameters, sizes)
-        one = tf.ones_like(widths[0])
-        slopes = [one, *tf.unstack(_slopes(slopes)), one]
-        return knots_of(widths, heights, slopes, self.bound)
+        widths, heights, raw = tf.split(parameters, sizes)
+        return (shares_of(widths), shares_of(heights)), raw
 
-    def _map(self, interpolate):
+    def _map(self, method, axis):
         def with_identity_outside(value, parameters):
+            shares, raw = self._shares_and_raw_slopes(parameters)
             inside = tf.clip_by_value(value, -self.bound, self.bound)
-            mapped, log_det = interpolate(inside, self._knots(parameters))
+            place = bin_of(inside, shares, axis, self.bound)
+            slopes = [
+                # Exactly 1 at the ends, where there is none to train.
+                tf.where(
+                    tf.equal(place.index, end), tf.ones_like(value), slopes_of(of_knot)
+                )
+                for of_knot, end in (
+                    (value_at(place.index - 1, raw), 0),
+                    (value_at(place.index, raw), self.num_bins - 1),
+                )
+            ]
+            mapped, log_det = method(inside, place, *slopes)
             is_inside = tf.abs(value) <= self.bound
             mapped = tf.where(is_inside, mapped, value)
             return mapped, tf.where(is_inside, log_det, tf.zeros_like(log_det))
@@ -173,24 +182,31 @@ class CircularSpline(Transformer):
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
         """Knots in x and in y, slopes there, `[..., K + 1, D]` each, and the phase."""
-        knots, phase = self._knots_and_phase(bins_first(parameters))
-        return *knots_last_but_one(knots), phase
+        shares, raw, phase = self._shares_raw_slopes_and_phase(bins_first(parameters))
+        slopes = tf.unstack(slopes_of(raw))
+        return *_last_but_one(shares, [*slopes, slopes[0]], self.bound), phase
 
     def _forward(self, x, parameters):
-        knots, phase = self._knots_and_phase(parameters)
-        y, log_det = _interpolate(self._wrap(x), knots)
+        *place, phase = self._bin_slopes_and_phase(self._wrap(x), parameters, 0)
+        y, log_det = interpolate(self._wrap(x), *place)
         return self._wrap(y + phase), log_det
 
     def _inverse(self, y, parameters):
-        knots, phase = self._knots_and_phase(parameters)
-        return _interpolate_back(self._wrap(y - phase), knots)
+        phase = parameters[-1]
+        unturned = self._wrap(y - phase)
+        *place, _ = self._bin_slopes_and_phase(unturned, parameters, 1)
+        return interpolate_back(unturned, *place)
 
-    def _knots_and_phase(self, parameters):
-        """As `RationalQuadraticSpline._knots`, and the phase, of parameters `[P, ...]`."""
-        widths, heights, slopes, phase = tf.split(parameters, [self.num_bins] * 3 + [1])
-        slopes = tf.unstack(_slopes(slopes))
-        knots = knots_of(widths, heights, [*slopes, slopes[0]], self.bound)
-        return knots, phase[0]
+    def _bin_slopes_and_phase(self, angle, parameters, axis):
+        shares, raw, phase = self._shares_raw_slopes_and_phase(parameters)
+        place = bin_of(angle, shares, axis, self.bound)
+        following = (place.index + 1) % self.num_bins
+        slopes = (slopes_of(value_at(index, raw)) for index in (place.index, following))
+        return place, *slopes, phase
+
+    def _shares_raw_slopes_and_phase(self, parameters):
+        widths, heights, raw, phase = tf.split(parameters, [self.num_bins] * 3 + [1])
+        return (shares_of(widths), shares_of(heights)), raw, phase[0]
 
     def _wrap(self, angle):
         # The remainder may round to the length itself.
@@ -209,40 +225,7 @@ def _is_length(value):
     return math.isfinite(value) and value > 0.0
 
 
-def _slopes(raw):
-    """Slopes above the least one, and below about the largest; 1 where `raw` is 0."""
-    at_zero = math.log(math.expm1(1.0 - _LEAST_SLOPE))
-    return _LEAST_SLOPE + tf.math.softplus(soft_bounded_scale(raw, _MOST_SLOPE) + at_zero)
-
-
-def _interpolate(x, knots):
-    """The spline at `x`, and the logarithm of its slope there."""
-    x_0, y_0, w, h, d_0, d_1 = bin_of(x, knots, 0)
-    t = tf.clip_by_value((x - x_0) / w, 0.0, 1.0)
-    s = h / w
-    y = y_0 + h * t * (s * t + d_0 * (1.0 - t)) / _denominator(t, s, d_0, d_1)
-    return y, _log_slope(t, s, d_0, d_1)
-
-
-def _interpolate_back(y, knots):
-    """The inverse of the spline at `y`, and the logarithm of its slope there."""
-    x_0, y_0, w, h, d_0, d_1 = bin_of(y, knots, 1)
-    r = tf.clip_by_value((y - y_0) / h, 0.0, 1.0)
-    s = h / w
-    below, above = 2.0 * s * r, 2.0 * s * (1.0 - r)
-    e = d_0 * (1.0 - r) - d_1 * r
-    g = tf.abs(e) + tf.sqrt(e * e + below * above)
-    # t : 1 - t, as below : g or as g : above.
-    below, above = tf.where(e >= 0.0, below, g), tf.where(e >= 0.0, g, above)
-    t = below / (below + above)
-    return x_0 + t * w, -_log_slope(t, s, d_0, d_1)
-
-
-def _denominator(t, s, d_0, d_1):
-    return s + (d_0 + d_1 - 2.0 * s) * t * (1.0 - t)
-
-
-def _log_slope(t, s, d_0, d_1):
-    numerator = d_1 * t**2 + 2.0 * s * t * (1.0 - t) + d_0 * (1.0 - t) ** 2
-    denominator = _denominator(t, s, d_0, d_1)
-    return 2.0 * tf.math.log(s / denominator) + tf.math.log(numerator)
+def _last_but_one(shares, slopes, bound):
+    """Knots in x and y, and slopes there, `[..., K + 1, D]` each, of K + 1 slopes."""
+    arrays = *(knots_of(part, bound) for part in shares), slopes
+    return [tf.stack(array, axis=-2) for array in arrays]
