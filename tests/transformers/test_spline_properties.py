@@ -190,3 +190,19 @@ def test_a_circle_is_mapped_to_the_circle_once(num_bins, scale, seed):
     back, _ = spline.inverse_and_log_det(y, parameters)
     known = np.abs(log_det) < 5.0
     np.testing.assert_allclose(np.cos(back)[known], np.cos(angles)[known], atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("num_bins", [2, 7, 8])
+def test_slopes_at_knots_and_at_their_neighbours_are_not_lost(num_bins, method):
+    # Sums of shares round in two ways, so that a value may lie before its bin's left end.
+    spline = transformers.RationalQuadraticSpline(num_bins, 3.0)
+    drawn = np.random.default_rng(num_bins).normal(size=(spline.num_parameters, 1))
+    parameters = tf.constant(drawn, tf.float32)
+    at_knots = knots(spline, parameters)[METHODS.index(method)][1:-1, 0]
+    x = np.concatenate([np.nextafter(at_knots, at_knots + d) for d in (-1, 0, 1)])
+    x = tf.constant(x[:, None], tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, log_det = getattr(spline, method)(x, parameters)
+    np.testing.assert_allclose(tape.gradient(y, x), np.exp(log_det), rtol=1e-4)
