@@ -41,10 +41,10 @@ class IAF(FlowChain):
     stretches by as much, and its networks see what is stretched. So the more steps, the
     further open fresh gates are: those of any number contract to 0.58 or more together.
 
-    Fitted to data (`standardize`), it is trained in that other direction, where nothing
-    bounds what a gate stretches by, and each variable is made of those before it, stretched
-    too: rows end beyond any float. Its steps are affine then, with bounded scales, and its
-    activation is bounded, as `MAF`'s are.
+    Fitted to data (`standardize`), it is trained in that other direction. Nothing bounds
+    what a gate stretches by there, and each variable depends on those before it, stretched
+    too: with gates and ELU, some rows would end beyond any float. So its steps are affine
+    for data, with bounded scales, and its activation is tanh, as in `MAF`.
 
     Args:
       event_size: number of variables, D.
