@@ -78,7 +78,7 @@ def table(found):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, *joint_run.REFUSALS)
+    refusals = (DataError, OSError, *joint_run.REFUSALS)
     return program.run(
         argv,
         lambda settings: print(table(run(settings))),

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import small_commands
 from tiny_runs import TINY
 from tiny_runs import in_folder
 from tiny_runs import quick_runs
@@ -79,6 +80,14 @@ def finished(tmp_path_factory):
         return found[name]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    """The folder of what `small_commands` read."""
+    folder = tmp_path_factory.mktemp("inputs")
+    small_commands.write_inputs(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

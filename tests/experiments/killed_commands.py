@@ -5,6 +5,7 @@ the last digit; models and tables in small pieces, so that there is much to be k
 """
 
 import importlib
+import itertools
 import json
 import os
 import pathlib
@@ -29,13 +30,25 @@ _LOG = "printed.txt"
 _SAME_BYTES = {".csv", ".png", ".txt"}
 
 
+def start(module, argv, folder, before=None):
+    """Starts a command in `folder`, after a call of `before`, and returns the process."""
+    output = str(folder / _LOG)
+    return fresh_process.start(_call, module, argv, str(folder), before, output=output)
+
+
 def run(module, argv, folder):
     """Runs a command to its end, in `folder`, and returns the seconds that it took."""
-    start = time.perf_counter()
-    process = _start(module, argv, folder)
+    begin = time.perf_counter()
+    status = run_to_any_end(module, argv, folder)
+    assert status == 0, log(folder)[-4000:]
+    return time.perf_counter() - begin
+
+
+def run_to_any_end(module, argv, folder):
+    """Runs a command to its end, in `folder`, and returns its status."""
+    process = start(module, argv, folder)
     process.join(300)
-    assert process.exitcode == 0, log(folder)[-4000:]
-    return time.perf_counter() - start
+    return process.exitcode
 
 
 def run_and_kill(module, argv, folder, *, seconds, rng):
@@ -44,7 +57,7 @@ def run_and_kill(module, argv, folder, *, seconds, rng):
     Half of the kills come within `seconds`, at any time; the others when files of the
     folder have changed a few times, as they do while it writes.
     """
-    process = _start(module, argv, folder)
+    process = start(module, argv, folder)
     if rng.random() < 0.5:
         process.join(rng.uniform(0.0, seconds))
     else:
@@ -57,13 +70,19 @@ def run_and_kill(module, argv, folder, *, seconds, rng):
 def kill_in_training(module, argv, folder):
     """Starts a command, kills it after a few blocks, and returns the steps in its files."""
     checkpoints = folder / "run" / "checkpoints"
-    process = _start(module, argv, folder)
+    process = start(module, argv, folder)
     while process.is_alive() and not (checkpoints / "epoch_000002.checkpoint").is_file():
         time.sleep(0.001)
     process.kill()
     process.join()
     (losses,) = CheckpointFolder(checkpoints).load_newest().arrays["losses"]
     return len(losses)
+
+
+def step_back():
+    """Lets the time of day be an hour earlier each time that the process asks for it."""
+    now, looks = time.time, itertools.count(1)
+    time.time = lambda: now() - 3600.0 * next(looks)
 
 
 def log(folder):
@@ -92,12 +111,9 @@ def printed(folder):
     return [[cell for i, cell in enumerate(row) if i not in timed] for row in rows]
 
 
-def _start(module, argv, folder):
-    output = str(folder / _LOG)
-    return fresh_process.start(_call, module, argv, str(folder), output=output)
-
-
-def _call(module, argv, folder):
+def _call(module, argv, folder, before):
+    if before:
+        before()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     os.chdir(folder)

@@ -1,144 +1,58 @@
-"""Each command that trains or writes is killed often, and ends at the same numbers."""
+"""Each command that trains or writes is killed often, and ends at the same numbers.
 
-import dataclasses
+`KILLS=30 pytest -m slow` with this file kills each so often; five times is the rule.
+"""
+
+import os
 import shutil
 import zlib
 
 import killed_commands
 import numpy as np
-import pandas as pd
 import pytest
-from tiny_runs import TINY
-from tiny_runs import TINY_VAE
-from tiny_runs import quick_runs
-
-from experiments.density_estimation import experiment as density_estimation
-from experiments.neutra.settings import NeutraSettings
-from experiments.posterior_inference.settings import PosteriorSettings
-from experiments.table_density.settings import TableDensitySettings
+from small_commands import COMMANDS
+from small_commands import POSTERIOR
 
 pytestmark = pytest.mark.slow
-_KILLS = 5
-_RUN = {"run_dir": "run", "progress": 0}
-_POSTERIOR = {
-    "run_dir": "run",
-    "posterior": "real_nvp",
-    "target": "gaussian",
-    "num_steps": 1,
-    "hidden_units": (4,),
-    "training_steps": 400,
-    "sample_size": 4,
-    "num_draws": 200,
-    "num_chains": 2,
-    "num_adaptation_steps": 40,
-    "jit_compile": False,
-    "reference": "none",
-}
-_TABLE = {"csv_path": "table.csv", "num_members": 1, "hidden_units": (4,), "num_bins": 4}
-_IMAGES = {"dataset": "digits", "flow": "nice"}
-_FITTED = ["--model=fitted", "--progress=0", "--out=out.csv"]
-
-
-def _flags(settings, *, but=()):
-    return [f for f in settings.flags(only_changed=True) if not f.startswith(tuple(but))]
-
-
-# Name of the module, and the flags, which name files of the folder.
-COMMANDS = {
-    "density_estimation": (
-        "density_estimation.experiment",
-        _flags(dataclasses.replace(TINY, **_RUN, epochs=8, batch_size=500)),
-    ),
-    "iaf_vae": (
-        "iaf_vae.experiment",
-        _flags(dataclasses.replace(TINY_VAE, **_RUN, epochs=4), but=("--channels",)),
-    ),
-    "table_density": (
-        "table_density.experiment",
-        _flags(TableDensitySettings(**_TABLE, **_RUN, epochs=60, patience=60)),
-    ),
-    "posterior_inference": (
-        "posterior_inference.experiment",
-        _flags(PosteriorSettings(**_POSTERIOR)),
-    ),
-    "fit_posterior": (
-        "posterior_inference.experiment",
-        _flags(PosteriorSettings(**_POSTERIOR, method="fit_posterior")),
-    ),
-    "neutra": ("neutra.experiment", _flags(NeutraSettings(**_POSTERIOR))),
-    "folds": ("folds", ["--num_folds=2", "--run_dir=run", "small.flags"]),
-    "prediction_folds": (
-        "prediction_folds",
-        [
-            *_flags(TableDensitySettings(**_TABLE, **_RUN, epochs=20)),
-            *("--target=kind", "--num_folds=3"),
-        ],
-    ),
-    "score": ("score", [*_FITTED, "--csv=rows.csv"]),
-    "predict": ("predict", [*_FITTED, "--csv=rows.csv", "--draws=20"]),
-    "sample": ("sample", [*_FITTED, "--given=rows.csv", "--rows=2"]),
-    "out_of_distribution": (
-        "out_of_distribution",
-        ["--run_dir=images", "--others=digits", "--max_rows=100"],
-    ),
-    "compare": ("compare", ["images", "--picture=comparison.png"]),
-}
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A folder with what the commands read: tables, a model, a recipe, a finished run."""
-    folder = tmp_path_factory.mktemp("files")
-    rng = np.random.default_rng(0)
-    kind = rng.choice(["a", "b"], 80)
-    table = {"kind": kind, "size": rng.normal(size=80) + (kind == "b")}
-    pd.DataFrame(table).to_csv(folder / "table.csv", index=False)
-    rows = pd.DataFrame(rng.normal(size=(400, 4)), columns=list("abcd"))
-    rows.to_csv(folder / "rows.csv", index=False)
-    recipe = _flags(dataclasses.replace(TINY, flow="nice"), but=("--run_dir",))
-    (folder / "small.flags").write_text("\n".join(recipe))
-    fitted = {
-        "dataset": "csv",
-        "csv_path": str(folder / "rows.csv"),
-        "context_columns": ("c", "d"),
-    }
-    with quick_runs():
-        for name, options in {"images": _IMAGES, "fitted": fitted}.items():
-            settings = dataclasses.replace(TINY, **options, run_dir=str(folder / name))
-            density_estimation.run(settings)
-    return folder
+_KILLS = int(os.environ.get("KILLS", "5"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_commands_end_at_the_same_numbers(name, files, tmp_path):
-    command, folders = COMMANDS[name], [tmp_path / "whole", tmp_path / "killed"]
-    for folder in folders:
-        shutil.copytree(files, folder)
-    whole, killed = folders
+def test_killed_commands_end_at_the_same_numbers(name, inputs, tmp_path):
+    command, whole, killed = COMMANDS[name], tmp_path / "whole", tmp_path / "killed"
+    shutil.copytree(inputs, whole)
     seconds = killed_commands.run(*command, whole)
+    expected = killed_commands.outcome(whole), killed_commands.printed(whole)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    status, kills = None, 0
-    for _ in range(3 * _KILLS):
-        status = killed_commands.run_and_kill(*command, killed, seconds=seconds, rng=rng)
-        assert status in (0, killed_commands.KILLED)
-        kills += status == killed_commands.KILLED
-        if kills == _KILLS or (status == 0 and kills > 1):
-            break
-        if status == 0:  # faster than the kill: once more, from nothing
-            shutil.rmtree(killed)
-            shutil.copytree(files, killed)
-            status, seconds = None, seconds / 2.0
-    if status != 0:
-        killed_commands.run(*command, killed)
-    print(f"{name}: {kills} kills, {seconds:.1f} s without")
-    assert kills > 1
-    assert killed_commands.outcome(killed) == killed_commands.outcome(whole)
-    assert killed_commands.printed(killed) == killed_commands.printed(whole)
+    kills = finished = of_this_run = 0
+    while kills < _KILLS or of_this_run:
+        if not of_this_run:
+            shutil.rmtree(killed, ignore_errors=True)
+            shutil.copytree(inputs, killed)
+        if kills < _KILLS:
+            status = killed_commands.run_and_kill(
+                *command, killed, seconds=seconds, rng=rng
+            )
+        else:
+            killed_commands.run(*command, killed)
+            status = 0
+        assert status in (0, killed_commands.KILLED), killed_commands.log(killed)
+        if status == killed_commands.KILLED:
+            kills, of_this_run = kills + 1, of_this_run + 1
+            continue
+        finished += 1
+        assert finished <= 4 * _KILLS
+        if not of_this_run:  # faster than the kill
+            seconds /= 2.0
+        assert killed_commands.outcome(killed) == expected[0]
+        assert killed_commands.printed(killed) == expected[1]
+        of_this_run = 0
+    print(f"{name}: {kills} kills, {finished} ends, a start took {seconds:.1f} s")
 
 
 @pytest.mark.parametrize("name", ["posterior_inference", "neutra"])
 def test_a_second_start_goes_on_from_the_last_block(name, tmp_path):
     steps = killed_commands.kill_in_training(*COMMANDS[name], tmp_path)
-    assert 0 < steps < _POSTERIOR["training_steps"]
+    assert 0 < steps < POSTERIOR["training_steps"]
     killed_commands.run(*COMMANDS[name], tmp_path)
     assert f"Training goes on from step {steps} of 400." in killed_commands.log(tmp_path)

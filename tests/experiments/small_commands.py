@@ -1,0 +1,103 @@
+"""A small command line of each kind, which tests kill, or take the disk away from."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from tiny_runs import TINY
+from tiny_runs import TINY_VAE
+from tiny_runs import quick_runs
+
+from experiments.density_estimation import experiment as density_estimation
+from experiments.neutra.settings import NeutraSettings
+from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.table_density.settings import TableDensitySettings
+
+_RUN = {"run_dir": "run", "progress": 0}
+POSTERIOR = {
+    "run_dir": "run",
+    "posterior": "real_nvp",
+    "target": "gaussian",
+    "num_steps": 1,
+    "hidden_units": (4,),
+    "training_steps": 400,
+    "sample_size": 4,
+    "num_draws": 200,
+    "num_chains": 2,
+    "num_adaptation_steps": 40,
+    "jit_compile": False,
+    "reference": "none",
+}
+_TABLE = {"csv_path": "table.csv", "num_members": 1, "hidden_units": (4,), "num_bins": 4}
+_IMAGES = {"dataset": "digits", "flow": "nice"}
+_FITTED = ["--model=fitted", "--progress=0", "--out=out.csv"]
+
+
+def _flags(settings, *, but=()):
+    return [f for f in settings.flags(only_changed=True) if not f.startswith(tuple(but))]
+
+
+# Name of the module, and the flags, which name files of the folder.
+COMMANDS = {
+    "density_estimation": (
+        "density_estimation.experiment",
+        _flags(dataclasses.replace(TINY, **_RUN, epochs=8, batch_size=500)),
+    ),
+    "iaf_vae": (
+        "iaf_vae.experiment",
+        _flags(dataclasses.replace(TINY_VAE, **_RUN, epochs=4), but=("--channels",)),
+    ),
+    "table_density": (
+        "table_density.experiment",
+        _flags(TableDensitySettings(**_TABLE, **_RUN, epochs=60, patience=60)),
+    ),
+    "posterior_inference": (
+        "posterior_inference.experiment",
+        _flags(PosteriorSettings(**POSTERIOR)),
+    ),
+    "fit_posterior": (
+        "posterior_inference.experiment",
+        _flags(PosteriorSettings(**POSTERIOR, method="fit_posterior")),
+    ),
+    "neutra": ("neutra.experiment", _flags(NeutraSettings(**POSTERIOR))),
+    "folds": ("folds", ["--num_folds=2", "--run_dir=run", "small.flags"]),
+    "prediction_folds": (
+        "prediction_folds",
+        [
+            *_flags(TableDensitySettings(**_TABLE, **_RUN, epochs=20)),
+            *("--target=kind", "--num_folds=3"),
+        ],
+    ),
+    "score": ("score", [*_FITTED, "--csv=rows.csv"]),
+    "predict": ("predict", [*_FITTED, "--csv=rows.csv", "--draws=20"]),
+    "sample": ("sample", [*_FITTED, "--given=rows.csv", "--rows=2"]),
+    "out_of_distribution": (
+        "out_of_distribution",
+        ["--run_dir=images", "--others=digits", "--max_rows=100"],
+    ),
+    "compare": ("compare", ["images", "--picture=comparison.png"]),
+}
+
+# Those that train, and write into the folder `run`.
+TRAININGS = [name for name, (_, flags) in COMMANDS.items() if "--run_dir=run" in flags]
+
+
+def write_inputs(folder):
+    """Writes what the commands read: tables, a model, a recipe, a finished run."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b"], 80)
+    table = {"kind": kind, "size": rng.normal(size=80) + (kind == "b")}
+    pd.DataFrame(table).to_csv(folder / "table.csv", index=False)
+    rows = pd.DataFrame(rng.normal(size=(400, 4)), columns=list("abcd"))
+    rows.to_csv(folder / "rows.csv", index=False)
+    recipe = _flags(dataclasses.replace(TINY, flow="nice"), but=("--run_dir",))
+    (folder / "small.flags").write_text("\n".join(recipe))
+    fitted = {
+        "dataset": "csv",
+        "csv_path": str(folder / "rows.csv"),
+        "context_columns": ("c", "d"),
+    }
+    with quick_runs():
+        for name, options in {"images": _IMAGES, "fitted": fitted}.items():
+            settings = dataclasses.replace(TINY, **options, run_dir=str(folder / name))
+            density_estimation.run(settings)
