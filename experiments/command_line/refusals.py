@@ -10,7 +10,7 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 
 __all__ = ["check_activation", "check_data", "check_encoding", "check_run"]
-__all__ += ["check_run_dir"]
+__all__ += ["check_run_dir", "check_strategy"]
 
 # Data set -> the flags that mean something with it only; the first must be given.
 _PATHS = {
@@ -57,14 +57,19 @@ def check_run(settings):
     Args:
       settings: a `TrainingSettings`.
     """
-    if settings.jit_compile and settings.strategy != "none":
-        raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
+    check_strategy(settings)
     check_run_dir(settings)
     start, own = (os.path.realpath(getattr(settings, n)) for n in ("init_from", "run_dir"))
     if settings.init_from and start == own:
         settings.refuse(
             "init_from", "to be another folder than `run_dir`, whose run goes on"
         )
+
+
+def check_strategy(settings):
+    """Raises `UsageError` if what XLA compiles is to run on several replicas."""
+    if settings.jit_compile and settings.strategy != "none":
+        raise UsageError("Expected no `jit_compile` with a `strategy`; got both.")
 
 
 def check_run_dir(settings):

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from experiments.command_line import program
+from experiments.command_line import refusals
 from experiments.command_line.kinds import check_kind
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
@@ -42,6 +43,7 @@ def run(settings):
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, NeutraSettings)
+    refusals.check_activation(settings.activation)
     return unfinished.results_of(settings, functools.partial(_run, settings))
 
 

@@ -28,6 +28,7 @@ class NeutraSettings(PosteriorSettings):
     )
     method: str = _changed("method", "", "Not used here.", one_of=[""])
     reference: str = _changed("reference", "none", "Not used here.", one_of=["none"])
+    strategy: str = _changed("strategy", "none", "Not used here.", one_of=["none"])
     run_dir: str = _changed("run_dir", "runs/neutra")
     num_steps: int = _changed("num_steps", 2, "Number of steps of the flow.")
     # With these the funnel is among the posteriors: log-scales are linear in v.

@@ -6,9 +6,11 @@ import pathlib
 import time
 
 from experiments.command_line import program
+from experiments.command_line import refusals
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.kinds import check_kind
 from experiments.posterior_inference import evaluation
+from experiments.posterior_inference import methods
 from experiments.posterior_inference import pictures
 from experiments.posterior_inference import report
 from experiments.posterior_inference import table
@@ -21,15 +23,19 @@ from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports import writing
 from experiments.runs import interruption
+from experiments.runs import run_directory
+from experiments.runs import strategies
 from experiments.runs import unfinished
+from experiments.runs import workers
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.workers import WorkersError
 
 # What a run refuses, or comes to nothing by.
-REFUSALS = (RunDirectoryError, TrainingError, OSError)
+REFUSALS = (RunDirectoryError, TrainingError, WorkersError, OSError)
 
 
-def run(settings):
+def run(settings, strategy=None):
     """Fits, evaluates and writes everything into `settings.run_dir`.
 
     A finished run is only read; one that was interrupted goes on from its last block of
@@ -37,15 +43,18 @@ def run(settings):
 
     Args:
       settings: a `PosteriorSettings` of one target and one method or posterior.
+      strategy: what `make_strategy` returns for these settings, if called already.
 
     Returns:
       What `results.json` holds; where the posterior does not apply to the target,
-      nothing is written, and `failure` says why.
+      nothing is written, and `failure` says why. None in a worker that is not the chief.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
       TrainingError: if the training diverges.
-      UsageError: if the target's data are not in `settings.data_dir`.
+      UsageError: if the target's data are not in `settings.data_dir`, or the draws of a
+        step are not to be divided.
+      WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, PosteriorSettings)
     if ALL in (settings.target, settings.name_of_method):
@@ -54,21 +63,35 @@ def run(settings):
     if reason := entry.inapplicable.get(settings.name_of_method):
         chosen = {"target": settings.target, "posterior": settings.name_of_method}
         return chosen | {"failure": reason}
-    return unfinished.results_of(settings, functools.partial(_run, entry, settings))
+    strategy = strategy or strategies.make_strategy(settings.strategy)
+    refusals.check_activation(settings.activation)
+    if settings.sample_size % (count := strategy.num_replicas_in_sync):
+        settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
+    is_chief, there = workers.is_chief(strategy), run_directory.finished_results
+    is_finished = workers.agree_on_start(
+        strategy, settings, is_finished=is_chief and there(settings.run_dir) is not None
+    )
+    if is_chief:
+        make = functools.partial(_run, entry, settings, strategy)
+        return unfinished.results_of(settings, make)
+    if not is_finished:
+        methods.train(settings.name_of_method, entry, settings, strategy)
+    return None
 
 
-def run_all(settings):
+def run_all(settings, strategy=None):
     """Runs what `settings` name, each target in each way, and yields the results.
 
     Args:
       settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
         own, `run_dir/target/posterior`, and one that comes to nothing says so by its
         `failure`.
+      strategy: as of `run`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     ways = _ways(settings)
     if ALL not in (settings.target, settings.name_of_method):
-        yield run(settings)
+        yield run(settings, strategy)
         return
     for target in targets:
         for way in ways:
@@ -76,7 +99,7 @@ def run_all(settings):
             chosen = {"target": target, "run_dir": str(folder)}
             chosen["method" if settings.method else "posterior"] = way
             try:
-                yield run(dataclasses.replace(settings, **chosen))
+                yield run(dataclasses.replace(settings, **chosen), strategy)
             except TrainingError as error:  # the others go on
                 yield {"target": target, "posterior": way, "failure": str(error)}
 
@@ -107,12 +130,20 @@ def cli(argv):
 
 
 def _main(settings):
+    # A cluster has to be joined before anything of TensorFlow runs.
+    strategy = strategies.make_strategy(settings.strategy)
+    how = functools.partial(interruption.how_to_go_on, settings)
     interruption.stop_at_once()
     print(report.HEADER, flush=True)
     found = []
-    for results in run_all(settings):
-        print(report.row(results), flush=True)
-        found.append(results)
+    with workers.within_reach(strategy, how):
+        for results in run_all(settings, strategy):
+            if results is not None:
+                print(report.row(results), flush=True)
+                found.append(results)
+    if not workers.is_chief(strategy):
+        print("Done; the chief reports.")
+        return
     if len(found) > 1:
         text = table.summary(found)
         table.write(found, pathlib.Path(settings.run_dir) / "table.md")
@@ -120,9 +151,12 @@ def _main(settings):
     print(f"Written to {settings.run_dir}.")
 
 
-def _run(entry, settings, run_dir):
-    start = time.perf_counter()
-    found = (METHODS | SURROGATES)[settings.name_of_method](entry, settings)
+def _run(entry, settings, strategy, run_dir):
+    start, way = time.perf_counter(), settings.name_of_method
+    if way in SURROGATES:
+        found = SURROGATES[way](entry, settings, strategy)
+    else:
+        found = METHODS[way](entry, settings)
     seconds = time.perf_counter() - start
     reference = evaluation.find_reference(entry, settings)
     results = evaluation.measure(found, entry, reference, settings)

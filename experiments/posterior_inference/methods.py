@@ -17,7 +17,7 @@ from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.runs import unfinished
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["METHODS", "SURROGATES", "Found"]
+__all__ = ["METHODS", "SURROGATES", "Found", "train"]
 
 _NUM_PATHS = 20
 
@@ -49,8 +49,8 @@ class Found:
     reasons: tuple = ()
 
 
-def _surrogate(name, entry, settings):
-    posterior, trained = _trained(name, entry, settings)
+def _surrogate(name, entry, settings, strategy=None):
+    posterior, trained = train(name, entry, settings, strategy)
     rows, log_weights = evaluation.draw(posterior, entry, settings)
     return Found(
         rows,
@@ -95,7 +95,7 @@ def _nuts(entry, settings):
 
 def _neutra(entry, settings):
     name = settings.posterior if settings.posterior in ("iaf", "real_nvp") else "iaf"
-    posterior, trained = _trained(name, entry, settings)
+    posterior, trained = train(name, entry, settings)
     chains = flow_nuts(
         posterior, entry, entry.rows, **_lengths(settings), seed=settings.seed
     )
@@ -121,10 +121,13 @@ def _pathfinder(entry, settings):
     return Found(rows, found.num_gradients, found.log_weights)
 
 
-def _trained(name, entry, settings):
+def train(name, entry, settings, strategy=None):
+    """Returns the surrogate posterior of a name, trained, and what is `Found` of that."""
     pinned = entry.pinned()
     posterior = POSTERIORS[name](pinned, settings)
-    losses, seconds = training.train(posterior, pinned.unnormalized_log_prob, settings)
+    losses, seconds = training.train(
+        posterior, pinned.unnormalized_log_prob, settings, strategy
+    )
     trained = {"losses": losses, "earlier_seconds": seconds}
     return posterior, trained | {"num_parameters": _count(posterior)}
 

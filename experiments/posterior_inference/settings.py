@@ -7,8 +7,10 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 from experiments.density_estimation.flows import SCALES
 from experiments.posterior_inference.methods import METHODS
+from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import choices
+from experiments.runs.strategies import STRATEGIES
 
 __all__ = ["ALL", "PosteriorSettings"]
 
@@ -96,6 +98,13 @@ class PosteriorSettings(FlagSettings):
     nuts_adaptation_steps: int = field(
         1000, "Their steps that are not counted as draws.", at_least=1
     )
+    strategy: str = field(
+        "none",
+        "none: one device; mirrored: the draws of each step of a --posterior are divided "
+        "among the GPUs of the machine, or its logical CPUs; multi_worker: among the "
+        "machines that TF_CONFIG names. Both need --nojit_compile.",
+        one_of=STRATEGIES,
+    )
     max_minutes: float = field(
         0.0, "Budget of the method fit_posterior; 0: its own.", at_least=0.0
     )
@@ -105,8 +114,10 @@ class PosteriorSettings(FlagSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        refusals.check_activation(self.activation)
         refusals.check_run_dir(self)
+        refusals.check_strategy(self)
+        if self.strategy != "none" and self.method not in ("", *SURROGATES):
+            self.refuse("method", "to be that of a posterior, with a `strategy`")
 
     @property
     def name_of_method(self):

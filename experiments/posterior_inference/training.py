@@ -10,17 +10,20 @@ import tensorflow_probability as tfp
 import tfp_flows
 from experiments.runs import step_blocks
 from experiments.runs import unfinished
+from experiments.runs import workers
 
 __all__ = ["train"]
 
 
-def train(posterior, target_log_prob, settings):
+def train(posterior, target_log_prob, settings, strategy=None):
     """Minimises the variational loss, from the checkpoint in `run_dir` if there is one.
 
     Args:
       posterior: a `tfd.Distribution` with trainable variables.
       target_log_prob: function of the parts of a draw.
       settings: a `PosteriorSettings`.
+      strategy: the `tf.distribute.Strategy` among whose replicas the draws of a step are
+        divided; the chief of its workers alone reads and writes `run_dir`.
 
     Returns:
       The loss of each step, `[training_steps]` in nats, and the seconds that earlier
@@ -30,7 +33,10 @@ def train(posterior, target_log_prob, settings):
       RunDirectoryError: if the checkpoint is of another posterior, data or version.
       TrainingError: if a loss is not finite.
     """
-    folder = unfinished.checkpoints(settings.run_dir)
+    strategy = strategy or tf.distribute.get_strategy()
+    folder = settings.run_dir
+    if workers.is_chief(strategy):
+        folder = unfinished.checkpoints(folder)
     keras.utils.set_random_seed(settings.seed)
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(
@@ -42,8 +48,10 @@ def train(posterior, target_log_prob, settings):
     # As in `tfp.math.minimize`: a step draws by one half of it, and leaves the other.
     seed = tf.Variable(tfp.random.sanitize_seed((2, settings.seed), salt="minimize"))
     variables = [*posterior.variables, *(v.value for v in optimizer.variables), seed]
+    workers.share(strategy, variables)
     start = [v.numpy() for v in variables]
-    block = _block(posterior, target_log_prob, optimizer, seed, variables, settings)
+    loss = _loss(posterior, target_log_prob, settings, strategy)
+    block = _block(loss, posterior, optimizer, seed, variables, settings.jit_compile)
 
     def take(values, num_steps):
         # XLA compiles anew for each value that a variable has before the block, where
@@ -60,6 +68,7 @@ def train(posterior, target_log_prob, settings):
         folder,
         name=f"{settings.name_of_method} on {settings.target}",
         known=np.concatenate([log_prob, target_log_prob(parts)]),
+        strategy=strategy,
     )
     _assign(variables, values)
     return losses, seconds
@@ -70,27 +79,50 @@ def _assign(variables, values):
         variable.assign(value)
 
 
-def _block(posterior, target_log_prob, optimizer, seed, variables, settings):
+def _loss(posterior, target_log_prob, settings, strategy):
+    """Returns a function of a seed: the loss, and its gradient by the weights."""
+    weights, num_replicas = posterior.trainable_variables, strategy.num_replicas_in_sync
+
+    def of_replica(seed, sample_size=settings.sample_size // num_replicas):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            loss = tfp_flows.variational_loss(
+                target_log_prob,
+                posterior,
+                sample_size=sample_size,
+                importance_sample_size=settings.importance_sample_size,
+                sticking_the_landing=settings.sticking_the_landing,
+                seed=seed,
+            )
+        return loss, tape.gradient(loss, weights)
+
+    def mean_of_replicas(seeds):
+        replica = tf.distribute.get_replica_context()
+        found = of_replica(seeds[replica.replica_id_in_sync_group])
+        return replica.all_reduce("MEAN", found)
+
+    def of_all(seed):
+        seeds = tf.stack(tfp.random.split_seed(seed, num_replicas))
+        found = strategy.run(mean_of_replicas, (seeds,))
+        return tf.nest.map_structure(
+            lambda value: strategy.experimental_local_results(value)[0], found
+        )
+
+    return of_replica if num_replicas == 1 else of_all
+
+
+def _block(loss_and_gradients, posterior, optimizer, seed, variables, jit_compile):
     """Returns the function that takes a number of steps, and returns `STEPS` losses."""
     weights = posterior.trainable_variables
 
     def step(i, losses):
         of_step, of_others = tfp.random.split_seed(seed)
         seed.assign(of_others)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            loss = tfp_flows.variational_loss(
-                target_log_prob,
-                posterior,
-                sample_size=settings.sample_size,
-                importance_sample_size=settings.importance_sample_size,
-                sticking_the_landing=settings.sticking_the_landing,
-                seed=of_step,
-            )
-        optimizer.apply(tape.gradient(loss, weights), weights)
+        loss, gradients = loss_and_gradients(of_step)
+        optimizer.apply(gradients, weights)
         return i + 1, losses.write(i, loss)
 
-    @functools.partial(tf.function, autograph=False, jit_compile=settings.jit_compile)
+    @functools.partial(tf.function, autograph=False, jit_compile=jit_compile)
     def block(values, num_steps):
         _assign(variables, values)
         losses = tf.TensorArray(weights[0].dtype, step_blocks.STEPS)

@@ -13,7 +13,6 @@ from experiments.runs import extending
 from experiments.runs import step_size
 from experiments.runs import workers
 from experiments.runs.averaged_weights import SwapAveragedWeights
-from experiments.runs.checkpointing import Checkpoint
 from experiments.runs.checkpointing import CheckpointFolder
 from experiments.runs.resuming import SaveRun
 from experiments.runs.time_limit import TimeLimit
@@ -155,19 +154,14 @@ def _batches(inputs, settings):
 def _save_run(settings, rows, stateful, columns, strategy):
     run_dir = pathlib.Path(settings.run_dir)
     folder = CheckpointFolder(run_dir / "checkpoints")
-    is_chief = workers.is_chief(strategy)
-    found = folder.load_newest() if is_chief else None
-    if workers.has_others(strategy):
-        content = workers.from_chief(strategy, found.to_bytes() if found else b"")
-        found = Checkpoint.from_bytes(content) if content else None
     return SaveRun(
         folder,
-        found,
+        workers.chiefs_newest(strategy, folder),
         rows.digest(),
         stateful,
         run_dir / "metrics.csv",
         columns=columns,
         schedule_epochs=settings.epochs if settings.cosine_decay else None,
         every=settings.checkpoint_every,
-        is_writer=is_chief,
+        is_writer=workers.is_chief(strategy),
     )

@@ -80,13 +80,10 @@ def run_and_print(settings, run, *, check, table):
     how = functools.partial(interruption.how_to_go_on, settings)
     interruption.stop_at_once(how)
     try:
-        results = run(settings, strategy)
+        with workers.within_reach(strategy, how):
+            results = run(settings, strategy)
     except OSError as error:
         raise RunDirectoryError(f"{error}. {how()}") from error
-    except workers.OUT_OF_REACH as error:
-        if not workers.has_others(strategy):
-            raise
-        raise WorkersError(f"Another worker is out of reach. {how()}") from error
     if results is None:
         print("Done; the chief reports.")
     else:

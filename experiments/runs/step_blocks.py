@@ -3,7 +3,9 @@
 import time
 
 import numpy as np
+import tensorflow as tf
 
+from experiments.runs import workers
 from experiments.runs.checkpointing import Checkpoint
 from experiments.runs.checkpointing import CheckpointFolder
 from experiments.runs.fitting import TrainingError
@@ -14,7 +16,7 @@ __all__ = ["STEPS", "train_in_blocks"]
 STEPS = 100
 
 
-def train_in_blocks(take, start, num_steps, path, *, name, known):
+def train_in_blocks(take, start, num_steps, path, *, name, known, strategy=None):
     """Takes steps, from the last whole block in a folder if there is one.
 
     It ends at the numbers of a training without a pause.
@@ -27,6 +29,8 @@ def train_in_blocks(take, start, num_steps, path, *, name, known):
       path: of the folder of checkpoints.
       name: of what is trained.
       known: numbers, `[N]`, that tell this training from others, but for rounding.
+      strategy: the `tf.distribute.Strategy` of the workers that all train; their chief
+        alone reads and writes the folder.
 
     Returns:
       The values, the loss of each step, `[num_steps]`, and the seconds of earlier starts.
@@ -35,9 +39,10 @@ def train_in_blocks(take, start, num_steps, path, *, name, known):
       RunDirectoryError: if the folder is of another training.
       TrainingError: if a loss is not finite.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     folder, begin = CheckpointFolder(path), time.perf_counter()
     values, losses, earlier_seconds = start, np.zeros(0), 0.0
-    if found := folder.load_newest():
+    if found := workers.chiefs_newest(strategy, folder):
         _refuse_another(found, start, known, path)
         values, (losses,) = found.arrays["values"], found.arrays["losses"]
         earlier_seconds = found.facts["seconds"]
@@ -54,7 +59,8 @@ def train_in_blocks(take, start, num_steps, path, *, name, known):
         arrays = {"values": list(map(np.asarray, values))}
         arrays |= {"losses": [losses], "known": [known]}
         number = -(-len(losses) // STEPS)
-        folder.save(Checkpoint(number, {"seconds": seconds}, arrays))
+        if workers.is_chief(strategy):
+            folder.save(Checkpoint(number, {"seconds": seconds}, arrays))
     return values, losses, earlier_seconds
 
 

@@ -4,12 +4,14 @@ One of them, the chief, reads and writes the folder of the run; the others help 
 train. Without a cluster the only process is the chief.
 """
 
+import contextlib
 import json
 
 import numpy as np
 import tensorflow as tf
 
 from experiments.runs import run_directory
+from experiments.runs.checkpointing import Checkpoint
 
 # Flags that may differ from worker to worker.
 _OWN_FLAGS = ("run_dir", "data_dir", "progress")
@@ -61,6 +63,36 @@ def _await_receipt(strategy):
     except OUT_OF_REACH:
         if is_chief(strategy):
             raise  # any other has what it was sent; if the chief is lost, it will notice
+
+
+def chiefs_newest(strategy, folder):
+    """Returns the newest checkpoint of the chief, or None, in every worker.
+
+    Args:
+      strategy: the `tf.distribute.Strategy` of all workers, which must all call it.
+      folder: the `CheckpointFolder`, which the chief alone reads.
+    """
+    found = folder.load_newest() if is_chief(strategy) else None
+    if not has_others(strategy):
+        return found
+    content = from_chief(strategy, found.to_bytes() if found else b"")
+    return Checkpoint.from_bytes(content) if content else None
+
+
+@contextlib.contextmanager
+def within_reach(strategy, how):
+    """Raises `WorkersError` for what TensorFlow raises within once a worker is lost.
+
+    Args:
+      strategy: the `tf.distribute.Strategy` of all workers.
+      how: function that returns how to go on.
+    """
+    try:
+        yield
+    except OUT_OF_REACH as error:
+        if not has_others(strategy):
+            raise
+        raise WorkersError(f"Another worker is out of reach. {how()}") from error
 
 
 def share(strategy, variables):

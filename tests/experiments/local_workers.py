@@ -9,6 +9,21 @@ import fresh_process
 from tiny_runs import quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.settings import Settings
+
+# 10,000 rows, so that the last batch has 1,665.
+UNEVEN = Settings(
+    num_steps=1,
+    hidden_units=(8,),
+    batch_norm=True,
+    ema_momentum=0.9,
+    gradient_clip_norm=0.1,
+    epochs=3,
+    batch_size=1667,
+    evaluation_batch_size=667,
+    num_samples=100,
+    progress=0,
+)
 
 
 def start(target, *arguments_of_each, outputs=(None, None)):

@@ -107,6 +107,16 @@ def test_posterior_of_a_hierarchical_model(posterior, tmp_path):
     assert list(results["moments"])[:3] == ["mean", "spread", "z[0]"]
 
 
+def test_replicas_that_share_the_draws_find_what_one_device_finds(tmp_path):
+    settings = tiny(tmp_path, target="gaussian", posterior="mean_field", training_steps=300)
+    settings = dataclasses.replace(settings, learning_rate=0.05, sample_size=16)
+    one = posterior_inference.run(settings)
+    two = dataclasses.replace(settings, strategy="mirrored", run_dir=str(tmp_path / "two"))
+    bounds = [results["elbo"]["nats"] for results in (one, posterior_inference.run(two))]
+    assert bounds[0] != bounds[1]  # by the noise of other draws
+    np.testing.assert_allclose(*bounds, atol=0.05)
+
+
 def test_run_beside_nuts(tmp_path):
     results = posterior_inference.run(tiny(tmp_path, target="gaussian", reference="nuts"))
     assert results["reference"]["num_draws"] == 200
@@ -204,11 +214,17 @@ def test_nuts_finds_the_posterior_of_a_linear_model():
         ({"hidden_units": ()}, "`hidden_units`"),
         ({"reference": "hmc"}, "'none', 'nuts'"),
         ({"activation": "softmax"}, "`activation` to be an elementwise one"),
+        (
+            {"strategy": "mirrored", "jit_compile": True},
+            "no `jit_compile` with a `strategy`",
+        ),
+        ({"strategy": "mirrored", "method": "nuts"}, "`method` to be that of a posterior"),
+        ({"strategy": "mirrored", "sample_size": 5}, "a multiple of the 2 replicas; got 5"),
     ],
 )
-def test_settings_of_no_use_are_refused(changes, message):
+def test_settings_of_no_use_are_refused(changes, message, tmp_path):
     with pytest.raises(UsageError, match=message):
-        dataclasses.replace(TINY, **changes)
+        posterior_inference.run(tiny(tmp_path, **changes))
 
 
 @pytest.mark.parametrize(

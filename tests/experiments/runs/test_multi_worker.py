@@ -12,26 +12,12 @@ import pytest
 import tensorflow as tf
 
 from experiments.data import load_dataset
-from experiments.density_estimation.settings import Settings
 from experiments.runs import strategies
 from experiments.runs import workers
 
-# 10,000 rows, so that the last batch has 1,665.
-UNEVEN = Settings(
-    num_steps=1,
-    hidden_units=(8,),
-    batch_norm=True,
-    ema_momentum=0.9,
-    gradient_clip_norm=0.1,
-    epochs=3,
-    batch_size=1667,
-    evaluation_batch_size=667,
-    num_samples=100,
-    progress=0,
-)
 # Last batches of one row, so that one worker has none; and an end by the chief's clock.
 LONE_ROW = dataclasses.replace(
-    UNEVEN,
+    local_workers.UNEVEN,
     batch_norm=False,
     act_norm=True,
     batch_size=3333,
@@ -54,7 +40,7 @@ def metrics_and_model(run_dir):
 def uninterrupted(tmp_path_factory):
     """The folder of `UNEVEN`, as two workers leave it."""
     folder = tmp_path_factory.mktemp("workers") / "run"
-    run_workers(dataclasses.replace(UNEVEN, run_dir=str(folder)))
+    run_workers(dataclasses.replace(local_workers.UNEVEN, run_dir=str(folder)))
     return folder
 
 
@@ -66,7 +52,9 @@ def models_of_workers_and_of_one_process(settings, folder, one):
 
 
 def test_two_workers_equal_one_process(uninterrupted, tmp_path):
-    models = models_of_workers_and_of_one_process(UNEVEN, uninterrupted, tmp_path)
+    models = models_of_workers_and_of_one_process(
+        local_workers.UNEVEN, uninterrupted, tmp_path
+    )
     # Not the weights: shift and scale before a batch norm change nothing, so that Adam
     # moves them by rounding.
     rows = load_dataset("two_moons").test
@@ -87,25 +75,6 @@ def test_worker_without_rows_and_a_finished_run(tmp_path):
     run_workers(settings)
     assert "finished" in (tmp_path / "workers_of_0.log").read_text()
     assert killed_runs.outcome(folder) == outcome
-
-
-# Of another worker, the chief hears by its silence, after ten seconds.
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1], ids=["chief", "other"])
-def test_killed_worker_ends_the_other_and_both_go_on(victim, uninterrupted, tmp_path):
-    settings = dataclasses.replace(UNEVEN, run_dir=str(tmp_path / "run"))
-    processes = local_workers.start_run(settings)
-    killed_runs.wait_for_epochs(settings.run_dir, 1, processes)
-    processes[victim].kill()
-    survivor = processes[1 - victim]
-    survivor.join(60)
-    assert survivor.exitcode == 1
-    log = (tmp_path / f"run_of_{1 - victim}.log").read_text().splitlines()
-    assert log[-1].startswith("density_estimation: Another worker is out of reach.")
-    assert "start each worker again" in log[-1]
-    run_workers(settings)
-    outcomes = [killed_runs.outcome(folder) for folder in (settings.run_dir, uninterrupted)]
-    assert outcomes[0] == outcomes[1]
 
 
 def share_and_write(value, contents, path):
@@ -140,11 +109,11 @@ def test_what_the_chief_has_is_everyones(tmp_path):
     ],
 )
 def test_workers_with_other_flags_are_refused(change, message, monkeypatch):
-    chiefs = dataclasses.replace(UNEVEN, **change)
+    chiefs = dataclasses.replace(local_workers.UNEVEN, **change)
     told = json.dumps({"is_finished": True, "flags": chiefs.flags()}).encode()
     monkeypatch.setattr(workers, "from_chief", lambda strategy, content: told)
     if message is None:
-        assert workers.agree_on_start(None, UNEVEN, is_finished=False)
+        assert workers.agree_on_start(None, local_workers.UNEVEN, is_finished=False)
     else:
         with pytest.raises(workers.WorkersError, match=message):
-            workers.agree_on_start(None, UNEVEN, is_finished=False)
+            workers.agree_on_start(None, local_workers.UNEVEN, is_finished=False)
