@@ -108,8 +108,8 @@ def test_posterior_of_a_hierarchical_model(posterior, tmp_path):
 
 
 def test_replicas_that_share_the_draws_find_what_one_device_finds(tmp_path):
-    settings = tiny(tmp_path, target="gaussian", posterior="mean_field", training_steps=300)
-    settings = dataclasses.replace(settings, learning_rate=0.05, sample_size=16)
+    settings = tiny(tmp_path, target="gaussian", posterior="full_rank", training_steps=300)
+    settings = dataclasses.replace(settings, learning_rate=0.5, sample_size=16)
     one = posterior_inference.run(settings)
     two = dataclasses.replace(settings, strategy="mirrored", run_dir=str(tmp_path / "two"))
     bounds = [results["elbo"]["nats"] for results in (one, posterior_inference.run(two))]
