@@ -107,6 +107,7 @@ def test_posterior_of_a_hierarchical_model(posterior, tmp_path):
     assert list(results["moments"])[:3] == ["mean", "spread", "z[0]"]
 
 
+@pytest.mark.slow
 def test_replicas_that_share_the_draws_find_what_one_device_finds(tmp_path):
     settings = tiny(tmp_path, target="gaussian", posterior="full_rank", training_steps=300)
     settings = dataclasses.replace(settings, learning_rate=0.5, sample_size=16)
