@@ -80,16 +80,19 @@ def _assign(variables, values):
 
 
 def _loss(posterior, target_log_prob, settings, strategy):
-    """Returns a function of a seed: the loss, and its gradient by the weights."""
+    """Returns a function of a seed: the loss, and its gradient by the weights.
+
+    Each replica takes an equal share of the draws.
+    """
     weights, num_replicas = posterior.trainable_variables, strategy.num_replicas_in_sync
 
-    def of_replica(seed, sample_size=settings.sample_size // num_replicas):
+    def of_replica(seed):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             loss = tfp_flows.variational_loss(
                 target_log_prob,
                 posterior,
-                sample_size=sample_size,
+                sample_size=settings.sample_size // num_replicas,
                 importance_sample_size=settings.importance_sample_size,
                 sticking_the_landing=settings.sticking_the_landing,
                 seed=seed,
