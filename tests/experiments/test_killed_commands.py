@@ -17,40 +17,39 @@ pytestmark = pytest.mark.slow
 _KILLS = int(os.environ.get("KILLS", "5"))
 
 
+def kills_until_the_end(command, folder, whole, *, most, seconds, rng):
+    """Kills a command again and again until it ends as in `whole`; returns how often."""
+    expected = killed_commands.outcome(whole)
+    for kills in range(most):
+        status = killed_commands.run_and_kill(*command, folder, seconds=seconds, rng=rng)
+        if status == 0:
+            break
+        assert status == killed_commands.KILLED, killed_commands.log(folder)
+        if killed_commands.outcome(folder) == expected:  # it was about to exit
+            return kills + 1
+    else:
+        kills = most
+        killed_commands.run(*command, folder)
+    assert killed_commands.outcome(folder) == expected
+    assert killed_commands.printed(folder) == killed_commands.printed(whole)
+    return kills
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_commands_end_at_the_same_numbers(name, inputs, tmp_path):
     command, whole, killed = COMMANDS[name], tmp_path / "whole", tmp_path / "killed"
     shutil.copytree(inputs, whole)
-    seconds = killed_commands.run(*command, whole)
-    expected = killed_commands.outcome(whole)
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    kills = finished = of_this_run = 0
-    while kills < _KILLS or of_this_run:
-        if not of_this_run:
-            shutil.rmtree(killed, ignore_errors=True)
-            shutil.copytree(inputs, killed)
-        if kills < _KILLS:
-            status = killed_commands.run_and_kill(
-                *command, killed, seconds=seconds, rng=rng
-            )
-        else:
-            killed_commands.run(*command, killed)
-            status = 0
-        assert status in (0, killed_commands.KILLED), killed_commands.log(killed)
-        is_whole = killed_commands.outcome(killed) == expected
-        if status == killed_commands.KILLED:
-            kills, of_this_run = kills + 1, of_this_run + 1
-            if not is_whole:
-                continue
-        else:
-            assert killed_commands.printed(killed) == killed_commands.printed(whole)
-        assert is_whole  # also if killed while it exits
-        finished += 1
-        assert finished <= 4 * _KILLS
-        if not of_this_run:  # faster than the kill
-            seconds /= 2.0
-        of_this_run = 0
-    print(f"{name}: {kills} kills, {finished} ends, a start took {seconds:.1f} s")
+    options = {"seconds": killed_commands.run(*command, whole)}
+    options["rng"] = np.random.default_rng(zlib.crc32(name.encode()))
+    kills, ends = 0, 0
+    while kills < _KILLS:
+        shutil.copytree(inputs, killed)
+        most = _KILLS - kills
+        kills += kills_until_the_end(command, killed, whole, most=most, **options)
+        shutil.rmtree(killed)
+        ends += 1
+        assert ends <= 4 * _KILLS
+    print(f"{name}: {kills} kills, {ends} ends, {options['seconds']:.1f} s without")
 
 
 @pytest.mark.parametrize("name", ["posterior_inference", "neutra"])
