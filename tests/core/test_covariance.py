@@ -1,8 +1,12 @@
 """`correlation_factor`: rows that were not seen keep a density, however few were."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+import tfp_flows
+from tfp_flows.core import statistics
 from tfp_flows.core.covariance import correlation_factor
 
 
@@ -13,7 +17,7 @@ def standardised(rows):
 
 def cost(rows, others):
     """Nats of `others` under a standard normal above those under the Gaussian of `rows`."""
-    factor = correlation_factor(rows)
+    factor = correlation_factor(rows, 0.0, 1.0)
     latents = np.linalg.solve(factor, others.T).T
     log_det = np.log(np.diag(factor)).sum()
     return 0.5 * (latents**2 - others**2).sum(axis=1) + log_det
@@ -29,7 +33,7 @@ def test_rows_fewer_than_columns_leave_others_their_density(num_rows, rng):
 def test_correlations_are_found_where_rows_tell_them(num_columns, rng):
     common = rng.normal(size=(1000, 1))
     rows = standardised(common + 0.5 * rng.normal(size=(1000, num_columns)))
-    matrix = correlation_factor(rows[:700])
+    matrix = correlation_factor(rows[:700], 0.0, 1.0)
     np.testing.assert_allclose(matrix @ matrix.T, np.corrcoef(rows.T), atol=0.1)
     assert np.mean(cost(standardised(rows[:700]), rows[700:])) < -1.0
 
@@ -37,6 +41,20 @@ def test_correlations_are_found_where_rows_tell_them(num_columns, rng):
 def test_constant_and_dependent_columns_do_no_harm(rng):
     rows = standardised(rng.normal(size=(100, 3)))
     rows = np.concatenate([rows, rows[:, :1], np.zeros((100, 1))], axis=1)
-    factor = correlation_factor(rows)
+    factor = correlation_factor(rows, 0.0, 1.0)
     assert np.isfinite(factor).all()
     assert factor[4].tolist() == pytest.approx([0.0, 0.0, 0.0, 0.0, 1.0], abs=1e-6)
+
+
+def test_many_rows_are_measured_without_a_copy_of_them(rng, monkeypatch):
+    data = (rng.normal(size=(100_000, 20)) @ rng.normal(size=(20, 20)) + 5.0).astype("f4")
+    monkeypatch.setattr(statistics, "_BYTES_OF_BLOCK", 2**18)
+    decorrelate = tfp_flows.Decorrelate(20)
+    tracemalloc.start()
+    decorrelate.initialize(data)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < data.nbytes / 4
+    x = decorrelate.inverse(data).numpy().astype(np.float64)
+    np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(np.cov(x.T), np.eye(20), atol=1e-3)

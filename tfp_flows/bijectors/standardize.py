@@ -178,8 +178,8 @@ class Decorrelate(_Measured):
         self._matrix = tf.Variable(identity, trainable=False, name="matrix")
 
     def _statistics(self, mean, scale, data):
-        rows = (np.asarray(data, np.float64) - mean) / scale
-        return mean, np.linalg.inv(scale[:, None] * correlation_factor(rows))
+        factor = scale[:, None] * correlation_factor(data, mean, scale)
+        return mean, np.linalg.inv(factor)
 
     def _inverted(self, mean, matrix):
         return -matrix @ mean, np.linalg.inv(matrix)

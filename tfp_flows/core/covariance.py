@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from tfp_flows.core.statistics import row_blocks
+
 __all__ = ["correlation_factor"]
 
 # Shares of the identity that are tried. The least one is that of rounding.
@@ -18,8 +20,10 @@ _MOST_LOST = 1.0
 _CONSTANT = 1e-6
 
 
-def correlation_factor(rows: npt.ArrayLike) -> np.ndarray:
-    """Returns L, lower triangular, `L L^T` being the shrunk correlation matrix of `rows`.
+def correlation_factor(
+    data: npt.ArrayLike, mean: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Returns L, lower triangular, `L L^T` being the shrunk correlation matrix of `data`.
 
     ```none
     L L^T = (1 - share) * correlation + share * identity + rounding * identity
@@ -31,19 +35,21 @@ def correlation_factor(rows: npt.ArrayLike) -> np.ndarray:
     and constant columns too, and for fewer rows than columns.
 
     Args:
-      rows: `[N, D]`, of mean 0 and variance 1, or 0 where a column is constant.
+      data: `[N, D]`.
+      mean: `[D]`.
+      scale: `[D]`, standard deviations; any where a column is constant.
     """
-    rows = np.asarray(rows, np.float64)
-    size = rows.shape[1]
-    share = _share_of_identity(rows) if len(rows) < _MANY_ROWS * size else 0.0
-    matrix = (1.0 - share) * _second_moments(rows) + share * np.eye(size)
+    data = np.asarray(data)
+    count, size = data.shape
+    share = 0.0
+    if count < _MANY_ROWS * size:
+        share = _share_of_identity((data.astype(np.float64) - mean) / scale)
+    blocks = ((rows - mean) / scale for rows in row_blocks(data))
+    moments = sum(rows.T @ rows for rows in blocks) / count
+    moments += np.diag(np.diag(moments) < _CONSTANT)  # 1 for a constant column
+    matrix = (1.0 - share) * moments + share * np.eye(size)
     # In float32, rows of this size are rounded to about 1e-7.
     return np.linalg.cholesky(matrix + 1e-10 * np.eye(size))
-
-
-def _second_moments(rows):
-    matrix = rows.T @ rows / len(rows)
-    return matrix + np.diag(np.diag(matrix) < _CONSTANT)  # 1 for a constant column
 
 
 def _share_of_identity(rows):

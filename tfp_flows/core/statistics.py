@@ -1,13 +1,17 @@
 """Mean and standard deviation of data, safe where a variable is constant."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_resolution", "mean_and_scale"]
+__all__ = ["check_resolution", "mean_and_scale", "row_blocks"]
 
 # Of a column that varies by less than so many roundings, rounding is what one would see.
 _FEWEST_ROUNDINGS = 4.0
+# Of rows at a time in float64, of which a large array has no room for a copy.
+_BYTES_OF_BLOCK = 2**26
 
 
 def mean_and_scale(
@@ -32,9 +36,10 @@ def mean_and_scale(
     data = np.asarray(data)
     if data.size == 0:
         raise ValueError(f"Expected `{argument}` with at least one row; got {data.shape}.")
-    axes = tuple(range(data.ndim - 1))
-    mean = data.mean(axis=axes, dtype=np.float64)
-    scale = data.std(axis=axes, dtype=np.float64)
+    axes, count = tuple(range(data.ndim - 1)), data.size / data.shape[-1]
+    mean = sum(rows.sum(axis=axes) for rows in row_blocks(data)) / count
+    squares = sum(((rows - mean) ** 2).sum(axis=axes) for rows in row_blocks(data))
+    scale = np.sqrt(squares / count)
     if not np.isfinite(scale).all():
         columns = np.flatnonzero(~np.isfinite(scale)).tolist()
         raise ValueError(
@@ -46,6 +51,13 @@ def mean_and_scale(
     scale = np.where(scale <= rounding * np.abs(mean), 1.0, scale)
     numpy_dtype = dtype.as_numpy_dtype
     return mean.astype(numpy_dtype), scale.astype(numpy_dtype)
+
+
+def row_blocks(data: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the rows of `data`, `[N, ...]`, in float64, 64 MiB or fewer at a time."""
+    size = max(_BYTES_OF_BLOCK // (8 * max(data[0].size, 1)), 1)
+    for start in range(0, len(data), size):
+        yield data[start : start + size].astype(np.float64)
 
 
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:

@@ -112,9 +112,9 @@ class Defensive(Compound):
         if self._initialized.numpy():
             return
         mean, scale = mean_and_scale(data, self.dtype)
-        rows = (np.asarray(data, np.float64) - mean) / scale
+        factor = scale[:, None] * correlation_factor(data, mean, scale)
         self._mean.assign(mean)
-        self._scale.assign(scale[:, None] * correlation_factor(rows))
+        self._scale.assign(factor)
         self._initialized.assign(True)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
