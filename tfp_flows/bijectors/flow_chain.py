@@ -144,7 +144,9 @@ class FlowChain(Composite):
         *before, last = self._steps[: stateful[-1] + 1]
         last_reading = max((i for i in stateful if self._steps[i].reads_rows), default=-1)
         for i, step in enumerate(before):
-            if i == last_reading + 1:  # what follows does not look at them
+            if i == last_reading:
+                step.initialize(data, context=context_for(step, context))
+            if i >= last_reading:  # what follows does not look at them
                 data = tf.nest.map_structure(lambda x: x[:1], data)
                 context = None if context is None else context[:1]
             data = step.initialize_and_normalise(data, context=context_for(step, context))
