@@ -1,6 +1,7 @@
 """Maps of numbers to the standardised line: slopes, inverses, ends, and far numbers."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
@@ -72,3 +73,23 @@ def test_the_upper_tail_of_positive_numbers_is_chosen_by_training_rows():
     maps = NumberMaps([spec])
     # Four deviations of the latent stay near what was seen.
     assert maps.backward(tf.constant([[4.0]], tf.float64)).numpy() < 250.0
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e12])
+@pytest.mark.parametrize("offset", [0.0, 1e9])
+def test_scales_are_measured_in_any_units_and_far_from_zero(unit, offset):
+    numbers = unit * (offset + np.random.default_rng(0).normal(size=400))
+    for kind in ("real", "positive") if offset else ("real", "heavy-tailed"):
+        columns = tff.TableColumns([tff.Column("a", kind)])
+        (spec,) = RowCodec(columns, "refuse", "frame").measure(Frame({"a": numbers}))
+        u = NumberMaps([spec]).forward(tf.constant(numbers[:, None])).u
+        np.testing.assert_allclose(np.std(u), 1.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
+def test_what_rounding_leaves_of_a_constant_is_no_scale(constant):
+    for kind in ("real", "positive") if constant else ("real",):
+        columns = tff.TableColumns([tff.Column("a", kind)])
+        cells = Frame({"a": np.full(1000, constant)})
+        (spec,) = RowCodec(columns, "refuse", "frame").measure(cells)
+        assert spec.scale == 1.0

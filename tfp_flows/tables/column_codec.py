@@ -17,6 +17,8 @@ __all__ = ["ColumnCodec", "Encoded"]
 
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")
+# Relative spread that rounding in float64 cannot leave of a constant.
+_RESOLUTION = 1e-13
 
 
 class Encoded(typing.NamedTuple):
@@ -115,12 +117,14 @@ class ColumnCodec:
         if spec.form == "circle" or not len(numbers):
             return spec
         maps = NumberMaps([spec])
-        mapped = maps.forward(maps.middle(tf.constant(numbers[:, None])))
+        mapped = maps.unscaled(maps.middle(tf.constant(numbers[:, None])))
         u = mapped.u.numpy()[mapped.is_inside.numpy()]
         if not len(u):
             return spec
         scale = float(u.std())
-        scale = scale if scale > 1e-9 * (1.0 + np.abs(u).max()) else 1.0
+        # Only a line has units; on others a relative spread of the numbers is absolute.
+        least = _RESOLUTION * (np.abs(u).max() + (spec.form != "line"))
+        scale = scale if scale > least else 1.0
         return dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
 
     def _numbers(self, cells):
@@ -191,7 +195,7 @@ def _above(spec, numbers):
         return spec
     y = tf.constant(middles[:, None])
     soft = dataclasses.replace(spec, form="softplus", high=float(np.median(middles)))
-    return max(spec, soft, key=lambda s: _normal_log_likelihood(NumberMaps([s]).forward(y)))
+    return max(spec, soft, key=lambda s: _normal_log_likelihood(NumberMaps([s]).unscaled(y)))
 
 
 def _normal_log_likelihood(mapped):

@@ -59,8 +59,8 @@ class Mapped(typing.NamedTuple):
     """Numbers on the standardised line, `[..., D]`.
 
     Attributes:
-      u: there.
-      log_slope: `log du/dy`.
+      u: there; or t, see `NumberSpec`, before it is standardised.
+      log_slope: `log du/dy`, or `log dt/dy`.
       is_inside: whether y is in the support.
     """
 
@@ -105,6 +105,14 @@ class NumberMaps:
 
     def forward(self, y: tf.Tensor) -> Mapped:
         """Maps `y`, `[..., D]`, to the standardised line."""
+        t, log_slope, is_inside = self.unscaled(y)
+        mean = np.where(self.is_circle, 0.0, self._mean)
+        scale = np.where(self.is_circle, 1.0, self._scale)
+        u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
+        return Mapped(u, log_slope - np.log(scale), is_inside)
+
+    def unscaled(self, y: tf.Tensor) -> Mapped:
+        """Maps `y`, `[..., D]`, to t, whose mean and scale training rows give."""
         from_low = (y - self._low) / self._width
         is_above = self._is["line"] | self._is["asinh"] | (from_low > 0.0)
         has_end = self._is["logit"] | self._is["circle"]
@@ -133,10 +141,7 @@ class NumberMaps:
                 tf.zeros_like(y) + np.log(2.0 * math.pi / self._width),
             ),
         )
-        mean = np.where(self.is_circle, 0.0, self._mean)
-        scale = np.where(self.is_circle, 1.0, self._scale)
-        u = tf.clip_by_value((t - mean) / scale, -_FAR, _FAR)
-        return Mapped(u, log_slope - np.log(scale), is_inside & tf.math.is_finite(y))
+        return Mapped(t, log_slope, is_inside & tf.math.is_finite(y))
 
     def edge(self, y: tf.Tensor) -> tf.Tensor:
         """Maps an end of a bin; those at the ends of the support to infinity."""
