@@ -63,6 +63,16 @@ def test_spread_below_the_resolution(name, standardize):
         assert "Subtract an offset" in str(error.value)
 
 
+@pytest.mark.parametrize("unit", [1e-45, 1e-40, 1e60])
+def test_units_beyond_the_range(unit):
+    far = unit * X.astype(np.float64), C
+    within = X, unit * C.astype(np.float64)
+    for data, name in ((far, "x"), (within, "context")):
+        message = f"`{name}` within the range of float32.* column 0 .*from .* Scale it"
+        with pytest.raises(ValueError, match=message):
+            anew(context_size=1).fit(data, verbose=0)
+
+
 def test_spread_below_the_resolution_of_a_plain_distribution():
     distribution = anew().distribution
     with pytest.raises(ValueError, match="`data` whose values float32 can tell apart"):

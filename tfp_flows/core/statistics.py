@@ -71,7 +71,8 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
 
     Raises:
       ValueError: if the standard deviation of an entry of the last axis is below a few
-        roundings of its largest value.
+        roundings of its largest value; or if values are beyond the range of `dtype`, or
+        vary by less than its smallest number of full precision.
     """
     data = np.asarray(data)
     rounding = np.finfo(dtype.as_numpy_dtype).eps
@@ -82,6 +83,7 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
     axes = tuple(range(data.ndim - 1))
     low, high = (np.asarray(f(axis=axes), np.float64) for f in (data.min, data.max))
     largest = np.maximum(np.abs(low), np.abs(high))
+    _check_range(argument, low, high, dtype)
     least = _FEWEST_ROUNDINGS * rounding * largest
     # Less is rounding of the data's own.
     own_rounding = 10.0 * own * largest
@@ -91,6 +93,24 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
         deviation = data[..., column].std(dtype=np.float64)
         if own_rounding[column] < deviation < least[column]:
             _refuse(argument, column, deviation, largest[column], dtype)
+
+
+def _check_range(argument, low, high, dtype):
+    """Refuses numbers that `dtype` rounds to infinity, and ranges that it rounds to zero.
+
+    NaN and infinity are for the caller to refuse.
+    """
+    limits = np.finfo(dtype.as_numpy_dtype)
+    size, spread = np.maximum(np.abs(low), np.abs(high)), high - low
+    is_beyond = np.isfinite(size) & (size > limits.max)
+    is_beyond |= (spread > 0.0) & (spread < limits.tiny)
+    for column in np.flatnonzero(is_beyond):
+        raise ValueError(
+            f"Expected `{argument}` within the range of {dtype.name}, {limits.tiny:.3g} to "
+            f"{limits.max:.3g}; got column {column} (of the last axis) from "
+            f"{low[column]:.6g} to {high[column]:.6g}. Scale it, or use "
+            'dtype="float64" for the model and all its parts.'
+        )
 
 
 def _refuse(argument, column, deviation, largest, dtype):

@@ -106,10 +106,10 @@ class CheckChains:
         has_jumped = np.cumsum(taken, axis=0) - taken > 0.0
         is_near = np.arange(taken.shape[1]) >= num_far
         third = len(x) // 3
-        rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
         jumps = taken.mean(axis=0)
         is_settled = has_jumped | is_near | (jumps == 0.0)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # of chains outside the support
+            rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
             has_arrived = (jumps > 0.0) | (rise < _RISE + 2.0 * log_p[-third:].std(axis=0))
         has_arrived &= np.isfinite(log_p).all(axis=0)
         num_gradients = (_WARM_UP + _KEPT) * _LEAPFROGS * len(starts)

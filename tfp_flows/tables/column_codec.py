@@ -195,7 +195,9 @@ def _above(spec, numbers):
         return spec
     y = tf.constant(middles[:, None])
     soft = dataclasses.replace(spec, form="softplus", high=float(np.median(middles)))
-    return max(spec, soft, key=lambda s: _normal_log_likelihood(NumberMaps([s]).unscaled(y)))
+    return max(
+        spec, soft, key=lambda s: _normal_log_likelihood(NumberMaps([s]).unscaled(y))
+    )
 
 
 def _normal_log_likelihood(mapped):
