@@ -217,7 +217,7 @@ def test_nuts_finds_the_posterior_of_a_linear_model():
         ({"activation": "softmax"}, "`activation` to be an elementwise one"),
         (
             {"strategy": "mirrored", "jit_compile": True},
-            "no `jit_compile` with a `strategy`",
+            "no `jit_compile` with a `strategy`; give --nojit_compile",
         ),
         ({"strategy": "mirrored", "method": "nuts"}, "`method` to be that of a posterior"),
         ({"strategy": "mirrored", "sample_size": 5}, "a multiple of the 2 replicas; got 5"),
