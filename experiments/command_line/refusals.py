@@ -69,7 +69,9 @@ def check_run(settings):
 def check_strategy(settings):
     """Raises `UsageError` if what XLA compiles is to run on several replicas."""
     if settings.jit_compile and settings.strategy != "none":
-        raise UsageError("Expected no `jit_compile` with a `strategy`; give --nojit_compile.")
+        raise UsageError(
+            "Expected no `jit_compile` with a `strategy`; give --nojit_compile."
+        )
 
 
 def check_run_dir(settings):

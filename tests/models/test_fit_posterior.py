@@ -189,6 +189,10 @@ def plain(x):
     return -tf.reduce_sum(x**2, axis=-1)
 
 
+def inverse(x):
+    return tf.linalg.inv(x[:, None, None])[:, 0, 0]
+
+
 REFUSED = {
     "every part pinned": (pinned_everywhere, {}, "a variable that is not pinned"),
     "no variables": (lambda: 0, {}, "a variable that is not pinned"),
@@ -222,6 +226,11 @@ REFUSED = {
         "a gradient",
     ),
     "steps": (lambda: 2, {"log_prob": lambda x: plain(tf.round(x))}, "a gradient"),
+    "singular": (
+        lambda: 2,
+        {"log_prob": lambda x: inverse(tf.nn.relu(4.0 - x[:, 0] ** 2)) + plain(x)},
+        "that is a number, NaN or -inf at every draw; .* raised .*not invertible",
+    ),
     "a file": (lambda: 2, {"checkpoint_dir": __file__}, "`checkpoint_dir`"),
     "no time": (lambda: 2, {"max_minutes": float("nan")}, "`max_minutes`"),
     "no gradients": (lambda: 2, {"max_gradients": 0}, "`max_gradients`"),

@@ -90,7 +90,8 @@ def fit_posterior(
 
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
-        dtypes; if its density is not finite at any start, or not one number a draw; if
+        dtypes; if its density is not finite at any start, not one number a draw, or
+        raises an error, as `tf.linalg.inv` does of a singular matrix; if
         `checkpoint_dir` is damaged, or holds the fit of another target or seed.
 
     Reference:
@@ -128,7 +129,16 @@ def fit_posterior(
         progress=Progress(progress),
         checkpoint=FitCheckpoint(checkpoint_dir, None if seed is None else int(seed)),
     )
-    distribution, weighted, report = fit.run()
+    try:
+        distribution, weighted, report = fit.run()
+    except tf.errors.InvalidArgumentError as error:
+        # Such as of a singular matrix, of which XLA makes a NaN.
+        reason = str(error).split("[[", maxsplit=1)[0].split("\n")
+        raise ValueError(
+            "Expected a log-density of the target that is a number, NaN or -inf at every "
+            "draw; an operation of it raised InvalidArgumentError: "
+            f"{' '.join(line.strip() for line in reason if line.strip())[-200:]}"
+        ) from error
     return FittedPosterior(
         distribution,
         parts.bijector,
