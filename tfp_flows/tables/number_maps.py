@@ -86,6 +86,7 @@ class NumberMaps:
         self._width = np.where(self._is["log"], 1.0, self._high - self._low)
         self.is_integer = np.array([spec.is_integer for spec in specs], bool)
         self.is_circle = self._is["circle"]
+        self.is_logarithmic = self._is["log"] | self._is["asinh"]
 
     @property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:

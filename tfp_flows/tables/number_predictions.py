@@ -19,6 +19,9 @@ _MOST_NUMBERS = 2**24  # of parameters at once
 _HALVINGS = 48
 _FARTHEST = 40.0  # standard deviations, between which quantiles are sought
 _TAIL = 1e-7
+# Deviations of training rows, on a logarithmic line, from the median to the farthest number
+# that expectations know: of heavy tails there, not even the mean is finite.
+_REACH = 4.0
 
 
 class NumberPredictions:
@@ -78,7 +81,16 @@ class NumberPredictions:
         weights = weights * self._of_points(
             values, lambda y, p: self._pool.narrowing(y, p)[..., 0]
         )
-        return WeightedPoints(values, weights / weights.sum(axis=1, keepdims=True))
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        return WeightedPoints(self._within_reach(values), weights)
+
+    def _within_reach(self, values):
+        if not self._maps.is_logarithmic.any():
+            return values
+        median = self.quantile(np.full([len(values), 1], 0.5))
+        u = self._maps.forward(self._maps.middle(tf.constant(median))).u
+        low, high = (self._maps.backward(u + r).numpy() for r in (-_REACH, _REACH))
+        return np.clip(values, low, high)
 
     def _of_points(self, points: np.ndarray, of_rows: Callable) -> np.ndarray:
         """Evaluates points, `[N, Q]` or `[Q]`, with the rows' parameters, by parts."""

@@ -112,13 +112,10 @@ class Prediction:
         return self._cdf(numbers[:, None])[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
-        """Returns the least y of `P(Y <= y) >= probability`.
+        """Returns the least y of `P(Y <= y) >= probability`, `[N]`, or `[N, Q]`.
 
         Args:
           probability: a number in (0, 1), or several, `[Q]`.
-
-        Returns:
-          `[N]`, or `[N, Q]` of several.
         """
         given = np.asarray(probability, np.float64)
         if given.ndim > 1 or not ((given > 0.0) & (given < 1.0)).all():
@@ -136,11 +133,15 @@ class Prediction:
         return self.quantile([0.5 - 0.5 * level, 0.5 + 0.5 * level])
 
     def mean(self) -> np.ndarray:
-        """Returns expectations, `[N]`, by quadrature over quantiles; of dates, in days."""
+        """Returns expectations, `[N]`, by quadrature over quantiles; of dates, in days.
+
+        Positive and heavy-tailed numbers count as within four deviations of the training
+        rows' logarithms from the median: beyond, expectations need not be finite.
+        """
         return self._points("mean").mean()
 
     def stddev(self) -> np.ndarray:
-        """Returns standard deviations, `[N]`, by quadrature over quantiles."""
+        """Returns standard deviations, `[N]`, by quadrature over quantiles, as `mean`."""
         return self._points("stddev").stddev()
 
     def mode(self) -> np.ndarray:
