@@ -63,9 +63,10 @@ def test_spread_below_the_resolution(name, standardize):
         assert "Subtract an offset" in str(error.value)
 
 
-@pytest.mark.parametrize("unit", [1e-45, 1e-40, 1e60])
+@pytest.mark.parametrize("unit", [1e-45, 1e-40, 1e37, 1e60])
 def test_units_beyond_the_range(unit):
     far = unit * X.astype(np.float64), C
+    far = tuple(part.astype(np.float32) for part in far) if unit == 1e37 else far
     within = X, unit * C.astype(np.float64)
     for data, name in ((far, "x"), (within, "context")):
         message = f"`{name}` within the range of float32.* column 0 .*from .* Scale it"

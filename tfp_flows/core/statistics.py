@@ -10,6 +10,8 @@ __all__ = ["check_resolution", "mean_and_scale", "row_blocks"]
 
 # Of a column that varies by less than so many roundings, rounding is what one would see.
 _FEWEST_ROUNDINGS = 4.0
+# Of the ends of floats: standardised numbers are multiples of them.
+_SPARE = 100.0
 # Of rows at a time in float64, of which a large array has no room for a copy.
 _BYTES_OF_BLOCK = 2**26
 
@@ -64,26 +66,28 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
     """Refuses data that vary, and would not any more, or hardly, when they are rounded.
 
     Args:
-      data: `[N, ..., C]`, an array of a finer dtype, such as float64, or of integers. What
-        has been rounded already passes: nobody can tell it from a constant.
+      data: `[N, ..., C]`, of floats or integers. What has been rounded to `dtype` already
+        passes: nobody can tell it from a constant.
       dtype: that the data will be rounded to.
       argument: what the error calls the data.
 
     Raises:
       ValueError: if the standard deviation of an entry of the last axis is below a few
         roundings of its largest value; or if values are beyond the range of `dtype`, or
-        vary by less than its smallest number of full precision.
+        vary by less than its smallest numbers.
     """
     data = np.asarray(data)
     rounding = np.finfo(dtype.as_numpy_dtype).eps
     own = np.finfo(data.dtype).eps if data.dtype.kind == "f" else 0.0
-    if data.dtype.kind not in "fiu" or own >= rounding or not data.size:
+    if data.dtype.kind not in "fiu" or not data.size:
         return
     data = data[:, None] if data.ndim == 1 else data
     axes = tuple(range(data.ndim - 1))
     low, high = (np.asarray(f(axis=axes), np.float64) for f in (data.min, data.max))
     largest = np.maximum(np.abs(low), np.abs(high))
     _check_range(argument, low, high, dtype)
+    if own >= rounding:
+        return
     least = _FEWEST_ROUNDINGS * rounding * largest
     # Less is rounding of the data's own.
     own_rounding = 10.0 * own * largest
@@ -96,18 +100,19 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
 
 
 def _check_range(argument, low, high, dtype):
-    """Refuses numbers that `dtype` rounds to infinity, and ranges that it rounds to zero.
+    """Refuses numbers near the ends of `dtype`, where it loses them or their inverses.
 
     NaN and infinity are for the caller to refuse.
     """
     limits = np.finfo(dtype.as_numpy_dtype)
+    least, most = _SPARE * limits.tiny, limits.max / _SPARE
     size, spread = np.maximum(np.abs(low), np.abs(high)), high - low
-    is_beyond = np.isfinite(size) & (size > limits.max)
-    is_beyond |= (spread > 0.0) & (spread < limits.tiny)
+    is_beyond = np.isfinite(size) & (size > most)
+    is_beyond |= (spread > 0.0) & (spread < least)
     for column in np.flatnonzero(is_beyond):
         raise ValueError(
-            f"Expected `{argument}` within the range of {dtype.name}, {limits.tiny:.3g} to "
-            f"{limits.max:.3g}; got column {column} (of the last axis) from "
+            f"Expected `{argument}` within the range of {dtype.name}, {least:.3g} to "
+            f"{most:.3g}; got column {column} (of the last axis) from "
             f"{low[column]:.6g} to {high[column]:.6g}. Scale it, or use "
             'dtype="float64" for the model and all its parts.'
         )
