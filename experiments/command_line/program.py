@@ -1,7 +1,9 @@
 """Command lines whose flags are the fields of a dataclass of settings."""
 
+import contextlib
 import dataclasses
 import sys
+import warnings
 
 from absl import flags
 
@@ -27,7 +29,8 @@ def run(argv, main, settings_class, *, description, refusals):
     try:
         settings = read_settings(argv, settings_class, description)
         if settings is not None:
-            main(settings)
+            with _warnings_in_one_line(settings_class.PROGRAM):
+                main(settings)
     except (flags.Error, UsageError) as error:
         return _complain(settings_class.PROGRAM, error, 2)
     except refusals as error:
@@ -69,8 +72,23 @@ def read_settings(argv, settings_class, description=""):
 
 
 def _complain(name, error, status):
-    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(_line(name, error), file=sys.stderr)
     return status
+
+
+def _line(name, message):
+    return f"{name}: {' '.join(str(message).split())}"
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(name):
+    """Without the line of Python that warns, of which a user of the command knows nothing."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"{_line(name, message)}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _define_flag(values, field):
