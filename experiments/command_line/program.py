@@ -82,7 +82,7 @@ def _line(name, message):
 
 @contextlib.contextmanager
 def _warnings_in_one_line(name):
-    """Without the line of Python that warns, of which a user of the command knows nothing."""
+    """Without the line of Python that warns, which means nothing to a command's user."""
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"{_line(name, message)}\n"
     try:
