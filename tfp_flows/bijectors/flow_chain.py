@@ -143,13 +143,17 @@ class FlowChain(Composite):
             return
         *before, last = self._steps[: stateful[-1] + 1]
         last_reading = max((i for i in stateful if self._steps[i].reads_rows), default=-1)
+        if last_reading < 0:
+            data, context = _first_row(data), _first_row(context)
         for i, step in enumerate(before):
-            if i == last_reading:
-                step.initialize(data, context=context_for(step, context))
-            if i >= last_reading:  # what follows does not look at them
-                data = tf.nest.map_structure(lambda x: x[:1], data)
-                context = None if context is None else context[:1]
-            data = step.initialize_and_normalise(data, context=context_for(step, context))
+            of_step = context_for(step, context)
+            if i == last_reading:  # what follows does not look at the rows
+                step.initialize(data, context=of_step)
+                data, context = _first_row(data), _first_row(context)
+                of_step = context_for(step, context)
+                data, _ = step.inverse_and_log_det(data, context=of_step)
+            else:
+                data = step.initialize_and_normalise(data, context=of_step)
         last.initialize(data, context=context_for(last, context))
 
     def initialize_and_normalise(
@@ -211,6 +215,10 @@ class FlowChain(Composite):
 
 def _has_state(step):
     return step.has_data_dependent_state or not step.is_initialized
+
+
+def _first_row(rows):
+    return None if rows is None else tf.nest.map_structure(lambda x: x[:1], rows)
 
 
 def _as_steps(bijectors):

@@ -105,7 +105,7 @@ def test_summary_counts_what_was_right_called_reliable_and_ahead():
 
 
 def test_table_is_written_from_one_command(tmp_path, capsys, monkeypatch):
-    def run(settings):
+    def run(settings, strategy):
         return _run(settings.target, settings.name_of_method)
 
     monkeypatch.setattr(posterior_inference, "run", run)
