@@ -147,13 +147,13 @@ class FlowChain(Composite):
             data, context = _first_row(data), _first_row(context)
         for i, step in enumerate(before):
             of_step = context_for(step, context)
-            if i == last_reading:  # what follows does not look at the rows
-                step.initialize(data, context=of_step)
-                data, context = _first_row(data), _first_row(context)
-                of_step = context_for(step, context)
-                data, _ = step.inverse_and_log_det(data, context=of_step)
-            else:
+            if i != last_reading:
                 data = step.initialize_and_normalise(data, context=of_step)
+                continue
+            step.initialize(data, context=of_step)
+            # What follows does not look at the rows.
+            data, context = _first_row(data), _first_row(context)
+            data = step._normalised(data, context_for(step, context))
         last.initialize(data, context=context_for(last, context))
 
     def initialize_and_normalise(

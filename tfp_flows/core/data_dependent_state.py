@@ -86,6 +86,10 @@ class DataDependentState(tfp.bijectors.Bijector):
           context: `[N, context_size]`, where the bijector is conditional.
         """
         self.initialize(data, context=context)
+        return self._normalised(data, context)
+
+    def _normalised(self, data, context):
+        """The data at the latent end, by what `initialize` has set."""
         if tf.nest.is_nested(self.inverse_min_event_ndims):
             return self.inverse_and_log_det(data, context=context)[0]
         data = tf.convert_to_tensor(data, self.dtype)
