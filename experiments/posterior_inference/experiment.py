@@ -67,10 +67,9 @@ def run(settings, strategy=None):
     refusals.check_activation(settings.activation)
     if settings.sample_size % (count := strategy.num_replicas_in_sync):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
-    is_chief, there = workers.is_chief(strategy), run_directory.finished_results
-    is_finished = workers.agree_on_start(
-        strategy, settings, is_finished=is_chief and there(settings.run_dir) is not None
-    )
+    is_chief = workers.is_chief(strategy)
+    is_there = is_chief and run_directory.finished_results(settings.run_dir) is not None
+    is_finished = workers.agree_on_start(strategy, settings, is_finished=is_there)
     if is_chief:
         make = functools.partial(_run, entry, settings, strategy)
         return unfinished.results_of(settings, make)
