@@ -85,7 +85,7 @@ class FittedTable:
             drawn = dict(zip(self._table.columns.names, drawn.T, strict=True))
         # All digits: those of values and spikes, and of what is next to an end, count.
         names = (*self.modelled, *self.context)
-        return [_texts(drawn[name], written=repr) for name in names]
+        return [_texts(drawn[name], written=_all_digits) for name in names]
 
     def predictions(self, levels, settings):
         """Returns what is predicted for a row: names of columns, and how many draws."""
@@ -129,6 +129,11 @@ def _type(column):
 
 def _has_numbers(column):
     return any(not isinstance(value, bool) for value in column.values)
+
+
+def _all_digits(value):
+    # As "{:.9g}", which writes no ".0" either: a whole number stays one in the table.
+    return repr(value).removesuffix(".0")
 
 
 def _texts(values, written="{:.9g}".format):

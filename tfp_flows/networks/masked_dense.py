@@ -88,11 +88,6 @@ class MaskedDense:
         """Indices of the units in rising order of degrees, `[units]`."""
         return np.argsort(self.out_degrees, kind="stable")
 
-    @property
-    def num_seen(self) -> np.ndarray:
-        """How many of the inputs each unit sees, `[units]`."""
-        return self.mask.sum(axis=0)
-
     def parts(self, num_others: int = 0, *, zero: bool = False) -> tuple[list[Part], Part]:
         """Returns the `Part`s of the tiles and of the bias, which outputs start at zero.
 
@@ -100,12 +95,11 @@ class MaskedDense:
           num_others: how many inputs each unit sees besides these, as of a context.
           zero: whether the tiles start at zero.
         """
+        num_inputs = self.shape[0] + num_others
         tiles = [
-            kernel_part(mask.T.shape, mask.sum(axis=0)[:, None] + num_others, zero=zero)
-            for mask in self._tile_masks
+            kernel_part(mask.T.shape, num_inputs, zero=zero) for mask in self._tile_masks
         ]
-        num_inputs = None if self._is_output else self.num_seen + num_others
-        return tiles, bias_part(self.shape[1], num_inputs)
+        return tiles, bias_part(self.shape[1], None if self._is_output else num_inputs)
 
     def product(self, x: tf.Tensor, tiles: Sequence[tf.Tensor]) -> tf.Tensor:
         """Maps `x`, `[N, inputs]`, to `[N, units]`, without a bias."""

@@ -132,12 +132,12 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         others = [self.context_size, *[0] * len(hidden)]  # also seen by each layer
         parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
         shape = self.context_size, self.layers[0].shape[1]
-        seen = self.layers[0].num_seen + self.context_size
+        num_inputs = self.layers[0].shape[0] + self.context_size
         # What leads to the outputs starts at zero: a fresh step is the identity.
         self._layout = PackedWeights(
             _Arrays(
                 layers=[*parts, last.parts(zero=zero)],
-                context=kernel_part(shape, seen, zero=zero and not hidden),
+                context=kernel_part(shape, num_inputs, zero=zero and not hidden),
                 direct=self.direct_layer.parts(zero=zero)[0] if self.direct else [],
             ),
             seed=self.seed,

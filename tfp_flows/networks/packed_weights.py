@@ -46,12 +46,15 @@ def kernel_part(
 ) -> Part:
     """A kernel that starts at zero, or uniform with a variance of `1 / num_inputs`.
 
-    So each unit, also one that sees few of the inputs, starts with a sum of variance 1 of
-    standardised inputs (LeCun, Bottou, Orr, Müller 1998, Efficient backprop, section 4.6).
+    So a unit starts with a sum of variance 1 of standardised inputs (LeCun, Bottou, Orr,
+    Müller 1998, Efficient backprop, section 4.6), and one that a mask hides some from with
+    that share of it. Sums of variance 1 of those few that the first units of hundreds of
+    variables see would make these heard by all outputs: they overfit.
 
     Args:
       shape: of the kernel, `(..., inputs, units)`.
-      num_inputs: how many inputs a unit sees, to broadcast against `shape`; all if None.
+      num_inputs: how many inputs the layer has, to broadcast against `shape`; those of
+        this kernel if None.
       zero: whether it starts at zero.
     """
     inputs = shape[-2] if num_inputs is None else num_inputs
@@ -69,7 +72,7 @@ def bias_part(
 
     Args:
       shape: of the bias, or its length.
-      num_inputs: how many inputs a unit sees, to broadcast against `shape`; None: zeros.
+      num_inputs: how many inputs the layer has, to broadcast against `shape`; None: zeros.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     return Part(shape, 0.0 if num_inputs is None else _per_root(num_inputs))
