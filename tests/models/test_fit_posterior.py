@@ -190,7 +190,9 @@ def plain(x):
 
 
 def inverse(x):
-    return tf.linalg.inv(x[:, None, None])[:, 0, 0]
+    return tf.linalg.inv(tf.numpy_function(np.asarray, [x], x.dtype)[:, None, None])[
+        :, 0, 0
+    ]
 
 
 REFUSED = {
@@ -220,11 +222,7 @@ REFUSED = {
         r"a \(64,\), b \(64, 2\).*unexpected keyword",
     ),
     "nothing": (lambda: 2, {"log_prob": lambda _: None}, "takes N draws"),
-    "constant": (
-        lambda: 2,
-        {"log_prob": lambda x: tf.zeros(tf.shape(x)[:1])},
-        "a gradient",
-    ),
+    "constant": (lambda: 2, {"log_prob": lambda x: tf.zeros(x.shape[0])}, "a gradient"),
     "steps": (lambda: 2, {"log_prob": lambda x: plain(tf.round(x))}, "a gradient"),
     "singular": (
         lambda: 2,

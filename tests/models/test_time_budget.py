@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
+from tfp_flows.core.xla_or_graph import Compiled
 from tfp_flows.distributions.joint_support import JointSupport
 from tfp_flows.distributions.posterior_start import standard
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
@@ -19,7 +20,6 @@ from tfp_flows.models.posterior_training import PosteriorTraining
 from tfp_flows.models.posterior_verdict import agrees
 from tfp_flows.models.posterior_verdict import verdict
 from tfp_flows.models.starting_flow import starting_flow
-from tfp_flows.models.xla_or_graph import Compiled
 
 
 def density(log_prob):
@@ -132,6 +132,29 @@ def test_functions_that_xla_can_compile_are(by_xla):
     function.prepare(60.0, tf.ones([]))
     assert function.is_by_xla == by_xla
     assert function(tf.ones([])).numpy() == 2.0
+
+
+def test_functions_that_raise_at_some_values_go_on_by_xla():
+    function = Compiled(tf.linalg.inv, by_xla=False)
+    matrices = tf.constant([2.0, 4.0])[:, None, None] * tf.eye(2)
+    np.testing.assert_array_equal(function(matrices)[:, 0, 0], [0.5, 0.25])
+    assert not function.is_by_xla
+    found = function(tf.concat([matrices, tf.zeros([1, 2, 2])], axis=0)).numpy()
+    np.testing.assert_allclose(found[:2, 0, 0], [0.5, 0.25])
+    assert not np.isfinite(found[2]).any()
+    assert function.is_by_xla
+
+
+@pytest.mark.parametrize("by_xla", [True, False])
+def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
+    def inverse(x):
+        return tf.linalg.inv(tf.numpy_function(np.asarray, [x], x.dtype))
+
+    function = Compiled(inverse, by_xla)
+    np.testing.assert_array_equal(function(tf.eye(2)), np.eye(2))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not invertible"):
+        function(tf.zeros([2, 2]))
+    assert not function.is_by_xla
 
 
 def test_errors_of_a_function_are_raised():

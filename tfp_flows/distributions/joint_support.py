@@ -14,8 +14,12 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
+from tfp_flows.distributions.default_supports import check_reach
+from tfp_flows.distributions.default_supports import has_own_support
 from tfp_flows.distributions.part_by_part import part_by_part
+from tfp_flows.distributions.part_by_part import supports_of_parts
 from tfp_flows.distributions.target_checks import named
+from tfp_flows.distributions.target_checks import parts_of
 
 __all__ = ["JointSupport"]
 
@@ -46,14 +50,14 @@ class JointSupport:
 
     @classmethod
     def of_distribution(cls, target: tfd.Distribution) -> JointSupport:
-        """The support of a distribution, by TFP's own default bijectors.
+        """The support of a distribution, by TFP's default bijectors where they reach it.
 
         Args:
           target: a `tfd.Distribution`, joint or not, or what `experimental_pin` returns.
 
         Raises:
           ValueError: if a part is not continuous, has batch axes or no default bijector,
-            or parts have different dtypes.
+            or one that does not reach its support, or parts have different dtypes.
         """
         batch_shapes = tf.nest.flatten(target.batch_shape)
         if any(shape.rank != 0 for shape in batch_shapes):
@@ -69,7 +73,15 @@ class JointSupport:
                 "Expected `target` with parts of one floating-point dtype; got "
                 f"{', '.join(f'{name} of {dtype.name}' for name, dtype in found.items())}."
             )
-        support = cls(target.event_shape, _default_constraint(target), dtypes.pop())
+        (dtype,) = dtypes
+        constraint = _default_constraint(target)
+        parts = parts_of(target)
+        for name, part in parts:
+            check_reach(part, name)
+        if any(has_own_support(part) for _, part in parts):
+            supports = supports_of_parts(target, seed=1)
+            return part_by_part(target, cls.of_shape(target.event_shape, supports, dtype))
+        support = cls(target.event_shape, constraint, dtype)
         _check_call(target, support)
         if not tf.nest.is_nested(target.event_shape):
             return support
@@ -152,7 +164,7 @@ def _default_constraint(target):
 def _check_call(target, support):
     """Raises `ValueError` if TFP's bijector does not take the target's dtype.
 
-    Those of Wishart distributions, in TFP 0.25, are of float32 only.
+    Some have constants of float32 only.
     """
     try:
         support.bijector.forward(tf.zeros([1, support.event_size], support.dtype))

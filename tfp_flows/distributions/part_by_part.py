@@ -10,15 +10,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.serialization import serialize
+from tfp_flows.distributions.default_supports import default_support
 
 if typing.TYPE_CHECKING:
     from tfp_flows.distributions.joint_support import JointSupport
 
-__all__ = ["described", "part_by_part"]
+__all__ = ["described", "part_by_part", "supports_of_parts"]
 
 _NUM_POINTS = 16
-# TFP makes instances of these bases if a part is no composite tensor.
-_REPEATED = (tfp.distributions.Sample.__mro__[1], tfp.distributions.Independent.__mro__[1])
 
 
 def part_by_part(target: Any, support: JointSupport) -> JointSupport:
@@ -28,9 +27,7 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     saved, since the support of a part may depend on other parts. It rarely does; if so,
     `ValueError` is raised.
     """
-    structure = tf.nest.pack_sequence_as(
-        target.event_shape, [_support_of(part) for part in _distributions(target)]
-    )
+    structure = supports_of_parts(target)
     plain = support.of_shape(target.event_shape, structure, support.dtype)
     if not all(map(_is_close, _answers(support), _answers(plain))):
         raise ValueError(
@@ -38,6 +35,13 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
             f"`{target.name}`."
         )
     return plain
+
+
+def supports_of_parts(target: Any, seed: int = 0) -> Any:
+    """Returns the supports of the parts at a draw of the target, in its structure."""
+    return tf.nest.pack_sequence_as(
+        target.event_shape, list(map(default_support, _distributions(target, seed)))
+    )
 
 
 def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
@@ -58,12 +62,14 @@ def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np
     return data, [variable.numpy() for variable in support.variables]
 
 
-def _distributions(target):
+def _distributions(target, seed):
     """The parts that are not pinned, in the order in which their structure is flattened."""
+    if not tf.nest.is_nested(target.event_shape):
+        return [target]
     joint, pins = target, {}
     if hasattr(target, "pins"):
         joint, pins = target.distribution, target.pins
-    parts = joint.sample_distributions(seed=(0, 0))[0]
+    parts = joint.sample_distributions(seed=(0, seed))[0]
     if hasattr(parts, "_asdict"):
         named = parts._asdict()
     elif isinstance(parts, dict):
@@ -72,13 +78,6 @@ def _distributions(target):
         names = [name for name, _ in joint.resolve_graph()]
         named = dict(zip(names, parts, strict=True))
     return [part for name, part in named.items() if name not in pins]
-
-
-def _support_of(part):
-    # The support of repeated parts is that of one of them, repeated.
-    while isinstance(part, _REPEATED):
-        part = part.distribution
-    return part.experimental_default_event_space_bijector()
 
 
 def _answers(support):

@@ -10,7 +10,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.distribution_checks import is_discrete
 
-__all__ = ["check_target", "named"]
+__all__ = ["check_target", "named", "parts_of"]
 
 _TARGET = "a `tfd.Distribution` or the shape of an event"
 
@@ -20,7 +20,7 @@ def check_target(target: Any) -> None:
     if isinstance(target, (str, bytes, type)) or target is None:
         check_instance("target", target, (), _TARGET)
     if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
-        _refuse_discrete_parts(target)
+        _refuse_discreteparts_of(target)
         return
     if callable(target):
         raise ValueError(
@@ -34,8 +34,8 @@ def check_target(target: Any) -> None:
             raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
 
 
-def _refuse_discrete_parts(target):
-    for name, part in _parts(target):
+def _refuse_discreteparts_of(target):
+    for name, part in parts_of(target):
         if isinstance(part, tfd.Distribution) and is_discrete(part):
             raise ValueError(
                 "Expected `target` of continuous parts, of one floating-point dtype; got "
@@ -45,7 +45,7 @@ def _refuse_discrete_parts(target):
             )
 
 
-def _parts(target):
+def parts_of(target: Any) -> list[tuple[str, Any]]:
     """Pairs of a description and the distribution of each part that is not pinned."""
     if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
         return [(f"`{target.name}`", target)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.compiled_call import graph_function
+from tfp_flows.core.xla_or_graph import Compiled
 
 __all__ = ["UnconstrainedDensity", "call_with_parts"]
 
@@ -41,16 +41,16 @@ class UnconstrainedDensity:
         self._support = support.bijector
         self.event_size = support.event_size
         self.dtype = support.dtype
-        self._log_probs = graph_function(self.of_tensor)
-        self._gradients = graph_function(self.value_and_gradient)
-        self._products = graph_function(self._product)
+        self._log_probs = Compiled(self.of_tensor, by_xla=False)
+        self._gradients = Compiled(self.value_and_gradient, by_xla=False)
+        self._products = Compiled(self._product, by_xla=False)
         self._seconds = math.inf
 
     @functools.cached_property
     def has_loop(self) -> bool:
         """Whether the log-density runs a loop, such as one over the steps of an ODE."""
         points = tf.TensorSpec([_ROWS, self.event_size], self.dtype)
-        graph = self._gradients.get_concrete_function(points).graph.as_graph_def()
+        graph = self._gradients.plain.get_concrete_function(points).graph.as_graph_def()
         functions = (function.node_def for function in graph.library.function)
         nodes = itertools.chain(graph.node, *functions)
         return any("While" in node.op for node in nodes)
@@ -74,7 +74,7 @@ class UnconstrainedDensity:
         return values, gradients
 
     def _timed_gradients(self, x):
-        is_traced = self._gradients.experimental_get_tracing_count() > 0
+        is_traced = self._gradients.plain.experimental_get_tracing_count() > 0
         start = time.monotonic()
         results = [result.numpy() for result in self._gradients(x)]
         if is_traced:

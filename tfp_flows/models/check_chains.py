@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.xla_or_graph import Compiled
 from tfp_flows.distributions import draws
-from tfp_flows.models.xla_or_graph import Compiled
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.flow_distribution import FlowDistribution

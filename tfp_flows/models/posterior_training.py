@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.core.xla_or_graph import Compiled
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.models.averaged_adam import AveragedAdam
 from tfp_flows.models.stratified_mean import stratified_mean
-from tfp_flows.models.xla_or_graph import Compiled
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity

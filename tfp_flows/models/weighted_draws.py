@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.core.compiled_call import graph_function
+from tfp_flows.core.xla_or_graph import Compiled
 from tfp_flows.distributions.pareto_smoothing import pareto_smooth
 from tfp_flows.models.rounding import without_rounding
 
@@ -104,12 +104,15 @@ class Evaluation:
     ) -> None:
         self.density, self.distribution, self._rows = density, distribution, rows
         self.event_size = density.event_size
-        self._draw = graph_function(
+        self._draw = Compiled(
             lambda seed: self._with_target(
                 *distribution.sample_and_log_prob(rows, seed=seed)
-            )
+            ),
+            by_xla=False,
         )
-        self._at = graph_function(lambda x: self._with_target(x, distribution.log_prob(x)))
+        self._at = Compiled(
+            lambda x: self._with_target(x, distribution.log_prob(x)), by_xla=False
+        )
 
     def draws(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns draws, `[N, D]`, and their densities under target and posterior."""

@@ -48,8 +48,8 @@ def kernel_part(
 
     So a unit starts with a sum of variance 1 of standardised inputs (LeCun, Bottou, Orr,
     Müller 1998, Efficient backprop, section 4.6), and one that a mask hides some from with
-    that share of it. Sums of variance 1 of those few that the first units of hundreds of
-    variables see would make these heard by all outputs: they overfit.
+    that share of it. With a variance of 1 of those few that it sees, flows of hundreds of
+    variables overfit (docs/results.md, "How networks start").
 
     Args:
       shape: of the kernel, `(..., inputs, units)`.

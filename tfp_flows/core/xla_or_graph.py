@@ -20,25 +20,40 @@ _CANNOT = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 class Compiled:
     """A function compiled by XLA; by TensorFlow alone where XLA cannot.
 
+    What TensorFlow alone raises at some values, such as of the inverse of a singular
+    matrix, XLA returns as NaN: it then takes over.
+
     Args:
       function: of tensors.
       by_xla: whether to try XLA, which takes longer than it saves where little is computed.
+
+    Attributes:
+      plain: the `tf.function` without XLA.
+      is_by_xla: whether XLA runs the next call.
     """
 
     def __init__(self, function: Callable, by_xla: bool = True) -> None:
-        self._plain = graph_function(function)
+        self.plain = graph_function(function)
         self._xla = graph_function(function, jit_compile=True)
         self.is_by_xla = by_xla
 
     def __call__(self, *arguments: Any) -> Any:
         """Calls the function."""
-        if not self.is_by_xla:
-            return self._plain(*arguments)
+        if self.is_by_xla:
+            try:
+                return self._xla(*arguments)
+            except _CANNOT:
+                self.is_by_xla = False
+                return self.plain(*arguments)
         try:
-            return self._xla(*arguments)
-        except _CANNOT:
-            self.is_by_xla = False
-            return self._plain(*arguments)
+            return self.plain(*arguments)
+        except tf.errors.InvalidArgumentError as raised:
+            try:
+                result = self._xla(*arguments)
+            except _CANNOT:
+                raise raised from None
+        self.is_by_xla = True
+        return result
 
     def prepare(
         self, seconds: float, *arguments: Any, seconds_of_call: float = math.inf
@@ -76,4 +91,4 @@ class Compiled:
             self.is_by_xla = is_in_time and times[1] <= seconds_of_call
         if errors:
             # Raises what XLA raised, if that is an error of the function itself.
-            self._plain(*arguments)
+            self.plain(*arguments)
