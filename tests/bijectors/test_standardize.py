@@ -114,7 +114,7 @@ def test_rows_without_a_covariance_do_no_harm(rows):
     assert np.isfinite(log_det).all()
     assert np.abs(z).max() < 50.0
     x = rng.normal(size=(20, given.shape[1])).astype(np.float32)
-    close(decorrelate.inverse(decorrelate.forward(x)), x, 2e-2)
+    close(decorrelate.inverse(decorrelate.forward(x)), x, 5e-2)
 
 
 def test_few_rows_shrink_correlations_and_many_do_not():

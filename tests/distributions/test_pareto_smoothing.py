@@ -35,7 +35,7 @@ def test_smoothing_keeps_the_mean_and_the_order_and_lowers_the_variance():
     raw = log_weights(0.7)
     smoothed, _ = pareto_smooth(raw)
     assert np.exp(smoothed).mean() == pytest.approx(1.0, abs=0.03)
-    np.testing.assert_array_equal(np.argsort(raw), np.argsort(smoothed))
+    assert (np.diff(smoothed[np.argsort(raw)]) >= 0.0).all()  # equal ones in any order
     assert smoothed.max() <= raw.max()
     count = np.ceil(3.0 * np.sqrt(len(raw)))
     assert (smoothed != raw).sum() <= count

@@ -65,7 +65,7 @@ def test_samples_have_the_forms_and_the_supports_of_the_columns(fitted):
     assert (drawn["income"] >= 0.0).all()
     assert ((drawn["hour"] >= 0.0) & (drawn["hour"] < 24.0)).all()
     assert set(drawn["grade"]) <= set(range(3, 9))
-    assert 0 < np.isnan(drawn["score"]).sum() < 100
+    assert 0 < np.isnan(drawn["score"]).sum() < 150
     # Each can occur, by its own density.
     assert np.isfinite(table.log_prob(drawn)).all()
     again = table.sample(300, seed=1)

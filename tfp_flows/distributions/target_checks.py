@@ -20,7 +20,7 @@ def check_target(target: Any) -> None:
     if isinstance(target, (str, bytes, type)) or target is None:
         check_instance("target", target, (), _TARGET)
     if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
-        _refuse_discreteparts_of(target)
+        _refuse_discrete_parts(target)
         return
     if callable(target):
         raise ValueError(
@@ -34,7 +34,7 @@ def check_target(target: Any) -> None:
             raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
 
 
-def _refuse_discreteparts_of(target):
+def _refuse_discrete_parts(target):
     for name, part in parts_of(target):
         if isinstance(part, tfd.Distribution) and is_discrete(part):
             raise ValueError(
