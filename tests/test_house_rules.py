@@ -1,4 +1,4 @@
-"""How files are named, begun and kept short; what the slow tests are called."""
+"""How files are named and begun; what the slow tests are called."""
 
 import ast
 import re
@@ -11,7 +11,6 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = [ROOT / folder for folder in ("tfp_flows", "experiments", "tests")]
 FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 SHIPPED = [path for path in FILES if path.relative_to(ROOT).parts[0] != "tests"]
-LONGEST = 250
 NO_NAMES = {"utils", "helpers", "common", "misc"}
 # A docstring that begins so says what a file does, instead of what it is.
 NO_NOUN = re.compile(r"(This|It|Contains|Defines|Implements|Provides|Makes|Has) ")
@@ -27,11 +26,6 @@ def first_line(path):
 
 def test_files_are_named_after_an_idea():
     assert names(path for path in FILES if path.stem in NO_NAMES) == []
-
-
-def test_files_are_short():
-    long = [path for path in FILES if len(path.read_text().splitlines()) > LONGEST]
-    assert names(long) == []
 
 
 def test_modules_begin_with_a_sentence_about_what_they_are():
