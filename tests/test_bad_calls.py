@@ -10,7 +10,7 @@ from bad_calls.bad_call import read_table
 
 import tfp_flows
 
-NAMES = {**vars(tfp_flows), **vars(parts)}
+NAMES = {name: getattr(tfp_flows, name) for name in tfp_flows.__all__} | vars(parts)
 TABLES = {
     path.stem: read_table(path, NAMES)
     for path in sorted((Path(__file__).parent / "bad_calls").glob("*.txt"))

@@ -144,7 +144,7 @@ ADDITIONS = {
             "from tfp_flows.flows.softplus_nvp import SoftplusNVP"
         ),
         "tfp_flows/__init__.py": line(
-            "from tfp_flows.flows import SoftplusNVP as SoftplusNVP"
+            "    from tfp_flows.flows import SoftplusNVP as SoftplusNVP"
         ),
         "tests/flow_cases.py": entry("CASES", '"softplus_nvp": flow(tff.SoftplusNVP),'),
         "FLOWS": entry("FLOWS", '"softplus_nvp": Flow(tfp_flows.SoftplusNVP),'),

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fresh_process
+import keras
+import numpy as np
 import pytest
 
 import tfp_flows
@@ -40,8 +43,65 @@ NAMES = """
 
 
 def test_public_names_are_importable_and_documented():
-    documented = {name for name, value in vars(tfp_flows).items() if value.__doc__}
+    documented = {name for name in tfp_flows.__all__ if getattr(tfp_flows, name).__doc__}
     assert set(NAMES) - documented == set()
+    assert set(tfp_flows.__all__) <= set(dir(tfp_flows))
+    with pytest.raises(AttributeError, match="no attribute 'RealNPV'"):
+        tfp_flows.RealNPV  # noqa: B018
+
+
+# What the import of Keras, and so of TensorFlow, leaves for this package to add.
+ADDED = """
+import sys
+import keras
+before = set(sys.modules)
+import tfp_flows
+added = {name.split(".")[0] for name in set(sys.modules) - before}
+assert added - sys.stdlib_module_names == {"tfp_flows"}, added
+assert [name for name in sys.modules if name.startswith("tfp_flows.")] == []
+tfp_flows.Coupling
+assert "tfp_flows.bijectors.coupling" in sys.modules
+assert not {"tfp_flows.models", "tfp_flows.tables", "tfp_flows.sklearn"} & set(sys.modules)
+assert tfp_flows.models.fit_posterior is tfp_flows.fit_posterior
+assert "tfp_flows.tables" not in sys.modules
+"""
+
+
+def test_the_import_loads_nothing_before_it_is_needed(tmp_path):
+    fresh_process.run(exec, ADDED, output=tmp_path / "output")
+
+
+# Each file is opened where nothing but the package is imported.
+LOADED = f"""
+import sys
+import keras
+import tfp_flows
+assert "tfp_flows.networks" not in sys.modules
+network = keras.saving.load_model("network.keras")
+assert type(network.layers[0]).__module__ == "tfp_flows.networks.mlp"
+model = keras.saving.load_model({str(ROOT / "tests" / "saved" / "table.keras")!r})
+assert type(model) is tfp_flows.DensityEstimator
+assert type(model.distribution).__module__ == "tfp_flows.tables.mixed_rows"
+"""
+
+
+def test_files_load_where_only_the_package_is_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = keras.Sequential([tfp_flows.MLP(2, (4,))])
+    network(np.ones((2, 3), "f4"))
+    network.save("network.keras")
+    fresh_process.run(exec, LOADED, output=tmp_path / "output")
+
+
+def test_keras_finds_every_class_of_a_saved_file_under_its_module():
+    for name in tfp_flows.__all__:
+        getattr(tfp_flows, name)
+    registered = {
+        name.removeprefix("tfp_flows>"): found.__module__
+        for name, found in keras.saving.get_custom_objects().items()
+        if name.startswith("tfp_flows>")
+    }
+    assert registered == tfp_flows._IN_SAVED_FILES
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_public_signatures_have_types():
 def test_public_names_are_exported():
     # Else checkers of types refuse to import them from a package with `py.typed`.
     for package in (tfp_flows, tfp_flows.transformers):
-        body = ast.parse(Path(package.__file__).read_text()).body
-        names = [name for n in body if isinstance(n, ast.ImportFrom) for name in n.names]
+        nodes = ast.walk(ast.parse(Path(package.__file__).read_text()))
+        names = [name for n in nodes if isinstance(n, ast.ImportFrom) for name in n.names]
         assert names
         assert [name.name for name in names if name.asname != name.name] == []

@@ -16,9 +16,16 @@ it becomes a distribution, and a distribution trains as a Keras model.
     models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
                     callbacks; the loss of variational inference
     tables/         TableDensity: rows with columns of any kind, in their own units
+
+Importing the package imports Keras and nothing of these folders: each is imported when one
+of its names is first used.
 """
 
+import ast
+import importlib
+import importlib.util
 import os
+import typing
 
 try:
     import keras
@@ -32,105 +39,175 @@ if _backend != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
-from tfp_flows import transformers as transformers
-from tfp_flows.bijectors import ActNorm as ActNorm
-from tfp_flows.bijectors import BatchNorm as BatchNorm
-from tfp_flows.bijectors import BijectorReport as BijectorReport
-from tfp_flows.bijectors import Bounds as Bounds
-from tfp_flows.bijectors import ChannelAffine as ChannelAffine
-from tfp_flows.bijectors import Coupling as Coupling
-from tfp_flows.bijectors import Elementwise as Elementwise
-from tfp_flows.bijectors import Decorrelate as Decorrelate
-from tfp_flows.bijectors import FlowChain as FlowChain
-from tfp_flows.bijectors import HeavyTails as HeavyTails
-from tfp_flows.bijectors import InverseAutoregressive as InverseAutoregressive
-from tfp_flows.bijectors import Invert as Invert
-from tfp_flows.bijectors import InvertibleConv1x1 as InvertibleConv1x1
-from tfp_flows.bijectors import InvertibleLinear as InvertibleLinear
-from tfp_flows.bijectors import Logit as Logit
-from tfp_flows.bijectors import MaskedAutoregressive as MaskedAutoregressive
-from tfp_flows.bijectors import MultiScale as MultiScale
-from tfp_flows.bijectors import OnPart as OnPart
-from tfp_flows.bijectors import Permutation as Permutation
-from tfp_flows.bijectors import PlainLinear as PlainLinear
-from tfp_flows.bijectors import Squeeze as Squeeze
-from tfp_flows.bijectors import Standardize as Standardize
-from tfp_flows.bijectors import TFPBijector as TFPBijector
-from tfp_flows.bijectors import Whiten as Whiten
-from tfp_flows.bijectors import check_bijector as check_bijector
-from tfp_flows.bijectors import random_permutation as random_permutation
-from tfp_flows.bijectors import reverse_permutation as reverse_permutation
-from tfp_flows.bijectors import masks as masks
-from tfp_flows.core.flow_bijector import FlowBijector as FlowBijector
-from tfp_flows.distributions import AutoregressiveDistribution as AutoregressiveDistribution
-from tfp_flows.distributions import BinaryMADE as BinaryMADE
-from tfp_flows.distributions import CategoricalMADE as CategoricalMADE
-from tfp_flows.distributions import FittedPosterior as FittedPosterior
-from tfp_flows.distributions import FlowDistribution as FlowDistribution
-from tfp_flows.distributions import FlowPosterior as FlowPosterior
-from tfp_flows.distributions import MixtureMADE as MixtureMADE
-from tfp_flows.distributions import PosteriorReport as PosteriorReport
-from tfp_flows.distributions import conditionals as conditionals
-from tfp_flows.distributions import BitsPerDimension as BitsPerDimension
-from tfp_flows.distributions import Defensive as Defensive
-from tfp_flows.distributions import Dequantized as Dequantized
-from tfp_flows.distributions import at_temperature as at_temperature
-from tfp_flows.distributions import attribute_direction as attribute_direction
-from tfp_flows.distributions import bits_per_dimension as bits_per_dimension
-from tfp_flows.distributions import circular_base as circular_base
-from tfp_flows.distributions import flow_posterior as flow_posterior
-from tfp_flows.distributions import interpolate as interpolate
-from tfp_flows.distributions import move_along as move_along
-from tfp_flows.distributions import pareto_smooth as pareto_smooth
-from tfp_flows.distributions import reduce_bits as reduce_bits
-from tfp_flows.distributions import standard_logistic as standard_logistic
-from tfp_flows.distributions import standard_normal as standard_normal
-from tfp_flows.distributions import to_arviz as to_arviz
-from tfp_flows.flows import Glow as Glow
-from tfp_flows.flows import GlowStep as GlowStep
-from tfp_flows.flows import IAF as IAF
-from tfp_flows.flows import MADE as MADE
-from tfp_flows.flows import MAF as MAF
-from tfp_flows.flows import NICE as NICE
-from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
-from tfp_flows.flows import RealNVP as RealNVP
-from tfp_flows.flows import RealNVPImage as RealNVPImage
-from tfp_flows.mcmc import AlternatingKernel as AlternatingKernel
-from tfp_flows.mcmc import LatentKernel as LatentKernel
-from tfp_flows.mcmc import adaptive_nuts as adaptive_nuts
-from tfp_flows.mcmc import flow_proposal_kernel as flow_proposal_kernel
-from tfp_flows.mcmc import independent_proposals as independent_proposals
-from tfp_flows.mcmc import neutra_kernel as neutra_kernel
-from tfp_flows.models import DensityEstimator as DensityEstimator
-from tfp_flows.models import FullDataBatchStatistics as FullDataBatchStatistics
-from tfp_flows.models import KLWarmUp as KLWarmUp
-from tfp_flows.models import StopOnNaN as StopOnNaN
-from tfp_flows.models import VAE as VAE
-from tfp_flows.models import export as export
-from tfp_flows.models import fit_posterior as fit_posterior
-from tfp_flows.models import likelihoods as likelihoods
-from tfp_flows.models import objectives as objectives
-from tfp_flows.models import posteriors as posteriors
-from tfp_flows.models import variational_loss as variational_loss
-from tfp_flows.networks import MLP as MLP
-from tfp_flows.networks import Conditioner as Conditioner
-from tfp_flows.networks import MaskCycleMLP as MaskCycleMLP
-from tfp_flows.networks import ConvDecoder as ConvDecoder
-from tfp_flows.networks import ConvEncoder as ConvEncoder
-from tfp_flows.networks import ConvNet as ConvNet
-from tfp_flows.networks import MaskedMLP as MaskedMLP
-from tfp_flows.networks import ResNet as ResNet
-from tfp_flows.networks import natural_ordering as natural_ordering
-from tfp_flows.networks import random_ordering as random_ordering
-from tfp_flows.networks import reversed_ordering as reversed_ordering
-from tfp_flows.tables import Column as Column
-from tfp_flows.tables import Prediction as Prediction
-from tfp_flows.tables import TableColumns as TableColumns
-from tfp_flows.tables import TableDensity as TableDensity
-from tfp_flows.tables import describe_columns as describe_columns
-from tfp_flows.transformers import Affine as Affine
-from tfp_flows.transformers import Gated as Gated
-from tfp_flows.transformers import Shift as Shift
-from tfp_flows.transformers import Transformer as Transformer
-
 __version__ = "0.1.0"
+
+# Modules of the classes that Keras has to find in saved files, imported or not.
+_IN_SAVED_FILES = {
+    "CircularInputs": "tfp_flows.networks.circular_inputs",
+    "ColumnMLPs": "tfp_flows.networks.column_mlps",
+    "ConvDecoder": "tfp_flows.networks.conv_decoder",
+    "ConvEncoder": "tfp_flows.networks.conv_encoder",
+    "ConvNet": "tfp_flows.networks.conv_net",
+    "DensityEstimator": "tfp_flows.models.density_estimator",
+    "MLP": "tfp_flows.networks.mlp",
+    "MaskCycleMLP": "tfp_flows.networks.mask_cycle_mlp",
+    "MaskedMLP": "tfp_flows.networks.masked_mlp",
+    "OneHotMLP": "tfp_flows.networks.one_hot_mlp",
+    "ResNet": "tfp_flows.networks.res_net",
+    "ResidualConvBlock": "tfp_flows.networks.residual_conv_block",
+    "VAE": "tfp_flows.models.vae",
+}
+
+
+def _stand_in(name, module):
+    """Returns a class that Keras finds by a name until the real one is registered."""
+
+    class StandIn:
+        @classmethod
+        def from_config(cls, config):
+            return getattr(importlib.import_module(module), name).from_config(config)
+
+    return StandIn
+
+
+for _name, _module in _IN_SAVED_FILES.items():
+    keras.saving.get_custom_objects().setdefault(
+        f"tfp_flows>{_name}", _stand_in(_name, _module)
+    )
+
+
+def _modules_of_names(source):
+    """Returns the modules of all public names, which this file imports at its end."""
+    imports = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom))
+    return {alias.name: line.module for line in imports for alias in line.names}
+
+
+_LOADER: typing.Any = __spec__.loader
+# None in an application that holds no sources, which imports all names at once.
+_SOURCE = _LOADER.get_source(__name__)
+_MODULES = _modules_of_names(_SOURCE) if _SOURCE else {}
+
+if not typing.TYPE_CHECKING:
+    if _MODULES:
+        __all__ = sorted(_MODULES)
+
+    def __getattr__(name):
+        """Imports a public name, or a folder of the package, when it is first used."""
+        if (module := _MODULES.get(name, __name__)) != __name__:
+            # As `from module import name` does, whose name may be a module's, too.
+            value = getattr(__import__(module, fromlist=[name]), name)
+        elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *_MODULES})
+
+
+# One line a public name. Checkers of types read them; at run time, `__getattr__` does.
+if typing.TYPE_CHECKING or not _MODULES:
+    from tfp_flows import transformers as transformers
+    from tfp_flows.bijectors import ActNorm as ActNorm
+    from tfp_flows.bijectors import BatchNorm as BatchNorm
+    from tfp_flows.bijectors import BijectorReport as BijectorReport
+    from tfp_flows.bijectors import Bounds as Bounds
+    from tfp_flows.bijectors import ChannelAffine as ChannelAffine
+    from tfp_flows.bijectors import Coupling as Coupling
+    from tfp_flows.bijectors import Elementwise as Elementwise
+    from tfp_flows.bijectors import Decorrelate as Decorrelate
+    from tfp_flows.bijectors import FlowChain as FlowChain
+    from tfp_flows.bijectors import HeavyTails as HeavyTails
+    from tfp_flows.bijectors import InverseAutoregressive as InverseAutoregressive
+    from tfp_flows.bijectors import Invert as Invert
+    from tfp_flows.bijectors import InvertibleConv1x1 as InvertibleConv1x1
+    from tfp_flows.bijectors import InvertibleLinear as InvertibleLinear
+    from tfp_flows.bijectors import Logit as Logit
+    from tfp_flows.bijectors import MaskedAutoregressive as MaskedAutoregressive
+    from tfp_flows.bijectors import MultiScale as MultiScale
+    from tfp_flows.bijectors import OnPart as OnPart
+    from tfp_flows.bijectors import Permutation as Permutation
+    from tfp_flows.bijectors import PlainLinear as PlainLinear
+    from tfp_flows.bijectors import Squeeze as Squeeze
+    from tfp_flows.bijectors import Standardize as Standardize
+    from tfp_flows.bijectors import TFPBijector as TFPBijector
+    from tfp_flows.bijectors import Whiten as Whiten
+    from tfp_flows.bijectors import check_bijector as check_bijector
+    from tfp_flows.bijectors import random_permutation as random_permutation
+    from tfp_flows.bijectors import reverse_permutation as reverse_permutation
+    from tfp_flows.bijectors import masks as masks
+    from tfp_flows.core.flow_bijector import FlowBijector as FlowBijector
+    from tfp_flows.distributions import (
+        AutoregressiveDistribution as AutoregressiveDistribution,
+    )
+    from tfp_flows.distributions import BinaryMADE as BinaryMADE
+    from tfp_flows.distributions import CategoricalMADE as CategoricalMADE
+    from tfp_flows.distributions import FittedPosterior as FittedPosterior
+    from tfp_flows.distributions import FlowDistribution as FlowDistribution
+    from tfp_flows.distributions import FlowPosterior as FlowPosterior
+    from tfp_flows.distributions import MixtureMADE as MixtureMADE
+    from tfp_flows.distributions import PosteriorReport as PosteriorReport
+    from tfp_flows.distributions import conditionals as conditionals
+    from tfp_flows.distributions import BitsPerDimension as BitsPerDimension
+    from tfp_flows.distributions import Defensive as Defensive
+    from tfp_flows.distributions import Dequantized as Dequantized
+    from tfp_flows.distributions import at_temperature as at_temperature
+    from tfp_flows.distributions import attribute_direction as attribute_direction
+    from tfp_flows.distributions import bits_per_dimension as bits_per_dimension
+    from tfp_flows.distributions import circular_base as circular_base
+    from tfp_flows.distributions import flow_posterior as flow_posterior
+    from tfp_flows.distributions import interpolate as interpolate
+    from tfp_flows.distributions import move_along as move_along
+    from tfp_flows.distributions import pareto_smooth as pareto_smooth
+    from tfp_flows.distributions import reduce_bits as reduce_bits
+    from tfp_flows.distributions import standard_logistic as standard_logistic
+    from tfp_flows.distributions import standard_normal as standard_normal
+    from tfp_flows.distributions import to_arviz as to_arviz
+    from tfp_flows.flows import Glow as Glow
+    from tfp_flows.flows import GlowStep as GlowStep
+    from tfp_flows.flows import IAF as IAF
+    from tfp_flows.flows import MADE as MADE
+    from tfp_flows.flows import MAF as MAF
+    from tfp_flows.flows import NICE as NICE
+    from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
+    from tfp_flows.flows import RealNVP as RealNVP
+    from tfp_flows.flows import RealNVPImage as RealNVPImage
+    from tfp_flows.mcmc import AlternatingKernel as AlternatingKernel
+    from tfp_flows.mcmc import LatentKernel as LatentKernel
+    from tfp_flows.mcmc import adaptive_nuts as adaptive_nuts
+    from tfp_flows.mcmc import flow_proposal_kernel as flow_proposal_kernel
+    from tfp_flows.mcmc import independent_proposals as independent_proposals
+    from tfp_flows.mcmc import neutra_kernel as neutra_kernel
+    from tfp_flows.models import DensityEstimator as DensityEstimator
+    from tfp_flows.models import FullDataBatchStatistics as FullDataBatchStatistics
+    from tfp_flows.models import KLWarmUp as KLWarmUp
+    from tfp_flows.models import StopOnNaN as StopOnNaN
+    from tfp_flows.models import VAE as VAE
+    from tfp_flows.models import export as export
+    from tfp_flows.models import fit_posterior as fit_posterior
+    from tfp_flows.models import likelihoods as likelihoods
+    from tfp_flows.models import objectives as objectives
+    from tfp_flows.models import posteriors as posteriors
+    from tfp_flows.models import variational_loss as variational_loss
+    from tfp_flows.networks import MLP as MLP
+    from tfp_flows.networks import Conditioner as Conditioner
+    from tfp_flows.networks import MaskCycleMLP as MaskCycleMLP
+    from tfp_flows.networks import ConvDecoder as ConvDecoder
+    from tfp_flows.networks import ConvEncoder as ConvEncoder
+    from tfp_flows.networks import ConvNet as ConvNet
+    from tfp_flows.networks import MaskedMLP as MaskedMLP
+    from tfp_flows.networks import ResNet as ResNet
+    from tfp_flows.networks import natural_ordering as natural_ordering
+    from tfp_flows.networks import random_ordering as random_ordering
+    from tfp_flows.networks import reversed_ordering as reversed_ordering
+    from tfp_flows.tables import Column as Column
+    from tfp_flows.tables import Prediction as Prediction
+    from tfp_flows.tables import TableColumns as TableColumns
+    from tfp_flows.tables import TableDensity as TableDensity
+    from tfp_flows.tables import describe_columns as describe_columns
+    from tfp_flows.transformers import Affine as Affine
+    from tfp_flows.transformers import Gated as Gated
+    from tfp_flows.transformers import Shift as Shift
+    from tfp_flows.transformers import Transformer as Transformer

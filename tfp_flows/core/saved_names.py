@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
@@ -9,6 +10,7 @@ import tensorflow_probability as tfp
 
 __all__ = ["STOCK", "find", "find_stock", "not_ours"]
 
+_PACKAGE = __name__.split(".")[0]
 # What files of earlier versions call otherwise.
 _RENAMED = {
     ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
@@ -31,7 +33,7 @@ def find_stock(part: str, name: str) -> type:
 
 
 def find(module: str, name: str) -> Any:
-    """Returns a class or function of a loaded module.
+    """Returns a class or function of a loaded module, or of any of this package.
 
     Raises:
       ValueError: if there is none, or it is of Python's standard library.
@@ -39,6 +41,8 @@ def find(module: str, name: str) -> Any:
     if not (isinstance(module, str) and isinstance(name, str)):
         raise not_ours(module, name)
     name = _RENAMED.get((module, name), name)
+    if module.split(".")[0] == _PACKAGE and module not in sys.modules:
+        _import_public_names()
     found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
     if found is None:
         raise ValueError(
@@ -65,11 +69,17 @@ def not_ours(module: str, name: str) -> ValueError:
     )
 
 
+def _import_public_names():
+    """Imports all modules that `import tfp_flows` offers, and none that a file chose."""
+    package = importlib.import_module(_PACKAGE)
+    for name in package.__all__:
+        getattr(package, name)
+
+
 def _moved(module, name):
     """What files of an earlier layout of this package look for in another module."""
-    package = __name__.split(".")[0]
-    if module.split(".")[0] != package:
+    if module.split(".")[0] != _PACKAGE:
         return None
-    loaded = [m for m in list(sys.modules) if m.split(".")[0] == package]
+    loaded = [m for m in list(sys.modules) if m.split(".")[0] == _PACKAGE]
     objects = (getattr(sys.modules[m], name, None) for m in loaded)
     return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)
