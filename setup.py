@@ -15,6 +15,8 @@ EXPERIMENTS = [
     "pillow>=10",
     "tensorboard>=2.20",
 ]
+ROOMS = find_packages("experiments", exclude=["benchmarks", "compatibility"])
+COMMANDS = ["tfp_flows_experiments", *(f"tfp_flows_experiments.{room}" for room in ROOMS)]
 # pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
 CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]
 CHECKS += ["setuptools>=70.1"]  # which tests build a wheel with
@@ -53,7 +55,10 @@ setup(
         "Topic :: Scientific/Engineering :: Mathematics",
         "Typing :: Typed",
     ],
-    packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
+    packages=find_packages(include=["tfp_flows", "tfp_flows.*"]) + COMMANDS,
+    # Not under its own name, which a user's folder may have: see experiments/__init__.py.
+    package_dir={"tfp_flows_experiments": "experiments"},
+    entry_points={"console_scripts": ["tfp-flows = tfp_flows_experiments.__main__:main"]},
     package_data={"tfp_flows": ["py.typed"]},
     python_requires=">=3.10,<3.14",
     install_requires=[

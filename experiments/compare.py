@@ -1,6 +1,6 @@
 """Puts finished runs side by side: a Markdown table, and a picture.
 
-python -m experiments.compare RUN_DIR [RUN_DIR ...] [--picture=PATH]
+tfp-flows compare RUN_DIR [RUN_DIR ...] [--picture=PATH]
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Fits recipes to several divisions of their data and prints means over these.
 
-    python -m experiments.folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
+    tfp-flows folds --data_dir=DIR --run_dir=RUN_DIR RECIPE [RECIPE ...]
 
-A recipe is a file of flags of `density_estimation`. Fold k has `--data_seed=k`, and its run
+A recipe is a file of flags of `tfp-flows density`. Fold k has `--data_seed=k`, and its run
 is in a folder of `--run_dir`; what has finished is only read. `--dataset=A --dataset=B`
 fits each recipe to each of these, in place of its own data set.
 """
@@ -44,7 +44,7 @@ class FoldSettings(FlagSettings):
         "Data sets to fit each recipe to; by default, that of the recipe.",
         one_of=DATASETS,
     )
-    data_dir: str = field("", "As of `density_estimation`.")
+    data_dir: str = field("", "As of `tfp-flows density`.")
     run_dir: str = field("runs/folds", "Folder of the folders of all runs.")
     recipes: tuple[str, ...] = field((), "Files of flags.")
 

@@ -1,6 +1,6 @@
 """Scores the test images of other data sets under a finished run, beside those of its own.
 
-python -m experiments.out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
+tfp-flows out_of_distribution --run_dir=RUN_DIR --others=fashion_mnist
 """
 
 import dataclasses

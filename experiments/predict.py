@@ -1,6 +1,6 @@
 """Predicts what a model was fitted to, given its context, as quantiles a row.
 
-    python -m experiments.predict --model=RUN_DIR --csv=new.csv --out=predicted.csv
+    tfp-flows predict --model=RUN_DIR --csv=new.csv --out=predicted.csv
 
 For each row of the table, which needs the columns of the context only, the file has
 quantiles of each modelled column: the median, and the ends of an interval of 90 %, unless

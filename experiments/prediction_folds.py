@@ -1,8 +1,8 @@
 """Predicts a column of a table from the others, in folds, beside two baselines.
 
-    python -m experiments.prediction_folds --csv_path=wines.csv --target=quality
+    tfp-flows prediction_folds --csv_path=wines.csv --target=quality
 
-Flags are those of `table_density`, and `--target`, `--num_folds`. Each fold's test rows
+Flags are those of `tfp-flows table`, and `--target`, `--num_folds`. Each fold's test rows
 are in no other fold. For a number there are the mean negative log-likelihood and the
 coverage of intervals of 90 %, beside quantile gradient boosting and a Gaussian process; for
 a category the log loss, beside a gradient-boosted classifier that is tuned by

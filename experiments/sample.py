@@ -1,7 +1,7 @@
 """Draws rows of a fitted model into a table, in memory that does not grow.
 
-    python -m experiments.sample --model=RUN_DIR --rows=1000 --out=samples.csv
-    python -m experiments.sample --model=RUN_DIR --given=conditions.csv --out=samples.csv
+    tfp-flows sample --model=RUN_DIR --rows=1000 --out=samples.csv
+    tfp-flows sample --model=RUN_DIR --given=conditions.csv --out=samples.csv
 
 A conditional model needs `--given`, a table with the columns of its context; each of its
 rows gets `--rows` rows of the new table, one after the other, with the context beside what

@@ -1,7 +1,7 @@
 """Scores rows of a table, or pictures, under a fitted model, in memory that does not grow.
 
-    python -m experiments.score --model=RUN_DIR --csv=new.csv --out=scored.csv
-    python -m experiments.score --model=RUN_DIR --images=DIR_OR_NPZ --out=scored.csv
+    tfp-flows score --model=RUN_DIR --csv=new.csv --out=scored.csv
+    tfp-flows score --model=RUN_DIR --images=DIR_OR_NPZ --out=scored.csv
 
 Each row of the table gets a line of the file: its log-likelihood in nats, and the names of
 the columns whose number is less or greater than all that the model was fitted to. So does

@@ -31,11 +31,16 @@ def archives(tmp_path_factory):
     return folder
 
 
+def sources(folder):
+    return {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*.py")}
+
+
 @pytest.fixture(scope="module")
 def package():
-    """Names of all that the package is made of."""
-    sources = (ROOT / "tfp_flows").rglob("*.py")
-    return {p.relative_to(ROOT).as_posix() for p in sources} | {"tfp_flows/py.typed"}
+    """Names of all that the package and its commands are made of."""
+    developed = ("experiments/benchmarks/", "experiments/compatibility/")
+    commands = {name for name in sources("experiments") if not name.startswith(developed)}
+    return sources("tfp_flows") | {"tfp_flows/py.typed"} | commands
 
 
 def test_wheel_holds_the_package_and_nothing_else(archives, package):
@@ -44,7 +49,9 @@ def test_wheel_holds_the_package_and_nothing_else(archives, package):
         names = archive.namelist()
         about = next(n for n in names if n.endswith("METADATA"))
         metadata = archive.read(about).decode()
-    assert {n for n in names if ".dist-info/" not in n} == package
+    # A user's own folder may be called `experiments`.
+    installed = {re.sub("^experiments/", "tfp_flows_experiments/", n) for n in package}
+    assert {n for n in names if ".dist-info/" not in n} == installed
     assert any(n.endswith("LICENSE") for n in names)
     assert "Classifier: Typing :: Typed" in metadata
     assert "Keywords: " in metadata
@@ -61,22 +68,56 @@ def test_source_archive_holds_what_a_wheel_is_built_from(archives, package):
     assert names - generated == package | set(BUILT_FROM)
 
 
+def install(archive, target):
+    """Installs an archive, and returns the environment of processes that find it alone."""
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    command = ["-m", "pip", "install", *flags, f"--target={target}", str(archive)]
+    subprocess.run([sys.executable, *command], check=True)
+    return {**os.environ, "PYTHONPATH": str(target)}
+
+
 @pytest.mark.parametrize("kind", ["whl", pytest.param("gz", marks=pytest.mark.slow)])
 def test_ten_lines_of_readme_run_where_it_is_installed(kind, archives, tmp_path):
     """In a folder of its own, with nothing of the repository on the path."""
     (archive,) = archives.glob(f"*.{kind}")
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    install += [f"--target={installed}", str(archive)]
-    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
+    environment = install(archive, installed)
     code = TEN_LINES.replace("epochs=200", "epochs=2, verbose=0")
     assert code != TEN_LINES
     code += "\nprint(tfp_flows.__file__)\n"
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-c", code]
     process = subprocess.run(
         command, cwd=elsewhere, env=environment, check=True, capture_output=True, text=True
     )
     assert process.stdout.splitlines()[-1].startswith(str(installed))
     assert {path.name for path in elsewhere.iterdir()} == {"flow.keras"}
+
+
+@pytest.fixture
+def run(archives, tmp_path):
+    """Runs a command in a folder that has an `experiments` which is none of ours."""
+    (archive,) = archives.glob("*.whl")
+    environment = install(archive, tmp_path / "installed")
+    environment["PATH"] = (
+        f"{tmp_path / 'installed' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    )
+    (tmp_path / "experiments.py").write_text("raise AssertionError")
+    return lambda *command: subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+
+
+def test_the_installed_command_explains_itself(run):
+    assert "\n  density " in run("tfp-flows", "--help").stdout
+    assert "--num_steps" in run("tfp-flows", "density", "--help").stdout
+
+
+@pytest.mark.slow
+def test_installed_commands_run(run, tmp_path):
+    tiny = ["--epochs=1", "--num_steps=1", "--num_samples=100", "--run_dir=run"]
+    fitted = run("tfp-flows", "density", "--dataset=two_moons", *tiny, "--progress=0")
+    assert "Gaussian" in fitted.stdout
+    assert fitted.stderr == ""
+    assert "tfp-flows density --" in (tmp_path / "run" / "report.md").read_text()
+    assert "two_moons" in run(sys.executable, "-m", "tfp_flows", "compare", "run").stdout

@@ -1,7 +1,7 @@
 """Tables of the flags of commands, written from their settings when the site is built.
 
-In a page, the line "<!-- flags of NAME -->" becomes the table of `python -m
-experiments.NAME`; where nothing is built, as in a browser of the repository, it does not
+In a page, the line "<!-- flags of NAME -->" becomes the table of `tfp-flows
+NAME`; where nothing is built, as in a browser of the repository, it does not
 show.
 """
 
@@ -27,15 +27,17 @@ def _replace(app, name, source):
 
 
 def settings_of(command: str) -> type:
-    """Returns the class of settings of `python -m experiments.<command>`.
+    """Returns the class of settings of `tfp-flows <command>`, or of another program.
 
     Raises:
       ValueError: if there is none, or more than one.
     """
+    commands = importlib.import_module("experiments.__main__").COMMANDS
+    program, _ = commands.get(command, (command, ""))
     try:
-        module = importlib.import_module(f"experiments.{command}.settings")
-    except ModuleNotFoundError:  # a command of one file
-        module = importlib.import_module(f"experiments.{command}")
+        module = importlib.import_module(f"experiments.{program}.settings")
+    except ModuleNotFoundError:  # a program of one file
+        module = importlib.import_module(f"experiments.{program}")
     (found,) = (
         value
         for value in vars(module).values()

@@ -53,7 +53,7 @@ class FlagSettings:
       UsageError: if a field holds a value of another type, or out of its bounds.
 
     Attributes:
-      PROGRAM: name of the module of `experiments` that has these flags.
+      PROGRAM: name of the command that has these flags, as in `tfp-flows PROGRAM`.
       POSITIONAL: the field, a tuple, of what is no flag; None: there must be nothing else.
     """
 

@@ -20,7 +20,7 @@ __all__ = ["Settings"]
 class Settings(TrainingSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
-    PROGRAM = "density_estimation"
+    PROGRAM = "density"
     run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
     flow: str = field("real_nvp", "Flow to fit.", one_of=FLOWS)
     base: str = field("normal", "Base distribution, at the latent end.", one_of=BASES)

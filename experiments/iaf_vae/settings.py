@@ -20,7 +20,7 @@ def _changed(name, default, text=None, **choice):
 class VAESettings(TrainingSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
-    PROGRAM = "iaf_vae"
+    PROGRAM = "vae"
     dataset: str = _changed(
         "dataset",
         "digits",

@@ -21,7 +21,7 @@ ALL = "all"
 class PosteriorSettings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
-    PROGRAM = "posterior_inference"
+    PROGRAM = "posterior"
 
     target: str = field(
         "eight_schools",

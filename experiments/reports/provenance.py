@@ -36,7 +36,7 @@ def described(results):
 def command(settings):
     """Returns the shell command that repeats the run of a `FlagSettings`."""
     flags = map(shlex.quote, settings.flags(only_changed=True))
-    return " ".join([f"python -m experiments.{settings.PROGRAM}", *flags])
+    return " ".join([f"tfp-flows {settings.PROGRAM}", *flags])
 
 
 def versions():

@@ -36,5 +36,5 @@ def how_to_go_on(settings):
         return "Stopped before the run had begun; nothing was written."
     return (
         "Stopped. To go on from the last finished epoch: "
-        f"python -m experiments.{settings.PROGRAM} --flagfile={shlex.quote(str(flags))}"
+        f"tfp-flows {settings.PROGRAM} --flagfile={shlex.quote(str(flags))}"
     )

@@ -17,7 +17,7 @@ DROPPED = "drop"
 class TableDensitySettings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
-    PROGRAM = "table_density"
+    PROGRAM = "table"
 
     csv_path: str = field("", "Table as text, with a header; or a .parquet file.")
     decimal: str = field(".", "Decimal mark of the numbers.", one_of=".,")

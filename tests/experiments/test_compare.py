@@ -21,7 +21,7 @@ def results(nats, flags="", **changes):
         "num_parameters": 10,
         "num_epochs": 2,
         "training_seconds": 1.0,
-        "command": f"python -m experiments.density_estimation --seed=1 {flags}",
+        "command": f"tfp-flows density --seed=1 {flags}",
     } | changes
 
 

@@ -18,18 +18,18 @@ from experiments.posterior_inference import experiment as posterior_inference
 ROOT = Path(__file__).parents[2]
 PAGES = ("experiments/README.md", "docs/results.md")
 RECIPES = sorted((ROOT / "experiments" / "recipes").glob("*.flags"))
-# Experiment -> its command line, and what refuses settings before any data are read.
+# Command -> its command line, and what refuses settings before any data are read.
 EXPERIMENTS = {
-    "density_estimation": (density_estimation.cli, models.check),
-    "iaf_vae": (iaf_vae.cli, vae_models.check),
-    "posterior_inference": (posterior_inference.cli, lambda settings: None),
+    "density": (density_estimation.cli, models.check),
+    "vae": (iaf_vae.cli, vae_models.check),
+    "posterior": (posterior_inference.cli, lambda settings: None),
     "neutra": (neutra.cli, lambda settings: None),
 }
 
 
 def settings_of(path, monkeypatch):
-    """The settings that the recipe's own command reads, and that experiment's name."""
-    (name,) = re.findall(r"^# +python -m experiments\.(\w+)", path.read_text(), re.M)
+    """The settings that the recipe's own command reads, and that command."""
+    (name,) = re.findall(r"^# +tfp-flows (\w+)", path.read_text(), re.M)
     read, found = program.read_settings, []
     monkeypatch.setattr(
         program, "read_settings", lambda *a, **k: found.append(read(*a, **k))

@@ -13,6 +13,8 @@ from bad_use import BAD_USE
 from bad_use import TWO_WORKERS
 from refused import assert_refused
 
+from experiments import __main__ as commands
+from experiments.__main__ import COMMANDS
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import maf_archive
 from experiments.density_estimation import experiment as density_estimation
@@ -116,27 +118,51 @@ def test_process_ends_with_the_status_and_one_line(tmp_path):
     process.join(300)
     assert process.exitcode == 1
     (line,) = (tmp_path / "output.txt").read_text().splitlines()
-    assert line.startswith("density_estimation: ")
+    assert line.startswith("density: ")
     assert "none.csv" in line
     assert not (tmp_path / "run").exists()
 
 
-PROGRAMS = ("density_estimation", "iaf_vae", "posterior_inference", "neutra", "compare")
-PROGRAMS += ("out_of_distribution",)
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(("flag", "status"), [("--help", 0), ("--nonsense", 2)])
 def test_every_program_ends_with_the_status_of_its_command_line(
     name, flag, status, monkeypatch, capsys
 ):
     monkeypatch.setattr(sys, "argv", ["program", flag])
     with pytest.raises(SystemExit) as end:
-        runpy.run_module(f"experiments.{name}", run_name="__main__")
+        runpy.run_module(f"experiments.{COMMANDS[name][0]}", run_name="__main__")
     assert end.value.code == status
     output, error = capsys.readouterr()
     assert ("--" in output) == (status == 0)
     assert error.startswith(f"{name}: Unknown command line flag") == (status == 2)
+    assert commands.main([name, flag]) == status
+    assert capsys.readouterr() == (output, error)
+
+
+@pytest.mark.parametrize("argv", [[], ["densities"], ["--densities"]])
+def test_what_is_no_command_is_refused_with_the_commands_there_are(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        commands.main(argv)
+    assert end.value.code == 2
+    assert "tfp-flows: error: " in capsys.readouterr().err
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as end:
+        commands.main(["--help"])
+    assert end.value.code == 0
+    output = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name} " not in output] == []
+
+
+def test_a_command_without_its_packages_says_in_a_line_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "plots", ("transformer_plots", ""))
+    monkeypatch.delitem(sys.modules, "experiments.transformer_plots", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    assert commands.main(["plots"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "got no `matplotlib`" in line
+    assert line.endswith("pip install 'tfp_flows[experiments]'")
 
 
 def test_list_of_data_sets_ends_well(capsys):

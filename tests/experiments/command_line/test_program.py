@@ -12,5 +12,5 @@ def test_warnings_are_one_line_without_pythons_source(capsys):
 
     before = warnings.formatwarning
     assert program.run(["name"], main, Settings, description="", refusals=()) == 0
-    assert capsys.readouterr().out == "density_estimation: of two lines\n"
+    assert capsys.readouterr().out == "density: of two lines\n"
     assert warnings.formatwarning is before

@@ -203,6 +203,5 @@ def test_gaussian_log_likelihood_agrees_with_tfp():
 def test_command_names_what_differs_from_the_defaults():
     settings = Settings(flow="nice", hidden_units=(8, 8), run_dir="a b")
     assert provenance.command(settings) == (
-        "python -m experiments.density_estimation "
-        "'--run_dir=a b' --flow=nice --hidden_units=8,8"
+        "tfp-flows density '--run_dir=a b' --flow=nice --hidden_units=8,8"
     )

@@ -196,7 +196,7 @@ def test_help_and_data_sets_are_printed(capsys):
 def test_command_repeats_the_run(tmp_path):
     settings = in_folder(TINY, tmp_path, posterior="full")
     command = provenance.command(settings)
-    assert command.startswith("python -m experiments.iaf_vae --run_dir=")
+    assert command.startswith("tfp-flows vae --run_dir=")
     assert "--posterior=full" in command
     assert "--flow_hidden_units=6" in command
     settings.write_flags(tmp_path / "flags.txt")

@@ -102,7 +102,7 @@ def test_missing_or_other_files_are_refused(content, message, tmp_path, capsys):
     flags.append(f"--run_dir={tmp_path / 'run'}")
     assert posterior_inference.cli(["posterior_inference", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("posterior_inference: Expected")
+    assert line.startswith("posterior: Expected")
     assert not (tmp_path / "run").exists()
 
 

@@ -193,7 +193,7 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     (run_dir / "flags.txt").touch()
     code = (
         "import time, types; from experiments.runs import interruption; "
-        f"settings = types.SimpleNamespace(PROGRAM='iaf_vae', run_dir={str(run_dir)!r}); "
+        f"settings = types.SimpleNamespace(PROGRAM='vae', run_dir={str(run_dir)!r}); "
         "interruption.stop_at_once(lambda: interruption.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
     )
@@ -209,7 +209,7 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     assert process.returncode == 128 + number
     # TensorFlow, too, may have written a line or two while it was imported.
     assert f"--flagfile='{run_dir}/flags.txt'" in message.splitlines()[-1]
-    assert message.count("python -m experiments.iaf_vae") == 1
+    assert message.count("tfp-flows vae") == 1
     assert "Traceback" not in message
 
 
