@@ -1,4 +1,4 @@
-"""Bytes of a file as text, or why they are none, and in which row."""
+"""Bytes of a file as text, or why they are none, and in which line."""
 
 from experiments.data.data_error import DataError
 
@@ -31,18 +31,20 @@ def decoded(text, encoding, path, line):
       line: of the file, with which they begin.
 
     Raises:
-      DataError: if they are not in `encoding`, or one is NUL; names the first such row.
+      DataError: if they are not in `encoding`, or one is NUL; names the first such line.
     """
     zero = text.find(b"\0")
     if zero >= 0:
-        row = line + text.count(b"\n", 0, zero)
-        raise DataError(f"Expected a table as text in {path}; got a NUL byte in row {row}.")
+        line += text.count(b"\n", 0, zero)
+        raise DataError(
+            f"Expected a table as text in {path}; got a NUL byte in line {line}."
+        )
     try:
         return text.decode(encoding)
     except UnicodeDecodeError as error:
-        row = line + text.count(b"\n", 0, error.start)
+        line += text.count(b"\n", 0, error.start)
         raise DataError(
             f"Expected a table as text ({encoding}) in {path}; got the byte "
-            f"0x{text[error.start]:02x} in row {row} (--encoding=latin-1 or another may be "
-            "that of the file)."
+            f"0x{text[error.start]:02x} in line {line} (--encoding=latin-1 or another may "
+            "be that of the file)."
         ) from error

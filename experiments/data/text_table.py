@@ -12,8 +12,8 @@ import pandas as pd
 
 from experiments.data.cells import cell_problems
 from experiments.data.cells import is_empty
-from experiments.data.cells import last_row_end
 from experiments.data.cells import number
+from experiments.data.cells import spelling_advice
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
 from experiments.data.line_blocks import LINE_END
@@ -41,8 +41,9 @@ class Block:
 
     Args:
       frame: of the columns that were asked for, by position: numbers, float64, finite, or
-        the cells as texts.
-      line: the first row's line of the file, from 1.
+        the cells as texts; its index is the line of the file where each row begins, the
+        first line being 1.
+      line: where these lines begin.
       next_line: the line after the last row.
       end: bytes of the file up to there.
     """
@@ -79,14 +80,13 @@ class TextTable:
         with self._reading(), self._path.open("rb") as file:
             self.size = self._path.stat().st_size
             start, first = self._first_line(file)
-        delimiters = _DELIMITERS if decimal == "." else _DELIMITERS.replace(",", "")
-        self._delimiter = max(delimiters, key=lambda d: len(_cells(first, d)))
+        self._delimiter = _delimiter(first, decimal)
         cells = [cell.strip() for cell in _cells(first, self._delimiter)]
         self.num_columns = len(cells)
         self.names = None
         # Where the rows begin: (bytes, lines) before them.
         self._start = start
-        if all(number(cell, decimal) is None for cell in cells):
+        if not any(_is_number(cell, decimal) for cell in cells):
             # As pandas calls a column of row numbers that it has written without a name.
             names = [cell or f"Unnamed: {i}" for i, cell in enumerate(cells)]
             self.names = self._distinct(names)
@@ -152,28 +152,27 @@ class TextTable:
         """Returns the numbers of a block, or refuses it with what is wrong where."""
         is_plain = not any(letters in text for letters in _READ_OTHERWISE)
         if is_plain and has_rows_of(text, self.num_columns, self._delimiter):
-            frame = self._parsed(text, columns, np.float64)
+            frame = self._parsed(text, columns, line, np.float64)
             if frame is not None and np.isfinite(frame.to_numpy()).all():
                 return frame
         labels = {position: self.label(position) for position in columns}
-        values = [
-            [number(cell, self._decimal) for cell in row]
-            for row in self._by_cell(text, columns, line, labels)
-        ]
-        return pd.DataFrame(values, columns=list(columns), dtype=np.float64)
+        lines, rows = self._by_cell(text, columns, line, labels)
+        values = [[number(cell, self._decimal) for cell in row] for row in rows]
+        return pd.DataFrame(values, lines, list(columns), dtype=np.float64)
 
     def _texts(self, text, columns, line):
         """Returns the cells of a block as texts, or refuses rows of other lengths."""
         if QUOTE not in text and has_rows_of(text, self.num_columns, self._delimiter):
-            frame = self._parsed(text, columns, str)
+            frame = self._parsed(text, columns, line, str)
             if frame is not None:
                 return frame
-        rows = self._by_cell(text, columns, line, {})
-        return pd.DataFrame(rows, columns=list(columns), dtype=str)
+        lines, rows = self._by_cell(text, columns, line, {})
+        return pd.DataFrame(rows, lines, list(columns), dtype=str)
 
-    def _parsed(self, text, columns, dtype):
+    def _parsed(self, text, columns, line, dtype):
+        """Returns a block without quotes by pandas, or None if that refuses it."""
         try:
-            return pd.read_csv(
+            frame = pd.read_csv(
                 io.BytesIO(text),
                 header=None,
                 names=range(self.num_columns),
@@ -187,9 +186,13 @@ class TextTable:
             )[list(columns)]
         except (ValueError, pd.errors.ParserError):
             return None
+        if text.rstrip(LINE_END).count(LINE_END) + 1 == len(frame):
+            return frame.set_axis(pd.RangeIndex(line, line + len(frame)))
+        lines = [row_line for row_line, _ in self._rows(text, line)]
+        return frame.set_axis(lines) if len(lines) == len(frame) else None
 
     def _by_cell(self, text, columns, line, labels):
-        """Returns rows of cells, slowly, of what pandas refuses, or would read as another.
+        """Returns lines and cells of rows, slowly, where pandas refuses or misreads them.
 
         Args:
           text: of the block.
@@ -197,24 +200,35 @@ class TextTable:
           line: of the first row.
           labels: names of those that should hold numbers, by position.
         """
-        rows = self._rows(text)
-        try:
-            found = cell_problems(rows, labels, self.num_columns, line - 1, self._decimal)
-        except csv.Error as error:
-            row = line + last_row_end(self._rows(text))
-            raise DataError(
-                f"Expected quotes around whole cells in {self._path}; got, in row {row}: "
-                f"{error}."
-            ) from error
+        rows = self._rows(text, line)
+        found = cell_problems(rows, labels, self.num_columns, self._decimal)
         if found:
             wanted = "finite numbers" if labels else "rows of one length"
             raise DataError(f"Expected {wanted} in {self._path}; got {found}.")
-        rows = [row for row in self._rows(text) if not is_empty(row)]
-        return [[row[i] for i in columns] for row in rows]
+        lines, rows = [], []
+        for row_line, row in self._rows(text, line):
+            lines.append(row_line)
+            rows.append([row[i] for i in columns])
+        return lines, rows
 
-    def _rows(self, text):
-        lines = io.StringIO(text.decode(self._encoding), newline="")
-        return csv.reader(lines, delimiter=self._delimiter, strict=True)
+    def _rows(self, text, line):
+        """Yields the line of the file where a row begins, and its cells; no empty rows.
+
+        Raises:
+          DataError: if a quote is not closed, or ends within a cell.
+        """
+        content = io.StringIO(text.decode(self._encoding), newline="")
+        reader, begin = csv.reader(content, delimiter=self._delimiter, strict=True), line
+        try:
+            for row in reader:
+                if not is_empty(row):
+                    yield begin, row
+                begin = line + reader.line_num
+        except csv.Error as error:
+            raise DataError(
+                f"Expected quotes around whole cells in {self._path}; got, in line "
+                f"{begin}: {error}."
+            ) from error
 
     def _reading(self):
         return reading(
@@ -222,6 +236,21 @@ class TextTable:
             self._path,
             (OSError, UnicodeDecodeError, csv.Error),
         )
+
+
+def _delimiter(line, decimal):
+    """Returns what separates cells: what makes all of them numbers, or most cells."""
+    for delimiter in _DELIMITERS.replace(",", ""):  # a comma may be a decimal mark
+        cells = _cells(line, delimiter)
+        if len(cells) > 1 and all(_is_number(cell, decimal) for cell in cells):
+            return delimiter
+    delimiters = _DELIMITERS if decimal == "." else _DELIMITERS.replace(",", "")
+    return max(delimiters, key=lambda d: len(_cells(line, d)))
+
+
+def _is_number(cell, decimal):
+    """Whether a cell is a number, be it spelt with another decimal mark."""
+    return number(cell, decimal) is not None or bool(spelling_advice([cell], decimal))
 
 
 def _cells(line, delimiter):

@@ -56,7 +56,10 @@ def _stripped(texts):
 
 
 def _numbers(texts, decimal):
-    plain = texts.str.replace(decimal, ".", regex=False)
+    plain = texts
+    if decimal != ".":  # a point may separate thousands
+        has_point = texts.str.contains(".", regex=False)
+        plain = texts.str.replace(decimal, ".", regex=False).mask(has_point, "")
     return pd.to_numeric(plain, errors="coerce").astype(np.float64)
 
 

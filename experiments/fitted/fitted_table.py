@@ -1,12 +1,14 @@
 """A saved density of a table with columns of any kind, and its columns in other tables."""
 
 import contextlib
+import re
 
 import numpy as np
 import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
+from experiments.data.cells import spelling_advice
 from experiments.data.typed_cells import typed
 from experiments.fitted.columns_by_name import positions_of
 
@@ -38,7 +40,7 @@ class FittedTable:
         return positions_of(names, table, self.path)
 
     def rows(self, block, names, decimal):
-        """Returns typed columns of a `Block` of texts as a data frame.
+        """Returns typed columns of a `Block` of texts as a data frame, by its lines.
 
         Raises:
           DataError: if a cell is of another type than the column's.
@@ -49,12 +51,13 @@ class FittedTable:
             try:
                 columns[name] = typed(texts, wanted, decimal)
             except ValueError as error:
-                row = error.args[0]
+                cell, line = texts.iloc[error.args[0]], texts.index[error.args[0]]
+                advice = spelling_advice([cell], decimal) if wanted == "number" else ""
                 raise DataError(
-                    f"Expected a {wanted} in column {name!r}; got {texts[row]!r} in row "
-                    f"{row + 1} from line {block.line} on."
+                    f"Expected a {wanted} in column {name!r}; got {cell!r} in line {line}"
+                    + (f" ({advice})." if advice else ".")
                 ) from error
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, index=block.frame.index)
 
     def no_conditions(self):
         """Returns one row without columns."""
@@ -65,7 +68,7 @@ class FittedTable:
 
         What cannot occur has minus infinity.
         """
-        with _told():
+        with _told(rows):
             nats = self._table.log_prob(rows)
         return nats, np.zeros([len(rows), len(names)], bool)
 
@@ -78,7 +81,7 @@ class FittedTable:
         """
         # An integer for each pair, as good as any other.
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
-        with _told():
+        with _told(context):
             given = {"context": context} if self.context else {"count": len(context)}
             drawn = self._table.sample(seed=seed, **given)
         if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
@@ -103,7 +106,7 @@ class FittedTable:
     def predict(self, context, levels, settings, first_row):
         """Returns columns of texts: quantiles, or probabilities of categories."""
         del settings, first_row  # nothing is drawn
-        with _told():
+        with _told(context):
             found = self._table.predict(context)
         if found.column.kind in ("categorical", "boolean"):
             return [_texts(column) for column in found.probabilities().T]
@@ -111,12 +114,14 @@ class FittedTable:
 
 
 @contextlib.contextmanager
-def _told():
-    """Turns what the library refuses of a table into a `DataError`."""
+def _told(rows):
+    """Turns what the library refuses of rows into a `DataError` that names their lines."""
     try:
         yield
     except ValueError as error:
-        raise DataError(str(error)) from error
+        lines = rows.index
+        text = re.sub(r"in row (\d+)", lambda m: f"in line {lines[int(m[1])]}", str(error))
+        raise DataError(text) from error
 
 
 def _type(column):

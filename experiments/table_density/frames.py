@@ -7,8 +7,11 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
+from experiments.data.cells import number
+from experiments.data.cells import spelling_advice
 from experiments.data.data_error import reading
 from experiments.data.text_table import TextTable
+from experiments.data.typed_cells import MISSING
 from experiments.data.typed_cells import type_of
 from experiments.data.typed_cells import typed
 from experiments.table_density.settings import DROPPED
@@ -23,7 +26,6 @@ UNUSABLE = {
     "missing": "has no value at all; --kinds={name}=drop",
 }
 _TEXTUAL = ("categorical", "boolean", "ordered")
-_COMMA = r"\s*[-+]?\d+,\d+\s*"
 _SHOWN = 3
 _MIN_ROWS = 20
 
@@ -92,7 +94,7 @@ def _read(settings):
     frames = [block.frame for block in blocks]
     if not frames:
         raise DataError(f"Expected rows in {path}; got a header only.")
-    return True, pd.concat(frames, ignore_index=True).set_axis(table.names, axis=1)
+    return True, pd.concat(frames).set_axis(table.names, axis=1)
 
 
 def _typed(frame, kinds, decimal):
@@ -102,20 +104,34 @@ def _typed(frame, kinds, decimal):
         found, wrong = type_of(texts, decimal)
         if kinds.get(name, {}).get("kind") in _TEXTUAL and len(wrong):
             found, wrong = "text", []
+        elif found == "text" and kinds.get(name, {}).get("kind") not in _TEXTUAL:
+            wrong = _spelt_otherwise(texts, decimal)
+            found = "number" if len(wrong) else found
         if len(wrong):
-            cells = [f"{texts[row]!r} in row {row + 1} below the header" for row in wrong]
-            cells = cells[:_SHOWN]
+            cells = texts.iloc[wrong]
+            shown = [f"{cell!r} in line {line}" for line, cell in cells[:_SHOWN].items()]
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-            has_comma = decimal == "." and texts.iloc[wrong].str.fullmatch(_COMMA).any()
+            advice = [f"--kinds={name}=categorical takes them as they are"]
+            advice += filter(None, [spelling_advice(cells, decimal)])
             problems.append(
-                f"column {name!r} has {found}s, but {', '.join(cells)}{more} "
-                f"(--kinds={name}=categorical takes them as they are"
-                + (", --decimal=, reads decimal commas" if has_comma else "")
-                + ")"
+                f"column {name!r} has {found}s, but {', '.join(shown)}{more} "
+                f"({'; '.join(advice)})"
             )
         else:
             columns[name] = typed(texts, found, decimal)
     return pd.DataFrame(columns), problems
+
+
+def _spelt_otherwise(texts, decimal):
+    """Returns the rows of numbers that are spelt otherwise, if numbers are the most."""
+    cells = texts.str.strip()
+    known = [cell for cell in cells.unique() if cell not in MISSING]
+    otherwise = [cell for cell in known if spelling_advice([cell], decimal)]
+    numbers = [cell for cell in known if number(cell, decimal) is not None]
+    is_number = cells.isin([*numbers, *otherwise])
+    if 2 * is_number.sum() > cells.isin(known).sum():
+        return np.flatnonzero(cells.isin(otherwise))
+    return np.array([], int)
 
 
 def _described(frame, kinds):

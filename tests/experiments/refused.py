@@ -1,5 +1,6 @@
 """The one way in which every program refuses."""
 
+from experiments.__main__ import COMMANDS
 from experiments.runs import interruption
 
 
@@ -22,7 +23,8 @@ def assert_refused(program, arguments, status, words, capsys, monkeypatch):
     output, error = capsys.readouterr()
     *progress, line = error.splitlines()
     assert all(text.startswith("Downloading ") for text in progress)
-    name = program.__name__.removeprefix("experiments.").removesuffix(".experiment")
+    module = program.__name__.removeprefix("experiments.").removesuffix(".experiment")
+    (name,) = (name for name, (found, _) in COMMANDS.items() if found == module)
     assert line.startswith(f"{name}: ")
     for part in words:
         assert part in line

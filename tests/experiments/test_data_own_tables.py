@@ -72,9 +72,9 @@ def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         read_csv(tmp_path / "x")
     for words in (
-        "'x' in column 'b' in row 2; an empty cell in column 'a' in row 4",
-        "1 cells instead of 2 in row 5; 'nan' in column 'b' in row 6",
-        "'y' in column 'a' in row 7; and 2 more",
+        "'x' in column 'b' in line 2; an empty cell in column 'a' in line 4",
+        "1 cells instead of 2 in line 5; 'nan' in column 'b' in line 6",
+        "'y' in column 'a' in line 7; and 2 more",
     ):
         assert words in str(caught.value)
 
@@ -82,7 +82,7 @@ def test_all_cells_that_are_no_numbers_are_told_at_once(tmp_path):
 @pytest.mark.parametrize("row", ["True,2", "1", "1,2,3", '"1"2,3', "0x1,2", ",1", "1,nan"])
 def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
     (tmp_path / "x").write_text(f'"a\nb",c\n1,2\n\n{row}\n')
-    with pytest.raises(DataError, match="row 5"):
+    with pytest.raises(DataError, match="line 5"):
         read_csv(tmp_path / "x")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from experiments.data import DataError
+from experiments.data.csv_table import read_csv
 from experiments.table_density.frames import read_table
 from experiments.table_density.settings import TableDensitySettings
 
@@ -26,7 +27,7 @@ def filled(cells, count=29):
 
 
 def number_column(cell):
-    return third(f"{cell},x"), f"column 'a' has numbers, but {cell!r} in row 3 below"
+    return third(f"{cell},x"), f"column 'a' has numbers, but {cell!r} in line 4"
 
 
 def text_column(what, cells, *shown):
@@ -43,33 +44,33 @@ BAD = {
     "a name twice": (table(*ROWS, header="a,a"), "distinct column names"),
     "a comment first": (
         table("a,b", *ROWS, header="# mine"),
-        "2 cells instead of 1 in row",
+        "2 cells instead of 1 in line",
     ),
-    "a line of units": (table("[kg],x", *ROWS), "has numbers, but '[kg]' in row 1 below"),
-    "the header again": (table(*ROWS, "a,b"), "has numbers, but 'a' in row 30 below"),
-    "a total": (table(*ROWS, "Total,"), "but 'Total' in row 30 below"),
-    "a short row": (third("1"), "1 cells instead of 2 in row 4"),
-    "a short row of a long cell": (third("1234"), "1 cells instead of 2 in row 4"),
-    "a long row": (third("1,x,2"), "3 cells instead of 2 in row 4"),
+    "a line of units": (table("[kg],x", *ROWS), "has numbers, but '[kg]' in line 2"),
+    "the header again": (table(*ROWS, "a,b"), "has numbers, but 'a' in line 31"),
+    "a total": (table(*ROWS, "Total,"), "but 'Total' in line 31"),
+    "a short row": (third("1"), "1 cells instead of 2 in line 4"),
+    "a short row of a long cell": (third("1234"), "1 cells instead of 2 in line 4"),
+    "a long row": (third("1,x,2"), "3 cells instead of 2 in line 4"),
     "semicolons in a comma's place": (
         table(*(row.replace(",", ";") for row in ROWS)),
-        "1 cells instead of 2 in row 2; 1 cells instead of 2 in row 3",
+        "1 cells instead of 2 in line 2; 1 cells instead of 2 in line 3",
     ),
     "spaces": (
         table(*(row.replace(",", " ") for row in ROWS), header="a b"),
         "column 'a b' is text (29 different texts in 29 rows), as '0.37 y' and '0.74 x'",
     ),
-    "an open quote": (third('1,"x'), "in row 4: unexpected end"),
-    "an open quote at the end": (table(*ROWS, '1,"x'), "in row 31: unexpected end"),
-    "a letter after a quote": (third('1,"x"y'), "in row 4: ',' expected after"),
-    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in row 4 (--enc"),
+    "an open quote": (third('1,"x'), "in line 4: unexpected end"),
+    "an open quote at the end": (table(*ROWS, '1,"x'), "in line 31: unexpected end"),
+    "a letter after a quote": (third('1,"x"y'), "in line 4: ',' expected after"),
+    "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (--enc"),
     "utf-16": (table(*ROWS).encode("utf-16"), "got UTF-16"),
-    "a zero byte": (third("1,x\0y"), "a NUL byte in row 4"),
+    "a zero byte": (third("1,x\0y"), "a NUL byte in line 4"),
     "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
     "an old workbook": (b"\xd0\xcf\x11\xe0\xa1", "got an Excel workbook"),
     "compressed": (b"\x1f\x8b\x08\0", "got a gzip file"),
     "a page": ("<!DOCTYPE html>\n<html>\n<body>\n", "2 rows, of at least 20"),
-    "json": ('[{"a": 1, "b": 2},\n{"a": 1}]', "1 cells instead of 3 in row 2"),
+    "json": ('[{"a": 1, "b": 2},\n{"a": 1}]', "1 cells instead of 3 in line 2"),
     "a word": number_column("many"),
     "infinity": number_column("inf"),
     "minus infinity": number_column("-Infinity"),
@@ -81,16 +82,19 @@ BAD = {
     "a range": number_column("3-4"),
     "a truth value": number_column("True"),
     "a date among numbers": number_column("2024-01-01"),
-    "a decimal comma": (third('"1,5",x'), "'1,5' in row 3 below the header (--kinds=a=cat"),
+    "a decimal comma": (third('"1,5",x'), "'1,5' in line 4 (--kinds=a=cat"),
     "a decimal comma, told": (third('"1,5",x'), "--decimal=, reads decimal commas"),
-    "thousands": text_column(SIGNS, '"{},000"', "'1,000'", "'2,000'"),
+    "decimal commas without a header": (
+        "\n".join("1,5;2,5;3,5" for _ in range(29)),
+        "Expected a header",
+    ),
     "prices": text_column(SIGNS, "${}.99", "'$1.99'", "'$2.99'"),
     "percent": text_column(SIGNS, "{}%", "'1%'", "'2%'"),
     "days before months": text_column(DATES, "{}/02/2024", "'1/02/2024'", "'2/02/2024'"),
-    "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in row 30"),
+    "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in line 31"),
     "another date": (
         filled("2024-01-{:02}").replace("2024-01-29", "01/29/2024"),
-        "column 'a' has dates, but '01/29/2024' in row 29 below the header",
+        "column 'a' has dates, but '01/29/2024' in line 30",
     ),
     "huge integers": (filled("9007199254741{:03}"), "'a' names the rows, integers of 2^53"),
     "row numbers": (filled("{}"), "'a' names the rows, each integer from 1 to 29 once"),
@@ -107,7 +111,7 @@ BAD = {
     ),
     "much at once": (
         table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
-        "'old' in row 30 below the header",
+        "'old' in line 31",
     ),
     "much at once, texts": (
         table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
@@ -130,6 +134,64 @@ def test_what_is_wrong_is_told_in_one_line(name, tmp_path):
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "table.csv" in str(caught.value)
+
+
+COMMAS, POINTS = "--decimal=, reads decimal commas", "--decimal=. reads decimal points"
+THOUSANDS = "separators of thousands have to be taken out of the file"
+SPELT_OTHERWISE = {
+    ".": {
+        "{},5": {COMMAS},
+        "-{},5e3": {COMMAS},
+        "{},000": {COMMAS, THOUSANDS},  # either
+        "{}.000,5": {COMMAS, THOUSANDS},
+        "{},000.5": {THOUSANDS},
+        "{},000,000": {THOUSANDS},
+        "{} 000": {THOUSANDS},
+        "{}'000.5": {THOUSANDS},
+    },
+    ",": {
+        "{}.5": {POINTS},
+        "{}.000": {POINTS, THOUSANDS},
+        "{}.000,5": {THOUSANDS},
+        "{},000.5": {POINTS, THOUSANDS},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("decimal", "spelling"), [(d, s) for d, known in SPELT_OTHERWISE.items() for s in known]
+)
+def test_numbers_that_are_spelt_otherwise_are_told_with_what_to_do(
+    decimal, spelling, tmp_path
+):
+    cells = [spelling.format(i) for i in range(1, 30)]
+    for rows in (cells, [*cells[:2] * 14, "NA"]):  # of many values, and of two
+        content = "\n".join(["a;b", *(f"{cell};x" for cell in rows)])
+        with pytest.raises(DataError) as caught:
+            read(content, tmp_path, decimal=decimal)
+        text = str(caught.value)
+        assert (
+            f"'a' has numbers, but {cells[0]!r} in line 2, {cells[1]!r} in line 3" in text
+        )
+        told = {words for words in (COMMAS, POINTS, THOUSANDS) if words in text}
+        assert told == SPELT_OTHERWISE[decimal][spelling]
+        with pytest.raises(DataError) as caught:
+            read_csv(tmp_path / "table.csv", decimal=decimal)
+        assert f"{cells[0]!r} in column 'a' in line 2" in str(caught.value)
+        assert all(words in str(caught.value) for words in told)
+
+
+def test_rows_are_named_by_the_line_of_the_file_where_they_begin(tmp_path):
+    rows = ['"x\ny"', "1", "", "2", " ", *map(str, range(3, 30)), "old"]
+    content = "\n".join(["a,b", *(f"{row},z" if row.strip() else row for row in rows)])
+    line = 1 + content[: content.index("old")].count("\n")
+    with pytest.raises(DataError, match=f"'old' in line {line}"):
+        read(content, tmp_path)
+    with pytest.raises(DataError, match=r"'x\\ny' in line 2, "):
+        read(content, tmp_path)
+    plain = content.replace('"x\ny"', "word\n")  # without quotes, read by pandas
+    with pytest.raises(DataError, match=f"'word' in line 2, 'old' in line {line}"):
+        read(plain.replace("word\n,z", "word,z\n"), tmp_path)
 
 
 GOOD = {

@@ -167,8 +167,8 @@ def test_everything_wrong_with_a_table_is_told_at_once(tmp_path, capsys, monkeyp
     flags = [f"--csv_path={path}", f"--run_dir={tmp_path / 'run'}", "--kinds=size=real"]
     words = [
         "no column 'size' of --kinds",
-        "column 'age' has numbers, but 'old' in row 4",
-        "column 'hour' has numbers, but 'noon' in row 6 below the header, 'x' in row 7",
+        "column 'age' has numbers, but 'old' in line 5",
+        "column 'hour' has numbers, but 'noon' in line 7, 'x' in line 8",
     ]
     assert_refused(experiment, flags, 1, words, capsys, monkeypatch)
     frame = table()
