@@ -83,7 +83,8 @@ class FittedModel:
             row, column = np.argwhere(~np.isfinite(rows))[0]
             raise DataError(
                 f"Expected numbers that {np.dtype(self.dtype).name} holds; got "
-                f"{values[row, column]} in column {names[column]!r}."
+                f"{values[row, column]} in column {names[column]!r} in line "
+                f"{block.frame.index[row]}."
             )
         return rows
 

@@ -1,10 +1,14 @@
 """Pictures of data, samples, densities and training: functions (arrays, path) -> None."""
 
+import functools
 import io
 import pathlib
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
+from matplotlib.text import Text
 
 from experiments.runs.atomic_write import atomic_write
 
@@ -202,13 +206,59 @@ def save(figure, path, **kwargs):
     A process that is killed leaves the old picture, not half of the new one. In place of a
     path may be a binary file, which gets a PNG.
     """
+    _choose_fonts(figure)
     content, is_file = io.BytesIO(), hasattr(path, "write")
     ending = "png" if is_file else pathlib.Path(path).suffix[1:]
     try:
-        figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **kwargs)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", r"Glyph \d+ .* missing from font"
+            )  # told once
+            figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **kwargs)
     finally:
         plt.close(figure)
     if is_file:
         path.write(content.getvalue())
     else:
         atomic_write(path, content.getvalue())
+
+
+def _choose_fonts(figure):
+    """Adds to each text an installed font with the characters that its own font lacks."""
+    for text in figure.findobj(Text):
+        if lacking := _lacking(text):
+            if family := _family_with(lacking):
+                text.set_fontfamily([*text.get_fontfamily(), family])
+            else:
+                _warn_of_boxes()
+
+
+def _lacking(text):
+    """Returns the characters of a text that its font has not."""
+    others = {letter for letter in text.get_text() if not letter.isascii()}
+    path = others and font_manager.findfont(text.get_fontproperties())
+    return frozenset(letter for letter in others if not _has(path, letter))
+
+
+@functools.cache
+def _family_with(letters):
+    """Returns the name of an installed font that has all letters, or None."""
+    for font in font_manager.fontManager.ttflist:
+        # A font of last resort has one box for all letters.
+        is_font = "last resort" not in font.name.lower()
+        if is_font and all(_has(font.fname, letter) for letter in letters):
+            return font.name
+    return None
+
+
+def _has(path, letter):
+    return font_manager.get_font(path).get_char_index(ord(letter)) != 0
+
+
+@functools.cache  # once, however many pictures there are
+def _warn_of_boxes():
+    warnings.warn(
+        "Boxes in pictures stand for letters that no installed font has; Noto Sans CJK has "
+        "Chinese, Japanese and Korean ones.",
+        stacklevel=2,
+    )

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import pathlib
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from saved_models import run_program
 from experiments import predict
 from experiments import sample
 from experiments import score
+from experiments.data import DataError
 from experiments.data import line_blocks
 from experiments.fitted import fitted_model
 from experiments.fitted import resumable_file
@@ -194,3 +196,21 @@ def test_decimal_commas_and_other_encodings(models, tmp_path):
     (line,) = read(tmp_path / "out.csv")[1]
     expected = distribution.log_prob(np.float32([[1.5, -0.25]]))
     assert float(line[0]) == pytest.approx(float(expected[0]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("x;1;2;3", "got 'x' in line 4 (2 rows)"),  # by the library, which knows no lines
+        ("a;old;2;3", "Expected a number in column 'size'; got 'old' in line 4."),
+        ("a;1,5;2;3", "got '1,5' in line 4 (--decimal=, reads decimal commas)."),
+    ],
+)
+def test_rows_of_tables_are_named_by_their_line(row, words, tmp_path):
+    saved = pathlib.Path(__file__).parents[2] / "saved" / "table.keras"
+    path = tmp_path / "rows.csv"
+    path.write_text(f"kind;size;hour;count\n\nb;1;2;3\n{row}\n{row}\n")
+    settings = {"model": saved, "csv": path, "out": tmp_path / "out.csv"}
+    with pytest.raises(DataError) as caught:
+        run_program(score.score, score.ScoreSettings, **settings)
+    assert words in str(caught.value)

@@ -1,9 +1,12 @@
 """Every plot writes a picture that is not blank."""
 
+import warnings
+
 import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib import font_manager
 
 from experiments.reports import image_plots
 from experiments.reports import plots
@@ -122,3 +125,40 @@ def test_a_picture_that_is_cut_off_leaves_the_old_one(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old"
     plots.save(plt.figure(), path)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Draws a title thrice, and returns the fonts that it got and what was warned of."""
+
+    def draw(title):
+        plots._family_with.cache_clear()
+        plots._warn_of_boxes.cache_clear()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for k in range(3):
+                figure, axis = plt.subplots()
+                axis.set_title(title)
+                plots.save(figure, tmp_path / f"{k}.png")
+        return axis.title.get_fontfamily(), [str(warning.message) for warning in told]
+
+    return draw
+
+
+def test_letters_come_from_an_installed_font_that_has_them(drawn):
+    assert drawn("größe − μ") == (["sans-serif"], [])
+    families, told = drawn(
+        "a \u1d8d"
+    )  # of STIX, which comes with Matplotlib, not of DejaVu
+    assert families[0] == "sans-serif"
+    assert families[1].startswith("STIX")
+    assert told == []
+
+
+def test_letters_that_no_font_has_are_told_in_one_line(drawn, monkeypatch):
+    fonts = font_manager.fontManager.ttflist
+    dejavu = [font for font in fonts if font.name in ("DejaVu Sans", "Last Resort")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", dejavu)
+    families, (line,) = drawn("温度 (K)")
+    assert families == ["sans-serif"]
+    assert line.startswith("Boxes in pictures stand for letters that no installed font has")
