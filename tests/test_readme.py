@@ -1,59 +1,48 @@
-"""The code of README runs as it stands, with the reader's own data put in."""
+"""The code of README runs as it is pasted: block after block, in one process."""
 
+import ast
+import builtins
 import re
 from pathlib import Path
 
-import numpy as np
+import fresh_process
 import pytest
-import tensorflow as tf
-import tensorflow_probability as tfp
 
 import tfp_flows
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def a_table():
-    pandas = pytest.importorskip("pandas")
-    rng = np.random.default_rng(0)
-    size = rng.gamma(3.0, size=400)
-    city = rng.choice(["Ulm", "Bern"], size=400)
-    return {"frame": pandas.DataFrame({"size": size, "city": city})}
-
-
-def a_model():
-    tfd = tfp.distributions
-    parts = {
-        "mean": tfd.Normal(0.0, 1.0),
-        "rows": lambda mean: tfd.Normal(mean * tf.ones(3), 1.0),
-    }
-    model = tfd.JointDistributionNamedAutoBatched(parts)
-    return {"pinned_model": model.experimental_pin(rows=[0.5, 1.0, 1.5])}
-
-
-def zeros_and_ones():
-    return {"x": np.random.default_rng(0).integers(0, 2, size=(20, 784)).astype("f4")}
-
-
-# What a block takes as given, by a word that it has.
-GIVEN = {"(frame)": a_table, "(pinned_model": a_model, "vae.": zeros_and_ones}
+# The blocks have no other names than their own.
+PASTED = f"""
+names = {{"__name__": "__main__"}}
+for number, block in enumerate({BLOCKS!r}):
+    exec(compile(block, f"block {{number}} of README", "exec"), names)
+assert names["posterior"].report.verdict == "reliable"
+assert names["pixels"].shape == [16, 784]
+"""
 
 
 @pytest.mark.slow
 def test_blocks_of_readme_run_one_after_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names, used = {}, set()
-    for number, block in enumerate(BLOCKS):
-        for word, data in GIVEN.items():
-            if word in block:
-                names |= data()
-                used.add(word)
-        exec(compile(block, f"block {number} of README", "exec"), names)
-    assert used == GIVEN.keys()
-    assert names["posterior"].report.verdict == "reliable"
-    assert names["pixels"].shape == [16, 784]
+    fresh_process.run(exec, PASTED, {}, output=tmp_path / "output.txt")
+
+
+def test_blocks_of_readme_use_no_name_that_they_do_not_define():
+    known = set(dir(builtins))
+    for statement in ast.parse("\n".join(BLOCKS)).body:
+        nodes = list(ast.walk(statement))
+        arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+        assert read - known - arguments == set(), ast.unparse(statement)
+        known |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        known |= {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
+
+
+def test_readme_is_short_enough_to_be_read():
+    assert len(README.splitlines()) <= 150
 
 
 def test_how_to_cite_names_the_version():
