@@ -26,7 +26,9 @@ assert names["pixels"].shape == [16, 784]
 @pytest.mark.slow
 def test_blocks_of_readme_run_one_after_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fresh_process.run(exec, PASTED, {}, output=tmp_path / "output.txt")
+    process = fresh_process.start(exec, PASTED, {}, output=tmp_path / "output.txt")
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "output.txt").read_text()[-4000:]
 
 
 def test_blocks_of_readme_use_no_name_that_they_do_not_define():
