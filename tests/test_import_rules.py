@@ -25,7 +25,7 @@ ALLOWED = {
     "mcmc": (ROOMS_OF_STEPS | {"flows", "distributions", "mcmc"}, SCIENCE),
     "models": (
         ROOMS_OF_STEPS | {"flows", "distributions", "mcmc", "models"},
-        SCIENCE | {"keras"},
+        SCIENCE | {"keras", "h5py"},
     ),
     "tables": (
         ROOMS_OF_STEPS | {"flows", "distributions", "models", "tables"},
