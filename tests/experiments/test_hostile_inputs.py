@@ -1,6 +1,6 @@
 """Files made to run code, fill memory or leave a folder: each is refused in one line.
 
-What the library itself loads is in `core/test_hostile_files.py`.
+What the library itself loads is in `test_hostile_files.py`.
 """
 
 import re

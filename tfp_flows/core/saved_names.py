@@ -89,7 +89,9 @@ def custom_modules(modules: Sequence[types.ModuleType | str] | None) -> Iterator
     Raises:
       ValueError: if there is no such module.
     """
-    named = modules if modules is None else tuple(_module_name(m) for m in modules)
+    if isinstance(modules, (str, types.ModuleType)):
+        raise ValueError(f"Expected `custom_modules` in a list; got {modules!r}.")
+    named = modules if modules is None else tuple(map(_module_name, modules))
     token = _CUSTOM.set(named)
     try:
         yield
@@ -136,6 +138,8 @@ def find(module: str, name: str) -> Any:
         raise refused(f"{module}.{name}")
     name = _RENAMED.get((module, name), name)
     package = module.split(".")[0]
+    if package == "tf_keras":
+        raise _tf_keras_refused(name)
     if package == PACKAGE:
         found = _own(module, name)
     elif module in _FUNCTIONS:
@@ -231,10 +235,14 @@ def refuse_tf_keras(value: Any) -> None:
     modules = [base.__module__ for base in cls.__mro__]
     modules.append(str(getattr(value, "__module__", "")))
     if any(module.split(".")[0] == "tf_keras" for module in modules):
-        raise ValueError(
-            f"Expected Keras 3 layers in a saved file; got {value!r} of tf_keras, whose files "
-            "can run code. Build it with `import keras`."
-        )
+        raise _tf_keras_refused(value)
+
+
+def _tf_keras_refused(what):
+    return ValueError(
+        f"Expected Keras 3 objects in a saved file; got {what} of `tf_keras`, whose files can "
+        "run code. Build it with `import keras`."
+    )
 
 
 def _checked(found, name):

@@ -33,7 +33,7 @@ _MAX_MEMBERS = 1000
 _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quarter of it
 # Keras does not compress. Archives that are packed again may grow to so many bytes, or to so
 # many times their size; zeros would grow to a thousand times.
-_MAX_EXPANDED, _MAX_EXPANSION = 2**28, 20
+_MAX_EXPANDED, _MAX_EXPANSION = 2**26, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
 # Bytes that a model's variables may take beyond those in the file, where each is made twice.
 _MAX_OTHER_BYTES = 2**26
@@ -204,7 +204,9 @@ def _bytes_of_dataset(dataset, name):
         raise ValueError(f"weights {name!r} that are in another file")
     num_bytes = dataset.size * dataset.dtype.itemsize
     if num_bytes > dataset.id.get_storage_size():
-        raise ValueError(f"weights {name!r} of more bytes than the file holds: {num_bytes:,}")
+        raise ValueError(
+            f"weights {name!r} of more bytes than the file holds: {num_bytes:,}"
+        )
     return num_bytes
 
 
