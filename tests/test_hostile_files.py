@@ -4,6 +4,7 @@ Whatever an attack calls makes the file `made` in the folder of the test.
 """
 
 import base64
+import contextlib
 import copy
 import io
 import json
@@ -467,11 +468,8 @@ TOO_LARGE = ("petabyte", "gigabytes")
 @pytest.mark.parametrize("name", [name for name in CHANGES if not name.endswith(TOO_LARGE)])
 def test_nor_does_keras_run_it(name, members):
     path = write_config(members, name)
-    try:
-        model = keras.saving.load_model(path)
-        model(np.zeros([1, 2], np.float32))
-    except Exception as error:  # noqa: BLE001  Keras raises many kinds
-        assert not isinstance(error, AssertionError)
+    with contextlib.suppress(Exception):  # Keras raises many kinds
+        keras.saving.load_model(path)(np.zeros([1, 2], np.float32))
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -163,8 +163,8 @@ def check_keras(config: Any) -> dict[str, Any]:
       What Keras finds only if it is given as `custom_objects`: objects by their names.
 
     Raises:
-      ValueError: if it holds marshalled code, classes or functions that are neither Keras 3's
-        nor registered nor of a module that the caller named, or is nested too deeply.
+      ValueError: if it holds marshalled code; or classes or functions that are neither
+        Keras 3's nor registered nor of a module that the caller named; or is too deep.
     """
     found: dict[str, Any] = {}
     waiting = [(config, 0)]
@@ -240,8 +240,8 @@ def refuse_tf_keras(value: Any) -> None:
 
 def _tf_keras_refused(what):
     return ValueError(
-        f"Expected Keras 3 objects in a saved file; got {what} of `tf_keras`, whose files can "
-        "run code. Build it with `import keras`."
+        f"Expected Keras 3 objects in a saved file; got {what} of `tf_keras`, whose files "
+        "can run code. Build it with `import keras`."
     )
 
 
@@ -282,8 +282,9 @@ def _function(module, name):
 
 def _keras_class(module, name):
     found = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
-    is_class = isinstance(found, type) and found.__module__.startswith("keras.src.")
-    if not is_class or not issubclass(found, _KERAS_KINDS):
+    if not isinstance(found, type) or not found.__module__.startswith("keras.src."):
+        return None
+    if not issubclass(found, _KERAS_KINDS):
         return None
     return None if {base.__name__ for base in found.__mro__} & {*_PROGRAMS} else found
 

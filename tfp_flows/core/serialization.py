@@ -301,9 +301,9 @@ def _named_tuple(data):
         isinstance(n, str) and n.isidentifier() for n in names
     ):
         raise ValueError(
-            f"Expected a named tuple with the names of its fields; got {name!r}, {fields!r}."
+            f"Expected a named tuple and names of its fields; got {name!r}, {fields!r}."
         )
-    return collections.namedtuple(name, fields)  # type: ignore[misc]  # as saved
+    return collections.namedtuple(name, fields)
 
 
 def _transformed_variable(before, data):

@@ -31,11 +31,11 @@ _MEMBERS = {_CONFIG, "metadata.json", _WEIGHTS}
 _ASSET = re.compile(r"assets/(?:(?!\.{1,2}/)[^/\\:\0]+/)*(?!\.{1,2}$)[^/\\:\0]*")
 _MAX_MEMBERS = 1000
 _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quarter of it
-# Keras does not compress. Archives that are packed again may grow to so many bytes, or to so
-# many times their size; zeros would grow to a thousand times.
+# Keras does not compress. An archive that was packed again may expand to this many bytes,
+# or to this many times its size. Zeros expand to a thousand times their size.
 _MAX_EXPANDED, _MAX_EXPANSION = 2**26, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
-# Bytes that a model's variables may take beyond those in the file, where each is made twice.
+# A model's variables may take twice the bytes of those in the file, and this many more.
 _MAX_OTHER_BYTES = 2**26
 
 
@@ -163,7 +163,7 @@ def _check_config(config, compile):
     if not compile:
         outer["compile_config"] = None
     custom_objects = check_keras(outer)
-    name = config.get("registered_name") or config.get("class_name")
+    name: Any = config.get("registered_name") or config.get("class_name")
     cls = custom_objects.get(name) or keras.saving.get_registered_object(name)
     if not (isinstance(cls, type) and issubclass(cls, LikelihoodModel)):
         raise ValueError(f"a {config.get('class_name')!r}, no DensityEstimator or VAE")
@@ -226,8 +226,8 @@ def _limited_variables(num_bytes: int) -> Iterator[None]:
         left[0] -= (tf.TensorShape(shape).num_elements() or 0) * dtype.size
         if left[0] < 0:
             raise ValueError(
-                f"a configuration of variables of shape {shape}, beyond {num_bytes:,} bytes, "
-                "twice what the file's weights take"
+                f"a variable of shape {shape}, with which the model takes more than "
+                f"{num_bytes:,} bytes, twice those of the file's weights"
             )
         return next_creator(**kwargs)
 

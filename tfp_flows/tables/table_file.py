@@ -21,7 +21,7 @@ def read_table(path: str | os.PathLike) -> tuple[DensityEstimator, dict[str, Any
     """
     model = load(path)
     rows = getattr(model, "distribution", None)
-    description = rows.parameters["description"] if isinstance(rows, MixedRows) else None
+    description: Any = rows.parameters["description"] if isinstance(rows, MixedRows) else {}
     try:
         columns = TableColumns.from_plain(description["columns"])
     except (TypeError, KeyError) as error:
