@@ -217,11 +217,8 @@ def _limited_variables(num_bytes: int) -> Iterator[None]:
 
     def create(next_creator: Any, **kwargs: Any) -> tf.Variable:
         initial, shape = kwargs.get("initial_value"), kwargs.get("shape")
-        if callable(initial) and shape is None:
-            with tf.Graph().as_default():  # finds the shape without making the values
-                initial = tf.convert_to_tensor(initial())
-        if not callable(initial):
-            shape = getattr(initial, "shape", ())
+        if shape is None:
+            shape = _shape_of_initial(initial)
         dtype = tf.as_dtype(kwargs.get("dtype") or getattr(initial, "dtype", "float32"))
         left[0] -= (tf.TensorShape(shape).num_elements() or 0) * dtype.size
         if left[0] < 0:
@@ -233,3 +230,15 @@ def _limited_variables(num_bytes: int) -> Iterator[None]:
 
     with tf.variable_creator_scope(create):
         yield
+
+
+def _shape_of_initial(initial):
+    """The shape of a variable's first value, which a function is not called to make."""
+    if not callable(initial):
+        return getattr(initial, "shape", ())
+    cells = [cell.cell_contents for cell in getattr(initial, "__closure__", None) or ()]
+    variables = [value for value in cells if isinstance(value, keras.Variable)]
+    if len(variables) == 1:  # Keras calls an initializer for the shape of this one
+        return variables[0].shape
+    with tf.Graph().as_default():
+        return tf.convert_to_tensor(initial()).shape
