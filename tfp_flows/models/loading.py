@@ -33,7 +33,7 @@ _MAX_MEMBERS = 1000
 _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quarter of it
 # Keras does not compress. An archive that was packed again may expand to this many bytes,
 # or to this many times its size. Zeros expand to a thousand times their size.
-_MAX_EXPANDED, _MAX_EXPANSION = 2**26, 20
+_MAX_EXPANDED, _MAX_EXPANSION = 2**24, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
 # A model's variables may take twice the bytes of those in the file, and this many more.
 _MAX_OTHER_BYTES = 2**26
