@@ -8,11 +8,10 @@ import math
 import pathlib
 import sys
 
-import keras
 import numpy as np
 import scipy.stats
 
-import tfp_flows  # noqa: F401  its classes are what a saved model is made of
+import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import UsageError
@@ -63,7 +62,7 @@ def score(run_dir, others, *, data_dir="", max_rows=2000):
       DataError: if a data set is not to be had, or its images have another shape.
     """
     results, settings = _read_run(run_dir, data_dir)
-    model = keras.saving.load_model(pathlib.Path(run_dir) / "model.keras")
+    model = tfp_flows.load(pathlib.Path(run_dir) / "model.keras")
     bins = results["bits_per_dimension"]["bins_per_unit"]
     scores = {}
     for name in dict.fromkeys([settings.dataset, *others]):

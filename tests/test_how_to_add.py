@@ -227,7 +227,9 @@ def test_a_transformer_and_a_flow_of_ones_own_need_public_names_only(own_flows, 
     )
     assert tff.check_bijector(flow, x).passed
     model.save(tmp_path / "own.keras")
-    loaded = keras.saving.load_model(tmp_path / "own.keras")
+    with pytest.raises(ValueError, match=r"got `own_flows\.\w+\.\w+`.*custom_modules"):
+        tff.load(tmp_path / "own.keras")
+    loaded = tff.load(tmp_path / "own.keras", custom_modules=[own_flows])
     np.testing.assert_array_equal(
         loaded.distribution.log_prob(x), model.distribution.log_prob(x)
     )

@@ -13,8 +13,8 @@ ROOMS_OF_STEPS = {"core", "transformers", "bijectors", "networks"}
 
 # Each folder of the package, with the folders and the libraries that it may import.
 ALLOWED = {
-    "core": ({"core"}, SCIENCE),
-    "transformers": ({"core", "transformers"}, SCIENCE),
+    "core": ({"core"}, SCIENCE | {"keras"}),  # which finds what is registered
+    "transformers": ({"core", "transformers"}, SCIENCE | {"keras"}),  # registers
     "bijectors": ({"core", "transformers", "bijectors"}, SCIENCE),
     "networks": ({"core", "networks"}, {"numpy", "tensorflow", "keras"}),
     "flows": (ROOMS_OF_STEPS | {"flows"}, SCIENCE | {"keras"}),
@@ -25,7 +25,7 @@ ALLOWED = {
     "mcmc": (ROOMS_OF_STEPS | {"flows", "distributions", "mcmc"}, SCIENCE),
     "models": (
         ROOMS_OF_STEPS | {"flows", "distributions", "mcmc", "models"},
-        SCIENCE | {"keras"},
+        SCIENCE | {"keras", "h5py"},
     ),
     "tables": (
         ROOMS_OF_STEPS | {"flows", "distributions", "models", "tables"},

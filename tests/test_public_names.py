@@ -38,7 +38,7 @@ NAMES = """
     FittedPosterior PosteriorReport fit_posterior pareto_smooth
     FlowPosterior Transformer Whiten flow_posterior variational_loss
     AlternatingKernel LatentKernel adaptive_nuts flow_proposal_kernel
-    independent_proposals neutra_kernel to_arviz
+    independent_proposals load neutra_kernel to_arviz
 """.split()
 
 

@@ -1,5 +1,10 @@
 """A saved flow is the same flow in a process that did not build it."""
 
+import importlib
+import json
+import sys
+import zipfile
+
 import fresh_process
 import keras
 import numpy as np
@@ -13,6 +18,7 @@ from slow_cases import asked
 from slow_cases import with_slow
 
 import tfp_flows as tff
+from tfp_flows.core.saved_names import custom_modules
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 TINY = {"num_steps": 2, "hidden_units": (8,)}
@@ -224,3 +230,159 @@ def test_lambda_is_refused_with_a_clear_message(tmp_path):
     )
     with pytest.raises(ValueError, match="can be saved.*lambda"):
         model.save(tmp_path / "model.keras")
+
+
+OWN_PARTS = """
+import keras
+import tensorflow as tf
+import tfp_flows as tff
+from os import system
+
+def gentle_scale(s):
+    return 0.5 * tf.tanh(s)
+
+class Doubled(keras.layers.Layer):
+    def call(self, x):
+        return 2.0 * x
+
+class Twice(tff.FlowBijector):
+    def __init__(self, name="twice"):
+        parameters = dict(locals())
+        super().__init__(event_ndims=1, parameters=parameters, name=name)
+
+    def _forward_and_log_det(self, x, context, training):
+        return 2.0 * x, tf.fill(tf.shape(x)[:-1], 2.0 * tf.math.log(2.0))
+
+    def _inverse_and_log_det(self, y, context, training):
+        return 0.5 * y, tf.fill(tf.shape(y)[:-1], -2.0 * tf.math.log(2.0))
+
+class Mine(tff.DensityEstimator):
+    pass
+"""
+
+
+@pytest.fixture
+def own_parts(tmp_path, monkeypatch):
+    """A module of a package outside this one."""
+    (tmp_path / "own_package").mkdir()
+    (tmp_path / "own_package" / "__init__.py").write_text("")
+    (tmp_path / "own_package" / "parts.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("own_package.parts")
+    for name in ("own_package", "own_package.parts"):
+        del sys.modules[name]
+
+
+POINT = np.array([[1.0, 2.0]], np.float32)
+
+
+def estimator_of(own_parts):
+    network = keras.Sequential([own_parts.Doubled(), keras.layers.Dense(2)])
+    transformer = tff.Affine(own_parts.gentle_scale)
+    coupling = tff.Coupling([True, False], tff.Conditioner(network, 1), transformer)
+    flow = tff.FlowChain([own_parts.Twice(), coupling])
+    return own_parts.Mine(tff.FlowDistribution(tff.standard_normal(2), flow))
+
+
+@pytest.mark.parametrize("named", ["the module", "its name", "its package"])
+def test_parts_of_ones_own_load_where_their_module_is_named(named, own_parts, tmp_path):
+    model, path = estimator_of(own_parts), tmp_path / "own.keras"
+    model.save(path)
+    with pytest.raises(ValueError, match=r"got `own_package\.parts\.Mine`.*custom_modules"):
+        tff.load(path)
+    with pytest.raises(ValueError, match=r"got `own_package\.parts\.Mine`.*custom_modules"):
+        tff.load(path, custom_modules=["json"])
+    modules = {"the module": own_parts, "its name": "own_package.parts"}
+    loaded = tff.load(path, custom_modules=[modules.get(named, "own_package")])
+    assert type(loaded) is own_parts.Mine
+    np.testing.assert_array_equal(loaded(POINT), model(POINT))
+
+
+def test_a_named_module_does_not_lend_what_it_imports(own_parts, tmp_path):
+    model = estimator_of(own_parts)
+    config = json.dumps(model.get_config()).replace("gentle_scale", "system")
+    with custom_modules([own_parts]):
+        type(model).from_config(model.get_config())
+        with pytest.raises(ValueError, match="got `own_package.parts.system`"):
+            type(model).from_config(json.loads(config))
+
+
+def test_parts_of_ones_own_load_everywhere_where_they_are_registered(own_parts, tmp_path):
+    register = keras.saving.register_keras_serializable(package="own")
+    for part in ("gentle_scale", "Doubled", "Twice", "Mine"):
+        register(getattr(own_parts, part))
+    model, path = estimator_of(own_parts), tmp_path / "own.keras"
+    model.save(path)
+    for load in (tff.load, keras.saving.load_model):
+        loaded = load(path)
+        assert type(loaded) is own_parts.Mine
+        np.testing.assert_array_equal(loaded(POINT), model(POINT))
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ("json", "`custom_modules` in a list; got 'json'"),
+        ([json, "no_such_module"], "`custom_modules` of modules.*'no_such_module'"),
+        ([3], "`custom_modules` of modules.*got 3"),
+    ],
+)
+def test_custom_modules_that_are_none(modules, message, tmp_path):
+    model = tff.DensityEstimator(of(normal, tff.NICE(3, **ONE_STEP)))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=message):
+        tff.load(tmp_path / "model.keras", custom_modules=modules)
+
+
+def with_regularizer():
+    layers = [keras.layers.Dense(4, keras.activations.gelu, kernel_regularizer="l2")]
+    return keras.Sequential([*layers, keras.layers.Dense(4, dtype="mixed_bfloat16")])
+
+
+def functional():
+    x = keras.Input([1])
+    hidden = keras.layers.Dense(4, "tanh", kernel_initializer="he_normal")(x)
+    return keras.Model(x, keras.layers.Dense(4)(keras.ops.abs(hidden) + hidden))
+
+
+# What files may hold that is neither of this package nor of the user.
+ALLOWED = {
+    "a function of TensorFlow": lambda: tff.Coupling(
+        tff.masks.half(3), tff.Conditioner(functional(), 1), tff.Affine(tf.tanh)
+    ),
+    "functions of Keras": lambda: tff.Coupling(
+        tff.masks.half(3),
+        tff.Conditioner(with_regularizer(), 1),
+        tff.Affine(keras.ops.tanh),
+    ),
+    "a type of Python": lambda: tff.ActNorm(3, dtype=np.float32),
+    "stock bijectors in others": lambda: tfb.Chain(
+        [
+            tfb.Blockwise([tfb.Softplus(), tfb.Tanh()], block_sizes=[1, 2]),
+            tfb.Scale(tfp.util.TransformedVariable([1.0] * 3, tfb.Exp())),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+@pytest.mark.parametrize("form", ["file", "folder", "packed", "not compiled"])
+def test_what_a_file_may_hold(name, form, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = tff.DensityEstimator(of(normal, ALLOWED[name]()))
+    schedule = keras.optimizers.schedules.CosineDecay(1e-3, 100)
+    model.compile(keras.optimizers.AdamW(schedule), jit_compile=False)
+    path = tmp_path / ("model" if form == "folder" else "model.keras")
+    model.save(path, **({"zipped": False} if form == "folder" else {}))
+    if form == "packed":
+        with (
+            zipfile.ZipFile(path) as old,
+            zipfile.ZipFile(tmp_path / "packed.keras", "w", zipfile.ZIP_DEFLATED) as new,
+        ):
+            for member in old.namelist():
+                new.writestr(member, old.read(member))
+        path = tmp_path / "packed.keras"
+    loaded = tff.load(path, compile=form != "not compiled")
+    x = np.array([[0.1, 0.2, 0.3]], np.float32)
+    np.testing.assert_array_equal(loaded(x), model(x))
+    assert loaded.compiled == (form != "not compiled")

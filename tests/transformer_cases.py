@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -32,6 +33,7 @@ class TransformerCase:
     spread: float = 1.0
 
 
+@keras.saving.register_keras_serializable(package="tests")
 class Curved(tff.Transformer):
     """`y = x + (exp(s) - 1) tanh(x) + shift`, whose inverse only bisection finds."""
 

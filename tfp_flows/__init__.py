@@ -188,6 +188,7 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.models import export as export
     from tfp_flows.models import fit_posterior as fit_posterior
     from tfp_flows.models import likelihoods as likelihoods
+    from tfp_flows.models import load as load
     from tfp_flows.models import objectives as objectives
     from tfp_flows.models import posteriors as posteriors
     from tfp_flows.models import variational_loss as variational_loss

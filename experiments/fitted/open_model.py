@@ -2,10 +2,7 @@
 
 import pathlib
 
-import keras
-
 import tfp_flows
-from experiments.data.arrays import refuse_larger_than_memory
 from experiments.data.data_error import reading
 from experiments.fitted.fitted_model import FittedModel
 from experiments.fitted.fitted_table import FittedTable
@@ -38,10 +35,8 @@ def _load(path):
         raise RunDirectoryError(
             f"Expected the folder of a finished run, or a saved model; got {path}."
         )
-    # Whatever is raised: a file may come from anyone, and Keras may trip over anything.
-    with reading("a saved model", path, Exception, RunDirectoryError):
-        refuse_larger_than_memory(path)
-        model = keras.saving.load_model(path, compile=False)
+    with reading("a saved model", path, refusal=RunDirectoryError):
+        model = tfp_flows.load(path, compile=False)
     if not isinstance(model, tfp_flows.DensityEstimator):
         raise RunDirectoryError(
             f"Expected a saved DensityEstimator in {path}; got a {type(model).__name__}."

@@ -3,8 +3,7 @@
 import dataclasses
 import pathlib
 
-import keras
-
+import tfp_flows
 from experiments.runs import run_directory
 from experiments.runs.run_columns import refuse_other_columns
 from experiments.runs.run_directory import RunDirectoryError
@@ -50,7 +49,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
 
 def _read(path, kind):
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = tfp_flows.load(path, compile=False)
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"Expected a saved model in {path}; got {error}") from error
     if not isinstance(model, kind):

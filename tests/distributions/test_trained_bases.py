@@ -172,7 +172,7 @@ def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path)
     assert draws.shape == ((3, 64, 2) if distribution.context_size else (3, 2))
 
     model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras").distribution
+    loaded = tff.load(tmp_path / "model.keras", custom_modules=[__name__]).distribution
     for other in (
         loaded,
         copy.deepcopy(distribution),

@@ -1,6 +1,6 @@
 """Files made to run code, fill memory or leave a folder: each is refused in one line.
 
-What the library itself loads is in `core/test_hostile_files.py`.
+What the library itself loads is in `test_hostile_files.py`.
 """
 
 import re
@@ -12,7 +12,6 @@ import hostile_checkpoints
 import hostile_models
 import pytest
 from PIL import EpsImagePlugin
-from slow_cases import with_slow
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import DataError
@@ -26,8 +25,6 @@ HOSTILE = {name: write for kind in KINDS for name, write in kind.HOSTILE.items()
 # What programs tell in one line, and the library as `ValueError`.
 REFUSALS = (DataError, RunDirectoryError, UsageError, ValueError)
 MEBIBYTE = 2**20
-# TensorFlow waits ten seconds for memory that there may be then.
-NAMES = with_slow(HOSTILE, {"model of a petabyte"})
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +36,7 @@ def _little_memory(monkeypatch):
     monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HOSTILE)
 def test_is_refused_in_one_line_that_names_the_file(name, tmp_path, monkeypatch):
     folder, made = tmp_path / "folder", tmp_path / "made"
     folder.mkdir()

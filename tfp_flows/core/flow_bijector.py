@@ -49,7 +49,8 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     >>> import keras
     >>> import tensorflow as tf
     >>> import tfp_flows
-    >>> class Stretch(tfp_flows.FlowBijector):
+    >>> @keras.saving.register_keras_serializable(package="example")
+    ... class Stretch(tfp_flows.FlowBijector):
     ...     def __init__(self, event_size, *, dtype=tf.float32, name="stretch"):
     ...         parameters = dict(locals())
     ...         options = {"dtype": dtype, "parameters": parameters, "name": name}
@@ -69,10 +70,10 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     >>> model = tfp_flows.DensityEstimator(tfp_flows.FlowDistribution(base, flow))
     >>> model.save("stretched.keras")
 
-    Loading needs no registration, only that the module that defines `Stretch` has been
-    imported:
+    Files may name `Stretch` since it is registered with Keras; where it is not, name its
+    module: `tfp_flows.load(path, custom_modules=[module])`.
 
-    >>> loaded = keras.saving.load_model("stretched.keras")
+    >>> loaded = tfp_flows.load("stretched.keras")
     >>> loaded.distribution.bijector.bijectors[0].name
     'stretch'
 

@@ -1,16 +1,39 @@
-"""Names of classes and functions in saved files, and what may be found by them."""
+"""Names of classes and functions in saved files, and which of them a file may name."""
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import importlib
+import re
 import sys
+import types
+from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
+import keras
+import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["STOCK", "find", "find_stock", "not_ours"]
+__all__ = [
+    "STOCK",
+    "check_depth",
+    "check_keras",
+    "check_numeric_dtype",
+    "custom_modules",
+    "find",
+    "find_registered",
+    "find_stock",
+    "is_keras",
+    "name_to_save",
+    "refuse_tf_keras",
+    "refused",
+    "trusts_all",
+]
 
-_PACKAGE = __name__.split(".")[0]
+PACKAGE = __name__.split(".")[0]
 # What files of earlier versions call otherwise.
 _RENAMED = {
     ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
@@ -18,6 +41,67 @@ _RENAMED = {
 }
 STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 _STOCK_BASES = (tfp.bijectors.Bijector, tfp.distributions.Distribution)
+# Functions of tensors without side effects, by the public name of their module.
+_FUNCTIONS = {
+    "tensorflow.math": tf.math,
+    "tensorflow.nn": tf.nn,
+    "keras.activations": keras.activations,
+    "keras.ops": keras.ops,
+}
+_KERAS_KINDS = (
+    keras.Layer,
+    keras.Operation,
+    keras.Initializer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+    keras.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+    keras.Loss,
+    keras.Metric,
+    keras.DTypePolicy,
+    keras.Quantizer,
+    keras.random.SeedGenerator,
+)
+# Layers that hold programs of other frameworks, in other files or as pickles.
+_PROGRAMS = ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+# Keras's own modules of functions that a configuration names "builtins".
+_BUILT_IN = ("activations", "constraints", "initializers", "losses", "metrics")
+# Values that Keras writes as dicts with these for class names.
+_KERAS_VALUES = ("__keras_tensor__", "__bytes__", "__ellipsis__", "__slice__")
+_ARRAYS = ("__tensor__", "__numpy__")
+_PLAIN = (type(None), bool, int, float, str)
+# Files of deeply nested flows have some sixty levels.
+MAX_DEPTH = 250
+
+# Modules that the caller trusts; None trusts whatever is loaded, as `pickle` does.
+_CUSTOM: contextvars.ContextVar = contextvars.ContextVar("custom_modules", default=())
+
+
+@contextlib.contextmanager
+def custom_modules(modules: Sequence[types.ModuleType | str] | None) -> Iterator[None]:
+    """Lets files name classes and functions that these modules define.
+
+    Args:
+      modules: modules, or their full names, which are imported; their submodules count,
+        too, where they are loaded. None lets files name all that is loaded: only for data
+        of this process and for pickles, which run code anyway.
+
+    Raises:
+      ValueError: if there is no such module.
+    """
+    if isinstance(modules, (str, types.ModuleType)):
+        raise ValueError(f"Expected `custom_modules` in a list; got {modules!r}.")
+    named = modules if modules is None else tuple(map(_module_name, modules))
+    token = _CUSTOM.set(named)
+    try:
+        yield
+    finally:
+        _CUSTOM.reset(token)
+
+
+def trusts_all() -> bool:
+    """Whether data may name all that is loaded: see `custom_modules`."""
+    return _CUSTOM.get() is None
 
 
 def find_stock(part: str, name: str) -> type:
@@ -26,60 +110,284 @@ def find_stock(part: str, name: str) -> type:
     Raises:
       ValueError: if there is none.
     """
-    found = getattr(STOCK.get(part), name, None)
+    found = getattr(STOCK.get(part), name, None) if _is_name(name) else None
     if not (isinstance(found, type) and issubclass(found, _STOCK_BASES)):
         raise ValueError(f"Expected one of TFP's {list(STOCK)}; got {part}.{name}.")
     return found
 
 
-def find(module: str, name: str) -> Any:
-    """Returns a class or function of a loaded module, or of any of this package.
+def find_registered(name: str) -> Any:
+    """Returns the class or function that is registered with Keras under that name.
 
     Raises:
-      ValueError: if there is none, or it is of Python's standard library.
+      ValueError: if there is none.
     """
-    if not (isinstance(module, str) and isinstance(name, str)):
-        raise not_ours(module, name)
-    name = _RENAMED.get((module, name), name)
-    if module.split(".")[0] == _PACKAGE and module not in sys.modules:
-        _import_public_names()
-    found = getattr(sys.modules.get(module), name, None) or _moved(module, name)
+    found = keras.saving.get_registered_object(name) if isinstance(name, str) else None
     if found is None:
-        raise ValueError(
-            f"Expected `{name}` in the loaded module `{module}`; import it before "
-            "loading what was saved with it."
-        )
-    if not callable(found) or _is_of_python(module, found):
-        raise not_ours(module, name)
+        raise refused(name)
+    return _checked(found, name)
+
+
+def find(module: str, name: str) -> Any:
+    """Returns the class or function of a module, if a file may name it.
+
+    Raises:
+      ValueError: if there is none, or a file may not name it.
+    """
+    if not (_is_dotted(module) and _is_name(name)):
+        raise refused(f"{module}.{name}")
+    name = _RENAMED.get((module, name), name)
+    package = module.split(".")[0]
+    if package == "tf_keras":
+        raise _tf_keras_refused(name)
+    if package == PACKAGE:
+        found = _own(module, name)
+    elif module in _FUNCTIONS:
+        found = _function(module, name)
+    elif package == "keras":
+        found = _keras_class(module, name)
+    elif module in ("builtins", "numpy"):
+        found = _number_type(module, name)
+    else:
+        found = None
+    found = _foreign(module, name) if found is None else found
+    if found is None:
+        raise refused(f"{module}.{name}")
+    return _checked(found, f"{module}.{name}")
+
+
+def check_keras(config: Any) -> dict[str, Any]:
+    """Refuses what a configuration of Keras must not name, before Keras builds it.
+
+    Returns:
+      What Keras finds only if it is given as `custom_objects`: objects by their names.
+
+    Raises:
+      ValueError: if it holds marshalled code; or classes or functions that are neither
+        Keras 3's nor registered nor of a module that the caller named; or is too deep.
+    """
+    found: dict[str, Any] = {}
+    waiting = [(config, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        check_depth(depth)
+        if isinstance(value, dict):
+            if "class_name" in value:
+                found |= _check_keras_object(value)
+            waiting += [(part, depth + 1) for part in value.values()]
+        elif isinstance(value, (list, tuple)):
+            waiting += [(part, depth + 1) for part in value]
+        elif not isinstance(value, _PLAIN):
+            raise ValueError(f"Expected JSON's types in a saved file; got {type(value)}.")
     return found
 
 
-def _is_of_python(module, found):
-    """Whether a function or class is of the standard library, but for types as `float`."""
-    modules = {module.split(".")[0], str(found.__module__).split(".")[0]}
-    is_type = isinstance(found, type) and modules == {"builtins"}
-    return bool(modules & sys.stdlib_module_names) and not is_type
+def check_depth(depth: int) -> None:
+    """Raises `ValueError` if a file is nested more deeply than any model's."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"Expected at most {MAX_DEPTH} nested levels in a saved file.")
 
 
-def not_ours(module: str, name: str) -> ValueError:
-    """Returns the error of a file that names something else than `serialize` does."""
+def check_numeric_dtype(name: Any) -> str:
+    """Returns the name of a dtype of numbers or booleans, or raises `ValueError`."""
+    dtypes = {dtype.name for dtype in vars(tf.dtypes).values() if _is_number(dtype)}
+    if not (isinstance(name, str) and name in dtypes):
+        raise ValueError(f"Expected the dtype of numbers in a saved file; got {name!r}.")
+    return name
+
+
+def name_to_save(value: Any) -> dict[str, str] | None:
+    """Returns how files name a function or class, None if they cannot."""
+    name = getattr(value, "__qualname__", "")
+    if not callable(value) or not _is_name(name):
+        return None
+    module = getattr(value, "__module__", "")
+    registered = keras.saving.get_registered_name(value)
+    is_registered = keras.saving.get_registered_object(registered) is value
+    if is_registered and str(module).split(".")[0] != PACKAGE:
+        return {"registered": registered}
+    for public, functions in _FUNCTIONS.items():
+        if getattr(functions, name, None) is value:
+            return {"module": public, "name": name}
+    if getattr(sys.modules.get(module), name, None) is value:
+        return {"module": module, "name": name}
+    return None
+
+
+def is_keras(cls: type) -> bool:
+    """Whether a class is Keras 3's or derived from one."""
+    return any(base.__module__.startswith("keras.") for base in cls.__mro__)
+
+
+def refused(name: Any) -> ValueError:
+    """Returns the error of a file that names what it may not."""
     return ValueError(
-        "Expected classes with `get_config`, and functions that are not of Python's own "
-        f"library, in a saved file; got `{module}.{name}`, which was not called."
+        f"Expected names of {PACKAGE}, Keras 3 or TensorFlow Probability in a saved file; "
+        f"got `{name}`, which was not called. Classes and functions of your own are found "
+        "if they are registered (keras.saving.register_keras_serializable) or their module "
+        f"is named: {PACKAGE}.load(path, custom_modules=[module])."
     )
 
 
-def _import_public_names():
-    """Imports all modules that `import tfp_flows` offers, and none that a file chose."""
-    package = importlib.import_module(_PACKAGE)
-    for name in package.__all__:
-        getattr(package, name)
+def refuse_tf_keras(value: Any) -> None:
+    """Raises `ValueError` if a class, or the class of an object, is one of `tf_keras`."""
+    cls = value if isinstance(value, type) else type(value)
+    modules = [base.__module__ for base in cls.__mro__]
+    modules.append(str(getattr(value, "__module__", "")))
+    if any(module.split(".")[0] == "tf_keras" for module in modules):
+        raise _tf_keras_refused(value)
 
 
-def _moved(module, name):
+def _tf_keras_refused(what):
+    return ValueError(
+        f"Expected Keras 3 objects in a saved file; got {what} of `tf_keras`, whose files "
+        "can run code. Build it with `import keras`."
+    )
+
+
+def _checked(found, name):
+    """Refuses modules, objects and classes of `tf_keras`."""
+    if not (isinstance(found, type) or callable(found)):
+        raise refused(name)
+    refuse_tf_keras(found)
+    return found
+
+
+def _own(module, name):
+    """A class of this package that has a configuration, or a registered function."""
+    try:
+        is_plain = "__" not in module  # unlike a module that is run as a program
+        found = vars(importlib.import_module(module)).get(name) if is_plain else None
+    except ImportError:
+        found = None
+    if getattr(found, "__module__", None) != module:
+        found = _moved(name)
+    if isinstance(found, type):
+        return found if hasattr(found, "get_config") else None
+    return found if _is_registered(found) else None
+
+
+def _moved(name):
     """What files of an earlier layout of this package look for in another module."""
-    if module.split(".")[0] != _PACKAGE:
-        return None
-    loaded = [m for m in list(sys.modules) if m.split(".")[0] == _PACKAGE]
+    loaded = [m for m in list(sys.modules) if m.split(".")[0] == PACKAGE]
     objects = (getattr(sys.modules[m], name, None) for m in loaded)
     return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)
+
+
+def _function(module, name):
+    found = getattr(_FUNCTIONS[module], name, None)
+    is_class = isinstance(found, (type, types.ModuleType))
+    return None if is_class or not callable(found) else found
+
+
+def _keras_class(module, name):
+    found = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
+    if not isinstance(found, type) or not found.__module__.startswith("keras.src."):
+        return None
+    if not issubclass(found, _KERAS_KINDS):
+        return None
+    return None if {base.__name__ for base in found.__mro__} & {*_PROGRAMS} else found
+
+
+def _number_type(module, name):
+    found = vars(sys.modules[module]).get(name)
+    types_of_numbers = (bool, int, float, complex, np.number, np.bool_)
+    is_type = isinstance(found, type) and issubclass(found, types_of_numbers)
+    return found if is_type else None
+
+
+def _foreign(module, name):
+    """An object of a loaded module that is registered, or whose module is trusted."""
+    found = vars(sys.modules.get(module, types.SimpleNamespace())).get(name)
+    if found is None or _CUSTOM.get() is None:
+        return found
+    if getattr(found, "__module__", None) != module:  # imported there from elsewhere
+        return None
+    return found if _is_registered(found) or _is_custom(module) else None
+
+
+def _is_registered(found):
+    if not (isinstance(found, type) or callable(found)):
+        return False
+    names = keras.saving.get_registered_name(found), getattr(found, "__name__", "")
+    return any(keras.saving.get_registered_object(name) is found for name in names)
+
+
+def _is_custom(module):
+    named = _CUSTOM.get()
+    return any(module == name or module.startswith(f"{name}.") for name in named or ())
+
+
+def _check_keras_object(config):
+    """Refuses an object of a Keras configuration; returns what Keras has to be given."""
+    name, module = config["class_name"], config.get("module")
+    inner = config.get("config")
+    if "config" not in config or not isinstance(name, str):
+        raise refused(name)
+    if name in _ARRAYS and isinstance(inner, dict):
+        check_numeric_dtype(inner.get("dtype"))
+        return {}
+    if name in _KERAS_VALUES:
+        return {}
+    if "module" not in config or not isinstance(module, (str, type(None))):
+        raise refused(name)  # Keras's older format, for which it has another loader
+    is_function = name == "function"
+    key = inner if is_function else config.get("registered_name", name)
+    if is_function and not isinstance(key, str):
+        raise refused(key)
+    if key and (found := keras.saving.get_registered_object(str(key))) is not None:
+        _checked(found, key)
+        return {}
+    if is_function and _keras_function(module, key):
+        return {}
+    if not is_function and module and module.split(".")[0] == "keras":
+        if _is_dotted(module) and _is_name(name) and _keras_class(module, name):
+            return {}
+        raise refused(f"{module}.{name}")
+    return {str(key or name): _checked(_custom(module, key if is_function else name), name)}
+
+
+def _keras_function(module, name):
+    """Whether Keras finds a function of its own by that name, without side effects."""
+    modules = [f"keras.{part}" for part in _BUILT_IN] if module == "builtins" else [module]
+    modules = [m for m in modules if m in {*_FUNCTIONS, "keras.losses", "keras.metrics"}]
+    found = [vars(sys.modules[m]).get(name) for m in modules]
+    return any(isinstance(f, types.FunctionType) for f in found)
+
+
+def _custom(module, name):
+    """An object for Keras from the modules that the caller trusts."""
+    named = _CUSTOM.get()
+    loaded = [m for m in list(sys.modules) if named is None or _is_custom(m)]
+    # Keras names no module for functions, nor for classes of some modules.
+    loaded = [m for m in loaded if module in (None, "builtins", m)]
+    for m in loaded if _is_name(name) else ():
+        found = vars(sys.modules[m]).get(name)
+        if callable(found) and getattr(found, "__module__", None) == m:
+            return found
+    raise refused(f"{module}.{name}")
+
+
+def _is_name(name):
+    return isinstance(name, str) and name.isidentifier() and not name.startswith("__")
+
+
+def _is_dotted(module):
+    return isinstance(module, str) and bool(re.fullmatch(r"[\w.]+", module))
+
+
+def _is_number(dtype):
+    is_dtype = isinstance(dtype, tf.DType)
+    kinds = ("is_floating", "is_integer", "is_bool", "is_complex")
+    return is_dtype and any(getattr(dtype, kind) for kind in kinds)
+
+
+def _module_name(module):
+    if isinstance(module, types.ModuleType):
+        return module.__name__
+    try:
+        return importlib.import_module(module).__name__
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected `custom_modules` of modules or their names; got {module!r}: {error}"
+        ) from error

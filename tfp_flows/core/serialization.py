@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import collections
 import inspect
-import sys
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.saved_names import STOCK
+from tfp_flows.core.saved_names import check_depth
+from tfp_flows.core.saved_names import check_keras
+from tfp_flows.core.saved_names import check_numeric_dtype
+from tfp_flows.core.saved_names import custom_modules
 from tfp_flows.core.saved_names import find
+from tfp_flows.core.saved_names import find_registered
 from tfp_flows.core.saved_names import find_stock
-from tfp_flows.core.saved_names import not_ours
+from tfp_flows.core.saved_names import is_keras
+from tfp_flows.core.saved_names import name_to_save
+from tfp_flows.core.saved_names import refuse_tf_keras
+from tfp_flows.core.saved_names import refused
+from tfp_flows.core.saved_names import trusts_all
 
-__all__ = ["Configured", "deserialize", "serialize"]
+__all__ = ["Configured", "check_saved", "deserialize", "rebuild_copy", "serialize"]
 
 _PLAIN = (type(None), bool, int, float, str)
+_NUMBERS = (bool, int, float, complex, np.generic)
+# What objects of a file begin with, and the type of its value.
+_CONTENTS: dict[str, Any] = dict.fromkeys(
+    ("module", "registered", "stock", "tf_dtype"), str
+)
+_CONTENTS |= {"shape": (list, type(None)), "array": (*_PLAIN, list), "dict": dict}
+_CONTENTS |= dict.fromkeys(("list", "tuple", "named"), list)
+_CONTENTS |= dict.fromkeys(("variable", "transformed_variable"), (*_PLAIN, dict))
 # Files from before there were these arguments do not say them.
 _BEFORE: dict[str, Any] = dict.fromkeys(
     ("standardize_context", "decorrelate", "heavy_tails"), False
@@ -55,16 +72,18 @@ def serialize(value: Any) -> Any:
         distributions, by their `parameters`.
 
     Raises:
-      ValueError: if part of `value` is something else, such as a lambda.
+      ValueError: if part of `value` is something else, such as a lambda, or is of
+        `tf_keras`.
 
-    Functions and classes are named by their modules, and found there again: bijectors,
-    transformers and functions of one's own need no registration. A Keras layer of one's own
-    that is part of another Keras layer is Keras's to find, and so is registered with Keras:
+    Bijectors, transformers, layers and functions of your own are registered with Keras. A
+    file that names others is refused, unless the one who loads it names their module:
+    `tfp_flows.load(path, custom_modules=[module])`.
 
     >>> import keras
     >>> import numpy as np
     >>> import tfp_flows
-    >>> def gentle_scale(s):
+    >>> @keras.saving.register_keras_serializable(package="example")
+    ... def gentle_scale(s):
     ...     return 0.5 * tfp_flows.transformers.soft_bounded_scale(s)
     >>> @keras.saving.register_keras_serializable(package="example")
     ... class Doubled(keras.layers.Layer):
@@ -79,7 +98,7 @@ def serialize(value: Any) -> Any:
     >>> base = tfp_flows.standard_normal(2)
     >>> model = tfp_flows.DensityEstimator(tfp_flows.FlowDistribution(base, step))
     >>> model.save("step.keras")
-    >>> loaded = keras.saving.load_model("step.keras")
+    >>> loaded = tfp_flows.load("step.keras")
     >>> x = np.array([[1.0, 2.0]], np.float32)
     >>> bool(loaded(x) == model(x))
     True
@@ -117,54 +136,178 @@ def serialize(value: Any) -> Any:
 def deserialize(data: Any) -> Any:
     """Rebuilds what `serialize` has described; weights come back from a checkpoint.
 
-    Only modules that are loaded already are looked into, so that reading a file never
-    imports code: import your own bijectors' module before you load a flow that has them.
-
-    A file may come from anyone. So nothing of Python's standard library is called or handed
-    on, and of classes only those are made that say what they are made of (`get_config`).
+    A file may come from anyone, so it may only name what is meant to be saved: classes of
+    this package that have a configuration; Keras 3 objects, which Keras builds in its safe
+    mode; TFP's bijectors and distributions with plain parameters; functions of `tf.math`,
+    `tf.nn`, `keras.ops` and `keras.activations`; what is registered with Keras; and what
+    modules define that the caller names. All names are checked before anything is built.
 
     Raises:
-      ValueError: if a class or function named in `data` is not to be found, or is none of
-        those that `serialize` writes.
+      ValueError: if `data` is something else, or what it describes cannot be built.
     """
+    try:
+        check_saved(data)
+        return _build(data)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a constructor raises for what a file gives it
+        raise ValueError(
+            f"Expected what `serialize` writes in a saved file; got what raises "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def rebuild_copy(data: Any, values: list[np.ndarray]) -> Any:
+    """Rebuilds a copy or pickle, whose classes may be any that this process has loaded."""
+    with custom_modules(None):
+        rebuilt = deserialize(data)
+    for variable, value in zip(rebuilt.variables, values, strict=True):
+        variable.assign(value)
+    return rebuilt
+
+
+def check_saved(data: Any) -> None:
+    """Refuses data that names what a file may not name; builds nothing.
+
+    Raises:
+      ValueError: as `deserialize`.
+    """
+    waiting = [(data, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        check_depth(depth)
+        if not isinstance(value, _PLAIN):
+            waiting += [(part, depth + 1) for part in _checked_parts(value)]
+
+
+def _checked_parts(data):
+    """Checks one object of a file, without its parts, which are returned."""
+    kind, content = _kind(data)
+    if kind in ("variable", "transformed_variable"):
+        return [content, data.get("bijector"), data.get("dtype")]
+    if kind == "shape":
+        tf.TensorShape(content)
+    elif kind == "array":
+        check_numeric_dtype(data.get("dtype"))
+    elif kind == "tf_dtype":
+        check_numeric_dtype(content)
+    elif kind == "named":
+        _named_tuple(data)
+        return content
+    elif kind == "dict":
+        return list(content.values())
+    elif kind in ("list", "tuple"):
+        return content
+    elif kind == "stock":
+        find_stock(content, data.get("name"))
+        _refuse_functions(data["parameters"])
+        return [data["parameters"]]
+    else:
+        found = _found(data)
+        if "config" in data:
+            if is_keras(found):
+                check_keras(_of_keras(found, data["config"]))
+            else:
+                return [data["config"]]
+    return []
+
+
+def _build(data):
+    """Rebuilds what `check_saved` has seen."""
     if isinstance(data, _PLAIN):
         return data
-    if not isinstance(data, dict) or not data:
-        raise ValueError(f"Expected what `serialize` writes in a saved file; got {data!r}.")
-    kind, content = next(iter(data.items()))
+    kind, content = _kind(data)
     if kind == "variable":
-        return tf.Variable(deserialize(content), trainable=data["trainable"])
+        return tf.Variable(_build(content), trainable=data["trainable"])
     if kind == "transformed_variable":
-        return _transformed_variable(deserialize(content), data)
+        return _transformed_variable(_build(content), data)
     if kind == "shape":
         return tf.TensorShape(content)
     if kind == "named":
-        name, fields = data["name"], data["fields"]
-        named = collections.namedtuple(name, fields)  # type: ignore[misc]  # as saved
-        return named(*map(deserialize, content))
+        return _named_tuple(data)(*map(_build, content))
     if kind == "array":
         return np.asarray(content, dtype=data["dtype"])
     if kind == "tf_dtype":
         return tf.as_dtype(content)
     if kind == "dict":
-        return {k: deserialize(v) for k, v in content.items()}
+        return {k: _build(v) for k, v in content.items()}
     if kind in ("list", "tuple"):
-        return {"list": list, "tuple": tuple}[kind](map(deserialize, content))
+        return {"list": list, "tuple": tuple}[kind](map(_build, content))
     if kind == "stock":
-        return find_stock(content, data["name"])(**deserialize(data["parameters"]))
-    if kind != "module":
-        raise ValueError(f"Expected a kind of value that `serialize` writes; got {kind!r}.")
-    found = find(content, data.get("name", ""))
+        return find_stock(content, data["name"])(**_build(data["parameters"]))
+    found = _found(data)
     if "config" not in data:
         return found
-    if not (isinstance(found, type) and hasattr(found, "get_config")):
-        raise not_ours(content, data["name"])
-    config = data["config"] if _is_keras(found) else deserialize(data["config"])
+    if is_keras(found):
+        config = _of_keras(found, data["config"])
+        return keras.saving.deserialize_keras_object(
+            config, custom_objects=check_keras(config), safe_mode=True
+        )
+    config = _build(data["config"])
     return found.from_config(config) if hasattr(found, "from_config") else found(**config)
 
 
+def _kind(data):
+    """The first key of an object of a file, which says what it is, with its value."""
+    if not isinstance(data, dict) or not data:
+        raise ValueError(f"Expected what `serialize` writes in a saved file; got {data!r}.")
+    kind, content = next(iter(data.items()))
+    expected = _CONTENTS.get(kind)
+    if expected is None or not isinstance(content, expected):
+        raise ValueError(f"Expected a kind of value that `serialize` writes; got {kind!r}.")
+    return kind, content
+
+
+def _found(data):
+    kind, content = _kind(data)
+    name = data.get("name", "")
+    found = find_registered(content) if kind == "registered" else find(content, name)
+    if "config" in data and not (isinstance(found, type) and hasattr(found, "get_config")):
+        raise refused(f"{content}.{name}")
+    return found
+
+
+def _of_keras(cls, config):
+    """What Keras's own files say of an object of that class."""
+    return {
+        "module": cls.__module__,
+        "class_name": cls.__name__,
+        "registered_name": keras.saving.get_registered_name(cls),
+        "config": config,
+    }
+
+
+def _refuse_functions(parameters):
+    """Refuses functions for TFP's bijectors and distributions, which would call them."""
+    waiting = [] if trusts_all() else [parameters]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict) and value:
+            kind, content = _kind(value)
+            if kind in ("module", "registered") and "config" not in value:
+                found = _found(value)
+                if not (isinstance(found, type) and issubclass(found, _NUMBERS)):
+                    raise refused(f"{content}.{value.get('name', '')}")
+            if kind in ("dict", "list", "tuple", "named"):
+                waiting += content.values() if kind == "dict" else content
+
+
+def _named_tuple(data):
+    name, fields = data["name"], data["fields"]
+    names = [name, *fields] if isinstance(fields, list) else [None]
+    if len(data["named"]) != len(names) - 1 or not all(
+        isinstance(n, str) and n.isidentifier() for n in names
+    ):
+        raise ValueError(
+            f"Expected a named tuple and names of its fields; got {name!r}, {fields!r}."
+        )
+    return collections.namedtuple(name, fields)
+
+
 def _transformed_variable(before, data):
-    bijector, dtype = deserialize(data["bijector"]), deserialize(data["dtype"])
+    bijector, dtype = _build(data["bijector"]), _build(data["dtype"])
     made = tfp.util.TransformedVariable(
         bijector.forward(before), bijector, dtype=dtype, trainable=before.trainable
     )
@@ -173,14 +316,17 @@ def _transformed_variable(before, data):
 
 
 def _serialize_object(value):
-    where = {"module": getattr(value, "__module__", ""), "name": _qualified_name(value)}
-    if callable(value) and where["name"].isidentifier() and _is_named(value, where):
-        return where
+    refuse_tf_keras(value)
+    name = name_to_save(value)
+    if name:
+        return name
     if hasattr(value, "get_config"):
-        name = {"module": type(value).__module__, "name": type(value).__qualname__}
+        cls = type(value)
+        local = {"module": cls.__module__, "name": cls.__qualname__}
         config = value.get_config()
         # Keras has its own plain form of what its layers are made of.
-        return {**name, "config": config if _is_keras(type(value)) else serialize(config)}
+        config = config if is_keras(cls) else serialize(config)
+        return {**(name_to_save(cls) or local), "config": config}
     for part, module in STOCK.items():
         name = _stock_name(value, module)
         if name:
@@ -188,14 +334,6 @@ def _serialize_object(value):
     raise ValueError(
         f"Expected values that can be saved, or objects with `get_config`; got {value!r}."
     )
-
-
-def _qualified_name(value):
-    return getattr(value, "__qualname__", "")
-
-
-def _is_named(function, where):
-    return getattr(sys.modules.get(where["module"]), where["name"], None) is function
 
 
 def _stock_name(value, module):
@@ -212,7 +350,3 @@ def _given(value):
         for k, v in value.parameters.items()
         if v is not None and k not in ("name", "kwargs_split_fn")
     }
-
-
-def _is_keras(cls):
-    return any(base.__module__.startswith("keras.") for base in cls.__mro__)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.distributions.flow_posterior import FlowPosterior
 from tfp_flows.distributions.part_by_part import described
@@ -127,7 +127,4 @@ class FittedPosterior(FlowPosterior):
 
 
 def _rebuild(arguments, support, values):
-    support = deserialize(support)
-    for variable, value in zip(support.variables, values, strict=True):
-        variable.assign(value)
-    return FittedPosterior(**{**arguments, "support": support})
+    return FittedPosterior(**{**arguments, "support": rebuild_copy(support, values)})

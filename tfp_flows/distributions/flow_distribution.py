@@ -12,7 +12,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core import structure
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.serialization import Configured
-from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.base_draws import sample_base
@@ -244,7 +244,4 @@ class FlowDistribution(
 
 
 def _rebuild(data, values):
-    distribution = deserialize(data)
-    for variable, value in zip(distribution.variables, values, strict=True):
-        variable.assign(value)
-    return distribution
+    return rebuild_copy(data, values)

@@ -18,7 +18,7 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
-from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import refuse_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
@@ -131,10 +131,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
 
 
 def _rebuild(distribution, support, values, name):
-    support = deserialize(support)
-    for variable, value in zip(support.variables, values, strict=True):
-        variable.assign(value)
-    return FlowPosterior(distribution, support, name=name)
+    return FlowPosterior(distribution, rebuild_copy(support, values), name=name)
 
 
 def flow_posterior(

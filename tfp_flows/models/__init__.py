@@ -9,5 +9,6 @@ from tfp_flows.models.fit_posterior import fit_posterior
 from tfp_flows.models.density_estimator import DensityEstimator
 from tfp_flows.models.export import export
 from tfp_flows.models.kl_warm_up import KLWarmUp
+from tfp_flows.models.loading import load
 from tfp_flows.models.vae import VAE
 from tfp_flows.models.variational_objectives import variational_loss

@@ -92,6 +92,8 @@ class DensityEstimator(LikelihoodModel):
         the data have another form.
     """
 
+    saved_parts = ("distribution",)
+
     def __init__(
         self,
         distribution: tfp.distributions.Distribution,
@@ -206,7 +208,7 @@ class DensityEstimator(LikelihoodModel):
         cls, config: dict, custom_objects: dict | None = None
     ) -> DensityEstimator:
         """Builds the model that `config` describes, with fresh weights."""
-        known = ("distribution", "columns", "weight_prior", "name")
+        known = (*cls.saved_parts, "columns", "weight_prior", "name")
         config = {k: v for k, v in config.items() if k in known}
         distribution = deserialize(config.pop("distribution"))
         return cls(distribution, **config)

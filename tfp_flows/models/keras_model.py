@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.core.saved_names import check_keras
 from tfp_flows.models.block_training import in_blocks
 from tfp_flows.networks.conditioner import Conditioner
 
@@ -83,7 +84,8 @@ class KerasModel(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         """Compiles a model that is loaded, as it was when it was saved."""
         # Keras does so itself only where `compile` is its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        custom_objects = check_keras(config)
+        self.compile(**keras.saving.deserialize_keras_object(config, custom_objects))
         self._build_optimizer()
 
     def make_train_function(self, force: bool = False) -> Any:

@@ -29,8 +29,11 @@ class LikelihoodModel(LikelihoodSteps):
     """A Keras model that maximises a likelihood of rows, or a bound of it.
 
     A subclass has the attribute `_row_format`, implements `nats_of_rows`, and, if it has
-    data-dependent state, `_is_initialized` and `_initialize`.
+    data-dependent state, `_is_initialized` and `_initialize`. `saved_parts` names the
+    arguments that its configuration holds as `serialize` writes them.
     """
+
+    saved_parts: tuple[str, ...] = ()
 
     def fit(
         self,

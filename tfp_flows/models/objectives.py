@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def elbo(log_weights: tf.Tensor) -> tf.Tensor:
     """Evidence lower bound, by Monte Carlo.
 
@@ -54,6 +56,7 @@ def elbo(log_weights: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(log_weights, axis=0)
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
     """Importance-weighted lower bound, whose expectation rises with K to the log-evidence.
 

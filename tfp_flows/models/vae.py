@@ -101,6 +101,11 @@ class VAE(LatentVariableModel, LikelihoodModel):
       Chen et al. (2017), for flows as priors. https://arxiv.org/abs/1611.02731
     """
 
+    saved_parts = (
+        *("encoder", "posterior", "decoder", "likelihood", "prior", "bound"),
+        *("num_samples", "free_bits", "sticking_the_landing", "seed"),
+    )
+
     def __init__(
         self,
         encoder: keras.Layer,
@@ -205,19 +210,14 @@ class VAE(LatentVariableModel, LikelihoodModel):
 
     def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
-        names = ["encoder", "posterior", "decoder", "likelihood", "prior", "bound"]
-        names += ["num_samples", "free_bits", "sticking_the_landing", "seed"]
-        return {
-            **super().get_config(),
-            **{name: serialize(getattr(self, name)) for name in names},
-        }
+        parts = {name: serialize(getattr(self, name)) for name in self.saved_parts}
+        return {**super().get_config(), **parts}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> VAE:
         """Builds the model that `config` describes, with fresh weights."""
-        name = config.get("name")
-        parts = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable")}
-        return cls(**{k: deserialize(v) for k, v in parts.items()}, name=name)
+        parts = {k: deserialize(config[k]) for k in cls.saved_parts if k in config}
+        return cls(**parts, name=config.get("name"))
 
     def _next_seed(self, training, batch):
         if training:

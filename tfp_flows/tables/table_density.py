@@ -224,10 +224,19 @@ class TableDensity:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> TableDensity:
-        """Reads what `save` has written, without running code of the file."""
+        """Reads what `save` has written, without running code of the file.
+
+        Raises:
+          ValueError: if the file holds something else.
+        """
         model, description = read_table(path)
-        form = Form.from_plain(description.pop("form"))
-        table = cls(**description)
+        try:
+            form = Form.from_plain(description.pop("form"))
+            table = cls(**description)
+        except (TypeError, KeyError) as error:
+            raise ValueError(
+                f"Expected the file of a `TableDensity`; got {path}: {error}"
+            ) from error
         table._model, table._form = model, form
         return table
 

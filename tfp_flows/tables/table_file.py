@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import keras
-
 from tfp_flows.models.density_estimator import DensityEstimator
+from tfp_flows.models.loading import load
 from tfp_flows.tables.mixed_rows import MixedRows
 from tfp_flows.tables.table_columns import TableColumns
 
@@ -20,12 +19,13 @@ def read_table(path: str | os.PathLike) -> tuple[DensityEstimator, dict[str, Any
     Raises:
       ValueError: if the file holds something else.
     """
-    model = keras.saving.load_model(path)
+    model = load(path)
     rows = getattr(model, "distribution", None)
-    description = rows.parameters["description"] if isinstance(rows, MixedRows) else None
-    if not description:
-        raise ValueError(f"Expected the file of a `TableDensity`; got {path}.")
-    columns = TableColumns.from_plain(description["columns"])
+    description: Any = rows.parameters["description"] if isinstance(rows, MixedRows) else {}
+    try:
+        columns = TableColumns.from_plain(description["columns"])
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"Expected the file of a `TableDensity`; got {path}.") from error
     return model, {**description, "columns": columns}
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def soft_bounded_scale(s: TensorLike, bound: float = 2.0) -> tf.Tensor:
     """`log_scale = bound * tanh(s / bound)`: between `-bound` and `bound`; near 0, `s`.
 
@@ -34,6 +36,7 @@ def soft_bounded_scale(s: TensorLike, bound: float = 2.0) -> tf.Tensor:
     return bound * tf.tanh(s / bound)
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def exp_scale(s: TensorLike) -> tf.Tensor:
     """`log_scale = s`, `scale = exp(s)`: the papers' form, without any bound.
 
@@ -45,6 +48,7 @@ def exp_scale(s: TensorLike) -> tf.Tensor:
     return s
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def softplus_scale(s: TensorLike) -> tf.Tensor:
     """`scale = softplus(s + log(e - 1))`, which is 1 at `s = 0`.
 
@@ -59,6 +63,7 @@ def softplus_scale(s: TensorLike) -> tf.Tensor:
     return tf.where(s < -40.0, s, near)
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def sigmoid_scale(s: TensorLike) -> tf.Tensor:
     """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract.
 
@@ -70,6 +75,7 @@ def sigmoid_scale(s: TensorLike) -> tf.Tensor:
     return tf.math.log_sigmoid(s + 2.0)
 
 
+@keras.saving.register_keras_serializable(package="tfp_flows")
 def glow_scale(s: TensorLike) -> tf.Tensor:
     """`scale = 1 / sigmoid(s + 2)`: Glow's form; data may only contract to the latent.
 
