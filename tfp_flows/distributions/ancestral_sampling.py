@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
+__all__ = ["check_observed", "complete", "draw", "draw_dealt", "in_hands", "log_prob"]
 
 
 def log_prob(
@@ -81,24 +81,43 @@ def draw_dealt(
       noise: as of `draw`.
       context: as of `draw`.
     """
-    num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
-    size = -(-num_rows // num_masks)
-    # Row r gets mask r modulo G; the last row fills up.
-    deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
-    dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, context) if t is not None]
 
-    def draw_hand(hand):
-        mask, noise, *context = hand
+    def draw_hand(mask, noise, *context):
         return _draw(member(mask), conditional, noise, *(context or [None]))
 
+    given = [noise] if context is None else [noise, context]
+    x, total = in_hands(draw_hand, masks, *given)
+    return tf.stop_gradient(x), tf.stop_gradient(total)
+
+
+def in_hands(method: Callable, masks: tf.Tensor, noise: tf.Tensor, *others: tf.Tensor):
+    """Calls a method for each of several masks, to which rows are dealt in turn.
+
+    Args:
+      method: function from a mask and its rows of the other arguments to rows, `[n, D]`,
+        and their logarithms, `[n]`.
+      masks: `[G]`, indices: row r has that of index r modulo G.
+      noise: `[N, D, V]`.
+      *others: more tensors with N rows.
+
+    Returns:
+      Rows, `[N, D]`, and logarithms, `[N]`, in the order of the arguments.
+    """
+    num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
+    size = -(-num_rows // num_masks)
+    # The last row fills up.
+    deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
+    dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, *others)]
     kinds: tuple = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
     kinds += (tf.TensorSpec([None], noise.dtype),)
     x, total = tf.map_fn(
-        draw_hand, (masks, *dealt), fn_output_signature=kinds, parallel_iterations=1
+        lambda hand: method(*hand),
+        (masks, *dealt),
+        fn_output_signature=kinds,
+        parallel_iterations=1,
     )
     x = tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, noise.shape[1]])
-    total = tf.reshape(tf.transpose(total), [-1])
-    return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
+    return x[:num_rows], tf.reshape(tf.transpose(total), [-1])[:num_rows]
 
 
 def check_observed(observed: npt.ArrayLike, shape: Sequence[int | None]) -> np.ndarray:
@@ -132,8 +151,8 @@ def complete(
       context: as of `draw`.
 
     Returns:
-      Completed rows, `[N, D]`, and the log-probability of the observed variables given all
-      before them, `[N]`: the importance weight of the row.
+      Completed rows, `[N, D]`, and the log-probability of the drawn variables given all
+      before them, `[N]`.
     """
     x = tf.where(observed, x, tf.zeros([], x.dtype))
     is_observed = tf.broadcast_to(tf.cast(observed, x.dtype), tf.shape(x))
@@ -144,7 +163,7 @@ def complete(
         drawn, _ = _draw_one(conditional, noise, parameters)
         value = tf.where(is_observed > 0.0, given, drawn)
         log_prob = conditional.log_prob(value[None], parameters[None])[0]
-        return value, is_observed * log_prob
+        return value, tf.where(is_observed > 0.0, tf.zeros_like(log_prob), log_prob)
 
     return network.solve(values, context, solve)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import keras
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
@@ -19,6 +22,8 @@ from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions.ancestral_sampling import check_observed
 from tfp_flows.distributions.batches_of_rows import by_rows
+from tfp_flows.distributions.batches_of_rows import in_parts
+from tfp_flows.distributions.batches_of_rows import never_empty
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import refuse_slices
@@ -33,6 +38,11 @@ from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
 
 __all__ = ["AutoregressiveDistribution"]
+
+# Completions of a row in a round, from which one is kept for the next round.
+_MOST_A_ROUND = 64
+# Rows evaluated at once, which bounds memory.
+_MOST_ROWS = 2**16
 
 
 class AutoregressiveDistribution(
@@ -135,54 +145,83 @@ class AutoregressiveDistribution(
         if self._standardizer is not None:
             self._standardizer.initialize(context)
 
+    @property
+    def num_values(self) -> tuple[int, ...] | None:
+        """Number of values of each variable, `[D]`; None if they are real."""
+        count = getattr(self._conditional, "num_values", None)
+        return None if count is None else (count,) * self.event_size
+
     def impute(
         self,
         x: TensorLike,
         observed: npt.ArrayLike,
         *,
         context: TensorLike | None = None,
-        num_candidates: int = 64,
+        num_candidates: int = 256,
         mask_index: int | None = None,
         seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
         """Draws the missing variables of each row, given its observed ones.
 
-        It is the exact conditional if `observed` are prefixes of the ordering. It is also
-        exact if each mask has its own ordering: then the draw is under an ordering that has
-        the observed variables first and otherwise keeps the mask's.
+        The draws are from the conditional of the density that `log_prob` reports, that of
+        the mean over the masks. They are exact
 
-        Otherwise (one fixed ordering, observed variables after missing ones), the missing
-        variables are drawn given those before them, `num_candidates` times, and one of the
-        draws is chosen in proportion to the probability of the observed variables after
-        them. This is the conditional in the limit of many candidates; with one candidate it
-        is clamped sampling, which ignores later variables.
+        - if the observed variables come before all others in the ordering of every mask
+          (under one natural ordering: if they are the first ones; or if there are none):
+          a mask is chosen by its probability of the observed ones, and draws the others;
+        - if the missing variables have at most `num_candidates` joint values, such as 8
+          missing bits: all of these are compared.
+
+        Otherwise they are from `num_candidates` completions of each row, 64 in a round, of
+        all masks equally many, chosen by importance weight: an approximation that is exact
+        in the limit of many. A mask with an ordering of its own draws the missing variables
+        after all observed ones; one ordering for all draws them given those before them,
+        and only the weight knows of the observed ones after them. The more the observed
+        variables tell (hundreds of them after missing ones), the more completions are
+        needed. One completion without a choice is ancestral sampling with the observed
+        variables clamped.
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.
           observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
             differ, unless each mask has its own ordering.
           context: `[..., context_size]`.
-          num_candidates: number of draws to choose from, where the draw is not exact.
-          mask_index: index of a mask in the cycle; drawn if None.
+          num_candidates: number of completions to choose from, where the draw is not exact;
+            at least one of each mask is drawn.
+          mask_index: index of a mask in the cycle, whose density takes the place of the
+            mean over the masks.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
           `[..., D]`.
+
+        Raises:
+          ValueError: if `observed` is not boolean or of another shape, or `num_candidates`
+            is below 1.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> made = tfp_flows.BinaryMADE(3, num_masks=4, seed=0)
+        >>> made.impute([0.0, 1.0, 0.0], [True, True, False], seed=1).numpy()[:2]
+        array([0., 1.], dtype=float32)
         """
+        check_integer("num_candidates", num_candidates)
         x, context = self._checked(x, context)
         of_all_rows = self._ensemble.has_own_orderings
         observed = check_observed(observed, x.shape[-1:] if of_all_rows else x.shape)
-        count = 1 if self._ensemble.can_come_first(observed) else num_candidates
-        noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
-        mask = self._ensemble.masks(mask_index, mask_seed, 1)[0]
-        of_rows = tf.reshape(tf.broadcast_to(observed, tf.shape(x)), [-1, self.event_size])
-        of_rows = tf.repeat(of_rows, count, axis=0)
-
-        def complete(rows, *contexts):
-            noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
-            return self._ensemble.complete(noise, mask, rows, of_rows, *contexts)
-
-        return choose(complete, x, context, count, choice_seed)
+        masks = tf.range(self.num_masks)
+        if mask_index is not None:
+            masks = self._ensemble.masks(mask_index, None, 1)
+        rows = [x, tf.broadcast_to(observed, tf.shape(x))]
+        rows += [] if context is None else [context]
+        rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
+        if self._ensemble.come_first(observed):
+            completed = self._chosen(rows, masks, 1, stateless(seed))
+        elif (count := self._num_completions(observed)) <= num_candidates:
+            completed = self._enumerated(rows, mask_index, int(count), stateless(seed))
+        else:
+            completed = self._chosen(rows, masks, num_candidates, stateless(seed))
+        return tf.reshape(completed, tf.shape(x))
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
@@ -191,6 +230,58 @@ class AutoregressiveDistribution(
     def __getitem__(self, slices: Any) -> AutoregressiveDistribution:
         refuse_slices(slices, self.name)
         return self
+
+    def _num_completions(self, observed):
+        """Most joint values of the missing variables of a row; infinite for real ones."""
+        if self.num_values is None:
+            return math.inf
+        counts = np.where(observed, 1.0, self.num_values)
+        return np.prod(counts, axis=-1).max(initial=1.0)
+
+    def _chosen(self, rows, masks, num_candidates, seed):
+        """Completions of rows, `[N, D]`, by importance; all masks' in every round."""
+        num_masks = masks.shape[0]
+        count = num_masks * -(-min(num_candidates, _MOST_A_ROUND) // num_masks)
+
+        def complete(x, observed, *rest):
+            *contexts, seed = rest
+            noise = self._conditional.noise(tf.shape(x), seed, self.dtype)
+            return self._ensemble.complete(noise, masks, x, observed, *contexts)
+
+        x, *others = rows
+        return choose(complete, x, others, count, -(-num_candidates // count), seed)
+
+    def _enumerated(self, rows, mask_index, count, seed):
+        """Completions of rows, `[N, D]`, by the probabilities of all, at most `count`."""
+        x, observed, *contexts, as_given = never_empty(*rows)
+        x = tf.where(observed, x, tf.zeros([], x.dtype))
+        num_values = tf.constant(self.num_values)
+        index = tf.range(count)[None]  # [1, count]
+        log_prob = self._log_prob_of_rows(mask_index)
+
+        def logits(x, observed, *contexts):
+            completed = _completion(x[:, None], observed[:, None], num_values, index)
+            context = tf.repeat(contexts[0], count, axis=0) if contexts else None
+            each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
+            # Rows with fewer missing variables have each completion several times.
+            num_different = tf.reduce_prod(tf.where(observed, 1, num_values), axis=1)
+            each = tf.reshape(each, [-1, count])
+            return tf.where(index < num_different[:, None], each, -np.inf)
+
+        # Equal rows are evaluated once.
+        keys = [tf.cast(t, x.dtype) for t in (x, observed, *contexts)]
+        _, which = tf.raw_ops.UniqueV2(x=tf.concat(keys, axis=1), axis=[0])
+        first = tf.math.unsorted_segment_min(
+            tf.range(tf.shape(x)[0]), which, tf.reduce_max(which) + 1
+        )
+        different = [tf.gather(t, first) for t in (x, observed, *contexts)]
+        logits = in_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        # Rows of NaN remain NaN, whichever is chosen.
+        logits = tf.where(tf.math.is_nan(logits), tf.zeros([], x.dtype), logits)
+        chosen = tf.random.stateless_categorical(
+            tf.gather(logits, which), 1, seed, tf.int32
+        )
+        return as_given([_completion(x, observed, num_values, chosen[:, 0])])[0]
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -210,11 +301,14 @@ class AutoregressiveDistribution(
 
     def _log_prob(self, x, context=None, training=False, mask_index=None):
         x, context = self._checked(x, context)
-        if mask_index is not None:
-            mask = self._ensemble.masks(mask_index, None, 1)[0]
-            method = functools.partial(self._ensemble.log_prob_under, mask)
-            return by_rows(method, x, context)
-        return by_rows(self._ensemble.log_prob, x, context, training)
+        return by_rows(self._log_prob_of_rows(mask_index, training), x, context)
+
+    def _log_prob_of_rows(self, mask_index, training=False):
+        """The function of rows, `[N, D]`, and contexts, of one mask or the mean of all."""
+        if mask_index is None:
+            return functools.partial(self._ensemble.log_prob, training=training)
+        mask = self._ensemble.masks(mask_index, None, 1)[0]
+        return functools.partial(self._ensemble.log_prob_under, mask)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._draw(sample_shape, seed, **kwargs)[0]
@@ -248,3 +342,11 @@ class AutoregressiveDistribution(
     def _checked_context(self, context):
         context = check_context(context, self.context_size, self.dtype, self.name)
         return context if self._standardizer is None else self._standardizer(context)
+
+
+def _completion(x, observed, num_values, index):
+    """The completion of each row, `[..., D]`, with that `index`, `[...]`, of all."""
+    of_missing = tf.where(observed, 1, num_values)
+    place = tf.math.cumprod(of_missing, axis=-1, exclusive=True)
+    values = tf.cast(index[..., None] // place % num_values, x.dtype)
+    return tf.where(observed, x, values)

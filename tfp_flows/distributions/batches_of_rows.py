@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["by_rows", "never_empty"]
+__all__ = ["by_rows", "in_parts", "never_empty"]
 
 
 def never_empty(*tensors: Any) -> tuple:
@@ -45,3 +45,27 @@ def by_rows(
         context = tf.reshape(context, [-1, context.shape[-1]])
     rows = tf.reshape(x, [-1, x.shape[-1]])
     return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])
+
+
+def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
+    """Returns `method(*tensors)` by so many rows at a time, which bounds its memory.
+
+    Args:
+      method: function of rows, `[n, ...]`, to one tensor, `[n, ...]`, of the dtype of the
+        first.
+      size: rows at a time.
+      *tensors: with equally many rows, at least one.
+    """
+    num_rows = tf.shape(tensors[0])[0]
+    size = tf.minimum(size, num_rows)
+    num_parts = -(-num_rows // size)
+    # The last row fills up.
+    parts = tf.reshape(tf.minimum(tf.range(num_parts * size), num_rows - 1), [-1, size])
+    results = tf.map_fn(
+        lambda part: method(*(tf.gather(t, part) for t in tensors)),
+        parts,
+        fn_output_signature=tensors[0].dtype,
+        parallel_iterations=1,
+    )
+    shape = tf.concat([[num_parts * size], tf.shape(results)[2:]], axis=0)
+    return tf.reshape(results, shape)[:num_rows]

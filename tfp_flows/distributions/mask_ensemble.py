@@ -53,10 +53,10 @@ class MaskEnsemble(tf.Module):
         """The network."""
         return self._conditioner.network
 
-    def can_come_first(self, observed: np.ndarray) -> bool:
-        """Whether some variables, `[..., D]`, are before all others in an ordering."""
+    def come_first(self, observed: np.ndarray) -> bool:
+        """Whether some variables, `[..., D]`, are before all others under every mask."""
         if self.has_own_orderings:
-            return True
+            return bool((observed.all(axis=-1) | ~observed.any(axis=-1)).all())
         is_cycle = self.num_masks > 1
         ordering = self.network.fixed_ordering if is_cycle else self.network.ordering
         in_order = observed[..., np.argsort(ordering)]
@@ -102,19 +102,28 @@ class MaskEnsemble(tf.Module):
         return method(noise, masks, *context)
 
     def complete(
-        self, noise: Any, mask: Any, x: Any, observed: Any, *context: Any
+        self, noise: Any, masks: Any, x: Any, observed: Any, *context: Any
     ) -> tuple:
         """Returns rows whose missing variables are drawn, and their importance weights.
 
+        A row is drawn under its mask: one variable after another, or, where masks have own
+        orderings, the missing ones after all observed ones. Its weight is the probability
+        under its mask, as that is, over that of the draw. So a choice by these weights
+        among draws of all masks is one from the conditional of the mean over the masks, if
+        there are many draws, or if under each mask the observed variables come first.
+
         Args:
           noise: of the conditional.
-          mask: one of `masks`.
+          masks: indices, `[G]`, to which the rows are dealt in turn.
           x: `[N, D]`.
-          observed: boolean, `[N, D]`; all rows are alike where masks have own orderings.
+          observed: boolean, `[N, D]`.
           *context: the context, if any.
+
+        Returns:
+          Rows, `[N, D]`, and the logarithms of their weights, `[N]`.
         """
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
-        return method(noise, mask, x, observed, *context)
+        return method(noise, masks, x, observed, *context)
 
     def log_prob_under(
         self, mask: tf.Tensor, x: tf.Tensor, context: tf.Tensor | None
@@ -171,15 +180,21 @@ class MaskEnsemble(tf.Module):
         drawn = ancestral_sampling.draw_dealt(self._member, masks, *arguments)
         return as_given(drawn)
 
-    def _complete(self, noise, mask, x, observed, context=None):
+    def _complete(self, noise, masks, x, observed, context=None):
         noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
-        member = self._member(mask)
-        if self.has_own_orderings:
-            member = member.with_first(observed[0])
-        completed = ancestral_sampling.complete(
-            member, self._conditional, noise, x, observed, context
-        )
-        return as_given(completed)
+
+        def complete_hand(mask, noise, x, observed, *context):
+            network = self._member(mask)
+            (given,) = context or [None]
+            arguments = self._conditional, noise, x, observed, given
+            first = network.with_first(observed[0]) if self.has_own_orderings else network
+            completed, log_drawn = ancestral_sampling.complete(first, *arguments)
+            return completed, self.log_prob_under(mask, completed, given) - log_drawn
+
+        given = [noise, x, observed] + ([] if context is None else [context])
+        if self.num_masks == 1:
+            return as_given(complete_hand(masks[0], *given))
+        return as_given(ancestral_sampling.in_hands(complete_hand, masks, *given))
 
     def _member(self, mask):
         return self.network.member(mask)
@@ -197,7 +212,7 @@ class MaskEnsemble(tf.Module):
         noise = tf.TensorSpec([*rows.shape, self._conditional.num_noise], dtype)
         context = [tf.TensorSpec([None, network.context_size], dtype)]
         context = context if network.context_size else []
-        masks, mask = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
+        masks = tf.TensorSpec([None], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
@@ -205,7 +220,7 @@ class MaskEnsemble(tf.Module):
                 self._draw, input_signature=[noise, masks, *context]
             ),
             "_compiled_complete": graph_function(
-                self._complete, input_signature=[noise, mask, rows, observed, *context]
+                self._complete, input_signature=[noise, masks, rows, observed, *context]
             ),
         }
         for name, value in transient.items():
