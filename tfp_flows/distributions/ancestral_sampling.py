@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_observed", "complete", "draw", "draw_dealt", "in_hands", "log_prob"]
+__all__ = ["check_observed", "complete", "draw", "draw_dealt", "in_hands", "log_prob", "log_probs"]
 
 
 def log_prob(
@@ -23,10 +23,20 @@ def log_prob(
     **training: bool,
 ) -> tf.Tensor:
     """Returns the log-probabilities, `[N]`, in one pass; `training` is the network's."""
+    return tf.reduce_sum(log_probs(network, conditional, x, context, **training), axis=-1)
+
+
+def log_probs(
+    network: Any,
+    conditional: Any,
+    x: tf.Tensor,
+    context: tf.Tensor | None,
+    **training: bool,
+) -> tf.Tensor:
+    """Returns those of each variable given the ones before it, `[N, D]`."""
     outputs = network(x, context, **training)
     shape = [-1, conditional.num_parameters, network.event_size]
-    terms = conditional.log_prob(x, tf.reshape(outputs, shape))
-    return tf.reduce_sum(terms, axis=-1)
+    return conditional.log_prob(x, tf.reshape(outputs, shape))
 
 
 def draw(
@@ -151,8 +161,8 @@ def complete(
       context: as of `draw`.
 
     Returns:
-      Completed rows, `[N, D]`, and the log-probability of the drawn variables given all
-      before them, `[N]`.
+      Completed rows, `[N, D]`, and the log-probability of the observed variables given all
+      before them, `[N]`: the importance weight of the row.
     """
     x = tf.where(observed, x, tf.zeros([], x.dtype))
     is_observed = tf.broadcast_to(tf.cast(observed, x.dtype), tf.shape(x))
@@ -163,7 +173,7 @@ def complete(
         drawn, _ = _draw_one(conditional, noise, parameters)
         value = tf.where(is_observed > 0.0, given, drawn)
         log_prob = conditional.log_prob(value[None], parameters[None])[0]
-        return value, tf.where(is_observed > 0.0, tf.zeros_like(log_prob), log_prob)
+        return value, is_observed * log_prob
 
     return network.solve(values, context, solve)
 

@@ -22,6 +22,7 @@ from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions.ancestral_sampling import check_observed
 from tfp_flows.distributions.batches_of_rows import by_rows
+from tfp_flows.distributions.batches_of_rows import distinct_rows
 from tfp_flows.distributions.batches_of_rows import in_parts
 from tfp_flows.distributions.batches_of_rows import never_empty
 from tfp_flows.distributions.carried import Carried
@@ -29,6 +30,7 @@ from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import refuse_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.draws import choose
+from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
@@ -39,8 +41,6 @@ from tfp_flows.distributions.one_variable import NotOneVariable
 
 __all__ = ["AutoregressiveDistribution"]
 
-# Completions of a row in a round, from which one is kept for the next round.
-_MOST_A_ROUND = 64
 # Rows evaluated at once, which bounds memory.
 _MOST_ROWS = 2**16
 
@@ -157,7 +157,7 @@ class AutoregressiveDistribution(
         observed: npt.ArrayLike,
         *,
         context: TensorLike | None = None,
-        num_candidates: int = 256,
+        num_candidates: int = 512,
         mask_index: int | None = None,
         seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
@@ -169,25 +169,25 @@ class AutoregressiveDistribution(
         - if the observed variables come before all others in the ordering of every mask
           (under one natural ordering: if they are the first ones; or if there are none):
           a mask is chosen by its probability of the observed ones, and draws the others;
-        - if the missing variables have at most `num_candidates` joint values, such as 8
-          missing bits: all of these are compared.
+        - if the missing variables have at most `num_candidates` joint values, such as 9
+          missing bits: the probabilities of all are compared.
 
-        Otherwise they are from `num_candidates` completions of each row, 64 in a round, of
-        all masks equally many, chosen by importance weight: an approximation that is exact
-        in the limit of many. A mask with an ordering of its own draws the missing variables
-        after all observed ones; one ordering for all draws them given those before them,
-        and only the weight knows of the observed ones after them. The more the observed
-        variables tell (hundreds of them after missing ones), the more completions are
-        needed. One completion without a choice is ancestral sampling with the observed
-        variables clamped.
+        Otherwise one of `num_candidates` completions of each row, as many of each mask, is
+        chosen by importance weight. This is an approximation, whose error falls as one over
+        their number: with the variance of the weights (of mean 1) over that number. Masks
+        with an ordering of their own draw half of the completions with all observed
+        variables before the missing ones. Else the missing variables are drawn given those
+        before them, and only the weight knows of observed ones after them; the more these
+        tell, the more completions it takes. One completion without a choice is ancestral
+        sampling with the observed variables clamped.
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.
           observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
             differ, unless each mask has its own ordering.
           context: `[..., context_size]`.
-          num_candidates: number of completions to choose from, where the draw is not exact;
-            at least one of each mask is drawn.
+          num_candidates: number of completions to choose from where that is not exact; there
+            is at least one of each kind.
           mask_index: index of a mask in the cycle, whose density takes the place of the
             mean over the masks.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
@@ -209,19 +209,22 @@ class AutoregressiveDistribution(
         x, context = self._checked(x, context)
         of_all_rows = self._ensemble.has_own_orderings
         observed = check_observed(observed, x.shape[-1:] if of_all_rows else x.shape)
-        masks = tf.range(self.num_masks)
-        if mask_index is not None:
-            masks = self._ensemble.masks(mask_index, None, 1)
         rows = [x, tf.broadcast_to(observed, tf.shape(x))]
         rows += [] if context is None else [context]
         rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
+        *rows, as_given = never_empty(*rows)
+        masks = tf.range(self.num_masks)
+        if mask_index is not None:
+            masks = self._ensemble.masks(mask_index, None, 1)
         if self._ensemble.come_first(observed):
             completed = self._chosen(rows, masks, 1, stateless(seed))
         elif (count := self._num_completions(observed)) <= num_candidates:
             completed = self._enumerated(rows, mask_index, int(count), stateless(seed))
         else:
+            if self._ensemble.has_own_orderings:
+                masks = tf.concat([masks, masks + self.num_masks], axis=0)
             completed = self._chosen(rows, masks, num_candidates, stateless(seed))
-        return tf.reshape(completed, tf.shape(x))
+        return tf.reshape(as_given([completed])[0], tf.shape(x))
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
@@ -238,28 +241,31 @@ class AutoregressiveDistribution(
         counts = np.where(observed, 1.0, self.num_values)
         return np.prod(counts, axis=-1).max(initial=1.0)
 
-    def _chosen(self, rows, masks, num_candidates, seed):
-        """Completions of rows, `[N, D]`, by importance; all masks' in every round."""
-        num_masks = masks.shape[0]
-        count = num_masks * -(-min(num_candidates, _MOST_A_ROUND) // num_masks)
+    def _chosen(self, rows, proposals, num_candidates, seed):
+        """Completions of rows, `[N, D]`, by importance; as many of each proposal."""
+        num_proposals = proposals.shape[0]
+        count = num_proposals * -(-num_candidates // num_proposals)
 
-        def complete(x, observed, *rest):
-            *contexts, seed = rest
-            noise = self._conditional.noise(tf.shape(x), seed, self.dtype)
-            return self._ensemble.complete(noise, masks, x, observed, *contexts)
+        def complete(part, *rows):
+            noise_seed, choice_seed = split(fold_in(seed, part), 2)
+            x, *others = (tf.repeat(t, count, axis=0) for t in rows)
+            noise = self._conditional.noise(tf.shape(x), noise_seed, self.dtype)
+            candidates, log_weights = self._ensemble.complete(noise, proposals, x, *others)
+            candidates = tf.reshape(candidates, [-1, count, self.event_size])
+            log_weights = tf.reshape(log_weights, [-1, count])
+            return choose(candidates, log_weights, choice_seed)
 
-        x, *others = rows
-        return choose(complete, x, others, count, -(-num_candidates // count), seed)
+        return in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
 
     def _enumerated(self, rows, mask_index, count, seed):
         """Completions of rows, `[N, D]`, by the probabilities of all, at most `count`."""
-        x, observed, *contexts, as_given = never_empty(*rows)
+        x, observed, *contexts = rows
         x = tf.where(observed, x, tf.zeros([], x.dtype))
         num_values = tf.constant(self.num_values)
         index = tf.range(count)[None]  # [1, count]
         log_prob = self._log_prob_of_rows(mask_index)
 
-        def logits(x, observed, *contexts):
+        def logits(_, x, observed, *contexts):
             completed = _completion(x[:, None], observed[:, None], num_values, index)
             context = tf.repeat(contexts[0], count, axis=0) if contexts else None
             each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
@@ -268,20 +274,12 @@ class AutoregressiveDistribution(
             each = tf.reshape(each, [-1, count])
             return tf.where(index < num_different[:, None], each, -np.inf)
 
-        # Equal rows are evaluated once.
-        keys = [tf.cast(t, x.dtype) for t in (x, observed, *contexts)]
-        _, which = tf.raw_ops.UniqueV2(x=tf.concat(keys, axis=1), axis=[0])
-        first = tf.math.unsorted_segment_min(
-            tf.range(tf.shape(x)[0]), which, tf.reduce_max(which) + 1
-        )
+        first, which = distinct_rows(x, observed, *contexts)
         different = [tf.gather(t, first) for t in (x, observed, *contexts)]
-        logits = in_parts(logits, max(_MOST_ROWS // count, 1), *different)
-        # Rows of NaN remain NaN, whichever is chosen.
-        logits = tf.where(tf.math.is_nan(logits), tf.zeros([], x.dtype), logits)
-        chosen = tf.random.stateless_categorical(
-            tf.gather(logits, which), 1, seed, tf.int32
-        )
-        return as_given([_completion(x, observed, num_values, chosen[:, 0])])[0]
+        each = in_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
+        chosen = choose(indices, tf.gather(each, which), seed)
+        return _completion(x, observed, num_values, chosen[:, 0])
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

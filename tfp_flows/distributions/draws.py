@@ -130,60 +130,19 @@ def logistic(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return tf.where(is_negative, quantile, -quantile)
 
 
-def choose(
-    complete: Callable,
-    x: tf.Tensor,
-    others: Sequence[tf.Tensor],
-    count: int,
-    num_rounds: int,
-    seed: tf.Tensor,
-) -> tf.Tensor:
-    """Completes each row many times, and draws one of these by importance weight.
-
-    In each further round, the completion of the round before takes the place in which it
-    was drawn among new ones, and one of all is drawn again. This Markov chain leaves the
-    exact conditional invariant, so that the error falls geometrically with the rounds,
-    where that of one large round falls as one over the number of completions.
+def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws one candidate of each row in proportion to its weight, `[N, D]`.
 
     Args:
-      complete: function from rows, `[N * count, D]`, the others, repeated likewise, and
-        a seed to completed rows and their log-weights, `[N * count]`. The `count`
-        completions of a row may differ in what they are drawn from.
-      x: `[N, D]`, as is the result.
-      others: more tensors with N rows.
-      count: number of completions of each row in a round.
-      num_rounds: number of rounds.
+      candidates: `[N, count, D]`.
+      log_weights: `[N, count]`.
       seed: stateless seed.
-
-    Reference:
-      Andrieu, Lee, Vihola (2018), Uniform ergodicity of the iterated conditional SMC and
-      geometric ergodicity of particle Gibbs samplers. https://arxiv.org/abs/1312.6432
     """
-    rows, *others = (tf.repeat(t, count, axis=0) for t in (x, *others))
-
-    def one_round(index, chosen, place, log_weight):
-        draw_seed, choice_seed = split(fold_in(seed, index), 2)
-        completed, log_weights = complete(rows, *others, draw_seed)
-        completed = tf.reshape(completed, [-1, count, x.shape[-1]])
-        log_weights = tf.reshape(log_weights, [-1, count])
-        is_kept = tf.one_hot(place, count, on_value=True, off_value=False)
-        completed = tf.where(is_kept[..., None], chosen[:, None], completed)
-        log_weights = tf.where(is_kept, log_weight[:, None], log_weights)
-        # Rows of NaN remain NaN, whichever is chosen.
-        known = tf.where(tf.math.is_nan(log_weights), 0.0, log_weights)
-        place = tf.random.stateless_categorical(known, 1, choice_seed, tf.int32)[:, 0]
-        chosen, log_weight = (
-            tf.gather(t, place, batch_dims=1) for t in (completed, log_weights)
-        )
-        return index + 1, chosen, place, log_weight
-
-    num_rows = tf.shape(x)[0]
-    # There is no place -1: in the first round nothing is kept.
-    start = tf.constant(0), x, tf.fill([num_rows], -1), tf.zeros([num_rows], x.dtype)
-    _, chosen, *_ = tf.while_loop(
-        lambda index, *_: index < num_rounds, one_round, start, parallel_iterations=1
-    )
-    return chosen
+    # Rows of NaN remain NaN, whichever is chosen.
+    zero = tf.zeros([], log_weights.dtype)
+    logits = tf.where(tf.math.is_nan(log_weights), zero, log_weights)
+    chosen = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
+    return tf.gather(candidates, chosen[:, 0], batch_dims=1)
 
 
 class SampleAndLogProb:

@@ -102,28 +102,31 @@ class MaskEnsemble(tf.Module):
         return method(noise, masks, *context)
 
     def complete(
-        self, noise: Any, masks: Any, x: Any, observed: Any, *context: Any
+        self, noise: Any, proposals: Any, x: Any, observed: Any, *context: Any
     ) -> tuple:
         """Returns rows whose missing variables are drawn, and their importance weights.
 
-        A row is drawn under its mask: one variable after another, or, where masks have own
-        orderings, the missing ones after all observed ones. Its weight is the probability
-        under its mask, as that is, over that of the draw. So a choice by these weights
-        among draws of all masks is one from the conditional of the mean over the masks, if
-        there are many draws, or if under each mask the observed variables come first.
+        A choice by weight among draws of all masks is from the conditional of the mean over
+        the masks: in the limit of many draws; and of one draw of each mask, if under each
+        the observed variables come first.
+
+        Masks with own orderings draw in two ways: each variable given those before it,
+        which can draw whatever is probable; and, with the observed variables before all
+        others, given all of them. The weights are those of equally many draws in both ways.
 
         Args:
           noise: of the conditional.
-          masks: indices, `[G]`, to which the rows are dealt in turn.
+          proposals: `[G]`, to which the rows are dealt in turn: a mask's index; plus the
+            number of masks, to put the observed variables before all others.
           x: `[N, D]`.
-          observed: boolean, `[N, D]`.
+          observed: boolean, `[N, D]`; all rows are alike where masks have own orderings.
           *context: the context, if any.
 
         Returns:
           Rows, `[N, D]`, and the logarithms of their weights, `[N]`.
         """
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
-        return method(noise, masks, x, observed, *context)
+        return method(noise, proposals, x, observed, *context)
 
     def log_prob_under(
         self, mask: tf.Tensor, x: tf.Tensor, context: tf.Tensor | None
@@ -180,21 +183,31 @@ class MaskEnsemble(tf.Module):
         drawn = ancestral_sampling.draw_dealt(self._member, masks, *arguments)
         return as_given(drawn)
 
-    def _complete(self, noise, masks, x, observed, context=None):
+    def _complete(self, noise, proposals, x, observed, context=None):
         noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
-
-        def complete_hand(mask, noise, x, observed, *context):
-            network = self._member(mask)
-            (given,) = context or [None]
-            arguments = self._conditional, noise, x, observed, given
-            first = network.with_first(observed[0]) if self.has_own_orderings else network
-            completed, log_drawn = ancestral_sampling.complete(first, *arguments)
-            return completed, self.log_prob_under(mask, completed, given) - log_drawn
-
         given = [noise, x, observed] + ([] if context is None else [context])
         if self.num_masks == 1:
-            return as_given(complete_hand(masks[0], *given))
-        return as_given(ancestral_sampling.in_hands(complete_hand, masks, *given))
+            return as_given(self._completed(proposals[0], *given))
+        return as_given(ancestral_sampling.in_hands(self._completed, proposals, *given))
+
+    def _completed(self, proposal, noise, x, observed, context=None):
+        network = self._member(proposal % self.num_masks)
+        given = self._conditional, noise, x, observed, context
+        if not self.has_own_orderings:
+            return ancestral_sampling.complete(network, *given)
+        puts_first = observed[0] & (proposal >= self.num_masks)
+        drawn, _ = ancestral_sampling.complete(network.with_first(puts_first), *given)
+        each, each_with_first = (
+            ancestral_sampling.log_probs(ordered, self._conditional, drawn, context)
+            for ordered in (network, network.with_first(observed[0]))
+        )
+        log_drawn = tfp.math.log_add_exp(
+            *(
+                tf.reduce_sum(tf.where(observed, 0.0, t), axis=1)
+                for t in (each, each_with_first)
+            )
+        )
+        return drawn, tf.reduce_sum(each, axis=1) - log_drawn + math.log(2.0)
 
     def _member(self, mask):
         return self.network.member(mask)
@@ -212,15 +225,15 @@ class MaskEnsemble(tf.Module):
         noise = tf.TensorSpec([*rows.shape, self._conditional.num_noise], dtype)
         context = [tf.TensorSpec([None, network.context_size], dtype)]
         context = context if network.context_size else []
-        masks = tf.TensorSpec([None], tf.int32)
+        indices = tf.TensorSpec([None], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
             "_compiled_draw": graph_function(
-                self._draw, input_signature=[noise, masks, *context]
+                self._draw, input_signature=[noise, indices, *context]
             ),
             "_compiled_complete": graph_function(
-                self._complete, input_signature=[noise, masks, rows, observed, *context]
+                self._complete, input_signature=[noise, indices, rows, observed, *context]
             ),
         }
         for name, value in transient.items():

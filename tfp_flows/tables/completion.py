@@ -12,7 +12,6 @@ from tfp_flows.tables.row_codec import RowCodec
 __all__ = ["complete_rows"]
 
 _MOST_ROWS = 2**16  # completed at once
-_MOST_A_ROUND = 64  # completions of a row, as of `AutoregressiveDistribution.impute`
 
 
 def complete_rows(
@@ -43,24 +42,27 @@ def complete_rows(
         observed[:, codec.cells_of_column(name)] = ~is_missing[:, [column]]
     absent = _codes_of_missing(codec, x.shape[1])
     needs_choice = (absent >= 0).any() or not _is_exact(rows, observed[incomplete])
-    count = min(num_candidates, _MOST_A_ROUND) if needs_choice else 1
-    num_rounds = -(-num_candidates // count) if needs_choice else 1
+    count = num_candidates if needs_choice else 1
     size = max(_MOST_ROWS // count, 1)
-
-    def complete(x, observed, *rest):
-        *given, seed = rest
-        candidates, weights = rows.draws.complete(x, observed, seed, *given)
-        # A cell that is imputed is not missing again.
-        is_absent = tf.reduce_any((candidates == absent) & ~observed, axis=1)
-        return candidates, tf.where(is_absent, tf.constant(-1e9, weights.dtype), weights)
-
     for part, first in enumerate(range(0, len(incomplete), size)):
         index = incomplete[first : first + size]
-        given = [tf.constant(observed[index])]
-        given += [] if context is None else [tf.gather(context, index)]
-        of_part = count, num_rounds, draws.fold_in(seed, part)
-        completed[index] = draws.choose(complete, tf.constant(x[index]), given, *of_part)
+        given = [] if context is None else [tf.gather(context, index)]
+        part_seed = draws.fold_in(seed, part)
+        arguments = (x[index], observed[index], absent, count, part_seed)
+        completed[index] = _chosen(rows, *arguments, *given)
     return completed
+
+
+def _chosen(rows, x, observed, absent, count, seed, *context):
+    draw_seed, choice_seed = draws.split(seed, 2)
+    repeated = (tf.repeat(tf.constant(t), count, axis=0) for t in (x, observed))
+    given = [tf.repeat(c, count, axis=0) for c in context]
+    candidates, weights = rows.draws.complete(*repeated, draw_seed, *given)
+    # A cell that is imputed is not missing again.
+    is_absent = (candidates == absent) & ~tf.repeat(observed, count, axis=0)
+    weights = tf.where(tf.reduce_any(is_absent, axis=1), -1e9, weights)
+    candidates = tf.reshape(candidates, [len(x), count, -1])
+    return draws.choose(candidates, tf.reshape(weights, [-1, count]), choice_seed).numpy()
 
 
 def _is_exact(rows, observed):
