@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_observed", "complete", "draw", "draw_dealt", "in_hands", "log_prob", "log_probs"]
+__all__ = [
+    "check_observed",
+    "complete",
+    "draw",
+    "draw_dealt",
+    "in_hands",
+    "log_prob",
+    "log_probs",
+]
 
 
 def log_prob(

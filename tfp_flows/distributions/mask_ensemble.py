@@ -202,10 +202,7 @@ class MaskEnsemble(tf.Module):
             for ordered in (network, network.with_first(observed[0]))
         )
         log_drawn = tfp.math.log_add_exp(
-            *(
-                tf.reduce_sum(tf.where(observed, 0.0, t), axis=1)
-                for t in (each, each_with_first)
-            )
+            _sum_where(~observed, each), _sum_where(~observed, each_with_first)
         )
         return drawn, tf.reduce_sum(each, axis=1) - log_drawn + math.log(2.0)
 
@@ -245,3 +242,7 @@ class MaskEnsemble(tf.Module):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()
+
+
+def _sum_where(mask, terms):
+    return tf.reduce_sum(tf.where(mask, terms, tf.zeros([], terms.dtype)), axis=1)
