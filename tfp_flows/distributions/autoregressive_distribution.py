@@ -186,8 +186,8 @@ class AutoregressiveDistribution(
           observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
             differ, unless each mask has its own ordering.
           context: `[..., context_size]`.
-          num_candidates: number of completions to choose from where that is not exact; there
-            is at least one of each kind.
+          num_candidates: number of completions to choose from where that is not exact, and
+            most joint values that are compared; there is one of each mask, anyway.
           mask_index: index of a mask in the cycle, whose density takes the place of the
             mean over the masks.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.

@@ -113,7 +113,7 @@ class EndBins:
 
         Returns:
           The noise, `[J, ..., *event]`; the log-density of the mixture relative to that of
-          the noise as it came, `[J, ...]`; and whether a row is beyond `[0, 1]`, `[J, ...]`.
+          the noise as it came, `[J, ...]`; whether a row is beyond `[0, 1]`, `[J, ...]`.
         """
         axes = list(range(-event_ndims, 0))
         is_low = value == 0

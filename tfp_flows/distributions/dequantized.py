@@ -157,10 +157,10 @@ class Dequantized(Compound):
         Args:
           value: integers, `[N, *event]`.
           num_samples: number of draws, which are computed at once: pass few rows per call.
-            Ten draws or more are stratified, and some of them are for the end bins: for
-            what these hold outside `[0, 1]`, and (but with a `dequantizer`) near their outer
-            ends. With a few end bins in a row, the error of 1,000 draws is about a percent;
-            with many of them, whose masses outside multiply, they are hardly covered.
+            Some of ten draws or more are for the end bins, where densities vary most, and
+            for what these hold outside `[0, 1]`; without a `dequantizer`, draws are
+            stratified. Where one entry of a row is in an end bin, the error of 1,000 draws
+            is below a percent, of two entries a few percent; it grows with their number.
           context: `[N, context_size]`, where the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
@@ -210,7 +210,7 @@ class Dequantized(Compound):
         return self.distribution, self.dequantizer, self.encoder
 
     def _log_weights(self, value, context, training, seed, covers_ends=False):
-        """Draws the noise of each `value` once; where asked, the end bins have their own."""
+        """Draws noise for each `value` once; where asked, end bins have their own."""
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
         is_bin = bins.can_occur(value, self.num_bins)
         # Other values are replaced, so that no NaN reaches a gradient.
