@@ -108,7 +108,9 @@ def draw_dealt(
     return tf.stop_gradient(x), tf.stop_gradient(total)
 
 
-def in_hands(method: Callable, masks: tf.Tensor, noise: tf.Tensor, *others: tf.Tensor):
+def in_hands(
+    method: Callable, masks: tf.Tensor, noise: tf.Tensor, *others: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Calls a method for each of several masks, to which rows are dealt in turn.
 
     Args:
