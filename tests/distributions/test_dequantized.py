@@ -235,3 +235,22 @@ def test_temperature_and_paths_of_integers():
     direction = tff.attribute_direction(model, end, start)
     moved = tff.move_along(model, start, direction, [0.0, 1.0])
     np.testing.assert_array_equal(moved, [start, end])
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 0.02), (2, 0.1)])
+@pytest.mark.parametrize("alpha", [0.0, 0.05])
+def test_end_bins_are_as_certain_as_they_can_be(alpha, size, most):
+    scaled = tff.TFPBijector(tfp.bijectors.Scale(3.0), 1)
+    flow = tff.FlowChain([tff.Logit(alpha), scaled])
+    model = tff.Dequantized(tff.FlowDistribution(tff.standard_normal(size), flow), 64)
+    edge = alpha + (1.0 - 2.0 * alpha) / 64.0
+    z = np.float64(np.log(edge) - np.log1p(-edge)) / 3.0
+    truth = size * float(tfd.Normal(np.float64(0.0), 1.0).log_cdf(z))
+    for end in (0.0, 63.0):  # with all that is beyond
+        value = np.full([40, size], end)
+        estimate = model.importance_weighted_log_prob(value, 1000, seed=1).numpy()
+        errors = np.exp(estimate.astype(np.float64) - truth) - 1.0
+        assert np.std(errors) < most
+        assert abs(np.mean(errors)) < 4.0 * most / np.sqrt(40)
+    inner = model.importance_weighted_log_prob(np.full([40, size], 20.0), 1000, seed=1)
+    assert np.std(inner) < 1e-3

@@ -169,3 +169,22 @@ def test_data_frames():
     assert list(drawn.columns) == list(rows.columns)
     assert len(table.log_prob(drawn)) == 10
     assert not table.impute(rows, seed=1).isna().any().any()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
+def test_rare_categories_and_missing_cells_are_drawn_at_their_rates(rate):
+    rng = np.random.default_rng(1)
+    is_rare = np.arange(400) < 400 * rate
+    kinds = rng.choice(["a", "b"], 400)
+    rows = {
+        "kind": rng.permutation(np.where(is_rare, "rare", kinds)),
+        "size": rng.permutation(np.where(is_rare, np.nan, rng.normal(size=400))),
+    }
+    table = tff.TableDensity(
+        tff.describe_columns(rows), missing="indicator", num_members=2, seed=0
+    )
+    table.fit(rows, epochs=3)  # early stopping may come as soon
+    drawn = table.sample(10_000, seed=1)
+    found = np.mean(drawn["kind"] == "rare"), np.mean(np.isnan(drawn["size"]))
+    deviation = np.sqrt(rate * (1.0 - rate) / 400)
+    np.testing.assert_allclose(found, rate, atol=2.0 * deviation + 0.005)

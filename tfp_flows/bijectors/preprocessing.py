@@ -164,9 +164,13 @@ class Logit(FlowBijector):
         self._high = numpy_dtype((1.0 - alpha) / (1.0 - 2.0 * alpha))
         self._log_slope = np.log1p(-2.0 * alpha)
 
+    @property
+    def margin(self) -> float:
+        """How far the values that `forward` returns reach beyond `[0, 1]`."""
+        return self._alpha / (1.0 - 2.0 * self._alpha)
+
     def _support(self):
-        beyond = self._alpha / (1.0 - 2.0 * self._alpha)
-        return np.array(-beyond), np.array(1.0 + beyond), 1e-6
+        return np.array(-self.margin), np.array(1.0 + self.margin), 1e-6
 
     def _forward_and_log_det(self, x, context, training):
         y = (tf.sigmoid(x) - self._alpha) / (1.0 - 2.0 * self._alpha)

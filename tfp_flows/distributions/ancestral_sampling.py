@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-__all__ = ["check_observed", "complete", "draw", "draw_dealt", "log_prob"]
+__all__ = [
+    "check_observed",
+    "complete",
+    "draw",
+    "draw_dealt",
+    "in_hands",
+    "log_prob",
+    "log_probs",
+]
 
 
 def log_prob(
@@ -23,10 +31,20 @@ def log_prob(
     **training: bool,
 ) -> tf.Tensor:
     """Returns the log-probabilities, `[N]`, in one pass; `training` is the network's."""
+    return tf.reduce_sum(log_probs(network, conditional, x, context, **training), axis=-1)
+
+
+def log_probs(
+    network: Any,
+    conditional: Any,
+    x: tf.Tensor,
+    context: tf.Tensor | None,
+    **training: bool,
+) -> tf.Tensor:
+    """Returns those of each variable given the ones before it, `[N, D]`."""
     outputs = network(x, context, **training)
     shape = [-1, conditional.num_parameters, network.event_size]
-    terms = conditional.log_prob(x, tf.reshape(outputs, shape))
-    return tf.reduce_sum(terms, axis=-1)
+    return conditional.log_prob(x, tf.reshape(outputs, shape))
 
 
 def draw(
@@ -81,24 +99,45 @@ def draw_dealt(
       noise: as of `draw`.
       context: as of `draw`.
     """
-    num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
-    size = -(-num_rows // num_masks)
-    # Row r gets mask r modulo G; the last row fills up.
-    deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
-    dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, context) if t is not None]
 
-    def draw_hand(hand):
-        mask, noise, *context = hand
+    def draw_hand(mask, noise, *context):
         return _draw(member(mask), conditional, noise, *(context or [None]))
 
+    given = [noise] if context is None else [noise, context]
+    x, total = in_hands(draw_hand, masks, *given)
+    return tf.stop_gradient(x), tf.stop_gradient(total)
+
+
+def in_hands(
+    method: Callable, masks: tf.Tensor, noise: tf.Tensor, *others: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Calls a method for each of several masks, to which rows are dealt in turn.
+
+    Args:
+      method: function from a mask and its rows of the other arguments to rows, `[n, D]`,
+        and their logarithms, `[n]`.
+      masks: `[G]`, indices: row r has that of index r modulo G.
+      noise: `[N, D, V]`.
+      *others: more tensors with N rows.
+
+    Returns:
+      Rows, `[N, D]`, and logarithms, `[N]`, in the order of the arguments.
+    """
+    num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
+    size = -(-num_rows // num_masks)
+    # The last row fills up.
+    deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
+    dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, *others)]
     kinds: tuple = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
     kinds += (tf.TensorSpec([None], noise.dtype),)
     x, total = tf.map_fn(
-        draw_hand, (masks, *dealt), fn_output_signature=kinds, parallel_iterations=1
+        lambda hand: method(*hand),
+        (masks, *dealt),
+        fn_output_signature=kinds,
+        parallel_iterations=1,
     )
     x = tf.reshape(tf.transpose(x, [1, 0, 2]), [-1, noise.shape[1]])
-    total = tf.reshape(tf.transpose(total), [-1])
-    return tf.stop_gradient(x[:num_rows]), tf.stop_gradient(total[:num_rows])
+    return x[:num_rows], tf.reshape(tf.transpose(total), [-1])[:num_rows]
 
 
 def check_observed(observed: npt.ArrayLike, shape: Sequence[int | None]) -> np.ndarray:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import keras
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
@@ -19,11 +22,15 @@ from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions.ancestral_sampling import check_observed
 from tfp_flows.distributions.batches_of_rows import by_rows
+from tfp_flows.distributions.batches_of_rows import distinct_rows
+from tfp_flows.distributions.batches_of_rows import in_parts
+from tfp_flows.distributions.batches_of_rows import never_empty
 from tfp_flows.distributions.carried import Carried
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import refuse_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
 from tfp_flows.distributions.draws import choose
+from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import joint_shape
 from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
@@ -33,6 +40,9 @@ from tfp_flows.distributions.moments import Moments
 from tfp_flows.distributions.one_variable import NotOneVariable
 
 __all__ = ["AutoregressiveDistribution"]
+
+# Rows evaluated at once, which bounds memory.
+_MOST_ROWS = 2**16
 
 
 class AutoregressiveDistribution(
@@ -135,54 +145,86 @@ class AutoregressiveDistribution(
         if self._standardizer is not None:
             self._standardizer.initialize(context)
 
+    @property
+    def num_values(self) -> tuple[int, ...] | None:
+        """Number of values of each variable, `[D]`; None if they are real."""
+        count = getattr(self._conditional, "num_values", None)
+        return None if count is None else (count,) * self.event_size
+
     def impute(
         self,
         x: TensorLike,
         observed: npt.ArrayLike,
         *,
         context: TensorLike | None = None,
-        num_candidates: int = 64,
+        num_candidates: int = 512,
         mask_index: int | None = None,
         seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
         """Draws the missing variables of each row, given its observed ones.
 
-        It is the exact conditional if `observed` are prefixes of the ordering. It is also
-        exact if each mask has its own ordering: then the draw is under an ordering that has
-        the observed variables first and otherwise keeps the mask's.
+        The draws are from the conditional of the density that `log_prob` reports, that of
+        the mean over the masks. They are exact
 
-        Otherwise (one fixed ordering, observed variables after missing ones), the missing
-        variables are drawn given those before them, `num_candidates` times, and one of the
-        draws is chosen in proportion to the probability of the observed variables after
-        them. This is the conditional in the limit of many candidates; with one candidate it
-        is clamped sampling, which ignores later variables.
+        - if the observed variables come before all others in the ordering of every mask
+          (under one natural ordering: if they are the first ones; or if there are none):
+          a mask is chosen by its probability of the observed ones, and draws the others;
+        - if the missing variables have at most `num_candidates` joint values, such as 9
+          missing bits: the probabilities of all are compared.
+
+        Otherwise one of `num_candidates` completions of each row, as many of each mask, is
+        chosen by importance weight. This is an approximation, whose error falls as one over
+        their number: with the variance of the weights (of mean 1) over that number. Masks
+        with an ordering of their own draw half of the completions with all observed
+        variables before the missing ones. Else the missing variables are drawn given those
+        before them, and only the weight knows of observed ones after them; the more these
+        tell, the more completions it takes. One completion without a choice is ancestral
+        sampling with the observed variables clamped.
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.
           observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
             differ, unless each mask has its own ordering.
           context: `[..., context_size]`.
-          num_candidates: number of draws to choose from, where the draw is not exact.
-          mask_index: index of a mask in the cycle; drawn if None.
+          num_candidates: number of completions to choose from where that is not exact, and
+            most joint values that are compared; there is one of each mask, anyway.
+          mask_index: index of a mask in the cycle, whose density takes the place of the
+            mean over the masks.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
           `[..., D]`.
+
+        Raises:
+          ValueError: if `observed` is not boolean or of another shape, or `num_candidates`
+            is below 1.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> made = tfp_flows.BinaryMADE(3, num_masks=4, seed=0)
+        >>> made.impute([0.0, 1.0, 0.0], [True, True, False], seed=1).numpy()[:2]
+        array([0., 1.], dtype=float32)
         """
+        check_integer("num_candidates", num_candidates)
         x, context = self._checked(x, context)
         of_all_rows = self._ensemble.has_own_orderings
         observed = check_observed(observed, x.shape[-1:] if of_all_rows else x.shape)
-        count = 1 if self._ensemble.can_come_first(observed) else num_candidates
-        noise_seed, mask_seed, choice_seed = split(stateless(seed), 3)
-        mask = self._ensemble.masks(mask_index, mask_seed, 1)[0]
-        of_rows = tf.reshape(tf.broadcast_to(observed, tf.shape(x)), [-1, self.event_size])
-        of_rows = tf.repeat(of_rows, count, axis=0)
-
-        def complete(rows, *contexts):
-            noise = self._conditional.noise(tf.shape(rows), noise_seed, self.dtype)
-            return self._ensemble.complete(noise, mask, rows, of_rows, *contexts)
-
-        return choose(complete, x, context, count, choice_seed)
+        rows = [x, tf.broadcast_to(observed, tf.shape(x))]
+        rows += [] if context is None else [context]
+        rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
+        *rows, as_given = never_empty(*rows)
+        masks = tf.range(self.num_masks)
+        if mask_index is not None:
+            masks = self._ensemble.masks(mask_index, None, 1)
+        if self._ensemble.come_first(observed):
+            completed = self._chosen(rows, masks, 1, stateless(seed))
+        elif (count := self._num_completions(observed)) <= num_candidates:
+            completed = self._enumerated(rows, mask_index, int(count), stateless(seed))
+        else:
+            if self._ensemble.has_own_orderings:
+                masks = tf.concat([masks, masks + self.num_masks], axis=0)
+            completed = self._chosen(rows, masks, num_candidates, stateless(seed))
+        return tf.reshape(as_given([completed])[0], tf.shape(x))
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
         """Returns this distribution, or a new one, with new weights, where `overrides`."""
@@ -191,6 +233,53 @@ class AutoregressiveDistribution(
     def __getitem__(self, slices: Any) -> AutoregressiveDistribution:
         refuse_slices(slices, self.name)
         return self
+
+    def _num_completions(self, observed):
+        """Most joint values of the missing variables of a row; infinite for real ones."""
+        if self.num_values is None:
+            return math.inf
+        counts = np.where(observed, 1.0, self.num_values)
+        return np.prod(counts, axis=-1).max(initial=1.0)
+
+    def _chosen(self, rows, proposals, num_candidates, seed):
+        """Completions of rows, `[N, D]`, by importance; as many of each proposal."""
+        num_proposals = proposals.shape[0]
+        count = num_proposals * -(-num_candidates // num_proposals)
+
+        def complete(part, *rows):
+            noise_seed, choice_seed = split(fold_in(seed, part), 2)
+            x, *others = (tf.repeat(t, count, axis=0) for t in rows)
+            noise = self._conditional.noise(tf.shape(x), noise_seed, self.dtype)
+            candidates, log_weights = self._ensemble.complete(noise, proposals, x, *others)
+            candidates = tf.reshape(candidates, [-1, count, self.event_size])
+            log_weights = tf.reshape(log_weights, [-1, count])
+            return choose(candidates, log_weights, choice_seed)
+
+        return in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
+
+    def _enumerated(self, rows, mask_index, count, seed):
+        """Completions of rows, `[N, D]`, by the probabilities of all, at most `count`."""
+        x, observed, *contexts = rows
+        x = tf.where(observed, x, tf.zeros([], x.dtype))
+        num_values = tf.constant(self.num_values)
+        index = tf.range(count)[None]  # [1, count]
+        log_prob = self._log_prob_of_rows(mask_index)
+
+        def logits(_, x, observed, *contexts):
+            completed = _completion(x[:, None], observed[:, None], num_values, index)
+            context = tf.repeat(contexts[0], count, axis=0) if contexts else None
+            each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
+            # Rows with fewer missing variables have each completion several times.
+            num_different = tf.reduce_prod(tf.where(observed, 1, num_values), axis=1)
+            each = tf.reshape(each, [-1, count])
+            return tf.where(index < num_different[:, None], each, -np.inf)
+
+        first, which = distinct_rows(x, observed, *contexts)
+        different = [tf.gather(t, first) for t in (x, observed, *contexts)]
+        each = in_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
+        chosen = choose(indices, tf.gather(each, which), seed)
+        return _completion(x, observed, num_values, chosen[:, 0])
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -210,11 +299,14 @@ class AutoregressiveDistribution(
 
     def _log_prob(self, x, context=None, training=False, mask_index=None):
         x, context = self._checked(x, context)
-        if mask_index is not None:
-            mask = self._ensemble.masks(mask_index, None, 1)[0]
-            method = functools.partial(self._ensemble.log_prob_under, mask)
-            return by_rows(method, x, context)
-        return by_rows(self._ensemble.log_prob, x, context, training)
+        return by_rows(self._log_prob_of_rows(mask_index, training), x, context)
+
+    def _log_prob_of_rows(self, mask_index, training=False):
+        """The function of rows, `[N, D]`, and contexts, of one mask or the mean of all."""
+        if mask_index is None:
+            return functools.partial(self._ensemble.log_prob, training=training)
+        mask = self._ensemble.masks(mask_index, None, 1)[0]
+        return functools.partial(self._ensemble.log_prob_under, mask)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._draw(sample_shape, seed, **kwargs)[0]
@@ -248,3 +340,11 @@ class AutoregressiveDistribution(
     def _checked_context(self, context):
         context = check_context(context, self.context_size, self.dtype, self.name)
         return context if self._standardizer is None else self._standardizer(context)
+
+
+def _completion(x, observed, num_values, index):
+    """The completion of each row, `[..., D]`, with that `index`, `[...]`, of all."""
+    of_missing = tf.where(observed, 1, num_values)
+    place = tf.math.cumprod(of_missing, axis=-1, exclusive=True)
+    values = tf.cast(index[..., None] // place % num_values, x.dtype)
+    return tf.where(observed, x, values)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_arguments
@@ -105,6 +107,25 @@ class CategoricalMADE(AutoregressiveDistribution):
             name=name,
         )
 
+    def start_at_frequencies(self, x: npt.ArrayLike, weight: npt.ArrayLike) -> None:
+        """Sets the biases of a fresh network so that each variable has its frequencies.
+
+        From uniform logits, Adam needs thousands of steps to reach those of rare values,
+        and early stopping may come before. With one pseudo-row, divided equally among the
+        values of a variable, no value has the frequency zero.
+
+        Args:
+          x: training rows, `[N, D]`.
+          weight: weights of the rows, `[N]`, whose mean over those that count is about 1.
+        """
+        x, weight = np.asarray(x), np.asarray(weight, np.float64)
+        logits = np.zeros([max(self.num_values), self.event_size])
+        for d, num_values in enumerate(self.num_values):
+            counts = np.bincount(x[:, d].astype(int), weight, minlength=num_values)
+            logits[:num_values, d] = np.log(counts + 1.0 / num_values)
+            logits[:num_values, d] -= np.log(weight.sum() + 1.0)
+        self._ensemble.network.set_output_biases(logits.ravel())
+
     def complete(
         self, x: tf.Tensor, observed: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -121,7 +142,7 @@ class CategoricalMADE(AutoregressiveDistribution):
           given all before them, `[N]`: the rows' importance weights.
         """
         noise = self._conditional.noise(tf.shape(x), seed, self.dtype)
-        return self._ensemble.complete(noise, tf.constant(0), x, observed, *context)
+        return self._ensemble.complete(noise, tf.constant([0]), x, observed, *context)
 
     @property
     def num_values(self) -> tuple[int, ...]:

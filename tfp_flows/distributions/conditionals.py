@@ -38,6 +38,7 @@ class Bernoulli:
 
     num_parameters = 1
     num_noise = 1
+    num_values = 2
     is_discrete = True
 
     def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:

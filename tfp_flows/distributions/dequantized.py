@@ -11,6 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.context_standardizer import leave_contexts
@@ -24,7 +26,7 @@ from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = ["Dequantized"]
 
-# From so many importance samples on, a quarter of them also reaches outside the bins.
+# From so many importance samples on, they are stratified, and cover the end bins.
 _ENOUGH = 10
 
 
@@ -155,7 +157,10 @@ class Dequantized(Compound):
         Args:
           value: integers, `[N, *event]`.
           num_samples: number of draws, which are computed at once: pass few rows per call.
-            A quarter of ten draws or more reaches what the end bins hold outside `[0, 1]`.
+            Some of ten draws or more are for the end bins, where densities vary most, and
+            for what these hold outside `[0, 1]`; without a `dequantizer`, draws are
+            stratified. Where one entry of a row is in an end bin, the error of 1,000 draws
+            is below a percent, of two entries a few percent; it grows with their number.
           context: `[N, context_size]`, where the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
@@ -165,8 +170,7 @@ class Dequantized(Compound):
         value = tf.cast(value, self.dtype)
         shape = tf.concat([[num_samples], tf.shape(value)], axis=0)
         value = tf.broadcast_to(value, shape)
-        num_reaching = num_samples // 4 if num_samples >= _ENOUGH else 0
-        weights = self._log_weights(value, context, False, seed, num_reaching)
+        weights = self._log_weights(value, context, False, seed, num_samples >= _ENOUGH)
         return tf.reduce_logsumexp(weights, axis=0) - math.log(num_samples)
 
     def bits_per_dimension(
@@ -205,32 +209,42 @@ class Dequantized(Compound):
     def _parts(self):
         return self.distribution, self.dequantizer, self.encoder
 
-    def _log_weights(self, value, context, training, seed, num_reaching=0):
-        """Draws the noise of each `value` once; the first few also reach outside."""
+    def _log_weights(self, value, context, training, seed, covers_ends=False):
+        """Draws noise for each `value` once; where asked, end bins have their own."""
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
         is_bin = bins.can_occur(value, self.num_bins)
         # Other values are replaced, so that no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
-        if num_reaching:
-            seed, outside_seed = draws.split(draws.stateless(seed), 2)
+        end_bins = bins.EndBins(self.num_bins, self._margin, self.dequantizer is None)
+        covers_ends = covers_ends and end_bins.has_any
+        if covers_ends:
+            seed, end_seed = draws.split(draws.stateless(seed), 2)
         noise, log_noise = self._draw_noise(value, seed)
+        event_ndims = self.event_shape.rank
+        is_beyond = tf.zeros(tf.shape(log_noise), tf.bool)
+        if covers_ends:
+            arguments = noise, value, event_ndims, end_seed
+            noise, log_moves, is_beyond = end_bins.draw(*arguments)
+            log_noise += log_moves
         # Rounding must not carry the upper end of the last bin out of the support.
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
-        scaled = tf.minimum((value + noise) / self.num_bins, below_one)
-        event_ndims = self.event_shape.rank
-        if num_reaching:
-            scaled, log_moves, is_outside = bins.reach_outside(
-                scaled, value, self.num_bins, num_reaching, event_ndims, outside_seed
-            )
-            log_noise += log_moves
+        scaled = (value + noise) / self.num_bins
+        scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
         kwargs = _given(context) | ({"training": True} if training else {})
         log_density = self.distribution.log_prob(scaled, **kwargs)
-        if num_reaching:  # some distributions return NaN outside their support
-            unknown = is_outside & tf.math.is_nan(log_density)
-            log_density = tf.where(unknown, -np.inf, log_density)
+        # Some distributions return NaN outside their support.
+        unknown = is_beyond & tf.math.is_nan(log_density)
+        log_density = tf.where(unknown, tf.constant(-np.inf, self.dtype), log_density)
         log_prob = log_density - log_noise - self.event_size * math.log(self.num_bins)
         axes = list(range(-event_ndims, 0))
         return minus_infinity_outside(log_prob, is_bin, given, axes)
+
+    @property
+    def _margin(self):
+        """How far the distribution reaches beyond `[0, 1]`; infinite where unknown."""
+        flow = getattr(self.distribution, "bijector", None)
+        first = flow.bijectors[0] if isinstance(flow, FlowChain) else flow
+        return first.margin if isinstance(first, Logit) else math.inf
 
     def _draw_noise(self, value, seed):
         """Noise in `[0, 1)` of the shape of `value`, and its log-density, `[...]`."""

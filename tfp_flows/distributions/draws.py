@@ -130,28 +130,19 @@ def logistic(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return tf.where(is_negative, quantile, -quantile)
 
 
-def choose(
-    complete: Callable, x: tf.Tensor, context: tf.Tensor | None, count: int, seed: tf.Tensor
-) -> tf.Tensor:
-    """Completes each row `count` times, and draws one of these by importance weight.
+def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws one candidate of each row in proportion to its weight, `[N, D]`.
 
     Args:
-      complete: function from rows, `[N, D]`, and contexts, `[N, C]`, if there are any, to
-        completed rows and their log-weights, `[N]`.
-      x: `[..., D]`, as is the result.
-      context: `[..., C]`; None if there is none.
-      count: number of candidates for each row.
-      seed: stateless seed of the choice.
+      candidates: `[N, count, D]`.
+      log_weights: `[N, count]`.
+      seed: stateless seed.
     """
-    rows, *contexts = (
-        tf.repeat(tf.reshape(t, [-1, t.shape[-1]]), count, axis=0)
-        for t in ([x] if context is None else [x, context])
-    )
-    completed, log_weights = complete(rows, *contexts)
-    completed = tf.reshape(completed, [-1, count, x.shape[-1]])
-    log_weights = tf.reshape(log_weights, [-1, count])
-    chosen = tf.random.stateless_categorical(log_weights, 1, seed)
-    return tf.reshape(tf.gather(completed, chosen[:, 0], batch_dims=1), tf.shape(x))
+    # Rows of NaN remain NaN, whichever is chosen.
+    zero = tf.zeros([], log_weights.dtype)
+    logits = tf.where(tf.math.is_nan(log_weights), zero, log_weights)
+    chosen = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
+    return tf.gather(candidates, chosen[:, 0], batch_dims=1)
 
 
 class SampleAndLogProb:

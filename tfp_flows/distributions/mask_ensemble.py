@@ -53,10 +53,10 @@ class MaskEnsemble(tf.Module):
         """The network."""
         return self._conditioner.network
 
-    def can_come_first(self, observed: np.ndarray) -> bool:
-        """Whether some variables, `[..., D]`, are before all others in an ordering."""
+    def come_first(self, observed: np.ndarray) -> bool:
+        """Whether some variables, `[..., D]`, are before all others under every mask."""
         if self.has_own_orderings:
-            return True
+            return bool((observed.all(axis=-1) | ~observed.any(axis=-1)).all())
         is_cycle = self.num_masks > 1
         ordering = self.network.fixed_ordering if is_cycle else self.network.ordering
         in_order = observed[..., np.argsort(ordering)]
@@ -102,19 +102,31 @@ class MaskEnsemble(tf.Module):
         return method(noise, masks, *context)
 
     def complete(
-        self, noise: Any, mask: Any, x: Any, observed: Any, *context: Any
+        self, noise: Any, proposals: Any, x: Any, observed: Any, *context: Any
     ) -> tuple:
         """Returns rows whose missing variables are drawn, and their importance weights.
 
+        A choice by weight among draws of all masks is from the conditional of the mean over
+        the masks: in the limit of many draws; and of one draw of each mask, if under each
+        the observed variables come first.
+
+        Masks with own orderings draw in two ways: each variable given those before it,
+        which can draw whatever is probable; and, with the observed variables before all
+        others, given all of them. The weights are those of equally many draws in both ways.
+
         Args:
           noise: of the conditional.
-          mask: one of `masks`.
+          proposals: `[G]`, to which the rows are dealt in turn: a mask's index; plus the
+            number of masks, to put the observed variables before all others.
           x: `[N, D]`.
           observed: boolean, `[N, D]`; all rows are alike where masks have own orderings.
           *context: the context, if any.
+
+        Returns:
+          Rows, `[N, D]`, and the logarithms of their weights, `[N]`.
         """
         method = self._compiled_complete if tf.executing_eagerly() else self._complete
-        return method(noise, mask, x, observed, *context)
+        return method(noise, proposals, x, observed, *context)
 
     def log_prob_under(
         self, mask: tf.Tensor, x: tf.Tensor, context: tf.Tensor | None
@@ -171,15 +183,28 @@ class MaskEnsemble(tf.Module):
         drawn = ancestral_sampling.draw_dealt(self._member, masks, *arguments)
         return as_given(drawn)
 
-    def _complete(self, noise, mask, x, observed, context=None):
+    def _complete(self, noise, proposals, x, observed, context=None):
         noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
-        member = self._member(mask)
-        if self.has_own_orderings:
-            member = member.with_first(observed[0])
-        completed = ancestral_sampling.complete(
-            member, self._conditional, noise, x, observed, context
+        given = [noise, x, observed] + ([] if context is None else [context])
+        if self.num_masks == 1:
+            return as_given(self._completed(proposals[0], *given))
+        return as_given(ancestral_sampling.in_hands(self._completed, proposals, *given))
+
+    def _completed(self, proposal, noise, x, observed, context=None):
+        network = self._member(proposal % self.num_masks)
+        given = self._conditional, noise, x, observed, context
+        if not self.has_own_orderings:
+            return ancestral_sampling.complete(network, *given)
+        puts_first = observed[0] & (proposal >= self.num_masks)
+        drawn, _ = ancestral_sampling.complete(network.with_first(puts_first), *given)
+        each, each_with_first = (
+            ancestral_sampling.log_probs(ordered, self._conditional, drawn, context)
+            for ordered in (network, network.with_first(observed[0]))
         )
-        return as_given(completed)
+        log_drawn = tfp.math.log_add_exp(
+            _sum_where(~observed, each), _sum_where(~observed, each_with_first)
+        )
+        return drawn, tf.reduce_sum(each, axis=1) - log_drawn + math.log(2.0)
 
     def _member(self, mask):
         return self.network.member(mask)
@@ -197,15 +222,15 @@ class MaskEnsemble(tf.Module):
         noise = tf.TensorSpec([*rows.shape, self._conditional.num_noise], dtype)
         context = [tf.TensorSpec([None, network.context_size], dtype)]
         context = context if network.context_size else []
-        masks, mask = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
+        indices = tf.TensorSpec([None], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
             "_compiled_draw": graph_function(
-                self._draw, input_signature=[noise, masks, *context]
+                self._draw, input_signature=[noise, indices, *context]
             ),
             "_compiled_complete": graph_function(
-                self._complete, input_signature=[noise, mask, rows, observed, *context]
+                self._complete, input_signature=[noise, indices, rows, observed, *context]
             ),
         }
         for name, value in transient.items():
@@ -217,3 +242,7 @@ class MaskEnsemble(tf.Module):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()
+
+
+def _sum_where(mask, terms):
+    return tf.reduce_sum(tf.where(mask, terms, tf.zeros([], terms.dtype)), axis=1)

@@ -177,6 +177,16 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             return tf.split(x, [self.event_size, self.context_size], axis=1)
         return x, context
 
+    def set_output_biases(self, biases: TensorLike) -> None:
+        """Assigns the biases of the outputs, `[P * D]`, D for each parameter.
+
+        A fresh network returns them, whatever it sees.
+        """
+        arrays = self._layout.unpack(self._packed)
+        tiles, _ = arrays.layers[-1]
+        arrays.layers[-1] = tiles, tf.convert_to_tensor(biases, self.dtype)
+        self._packed.assign(self._layout.pack(arrays))
+
     @functools.cached_property
     def structure(self) -> Structure:  # type: ignore[override]  # elsewhere an attribute
         """Which rows see which, with variables and units in order of their degrees."""

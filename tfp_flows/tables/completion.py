@@ -61,10 +61,8 @@ def _chosen(rows, x, observed, absent, count, seed, *context):
     # A cell that is imputed is not missing again.
     is_absent = (candidates == absent) & ~tf.repeat(observed, count, axis=0)
     weights = tf.where(tf.reduce_any(is_absent, axis=1), -1e9, weights)
-    weights = tf.reshape(weights, [-1, count])
-    chosen = tf.random.stateless_categorical(weights, 1, choice_seed)
     candidates = tf.reshape(candidates, [len(x), count, -1])
-    return tf.gather(candidates, chosen[:, 0], batch_dims=1).numpy()
+    return draws.choose(candidates, tf.reshape(weights, [-1, count]), choice_seed).numpy()
 
 
 def _is_exact(rows, observed):

@@ -92,6 +92,7 @@ def fit_rows(
     arrays = _arrays(data)
     weights, judged, is_used = _roles(arrays, validation, rows.num_members, options, seed)
     x, *context = arrays
+    rows.start_at_frequencies(x, weights)
     batches = [np.concatenate([x, weights], axis=1), *context]
     judges = judged[0], judged[1] if context else None, is_used
     best = BestNetworks(rows, *judges, options.patience)

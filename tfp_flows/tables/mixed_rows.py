@@ -208,6 +208,17 @@ class MixedRows(Compound):
         is_inside &= ~maps.is_integer | tf.equal(numbers, tf.floor(numbers))
         return tf.reduce_all(is_inside | ~self.cells.is_present(codes), axis=1).numpy()
 
+    def start_at_frequencies(self, x: np.ndarray, weights: np.ndarray) -> None:
+        """Starts each member's codes at their frequencies in its own training rows.
+
+        Args:
+          x: cells, `[N, K + D]`.
+          weights: weights of the rows by member, `[N, M]`; only their ratios count.
+        """
+        for made, weight in zip(self._mades, weights.T, strict=False):
+            scale = np.count_nonzero(weight) / weight.sum()
+            made.start_at_frequencies(x[:, : self.cells.num_codes], weight * scale)
+
     def recalibrate(self, weights: Sequence[float]) -> None:
         """Sets the weights of the `NumberPool`, which are saved with all else."""
         self.parameters["recalibration"] = [float(weight) for weight in weights]

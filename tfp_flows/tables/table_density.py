@@ -182,13 +182,15 @@ class TableDensity:
         return self._form.written(columns, self.columns.values)
 
     def impute(
-        self, frame: Any, seed: int | None = None, *, num_candidates: int = 64
+        self, frame: Any, seed: int | None = None, *, num_candidates: int = 512
     ) -> Any:
         """Draws missing cells of rows, given the others of their rows.
 
         Exact where missing cells come after all others (categories first, then numbers, in
-        the table's order). Elsewhere one of `num_candidates` completions is chosen by how
-        probable it makes what comes after: the conditional in the limit of many.
+        the table's order), and no missing cells are modelled. Elsewhere one of
+        `num_candidates` completions is chosen by how probable it makes the observed cells
+        after missing ones: the conditional in the limit of many, with an error that falls
+        as one over their number.
 
         Args:
           frame: with all columns; those of the context are not imputed.
