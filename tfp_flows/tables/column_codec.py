@@ -95,7 +95,7 @@ class ColumnCodec:
         """Returns numbers, `[N]`, with `low` for a periodic column's `high`, its equal."""
         if self.column.kind != "periodic":
             return number
-        low, high = float(self.column.low or 0.0), float(self.column.high or 0.0)
+        low, high = self.column.circle
         rounding = _TURN_ROUNDING * (high - low)
         is_end = (number >= high) & (number <= high + rounding)
         is_end |= (number < low) & (number >= low - rounding)

@@ -144,11 +144,10 @@ class Frame:
         self._form_name, self._labels, self._sources = _read(table, argument)
         self.columns = {n: _as_array(column) for n, column in self._sources.items()}
         _refuse_axes(self.columns, argument)
-        dtypes = {n: getattr(c, "dtype", None) for n, c in self._sources.items()}
         self.categories = {
-            name: dtype.categories.tolist()
-            for name, dtype in dtypes.items()
-            if hasattr(dtype, "categories")
+            name: column.dtype.categories.tolist()
+            for name, column in self._sources.items()
+            if hasattr(getattr(column, "dtype", None), "categories")
         }
         lengths = {name: len(column) for name, column in self.columns.items()}
         if not lengths:

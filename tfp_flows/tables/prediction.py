@@ -134,7 +134,7 @@ class Prediction:
         numbers = self._checked(y, "cdf", of_ordered="places_up_to")
         if not self._is_periodic:
             return self._cdf(numbers[:, None])[:, 0]
-        low, high = self.column.low, self.column.high
+        low, high = self.column.circle
         if not ((numbers >= low) & (numbers < high) | np.isnan(numbers)).all():
             raise ValueError(
                 f"Expected `y` of the periodic column {self.column.name!r} from {low} to "
@@ -242,7 +242,7 @@ class Prediction:
             values = np.concatenate([values, np.full([len(self), 1], spike)], axis=1)
             weights = np.concatenate([weights, prob[:, None]], axis=1)
         if self._is_periodic:
-            return CirclePoints(values, weights, self.column.low, self.column.high)
+            return CirclePoints(values, weights, *self.column.circle)
         return WeightedPoints(values, weights)
 
     def _cdf(self, y):
@@ -268,16 +268,14 @@ class Prediction:
         return np.where(np.isnan(at_spike), y, at_spike)
 
     def _quantile_on_circle(self, probability):
-        width = self.column.high - self.column.low
+        low, high = self.column.circle
         start = self._start()
-        short, long = np.zeros_like(probability), np.full_like(probability, width)
+        short, long = np.zeros_like(probability), np.full_like(probability, high - low)
         for _ in range(_HALVINGS):
             middle = 0.5 * (short + long)
             is_short = self._cdf_of_arc(self._turned(start, middle), start) < probability
-            short, long = (
-                np.where(is_short, middle, short),
-                np.where(is_short, long, middle),
-            )
+            short = np.where(is_short, middle, short)
+            long = np.where(is_short, long, middle)
         return self._turned(start, long)
 
     @property
@@ -286,13 +284,12 @@ class Prediction:
 
     def _start(self):
         """Where the circles are cut: opposite of the mean, `[N, 1]`."""
-        return self._turned(self.mean(), 0.5 * (self.column.high - self.column.low))[
-            :, None
-        ]
+        low, high = self.column.circle
+        return self._turned(self.mean()[:, None], 0.5 * (high - low))
 
     def _turned(self, y, step):
         """Points on the circle, some steps after y."""
-        low, high = self.column.low, self.column.high
+        low, high = self.column.circle
         turned = low + np.mod(y + step - low, high - low)
         return np.where(turned < high, turned, low)
 

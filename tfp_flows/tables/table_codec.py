@@ -97,4 +97,5 @@ class TableCodec:
         of_contexts = ~contexts.is_possible | ~contexts.is_known
         unknown |= dict(zip(self.contexts.names, of_contexts.T, strict=True))
         given = {"context": contexts.x} if self.contexts.size else {}
-        return {"value": rows.x, **given}, rows.is_possible.all(axis=1), unknown
+        is_possible = np.logical_and.reduce(rows.is_possible, axis=1)
+        return {"value": rows.x, **given}, is_possible, unknown
