@@ -58,7 +58,8 @@ def test_the_end_is_the_start_in_a_density(low, high):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "has_spike"), [(-180.0, 180.0, False), (1.0, 13.0, True)]
+    ("low", "high", "has_spike"),
+    [(-180.0, 180.0, False), pytest.param(1.0, 13.0, True, marks=pytest.mark.slow)],
 )
 def test_predictions_are_those_of_the_density_on_the_circle(low, high, has_spike):
     width = high - low
