@@ -44,6 +44,11 @@ class PredictSettings(TableSettings):
         1000, "Draws for each row, where several columns are modelled.", at_least=2
     )
     seed: int = field(0, "Integer that determines the draws.", at_least=0)
+    clip_context: bool = field(
+        False,
+        "Whether numbers of the context that training rows cannot have are moved to the "
+        "nearest that they can; otherwise they are refused.",
+    )
 
     def __post_init__(self):
         super().__post_init__()

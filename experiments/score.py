@@ -7,6 +7,10 @@ Each row of the table gets a line of the file: its log-likelihood in nats, and t
 the columns whose number is less or greater than all that the model was fitted to. So does
 each picture of a folder, or of an array, under a run on images: its log-likelihood, and
 bits per dimension. The same command goes on with what was interrupted.
+
+A model of columns of any kind refuses a table with an unknown category, or with a context
+that training rows cannot have. With `--mark_unknown`, such rows get "nan", and the names of
+the columns that are the reason.
 """
 
 import dataclasses
@@ -31,7 +35,7 @@ from experiments.fitted.table_settings import TableSettings
 from experiments.fitted.table_settings import digest_of
 
 _HEADER = "log_likelihood,outside\n"
-_START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0}
+_START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0, "unknown": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,9 @@ class ScoreSettings(TableSettings):
         one_of=FITS,
     )
     seed: int = field(0, "Integer: the dequantisation noise of pictures.", at_least=0)
+    mark_unknown: bool = field(
+        False, "Whether rows with unknown cells get nan; otherwise they are refused."
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -64,15 +71,17 @@ class Scores:
 
     Args:
       num_rows: how many rows.
-      mean: their mean log-likelihood, in nats.
+      mean: the mean log-likelihood of those without unknown cells, in nats.
       num_outside: rows with a number less or greater than all that were fitted.
       ignored: names of columns of the table that the model does not know.
+      num_unknown: rows with unknown cells, which have no log-likelihood.
     """
 
     num_rows: int
     mean: float
     num_outside: int = 0
     ignored: tuple[str, ...] = ()
+    num_unknown: int = 0
 
 
 def score(settings):
@@ -100,7 +109,7 @@ def _of_table(model, settings):
         start = {"end": at["end"], "line": at["line"]}
         for block in ahead(table.blocks(positions, as_text=model.reads_text, **start)):
             rows = model.rows(block, names, settings.decimal)
-            text, found = _scored(model, rows, names)
+            text, found = _scored(model, rows, names, settings.mark_unknown)
             at = {name: at[name] + found.get(name, 0) for name in _START}
             at |= {"end": block.end, "line": block.next_line}
             yield text, at
@@ -112,7 +121,9 @@ def _of_table(model, settings):
     at = out.write((_HEADER, _START), pieces)
     known = {table.label(position) for position in positions}
     ignored = tuple(name for name in table.names or () if name not in known)
-    return Scores(at["rows"], at["total"] / at["rows"], at["outside"], ignored)
+    count = at["rows"] - at["unknown"]
+    mean = at["total"] / count if count else float("nan")
+    return Scores(at["rows"], mean, at["outside"], ignored, at["unknown"])
 
 
 def _of_pictures(model, settings):
@@ -139,16 +150,18 @@ def cli(argv):
     return command.run(argv, _main, ScoreSettings, __doc__)
 
 
-def _scored(model, rows, names):
+def _scored(model, rows, names, mark_unknown):
     """Returns the lines of a block of rows, and what they add to a position."""
-    nats, outside = model.score(rows, names)
+    nats, outside = model.score(rows, names, mark_unknown)
+    is_unknown = np.isnan(nats) & mark_unknown
     flags = np.full(len(rows), "", object)
     for i in np.flatnonzero(outside.any(axis=1)):
         flags[i] = " ".join(names[j] for j in np.flatnonzero(outside[i]))
     found = {
         "rows": len(rows),
-        "total": float(nats.sum(dtype=np.float64)),
-        "outside": int(outside.any(axis=1).sum()),
+        "total": float(nats[~is_unknown].sum(dtype=np.float64)),
+        "outside": int((outside.any(axis=1) & ~is_unknown).sum()),
+        "unknown": int(is_unknown.sum()),
     }
     return as_text(zip(as_cells(nats), flags, strict=True)), found
 
@@ -158,6 +171,11 @@ def _main(settings):
     lines = [f"{scores.num_rows:,} rows: {scores.mean:.4f} nats in the mean"]
     if scores.ignored:
         lines.append(f"columns that the model does not know: {list(scores.ignored)}")
+    if scores.num_unknown:
+        lines.append(
+            f"{scores.num_unknown:,} rows have unknown cells, and nan; `outside` in "
+            f"{settings.out} says in which columns"
+        )
     if scores.num_outside:
         lines.append(
             f"{scores.num_outside:,} rows have a number beyond all that were fitted; "

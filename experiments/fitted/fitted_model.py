@@ -92,13 +92,15 @@ class FittedModel:
         """Returns one row without columns."""
         return np.zeros([1, 0], self.dtype)
 
-    def score(self, rows, names):
+    def score(self, rows, names, mark_unknown=False):
         """Returns nats, `[N]`, and which cells are beyond those that were fitted, `[N, D]`.
 
         Args:
           rows: `[N, D + C]`: what is modelled, and its context.
           names: of these columns.
+          mark_unknown: of no effect: all numbers are known.
         """
+        del mark_unknown
         least, greatest = self._ranges(names)
         nats = in_parts(self.log_prob, rows, rows_a_call=_ROWS_A_CALL)
         return nats, (rows < least) | (rows > greatest)

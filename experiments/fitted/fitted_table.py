@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -63,14 +64,26 @@ class FittedTable:
         """Returns one row without columns."""
         return pd.DataFrame(index=[0])
 
-    def score(self, rows, names):
-        """Returns nats, `[N]`, and which cells are beyond those that were fitted: none.
+    def score(self, rows, names, mark_unknown=False):
+        """Returns nats, `[N]`, and which cells are unknown, `[N, D]`.
 
         What cannot occur has minus infinity.
+
+        Args:
+          rows: data frame.
+          names: of its columns.
+          mark_unknown: whether rows with unknown cells have NaN, and raise nothing.
         """
-        with _told(rows):
-            nats = self._table.log_prob(rows)
-        return nats, np.zeros([len(rows), len(names)], bool)
+        with (
+            _told(rows, " With --mark_unknown such rows get nan."),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", UserWarning)  # which counts unknown cells
+            nats = self._table.log_prob(rows, mark_unknown=mark_unknown)
+            if not np.isnan(nats).any():
+                return nats, np.zeros([len(rows), len(names)], bool)
+            unknown = self._table.unknown_cells(rows)
+        return nats, np.stack([unknown[name] for name in names], axis=1)
 
     def sample(self, seed, context):
         """Returns columns of texts: a draw for each row of a context, with that row.
@@ -105,8 +118,12 @@ class FittedTable:
 
     def predict(self, context, levels, settings, first_row):
         """Returns columns of texts: quantiles, or probabilities of categories."""
-        del settings, first_row  # nothing is drawn
-        with _told(context):
+        del first_row  # nothing is drawn
+        with _told(
+            context, " With --clip_context, numbers are moved to the nearest that can."
+        ):
+            if settings.clip_context:
+                context = self._table.clip_context(context)
             found = self._table.predict(context)
         if found.column.kind in ("categorical", "boolean"):
             return [_texts(column) for column in found.probabilities().T]
@@ -114,14 +131,14 @@ class FittedTable:
 
 
 @contextlib.contextmanager
-def _told(rows):
+def _told(rows, advice=""):
     """Turns what the library refuses of rows into a `DataError` that names their lines."""
     try:
         yield
     except ValueError as error:
         lines = rows.index
         text = re.sub(r"in row (\d+)", lambda m: f"in line {lines[int(m[1])]}", str(error))
-        raise DataError(text) from error
+        raise DataError(f"{text}{advice}") from error
 
 
 def _type(column):
@@ -143,6 +160,11 @@ def _all_digits(value):
 
 def _texts(values, written="{:.9g}".format):
     values = pd.Series(values)
+    if (
+        values.dtype.kind == "M"
+        and (values.dropna().dt.normalize() == values.dropna()).all()
+    ):
+        values = values.dt.strftime("%Y-%m-%d")
     if values.dtype.kind == "f":
         return [written(float(value)) if value == value else "" for value in values]
     return ["" if pd.isna(value) else str(value) for value in values]

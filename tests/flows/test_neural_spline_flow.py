@@ -1,6 +1,7 @@
 """Spline flows: what stands where, and columns on circles."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -179,3 +180,16 @@ def test_an_angle_has_no_distribution_function():
         density.cdf([0.5])
     with pytest.raises(NotImplementedError, match="circle"):
         density.quantile(0.5)
+
+
+def test_degrees_in_circular_columns_get_a_warning():
+    density = torus(circular=[1], event_size=2)
+    turn = RNG.uniform(0.0, 2.0 * np.pi, size=(50, 2))
+    lengths = 100.0 * RNG.normal(size=50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for angle in (turn[:, 0], turn[:, 0] - np.pi):
+            density.check_support(np.stack([lengths, angle], axis=1))
+    rows = np.stack([lengths, np.rad2deg(turn[:, 0])], axis=1)
+    with pytest.warns(UserWarning, match="radians in the circular column 1; got numbers"):
+        density.initialize(rows)

@@ -63,7 +63,7 @@ def test_cells_are_places_and_come_back_as_they_were():
     place = codec.cells_of_column("size")[1]
     is_there = rows["size"].notna()
     assert (x[is_there, place] == rows["size"].cat.codes[is_there]).all()
-    back = Frame(rows).form.written(codec.decode(x), columns.values)
+    back = Frame(rows).form.written(codec.decode(x))
     pandas.testing.assert_frame_equal(back, rows)
     with pytest.raises(ValueError, match=r"\['low'.*in column 'size'; got 'big' in row 0"):
         codec.encode(Frame(rows.assign(size="big")))

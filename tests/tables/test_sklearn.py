@@ -67,3 +67,14 @@ def test_kinds_are_given_by_name(regression):
     assert [c.kind for c in regressor.columns_] == ["bounded", "real", "heavy-tailed"]
     with pytest.raises(ValueError, match=r"`kinds` of .*'y'.*got those of \['z'\]"):
         FlowRegressor(kinds={"z": "real"}, **TINY).fit(x, y)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_features_that_training_rows_cannot_have_are_moved_with_a_warning(regression):
+    x, y = regression
+    regressor = FlowRegressor(**TINY, epochs=1).fit(np.exp(x), y)
+    rows = np.array([[-1.0, 1.0], [1.0, 2.0]])
+    with pytest.warns(UserWarning, match=r"nearest inside; how many.*\{'x0': 1\}"):
+        moved = regressor.predict(rows)
+    np.testing.assert_allclose(moved[1], regressor.predict(rows[1:])[0], rtol=1e-5)
+    assert np.isfinite(moved).all()

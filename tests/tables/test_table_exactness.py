@@ -149,7 +149,7 @@ def test_samples_have_the_probabilities_of_pairs_of_categories(kinds):
 OUTSIDE = {
     "positive": [1.0, 0.0, -3.0],
     "bounded": [-1.0, 4.0, 9.0],
-    "periodic": [24.0, -0.1],
+    "periodic": [24.1, -0.1],
     "integer": [-1.0, 2.5],
     "integers between": [-3.0, 6.0, 0.5],
     "ordered": [2.0, 0.0],

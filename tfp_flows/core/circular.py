@@ -1,13 +1,19 @@
 """Which variables are angles, as an argument says it."""
 
+import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_array
 from tfp_flows.core.arguments import check_integer
 
-__all__ = ["as_circular"]
+__all__ = ["as_circular", "warn_of_degrees"]
+
+_TURN = 2.0 * math.pi * (1.0 + 1e-3)  # with room for rounding
 
 
 def as_circular(
@@ -43,3 +49,29 @@ def as_circular(
     result = np.zeros(size, bool)
     result[indices] = True
     return result
+
+
+def warn_of_degrees(data: TensorLike, circular: np.ndarray, argument: str) -> None:
+    """Warns if angles and 0 span more than one turn, which degrees and hours do.
+
+    Angles in radians from -pi to pi, or from 0 to 2 pi, span one turn.
+
+    Args:
+      data: `[..., D]`; within a graph nothing is checked.
+      circular: booleans, `[D]`: which variables are angles in radians.
+      argument: name of `data` in the warning.
+    """
+    if not np.any(circular) or tf.is_symbolic_tensor(data):
+        return
+    angles = np.reshape(np.asarray(data), [-1, len(circular)])
+    if not len(angles):
+        return
+    low, high = angles.min(axis=0), angles.max(axis=0)
+    span = np.maximum(high, 0.0) - np.minimum(low, 0.0)
+    for column in np.flatnonzero(circular & (span > _TURN)).tolist():
+        warnings.warn(
+            f"Expected `{argument}` with radians in the circular column {column}; "
+            f"got numbers from {low[column]:g} to {high[column]:g}, more than one turn of "
+            "2 pi. Convert degrees by numpy.deg2rad; radians are taken modulo 2 pi.",
+            stacklevel=3,
+        )

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.circular import as_circular
+from tfp_flows.core.circular import warn_of_degrees
 from tfp_flows.flows.spline_steps import spline_steps
 
 __all__ = ["NeuralSplineFlow"]
@@ -38,9 +40,10 @@ class NeuralSplineFlow(FlowChain):
 
     A column may be an angle in radians (`circular`). Then its spline is one on the circle,
     networks see its cosine and sine, and it is neither standardised nor mixed linearly. The
-    density is one on the circle, of any angle, and samples are in `[-pi, pi]`. The base
-    must be uniform there, as `circular_base` is. Without `coupling`, samples then take a
-    pass of the network for each variable.
+    density is one on the circle, of any angle, and samples are in `[-pi, pi]`; training
+    angles that span more than one turn, as degrees do, get a warning. The base must be
+    uniform there, as `circular_base` is. Without `coupling`, samples then take a pass of
+    the network for each variable.
 
     Args:
       event_size: number of variables, D.
@@ -145,3 +148,8 @@ class NeuralSplineFlow(FlowChain):
     def is_circular(self) -> np.ndarray:
         """Which columns are angles, booleans `[D]`."""
         return self._is_circular
+
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
+        """As of every flow; and warns of circular columns that seem to be in degrees."""
+        super().check_support(data, argument=argument)
+        warn_of_degrees(data, self.is_circular, argument)

@@ -31,7 +31,8 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
 
     Args:
       arrays: arrays `[N, ...]`, in any nest.
-      order: dataset of one element, the indices `[N]` of the rows of a pass in their order.
+      order: dataset of the indices `[N]` of the rows in their order, an element for each
+        pass over the rows.
       batch_size: rows of a batch; the last one may have fewer.
     """
     with tf.device("CPU"):
@@ -51,7 +52,7 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
     def gather(rows):
         return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
 
-    count = -(-num_rows // batch_size)
+    count = -(-num_rows // batch_size) * len(order)
     batches = order.flat_map(indices).map(gather)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     options = tf.data.Options()

@@ -107,7 +107,7 @@ class FlowEstimator(BaseEstimator):
             **{name: getattr(self, name) for name in _OF_TABLE},
         )
         options = {name: getattr(self, name) for name in _OF_FIT}
-        self.history_ = table.fit(frame, **options).history
+        self.history_ = table.fit(frame, verbose=0, **options).history
         self.columns_, self.table_ = table.columns, table
 
     def _frame(self, X):  # noqa: N803

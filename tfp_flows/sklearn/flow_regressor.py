@@ -27,9 +27,11 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     log_prob           log p(y | x)
     ```
 
-    Features are numbers. Kinds are those that `describe_columns` proposes, but "real" or
-    "integer" in place of a list of values; `kinds` give others, for the columns "x0",
-    "x1", ..., or as a data frame names them, and "y". What was chosen is `columns_`.
+    Features are numbers. Those of new rows that training rows cannot have, such as -1 in a
+    positive column, are moved to the nearest that they can, with a warning. Kinds are those
+    that `describe_columns` proposes, but "real" or "integer" in place of a list of values;
+    `kinds` give others, for the columns "x0", "x1", ..., or as a data frame names them, and
+    "y". What was chosen is `columns_`.
 
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowRegressor
@@ -66,7 +68,8 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         """Returns the means of y given features, `[N]`, and perhaps deviations, `[N]`."""
         check_is_fitted(self, "table_")
         rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
-        predicted = self.table_.predict(self._frame(in_blocks(rows)))
+        frame = self._frame(in_blocks(self._inside(rows)))
+        predicted = self.table_.predict(frame)
         mean = predicted.mean()[: len(rows)]
         return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
 
@@ -82,8 +85,12 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         """Returns the distributions of y given features, a `Prediction`."""
         check_is_fitted(self, "table_")
         X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
-        return self.table_.predict(self._frame(X))
+        return self.table_.predict(self._frame(self._inside(X)))
 
     def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:  # noqa: N803
         """Returns `log p(y | x)` of rows, `[N]` nats."""
         return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
+
+    def _inside(self, X):  # noqa: N803
+        frame = self.table_.clip_context(self._frame(X))
+        return np.stack(list(frame.values()), axis=1)

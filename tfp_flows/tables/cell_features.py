@@ -10,13 +10,13 @@ import tensorflow as tf
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
 
-__all__ = ["KNOTS", "CellFeatures"]
+__all__ = ["FARTHEST", "KNOTS", "CellFeatures"]
 
 # Quartiles of a standard normal distribution, and its tails.
 KNOTS = (-3.0, -0.67, 0.0, 0.67, 3.0)
 
 # So that a number far from all of training moves no network far.
-_FARTHEST = 6.0
+FARTHEST = 6.0
 
 
 class CellFeatures:
@@ -120,7 +120,7 @@ class CellFeatures:
         return tf.concat(blocks, axis=1)
 
     def _on_line(self, value):
-        near = tf.clip_by_value(value, -_FARTHEST, _FARTHEST)
+        near = tf.clip_by_value(value, -FARTHEST, FARTHEST)
         if not self._knots:
             return near
         knots = np.asarray(self._knots)
@@ -132,8 +132,10 @@ class CellFeatures:
         codes, numbers = self.split(x)
         y = self.maps.middle(numbers)
         low, high = self.maps.ends
-        u = tf.where(y <= low, tf.constant(-_FARTHEST, y.dtype), self.maps.forward(y).u)
-        u = tf.where(y >= high, tf.constant(_FARTHEST, y.dtype), u)
+        is_line = ~self.maps.is_circle  # a circle has no far ends
+        is_low, is_high = is_line & (y <= low), is_line & (y >= high)
+        u = tf.where(is_low, tf.constant(-FARTHEST, y.dtype), self.maps.forward(y).u)
+        u = tf.where(is_high, tf.constant(FARTHEST, y.dtype), u)
         of_numbers = self.of_numbers(u, self.is_present(codes), dtype)
         return tf.concat([self.of_codes(codes, dtype), of_numbers], axis=1)
 

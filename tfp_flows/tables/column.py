@@ -78,6 +78,11 @@ class Column:
         return self.kind in _NUMBERS
 
     @property
+    def circle(self) -> tuple[float, float]:
+        """Start and end of the circle of a periodic column: one point of it."""
+        return float(self.low or 0.0), float(self.high or 0.0)
+
+    @property
     def details(self) -> str:
         """What goes with the kind, in words."""
         parts = []

@@ -8,6 +8,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.tables.cell_features import FARTHEST
 from tfp_flows.tables.cells import cells_of
 from tfp_flows.tables.column import Column
 from tfp_flows.tables.number_maps import NumberMaps
@@ -17,6 +18,8 @@ __all__ = ["ColumnCodec", "Encoded"]
 
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
 _EPOCH = np.datetime64(0, "ns")
+# Share of a circle by which float32 may round an angle beyond an end.
+_TURN_ROUNDING = 1e-6
 # Relative spread that rounding in float64 cannot leave of a constant.
 _RESOLUTION = 1e-13
 
@@ -27,12 +30,14 @@ class Encoded(typing.NamedTuple):
     Attributes:
       code: which value, spike, or that it is missing; 0 elsewhere.
       number: where the code is 0, of columns of numbers.
-      is_possible: whether the cell can occur; some numbers are refused by `NumberMaps`.
+      is_possible: whether the cell can occur: numbers, whether they are in the support.
+      is_known: False of texts and categories that are none of the column's values.
     """
 
     code: np.ndarray
     number: np.ndarray
     is_possible: np.ndarray
+    is_known: np.ndarray
 
 
 class ColumnCodec:
@@ -70,7 +75,7 @@ class ColumnCodec:
         """Returns the cells of a column, `[N]`.
 
         Raises:
-          ValueError: if cells are of another type, or values unknown; names the column.
+          ValueError: if cells are of another type; names the column.
         """
         cells = cells_of(self.column.name, column)
         code = np.zeros(len(column), np.int64)
@@ -82,7 +87,47 @@ class ColumnCodec:
         number = self._numbers(cells)
         for index, spike in enumerate(self.column.spikes):
             code[present & (number == spike)] = index + 1
-        return Encoded(code, np.where(code == 0, number, np.nan), is_possible)
+        number = np.where(code == 0, self.on_circle(number), np.nan)
+        is_possible &= (code != 0) | self._is_inside(number)
+        return Encoded(code, number, is_possible, np.ones(len(code), bool))
+
+    def on_circle(self, number: np.ndarray) -> np.ndarray:
+        """Returns numbers, `[N]`, with `low` for a periodic column's `high`, its equal."""
+        if self.column.kind != "periodic":
+            return number
+        low, high = self.column.circle
+        rounding = _TURN_ROUNDING * (high - low)
+        is_end = (number >= high) & (number <= high + rounding)
+        is_end |= (number < low) & (number >= low - rounding)
+        return np.where(is_end, low, number)
+
+    def clipped(self, number: np.ndarray, maps: NumberMaps) -> np.ndarray:
+        """Returns the nearest numbers of the support, `[N]`; on a circle, the same angle.
+
+        Args:
+          number: `[N]`.
+          maps: of the column's numbers; an open end is replaced by the number from which
+            on networks tell no smaller or larger ones apart.
+        """
+        low, high = (
+            default if end is None else float(end)
+            for end, default in ((self._low, -np.inf), (self.column.high, np.inf))
+        )
+        if self.column.kind == "periodic":
+            return low + np.mod(number - low, high - low)
+        if self.column.kind == "integer":
+            return np.clip(np.round(number), low, high)
+        ends = tf.constant([[-FARTHEST], [FARTHEST]], tf.float64)
+        first, last = maps.backward(ends).numpy()[:, 0]
+        first = low if low in self.column.spikes else first
+        last = high if high in self.column.spikes else last
+        number = np.where(number <= low, first, number)
+        return np.where(number >= high, last, number)
+
+    @property
+    def _low(self):
+        is_open = self.column.kind == "positive" and self.column.low is None
+        return 0.0 if is_open else self.column.low
 
     def decode(self, code: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Returns the cells of codes and numbers, `[N]` each."""
@@ -141,26 +186,27 @@ class ColumnCodec:
         days = (cells.values - _EPOCH) / _DAY
         return np.where(cells.is_missing, np.nan, days)
 
+    def _is_inside(self, number):
+        maps = NumberMaps([_FORMS[self.column.kind](self.column, np.zeros(0))])
+        y = tf.constant(number[:, None])
+        inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
+        return inside & (~maps.is_integer | (number == np.floor(number)))
+
     def _of_values(self, cells, code, present, is_possible):
         found = np.zeros(len(code), np.int64)
-        known = self.column.values
+        is_known = np.ones(len(code), bool)
         refuses = self.column.kind == "categorical" or self.column.has_ordered_texts
         for value in np.unique(cells.values[present]):
             index = self._codes.get(value)
             of_value = present & (cells.values == value)
-            if index is None and refuses:
-                raise ValueError(
-                    f"Expected one of {known} in column {self.column.name!r}; got "
-                    f"{value!r} in row {np.flatnonzero(of_value)[0]} "
-                    f"({of_value.sum()} rows)."
-                )
+            is_known &= ~(of_value & (index is None and refuses))
             is_possible = is_possible & ~(of_value & (index is None))
             found[of_value] = index or 0
         if self._is_indexed:
-            return Encoded(
-                np.where(present, found, code), np.full(len(code), np.nan), is_possible
-            )
-        return Encoded(code, np.where(present, found, np.nan).astype(float), is_possible)
+            code, number = np.where(present, found, code), np.full(len(code), np.nan)
+        else:
+            number = np.where(present, found, np.nan).astype(float)
+        return Encoded(code, number, is_possible, is_known)
 
 
 def _array(values):

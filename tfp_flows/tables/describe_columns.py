@@ -64,10 +64,11 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
     """
     read = Frame(frame)
     columns = read.take(read.names if names is None else list(names))
+    forms, levels = read.form.columns, read.categories
     return TableColumns(
         [
-            _described(name, column, read.categories.get(name, []), read.form.is_ordered)
-            for name, column in columns.items()
+            _described(n, c, levels.get(n, []), n in forms and forms[n].is_ordered)
+            for n, c in columns.items()
         ]
     )
 
@@ -81,7 +82,7 @@ def _described(name, column, categories, is_ordered):
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) == 1:
         described = Column(name, "constant", "all values are equal", values=list(distinct))
-    elif cells.type != "date" and is_ordered.get(name):
+    elif cells.type != "date" and is_ordered:
         why = "the order of its pandas dtype"
         described = Column(name, "ordered", why, values=categories)
     elif cells.type == "number" and categories:

@@ -13,14 +13,16 @@ import tensorflow as tf
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.models.density_estimator import DensityEstimator
+from tfp_flows.models.row_batches import row_batches
 from tfp_flows.tables.best_networks import BestNetworks
 from tfp_flows.tables.fit_backup import FitBackup
 from tfp_flows.tables.fit_backup import fingerprint
+from tfp_flows.tables.fit_progress import FitProgress
 from tfp_flows.tables.held_out_rows import WeightedMembers
 from tfp_flows.tables.held_out_rows import held_out
 from tfp_flows.tables.mixed_rows import MixedRows
 from tfp_flows.tables.recalibration import recalibrate
-from tfp_flows.tables.row_order import RowOrder
+from tfp_flows.tables.row_order import epoch_orders
 
 __all__ = ["FitOptions", "fit_rows"]
 
@@ -38,7 +40,8 @@ class FitOptions:
       validation_split: share of the rows, drawn by the seed, that a member is not trained
         on, others for each.
       validation_frame: rows for that, in place of a share.
-      verbose: as in `keras.Model.fit`.
+      verbose: "auto": a line of progress on the standard error, if the fit takes more
+        than some seconds; otherwise as in `keras.Model.fit`, 0 for silence.
       backup: file that keeps the state of the fit. If there is one, of an interrupted fit
         of the same rows and options, it goes on from there, to the same numbers.
 
@@ -52,7 +55,7 @@ class FitOptions:
     patience: int = 30
     validation_split: float = 0.1
     validation_frame: Any = None
-    verbose: int = 0
+    verbose: int | str = "auto"
     backup: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
@@ -96,32 +99,38 @@ def fit_rows(
     batches = [np.concatenate([x, weights], axis=1), *context]
     judges = judged[0], judged[1] if context else None, is_used
     best = BestNetworks(rows, *judges, options.patience)
+    size = min(options.batch_size_of(len(x)), len(x))
+    callbacks: list[keras.callbacks.Callback] = [best]
+    backup = None
+    if options.backup is not None:
+        if seed is None:
+            raise ValueError(
+                "Expected `seed` with `backup`, which repeats draws; got None."
+            )
+        of = fingerprint([*batches, *judged, is_used], options.of_state, size, seed)
+        backup = FitBackup(options.backup, of, best, rows.variables)
+        callbacks.append(backup)
+    done = backup.num_epochs if backup else 0
+    is_finished = bool(backup and backup.is_finished)
+    epochs = done if is_finished else max(options.epochs, done)
+    verbose = options.verbose
+    if verbose == "auto":
+        verbose = 0
+        callbacks.append(FitProgress(epochs))
     model = DensityEstimator(WeightedMembers(rows))
     model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=False)
-    size = min(options.batch_size_of(len(x)), len(x))
-    order = RowOrder(seed)
-    dataset = order.batches(tuple(batches) if context else batches[0], len(x), size)
-    callbacks, verbose = [best, order], options.verbose
-    if options.backup is None:
-        history = model.fit(
-            dataset, epochs=options.epochs, callbacks=callbacks, verbose=verbose
-        )
-        recalibrate(rows, *judges)
-        return history
-    if seed is None:
-        raise ValueError("Expected `seed` with `backup`, which repeats draws; got None.")
-    of = fingerprint([*batches, *judged, is_used], options.of_state, size, seed)
-    backup = FitBackup(options.backup, of, best, rows.variables)
-    done = backup.num_epochs
+    orders = epoch_orders(len(x), seed, done, max(epochs, done + 1))
     history = model.fit(
-        dataset,
+        row_batches(tuple(batches) if context else batches[0], orders, size),
+        steps_per_epoch=-(-len(x) // size),
         initial_epoch=done,
-        epochs=done if backup.is_finished else max(options.epochs, done),
-        callbacks=[*callbacks, backup],
+        epochs=epochs,
+        callbacks=callbacks,
         verbose=verbose,
     )
     recalibrate(rows, *judges)
-    history.epoch, history.history = list(range(backup.num_epochs)), backup.logs
+    if backup:
+        history.epoch, history.history = list(range(backup.num_epochs)), backup.logs
     return history
 
 

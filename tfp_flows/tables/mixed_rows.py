@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -199,14 +198,6 @@ class MixedRows(Compound):
         names = ("numbers", "context_numbers")
         plain = {n: [vars(spec) for spec in _specs(self.parameters[n])] for n in names}
         return {**self.parameters, **plain}
-
-    def can_occur(self, x: np.ndarray) -> np.ndarray:
-        """Which rows of cells, `[N, K + D]`, have a density above zero, by their kinds."""
-        codes, numbers = self.cells.split(tf.constant(x))
-        maps = self.cells.maps
-        is_inside = maps.forward(maps.middle(numbers)).is_inside
-        is_inside &= ~maps.is_integer | tf.equal(numbers, tf.floor(numbers))
-        return tf.reduce_all(is_inside | ~self.cells.is_present(codes), axis=1).numpy()
 
     def start_at_frequencies(self, x: np.ndarray, weights: np.ndarray) -> None:
         """Starts each member's codes at their frequencies in its own training rows.

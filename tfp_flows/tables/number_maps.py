@@ -120,8 +120,10 @@ class NumberMaps:
         is_inside = is_above & (~has_end | (from_low < 1.0))
         # The start of a circle is on it.
         is_inside |= self._is["circle"] & tf.equal(from_low, 0.0)
-        # Others are mapped at a point where all is finite.
+        # Others are mapped at a point where all is finite; angles, by their turn.
         unit = tf.where(is_inside, from_low, tf.constant(0.5, tf.float64))
+        is_turn = self._is["circle"] & tf.math.is_finite(from_low)
+        unit = tf.where(is_turn, from_low - tf.floor(from_low), unit)
         below = tf.where(self._is["logit"], unit, 0.5)
         rest = tf.where(self._is["logit"], 1.0 - unit, 0.5)
         above = tf.where(self._is["log"] | self._is["logit"], unit, 1.0)

@@ -14,6 +14,7 @@ from tfp_flows.tables.weighted_points import WeightedPoints
 __all__ = ["NumberPredictions"]
 
 _NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal for quadrature
+_ARCS = 1024  # of a circle, whose probabilities are known
 _MOST_INTEGERS = 1024  # that are summed over one by one
 _MOST_NUMBERS = 2**24  # of parameters at once
 _HALVINGS = 48
@@ -47,13 +48,13 @@ class NumberPredictions:
         return self._of_points(y, lambda y, p: self._pool.cdf(y, p)[..., 0])
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
-        """The least y of `P(Y <= y) >= probability`, `[N, Q]`, by bisection."""
+        """The least y of `P(Y <= y) >= probability`, `[N, Q]`, by bisection; on a line."""
 
         def of_rows(u, parameters):
             return self._pool.cdf_on_line(u, parameters)[..., 0]
 
-        width = math.pi if self._maps.is_circle.any() else _FARTHEST
-        low, high = np.full_like(probability, -width), np.full_like(probability, width)
+        low = np.full_like(probability, -_FARTHEST)
+        high = np.full_like(probability, _FARTHEST)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
             is_below = self._of_points(middle, of_rows) < probability
@@ -63,6 +64,8 @@ class NumberPredictions:
 
     def points(self) -> WeightedPoints:
         """Points and weights whose sums are expectations."""
+        if self._maps.is_circle.any():
+            return self._points_on_circle()
         if self._is_integer:
             tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
             ends = self.quantile(tails)
@@ -83,6 +86,13 @@ class NumberPredictions:
         )
         weights = weights / weights.sum(axis=1, keepdims=True)
         return WeightedPoints(self._within_reach(values), weights)
+
+    def _points_on_circle(self):
+        low, high = (end[0] for end in self._maps.ends)
+        edges = np.linspace(low, high, _ARCS + 1)
+        weights = np.diff(self.cdf(edges), axis=1)
+        middles = 0.5 * (edges[:-1] + edges[1:])
+        return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
 
     def _within_reach(self, values):
         if not self._maps.is_logarithmic.any():

@@ -8,14 +8,18 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.tables.column_codec import ColumnCodec
+from tfp_flows.tables.frames import Frame
+from tfp_flows.tables.frames import is_missing
 from tfp_flows.tables.mixed_rows import MixedRows
 from tfp_flows.tables.number_predictions import NumberPredictions
 from tfp_flows.tables.ordered_values import OrderedValues
+from tfp_flows.tables.weighted_points import CirclePoints
 from tfp_flows.tables.weighted_points import WeightedPoints
 
 __all__ = ["Prediction", "predict"]
 
 _DAY = 86_400e9  # nanoseconds
+_HALVINGS = 48  # of a circle, in the search for quantiles
 
 
 def predict(
@@ -51,6 +55,11 @@ class Prediction:
     What `TableDensity.predict` returns. Missing cells are not predicted: all is given that
     there is a value.
 
+    A periodic column has its circular mean and deviation. Its distribution function and its
+    quantiles start opposite of the mean, in the direction in which numbers grow, and not at
+    `low`. So an interval goes from its first end to the second, perhaps past `high`: hours
+    from 23 to 1 are [23, 1].
+
     Args:
       codec: of the column.
       probs: of its values, or of a number and of each spike, `[N, codes]`.
@@ -71,6 +80,7 @@ class Prediction:
         self, codec: ColumnCodec, probs: np.ndarray, number: NumberPredictions | None
     ) -> None:
         self.column = codec.column
+        self._codec = codec
         self._probs = probs
         self._of_number = number
         self._values = None
@@ -98,7 +108,16 @@ class Prediction:
         return np.exp(self._of_number.log_prob(np.arange(1.0 * len(self.column.values))))
 
     def log_prob(self, y: npt.ArrayLike) -> np.ndarray:
-        """Returns `log p(y)` of each row's y, `[N]`: of spikes and values a probability."""
+        """Returns `log p(y)` of each row's y, `[N]`: of spikes and values a probability.
+
+        Args:
+          y: a value for each row, `[N]`, or one for all. Missing ones have NaN.
+
+        Raises:
+          ValueError: if a text or a category is none of the column's values.
+        """
+        if self._of_number is None:
+            return self._log_prob_of_values(self._column_of(y))
         numbers = self._checked(y, "log_prob", of_ordered="places")
         log_prob = self._number("log_prob").log_prob(numbers[:, None])[:, 0]
         log_prob += np.log(self._probs[:, 0])
@@ -107,9 +126,21 @@ class Prediction:
         return log_prob
 
     def cdf(self, y: npt.ArrayLike) -> np.ndarray:
-        """Returns `P(Y <= y)`, `[N]`, of each row's y, or of one y for all."""
+        """Returns `P(Y <= y)`, `[N]`, of each row's y, or of one y for all.
+
+        Of a periodic column it is the probability of the arc up to y, from the point
+        opposite of the mean.
+        """
         numbers = self._checked(y, "cdf", of_ordered="places_up_to")
-        return self._cdf(numbers[:, None])[:, 0]
+        if not self._is_periodic:
+            return self._cdf(numbers[:, None])[:, 0]
+        low, high = self.column.circle
+        if not ((numbers >= low) & (numbers < high) | np.isnan(numbers)).all():
+            raise ValueError(
+                f"Expected `y` of the periodic column {self.column.name!r} from {low} to "
+                f"{high}; got {y!r}."
+            )
+        return self._cdf_of_arc(numbers[:, None], self._start())[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
         """Returns the least y of `P(Y <= y) >= probability`, `[N]`, or `[N, Q]`.
@@ -135,13 +166,19 @@ class Prediction:
     def mean(self) -> np.ndarray:
         """Returns expectations, `[N]`, by quadrature over quantiles; of dates, in days.
 
+        Of a periodic column they are circular means.
+
         Positive and heavy-tailed numbers count as within four deviations of the training
         rows' logarithms from the median: beyond, expectations need not be finite.
         """
         return self._points("mean").mean()
 
     def stddev(self) -> np.ndarray:
-        """Returns standard deviations, `[N]`, by quadrature over quantiles, as `mean`."""
+        """Returns standard deviations, `[N]`, by quadrature over quantiles, as `mean`.
+
+        Of a periodic column they are circular: `sqrt(-2 log R)`, where R is the length of
+        the mean of the points on a circle of radius 1, in units of the column.
+        """
         return self._points("stddev").stddev()
 
     def mode(self) -> np.ndarray:
@@ -167,7 +204,8 @@ class Prediction:
         ```
 
         Of texts in an order, Y is the place in it: the ranked probability score, the sum
-        over the values v of `(P(Y <= v) - (y <= v))^2`.
+        over the values v of `(P(Y <= v) - (y <= v))^2`. Of a periodic column, distances
+        are the shorter ways on the circle (Grimit et al. 2006).
 
         Reference:
           Gneiting, Raftery (2007), Strictly proper scoring rules, prediction, and
@@ -203,6 +241,8 @@ class Prediction:
         for spike, prob in self._spikes:
             values = np.concatenate([values, np.full([len(self), 1], spike)], axis=1)
             weights = np.concatenate([weights, prob[:, None]], axis=1)
+        if self._is_periodic:
+            return CirclePoints(values, weights, *self.column.circle)
         return WeightedPoints(values, weights)
 
     def _cdf(self, y):
@@ -215,6 +255,8 @@ class Prediction:
     def _quantile(self, probability):
         """Of `[N, Q]`, as indices or numbers."""
         number = self._number("quantile")
+        if self._is_periodic:
+            return self._quantile_on_circle(probability)
         before, at_spike = np.zeros_like(probability), np.full_like(probability, np.nan)
         for spike, prob in self._spikes:
             up_to = self._cdf(np.full_like(probability, spike))
@@ -225,21 +267,71 @@ class Prediction:
         y = number.quantile(np.clip((probability - before) / share, 1e-9, 1.0 - 1e-9))
         return np.where(np.isnan(at_spike), y, at_spike)
 
+    def _quantile_on_circle(self, probability):
+        low, high = self.column.circle
+        start = self._start()
+        short, long = np.zeros_like(probability), np.full_like(probability, high - low)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (short + long)
+            is_short = self._cdf_of_arc(self._turned(start, middle), start) < probability
+            short = np.where(is_short, middle, short)
+            long = np.where(is_short, long, middle)
+        return self._turned(start, long)
+
+    @property
+    def _is_periodic(self):
+        return self.column.kind == "periodic"
+
+    def _start(self):
+        """Where the circles are cut: opposite of the mean, `[N, 1]`."""
+        low, high = self.column.circle
+        return self._turned(self.mean()[:, None], 0.5 * (high - low))
+
+    def _turned(self, y, step):
+        """Points on the circle, some steps after y."""
+        low, high = self.column.circle
+        turned = low + np.mod(y + step - low, high - low)
+        return np.where(turned < high, turned, low)
+
+    def _cdf_of_arc(self, y, start):
+        """Probabilities of the arcs from the starts, `[N, 1]`, to y, `[N, Q]`."""
+        arc = self._cdf(y) - self._cdf(start)
+        return np.where(y < start, 1.0 + arc, arc)
+
+    def _log_prob_of_values(self, column):
+        encoded = self._codec.encode(column)
+        if not encoded.is_known.all():
+            row = int(np.argmin(encoded.is_known))
+            raise ValueError(
+                f"Expected `y` of the values {self.column.values} of {self.column.name!r}; "
+                f"got {column[row]!r} in row {row}."
+            )
+        code = np.minimum(encoded.code, self._probs.shape[1] - 1)
+        with np.errstate(divide="ignore"):
+            log_prob = np.log(self._probs[np.arange(len(self)), code])
+        log_prob = np.where(encoded.is_possible, log_prob, -np.inf)
+        return np.where(is_missing(column), np.nan, log_prob)
+
+    def _column_of(self, y):
+        """Cells y as an array, `[N]`."""
+        is_one = np.ndim(y) == 0
+        column = Frame({"y": [y] if is_one else y}, "y").columns["y"]
+        if len(column) != len(self) and not is_one:
+            raise ValueError(
+                f"Expected `y` of shape [{len(self)}], one a row; got {list(column.shape)}."
+            )
+        return np.broadcast_to(column, [len(self)])
+
     def _checked(self, y, method, of_ordered=None):
         """Numbers y, `[N]`; of ordered values what their method `of_ordered` returns."""
         self._number(method)
-        y = np.asarray(y)
-        if y.shape not in ((), (len(self),)):
-            raise ValueError(
-                f"Expected `y` of shape [{len(self)}], one a row; got {list(y.shape)}."
-            )
-        y = np.broadcast_to(y, [len(self)])
+        y = self._column_of(y)
         if self.column.kind == "date":
             since = y.astype("datetime64[ns]") - np.datetime64(0, "ns")
             return since.astype(np.float64) / _DAY
         if self._values is not None and of_ordered:
             return getattr(self._values, of_ordered)(y)
-        return y.astype(np.float64)
+        return self._codec.on_circle(y.astype(np.float64))
 
     def _in_units(self, y):
         """Values of places or numbers, in the column's own type."""

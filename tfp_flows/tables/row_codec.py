@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 
 from tfp_flows.tables.column import UNUSABLE
 from tfp_flows.tables.column_codec import ColumnCodec
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.frames import is_missing
+from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
 from tfp_flows.tables.table_columns import TableColumns
 
-__all__ = ["RowCodec"]
+__all__ = ["RowCodec", "RowsRead"]
+
+
+class RowsRead(typing.NamedTuple):
+    """Rows of C columns as cells, and which of them the table can take.
+
+    Attributes:
+      x: cells, `[N, K + D]`; any number where a cell is missing or unknown.
+      is_possible: whether the cells can occur, booleans `[N, C]`; False of missing ones
+        that are not modelled.
+      is_known: False of texts and categories without a code, booleans `[N, C]`.
+      is_missing: booleans, `[N, C]`.
+    """
+
+    x: np.ndarray
+    is_possible: np.ndarray
+    is_known: np.ndarray
+    is_missing: np.ndarray
 
 
 class RowCodec:
@@ -80,25 +100,13 @@ class RowCodec:
             )
         return self._codecs[0]
 
-    def missing(self, frame: Frame) -> np.ndarray:
-        """Which cells of the frame are missing, booleans `[N, columns]`."""
-        columns = frame.take(self.names, self._argument)
-        return np.stack([is_missing(column) for column in columns.values()], axis=1)
-
-    def encode(self, frame: Frame, *, to_impute: bool = False) -> tuple:
-        """Returns cells, `[N, K + D]`, and which rows are possible, booleans `[N]`.
-
-        Args:
-          frame: with the columns.
-          to_impute: whether missing cells are to be imputed: they are not refused.
+    def read(self, frame: Frame) -> RowsRead:
+        """Returns rows as they are, whether they can occur or not.
 
         Raises:
-          ValueError: if there are missing cells that are not modelled, or a column has
-            cells of another type, or unknown categories.
+          ValueError: if a column is missing, or has cells of another type.
         """
         columns = frame.take(self.names, self._argument) if self.names else {}
-        if self._refuses_missing and not to_impute:
-            self._refuse_missing(columns)
         encoded = [
             codec.encode(column)
             for codec, column in zip(self._codecs, columns.values(), strict=True)
@@ -109,10 +117,76 @@ class RowCodec:
         x = np.zeros([len(frame), self.size])
         for cell, values in enumerate(cells):
             x[:, cell] = np.nan_to_num(values)
-        possible = np.ones(len(frame), bool)
-        for each in encoded:
-            possible &= each.is_possible
-        return x, possible
+        flags = np.ones([3, len(frame), len(self.names)], bool)
+        for i, (each, column) in enumerate(zip(encoded, columns.values(), strict=True)):
+            flags[:, :, i] = each.is_possible, each.is_known, is_missing(column)
+        return RowsRead(x, *flags)
+
+    def encode(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """Returns cells, `[N, K + D]`, and which can occur, by column, booleans `[N, C]`.
+
+        Raises:
+          ValueError: if there are missing cells that are not modelled, or a column has
+            cells of another type, or unknown categories.
+        """
+        rows = self.read(frame)
+        if self._refuses_missing:
+            self._refuse_missing(rows.is_missing)
+        self.refuse_unknown(frame, rows)
+        return rows.x, rows.is_possible
+
+    def refuse_unknown(self, frame: Frame, rows: RowsRead) -> None:
+        """Raises `ValueError` if a category is none of its column's values."""
+        if rows.is_known.all():
+            return
+        column = int(np.argmin(rows.is_known.all(axis=0)))
+        is_unknown = ~rows.is_known[:, column]
+        row = int(np.argmax(is_unknown))
+        cell = frame.take(self.names, self._argument)[self.names[column]][row]
+        raise ValueError(
+            f"Expected one of {self._codecs[column].column.values} in column "
+            f"{self.names[column]!r}; got {cell!r} in row {row} ({is_unknown.sum()} rows)."
+        )
+
+    def refuse_cells(self, frame: Frame, is_wrong: np.ndarray, expected: str) -> None:
+        """Raises `ValueError`, with the first wrong cell, if any is wrong.
+
+        Args:
+          frame: the rows.
+          is_wrong: booleans, `[N, C]`.
+          expected: what was expected, in words.
+        """
+        if not is_wrong.any():
+            return
+        row = int(np.argmax(is_wrong.any(axis=1)))
+        index = int(np.argmax(is_wrong[row]))
+        column = self._codecs[index].column
+        cell = frame.take(self.names, self._argument)[column.name][row]
+        cell = cell.item() if isinstance(cell, np.generic) else cell
+        details = f" ({column.details})" if column.details else ""
+        raise ValueError(
+            f"Expected {expected}; got {cell!r} in the {column.kind} column "
+            f"{column.name!r}{details}, in row {row} "
+            f"({is_wrong.any(axis=1).sum()} of {len(frame)} rows)."
+        )
+
+    def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
+        """Returns columns with numbers moved into their supports, and where they were not.
+
+        Args:
+          frame: with the columns.
+          maps: of the numbers, as training rows gave them.
+        """
+        columns = frame.take(self.names, self._argument)
+        where = {name: np.zeros(len(frame), bool) for name in self.names}
+        for cell, i in enumerate(self._with_number):
+            codec, name = self._codecs[i], self.names[i]
+            if codec.column.is_number:
+                encoded = codec.encode(columns[name])
+                where[name] = ~encoded.is_possible & np.isfinite(encoded.number)
+                numbers = codec.clipped(encoded.number, maps.of_columns([cell]))
+                columns[name] = numbers if where[name].any() else columns[name]
+        return columns, where
 
     def measure(self, frame: Frame) -> list[NumberSpec]:
         """Returns how the numbers are mapped, by training rows."""
@@ -136,8 +210,8 @@ class RowCodec:
             columns[name] = codec.decode(code.astype(np.int64), number)
         return columns
 
-    def _refuse_missing(self, columns):
-        counts = {name: int(is_missing(column).sum()) for name, column in columns.items()}
+    def _refuse_missing(self, is_missing):
+        counts = dict(zip(self.names, is_missing.sum(axis=0).tolist(), strict=True))
         counts = {name: count for name, count in counts.items() if count}
         if counts:
             raise ValueError(

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.models.row_batches import row_batches
-
-__all__ = ["RowOrder"]
+__all__ = ["epoch_orders"]
 
 
-class RowOrder(keras.callbacks.Callback):
-    """Batches of rows in an order that does not depend on the epochs before.
+def epoch_orders(num_rows: int, seed: int | None, first: int, last: int) -> tf.data.Dataset:
+    """Returns the orders of rows, `[num_rows]`, of the epochs `first, ..., last - 1`.
+
+    The order of an epoch does not depend on the epochs before. One dataset holds all
+    epochs, since a new iterator for each would take longer than a small table's steps.
 
     Args:
-      seed: integer that determines it; random if None.
+      num_rows: number of rows.
+      seed: integer that determines the orders; random if None.
+      first: the first epoch, from 0.
+      last: the epoch after the last.
     """
+    seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
 
-    def __init__(self, seed: int | None) -> None:
-        super().__init__()
-        seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
-        self._seed = tf.Variable([seed, 0], trainable=False, dtype=tf.int32)
+    def order(epoch):
+        both = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
+        return tf.random.experimental.stateless_shuffle(tf.range(num_rows), both)
 
-    def batches(self, data: Any, num_rows: int, batch_size: int) -> tf.data.Dataset:
-        """Returns a dataset of batches of arrays `[num_rows, ...]`, in any nest."""
-
-        def order(_):
-            rows = tf.range(num_rows)
-            return tf.random.experimental.stateless_shuffle(rows, self._seed.read_value())
-
-        return row_batches(data, tf.data.Dataset.range(1).map(order), batch_size)
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Sets the epoch's order."""
-        self._seed.assign([int(self._seed[0]), epoch])
+    return tf.data.Dataset.range(first, last).map(order)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,43 +54,48 @@ class TableCodec:
             "context_numbers": self.contexts.measure(frame),
         }
 
-    def training_cells(self, frame: Frame, can_occur: Callable) -> Any:
+    def training_cells(self, frame: Frame) -> Any:
         """Returns cells of training rows, `x` or `(x, context)`.
 
         Args:
           frame: the rows.
-          can_occur: function from cells to which rows have a density above zero.
 
         Raises:
-          ValueError: if a row cannot occur; names the first, and its values.
+          ValueError: if a row cannot occur; names the first, and its cell.
         """
-        x, possible = self.rows.encode(frame)
-        context = self.context_of(frame)
-        possible &= can_occur(x)
+        x, is_possible = self.rows.encode(frame)
         what = "rows that can occur by the kinds of their columns"
-        _refuse_impossible(frame, self.names, possible, what)
+        self.rows.refuse_cells(frame, ~is_possible, what)
+        context = self.context_of(frame)
         return (x, context["context"]) if context else x
 
     def context_of(self, frame: Frame) -> dict[str, Any]:
         """Returns the keyword argument `context`, `[N, C]`, if there is one.
 
         Raises:
-          ValueError: if a row has values that no training row had; names the first.
+          ValueError: if a cell is none that training rows could have; names the first.
         """
         if not self.contexts.names:
             return {}
-        x, possible = self.contexts.encode(frame)
-        what = "`context` of values that training rows had"
-        _refuse_impossible(frame, self.contexts.names, possible, what)
+        x, is_possible = self.contexts.encode(frame)
+        what = "`context` of cells that training rows can have (see `clip_context`)"
+        self.contexts.refuse_cells(frame, ~is_possible, what)
         return {"context": x} if self.contexts.size else {}
 
+    def marked(self, frame: Frame) -> tuple[dict[str, Any], np.ndarray, dict]:
+        """Returns rows whatever is in their cells, and what the table does not know.
 
-def _refuse_impossible(frame, names, possible, what):
-    if possible.all():
-        return
-    row = int(np.argmin(possible))
-    values = {name: column[row] for name, column in frame.take(names).items()}
-    raise ValueError(
-        f"Expected {what}; got {values} in row {row} "
-        f"({int((~possible).sum())} of {len(frame)} rows)."
-    )
+        Returns:
+          The arguments of the distribution's `log_prob`; which rows can occur, booleans
+          `[N]`; and which cells are unknown, booleans `[N]` by name of the column: unknown
+          categories, cells of the context that training rows cannot have, and missing ones
+          that are not modelled.
+        """
+        rows, contexts = self.rows.read(frame), self.contexts.read(frame)
+        is_unknown = ~rows.is_known | rows.is_missing & ~rows.is_possible
+        unknown = dict(zip(self.names, is_unknown.T, strict=True))
+        of_contexts = ~contexts.is_possible | ~contexts.is_known
+        unknown |= dict(zip(self.contexts.names, of_contexts.T, strict=True))
+        given = {"context": contexts.x} if self.contexts.size else {}
+        is_possible = np.logical_and.reduce(rows.is_possible, axis=1)
+        return {"value": rows.x, **given}, is_possible, unknown

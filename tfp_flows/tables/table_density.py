@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +44,8 @@ class TableDensity:
     have neural splines, on the map of their kind: a logarithm, a logit, an asinh, a circle;
     integers and ordered values have the exact probability of their bin. A density is with
     respect to the lengths of the numbers (of dates, days), times a count of all else. Of
-    values that cannot occur it is zero.
+    values that cannot occur it is zero; a context with such values is refused. Rows come
+    back in the form of a frame that came: its index, order of columns and dtypes.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -107,13 +109,16 @@ class TableDensity:
         Args:
           frame: with all columns.
           **options: of `FitOptions`: `epochs`, `batch_size`, `learning_rate`, `patience`,
-            `validation_split`, `validation_frame`, `verbose`.
+            `validation_split`, `validation_frame`; `verbose`, by default a line of progress
+            on the standard error where the fit takes seconds; and `backup`, a file from
+            which an interrupted fit goes on.
 
         Returns:
           The history of Keras's `fit`: `loss` and `val_loss`, nats a row.
 
         Raises:
-          ValueError: if cells are missing (with `missing="refuse"`), or cannot occur.
+          ValueError: if cells are missing (with `missing="refuse"`), or cannot occur; or
+            `backup` is of another fit.
         """
         fit_options = FitOptions(**options)
         read = Frame(frame)
@@ -121,9 +126,8 @@ class TableDensity:
         rows = MixedRows(
             **self._codec.measure(read), **self._options, description=self._description()
         )
-        data = self._codec.training_cells(read, rows.can_occur)
-        held, cells = fit_options.validation_frame, self._codec.training_cells
-        validation = None if held is None else cells(Frame(held), rows.can_occur)
+        data, held = self._codec.training_cells(read), fit_options.validation_frame
+        validation = None if held is None else self._codec.training_cells(Frame(held))
         self._model = DensityEstimator(rows)
         return fit_rows(rows, data, validation, fit_options, self._options["seed"])
 
@@ -143,18 +147,80 @@ class TableDensity:
         Codes and numbers, `[N, K + D]`, and cells of the context, `[N, C]`; C may be 0.
         """
         read = Frame(frame)
-        return self._codec.rows.encode(read)[0], self._codec.contexts.encode(read)[0]
+        context = self._codec.context_of(read).get("context", np.zeros([len(read), 0]))
+        return self._codec.rows.encode(read)[0], context
 
-    def log_prob(self, frame: Any) -> np.ndarray:
+    def log_prob(self, frame: Any, *, mark_unknown: bool = False) -> np.ndarray:
         """Returns log-densities of rows, `[N]` nats; -inf of rows that cannot occur.
 
+        Args:
+          frame: with all columns.
+          mark_unknown: whether rows with `unknown_cells` get NaN, with one warning that
+            counts them, in place of an error.
+
         Raises:
-          ValueError: if columns or cells are missing, or categories unknown.
+          ValueError: if columns are missing; and, unless `mark_unknown`, if cells are
+            missing that are not modelled, categories are unknown, or cells of the context
+            are outside their support.
         """
         read = Frame(frame)
-        x, possible = self._codec.rows.encode(read)
-        log_prob = self.distribution.log_prob(x, **self._codec.context_of(read)).numpy()
-        return np.where(possible, log_prob, -np.inf)
+        if not mark_unknown:
+            x, is_possible = self._codec.rows.encode(read)
+            log_prob = self.distribution.log_prob(x, **self._codec.context_of(read))
+            return np.where(is_possible.all(axis=1), log_prob.numpy(), -np.inf)
+        cells, is_possible, unknown = self._codec.marked(read)
+        log_prob = self.distribution.log_prob(**cells).numpy()
+        is_unknown = np.any(list(unknown.values()), axis=0)
+        if is_unknown.any():
+            counts = {name: int(n.sum()) for name, n in unknown.items() if n.any()}
+            warnings.warn(
+                f"{is_unknown.sum()} of {len(read)} rows have unknown cells, and NaN for a "
+                f"log-density. Unknown cells by column: {counts}.",
+                stacklevel=2,
+            )
+        return np.where(is_unknown, np.nan, np.where(is_possible, log_prob, -np.inf))
+
+    def unknown_cells(self, frame: Any) -> dict[str, np.ndarray]:
+        """Returns which cells make `log_prob` refuse a row, booleans `[N]`, by column.
+
+        Categories that are none of the column's values; missing cells that are not
+        modelled; and cells of the context that are outside the support of their column.
+        """
+        return self._codec.marked(Frame(frame))[2]
+
+    def clip_context(self, frame: Any) -> Any:
+        """Moves numbers of the context that are outside of their support to its inside.
+
+        Other methods refuse them. A number goes to the nearest one that can occur, an angle
+        to the same one between `low` and `high`. A warning tells how many have moved.
+
+        Args:
+          frame: with the columns of the context.
+
+        Returns:
+          The rows in the form of `frame`; missing cells and unknown categories stay.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> frame = {"age": np.linspace(20.0, 60.0, 50), "size": np.linspace(-1.0, 2.0, 50)}
+        >>> columns = tfp_flows.describe_columns(frame)
+        >>> table = tfp_flows.TableDensity(columns, context=["age"], num_members=1, seed=0)
+        >>> history = table.fit(frame, epochs=1)
+        >>> rows = table.clip_context({"age": np.array([-1.0, 30.0])})
+        >>> bool(rows["age"][0] > 0.0), len(table.predict(rows))
+        (True, 2)
+        """
+        read = Frame(frame, "context")
+        maps = self.distribution.context_cells.maps
+        columns, where = self._codec.contexts.clipped(read, maps)
+        counts = {name: int(moved.sum()) for name, moved in where.items() if moved.any()}
+        if counts:
+            warnings.warn(
+                "Numbers of `context` outside the support of their column were moved to "
+                f"the nearest inside; how many, by column: {counts}.",
+                stacklevel=2,
+            )
+        return read.replaced(columns, where)
 
     def sample(
         self, count: int | None = None, seed: int | None = None, *, context: Any = None
@@ -164,12 +230,13 @@ class TableDensity:
         Args:
           count: number of rows, where there is no context.
           seed: integer that determines the draws; random if None.
-          context: a frame with its columns, where there is one, a row for each draw.
+          context: a frame with its columns, where there is one, a row for each draw; the
+            draws have its index.
         """
         if not self.context:
             count = check_integer("count", count, minimum=0)
             x = self.distribution.sample(count, seed=seed).numpy()
-            return self._form.written(self._codec.rows.decode(x), self.columns.values)
+            return self._form.written(self._codec.rows.decode(x))
         if context is None or count is not None:
             raise ValueError(
                 f"Expected `context`, a frame of {self.context} with a row for each draw, "
@@ -177,9 +244,10 @@ class TableDensity:
             )
         read = Frame(context, "context")
         x = self.distribution.sample(seed=seed, **self._codec.context_of(read)).numpy()
-        columns = {**read.take(self.context, "context"), **self._codec.rows.decode(x)}
+        given = read.take_as_given(self.context, "context")
+        columns = {**given, **self._codec.rows.decode(x)}
         columns = {name: columns[name] for name in self.columns.names}
-        return self._form.written(columns, self.columns.values)
+        return self._form.written(columns, self.context, read.index)
 
     def impute(
         self, frame: Any, seed: int | None = None, *, num_candidates: int = 512
@@ -198,18 +266,28 @@ class TableDensity:
           num_candidates: number of completions to choose from.
 
         Returns:
-          The rows without missing cells, in the form of `frame`.
+          A copy of `frame` with other cells where modelled columns had missing ones; all
+          else is as it came, index, order of columns and dtypes as well.
+
+        Raises:
+          ValueError: if a row to be completed has cells that cannot occur, or a category or
+            the context is one that `log_prob` refuses.
         """
         check_integer("num_candidates", num_candidates)
-        read = Frame(frame)
-        x, _ = self._codec.rows.encode(read, to_impute=True)
-        columns = read.take(self.columns.names)
-        context = self._codec.context_of(read)
-        arguments = self._codec.rows.missing(read), draws.stateless(seed), num_candidates
-        rows = self._codec.rows
-        completed = complete_rows(self.distribution, rows, x, *arguments, **context)
-        columns |= self._codec.rows.decode(completed)
-        return read.form.written(columns, self.columns.values)
+        read, codec = Frame(frame), self._codec.rows
+        rows, context = codec.read(read), self._codec.context_of(read)
+        codec.refuse_unknown(read, rows)
+        is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
+        is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
+        what = "`frame` whose rows with missing cells can occur"
+        codec.refuse_cells(read, is_wrong, what)
+        arguments = rows.is_missing, draws.stateless(seed), num_candidates
+        x = complete_rows(self.distribution, codec, rows.x, *arguments, **context)
+        where = dict(zip(codec.names, rows.is_missing.T, strict=True))
+        columns = read.take(self.columns.names) | codec.decode(x)
+        nowhere = np.zeros(len(read), bool)
+        where = {name: where.get(name, nowhere) for name in columns}
+        return read.replaced(columns, where)
 
     def predict(self, frame: Any) -> Prediction:
         """Returns the distributions of the one modelled column, given rows of its context.
@@ -257,4 +335,4 @@ class TableDensity:
     def _description(self):
         columns = self.columns.to_plain()
         described = {"columns": columns, "context": self.context, "missing": self.missing}
-        return {**described, "form": list(self._form), **self._options}
+        return {**described, "form": self._form.to_plain(), **self._options}

@@ -1,0 +1,163 @@
+"""Frames come back as they came: index, order and labels of columns, dtypes, resolution."""
+
+import datetime
+
+import numpy as np
+import pytest
+
+import tfp_flows as tff
+
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
+pandas = pytest.importorskip("pandas")
+
+TINY = {"num_members": 1, "num_bins": 4, "hidden_units": (8,), "seed": 0}
+_COUNT = 60
+_DAYS = np.datetime64("2024-03-01", "ns") + np.arange(90) * np.timedelta64(1, "D")
+
+
+def frame():
+    """Columns of many dtypes, with missing cells, under an index of two levels."""
+    rng = np.random.default_rng(0)
+
+    def holes(values):
+        return np.where(rng.random(_COUNT) < 0.2, None, values)
+
+    days = pandas.Series(rng.choice(_DAYS, _COUNT))
+    minutes = pandas.to_timedelta(rng.integers(0, 1440, _COUNT), unit="min")
+    whole = rng.integers(0, 40, _COUNT)
+    rows = pandas.DataFrame(
+        {
+            "count": pandas.array(holes(whole), dtype="Int64"),
+            "byte": whole.astype("uint8"),
+            "single": rng.normal(size=_COUNT).astype("float32"),
+            "double": pandas.array(holes(rng.normal(size=_COUNT)), dtype="Float64"),
+            # Midnights of Berlin, on both sides of a change of clocks, are none of UTC.
+            "zoned": days.dt.tz_localize("Europe/Berlin").where(rng.random(_COUNT) > 0.2),
+            "day": days.astype("datetime64[s]"),
+            "minute": days + minutes,
+            "date": pandas.Series(list(days.dt.date), dtype=object),
+            "kind": pandas.Categorical(rng.choice(["u", "v"], _COUNT), ["-", "v", "u"]),
+            "route": pandas.Categorical(rng.choice([3, 7], _COUNT), [7, 5, 3]),
+            "flag": pandas.array(holes(rng.random(_COUNT) < 0.5), dtype="boolean"),
+            "text": pandas.array(holes(rng.choice(["x", "y"], _COUNT)), dtype="string"),
+            "object": pandas.Series(holes(rng.choice(["p", "q"], _COUNT)), dtype=object),
+            7: np.round(10.0 * rng.normal(size=_COUNT)),
+            "name": [f"row {i}" for i in range(_COUNT)],
+        }
+    )
+    rows.index = pandas.MultiIndex.from_arrays(
+        [rng.integers(0, 2, _COUNT), rng.permutation(_COUNT) // 3], names=["a", "b"]
+    )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rows = frame()
+    columns = tff.describe_columns(rows)
+    columns.drop("name")
+    table = tff.TableDensity(columns, missing="indicator", **TINY)
+    table.fit(rows, epochs=1)
+    return table, rows
+
+
+def test_completed_rows_differ_in_missing_cells_only(fitted):
+    table, rows = fitted
+    rows = rows[rows.columns[::-1]].sample(frac=1.0, random_state=1)
+    before = rows.copy()
+    completed = table.impute(rows, seed=1)
+    assert not completed.isna().any().any()
+    pandas.testing.assert_frame_equal(
+        completed.where(rows.notna()), rows.where(rows.notna())
+    )
+    assert completed.index.equals(rows.index)
+    assert (completed.dtypes == rows.dtypes).all()
+    assert list(completed.columns) == list(rows.columns)
+    pandas.testing.assert_frame_equal(rows, before)
+    zoned = completed["zoned"].dt.tz_localize(None)
+    assert (zoned.dt.normalize() == zoned).all()
+
+
+def test_a_column_goes_back_to_its_rows_after_a_shuffle():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=200)
+    rows = pandas.DataFrame({"a": a, "b": a + 0.1 * rng.normal(size=200)})
+    rows.loc[:19, "a"] = np.nan
+    rows = rows.sample(frac=1.0, random_state=2)
+    table = tff.TableDensity(tff.describe_columns(rows), missing="indicator", **TINY)
+    table.fit(rows, epochs=1)
+    rows["a"] = table.impute(rows, seed=0)["a"]
+    assert not rows["a"].isna().any()
+    there = rows["a"].to_numpy()[rows.index >= 20]
+    np.testing.assert_array_equal(there, a[rows.index[rows.index >= 20]])
+
+
+def test_samples_have_the_dtypes_and_the_resolution_also_from_a_file(fitted, tmp_path):
+    table, rows = fitted
+    table.save(tmp_path / "table.keras")
+    for each in (table, tff.TableDensity.load(tmp_path / "table.keras")):
+        drawn = each.sample(50, seed=1)
+        pandas.testing.assert_series_equal(drawn.dtypes, rows.dtypes.drop("name"))
+        assert np.isfinite(each.log_prob(drawn)).all()
+        for name in ("zoned", "day"):
+            days = drawn[name].dropna().dt.tz_localize(None)
+            assert (days.dt.normalize() == days).all(), name
+        assert (drawn["minute"].dt.second == 0).all()
+        assert drawn["minute"].dt.minute.nunique() > 5
+        assert {type(day) for day in drawn["date"]} == {datetime.date}
+
+
+def test_rows_given_a_context_have_its_index_and_dtypes(fitted):
+    _, rows = fitted
+    columns = tff.describe_columns(rows).select(["kind", "zoned", "single"])
+    table = tff.TableDensity(
+        columns, context=["kind", "zoned"], missing="indicator", **TINY
+    )
+    table.fit(rows, epochs=1)
+    given = rows[["zoned", "kind"]].iloc[5:12]
+    drawn = table.sample(seed=1, context=given)
+    for name in given:
+        pandas.testing.assert_series_equal(drawn[name], given[name])
+    assert list(drawn.columns) == ["kind", "zoned", "single"]
+    assert drawn["single"].dtype == np.float32
+
+
+def test_arrays_and_dictionaries_keep_order_and_dtypes():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=_COUNT).astype("float32")
+    a[:5] = np.nan
+    day = rng.choice(_DAYS, _COUNT).astype("datetime64[D]")
+    frames = [
+        {"note": ["n"] * _COUNT, "day": day, "a": a},
+        np.rec.fromarrays([day, a], names="day,a"),
+        np.stack([a, np.nan_to_num(a)], axis=1),
+    ]
+    for rows in frames:
+        columns = tff.describe_columns(rows)
+        if "note" in columns.names:
+            columns.drop("note")
+        table = tff.TableDensity(columns, missing="indicator", **TINY)
+        table.fit(rows, epochs=1)
+        completed, drawn = table.impute(rows, seed=0), table.sample(9, seed=0)
+        if isinstance(rows, dict):
+            assert list(completed) == list(rows)
+            assert completed["note"] is rows["note"]
+            assert [completed[n].dtype for n in ("day", "a")] == [day.dtype, a.dtype]
+            assert [drawn[n].dtype for n in ("day", "a")] == [day.dtype, a.dtype]
+            np.testing.assert_array_equal(completed["a"][5:], a[5:])
+        else:
+            assert (completed.dtype, completed.shape) == (rows.dtype, rows.shape)
+            assert drawn.dtype == rows.dtype
+            assert (completed[5:] == rows[5:]).all()
+
+
+def test_rows_to_be_completed_that_cannot_occur_are_refused():
+    rows = {"a": np.exp(np.random.default_rng(0).normal(size=_COUNT)), "b": np.ones(_COUNT)}
+    rows["b"] = rows["a"] - 1.0
+    rows["b"][:3] = np.nan
+    table = tff.TableDensity(tff.describe_columns(rows), missing="indicator", **TINY)
+    table.fit(rows, epochs=1)
+    rows["a"][2] = -4.0
+    with pytest.raises(ValueError, match=r"can occur; got -4.0 in the positive column 'a'"):
+        table.impute(rows)

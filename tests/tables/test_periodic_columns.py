@@ -1,0 +1,105 @@
+"""Periodic columns: their ends are one point, and predictions go around the circle."""
+
+import numpy as np
+import pytest
+from random_weights import randomize
+
+import tfp_flows as tff
+
+pytestmark = pytest.mark.usefixtures("all_op_by_op")
+
+TINY = {"num_members": 2, "num_bins": 4, "hidden_units": (8,), "seed": 0}
+CIRCLES = [(0.0, 24.0), (-180.0, 180.0), (1.0, 13.0)]
+
+
+def table_of(low, high, *, context, spikes=()):
+    """A table of a periodic column and a real one, with random weights."""
+    rng = np.random.default_rng(0)
+    angle = low + (high - low) * rng.beta(0.5, 0.5, 64)  # most at the two ends
+    angle[:8] = spikes[0] if spikes else low
+    rows = {"angle": angle, "x": rng.normal(size=64)}
+    periodic = tff.Column("angle", "periodic", low=low, high=high, spikes=list(spikes))
+    columns = tff.TableColumns([periodic, tff.Column("x", "real")])
+    table = tff.TableDensity(columns, context=context, **TINY)
+    table.fit(rows, epochs=1)
+    randomize(table.distribution, stddev=0.3)
+    return table
+
+
+@pytest.mark.parametrize(("low", "high"), CIRCLES)
+def test_both_ends_are_one_context_and_next_to_their_neighbours(low, high):
+    table = table_of(low, high, context="angle")
+    near = 1e-7 * (high - low)
+    angles = [low, high, low + near, high - near, np.float32(high), np.float32(low)]
+    given = {"angle": np.array(angles), "x": np.full(6, 0.3)}
+    log_prob = table.log_prob(given)
+    np.testing.assert_allclose(log_prob, log_prob[0], atol=1e-4)
+    mean = table.predict(given).mean()
+    np.testing.assert_allclose(mean, mean[0], atol=1e-4)
+    for beyond in (low - 0.1, high + 0.1):
+        with pytest.raises(
+            ValueError, match=r"`context`.*periodic column 'angle'.*in row 1"
+        ):
+            table.predict({"angle": [low, beyond]})
+    with pytest.warns(UserWarning, match=r"\{'angle': 1\}"):
+        moved = table.clip_context({"angle": np.array([low + 1.0, high + 1.0])})
+    np.testing.assert_allclose(moved["angle"], low + 1.0)
+
+
+@pytest.mark.parametrize(("low", "high"), CIRCLES)
+def test_the_end_is_the_start_in_a_density(low, high):
+    table = table_of(low, high, context="x")
+    rows = {"angle": np.array([low, high, high + 0.1]), "x": np.zeros(3)}
+    log_prob = table.log_prob(rows)
+    assert log_prob[0] == log_prob[1]
+    assert log_prob[2] == -np.inf
+    predicted = table.predict(rows)
+    np.testing.assert_allclose(predicted.log_prob(rows["angle"]), log_prob, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "has_spike"),
+    [(-180.0, 180.0, False), pytest.param(1.0, 13.0, True, marks=pytest.mark.slow)],
+)
+def test_predictions_are_those_of_the_density_on_the_circle(low, high, has_spike):
+    width = high - low
+    spike = low + 0.25 * width
+    table = table_of(low, high, context="x", spikes=[spike] if has_spike else ())
+    given = {"x": np.array([-1.0, 0.5])}
+    predicted = table.predict(given)
+    # Against sums over a fine grid of the density itself.
+    grid = low + width * (np.arange(1000) + 0.5) / 1000
+    repeated = {"x": np.repeat(given["x"], 1000), "angle": np.tile(grid, 2)}
+    mass = np.exp(table.log_prob(repeated)).reshape(2, -1) * width / 1000
+    points, mass = np.append(grid, spike), np.pad(mass, [[0, 0], [0, 1]])
+    if has_spike:
+        mass[:, -1] = np.exp(table.log_prob({**given, "angle": np.full(2, spike)}))
+    np.testing.assert_allclose(mass.sum(axis=1), 1.0, atol=1e-3)
+    center = (mass * np.exp(2j * np.pi * (points - low) / width)).sum(axis=1)
+    mean = np.mod(np.angle(center), 2 * np.pi) * width / (2 * np.pi)
+    np.testing.assert_allclose(predicted.mean() - low, mean, atol=2e-3 * width)
+    stddev = np.sqrt(-2.0 * np.log(np.abs(center))) * width / (2 * np.pi)
+    np.testing.assert_allclose(predicted.stddev(), stddev, rtol=5e-3)
+    # Counted from opposite of the mean.
+    offset = np.mod(points - low - mean[:, None] + 0.5 * width, width)
+    quantiles = predicted.quantile([0.05, 0.5, 0.95])
+    for level, y in zip([0.05, 0.5, 0.95], quantiles.T, strict=True):
+        at = np.mod(y - low - mean + 0.5 * width, width)[:, None]
+        below = np.sum(mass * (offset < at - 2e-3 * width), axis=1)
+        up_to = np.sum(mass * (offset <= at + 2e-3 * width), axis=1)
+        assert (below < level + 1e-3).all()
+        assert (up_to > level - 1e-3).all()
+    if not has_spike:
+        found = predicted.cdf(quantiles[:, 2])
+        np.testing.assert_allclose(found, 0.95, atol=1e-4)
+    assert ((quantiles >= low) & (quantiles < high)).all()
+    # The score by its definition, as a double sum.
+    y = np.array([low + 0.1 * width, high])
+    apart = np.mod(points[:, None] - points, width)
+    apart = np.minimum(apart, width - apart)
+    to_y = np.mod(points - y[:, None], width)
+    to_y = np.minimum(to_y, width - to_y)
+    score = (mass * to_y).sum(axis=1) - 0.5 * np.sum(mass @ apart * mass, axis=1)
+    np.testing.assert_allclose(predicted.crps(y), score, atol=2e-3 * width)
+    with pytest.raises(ValueError, match="`y` of the periodic column 'angle'"):
+        predicted.cdf(high + 1.0)
