@@ -167,43 +167,37 @@ def with_free_entries(support: Any) -> Any:
         unless it contains `tfb.SoftmaxCentered`, or the outer product of
         `tfb.CorrelationCholesky`.
     """
-    if isinstance(support, tfb.Chain):
-        return _chain_with_free_entries(support)
-    if isinstance(support, tfb.Bijector):
-        return _bijector_with_free_entries(support)
-    if isinstance(support, dict):
-        parts = {name: with_free_entries(part) for name, part in support.items()}
-        return support if _are_same(parts, support) else parts
-    if isinstance(support, (list, tuple)):
-        parts = [with_free_entries(part) for part in support]
-        if _are_same(dict(enumerate(parts)), support):
-            return support
-        is_named = hasattr(support, "_fields")
-        return type(support)(*parts) if is_named else type(support)(parts)
-    return support
+    before = tf.nest.flatten(support)
+    after = [_part_with_free_entries(part) for part in before]
+    return support if _are_same(after, before) else tf.nest.pack_sequence_as(support, after)
 
 
-def _bijector_with_free_entries(bijector):
-    parameters = bijector.parameters or {}
-    if isinstance(bijector, tfb.SoftmaxCentered) and not isinstance(bijector, Simplex):
-        return Simplex(validate_args=bijector.validate_args)
+def _part_with_free_entries(part):
+    if not isinstance(part, tfb.Bijector):
+        return part
+    if isinstance(part, tfb.Chain):
+        return _chain_with_free_entries(part)
+    if isinstance(part, tfb.SoftmaxCentered) and not isinstance(part, Simplex):
+        return Simplex(validate_args=part.validate_args)
+    parameters = part.parameters or {}
     if "jd" in parameters:  # of a joint distribution, some parts of which depend on others
-        return type(bijector)(parameters["jd"], bijector_fn=default_support)
-    changes = {name: with_free_entries(value) for name, value in parameters.items()}
+        return type(part)(parameters["jd"], bijector_fn=default_support)
+    changed = {name: with_free_entries(value) for name, value in parameters.items()}
     if "bijector_fn" in parameters:  # that of a Markov chain
-        changes["bijector_fn"] = default_support
-    return bijector if _are_same(changes, parameters) else bijector.copy(**changes)
+        changed["bijector_fn"] = default_support
+    is_same = _are_same(changed.values(), parameters.values())
+    return part if is_same else part.copy(**changed)
 
 
 def _chain_with_free_entries(chain):
-    links, found = list(_links(chain)), []
+    links = list(_links(chain))
+    changed: list = []
     for bijector in map(with_free_entries, links):
         is_factor = isinstance(bijector, tfb.CorrelationCholesky)
-        if is_factor and found and isinstance(found[-1], tfb.CholeskyOuterProduct):
-            found[-1] = CorrelationOuterProduct()
-        found.append(bijector)
-    is_same = _are_same(dict(enumerate(found)), links)
-    return chain if is_same else chain.copy(bijectors=found)
+        if is_factor and changed and isinstance(changed[-1], tfb.CholeskyOuterProduct):
+            changed[-1] = CorrelationOuterProduct()
+        changed.append(bijector)
+    return chain if _are_same(changed, links) else chain.copy(bijectors=changed)
 
 
 def _own_support(distribution, stock):
@@ -240,8 +234,8 @@ def _links(chain):
         yield from _links(bijector) if isinstance(bijector, tfb.Chain) else [bijector]
 
 
-def _are_same(parts, before):
-    return all(parts[name] is before[name] for name in parts)
+def _are_same(after, before):
+    return all(new is old for new, old in zip(after, before, strict=True))
 
 
 def check_reach(distribution: tfp.distributions.Distribution, name: str) -> None:
