@@ -25,7 +25,8 @@ demo: $(VENV)/.dev
 test: lint
 	$(PYTEST)
 
-test-slow: $(VENV)/.dev
+# With Sphinx, which a test builds the site with.
+test-slow: $(VENV)/.docs
 	$(PYTEST) -m slow
 
 # Under versions of one's choice, in an environment of its own; for example

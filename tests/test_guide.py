@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -219,3 +221,14 @@ def test_site_runs_the_blocks_that_are_tested():
         cells = reader.read_page(text_of(name)).cells
         sources = [cell.source for cell in cells if cell.cell_type == "code"]
         assert sources == [code.strip("\n") for code in code_of(text_of(name))]
+
+
+@pytest.mark.slow
+def test_site_builds_without_warnings(tmp_path):
+    pytest.importorskip("sphinx", reason="of the extra `docs`")
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q"]
+    # `test_code_of_page_runs` runs the code.
+    command += ["-D", "nb_execution_mode=off", "-b", "html", str(DOCS), str(tmp_path)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "index.html").exists()

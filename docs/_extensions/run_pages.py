@@ -33,6 +33,8 @@ def setup(app: Sphinx) -> dict:
 
 
 def _run_pages(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    if app.config.nb_execution_mode == "off":
+        return
     cache = get_cache(app.config.nb_execution_cache_path)
     # Long ones first, so that no core waits for one at the end.
     pages = dict(sorted(_pages_to_run(app, env, docnames, cache), key=_length))

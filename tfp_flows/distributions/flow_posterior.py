@@ -188,7 +188,9 @@ def flow_posterior(
         "maf", "made" or "nice"; or a bijector on vectors of the target's size. IAF and
         the couplings sample in one pass.
       support: bijectors from all reals to the support of each part, where `target` is an
-        event shape; None leaves a part unconstrained.
+        event shape; None leaves a part unconstrained. Log-densities on a simplex
+        (`tfb.SoftmaxCentered`) are relative to all shares but one, those of correlation
+        matrices to the entries below the diagonal, as TFP's are.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
       whiten: whether the posterior starts at the target's Laplace approximation.

@@ -15,9 +15,9 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.default_supports import check_reach
-from tfp_flows.distributions.default_supports import has_own_support
+from tfp_flows.distributions.default_supports import default_support
+from tfp_flows.distributions.default_supports import with_free_entries
 from tfp_flows.distributions.part_by_part import part_by_part
-from tfp_flows.distributions.part_by_part import supports_of_parts
 from tfp_flows.distributions.target_checks import named
 from tfp_flows.distributions.target_checks import parts_of
 
@@ -50,7 +50,7 @@ class JointSupport:
 
     @classmethod
     def of_distribution(cls, target: tfd.Distribution) -> JointSupport:
-        """The support of a distribution, by TFP's default bijectors where they reach it.
+        """The support of a distribution, by the default bijectors of its parts.
 
         Args:
           target: a `tfd.Distribution`, joint or not, or what `experimental_pin` returns.
@@ -75,12 +75,8 @@ class JointSupport:
             )
         (dtype,) = dtypes
         constraint = _default_constraint(target)
-        parts = parts_of(target)
-        for name, part in parts:
+        for name, part in parts_of(target):
             check_reach(part, name)
-        if any(has_own_support(part) for _, part in parts):
-            supports = supports_of_parts(target, seed=1)
-            return part_by_part(target, cls.of_shape(target.event_shape, supports, dtype))
         support = cls(target.event_shape, constraint, dtype)
         _check_call(target, support)
         if not tf.nest.is_nested(target.event_shape):
@@ -107,7 +103,8 @@ class JointSupport:
         Args:
           event_shape: a shape, or a structure of shapes; an integer is a vector's.
           support: bijector from all reals to the support of the part, in the structure of
-            `event_shape`; None, as a whole or for a part, leaves it unconstrained.
+            `event_shape`; None, as a whole or for a part, leaves it unconstrained. Their
+            log-dets become those `with_free_entries`.
           dtype: of all parts.
         """
         event_shape = _as_shapes(event_shape)
@@ -115,6 +112,7 @@ class JointSupport:
         if support is None:
             support = tf.nest.map_structure(lambda _: None, event_shape)
         _check_support_structure(event_shape, support)
+        support = with_free_entries(support)
         if tf.nest.is_nested(event_shape) and not isinstance(support, tfb.Bijector):
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
@@ -146,7 +144,7 @@ def _check_support_structure(event_shape, support):
 
 def _default_constraint(target):
     try:
-        constraint = target.experimental_default_event_space_bijector()
+        constraint = default_support(target)
     except AttributeError:  # a part of a joint distribution has none
         constraint = None
     if constraint is None:

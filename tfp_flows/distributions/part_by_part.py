@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.core.serialization import serialize
-from tfp_flows.distributions.default_supports import default_support
+from tfp_flows.distributions.default_supports import support_of_one
 
 if typing.TYPE_CHECKING:
     from tfp_flows.distributions.joint_support import JointSupport
@@ -37,10 +37,10 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     return plain
 
 
-def supports_of_parts(target: Any, seed: int = 0) -> Any:
+def supports_of_parts(target: Any) -> Any:
     """Returns the supports of the parts at a draw of the target, in its structure."""
     return tf.nest.pack_sequence_as(
-        target.event_shape, list(map(default_support, _distributions(target, seed)))
+        target.event_shape, list(map(support_of_one, _distributions(target)))
     )
 
 
@@ -62,14 +62,14 @@ def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np
     return data, [variable.numpy() for variable in support.variables]
 
 
-def _distributions(target, seed):
+def _distributions(target):
     """The parts that are not pinned, in the order in which their structure is flattened."""
     if not tf.nest.is_nested(target.event_shape):
         return [target]
     joint, pins = target, {}
     if hasattr(target, "pins"):
         joint, pins = target.distribution, target.pins
-    parts = joint.sample_distributions(seed=(0, seed))[0]
+    parts = joint.sample_distributions(seed=(0, 0))[0]
     if hasattr(parts, "_asdict"):
         named = parts._asdict()
     elif isinstance(parts, dict):
