@@ -5,8 +5,10 @@ trapezium rule on a grid, after what can be integrated in closed form.
 """
 
 import dataclasses
+import pickle
 from collections.abc import Callable
 
+import fresh_process
 import numpy as np
 import pytest
 import scipy.interpolate
@@ -17,6 +19,7 @@ import tensorflow_probability as tfp
 
 import tfp_flows as tff
 from tfp_flows.distributions.posterior_report import VERDICTS
+from tfp_flows.models import starting_flow
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -583,7 +586,7 @@ def negative_binomial_groups():
 
 
 def groups_moments(y):
-    """Given mu, tau and the size, groups are independent: each z is on a grid of its own."""
+    """Groups are independent given mu, tau and the size: each z has a grid of its own."""
     mu, log_tau = np.linspace(-0.5, 3.0, 41), np.linspace(-6.5, 1.3, 61)
     log_size = np.linspace(-0.8, 3.3, 25)
     z, eta = np.linspace(-6.0, 6.0, 181), np.linspace(-24.0, 26.0, 2001)
@@ -646,3 +649,52 @@ def errors(draws, reference):
     shift = np.abs(x.mean(axis=0) - mean)[varies] / deviation[varies]
     change = np.abs(np.log(x.std(axis=0)[varies] / deviation[varies]))
     return shift.max(), change.max()
+
+
+# In the fast half, with one pair of couplings: more take longer to compile.
+QUICK = (gamma_rate, logistic_regression, weibull_survival)
+CASES = [
+    pytest.param(model, marks=[] if model in QUICK else pytest.mark.slow, id=model.__name__)
+    for model in MODELS
+]
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_verdict_is_right_and_no_needless_flag(model, monkeypatch):
+    if model in QUICK:
+        monkeypatch.setattr(starting_flow, "_MOST_PAIRS", 1)
+    case = model()
+    posterior = tff.fit_posterior(case.target, seed=0, **case.options)
+    verdict = posterior.report.verdict
+    assert verdict in VERDICTS[:2], str(posterior.report)
+    draws = posterior.sample if verdict == VERDICTS[0] else posterior.resample
+    shift, change = errors(draws(20_000, seed=1), case.reference())
+    assert shift < 0.1
+    assert change < np.log(1.05)
+
+
+def _draw(path, num_threads):
+    """What a fresh process draws of the model that sums most gradients."""
+    tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+    tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starting_flow, "_MOST_PAIRS", 1)
+        posterior = tff.fit_posterior(
+            negative_binomial_groups().target, seed=0, max_gradients=50_000
+        )
+    draws = tf.nest.flatten(
+        [posterior.sample(100, seed=1), posterior.resample(100, seed=1)]
+    )
+    report = dataclasses.replace(posterior.report, seconds=0.0)
+    path.write_bytes(pickle.dumps((report, [d.numpy() for d in draws])))
+
+
+@pytest.mark.slow
+def test_two_processes_of_several_threads_draw_the_same_bits(tmp_path):
+    paths = [tmp_path / name for name in ("first", "second")]
+    for path in paths:
+        fresh_process.run(_draw, path, 4, output=tmp_path / "output")
+    (report, draws), (other, again) = (pickle.loads(path.read_bytes()) for path in paths)
+    assert report == other
+    for x, y in zip(draws, again, strict=True):
+        np.testing.assert_array_equal(x, y)
