@@ -67,8 +67,8 @@ def fit_posterior(
     On CPUs, the same seed gives the same posterior and draws, bit for bit, in any process
     with the same kind of machine, versions and numbers of threads, if the target's own
     operations return the same bits each time. A clock decides in two cases only, and the
-    report says so. `max_minutes` may end the fit. And XLA is left if it takes two minutes of
-    the processor for the target, or makes a program that is ten times as slow as
+    report says so. `max_minutes` may end the fit. And XLA is left if it takes two minutes
+    of the processor for the target, or makes a program that is ten times as slow as
     TensorFlow's. Other machines round differently; chains and weights then differ within
     their errors.
 

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from tfp_flows.distributions.laplace import Gaussian
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
-__all__ = ["Checks", "Uncovered", "check_posterior", "seconds_of_checks", "unseen_mass"]
+__all__ = [
+    "LEAST_UNSEEN",
+    "Checks",
+    "Uncovered",
+    "check_posterior",
+    "seconds_of_checks",
+    "unseen_mass",
+]
 
 # The first that tells the moments; fewer, where draws of many variables are many numbers.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
@@ -41,6 +48,9 @@ _FEWEST_DRAWS = 256
 _NUM_BROAD, _NUM_HEAVIEST = 120, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)
 _NUM_GROUPS = 4
+# Unseen mass that is within the error of its estimate; of more, chains are continued so
+# many times, as those that begin at the posterior's draws take long to reach its tails.
+LEAST_UNSEEN, _NUM_CONTINUED = 0.0015, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +136,9 @@ def check_posterior(
     own = weighted.x[: weighted.count]
     mean, factor = mean_and_factor(own)
     evidence = weighted.log_evidence[0]
-    chains = _chains(evaluation, by_xla, weighted, ends, (mean, factor), seed, rng)
+    runner = CheckChains(density, distribution, by_xla)
+    chains = _chains(runner, evaluation, weighted, ends, (mean, factor), seed, rng)
+    num_gradients = chains.num_gradients
     groups = stuck_groups(chains)
     modes = _search(density, weighted, mean, factor, rng)
     candidates = [of_group(chains, group) for group in groups]
@@ -136,7 +148,15 @@ def check_posterior(
         is_used[group] &= counts
     tested += [log_mass(evaluation, g, evidence, rng) for g in modes.gaussians]
     missing, log_masses = distinct([*candidates, *modes.gaussians], tested)
-    unseen, uncovered = unseen_mass(chains, is_used, weighted, flatten, rows, moments)
+    known = flatten, rows, moments
+    unseen, uncovered = unseen_mass(chains, is_used, weighted, *known)
+    if unseen > LEAST_UNSEEN and more < _NUM_CONTINUED * chains.num_gradients:
+        uncovered = None  # there is no time to know
+    elif unseen > LEAST_UNSEEN:
+        longer = _continued(runner, chains, is_used, weighted, factor, seed, rng)
+        num_gradients += longer.num_gradients
+        later = unseen_mass(longer, longer.has_arrived, weighted, *known)
+        unseen, uncovered = max(unseen, later[0]), later[1] or uncovered
     return Checks(
         weighted,
         rows,
@@ -146,7 +166,7 @@ def check_posterior(
         missing,
         log_masses,
         chains.draws[:, is_used].reshape(-1, len(mean)),
-        chains.num_gradients + modes.num_gradients,
+        num_gradients + modes.num_gradients,
         uncovered=uncovered,
     )
 
@@ -194,10 +214,9 @@ def _search(density, weighted, mean, factor, rng):
     return find_modes(density, np.concatenate([noise @ factor.T + mean, heaviest]))
 
 
-def _chains(evaluation, by_xla, weighted, ends, gaussian, seed, rng):
+def _chains(runner, evaluation, weighted, ends, gaussian, seed, rng):
     mean, factor = gaussian
     density = evaluation.density
-    runner = CheckChains(density, evaluation.distribution, by_xla)
     size, own = len(mean), weighted.x[: weighted.count]
     noise = rng.normal(size=(14, size)) * np.resize([3.0, 3.0, 10.0, 30.0], 14)[:, None]
     points = ends[rng.permutation(len(ends))[:10]]
@@ -210,6 +229,26 @@ def _chains(evaluation, by_xla, weighted, ends, gaussian, seed, rng):
     ratios = weighted.ratios[rows]
     starts, num_far = starts[:_NUM_CHAINS], len(points)
     return runner.run(starts, factor, own[rows], ratios, seed, num_far)
+
+
+def _continued(runner, chains, is_used, weighted, factor, seed, rng):
+    """Further draws of the chains that have settled, from where these ended."""
+    ends = chains.draws[-1, is_used & chains.is_settled[-1]]
+    starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
+    own, pieces = weighted.x[: weighted.count], []
+    for i in range(_NUM_CONTINUED):
+        rows = rng.integers(len(own), size=(runner.num_proposals, _NUM_CHAINS))
+        noise = seed + 104_729 * (i + 1)
+        piece = runner.run(starts, factor, own[rows], weighted.ratios[rows], noise)
+        pieces.append(piece)
+        starts = piece.draws[-1]
+    return dataclasses.replace(
+        pieces[-1],
+        draws=np.concatenate([piece.draws for piece in pieces]),
+        log_ratios=np.concatenate([piece.log_ratios for piece in pieces]),
+        is_settled=np.concatenate([piece.is_settled for piece in pieces]),
+        num_gradients=sum(piece.num_gradients for piece in pieces),
+    )
 
 
 def _r_hat(chains, is_used, weighted, rng):

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import VERDICTS
+from tfp_flows.models.posterior_checks import LEAST_UNSEEN
 
 if TYPE_CHECKING:
     from tfp_flows.models.posterior_checks import Checks
@@ -18,9 +19,8 @@ __all__ = ["agrees", "is_final", "verdict"]
 
 _FEWEST_DRAWS = 400
 _MOST_R_HAT = 1.05
-# Unseen mass that is within the error of its estimate, and above which no probability is
-# known to a hundredth.
-_LEAST_UNSEEN, _MOST_UNSEEN = 0.0015, 0.01
+# Error of probabilities by weighted draws that are still right.
+_PROBABILITY = 0.01
 # Draws of which nobody knows how much mass they should have.
 _MOST_UNKNOWN = 0.005
 # Errors of draws without weights that are still right: of means, in standard deviations,
@@ -134,7 +134,7 @@ def _reasons_of_chains(checks):
             f"Markov chains and weighted draws differ: R-hat {checks.r_hat:.3f}, above "
             f"{_MOST_R_HAT}. Try MCMC with many chains."
         )
-    if checks.unseen > _LEAST_UNSEEN and not _is_harmless(checks.uncovered):
+    if checks.unseen > LEAST_UNSEEN and not _is_harmless(checks.uncovered):
         yield (f"{_share_of_chains(checks)}. Try another seed, or MCMC with many chains.")
 
 
@@ -142,14 +142,14 @@ def _is_harmless(uncovered):
     """Whether what the weighted draws lack changes no expectation beyond what counts."""
     return (
         uncovered is not None
-        and uncovered.probability <= _MOST_UNSEEN
+        and uncovered.probability <= _PROBABILITY
         and uncovered.mean <= _MEAN
         and uncovered.deviation <= _DEVIATION
     )
 
 
 def _small_unseen_mass(checks):
-    if not checks.unseen > _LEAST_UNSEEN:
+    if not checks.unseen > LEAST_UNSEEN:
         return None
     bounds = checks.uncovered
     return (
