@@ -406,7 +406,7 @@ def weibull_survival():
         return prior + total(of_one, time, died)
 
     def reference():
-        of = lambda *x: tuple(map(np.exp, x))  # noqa: E731
+        of = lambda shape, scale: (np.exp(scale), np.exp(shape))  # noqa: E731
         return grid(log_density, (-1, 1.5), (0, 2.5), count=301, of=of)
 
     options = {
