@@ -9,8 +9,11 @@ import tensorflow_probability as tfp
 
 from tfp_flows.distributions.joint_support import JointSupport
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
+from tfp_flows.models.check_chains import Chains
 from tfp_flows.models.fit_space import FitSpace
 from tfp_flows.models.posterior_checks import Checks
+from tfp_flows.models.posterior_checks import Uncovered
+from tfp_flows.models.posterior_checks import unseen_mass
 from tfp_flows.models.posterior_verdict import is_final
 from tfp_flows.models.posterior_verdict import verdict
 from tfp_flows.models.weighted_draws import WeightedDraws
@@ -73,6 +76,69 @@ def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
     assert name == "not reliable"
     assert words in reasons[0]
     assert not is_final(found)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "is_harmless"),
+    [
+        ((0.005, 0.02, 0.02), True),
+        ((0.02, 0.02, 0.02), False),
+        ((0.005, 0.06, 0.02), False),
+        ((0.005, 0.02, 0.04), False),
+    ],
+)
+def test_unseen_mass_that_changes_no_expectation_asks_for_resampling(
+    bounds, is_harmless, rng
+):
+    found = dataclasses.replace(even(rng), unseen=0.003, uncovered=Uncovered(*bounds))
+    name, reasons = verdict(found, None, None)
+    assert name == ("reliable after resampling" if is_harmless else "not reliable")
+    assert "0.30 %" in reasons[0]
+    assert ("off by 0.005" in reasons[0]) == is_harmless
+    assert is_final(found) == is_harmless
+
+
+def chains_of_mixture(share, shift, rng, is_stuck=False):
+    """Exact draws of (1 - share) N(0, 1) + share N(shift, 1), of which q has the first."""
+    is_second = rng.uniform(size=(50, 128)) < share
+    if is_stuck:
+        is_second = np.zeros([50, 128], bool)
+        is_second[-round(share * 128 * 50) :, 0] = True
+    x = rng.normal(size=(50, 128, 1)) + shift * is_second[..., None]
+    everywhere = np.ones([50, 128], bool)
+    return Chains(x, 1.0 * is_second, np.ones(128), everywhere, everywhere[0], 0)
+
+
+def uncovered(chains, rng):
+    found = even(rng)
+    weighted, rows = found.weighted, found.rows[:, :1]
+    moments = weighted_moments(rows, weighted.weights)
+    return unseen_mass(chains, chains.has_arrived, weighted, lambda x: x, rows, moments)
+
+
+@pytest.mark.parametrize("shift", [0.5, 2.0, 6.0])
+def test_bounds_hold_what_the_unseen_mass_does_and_little_more(shift, rng):
+    share = 0.004
+    mean = share * shift
+    change = 0.5 * np.log1p(share * (1.0 - share) * shift**2)
+    for _ in range(10):
+        unseen, bounds = uncovered(chains_of_mixture(share, shift, rng), rng)
+        assert unseen == pytest.approx(share, abs=0.003)
+        assert share < bounds.probability < 3.0 * share
+        assert 0.5 * mean < bounds.mean < 4.0 * mean + 0.01
+        assert 0.5 * change < bounds.deviation < 4.0 * change + 0.01
+
+
+def test_a_chain_that_stays_where_the_posterior_lacks_mass_is_never_harmless(rng):
+    for share in (0.0016, 0.002, 0.004, 0.007):
+        chains = chains_of_mixture(share, 0.5, rng, is_stuck=True)
+        unseen, bounds = uncovered(chains, rng)
+        assert unseen > 0.0015
+        assert bounds.probability > 0.01
+
+
+def test_no_more_unseen_mass_than_the_weights_know_is_none(rng):
+    assert uncovered(chains_of_mixture(0.0, 1.0, rng), rng) == (0.0, None)
 
 
 def test_another_round_does_not_help_heavy_tails_that_are_fitted(rng):

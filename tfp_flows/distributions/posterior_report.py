@@ -7,6 +7,7 @@ import math
 
 __all__ = ["VERDICTS", "PosteriorReport"]
 
+# From the best to the worst; `PosteriorReport` says what each means.
 VERDICTS = ("reliable", "reliable after resampling", "not reliable")
 
 
@@ -16,7 +17,8 @@ class PosteriorReport:
 
     Attributes:
       verdict: "reliable", where `sample` may be used as it is; "reliable after resampling",
-        where draws of `resample` are to be used; or "not reliable".
+        where draws of `resample` are to be used, and a reason says how far these or those of
+        `sample` may be off; or "not reliable", where a check failed.
       reasons: sentences that say why it is not "reliable", and what to try.
       elbo: evidence lower bound, in nats; -inf where draws fall outside the support.
       elbo_error: its standard error.

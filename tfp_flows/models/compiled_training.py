@@ -34,5 +34,8 @@ def compiled_training(
     dtype = density.dtype
     distribution, training = made(by_xla=True)
     # XLA that was left alone holds the first one's variables until it ends.
-    is_by_xla = training.compile(seconds)
-    return (distribution, training) if is_by_xla else made(by_xla=False)
+    if training.compile(seconds):
+        return distribution, training
+    distribution, again = made(by_xla=False)
+    again.is_timed_out = training.is_timed_out
+    return distribution, again

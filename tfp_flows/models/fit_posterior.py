@@ -64,7 +64,13 @@ def fit_posterior(
     posterior.resample(1000, seed=1)  # where it is "reliable after resampling", too
     ```
 
-    The same seed gives the same posterior, unless `max_minutes` ends the fit.
+    On CPUs, the same seed gives the same posterior and draws, bit for bit, in any process
+    with the same kind of machine, versions and numbers of threads, if the target's own
+    operations return the same bits each time. A clock decides in two cases only, and the
+    report says so. `max_minutes` may end the fit. And XLA is left if it takes two minutes
+    of the processor for the target, or makes a program that is ten times as slow as
+    TensorFlow's. Other machines round differently; chains and weights then differ within
+    their errors.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with its

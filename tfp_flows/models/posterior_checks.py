@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from tfp_flows.distributions.laplace import Gaussian
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
-__all__ = ["Checks", "check_posterior", "seconds_of_checks"]
+__all__ = [
+    "LEAST_UNSEEN",
+    "Checks",
+    "Uncovered",
+    "check_posterior",
+    "seconds_of_checks",
+    "unseen_mass",
+]
 
 # The first that tells the moments; fewer, where draws of many variables are many numbers.
 _NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
@@ -41,6 +48,24 @@ _FEWEST_DRAWS = 256
 _NUM_BROAD, _NUM_HEAVIEST = 120, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)
 _NUM_GROUPS = 4
+# Unseen mass that is within the error of its estimate; of more, chains are continued so
+# many times, as those that begin at the posterior's draws take long to reach its tails.
+LEAST_UNSEEN, _NUM_CONTINUED = 0.0015, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncovered:
+    """How far expectations by weighted draws may be off, as they lack the unseen share.
+
+    Attributes:
+      probability: bound for any probability: the unseen share, with two standard errors.
+      mean: for the mean of any variable, in standard deviations.
+      deviation: for the logarithm of any standard deviation.
+    """
+
+    probability: float
+    mean: float
+    deviation: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +83,7 @@ class Checks:
       chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
       num_gradients: evaluations of the target's gradient.
       are_whole: whether there was time for Markov chains and a search for maxima.
+      uncovered: bounds of what the unseen share does to expectations.
     """
 
     weighted: WeightedDraws
@@ -70,6 +96,7 @@ class Checks:
     chain_draws: np.ndarray
     num_gradients: int
     are_whole: bool = True
+    uncovered: Uncovered | None = None
 
 
 def seconds_of_checks(density: UnconstrainedDensity) -> float:
@@ -109,7 +136,9 @@ def check_posterior(
     own = weighted.x[: weighted.count]
     mean, factor = mean_and_factor(own)
     evidence = weighted.log_evidence[0]
-    chains = _chains(evaluation, by_xla, weighted, ends, (mean, factor), seed, rng)
+    runner = CheckChains(density, distribution, by_xla)
+    chains = _chains(runner, evaluation, weighted, ends, (mean, factor), seed, rng)
+    num_gradients = chains.num_gradients
     groups = stuck_groups(chains)
     modes = _search(density, weighted, mean, factor, rng)
     candidates = [of_group(chains, group) for group in groups]
@@ -119,16 +148,26 @@ def check_posterior(
         is_used[group] &= counts
     tested += [log_mass(evaluation, g, evidence, rng) for g in modes.gaussians]
     missing, log_masses = distinct([*candidates, *modes.gaussians], tested)
+    known = flatten, rows, moments
+    unseen, uncovered = unseen_mass(chains, is_used, weighted, *known)
+    if unseen > LEAST_UNSEEN and more < _NUM_CONTINUED * chains.num_gradients:
+        uncovered = None  # there is no time to know
+    elif unseen > LEAST_UNSEEN:
+        longer = _continued(runner, chains, is_used, weighted, factor, seed, rng)
+        num_gradients += longer.num_gradients
+        later = unseen_mass(longer, longer.has_arrived, weighted, *known)
+        unseen, uncovered = max(unseen, later[0]), later[1] or uncovered
     return Checks(
         weighted,
         rows,
         moments,
         _r_hat(chains, is_used, weighted, rng),
-        _unseen(chains, is_used, weighted),
+        unseen,
         missing,
         log_masses,
         chains.draws[:, is_used].reshape(-1, len(mean)),
-        chains.num_gradients + modes.num_gradients,
+        num_gradients + modes.num_gradients,
+        uncovered=uncovered,
     )
 
 
@@ -175,10 +214,9 @@ def _search(density, weighted, mean, factor, rng):
     return find_modes(density, np.concatenate([noise @ factor.T + mean, heaviest]))
 
 
-def _chains(evaluation, by_xla, weighted, ends, gaussian, seed, rng):
+def _chains(runner, evaluation, weighted, ends, gaussian, seed, rng):
     mean, factor = gaussian
     density = evaluation.density
-    runner = CheckChains(density, evaluation.distribution, by_xla)
     size, own = len(mean), weighted.x[: weighted.count]
     noise = rng.normal(size=(14, size)) * np.resize([3.0, 3.0, 10.0, 30.0], 14)[:, None]
     points = ends[rng.permutation(len(ends))[:10]]
@@ -191,6 +229,26 @@ def _chains(evaluation, by_xla, weighted, ends, gaussian, seed, rng):
     ratios = weighted.ratios[rows]
     starts, num_far = starts[:_NUM_CHAINS], len(points)
     return runner.run(starts, factor, own[rows], ratios, seed, num_far)
+
+
+def _continued(runner, chains, is_used, weighted, factor, seed, rng):
+    """Further draws of the chains that have settled, from where these ended."""
+    ends = chains.draws[-1, is_used & chains.is_settled[-1]]
+    starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
+    own, pieces = weighted.x[: weighted.count], []
+    for i in range(_NUM_CONTINUED):
+        rows = rng.integers(len(own), size=(runner.num_proposals, _NUM_CHAINS))
+        noise = seed + 104_729 * (i + 1)
+        piece = runner.run(starts, factor, own[rows], weighted.ratios[rows], noise)
+        pieces.append(piece)
+        starts = piece.draws[-1]
+    return dataclasses.replace(
+        pieces[-1],
+        draws=np.concatenate([piece.draws for piece in pieces]),
+        log_ratios=np.concatenate([piece.log_ratios for piece in pieces]),
+        is_settled=np.concatenate([piece.is_settled for piece in pieces]),
+        num_gradients=sum(piece.num_gradients for piece in pieces),
+    )
 
 
 def _r_hat(chains, is_used, weighted, rng):
@@ -207,13 +265,43 @@ def _r_hat(chains, is_used, weighted, rng):
     return rank_r_hat(np.concatenate([of_chains, groups]))
 
 
-def _unseen(chains, is_used, weighted):
-    """How much more of the chains than of the weighted draws is beyond all draws of q."""
+def unseen_mass(chains, is_used, weighted, flatten, rows, moments):
+    """How much more of the chains than of the weighted draws is beyond all draws of q.
+
+    And an `Uncovered`, or None where there is no more of them.
+    """
     if not is_used.any():
-        return math.nan
+        return math.nan, None
     most = weighted.ratios[np.isfinite(weighted.ratios)].max(initial=-np.inf)
     counts = is_used & chains.is_settled
-    beyond = float((chains.log_ratios[counts] > most).mean()) if counts.any() else 0.0
+    is_beyond = counts & (chains.log_ratios > most)
+    share = float(is_beyond.sum() / max(counts.sum(), 1))
     with np.errstate(invalid="ignore"):
-        known = weighted.weights[weighted.log_p - weighted.log_q > most].sum()
-    return max(beyond - float(known), 0.0)
+        is_known = weighted.log_p - weighted.log_q > most
+    weights = weighted.weights[is_known]
+    unseen = share - float(weights.sum())
+    if not unseen > 0.0:
+        return 0.0, None
+    # Where chains stay once they are there, the last third of them has the most.
+    late = slice(-(len(counts) // 3), None)
+    bounds = [_upper_bound(is_beyond[part], counts[part]) for part in (slice(None), late)]
+    bound = max(bounds) - float(weights.sum())
+    varies = np.ptp(rows, axis=0) > 0.0
+    mean, deviation = moments.mean[varies], moments.deviation[varies]
+    found = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
+    known = (rows[is_known][:, varies] - mean) / deviation
+    # Expectations by weights, with that of the chains in place of theirs beyond q's draws.
+    rest = (1.0 - share) / max(1.0 - float(weights.sum()), 1e-9)
+    each = np.full(len(found), 1.0 / counts.sum())
+    shift = each @ found - rest * (weights @ known)
+    square = each @ found**2 + rest * (1.0 - weights @ known**2)
+    change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
+    # As much for each draw that the bound has and the estimate has not.
+    effects = (np.abs(x).max() * bound / unseen for x in (shift, change))
+    return unseen, Uncovered(bound, *map(float, effects))
+
+
+def _upper_bound(is_beyond, counts):
+    """Share of draws, `[T, C]`, and two standard errors, by how much chains differ."""
+    shares = is_beyond.sum(axis=0) / max(counts.sum() / counts.shape[1], 1.0)
+    return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))

@@ -45,9 +45,10 @@ _LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
 # Of the wall time, what checks have at most, and what a further round needs at least.
 _SHARE_OF_CHECKS, _SHARE_OF_ROUND = 0.5, 0.3
 _SECONDS_OF_COMPILING = 6.0
-# Of the time that is left, and in seconds, that XLA may take for steps.
-_SHARE_OF_COMPILING, _MOST_SECONDS_OF_XLA = 0.4, 120.0
+# Share of the time left that XLA may take for steps.
+_SHARE_OF_COMPILING = 0.4
 _FEWEST_STEPS = 5
+_WITHOUT_XLA = "; without XLA, which took too long"
 
 
 class PosteriorFit:
@@ -74,7 +75,7 @@ class PosteriorFit:
         self._plain, self._support = density, support
         self._budget, self._progress = budget, progress
         self._checkpoint, self._seed = checkpoint, checkpoint.seed
-        self._skipped = 0
+        self._skipped, self._is_timed_out = 0, False
 
     def run(self) -> tuple[FlowDistribution, WeightedDraws, PosteriorReport]:
         """Returns the distribution, its `WeightedDraws` and a `PosteriorReport`."""
@@ -154,9 +155,11 @@ class PosteriorFit:
 
     def _new(self, start):
         self._progress.show(f"round {start.index + 1}: compiling")
-        left = _SHARE_OF_COMPILING * self._budget.seconds_left
-        seed, seconds = self._seed + start.index, min(left, _MOST_SECONDS_OF_XLA)
-        return compiled_training(self._space.density, start, seed=seed, seconds=seconds)
+        seconds = _SHARE_OF_COMPILING * self._budget.seconds_left
+        seed = self._seed + start.index
+        made = compiled_training(self._space.density, start, seed=seed, seconds=seconds)
+        self._is_timed_out |= made[1].is_timed_out
+        return made
 
     def _check(self, distribution, training, start):
         self._progress.show(f"round {start.index + 1}: checking")
@@ -234,7 +237,7 @@ class PosteriorFit:
             num_gradients=self._budget.num_gradients,
             skipped_steps=self._skipped,
             seconds=self._budget.seconds,
-            fit=start.words,
+            fit=start.words + (_WITHOUT_XLA if self._is_timed_out else ""),
         )
 
 

@@ -90,6 +90,8 @@ class PosteriorTraining(tf.Module):
         self.counters = tf.Variable(np.zeros(7), trainable=False, name="counters")
         self._seed = seed
         self._block = Compiled(self._run_block, by_xla)
+        # Whether XLA was left because it took long, so that a clock decided.
+        self.is_timed_out = False
         self._seconds = 0.0
 
     @property
@@ -116,6 +118,7 @@ class PosteriorTraining(tf.Module):
         of_gradients = self.num_draws * self._density.seconds_of_gradient
         at_most = 10.0 * of_gradients + _SECONDS_OF_STEP
         self._block.prepare(seconds, *self._arguments(0.0, 1, 1), seconds_of_call=at_most)
+        self.is_timed_out = self._block.is_stopped
         if self.is_by_xla:  # else they are held
             self.trial.assign(0)
             self.adam.start_again()

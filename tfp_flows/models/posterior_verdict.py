@@ -10,6 +10,7 @@ import numpy as np
 
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import VERDICTS
+from tfp_flows.models.posterior_checks import LEAST_UNSEEN
 
 if TYPE_CHECKING:
     from tfp_flows.models.posterior_checks import Checks
@@ -18,7 +19,8 @@ __all__ = ["agrees", "is_final", "verdict"]
 
 _FEWEST_DRAWS = 400
 _MOST_R_HAT = 1.05
-_MOST_UNSEEN = 0.0015
+# Error of probabilities by weighted draws that are still right.
+_PROBABILITY = 0.01
 # Draws of which nobody knows how much mass they should have.
 _MOST_UNKNOWN = 0.005
 # Errors of draws without weights that are still right: of means, in standard deviations,
@@ -49,10 +51,8 @@ def verdict(
     against = [*filter(None, [improper]), *_reasons(checks, names)]
     if against:
         return VERDICTS[2], (*against, *filter(None, [budget]))
-    reason = _difference(checks)
-    if reason:
-        return VERDICTS[1], (reason,)
-    return VERDICTS[0], ()
+    reasons = tuple(filter(None, [_difference(checks), _small_unseen_mass(checks)]))
+    return (VERDICTS[1] if reasons else VERDICTS[0]), reasons
 
 
 def agrees(checks: Checks) -> bool:
@@ -134,11 +134,37 @@ def _reasons_of_chains(checks):
             f"Markov chains and weighted draws differ: R-hat {checks.r_hat:.3f}, above "
             f"{_MOST_R_HAT}. Try MCMC with many chains."
         )
-    if checks.unseen > _MOST_UNSEEN:
-        yield (
-            f"Of the draws of Markov chains, {100.0 * checks.unseen:.2f} % are where the "
-            "posterior has far too little mass. Try another seed, or MCMC with many chains."
-        )
+    if checks.unseen > LEAST_UNSEEN and not _is_harmless(checks.uncovered):
+        yield (f"{_share_of_chains(checks)}. Try another seed, or MCMC with many chains.")
+
+
+def _is_harmless(uncovered):
+    """Whether what the weighted draws lack changes no expectation beyond what counts."""
+    return (
+        uncovered is not None
+        and uncovered.probability <= _PROBABILITY
+        and uncovered.mean <= _MEAN
+        and uncovered.deviation <= _DEVIATION
+    )
+
+
+def _small_unseen_mass(checks):
+    if not checks.unseen > LEAST_UNSEEN:
+        return None
+    bounds = checks.uncovered
+    return (
+        f"{_share_of_chains(checks)}. Use `resample`: probabilities may be off by "
+        f"{bounds.probability:.3f}, means by {bounds.mean:.3f} standard deviations, and "
+        f"standard deviations by {100.0 * np.expm1(bounds.deviation):.1f} %, beside what "
+        "`effective_draws` tells."
+    )
+
+
+def _share_of_chains(checks):
+    return (
+        f"Of the draws of Markov chains, {100.0 * checks.unseen:.2f} % are where the "
+        "posterior has far too little mass"
+    )
 
 
 def _difference(checks):
