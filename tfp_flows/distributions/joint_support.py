@@ -7,6 +7,7 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
@@ -91,6 +92,27 @@ class JointSupport:
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
         return plain or support
+
+    def prior_draws(self, target: Any, count: int, seed: int) -> np.ndarray:
+        """Draws of a distribution, where nothing is observed, on the unconstrained space.
+
+        Args:
+          target: what the support was made of; for a pinned joint distribution, its parts
+            are drawn in their order, with what is pinned as it is.
+          count: number of draws.
+          seed: integer.
+
+        Returns:
+          `[N, D]`, fewer than `count` if some cannot be mapped, and none if the
+          distribution cannot be sampled.
+        """
+        try:
+            draw = getattr(target, "sample_unpinned", None) or target.sample
+            parts = draw(count, seed=tf.constant([seed, 0]))
+            x = self.bijector.inverse(parts).numpy().astype(np.float64)
+        except Exception:  # whatever a model raises, its prior is not needed for a fit
+            return np.zeros([0, self.event_size])
+        return x[np.isfinite(x).all(axis=1)]
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which a bijector maps to these."""
