@@ -248,6 +248,11 @@ def _collinear():
     return log_prob, np.full(3, np.nan), np.full(3, np.nan)
 
 
+def _needle():
+    """Half of the mass in a mode of width 1e-4 that no search sees, and the report says."""
+    return _mixture([0.5, 0.5], [[0, 0], [2.7, -3.1]], [[1, 1], [1e-4] * 2])
+
+
 IMPROPER = {"product": _product, "schools": _schools, "collinear": _collinear}
 _FIVE = np.random.default_rng(0).normal(size=(5, 4))
 TRAPS = {
@@ -313,6 +318,7 @@ def test_verdict_is_right_or_not_reliable(name):
     draws = posterior.resample if verdict == VERDICTS[1] else posterior.sample
     x = draws(20000, seed=1).numpy()
     known = np.isfinite(deviation)
+    assert known.any()
     if name == "student":  # which has no variance: quantiles, in their distances
         shares = [0.05, 0.25, 0.5, 0.75, 0.95]
         expected = scipy.stats.t(2.0).ppf(shares)[:, None]
@@ -323,6 +329,36 @@ def test_verdict_is_right_or_not_reliable(name):
     np.testing.assert_allclose(x.std(axis=0)[known], deviation[known], rtol=0.05)
     if name in ("two modes", "five modes", "banana"):
         assert posterior.report.log_evidence == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", IMPROPER)
+def test_improper_posteriors_are_told_by_the_variable_to_blame(name):
+    log_prob, mean, _ = IMPROPER[name]()
+    posterior = tff.fit_posterior(
+        len(mean), target_log_prob_fn=log_prob, seed=0, max_gradients=20_000
+    )
+    assert posterior.report.verdict == VERDICTS[2]
+    blamed = {"product": "01", "schools": "0", "collinear": "12"}[name]
+    reason = posterior.report.reasons[0]
+    assert any(f"Give a proper prior to entry {k}." in reason for k in blamed), reason
+
+
+def test_narrow_mode_far_away_is_missed_or_fitted_but_never_passed_over():
+    log_prob, mean, _ = TRAPS["narrow at 8.5 deviations"]()
+    posterior = tff.fit_posterior(
+        len(mean), target_log_prob_fn=log_prob, seed=0, max_gradients=20_000
+    )
+    assert "1 regions have mass" in posterior.report.reasons[0]
+
+
+def test_what_no_search_sees_is_told_by_the_report():
+    log_prob, mean, _ = _needle()
+    posterior = tff.fit_posterior(
+        len(mean), target_log_prob_fn=log_prob, seed=0, max_gradients=20_000
+    )
+    report = posterior.report
+    assert min(report.narrowest_modes) > 1e-4
+    assert f"narrower than about {report.narrowest_modes[0]:.2g}" in str(report)
 
 
 def test_density_without_an_integral_is_never_reliable():

@@ -27,8 +27,11 @@ _OUT_OF_REACH = 50.0
 _STEEPEST = 1.02
 # Distances of slices from the median, in half the range of 90 % of the draws: the first
 # ones near to each other, as rounding may allow no more, such as where a scale goes to 0.
-_DISTANCES = np.concatenate([1.3 ** np.arange(7), 1.3**6 * 2.5 ** np.arange(1, 14)])
+_FINE = 0.5 * 1.35 ** np.arange(9)
+_DISTANCES = np.concatenate([_FINE, _FINE[-1] * 2.5 ** np.arange(1, 14)])
 _FEWEST_SLICES, _MOST_SLICED = 4, 24
+# Slope between slices that end near to the draws.
+_STEEPEST_NEARBY = 0.25
 # A slice of less mass than the largest by this, in nats, is in the tails for good.
 _LIGHT = 20.0
 
@@ -139,7 +142,8 @@ def improper_slice(
     ```
 
     Slopes of at most 1 between the farthest three c at which there is a maximum are those
-    of a density without an integral, if m is within 20 nats of the largest there. That
+    of a density without an integral, if m is within 20 nats of the largest there; of at
+    most 0.25, if rounding hides the maxima from near the draws on. That
     finds what no ray shows: where x_i grows, the others may need to shrink with it, as
     those of a product or of effects around their mean.
 
@@ -170,19 +174,24 @@ def _last_slope(density, start, axis, values):
     """The larger of the last two slopes of m; infinite where m falls out of reach."""
     rest, masses = np.delete(start, axis), []
     for value in values:
+        slice_ = _Slice(density, axis, value)
+        if not np.isfinite(slice_.log_prob(rest[None])).all():
+            return np.inf  # the support ends
         try:
-            gaussian = laplace(_Slice(density, axis, value), rest)
+            gaussian = laplace(slice_, rest)
         except NoMaximumError:
             break
         rest = gaussian.mean
-        (height,) = _Slice(density, axis, value).log_prob(rest[None])
+        (height,) = slice_.log_prob(rest[None])
         masses.append(height + gaussian.log_scale)
         if masses[-1] < max(masses) - _LIGHT:
             return np.inf
     if len(masses) < _FEWEST_SLICES:
         return np.inf
     slopes = -np.diff(masses) / np.diff(np.log(_DISTANCES[: len(masses)]))
-    return float(slopes[-2:].max())
+    slope = float(slopes[-2:].max())
+    is_nearby = len(masses) < len(_FINE)
+    return np.inf if is_nearby and slope > _STEEPEST_NEARBY else slope
 
 
 class _Slice:
