@@ -6,9 +6,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 from tfp_flows.models.clusters import clusters
-from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.models.far_tails import improper_ray
 from tfp_flows.models.far_tails import improper_slice
 from tfp_flows.models.multi_start import dispersed_starts
@@ -178,7 +178,9 @@ def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(na
 def beside(direction, width):
     """0.7 of a standard normal and 0.3 of a mode of some width; what is known of it."""
     size = len(direction)
-    target = mixture([0.7, 0.3], [np.zeros(size), direction], [[1.0] * size, [width] * size])
+    target = mixture(
+        [0.7, 0.3], [np.zeros(size), direction], [[1.0] * size, [width] * size]
+    )
     known = tfd.MultivariateNormalDiag(np.zeros(size), np.ones(size))
 
     def is_known(x):
@@ -202,7 +204,6 @@ def is_found(target, is_known, seed):
     [
         ([6.0, 6.0], 0.05),
         ([-9.0, 14.4], 0.03),
-        ([0.0, 0.0, -40.0], 0.06),
         ([3.0, -5.0, 2.0, 4.0], 0.3),
         ([4.0] * 20, 0.3),
         ([3.0, -3.0] * 10, 0.2),
@@ -213,15 +214,15 @@ def test_rays_lead_to_narrow_modes_far_away(direction, width):
     assert is_found(*beside(np.array(direction), width), seed=0)
 
 
-@pytest.mark.parametrize(("size", "least"), [(2, 8), (4, 8), (8, 8)])
-def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, least, rng):
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, rng):
     _, width = narrowest_modes(size)
     directions = rng.normal(size=(10, size))
-    directions *= rng.uniform(6.0, 30.0, (10, 1)) / np.linalg.norm(
-        directions, axis=1, keepdims=True
-    )
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions *= rng.uniform(6.0, 30.0, (10, 1))
     found = [is_found(*beside(d, width), seed=k) for k, d in enumerate(directions)]
-    assert sum(found) >= least
+    assert sum(found) >= 8
     # Those that are much narrower are not all found: the width is no understatement.
     missed = [is_found(*beside(d, 0.1 * width), seed=0) for d in directions[:4]]
     assert not all(missed)

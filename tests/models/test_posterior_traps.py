@@ -80,8 +80,8 @@ def _flat():
     return (lambda x: -0.5 * x[..., 0] ** 2), np.zeros(2), np.full(2, np.nan)
 
 
-def _on_grid(log_prob, low, high, bijector=None):
-    """A density of two variables with its moments by quadrature, after a bijector if any."""
+def _on_grid(log_prob, low, high):
+    """A density of two variables, with its moments by quadrature."""
     axes = [np.linspace(a, b, 1501) for a, b in zip(low, high, strict=True)]
     x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     log_p = log_prob(tf.constant(x, tf.float32)).numpy().astype(np.float64)
@@ -143,9 +143,8 @@ def _not_a_number():
         value = -0.5 * tf.reduce_sum(x**2, axis=-1)
         return tf.where(x[..., 0] < -0.5, np.nan, value)
 
-    mean, deviation = scipy.stats.truncnorm(-0.5, np.inf).stats("m"), None
-    deviation = scipy.stats.truncnorm(-0.5, np.inf).std()
-    return log_prob, np.array([mean, 0.0]), np.array([deviation, 1.0])
+    half = scipy.stats.truncnorm(-0.5, np.inf)
+    return log_prob, np.array([half.mean(), 0.0]), np.array([half.std(), 1.0])
 
 
 def _labels():
@@ -182,9 +181,12 @@ def _bounded():
 
     def log_prob(x):
         u, v = tf.math.log_sigmoid(x), tf.math.log_sigmoid(-x)
-        a, b = np.float32([[60.0, 3.0], [2.0, 90.0]]), np.float32([[3.0, 60.0], [80.0, 2.0]])
-        each = a * u[..., None, :] + b * v[..., None, :] - tf.math.lbeta(
-            tf.stack([a, b], axis=-1)
+        a = np.float32([[60.0, 3.0], [2.0, 90.0]])
+        b = np.float32([[3.0, 60.0], [80.0, 2.0]])
+        each = (
+            a * u[..., None, :]
+            + b * v[..., None, :]
+            - tf.math.lbeta(tf.stack([a, b], axis=-1))
         )
         each = tf.reduce_sum(each, axis=-1) + np.log(np.float32([0.6, 0.4]))
         return tf.reduce_logsumexp(each, axis=-1)

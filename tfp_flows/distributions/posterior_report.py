@@ -88,7 +88,6 @@ class PosteriorReport:
         lines = [f"{name:<{width}}  {value}" for name, value in rows]
         return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
 
-
     def _blind_spot(self):
         along, elsewhere = self.narrowest_modes
         if math.isinf(elsewhere):

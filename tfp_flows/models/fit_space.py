@@ -76,7 +76,7 @@ class FitSpace:
         ]
 
     def variable_names(self, u: np.ndarray) -> list[str]:
-        """Returns, for each entry of a row u, `[D]`, the part's entry that it moves most."""
+        """Returns, for each entry of a row `[D]`, the name of what it moves most."""
         rows = self.flatten(np.concatenate([u[None], u + np.diag(1e-2 + 1e-2 * np.abs(u))]))
         moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
         names = self.entry_names(u[None])

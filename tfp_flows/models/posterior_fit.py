@@ -251,16 +251,13 @@ class PosteriorFit:
             fit=start.words,
         )
 
-
     def _improper(self, own, ends):
         """A sentence about a direction along which the density has no integral, or None."""
         mean, factor = mean_and_factor(own)
         names = FitSpace(self._plain, self._support).variable_names(mean)
         found = improper_ray(
             self._plain, mean, factor, ends, np.random.default_rng([self._seed, 4])
-        ) or improper_slice(
-            self._plain, own, lambda: not self._budget.has_left(0.0)
-        )
+        ) or improper_slice(self._plain, own, lambda: not self._budget.has_left(0.0))
         return None if found is None else found.sentence(names)
 
 
