@@ -108,7 +108,9 @@ class JointSupport:
         """
         try:
             draw = getattr(target, "sample_unpinned", None) or target.sample
-            parts = draw(count, seed=tf.constant([seed, 0]))
+            # One by one: models that are batched automatically draw many in a slow loop.
+            draws = [draw(seed=tf.constant([seed, k])) for k in range(count)]
+            parts = tf.nest.map_structure(lambda *each: tf.stack(each), *draws)
             x = self.bijector.inverse(parts).numpy().astype(np.float64)
         except Exception:  # whatever a model raises, its prior is not needed for a fit
             return np.zeros([0, self.event_size])

@@ -29,7 +29,7 @@ __all__ = ["fit_posterior"]
 tfd = tfp.distributions
 
 # Draws of the prior from which searches for modes start, too.
-_NUM_PRIOR = 32
+_NUM_PRIOR = 16
 
 
 def fit_posterior(
