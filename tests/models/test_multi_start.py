@@ -228,6 +228,24 @@ def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, rng):
     assert not all(missed)
 
 
+def test_draws_of_the_prior_are_those_of_a_pinned_model_where_nothing_is_observed():
+    def model():
+        scale = yield tfd.LogNormal(1.0, 0.5, name="scale")
+        mean = yield tfd.Normal(5.0, 2.0, name="mean")
+        yield tfd.Normal(mean, scale, name="y")
+
+    pinned = tfd.JointDistributionCoroutineAutoBatched(model).experimental_pin(y=99.0)
+    support = JointSupport.of_distribution(pinned)
+    x = support.prior_draws(pinned, 200, seed=0)
+    assert x.shape == (200, 2)
+    expected = 1.0, 5.0
+    draws = [np.asarray(part) for part in support.bijector.forward(tf.constant(x, tf.float32))]
+    found = np.log(draws[0]).mean(), draws[1].mean()
+    np.testing.assert_allclose(found, expected, atol=0.5)
+    np.testing.assert_array_equal(x, support.prior_draws(pinned, 200, seed=0))
+    assert support.prior_draws(object(), 3, seed=0).shape == (0, 2)
+
+
 def test_rays_go_to_draws_of_the_prior(rng):
     direction = rng.normal(size=20) * 5.0
     target, is_known = beside(direction, 0.3)

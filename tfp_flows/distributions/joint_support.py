@@ -14,6 +14,7 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.compiled_call import graph_function
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.default_supports import check_reach
 from tfp_flows.distributions.default_supports import has_own_support
@@ -109,7 +110,8 @@ class JointSupport:
         try:
             draw = getattr(target, "sample_unpinned", None) or target.sample
             # One by one: models that are batched automatically draw many in a slow loop.
-            draws = [draw(seed=tf.constant([seed, k])) for k in range(count)]
+            one = graph_function(lambda seed: draw(seed=seed))
+            draws = [one(tf.constant([seed, k])) for k in range(count)]
             parts = tf.nest.map_structure(lambda *each: tf.stack(each), *draws)
             x = self.bijector.inverse(parts).numpy().astype(np.float64)
         except Exception:  # whatever a model raises, its prior is not needed for a fit
