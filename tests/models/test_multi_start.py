@@ -239,7 +239,9 @@ def test_draws_of_the_prior_are_those_of_a_pinned_model_where_nothing_is_observe
     x = support.prior_draws(pinned, 200, seed=0)
     assert x.shape == (200, 2)
     expected = 1.0, 5.0
-    draws = [np.asarray(part) for part in support.bijector.forward(tf.constant(x, tf.float32))]
+    draws = [
+        np.asarray(part) for part in support.bijector.forward(tf.constant(x, tf.float32))
+    ]
     found = np.log(draws[0]).mean(), draws[1].mean()
     np.testing.assert_allclose(found, expected, atol=0.5)
     np.testing.assert_array_equal(x, support.prior_draws(pinned, 200, seed=0))
