@@ -6,11 +6,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions.joint_support import JointSupport
+from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 from tfp_flows.models.clusters import clusters
 from tfp_flows.models.far_tails import improper_ray
+from tfp_flows.models.far_tails import improper_slice
 from tfp_flows.models.multi_start import dispersed_starts
 from tfp_flows.models.multi_start import find_modes
+from tfp_flows.models.multi_start import narrowest_modes
+from tfp_flows.models.multi_start import points_on_rays
 from tfp_flows.models.multi_start import quasi_newton
 from tfp_flows.models.rank_r_hat import rank_r_hat
 
@@ -113,6 +117,144 @@ def test_far_tails_tell_improper_densities_from_heavy_ones(name, dtype):
     ends = np.array([[1e3, 3.0]])
     ray = improper_ray(target, np.zeros(2), np.eye(2), ends, np.random.default_rng(0))
     assert (ray is not None) == (name in FLAT)
+
+
+def schools(x):
+    """Eight effects around mu with deviation tau, from log tau, mu, effects: 1 / tau."""
+    y = np.float32([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+    sigma = np.float32([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+    effects = tfd.Normal(x[..., 1:2], tf.exp(x[..., :1])).log_prob(x[..., 2:])
+    return tf.reduce_sum(effects + tfd.Normal(x[..., 2:], sigma).log_prob(y), axis=-1)
+
+
+def product(x):
+    return -0.5 * (1.0 - x[..., 0] * x[..., 1]) ** 2
+
+
+def collinear(x):
+    column = np.float32([0.0, 1.0, 2.0, 3.0])
+    total = x[..., :1] + (x[..., 1:2] + 2.0 * x[..., 2:]) * column
+    return -0.5 * tf.reduce_sum((total - [0.1, 1.2, 1.8, 3.1]) ** 2, axis=-1)
+
+
+SLICES = {
+    # Density, whether it is proper, and whether tau, x and x, y are among the causes.
+    "product": (product, {0, 1}),
+    "1 / tau": (schools, {0}),
+    "collinear": (collinear, {1, 2}),
+    "hyperbola": (lambda x: product(x) - 0.05 * tf.reduce_sum(x**2, axis=-1), None),
+    "vague": (lambda x: product(x) - 5e-7 * tf.reduce_sum(x**2, axis=-1), None),
+    "tau": (lambda x: schools(x) + x[..., 0] - tf.exp(2.0 * x[..., 0] - 4.0), None),
+    "ridge": (lambda x: collinear(x) - 1e-4 * tf.reduce_sum(x**2, axis=-1), None),
+    "student": (lambda x: -1.5 * tf.reduce_sum(tf.math.log1p(x**2), axis=-1), None),
+    "edge": (lambda x: tf.where(x[..., 1] > 0, -0.5 * x[..., 0] ** 2, -np.inf), None),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(name, rng):
+    log_prob, causes = SLICES[name]
+    size = {"1 / tau": 10, "tau": 10, "collinear": 3, "ridge": 3}.get(name, 2)
+    x = rng.normal(size=(2000, size))
+    if size == 10:
+        x = np.column_stack([1.5 * x[:, 0], 8.0 + 4.0 * x[:, 1], x[:, 2:]])
+        x[:, 2:] = x[:, 1:2] + np.exp(x[:, :1]) * x[:, 2:]
+    elif name in ("product", "hyperbola", "vague"):
+        x[:, 1] = (1.0 + x[:, 1]) / (3.0 * x[:, 0])
+        x[:, 0] *= 3.0
+        x = x[np.abs(x[:, 1]) < 10.0]
+    elif name == "edge":  # and constant up to another one, which draws do not reach
+        x[:, 1] = rng.uniform(size=len(x))
+        inside = log_prob
+        log_prob = lambda x: tf.where(x[..., 1] < 1.0, inside(x), -np.inf)  # noqa: E731
+    found = improper_slice(density(log_prob, size, tf.float32), x)
+    assert (found is None) == (causes is None)
+    if found is not None:
+        assert found.variable in causes
+        names = [f"v{i}" for i in range(size)]
+        assert f"Give a proper prior to v{found.variable}." in found.sentence(names)
+
+
+def beside(direction, width):
+    """0.7 of a standard normal and 0.3 of a mode of some width; what is known of it."""
+    size = len(direction)
+    target = mixture(
+        [0.7, 0.3], [np.zeros(size), direction], [[1.0] * size, [width] * size]
+    )
+    known = tfd.MultivariateNormalDiag(np.zeros(size), np.ones(size))
+
+    def is_known(x):
+        return target.log_prob(x).numpy() < known.log_prob(x).numpy() + 1.0
+
+    return density(target.log_prob, size), is_known
+
+
+def is_found(target, is_known, seed):
+    rng, size = np.random.default_rng(seed), target.event_size
+    centre = Gaussian(np.zeros(size), np.eye(size))
+    starts = points_on_rays(target, [centre], np.zeros([0, size]), is_known, rng)
+    if not len(starts):
+        return False
+    masses = find_modes(target, starts, is_known=is_known).log_masses
+    return len(masses) == 1 and abs(np.exp(masses[0]) - 0.3) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("direction", "width"),
+    [
+        ([6.0, 6.0], 0.05),
+        ([-9.0, 14.4], 0.03),
+        ([3.0, -5.0, 2.0, 4.0], 0.3),
+        ([4.0] * 20, 0.3),
+        ([3.0, -3.0] * 10, 0.2),
+        ([0.0] * 12 + [-15.0] + [0.0] * 12, 0.1),
+    ],
+)
+def test_rays_lead_to_narrow_modes_far_away(direction, width):
+    assert is_found(*beside(np.array(direction), width), seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, rng):
+    _, width = narrowest_modes(size)
+    directions = rng.normal(size=(10, size))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions *= rng.uniform(6.0, 30.0, (10, 1))
+    found = [is_found(*beside(d, width), seed=k) for k, d in enumerate(directions)]
+    assert sum(found) >= 8
+    # Those that are much narrower are not all found: the width is no understatement.
+    missed = [is_found(*beside(d, 0.1 * width), seed=0) for d in directions[:4]]
+    assert not all(missed)
+
+
+def test_draws_of_the_prior_are_those_of_a_pinned_model_where_nothing_is_observed():
+    def model():
+        scale = yield tfd.LogNormal(1.0, 0.5, name="scale")
+        mean = yield tfd.Normal(5.0, 2.0, name="mean")
+        yield tfd.Normal(mean, scale, name="y")
+
+    pinned = tfd.JointDistributionCoroutineAutoBatched(model).experimental_pin(y=99.0)
+    support = JointSupport.of_distribution(pinned)
+    x = support.prior_draws(pinned, 200, seed=0)
+    assert x.shape == (200, 2)
+    expected = 1.0, 5.0
+    draws = [
+        np.asarray(part) for part in support.bijector.forward(tf.constant(x, tf.float32))
+    ]
+    found = np.log(draws[0]).mean(), draws[1].mean()
+    np.testing.assert_allclose(found, expected, atol=0.5)
+    np.testing.assert_array_equal(x, support.prior_draws(pinned, 200, seed=0))
+    assert support.prior_draws(object(), 3, seed=0).shape == (0, 2)
+
+
+def test_rays_go_to_draws_of_the_prior(rng):
+    direction = rng.normal(size=20) * 5.0
+    target, is_known = beside(direction, 0.3)
+    centre = Gaussian(np.zeros(20), np.eye(20))
+    draws = np.stack([direction + 0.5 * rng.normal(size=20), rng.normal(size=20)])
+    starts = points_on_rays(target, [centre], draws, is_known, rng)
+    assert len(find_modes(target, starts, is_known=is_known).gaussians) == 1
 
 
 def test_r_hat_sees_other_means_and_other_spreads():

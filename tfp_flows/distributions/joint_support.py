@@ -7,12 +7,14 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.compiled_call import graph_function
 from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
 from tfp_flows.distributions.default_supports import check_reach
 from tfp_flows.distributions.default_supports import default_support
@@ -87,6 +89,30 @@ class JointSupport:
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
         return plain or support
+
+    def prior_draws(self, target: Any, count: int, seed: int) -> np.ndarray:
+        """Draws of a distribution, where nothing is observed, on the unconstrained space.
+
+        Args:
+          target: what the support was made of; for a pinned joint distribution, its parts
+            are drawn in their order, with what is pinned as it is.
+          count: number of draws.
+          seed: integer.
+
+        Returns:
+          `[N, D]`, fewer than `count` if some cannot be mapped, and none if the
+          distribution cannot be sampled.
+        """
+        try:
+            draw = getattr(target, "sample_unpinned", None) or target.sample
+            # One by one: models that are batched automatically draw many in a slow loop.
+            one = graph_function(lambda seed: draw(seed=seed))
+            draws = [one(tf.constant([seed, k])) for k in range(count)]
+            parts = tf.nest.map_structure(lambda *each: tf.stack(each), *draws)
+            x = self.bijector.inverse(parts).numpy().astype(np.float64)
+        except Exception:  # whatever a model raises, its prior is not needed for a fit
+            return np.zeros([0, self.event_size])
+        return x[np.isfinite(x).all(axis=1)]
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
         """The same support from other coordinates, which a bijector maps to these."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
-
-from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = ["Gaussian", "NoMaximumError", "laplace"]
 
@@ -46,7 +45,7 @@ class Gaussian:
         return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
 
 
-def laplace(density: UnconstrainedDensity, start: np.ndarray) -> Gaussian:
+def laplace(density: Any, start: np.ndarray) -> Gaussian:
     """Finds a maximum of a log-density and the Gaussian of its curvature there.
 
     ```none
@@ -61,7 +60,8 @@ def laplace(density: UnconstrainedDensity, start: np.ndarray) -> Gaussian:
     lengths and damping factors, which are evaluated at once.
 
     Args:
-      density: an `UnconstrainedDensity`.
+      density: an `UnconstrainedDensity`, or another object with its `dtype`, `log_prob` and
+        `curvature`.
       start: `[D]`.
 
     Returns:

@@ -16,9 +16,8 @@ class PosteriorReport:
     """What `fit_posterior` found out about its own result; `print` shows it as a table.
 
     Attributes:
-      verdict: "reliable", where `sample` may be used as it is; "reliable after resampling",
-        where draws of `resample` are to be used, and a reason says how far these or those of
-        `sample` may be off; or "not reliable", where a check failed.
+      verdict: "reliable": use `sample`. "reliable after resampling": use `resample`;
+        reasons bound the error that is left. "not reliable": a check failed.
       reasons: sentences that say why it is not "reliable", and what to try.
       elbo: evidence lower bound, in nats; -inf where draws fall outside the support.
       elbo_error: its standard error.
@@ -31,6 +30,9 @@ class PosteriorReport:
       r_hat: between Markov chains and the weighted draws, the largest of all variables.
       unseen_mass: share of the chains' draws where the posterior has far too little mass.
       num_modes: modes that the fit began with, or found later.
+      narrowest_modes: widths, in standard deviations of the posterior, of the narrowest
+        modes that the search for modes would have found: along axes and diagonals, and in
+        other directions; infinite if there was no time for it.
       num_gradients: evaluations of the target's gradient.
       skipped_steps: steps that were not finite, and so not taken.
       seconds: wall time.
@@ -58,6 +60,7 @@ class PosteriorReport:
     r_hat: float
     unseen_mass: float
     num_modes: int
+    narrowest_modes: tuple[float, float]
     num_gradients: int
     skipped_steps: int
     seconds: float
@@ -76,6 +79,7 @@ class PosteriorReport:
             ("R-hat with chains", _number(self.r_hat)),
             ("chains' mass unseen", _number(self.unseen_mass)),
             ("modes", str(self.num_modes)),
+            ("modes not looked for", self._blind_spot()),
             ("fit", self.fit),
             ("gradients", f"{self.num_gradients:,}"),
             ("steps not finite", f"{self.skipped_steps:,}"),
@@ -84,6 +88,15 @@ class PosteriorReport:
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {value}" for name, value in rows]
         return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+
+    def _blind_spot(self):
+        along, elsewhere = self.narrowest_modes
+        if math.isinf(elsewhere):
+            return "all others: there was no time"
+        widths = f"{along:.2g} posterior deviations"
+        if elsewhere > along:
+            widths += f", or {elsewhere:.2g} off axes and diagonals"
+        return f"any apart from these and narrower than about {widths}"
 
 
 def _number(value):

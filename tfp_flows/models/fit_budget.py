@@ -8,6 +8,8 @@ import time
 
 __all__ = ["Budget", "Progress"]
 
+_SECONDS_BETWEEN_LINES = 60.0
+
 
 class Budget:
     """Wall time and gradients that a fit may use, and those that it has used.
@@ -61,21 +63,30 @@ class Budget:
 
 
 class Progress:
-    """One line on the terminal that says what a fit is doing.
+    """One line that says how long a fit has taken and what it is doing.
 
     Args:
-      is_shown: whether it is; None where the standard error is a terminal.
+      is_shown: whether it is; if None, it is on a terminal, and elsewhere, such as in a
+        log or a notebook, a line is written once a minute.
     """
 
     def __init__(self, is_shown: bool | None) -> None:
-        self._is_shown = sys.stderr.isatty() if is_shown is None else is_shown
+        self._is_live = sys.stderr.isatty() if is_shown is None else is_shown
+        self._is_silent = is_shown is False
+        self._start = self._last = time.monotonic()
 
     def show(self, text: str) -> None:
         """Replaces the line."""
-        if self._is_shown:
-            print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        minutes, seconds = divmod(int(now - self._start), 60)
+        line = f"fit_posterior {minutes}:{seconds:02d}, {text}"
+        if self._is_live:
+            print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+        elif not self._is_silent and now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = now
+            print(line, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Ends the line."""
-        if self._is_shown:
+        if self._is_live:
             print(file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -26,6 +27,9 @@ from tfp_flows.models.posterior_fit import PosteriorFit
 __all__ = ["fit_posterior"]
 
 tfd = tfp.distributions
+
+# Draws of the prior from which searches for modes start, too.
+_NUM_PRIOR = 16
 
 
 def fit_posterior(
@@ -87,7 +91,8 @@ def fit_posterior(
         and the verdict is "not reliable". Not interrupted are one evaluation of the target,
         and TensorFlow at work on its graph.
       max_gradients: evaluations of the target's gradient after which training ends.
-      progress: whether a line on the terminal shows progress; None where there is one.
+      progress: whether a line shows the time and what is being done; if None, it does on
+        a terminal, and elsewhere a line is written to the standard error once a minute.
       checkpoint_dir: folder to go on from, if a fit was interrupted, and to save into.
       name: name of the distribution.
 
@@ -128,12 +133,19 @@ def fit_posterior(
             f"Expected parts of float32 or float64; got those of {parts.dtype.name}."
         )
     density = UnconstrainedDensity(log_prob, parts)
+    checkpoint = FitCheckpoint(checkpoint_dir, None if seed is None else int(seed))
+    budget, shown = Budget(max_minutes, max_gradients), Progress(progress)
+    shown.show("drawing from the prior")
+    prior = np.zeros([0, parts.event_size])
+    if hasattr(target, "event_shape"):
+        prior = parts.prior_draws(target, _NUM_PRIOR, checkpoint.seed)
     fit = PosteriorFit(
         density,
         parts,
-        budget=Budget(max_minutes, max_gradients),
-        progress=Progress(progress),
-        checkpoint=FitCheckpoint(checkpoint_dir, None if seed is None else int(seed)),
+        budget=budget,
+        progress=shown,
+        checkpoint=checkpoint,
+        prior=prior,
     )
     try:
         distribution, weighted, report = fit.run()

@@ -53,6 +53,13 @@ class FitSpace:
             return u
         return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
 
+    def coordinates(self, x: np.ndarray) -> np.ndarray:
+        """Returns the u, `[N, D]`, of x; without rows of which there is none."""
+        if self._map is None or not len(x):
+            return x
+        u = self._map.inverse(tf.constant(x, self.density.dtype)).numpy().astype(float)
+        return u[np.isfinite(u).all(axis=1)]
+
     def flatten(self, u: np.ndarray) -> np.ndarray:
         """Returns rows, `[N, D]`, as those of the parts, `[N, E]`."""
         parts = self.support.bijector.forward(tf.constant(u, self.density.dtype))
@@ -67,6 +74,13 @@ class FitSpace:
             for name, part in named_parts(parts, part_names(parts)).items()
             for index in np.ndindex(part.shape[1:])
         ]
+
+    def variable_names(self, u: np.ndarray) -> list[str]:
+        """Returns, for each entry of a row `[D]`, the name of what it moves most."""
+        rows = self.flatten(np.concatenate([u[None], u + np.diag(1e-2 + 1e-2 * np.abs(u))]))
+        moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
+        names = self.entry_names(u[None])
+        return [names[k] for k in np.nan_to_num(moves).argmax(axis=1)]
 
     def of_x(
         self, distribution: FlowDistribution, weighted: WeightedDraws

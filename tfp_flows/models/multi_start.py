@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +17,14 @@ from tfp_flows.distributions.laplace import laplace
 if TYPE_CHECKING:
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
-__all__ = ["Modes", "dispersed_starts", "find_modes", "quasi_newton"]
+__all__ = [
+    "Modes",
+    "dispersed_starts",
+    "find_modes",
+    "narrowest_modes",
+    "points_on_rays",
+    "quasi_newton",
+]
 
 _MAX_STEPS = 80
 _MAX_HALVINGS = 30
@@ -26,6 +35,21 @@ _SAME = 0.5
 # A maximum of less mass than this share of the largest, in nats, is left out.
 _NEGLIGIBLE = 12.0
 _SPREADS = (2.0, 5.0, 20.0, 100.0)
+# Rays start this many standard deviations from a centre, and end at the larger of two
+# distances: in standard deviations, and in units of the unconstrained variables.
+_NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
+# Points of the rays in random directions, and the number of these on one ray in D
+# variables, so that distances across and along rays are about equal.
+_NUM_SCATTERED = 20_000
+_NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
+# Points of a ray along an axis or a diagonal: neighbours are 11 % apart.
+_NUM_DENSE_RADII = 56
+_MOST_AXES, _MOST_DIAGONALS = 32, 32
+# Distances are grouped into shells. In each, so many of the highest points are compared
+# with the posterior, and so many of those that it lacks are taken.
+_NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
+# Probability with which a ray meets a mode of the width that `narrowest_modes` says.
+_MET = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +82,7 @@ def find_modes(
     density: UnconstrainedDensity,
     starts: np.ndarray,
     is_over: Callable[[], bool] = lambda: False,
+    is_known: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Modes:
     """Climbs from each start, and refines the distinct ends by Newton's method.
 
@@ -65,12 +90,15 @@ def find_modes(
       density: an `UnconstrainedDensity`.
       starts: `[S, D]`.
       is_over: function that says whether the time for it is over.
+      is_known: function of ends, `[S, D]`, whether they are not looked for, `[S]`.
     """
     with np.errstate(all="ignore"):
         ends, values, num_gradients = quasi_newton(density, starts, is_over)
     found: list[Gaussian] = []
     order = np.argsort(-values)
     is_left = np.isfinite(values)
+    if is_known is not None:
+        is_left &= ~is_known(ends)
     size = density.event_size
     for _ in range(_MAX_REFINED):
         left = [index for index in order if is_left[index]]
@@ -87,6 +115,127 @@ def find_modes(
         if not any(_is_same(gaussian, other) for other in found):
             found.append(gaussian)
     return _by_mass(density, found, ends, num_gradients)
+
+
+def points_on_rays(
+    density: UnconstrainedDensity,
+    centres: Sequence[Gaussian],
+    points: np.ndarray,
+    is_known: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Returns points from which climbs may reach maxima that draws do not show, `[S, D]`.
+
+    ```none
+    x = mean + r L u,   |u| = 1,   r from 0.5 to 150 or more, in equal ratios
+    ```
+
+    The density is evaluated along rays from each centre: densely along axes, principal
+    axes, diagonals and towards `points`, and sparsely in random directions. At each
+    distance the highest points are taken, and those at which the density rises again,
+    without those that are known. A Gaussian of width w, beside one of width 1, is the
+    higher one within an angle of about arcsin(w), however far away it is.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      centres: Gaussians, the mean and factor L of each.
+      points: towards which rays go from the first centre, such as draws of the prior,
+        `[P, D]`.
+      is_known: function of points, `[N, D]`, whether the posterior has their mass, `[N]`.
+      rng: of the random directions.
+    """
+    size, found = density.event_size, []
+    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
+    count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
+    for k, centre in enumerate(centres):
+        directed = _directed(centre, points if k == 0 else points[:0])
+        scattered = _colour(centre, _scattered(size, count, rng))
+        found.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
+        found.append(_highest(density, centre, scattered, num_radii, is_known))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def narrowest_modes(size: int) -> tuple[float, float]:
+    """Returns the widths of the narrowest modes that `points_on_rays` meets.
+
+    The first is that along axes and diagonals, the second that in other directions. They
+    are in standard deviations of the posterior from whose centre rays start.
+    """
+    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
+    ratio = math.log(_FARTHEST / _NEAREST)
+    along, dense = 0.5 * ratio / num_radii, 0.5 * ratio / _NUM_DENSE_RADII
+    if size <= 2:
+        across = 0.0 if size == 1 else math.pi * num_radii / _NUM_SCATTERED
+        return min(dense, along), max(across, along)
+    # The angle to a ray, so that one of all rays is within it with this probability.
+    share = -math.log(1.0 - _MET) * num_radii / _NUM_SCATTERED
+    angles = np.linspace(0.0, 0.5 * math.pi, 10_001)
+    shares = np.cumsum(np.sin(angles) ** (size - 2))
+    angle = angles[np.searchsorted(0.5 * shares / shares[-1], share)]
+    return dense, max(float(np.sin(angle)), math.tanh(along))
+
+
+def _colour(centre, z):
+    """Directions, `[N, D]`, from coordinates in which a Gaussian is standard normal."""
+    return z * centre.factor if centre.factor.ndim == 1 else z @ centre.factor.T
+
+
+def _directed(centre, points):
+    """Directions along axes and diagonals and to points, 1 deviation long, `[N, D]`."""
+    size = len(centre.mean)
+    factor = centre.factor if centre.factor.ndim == 2 else np.diag(centre.factor)
+    scales = np.linalg.norm(factor, axis=1)
+    axes = np.eye(size)[:_MOST_AXES]
+    # Rows of Walsh's matrix: all signs equal, every second one, every second pair, ...
+    rows = range(min(1 << (size - 1).bit_length(), _MOST_DIAGONALS))
+    bits = [[(i & j).bit_count() for j in range(size)] for i in rows]
+    signs = 1.0 - 2.0 * (np.array(bits) % 2)
+    own = factor.T[:_MOST_AXES]
+    lines = np.concatenate([axes * scales, own, signs * scales, signs[:1]])
+    directions = np.concatenate([lines, -lines, points - centre.mean])
+    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
+    is_usable = np.isfinite(lengths) & (lengths > 0.0)
+    return directions[is_usable] / lengths[is_usable, None]
+
+
+def _scattered(size, count, rng):
+    """Unit vectors, `[N, D]`: equally spaced in the plane, and random in more variables."""
+    if size == 1:
+        return np.array([[-1.0], [1.0]])
+    if size == 2:
+        angles = 2.0 * np.pi * (np.arange(count) + rng.uniform()) / count
+        return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    z = rng.normal(size=(count, size))
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def _highest(density, centre, directions, num_radii, is_known):
+    """Points of rays that are high for their distance, or where the density rises again."""
+    units = _FARTHEST_UNITS / np.maximum(np.linalg.norm(directions, axis=1), 1e-300)
+    ratios = np.maximum(_FARTHEST, units) / _NEAREST
+    radii = _NEAREST * ratios ** np.linspace(0.0, 1.0, num_radii)[:, None]  # [R, N]
+    points = centre.mean + radii[..., None] * directions
+    with np.errstate(all="ignore"):
+        values = density.log_prob(points.reshape(-1, points.shape[-1]))
+    values = np.where(np.isfinite(values), values, -np.inf).reshape(radii.shape)
+    ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
+    behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
+    peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
+    chosen, groups = [], []
+    for kind, heights in enumerate((values, peaks)):
+        for shell, rows in enumerate(np.array_split(np.arange(num_radii), _NUM_SHELLS)):
+            flat = heights[rows].ravel()
+            best = np.argsort(-flat)[:_NUM_COMPARED]
+            best = best[np.isfinite(flat[best])]
+            chosen.append(points[rows].reshape(len(flat), -1)[best])
+            groups += [(kind, shell)] * len(best)
+    candidates = np.concatenate(chosen)
+    taken: list[int] = []
+    if len(candidates):
+        for index in np.flatnonzero(~is_known(candidates)):
+            if sum(groups[i] == groups[index] for i in taken) < _FROM_SHELL:
+                taken.append(int(index))
+    return candidates[taken]
 
 
 def quasi_newton(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.distributions.laplace import Gaussian
 from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.models.check_chains import CheckChains
 from tfp_flows.models.missing_mass import distinct
@@ -16,6 +18,7 @@ from tfp_flows.models.missing_mass import log_mass
 from tfp_flows.models.missing_mass import of_group
 from tfp_flows.models.missing_mass import stuck_groups
 from tfp_flows.models.multi_start import find_modes
+from tfp_flows.models.multi_start import points_on_rays
 from tfp_flows.models.rank_r_hat import rank_r_hat
 from tfp_flows.models.weighted_draws import Evaluation
 from tfp_flows.models.weighted_draws import WeightedDraws
@@ -25,7 +28,6 @@ from tfp_flows.models.weighted_moments import weighted_moments
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.distributions.laplace import Gaussian
     from tfp_flows.distributions.unconstrained_density import UnconstrainedDensity
 
 __all__ = [
@@ -45,8 +47,12 @@ _NUM_CHAINS = 128
 _NUM_GRADIENTS = 150_000
 _FEWEST_DRAWS = 256
 # Starts of the search, and how much broader than the posterior they are.
-_NUM_BROAD, _NUM_HEAVIEST = 120, 8
+_NUM_BROAD, _NUM_HEAVIEST = 56, 8
 _BREADTHS = (2.0, 5.0, 15.0, 50.0)
+# Components of the posterior, those of the largest mass, from which rays start, too.
+_MOST_CENTRES = 3
+# Where the target is below the posterior by no more than this, in nats, nothing is missing.
+_KNOWN = 1.0
 _NUM_GROUPS = 4
 # Unseen mass that is within the error of its estimate; of more, chains are continued so
 # many times, as those that begin at the posterior's draws take long to reach its tails.
@@ -112,6 +118,10 @@ def check_posterior(
     seed: int,
     seconds: float = math.inf,
     by_xla: bool = True,
+    *,
+    components: Sequence[Gaussian] = (),
+    prior: np.ndarray | None = None,
+    show: Callable[[str], None] = lambda _: None,
 ) -> Checks:
     """Checks a posterior by its weights, by Markov chains and by a search for maxima.
 
@@ -125,7 +135,11 @@ def check_posterior(
       seed: of all draws.
       seconds: wall time that is left for it.
       by_xla: whether XLA can compile the density.
+      components: Gaussians that the posterior started from.
+      prior: draws of the target's prior, `[P, D]`; None where it has none.
+      show: function of words for what is being done, which shows them.
     """
+    show("checking weighted draws")
     rng = np.random.default_rng([seed, 2])
     evaluation = Evaluation(density, distribution)
     if seconds < seconds_of_checks(density):
@@ -136,11 +150,16 @@ def check_posterior(
     own = weighted.x[: weighted.count]
     mean, factor = mean_and_factor(own)
     evidence = weighted.log_evidence[0]
+    show("checking Markov chains")
     runner = CheckChains(density, distribution, by_xla)
     chains = _chains(runner, evaluation, weighted, ends, (mean, factor), seed, rng)
     num_gradients = chains.num_gradients
     groups = stuck_groups(chains)
-    modes = _search(density, weighted, mean, factor, rng)
+    show("searching for further modes")
+    centres = [Gaussian(mean, factor)]
+    centres += components[:_MOST_CENTRES] if len(components) > 1 else []
+    prior = np.zeros([0, len(mean)]) if prior is None else prior
+    modes = _search(evaluation, weighted, centres, prior, rng)
     candidates = [of_group(chains, group) for group in groups]
     tested = [log_mass(evaluation, g, evidence, rng) for g in candidates]
     is_used = chains.has_arrived.copy()
@@ -207,11 +226,21 @@ def _weighted(evaluation, flatten, seed, numbers):
     return weighted, rows, moments
 
 
-def _search(density, weighted, mean, factor, rng):
-    """Maxima above broad draws, and above the draws of the largest weights."""
+def _search(evaluation, weighted, centres, prior, rng):
+    """Maxima above broad draws, draws of the largest weights, of the prior, and rays."""
+    density, evidence = evaluation.density, weighted.log_evidence[0]
+
+    def is_known(x):
+        log_p, log_q = evaluation.at(x)
+        with np.errstate(invalid="ignore"):
+            return log_p - log_q < evidence + _KNOWN
+
     heaviest = weighted.x[np.argsort(-weighted.log_weights)[:_NUM_HEAVIEST]]
-    noise = rng.normal(size=(_NUM_BROAD, len(mean))) * np.resize(_BREADTHS, [_NUM_BROAD, 1])
-    return find_modes(density, np.concatenate([noise @ factor.T + mean, heaviest]))
+    noise = rng.normal(size=(_NUM_BROAD, density.event_size))
+    broad = centres[0].draw(noise * np.resize(_BREADTHS, [_NUM_BROAD, 1]))
+    on_rays = points_on_rays(density, centres, prior, is_known, rng)
+    starts = np.concatenate([broad, heaviest, prior, on_rays])
+    return find_modes(density, starts, is_known=is_known)
 
 
 def _chains(runner, evaluation, weighted, ends, gaussian, seed, rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from tfp_flows.distributions.pareto_smoothing import pareto_k_threshold
 from tfp_flows.distributions.posterior_report import PosteriorReport
 from tfp_flows.models.compiled_training import compiled_training
 from tfp_flows.models.far_tails import improper_ray
+from tfp_flows.models.far_tails import improper_slice
 from tfp_flows.models.fit_checkpoint import Start
 from tfp_flows.models.fit_space import FitSpace
 from tfp_flows.models.multi_start import dispersed_starts
+from tfp_flows.models.multi_start import narrowest_modes
 from tfp_flows.models.posterior_checks import check_posterior
 from tfp_flows.models.posterior_checks import seconds_of_checks
 from tfp_flows.models.posterior_verdict import agrees
@@ -60,6 +63,7 @@ class PosteriorFit:
       budget: a `Budget`.
       progress: a `Progress`.
       checkpoint: a `FitCheckpoint`, which has the seed.
+      prior: draws of the target's prior, `[P, D]`.
     """
 
     def __init__(
@@ -70,16 +74,17 @@ class PosteriorFit:
         budget: Budget,
         progress: Progress,
         checkpoint: FitCheckpoint,
+        prior: np.ndarray,
     ) -> None:
         self._space, self._coordinates = FitSpace(density, support), None
         self._plain, self._support = density, support
         self._budget, self._progress = budget, progress
         self._checkpoint, self._seed = checkpoint, checkpoint.seed
-        self._skipped, self._is_timed_out = 0, False
+        self._prior, self._skipped, self._is_timed_out = prior, 0, False
 
     def run(self) -> tuple[FlowDistribution, WeightedDraws, PosteriorReport]:
         """Returns the distribution, its `WeightedDraws` and a `PosteriorReport`."""
-        self._progress.show("searching for maxima")
+        self._show(0, "searching for maxima")
         rng = np.random.default_rng([self._seed, 0])
         starts = dispersed_starts(self._plain.event_size, _NUM_STARTS, rng)
         self._check_density(starts)
@@ -118,6 +123,7 @@ class PosteriorFit:
 
     def _first_start(self, starts, rng):
         saved = self._checkpoint.start(0)
+        starts = np.concatenate([starts, self._prior])
         return saved or first_start(self._plain, starts, self._budget, rng)
 
     def _next_start(self, start, checks):
@@ -129,7 +135,7 @@ class PosteriorFit:
         if coordinates is None:
             return next_start(start, checks, rng)
         self._enter(coordinates)
-        self._progress.show(f"round {start.index + 2}: searching for maxima")
+        self._show(start.index + 1, "searching for maxima")
         starts = dispersed_starts(self._plain.event_size, _NUM_STARTS, rng)
         found = first_start(self._space.density, starts, self._budget, rng)
         words = f"{found.words}, after a map for {coordinates.words}"
@@ -154,7 +160,7 @@ class PosteriorFit:
         self._checkpoint.check_target(starts[:_NUM_KEPT], values[:_NUM_KEPT])
 
     def _new(self, start):
-        self._progress.show(f"round {start.index + 1}: compiling")
+        self._show(start.index, "compiling")
         seconds = _SHARE_OF_COMPILING * self._budget.seconds_left
         seed = self._seed + start.index
         made = compiled_training(self._space.density, start, seed=seed, seconds=seconds)
@@ -162,7 +168,6 @@ class PosteriorFit:
         return made
 
     def _check(self, distribution, training, start):
-        self._progress.show(f"round {start.index + 1}: checking")
         seed = self._seed + 7919 * (start.index + 1)
         self._budget.reserve = 0.0
         checks = check_posterior(
@@ -173,6 +178,9 @@ class PosteriorFit:
             seed,
             self._budget.seconds_left,
             training.is_by_xla,
+            components=start.gaussians,
+            prior=self._space.coordinates(self._prior),
+            show=functools.partial(self._show, start.index),
         )
         self._budget.num_gradients += checks.num_gradients
         return checks
@@ -191,7 +199,8 @@ class PosteriorFit:
             block = training.run(rate, num_batches, num_steps)
             self._skipped += block.skipped
             self._budget.num_gradients += block.num_gradients
-            self._progress.show(f"round {index + 1}: ELBO {block.elbo:.3f}")
+            words = f"step size {rung + 1:.0f} of {len(_LADDER)}, block {count + 1:.0f}"
+            self._show(index, f"{words}, ELBO {block.elbo:.3f}")
             gains = block.elbo - bound > 2.0 * math.hypot(block.error, error)
             count += 1
             if count == most or (count > 1 and not gains):
@@ -200,6 +209,9 @@ class PosteriorFit:
             training.counters.assign([rung, count, bound, error, *self._used()])
             self._checkpoint.save()
         training.use_average()
+
+    def _show(self, index, text):
+        self._progress.show(f"round {index + 1} of at most {_ROUNDS}: {text}")
 
     def _used(self):
         return self._budget.num_gradients, self._skipped, self._budget.seconds
@@ -215,8 +227,7 @@ class PosteriorFit:
         if checks.are_whole:
             own = self._space.unconstrained(weighted.x[: weighted.count])
             ends = self._space.unconstrained(start.ends)
-            rng = np.random.default_rng([self._seed, 4])
-            improper = improper_ray(self._plain, *mean_and_factor(own), ends, rng)
+            improper = self._improper(own, ends)
         names = self._space.entry_names(weighted.x)
         found, reasons = verdict(checks, improper, self._budget.reached(), names)
         elbo, evidence = weighted.elbo, weighted.log_evidence
@@ -234,11 +245,23 @@ class PosteriorFit:
             r_hat=checks.r_hat,
             unseen_mass=checks.unseen,
             num_modes=len(start.gaussians),
+            narrowest_modes=narrowest_modes(self._plain.event_size)
+            if checks.are_whole
+            else (math.inf, math.inf),
             num_gradients=self._budget.num_gradients,
             skipped_steps=self._skipped,
             seconds=self._budget.seconds,
             fit=start.words + (_WITHOUT_XLA if self._is_timed_out else ""),
         )
+
+    def _improper(self, own, ends):
+        """A sentence about a direction along which the density has no integral, or None."""
+        mean, factor = mean_and_factor(own)
+        names = FitSpace(self._plain, self._support).variable_names(mean)
+        found = improper_ray(
+            self._plain, mean, factor, ends, np.random.default_rng([self._seed, 4])
+        ) or improper_slice(self._plain, own, lambda: not self._budget.has_left(0.0))
+        return None if found is None else found.sentence(names)
 
 
 def _rank(checks):

@@ -48,7 +48,8 @@ def verdict(
       budget: sentence about a fit that was stopped, or None.
       names: of the entries of a row, `[E]`; their numbers if None.
     """
-    against = [*filter(None, [improper]), *_reasons(checks, names)]
+    # Nothing else is known of a density without an integral.
+    against = [improper] if improper else list(_reasons(checks, names))
     if against:
         return VERDICTS[2], (*against, *filter(None, [budget]))
     reasons = tuple(filter(None, [_difference(checks), _small_unseen_mass(checks)]))
