@@ -15,6 +15,7 @@ from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import check_rows
+from tfp_flows.core.rows import rows_that_count
 
 __all__ = [
     "check_base",
@@ -89,16 +90,21 @@ def check_rows_of(
     distribution: tfd.Distribution,
     data: TensorLike,
     context: TensorLike | None = None,
+    sample_weight: TensorLike | None = None,
     *,
     argument: str = "data",
-) -> None:
+) -> tuple:
     """Refuses rows that are no events of `distribution`, or have density zero.
 
     Args:
       distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
       data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
       context: `[N, context_size]`, where the distribution is conditional.
+      sample_weight: `[N]`; None if all rows count alike.
       argument: name of `data` in errors.
+
+    Returns:
+      Data, contexts and weights of the rows whose weight is above zero.
 
     Raises:
       ValueError: if a shape does not fit, there are no rows, a context is missing or
@@ -106,11 +112,13 @@ def check_rows_of(
     """
     event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
     if not isinstance(event_shape, tf.TensorShape):
-        return
+        return rows_that_count(data, context, sample_weight)
     context_size = getattr(distribution, "context_size", 0)
-    check_rows(data, context, event_shape, context_size, argument=argument)
+    data = check_rows(data, context, event_shape, context_size, argument=argument)
+    data, context, weight = rows_that_count(data, context, sample_weight)
     if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
         distribution.check_support(data, argument=argument)
+    return data, context, weight
 
 
 def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> None:

@@ -10,6 +10,9 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import rows_that_count
+from tfp_flows.core.rows import sample_of_rows
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
@@ -186,9 +189,15 @@ class VAE(LatentVariableModel, LikelihoodModel):
             objective = self.bound(terms.log_likelihood - terms.kl)
         return {"loss": -objective, **Bound.of_terms(terms)._asdict()}
 
-    def initialize(self, x: object) -> None:
-        """Sets data-dependent state of the prior from latents of `x`, given as in `fit`."""
-        self._check_and_initialize(self._data(x, checked=True), initialize=True)
+    def initialize(self, x: object, *, sample_weight: object = None) -> None:
+        """Sets data-dependent state of the prior from latents of `x`.
+
+        Args:
+          x: as in `fit`.
+          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
+        """
+        data = self._data(x, sample_weight, checked=True)
+        self._check_and_initialize(data, initialize=True)
 
     def summary(
         self,
@@ -241,7 +250,10 @@ class VAE(LatentVariableModel, LikelihoodModel):
         return getattr(self.prior, "is_initialized", True)
 
     def _initialize(self, rows):
-        self.prior.initialize(self.encode(rows.x[: 2**14], seed=self.seed))
+        rows = rows_that_count(rows.x, None, rows.weight)
+        x, _, weight = sample_of_rows(rows, 2**14)
+        given = weight_keyword(self.prior, weight)
+        self.prior.initialize(self.encode(x, seed=self.seed), **given)
 
     def _arrays(self, rows):
         data = super()._arrays(rows)

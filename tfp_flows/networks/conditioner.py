@@ -15,6 +15,9 @@ from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import rows_that_count
+from tfp_flows.core.rows import sample_of_rows
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -104,18 +107,25 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Whether the network's data-dependent state is set; True where there is none."""
         return getattr(self.network, "is_initialized", True)
 
-    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        x: TensorLike,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the network's data-dependent state from what it will see, once.
 
         Args:
-          x: `[N, *input_shape]`; the first 512 rows count.
+          x: `[N, *input_shape]`; 512 of the rows count.
           context: `[N, context_size]`, where there is one.
+          sample_weight: `[N]`; None if all rows count alike.
         """
         if self.is_initialized:
             return
-        x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
-        context = None if context is None else context[:_INITIALIZATION_ROWS]
-        self.network.initialize(*self._arguments(x, context))
+        rows = rows_that_count(tf.convert_to_tensor(x), context, sample_weight)
+        x, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
+        weight = weight_keyword(self.network, weight)
+        self.network.initialize(*self._arguments(x, context), **weight)
 
     def __call__(
         self, x: TensorLike, context: TensorLike | None = None, *, training: bool = False
