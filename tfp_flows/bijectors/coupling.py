@@ -87,7 +87,8 @@ class Coupling(FlowBijector):
         )
         parts = partition(mask)
         transformer = Affine() if transformer is None else transformer
-        check_conditioner(conditioner, parts.seen_shape, parts.changing_shape, transformer)
+        seen_shape, changing_shape = parts.seen_shape, parts.changing_shape
+        check_conditioner(conditioner, seen_shape, changing_shape, transformer, self.dtype)
         self._partition = parts
         self._conditioner: Any = conditioner
         self._transformer = transformer

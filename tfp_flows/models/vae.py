@@ -33,6 +33,8 @@ from tfp_flows.models.vae_checks import check_kinds
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_posterior
+from tfp_flows.networks.built_network import call_once
+from tfp_flows.networks.built_network import check_can_be_rebuilt
 
 __all__ = ["VAE"]
 
@@ -144,11 +146,11 @@ class VAE(LatentVariableModel, LikelihoodModel):
             free_bits=free_bits,
             sticking_the_landing=sticking_the_landing,
         )
-        shapes = likelihood.event_shape, (posterior.latent_size,)
-        for layer, shape in zip((encoder, decoder), shapes, strict=True):
-            if not layer.built:
-                layer.build((None, *shape))
-        check_parts(encoder, posterior, decoder, likelihood, prior)
+        encoded, decoded = (
+            call_once(network, shape, argument=name)
+            for name, network, shape in self._networks()
+        )
+        check_parts(encoded, posterior, decoded, likelihood, prior)
         self._shared_weights = shared_variables(posterior, prior)
         row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
         object.__setattr__(self, "_row_format", row_format)
@@ -160,6 +162,11 @@ class VAE(LatentVariableModel, LikelihoodModel):
             for name in Bound._fields
         ]
         self.built = True
+
+    def _networks(self):
+        """Name, network and shape of a row of its input, of encoder and decoder."""
+        yield "encoder", self.encoder, tuple(self.likelihood.event_shape)
+        yield "decoder", self.decoder, (self.posterior.latent_size,)
 
     def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
@@ -214,6 +221,8 @@ class VAE(LatentVariableModel, LikelihoodModel):
 
     def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
+        for _, network, shape in self._networks():
+            check_can_be_rebuilt(network, shape)
         names = ["encoder", "posterior", "decoder", "likelihood", "prior", "bound"]
         names += ["num_samples", "free_bits", "sticking_the_landing", "seed"]
         return {
