@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,13 @@ __all__ = ["DataDependentState", "weight_keyword"]
 
 
 class DataDependentState(tfp.bijectors.Bijector):
-    """The part of the protocol that is about `initialize`: no state, by default."""
+    """The part of the protocol that is about `initialize`: no state, by default.
+
+    A subclass sets `_is_set` and `_has_warned`, both False at first.
+    """
+
+    _is_set: bool
+    _has_warned: bool
 
     @property
     def has_data_dependent_state(self) -> bool:
@@ -35,6 +42,57 @@ class DataDependentState(tfp.bijectors.Bijector):
     def is_initialized(self) -> bool:
         """Whether all data-dependent state is set; True where there is none."""
         return True
+
+    def _unset_parts(self):
+        """Names of the parts whose state depends on the rows and is not set yet."""
+        return [self.name] if self.reads_rows and not self.is_initialized else []
+
+    def _refuse_to_train(self, parts):
+        names = ", ".join(f"`{name}`" for name in parts)
+        raise ValueError(
+            f"Expected `{self.name}` to be initialized before it is trained; got {names} "
+            "without means and scales of the training rows. Call `initialize(rows)` of the "
+            "flow, or of its distribution, once before the first step is traced."
+        )
+
+    def _warn_if_trained(self, x):
+        """Returns `x`; if a gradient is taken of it, a warning says what is not set.
+
+        The gradient of a density is what a training loop takes, and an evaluation does not.
+        """
+
+        @tf.custom_gradient
+        def same(value):
+            def gradient(upstream):
+                parts = [] if self._has_warned else self._unset_parts_of_now()
+                if parts:
+                    object.__setattr__(self, "_has_warned", True)
+                    names = ", ".join(f"`{name}`" for name in parts)
+                    warnings.warn(
+                        f"A gradient is taken of the density of `{self.name}`, in which "
+                        f"{names} have no means and scales of the training rows. Before "
+                        "training on rows, call `initialize(rows)` once: from where it is, "
+                        "training may take very long or end far off.",
+                        stacklevel=2,
+                    )
+                return upstream
+
+            return tf.identity(value), gradient
+
+        return same(x)
+
+    def forget_start(self) -> None:
+        """Has the next call look again whether data-dependent state is set."""
+        object.__setattr__(self, "_is_set", False)
+
+    def _unset_parts_of_now(self):
+        """As `_unset_parts`, also while a function is traced."""
+        if self._is_set:
+            return []
+        with tf.init_scope():
+            parts = self._unset_parts()
+        object.__setattr__(self, "_is_set", not parts)
+        return parts
 
     def initialize(
         self,
