@@ -52,8 +52,8 @@ def check_base(
     check_members("distribution", distribution, members, "a `tfd.Distribution`")
     words = "a `tfp.bijectors.Bijector`"
     check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
-    if not isinstance(bijector, FlowBijector):
-        bijector = FlowChain([bijector])
+    stock = None if isinstance(bijector, FlowBijector) else bijector
+    bijector = bijector if stock is None else FlowChain([stock])
     if tf.nest.is_nested(distribution.dtype):
         raise ValueError(
             "Expected a `distribution` of one tensor under a flow; got the parts "
@@ -70,6 +70,8 @@ def check_base(
             f"got {_name(distribution)} of {distribution.dtype.name}."
         )
     _check_event_shape(distribution, bijector)
+    if stock is not None:
+        _check_takes_events(distribution, stock)
     _check_circles(distribution, bijector)
     _check_context_sizes(distribution, bijector)
     return bijector
@@ -170,6 +172,27 @@ def _check_event_shape(distribution, bijector):
             f"Expected a `distribution` of events of shape {list(expected)}, as those of "
             f"`{bijector.name}`; got {_name(distribution)} of event shape "
             f"{shape.as_list()}."
+        )
+
+
+def _check_takes_events(distribution, bijector):
+    """Refuses events that a stock bijector, which may not tell its shapes, does not map."""
+    shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
+    if tf.nest.is_nested(needed) or not shape.is_fully_defined():
+        return
+    expected = f"Expected a `distribution` of events that `{bijector.name}` maps"
+    given = f"got {_name(distribution)} of event shape {shape.as_list()}"
+    rows = tf.TensorSpec([1, *shape], distribution.dtype)
+    forward = tf.function(lambda x: bijector.forward(x), autograph=False)
+    try:
+        after = forward.get_concrete_function(rows).output_shapes
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(f"{expected}; {given}: {reason}") from error
+    event = bijector.forward_event_shape(shape)
+    if isinstance(after, tf.TensorShape) and not after[1:].is_compatible_with(event):
+        raise ValueError(
+            f"{expected} to events of shape {event}; {given}, for {after[1:]}."
         )
 
 

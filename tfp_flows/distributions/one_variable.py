@@ -88,9 +88,24 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
     if tf.nest.is_nested(shape) or shape.num_elements() != 1:
         raise NotImplementedError(
             f"Expected a distribution of one variable for `{function}`; got "
-            f"`{distribution.name}` of event shape {shape}. Estimate it from draws, as by "
-            "`tfp.stats.percentile(distribution.sample(10_000), 50.0, axis=0)`."
+            f"`{distribution.name}` of event shape {shape}. {_estimate(function)}"
         )
+
+
+def _estimate(function):
+    """How to estimate from draws what has no formula for several variables."""
+    draws = "`draws = distribution.sample(10_000)`"
+    if function in ("quantile", "mean", "variance"):
+        name = {"quantile": "percentile(draws, 50.0"}.get(function, f"{function}(draws")
+        library = "tfp.stats" if function != "mean" else "np"
+        return f"Estimate that of each variable from {draws}: `{library}.{name}, axis=0)`."
+    sign = ">" if "survival" in function else "<="
+    logarithm = "the logarithm of " if function.startswith("log") else ""
+    return (
+        f"Estimate the probability that all variables are {sign} those of `value` by "
+        f"{logarithm}the share of such draws: {draws}, "
+        f"`np.mean(np.all(draws {sign} value, axis=-1), axis=0)`."
+    )
 
 
 def _evaluate(distribution, function, value, context=None):
