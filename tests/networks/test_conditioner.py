@@ -137,7 +137,7 @@ def two_inputs():
 
 
 @pytest.mark.filterwarnings("ignore:Layers")
-@pytest.mark.parametrize("make, count", [(Subclassed, 14), (two_inputs, 2)])
+@pytest.mark.parametrize(("make", "count"), [(Subclassed, 14), (two_inputs, 2)])
 def test_networks_of_ones_own_are_trained_and_saved(make, count, tmp_path, rng):
     step = tff.Coupling([True, False], tff.Conditioner(make(), 1, context_size=3))
     assert len(step.trainable_variables) == count
@@ -174,7 +174,7 @@ class WithoutItsUnits(Unconfigured):
 
 
 @pytest.mark.parametrize(
-    "network, match",
+    ("network", "match"),
     [
         (lambda: Unconfigured([keras.layers.Dense(2)]), "must override `get_config"),
         (lambda: WithoutItsUnits(7), "weights of shapes"),
