@@ -99,12 +99,11 @@ def _estimate(function):
         name = {"quantile": "percentile(draws, 50.0"}.get(function, f"{function}(draws")
         library = "tfp.stats" if function != "mean" else "np"
         return f"Estimate that of each variable from {draws}: `{library}.{name}, axis=0)`."
-    sign = ">" if "survival" in function else "<="
-    logarithm = "the logarithm of " if function.startswith("log") else ""
     return (
-        f"Estimate the probability that all variables are {sign} those of `value` by "
-        f"{logarithm}the share of such draws: {draws}, "
-        f"`np.mean(np.all(draws {sign} value, axis=-1), axis=0)`."
+        "Estimate the joint `cdf`, the probability that each variable is at most that of "
+        f"`value`, by the share of such draws: {draws}, "
+        "`np.mean(np.all(draws <= value, axis=-1), axis=0)`. `survival_function` is one "
+        "minus it."
     )
 
 
