@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from random_weights import randomize
+from random_weights import values
 
 import tfp_flows as tff
 
@@ -77,17 +78,98 @@ class WrongSign(tff.Affine):
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_identity_is_said_to_be_one_instead_of_passing():
+def test_an_untrained_flow_with_a_wrong_transformer_does_not_pass():
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0, transformer=WrongSign())
+    before = values(flow)
     report = tff.check_bijector(flow, X)
     assert report.is_identity
     assert report.identities == ("real_nvp",)
-    assert str(report).startswith(
-        "Still the identity, of which nothing is shown: `real_nvp`"
-    )
-    assert "ok" not in str(report)
-    assert "FAIL" in str(tff.check_bijector(randomize(flow), X))
-    assert not tff.check_bijector(flow, X).passed
+    assert report.passed is False
+    assert report.wrong_steps == ("bijectors[1] `coupling`", "bijectors[2] `coupling`")
+    assert str(report).startswith("Still the identity, so checked with random weights: ")
+    assert "FAIL  log-det" not in str(report)
+    for a, b in zip(values(flow), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not flow.is_initialized
+    randomize(flow)
+    assert tff.check_bijector(flow, X).wrong_steps == report.wrong_steps
+
+
+def test_an_untrained_flow_passes():
+    report = tff.check_bijector(tff.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0), X)
+    assert report.passed is True
+    assert report.is_identity
+
+
+class Unused(Doubling):
+    """The identity, whatever its weight is."""
+
+    def __init__(self):
+        super().__init__(log_slope=0.0, factor=1.0)
+        self.weight = tf.Variable(0.0)
+
+    def _forward_and_log_det(self, x, context, training):
+        return x, self._log_det(x)
+
+
+def test_of_an_identity_with_any_weights_nothing_is_known():
+    report = tff.check_bijector(Unused(), X)
+    assert report.passed is None
+    assert report.unseen == ("unused",)
+    assert "nothing is known: `unused`" in str(report)
+
+
+def _images(*steps):
+    chain = tff.FlowChain([tff.Squeeze((2, 2, 1)), *steps])
+    return tff.MultiScale([chain, tff.Permutation([1, 0], event_ndims=3)], (2, 2, 1))
+
+
+class DoublingImages(Doubling):
+    def __init__(self):
+        tff.FlowBijector.__init__(self, event_ndims=3, event_shape=[1, 1, 4])
+        self.log_slope, self.factor = 0.0, 0.5
+
+    def _log_det(self, x):
+        return tf.zeros(tf.shape(x)[0])
+
+
+def _inverted(step):
+    return tff.Invert(tff.FlowChain([tff.Permutation([1, 0]), step]))
+
+
+NESTED = {
+    "chain in a chain": (
+        lambda: tff.FlowChain([tfb.Exp(), tff.FlowChain([Doubling(), Doubling(0.6)])]),
+        np.exp(X),
+        "bijectors[1].bijectors[1] `doubling`",
+    ),
+    "inverted": (
+        lambda: tff.FlowChain([_inverted(Doubling(0.6)), Doubling()]),
+        X,
+        "bijectors[0].bijector.bijectors[1] `doubling`",
+    ),
+    "one of many levels": (
+        lambda: _images(DoublingImages()),
+        np.resize(X, [8, 2, 2, 1]),
+        "levels[0].bijectors[1] `doubling_images`",
+    ),
+    "part": (
+        lambda: tff.bijectors.OnPart([True, False, False], Doubling(0.6)),
+        np.resize(X, [8, 3]),
+        "bijector `doubling`",
+    ),
+    "all of it": (lambda: Doubling(0.6), X, "`doubling`"),
+}
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("name", NESTED)
+def test_the_wrong_step_is_named(name):
+    make, x, expected = NESTED[name]
+    report = tff.check_bijector(make(), x)
+    assert report.passed is False
+    assert report.wrong_steps == (expected,)
+    assert str(report).endswith(f"wrong by itself: {expected}")
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -100,7 +182,8 @@ def test_steps_that_are_still_the_identity_are_named_beside_one_that_is_not():
     assert "`inner`" in str(report).splitlines()[0]
     assert str(report).count("ok  ") == 5
     randomize(flow.bijectors[1])
-    assert tff.check_bijector(flow, X).identities == ("coupling", "heavy_tails")
+    names = ("decorrelate", "coupling", "heavy_tails")
+    assert tff.check_bijector(flow, X).identities == names
 
 
 SHAPE_CHANGING = {

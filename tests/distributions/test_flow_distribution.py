@@ -125,3 +125,64 @@ def test_surrogate_posterior_reaches_the_known_evidence(jit_compile):
     y, log_prob = posterior.sample_and_log_prob(4000, seed=2)
     elbo = np.mean(log_density(y) - log_prob)
     assert elbo == pytest.approx(evidence, abs=0.05)
+
+
+class Sinh(tfp.bijectors.Bijector):
+    """A bijector as TFP's guide writes one: its parameters are not described."""
+
+    def __init__(self):
+        super().__init__(forward_min_event_ndims=0, name="sinh")
+
+    def _forward(self, x):
+        return tf.sinh(x)
+
+    def _inverse(self, y):
+        return tf.asinh(y)
+
+    def _forward_log_det_jacobian(self, x):
+        return tf.math.log(tf.cosh(x))
+
+
+class Scaled(tfp.bijectors.Bijector):
+    def __init__(self, scale):
+        super().__init__(forward_min_event_ndims=0, name="scaled")
+        self.scale = tf.constant(scale)
+
+    def _forward(self, x):
+        return self.scale * x
+
+    def _inverse(self, y):
+        return y / self.scale
+
+    def _inverse_log_det_jacobian(self, y):
+        return -tf.math.log(self.scale)
+
+
+def test_bijectors_that_do_not_describe_their_parameters_are_taken():
+    y = np.array([[0.5, -2.0], [1.0, 3.0]], np.float32)
+    base = tff.standard_normal(2)
+    x = np.arcsinh(y)
+    found = tff.FlowDistribution(base, Sinh()).log_prob(y)
+    expected = base.log_prob(x) - np.log(np.cosh(x)).sum(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert tff.check_bijector(Sinh(), y[:, 0]).passed
+    scale = np.array([2.0, 3.0], np.float32)
+    for bijector in (Scaled(scale), tfp.bijectors.Invert(Scaled(1.0 / scale))):
+        found = tff.FlowDistribution(base, bijector).log_prob(y)
+        expected = base.log_prob(y / scale) - np.log(6.0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    for size in (1, 3):  # the first would broadcast
+        with pytest.raises(ValueError, match="events that `scaled` maps"):
+            tff.FlowDistribution(tff.standard_normal(size), Scaled(scale))
+
+
+def test_a_joint_cdf_is_estimated_as_the_error_says():
+    normal = tff.FlowDistribution(tff.standard_normal(2), tff.Standardize(2))
+    for function in ("cdf", "log_cdf", "survival_function"):
+        with pytest.raises(NotImplementedError, match="draws <= value"):
+            getattr(normal, function)([0.0, 0.0])
+    with pytest.raises(NotImplementedError, match="percentile"):
+        normal.quantile(0.5)
+    draws, value = normal.sample(10_000, seed=0), np.zeros(2)
+    found = np.mean(np.all(draws <= value, axis=-1), axis=0)
+    assert found == pytest.approx(0.25, abs=0.02)

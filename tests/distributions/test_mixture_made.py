@@ -111,6 +111,7 @@ def test_mask_cycle_of_a_base_is_trained():
     base = tff.MixtureMADE(2, 2, num_masks=2, hidden_units=(8,), seed=1)
     distribution = tff.FlowDistribution(base, tff.Standardize(2))
     x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    distribution.initialize(x)
     distribution.log_prob(x, training=True)
     assert int(base._ensemble._num_steps) == 1
     distribution.log_prob(x)

@@ -67,10 +67,13 @@ def test_rows_of_weight_zero_do_not_matter(banana):
 
 def test_evaluate_weighs_the_rows(banana):
     model = anew()
-    weight = np.linspace(0.0, 2.0, 512).astype(np.float32)
-    expected = -np.mean(weight * model.distribution.log_prob(banana))
-    loss = model.evaluate(banana, sample_weight=weight, verbose=0)
+    # Batches of very different sums of weights.
+    weight = np.linspace(0.0, 2.0, 512).astype(np.float32) ** 4
+    expected = -np.average(model.distribution.log_prob(banana), weights=weight)
+    loss = model.evaluate(banana, sample_weight=weight, batch_size=32, verbose=0)
     assert loss == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(ValueError, match="`sample_weight` with a sum above 0; got 0"):
+        model.evaluate(banana, sample_weight=0.0 * weight, verbose=0)
 
 
 def test_context_is_the_second_input(rng):

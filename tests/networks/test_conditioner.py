@@ -113,3 +113,119 @@ def test_dropout_trains_and_is_saved(tmp_path, banana):
     assert loaded.distribution.bijector.bijectors[0].conditioner.dropout_in_training
     expected = model.distribution.log_prob(banana)
     np.testing.assert_array_equal(loaded.distribution.log_prob(banana), expected)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Subclassed(keras.Model):
+    def __init__(self, units=8, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = [[keras.layers.Dense(units, "tanh")], [keras.layers.Dense(4)]]
+        self.attention = keras.layers.MultiHeadAttention(1, 2)
+        self.last = keras.layers.Dense(2)
+
+    def call(self, x):
+        for block in self.blocks:
+            for layer in block:
+                x = layer(x)
+        return self.last(x + self.attention(x[:, None], x[:, None])[:, 0])
+
+
+def two_inputs():
+    x, context = keras.Input((1,)), keras.Input((3,))
+    joined = keras.layers.Concatenate()([x, context])
+    return keras.Model([x, context], keras.layers.Dense(2)(joined))
+
+
+@pytest.mark.filterwarnings("ignore:Layers")
+@pytest.mark.parametrize(("make", "count"), [(Subclassed, 14), (two_inputs, 2)])
+def test_networks_of_ones_own_are_trained_and_saved(make, count, tmp_path, rng):
+    step = tff.Coupling([True, False], tff.Conditioner(make(), 1, context_size=3))
+    assert len(step.trainable_variables) == count
+    dist = tff.FlowDistribution(tff.standard_normal(2), step)
+    model = tff.DensityEstimator(dist)
+    model.compile(keras.optimizers.SGD(0.1))
+    x, context = (rng.normal(size=(32, d)).astype(np.float32) for d in (2, 3))
+    before = [v.numpy() for v in step.trainable_variables]
+    model.fit((x, context), verbose=0)
+    after = [v.numpy() for v in step.trainable_variables]
+    assert all(np.any(a != b) for a, b in zip(after[-2:], before[-2:], strict=True))
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded((x, context)), model((x, context)))
+
+
+class Unconfigured(keras.Model):
+    def __init__(self, layers):
+        super().__init__()
+        self.all = layers
+
+    def call(self, x):
+        for layer in self.all:
+            x = layer(x)
+        return x
+
+
+class WithoutItsUnits(Unconfigured):
+    def __init__(self, units=2, **kwargs):
+        super().__init__([keras.layers.Dense(units), keras.layers.Dense(2)])
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("network", "match"),
+    [
+        (lambda: Unconfigured([keras.layers.Dense(2)]), "must override `get_config"),
+        (lambda: WithoutItsUnits(7), "weights of shapes"),
+    ],
+)
+def test_networks_that_cannot_be_rebuilt_are_not_saved(network, match, tmp_path):
+    step = tff.Coupling([True, False], tff.Conditioner(network(), 1))
+    dist = tff.FlowDistribution(tff.standard_normal(2), step)
+    with pytest.raises(ValueError, match=match):
+        tff.DensityEstimator(dist).save(tmp_path / "m.keras")
+
+
+class InEachCall(keras.layers.Layer):
+    def call(self, x):
+        return keras.layers.Dense(2)(x)
+
+
+class OfTensorFlow(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.kernel = tf.Variable([[1.0, 2.0]])
+
+    def call(self, x):
+        return x @ self.kernel
+
+
+REFUSED = {
+    "in each call": (InEachCall, "neither trained nor saved"),
+    "tf.Variable": (OfTensorFlow, "neither trained nor saved"),
+    "two arguments": (lambda: keras.layers.MultiHeadAttention(1, 2), "whose call fails"),
+    "no rows": (lambda: keras.layers.Lambda(tf.reduce_sum), "a row for each"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_networks_whose_weights_would_be_lost_are_refused(name):
+    make, match = REFUSED[name]
+    with pytest.raises(ValueError, match=match):
+        tff.Conditioner(make(), 1)
+
+
+def test_weights_that_are_not_a_conditioners_own_are_warned_of():
+    network = keras.layers.Dense(2)
+    with pytest.warns(UserWarning, match="2 trainable variables that are not its own"):
+        tff.Coupling([True, False], lambda x, context: network(x))
+
+
+def test_encoders_and_decoders_have_their_weights(tmp_path):
+    encoder = Unconfigured([keras.layers.Dense(2)])
+    parts = tff.posteriors.DiagonalGaussian(1), keras.layers.Dense(3)
+    vae = tff.VAE(encoder, *parts, tff.likelihoods.Bernoulli(3))
+    assert len(vae.trainable_variables) == 4
+    with pytest.raises(ValueError, match="must override `get_config"):
+        vae.save(tmp_path / "m.keras")

@@ -69,23 +69,30 @@ class ActNorm(Positionwise):
         """Whether `initialize` has set scale and shift from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets scale and shift from the mean and standard deviation of `data`, once.
 
         Args:
           data: `[N, *event]`. A channel that is constant keeps scale 1.
           context: ignored.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data)
+        data, _, weight = self._check_rows(data, None, sample_weight)
         if self.is_initialized:
             return
-        mean, scale = mean_and_scale(data, self.dtype)
+        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
         self._set(mean, tf.math.log(scale))
 
-    def _initialize_inverted(self, data, context):
+    def _initialize_inverted(self, data, context, sample_weight=None):
         if self.is_initialized:
             return
-        mean, scale = mean_and_scale(data, self.dtype)
+        mean, scale = mean_and_scale(data, self.dtype, weight=sample_weight)
         self._set(-mean / scale, -tf.math.log(scale))
 
     def _set(self, shift, log_scale):

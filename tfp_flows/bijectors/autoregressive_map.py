@@ -48,7 +48,8 @@ class AutoregressiveMap(FlowBijector):
             parameters=parameters,
             name=parameters["name"],
         )
-        check_conditioner(conditioner, [event_size], [event_size], transformer)
+        shape = [event_size]
+        check_conditioner(conditioner, shape, shape, transformer, self.dtype)
         self._event_size = int(event_size)
         self._conditioner = conditioner
         self._transformer = transformer

@@ -107,15 +107,23 @@ class BatchNorm(Positionwise):
         """Whether training normalises by the rows of a batch: True."""
         return True
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Replaces the running statistics by those of `data`; may be called again.
 
         Args:
           data: `[N, *event]`; the whole training set, for exact statistics.
           context: ignored.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data)
-        mean, scale = mean_and_scale(self._where_it_changes(data), self.dtype)
+        data, _, weight = self._check_rows(data, None, sample_weight)
+        changing = self._where_it_changes(data)
+        mean, scale = mean_and_scale(changing, self.dtype, weight=weight)
         self._mean.assign(mean)
         self._variance.assign(scale**2)
 

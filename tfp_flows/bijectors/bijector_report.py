@@ -12,8 +12,8 @@ class BijectorReport:
     """The errors that `check_bijector` has measured; `print` it.
 
     Errors are the largest over the points, relative where the true value is above 1.
-    For a step that is still the identity they show nothing, since the identity passes
-    whatever the formulas are: `print` says so first.
+    Steps that are still the identity, which passes whatever the formulas are, were given
+    random weights for them: `print` says so first.
 
     Attributes:
       num_points: number of points tried.
@@ -27,8 +27,12 @@ class BijectorReport:
         of more than two variables. It should be 1.
       tolerance: what `passed` allows the errors to be.
       identities: names of the steps with weights that are still the identity; the name of
-        the bijector if all of it is.
+        the bijector if all of it is. They were checked with random weights.
       is_identity: whether the whole bijector is.
+      unseen: names of those that are the identity with random weights, too, so that
+        nothing is known of them.
+      wrong_steps: place and name of each step whose own checks fail, or of the chain whose
+        steps are right.
 
     >>> import tfp_flows
     >>> report = tfp_flows.check_bijector(tfp_flows.Permutation([1, 0]), [[1.0, 2.0]])
@@ -47,14 +51,18 @@ class BijectorReport:
     tolerance: float
     identities: tuple = ()
     is_identity: bool = False
+    unseen: tuple = ()
+    wrong_steps: tuple = ()
 
     @property
-    def passed(self) -> bool:
+    def passed(self) -> bool | None:
         """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
 
-        Also True if `is_identity`: nothing was found wrong, since nothing could be.
+        None if they are, but for some steps (`unseen`) they would be with any formulas.
         """
-        return all(ok for _, _, ok in self._rows())
+        if not all(ok for _, _, ok in self._rows()):
+            return False
+        return None if self.unseen else True
 
     def __str__(self) -> str:
         head = (
@@ -62,21 +70,18 @@ class BijectorReport:
             f"{self.dtype}, tolerance {self.tolerance:g}"
         )
         if self.identities:
-            head = f"{self._warning()}\n{head}"
-        if self.is_identity and self.passed:
-            return head
+            names = _quoted(self.identities)
+            head = f"Still the identity, so checked with random weights: {names}.\n{head}"
+        if self.unseen:
+            names = _quoted(self.unseen)
+            head = f"The identity with any weights, so nothing is known: {names}.\n{head}"
         rows = [
             f"  {'ok  ' if ok else 'FAIL'}  {name:<42} {value:.3g}"
             for name, value, ok in self._rows()
         ]
+        if self.wrong_steps:
+            rows.append("  wrong by itself: " + ", ".join(self.wrong_steps))
         return "\n".join([head, *rows])
-
-    def _warning(self):
-        names = ", ".join(f"`{name}`" for name in self.identities)
-        return (
-            f"Still the identity, of which nothing is shown: {names}. Train it first, or "
-            "give its weights random values."
-        )
 
     def _rows(self):
         errors = {
@@ -90,3 +95,7 @@ class BijectorReport:
             right = bool(abs(self.integral - 1.0) <= 0.01)
             rows.append(("integral of the density (should be 1)", self.integral, right))
         return rows
+
+
+def _quoted(names):
+    return ", ".join(f"`{name}`" for name in names)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -11,10 +14,15 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.multi_scale import MultiScale
+from tfp_flows.bijectors.on_part import OnPart
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import as_tensor
+from tfp_flows.core.rows import take_rows
 
 __all__ = ["check_bijector"]
 
@@ -24,9 +32,11 @@ def check_bijector(
 ) -> BijectorReport:
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
-    The log-det and round-trip checks hold exactly, whatever the weights. Check a bijector
-    whose weights are as after training: for steps that are still the identity, which the
-    report names, the checks show nothing.
+    The log-det and round-trip checks hold exactly, whatever the weights. Steps that are
+    still the identity, as most are before training, would pass with any formulas. So they
+    are checked with random weights, and get their own back, bit for bit. A step that is the
+    identity even then leaves `passed` None. Where something is wrong, the report names the
+    steps, at any depth of chains, `Invert` and `MultiScale`.
 
     The ends may have different shapes. Where the data have more entries than the latent
     (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), their density is that of the entries
@@ -36,8 +46,9 @@ def check_bijector(
     >>> import numpy as np
     >>> import tfp_flows
     >>> flow = tfp_flows.RealNVP(2, num_steps=2, hidden_units=(4,), seed=0)
-    >>> tfp_flows.check_bijector(flow, np.random.normal(size=(32, 2))).is_identity
-    True
+    >>> report = tfp_flows.check_bijector(flow, np.random.normal(size=(32, 2)))
+    >>> report.passed, report.is_identity, report.wrong_steps
+    (True, True, ())
 
     Args:
       bijector: a `tfp.bijectors.Bijector` of one tensor at each end.
@@ -68,27 +79,56 @@ def check_bijector(
             f"Expected `x` of shape [N, *event] with {flow.inverse_min_event_ndims} event "
             f"axes and N > 0; got {x.shape}."
         )
+    context = None if context is None else as_tensor(context, "context", flow.dtype or None)
+    tolerance = 1e-9 if x.dtype == tf.float64 else 1e-3
+    identities = _identities(flow, x, context, tolerance)
+    with warnings.catch_warnings(), _random_weights(identities, flow):
+        warnings.filterwarnings("ignore", "A gradient is taken")  # no training
+        errors, z = _errors(flow, x, context)
+        event_shape = tuple(x.shape[1:].as_list())
+        report = BijectorReport(
+            num_points=x.shape[0],
+            event_shape=event_shape,
+            dtype=x.dtype.name,
+            **errors,
+            integral=_integral(flow, z, event_shape, context),
+            tolerance=tolerance,
+            identities=tuple(step.name for step in identities),
+            is_identity=flow in identities,
+            unseen=tuple(s.name for s in _identities(flow, x, context, tolerance)),
+        )
+        if report.passed is False:
+            found = tuple(_wrong_steps(flow, x, context, tolerance))
+            report = dataclasses.replace(report, wrong_steps=found)
+    return report
+
+
+def _errors(flow, x, context):
+    """The errors of a `BijectorReport` by name, and the latents."""
     z, inverse_log_det = flow.inverse_and_log_det(x, context=context)
     y, forward_log_det = flow.forward_and_log_det(z, context=context)
     z_again, _ = flow.inverse_and_log_det(y, context=context)
-    event_shape = tuple(x.shape[1:].as_list())
     true_inverse, true_forward = _true_log_dets(flow, x, z, forward_log_det, context)
-    tolerance = 1e-9 if x.dtype == tf.float64 else 1e-3
-    is_identity = _is_identity(x, z, inverse_log_det, tolerance)
-    identities = [flow.name] if is_identity else _identities(flow, x, context, tolerance)
-    return BijectorReport(
-        num_points=x.shape[0],
-        event_shape=event_shape,
-        dtype=x.dtype.name,
-        data_round_trip=_error(y, x),
-        latent_round_trip=_error(z_again, z),
-        inverse_log_det=_error(inverse_log_det, true_inverse),
-        forward_log_det=_error(forward_log_det, true_forward),
-        integral=_integral(flow, z, event_shape, context),
-        tolerance=tolerance,
-        identities=tuple(identities),
-        is_identity=is_identity,
-    )
+    errors = {
+        "data_round_trip": _error(y, x),
+        "latent_round_trip": _error(z_again, z),
+        "inverse_log_det": _error(inverse_log_det, true_inverse),
+        "forward_log_det": _error(forward_log_det, true_forward),
+    }
+    return errors, z
+
+
+def _identities(flow, y, context, tolerance):
+    """The steps that have weights, or wait for `initialize`, and change nothing yet."""
+    x, log_det = flow.inverse_and_log_det(y, context=context)
+    has_state = flow.trainable_variables or not flow.is_initialized
+    if has_state and _is_identity(y, x, log_det, tolerance):
+        return [flow]
+    return [
+        step
+        for _, part, value, given in _parts(flow, y, context)
+        for step in _identities(part, value, given, tolerance)
+    ]
 
 
 def _is_identity(x, z, log_det, tolerance):
@@ -96,20 +136,88 @@ def _is_identity(x, z, log_det, tolerance):
     return bool(same and _error(log_det, np.zeros_like(log_det)) <= tolerance)
 
 
-def _identities(flow, y, context, tolerance):
-    """Names of the steps of a chain that have weights and change nothing yet."""
-    if not isinstance(flow, FlowChain):
+@contextlib.contextmanager
+def _random_weights(steps, flow):
+    """Gives the weights of `steps` random values, which are taken back at the end."""
+    rng = np.random.default_rng(0)
+    parts = [part for step in steps for part in (step, *step.submodules)]
+    unset = {v.ref() for part in parts if _is_unset(part) for v in part.variables}
+    variables = {v.ref(): v for step in steps for v in step.variables}
+    before = {ref: variable.numpy() for ref, variable in variables.items()}
+    try:
+        for ref, variable in variables.items():
+            if variable.dtype.is_floating and (variable.trainable or ref in unset):
+                # About as much in a sum over any number of inputs.
+                noise = rng.uniform(-0.5, 0.5, variable.shape)
+                noise /= max(noise.size, 1) ** 0.25
+                variable.assign_add(tf.cast(noise, variable.dtype))
+            elif variable.dtype.is_bool and ref in unset:
+                variable.assign(True)  # as of one that is initialized
+        yield
+    finally:
+        for ref, variable in variables.items():
+            variable.assign(before[ref])
+        for module in (flow, *flow.submodules):
+            if isinstance(module, FlowBijector):
+                module.forget_start()
+
+
+def _is_unset(part):
+    is_step = isinstance(part, FlowBijector) and not isinstance(part, Composite)
+    return is_step and not part.is_initialized
+
+
+def _wrong_steps(flow, y, context, tolerance, path=""):
+    """Where the bijectors are, and their names, whose checks fail by themselves."""
+    if not tf.nest.is_nested(y):
+        y, context = _finite_rows(y, context)
+        if not len(y):
+            return []
+    found = [
+        name
+        for place, part, value, given in _parts(flow, y, context)
+        for name in _wrong_steps(part, value, given, tolerance, path + place)
+    ]
+    ends = flow.forward_min_event_ndims, flow.inverse_min_event_ndims
+    if found or any(map(tf.nest.is_nested, ends)):
+        return found
+    try:
+        errors, _ = _errors(flow, y, context)
+    except ValueError:  # another number of entries at both ends
         return []
-    names = []
-    for step in flow.bijectors:
-        given = context_for(step, context)
-        x, log_det = step.inverse_and_log_det(y, context=given)
-        if step.trainable_variables and _is_identity(y, x, log_det, tolerance):
-            names.append(step.name)
-        else:
-            names += _identities(step, y, given, tolerance)
-        y = x
-    return names
+    is_right = all(error <= tolerance for error in errors.values())
+    return [] if is_right else [f"{path.lstrip('.')} `{flow.name}`".strip()]
+
+
+def _finite_rows(y, context):
+    finite = np.isfinite(np.reshape(y, [len(y), -1])).all(axis=1)
+    return take_rows((y, context), np.flatnonzero(finite))
+
+
+def _parts(flow, y, context):
+    """Where each part is, the part, the values at its data end, and its context."""
+    if isinstance(flow, FlowChain):
+        context = flow.context_of_parts(context)
+        for i, step in enumerate(flow.bijectors):
+            given = context_for(step, context)
+            yield f".bijectors[{i}]", step, y, given
+            y = step.inverse_and_log_det(y, context=given)[0]
+    elif isinstance(flow, MultiScale):
+        for i, (level, latent) in enumerate(
+            zip(flow.levels, flow.latent_shapes, strict=True)
+        ):
+            given = context_for(level, context)
+            yield f".levels[{i}]", level, y, given
+            y = level.inverse_and_log_det(y, context=given)[0][..., : -latent[-1]]
+    elif isinstance(flow, Invert):
+        yield (
+            ".bijector",
+            flow.bijector,
+            flow.inverse_and_log_det(y, context=context)[0],
+            context,
+        )
+    elif isinstance(flow, OnPart):
+        yield ".bijector", flow.bijector, tf.constant(flow._changing(y)), context
 
 
 def _error(value, truth):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ def check_conditioner(
     seen_shape: Sequence[int],
     changing_shape: Sequence[int],
     transformer: Transformer,
+    dtype: tf.DType | None,
 ) -> None:
     """Refuses a conditioner of other sizes, which might broadcast and go unnoticed.
 
@@ -27,6 +29,7 @@ def check_conditioner(
       seen_shape: shape of what it is shown of an event.
       changing_shape: shape, `(..., C)`, of what changes by its parameters.
       transformer: what its P parameters a variable are for.
+      dtype: of what it is shown.
 
     Raises:
       ValueError: if it is made for inputs of another shape, or does not return parameters
@@ -37,11 +40,20 @@ def check_conditioner(
             "Expected a `conditioner`, a callable of (x, context) such as a `Conditioner`; "
             f"got {conditioner!r}."
         )
-    if _is_keras_layer(conditioner):
+    module = _keras_module(conditioner)
+    if module == "keras":
         raise ValueError(
             "Expected a `conditioner` of (x, context); got the Keras layer "
             f"{conditioner!r}: wrap it in `Conditioner`, with the shape of what it sees."
         )
+    if module:
+        raise ValueError(
+            "Expected a `conditioner` of (x, context), such as a Keras 3 layer in a "
+            f"`Conditioner`; got {conditioner!r}, a layer of {module}: build the network "
+            "with `import keras`."
+        )
+    if not hasattr(conditioner, "output_shape"):
+        _warn_of_other_variables(conditioner, seen_shape, dtype)
     *leading, size = changing_shape
     parameters_shape = (*leading, transformer.num_parameters * size)
     for name, expected in (("input_shape", seen_shape), ("output_shape", parameters_shape)):
@@ -55,6 +67,32 @@ def check_conditioner(
             )
 
 
-def _is_keras_layer(value):
+def _warn_of_other_variables(conditioner, seen_shape, dtype):
+    """Calls it once, so that it creates its variables, and warns of those not its own."""
+    seen = tf.zeros([1, *seen_shape], dtype or tf.float32)
+    size = getattr(conditioner, "context_size", 0)
+    try:
+        with tf.GradientTape() as tape:
+            conditioner(seen, tf.zeros([1, size], seen.dtype) if size else None)
+    except Exception:  # the step's own call tells what is wrong
+        return
+    is_module = isinstance(conditioner, tf.Module)
+    own = {v.ref() for v in conditioner.variables} if is_module else set()
+    others = [v.name for v in tape.watched_variables() if v.ref() not in own]
+    if others and not tf.distribute.has_strategy():
+        warnings.warn(
+            f"The conditioner {conditioner!r} uses {len(others)} trainable variables that "
+            f"are not its own ({others[0]}): a flow does not list them, so that `fit` does "
+            "not train them and `save` leaves them out. Take a Keras layer in a "
+            "`Conditioner`, or a `tf.Module` with the variables as attributes.",
+            stacklevel=5,
+        )
+
+
+def _keras_module(value):
+    """The Keras that a layer is of: "keras", or a former one; or None."""
     # Without Keras itself, which bijectors do not know.
-    return any(cls.__module__.startswith("keras.") for cls in type(value).__mro__)
+    modules = [f"{cls.__module__}." for cls in type(value).__mro__]
+    known = ("keras", "tf_keras", "tensorflow.python.keras")
+    found = (name for name in known if any(m.startswith(f"{name}.") for m in modules))
+    return next(found, None)

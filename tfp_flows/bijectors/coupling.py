@@ -14,6 +14,7 @@ from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import Affine
@@ -86,7 +87,8 @@ class Coupling(FlowBijector):
         )
         parts = partition(mask)
         transformer = Affine() if transformer is None else transformer
-        check_conditioner(conditioner, parts.seen_shape, parts.changing_shape, transformer)
+        seen_shape, changing_shape = parts.seen_shape, parts.changing_shape
+        check_conditioner(conditioner, seen_shape, changing_shape, transformer, self.dtype)
         self._partition = parts
         self._conditioner: Any = conditioner
         self._transformer = transformer
@@ -106,23 +108,31 @@ class Coupling(FlowBijector):
         """Whether the conditioner's data-dependent state is set."""
         return getattr(self._conditioner, "is_initialized", True)
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the conditioner's data-dependent state, if any, from what it will see.
 
         Args:
           data: `[N, *event]`.
           context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data, context)
+        data, context, weight = self._check_rows(data, context, sample_weight)
         if not self.is_initialized:
             seen, _ = self._partition.split(tf.convert_to_tensor(data, self.dtype))
             if context is not None:
                 context = tf.convert_to_tensor(context, self.dtype)
-            self._conditioner.initialize(seen, context)
+            weight = weight_keyword(self._conditioner, weight)
+            self._conditioner.initialize(seen, context, **weight)
 
-    def _initialize_inverted(self, data, context):
+    def _initialize_inverted(self, data, context, sample_weight=None):
         # What the conditioner sees is the same at both ends.
-        self.initialize(data, context=context)
+        self.initialize(data, context=context, sample_weight=sample_weight)
 
     def _forward_and_log_det(self, x, context, training):
         seen, changing = self._partition.split(x)

@@ -99,7 +99,8 @@ class Elementwise(FlowBijector):
             name=name,
         )
         if conditioner is not None:
-            check_conditioner(conditioner, [context_size], [event_size], transformer)
+            seen, changing = [context_size], [event_size]
+            check_conditioner(conditioner, seen, changing, transformer, self.dtype)
         self._conditioner = conditioner
         self._transformer = transformer
         self._event_size = int(event_size)

@@ -17,6 +17,7 @@ from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.context_standardizer import ContextStandardizer
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.event_shapes import end_shapes
 from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -129,57 +130,74 @@ class FlowChain(Composite):
         contexts_are = self._standardizer is None or self._standardizer.is_initialized
         return contexts_are and super().is_initialized
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the state of each bijector from `data` as it arrives there.
 
         Args:
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data, context)
-        context = self._initialized_context(context)
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        context = self._initialized_context(context, weight)
         stateful = [i for i, s in enumerate(self._steps) if _has_state(s)]
         if not stateful:
             return
         *before, last = self._steps[: stateful[-1] + 1]
         last_reading = max((i for i in stateful if self._steps[i].reads_rows), default=-1)
         if last_reading < 0:
-            data, context = _first_row(data), _first_row(context)
+            data, context, weight = _first_row(data), _first_row(context), None
         for i, step in enumerate(before):
             of_step = context_for(step, context)
             if i != last_reading:
-                data = step.initialize_and_normalise(data, context=of_step)
+                data = step.initialize_and_normalise(
+                    data, context=of_step, sample_weight=weight
+                )
                 continue
-            step.initialize(data, context=of_step)
+            step.initialize(data, context=of_step, **weight_keyword(step, weight))
             # What follows does not look at the rows.
-            data, context = _first_row(data), _first_row(context)
+            data, context, weight = _first_row(data), _first_row(context), None
             data = step._normalised(data, context_for(step, context))
-        last.initialize(data, context=context_for(last, context))
+        weight = weight_keyword(last, weight)
+        last.initialize(data, context=context_for(last, context), **weight)
 
     def initialize_and_normalise(
-        self, data: TensorLike, *, context: TensorLike | None = None
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
     ) -> tf.Tensor:
         """Initialises, and returns the data at the latent end, `[N, *event]`."""
-        self._check_rows(data, context)
-        context = self._initialized_context(context)
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        context = self._initialized_context(context, weight)
         for step in self._steps:
-            data = step.initialize_and_normalise(data, context=context_for(step, context))
+            data = step.initialize_and_normalise(
+                data, context=context_for(step, context), sample_weight=weight
+            )
         return data
 
-    def _initialize_inverted(self, data, context):
+    def _initialize_inverted(self, data, context, sample_weight=None):
         steps = [Invert(step) for step in reversed(self._steps)]
         inverted = FlowChain(steps, standardize_context=False)
-        inverted.initialize(data, context=self._initialized_context(context))
+        context = self._initialized_context(context, sample_weight)
+        inverted.initialize(data, context=context, sample_weight=sample_weight)
 
     def context_of_parts(self, context: TensorLike | None) -> tf.Tensor | None:
         """Returns `context`, `[..., context_size]`, as the bijectors in the list see it."""
         return context if self._standardizer is None else self._standardizer(context)
 
-    def _initialized_context(self, context):
+    def _initialized_context(self, context, weight=None):
         """Sets the statistics of contexts, where wanted; returns what steps are given."""
         if self._standardizer is None:
             return context
-        return self._standardizer.initialize(context)
+        return self._standardizer.initialize(context, weight=weight)
 
     def _run(self, direction, value, context, training):
         context = self.context_of_parts(context)

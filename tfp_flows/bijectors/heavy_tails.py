@@ -115,18 +115,25 @@ class HeavyTails(FlowBijector):
         """Whether it is known if tails are to be heavy."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Makes the tails heavy, from the first call on.
 
         Args:
           data: `[N, D]`, which is not used: a flow for data has tails, another has none.
           context: ignored.
+          sample_weight: ignored.
         """
         self._check_rows(data)
         self._heavy.assign(True)
         self._initialized.assign(True)
 
-    def _initialize_inverted(self, data, context):
+    def _initialize_inverted(self, data, context, sample_weight=None):
         # Data at the latent end are in units of their own, and would get lighter tails.
         self._initialized.assign(True)
 

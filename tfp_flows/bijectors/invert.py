@@ -6,6 +6,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.subclass_checks import OPPOSITE
@@ -66,22 +67,30 @@ class Invert(Composite):
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses nothing: every latent of the bijector has a value."""
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the bijector's state from `data`, which are at its latent end.
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
           context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
 
         Raises:
           ValueError: if there is state that only data at the other end determine, as in
             `MultiScale`.
         """
-        self._check_rows(data, context)
-        self._bijector._initialize_inverted(data, context)
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        self._bijector._initialize_inverted(data, context, weight)
 
-    def _initialize_inverted(self, data, context):
-        self._bijector.initialize(data, context=context)
+    def _initialize_inverted(self, data, context, sample_weight=None):
+        weight = weight_keyword(self._bijector, sample_weight)
+        self._bijector.initialize(data, context=context, **weight)
 
     def _forward_and_log_det(self, x, context, training):
         return self._apply_part(self._bijector, "inverse", x, context, training)

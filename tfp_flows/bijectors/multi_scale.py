@@ -14,6 +14,7 @@ from tfp_flows.core.arguments import check_number
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
 
@@ -96,14 +97,29 @@ class MultiScale(Composite):
     def _parts(self):
         return self._levels
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
-        """Sets the state of each level from `data`, `[N, H, W, C]`, as it arrives there."""
-        self._check_rows(data, context)
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the state of each level from `data` as it arrives there.
+
+        Args:
+          data: `[N, H, W, C]`.
+          context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+        """
+        data, context, weight = self._check_rows(data, context, sample_weight)
         *before, last = self._levels
         for level, latent in zip(before, self._latent_shapes, strict=False):
-            data = level.initialize_and_normalise(data, context=context_for(level, context))
+            data = level.initialize_and_normalise(
+                data, context=context_for(level, context), sample_weight=weight
+            )
             data = data[..., : -latent[-1]]
-        last.initialize(data, context=context_for(last, context))
+        weight = weight_keyword(last, weight)
+        last.initialize(data, context=context_for(last, context), **weight)
 
     def _inverse_and_log_det(self, y, context, training):
         latents, log_dets = [], []

@@ -11,6 +11,7 @@ from tfp_flows.bijectors.partition import partition
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["OnPart"]
@@ -75,18 +76,26 @@ class OnPart(Composite):
         """Refuses rows whose changing part has no inverse."""
         self._bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the bijector's state from the part of `data` that it maps.
 
         Args:
           data: `[N, D]`, at the data end.
           context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data, context)
-        self._bijector.initialize(self._changing(data), context=context)
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        changing, weight = self._changing(data), weight_keyword(self._bijector, weight)
+        self._bijector.initialize(changing, context=context, **weight)
 
-    def _initialize_inverted(self, data, context):
-        self._bijector._initialize_inverted(self._changing(data), context)
+    def _initialize_inverted(self, data, context, sample_weight=None):
+        self._bijector._initialize_inverted(self._changing(data), context, sample_weight)
 
     def _changing(self, data):
         return np.asarray(data)[:, ~self._mask]

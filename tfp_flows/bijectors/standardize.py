@@ -21,8 +21,8 @@ __all__ = ["Decorrelate", "Standardize"]
 class _Measured(Positionwise):
     """A bijector whose statistics `initialize` takes from the training rows, once.
 
-    A subclass has `_statistics(mean, scale, data)`, `_inverted(*statistics)`, which are
-    those of the inverse map, and `_set(*statistics)`.
+    A subclass has `_statistics(mean, scale, data, weight)`, `_set(*statistics)`, and
+    `_inverted(*statistics)`, which are those of the inverse map.
     """
 
     def __init__(self, event_size: int, **options: Any) -> None:
@@ -36,25 +36,32 @@ class _Measured(Positionwise):
         """Whether `initialize` has seen the data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Takes the statistics from `data`, once.
 
         Args:
           data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
           context: ignored.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data)
+        data, _, weight = self._check_rows(data, None, sample_weight)
         if not self.is_initialized:
-            self._set(*self._measure(data))
+            self._set(*self._measure(data, weight))
             self._initialized.assign(True)
 
-    def _initialize_inverted(self, data, context):
+    def _initialize_inverted(self, data, context, sample_weight=None):
         if not self.is_initialized:
-            self._set(*self._inverted(*self._measure(data)))
+            self._set(*self._inverted(*self._measure(data, sample_weight)))
             self._initialized.assign(True)
 
-    def _measure(self, data):
-        mean, scale = mean_and_scale(data, self.dtype)
+    def _measure(self, data, weight):
+        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
         constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
         if constant:
             warnings.warn(
@@ -62,7 +69,7 @@ class _Measured(Positionwise):
                 "meaningful scale and they are left unscaled.",
                 stacklevel=3,
             )
-        return self._statistics(mean, scale, data)
+        return self._statistics(mean, scale, data, weight)
 
     def _within_floats(self, deviations, unit):
         """Deviations up to `dtype.max**0.8` of their units: steps then stay within floats.
@@ -113,7 +120,7 @@ class Standardize(_Measured):
         ones = tf.ones(event_size, self.dtype)
         self._scale = tf.Variable(ones, trainable=False, name="scale")
 
-    def _statistics(self, mean, scale, data):
+    def _statistics(self, mean, scale, data, weight):
         return mean, scale
 
     def _inverted(self, mean, scale):
@@ -177,8 +184,8 @@ class Decorrelate(_Measured):
         # W, since a product takes less time than a solve for each batch.
         self._matrix = tf.Variable(identity, trainable=False, name="matrix")
 
-    def _statistics(self, mean, scale, data):
-        factor = scale[:, None] * correlation_factor(data, mean, scale)
+    def _statistics(self, mean, scale, data, weight):
+        factor = scale[:, None] * correlation_factor(data, mean, scale, weight)
         return mean, np.linalg.inv(factor)
 
     def _inverted(self, mean, matrix):

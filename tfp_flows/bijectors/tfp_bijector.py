@@ -106,7 +106,22 @@ def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> A
     """
     if tf.nest.is_nested(least) or least:
         return least
-    return max((len(b.experimental_batch_shape()) for b in bijectors), default=0)
+    return max(map(_num_parameter_axes, bijectors), default=0)
+
+
+def _num_parameter_axes(bijector):
+    if isinstance(bijector, tfp.bijectors.Invert.__mro__[1]):
+        return _num_parameter_axes(bijector.bijector)
+    try:
+        return len(bijector.experimental_batch_shape())
+    except NotImplementedError:  # a class of one's own, which does not describe parameters
+        pass
+    number = tf.TensorSpec([], _one_dtype(bijector.dtype) or tf.float32)
+    try:
+        forward = tf.function(lambda x: bijector.forward(x), autograph=False)
+        return forward.get_concrete_function(number).output_shapes.rank or 0
+    except (ValueError, TypeError):
+        return 0
 
 
 def _one_dtype(dtype):

@@ -51,6 +51,9 @@ class Composite(FlowBijector):
         """Whether the data-dependent state of every part is set."""
         return all(part.is_initialized for part in self._parts)
 
+    def _unset_parts(self):
+        return [name for part in self._parts for name in part._unset_parts()]
+
     @property
     def has_batch_statistics(self) -> bool:
         """Whether a part normalises by the rows of a batch in training."""

@@ -1,5 +1,6 @@
 """Standardising of contexts by statistics that are saved with the weights."""
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -35,11 +36,14 @@ class ContextStandardizer(tf.Module):
         """Whether `initialize` has seen contexts."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, context: TensorLike) -> tf.Tensor:
+    def initialize(
+        self, context: TensorLike, *, weight: np.ndarray | None = None
+    ) -> tf.Tensor:
         """Takes mean and standard deviation of contexts, once, and standardises them.
 
         Args:
           context: `[N, C]`, those of the training rows. Constant columns get scale 1.
+          weight: of the rows, `[N]`; None if all count alike.
 
         Returns:
           `[N, C]`, a tensor.
@@ -48,7 +52,9 @@ class ContextStandardizer(tf.Module):
           ValueError: if there are no rows, or some are not finite.
         """
         if not self.is_initialized:
-            mean, scale = mean_and_scale(context, self._mean.dtype, "context")
+            mean, scale = mean_and_scale(
+                context, self._mean.dtype, "context", weight=weight
+            )
             self._mean.assign(mean)
             self._scale.assign(scale)
             self._initialized.assign(True)

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from tfp_flows.core.rows import effective_count
 from tfp_flows.core.statistics import row_blocks
 
 __all__ = ["correlation_factor"]
@@ -21,7 +22,10 @@ _CONSTANT = 1e-6
 
 
 def correlation_factor(
-    data: npt.ArrayLike, mean: np.ndarray, scale: np.ndarray
+    data: npt.ArrayLike,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns L, lower triangular, `L L^T` being the shrunk correlation matrix of `data`.
 
@@ -38,39 +42,52 @@ def correlation_factor(
       data: `[N, D]`.
       mean: `[D]`.
       scale: `[D]`, standard deviations; any where a column is constant.
+      weight: of the rows, `[N]`; None if all count alike. Rows are few where their
+        effective number is (`effective_count`).
     """
     data = np.asarray(data)
     count, size = data.shape
     share = 0.0
-    if count < _MANY_ROWS * size:
-        share = _share_of_identity((data.astype(np.float64) - mean) / scale)
-    blocks = ((rows - mean) / scale for rows in row_blocks(data))
-    moments = sum(rows.T @ rows for rows in blocks) / count
+    if effective_count(weight, count) < _MANY_ROWS * size:
+        share = _share_of_identity((data.astype(np.float64) - mean) / scale, weight)
+    blocks = (((rows - mean) / scale, w) for rows, w in row_blocks(data, weight))
+    total = count if weight is None else weight.sum()
+    moments = sum(rows.T @ (w * rows) for rows, w in blocks) / total
     moments += np.diag(np.diag(moments) < _CONSTANT)  # 1 for a constant column
     matrix = (1.0 - share) * moments + share * np.eye(size)
     # In float32, rows of this size are rounded to about 1e-7.
     return np.linalg.cholesky(matrix + 1e-10 * np.eye(size))
 
 
-def _share_of_identity(rows):
+def _share_of_identity(rows, weight):
+    # Rows of great weight lie in different parts, as far as there are some.
     order = np.random.default_rng(0).permutation(len(rows))
+    if weight is None:
+        weight = np.ones(len(rows))
+    else:
+        order = order[np.argsort(-weight[order], kind="stable")]
     parts = [order[i::_NUM_PARTS] for i in range(min(_NUM_PARTS, len(rows)))]
     if len(parts) < 3:
         return 1.0
     if len(rows) > rows.shape[1] > _MANY_VARIABLES:
         parts = parts[:1]
-    likelihoods = np.concatenate([_left_out(rows, part) for part in parts], axis=1)
-    best = likelihoods[np.argmax(likelihoods.mean(axis=1))]
+    likelihoods = np.concatenate([_left_out(rows, weight, p) for p in parts], axis=1)
+    left_out = weight[np.concatenate(parts)]
+    best = likelihoods[np.argmax(np.average(likelihoods, axis=1, weights=left_out))]
     loss = best - likelihoods
-    errors = loss.std(axis=1) / np.sqrt(loss.shape[1])
-    return _SHARES[np.argmax(loss.mean(axis=1) <= np.minimum(errors, _MOST_LOST))]
+    mean = np.average(loss, axis=1, weights=left_out)
+    variance = np.average((loss - mean[:, None]) ** 2, axis=1, weights=left_out)
+    errors = np.sqrt(variance / effective_count(left_out, len(left_out)))
+    return _SHARES[np.argmax(mean <= np.minimum(errors, _MOST_LOST))]
 
 
-def _left_out(rows, part):
+def _left_out(rows, weight, part):
     """Gaussian log-likelihoods of the rows `part`, given the others, for each share."""
-    others = np.delete(rows, part, axis=0)
+    others, weight = (np.delete(a, part, axis=0) for a in (rows, weight))
     # All rows have the mean 0, so that a row alone is minus the sum of all others.
-    rows, others = rows - others.mean(axis=0), others - others.mean(axis=0)
+    mean = np.average(others, axis=0, weights=weight)
+    rows, others = rows - mean, others - mean
+    others = others * np.sqrt(weight / weight.mean())[:, None]
     varies = np.mean(others**2, axis=0) >= _CONSTANT
     left_out, others = rows[part][:, varies], others[:, varies]
     values, axes = _principal_axes(others)

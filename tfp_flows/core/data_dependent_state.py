@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,12 +14,19 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.rows import check_rows
 from tfp_flows.core.rows import refuse_rows_outside
+from tfp_flows.core.rows import rows_that_count
 
-__all__ = ["DataDependentState"]
+__all__ = ["DataDependentState", "weight_keyword"]
 
 
 class DataDependentState(tfp.bijectors.Bijector):
-    """The part of the protocol that is about `initialize`: no state, by default."""
+    """The part of the protocol that is about `initialize`: no state, by default.
+
+    A subclass sets `_is_set` and `_has_warned`, both False at first.
+    """
+
+    _is_set: bool
+    _has_warned: bool
 
     @property
     def has_data_dependent_state(self) -> bool:
@@ -33,14 +43,72 @@ class DataDependentState(tfp.bijectors.Bijector):
         """Whether all data-dependent state is set; True where there is none."""
         return True
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def _unset_parts(self):
+        """Names of the parts whose state depends on the rows and is not set yet."""
+        return [self.name] if self.reads_rows and not self.is_initialized else []
+
+    def _refuse_to_train(self, parts):
+        names = ", ".join(f"`{name}`" for name in parts)
+        raise ValueError(
+            f"Expected `{self.name}` to be initialized before it is trained; got {names} "
+            "without means and scales of the training rows. Call `initialize(rows)` of the "
+            "flow, or of its distribution, once before the first step is traced."
+        )
+
+    def _warn_if_trained(self, x):
+        """Returns `x`; if a gradient is taken of it, a warning says what is not set.
+
+        The gradient of a density is what a training loop takes, and an evaluation does not.
+        """
+
+        @tf.custom_gradient
+        def same(value):
+            def gradient(upstream):
+                parts = [] if self._has_warned else self._unset_parts_of_now()
+                if parts:
+                    object.__setattr__(self, "_has_warned", True)
+                    names = ", ".join(f"`{name}`" for name in parts)
+                    warnings.warn(
+                        f"A gradient is taken of the density of `{self.name}`, in which "
+                        f"{names} have no means and scales of the training rows. Before "
+                        "training on rows, call `initialize(rows)` once: from where it is, "
+                        "training may take very long or end far off.",
+                        stacklevel=2,
+                    )
+                return upstream
+
+            return tf.identity(value), gradient
+
+        return same(x)
+
+    def forget_start(self) -> None:
+        """Has the next call look again whether data-dependent state is set."""
+        object.__setattr__(self, "_is_set", False)
+
+    def _unset_parts_of_now(self):
+        """As `_unset_parts`, also while a function is traced."""
+        if self._is_set:
+            return []
+        with tf.init_scope():
+            parts = self._unset_parts()
+        object.__setattr__(self, "_is_set", not parts)
+        return parts
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets data-dependent state from `data`; does nothing by default.
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
           context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        self._check_rows(data, context)
+        self._check_rows(data, context, sample_weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows that lie where the bijector has no inverse.
@@ -60,14 +128,21 @@ class DataDependentState(tfp.bijectors.Bijector):
         """Ends of the intervals of the data end, and what rounding may add; or None."""
         return None
 
-    def _check_rows(self, data, context=None):
-        """Refuses what `initialize` cannot take; stock parts may have several tensors."""
-        if not tf.nest.is_nested(self.inverse_min_event_ndims):
-            shape = self._event_shapes["inverse"]
-            check_rows(data, context, tf.TensorShape(shape), self.context_size)
-            self.check_support(data)
+    def _check_rows(self, data, context=None, sample_weight=None):
+        """Refuses what `initialize` cannot take; returns the rows of positive weight.
 
-    def _initialize_inverted(self, data, context):
+        Stock parts may have several tensors.
+        """
+        is_one = not tf.nest.is_nested(self.inverse_min_event_ndims)
+        if is_one:
+            shape = tf.TensorShape(self._event_shapes["inverse"])
+            data = check_rows(data, context, shape, self.context_size)
+        data, context, weight = rows_that_count(data, context, sample_weight)
+        if is_one:
+            self.check_support(data)
+        return data, context, weight
+
+    def _initialize_inverted(self, data, context, sample_weight=None):
         """Sets state so that `forward` normalises `data`, `[N, *event]`: for `Invert`."""
         if not self.is_initialized:
             raise ValueError(
@@ -77,15 +152,21 @@ class DataDependentState(tfp.bijectors.Bijector):
             )
 
     def initialize_and_normalise(
-        self, data: TensorLike, *, context: TensorLike | None = None
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
     ) -> tf.Tensor:
         """Initialises, and returns the data at the latent end, `[N, *event]`.
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
           context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: as of `initialize`. Rows without weight are not returned.
         """
-        self.initialize(data, context=context)
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        self.initialize(data, context=context, **weight_keyword(self, weight))
         return self._normalised(data, context)
 
     def _normalised(self, data, context):
@@ -102,3 +183,20 @@ class DataDependentState(tfp.bijectors.Bijector):
             part = None if context is None else context[i : i + rows]
             pieces.append(self._inverse_and_log_det(data[i : i + rows], part, False)[0])
         return tf.concat(pieces, axis=0)
+
+
+def weight_keyword(part: Any, sample_weight: TensorLike | None) -> dict:
+    """Returns the keyword that hands weights to `part.initialize`; none without weights.
+
+    Raises:
+      ValueError: if the method of a class of one's own does not take them.
+    """
+    if sample_weight is None:
+        return {}
+    takes = inspect.signature(part.initialize).parameters.values()
+    if not any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in takes):
+        raise ValueError(
+            f"Expected `{type(part).__name__}.initialize` to take `sample_weight`, since "
+            "rows have weights; got one that does not. Add the keyword, None by default."
+        )
+    return {"sample_weight": sample_weight}

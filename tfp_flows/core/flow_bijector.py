@@ -179,6 +179,9 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
         Returns:
           `x`, `[..., *event]`, and `log |det dx/dy|`, `[...]`.
+
+        Raises:
+          ValueError: with `training`, if there is state that `initialize` has not set.
         """
         return self._apply("inverse", y, context, training)
 
@@ -200,6 +203,9 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
     def _apply(self, direction, value, context, training):
         """Checks what a public method is given, merges its batch axes, and maps it."""
+        unset = () if direction == "forward" else self._unset_parts_of_now()
+        if unset and training:
+            self._refuse_to_train(unset)
         event_ndims = self._event_ndims(direction)
         value = check_value(value, *self._input_of(direction), self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -211,7 +217,10 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         else:
             result = self._method(direction)(value, context, training)
             check_result(self, direction, value, result)
-        return restore_batch_axes(result, batch_shape)
+        value, log_det = restore_batch_axes(result, batch_shape)
+        if unset and not tf.nest.is_nested(value):
+            value = self._warn_if_trained(value)
+        return value, log_det
 
     def _method(self, direction):
         """The method of a subclass, which takes rows whose shapes have been checked."""
@@ -231,9 +240,11 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         # Not attributes that `tf.Module` tracks: they hold no weights of their own.
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_memory", StockCallMemory())
+        object.__setattr__(self, "_is_set", False)
+        object.__setattr__(self, "_has_warned", False)
 
     def __getstate__(self) -> dict:
-        transient = ("_compiled", "_memory")
+        transient = ("_compiled", "_memory", "_is_set", "_has_warned")
         return {k: v for k, v in self.__dict__.items() if k not in transient}
 
     def __setstate__(self, state: dict) -> None:

@@ -6,7 +6,15 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-__all__ = ["check_rows", "refuse_rows_outside"]
+__all__ = [
+    "check_rows",
+    "effective_count",
+    "num_rows",
+    "refuse_rows_outside",
+    "rows_that_count",
+    "sample_of_rows",
+    "take_rows",
+]
 
 
 def check_rows(
@@ -42,6 +50,82 @@ def check_rows(
         )
     _check_context(context, context_size, data.shape[0])
     return data
+
+
+def rows_that_count(
+    data: Any, context: TensorLike | None, sample_weight: TensorLike | None
+) -> tuple:
+    """Returns data, contexts and weights of the rows whose weight is above zero.
+
+    So a row of weight zero is one that is not there. Equal weights are none.
+
+    Args:
+      data: `[N, *event]`, or a structure of such.
+      context: `[N, context_size]`, or None.
+      sample_weight: `[N]`, or `[N, 1]`; None if all rows count alike.
+
+    Returns:
+      Data and context as they were given, or as arrays of fewer rows; and weights as an
+      array of float64, `[n]`, or None.
+
+    Raises:
+      ValueError: if the weights have another shape, are not finite, or have no sum above 0.
+    """
+    if sample_weight is None:
+        return data, context, None
+    weight, count = _as_numbers(sample_weight, "sample_weight"), num_rows(data)
+    if tuple(weight.shape) not in ((count,), (count, 1)):
+        raise ValueError(
+            f"Expected `sample_weight` of shape [{count}], one a row; got "
+            f"{_tuple(weight.shape)}."
+        )
+    weight = np.asarray(weight, np.float64).reshape(-1)
+    if not (np.isfinite(weight).all() and weight.sum() > 0.0):
+        raise ValueError(
+            "Expected finite `sample_weight` with a sum above 0; got a sum of "
+            f"{weight.sum()}."
+        )
+    counts = np.flatnonzero(weight > 0.0)
+    if len(counts) < count:
+        data, context, weight = take_rows((data, context, weight), counts)
+    return data, context, None if np.ptp(weight) == 0.0 else weight
+
+
+def num_rows(data: Any) -> int:
+    """Returns N of `[N, *event]`, or of a structure of such."""
+    return len(tf.nest.flatten(data)[0])
+
+
+def take_rows(data: Any, index: np.ndarray) -> Any:
+    """Returns the rows `index`, integers `[n]`, of `[N, ...]` in any structure."""
+
+    def take(rows):
+        if rows is None:
+            return None
+        return tf.gather(rows, index) if tf.is_tensor(rows) else np.asarray(rows)[index]
+
+    return tf.nest.map_structure(take, data)
+
+
+def sample_of_rows(data: Any, most: int) -> Any:
+    """Returns at most `most` rows of `[N, ...]`, in any structure, in their order.
+
+    They are drawn from all rows, always the same ones, since the first rows of sorted data
+    are unlike the others.
+    """
+    count = num_rows(data)
+    if count <= most:
+        return data
+    chosen = np.random.default_rng(0).choice(count, most, replace=False)
+    return take_rows(data, np.sort(chosen))
+
+
+def effective_count(weight: np.ndarray | None, count: int) -> float:
+    """Returns how many rows of equal weight tell as much as `count` of these weights.
+
+    It is Kish's effective sample size, `sum(w)^2 / sum(w^2)`; `count` without weights.
+    """
+    return float(count if weight is None else weight.sum() ** 2 / (weight**2).sum())
 
 
 def refuse_rows_outside(

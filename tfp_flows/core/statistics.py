@@ -17,7 +17,11 @@ _BYTES_OF_BLOCK = 2**26
 
 
 def mean_and_scale(
-    data: npt.ArrayLike, dtype: tf.DType, argument: str = "data"
+    data: npt.ArrayLike,
+    dtype: tf.DType,
+    argument: str = "data",
+    *,
+    weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the last axis's entries over all other axes.
 
@@ -27,6 +31,7 @@ def mean_and_scale(
       data: `[N, ..., C]`.
       dtype: of the results.
       argument: what an error calls the data.
+      weight: of the rows, `[N]`; None if all count alike.
 
     Returns:
       Arrays of shape `[C]`. The scale is 1 where the data are constant to rounding.
@@ -38,10 +43,15 @@ def mean_and_scale(
     data = np.asarray(data)
     if data.size == 0:
         raise ValueError(f"Expected `{argument}` with at least one row; got {data.shape}.")
-    axes, count = tuple(range(data.ndim - 1)), data.size / data.shape[-1]
-    mean = sum(rows.sum(axis=axes) for rows in row_blocks(data)) / count
-    squares = sum(((rows - mean) ** 2).sum(axis=axes) for rows in row_blocks(data))
-    scale = np.sqrt(squares / count)
+    axes, positions = tuple(range(data.ndim - 1)), data[0].size / data.shape[-1]
+    count = positions * (len(data) if weight is None else weight.sum())
+
+    def weighted_sum(function):
+        blocks = row_blocks(data, weight)
+        return sum((w * function(rows)).sum(axis=axes) for rows, w in blocks)
+
+    mean = weighted_sum(lambda rows: rows) / count
+    scale = np.sqrt(weighted_sum(lambda rows: (rows - mean) ** 2) / count)
     if not np.isfinite(scale).all():
         columns = np.flatnonzero(~np.isfinite(scale)).tolist()
         raise ValueError(
@@ -55,11 +65,20 @@ def mean_and_scale(
     return mean.astype(numpy_dtype), scale.astype(numpy_dtype)
 
 
-def row_blocks(data: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the rows of `data`, `[N, ...]`, in float64, 64 MiB or fewer at a time."""
+def row_blocks(
+    data: np.ndarray, weight: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the rows of `data`, `[N, ...]`, in float64, 64 MiB or fewer at a time.
+
+    With them come their weights, `[n, 1, ...]`, or a single 1.
+    """
     size = max(_BYTES_OF_BLOCK // (8 * max(data[0].size, 1)), 1)
     for start in range(0, len(data), size):
-        yield data[start : start + size].astype(np.float64)
+        rows = data[start : start + size].astype(np.float64)
+        if weight is None:
+            yield rows, np.ones([])
+        else:
+            yield rows, weight[start : start + size].reshape(-1, *[1] * (rows.ndim - 1))
 
 
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:

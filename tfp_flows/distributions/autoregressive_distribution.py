@@ -134,16 +134,23 @@ class AutoregressiveDistribution(
         """Whether the statistics of contexts are set, if there are any."""
         return self._standardizer is None or self._standardizer.is_initialized
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the statistics of contexts.
 
         Args:
           data: `[N, D]`; they determine no state.
           context: `[N, context_size]`, where the distribution is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        check_rows_of(self, data, context)
+        data, context, weight = check_rows_of(self, data, context, sample_weight)
         if self._standardizer is not None:
-            self._standardizer.initialize(context)
+            self._standardizer.initialize(context, weight=weight)
 
     @property
     def num_values(self) -> tuple[int, ...] | None:

@@ -14,6 +14,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.covariance import correlation_factor
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.compound import Compound
@@ -98,21 +99,29 @@ class Defensive(Compound):
         inner = getattr(self.distribution, "is_initialized", True)
         return bool(self._initialized.numpy()) and inner
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Takes mean and covariance of rows, and initialises the distribution, once.
 
         Args:
           data: `[N, D]`.
           context: `[N, context_size]`, where the distribution is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        check_rows_of(self, data, context)
+        data, context, weight = check_rows_of(self, data, context, sample_weight)
         if hasattr(self.distribution, "initialize"):
             given = {} if context is None else {"context": context}
+            given |= weight_keyword(self.distribution, weight)
             self.distribution.initialize(data, **given)
         if self._initialized.numpy():
             return
-        mean, scale = mean_and_scale(data, self.dtype)
-        factor = scale[:, None] * correlation_factor(data, mean, scale)
+        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
+        factor = scale[:, None] * correlation_factor(data, mean, scale, weight)
         self._mean.assign(mean)
         self._scale.assign(factor)
         self._initialized.assign(True)

@@ -16,6 +16,7 @@ from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.context_standardizer import leave_contexts
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.outside_support import minus_infinity_outside
 from tfp_flows.distributions import bins
 from tfp_flows.distributions import draws
@@ -101,23 +102,33 @@ class Dequantized(Compound):
         parts = (self.distribution, self.dequantizer)
         return all(getattr(part, "is_initialized", True) for part in parts)
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets data-dependent state from integers `data`, `[N, *event]`, of the bins.
 
         Args:
           data: integers `0, ..., num_bins - 1` of any dtype.
           context: `[N, context_size]`, where the distribution is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        check_rows_of(self, data, context)
+        data, context, weight = check_rows_of(self, data, context, sample_weight)
         data = tf.convert_to_tensor(data, self.dtype)
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
-        self.distribution.initialize((data + noise) / self.num_bins, **_given(context))
+        scaled = (data + noise) / self.num_bins
+        of_data = _given(context) | weight_keyword(self.distribution, weight)
+        self.distribution.initialize(scaled, **of_data)
         if self.dequantizer is not None and hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
             if self.encoder is not None:
                 leave_contexts(self.dequantizer)
-            self.dequantizer.initialize(noise, context=given)
+            weight = weight_keyword(self.dequantizer, weight)
+            self.dequantizer.initialize(noise, context=given, **weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Raises `ValueError` if `data`, `[N, *event]`, are no integers of the bins."""

@@ -15,6 +15,7 @@ from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.rows import check_rows
+from tfp_flows.core.rows import rows_that_count
 
 __all__ = [
     "check_base",
@@ -51,8 +52,8 @@ def check_base(
     check_members("distribution", distribution, members, "a `tfd.Distribution`")
     words = "a `tfp.bijectors.Bijector`"
     check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
-    if not isinstance(bijector, FlowBijector):
-        bijector = FlowChain([bijector])
+    stock = None if isinstance(bijector, FlowBijector) else bijector
+    bijector = bijector if stock is None else FlowChain([stock])
     if tf.nest.is_nested(distribution.dtype):
         raise ValueError(
             "Expected a `distribution` of one tensor under a flow; got the parts "
@@ -69,6 +70,8 @@ def check_base(
             f"got {_name(distribution)} of {distribution.dtype.name}."
         )
     _check_event_shape(distribution, bijector)
+    if stock is not None:
+        _check_takes_events(distribution, stock)
     _check_circles(distribution, bijector)
     _check_context_sizes(distribution, bijector)
     return bijector
@@ -89,16 +92,21 @@ def check_rows_of(
     distribution: tfd.Distribution,
     data: TensorLike,
     context: TensorLike | None = None,
+    sample_weight: TensorLike | None = None,
     *,
     argument: str = "data",
-) -> None:
+) -> tuple:
     """Refuses rows that are no events of `distribution`, or have density zero.
 
     Args:
       distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
       data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
       context: `[N, context_size]`, where the distribution is conditional.
+      sample_weight: `[N]`; None if all rows count alike.
       argument: name of `data` in errors.
+
+    Returns:
+      Data, contexts and weights of the rows whose weight is above zero.
 
     Raises:
       ValueError: if a shape does not fit, there are no rows, a context is missing or
@@ -106,11 +114,13 @@ def check_rows_of(
     """
     event_shape = getattr(distribution, "event_shape", tf.TensorShape(None))
     if not isinstance(event_shape, tf.TensorShape):
-        return
+        return rows_that_count(data, context, sample_weight)
     context_size = getattr(distribution, "context_size", 0)
-    check_rows(data, context, event_shape, context_size, argument=argument)
+    data = check_rows(data, context, event_shape, context_size, argument=argument)
+    data, context, weight = rows_that_count(data, context, sample_weight)
     if hasattr(distribution, "check_support") and not isinstance(data, tf.TensorSpec):
         distribution.check_support(data, argument=argument)
+    return data, context, weight
 
 
 def check_event_size(flow: tfp.bijectors.Bijector, size: int, events: str) -> None:
@@ -162,6 +172,27 @@ def _check_event_shape(distribution, bijector):
             f"Expected a `distribution` of events of shape {list(expected)}, as those of "
             f"`{bijector.name}`; got {_name(distribution)} of event shape "
             f"{shape.as_list()}."
+        )
+
+
+def _check_takes_events(distribution, bijector):
+    """Refuses events that a stock bijector, which may not tell its shapes, does not map."""
+    shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
+    if tf.nest.is_nested(needed) or not shape.is_fully_defined():
+        return
+    expected = f"Expected a `distribution` of events that `{bijector.name}` maps"
+    given = f"got {_name(distribution)} of event shape {shape.as_list()}"
+    rows = tf.TensorSpec([1, *shape], distribution.dtype)
+    forward = tf.function(lambda x: bijector.forward(x), autograph=False)
+    try:
+        after = forward.get_concrete_function(rows).output_shapes
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(f"{expected}; {given}: {reason}") from error
+    event = bijector.forward_event_shape(shape)
+    if isinstance(after, tf.TensorShape) and not after[1:].is_compatible_with(event):
+        raise ValueError(
+            f"{expected} to events of shape {event}; {given}, for {after[1:]}."
         )
 
 

@@ -10,6 +10,7 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import structure
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import rebuild_copy
@@ -124,21 +125,30 @@ class FlowDistribution(
         """Whether all data-dependent state of flow and base is set."""
         return self.bijector.is_initialized and self._base_is_initialized
 
-    def initialize(self, data: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the data-dependent state of flow and base from training rows.
 
         Args:
           data: `[N, *event]`.
           context: `[N, context_size]`, where the distribution is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
-        check_rows_of(self, data, context)
+        data, context, weight = check_rows_of(self, data, context, sample_weight)
         of_flow = context if self.bijector.context_size else None
+        given = weight_keyword(self.bijector, weight)
         if self._base_is_initialized:
-            self.bijector.initialize(data, context=of_flow)
+            self.bijector.initialize(data, context=of_flow, **given)
             return
-        latents = self.bijector.initialize_and_normalise(data, context=of_flow)
+        latents = self.bijector.initialize_and_normalise(data, context=of_flow, **given)
         of_base = context if self._base_context_size else None
-        self.distribution.initialize(latents, context=of_base)
+        given = weight_keyword(self.distribution, weight)
+        self.distribution.initialize(latents, context=of_base, **given)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows where the flow has no inverse, so that their density is zero.

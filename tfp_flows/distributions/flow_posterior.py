@@ -18,6 +18,7 @@ from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.distribution_checks import refuse_slices
@@ -96,15 +97,23 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
         return self.distribution.context_size
 
-    def initialize(self, draws: TensorLike, *, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        draws: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets location and scale to those of `draws`, such as draws from the prior.
 
         Args:
           draws: parts with a leading axis of N draws, such as `target.sample(N)`.
           context: `[N, context_size]`, where the flow is conditional.
+          sample_weight: `[N]`, of the draws, as importance weights are.
         """
         x = self.bijector.inverse(draws)
-        self.distribution.initialize(x, context=context)
+        weight = weight_keyword(self.distribution, sample_weight)
+        self.distribution.initialize(x, context=context, **weight)
 
     def __getitem__(self, slices: Any) -> FlowPosterior:
         refuse_slices(slices, self.name)

@@ -88,9 +88,23 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
     if tf.nest.is_nested(shape) or shape.num_elements() != 1:
         raise NotImplementedError(
             f"Expected a distribution of one variable for `{function}`; got "
-            f"`{distribution.name}` of event shape {shape}. Estimate it from draws, as by "
-            "`tfp.stats.percentile(distribution.sample(10_000), 50.0, axis=0)`."
+            f"`{distribution.name}` of event shape {shape}. {_estimate(function)}"
         )
+
+
+def _estimate(function):
+    """How to estimate from draws what has no formula for several variables."""
+    draws = "`draws = distribution.sample(10_000)`"
+    if function in ("quantile", "mean", "variance"):
+        name = {"quantile": "percentile(draws, 50.0"}.get(function, f"{function}(draws")
+        library = "tfp.stats" if function != "mean" else "np"
+        return f"Estimate that of each variable from {draws}: `{library}.{name}, axis=0)`."
+    return (
+        "Estimate the joint `cdf`, the probability that each variable is at most that of "
+        f"`value`, by the share of such draws: {draws}, "
+        "`np.mean(np.all(draws <= value, axis=-1), axis=0)`. `survival_function` is one "
+        "minus it."
+    )
 
 
 def _evaluate(distribution, function, value, context=None):

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.channel_affine import ChannelAffine
 from tfp_flows.bijectors.flow_chain import FlowChain
@@ -19,6 +20,7 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.core.rows import sample_of_rows
 from tfp_flows.flows.glow_step import GlowStep
 from tfp_flows.flows.multi_scale_steps import multi_scale_steps
 from tfp_flows.flows.steps import coupling
@@ -122,15 +124,23 @@ class Glow(FlowChain):
             name=name,
         )
 
-    def initialize(self, data: tf.Tensor, *, context: tf.Tensor | None = None) -> None:
-        """Sets all act norms, also those inside networks, from the first images.
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets all act norms, also those inside networks, from some of the images.
 
         Args:
-          data: `[N, H, W, C]`; the first 512 count, where the paper takes 256.
+          data: `[N, H, W, C]`; 512 of all count, where the paper takes 256.
           context: `[N, context_size]`, if the flow is conditional.
+          sample_weight: `[N]`: an image of weight 2 counts as two, one of weight 0 as none.
         """
-        context = None if context is None else context[:_INITIALIZATION_ROWS]
-        super().initialize(data[:_INITIALIZATION_ROWS], context=context)
+        rows = self._check_rows(data, context, sample_weight)
+        data, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
+        super().initialize(data, context=context, sample_weight=weight)
 
 
 _INITIALIZATION_ROWS = 512

@@ -9,6 +9,7 @@ import numpy as np
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.distributions.distribution_checks import check_rows_of
 
 __all__ = [
@@ -157,6 +158,7 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
     Args:
       data: `[N, *event]`, the training rows.
       context: `[N, context_size]`, where the flow is conditional.
+      sample_weight: `[N]`, as `fit` was given it; None if all rows count alike.
 
     >>> import tfp_flows
     >>> rows = [[0.0, 10.0], [2.0, 50.0]]
@@ -170,16 +172,23 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
       https://arxiv.org/abs/1705.07057
     """
 
-    def __init__(self, data: TensorLike, context: TensorLike | None = None) -> None:
+    def __init__(
+        self,
+        data: TensorLike,
+        context: TensorLike | None = None,
+        *,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         super().__init__()
         if isinstance(data, str) or not np.ndim(data):
             raise ValueError(f"Expected `data` of shape [N, *event]; got {data!r}.")
         self._data = data
         self._context = context
+        self._weight = sample_weight
 
     def check(self, model: keras.Model) -> None:
         """Refuses rows that are no events of the distribution, before anything is set."""
-        check_rows_of(model.distribution, self._data, self._context)
+        check_rows_of(model.distribution, self._data, self._context, self._weight)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Refuses such rows in a loop that does not ask."""
@@ -194,7 +203,8 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         self._set_statistics()
 
     def _set_statistics(self):
-        self.model.distribution.initialize(self._data, context=self._context)
+        given = weight_keyword(self.model.distribution, self._weight)
+        self.model.distribution.initialize(self._data, context=self._context, **given)
 
 
 def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:

@@ -14,6 +14,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_members
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.models.exporting import write_saved_model
@@ -135,14 +136,17 @@ class DensityEstimator(LikelihoodModel):
         """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
         return {"loss": -self(rows.inputs, training=training)}
 
-    def initialize(self, x: object, *, validation_split: float = 0.0) -> None:
+    def initialize(
+        self, x: object, *, sample_weight: object = None, validation_split: float = 0.0
+    ) -> None:
         """Sets the distribution's data-dependent state from training data.
 
         Args:
           x: as in `fit`. The first batches of a generator are read, and are lost to it.
+          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
           validation_split: share of the rows, the last ones, that are left out.
         """
-        data = self._data(x, checked=True)
+        data = self._data(x, sample_weight, checked=True)
         data = data.split(validation_split)[0] if validation_split else data
         self._check_and_initialize(data, initialize=True)
 
@@ -218,7 +222,8 @@ class DensityEstimator(LikelihoodModel):
         return getattr(self.distribution, "is_initialized", True)
 
     def _initialize(self, rows):
-        self.distribution.initialize(rows.x, context=rows.context)
+        weight = weight_keyword(self.distribution, rows.weight)
+        self.distribution.initialize(rows.x, context=rows.context, **weight)
 
     def _count_rows(self, rows):
         if self._weight_prior is not None and self._weight_prior.count(rows):

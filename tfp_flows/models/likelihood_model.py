@@ -18,7 +18,7 @@ from tfp_flows.models.row_stream import errors_of_data
 
 __all__ = ["LikelihoodModel"]
 
-# How many rows of a dataset determine the data-dependent state.
+# Rows of a dataset that determine the data-dependent state.
 _INITIALIZATION_ROWS = 2**14
 # Arguments that count rows or steps.
 _COUNTS: tuple = ("batch_size", "steps_per_epoch", "steps")
@@ -46,9 +46,12 @@ class LikelihoodModel(LikelihoodSteps):
         """Trains as `keras.Model.fit` does, and returns its history.
 
         Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
-        the training rows (the first 2**14 of a dataset) whose weight is not zero, unless it
-        is set already. Training stops when the loss or a weight is not finite, with the
-        best weights so far (`StopOnNaN`).
+        the training rows, by their weights, unless it is set already. With batches, 2**14
+        rows determine it: drawn from a whole epoch, which is read once before, or the first
+        ones of a generator, with a warning if these seem to be sorted.
+
+        Training stops when the loss or a weight is not finite, with the best weights so far
+        (`StopOnNaN`).
 
         Args:
           x: the rows, `[N, *event]`, of any numeric dtype, as an array, nested lists, or a
@@ -79,7 +82,11 @@ class LikelihoodModel(LikelihoodSteps):
         share = kwargs.pop("validation_split", 0.0)
         if share and validation is None:
             training, validation = training.split(share)
-        self._check_and_initialize(training, initialize=not self._is_initialized)
+        self._check_and_initialize(
+            training,
+            initialize=not self._is_initialized,
+            num_batches=kwargs.get("steps_per_epoch"),
+        )
         self._build_optimizer()
         return self._fit_prepared(training, validation, batch_size, epochs, **kwargs)
 
@@ -88,17 +95,24 @@ class LikelihoodModel(LikelihoodSteps):
     ) -> Any:
         """Returns loss and metrics in nats per row, as `keras.Model.evaluate` does.
 
+        With weights w, they are `sum(w nats) / sum(w)` over all rows.
+
         Args:
           x: as in `fit`.
           y: must be None.
           batch_size: as in `fit`.
           **kwargs: as in `keras.Model.evaluate`.
+
+        Raises:
+          ValueError: if there are targets, or weights of arrays have no sum above 0.
         """
         if kwargs.get("_use_cached_eval_dataset") or not self.compiled:
             # Called by `fit`, which has prepared the data; or Keras raises.
             return super().evaluate(x, y, batch_size, **kwargs)
         self._refuse_targets(y)
         data = self._data(x, kwargs.pop("sample_weight", None))
+        if isinstance(data, RowArrays):
+            data.check_sum_of_weights()
         with errors_of_data():
             return super().evaluate(**self._for_keras(data, batch_size, **kwargs))
 
@@ -145,7 +159,7 @@ class LikelihoodModel(LikelihoodSteps):
         rows = data.rows
         if not self._is_initialized:
             self._check_support(rows)
-            self._initialize(rows.that_count())
+            self._initialize(rows)
         self._build_optimizer()
         return super().train_on_batch(rows.inputs, None, rows.weight, None, return_dict)
 
@@ -191,24 +205,26 @@ class LikelihoodModel(LikelihoodSteps):
             return RowStream(self._row_format, given, checked=True)
         data = self._arrays(self._row_format.of_batch(given))
         data.check("validation_data")
+        data.check_sum_of_weights()
         return data
 
-    def _check_and_initialize(self, data, *, initialize):
-        """Checks the first rows, or all in memory, and sets state from them if asked to."""
-        rows = self._arrays(data.first(_INITIALIZATION_ROWS if initialize else 1)).rows
+    def _check_and_initialize(self, data, *, initialize, num_batches=None):
+        """Checks the first rows, or all in memory; sets state from a sample if asked to."""
+        sample = data.sample(_INITIALIZATION_ROWS, num_batches) if initialize else None
+        rows = self._arrays(sample or data.first()).rows
         self._check_support(rows)
         if isinstance(data, RowArrays):
             data.check_sum_of_weights()
         if initialize or isinstance(data, RowArrays):
             self._count_rows(rows)
         if initialize:
-            self._initialize(rows.that_count())
+            self._initialize(rows)
 
     def _check_support(self, rows):
         """Refuses rows of density zero, where the model can tell."""
 
     def _count_rows(self, rows):
-        """Is shown all training rows, or the first 2**14 or more of them."""
+        """Is shown all training rows, or 2**14 or more of them."""
 
     def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
         shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))

@@ -15,12 +15,18 @@ from tfp_flows.models.row_format import Rows
 
 __all__ = ["LikelihoodSteps"]
 
+# Key of the mean weight of a batch's rows among the means of the metrics.
+_WEIGHT = "sample_weight"
+
 
 class LikelihoodSteps(KerasModel):
     """A Keras model whose steps maximise a likelihood of rows, or a bound of it.
 
-    Loss and metrics are means over the rows of the whole batch, however a `tf.distribute`
-    strategy divides it among replicas. A subclass has the attribute `_row_format`.
+    Metrics are means over all rows, `sum(w nats) / sum(w)` where rows have weights w, and
+    the objective of a step is `sum(w nats) / n` over its n rows, as Keras has it: batches
+    then add up to the objective of all rows, whatever their weights. It makes no difference
+    how a `tf.distribute` strategy divides a batch among replicas. A subclass has the
+    attribute `_row_format`.
     """
 
     _row_format: RowFormat
@@ -30,11 +36,15 @@ class LikelihoodSteps(KerasModel):
         weights = self.trainable_weights
         with tf.GradientTape() as tape:
             summands, batch = self._summands(data, training=True)
-            penalty = self._penalty(summands["loss"].dtype) / batch.num_replicas
-            scaled_loss = self.optimizer.scale_loss(summands["loss"] + penalty)
+            loss = summands["loss"]
+            # The regularisers of networks, which the metric shows.
+            shown = sum((tf.cast(r, loss.dtype) for r in self.losses), tf.zeros_like(loss))
+            penalty = (shown + self._penalty(loss.dtype)) / batch.num_replicas
+            scaled_loss = self.optimizer.scale_loss(loss + penalty)
         gradients = complete_gradient(tape, scaled_loss, weights)
         gradients, means = batch.sum([gradients, summands])
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        means["loss"] += shown * means.get(_WEIGHT, 1.0)
         return self._update_metrics(means, batch)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -55,7 +65,10 @@ class LikelihoodSteps(KerasModel):
         raise NotImplementedError
 
     def _summands(self, data, *, training=False):
-        """What the rows of a replica add to the means over the `GlobalBatch`, and that."""
+        """What the rows of a replica add to the means over the `GlobalBatch`, and that.
+
+        The mean of the weights is among them, if there are weights.
+        """
         inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
         rows = self._row_format.of_inputs(inputs)._replace(weight=weight)
         dtype = self._row_format.dtype  # Keras hands arrays on in its own
@@ -65,10 +78,8 @@ class LikelihoodSteps(KerasModel):
         batch = GlobalBatch(tf.shape(rows.x)[0])
         nats = self.nats_of_rows(rows, batch, training=training)
         if weight is not None:
-            # As Keras does: the weights are not normalised, so zero weights drop rows.
             nats = {name: rows.weight * values for name, values in nats.items()}
-        if training and self.losses:  # regularisers
-            nats["loss"] += sum(tf.cast(loss, nats["loss"].dtype) for loss in self.losses)
+            nats[_WEIGHT] = rows.weight
         return {name: batch.summand(values) for name, values in nats.items()}, batch
 
     def _update_metrics(self, means, batch):
@@ -76,10 +87,13 @@ class LikelihoodSteps(KerasModel):
         dtype = trackers["loss"].dtype
         # Every replica counts the mean over the whole batch for its share of the rows.
         share = tf.cast(batch.count, dtype) / batch.num_replicas
+        weight = share
+        if _WEIGHT in means:
+            weight = tf.cast(means.pop(_WEIGHT), dtype) * share
         for name, mean in means.items():
             # As `update_state` with a `sample_weight` does, in a third of the ops.
             trackers[name].total.assign_add(tf.cast(mean, dtype) * share)
-            trackers[name].count.assign_add(share)
+            trackers[name].count.assign_add(weight)
         return self._step_logs()
 
     def _penalty(self, dtype):

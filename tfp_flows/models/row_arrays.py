@@ -46,9 +46,14 @@ class RowArrays:
 
     def check(self, argument: str = "x") -> None:
         """Raises `ValueError` if values are not finite, or not resolved by the dtype."""
+        self.check_finite(argument)
+        for name, array in self._named(argument):
+            check_resolution(array, self._format.dtype, name)
+
+    def check_finite(self, argument: str = "x") -> None:
+        """Raises `ValueError` if values are not finite."""
         for name, array in self._named(argument):
             check_finite(array, name)
-            check_resolution(array, self._format.dtype, name)
 
     def check_sum_of_weights(self) -> None:
         """Raises `ValueError` if weights add up to nothing, or less: no mean is theirs."""
@@ -58,8 +63,12 @@ class RowArrays:
                 f"Expected `sample_weight` with a sum above 0; got {weight.sum()}."
             )
 
-    def first(self, least: int) -> Rows:
-        """Returns all rows, which are at least `least` or all there are."""
+    def first(self) -> Rows:
+        """Returns all rows."""
+        return self.rows
+
+    def sample(self, most: int, num_batches: int | None = None) -> Rows:
+        """Returns all rows, since they are in memory."""
         return self.rows
 
     def split(self, share: float) -> list[RowArrays]:

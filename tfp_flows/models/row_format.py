@@ -40,13 +40,6 @@ class Rows(typing.NamedTuple):
         # Keras drops weights that come without targets; nothing reads these.
         return (self.inputs, self.weight, self.weight)
 
-    def that_count(self) -> Rows:
-        """Returns the arrays' rows whose weight is not zero, or all if it always is."""
-        if self.weight is None or self.weight.all() or not self.weight.any():
-            return self
-        counts = self.weight.reshape(-1) != 0.0
-        return Rows(*(None if part is None else part[counts] for part in self))
-
 
 class RowFormat:
     """The shapes of a model's rows and contexts, by which the two are told apart.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import itertools
+import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +14,34 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.core.rows import take_rows
 from tfp_flows.models.row_arrays import RowArrays
 from tfp_flows.models.row_batches import without_autotune
 from tfp_flows.models.row_format import RowFormat
 from tfp_flows.models.row_format import Rows
 
 __all__ = ["RowStream", "errors_of_data"]
+
+# The time for which a dataset is read before training.
+_MOST_SECONDS = 60.0
+# Batches of a `PyDataset` that are read before training, if there are so many: large ones
+# of sorted rows are unlike each other.
+_LEAST_BATCHES = 64
+# Standard errors between the means of two halves of rows, which no shuffled rows have even
+# in thousands of columns; and the rows of a half from which on they are told.
+_MOST_ERRORS, _FEWEST_ROWS = 7.0, 50
+_REMEDY = (
+    "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
+    "all over it before `fit`."
+)
+_TOO_LONG = (
+    "Means, scales and correlations are set from the rows of `x` that were read within "
+    f"{{:g}} seconds, not from all of it. {_REMEDY}"
+)
+_SORTED = (
+    "Means, scales and correlations are set from the first rows of `x`, and these change "
+    f"from one end to the other. {_REMEDY}"
+)
 
 
 class RowStream:
@@ -48,26 +72,45 @@ class RowStream:
         if isinstance(batches, tf.data.Dataset):
             _check_element(batches.element_spec, row_format)
 
-    def first(self, least: int) -> Rows:
-        """Returns the rows of the first batches as arrays, at least `least` or all.
+    def first(self) -> Rows:
+        """Returns the rows of the first batch as arrays.
 
-        Raises `ValueError` if there are none, or the batches are distributed to replicas.
+        Raises `ValueError` if there is none, or the batches are distributed to replicas.
         """
-        batches, seen = [], 0
         for batch in self._from_the_start():
-            data = self._arrays(batch)
-            batches.append(data.rows)
-            seen += len(data.rows.x)
-            if seen >= least:
-                break
-        if not batches:
-            raise ValueError("Expected `x` of at least one batch; got none.")
-        return Rows(
-            *(
-                None if c[0] is None else np.concatenate(c)
-                for c in zip(*batches, strict=True)
-            )
-        )
+            return self._arrays(batch).rows
+        raise _no_batches()
+
+    def sample(self, most: int, num_batches: int | None = None) -> Rows:
+        """Returns rows of an epoch as arrays: all of them, or `most` that are drawn.
+
+        A dataset is read once for that, for a minute at most; of a `PyDataset`, batches all
+        over it are; of what can be read but once or has no end, the first rows are taken.
+        Rows of weight zero are drawn last. The same rows are drawn each time.
+
+        Args:
+          most: number of rows.
+          num_batches: of an epoch; None if it has all of them.
+
+        Raises:
+          ValueError: if there are none, or values are not finite; if a dataset is empty in
+            its second pass; or if the batches are distributed to replicas.
+        """
+        if isinstance(self._batches, keras.utils.PyDataset) and self._batches.num_batches:
+            return self._drawn(self._spread_batches(most), most)[0]
+        batches = itertools.islice(self._from_the_start(), num_batches)
+        has_end = num_batches is not None or not _is_endless(self._batches)
+        if isinstance(self._batches, tf.data.Dataset) and has_end:
+            rows, was_read = self._drawn(batches, most)
+            if not was_read:
+                warnings.warn(_TOO_LONG.format(_MOST_SECONDS), stacklevel=4)
+            elif num_batches is None:
+                _refuse_read_once(self._batches)
+            return rows
+        rows, was_read = self._drawn(batches, most, first=True)
+        if not was_read and _are_sorted(rows.x):
+            warnings.warn(_SORTED, stacklevel=4)
+        return rows
 
     def split(self, share: float) -> None:
         """Raises `ValueError`, since only arrays have last rows."""
@@ -87,6 +130,40 @@ class RowStream:
             # Keras takes generators, but no other iterators.
             return {"x": (self._standard_arrays(batch) for batch in batches)}
         return {"x": batches}
+
+    def _spread_batches(self, most):
+        """Batches all over a `PyDataset`, with `most` rows if there are so many."""
+        batches, count = self._batches, self._batches.num_batches
+        size = max(len(self._arrays(batches[0]).rows.x), 1)
+        needed = min(count, max(_LEAST_BATCHES, -(-most // size)))
+        indices = np.linspace(0, count - 1, needed).round().astype(int)
+        return (batches[int(index)] for index in indices)
+
+    def _drawn(self, batches, most, *, first=False):
+        """At most `most` rows of batches, drawn or the first, and whether all were read."""
+        rng, start, parts, keys = np.random.default_rng(0), time.monotonic(), [], []
+        was_read = True
+        for batch in batches:
+            rows = RowArrays(self._format, self._format.of_batch(batch))
+            if self._checked:
+                rows.check_finite()
+            parts.append(rows.rows)
+            key = rng.random(len(rows.rows.x))
+            if rows.rows.weight is not None:
+                key += rows.rows.weight.reshape(-1) <= 0.0
+            keys.append(key)
+            count = sum(map(len, keys))
+            was_read = not (count >= most if first else _is_late(start))
+            if not was_read:
+                break
+            if count >= 2 * most:
+                parts, keys = _smallest(parts, keys, most)
+        if not parts:
+            raise _no_batches()
+        (rows,), _ = _smallest(parts, keys, most if not first else None)
+        if self._checked:
+            RowArrays(self._format, rows).check()
+        return rows, was_read
 
     def _from_the_start(self):
         batches = self._batches
@@ -124,6 +201,54 @@ class RowStream:
         if self._checked:
             data.check()
         return data
+
+
+def _smallest(parts, keys, most):
+    """The rows with the `most` smallest keys, or all, in their order, and the keys."""
+    rows = Rows(
+        *(None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True))
+    )
+    key = np.concatenate(keys)
+    if most is None or len(key) <= most:
+        return [rows], [key]
+    index = np.sort(np.argpartition(key, most - 1)[:most])
+    return [take_rows(rows, index)], [key[index]]
+
+
+def _is_late(start):
+    return time.monotonic() - start > _MOST_SECONDS
+
+
+def _is_endless(batches):
+    is_dataset = isinstance(batches, tf.data.Dataset)
+    return is_dataset and batches.cardinality() == tf.data.INFINITE_CARDINALITY
+
+
+def _refuse_read_once(dataset):
+    """Refuses a dataset that has given all its rows, and has none any more."""
+    if dataset.cardinality() != tf.data.UNKNOWN_CARDINALITY:
+        return
+    if next(iter(dataset), None) is None:
+        raise ValueError(
+            "Expected a dataset that can be read again, since its statistics are taken "
+            "before training; got one that is empty in the second pass. Call `.cache()` on "
+            "it, or `initialize` with an array of some rows, on a dataset made anew."
+        )
+
+
+def _are_sorted(x):
+    """Whether means of the first and the second half differ by more than chance."""
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    half = len(rows) // 2
+    if half < _FEWEST_ROWS:
+        return False
+    error = rows.std(axis=0) * np.sqrt(4.0 / len(rows))
+    difference = np.abs(rows[:half].mean(axis=0) - rows[half:].mean(axis=0))
+    return bool(np.any(difference > _MOST_ERRORS * error))
+
+
+def _no_batches():
+    return ValueError("Expected `x` of at least one batch; got none.")
 
 
 @contextlib.contextmanager

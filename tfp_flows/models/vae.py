@@ -10,6 +10,9 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import rows_that_count
+from tfp_flows.core.rows import sample_of_rows
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
@@ -30,6 +33,8 @@ from tfp_flows.models.vae_checks import check_kinds
 from tfp_flows.models.vae_checks import check_options
 from tfp_flows.models.vae_checks import check_parts
 from tfp_flows.models.vae_checks import check_posterior
+from tfp_flows.networks.built_network import call_once
+from tfp_flows.networks.built_network import check_can_be_rebuilt
 
 __all__ = ["VAE"]
 
@@ -146,11 +151,11 @@ class VAE(LatentVariableModel, LikelihoodModel):
             free_bits=free_bits,
             sticking_the_landing=sticking_the_landing,
         )
-        shapes = likelihood.event_shape, (posterior.latent_size,)
-        for layer, shape in zip((encoder, decoder), shapes, strict=True):
-            if not layer.built:
-                layer.build((None, *shape))
-        check_parts(encoder, posterior, decoder, likelihood, prior)
+        encoded, decoded = (
+            call_once(network, shape, argument=name)
+            for name, network, shape in self._networks()
+        )
+        check_parts(encoded, posterior, decoded, likelihood, prior)
         self._shared_weights = shared_variables(posterior, prior)
         row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
         object.__setattr__(self, "_row_format", row_format)
@@ -162,6 +167,11 @@ class VAE(LatentVariableModel, LikelihoodModel):
             for name in Bound._fields
         ]
         self.built = True
+
+    def _networks(self):
+        """Name, network and shape of a row of its input, of encoder and decoder."""
+        yield "encoder", self.encoder, tuple(self.likelihood.event_shape)
+        yield "decoder", self.decoder, (self.posterior.latent_size,)
 
     def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
         """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
@@ -191,9 +201,15 @@ class VAE(LatentVariableModel, LikelihoodModel):
             objective = self.bound(terms.log_likelihood - terms.kl)
         return {"loss": -objective, **Bound.of_terms(terms)._asdict()}
 
-    def initialize(self, x: object) -> None:
-        """Sets data-dependent state of the prior from latents of `x`, given as in `fit`."""
-        self._check_and_initialize(self._data(x, checked=True), initialize=True)
+    def initialize(self, x: object, *, sample_weight: object = None) -> None:
+        """Sets data-dependent state of the prior from latents of `x`.
+
+        Args:
+          x: as in `fit`.
+          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
+        """
+        data = self._data(x, sample_weight, checked=True)
+        self._check_and_initialize(data, initialize=True)
 
     def summary(
         self,
@@ -210,6 +226,8 @@ class VAE(LatentVariableModel, LikelihoodModel):
 
     def get_config(self) -> dict:
         """Returns the parts and options as plain data."""
+        for _, network, shape in self._networks():
+            check_can_be_rebuilt(network, shape)
         parts = {name: serialize(getattr(self, name)) for name in self.saved_parts}
         return {**super().get_config(), **parts}
 
@@ -241,7 +259,10 @@ class VAE(LatentVariableModel, LikelihoodModel):
         return getattr(self.prior, "is_initialized", True)
 
     def _initialize(self, rows):
-        self.prior.initialize(self.encode(rows.x[: 2**14], seed=self.seed))
+        rows = rows_that_count(rows.x, None, rows.weight)
+        x, _, weight = sample_of_rows(rows, 2**14)
+        given = weight_keyword(self.prior, weight)
+        self.prior.initialize(self.encode(x, seed=self.seed), **given)
 
     def _arrays(self, rows):
         data = super()._arrays(rows)

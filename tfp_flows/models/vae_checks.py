@@ -80,16 +80,24 @@ def check_kinds(
 
 
 def check_parts(
-    encoder: keras.Layer,
+    encoded: tuple,
     posterior: Posterior,
-    decoder: keras.Layer,
+    decoded: tuple,
     likelihood: Likelihood,
     prior: tfd.Distribution,
 ) -> None:
-    """Raises `ValueError` if the parts of a `VAE` do not fit each other."""
-    _check_outputs("encoder", encoder, likelihood.event_shape, posterior.num_parameters)
+    """Raises `ValueError` if the parts of a `VAE` do not fit each other.
+
+    Args:
+      encoded: shape of a row of the encoder's output.
+      posterior: that of the `VAE`.
+      decoded: shape of a row of the decoder's output.
+      likelihood: that of the `VAE`.
+      prior: that of the `VAE`.
+    """
+    _check_outputs("encoder", encoded, posterior.num_parameters)
     size = likelihood.num_parameters * likelihood.event_size
-    _check_outputs("decoder", decoder, (posterior.latent_size,), size)
+    _check_outputs("decoder", decoded, size)
     _check_prior(prior, posterior)
 
 
@@ -113,8 +121,7 @@ def _check_prior(prior, posterior):
         )
 
 
-def _check_outputs(name, layer, input_shape, size):
-    shape = tuple(layer.compute_output_shape((None, *input_shape)))[1:]
+def _check_outputs(name, shape, size):
     if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
         raise ValueError(
             f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."

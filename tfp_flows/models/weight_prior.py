@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.rows import effective_count
 from tfp_flows.models.row_format import Rows
 from tfp_flows.networks.conditioner import Conditioner
 
@@ -31,6 +32,8 @@ class WeightPrior:
     ```
 
     N is the number of training rows and D that of what a row holds, its context included.
+    With weights, N is their effective number, and the prior is in the proportion to the
+    likelihood that it has without.
     With the likelihood it makes a posterior, whose maximum is trained for: weights stay
     small where there are few rows a variable, and are free where there are many. They are
     those of networks in a flow's steps on vectors; what bases, tails and mixings have as
@@ -58,19 +61,23 @@ class WeightPrior:
         self.precision = 0.0
 
     def count(self, rows: Rows) -> bool:
-        """Counts the training rows, but those of weight zero.
+        """Counts the training rows, by their weights.
 
         Args:
-          rows: all of them, or the first ones if there are 2**14 or more.
+          rows: all of them, or some if there are 2**14 or more.
 
         Returns:
           Whether the prior is another now, so that what was traced is out of date.
         """
         before = self.precision
-        few = len(rows.x) < _VERY_MANY_ROWS
-        num_rows = len(rows.x) if rows.weight is None else np.count_nonzero(rows.weight)
-        ratio = self._size / num_rows if few and num_rows else 0.0
-        self.precision = ratio * min(1.0, _MANY_ROWS * ratio)
+        few, mean_weight, weight = len(rows.x) < _VERY_MANY_ROWS, 1.0, rows.weight
+        if weight is not None:
+            weight = np.maximum(np.asarray(weight, np.float64), 0.0)
+            mean_weight = weight.mean()
+        has_rows = few and mean_weight > 0.0
+        num_rows = effective_count(weight, len(rows.x)) if has_rows else 0.0
+        ratio = self._size / num_rows if num_rows else 0.0
+        self.precision = mean_weight * ratio * min(1.0, _MANY_ROWS * ratio)
         return self.precision != before
 
     def nats(self, dtype: tf.DType) -> tf.Tensor:

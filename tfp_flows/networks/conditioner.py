@@ -15,6 +15,12 @@ from tfp_flows.core.arguments import check_event_shape
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import rows_that_count
+from tfp_flows.core.rows import sample_of_rows
+from tfp_flows.networks.built_network import call_once
+from tfp_flows.networks.built_network import check_can_be_rebuilt
+from tfp_flows.networks.built_network import is_of_this_package
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -35,7 +41,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     Batch axes are merged before the network is called: with x, `[N, C]` (of images,
     `[N, H, W, C]`), and the context, `[N, context_size]`, if it is a `ContextNetwork`, as
-    ours are; with the two joined on the last axis if not. It is called in evaluation mode:
+    ours are; with the list of both if it is a functional `keras.Model` of two inputs; with
+    the two joined on the last axis if not. It is called in evaluation mode:
     dropout or batch statistics inside a conditioner would make the two directions of a
     coupling disagree. A warning names layers that have no effect in that mode. With
     `dropout_in_training`, dropout is applied where a step maps with `training=True` in one
@@ -47,8 +54,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     "mixed_float16".
 
     Args:
-      network: a `keras.layers.Layer` that returns parameters; built, where it is not, with
-        `[N, *input_shape[:-1], C + context_size]`.
+      network: a `keras.layers.Layer` that returns parameters. It is called once, with
+        zeros, so that it has its weights.
       input_shape: shape of what the bijector shows to it, without batch axes.
       context_size: width of the context; 0 if there is none.
       dropout_in_training: whether the network's dropout is applied in training; not where
@@ -56,8 +63,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
       name: name of the module.
 
     Raises:
-      ValueError: with `dropout_in_training`, if the network has no dropout, or batch
-        normalisation.
+      ValueError: if the network does not take what it is called with, or uses weights that
+        Keras does not find in it; with `dropout_in_training`, if it has no dropout, or
+        batch normalisation.
 
     >>> import keras
     >>> import tensorflow as tf
@@ -87,9 +95,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         # holds in a list. The variables below are tracked instead.
         object.__setattr__(self, "network", network)
         self._substitutes: list | None = None
-        *leading, channels = self._input_shape
-        if not network.built:
-            network.build((None, *leading, channels + self.context_size))
+        self._output_shape = self._build()
         check_training_behaviour(network, dropout_in_training)
         self.dropout_in_training = bool(dropout_in_training)
         self._link_variables()
@@ -104,18 +110,25 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Whether the network's data-dependent state is set; True where there is none."""
         return getattr(self.network, "is_initialized", True)
 
-    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        x: TensorLike,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets the network's data-dependent state from what it will see, once.
 
         Args:
-          x: `[N, *input_shape]`; the first 512 rows count.
+          x: `[N, *input_shape]`; 512 of the rows count.
           context: `[N, context_size]`, where there is one.
+          sample_weight: `[N]`; None if all rows count alike.
         """
         if self.is_initialized:
             return
-        x = tf.convert_to_tensor(x[:_INITIALIZATION_ROWS])
-        context = None if context is None else context[:_INITIALIZATION_ROWS]
-        self.network.initialize(*self._arguments(x, context))
+        rows = rows_that_count(tf.convert_to_tensor(x), context, sample_weight)
+        x, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
+        weight = weight_keyword(self.network, weight)
+        self.network.initialize(*self._arguments(x, context), **weight)
 
     def __call__(
         self, x: TensorLike, context: TensorLike | None = None, *, training: bool = False
@@ -148,10 +161,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the parameters that it returns, without batch axes."""
-        *leading, channels = self._input_shape
-        inputs = keras.KerasTensor((None, *leading, channels + self.context_size))
-        # Not `compute_output_shape`, which not every layer has.
-        return tuple(self.network.compute_output_spec(inputs).shape[1:])
+        return self._output_shape
 
     def can_solve(self, dtype: tf.DType | str) -> bool:
         """Whether `solve` and `solve_adjoint` work: masked networks of that dtype can."""
@@ -200,7 +210,12 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return twin
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
+        """Returns the constructor's arguments.
+
+        Raises:
+          ValueError: if a network of somebody else's class could not be built from them.
+        """
+        check_can_be_rebuilt(self.network, *self._shapes)
         return {
             "network": self.network,
             "input_shape": self._input_shape,
@@ -214,6 +229,34 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Builds the conditioner that `config` describes."""
         return cls(**config)
 
+    def _build(self):
+        """Has the network create its weights; returns the shape of its output."""
+        if not is_of_this_package(self.network):
+            return call_once(self.network, *self._shapes)
+        *leading, channels = self._input_shape
+        joined = (None, *leading, channels + self.context_size)
+        if not self.network.built:
+            self.network.build(joined)
+        return tuple(self.network.compute_output_spec(keras.KerasTensor(joined)).shape[1:])
+
+    @property
+    def _takes_list(self):
+        """Whether it is a functional model of two inputs, variables and context."""
+        inputs = getattr(self.network, "inputs", None)
+        is_list = self.context_size and isinstance(inputs, list) and len(inputs) == 2
+        return bool(is_list) and not isinstance(self.network, ContextNetwork)
+
+    @property
+    def _shapes(self):
+        """The shape of a row of each argument of the network."""
+        *leading, channels = self._input_shape
+        context = (self.context_size,)
+        if self._takes_list:
+            return ([self._input_shape, context],)
+        if self.context_size and isinstance(self.network, ContextNetwork):
+            return self._input_shape, context
+        return ((*leading, channels + self.context_size),)
+
     def _call_network(self, x, context, training):
         """The network's output in the dtype of `x`, whatever it computes in."""
         # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
@@ -222,12 +265,14 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return tf.cast(outputs, x.dtype)
 
     def _arguments(self, x, context):
-        """What the network is called with: `(x, context)`, or the two joined."""
+        """What the network is called with: `(x, context)`, a list, or the two joined."""
         if not self.context_size:
             return (x,)
         arguments = x, self._rows(context)
         if isinstance(self.network, ContextNetwork):
             return arguments
+        if self._takes_list:
+            return (list(arguments),)
         return (join_context(*arguments),)
 
     def _substituted_weights(self):

@@ -101,7 +101,12 @@ class ConvNet(ContextNetwork):
         """Whether `initialize` has set the act norms from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        x: TensorLike,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets shift and scale of the hidden layers from what `call` will see, once."""
         if self.is_initialized:
             return
@@ -109,7 +114,8 @@ class ConvNet(ContextNetwork):
         *hidden, last = self._layout.unpack(self._packed)
         for layer, (kernel, border, log_scale) in enumerate(hidden):
             outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
-            shift, log_scale = standardizing_shift_and_log_scale(outputs)
+            moments = standardizing_shift_and_log_scale(outputs, sample_weight)
+            shift, log_scale = moments
             border = tf.concat([border[:-1], border[-1:] + shift], axis=0)
             hidden[layer] = (kernel, border, log_scale / _LOG_SCALE_FACTOR)
             inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))

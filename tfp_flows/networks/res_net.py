@@ -108,14 +108,19 @@ class ResNet(ContextNetwork):
         """Whether `initialize` has set the act norms from data."""
         return bool(self._initialized.numpy())
 
-    def initialize(self, x: TensorLike, context: TensorLike | None = None) -> None:
+    def initialize(
+        self,
+        x: TensorLike,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
         """Sets each act norm from what reaches it of what `call` will see, once."""
         if self.is_initialized:
             return
         weights = self._layout.unpack(self._packed)
 
         def set_and_apply(x, name):
-            shift, log_scale = standardizing_shift_and_log_scale(x)
+            shift, log_scale = standardizing_shift_and_log_scale(x, sample_weight)
             weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
             return _norm(x, weights, name)
 

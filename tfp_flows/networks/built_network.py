@@ -1,0 +1,108 @@
+"""One call of a network that somebody else has written, so that it has all its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+__all__ = ["call_once", "check_can_be_rebuilt", "is_of_this_package"]
+
+# A network that mixes rows, or returns none, is seen with two.
+_NUM_ROWS = 2
+
+
+def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -> tuple:
+    """Calls a Keras layer with zeros, and returns the shape of a row of its output.
+
+    Keras creates the weights of many layers in their first call, such as those of a
+    subclassed `keras.Model`. Before it, nothing lists them, so that they would be neither
+    trained nor saved.
+
+    Args:
+      network: any `keras.layers.Layer`.
+      *shapes: of each argument, the shape of a row; or a list of them, for a list.
+      argument: what an error calls the network.
+
+    Raises:
+      ValueError: if the call fails, or does not return one row for each row; or if it uses
+        trainable variables that Keras does not find in the network.
+    """
+    inputs = [_zeros(shape, network.compute_dtype) for shape in shapes]
+    expected = f"Expected a `{argument}` that takes {_written(list(shapes))}"
+    try:
+        with tf.GradientTape() as tape:
+            outputs = network(*inputs, training=False)
+    except Exception as error:
+        raise ValueError(
+            f"{expected}; got `{network.name}`, whose call fails: {error}"
+        ) from error
+    if not tf.is_tensor(outputs) or outputs.shape.rank < 2 or len(outputs) != _NUM_ROWS:
+        found = f"shape {outputs.shape}" if tf.is_tensor(outputs) else f"{type(outputs)}"
+        raise ValueError(
+            f"{expected} and returns one tensor with a row for each; got `{network.name}`, "
+            f"which returns {found} for {_NUM_ROWS} rows."
+        )
+    own = {variable.value.ref() for variable in network.variables}
+    lost = [v.name for v in tape.watched_variables() if v.ref() not in own]
+    # Replicas of a strategy have their own variables, which have other references.
+    if lost and not tf.distribute.has_strategy():
+        raise ValueError(
+            f"Expected a `{argument}` whose weights Keras finds; got `{network.name}`, "
+            f"which uses {len(lost)} that would be neither trained nor saved ({lost[0]}). "
+            "Make its layers attributes of it in `__init__`, and variables by "
+            "`self.add_weight`."
+        )
+    return tuple(outputs.shape[1:])
+
+
+def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
+    """Refuses to save a network that its own configuration does not build again.
+
+    Args:
+      network: as of `call_once`, which has called it; one of this package passes.
+      *shapes: as of `call_once`.
+
+    Raises:
+      ValueError: if it has no configuration, or one from which a network of other weights
+        follows, or none.
+    """
+    if is_of_this_package(network):
+        return
+    kind = type(network).__name__
+    advice = (
+        f"Give `{kind}` a `get_config` of all that its constructor takes, a constructor "
+        "that hands `**kwargs` to `super().__init__`, and `register_keras_serializable`."
+    )
+    expected = "Expected a network to save that `from_config(get_config())` builds again"
+    try:
+        twin = type(network).from_config(network.get_config())
+        call_once(twin, *shapes)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{expected}; got a `{kind}`: {reason} {advice}") from error
+    given, rebuilt = ([tuple(v.shape) for v in n.variables] for n in (network, twin))
+    if given != rebuilt:
+        raise ValueError(
+            f"{expected}; got a `{kind}` with weights of shapes {given}, and {rebuilt} "
+            f"after that. {advice}"
+        )
+
+
+def is_of_this_package(network: keras.Layer) -> bool:
+    """Whether the network's class is ours: these have all their weights when built."""
+    package, *_ = __name__.split(".")
+    return type(network).__module__.split(".")[0] == package
+
+
+def _written(shape: Any) -> str:
+    if isinstance(shape, list):
+        return " and ".join(map(_written, shape))
+    return f"[N, {', '.join(map(str, shape))}]"
+
+
+def _zeros(shape: Any, dtype: str) -> Any:
+    if isinstance(shape, list):
+        return [_zeros(part, dtype) for part in shape]
+    return tf.zeros([_NUM_ROWS, *shape], dtype)
