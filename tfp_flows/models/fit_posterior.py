@@ -81,7 +81,9 @@ def fit_posterior(
         own default bijectors as constraints; or an event shape, or a structure of event
         shapes, with the constraints `support` and the density `target_log_prob_fn`.
       support: bijectors from all reals to the support of each part, where `target` is an
-        event shape; None leaves a part unconstrained.
+        event shape; None leaves a part unconstrained. Densities on a simplex
+        (`tfb.SoftmaxCentered`) are relative to all shares but one, those of correlation
+        matrices to the entries below the diagonal, as TFP's are.
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
       dtype: of the parts, where `target` is an event shape. With "float64", all is.
