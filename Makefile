@@ -13,8 +13,8 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
 EACH_ROOM = tests/core tests/test_bijector_protocol.py tests/test_saving.py \
 	tests/test_saved_before.py tests/networks/test_initial_weights.py \
 	tests/distributions/test_carried.py tests/distributions/test_flow_distribution.py \
-	tests/models/test_density_estimator.py tests/models/test_row_forms.py \
-	tests/models/test_posterior_training.py tests/tables/test_sklearn.py \
+	tests/training/test_density_estimator.py tests/training/test_row_forms.py \
+	tests/inference/test_posterior_training.py tests/tables/test_sklearn.py \
 	tests/experiments/fitted/test_fitted_tables.py
 
 .PHONY: demo test test-slow test-versions test-nightly lint docs docs-serve bench clean
@@ -62,14 +62,14 @@ docs-serve: docs
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
 
 bench: $(VENV)/.bench $(PEERS)/.bench
-	$(BIN)/python -m experiments.benchmarks.real_nvp_step
-	$(BIN)/python -m experiments.benchmarks.autoregressive \
+	$(BIN)/python -m benchmarks.real_nvp_step
+	$(BIN)/python -m benchmarks.autoregressive \
 		--peers_python=$(PEERS)/bin/python
-	$(BIN)/python -m experiments.benchmarks.glow --peers_python=$(PEERS)/bin/python
-	$(BIN)/python -m experiments.benchmarks.recompute
-	$(BIN)/python -m experiments.benchmarks.binary_made --units=500 \
+	$(BIN)/python -m benchmarks.glow --peers_python=$(PEERS)/bin/python
+	$(BIN)/python -m benchmarks.recompute
+	$(BIN)/python -m benchmarks.binary_made --units=500 \
 		--peers_python=$(PEERS)/bin/python
-	$(BIN)/python -m experiments.benchmarks.curves --peers_python=$(PEERS)/bin/python
+	$(BIN)/python -m benchmarks.curves --peers_python=$(PEERS)/bin/python
 
 $(VENV)/.dev: setup.py
 	$(PYTHON) -m venv $(VENV)

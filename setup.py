@@ -15,7 +15,7 @@ EXPERIMENTS = [
     "pillow>=10",
     "tensorboard>=2.20",
 ]
-ROOMS = find_packages("experiments", exclude=["benchmarks", "compatibility"])
+ROOMS = find_packages("experiments", exclude=["compatibility"])
 COMMANDS = ["tfp_flows_experiments", *(f"tfp_flows_experiments.{room}" for room in ROOMS)]
 # pytest 9.2 no longer tells pytest-xdist 3.8 which tests belong together.
 CHECKS = ["pytest>=8,<9.2", "pytest-xdist>=3.5", "ruff==0.17.*", "mypy>=1.18,<3"]

@@ -109,10 +109,10 @@ def _settings_of(recipe, given):
     return settings
 
 
-def _folds(settings, of_recipe, key):
+def _folds(settings, from_recipe, key):
     root = pathlib.Path(settings.run_dir, key)
     return [
-        dataclasses.replace(of_recipe, data_seed=k, run_dir=str(root / str(k)))
+        dataclasses.replace(from_recipe, data_seed=k, run_dir=str(root / str(k)))
         for k in range(settings.num_folds)
     ]
 
@@ -121,7 +121,7 @@ def _row(key, folds):
     values = np.array([results["test_log_likelihood"]["nats"] for results in folds])
     baselines = np.array([report.baseline(results)[1]["nats"] for results in folds])
     gains = values - baselines
-    means = [Estimate.of_rows(x) for x in (values, baselines, gains)]
+    means = [Estimate.from_rows(x) for x in (values, baselines, gains)]
     texts = [plus_minus(dataclasses.asdict(mean)) for mean in means]
     return (key, folds[0]["flow"], *texts, f"{gains.min():.3f}", *_worst_row(folds))
 

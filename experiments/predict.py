@@ -15,13 +15,13 @@ from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import command
+from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import ahead
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
 from experiments.fitted.row_tables import taken
-from experiments.fitted.table_settings import TableSettings
 from experiments.runs.run_directory import RunDirectoryError
 
 _VALUES_A_CALL = 1 << 20

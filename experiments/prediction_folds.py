@@ -24,12 +24,12 @@ import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
-from experiments.predictions.classifier import boosted_log_loss
-from experiments.predictions.predictive import predictions
+from experiments.predictions.baselines import boosted_log_loss
+from experiments.predictions.baselines import features_of_each
+from experiments.predictions.baselines import one_hot_context
+from experiments.predictions.baselines import predictions
 from experiments.predictions.quantile_scores import FLOW
 from experiments.predictions.quantile_scores import shares_inside
-from experiments.predictions.table_features import features_of_each
-from experiments.predictions.table_features import one_hot_context
 from experiments.runs import run_directory
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.run_directory import RunDirectoryError
@@ -146,14 +146,14 @@ def _fold(frame, columns, given, settings, run_dir, k):
     )
     seconds = time.perf_counter() - start
     is_class = columns[settings.target].kind in ("categorical", "boolean", "ordered")
-    scores = (_of_class if is_class else _of_number)(density, sets, settings)
+    scores = (_from_class if is_class else _from_number)(density, sets, settings)
     scores[FLOW]["seconds"] = seconds
     atomic_write(path, json.dumps(scores, indent=1))
     backup.unlink(missing_ok=True)
     return scores
 
 
-def _of_number(density, sets, settings):
+def _from_number(density, sets, settings):
     (train, test), name = sets, settings.target
     y, new_y = (rows[name].to_numpy(np.float64) for rows in (train, test))
     context, new_context = one_hot_context(density, sets)
@@ -188,7 +188,7 @@ def _scores(nats, ends, y, bins):
     return scores
 
 
-def _of_class(density, sets, settings):
+def _from_class(density, sets, settings):
     (context, new_context), is_code = features_of_each(sets, density)
     labels = [rows[settings.target].astype(str).to_numpy() for rows in sets]
     start = time.perf_counter()

@@ -17,12 +17,12 @@ from experiments.command_line.flag_settings import field
 from experiments.data import DataError
 from experiments.data.text_table import TextTable
 from experiments.fitted import command
+from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
 from experiments.fitted.row_tables import taken
-from experiments.fitted.table_settings import TableSettings
 
 _ROWS_A_CALL = 1 << 14
 # `within` counts rows that were drawn for those of a block of conditions.

@@ -24,6 +24,8 @@ from experiments.data import DataError
 from experiments.data.own_images import FITS
 from experiments.data.text_table import TextTable
 from experiments.fitted import command
+from experiments.fitted.command import TableSettings
+from experiments.fitted.command import digest_of
 from experiments.fitted.open_model import open_model
 from experiments.fitted.picture_rows import PictureRows
 from experiments.fitted.resumable_file import ResumableFile
@@ -31,8 +33,6 @@ from experiments.fitted.row_tables import ahead
 from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
-from experiments.fitted.table_settings import TableSettings
-from experiments.fitted.table_settings import digest_of
 
 _HEADER = "log_likelihood,outside\n"
 _START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0, "unknown": 0}
@@ -96,10 +96,10 @@ def score(settings):
         model's.
     """
     model = open_model(settings.model)
-    return (_of_table if settings.csv else _of_pictures)(model, settings)
+    return (_from_table if settings.csv else _from_pictures)(model, settings)
 
 
-def _of_table(model, settings):
+def _from_table(model, settings):
     table = TextTable(settings.csv, decimal=settings.decimal, encoding=settings.encoding)
     names = (*model.modelled, *model.context)
     positions = model.positions(table, names)
@@ -126,7 +126,7 @@ def _of_table(model, settings):
     return Scores(at["rows"], mean, at["outside"], ignored, at["unknown"])
 
 
-def _of_pictures(model, settings):
+def _from_pictures(model, settings):
     pictures = PictureRows(settings.images, settings.model, settings.image_fit)
     show = bar(len(pictures.names), settings.progress)
 

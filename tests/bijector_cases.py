@@ -74,7 +74,7 @@ def elementwise(transformer, dtype, context_size=0):
 def on_part(dtype, context_size=2):
     inner = coupling(masks.half(3), dtype, context_size=context_size)
     mixed = [tff.Standardize(3, dtype=dtype), inner, tff.InvertibleLinear(3, dtype=dtype)]
-    return tff.OnPart([True, False, False, True, False], tff.FlowChain(mixed))
+    return tff.Partial([True, False, False, True, False], tff.FlowChain(mixed))
 
 
 def circular_spline_flow(dtype, coupling, context_size=0):
@@ -166,10 +166,8 @@ CASES = {
     "invertible_conv_1x1": Case(
         lambda t: tff.InvertibleConv1x1(3, seed=1, dtype=t), (2, 2, 3)
     ),
-    "plain_linear": Case(lambda t: tff.PlainLinear(3, seed=1, dtype=t), (3,)),
-    "plain_linear_image": Case(
-        lambda t: tff.PlainLinear(3, event_ndims=3, dtype=t), (2, 1, 3)
-    ),
+    "plain_linear": Case(lambda t: tff.Linear(3, seed=1, dtype=t), (3,)),
+    "plain_linear_image": Case(lambda t: tff.Linear(3, event_ndims=3, dtype=t), (2, 1, 3)),
     "batch_norm_checkerboard": Case(
         lambda t: tff.BatchNorm(
             2, event_ndims=3, mask=CHECKERBOARD, scale_and_shift=False, dtype=t

@@ -66,7 +66,13 @@ def _masked(ordering, *hidden_units, is_connected=True, **options):
 
 def _cycle(*hidden_units, event_size=6, is_connected=True, **options):
     network = functools.partial(
-        tff.MaskCycleMLP, 2, hidden_units, event_size, num_masks=3, mask_seed=7, **options
+        tff.OrderAgnosticMLP,
+        2,
+        hidden_units,
+        event_size,
+        num_masks=3,
+        mask_seed=7,
+        **options,
     )
     ordering = tuple(options.get("fixed_ordering") or range(1, event_size + 1))
     context_size = options.get("context_size", 0)

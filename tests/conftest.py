@@ -55,7 +55,16 @@ _CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
 assert REPRESENTATIVES | SLOW_CASES <= _CASES
 
 # Folders whose modules take longest come first: no process waits for the other at the end.
-_FIRST = ("experiments/", "models/", "distributions/", "bijectors/", "flows/", "networks/")
+_FIRST = (
+    "experiments/",
+    "inference/",
+    "training/",
+    "vae/",
+    "distributions/",
+    "bijectors/",
+    "flows/",
+    "networks/",
+)
 
 
 def pytest_configure(config):
@@ -111,9 +120,9 @@ def _free_memory(module):
     registry = ops.gradient_registry._registry
     for name in [name for name in registry if name.startswith("CustomGradient")]:
         del registry[name]
-    of_the_group = (module.__name__, "subject")
+    from_the_group = (module.__name__, "subject")
     for function in vars(module).values():
-        if hasattr(function, "cache_clear") and function.__module__ in of_the_group:
+        if hasattr(function, "cache_clear") and function.__module__ in from_the_group:
             function.cache_clear()
     keras.utils.set_random_seed(0)  # which drops what TensorFlow has prepared to run them
     gc.collect()

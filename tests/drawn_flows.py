@@ -120,12 +120,12 @@ def masked_networks(draw):
     seed = draw(st.integers(0, 2**20))
     if draw(st.booleans()):
         del options["degree_seed"]
-        cycle = tff.MaskCycleMLP(
+        cycle = tff.OrderAgnosticMLP(
             copies, event_size=size, num_masks=3, mask_seed=seed, **options
         )
         _randomized(cycle, seed)
         network = cycle.member(draw(st.integers(0, 2)))
-        ordering = np.asarray(network._of_variables) + 1
+        ordering = np.asarray(network._from_variables) + 1
     else:
         network = tff.MaskedMLP(copies, ordering=ordering, **options)
         _randomized(network, seed)

@@ -71,7 +71,7 @@ CASES = {
         tff.NeuralSplineFlow,
         num_bins=3,
         coupling=True,
-        passing_spline=False,
+        apply_unconditional_transform=False,
         random_permutations=False,
         lu_mixing=False,
     ),

@@ -85,11 +85,11 @@ class Subject:
         chain = tfb.Chain([self.bijector])
         stock_of_chain = tfd.TransformedDistribution(self._base, chain)
         flow_of_chain = tff.FlowDistribution(self._base, chain)
-        of_chain = {"bijector_kwargs": self.chain_context} if self.context else {}
+        from_chain = {"bijector_kwargs": self.chain_context} if self.context else {}
         return {
             "flow": functools.partial(self.flow.log_prob, **self.context),
             "stock": functools.partial(self.stock.log_prob, **self.stock_context),
-            "stock of chain": functools.partial(stock_of_chain.log_prob, **of_chain),
+            "stock of chain": functools.partial(stock_of_chain.log_prob, **from_chain),
             "flow of chain": functools.partial(flow_of_chain.log_prob, **self.context),
         }
 

@@ -40,7 +40,7 @@ def check_maths(flow):
     with op_by_op():
         z, log_det, jacobian = answers(flow, "inverse_and_log_det", x, context)
         _leave_what_is_beyond_floats(flow, z, jacobian)
-        back, minus_log_det, of_forward = answers(flow, "forward_and_log_det", z, context)
+        back, minus_log_det, from_forward = answers(flow, "forward_and_log_det", z, context)
         _check_first_row_alone(flow, x, context, z, log_det)
     singular = np.linalg.svd(jacobian, compute_uv=False)
     # What the error of a rounding is worth, there and back.
@@ -54,7 +54,7 @@ def check_maths(flow):
         (minus_log_det, -log_det),
     ):
         assert (np.abs(found - expected) <= bound * (1.0 + np.abs(expected))).all()
-    product = jacobian @ of_forward - np.eye(flow.size)
+    product = jacobian @ from_forward - np.eye(flow.size)
     assert (np.abs(product) <= 10.0 * rounding[..., None]).all()
 
 

@@ -54,7 +54,7 @@ def stock(part, name, /, **parameters):
     return {"stock": part, "name": name, "parameters": {"dict": parameters}}
 
 
-def of_keras(class_name, module="keras.layers", /, **config):
+def from_keras(class_name, module="keras.layers", /, **config):
     found = {"module": module, "class_name": class_name, "config": config}
     return {**found, "registered_name": None}
 
@@ -97,7 +97,7 @@ OLDER_LAYER = {"dict": {"class_name": "Lambda", "config": PLAIN_LAYER["dict"]["c
 
 
 def dense(**config):
-    return of_keras("Dense", units=1, **config)
+    return from_keras("Dense", units=1, **config)
 
 
 def nested(depth, kind="list"):
@@ -168,13 +168,15 @@ VALUES = {
         "tfp_flows.core.serialization", "Configured.from_config"
     ),
     "a function of ours": named("tfp_flows.core.serialization", "deserialize"),
-    "the loader of ours": named("tfp_flows.models.loading", "load"),
-    "a writer of ours": built("tfp_flows.models.export", "export", folder="made"),
-    "a private function of ours": named("tfp_flows.models.exporting", "write_saved_model"),
+    "the loader of ours": named("tfp_flows.training.loading", "load"),
+    "a writer of ours": built(
+        "tfp_flows.training.density_estimator", "export", folder="made"
+    ),
+    "a private function of ours": named("tfp_flows.training.export", "write_saved_model"),
     "a class of ours without a configuration": named(
         "tfp_flows.tables.table_density", "TableDensity"
     ),
-    "a callback of ours": named("tfp_flows.models.callbacks", "StopOnNaN"),
+    "a callback of ours": named("tfp_flows.training.callbacks", "StopOnNaN"),
     "a special name of ours": named("tfp_flows.core.serialization", "__loader__"),
     "a program of ours": named("tfp_flows.__main__", "main"),
     "a private module of Keras": named("keras.src.saving.saving_lib", "load_model"),
@@ -250,15 +252,17 @@ VALUES = {
 
 # In the place of the layers of a network that is Keras's own.
 LAYERS = {
-    "code": of_keras("Lambda", function=LAMBDA),
-    "code by its own module": of_keras(
+    "code": from_keras("Lambda", function=LAMBDA),
+    "code by its own module": from_keras(
         "Lambda", "keras.src.layers.core.lambda_layer", function=LAMBDA
     ),
     "code of before": LEGACY_LAYER,
     "code of before, without a module": {
         k: v for k, v in LEGACY_LAYER.items() if k != "module"
     },
-    "code for a shape": of_keras("Lambda", function=function("relu"), output_shape=LAMBDA),
+    "code for a shape": from_keras(
+        "Lambda", function=function("relu"), output_shape=LAMBDA
+    ),
     "an activation": dense(activation=LAMBDA),
     "an initializer": dense(kernel_initializer=LAMBDA),
     "a regularizer": dense(kernel_regularizer=LAMBDA),
@@ -266,30 +270,32 @@ LAYERS = {
     "a dtype": dense(dtype=LAMBDA),
     "an argument that there is not": dense(evil=LAMBDA),
     "a configuration of the build": {**dense(), "build_config": {"input_shape": LAMBDA}},
-    "a wrapper": of_keras("TimeDistributed", layer=of_keras("Lambda", function=LAMBDA)),
-    "two directions": of_keras("Bidirectional", layer=of_keras("Lambda", function=LAMBDA)),
-    "a cell": of_keras("RNN", cell=of_keras("Lambda", function=LAMBDA)),
-    "a network in a network": of_keras(
+    "a wrapper": from_keras("TimeDistributed", layer=from_keras("Lambda", function=LAMBDA)),
+    "two directions": from_keras(
+        "Bidirectional", layer=from_keras("Lambda", function=LAMBDA)
+    ),
+    "a cell": from_keras("RNN", cell=from_keras("Lambda", function=LAMBDA)),
+    "a network in a network": from_keras(
         "Sequential",
         "keras",
         name="s",
-        layers=[of_keras("Sequential", "keras", name="t", layers=[LEGACY_LAYER])],
+        layers=[from_keras("Sequential", "keras", name="t", layers=[LEGACY_LAYER])],
     ),
-    "a network of tf_keras": of_keras("Sequential", "tf_keras", layers=[LEGACY_LAYER]),
-    "a layer of tf_keras": of_keras("Dense", "tf_keras.layers", units=2),
-    "a process": of_keras("Popen", "subprocess", args=["touch", "made"]),
+    "a network of tf_keras": from_keras("Sequential", "tf_keras", layers=[LEGACY_LAYER]),
+    "a layer of tf_keras": from_keras("Dense", "tf_keras.layers", units=2),
+    "a process": from_keras("Popen", "subprocess", args=["touch", "made"]),
     "a command as activation": dense(activation=function("system", "os")),
     "a command among built-in functions": dense(activation=function("system")),
     "a loader as activation": dense(activation=function("load_model", "keras.saving")),
     "a loader of before": dense(
         activation=function("deserialize_keras_object", "keras.legacy.saving")
     ),
-    "a SavedModel": of_keras("TFSMLayer", filepath="x"),
-    "a pickle of torch": of_keras("TorchModuleWrapper", module="x"),
-    "a program of JAX": of_keras("JaxLayer", call_fn=LAMBDA),
-    "a vocabulary from a file": of_keras("StringLookup", vocabulary="/etc/passwd"),
-    "a callback": of_keras("CSVLogger", "keras.callbacks", filename="made"),
-    "no layer of a private module": of_keras("H5IOStore", "keras.src.saving.saving_lib"),
+    "a SavedModel": from_keras("TFSMLayer", filepath="x"),
+    "a pickle of torch": from_keras("TorchModuleWrapper", module="x"),
+    "a program of JAX": from_keras("JaxLayer", call_fn=LAMBDA),
+    "a vocabulary from a file": from_keras("StringLookup", vocabulary="/etc/passwd"),
+    "a callback": from_keras("CSVLogger", "keras.callbacks", filename="made"),
+    "no layer of a private module": from_keras("H5IOStore", "keras.src.saving.saving_lib"),
     "a type of TensorFlow": {
         "class_name": "__typespec__",
         "spec_name": "Popen",
@@ -303,16 +309,16 @@ LAYERS = {
         name={"class_name": "__numpy__", "config": {"value": [1], "dtype": "O"}}
     ),
     "layers in layers": None,  # filled below
-    "units of a petabyte": of_keras("Dense", units=2**48),
-    "units of many gigabytes": of_keras("Dense", units=2**31),
+    "units of a petabyte": from_keras("Dense", units=2**48),
+    "units of many gigabytes": from_keras("Dense", units=2**31),
 }
 LAYERS["layers in layers"] = dense()
 for _ in range(300):
-    LAYERS["layers in layers"] = of_keras("Wrapper", layer=LAYERS["layers in layers"])
+    LAYERS["layers in layers"] = from_keras("Wrapper", layer=LAYERS["layers in layers"])
 
 
 def process(**more):
-    return {**of_keras("Popen", "subprocess", args=["touch", "made"]), **more}
+    return {**from_keras("Popen", "subprocess", args=["touch", "made"]), **more}
 
 
 # What becomes of the whole `config.json`.
@@ -323,14 +329,14 @@ CONFIGS = {
     "a process with our name": lambda config: process(
         registered_name="tfp_flows>DensityEstimator"
     ),
-    "a network of Keras": lambda config: of_keras(
+    "a network of Keras": lambda config: from_keras(
         "Sequential", "keras", name="s", layers=[LEGACY_LAYER]
     ),
     "a network of Keras 2": lambda config: {
         "class_name": "Sequential",
         "config": {"name": "s", "layers": [LEGACY_LAYER]},
     },
-    "a network of tf_keras": lambda config: of_keras(
+    "a network of tf_keras": lambda config: from_keras(
         "Sequential",
         "tf_keras.src.engine.sequential",
         name="s",
@@ -339,7 +345,9 @@ CONFIGS = {
     ),
     "code": lambda config: LAMBDA,
     "an encoder of tf_keras": lambda config: {
-        **of_keras("VAE", "tfp_flows.models.vae", encoder=VALUES["Sequential of tf_keras"]),
+        **from_keras(
+            "VAE", "tfp_flows.vae.model", encoder=VALUES["Sequential of tf_keras"]
+        ),
         "registered_name": "tfp_flows>VAE",
     },
     "another class": lambda config: {**config, "registered_name": "tfp_flows>MLP"},
@@ -361,7 +369,7 @@ CONFIGS = {
     "a schedule": lambda config: {
         **config,
         "compile_config": {
-            "optimizer": of_keras("Adam", "keras.optimizers", learning_rate=LAMBDA)
+            "optimizer": from_keras("Adam", "keras.optimizers", learning_rate=LAMBDA)
         },
     },
     "another argument of `compile`": lambda config: {

@@ -45,7 +45,7 @@ FLOW = '''"""Couplings whose scales are softplus functions."""
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.ends import between_ends
+from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import softplus_scale
@@ -77,7 +77,7 @@ class SoftplusNVP(FlowChain):
         check_arguments(parameters)
         steps = coupling_steps(Affine(softplus_scale), **parameters)
         super().__init__(
-            between_ends(steps, **parameters),
+            with_preprocessing(steps, **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,

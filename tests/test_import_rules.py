@@ -2,36 +2,43 @@
 
 import ast
 import functools
+import graphlib
 import re
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = "tfp_flows"
 SCIENCE = {"numpy", "tensorflow", "tensorflow_probability"}
-ROOMS_OF_STEPS = {"core", "transformers", "bijectors", "networks"}
+STEPS = {"core", "transformers", "bijectors", "networks"}
 
-# Each folder of the package, with the folders and the libraries that it may import.
+# Each room of the package, with the rooms and the libraries that it may import.
 ALLOWED = {
     "core": ({"core"}, SCIENCE | {"keras"}),  # which finds what is registered
-    "transformers": ({"core", "transformers"}, SCIENCE | {"keras"}),  # registers
+    "transformers": ({"core", "transformers"}, SCIENCE | {"keras"}),  # registers scales
     "bijectors": ({"core", "transformers", "bijectors"}, SCIENCE),
     "networks": ({"core", "networks"}, {"numpy", "tensorflow", "keras"}),
-    "flows": (ROOMS_OF_STEPS | {"flows"}, SCIENCE | {"keras"}),
-    "distributions": (
-        ROOMS_OF_STEPS | {"flows", "distributions"},
-        SCIENCE | {"keras", "arviz"},  # by one function, when it is called
-    ),
-    "mcmc": (ROOMS_OF_STEPS | {"flows", "distributions", "mcmc"}, SCIENCE),
-    "models": (
-        ROOMS_OF_STEPS | {"flows", "distributions", "mcmc", "models"},
+    "flows": (STEPS | {"flows"}, SCIENCE | {"keras"}),
+    "distributions": (STEPS | {"distributions"}, SCIENCE | {"keras"}),
+    "training": (
+        {"core", "bijectors", "networks", "distributions", "training"},
         SCIENCE | {"keras", "h5py"},
     ),
-    "tables": (
-        ROOMS_OF_STEPS | {"flows", "distributions", "models", "tables"},
+    "vae": (
+        {"core", "bijectors", "networks", "distributions", "training", "vae"},
         SCIENCE | {"keras"},
     ),
-    "sklearn": ({"tables", "sklearn"}, {"numpy", "sklearn"}),
+    "inference": (
+        STEPS | {"flows", "distributions", "inference"},
+        SCIENCE | {"keras", "arviz"},  # ArviZ by one function, when it is called
+    ),
+    "tables": (
+        {"core", "transformers", "networks", "distributions", "training", "tables"},
+        SCIENCE | {"keras"},
+    ),
+    "sklearn": ({"tables"}, {"numpy", "sklearn"}),
 }
 STANDARD = sys.stdlib_module_names
 
@@ -66,24 +73,49 @@ def violations(paths, broken):
 
 LIBRARY = sources(PACKAGE)
 EXPERIMENTS = sources("experiments")
-EVERYTHING = [*LIBRARY, *EXPERIMENTS, *sources("tests")]
+BENCHMARKS = sources("benchmarks")
+EVERYTHING = [*LIBRARY, *EXPERIMENTS, *BENCHMARKS, *sources("tests")]
 
 
-def test_every_folder_of_the_package_has_its_rule():
-    folders = {path.parent.name for path in LIBRARY if path.parent.name != PACKAGE}
-    assert folders == set(ALLOWED)
+def room(path):
+    """The room of a file of the package; None for the files beside the rooms."""
+    name = path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
+    return None if name.startswith("__") else name
 
 
-def test_arrows_between_the_folders_of_the_package():
+def test_every_room_of_the_package_has_its_rule():
+    assert {room(path) for path in LIBRARY} - {None} == set(ALLOWED)
+
+
+def test_arrows_between_the_rooms_of_the_package():
     def broken(path):
-        folder = path.relative_to(ROOT / PACKAGE).parts[0]
-        allowed, libraries = ALLOWED.get(folder, (set(ALLOWED), {"keras"}))
+        allowed, libraries = ALLOWED.get(room(path), (set(ALLOWED), {"keras"}))
         for name in imports(path):
             top, *rest = name.split(".")
             if not (rest[0] in allowed if top == PACKAGE else top in libraries | STANDARD):
                 yield name
 
     assert violations(LIBRARY, broken) == []
+
+
+def module(path):
+    """The name that imports a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("files", [LIBRARY, EXPERIMENTS], ids=["library", "experiments"])
+def test_no_files_import_each_other_in_a_circle(files):
+    modules = {module(path): path for path in files if path.name != "__init__.py"}
+
+    def imported(name):
+        for full in imports(modules[name]):
+            found = full if full in modules else full.rpartition(".")[0]
+            if found in modules and found != name:
+                yield found
+
+    graph = {name: set(imported(name)) for name in modules}
+    # Raises `CycleError`, which names the circle.
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(modules)
 
 
 def test_imports_are_absolute():
@@ -127,7 +159,8 @@ def test_flags_only_where_there_is_a_main():
 
 def test_experiments_use_public_names_only():
     private = re.compile(rf"{PACKAGE}\.\w+\.")
-    assert violations(EXPERIMENTS, lambda p: filter(private.match, imports(p))) == []
+    programs = [*EXPERIMENTS, *BENCHMARKS]
+    assert violations(programs, lambda p: filter(private.match, imports(p))) == []
 
 
 def test_library_draws_no_pictures():
@@ -136,7 +169,9 @@ def test_library_draws_no_pictures():
 
 
 def test_imports_are_found_by_this_file():
-    assert imports(Path(__file__)) == {"ast", "functools", "pathlib.Path", "re", "sys"}
+    assert imports(Path(__file__)) == {
+        *("ast", "functools", "graphlib", "pathlib.Path", "pytest", "re", "sys")
+    }
 
 
 def test_violations_are_found():

@@ -38,7 +38,7 @@ def sources(folder):
 @pytest.fixture(scope="module")
 def package():
     """Names of all that the package and its commands are made of."""
-    developed = ("experiments/benchmarks/", "experiments/compatibility/")
+    developed = ("benchmarks/", "experiments/compatibility/")
     commands = {name for name in sources("experiments") if not name.startswith(developed)}
     return sources("tfp_flows") | {"tfp_flows/py.typed"} | commands
 

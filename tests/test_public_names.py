@@ -25,16 +25,16 @@ NAMES = """
     ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
     CategoricalMADE Conditioner Coupling DensityEstimator FlowBijector FlowChain
     Column FlowDistribution Prediction TableColumns TableDensity describe_columns export
-    FullDataBatchStatistics Gated Invert InvertibleLinear Logit MLP MaskCycleMLP
+    FullDataBatchStatistics Gated Invert InvertibleLinear Logit MLP OrderAgnosticMLP
     Decorrelate Defensive HeavyTails MixtureMADE NICE NeuralSplineFlow Permutation
     RealNVP Shift Standardize StopOnNaN TFPBijector
     check_bijector conditionals masks random_permutation reverse_permutation
     standard_logistic standard_normal transformers
     BitsPerDimension ChannelAffine ConvNet Dequantized Glow GlowStep InvertibleConv1x1
-    MultiScale PlainLinear RealNVPImage ResNet Squeeze at_temperature
+    MultiScale Linear RealNVPImage ResNet Squeeze at_temperature
     attribute_direction bits_per_dimension interpolate move_along reduce_bits
     ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
-    Elementwise OnPart circular_base
+    Elementwise Partial circular_base
     FittedPosterior PosteriorReport fit_posterior pareto_smooth
     FlowPosterior Transformer Whiten flow_posterior variational_loss
     AlternatingKernel LatentKernel adaptive_nuts flow_proposal_kernel
@@ -62,7 +62,7 @@ assert [name for name in sys.modules if name.startswith("tfp_flows.")] == []
 tfp_flows.Coupling
 assert "tfp_flows.bijectors.coupling" in sys.modules
 assert not {"tfp_flows.models", "tfp_flows.tables", "tfp_flows.sklearn"} & set(sys.modules)
-assert tfp_flows.models.fit_posterior is tfp_flows.fit_posterior
+assert tfp_flows.inference.fit is tfp_flows.fit_posterior
 assert "tfp_flows.tables" not in sys.modules
 """
 
@@ -81,7 +81,7 @@ network = keras.saving.load_model("network.keras")
 assert type(network.layers[0]).__module__ == "tfp_flows.networks.mlp"
 model = keras.saving.load_model({str(ROOT / "tests" / "saved" / "table.keras")!r})
 assert type(model) is tfp_flows.DensityEstimator
-assert type(model.distribution).__module__ == "tfp_flows.tables.mixed_rows"
+assert type(model.distribution).__module__ == "tfp_flows.tables.distribution"
 """
 
 

@@ -84,7 +84,7 @@ DISTRIBUTIONS = {
         3, hidden_units=(8,), context_size=2, ordering=tff.reversed_ordering(3)
     ),
     "any_conditional": lambda: tff.AutoregressiveDistribution(
-        tff.MaskCycleMLP(6, (8,), 3, num_masks=2), tff.conditionals.GaussianMixture(2)
+        tff.OrderAgnosticMLP(6, (8,), 3, num_masks=2), tff.conditionals.GaussianMixture(2)
     ),
 }
 

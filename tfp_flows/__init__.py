@@ -10,11 +10,12 @@ it becomes a distribution, and a distribution trains as a Keras model.
     bijectors/      who stays: coupling, autoregressive, norms, linear mixing, preprocessing
     networks/       who looks: Keras layers, as conditioners
     flows/          the papers: NICE, RealNVP, Glow, MADE, MAF, IAF, neural spline flows
-    distributions/  FlowDistribution and bases; flow_posterior; BinaryMADE, MixtureMADE;
-                    integer data; latent space
-    mcmc/           kernels of tfp.mcmc that sample through a posterior's flow
-    models/         DensityEstimator, VAE with its posteriors, likelihoods and objectives;
-                    callbacks; the loss of variational inference
+    distributions/  FlowDistribution and bases; BinaryMADE, MixtureMADE; integer data;
+                    latent space
+    training/       likelihood training as Keras models: DensityEstimator, load, export
+    vae/            VAE with its posteriors, likelihoods and objectives
+    inference/      fit_posterior and its checks; flow_posterior; kernels of tfp.mcmc that
+                    sample through a posterior's flow
     tables/         TableDensity: rows with columns of any kind, in their own units
 
 Importing the package imports Keras and nothing of these folders: each is imported when one
@@ -44,18 +45,18 @@ __version__ = "0.1.0"
 # Modules of the classes that Keras has to find in saved files, imported or not.
 _IN_SAVED_FILES = {
     "CircularInputs": "tfp_flows.networks.circular_inputs",
-    "ColumnMLPs": "tfp_flows.networks.column_mlps",
-    "ConvDecoder": "tfp_flows.networks.conv_decoder",
-    "ConvEncoder": "tfp_flows.networks.conv_encoder",
+    "ColumnMLPs": "tfp_flows.tables.networks",
+    "ConvDecoder": "tfp_flows.vae.conv_networks",
+    "ConvEncoder": "tfp_flows.vae.conv_networks",
     "ConvNet": "tfp_flows.networks.conv_net",
-    "DensityEstimator": "tfp_flows.models.density_estimator",
+    "DensityEstimator": "tfp_flows.training.density_estimator",
     "MLP": "tfp_flows.networks.mlp",
-    "MaskCycleMLP": "tfp_flows.networks.mask_cycle_mlp",
+    "OrderAgnosticMLP": "tfp_flows.networks.order_agnostic_mlp",
     "MaskedMLP": "tfp_flows.networks.masked_mlp",
     "OneHotMLP": "tfp_flows.networks.one_hot_mlp",
     "ResNet": "tfp_flows.networks.res_net",
-    "ResidualConvBlock": "tfp_flows.networks.residual_conv_block",
-    "VAE": "tfp_flows.models.vae",
+    "ResidualConvBlock": "tfp_flows.vae.conv_networks",
+    "VAE": "tfp_flows.vae.model",
 }
 
 
@@ -127,9 +128,9 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.bijectors import Logit as Logit
     from tfp_flows.bijectors import MaskedAutoregressive as MaskedAutoregressive
     from tfp_flows.bijectors import MultiScale as MultiScale
-    from tfp_flows.bijectors import OnPart as OnPart
+    from tfp_flows.bijectors import Partial as Partial
     from tfp_flows.bijectors import Permutation as Permutation
-    from tfp_flows.bijectors import PlainLinear as PlainLinear
+    from tfp_flows.bijectors import Linear as Linear
     from tfp_flows.bijectors import Squeeze as Squeeze
     from tfp_flows.bijectors import Standardize as Standardize
     from tfp_flows.bijectors import TFPBijector as TFPBijector
@@ -144,11 +145,11 @@ if typing.TYPE_CHECKING or not _MODULES:
     )
     from tfp_flows.distributions import BinaryMADE as BinaryMADE
     from tfp_flows.distributions import CategoricalMADE as CategoricalMADE
-    from tfp_flows.distributions import FittedPosterior as FittedPosterior
+    from tfp_flows.inference import FittedPosterior as FittedPosterior
     from tfp_flows.distributions import FlowDistribution as FlowDistribution
-    from tfp_flows.distributions import FlowPosterior as FlowPosterior
+    from tfp_flows.inference import FlowPosterior as FlowPosterior
     from tfp_flows.distributions import MixtureMADE as MixtureMADE
-    from tfp_flows.distributions import PosteriorReport as PosteriorReport
+    from tfp_flows.inference import PosteriorReport as PosteriorReport
     from tfp_flows.distributions import conditionals as conditionals
     from tfp_flows.distributions import BitsPerDimension as BitsPerDimension
     from tfp_flows.distributions import Defensive as Defensive
@@ -157,14 +158,14 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.distributions import attribute_direction as attribute_direction
     from tfp_flows.distributions import bits_per_dimension as bits_per_dimension
     from tfp_flows.distributions import circular_base as circular_base
-    from tfp_flows.distributions import flow_posterior as flow_posterior
+    from tfp_flows.inference import flow_posterior as flow_posterior
     from tfp_flows.distributions import interpolate as interpolate
     from tfp_flows.distributions import move_along as move_along
-    from tfp_flows.distributions import pareto_smooth as pareto_smooth
+    from tfp_flows.inference import pareto_smooth as pareto_smooth
     from tfp_flows.distributions import reduce_bits as reduce_bits
     from tfp_flows.distributions import standard_logistic as standard_logistic
     from tfp_flows.distributions import standard_normal as standard_normal
-    from tfp_flows.distributions import to_arviz as to_arviz
+    from tfp_flows.inference import to_arviz as to_arviz
     from tfp_flows.flows import Glow as Glow
     from tfp_flows.flows import GlowStep as GlowStep
     from tfp_flows.flows import IAF as IAF
@@ -174,29 +175,29 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
     from tfp_flows.flows import RealNVP as RealNVP
     from tfp_flows.flows import RealNVPImage as RealNVPImage
-    from tfp_flows.mcmc import AlternatingKernel as AlternatingKernel
-    from tfp_flows.mcmc import LatentKernel as LatentKernel
-    from tfp_flows.mcmc import adaptive_nuts as adaptive_nuts
-    from tfp_flows.mcmc import flow_proposal_kernel as flow_proposal_kernel
-    from tfp_flows.mcmc import independent_proposals as independent_proposals
-    from tfp_flows.mcmc import neutra_kernel as neutra_kernel
-    from tfp_flows.models import DensityEstimator as DensityEstimator
-    from tfp_flows.models import FullDataBatchStatistics as FullDataBatchStatistics
-    from tfp_flows.models import KLWarmUp as KLWarmUp
-    from tfp_flows.models import StopOnNaN as StopOnNaN
-    from tfp_flows.models import VAE as VAE
-    from tfp_flows.models import export as export
-    from tfp_flows.models import fit_posterior as fit_posterior
-    from tfp_flows.models import likelihoods as likelihoods
-    from tfp_flows.models import load as load
-    from tfp_flows.models import objectives as objectives
-    from tfp_flows.models import posteriors as posteriors
-    from tfp_flows.models import variational_loss as variational_loss
+    from tfp_flows.inference import AlternatingKernel as AlternatingKernel
+    from tfp_flows.inference import LatentKernel as LatentKernel
+    from tfp_flows.inference import adaptive_nuts as adaptive_nuts
+    from tfp_flows.inference import flow_proposal_kernel as flow_proposal_kernel
+    from tfp_flows.inference import independent_proposals as independent_proposals
+    from tfp_flows.inference import neutra_kernel as neutra_kernel
+    from tfp_flows.training import DensityEstimator as DensityEstimator
+    from tfp_flows.training import FullDataBatchStatistics as FullDataBatchStatistics
+    from tfp_flows.vae import KLWarmUp as KLWarmUp
+    from tfp_flows.training import StopOnNaN as StopOnNaN
+    from tfp_flows.vae import VAE as VAE
+    from tfp_flows.training import export as export
+    from tfp_flows.inference import fit_posterior as fit_posterior
+    from tfp_flows.vae import likelihoods as likelihoods
+    from tfp_flows.training import load as load
+    from tfp_flows.vae import objectives as objectives
+    from tfp_flows.vae import posteriors as posteriors
+    from tfp_flows.inference import variational_loss as variational_loss
     from tfp_flows.networks import MLP as MLP
     from tfp_flows.networks import Conditioner as Conditioner
-    from tfp_flows.networks import MaskCycleMLP as MaskCycleMLP
-    from tfp_flows.networks import ConvDecoder as ConvDecoder
-    from tfp_flows.networks import ConvEncoder as ConvEncoder
+    from tfp_flows.networks import OrderAgnosticMLP as OrderAgnosticMLP
+    from tfp_flows.vae import ConvDecoder as ConvDecoder
+    from tfp_flows.vae import ConvEncoder as ConvEncoder
     from tfp_flows.networks import ConvNet as ConvNet
     from tfp_flows.networks import MaskedMLP as MaskedMLP
     from tfp_flows.networks import ResNet as ResNet

@@ -34,8 +34,10 @@ def check_kinds(values, error=ValueError):
 
 def _is_of(value, kind):
     if typing.get_origin(kind) is tuple:
-        of_entry, _ = typing.get_args(kind)
-        return isinstance(value, (tuple, list)) and all(_is_of(v, of_entry) for v in value)
+        from_entry, _ = typing.get_args(kind)
+        return isinstance(value, (tuple, list)) and all(
+            _is_of(v, from_entry) for v in value
+        )
     if kind in (bool, str, os.PathLike, types.NoneType):
         return isinstance(value, kind)
     if kind is float and isinstance(value, (float, np.floating)):

@@ -15,8 +15,8 @@ from experiments.data import own_table
 from experiments.data import power
 from experiments.data import toy
 from experiments.data import small_tables
-from experiments.data.entry import Request
-from experiments.data.entry import catalogue
+from experiments.data.dataset import Request
+from experiments.data.dataset import catalogue
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 

@@ -12,9 +12,9 @@ from experiments.data.data_dir import need_prepared
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
+from experiments.data.dataset import Entry
 from experiments.data.download import cache_folder
 from experiments.data.download import download
-from experiments.data.entry import Entry
 from experiments.data.published import MADE_TABLE
 
 _SETS = ("train", "valid", "test")

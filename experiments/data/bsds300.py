@@ -7,7 +7,7 @@ from experiments.data.arrays import load_arrays
 from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.published import MAF_TABLE
 
 _PREPARED_FILE = "bsds300_patches_10pct.npz"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.images import describe_classes
 
 
@@ -19,8 +19,8 @@ def load_digits(request):
     rows = (pixels + rng.random(pixels.shape)) / 17.0
     rows = np.clip(rows.astype(np.float32), 0.0, np.nextafter(np.float32(1.0), 0.0))
     order = rng.permutation(len(rows))
-    sets, of_sets = (np.split(x[order], [1257, 1437]) for x in (rows, classes))
-    known = describe_classes(of_sets, "0123456789", request.conditional)
+    sets, from_sets = (np.split(x[order], [1257, 1437]) for x in (rows, classes))
+    known = describe_classes(from_sets, "0123456789", request.conditional)
     return Dataset("digits", *sets, image_shape=(8, 8), bin_width=1.0 / 17.0, **known)
 
 

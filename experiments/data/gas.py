@@ -7,7 +7,7 @@ from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.pandas_pickle import read_pandas_pickle
 from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_tenths

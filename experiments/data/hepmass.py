@@ -5,7 +5,7 @@ import numpy as np
 from experiments.data import maf_archive
 from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_last_tenth
 

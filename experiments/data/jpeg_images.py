@@ -9,7 +9,7 @@ import numpy as np
 from experiments.data.arrays import load_arrays
 from experiments.data.data_dir import need_prepared
 from experiments.data.data_error import DataError
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.images import image_dataset
 from experiments.data.images import open_picture
 from experiments.data.keras_images import CIFAR10_CLASSES

@@ -12,7 +12,7 @@ from experiments.data.data_dir import existing_folder
 from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.images import image_dataset
 
 __all__ = ["CIFAR10_CLASSES", "ENTRIES"]

@@ -10,7 +10,7 @@ import scipy.stats
 
 from experiments.data.columns import Column
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 
 _HEAVY_SIZE = 5
 

@@ -4,7 +4,7 @@ from experiments.data import maf_archive
 from experiments.data.arrays import load_array
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_tenths
 from experiments.data.splits import standardized

@@ -7,7 +7,7 @@ from PIL import Image
 
 from experiments.data.arrays import load_arrays
 from experiments.data.data_error import DataError
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.images import image_dataset
 from experiments.data.images import open_picture
 

@@ -5,10 +5,10 @@ import numpy as np
 from experiments.data.arrays import load_array
 from experiments.data.arrays import load_arrays
 from experiments.data.columns import split_columns
-from experiments.data.csv_table import read_csv
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
+from experiments.data.text_table import read_csv
 
 _SETS = ("train", "validation", "test")
 _CONTEXTS = ("train_context", "validation_context", "test_context")

@@ -8,7 +8,7 @@ from experiments.data.arrays import load_arrays
 from experiments.data.data_dir import find_prepared
 from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.published import MAF_TABLE
 from experiments.data.splits import split_tenths
 from experiments.data.splits import standardized

@@ -6,12 +6,12 @@ import functools
 import numpy as np
 
 from experiments.data.arrays import load_arrays
-from experiments.data.csv_table import read_csv
 from experiments.data.data_dir import need_prepared
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 from experiments.data.splits import split_tenths
 from experiments.data.splits import standardized
+from experiments.data.text_table import read_csv
 
 __all__ = ["ENTRIES", "load_small_table"]
 

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import io
+import itertools
+import math
 import pathlib
 import re
 from collections.abc import Iterator
@@ -10,20 +12,145 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.data.cells import cell_problems
-from experiments.data.cells import is_empty
-from experiments.data.cells import number
-from experiments.data.cells import spelling_advice
 from experiments.data.data_error import DataError
 from experiments.data.data_error import reading
-from experiments.data.line_blocks import LINE_END
-from experiments.data.line_blocks import QUOTE
-from experiments.data.line_blocks import has_rows_of
-from experiments.data.line_blocks import next_lines
-from experiments.data.text_bytes import decoded
-from experiments.data.text_bytes import refuse_other_files
 
-__all__ = ["Block", "TextTable"]
+__all__ = ["number", "read_csv", "spelling_advice", "TextTable"]
+_SHOWN = 5  # of all problems, which may be as many as there are cells
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?")
+# Decimal mark -> numbers with the other one, and what that is called.
+_OTHERWISE = {
+    ".": (re.compile(r"[-+]?[\d.'’ \u00a0\u202f]*,\d+(?:[eE][-+]?\d+)?"), ",", "commas"),
+    ",": (re.compile(r"[-+]?[\d,'’ \u00a0\u202f]*\.\d+(?:[eE][-+]?\d+)?"), ".", "points"),
+}
+
+
+def number(cell, decimal="."):
+    """Returns the number in a cell, be it infinite; None if there is none."""
+    # Python alone takes 1_000 for a number. A point may separate thousands where a comma is
+    # the decimal mark.
+    if "_" in cell or (decimal != "." and "." in cell):
+        return None
+    try:
+        return float(cell.replace(decimal, "."))
+    except ValueError:
+        return None
+
+
+def spelling_advice(cells, decimal="."):
+    """Returns what to do about numbers that are spelt otherwise; "" where none is.
+
+    Args:
+      cells: texts that are no numbers with the decimal mark `decimal`.
+      decimal: "." or ",".
+    """
+    cells = [cell.strip() for cell in cells]
+    otherwise, mark, name = _OTHERWISE[decimal]
+    advice = []
+    if any(map(otherwise.fullmatch, cells)):
+        advice.append(f"--decimal={mark} reads decimal {name}")
+    if any(map(_GROUPED.fullmatch, cells)):
+        advice.append("separators of thousands have to be taken out of the file")
+    return "; ".join(advice)
+
+
+def is_empty(row):
+    """Whether a row, a list of cells, is that of an empty line."""
+    return len(row) < 2 and not "".join(row).strip()
+
+
+def cell_problems(rows, labels, num_columns, decimal="."):
+    """Returns the problems of a table in words; empty if there are none.
+
+    Args:
+      rows: pairs of the line of the file where a row begins and its cells.
+      labels: names of the columns that should hold numbers, by position.
+      num_columns: cells of each row.
+      decimal: what separates the decimals of a number.
+    """
+    found = (
+        (f"{problem} in line {line}", cell)
+        for line, row in rows
+        for problem, cell in _problems_of_row(row, labels, num_columns, decimal)
+    )
+    shown = list(itertools.islice(found, _SHOWN))
+    others = sum(1 for _ in found)
+    problems = [problem for problem, _ in shown] + [f"and {others} more"] * (others > 0)
+    advice = spelling_advice([cell for _, cell in shown], decimal)
+    return "; ".join(problems) + (f" ({advice})" if advice else "")
+
+
+def _problems_of_row(row, labels, num_columns, decimal):
+    """Returns pairs of a problem in words and the cell that has it."""
+    if len(row) != num_columns:
+        return [(f"{len(row)} cells instead of {num_columns}", "")]
+    return [
+        (f"{row[position].strip()!r} in column {label!r}", row[position])
+        if row[position].strip()
+        else (f"an empty cell in column {label!r}", "")
+        for position, label in labels.items()
+        if not _is_finite(row[position], decimal)
+    ]
+
+
+def _is_finite(cell, decimal):
+    value = number(cell, decimal)
+    return value is not None and math.isfinite(value)
+
+
+_BYTES_A_BLOCK = 1 << 24
+_BYTES_A_ROW = 1 << 26  # at most
+QUOTE, LINE_END = b'"', b"\n"
+
+
+def next_lines(file, offset):
+    """Returns the lines that end in a block, or in as many as the first one needs.
+
+    Where blocks end depends on `offset` only, not on what was read before.
+    """
+    file.seek(offset)
+    text = b""
+    while read := file.read(_BYTES_A_BLOCK):
+        text += read
+        if len(read) < _BYTES_A_BLOCK:  # the last line may not end
+            return text
+        if end := _end_of_rows(text):
+            return text[:end]
+        if len(text) > _BYTES_A_ROW:
+            raise csv.Error(
+                f"more than {_BYTES_A_ROW:,} bytes without the end of a row, as where a "
+                "quote is not closed"
+            )
+    return text
+
+
+def _end_of_rows(text):
+    """Returns the position after the last line end outside of quotes; 0 without one."""
+    if QUOTE not in text:
+        return text.rfind(LINE_END) + 1
+    letters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(letters == ord(LINE_END))
+    quotes_before = np.searchsorted(np.flatnonzero(letters == ord(QUOTE)), ends)
+    outside = ends[quotes_before % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def has_rows_of(text, num_columns, delimiter):
+    """Whether each line without quotes has as many cells, which pandas does not check.
+
+    It fills short rows up, and cuts long ones where it reads some columns only.
+    """
+    letters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(letters == ord(LINE_END))
+    if not text.endswith(LINE_END):
+        ends = np.append(ends, len(letters))
+    counts = np.searchsorted(np.flatnonzero(letters == ord(delimiter)), ends)
+    widths = np.diff(counts, prepend=0) + 1
+    lengths = np.diff(ends, prepend=-1) - 1
+    is_space = np.isin(letters[np.maximum(ends - 1, 0)], [ord(c) for c in " \t\r"])
+    is_empty = (lengths == 0) | (lengths == 1) & is_space
+    return bool(np.all((widths == num_columns) | ((widths == 1) & is_empty)))
+
 
 _DELIMITERS = ",;\t"
 # By themselves, older versions of pandas err in the last digits.
@@ -255,3 +382,70 @@ def _is_number(cell, decimal):
 
 def _cells(line, delimiter):
     return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+
+
+_BEGINNINGS = {
+    b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",
+    b"\x1f\x8b": "a gzip file: unpack it",
+    b"PAR1": "a parquet file: its name should end with .parquet",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
+
+
+def refuse_other_files(text, path):
+    """Raises `DataError` if a file's first bytes are those of something else."""
+    for beginning, what in _BEGINNINGS.items():
+        if text.startswith(beginning):
+            raise DataError(f"Expected a table as text in {path}; got {what}.")
+
+
+def decoded(text, encoding, path, line):
+    """Returns bytes as text.
+
+    Args:
+      text: bytes of whole rows.
+      encoding: of the text.
+      path: of the file, for errors.
+      line: of the file, with which they begin.
+
+    Raises:
+      DataError: if they are not in `encoding`, or one is NUL; names the first such line.
+    """
+    zero = text.find(b"\0")
+    if zero >= 0:
+        line += text.count(b"\n", 0, zero)
+        raise DataError(
+            f"Expected a table as text in {path}; got a NUL byte in line {line}."
+        )
+    try:
+        return text.decode(encoding)
+    except UnicodeDecodeError as error:
+        line += text.count(b"\n", 0, error.start)
+        raise DataError(
+            f"Expected a table as text ({encoding}) in {path}; got the byte "
+            f"0x{text[error.start]:02x} in line {line} (--encoding=latin-1 or another may "
+            "be that of the file)."
+        ) from error
+
+
+def read_csv(path, **kwargs):
+    """Returns the numbers of a text file.
+
+    Args:
+      path: of the file.
+      **kwargs: as of `TextTable`.
+
+    Returns:
+      Array `[N, D]`, float64, finite, and D names of columns, or None without a header.
+
+    Raises:
+      DataError: as `TextTable`, or if there are no rows.
+    """
+    table = TextTable(path, **kwargs)
+    blocks = table.blocks(range(table.num_columns))
+    arrays = [block.frame.to_numpy() for block in blocks]
+    if not arrays:
+        raise DataError(f"Expected rows of numbers in {path}; got a header only.")
+    return np.concatenate(arrays), table.names

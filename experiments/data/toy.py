@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from experiments.data.dataset import Dataset
-from experiments.data.entry import Entry
+from experiments.data.dataset import Entry
 
 _SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 

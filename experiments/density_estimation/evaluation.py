@@ -4,21 +4,18 @@ import dataclasses
 import math
 
 import numpy as np
+from sklearn import svm
 
 import tfp_flows
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import image_levels
 from experiments.density_estimation.baselines import baseline
-from experiments.density_estimation.class_agreement import class_agreement
-from experiments.density_estimation.likelihood_classification import (
-    likelihood_classification,
-)
 from experiments.reports import training_facts
 from experiments.reports.estimate import Estimate
+from experiments.reports.estimate import error_of_share
 from experiments.runs.epochs import digest
 
-__all__ = ["bits_per_dimension", "flow_log_likelihood", "measure", "shape_of"]
-
+__all__ = ["class_agreement", "likelihood_classification"]
 _FAR = 20.0  # nats
 
 
@@ -34,10 +31,10 @@ def measure(model, history, subject):
     rows = _log_likelihoods(
         model, dataset.inputs("test"), batch_size=settings.evaluation_batch_size
     )
-    flow = Estimate.of_rows(rows)
+    flow = Estimate.from_rows(rows)
     validation = -np.asarray(history["val_loss"])
     results = {
-        **training_facts.of_run(model, dataset, settings),
+        **training_facts.from_run(model, dataset, settings),
         "dataset": dataset.name,
         "flow": settings.flow,
         "test_log_likelihood": dataclasses.asdict(flow),
@@ -75,7 +72,7 @@ def flow_log_likelihood(model, rows, *, batch_size):
       rows: `[N, D]`, or `(rows, context)`, as of `Dataset.inputs`.
       batch_size: rows per step.
     """
-    return Estimate.of_rows(_log_likelihoods(model, rows, batch_size=batch_size))
+    return Estimate.from_rows(_log_likelihoods(model, rows, batch_size=batch_size))
 
 
 def bits_per_dimension(log_likelihood, dataset):
@@ -117,7 +114,7 @@ def _beside_baseline(log_likelihoods, dataset):
     name, baseline_rows = baseline(dataset)
     gaps = log_likelihoods - baseline_rows
     return {
-        name: dataclasses.asdict(Estimate.of_rows(baseline_rows)),
+        name: dataclasses.asdict(Estimate.from_rows(baseline_rows)),
         "gap_to_baseline": {
             "worst_row": float(gaps.min()),
             "rows_far_below": int((~(gaps >= -_FAR)).sum()),  # NaN is far, too
@@ -131,6 +128,81 @@ def _beside_truth(log_likelihoods, dataset):
         return {}
     true = dataset.log_density(dataset.test, dataset.test_context)
     return {
-        "true_log_likelihood": dataclasses.asdict(Estimate.of_rows(true)),
-        "shortfall": dataclasses.asdict(Estimate.of_rows(true - log_likelihoods)),
+        "true_log_likelihood": dataclasses.asdict(Estimate.from_rows(true)),
+        "shortfall": dataclasses.asdict(Estimate.from_rows(true - log_likelihoods)),
     }
+
+
+_MAX_TRAINING_ROWS = 10_000  # its time grows with their square
+
+
+def class_agreement(subject):
+    """Returns how often a classifier sees the class that was asked for, as plain data.
+
+    The classifier, a support vector machine, is fitted on the training rows, or on 10,000
+    of them where there are more; its accuracy on the test rows is returned too.
+
+    Args:
+      subject: a `Subject` whose context is a class.
+    """
+    dataset, samples = subject.dataset, subject.samples_by_class
+    classifier = svm.SVC(C=10.0)
+    rows = np.random.default_rng(0).permutation(len(dataset.train))[:_MAX_TRAINING_ROWS]
+    classifier.fit(dataset.train[rows], _classes(dataset.train_context[rows]))
+    # A row that is not finite has no class, and thus not the one asked for.
+    is_finite = np.isfinite(samples).all(axis=-1)
+    seen = classifier.predict(np.nan_to_num(samples).reshape(-1, dataset.event_size))
+    asked = np.arange(len(samples))[:, None]
+    agrees = (seen.reshape(is_finite.shape) == asked) & is_finite
+    agreement = float(agrees.mean())
+    return {
+        "agreement": agreement,
+        "two_standard_errors": error_of_share(agreement, agrees.size),
+        "num_samples": agrees.size,
+        "by_class": dict(
+            zip(dataset.class_names, agrees.mean(axis=1).tolist(), strict=True)
+        ),
+        "classifier_test_accuracy": float(
+            classifier.score(dataset.test, _classes(dataset.test_context))
+        ),
+    }
+
+
+def _classes(one_hot):
+    return one_hot.argmax(axis=1)
+
+
+_ROWS_A_CALL = 256
+
+
+def likelihood_classification(subject):
+    """Returns the accuracy of classification by Bayes's rule, as plain data.
+
+    Each class counts with its share of the training rows.
+
+    Args:
+      subject: a `Subject` whose context is a class, one-hot.
+    """
+    log_shares = np.log(np.mean(subject.dataset.train_context, axis=0))
+    parts = range(0, len(subject.data), _ROWS_A_CALL)
+    scores = [
+        _log_prob_of_classes(subject.distribution, subject.data[i : i + _ROWS_A_CALL])
+        for i in parts
+    ]
+    predicted = np.argmax(np.concatenate(scores) + log_shares, axis=1)
+    accuracy = float(np.mean(predicted == subject.context.argmax(axis=1)))
+    return {
+        "accuracy": accuracy,
+        "two_standard_errors": error_of_share(accuracy, len(predicted)),
+        "num_rows": len(predicted),
+    }
+
+
+def _log_prob_of_classes(distribution, rows):
+    """Log-densities, `[N, C]`."""
+    classes = np.eye(distribution.context_size, dtype=np.float32)
+    columns = [
+        distribution.log_prob(rows, context=np.broadcast_to(c, (len(rows), len(c))))
+        for c in classes
+    ]
+    return np.stack(columns, axis=1)

@@ -14,14 +14,14 @@ from experiments.density_estimation import pictures
 from experiments.density_estimation import report
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.subject import Subject
-from experiments.reports import writing
+from experiments.density_estimation.training import Subject
+from experiments.reports import page
 from experiments.runs import fitting
 from experiments.runs import joint_run
 from experiments.runs.epochs import digest
-from experiments.runs.run_columns import refuse_other_columns
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import load_start
+from experiments.runs.starting_weights import refuse_other_columns
 
 
 def run(settings, strategy=None):
@@ -92,7 +92,7 @@ def _finish(run_dir, trained, prepared):
     model.save(run_dir / "model.keras")
     results = evaluation.measure(model, history, subject) | outcome | notes
     captions = pictures.draw(subject, history)
-    writing.write(report.page(results), captions, results, run_dir)
+    page.write(report.page(results), captions, results, run_dir)
     return results
 
 

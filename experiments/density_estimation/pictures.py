@@ -2,19 +2,23 @@
 
 import functools
 
+import matplotlib.pyplot as plt
 import numpy as np
+import tensorflow as tf
 
 import tfp_flows
 from experiments.density_estimation import conditional_plot
 from experiments.density_estimation import diagnostics
+from experiments.density_estimation import image_levels
 from experiments.density_estimation import prediction_plots
 from experiments.density_estimation import warp_plot
-from experiments.density_estimation.binary_pictures import of_binary_data
-from experiments.density_estimation.image_pictures import of_images
 from experiments.reports import gallery
+from experiments.reports import image_plots
 from experiments.reports import plots
 from experiments.reports import table_plots
+from experiments.reports.plots import save
 
+__all__ = ["from_binary_data", "from_images"]
 _MAX_PAIRS = 6
 _IMAGES_PER_CLASS = 10
 
@@ -27,9 +31,9 @@ def draw(subject, history):
       history: Keras's history, a dict of lists with an entry an epoch.
     """
     title = f"{subject.settings.flow} on {subject.dataset.name}"
-    pictures = _of_the_data(subject)
+    pictures = _from_the_data(subject)
     if subject.prediction:
-        pictures |= _of_predictions(subject)
+        pictures |= _from_predictions(subject)
     if diagnostics.has_latents(subject.distribution):
         pictures["calibration.png"] = (
             _calibration_caption(subject.dataset.event_size),
@@ -49,16 +53,16 @@ def draw_fit(subject, path):
       subject: a `Subject`.
       path: of the picture, or a file.
     """
-    _, draw_to = next(iter(_of_the_data(subject).values()))
+    _, draw_to = next(iter(_from_the_data(subject).values()))
     draw_to(path=path)
 
 
-def _of_the_data(subject):
+def _from_the_data(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
     if subject.dataset.is_binary:
-        return of_binary_data(subject)
+        return from_binary_data(subject)
     if subject.dataset.image_shape:
-        return of_images(subject) | _by_class(subject)
+        return from_images(subject) | _by_class(subject)
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.is_plane:
         density = functools.partial(
@@ -91,7 +95,7 @@ def _of_the_data(subject):
     return pictures
 
 
-def _of_predictions(subject):
+def _from_predictions(subject):
     draw_levels = functools.partial(prediction_plots.draw_levels, subject.prediction)
     caption = "Test values below the quantile of each level: on the line where it is right."
     pictures = {"levels.png": (caption, draw_levels)}
@@ -149,3 +153,240 @@ def _density(distribution, data, size=200):
     grid = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
     density = np.exp(distribution.log_prob(grid.reshape(-1, 2)).numpy())
     return x, y, density.reshape(size, size)
+
+
+_NUM_IMAGES = 8
+_NUM_COMPLETIONS = 6
+_MAX_MASKS = 6
+
+
+def from_binary_data(subject):
+    """Returns (caption, function of `path`) by file name, the most telling first.
+
+    Args:
+      subject: a `Subject` of binary data.
+    """
+    draw_moments = functools.partial(moments, subject.data, subject.samples)
+    pictures = {
+        "moments.png": (
+            "Means and covariances of samples against those of test rows.",
+            draw_moments,
+        )
+    }
+    return _from_images(subject) | pictures if subject.dataset.image_shape else pictures
+
+
+def _from_images(subject):
+    shape = (-1, *subject.dataset.image_shape)
+    panels = {"data (test)": subject.data, "samples of the model": subject.samples}
+    panels = {title: rows.reshape(shape) for title, rows in panels.items()}
+    images = functools.partial(image_plots.grids, panels)
+    pictures = {"samples.png": ("Test images, and samples of the model.", images)}
+    if subject.context is None:
+        pictures["completions.png"] = (
+            "Test images, their upper halves, and completions drawn given these.",
+            functools.partial(_draw_completions, subject),
+        )
+    if subject.distribution.num_masks > 1:
+        pictures["orderings.png"] = (
+            "Samples under different masks of the cycle, a row each.",
+            functools.partial(_draw_orderings, subject),
+        )
+    return pictures
+
+
+def _draw_completions(subject, path):
+    height, width = subject.dataset.image_shape
+    rows = subject.data[:_NUM_IMAGES]
+    is_upper = np.arange(height * width) < height // 2 * width
+    completed = [
+        subject.distribution.impute(rows, is_upper, seed=seed).numpy()
+        for seed in range(_NUM_COMPLETIONS)
+    ]
+    observed = np.where(is_upper, rows, 0.35)
+    columns = {"test image": rows, "observed": observed}
+    columns |= {f"completion {i + 1}": images for i, images in enumerate(completed)}
+    shape = (-1, height, width)
+    image_plots.columns({k: images.reshape(shape) for k, images in columns.items()}, path)
+
+
+def _draw_orderings(subject, path):
+    distribution, shape = subject.distribution, (-1, *subject.dataset.image_shape)
+    labelled = []
+    for index in range(min(_MAX_MASKS, distribution.num_masks)):
+        samples = distribution.sample(10, seed=subject.settings.seed, mask_index=index)
+        labelled.append((f"mask {index + 1}", samples.numpy().reshape(shape)))
+    image_plots.rows(labelled, path)
+
+
+_FLOW = "#d1603d"
+
+
+def moments(data, samples, path):
+    """Draws the means and covariances of samples against those of data, `[N, D]`.
+
+    Points are on the diagonal, but for the chance of the draws, where the model is right.
+    """
+    upper = np.triu_indices(data.shape[1], 1)
+    covariances = [np.cov(x, rowvar=False)[upper] for x in (data, samples)]
+    panels = {
+        "share of ones of a variable": [x.mean(axis=0) for x in (data, samples)],
+        "covariance of two variables": covariances,
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+    for axis, (title, (from_data, from_samples)) in zip(axes, panels.items(), strict=True):
+        axis.axline((0.0, 0.0), slope=1.0, color="0.6", linewidth=0.8)
+        axis.scatter(from_data, from_samples, s=5, alpha=0.3, color=_FLOW, rasterized=True)
+        axis.set(title=title, xlabel="test rows", ylabel="samples")
+    save(figure, path)
+
+
+_TEMPERATURES = (0.7, 1.0)
+_SIDE = 10
+_COLUMNS = 10
+_INTERPOLATED_PAIRS = 6
+_SEARCHED_ROWS = 20_000
+_ROWS_FOR_MEANS = 500
+_AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # of the first class into the second
+
+
+def from_images(subject):
+    """Returns (caption, function of `path`) by file name, the most telling first.
+
+    Args:
+      subject: a `Subject` of images.
+    """
+    draws = {"samples.png": ("Test images, and samples of the flow.", _draw_samples)}
+    if diagnostics.has_latents(subject.distribution):
+        draws |= _from_latents(subject)
+    return {
+        name: (caption, functools.partial(draw, subject))
+        for name, (caption, draw) in draws.items()
+    }
+
+
+def _from_latents(subject):
+    text = " and ".join(f"{t:g}" for t in _TEMPERATURES)
+    caption = f"Test images, and samples of the flow at temperatures {text}."
+    name = "samples.png"
+    if subject.context is not None:  # whose samples by class bear that name
+        caption = f"Test images, and samples given their classes at temperatures {text}."
+        name = "temperatures.png"
+    draws = {
+        name: (caption, _draw_temperatures),
+        "nearest.png": (
+            "Samples, and the training image that is nearest to each by squared distance, "
+            f"of {min(_SEARCHED_ROWS, len(subject.dataset.train)):,}.",
+            _draw_nearest,
+        ),
+        "reconstructions.png": (
+            "Test images, and what the flow makes of their latents.",
+            _draw_reconstructions,
+        ),
+    }
+    if subject.context is None:
+        draws["interpolations.png"] = (
+            "Straight lines between the latents of two test images, the ends of each row.",
+            _draw_interpolations,
+        )
+        if subject.dataset.train_classes is not None:
+            draws["attributes.png"] = (
+                "Test images, moved by the difference of the mean latents of two classes "
+                f"of training images, times {', '.join(f'{a:g}' for a in _AMOUNTS)}.",
+                _draw_attributes,
+            )
+    if image_levels.latent_sizes(subject.distribution):
+        draws["levels.png"] = (
+            "Test images, of which the latents of the finest level are drawn anew, then "
+            "those of the next one too, and so on.",
+            _draw_levels,
+        )
+    return draws
+
+
+def _draw_samples(subject, path):
+    panels = {"data (test)": subject.data, "samples of the flow": subject.samples}
+    image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+
+
+def _draw_temperatures(subject, path):
+    panels = {"data (test)": subject.data}
+    for temperature in _TEMPERATURES:
+        tempered = tfp_flows.at_temperature(subject.distribution, temperature)
+        samples = _sample(tempered, subject)
+        panels[f"samples, temperature {temperature:g}"] = samples
+    image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+
+
+def _sample(distribution, subject):
+    """Samples to fill a grid; as many as there is context for, if the flow is given one."""
+    seed = subject.settings.seed
+    if subject.context is None:
+        return distribution.sample(_SIDE**2, seed=seed)
+    return distribution.sample(seed=seed, context=subject.context[: _SIDE**2])
+
+
+def _draw_nearest(subject, path):
+    samples = np.nan_to_num(subject.samples[:_COLUMNS])
+    rng = np.random.default_rng(subject.settings.seed)
+    train = subject.dataset.train
+    train = train[rng.permutation(len(train))[:_SEARCHED_ROWS]]
+    distances = [np.sum((train - sample) ** 2, axis=1) for sample in samples]
+    nearest = train[np.argmin(distances, axis=1)]
+    labelled = [("samples", samples), ("nearest", nearest)]
+    image_plots.rows([(k, _images(subject, v)) for k, v in labelled], path)
+
+
+def _draw_reconstructions(subject, path):
+    data = subject.data[:_COLUMNS]
+    kwargs = _context_of(subject, _COLUMNS)
+    z, _ = subject.distribution.bijector.inverse_and_log_det(data, **kwargs)
+    again, _ = subject.distribution.bijector.forward_and_log_det(z, **kwargs)
+    error = np.max(np.abs(again - data))
+    labelled = [("data (test)", data), (f"there and back\n(within {error:.0e})", again)]
+    image_plots.rows([(k, _images(subject, v)) for k, v in labelled], path)
+
+
+def _draw_interpolations(subject, path):
+    pairs = min(_INTERPOLATED_PAIRS, len(subject.data) // 2)
+    starts, ends = subject.data[:pairs], subject.data[pairs : 2 * pairs]
+    points = tfp_flows.interpolate(subject.distribution, starts, ends, _COLUMNS)
+    lines = np.swapaxes(points, 0, 1)
+    image_plots.rows([("", _images(subject, line)) for line in lines], path)
+
+
+def _draw_attributes(subject, path):
+    """Moves test images of one class towards another."""
+    dataset, labelled = subject.dataset, []
+    for source, target in _CHANGES:
+        having, lacking = (
+            dataset.train[dataset.train_classes == c][:_ROWS_FOR_MEANS]
+            for c in (target, source)
+        )
+        direction = tfp_flows.attribute_direction(subject.distribution, having, lacking)
+        x = dataset.test[np.argmax(dataset.test_classes == source)]
+        moved = tfp_flows.move_along(subject.distribution, x, direction, _AMOUNTS)
+        names = dataset.attribute_names
+        label = f"{names[source]} to {names[target]}"
+        labelled.append((label, _images(subject, moved)))
+    image_plots.rows(labelled, path)
+
+
+def _draw_levels(subject, path):
+    context = None if subject.context is None else subject.context[:_COLUMNS]
+    levels = image_levels.resample_levels(
+        subject.distribution, subject.data[:_COLUMNS], context, seed=subject.settings.seed
+    )
+    labels = ["data (test)", "finest level anew"]
+    labels += [f"{count} levels anew" for count in range(2, len(levels))]
+    pairs = zip(labels, levels, strict=True)
+    image_plots.rows([(k, _images(subject, v)) for k, v in pairs], path)
+
+
+def _context_of(subject, count):
+    return {} if subject.context is None else {"context": subject.context[:count]}
+
+
+def _images(subject, rows):
+    return subject.dataset.as_images(np.asarray(tf.convert_to_tensor(rows)))

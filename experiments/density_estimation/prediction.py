@@ -40,7 +40,7 @@ def quantiles(subject):
     context = subject.dataset.test_context
     is_exact = subject.dataset.event_size == 1
     count = max(1, _VALUES_A_CALL // (len(LEVELS) if is_exact else _DRAWS))
-    one_call = _exact if is_exact else _of_draws
+    one_call = _exact if is_exact else _from_draws
     parts = [
         one_call(subject, context[start : start + count], start)
         for start in range(0, len(context), count)
@@ -62,7 +62,7 @@ def _exact(subject, context, start):
     return np.transpose(found, (1, 2, 0)).astype(np.float64)
 
 
-def _of_draws(subject, context, start):
+def _from_draws(subject, context, start):
     seed = np.array([subject.settings.seed, start], np.int32)
     drawn = subject.distribution.sample(_DRAWS, seed=seed, context=context).numpy()
     return np.moveaxis(np.quantile(drawn.astype(np.float64), LEVELS, axis=0), 0, -1)

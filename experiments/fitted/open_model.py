@@ -1,15 +1,23 @@
 """Opens what was fitted to a table, for scores, samples and predictions."""
 
+import contextlib
 import pathlib
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
 
 import tfp_flows
+from experiments.data import DataError
 from experiments.data.data_error import reading
-from experiments.fitted.fitted_model import FittedModel
-from experiments.fitted.fitted_table import FittedTable
+from experiments.data.text_table import spelling_advice
+from experiments.data.typed_cells import typed
+from experiments.fitted.row_tables import as_cells
+from experiments.fitted.row_tables import in_parts
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["open_model"]
-
+__all__ = ["FittedTable", "open_model"]
 _FILE = "model.keras"
 
 
@@ -42,3 +50,354 @@ def _load(path):
             f"Expected a saved DensityEstimator in {path}; got a {type(model).__name__}."
         )
     return model
+
+
+_ROWS_A_CALL = 1 << 14
+
+
+class FittedModel:
+    """A saved density estimator of rows of a table.
+
+    Args:
+      path: of the `.keras` file.
+      model: the `DensityEstimator` of that file.
+
+    Raises:
+      RunDirectoryError: if its rows are of no table.
+
+    Attributes:
+      distribution: what was fitted.
+      modelled: names of its variables, or their positions as text.
+      context: names of the columns that they are conditioned on, likewise.
+    """
+
+    reads_text = False
+
+    def __init__(self, path, model):
+        self.path = path
+        self.distribution = model.distribution
+        shape = self.distribution.event_shape
+        if shape.rank != 1:
+            raise RunDirectoryError(
+                f"Expected a model of the rows of a table in {self.path}; got one of "
+                f"events of shape {list(shape)}."
+            )
+        size = getattr(self.distribution, "context_size", 0)
+        self.modelled, self.context = _names(model.columns, shape[0], size)
+        self._columns = model.columns
+
+    @property
+    def dtype(self):
+        """NumPy's dtype of the rows."""
+        return self.distribution.dtype.as_numpy_dtype
+
+    def positions(self, table, names):
+        """Returns the positions of columns in a `TextTable`.
+
+        Args:
+          table: a `TextTable`; where the model was fitted to arrays without names, it must
+            hold these columns, in this order, and no others.
+          names: some of `modelled` and `context`.
+
+        Raises:
+          DataError: if it lacks some.
+        """
+        if self._columns is not None:
+            return positions_of(names, table, self.path)
+        if table.num_columns != len(names):
+            raise DataError(
+                f"Expected {len(names)} columns, in the order of the model in {self.path}, "
+                f"which knows no names; got {table.num_columns}."
+            )
+        return list(range(len(names)))
+
+    def rows(self, block, names, decimal):
+        """Returns a `Block` of numbers as an array `[N, D]` of the model's dtype.
+
+        Raises:
+          DataError: if a number is beyond that dtype.
+        """
+        del decimal  # of texts only
+        values = block.frame.to_numpy()
+        with np.errstate(over="ignore"):
+            rows = values.astype(self.dtype)
+        if not np.isfinite(rows).all():
+            row, column = np.argwhere(~np.isfinite(rows))[0]
+            raise DataError(
+                f"Expected numbers that {np.dtype(self.dtype).name} holds; got "
+                f"{values[row, column]} in column {names[column]!r} in line "
+                f"{block.frame.index[row]}."
+            )
+        return rows
+
+    def no_conditions(self):
+        """Returns one row without columns."""
+        return np.zeros([1, 0], self.dtype)
+
+    def score(self, rows, names, mark_unknown=False):
+        """Returns nats, `[N]`, and which cells are beyond those that were fitted, `[N, D]`.
+
+        Args:
+          rows: `[N, D + C]`: what is modelled, and its context.
+          names: of these columns.
+          mark_unknown: of no effect: all numbers are known.
+        """
+        del mark_unknown
+        least, greatest = self._ranges(names)
+        nats = in_parts(self.log_prob, rows, rows_a_call=_ROWS_A_CALL)
+        return nats, (rows < least) | (rows > greatest)
+
+    def log_prob(self, rows):
+        """Returns nats `[N]` of rows `[N, D + C]`."""
+        x, context = np.split(rows, [len(self.modelled)], axis=1)
+        return self.distribution.log_prob(x, **self._given(context))
+
+    def sample(self, seed, context):
+        """Returns columns of texts: a draw for each of the contexts `[N, C]`, and that.
+
+        Args:
+          seed: two integers.
+          context: `[N, 0]` of a model without one.
+        """
+        drawn = np.concatenate([self._draws(seed, context), context], axis=1)
+        return [as_cells(column) for column in drawn.T]
+
+    def predictions(self, levels, settings):
+        """Returns what is predicted for a row: names of columns, and how many draws."""
+        names = [f"{name} {level}" for name in self.modelled for level in levels]
+        is_exact = len(self.modelled) == 1
+        return names, len(levels) if is_exact else settings.draws * len(self.modelled)
+
+    def predict(self, context, levels, settings, first_row):
+        """Returns columns of texts: quantiles of each variable, given contexts `[N, C]`.
+
+        They are exact where there is one variable, and of draws where there are several.
+
+        Args:
+          context: `[N, C]`.
+          levels: L numbers between 0 and 1.
+          settings: `seed` and `draws`, for each row, where there are several variables.
+          first_row: number of the first row, which the draws depend on.
+        """
+        if len(self.modelled) == 1:
+            p = np.broadcast_to(
+                np.array(levels, self.dtype)[:, None], (len(levels), len(context))
+            )
+            found = self.distribution.quantile(p, context=context)[..., 0].numpy()
+        else:
+            repeated = np.repeat(context, settings.draws, axis=0)
+            seed = (settings.seed, first_row % 2**31)
+            drawn = self._draws(seed, repeated).reshape(len(context), settings.draws, -1)
+            found = np.moveaxis(np.quantile(drawn, levels, axis=1), 0, -1)
+            found = found.reshape(len(context), -1).T.astype(self.dtype)
+        return [as_cells(column) for column in found]
+
+    def _draws(self, seed, context):
+        count = () if self.context else len(context)
+        seed = np.array(seed, np.int32)
+        return self.distribution.sample(count, seed=seed, **self._given(context)).numpy()
+
+    def _given(self, context):
+        return {"context": context} if self.context else {}
+
+    def _ranges(self, names):
+        """Returns the least and the greatest number of columns that were fitted, `[2, D]`.
+
+        Infinite where that was not noted.
+        """
+        known = {c["name"]: c for c in self._columns or () if isinstance(c, dict)}
+        ends = [
+            [known.get(name, {}).get(end) for name in names]
+            for end in ("least", "greatest")
+        ]
+        unknown = [[-np.inf], [np.inf]]
+        # Of the rows' dtype, which rounds both alike.
+        return np.where(np.equal(ends, None), unknown, ends).astype(self.dtype)
+
+
+def _names(columns, num_modelled, num_context):
+    """Returns the names of what is modelled, and of the context."""
+    if columns is None:
+        columns = list(map(str, range(num_modelled + num_context)))
+    if all(isinstance(column, dict) for column in columns):
+        from_role = {"modelled": [], "context": [], "dropped": []}
+        for column in columns:
+            from_role[column.get("role", "modelled")].append(column["name"])
+        return tuple(from_role["modelled"]), tuple(from_role["context"])
+    return tuple(columns[:num_modelled]), tuple(columns[num_modelled:])
+
+
+_TYPES = {"date": "date", "boolean": "boolean"}
+
+
+class FittedTable:
+    """A saved `TableDensity`; as a `FittedModel`, with data frames for rows.
+
+    Args:
+      path: of the `.keras` file.
+
+    Attributes:
+      modelled: names of the modelled columns.
+      context: names of the columns that are given.
+    """
+
+    reads_text = True
+
+    def __init__(self, path):
+        self.path = path
+        self._table = tfp_flows.TableDensity.load(path)
+        self.modelled, self.context = tuple(self._table.names), tuple(self._table.context)
+
+    def positions(self, table, names):
+        """Returns the positions of columns in a `TextTable`, or raises `DataError`."""
+        return positions_of(names, table, self.path)
+
+    def rows(self, block, names, decimal):
+        """Returns typed columns of a `Block` of texts as a data frame, by its lines.
+
+        Raises:
+          DataError: if a cell is of another type than the column's.
+        """
+        columns = {}
+        for name, (_, texts) in zip(names, block.frame.items(), strict=True):
+            wanted = _type(self._table.columns[name])
+            try:
+                columns[name] = typed(texts, wanted, decimal)
+            except ValueError as error:
+                cell, line = texts.iloc[error.args[0]], texts.index[error.args[0]]
+                advice = spelling_advice([cell], decimal) if wanted == "number" else ""
+                raise DataError(
+                    f"Expected a {wanted} in column {name!r}; got {cell!r} in line {line}"
+                    + (f" ({advice})." if advice else ".")
+                ) from error
+        return pd.DataFrame(columns, index=block.frame.index)
+
+    def no_conditions(self):
+        """Returns one row without columns."""
+        return pd.DataFrame(index=[0])
+
+    def score(self, rows, names, mark_unknown=False):
+        """Returns nats, `[N]`, and which cells are unknown, `[N, D]`.
+
+        What cannot occur has minus infinity.
+
+        Args:
+          rows: data frame.
+          names: of its columns.
+          mark_unknown: whether rows with unknown cells have NaN, and raise nothing.
+        """
+        with (
+            _told(rows, " With --mark_unknown such rows get nan."),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", UserWarning)  # which counts unknown cells
+            nats = self._table.log_prob(rows, mark_unknown=mark_unknown)
+            if not np.isnan(nats).any():
+                return nats, np.zeros([len(rows), len(names)], bool)
+            unknown = self._table.unknown_cells(rows)
+        return nats, np.stack([unknown[name] for name in names], axis=1)
+
+    def sample(self, seed, context):
+        """Returns columns of texts: a draw for each row of a context, with that row.
+
+        Args:
+          seed: two integers.
+          context: data frame; without columns if there is no context.
+        """
+        # An integer for each pair, as good as any other.
+        seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+        with _told(context):
+            given = {"context": context} if self.context else {"count": len(context)}
+            drawn = self._table.sample(seed=seed, **given)
+        if isinstance(drawn, np.ndarray) and drawn.dtype.names is None:
+            drawn = dict(zip(self._table.columns.names, drawn.T, strict=True))
+        # All digits: those of values and spikes, and of what is next to an end, count.
+        names = (*self.modelled, *self.context)
+        return [_texts(drawn[name], written=_all_digits) for name in names]
+
+    def predictions(self, levels, settings):
+        """Returns what is predicted for a row: names of columns, and how many draws."""
+        if len(self.modelled) > 1:
+            raise DataError(
+                f"Expected a model of one column in {self.path}; got {self.modelled}: "
+                "sample from their joint distribution instead."
+            )
+        (name,) = self.modelled
+        column = self._table.columns[name]
+        if column.kind in ("categorical", "boolean"):
+            return [f"P({name} = {value})" for value in column.values], 1
+        return [f"{name} {level}" for level in levels], 1
+
+    def predict(self, context, levels, settings, first_row):
+        """Returns columns of texts: quantiles, or probabilities of categories."""
+        del first_row  # nothing is drawn
+        with _told(
+            context, " With --clip_context, numbers are moved to the nearest that can."
+        ):
+            if settings.clip_context:
+                context = self._table.clip_context(context)
+            found = self._table.predict(context)
+        if found.column.kind in ("categorical", "boolean"):
+            return [_texts(column) for column in found.probabilities().T]
+        return [_texts(column) for column in found.quantile(levels).T]
+
+
+@contextlib.contextmanager
+def _told(rows, advice=""):
+    """Turns what the library refuses of rows into a `DataError` that names their lines."""
+    try:
+        yield
+    except ValueError as error:
+        lines = rows.index
+        text = re.sub(r"in row (\d+)", lambda m: f"in line {lines[int(m[1])]}", str(error))
+        raise DataError(f"{text}{advice}") from error
+
+
+def _type(column):
+    if column.kind in _TYPES and not _has_numbers(column):
+        return _TYPES[column.kind]
+    if column.has_values and any(isinstance(value, str) for value in column.values):
+        return "text"
+    return "number"
+
+
+def _has_numbers(column):
+    return any(not isinstance(value, bool) for value in column.values)
+
+
+def _all_digits(value):
+    # As "{:.9g}", which writes no ".0" either: a whole number stays one in the table.
+    return repr(value).removesuffix(".0")
+
+
+def _texts(values, written="{:.9g}".format):
+    values = pd.Series(values)
+    if (
+        values.dtype.kind == "M"
+        and (values.dropna().dt.normalize() == values.dropna()).all()
+    ):
+        values = values.dt.strftime("%Y-%m-%d")
+    if values.dtype.kind == "f":
+        return [written(float(value)) if value == value else "" for value in values]
+    return ["" if pd.isna(value) else str(value) for value in values]
+
+
+def positions_of(names, table, path):
+    """Returns the positions of named columns in a `TextTable`.
+
+    Args:
+      names: of the columns.
+      table: a `TextTable`.
+      path: of the model, for errors.
+
+    Raises:
+      DataError: if the table lacks some.
+    """
+    labels = [table.label(i) for i in range(table.num_columns)]
+    missing = [name for name in names if name not in labels]
+    if missing:
+        raise DataError(
+            f"Expected the columns of the model in {path}; got {labels}, which lack "
+            f"{missing}."
+        )
+    return [labels.index(name) for name in names]

@@ -35,7 +35,7 @@ def measure(model, images, settings):
     )
     bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
     named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
-    numbers = training_facts.of_run(model, images.dataset, settings) | shape_of(images)
+    numbers = training_facts.from_run(model, images.dataset, settings) | shape_of(images)
     numbers |= {name: getattr(settings, name) for name in named}
     numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
     numbers["log_likelihood"] = _summary(log_likelihood) | {
@@ -97,7 +97,7 @@ def rows_to_score(settings, count):
 
 
 def _summary(values):
-    return dataclasses.asdict(Estimate.of_rows(values))
+    return dataclasses.asdict(Estimate.from_rows(values))
 
 
 def _bits(log_likelihood, images):

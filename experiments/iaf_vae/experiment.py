@@ -11,7 +11,7 @@ from experiments.iaf_vae import report
 from experiments.iaf_vae import training
 from experiments.iaf_vae.images import load_images
 from experiments.iaf_vae.settings import VAESettings
-from experiments.reports import writing
+from experiments.reports import page
 from experiments.runs import fitting
 from experiments.runs import joint_run
 from experiments.runs.starting_weights import load_start
@@ -69,5 +69,5 @@ def _finish(run_dir, trained, prepared):
     results = evaluation.measure(model, images, settings) | outcome | notes
     results["best_validation_elbo"] = history["val_elbo"][outcome["best_epoch"] - 1]
     captions = pictures.draw(model, images, history, settings)
-    writing.write(report.page(results), captions, results, run_dir)
+    page.write(report.page(results), captions, results, run_dir)
     return results

@@ -11,15 +11,15 @@ from experiments.command_line import refusals
 from experiments.command_line.kinds import check_kind
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
-from experiments.posterior_inference import importance
+from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import training
 from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
+from experiments.reports import page
 from experiments.reports import provenance
 from experiments.reports import table_plots
-from experiments.reports import writing
 from experiments.runs import interruption
 from experiments.runs import unfinished
 
@@ -91,17 +91,17 @@ def _run(settings, run_dir):
         "elbo": dataclasses.asdict(_elbo(posterior, pinned, settings)),
         "training_seconds": seconds,
         "training_gradients": settings.training_steps * settings.sample_size,
-        **provenance.of_run(settings),
+        **provenance.from_run(settings),
     }
     _draw(chains, entry, posterior.support, run_dir / "pairs.png")
-    writing.write(report.page(results, settings), _CAPTIONS, results, run_dir)
+    page.write(report.page(results, settings), _CAPTIONS, results, run_dir)
     return results
 
 
 def _elbo(posterior, pinned, settings):
     parts, log_prob = posterior.sample_and_log_prob(20000, seed=(5, settings.seed))
     log_weights = pinned.unnormalized_log_prob(parts) - log_prob
-    return importance.elbo(log_weights.numpy().astype(np.float64))
+    return evaluation.elbo(log_weights.numpy().astype(np.float64))
 
 
 def _draw(chains, entry, support, path):

@@ -1,18 +1,18 @@
 """What is measured of a surrogate posterior: bounds, weights, and errors of moments."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
-from experiments.posterior_inference import importance
-from experiments.posterior_inference.reference import Reference
-from experiments.posterior_inference.reference import exact
-from experiments.posterior_inference.reference import nuts
+import tfp_flows
+from experiments.posterior_inference.chains import windowed_nuts
+from experiments.posterior_inference.posteriordb import find
 from experiments.reports import provenance
+from experiments.reports.estimate import Estimate
 
-__all__ = ["MEAN_BOUND", "RATIO_BOUND", "draw", "find_reference", "measure"]
-
+__all__ = ["MEAN_BOUND", "RATIO_BOUND"]
 # What counts as right: means within 0.1 standard deviations, deviations within 5 %.
 MEAN_BOUND = 0.1
 RATIO_BOUND = 1.05
@@ -38,7 +38,7 @@ def measure(found, entry, reference, settings):
         "num_gradients": found.num_gradients,
         "says": found.says,
         "reasons": list(found.reasons),
-        **provenance.of_run(settings),
+        **provenance.from_run(settings),
     }
     return results if reference is None else results | _comparison(found.rows, reference)
 
@@ -68,12 +68,10 @@ def _quality(found):
         return {"effective_share": found.effective_share, "num_draws": len(found.rows)}
     log_weights = found.log_weights
     return {
-        "elbo": dataclasses.asdict(importance.elbo(log_weights)),
-        "importance_weighted": dataclasses.asdict(
-            importance.importance_weighted(log_weights)
-        ),
-        "effective_share": importance.effective_share(log_weights),
-        "pareto_k": importance.pareto_k(log_weights),
+        "elbo": dataclasses.asdict(elbo(log_weights)),
+        "importance_weighted": dataclasses.asdict(importance_weighted(log_weights)),
+        "effective_share": effective_share(log_weights),
+        "pareto_k": pareto_k(log_weights),
         "num_draws": len(log_weights),
     }
 
@@ -123,3 +121,95 @@ def _comparison(draws, reference):
         "greatest_ratio_of_deviations": ratio,
         "is_right": error <= MEAN_BOUND and ratio <= RATIO_BOUND,
     }
+
+
+def elbo(log_weights):
+    """Returns the evidence lower bound of log-weights, `[N]`, as an `Estimate`."""
+    return Estimate.from_rows(log_weights)
+
+
+def importance_weighted(log_weights):
+    """Returns the log of the mean weight; its error is the relative one of that mean.
+
+    Args:
+      log_weights: `[N]`, log-density of the target less that of the posterior.
+
+    Reference:
+      Burda, Grosse, Salakhutdinov (2016), Importance weighted autoencoders.
+      https://arxiv.org/abs/1509.00519
+    """
+    largest = log_weights.max()
+    weights = np.exp(log_weights - largest)
+    error = weights.std(ddof=1) / (np.sqrt(len(weights)) * weights.mean())
+    return Estimate(float(largest + np.log(weights.mean())), float(2.0 * error))
+
+
+def effective_share(log_weights):
+    """Returns the effective sample size over the number of draws, in (0, 1]."""
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+
+
+def pareto_k(log_weights):
+    """Returns the shape of the weights' tail; above 0.7 nothing above can be relied on.
+
+    Args:
+      log_weights: `[N]`.
+    """
+    return tfp_flows.pareto_smooth(log_weights)[1]
+
+
+_EXACT_DRAWS = 20000
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Draws to compare with, and of own chains what says whether they can be trusted.
+
+    Attributes:
+      draws: `[N, D]`, of all chains, in the parts' own units.
+      origin: what made them.
+      r_hat: potential scale reduction, the largest of all variables.
+      effective_size: effective sample size, the smallest of all variables.
+      divergences: share of the steps that diverged.
+    """
+
+    draws: np.ndarray
+    origin: str
+    r_hat: float | None = None
+    effective_size: float | None = None
+    divergences: float | None = None
+
+
+def exact(entry):
+    """Returns the `Reference` of a target that is a joint distribution as a whole."""
+    draws = entry.build().sample(_EXACT_DRAWS, seed=(6, 0))
+    return Reference(entry.rows(draws), "exact draws")
+
+
+@functools.cache
+def nuts(target, *, data_dir="", num_chains, num_draws, num_adaptation_steps, seed):
+    """Returns the `Reference` of a target by name, one and the same for equal arguments.
+
+    Args:
+      target: name of a target, as `find` takes it.
+      data_dir: folder with its data, where it needs one.
+      num_chains: number of chains.
+      num_draws: draws of each, after the adaptation.
+      num_adaptation_steps: steps before.
+      seed: integer.
+    """
+    chains = windowed_nuts(
+        find(target, data_dir),
+        num_chains=num_chains,
+        num_draws=num_draws,
+        num_adaptation_steps=num_adaptation_steps,
+        seed=(1, seed),
+    )
+    return Reference(
+        chains.rows,
+        "NUTS",
+        chains.r_hat,
+        float(chains.effective_sizes.min()),
+        chains.divergences,
+    )

@@ -13,7 +13,6 @@ from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import methods
 from experiments.posterior_inference import pictures
 from experiments.posterior_inference import report
-from experiments.posterior_inference import table
 from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.posteriordb import find
@@ -21,7 +20,7 @@ from experiments.posterior_inference.posteriordb import stored
 from experiments.posterior_inference.settings import ALL
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
-from experiments.reports import writing
+from experiments.reports import page
 from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs import strategies
@@ -144,8 +143,8 @@ def _main(settings):
         print("Done; the chief reports.")
         return
     if len(found) > 1:
-        text = table.summary(found)
-        table.write(found, pathlib.Path(settings.run_dir) / "table.md")
+        text = report.summary(found)
+        report.write(found, pathlib.Path(settings.run_dir) / "report.md")
         print(f"\n{text}\n")
     print(f"Written to {settings.run_dir}.")
 
@@ -161,5 +160,5 @@ def _run(entry, settings, strategy, run_dir):
     results = evaluation.measure(found, entry, reference, settings)
     results["seconds"] = found.earlier_seconds + seconds
     captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
-    writing.write(report.page(results), captions, results, run_dir)
+    page.write(report.page(results), captions, results, run_dir)
     return results

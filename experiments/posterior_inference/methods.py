@@ -90,7 +90,7 @@ def _fit_posterior(entry, settings):
 
 def _nuts(entry, settings):
     chains = windowed_nuts(entry, **_lengths(settings), seed=(7, settings.seed))
-    return _of_chains(chains)
+    return _from_chains(chains)
 
 
 def _neutra(entry, settings):
@@ -100,7 +100,7 @@ def _neutra(entry, settings):
         posterior, entry, entry.rows, **_lengths(settings), seed=settings.seed
     )
     return dataclasses.replace(
-        _of_chains(chains, _training_gradients(settings)),
+        _from_chains(chains, _training_gradients(settings)),
         **trained,
     )
 
@@ -132,7 +132,7 @@ def train(name, entry, settings, strategy=None):
     return posterior, trained | {"num_parameters": _count(posterior)}
 
 
-def _of_chains(chains, further_gradients=0):
+def _from_chains(chains, further_gradients=0):
     share = chains.effective_sizes.min() / len(chains.rows)
     return Found(
         chains.rows,

@@ -7,16 +7,16 @@ import zipfile
 import numpy as np
 
 from experiments.command_line.flag_settings import UsageError
-from experiments.posterior_inference.gaussian_mixture import two_normals
-from experiments.posterior_inference.gaussian_process import poisson_regression
-from experiments.posterior_inference.lotka_volterra import lotka_volterra
-from experiments.posterior_inference.regressions import REGRESSIONS
+from experiments.posterior_inference.posteriordb_models import REGRESSIONS
+from experiments.posterior_inference.posteriordb_models import arma
+from experiments.posterior_inference.posteriordb_models import autoregression
+from experiments.posterior_inference.posteriordb_models import garch
+from experiments.posterior_inference.posteriordb_models import lotka_volterra
+from experiments.posterior_inference.posteriordb_models import poisson_regression
+from experiments.posterior_inference.posteriordb_models import two_normals
 from experiments.posterior_inference.targets import TARGETS
 from experiments.posterior_inference.targets import Target
 from experiments.posterior_inference.targets import eight_schools
-from experiments.posterior_inference.time_series import arma
-from experiments.posterior_inference.time_series import autoregression
-from experiments.posterior_inference.time_series import garch
 
 __all__ = ["POSTERIORDB", "SHORT_NAMES", "choices", "find", "stored"]
 

@@ -86,7 +86,7 @@ def _loss(posterior, target_log_prob, settings, strategy):
     """
     weights, num_replicas = posterior.trainable_variables, strategy.num_replicas_in_sync
 
-    def of_replica(seed):
+    def from_replica(seed):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             loss = tfp_flows.variational_loss(
@@ -101,17 +101,17 @@ def _loss(posterior, target_log_prob, settings, strategy):
 
     def mean_of_replicas(seeds):
         replica = tf.distribute.get_replica_context()
-        found = of_replica(seeds[replica.replica_id_in_sync_group])
+        found = from_replica(seeds[replica.replica_id_in_sync_group])
         return replica.all_reduce("MEAN", found)
 
-    def of_all(seed):
+    def from_all(seed):
         seeds = tf.stack(tfp.random.split_seed(seed, num_replicas))
         found = strategy.run(mean_of_replicas, (seeds,))
         return tf.nest.map_structure(
             lambda value: strategy.experimental_local_results(value)[0], found
         )
 
-    return of_replica if num_replicas == 1 else of_all
+    return from_replica if num_replicas == 1 else from_all
 
 
 def _block(loss_and_gradients, posterior, optimizer, seed, variables, jit_compile):
@@ -119,9 +119,9 @@ def _block(loss_and_gradients, posterior, optimizer, seed, variables, jit_compil
     weights = posterior.trainable_variables
 
     def step(i, losses):
-        of_step, of_others = tfp.random.split_seed(seed)
-        seed.assign(of_others)
-        loss, gradients = loss_and_gradients(of_step)
+        from_step, from_others = tfp.random.split_seed(seed)
+        seed.assign(from_others)
+        loss, gradients = loss_and_gradients(from_step)
         optimizer.apply(gradients, weights)
         return i + 1, losses.write(i, loss)
 

@@ -15,7 +15,7 @@ class Estimate:
     two_standard_errors: float
 
     @classmethod
-    def of_rows(cls, values):
+    def from_rows(cls, values):
         """Summarises the values `[N]` of N rows, in nats."""
         values = np.asarray(values, np.float64)
         error = values.std(ddof=1) / np.sqrt(len(values))

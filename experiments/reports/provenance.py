@@ -7,12 +7,12 @@ import shlex
 
 import tensorflow as tf
 
-__all__ = ["command", "described", "machine", "of_run", "versions"]
+__all__ = ["command", "described", "machine", "from_run", "versions"]
 
 _PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
-def of_run(settings):
+def from_run(settings):
     """Returns the provenance of a run of a `FlagSettings` as plain data."""
     return {
         "command": command(settings),

@@ -4,14 +4,14 @@ import dataclasses
 import math
 
 from experiments.reports import provenance
-from experiments.runs import extending
+from experiments.runs import fitting
 
-__all__ = ["described", "epochs", "lost_to_baseline", "of_run"]
+__all__ = ["described", "epochs", "lost_to_baseline", "from_run"]
 
 _SETS = ("train", "validation", "test")
 
 
-def of_run(model, dataset, settings):
+def from_run(model, dataset, settings):
     """Returns what `results.json` holds of any trained model as plain data.
 
     Args:
@@ -26,7 +26,7 @@ def of_run(model, dataset, settings):
         "num_rows": {name: len(getattr(dataset, name)) for name in _SETS},
         "init_from": settings.init_from or None,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        **provenance.of_run(settings),
+        **provenance.from_run(settings),
     }
 
 
@@ -45,7 +45,7 @@ def described(results, **further):
         "trainable parameters": f"{results['num_parameters']:,}",
         **({"weights to start from": f"those of {start}"} if start else {}),
         "epochs": epochs(results),
-        **({"step size": extending.describe_restarts(restarts)} if restarts else {}),
+        **({"step size": fitting.describe_restarts(restarts)} if restarts else {}),
         "training time": f"{results['training_seconds']:.1f} s",
         **provenance.described(results),
     }

@@ -1,7 +1,11 @@
 """The fit of any Keras model in a run, which goes on from its last checkpoint."""
 
+import csv
 import functools
+import io
+import math
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -9,13 +13,15 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.reports import progress
-from experiments.runs import extending
-from experiments.runs import step_size
+from experiments.runs import run_directory
 from experiments.runs import workers
-from experiments.runs.averaged_weights import SwapAveragedWeights
-from experiments.runs.checkpointing import CheckpointFolder
-from experiments.runs.resuming import SaveRun
-from experiments.runs.time_limit import TimeLimit
+from experiments.runs.atomic_write import atomic_write
+from experiments.runs.checkpoints import Checkpoint
+from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.starting_weights import refuse_other_columns
+
+__all__ = ["TimeLimit"]
 
 
 class TrainingError(Exception):
@@ -53,7 +59,7 @@ def train(
       columns: those of the rows, as of `Dataset.described_columns`.
 
     Returns:
-      The model, Keras's history, and `extending.notes`.
+      The model, Keras's history, and `notes`.
 
     Raises:
       RunDirectoryError: if the checkpoint is of a run on other rows or columns.
@@ -85,7 +91,7 @@ def train(
     # What is evaluated and saved has no more to do with replicas.
     if strategy.num_replicas_in_sync > 1:
         model = make_model()
-    return model, save_run.history(), extending.notes(save_run, settings)
+    return model, save_run.history(), notes(save_run, settings)
 
 
 def outcome(history):
@@ -114,7 +120,7 @@ def outcome(history):
 def _compile(model, settings, num_rows, strategy):
     num_replicas = strategy.num_replicas_in_sync
     optimizer = keras.optimizers.Adam(
-        step_size.schedule(settings, num_rows),
+        schedule(settings, num_rows),
         global_clipnorm=settings.gradient_clip_norm or None,
         weight_decay=settings.weight_decay or None,
         use_ema=settings.ema_momentum > 0.0,
@@ -165,3 +171,336 @@ def _save_run(settings, rows, stateful, columns, strategy):
         every=settings.checkpoint_every,
         is_writer=workers.is_chief(strategy),
     )
+
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class SaveRun(keras.callbacks.Callback):
+    """Writes checkpoints and `metrics.csv`, and restores the checkpoint it starts from.
+
+    Unlike `keras.callbacks.BackupAndRestore`, it keeps what other callbacks remember, and
+    every file is whole at any moment. It must come after the callbacks that it saves.
+
+    Args:
+      folder: a `CheckpointFolder` to write to.
+      found: the `Checkpoint` to start from; None: from the beginning.
+      data: text that tells the data of the run from others.
+      stateful: the callbacks whose memory belongs to the run.
+      metrics_path: of the file with a line an epoch.
+      columns: those of the data, as of `Dataset.described_columns`.
+      schedule_epochs: epochs over which the step size falls; None if it does not.
+      every: epochs between two checkpoints.
+      is_writer: whether this process writes.
+
+    Attributes:
+      rows: the metrics of each epoch so far, as dicts.
+      is_stopped: whether training had ended by itself, before all epochs.
+      schedule_restarts: where the step size went over to fall over other epochs: dicts of
+        `after_epoch`, `epochs_before` and `epochs`.
+
+    Raises:
+      RunDirectoryError: if `found` is of a run on other data.
+    """
+
+    def __init__(
+        self,
+        folder,
+        found,
+        data,
+        stateful,
+        metrics_path,
+        *,
+        columns=None,
+        schedule_epochs=None,
+        every=1,
+        is_writer=True,
+    ):
+        super().__init__()
+        if found:
+            run_dir = pathlib.Path(metrics_path).parent
+            refuse_other_columns(run_dir, found.facts.get("columns"), columns)
+        if found and found.facts["data"] != data:
+            raise RunDirectoryError(
+                f"{run_dir} holds a run on other training rows. "
+                "Choose another --run_dir, or the same data."
+            )
+        self._folder = folder
+        self._stateful = stateful
+        self._metrics_path = pathlib.Path(metrics_path)
+        self._every = every
+        self._is_writer = is_writer
+        self._found = found
+        self._data = data
+        self._columns = columns
+        self._schedule_epochs = schedule_epochs
+        self._num_saved = 0
+        self._seconds_before = 0.0
+        self.rows = []
+        self.is_stopped = False
+        self.schedule_restarts = []
+        if self._found:
+            self._take_over(self._found.facts)
+        self._start = time.perf_counter()
+
+    @property
+    def num_epochs(self):
+        """Number of finished epochs."""
+        return len(self.rows)
+
+    @property
+    def seconds(self):
+        """Training time so far, of all processes that had a part in it."""
+        return self._seconds_before + time.perf_counter() - self._start
+
+    def history(self):
+        """Returns the metrics as Keras's history does: a list an entry."""
+        return {name: [row[name] for row in self.rows] for name in self.rows[0]}
+
+    def on_train_begin(self, logs=None):
+        """Restores the checkpoint, after the other callbacks have reset themselves."""
+        if self._found is None:
+            return
+        optimizer = self.model.optimizer
+        optimizer.build(self.model.trainable_variables)
+        self.model.set_weights(self._found.arrays["weights"])
+        values = self._found.arrays["optimizer"]
+        for variable, value in zip(optimizer.variables, values, strict=True):
+            variable.assign(value)
+        for i, callback in enumerate(self._stateful):
+            vars(callback).update(self._found.facts["callbacks"][i])
+            for name in self._found.facts["callback_arrays"][i]:
+                setattr(callback, name, self._found.arrays[f"{i}/{name}"])
+        self._write_metrics()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the epoch's metrics, and saves."""
+        self.rows.append({name: float(value) for name, value in (logs or {}).items()})
+        self.is_stopped = bool(self.model.stop_training)
+        is_last = self.is_stopped or epoch + 1 == self.params["epochs"]
+        if is_last or (epoch + 1) % self._every == 0:
+            self.save()
+
+    def save(self):
+        """Writes the checkpoint of the last epoch and the metrics, if not done already."""
+        if self._is_writer and self._num_saved < self.num_epochs:
+            self._folder.save(self._checkpoint())
+            self._write_metrics()
+            self._num_saved = self.num_epochs
+
+    def _take_over(self, facts):
+        self.rows = list(facts["rows"])
+        self.is_stopped = facts["is_stopped"]
+        self.schedule_restarts = list(facts.get("schedule_restarts", []))
+        self._seconds_before = facts["seconds"]
+        before = facts.get("schedule_epochs", self._schedule_epochs)
+        if before != self._schedule_epochs and not self.is_stopped:
+            self.schedule_restarts.append(
+                {
+                    "after_epoch": self.num_epochs,
+                    "epochs_before": before,
+                    "epochs": self._schedule_epochs,
+                }
+            )
+
+    def _checkpoint(self):
+        arrays = {
+            "weights": self.model.get_weights(),
+            "optimizer": [v.numpy() for v in self.model.optimizer.variables],
+        }
+        lists = [_attributes(callback, _is_list_of_arrays) for callback in self._stateful]
+        for i, values in enumerate(lists):
+            arrays |= {f"{i}/{name}": value for name, value in values.items()}
+        facts = {
+            "rows": self.rows,
+            "data": self._data,
+            "seconds": self.seconds,
+            "is_stopped": self.is_stopped,
+            "columns": self._columns,
+            "schedule_epochs": self._schedule_epochs,
+            "schedule_restarts": self.schedule_restarts,
+            "callbacks": [_attributes(callback, _is_plain) for callback in self._stateful],
+            "callback_arrays": [list(values) for values in lists],
+        }
+        return Checkpoint(len(self.rows), facts, arrays)
+
+    def _write_metrics(self):
+        if not self._is_writer:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["epoch", *sorted(self.rows[0])], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"epoch": i} | row for i, row in enumerate(self.rows))
+        atomic_write(self._metrics_path, text.getvalue())
+
+
+def _attributes(callback, is_wanted):
+    return {name: value for name, value in vars(callback).items() if is_wanted(value)}
+
+
+def _is_plain(value):
+    return isinstance(value, _PLAIN)
+
+
+def _is_list_of_arrays(value):
+    # A weight of no axes comes as a NumPy scalar.
+    arrays = (np.ndarray, np.generic)
+    return isinstance(value, list) and all(isinstance(x, arrays) for x in value)
+
+
+# Flags of which a run, finished or not, may be given more.
+MAY_GROW = ("epochs",)
+
+
+def is_complete(settings):
+    """Whether `settings.run_dir` holds a finished run that is asked for nothing more.
+
+    More is a greater `epochs`, or, where the time was up before, a greater `max_minutes`.
+
+    Args:
+      settings: any settings with `run_dir`, `epochs` and `max_minutes`.
+    """
+    results = run_directory.finished_results(settings.run_dir)
+    if results is None:
+        return False
+    limits = results.get("limits") or _older_limits(settings)
+    minutes = limits["max_minutes"]
+    wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
+    return settings.epochs <= limits["epochs"] and not wants_minutes
+
+
+def notes(save_run, settings):
+    """Returns how long training took, and what ended it, as plain data.
+
+    Args:
+      save_run: the `SaveRun` of the training.
+      settings: as of `is_complete`.
+    """
+    is_late = save_run.num_epochs < settings.epochs and not save_run.is_stopped
+    minutes = settings.max_minutes if is_late else None
+    restarts = [
+        restart
+        for restart in save_run.schedule_restarts
+        if restart["after_epoch"] < save_run.num_epochs
+    ]
+    return {
+        "training_seconds": save_run.seconds,
+        "limits": {"epochs": settings.epochs, "max_minutes": minutes},
+        **({"schedule_restarts": restarts} if restarts else {}),
+    }
+
+
+def remark(before, results):
+    """Returns in a sentence what the results of an extended run are of.
+
+    Args:
+      before: the results of the run until then.
+      results: those that have taken their place.
+    """
+    first, last = before["num_epochs"], results["num_epochs"]
+    if first == last:
+        return (
+            f"No epoch was added to the {first}: training had ended by itself (see "
+            "--patience), or its time is up."
+        )
+    return f"The run went on from epoch {first} to epoch {last}."
+
+
+def describe_restarts(restarts):
+    """Returns in words how the step size of an extended run went; empty if as ever."""
+    if not restarts:
+        return ""
+    turns = [f"over {r['epochs']} from epoch {r['after_epoch'] + 1} on" for r in restarts]
+    first = restarts[0]["epochs_before"]
+    return (
+        f"fell along a cosine over {first} epochs, and {', then '.join(turns)}: a run of "
+        f"{restarts[-1]['epochs']} epochs without a stop ends at other numbers"
+    )
+
+
+def refuse_lost_end(run_dir):
+    """Raises `RunDirectoryError` if a finished run left nothing to go on from."""
+    is_finished = run_directory.finished_results(run_dir) is not None
+    if is_finished and CheckpointFolder(run_dir / "checkpoints").is_empty:
+        raise RunDirectoryError(
+            f"Expected the last checkpoint of the run in {run_dir}, to go on from; got "
+            f"none. Choose another --run_dir, with --init_from={run_dir} to start from its "
+            "weights."
+        )
+
+
+def _older_limits(settings):
+    """Returns the limits of a run that did not note them."""
+    epochs = run_directory.flags_there(settings.run_dir).get("epochs", settings.epochs)
+    return {"epochs": int(epochs), "max_minutes": None}
+
+
+class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
+    """Keras's `SwapEMAWeights` of every epoch, the last one included.
+
+    Keras's own gives up the weights that are not averaged at the end of the last epoch, so
+    that no later `fit` could go on from them. What a model ends with is for
+    `EarlyStopping` to restore.
+    """
+
+    def __init__(self):
+        super().__init__(swap_on_epoch=True)
+
+    def set_params(self, params):
+        """Takes the facts of a training, of which none is the last epoch."""
+        super().set_params({**params, "epochs": math.inf})
+
+
+def schedule(settings, num_rows):
+    """Returns Adam's step size: a number, or a schedule of Keras's.
+
+    Of N warm-up steps, the nth has n / (N + 1) of `learning_rate`. A warm-up that is longer
+    than all `epochs` ends with them.
+
+    Args:
+      settings: a `TrainingSettings`.
+      num_rows: of the training rows.
+    """
+    highest, warmup_steps = settings.learning_rate, settings.warmup_steps
+    if not settings.cosine_decay and not warmup_steps:
+        return highest
+    num_steps = settings.epochs * math.ceil(num_rows / settings.batch_size)
+    return keras.optimizers.schedules.CosineDecay(
+        highest / (warmup_steps + 1),
+        max(1, num_steps - warmup_steps),
+        # What a cosine falls to, as a share; all of it is a constant.
+        alpha=0.0 if settings.cosine_decay else 1.0,
+        warmup_target=highest if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Lets no epoch start once training has taken `max_minutes`.
+
+    Args:
+      max_minutes: limit on the training time; 0: none.
+      save_run: the `SaveRun`, before this callback, whose `seconds` are the training time
+        so far, and which saves when the time is up.
+      strategy: the `tf.distribute.Strategy`; the clock of its chief counts.
+    """
+
+    def __init__(self, max_minutes, save_run, strategy):
+        super().__init__()
+        self._seconds = 60.0 * max_minutes
+        self._save_run = save_run
+        self._strategy = strategy
+
+    def is_over(self):
+        """Whether the time is up."""
+        if not self._seconds or not self._save_run.num_epochs:
+            return False
+        is_over = self._seconds < self._save_run.seconds
+        return workers.from_chief(self._strategy, bytes([is_over])) == bytes([True])
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stops training when the time is up."""
+        if self.is_over():
+            # Before it looks as if training had ended by itself.
+            self._save_run.save()
+            self.model.stop_training = True

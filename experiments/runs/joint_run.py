@@ -5,12 +5,12 @@ Every worker trains; the chief alone reads and writes the folder, evaluates and 
 
 import functools
 
-from experiments.runs import extending
+from experiments.runs import fitting
 from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs import strategies
 from experiments.runs import workers
-from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.workers import WorkersError
@@ -52,7 +52,7 @@ def run(
     strategy = strategy or strategies.make_strategy(settings.strategy)
     is_chief = workers.is_chief(strategy)
     is_finished = workers.agree_on_start(
-        strategy, settings, is_finished=is_chief and extending.is_complete(settings)
+        strategy, settings, is_finished=is_chief and fitting.is_complete(settings)
     )
     subject = None if is_finished else prepare(settings, strategy)
     if is_chief:
@@ -92,16 +92,16 @@ def run_and_print(settings, run, *, check, table):
 
 
 def _lead(settings, subject, train, finish, check_finished):
-    with run_directory.claim(settings, may_grow=extending.MAY_GROW) as run_dir:
-        if extending.is_complete(settings):
+    with run_directory.claim(settings, may_grow=fitting.MAY_GROW) as run_dir:
+        if fitting.is_complete(settings):
             results = run_directory.finished_results(run_dir)
             check_finished(results)
             print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
             return results
-        extending.refuse_lost_end(run_dir)
+        fitting.refuse_lost_end(run_dir)
         before = run_directory.finished_results(run_dir)
         results = finish(run_dir, train(*subject), subject)
         if before is not None:
-            print(extending.remark(before, results))
+            print(fitting.remark(before, results))
         CheckpointFolder(run_dir / "checkpoints").delete_all_but_newest()
         return results

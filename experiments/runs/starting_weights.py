@@ -4,11 +4,11 @@ import dataclasses
 import pathlib
 
 import tfp_flows
+from experiments.data.columns import differences
 from experiments.runs import run_directory
-from experiments.runs.run_columns import refuse_other_columns
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["load_start"]
+__all__ = ["load_start", "refuse_other_columns"]
 
 
 def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
@@ -90,4 +90,20 @@ def _refuse_other_facts(folder, results, facts):
         raise RunDirectoryError(
             f"Expected data like those of the run in {folder}; got others: "
             f"{'; '.join(different)}."
+        )
+
+
+def refuse_other_columns(run_dir, before, now):
+    """Raises `RunDirectoryError`, which names them, if columns differ.
+
+    Args:
+      run_dir: folder of the run.
+      before: its columns, as of `Dataset.described_columns`; None where nothing is known.
+      now: those of a table, likewise.
+    """
+    found = differences(before, now) if before and now else ""
+    if found:
+        raise RunDirectoryError(
+            f"Expected a table with the columns of the run in {run_dir}; got others: "
+            f"{found}. Choose another --run_dir, or the same table."
         )

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.runs import workers
-from experiments.runs.checkpointing import Checkpoint
-from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.checkpoints import Checkpoint
+from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 

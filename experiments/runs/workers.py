@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.runs import run_directory
-from experiments.runs.checkpointing import Checkpoint
+from experiments.runs.checkpoints import Checkpoint
 
 # Flags that may differ from worker to worker.
 _OWN_FLAGS = ("run_dir", "data_dir", "progress")

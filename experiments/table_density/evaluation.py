@@ -8,12 +8,12 @@ from sklearn import ensemble
 
 from experiments.density_estimation import diagnostics
 from experiments.predictions.baselines import baselines
+from experiments.predictions.baselines import features
+from experiments.predictions.baselines import features_of_each
+from experiments.predictions.baselines import one_hot_context
 from experiments.predictions.quantile_scores import FLOW
 from experiments.predictions.quantile_scores import LEVELS
 from experiments.predictions.quantile_scores import compared
-from experiments.predictions.table_features import features
-from experiments.predictions.table_features import features_of_each
-from experiments.predictions.table_features import one_hot_context
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
 
@@ -34,7 +34,7 @@ def measure(table, sets, seed):
     log_prob = table.log_prob(test)
     possible = np.isfinite(log_prob)
     return {
-        "test_log_likelihood": dataclasses.asdict(Estimate.of_rows(log_prob[possible])),
+        "test_log_likelihood": dataclasses.asdict(Estimate.from_rows(log_prob[possible])),
         "num_impossible": int((~possible).sum()),
         "two_sample_test": _two_sample_test(table, test, seed),
         "prediction": _prediction(table, sets, seed),
@@ -99,5 +99,5 @@ def _classification(table, sets, seed):
     return {
         "log_loss": float(-own.mean()),
         "boosted": float(-nats.mean()),
-        "error": dataclasses.asdict(Estimate.of_rows(nats - own)),
+        "error": dataclasses.asdict(Estimate.from_rows(nats - own)),
     }

@@ -8,8 +8,8 @@ from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.kinds import check_kind
 from experiments.data import DataError
+from experiments.reports import page
 from experiments.reports import provenance
-from experiments.reports import writing
 from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
@@ -113,9 +113,9 @@ def _fit(sets, table, settings, run_dir):
         "num_epochs": len(history["loss"]),
         "training_seconds": seconds,
         **evaluation.measure(table, sets, settings.seed),
-        **provenance.of_run(settings),
+        **provenance.from_run(settings),
     }
     captions = pictures.draw(table, sets, results, history, settings)
-    writing.write(report.page(results), captions, results, run_dir)
+    page.write(report.page(results), captions, results, run_dir)
     backup.unlink(missing_ok=True)
     return results

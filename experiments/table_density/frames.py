@@ -7,10 +7,10 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
-from experiments.data.cells import number
-from experiments.data.cells import spelling_advice
 from experiments.data.data_error import reading
 from experiments.data.text_table import TextTable
+from experiments.data.text_table import number
+from experiments.data.text_table import spelling_advice
 from experiments.data.typed_cells import MISSING
 from experiments.data.typed_cells import type_of
 from experiments.data.typed_cells import typed

@@ -154,7 +154,7 @@ NESTED = {
         "levels[0].bijectors[1] `doubling_images`",
     ),
     "part": (
-        lambda: tff.bijectors.OnPart([True, False, False], Doubling(0.6)),
+        lambda: tff.bijectors.Partial([True, False, False], Doubling(0.6)),
         np.resize(X, [8, 3]),
         "bijector `doubling`",
     ),

@@ -116,7 +116,7 @@ def test_on_part_leaves_what_passes_as_it_is():
     inner = tff.FlowChain(
         [tff.Standardize(2, dtype="float64"), tff.MAF(2, dtype="float64")]
     )
-    bijector = tff.OnPart([False, True, False], inner)
+    bijector = tff.Partial([False, True, False], inner)
     data = np.random.default_rng(0).normal(size=(200, 3)) * [100.0, 5.0, 0.01]
     bijector.initialize(data)
     assert bijector.is_initialized
@@ -129,17 +129,17 @@ def test_on_part_leaves_what_passes_as_it_is():
 
 @pytest.mark.usefixtures("op_by_op")
 def test_on_part_sets_the_state_of_its_part_only():
-    bijector = tff.OnPart([False, True, False], tff.Standardize(2, dtype="float64"))
+    bijector = tff.Partial([False, True, False], tff.Standardize(2, dtype="float64"))
     data = np.random.default_rng(0).normal(size=(200, 3)) * [100.0, 5.0, 0.01]
     bijector.initialize(data)
     close(np.std(bijector.inverse(data), axis=0), [1.0, np.std(data[:, 1]), 1.0])
-    inverted = tff.Invert(tff.OnPart([False, True], tff.Standardize(1, dtype="float64")))
+    inverted = tff.Invert(tff.Partial([False, True], tff.Standardize(1, dtype="float64")))
     inverted.initialize(data[:, :2])
     close(np.std(inverted.inverse(data[:, :2]), axis=0), [1.0, np.std(data[:, 1])])
 
 
 def test_on_part_refuses_data_out_of_the_support_of_its_part():
-    bijector = tff.OnPart([True, False], tff.Logit(0.0))
+    bijector = tff.Partial([True, False], tff.Logit(0.0))
     density = tff.FlowDistribution(tff.standard_normal(2), bijector)
     density.check_support(np.array([[7.0, 0.5]], np.float32))
     with pytest.raises(ValueError, match=r"`data\[:, ~mask\]`"):

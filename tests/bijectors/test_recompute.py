@@ -36,7 +36,7 @@ def parts_of_every_kind(recompute):
             tff.Coupling(masks.checkerboard(shape), conditioner, dtype=dtype),
             squeeze,
             tff.FlowChain([tff.InvertibleConv1x1(8, dtype=dtype)]),
-            tff.Invert(tff.PlainLinear(8, event_ndims=3, seed=3, dtype=dtype)),
+            tff.Invert(tff.Linear(8, event_ndims=3, seed=3, dtype=dtype)),
             tff.Invert(squeeze),
         ],
         recompute=recompute,

@@ -140,7 +140,7 @@ def test_a_loop_for_xla_equals_the_chain(direction, monkeypatch):
         loops = [o for o in operations.get_operations() if o.type.endswith("While")]
         return call(tf.constant(X), context), len(loops)
 
-    (of_chain, none), (of_loop, loops) = map(value_and_gradients, (chain, like))
+    (from_chain, none), (from_loop, loops) = map(value_and_gradients, (chain, like))
     assert (none, loops) == (0, 2)  # there and back
-    for a, b in zip(tf.nest.flatten(of_chain), tf.nest.flatten(of_loop), strict=True):
+    for a, b in zip(tf.nest.flatten(from_chain), tf.nest.flatten(from_loop), strict=True):
         close(a, b, 1e-9)

@@ -3,10 +3,10 @@
 import pytest
 import tensorflow as tf
 
-from tfp_flows.core import compiled_call
+from tfp_flows.core import compiled
 
 
-@pytest.mark.parametrize("many", [tf.function, compiled_call.graph_function])
+@pytest.mark.parametrize("many", [tf.function, compiled.graph_function])
 def test_objects_of_one_class_are_no_retraces_of_one_function(many, monkeypatch):
     told = []
     monkeypatch.setattr(tf.get_logger(), "warning", lambda *a, **k: told.append(a))

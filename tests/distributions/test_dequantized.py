@@ -144,8 +144,8 @@ def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
     def answer(value):
         with tf.GradientTape() as tape:
             log_prob = model.log_prob(value, seed=0)
-            of_bins = tf.reduce_sum(tf.where(tf.math.is_finite(log_prob), log_prob, 0.0))
-        return log_prob, tape.gradient(of_bins, model.trainable_variables)
+            from_bins = tf.reduce_sum(tf.where(tf.math.is_finite(log_prob), log_prob, 0.0))
+        return log_prob, tape.gradient(from_bins, model.trainable_variables)
 
     call = answer if options is None else tf.function(answer, **options)
     log_prob, gradients = call(tf.constant(value))

@@ -35,12 +35,12 @@ def test_stock_distribution_remembers_nothing_between_calls():
     stock = tfd.TransformedDistribution(tff.standard_normal(2), flow)
     x = tf.constant([[1.0, 2.0], [0.5, -1.0]])
     y, _ = stock.experimental_sample_and_log_prob(3, seed=1)
-    first, of_sample = stock.log_prob(x), stock.log_prob(y)
+    first, from_sample = stock.log_prob(x), stock.log_prob(y)
     perturb(flow)
     close(stock.log_prob(x), stock.log_prob(x.numpy()), 1e-6)
     close(stock.log_prob(y), stock.log_prob(y.numpy()), 1e-6)
     assert differ(stock.log_prob(x), first)
-    assert differ(stock.log_prob(y), of_sample)
+    assert differ(stock.log_prob(y), from_sample)
 
 
 def test_reported_loss_of_eager_steps_on_one_tensor_is_the_true_one(banana):

@@ -50,10 +50,10 @@ def test_prior_in_a_joint_model(build, sample_shape):
     model = build(prior)
     z, x = model.sample(sample_shape, seed=1)
     assert z.shape == x.shape == (*sample_shape, 3)
-    of_prior, of_likelihood = model.log_prob_parts([z, x])
-    close(of_prior, prior.log_prob(z.numpy()))
-    close(of_likelihood, likelihood(z).log_prob(x))
-    close(model.log_prob([z, x]), of_prior + of_likelihood)
+    from_prior, from_likelihood = model.log_prob_parts([z, x])
+    close(from_prior, prior.log_prob(z.numpy()))
+    close(from_likelihood, likelihood(z).log_prob(x))
+    close(model.log_prob([z, x]), from_prior + from_likelihood)
     distributions, draws = model.sample_distributions(sample_shape, seed=2)
     close(distributions[0].log_prob(draws[0]), prior.log_prob(draws[0].numpy()))
 
@@ -97,9 +97,9 @@ def test_batches_of_flows():
     model = tfd.JointDistributionSequential([batch, likelihood])
     z, x = model.sample(5, seed=1)
     assert (z.shape, x.shape) == ((5, 4, 3), (5, 4, 3))
-    of_prior, of_likelihood = model.log_prob_parts([z, x])
-    close(of_prior, tf.reduce_sum(prior.log_prob(z.numpy()), axis=1))
-    assert of_likelihood.shape == (5, 4)
+    from_prior, from_likelihood = model.log_prob_parts([z, x])
+    close(from_prior, tf.reduce_sum(prior.log_prob(z.numpy()), axis=1))
+    assert from_likelihood.shape == (5, 4)
 
 
 def test_flow_is_an_argument_of_a_function():

@@ -79,16 +79,16 @@ def test_far_points_and_wild_parameters_stay_finite():
     assert np.isfinite(made.sample(100, seed=1)).all()
 
 
-def conditional_flow(of_base, of_flow):
-    base = tff.MixtureMADE(3, 2, context_size=of_base, **SMALL)
-    maf = tff.MAF(3, num_steps=2, context_size=of_flow, heavy_tails=False, **SMALL)
+def conditional_flow(from_base, from_flow):
+    base = tff.MixtureMADE(3, 2, context_size=from_base, **SMALL)
+    maf = tff.MAF(3, num_steps=2, context_size=from_flow, heavy_tails=False, **SMALL)
     return tff.FlowDistribution(randomize(base), randomize(maf))
 
 
 @pytest.mark.usefixtures("op_by_op")
-@pytest.mark.parametrize(("of_base", "of_flow"), [(2, 2), (2, 0), (0, 2)])
-def test_base_is_given_the_context_if_it_takes_one(of_base, of_flow):
-    distribution = conditional_flow(of_base, of_flow)
+@pytest.mark.parametrize(("from_base", "from_flow"), [(2, 2), (2, 0), (0, 2)])
+def test_base_is_given_the_context_if_it_takes_one(from_base, from_flow):
+    distribution = conditional_flow(from_base, from_flow)
     assert distribution.context_size == 2
     context = np.random.default_rng(0).normal(size=(4, 2))
     y, log_prob = distribution.sample_and_log_prob(5, seed=1, context=context)

@@ -6,7 +6,7 @@ import scipy.special
 import tensorflow as tf
 
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.normal_quantile import lower_normal_quantile
+from tfp_flows.distributions.draws import lower_normal_quantile
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

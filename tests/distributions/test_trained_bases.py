@@ -155,16 +155,16 @@ def fitted(distribution):
 def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path):
     distribution = over(base)
     before = values(distribution)
-    of_base = {v.ref() for v in distribution.distribution.trainable_variables}
-    assert of_base
+    from_base = {v.ref() for v in distribution.distribution.trainable_variables}
+    assert from_base
     listed = [v.ref() for v in distribution.trainable_variables]
     assert len(listed) == len(set(listed))
-    assert of_base < set(listed)
+    assert from_base < set(listed)
 
     model = fitted(distribution)
     assert len(model.trainable_weights) == len(listed)
     for was, variable in zip(before, distribution.variables, strict=True):
-        if variable.ref() in of_base:
+        if variable.ref() in from_base:
             assert differ(was, variable)
     expected = distribution.log_prob(ROWS, **given(distribution)).numpy()
     assert np.isfinite(expected).all()

@@ -16,7 +16,7 @@ from hostile_arrays import objects
 import tfp_flows
 from experiments.data import DataError
 from experiments.posterior_inference import posteriordb
-from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.checkpoints import CheckpointFolder
 
 __all__ = ["HOSTILE"]
 

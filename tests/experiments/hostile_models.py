@@ -71,25 +71,25 @@ def _with(key, new):
     return change
 
 
-def _of_process(made):
+def _from_process(made):
     config = {"args": ["touch", str(made)]}
     return {"module": "subprocess", "class_name": "Popen", "config": config}
 
 
 @hostile
 def model_that_is_a_process(folder, made):
-    return _model(folder, lambda c: c.update(_of_process(made)))
+    return _model(folder, lambda c: c.update(_from_process(made)))
 
 
 @hostile
 def model_registered_as_a_process(folder, made):
-    of_process = {**_of_process(made), "registered_name": "subprocess>Popen"}
-    return _model(folder, lambda c: c.update(of_process))
+    from_process = {**_from_process(made), "registered_name": "subprocess>Popen"}
+    return _model(folder, lambda c: c.update(from_process))
 
 
 @hostile
 def model_with_a_process_as_activation(folder, made):
-    return _model(folder, _with("activation", _of_process(made)))
+    return _model(folder, _with("activation", _from_process(made)))
 
 
 @hostile

@@ -17,12 +17,12 @@ import tensorflow as tf
 from tiny_runs import quick_runs
 
 from experiments import sample
-from experiments.data import line_blocks
+from experiments.data import text_table
 from experiments.runs import step_blocks
-from experiments.runs.checkpointing import CheckpointFolder
-from tfp_flows.models import posterior_training
-from tfp_flows.models import starting_flow
-from tfp_flows.tables import fit_backup
+from experiments.runs.checkpoints import CheckpointFolder
+from tfp_flows.inference import initial_flow
+from tfp_flows.inference import training as posterior_training
+from tfp_flows.tables import training as table_training
 
 KILLED = -signal.SIGKILL
 _MOST_CHANGES = 12  # of files, after which a process is killed
@@ -117,10 +117,10 @@ def _call(module, argv, folder, before):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     os.chdir(folder)
-    fit_backup._SECONDS = 0.0
-    line_blocks._BYTES_A_BLOCK = 1 << 11
+    table_training._SECONDS = 0.0
+    text_table._BYTES_A_BLOCK = 1 << 11
     step_blocks.STEPS = 10
-    starting_flow._MOST_PAIRS = 1
+    initial_flow._MOST_PAIRS = 1
     posterior_training._SECONDS_OF_STEP = 60.0  # XLA, however slow the machine is
     sample._ROWS_A_CALL = 20
     with quick_runs():

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from experiments.benchmarks.timing import Contender
+from benchmarks.timing import Contender
 
 
 def build(*, calls, missing=None):

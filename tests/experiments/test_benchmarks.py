@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 import small_contender
 
-from experiments.benchmarks import autoregressive_tensorflow
-from experiments.benchmarks import budgeted_training
-from experiments.benchmarks import flow_times
-from experiments.benchmarks import memory
-from experiments.benchmarks import posterior_step
-from experiments.benchmarks import spline_flows_torch
-from experiments.benchmarks import tensorflow_contender
-from experiments.benchmarks import timing
-from experiments.benchmarks import torch_contender
-from experiments.benchmarks.budgeted_training import Budget
-from experiments.benchmarks.budgeted_training import Rows
-from experiments.benchmarks.timing import Contender
-from experiments.benchmarks.timing import Timing
-from experiments.benchmarks.worker import Worker
-from experiments.benchmarks.workloads import WORKLOADS
-from experiments.benchmarks.workloads import Autoregressive
-from experiments.benchmarks.workloads import SplineFlow
+from benchmarks import autoregressive_tensorflow
+from benchmarks import budgeted_training
+from benchmarks import flow_times
+from benchmarks import memory
+from benchmarks import posterior_step
+from benchmarks import spline_flows_torch
+from benchmarks import tensorflow_contender
+from benchmarks import timing
+from benchmarks import torch_contender
+from benchmarks.budgeted_training import Budget
+from benchmarks.budgeted_training import Rows
+from benchmarks.timing import Contender
+from benchmarks.timing import Timing
+from benchmarks.worker import Worker
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import Autoregressive
+from benchmarks.workloads import SplineFlow
 
 TASKS = {
     "train": ("train", False),

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.benchmarks import budgeted_training
-from experiments.benchmarks.budgeted_training import Budget
-from experiments.benchmarks.budgeted_training import BudgetedTraining
-from experiments.benchmarks.budgeted_training import Images
-from experiments.benchmarks.budgeted_training import Rows
+from benchmarks import budgeted_training
+from benchmarks.budgeted_training import Budget
+from benchmarks.budgeted_training import BudgetedTraining
+from benchmarks.budgeted_training import Images
+from benchmarks.budgeted_training import Rows
 
 TORCH = ("autoregressive_torch", "autoregressive_jax", "binary_made_peers")
 TORCH += ("glow_torch", "spline_flows_torch", "vae_torch", "worker")
@@ -94,6 +94,6 @@ def test_losses_that_are_not_finite_are_refused(monkeypatch):
 
 
 def test_what_runs_beside_torch_needs_no_tensorflow():
-    modules = ", ".join(f"experiments.benchmarks.{name}" for name in TORCH)
+    modules = ", ".join(f"benchmarks.{name}" for name in TORCH)
     code = f"import sys; sys.modules['tensorflow'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import small_contender
 
-from experiments.benchmarks import commits
-from experiments.benchmarks import timing
-from experiments.benchmarks.commits import Comparison
-from experiments.benchmarks.worker import Worker
+from benchmarks import commits
+from benchmarks import timing
+from benchmarks.commits import Comparison
+from benchmarks.worker import Worker
 
 EXPERIMENTS = Path(commits.__file__).parents[1]
 MODULE = "def work():\n    return {}.0\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from experiments.benchmarks import curves
-from experiments.benchmarks import curves_page
+from benchmarks import curves
+from benchmarks import curves_page
 
 ROWS = [
     ["MAF", "num_steps", "train", 64, "tfp_flows", 3.0, 2.0, 4.04, "then"],

@@ -114,9 +114,9 @@ def test_digits_given_their_class():
     assert conditional.class_names == tuple("0123456789")
     rows, context = map(np.concatenate, zip(*map(conditional.inputs, SETS), strict=True))
     pixels = np.floor(rows / np.float32(conditional.bin_width)).astype(int)
-    of_class = dict(zip(map(tuple, pixels), context.argmax(axis=1), strict=True))
+    from_class = dict(zip(map(tuple, pixels), context.argmax(axis=1), strict=True))
     images, classes = datasets.load_digits(return_X_y=True)
-    assert [of_class[tuple(image)] for image in images.astype(int)] == classes.tolist()
+    assert [from_class[tuple(image)] for image in images.astype(int)] == classes.tolist()
     np.testing.assert_array_equal(context.sum(axis=1), 1.0)
 
 
@@ -218,7 +218,7 @@ def test_power_is_the_published_split_bit_for_bit():
     dataset = load_dataset("power", data_dir=DATA_DIR)
     digests = [hashlib.sha256(rows.tobytes()).hexdigest()[:8] for rows in arrays(dataset)]
     assert digests == ["5d87a78b", "72124ea4", "3f0a1c19"]
-    gaussian = Estimate.of_rows(gaussian_log_probs(dataset))
+    gaussian = Estimate.from_rows(gaussian_log_probs(dataset))
     published = dataset.published["Gaussian"]
     assert gaussian.nats == pytest.approx(published.log_likelihood, abs=0.005)
     assert gaussian.two_standard_errors == pytest.approx(0.024, abs=0.001)
@@ -228,7 +228,7 @@ def test_power_is_the_published_split_bit_for_bit():
 def test_bsds300_of_ones_own_draw_suits_the_published_gaussian():
     dataset = load_dataset("bsds300", data_dir=DATA_DIR)
     assert dataset.event_size == 63
-    gaussian = Estimate.of_rows(gaussian_log_probs(dataset))
+    gaussian = Estimate.from_rows(gaussian_log_probs(dataset))
     assert gaussian.nats == pytest.approx(96.3, abs=0.1)
     assert gaussian.two_standard_errors == pytest.approx(0.8, abs=0.1)
 

@@ -7,16 +7,16 @@ import pytest
 
 from experiments.data import DataError
 from experiments.data import arrays
-from experiments.data import line_blocks
 from experiments.data import load_dataset
-from experiments.data.csv_table import read_csv
+from experiments.data import text_table
+from experiments.data.text_table import read_csv
 from experiments.density_estimation import baselines
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import models as choices
 from experiments.density_estimation import pictures
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.subject import Subject
+from experiments.density_estimation.training import Subject
 
 VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
 SETS = ("train", "validation", "test")
@@ -87,7 +87,7 @@ def test_csv_of_what_is_no_number_is_refused_by_row(row, tmp_path):
 
 
 def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(line_blocks, "_BYTES_A_BLOCK", 1 << 16)
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1 << 16)
     (tmp_path / "x").write_text("".join(f"{i},0.5\n" for i in range(100_000)))
     tracemalloc.start()
     values, _ = read_csv(tmp_path / "x")

@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows
-from experiments.benchmarks import autoregressive_tensorflow
-from experiments.benchmarks import devices
-from experiments.benchmarks import timing
-from experiments.benchmarks.workloads import Autoregressive
-from experiments.benchmarks.workloads import RealNVP
+from benchmarks import autoregressive_tensorflow
+from benchmarks import devices
+from benchmarks import timing
+from benchmarks.workloads import Autoregressive
+from benchmarks.workloads import RealNVP
 
 WORKLOADS = [RealNVP(4, 2, (8,), 3, 1), Autoregressive(4, 2, (8,), 3, 1, "train")]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import small_contender
 
-from experiments.benchmarks import autoregressive_tensorflow
-from experiments.benchmarks import first_calls
-from experiments.benchmarks import first_calls_peers
-from experiments.benchmarks.timing import interleave
-from experiments.benchmarks.worker import Worker
-from experiments.benchmarks.workloads import Autoregressive
+from benchmarks import autoregressive_tensorflow
+from benchmarks import first_calls
+from benchmarks import first_calls_peers
+from benchmarks.timing import interleave
+from benchmarks.worker import Worker
+from benchmarks.workloads import Autoregressive
 
 MAF = "MAF, D=6, 5 x 64/64"
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from experiments.data import keras_images
 from experiments.data import load_dataset
-from experiments.data.entry import Request
+from experiments.data.dataset import Request
 from experiments.data.images import image_dataset
 from experiments.runs.epochs import EpochRows
 
@@ -120,9 +120,9 @@ def test_cifar10_after_jpeg_is_decoded_and_says_so(folder, tmp_path):
     arrays, pictures = {}, {}
     for part, count in (("train", 20), ("test", 10)):
         images = RNG.integers(0, 256, (count, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
-        arrays["jpeg_header"], of_part, pictures[part] = jpeg_arrays(images)
-        of_part["labels"] = (np.arange(count) % 10).astype(np.uint8)
-        arrays |= {f"{part}_{name}": values for name, values in of_part.items()}
+        arrays["jpeg_header"], from_part, pictures[part] = jpeg_arrays(images)
+        from_part["labels"] = (np.arange(count) % 10).astype(np.uint8)
+        arrays |= {f"{part}_{name}": values for name, values in from_part.items()}
     (tmp_path / folder).mkdir(exist_ok=True)
     np.savez(tmp_path / folder / "cifar10_jpeg_10k_2k.npz", **arrays)
     dataset = load_dataset("cifar10_jpeg", data_dir=tmp_path, conditional=True)

@@ -19,7 +19,7 @@ def all_rows(name):
     return dataset, rows, None if contexts[0] is None else np.concatenate(contexts)
 
 
-def of_two_modes():
+def from_two_modes():
     """The entropy given x, averaged over it, by sums over a grid."""
     y, x = np.linspace(-5.0, 5.0, 2001), np.linspace(-2.0, 2.0, 401)
     pairs = np.stack(np.meshgrid(y, x), axis=-1).reshape(-1, 2)
@@ -29,7 +29,7 @@ def of_two_modes():
     return -np.mean(np.sum(density * np.log(np.maximum(density, 1e-300)), axis=1)) * 0.005
 
 
-def of_torus():
+def from_torus():
     turn = 2.0 * np.pi
     angles = np.linspace(-np.pi, np.pi, 400, endpoint=False)
     pairs = np.stack(np.meshgrid(angles, angles), axis=-1).reshape(-1, 2)
@@ -40,15 +40,15 @@ def of_torus():
     return -np.mean(np.exp(log_density) * log_density) * turn**2
 
 
-def of_heavy_tails(degrees):
+def from_heavy_tails(degrees):
     return lambda: 4.0 * stats.t(degrees).entropy() + stats.norm.entropy()
 
 
 ENTROPIES = {
-    "two_modes": of_two_modes,
-    "torus": of_torus,
-    "heavy_tails_1": of_heavy_tails(1),
-    "heavy_tails_2": of_heavy_tails(2),
+    "two_modes": from_two_modes,
+    "torus": from_torus,
+    "heavy_tails_1": from_heavy_tails(1),
+    "heavy_tails_2": from_heavy_tails(2),
 }
 
 

@@ -9,9 +9,9 @@ from scipy import integrate
 from scipy import stats
 
 from experiments import prediction_folds
-from experiments.predictions.predictive import NormalPrediction
-from experiments.predictions.predictive import QuantilePrediction
-from experiments.predictions.predictive import predictions
+from experiments.predictions.baselines import NormalPrediction
+from experiments.predictions.baselines import QuantilePrediction
+from experiments.predictions.baselines import predictions
 from experiments.predictions.quantile_scores import FLOW
 from experiments.predictions.quantile_scores import LEVELS
 from experiments.predictions.quantile_scores import shares_inside

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from experiments.benchmarks import tensorflow_contender
-from experiments.benchmarks import vae
-from experiments.benchmarks import vae_torch
-from experiments.benchmarks.worker import Worker
-from experiments.benchmarks.workloads import VAE
+from benchmarks import tensorflow_contender
+from benchmarks import vae
+from benchmarks import vae_torch
+from benchmarks.worker import Worker
+from benchmarks.workloads import VAE
 
 SMALL = VAE(12, (6, 5), 3, 2, (7, 7), context_size=4, batch_size=8, calls=3)
 

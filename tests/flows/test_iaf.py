@@ -17,11 +17,11 @@ def deep(num_steps, **options):
 def test_fresh_gates_of_any_depth_leave_more_than_half_of_the_scale(num_steps):
     x = np.array([[1.0, -1.0]], np.float32)
     scale = deep(num_steps).forward(x).numpy() / x
-    of_four = 1.0 / (1.0 + np.exp(-2.0))
+    from_four = 1.0 / (1.0 + np.exp(-2.0))
     assert scale.min() > 0.58
     assert scale.max() < 0.9
     if num_steps <= 4:
-        np.testing.assert_allclose(scale, of_four**num_steps, rtol=1e-5)
+        np.testing.assert_allclose(scale, from_four**num_steps, rtol=1e-5)
 
 
 def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():

@@ -35,7 +35,7 @@ def kinds(flow):
 
 def test_parts_are_in_the_order_of_the_authors():
     mixing = ["InvertibleLinear"]
-    coupling = [*mixing, "Coupling", "OnPart"]
+    coupling = [*mixing, "Coupling", "Partial"]
     start, tails = ["Decorrelate"], ["HeavyTails"]
     expected = [*start, *2 * coupling, *mixing, *tails]
     assert kinds(spline_flow(3, coupling=True)) == expected
@@ -46,7 +46,7 @@ def test_parts_are_in_the_order_of_the_authors():
     steps = spline_flow(3, lu_mixing=False, standardize=False)
     assert kinds(steps) == [*unmixed, "Permutation"]
     plain = {"random_permutations": False, "lu_mixing": False, "standardize": False}
-    steps = spline_flow(3, coupling=True, passing_spline=False, **plain)
+    steps = spline_flow(3, coupling=True, apply_unconditional_transform=False, **plain)
     assert kinds(steps) == ["Coupling"] * 2
 
 
@@ -81,20 +81,20 @@ def test_network_sees_what_passes_before_its_own_spline():
     plain = {"random_permutations": False, "lu_mixing": False, "standardize": False}
     plain |= {"num_steps": 1, "standardize_context": False}
     flow = spline_flow(4, coupling=True, context_size=2, **plain)
-    coupling, of_passing = flow.bijectors
+    coupling, from_passing = flow.bijectors
     y, context = RNG.normal(size=(9, 4)), RNG.normal(size=(9, 2))
     spline = transformers.RationalQuadraticSpline(4)
     outputs = coupling.conditioner(tf.constant(y[:, ::2]), tf.constant(context))
-    changed, of_changed = spline.inverse_and_log_det(
+    changed, from_changed = spline.inverse_and_log_det(
         y[:, 1::2], spline.parameters_of(outputs, 2)
     )
-    (weights,) = of_passing.trainable_variables
+    (weights,) = from_passing.trainable_variables
     free = spline.parameters_of(tf.convert_to_tensor(weights), 2)
-    passed, of_passed = spline.inverse_and_log_det(y[:, ::2], free)
+    passed, from_passed = spline.inverse_and_log_det(y[:, ::2], free)
     assert differ(passed, y[:, ::2])
     x, log_det = flow.inverse_and_log_det(y, context=context)
     close(x, np.stack([passed[:, 0], changed[:, 0], passed[:, 1], changed[:, 1]], axis=-1))
-    close(log_det, tf.reduce_sum(of_changed + of_passed, axis=-1))
+    close(log_det, tf.reduce_sum(from_changed + from_passed, axis=-1))
 
 
 KINDS = {"coupling": {"coupling": True}, "autoregressive": {}}
@@ -165,10 +165,10 @@ def test_angles_are_neither_standardised_nor_mixed_with_others():
     flow = tff.NeuralSplineFlow(3, circular=[False, True, False], **options, seed=0)
     data = RNG.uniform(size=(100, 3)).astype(np.float32) * [100.0, 1.0, 0.01]
     flow.initialize(data)
-    (of_line,) = (b for b in flow.bijectors if "standardize" in b.name)
-    close(np.std(of_line.inverse(data), axis=0)[[0, 2]], [1.0, 1.0], 1e-4)
+    (from_line,) = (b for b in flow.bijectors if "standardize" in b.name)
+    close(np.std(from_line.inverse(data), axis=0)[[0, 2]], [1.0, 1.0], 1e-4)
     np.testing.assert_array_equal(
-        of_line.inverse(data)[:, 1], data.astype(np.float32)[:, 1]
+        from_line.inverse(data)[:, 1], data.astype(np.float32)[:, 1]
     )
     all_angles = tff.NeuralSplineFlow(2, circular=[0, 1], **TINY)
     assert kinds(all_angles) == ["MaskedAutoregressive"] * 2

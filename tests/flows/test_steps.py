@@ -5,23 +5,27 @@ import inspect
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.flows import ends
 from tfp_flows.flows import glow
+from tfp_flows.flows import preprocessing
 from tfp_flows.flows import real_nvp_image
 from tfp_flows.flows import spline_steps
 from tfp_flows.flows import steps
-from tfp_flows.flows.multi_scale_steps import multi_scale_steps
+from tfp_flows.flows.steps import multi_scale_steps
 
 # What constructors use themselves.
 NAMED = {"standardize_context", "recompute", "name", "num_levels", "hidden_channels"}
-COUPLINGS = {steps.coupling_steps, ends.between_ends}
-AUTOREGRESSIVE = {steps.autoregressive_steps, steps.autoregressive_step, ends.between_ends}
+COUPLINGS = {steps.coupling_steps, preprocessing.with_preprocessing}
+AUTOREGRESSIVE = {
+    steps.autoregressive_steps,
+    steps.autoregressive_step,
+    preprocessing.with_preprocessing,
+}
 RECIPES = {
     tff.NICE: COUPLINGS,
     tff.RealNVP: COUPLINGS,
     tff.MAF: AUTOREGRESSIVE,
     tff.IAF: AUTOREGRESSIVE,
-    tff.MADE: {steps.autoregressive_step, ends.between_ends},
+    tff.MADE: {steps.autoregressive_step, preprocessing.with_preprocessing},
     tff.NeuralSplineFlow: {
         spline_steps.spline_steps,
         spline_steps._spline_coupling,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.networks import block_substitution
-from tfp_flows.networks.block_substitution import Layer
+from tfp_flows.networks import forward_substitution
+from tfp_flows.networks.forward_substitution import Layer
 
 # Level of each hidden unit: one a level, several, none at some, and one level only.
 HIDDEN_LEVELS = {
@@ -26,7 +26,7 @@ def test_equals_whole_products(rows_a_level, name, bounds, rng, monkeypatch):
     hidden_levels = HIDDEN_LEVELS[name]
     num_levels = 1 if name.startswith("one level") else 12
     if bounds is not None and num_levels > 1:
-        monkeypatch.setattr(block_substitution, "block_bounds", lambda _: bounds)
+        monkeypatch.setattr(forward_substitution, "block_bounds", lambda _: bounds)
     levels = np.repeat(np.arange(num_levels), rows_a_level)
     first = rng.normal(size=(len(hidden_levels), len(levels)))
     first *= levels < hidden_levels[:, None]
@@ -47,7 +47,7 @@ def test_equals_whole_products(rows_a_level, name, bounds, rng, monkeypatch):
     zeros = tf.zeros([len(levels), 1], tf.float64)
     last = Layer(levels, zeros, [(1, tf.constant(second)), (0, tf.constant(direct))])
     rows, total = tf.function(
-        lambda: block_substitution.substitute(
+        lambda: forward_substitution.substitute(
             levels,
             [hidden, last],
             tf.tanh,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from random_weights import randomize
 
 import tfp_flows as tff
-from tfp_flows.networks.column_mlps import ColumnMLPs
+from tfp_flows.tables.networks import ColumnMLPs
 
 SEEN = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 1]], bool)
 X = tf.constant(np.random.default_rng(0).normal(size=(5, 4)))
@@ -28,15 +28,15 @@ def test_outputs_depend_on_what_each_column_sees():
         outputs = conditioner()(X)
     assert outputs.shape == (5, 2, 6, 3)
     slopes = np.abs(tape.batch_jacobian(outputs, X)).max(axis=(0, 2))  # [M, D, F]
-    for of_member in slopes:
-        np.testing.assert_array_equal(of_member > 0.0, SEEN)
+    for from_member in slopes:
+        np.testing.assert_array_equal(from_member > 0.0, SEEN)
 
 
 def test_one_column_alone_is_the_same_and_members_differ():
     made = conditioner()
     outputs = made(X)
     for column in range(3):
-        alone = made.network.of_column(X, column)
+        alone = made.network.from_column(X, column)
         np.testing.assert_allclose(alone, outputs[..., column], rtol=1e-12)
     assert np.abs(outputs[:, 0] - outputs[:, 1]).max() > 0.0
 

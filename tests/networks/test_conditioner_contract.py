@@ -41,10 +41,10 @@ def test_batch_axes_are_merged_and_come_back(name):
     assert outputs.shape == (2, 3, *conditioner.output_shape)
     assert conditioner.input_shape == case.input_shape
     for i, j in ((0, 2), (1, 1)):
-        of_row = None if context is None else context[i, j]
-        close(conditioner(x[i, j], of_row), outputs[i, j])
-        of_rows = None if context is None else context[i]
-        close(conditioner(x[i], of_rows), outputs[i])
+        from_row = None if context is None else context[i, j]
+        close(conditioner(x[i, j], from_row), outputs[i, j])
+        from_rows = None if context is None else context[i]
+        close(conditioner(x[i], from_rows), outputs[i])
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -26,8 +26,8 @@ def as_the_paper_writes_it(network, x):
             ring = np.ones([*x.shape[:3], 1])
             ring[:, 1:-1, 1:-1] = 0.0
             x = np.concatenate([x, ring], axis=-1)
-            of_ring = tf.reshape(border[:-1], [3, 3, 1, units])
-            kernel = tf.concat([kernel, of_ring], axis=2)
+            from_ring = tf.reshape(border[:-1], [3, 3, 1, units])
+            kernel = tf.concat([kernel, from_ring], axis=2)
         y = tf.nn.conv2d(x, kernel, 1, "VALID") + border[-1]
         y = y.numpy() * np.exp(3.0 * log_scale)
         x = np.maximum(y, 0.0)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from subject import close
 
-from tfp_flows.networks.convolution import convolve
+from tfp_flows.networks.conv_net import convolve
 
 RNG = np.random.default_rng(0)
 

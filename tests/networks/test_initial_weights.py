@@ -5,10 +5,10 @@ import pytest
 from random_weights import values
 
 import tfp_flows as tff
-from tfp_flows.networks.column_mlps import ColumnMLPs
-from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
+from tfp_flows.tables.networks import ColumnMLPs
 
 
 def first_layer(network):
@@ -16,7 +16,7 @@ def first_layer(network):
     if isinstance(network, ColumnMLPs):  # of the last column, which sees all
         kernel, bias = network._layout.unpack(network._packed).layers[0]
         return kernel[0, -1], bias[0, -1, 0]
-    if isinstance(network, MaskCycleMLP):
+    if isinstance(network, OrderAgnosticMLP):
         kernels, biases, *_ = network.whole_weights()
         return kernels[0], biases[0]
     if isinstance(network, MaskedMLP):
@@ -30,7 +30,7 @@ NETWORKS = {
     "residual": MLP(2, (256, 256), residual=True, seed=0),
     "masked": MaskedMLP(2, (256,), [1, 2], seed=0),
     "columns": ColumnMLPs(2, (256,), [[False], [True]], seed=0),
-    "cycle": MaskCycleMLP(2, (256,), 2, num_masks=2, seed=0),
+    "cycle": OrderAgnosticMLP(2, (256,), 2, num_masks=2, seed=0),
 }
 
 
@@ -64,8 +64,8 @@ def test_masked_units_start_by_the_number_of_inputs_of_their_layer(
         variance = np.sum(kernel[units] ** 2, 1) + np.sum(context[:, units] ** 2, 0)
         expected = (degree + context_size) / num_inputs
         np.testing.assert_allclose(np.mean(variance), expected, rtol=0.3)
-        of_units = bias.numpy()[layer.rising_units][units]
-        assert 0.8 < np.abs(of_units).max() * num_inputs**0.5 <= 1.0
+        from_units = bias.numpy()[layer.rising_units][units]
+        assert 0.8 < np.abs(from_units).max() * num_inputs**0.5 <= 1.0
     for array in (arrays.layers[-1][0][0], arrays.layers[-1][1]):
         assert not np.any(array), "outputs start at zero"
 
@@ -73,7 +73,7 @@ def test_masked_units_start_by_the_number_of_inputs_of_their_layer(
 def test_networks_of_one_seed_start_alike_and_of_two_do_not():
     starts = []
     for seed in (0, 0, 1):
-        network = MaskCycleMLP(
+        network = OrderAgnosticMLP(
             2, (8,), 3, num_masks=2, mask_seed=0, context_size=1, seed=seed
         )
         network.build((None, 4))

@@ -8,7 +8,7 @@ import tfp_flows as tff
 
 
 def network(**options):
-    net = tff.MaskCycleMLP(
+    net = tff.OrderAgnosticMLP(
         2, (32, 32), 6, num_masks=3, mask_seed=7, zero_last_layer=False, seed=1, **options
     )
     net.build((None, 6))
@@ -18,8 +18,8 @@ def network(**options):
 def test_masks_differ_in_order_and_in_connections():
     ranks = network()._ranks
     assert [w.shape for w in ranks] == [(3, 6), (3, 32), (3, 32)]
-    for of_all_masks in ranks:
-        rows = of_all_masks.numpy()
+    for from_all_masks in ranks:
+        rows = from_all_masks.numpy()
         np.testing.assert_array_equal(np.sort(rows), [np.arange(rows.shape[1])] * 3)
         assert len({tuple(row) for row in rows}) == 3
 
@@ -34,7 +34,7 @@ def test_some_variables_can_be_put_first():
     net = network()
     first = np.array([False, True, False, True, False, False])
     member = net.member(1).with_first(tf.constant(first))
-    degrees = member._of_variables.numpy()
+    degrees = member._from_variables.numpy()
     assert degrees[first].max() < degrees[~first].min()
     before = net._ranks[0][1].numpy()
     for part in (first, ~first):
@@ -49,6 +49,6 @@ def test_some_variables_can_be_put_first():
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="`num_masks` of at least 1; got 0"):
-        tff.MaskCycleMLP(2, (4,), 3, num_masks=0)
+        tff.OrderAgnosticMLP(2, (4,), 3, num_masks=0)
     with pytest.raises(ValueError, match="`ordering`"):
-        tff.MaskCycleMLP(2, (4,), 3, num_masks=2, fixed_ordering=[1, 1, 2])
+        tff.OrderAgnosticMLP(2, (4,), 3, num_masks=2, fixed_ordering=[1, 1, 2])

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
-from tfp_flows.networks.masked_dense import MaskedDense
+from tfp_flows.networks.masked_mlp import MaskedDense
 from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
 

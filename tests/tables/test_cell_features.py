@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.tables.cell_features import CellFeatures
+from tfp_flows.tables.networks import CellFeatures
 from tfp_flows.tables.number_maps import NumberSpec
 
 NUMBERS = [NumberSpec("line"), NumberSpec("circle", low=0.0, high=4.0)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfp_flows.tables import fit_progress
+from tfp_flows.tables import training
 
 SECONDS_AN_EPOCH = 2.0
 LOGS = {"loss": 1.5, "val_loss": 2.25}
@@ -14,9 +14,9 @@ def told(monkeypatch, capsys):
 
     def run(epochs, is_terminal):
         now = [100.0]
-        monkeypatch.setattr(fit_progress.time, "monotonic", lambda: now[0])
-        monkeypatch.setattr(fit_progress.sys.stderr, "isatty", lambda: is_terminal)
-        progress = fit_progress.FitProgress(50)
+        monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(training.sys.stderr, "isatty", lambda: is_terminal)
+        progress = training.FitProgress(50)
         progress.on_train_begin()
         for epoch in range(epochs):
             now[0] += SECONDS_AN_EPOCH

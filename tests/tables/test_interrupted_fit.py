@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.tables import fit_backup
+from tfp_flows.tables import training
 
 RNG = np.random.default_rng(0)
 FRAME = {"a": RNG.normal(size=60)}
@@ -14,7 +14,7 @@ TINY = {"num_members": 2, "num_bins": 2, "hidden_units": (4,), "seed": 0}
 @pytest.fixture(autouse=True)
 def _each_epoch_is_written(monkeypatch, op_by_op):
     del op_by_op
-    monkeypatch.setattr(fit_backup, "_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_SECONDS", 0.0)
 
 
 def fitted(epochs, **options):

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
+from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
-from tfp_flows.tables.row_codec import RowCodec
 
 SPECS = [
     NumberSpec("line", mean=2.0, scale=3.0),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tfp_flows as tff
+from tfp_flows.tables.codec import RowCodec
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.ordered_values import OrderedValues
-from tfp_flows.tables.row_codec import RowCodec
+from tfp_flows.tables.prediction import OrderedValues
 
 pytestmark = pytest.mark.usefixtures("all_op_by_op")
 

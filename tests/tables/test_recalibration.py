@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from random_weights import randomize
 
-from tfp_flows.tables.mixed_rows import MixedRows
+from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.number_maps import NumberSpec
-from tfp_flows.tables.recalibration import recalibrate
+from tfp_flows.tables.training import recalibrate
 
 _COUNT, _MEMBERS = 40, 3
 
@@ -26,7 +26,7 @@ def rows():
         NumberSpec("line"),
     ]
     options = {"num_members": _MEMBERS, "num_bins": 4, "hidden_units": (8,)}
-    made = MixedRows([], numbers, **options, seed=0)
+    made = TableDistribution([], numbers, **options, seed=0)
     randomize(made, stddev=0.3)
     return made
 

@@ -37,8 +37,8 @@ _NODES = 200
 
 
 def column(name, kind):
-    of_kind = "integer" if kind.startswith("integer") else _OF.get(kind, kind)
-    return tff.Column(name, of_kind, "as given", **KINDS[kind])
+    from_kind = "integer" if kind.startswith("integer") else _OF.get(kind, kind)
+    return tff.Column(name, from_kind, "as given", **KINDS[kind])
 
 
 def rows_of(kind, count=64, seed=0):
@@ -72,7 +72,7 @@ def points(table, name, kind):
         return integers, np.ones(len(integers))
     maps = table.distribution.cells.maps
     cell = table._codec.rows.cells_of_column(name)[-1] - table.distribution.cells.num_codes
-    maps = maps.of_columns([cell])
+    maps = maps.from_columns([cell])
     if kind == "periodic":
         u, width = np.linspace(-np.pi, np.pi, _NODES + 1)[:-1], 2.0 * np.pi / _NODES
     else:  # densest in the middle, and far out in the tails
@@ -90,8 +90,8 @@ def points(table, name, kind):
 def fitted(*kinds):
     """A table of two columns of these kinds, with random weights."""
     names = ["first", "second"]
-    of_names = dict(zip(names, kinds, strict=True))
-    columns = tff.TableColumns([column(n, k) for n, k in of_names.items()])
+    from_names = dict(zip(names, kinds, strict=True))
+    columns = tff.TableColumns([column(n, k) for n, k in from_names.items()])
     table = tff.TableDensity(
         columns, missing="indicator", num_members=2, hidden_units=(8, 8), num_bins=4, seed=0
     )
@@ -111,7 +111,7 @@ def fitted(*kinds):
 @pytest.mark.usefixtures("op_by_op")
 def test_total_probability_is_one(kinds):
     table = fitted(*kinds)
-    (first, of_first), (second, of_second) = (
+    (first, from_first), (second, from_second) = (
         points(table, name, kind)
         for name, kind in zip(["first", "second"], kinds, strict=True)
     )
@@ -121,9 +121,9 @@ def test_total_probability_is_one(kinds):
         "second": np.array(second, object)[j.ravel()],
     }
     density = np.exp(table.log_prob(frame))
-    assert np.sum(density * of_first[i.ravel()] * of_second[j.ravel()]) == pytest.approx(
-        1.0, abs=1e-3
-    )
+    assert np.sum(
+        density * from_first[i.ravel()] * from_second[j.ravel()]
+    ) == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("kinds", [("ordered", "categorical")], ids=" and ".join)

@@ -25,8 +25,8 @@ def test_each_variable_is_mapped_by_its_own(method):
         tape.watch([x, outputs])
         y, log_det = getattr(mixed, method)(x, mixed.parameters_of(outputs, 4))
     for i, index in enumerate(WHICH):
-        of_own = parameters[:, : PARTS[index].num_parameters, i : i + 1]
-        expected = getattr(PARTS[index], method)(x[:, i : i + 1], of_own)
+        from_own = parameters[:, : PARTS[index].num_parameters, i : i + 1]
+        expected = getattr(PARTS[index], method)(x[:, i : i + 1], from_own)
         close(y[:, i : i + 1], expected[0])
         close(log_det[:, i : i + 1], np.broadcast_to(expected[1], [7, 1]))
     for result in (y, log_det):

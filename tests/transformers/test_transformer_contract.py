@@ -132,8 +132,8 @@ def test_one_variable_of_any_number_of_rows(case, method):
     method = getattr(case.build(), method)
     shapes = [None], [len(parameters), None]
     signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
-    of_rows = tf.function(method, input_signature=signature)
-    for a, b in zip(of_rows(x, parameters), method(x, parameters), strict=True):
+    from_rows = tf.function(method, input_signature=signature)
+    for a, b in zip(from_rows(x, parameters), method(x, parameters), strict=True):
         close(a, b)
 
 

@@ -5,7 +5,7 @@ from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.channel_affine import ChannelAffine
-from tfp_flows.bijectors.bijector_report import BijectorReport
+from tfp_flows.bijectors.check_bijector import BijectorReport
 from tfp_flows.bijectors.check_bijector import check_bijector
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.elementwise import Elementwise
@@ -15,11 +15,11 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.multi_scale import MultiScale
-from tfp_flows.bijectors.on_part import OnPart
+from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.permutation import reverse_permutation
-from tfp_flows.bijectors.linear import PlainLinear
+from tfp_flows.bijectors.linear import Linear
 from tfp_flows.bijectors.preprocessing import Bounds
 from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.bijectors.standardize import Decorrelate

@@ -12,11 +12,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.bijector_report import BijectorReport
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.multi_scale import MultiScale
-from tfp_flows.bijectors.on_part import OnPart
+from tfp_flows.bijectors.partial import Partial
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import context_for
@@ -24,7 +23,7 @@ from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.inputs import as_tensor
 from tfp_flows.core.rows import take_rows
 
-__all__ = ["check_bijector"]
+__all__ = ["BijectorReport", "check_bijector"]
 
 
 def check_bijector(
@@ -216,7 +215,7 @@ def _parts(flow, y, context):
             flow.inverse_and_log_det(y, context=context)[0],
             context,
         )
-    elif isinstance(flow, OnPart):
+    elif isinstance(flow, Partial):
         yield ".bijector", flow.bijector, tf.constant(flow._changing(y)), context
 
 
@@ -231,7 +230,7 @@ def _true_log_dets(flow, x, z, claimed, context):
     jacobian = _jacobian(flow.forward_and_log_det, z, context)
     size, latent_size = jacobian.shape[1:]
     if size != latent_size:
-        log_det = _nearest_convention(_of_free_entries(jacobian, flow.name), claimed)
+        log_det = _nearest_convention(_from_free_entries(jacobian, flow.name), claimed)
         return -log_det, log_det
     inverse = _jacobian(flow.inverse_and_log_det, x, context)
     return _log_det(inverse), _log_det(jacobian)
@@ -247,11 +246,11 @@ def _nearest_convention(jacobian, claimed):
     log_det = _log_det(jacobian[:, :latent_size])
     if jacobian.shape[1] == latent_size:
         return log_det
-    of_surface = 0.5 * _log_det(np.swapaxes(jacobian, 1, 2) @ jacobian)
-    return min(log_det, of_surface, key=lambda truth: _error(claimed, truth))
+    from_surface = 0.5 * _log_det(np.swapaxes(jacobian, 1, 2) @ jacobian)
+    return min(log_det, from_surface, key=lambda truth: _error(claimed, truth))
 
 
-def _of_free_entries(jacobian, name):
+def _from_free_entries(jacobian, name):
     """The rows of `[N, size, latent_size]` that change; one more on a simplex."""
     _, size, latent_size = jacobian.shape
     free = np.flatnonzero(np.any(jacobian != 0.0, axis=(0, 2)))
@@ -311,3 +310,97 @@ def _product(columns):
     """All combinations of an entry of each column, `[n, D]`, as rows."""
     axes = np.meshgrid(*columns.T)
     return np.stack([axis.ravel() for axis in axes], axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class BijectorReport:
+    """The errors that `check_bijector` has measured; `print` it.
+
+    Errors are the largest over the points, relative where the true value is above 1.
+    Steps that are still the identity, which passes whatever the formulas are, were given
+    random weights for them: `print` says so first.
+
+    Attributes:
+      num_points: number of points tried.
+      event_shape: shape of one event at the data end.
+      dtype: name of the dtype computed in.
+      data_round_trip: error of `forward(inverse(x))`.
+      latent_round_trip: error of `inverse(forward(z))`, at `z = inverse(x)`.
+      inverse_log_det: error of the inverse's log-det against that of autodiff.
+      forward_log_det: error of the forward's log-det against that of autodiff.
+      integral: of the density with a standard normal base, over a grid; None for events
+        of more than two variables. It should be 1.
+      tolerance: what `passed` allows the errors to be.
+      identities: names of the steps with weights that are still the identity; the name of
+        the bijector if all of it is. They were checked with random weights.
+      is_identity: whether the whole bijector is.
+      unseen: names of those that are the identity with random weights, too, so that
+        nothing is known of them.
+      wrong_steps: place and name of each step whose own checks fail, or of the chain whose
+        steps are right.
+
+    >>> import tfp_flows
+    >>> report = tfp_flows.check_bijector(tfp_flows.Permutation([1, 0]), [[1.0, 2.0]])
+    >>> report.passed, report.data_round_trip
+    (True, 0.0)
+    """
+
+    num_points: int
+    event_shape: tuple
+    dtype: str
+    data_round_trip: float
+    latent_round_trip: float
+    inverse_log_det: float
+    forward_log_det: float
+    integral: float | None
+    tolerance: float
+    identities: tuple = ()
+    is_identity: bool = False
+    unseen: tuple = ()
+    wrong_steps: tuple = ()
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
+
+        None if they are, but for some steps (`unseen`) they would be with any formulas.
+        """
+        if not all(ok for _, _, ok in self._rows()):
+            return False
+        return None if self.unseen else True
+
+    def __str__(self) -> str:
+        head = (
+            f"check_bijector: {self.num_points} points of shape {self.event_shape}, "
+            f"{self.dtype}, tolerance {self.tolerance:g}"
+        )
+        if self.identities:
+            names = _quoted(self.identities)
+            head = f"Still the identity, so checked with random weights: {names}.\n{head}"
+        if self.unseen:
+            names = _quoted(self.unseen)
+            head = f"The identity with any weights, so nothing is known: {names}.\n{head}"
+        rows = [
+            f"  {'ok  ' if ok else 'FAIL'}  {name:<42} {value:.3g}"
+            for name, value, ok in self._rows()
+        ]
+        if self.wrong_steps:
+            rows.append("  wrong by itself: " + ", ".join(self.wrong_steps))
+        return "\n".join([head, *rows])
+
+    def _rows(self):
+        errors = {
+            "round trip from data, error": self.data_round_trip,
+            "round trip from latent, error": self.latent_round_trip,
+            "log-det of inverse against autodiff, error": self.inverse_log_det,
+            "log-det of forward against autodiff, error": self.forward_log_det,
+        }
+        rows = [(name, e, bool(e <= self.tolerance)) for name, e in errors.items()]
+        if self.integral is not None:
+            right = bool(abs(self.integral - 1.0) <= 0.01)
+            rows.append(("integral of the density (should be 1)", self.integral, right))
+        return rows
+
+
+def _quoted(names):
+    return ", ".join(f"`{name}`" for name in names)

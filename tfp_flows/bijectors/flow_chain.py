@@ -154,13 +154,13 @@ class FlowChain(Composite):
         if last_reading < 0:
             data, context, weight = _first_row(data), _first_row(context), None
         for i, step in enumerate(before):
-            of_step = context_for(step, context)
+            from_step = context_for(step, context)
             if i != last_reading:
                 data = step.initialize_and_normalise(
-                    data, context=of_step, sample_weight=weight
+                    data, context=from_step, sample_weight=weight
                 )
                 continue
-            step.initialize(data, context=of_step, **weight_keyword(step, weight))
+            step.initialize(data, context=from_step, **weight_keyword(step, weight))
             # What follows does not look at the rows.
             data, context, weight = _first_row(data), _first_row(context), None
             data = step._normalised(data, context_for(step, context))

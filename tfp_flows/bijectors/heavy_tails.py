@@ -144,16 +144,16 @@ class HeavyTails(FlowBijector):
         beyond = tf.math.log(tf.maximum(tf.abs(y) / most, 1.0))
         log_det = -tf.reduce_sum(beyond, axis=-1)
         for name in self._parts_from_data:
-            value, of_part = getattr(self, f"_inverse_of_{name}")(value)
-            log_det += of_part
+            value, from_part = getattr(self, f"_inverse_of_{name}")(value)
+            log_det += from_part
         return self._if_heavy(y, value, log_det)
 
     def _forward_and_log_det(self, x, context, training):
         value, log_det, most = x, tf.zeros([], x.dtype), x.dtype.max**0.4
         for name in reversed(self._parts_from_data):
             value = tf.clip_by_value(value, -most, most)
-            value, of_part = getattr(self, f"_forward_of_{name}")(value, most)
-            log_det += of_part
+            value, from_part = getattr(self, f"_forward_of_{name}")(value, most)
+            log_det += from_part
         return self._if_heavy(x, value, log_det)
 
     def _inverse_of_length(self, y):

@@ -7,9 +7,9 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.event_shapes import event_shape_after
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.subclass_checks import OPPOSITE
 
 __all__ = ["Invert"]
 

@@ -11,7 +11,7 @@ from tfp_flows.bijectors.permutation import check_permutation
 from tfp_flows.bijectors.positionwise import Positionwise
 from tfp_flows.core.arguments import check_arguments
 
-__all__ = ["InvertibleConv1x1", "InvertibleLinear", "PlainLinear", "multiply_rows"]
+__all__ = ["InvertibleConv1x1", "InvertibleLinear", "Linear", "multiply_rows"]
 
 
 class InvertibleLinear(Positionwise):
@@ -114,7 +114,7 @@ class InvertibleLinear(Positionwise):
         return lower, packed * self._above + diagonal, tf.reduce_sum(log_diagonal)
 
 
-class PlainLinear(Positionwise):
+class Linear(Positionwise):
     """Multiplies the last axis by a matrix that is itself the weight.
 
     ```none
@@ -133,7 +133,7 @@ class PlainLinear(Positionwise):
       name: name of the bijector.
 
     >>> import tfp_flows
-    >>> mixing = tfp_flows.PlainLinear(3, seed=0)
+    >>> mixing = tfp_flows.Linear(3, seed=0)
     >>> [variable.shape for variable in mixing.trainable_variables]
     [TensorShape([3, 3])]
 
@@ -184,7 +184,7 @@ class InvertibleConv1x1(FlowChain):
     """Mixes the channels of each pixel by one matrix, an `InvertibleLinear`.
 
     Its log-det is that of the matrix times `H * W`. The authors' code trains the matrix
-    itself, without the LU form, as `PlainLinear` does.
+    itself, without the LU form, as `Linear` does.
 
     Args:
       num_channels: C.

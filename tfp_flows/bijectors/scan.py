@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.compiled_call import is_compiled_by_xla
+from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.dropout import refuse_dropout
 from tfp_flows.core.recompute import PulledBack
 from tfp_flows.core.recompute import pull_back
 from tfp_flows.core.serialization import serialize
-from tfp_flows.core.substitution import replace_variables
 
 if TYPE_CHECKING:
     from tfp_flows.core.flow_bijector import FlowBijector
@@ -85,8 +86,8 @@ class Scan(FlowChain):
         context = context_for(steps[0], context)
 
         def body(k, value, log_det):
-            value, of_step = apply(value, context, [w[k] for w in weights])
-            return k + 1, value, log_det + of_step
+            value, from_step = apply(value, context, [w[k] for w in weights])
+            return k + 1, value, log_det + from_step
 
         start = tf.constant(0), value, tf.zeros(tf.shape(value)[:1], value.dtype)
         _, value, log_det = tf.while_loop(
@@ -103,9 +104,11 @@ class Scan(FlowChain):
     def _pull_back_step(self, direction, step, value, context, upstream, weights):
         call = self._shared_function("pull_back", direction, step)
         variables = step.variables
-        by_value, by_context, of_step = call(value, context, upstream, _weights(variables))
+        by_value, by_context, from_step = call(
+            value, context, upstream, _weights(variables)
+        )
         trainable = (v.ref() for v in variables if v.trainable)
-        by_ref = dict(zip(trainable, of_step, strict=True))
+        by_ref = dict(zip(trainable, from_step, strict=True))
         by_weights = [by_ref[weight.ref()] for weight in weights]
         return PulledBack(by_value, by_context, by_weights)
 
@@ -210,3 +213,32 @@ def _structure(data):
     if isinstance(data, dict):
         return {k: _structure(v) for k, v in data.items() if k not in ("seed", "name")}
     return [_structure(v) for v in data] if isinstance(data, list) else data
+
+
+def replace_variables(part: Any, tensors: dict) -> Any:
+    """Returns a copy of `part` that reads tensors where `part` reads variables.
+
+    The arithmetic of a bijector is then a function of its weights too, and one trace of it
+    serves all bijectors that differ in nothing else.
+
+    Args:
+      part: a bijector, a conditioner, a variable, or what these have as attributes. What is
+        something else is shared with the copy, with any variables inside it.
+      tensors: tensors by the `ref()` of the variables that they stand for.
+    """
+    if isinstance(part, tf.Variable):
+        return tensors[part.ref()]
+    if isinstance(part, (list, tuple)):
+        return [replace_variables(p, tensors) for p in part]
+    if isinstance(part, dict):
+        return {k: replace_variables(p, tensors) for k, p in part.items()}
+    if hasattr(part, "replace_variables"):  # a conditioner, whose network is Keras's
+        return part.replace_variables(tensors)
+    return _replace_attributes(part, tensors) if isinstance(part, tf.Module) else part
+
+
+def _replace_attributes(module, tensors):
+    twin = copy.copy(module)
+    # Not by `setattr`, which would track what is no variable any more.
+    vars(twin).update({k: replace_variables(v, tensors) for k, v in vars(twin).items()})
+    return twin

@@ -230,7 +230,12 @@ _POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
 _POSITIVE += ("output_units", "output_channels")
 _FLAGS: tuple = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
 _FLAGS += ("decorrelate", "learned_prior", "lu_mixing", "ordered")
-_FLAGS += ("passing_spline", "random_orderings", "random_permutations", "recompute")
+_FLAGS += (
+    "apply_unconditional_transform",
+    "random_orderings",
+    "random_permutations",
+    "recompute",
+)
 _FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
 _FLAGS += ("has_chains", "precondition", "resample")
 _FLAGS += ("standardize_context", "sticking_the_landing", "whiten")

@@ -12,7 +12,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.subclass_checks import check_result
+from tfp_flows.core.flow_bijector import check_result
 
 __all__ = ["Composite", "as_bijectors", "context_for"]
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-if TYPE_CHECKING:
-    from tfp_flows.core.flow_bijector import FlowBijector
+__all__ = [
+    "OPPOSITE",
+    "end_shapes",
+    "event_shape_after",
+    "shapes_by_direction",
+    "with_event_shape",
+]
 
-__all__ = ["end_shapes", "event_shape_after", "shapes_by_direction", "with_event_shape"]
-
+OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 _UNKNOWN = tf.TensorShape(None)
 
 
@@ -69,7 +72,7 @@ def event_shape_after(bijector: tfp.bijectors.Bijector, direction: str, shape: A
     return getattr(bijector, f"{direction}_event_shape{suffix}")(shape)
 
 
-def end_shapes(steps: Sequence[FlowBijector]) -> tuple:
+def end_shapes(steps: Sequence[tfp.bijectors.Bijector]) -> tuple:
     """Returns the event shapes at the latent and at the data end of a chain.
 
     Args:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import abc
 import functools
+import inspect
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.batch_axes import merge_batch_axes
-from tfp_flows.core.batch_axes import restore_batch_axes
-from tfp_flows.core.compiled_call import CompiledCall
+from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.data_dependent_state import DataDependentState
+from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.event_shapes import shapes_by_direction
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
@@ -22,10 +24,8 @@ from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
 from tfp_flows.core.stock_contract import StockContract
-from tfp_flows.core.subclass_checks import check_result
-from tfp_flows.core.subclass_checks import check_signatures
 
-__all__ = ["FlowBijector"]
+__all__ = ["check_result", "FlowBijector"]
 
 
 class FlowBijector(Configured, DataDependentState, StockContract):
@@ -250,3 +250,97 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._set_transient_state()
+
+
+def merge_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) -> tuple:
+    """Makes one axis of all batch axes.
+
+    Args:
+      value: `[*batch, *event]`, or a structure of such.
+      context: `[*batch, C]`, or None.
+      event_ndims: number of event axes, in the structure of `value`.
+
+    Returns:
+      `value`, `[N, *event]`; `context`, `[N, C]`; and the batch shape to restore, which is
+      None where there is one batch axis already.
+    """
+    parts, ndims = tf.nest.flatten(value), tf.nest.flatten(event_ndims)
+    batch_ndims = parts[0].shape.rank - ndims[0]
+    if batch_ndims == 1:
+        return value, context, None
+    batch_shape, rows = parts[0].shape[:batch_ndims], -1
+    if batch_shape.is_fully_defined():
+        batch_shape = batch_shape.as_list()
+        rows = math.prod(batch_shape)
+    else:
+        batch_shape = tf.shape(parts[0])[:batch_ndims]
+    parts = [_reshape(part, batch_ndims, [rows]) for part in parts]
+    value = tf.nest.pack_sequence_as(value, parts)
+    context = None if context is None else _reshape(context, batch_ndims, [rows])
+    return value, context, batch_shape
+
+
+def restore_batch_axes(result: Any, batch_shape: Any) -> Any:
+    """Undoes `merge_batch_axes` for `result`, tensors `[N, ...]`."""
+    if batch_shape is None:
+        return result
+    return tf.nest.map_structure(lambda part: _reshape(part, 1, batch_shape), result)
+
+
+def _reshape(part, num_axes, batch_shape):
+    """Replaces the first `num_axes` axes of `part` by those of `batch_shape`."""
+    rest = part.shape[num_axes:]
+    rest = rest.as_list() if rest.is_fully_defined() else tf.shape(part)[num_axes:]
+    if isinstance(batch_shape, list) and isinstance(rest, list):
+        return tf.reshape(part, [*batch_shape, *rest])
+    return tf.reshape(part, tf.concat([batch_shape, rest], axis=0))
+
+
+def check_signatures(bijector: FlowBijector) -> None:
+    """Refuses a bijector whose methods do not take `(x, context, training)`."""
+    for direction, argument in (("forward", "x"), ("inverse", "y")):
+        signature = inspect.signature(bijector._method(direction))
+        try:
+            signature.bind(None, None, None)
+        except TypeError as error:
+            raise ValueError(
+                f"Expected `_{direction}_and_log_det(self, {argument}, context, training)` "
+                f"of `{type(bijector).__name__}`; got {signature}: {error}."
+            ) from error
+
+
+def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any) -> Any:
+    """Returns `result`, a value and a log-det, if their static shapes fit `value`.
+
+    Args:
+      bijector: a `FlowBijector`.
+      direction: "forward" or "inverse".
+      value: what its method was given, `[*batch, *event]`.
+      result: what the method has returned.
+
+    Raises:
+      ValueError: if the log-det is not one a row, or the value has another shape.
+    """
+    name = f"{type(bijector).__name__}._{direction}_and_log_det"
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise ValueError(
+            f"Expected `{name}` to return a value and its log_det; got {result!r}."
+        )
+    after, log_det = result
+    if tf.nest.is_nested(value) or tf.nest.is_nested(after):
+        return result
+    batch = value.shape[: value.shape.rank - bijector._event_ndims(direction)]
+    if not log_det.shape.is_compatible_with(batch):
+        raise ValueError(
+            f"Expected `{name}` to return a log_det of shape {batch}, one a row; got a "
+            f"log_det of shape {log_det.shape}."
+        )
+    event = bijector._event_shapes[OPPOSITE[direction]]
+    if event is None:
+        event = [None] * bijector._event_ndims(OPPOSITE[direction])
+    expected = batch.concatenate(event)
+    if not after.shape.is_compatible_with(expected):
+        raise ValueError(
+            f"Expected `{name}` to return a value of shape {expected}; got {after.shape}."
+        )
+    return result

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_flows.core.compiled_call import is_compiled_by_xla
+from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.dropout import refuse_dropout
 

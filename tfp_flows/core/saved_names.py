@@ -34,11 +34,6 @@ __all__ = [
 ]
 
 PACKAGE = __name__.split(".")[0]
-# What files of earlier versions call otherwise.
-_RENAMED = {
-    ("tfp_flows.bijectors.like_steps", "LikeSteps"): "Scan",
-    ("tfp_flows.models.posteriors", "FlowPosterior"): "AmortizedFlow",
-}
 STOCK = {"bijectors": tfp.bijectors, "distributions": tfp.distributions}
 _STOCK_BASES = (tfp.bijectors.Bijector, tfp.distributions.Distribution)
 # Functions of tensors without side effects, by the public name of their module.
@@ -136,7 +131,6 @@ def find(module: str, name: str) -> Any:
     """
     if not (_is_dotted(module) and _is_name(name)):
         raise refused(f"{module}.{name}")
-    name = _RENAMED.get((module, name), name)
     package = module.split(".")[0]
     if package == "tf_keras":
         raise _tf_keras_refused(name)
@@ -261,17 +255,10 @@ def _own(module, name):
     except ImportError:
         found = None
     if getattr(found, "__module__", None) != module:
-        found = _moved(name)
+        return None
     if isinstance(found, type):
         return found if hasattr(found, "get_config") else None
     return found if _is_registered(found) else None
-
-
-def _moved(name):
-    """What files of an earlier layout of this package look for in another module."""
-    loaded = [m for m in list(sys.modules) if m.split(".")[0] == PACKAGE]
-    objects = (getattr(sys.modules[m], name, None) for m in loaded)
-    return next((o for o in objects if getattr(o, "__module__", None) in loaded), None)
 
 
 def _function(module, name):

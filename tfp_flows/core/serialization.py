@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import inspect
 from typing import Any
 
 import keras
@@ -36,11 +35,6 @@ _CONTENTS: dict[str, Any] = dict.fromkeys(
 _CONTENTS |= {"shape": (list, type(None)), "array": (*_PLAIN, list), "dict": dict}
 _CONTENTS |= dict.fromkeys(("list", "tuple", "named"), list)
 _CONTENTS |= dict.fromkeys(("variable", "transformed_variable"), (*_PLAIN, dict))
-# Files from before there were these arguments do not say them.
-_BEFORE: dict[str, Any] = dict.fromkeys(
-    ("standardize_context", "decorrelate", "heavy_tails"), False
-)
-_BEFORE |= {"knots": (), "kind": "sinh"}
 
 
 class Configured:
@@ -58,9 +52,7 @@ class Configured:
     @classmethod
     def from_config(cls, config: dict) -> Configured:
         """Builds the object that `config` describes."""
-        takes = inspect.signature(cls).parameters
-        absent = {name: old for name, old in _BEFORE.items() if name in takes}
-        return cls(**{**absent, **config})
+        return cls(**config)
 
 
 def serialize(value: Any) -> Any:
@@ -206,7 +198,7 @@ def _checked_parts(data):
         found = _found(data)
         if "config" in data:
             if is_keras(found):
-                check_keras(_of_keras(found, data["config"]))
+                check_keras(_from_keras(found, data["config"]))
             else:
                 return [data["config"]]
     return []
@@ -239,7 +231,7 @@ def _build(data):
     if "config" not in data:
         return found
     if is_keras(found):
-        config = _of_keras(found, data["config"])
+        config = _from_keras(found, data["config"])
         return keras.saving.deserialize_keras_object(
             config, custom_objects=check_keras(config), safe_mode=True
         )
@@ -267,7 +259,7 @@ def _found(data):
     return found
 
 
-def _of_keras(cls, config):
+def _from_keras(cls, config):
     """What Keras's own files say of an object of that class."""
     return {
         "module": cls.__module__,

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.subclass_checks import OPPOSITE
+from tfp_flows.core.event_shapes import OPPOSITE
 
 __all__ = ["StockCallMemory"]
 

@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core import structure
+from tfp_flows.core import describe
+from tfp_flows.core.event_shapes import OPPOSITE
 from tfp_flows.core.event_shapes import with_event_shape
 from tfp_flows.core.inputs import as_tensor
 from tfp_flows.core.inputs import check_event_shape
-from tfp_flows.core.subclass_checks import OPPOSITE
 
 __all__ = ["StockContract"]
 
@@ -38,11 +38,11 @@ class StockContract(tfp.bijectors.Bijector):
             cls.__init__.__doc__ = "Takes the arguments that the class describes."
 
     def __str__(self) -> str:
-        table = structure.lines(self, structure.data_shape(self))
-        return "\n".join([structure.headline(self), *structure.as_table(table)])
+        table = describe.lines(self, describe.data_shape(self))
+        return "\n".join([describe.headline(self), *describe.as_table(table)])
 
     def __repr__(self) -> str:
-        return f"<{structure.headline(self)}>"
+        return f"<{describe.headline(self)}>"
 
     def __hash__(self) -> int:
         return object.__hash__(self)

@@ -17,13 +17,13 @@ from tfp_flows.core.covariance import correlation_factor
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.distributions import draws
-from tfp_flows.distributions.compound import Compound
 from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 
 __all__ = ["Defensive"]
 
 
-class Defensive(Compound):
+class Defensive(DistributionWrapper):
     """A distribution of rows, mixed with a small share of a Gaussian of the same rows.
 
     ```none

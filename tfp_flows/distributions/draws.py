@@ -6,6 +6,7 @@ TensorFlow's floating-point generators draw other numbers under XLA, for any alg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +16,22 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.distributions.normal_quantile import lower_normal_quantile
+from tfp_flows.core.compiled import is_compiled_by_xla
 
 __all__ = [
-    "SampleAndLogProb",
+    "by_rows",
     "choose",
+    "distinct_rows",
     "fold_in",
+    "in_parts",
     "joint_shape",
-    "logistic",
+    "lower_normal_quantile",
+    "never_empty",
     "normal",
+    "SampleAndLogProb",
     "split",
     "stateless",
-    "uniform",
 ]
-
 # The scopes that TensorFlow opens around the bodies of `vectorized_map` and `while_loop`.
 _LOOP_BODIES = ("loop_body", "while")
 
@@ -73,7 +76,7 @@ def stateless(seed: Any) -> tf.Tensor:
     """
     given = seed
     if isinstance(seed, (int, np.integer)):
-        seed = int(seed) if _is_in_loop() else _of_integer(seed)
+        seed = int(seed) if _is_in_loop() else _from_integer(seed)
     try:
         if getattr(seed, "shape", None) == () and tf.as_dtype(seed.dtype).is_integer:
             # Two words, the low one first.
@@ -90,12 +93,12 @@ def stateless(seed: Any) -> tf.Tensor:
 def fold_in(seed: Any, index: Any) -> tf.Tensor:
     """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
     if isinstance(seed, (int, np.integer)):
-        seed = _of_integer(seed)  # in a loop, too, where the index differs
+        seed = _from_integer(seed)  # in a loop, too, where the index differs
     first, second = tf.unstack(stateless(seed))
     return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
 
 
-def _of_integer(seed):
+def _from_integer(seed):
     # Joint distributions hand on integers of up to 64 bits.
     words = divmod(int(seed) % 2**64, 2**32)
     return tf.constant(np.array(words, np.uint32).view(np.int32))
@@ -199,3 +202,137 @@ def _bits(shape, seed):
     return tf.random.stateless_uniform(
         shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
+
+
+# Coefficients, highest power first; denominators begin with 1.
+_CENTRE = (
+    *(-59.9633501014107895, 98.0010754185999661, -56.6762857469070293),
+    *(13.9312609387279680, -1.23916583867381258),
+)
+_UNDER_CENTRE = (
+    *(1.0, 1.95448858338141760, 4.67627912898881538, 86.3602421390890591),
+    *(-225.462687854119371, 200.260212380060660, -82.0372256168333340),
+    *(15.9056225126211696, -1.18331621121330003),
+)
+_TAIL = (
+    *(4.05544892305962420, 31.5251094599893867, 57.1628192246421288),
+    *(44.0805073893200835, 14.6849561928858024, 2.18663306850790268),
+    *(-0.140256079171354496, -0.0350424626827848203, -8.57456785154685414e-4),
+)
+_UNDER_TAIL = (
+    *(1.0, 15.7799883256466750, 45.3907635128879211, 41.3172038254672030),
+    *(15.0425385692907503, 2.50464946208309416, -0.142182922854787789),
+    *(-0.0380806407691578277, -9.33259480895457427e-4),
+)
+
+
+def lower_normal_quantile(p: tf.Tensor) -> tf.Tensor:
+    """Returns z with `P(Z < z) = p`, for p from 1e-14 to 1/2.
+
+    XLA computes `tf.math.ndtri(p)` as `erfinv(2 p - 1)`, which in float32 is off by 0.03 at
+    p = 1e-7, and minus infinity below 1.5e-8.
+
+    Args:
+      p: `[...]`.
+
+    Reference:
+      Moshier, Cephes Mathematical Library, ndtri.c.
+    """
+    is_tail = p < math.exp(-2.0)
+    y = p - 0.5
+    square = y**2
+    ratio = square * _polynomial(_CENTRE, square) / _polynomial(_UNDER_CENTRE, square)
+    centre = math.sqrt(2.0 * math.pi) * (y + y * ratio)
+    x = tf.sqrt(-2.0 * tf.math.log(p))
+    z = 1.0 / x
+    tail = tf.math.log(x) * z - x + z * _polynomial(_TAIL, z) / _polynomial(_UNDER_TAIL, z)
+    return tf.where(is_tail, tail, centre)
+
+
+def _polynomial(coefficients, x):
+    value = coefficients[0] * tf.ones_like(x)
+    for coefficient in coefficients[1:]:
+        value = value * x + coefficient
+    return value
+
+
+def never_empty(*tensors: Any) -> tuple:
+    """Gives tensors without rows one of zeros: the loop over the variables needs some.
+
+    Args:
+      *tensors: with equally many rows; None where there is none.
+
+    Returns:
+      The tensors, and a function that takes that row from what is computed of them.
+    """
+    num_rows = tf.shape(tensors[0])[0]
+    if tensors[0].shape[0]:
+        return *tensors, lambda outputs: outputs
+    missing = tf.cast(tf.equal(num_rows, 0), tf.int32)
+    padded = [
+        None if t is None else tf.pad(t, [[0, missing]] + [[0, 0]] * (t.shape.rank - 1))
+        for t in tensors
+    ]
+    return *padded, lambda outputs: tuple(output[:num_rows] for output in outputs)
+
+
+def by_rows(
+    method: Callable, x: tf.Tensor, context: tf.Tensor | None, *arguments: Any
+) -> tf.Tensor:
+    """Returns `method(rows, contexts, *arguments)`, `[N]`, with the batch axes of `x`.
+
+    Args:
+      method: of a `MaskEnsemble`.
+      x: `[..., D]`.
+      context: `[..., C]`, with the batch axes of `x`; None where there is none.
+      *arguments: further ones of the method.
+    """
+    if context is not None:
+        context = tf.reshape(context, [-1, context.shape[-1]])
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.reshape(method(rows, context, *arguments), tf.shape(x)[:-1])
+
+
+def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Finds rows that are equal in all tensors; XLA, which cannot, takes all as different.
+
+    Args:
+      *tensors: `[N, columns]`, the first of which is of floating-point numbers.
+
+    Returns:
+      The index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
+    """
+    index = tf.range(tf.shape(tensors[0])[0])
+    if is_compiled_by_xla():
+        return index, index
+    keys = tf.concat([tf.cast(t, tensors[0].dtype) for t in tensors], axis=1)
+    _, kind = tf.raw_ops.UniqueV2(x=keys, axis=[0])
+    return tf.math.unsorted_segment_min(index, kind, tf.reduce_max(kind) + 1), kind
+
+
+def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
+    """Calls a method on some rows after others, which bounds its memory.
+
+    Args:
+      method: function of the index of a part and its rows of the tensors, `[n, ...]`, to
+        one tensor, `[n, ...]`, of the dtype of the first.
+      size: most rows of a part.
+      *tensors: with equally many rows, at least one.
+
+    Returns:
+      What the method returns, of all rows.
+    """
+    num_rows = tf.shape(tensors[0])[0]
+    num_parts = -(-num_rows // size)
+    index = tf.range(num_parts)
+    # The last row fills up.
+    rows = tf.range(num_parts * -(-num_rows // num_parts))
+    rows = tf.reshape(tf.minimum(rows, num_rows - 1), [num_parts, -1])
+    results = tf.map_fn(
+        lambda part: method(part[0], *(tf.gather(t, part[1]) for t in tensors)),
+        (index, rows),
+        fn_output_signature=tensors[0].dtype,
+        parallel_iterations=1,
+    )
+    shape = tf.concat([[tf.size(rows)], tf.shape(results)[2:]], axis=0)
+    return tf.reshape(results, shape)[:num_rows]

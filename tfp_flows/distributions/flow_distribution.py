@@ -9,21 +9,21 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core import structure
+from tfp_flows.core import describe
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.inputs import check_context
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.core.serialization import serialize
-from tfp_flows.distributions.autoregressive_distribution import AutoregressiveDistribution
-from tfp_flows.distributions.base_draws import sample_base
-from tfp_flows.distributions.base_draws import sample_base_and_log_prob
+from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.distribution_checks import check_base
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import check_slices
 from tfp_flows.distributions.draws import SampleAndLogProb
+from tfp_flows.distributions.draws import joint_shape
+from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.moments import Moments
-from tfp_flows.distributions.one_variable import OneVariable
+from tfp_flows.distributions.univariate import OneVariable
 
 __all__ = ["FlowDistribution"]
 
@@ -106,9 +106,9 @@ class FlowDistribution(
         if not isinstance(self.distribution, AutoregressiveDistribution):
             return found
         # TensorFlow lists composite tensors first. Files rely on this order.
-        of_base = self.distribution.variables
-        refs = {variable.ref() for variable in of_base}
-        return (*(v for v in found if v.ref() not in refs), *of_base)
+        from_base = self.distribution.variables
+        refs = {variable.ref() for variable in from_base}
+        return (*(v for v in found if v.ref() not in refs), *from_base)
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
@@ -140,15 +140,15 @@ class FlowDistribution(
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
         data, context, weight = check_rows_of(self, data, context, sample_weight)
-        of_flow = context if self.bijector.context_size else None
+        from_flow = context if self.bijector.context_size else None
         given = weight_keyword(self.bijector, weight)
         if self._base_is_initialized:
-            self.bijector.initialize(data, context=of_flow, **given)
+            self.bijector.initialize(data, context=from_flow, **given)
             return
-        latents = self.bijector.initialize_and_normalise(data, context=of_flow, **given)
-        of_base = context if self._base_context_size else None
+        latents = self.bijector.initialize_and_normalise(data, context=from_flow, **given)
+        from_base = context if self._base_context_size else None
         given = weight_keyword(self.distribution, weight)
-        self.distribution.initialize(latents, context=of_base, **given)
+        self.distribution.initialize(latents, context=from_base, **given)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Refuses rows where the flow has no inverse, so that their density is zero.
@@ -167,10 +167,10 @@ class FlowDistribution(
         return super().__getitem__(slices)
 
     def __str__(self) -> str:
-        return "\n".join(structure.of_distribution(self))
+        return "\n".join(describe.from_distribution(self))
 
     def __repr__(self) -> str:
-        return f"<{structure.headline(self, self.event_shape)}>"
+        return f"<{describe.headline(self, self.event_shape)}>"
 
     def __copy__(self) -> FlowDistribution:
         return self.copy()
@@ -236,9 +236,9 @@ class FlowDistribution(
     def _split_keywords(self, kwargs):
         """The keyword arguments of statistics, for the base and for the bijector."""
         kwargs = {"context": None, "training": False, "bijector_kwargs": None, **kwargs}
-        of_bijector, of_base = self._keywords(**kwargs)
-        of_base.pop("training", None)
-        return of_base, of_bijector
+        from_bijector, from_base = self._keywords(**kwargs)
+        from_base.pop("training", None)
+        return from_base, from_bijector
 
     @property
     def _base_is_initialized(self):
@@ -255,3 +255,57 @@ class FlowDistribution(
 
 def _rebuild(data, values):
     return rebuild_copy(data, values)
+
+
+def sample_base(
+    base: tfd.Distribution,
+    sample_shape: Any,
+    seed: Any,
+    context: TensorLike | None,
+    keywords: dict,
+) -> tf.Tensor:
+    """Draws latents, one for each sample and each row of the flow's or the base's context.
+
+    A conditional base of this package draws for each context itself, and so does one of a
+    user's own whose batch shape is unknown. Another is asked for n draws given n contexts.
+
+    Args:
+      base: any distribution.
+      sample_shape: before the context's batch axes.
+      seed: any seed.
+      context: of the flow, `[..., context_size]`, or None.
+      keywords: of the base: its own `context`, where it is conditional.
+    """
+    if "context" not in keywords:
+        shape = joint_shape(sample_shape, context, base.batch_shape.rank)
+        return base.sample(shape, seed=stateless(seed), **keywords)
+    if _draws_for_each_context(base):
+        return base.sample(sample_shape, seed=stateless(seed), **keywords)
+    context = keywords["context"]
+    shape = joint_shape(sample_shape, context)
+    rows = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], axis=0))
+    rows = tf.reshape(rows, [-1, context.shape[-1]])
+    drawn = base.sample(tf.shape(rows)[0], seed=stateless(seed), context=rows)
+    return tf.reshape(drawn, tf.concat([shape, base.event_shape], axis=0))
+
+
+def sample_base_and_log_prob(
+    base: tfd.Distribution,
+    sample_shape: Any,
+    seed: Any,
+    context: TensorLike | None,
+    keywords: dict,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws as `sample_base` does, with the log-densities."""
+    if "context" in keywords and not _draws_for_each_context(base):
+        x = sample_base(base, sample_shape, seed, context, keywords)
+        return x, base.log_prob(x, **keywords)
+    if "context" not in keywords:
+        sample_shape = joint_shape(sample_shape, context, base.batch_shape.rank)
+    return base.experimental_sample_and_log_prob(
+        sample_shape, seed=stateless(seed), **keywords
+    )
+
+
+def _draws_for_each_context(base):
+    return getattr(base, "draws_for_each_context", base.batch_shape.rank is None)

@@ -12,8 +12,8 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.inputs import as_tensor
-from tfp_flows.distributions.bins import quantize
 from tfp_flows.distributions.dequantized import Dequantized
+from tfp_flows.distributions.dequantized import quantize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 
 __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]

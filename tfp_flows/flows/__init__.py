@@ -1,7 +1,7 @@
 """The papers' flows, one file each."""
 
 from tfp_flows.flows.glow import Glow
-from tfp_flows.flows.glow_step import GlowStep
+from tfp_flows.flows.glow import GlowStep
 from tfp_flows.flows.iaf import IAF
 from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.ends import between_ends
+from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
@@ -122,7 +122,7 @@ class IAF(FlowChain):
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
         super().__init__(
-            between_ends(steps[::-1], **parameters),
+            with_preprocessing(steps[::-1], **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.ends import between_ends
+from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_step
 from tfp_flows.transformers.affine import Affine
 
@@ -94,7 +94,7 @@ class MADE(FlowChain):
             MaskedAutoregressive, transformer or Affine(), **parameters
         )
         super().__init__(
-            between_ends([step], **parameters),
+            with_preprocessing([step], **parameters),
             standardize_context=standardize_context,
             parameters=parameters,
             name=name,

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.ends import between_ends
+from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 
@@ -116,7 +116,7 @@ class MAF(FlowChain):
         transformer = transformer or Affine()
         steps = autoregressive_steps(MaskedAutoregressive, transformer, **parameters)
         super().__init__(
-            between_ends(steps, **parameters),
+            with_preprocessing(steps, **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

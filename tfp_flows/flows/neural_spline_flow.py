@@ -35,8 +35,8 @@ class NeuralSplineFlow(FlowChain):
 
     As in the authors' flows of tables, the networks are residual, the mixings start as
     permutations, and the variables that pass a coupling are mapped too, after its network
-    has seen them, by splines whose parameters are weights. `passing_spline=False` leaves
-    these out.
+    has seen them, by splines whose parameters are weights.
+    `apply_unconditional_transform=False` leaves these out.
 
     A column may be an angle in radians (`circular`). Then its spline is one on the circle,
     networks see its cosine and sine, and it is neither standardised nor mixed linearly. The
@@ -59,8 +59,8 @@ class NeuralSplineFlow(FlowChain):
       lu_mixing: whether an `InvertibleLinear` comes before each step and at the latent end.
       random_permutations: whether each of these starts as a permutation drawn from `seed`,
         not as the identity; without `lu_mixing`, whether there are permutations instead.
-      passing_spline: whether the variables that pass a coupling are mapped by splines that
-        depend on nothing; of no effect without `coupling`.
+      apply_unconditional_transform: whether the variables that pass a coupling are mapped
+        by splines that depend on nothing; of no effect without `coupling`.
       circular: which columns are angles: a list of indices, or D booleans; None: none.
       context_size: width of the context, which every network sees; 0 if there is none.
       standardize_context: whether contexts are standardised (see `FlowChain`).
@@ -119,7 +119,7 @@ class NeuralSplineFlow(FlowChain):
         dropout: float = 0.0,
         lu_mixing: bool = True,
         random_permutations: bool = True,
-        passing_spline: bool = True,
+        apply_unconditional_transform: bool = True,
         circular: Sequence[int] | Sequence[bool] | None = None,
         context_size: int = 0,
         standardize_context: bool = True,

@@ -12,7 +12,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.ends import between_ends
+from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Shift
 
@@ -91,7 +91,7 @@ class NICE(FlowChain):
         scales = tf.Variable(tf.zeros(event_size, dtype), name="log_scale")
         scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
         super().__init__(
-            between_ends([*couplings, scaling], **parameters),
+            with_preprocessing([*couplings, scaling], **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.flows.ends import between_ends
+from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 
@@ -99,7 +99,7 @@ class RealNVP(FlowChain):
         check_arguments(parameters)
         steps = coupling_steps(transformer or Affine(), **parameters)
         super().__init__(
-            between_ends(steps, **parameters),
+            with_preprocessing(steps, **parameters),
             standardize_context=standardize_context,
             recompute=recompute,
             parameters=parameters,

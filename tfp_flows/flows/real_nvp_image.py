@@ -22,11 +22,11 @@ from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
-from tfp_flows.flows.multi_scale_steps import multi_scale_steps
-from tfp_flows.flows.refusals import refuse_two_norms
 from tfp_flows.flows.steps import coupling
+from tfp_flows.flows.steps import multi_scale_steps
+from tfp_flows.flows.steps import refuse_two_norms
+from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.res_net import ResNet
-from tfp_flows.networks.seeds import split_seed
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import exp_scale
 

@@ -21,18 +21,18 @@ from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.masks import alternating
+from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.bijectors.preprocessing import Logit
 from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.flows.refusals import refuse_one_variable
-from tfp_flows.flows.refusals import refuse_two_norms
 from tfp_flows.networks.conditioner import Conditioner
+from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.orderings import reversed_ordering
-from tfp_flows.networks.seeds import split_seed
 
 if TYPE_CHECKING:
     from tfp_flows.transformers.transformer import Transformer
@@ -42,6 +42,9 @@ __all__ = [
     "autoregressive_steps",
     "coupling",
     "coupling_steps",
+    "multi_scale_steps",
+    "refuse_one_variable",
+    "refuse_two_norms",
 ]
 
 
@@ -230,3 +233,34 @@ def _norm_and_mixing(
     return [
         make(event_size, dtype=dtype) for make, is_wanted in wanted.items() if is_wanted
     ]
+
+
+def refuse_one_variable(event_size: int) -> None:
+    """Raises `ValueError` for couplings of one variable, in which a network sees none."""
+    if event_size < 2:
+        raise ValueError(
+            "Expected `event_size` of at least 2, since a coupling needs variables that "
+            f"pass and others that change; got {event_size}. Flows of one variable, with "
+            "a context or without, are `NeuralSplineFlow(1)` and `MAF(1, transformer=...)`."
+        )
+
+
+def refuse_two_norms(batch_norm: bool, act_norm: bool) -> None:
+    """Raises `ValueError` if both norms are asked for."""
+    if batch_norm and act_norm:
+        raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
+
+
+def multi_scale_steps(
+    levels: list[FlowBijector],
+    *,
+    image_shape: Sequence[int],
+    logit_alpha: float | None,
+    dtype: tf.DType | str,
+    **others: object,
+) -> list[FlowBijector]:
+    """Returns a `MultiScale` of `levels`, after a `Logit` unless `logit_alpha` is None."""
+    steps = [MultiScale(levels, image_shape)]
+    if logit_alpha is not None:
+        steps.insert(0, Logit(logit_alpha, event_ndims=3, dtype=dtype))
+    return steps

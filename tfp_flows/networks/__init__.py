@@ -1,9 +1,7 @@
 """Keras layers that condition the bijectors."""
 
 from tfp_flows.networks.conditioner import Conditioner
-from tfp_flows.networks.mask_cycle_mlp import MaskCycleMLP
-from tfp_flows.networks.conv_decoder import ConvDecoder
-from tfp_flows.networks.conv_encoder import ConvEncoder
+from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
 from tfp_flows.networks.conv_net import ConvNet
 from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP

@@ -76,8 +76,11 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
         "that hands `**kwargs` to `super().__init__`, and `register_keras_serializable`."
     )
     expected = "Expected a network to save that `from_config(get_config())` builds again"
+    # Classes of unregistered layers, which `load` finds in modules that the user names.
+    own = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
     try:
-        twin = type(network).from_config(network.get_config())
+        with keras.saving.custom_object_scope(own):
+            twin = type(network).from_config(network.get_config())
         call_once(twin, *shapes)
     except Exception as error:
         reason = " ".join(str(error).split())

@@ -11,11 +11,11 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.networks.activations import get_activation
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.dropout import dropout_layer
-from tfp_flows.networks.hidden_units import check_hidden_units
+from tfp_flows.networks.layer_arguments import check_hidden_units
+from tfp_flows.networks.layer_arguments import dropout_layer
+from tfp_flows.networks.layer_arguments import get_activation
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import bias_part
 from tfp_flows.networks.packed_weights import kernel_part

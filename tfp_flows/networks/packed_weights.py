@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.networks.seeds import split_seed
+from tfp_flows.networks.layer_arguments import split_seed
 
 __all__ = ["PackedWeights", "Part", "bias_part", "kernel_part"]
 

@@ -1,7 +1,7 @@
 """Tables: rows with columns of any kind as one distribution, in the user's units.
 
 A frame's columns have kinds (`describe_columns`); each is a code, a number, or both
-(`column_codec`). `MixedRows` is the distribution of codes and numbers:
+(`column_codec`). `TableDistribution` is the distribution of codes and numbers:
 
 ```none
 frame -> RowCodec -> codes   -> CategoricalMADEs, given the context
@@ -14,8 +14,8 @@ an ensemble. So its distribution function is known, integers have the exact prob
 of their bins, absent numbers drop out, and one column is predicted by quantiles.
 """
 
-from tfp_flows.tables.column import Column
+from tfp_flows.tables.columns import Column
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.prediction import Prediction
-from tfp_flows.tables.table_columns import TableColumns
+from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.table_density import TableDensity

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from tfp_flows.tables.cells import cells_of
-from tfp_flows.tables.column import Column
+from tfp_flows.tables.columns import Column
+from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.hill import is_heavy_tailed
-from tfp_flows.tables.hill import tail_index
-from tfp_flows.tables.table_columns import TableColumns
+from tfp_flows.tables.frames import cells_of
 
 __all__ = ["describe_columns"]
-
 _FEW = 10  # values of an ordered column
 _RARE_SHARE = 0.02  # of the rows: a largest count that may be exceeded
 _MOST_CATEGORIES = 100
@@ -96,15 +94,15 @@ def _described(name, column, categories, is_ordered):
     return described
 
 
-def _of_booleans(name, values, distinct, counts):
+def _from_booleans(name, values, distinct, counts):
     return Column(name, "boolean", "true or false", values=[False, True])
 
 
-def _of_dates(name, values, distinct, counts):
+def _from_dates(name, values, distinct, counts):
     return Column(name, "date", f"dates, {len(distinct)} different ones")
 
 
-def _of_text(name, values, distinct, counts):
+def _from_text(name, values, distinct, counts):
     for what, form in _OTHER_FORMS.items():
         if len(distinct) > _FEW and all(re.fullmatch(form, text) for text in distinct):
             return Column(name, "text", what)
@@ -115,7 +113,7 @@ def _of_text(name, values, distinct, counts):
     return Column(name, "categorical", reason, values=list(distinct))
 
 
-def _of_numbers(name, values, distinct, counts):
+def _from_numbers(name, values, distinct, counts):
     if set(distinct) == {0.0, 1.0}:
         return Column(name, "boolean", "only 0 and 1", values=[0.0, 1.0])
     is_integer = bool((distinct == np.floor(distinct)).all())
@@ -129,7 +127,7 @@ def _of_numbers(name, values, distinct, counts):
         reason = f"{len(distinct)} different {what}"
         return Column(name, "ordered", reason, values=list(distinct))
     if not is_integer:
-        return _of_reals(name, values, distinct, counts)
+        return _from_reals(name, values, distinct, counts)
     if distinct[0] >= 0.0:
         return Column(name, "integer", "only integers, none below 0", low=0.0)
     return Column(name, "integer", "only integers")
@@ -153,7 +151,7 @@ def _may_be_exceeded(distinct, counts):
     return bool(is_dense and counts[-1] < _RARE_SHARE * counts.sum())
 
 
-def _of_reals(name, values, distinct, counts):
+def _from_reals(name, values, distinct, counts):
     spikes = _spikes(values, distinct, counts)
     rest = values[~np.isin(values, spikes)]
     column = _continuous(name, rest)
@@ -193,8 +191,68 @@ def _continuous(name, values):
 
 
 _BY_TYPE = {
-    "number": _of_numbers,
-    "boolean": _of_booleans,
-    "date": _of_dates,
-    "text": _of_text,
+    "number": _from_numbers,
+    "boolean": _from_booleans,
+    "date": _from_dates,
+    "text": _from_text,
 }
+
+
+_LEAST = 10
+_SHARE = 0.05
+
+
+def tail_index(values: npt.ArrayLike) -> float:
+    """Returns the tail index of the heavier tail of `values`, about their median.
+
+    ```none
+    P(distance > d) ~ d^-index,   1 / index = mean of log(d_i / d_k) over the k largest
+    ```
+
+    A normal tail has a large index; of 2 or less there is no variance. Infinity where
+    there are too few rows for a tail.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables.describe_columns import tail_index
+    >>> rng = np.random.default_rng(0)
+    >>> round(tail_index(rng.standard_cauchy(10_000)), 1)
+    1.0
+    >>> tail_index(rng.normal(size=10_000)) > 4.0
+    True
+
+    Args:
+      values: `[N]` finite numbers; the 5 % farthest on either side count.
+
+    Reference:
+      Hill (1975), A simple general approach to inference about the tail of a distribution.
+      https://doi.org/10.1214/aos/1176343247
+    """
+    numbers = np.asarray(values, np.float64)
+    distances = numbers - np.median(numbers)
+    return float(min(_one_sided(distances), _one_sided(-distances)))
+
+
+def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
+    """Whether the tail index is below `most`, by two of its standard errors.
+
+    >>> import numpy as np
+    >>> from tfp_flows.tables.describe_columns import is_heavy_tailed
+    >>> rng = np.random.default_rng(0)
+    >>> is_heavy_tailed(rng.normal(size=400)), is_heavy_tailed(rng.standard_cauchy(400))
+    (False, True)
+
+    Args:
+      values: `[N]` finite numbers.
+      most: 3 is where the third moment begins to exist.
+    """
+    count = max(int(_SHARE * np.size(values)), 1)
+    return bool(tail_index(values) * (1.0 + 2.0 / np.sqrt(count)) < most)
+
+
+def _one_sided(distances):
+    tail = np.sort(distances[distances > 0.0])[::-1]
+    count = int(_SHARE * len(distances))
+    if count < _LEAST or len(tail) <= count:
+        return np.inf
+    mean = np.mean(np.log(tail[:count] / tail[count]))
+    return 1.0 / mean if mean > 0.0 else np.inf

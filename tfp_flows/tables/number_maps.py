@@ -96,7 +96,7 @@ class NumberMaps:
         has_high = self._is["logit"] | self.is_circle
         return np.where(has_low, self._low, -np.inf), np.where(has_high, self._high, np.inf)
 
-    def of_columns(self, columns: Iterable[int]) -> NumberMaps:
+    def from_columns(self, columns: Iterable[int]) -> NumberMaps:
         """The maps of some of the numbers."""
         return NumberMaps([self.specs[column] for column in columns])
 
@@ -172,11 +172,11 @@ class NumberMaps:
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
         return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
-    def _choose(self, **of_forms):
+    def _choose(self, **from_forms):
         """The pair of tensors of each number's form."""
-        chosen = of_forms["line"]
+        chosen = from_forms["line"]
         for form in FORMS[1:]:
-            pair = zip(of_forms[form], chosen, strict=True)
+            pair = zip(from_forms[form], chosen, strict=True)
             chosen = tuple(tf.where(self._is[form], a, b) for a, b in pair)
         return chosen
 

@@ -2,36 +2,146 @@
 
 from __future__ import annotations
 
+import math
+import typing
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
-from tfp_flows.tables.column_codec import ColumnCodec
+from tfp_flows.tables.codec import ColumnCodec
+from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.frames import is_missing
-from tfp_flows.tables.mixed_rows import MixedRows
-from tfp_flows.tables.number_predictions import NumberPredictions
-from tfp_flows.tables.ordered_values import OrderedValues
-from tfp_flows.tables.weighted_points import CirclePoints
-from tfp_flows.tables.weighted_points import WeightedPoints
+from tfp_flows.tables.number_conditionals import NumberPool
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["OrderedValues", "predict", "Prediction"]
+_NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal for quadrature
+_ARCS = 1024  # of a circle, whose probabilities are known
+_MOST_INTEGERS = 1024  # that are summed over one by one
+_MOST_NUMBERS = 2**24  # of parameters at once
+_HALVINGS = 48
+_FARTHEST = 40.0  # standard deviations, between which quantiles are sought
+_TAIL = 1e-7
+# Deviations of training rows, on a logarithmic line, from the median to the farthest number
+# that expectations know: of heavy tails there, not even the mean is finite.
+_REACH = 4.0
+
+
+class NumberPredictions:
+    """Pools of M conditionals of one number, for each of N rows.
+
+    Args:
+      pool: the `NumberPool` of the number.
+      parameters: `[N, M, P, 1]`.
+    """
+
+    def __init__(self, pool: NumberPool, parameters: tf.Tensor) -> None:
+        self._pool = pool
+        self._parameters = parameters
+        self._maps = pool.conditionals.maps
+        self._is_integer = bool(self._maps.is_integer.any())
+
+    def log_prob(self, y: np.ndarray) -> np.ndarray:
+        """Log-densities, of integers log-probabilities, `[N, Q]`."""
+        return self._from_points(y, lambda y, p: self._pool.log_prob(y, p)[..., 0])
+
+    def cdf(self, y: np.ndarray) -> np.ndarray:
+        """`P(Y <= y)`, `[N, Q]`."""
+        return self._from_points(y, lambda y, p: self._pool.cdf(y, p)[..., 0])
+
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """The least y of `P(Y <= y) >= probability`, `[N, Q]`, by bisection; on a line."""
+
+        def from_rows(u, parameters):
+            return self._pool.cdf_on_line(u, parameters)[..., 0]
+
+        low = np.full_like(probability, -_FARTHEST)
+        high = np.full_like(probability, _FARTHEST)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            is_below = self._from_points(middle, from_rows) < probability
+            low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
+        y = self._maps.backward(tf.constant(high[..., None]))[..., 0].numpy()
+        return np.floor(y) if self._is_integer else y
+
+    def points(self) -> WeightedPoints:
+        """Points and weights whose sums are expectations."""
+        if self._maps.is_circle.any():
+            return self._points_on_circle()
+        if self._is_integer:
+            tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
+            ends = self.quantile(tails)
+            low, high = ends.min(), ends.max()
+            if high - low < _MOST_INTEGERS:
+                values = np.arange(low, high + 1.0)
+                weights = np.exp(self.log_prob(values))
+                return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
+
+        def from_rows(z, parameters):
+            z = tf.cast(z[..., None, :], parameters.dtype)
+            return self._pool.conditionals.draw(z, parameters)[..., 0]
+
+        values = self._from_points(_NODES, from_rows).reshape([len(self._parameters), -1])
+        weights = np.repeat(np.exp(-0.5 * _NODES**2), self._parameters.shape[1])
+        weights = weights * self._from_points(
+            values, lambda y, p: self._pool.narrowing(y, p)[..., 0]
+        )
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        return WeightedPoints(self._within_reach(values), weights)
+
+    def _points_on_circle(self):
+        low, high = (end[0] for end in self._maps.ends)
+        edges = np.linspace(low, high, _ARCS + 1)
+        weights = np.diff(self.cdf(edges), axis=1)
+        middles = 0.5 * (edges[:-1] + edges[1:])
+        return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
+
+    def _within_reach(self, values):
+        if not self._maps.is_logarithmic.any():
+            return values
+        median = self.quantile(np.full([len(values), 1], 0.5))
+        u = self._maps.forward(self._maps.middle(tf.constant(median))).u
+        low, high = (self._maps.backward(u + r).numpy() for r in (-_REACH, _REACH))
+        return np.clip(values, low, high)
+
+    def _from_points(self, points: np.ndarray, from_rows: Callable) -> np.ndarray:
+        """Evaluates points, `[N, Q]` or `[Q]`, with the rows' parameters, by parts."""
+        count = len(self._parameters)
+        points = np.broadcast_to(points, [count, np.shape(points)[-1]])
+        per_row = points.shape[1] * math.prod(self._parameters.shape[1:])
+        size = max(1, _MOST_NUMBERS // max(per_row, 1))
+        parts = [
+            from_rows(
+                tf.constant(points[first : first + size, :, None]),
+                self._parameters[first : first + size, None],
+            ).numpy()
+            for first in range(0, count, size)
+        ]
+        found = np.concatenate(parts) if parts else np.zeros(points.shape)
+        return found.astype(np.float64)
+
 
 _DAY = 86_400e9  # nanoseconds
 _HALVINGS = 48  # of a circle, in the search for quantiles
 
 
 def predict(
-    rows: MixedRows, codec: ColumnCodec, count: int, context: np.ndarray | None = None
+    rows: TableDistribution,
+    codec: ColumnCodec,
+    count: int,
+    context: np.ndarray | None = None,
 ) -> Prediction:
     """Returns the distributions of the one column of `rows`, given N = `count` contexts."""
     probs = np.ones([count, 1])
     codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
-    of_context = rows.features_of_context(codes, context)
+    from_context = rows.features_of_context(codes, context)
     if rows.cells.num_codes:
         each = [
-            rows.mean_over_members(rows.log_prob_of_codes(codes + code, of_context))
+            rows.mean_over_members(rows.log_prob_of_codes(codes + code, from_context))
             for code in range(rows.cells.num_values[0])
         ]
         probs = np.exp(tf.stack(each, axis=1).numpy())
@@ -39,7 +149,7 @@ def predict(
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number = None
     if rows.cells.num_numbers:
-        parameters = rows.numbers.parameters_of_first(of_context)
+        parameters = rows.numbers.parameters_of_first(from_context)
         number = NumberPredictions(rows.numbers.pool, parameters)
     return Prediction(codec, probs, number)
 
@@ -82,7 +192,7 @@ class Prediction:
         self.column = codec.column
         self._codec = codec
         self._probs = probs
-        self._of_number = number
+        self._from_number = number
         self._values = None
         if self.column.kind == "ordered":
             self._values = OrderedValues(self.column.name, self.column.values)
@@ -103,9 +213,9 @@ class Prediction:
                 f"Expected a column of values, such as a categorical one; "
                 f"{self.column.name!r} is {self.column.kind}. It has `cdf` and `quantile`."
             )
-        if self._of_number is None:
+        if self._from_number is None:
             return self._probs
-        return np.exp(self._of_number.log_prob(np.arange(1.0 * len(self.column.values))))
+        return np.exp(self._from_number.log_prob(np.arange(1.0 * len(self.column.values))))
 
     def log_prob(self, y: npt.ArrayLike) -> np.ndarray:
         """Returns `log p(y)` of each row's y, `[N]`: of spikes and values a probability.
@@ -116,9 +226,9 @@ class Prediction:
         Raises:
           ValueError: if a text or a category is none of the column's values.
         """
-        if self._of_number is None:
+        if self._from_number is None:
             return self._log_prob_of_values(self._column_of(y))
-        numbers = self._checked(y, "log_prob", of_ordered="places")
+        numbers = self._checked(y, "log_prob", from_ordered="places")
         log_prob = self._number("log_prob").log_prob(numbers[:, None])[:, 0]
         log_prob += np.log(self._probs[:, 0])
         for spike, prob in self._spikes:
@@ -131,7 +241,7 @@ class Prediction:
         Of a periodic column it is the probability of the arc up to y, from the point
         opposite of the mean.
         """
-        numbers = self._checked(y, "cdf", of_ordered="places_up_to")
+        numbers = self._checked(y, "cdf", from_ordered="places_up_to")
         if not self._is_periodic:
             return self._cdf(numbers[:, None])[:, 0]
         low, high = self.column.circle
@@ -187,10 +297,10 @@ class Prediction:
         Of numbers it is where their density is highest, among quantiles close to each
         other; of spikes, one whose probability is above a half.
         """
-        if self._of_number is None:
+        if self._from_number is None:
             return np.asarray(self.column.values)[self._probs.argmax(axis=1)]
-        points = self._of_number.points().values
-        best = self._of_number.log_prob(points).argmax(axis=1)
+        points = self._from_number.points().values
+        best = self._from_number.log_prob(points).argmax(axis=1)
         mode = np.take_along_axis(points, best[:, None], axis=1)[:, 0]
         for spike, prob in self._spikes:
             mode = np.where(prob > 0.5, spike, mode)
@@ -211,21 +321,21 @@ class Prediction:
           Gneiting, Raftery (2007), Strictly proper scoring rules, prediction, and
           estimation. https://doi.org/10.1198/016214506000001437
         """
-        of_ordered = "places" if self._are_texts else None
+        from_ordered = "places" if self._are_texts else None
         points = self._points("crps", as_places=self._are_texts)
-        return points.crps(self._checked(y, "crps", of_ordered))
+        return points.crps(self._checked(y, "crps", from_ordered))
 
     @property
     def _are_texts(self):
         return self._values is not None and self._values.are_texts
 
     def _number(self, method):
-        if self._of_number is None:
+        if self._from_number is None:
             raise ValueError(
                 f"Expected a column of numbers for `{method}`; {self.column.name!r} is "
                 f"{self.column.kind}. It has `probabilities` and `mode`."
             )
-        return self._of_number
+        return self._from_number
 
     def _points(self, method, as_places=False):
         """Points and weights with the distributions' expectations, spikes included."""
@@ -322,15 +432,15 @@ class Prediction:
             )
         return np.broadcast_to(column, [len(self)])
 
-    def _checked(self, y, method, of_ordered=None):
+    def _checked(self, y, method, from_ordered=None):
         """Numbers y, `[N]`; of ordered values what their method `of_ordered` returns."""
         self._number(method)
         y = self._column_of(y)
         if self.column.kind == "date":
             since = y.astype("datetime64[ns]") - np.datetime64(0, "ns")
             return since.astype(np.float64) / _DAY
-        if self._values is not None and of_ordered:
-            return getattr(self._values, of_ordered)(y)
+        if self._values is not None and from_ordered:
+            return getattr(self._values, from_ordered)(y)
         return self._codec.on_circle(y.astype(np.float64))
 
     def _in_units(self, y):
@@ -340,3 +450,153 @@ class Prediction:
         if self.column.kind == "date":
             return np.datetime64(0, "ns") + np.round(y * _DAY).astype("timedelta64[ns]")
         return y
+
+
+class OrderedValues:
+    """Values in an order, which is their own if they are numbers that rise.
+
+    Args:
+      name: of the column.
+      values: numbers, booleans or texts, all different.
+    """
+
+    def __init__(self, name: str, values: Sequence) -> None:
+        self._name, self._values = name, list(values)
+        self._places = {value: float(place) for place, value in enumerate(values)}
+        self.are_texts = any(isinstance(value, str) for value in values)
+        self._rise = not self.are_texts and bool(
+            (np.diff(np.array(values, float)) > 0).all()
+        )
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Values at places, `[...]`."""
+        return np.asarray(self._values)[places.astype(int)]
+
+    def places(self, y: np.ndarray) -> np.ndarray:
+        """Places of y, `[N]`; -1 of numbers that are none of the values.
+
+        Raises:
+          ValueError: if a text is none of the values.
+        """
+        found = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
+        if self.are_texts:
+            self._check(y, found)
+        return found
+
+    def places_up_to(self, y: npt.NDArray) -> np.ndarray:
+        """Places of the last values that are not above y, `[N]`; NaN of NaN.
+
+        Raises:
+          ValueError: if one is none of the values, and these do not rise.
+        """
+        if self._rise:
+            y = y.astype(np.float64)
+            up_to = np.searchsorted(self._values, y, side="right") - 1.0
+            return np.where(np.isnan(y), np.nan, up_to)
+        found = self.places(y)
+        self._check(y, found)
+        return found
+
+    def _check(self, y, places):
+        if (places < 0.0).any():
+            row = int(np.argmax(places < 0.0))
+            raise ValueError(
+                f"Expected `y` of the values {self._values} of {self._name!r}; got "
+                f"{y.tolist()[row]!r} in row {row}."
+            )
+
+
+class WeightedPoints(typing.NamedTuple):
+    """Distributions of points, one for each of N rows.
+
+    Attributes:
+      values: `[N, points]`.
+      weights: `[N, points]`, whose sum in each row is 1.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """Expectations, `[N]`."""
+        return np.sum(self.values * self.weights, axis=1)
+
+    def stddev(self) -> np.ndarray:
+        """Standard deviations, `[N]`."""
+        offsets = self.values - self.mean()[:, None]
+        return np.sqrt(np.sum(offsets**2 * self.weights, axis=1))
+
+    def crps(self, y: np.ndarray) -> np.ndarray:
+        """`E|Y - y| - E|Y - Y'| / 2` of y, `[N]`."""
+        order = np.argsort(self.values, axis=1)
+        values = np.take_along_axis(self.values, order, axis=1)
+        weights = np.take_along_axis(self.weights, order, axis=1)
+        distance = np.sum(weights * np.abs(values - y[:, None]), axis=1)
+        below = np.cumsum(weights, axis=1) - 0.5 * weights
+        total = weights.sum(axis=1, keepdims=True)
+        spread = np.sum(weights * values * (2.0 * below - total), axis=1)
+        return distance - spread
+
+
+class CirclePoints(typing.NamedTuple):
+    """Distributions of points on a circle, one for each of N rows.
+
+    Attributes:
+      values: `[N, points]`, from `low` to `high`, which is the same point.
+      weights: `[N, points]`, whose sum in each row is 1.
+      low: start of the circle.
+      high: its end.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+    low: float
+    high: float
+
+    def mean(self) -> np.ndarray:
+        """Circular means, `[N]`: directions of the mean point in the plane."""
+        angle = np.mod(np.angle(self._center()), 2.0 * math.pi)
+        y = self.low + angle * self._radius
+        return np.where(y < self.high, y, self.low)
+
+    def stddev(self) -> np.ndarray:
+        """Circular standard deviations, `[N]`: `sqrt(-2 log R)`, R the mean's length."""
+        length = np.clip(np.abs(self._center()), 1e-300, 1.0)
+        return np.sqrt(-2.0 * np.log(length)) * self._radius
+
+    def crps(self, y: np.ndarray) -> np.ndarray:
+        """`E d(Y, y) - E d(Y, Y') / 2` of y, `[N]`, with d the shorter way on the circle.
+
+        Reference:
+          Grimit, Gneiting, Berrocal, Johnson (2006), The continuous ranked probability
+          score for circular variables. https://doi.org/10.1256/qj.05.235
+        """
+        width = self.high - self.low
+        apart = np.mod(self.values - y[:, None], width)
+        distance = np.sum(self.weights * np.minimum(apart, width - apart), axis=1)
+        return distance - np.array([*map(self._half_spread, self.values, self.weights)])
+
+    def _half_spread(self, values, weights):
+        """Half of `E d(Y, Y')` of one row: each pair once, from where it is ahead."""
+        order = np.argsort(values)
+        values, weights = values[order], weights[order]
+        ahead = np.concatenate([values, values + (self.high - self.low)])
+        sums = [np.tile(weights, 2), np.tile(weights, 2) * ahead]
+        mass, moment = (np.concatenate([[0.0], np.cumsum(each)]) for each in sums)
+        first, half = np.arange(len(values)) + 1, values + 0.5 * (self.high - self.low)
+        # Points that are opposite of each other are ahead of both: half for each.
+        spread = 0.0
+        for side in ("left", "right"):
+            last = np.maximum(np.searchsorted(ahead, half, side), first)
+            from_each = moment[last] - moment[first] - values * (mass[last] - mass[first])
+            spread += 0.5 * np.sum(weights * from_each)
+        return spread
+
+    @property
+    def _radius(self):
+        return (self.high - self.low) / (2.0 * math.pi)
+
+    def _center(self):
+        """The mean points, `[N]`, as complex numbers; `low` is in the direction of 1."""
+        turns = (self.values - self.low) / self._radius
+        return np.sum(self.weights * np.exp(1j * turns), axis=1)

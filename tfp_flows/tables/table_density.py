@@ -9,25 +9,24 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions import draws
-from tfp_flows.models.density_estimator import DensityEstimator
-from tfp_flows.tables.completion import complete_rows
-from tfp_flows.tables.fitting import FitOptions
-from tfp_flows.tables.fitting import fit_rows
+from tfp_flows.tables.codec import RowCodec
+from tfp_flows.tables.codec import TableCodec
+from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.mixed_rows import MixedRows
+from tfp_flows.tables.networks import check_sizes
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.prediction import predict
-from tfp_flows.tables.row_networks import check_sizes
-from tfp_flows.tables.table_codec import TableCodec
-from tfp_flows.tables.table_columns import TableColumns
-from tfp_flows.tables.table_file import model_of_state
-from tfp_flows.tables.table_file import model_state
-from tfp_flows.tables.table_file import read_table
+from tfp_flows.tables.training import FitOptions
+from tfp_flows.tables.training import fit_rows
+from tfp_flows.training.density_estimator import DensityEstimator
+from tfp_flows.training.loading import load
 
 __all__ = ["TableDensity"]
 
@@ -123,7 +122,7 @@ class TableDensity:
         fit_options = FitOptions(**options)
         read = Frame(frame)
         self._form = read.form
-        rows = MixedRows(
+        rows = TableDistribution(
             **self._codec.measure(read), **self._options, description=self._description()
         )
         data, held = self._codec.training_cells(read), fit_options.validation_frame
@@ -137,7 +136,7 @@ class TableDensity:
         return self._codec.names
 
     @property
-    def distribution(self) -> MixedRows:
+    def distribution(self) -> TableDistribution:
         """The distribution of the rows' cells; there is none before `fit`."""
         return self._fitted.distribution
 
@@ -336,3 +335,115 @@ class TableDensity:
         columns = self.columns.to_plain()
         described = {"columns": columns, "context": self.context, "missing": self.missing}
         return {**described, "form": self._form.to_plain(), **self._options}
+
+
+_MOST_ROWS = 2**16  # completed at once
+
+
+def complete_rows(
+    rows: TableDistribution,
+    codec: RowCodec,
+    x: np.ndarray,
+    is_missing: np.ndarray,
+    seed: tf.Tensor,
+    num_candidates: int,
+    *,
+    context: tf.Tensor | None = None,
+) -> np.ndarray:
+    """Draws the missing cells of rows given the others, `[N, K + D]`.
+
+    Args:
+      rows: the distribution.
+      codec: of its cells.
+      x: `[N, K + D]`.
+      is_missing: which columns of the rows are missing, `[N, columns]`.
+      seed: stateless seed.
+      num_candidates: completions of a row of which one is chosen, where that is not exact.
+      context: `[N, C]`, if there is one.
+    """
+    completed = np.array(x)
+    incomplete = np.flatnonzero(is_missing.any(axis=1))
+    observed = np.ones(x.shape, bool)
+    for column, name in enumerate(codec.names):
+        observed[:, codec.cells_of_column(name)] = ~is_missing[:, [column]]
+    absent = _codes_of_missing(codec, x.shape[1])
+    needs_choice = (absent >= 0).any() or not _is_exact(rows, observed[incomplete])
+    count = num_candidates if needs_choice else 1
+    size = max(_MOST_ROWS // count, 1)
+    for part, first in enumerate(range(0, len(incomplete), size)):
+        index = incomplete[first : first + size]
+        given = [] if context is None else [tf.gather(context, index)]
+        part_seed = draws.fold_in(seed, part)
+        arguments = (x[index], observed[index], absent, count, part_seed)
+        completed[index] = _chosen(rows, *arguments, *given)
+    return completed
+
+
+def _chosen(rows, x, observed, absent, count, seed, *context):
+    draw_seed, choice_seed = draws.split(seed, 2)
+    repeated = (tf.repeat(tf.constant(t), count, axis=0) for t in (x, observed))
+    given = [tf.repeat(c, count, axis=0) for c in context]
+    candidates, weights = rows.draws.complete(*repeated, draw_seed, *given)
+    # A cell that is imputed is not missing again.
+    is_absent = (candidates == absent) & ~tf.repeat(observed, count, axis=0)
+    weights = tf.where(tf.reduce_any(is_absent, axis=1), -1e9, weights)
+    candidates = tf.reshape(candidates, [len(x), count, -1])
+    return draws.choose(candidates, tf.reshape(weights, [-1, count]), choice_seed).numpy()
+
+
+def _is_exact(rows, observed):
+    """Whether draws are from the conditional: all missing cells come last.
+
+    Under several members, observed codes before missing ones tell of the member.
+    """
+    rises = (~observed[:, 1:] >= ~observed[:, :-1]).all()
+    codes = observed[:, : rows.cells.num_codes]
+    is_split = codes.any(axis=1) & ~codes.all(axis=1)
+    return rises and (rows.num_members == 1 or not is_split.any())
+
+
+def _codes_of_missing(codec, size):
+    """The code of each cell that says that it is missing, `[K + D]`; -1 if none does."""
+    codes = np.full(size, -1.0)
+    for name in codec.names:
+        cells, own = codec.cells_of_column(name), codec.codec(name)
+        if own.has_missing and cells:
+            codes[cells[0]] = own.num_codes - 1
+    return codes
+
+
+def read_table(path: str | os.PathLike) -> tuple[DensityEstimator, dict[str, Any]]:
+    """Returns the model of a file, and the arguments of the table that it was saved by.
+
+    Raises:
+      ValueError: if the file holds something else.
+    """
+    model = load(path)
+    rows = getattr(model, "distribution", None)
+    description: Any = (
+        rows.parameters["description"] if isinstance(rows, TableDistribution) else {}
+    )
+    try:
+        columns = TableColumns.from_plain(description["columns"])
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"Expected the file of a `TableDensity`; got {path}.") from error
+    return model, {**description, "columns": columns}
+
+
+def model_state(model: DensityEstimator | None) -> tuple | None:
+    """Returns configuration and weights of a table's model, as plain values and arrays."""
+    if model is None:
+        return None
+    rows: Any = model.distribution
+    return rows.get_config(), [variable.numpy() for variable in rows.variables]
+
+
+def model_of_state(state: tuple | None) -> DensityEstimator | None:
+    """Rebuilds what `model_state` has described, with weights of its own."""
+    if state is None:
+        return None
+    config, values = state
+    rows: Any = TableDistribution.from_config(config)
+    for variable, value in zip(rows.variables, values, strict=True):
+        variable.assign(value)
+    return DensityEstimator(rows)

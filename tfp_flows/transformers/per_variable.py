@@ -97,8 +97,8 @@ class PerVariable(Transformer):
             is_its = tf.equal(which, tf.cast(index, which.dtype))
             # Where the result is dropped, at a point where all is finite.
             own = tf.where(is_its, value, tf.zeros_like(value))
-            of_own = parameters[..., : transformer.num_parameters, :]
-            result, own_log_det = getattr(transformer, method)(own, of_own)
+            from_own = parameters[..., : transformer.num_parameters, :]
+            result, own_log_det = getattr(transformer, method)(own, from_own)
             mapped = tf.where(is_its, result, mapped)
             log_det = tf.where(is_its, own_log_det, log_det)
         return mapped, log_det

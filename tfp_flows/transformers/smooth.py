@@ -202,8 +202,8 @@ def _asinh(z):
     is_large = size > z.dtype.max**0.4
     large = tf.where(is_large, size, tf.ones_like(size))
     small = tf.where(is_large, tf.zeros_like(size), size)
-    of_small = tf.math.log1p(small + small**2 / (1.0 + tf.sqrt(1.0 + small**2)))
-    return sign * tf.where(is_large, math.log(2.0) + tf.math.log(large), of_small)
+    from_small = tf.math.log1p(small + small**2 / (1.0 + tf.sqrt(1.0 + small**2)))
+    return sign * tf.where(is_large, math.log(2.0) + tf.math.log(large), from_small)
 
 
 def _inverse_of_cubic(value, a, b):

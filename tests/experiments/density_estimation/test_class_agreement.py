@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.data import load_dataset
-from experiments.density_estimation.class_agreement import class_agreement
+from experiments.density_estimation.evaluation import class_agreement
 
 
 def subject_with(samples_by_class):

@@ -10,7 +10,7 @@ from experiments.data.dataset import Dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import warp_plot
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.subject import Subject
+from experiments.density_estimation.training import Subject
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):

@@ -13,7 +13,7 @@ from experiments.density_estimation import prediction
 from experiments.density_estimation import prediction_plots
 from experiments.density_estimation.findings import findings
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.subject import Subject
+from experiments.density_estimation.training import Subject
 from experiments.predictions import baselines
 from experiments.predictions.quantile_scores import FLOW
 from experiments.predictions.quantile_scores import LEVELS
@@ -55,14 +55,14 @@ def subject(size, *, num_rows=300, num_test=2000, **changes):
 
 
 @pytest.fixture(scope="module")
-def of_one():
+def from_one():
     return subject(1)
 
 
-def test_scores_of_the_truth_are_those_of_a_normal_distribution(of_one):
-    found = of_one.prediction
+def test_scores_of_the_truth_are_those_of_a_normal_distribution(from_one):
+    found = from_one.prediction
     scores = found["methods"][FLOW]
-    spread = SPREAD / of_one.dataset.train.std()
+    spread = SPREAD / from_one.dataset.train.std()
     # A mean over 19 levels, beside the integral over all.
     assert scores["crps"] == pytest.approx(spread / np.sqrt(np.pi), rel=0.05)
     assert scores["width"] == pytest.approx(2.0 * 1.6449 * spread, rel=1e-3)
@@ -72,21 +72,21 @@ def test_scores_of_the_truth_are_those_of_a_normal_distribution(of_one):
 
 def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
     monkeypatch.setattr(prediction, "_MAX_VARIABLES", 2)
-    of_two = subject(2, num_rows=60, num_test=50)
-    found = prediction.quantiles(of_two)
-    context = of_two.dataset.test_context
+    from_two = subject(2, num_rows=60, num_test=50)
+    found = prediction.quantiles(from_two)
+    context = from_two.dataset.test_context
     expected = tfd.Normal(context * [1.0, 2.0], SPREAD).quantile(
         LEVELS.astype(np.float32)[:, None, None]
     )
     np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), atol=0.3)
     error = found - np.moveaxis(expected, 0, -1)
     assert abs(error.mean()) < 0.01
-    scores = of_two.prediction["methods"][FLOW]
+    scores = from_two.prediction["methods"][FLOW]
     assert scores["inside"] == pytest.approx(0.9, abs=0.08)
 
 
-def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(of_one):
-    methods = of_one.prediction["methods"]
+def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
+    methods = from_one.prediction["methods"]
     assert list(methods) == [
         FLOW,
         "quantile gradient boosting",
@@ -118,14 +118,14 @@ def test_other_data_have_none(name):
     assert subject(1, **NO_PREDICTIONS[name]).prediction is None
 
 
-def test_pictures_and_words(of_one, tmp_path):
-    prediction_plots.draw_levels(of_one.prediction, tmp_path / "levels.png")
-    prediction_plots.draw_densities(of_one, tmp_path / "predictions.png")
+def test_pictures_and_words(from_one, tmp_path):
+    prediction_plots.draw_levels(from_one.prediction, tmp_path / "levels.png")
+    prediction_plots.draw_densities(from_one, tmp_path / "predictions.png")
     for path in tmp_path.iterdir():
         assert matplotlib.image.imread(path)[..., :3].std() > 0.02
     test = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 9}
     results = {"two_sample_test": test, "calibration": None}
-    text = findings(results | {"prediction": of_one.prediction})
+    text = findings(results | {"prediction": from_one.prediction})
     (text,) = (value for key, value in text.items() if key.startswith("prediction"))
-    scores = of_one.prediction["methods"]["Gaussian process"]
+    scores = from_one.prediction["methods"]["Gaussian process"]
     assert f"Gaussian process: CRPS {scores['crps']:.3f}" in text

@@ -64,9 +64,9 @@ def test_scores_are_of_the_pixels_with_noise(run_dir, pictures, tmp_path):
     nats, bits = np.array([line[1:] for line in lines], np.float64).T
     np.testing.assert_allclose(nats, distribution.log_prob(rows), rtol=1e-5)
     np.testing.assert_allclose(bits, 8.0 - nats / (12.0 * np.log(2.0)), rtol=1e-6)
-    of_array = lines_of(folder, array, tmp_path / "array.csv", seed=7)
-    assert [line[1:] for line in of_array] == [line[1:] for line in lines]
-    assert [line[0] for line in of_array] == list("01234")
+    from_array = lines_of(folder, array, tmp_path / "array.csv", seed=7)
+    assert [line[1:] for line in from_array] == [line[1:] for line in lines]
+    assert [line[0] for line in from_array] == list("01234")
 
 
 def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, capsys):

@@ -15,8 +15,8 @@ from experiments import predict
 from experiments import sample
 from experiments import score
 from experiments.data import DataError
-from experiments.data import line_blocks
-from experiments.fitted import fitted_model
+from experiments.data import text_table
+from experiments.fitted import open_model
 from experiments.fitted import resumable_file
 
 
@@ -132,9 +132,9 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 ):
     program, settings, argument, more = COMMANDS[name]
     # Some rows a block, and fewer a call.
-    monkeypatch.setattr(line_blocks, "_BYTES_A_BLOCK", 1000)
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
     for module, constant, value in (
-        *((m, "_ROWS_A_CALL", 7) for m in (fitted_model, sample)),
+        *((m, "_ROWS_A_CALL", 7) for m in (open_model, sample)),
         (predict, "_VALUES_A_CALL", 70),
     ):
         monkeypatch.setattr(module, constant, value)
@@ -164,10 +164,10 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 def test_an_interrupted_file_of_another_model_is_refused(
     models, table, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(line_blocks, "_BYTES_A_BLOCK", 1000)
+    monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
     out = tmp_path / "out.csv"
     arguments = {"model": models["two"][0], "csv": table[1], "out": out}
-    in_parts = fitted_model.in_parts
+    in_parts = open_model.in_parts
     for stop_after in (0, 1):
         calls = itertools.count()
 
@@ -177,7 +177,7 @@ def test_an_interrupted_file_of_another_model_is_refused(
             return in_parts(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(fitted_model, "in_parts", until_interrupted)
+            patch.setattr(open_model, "in_parts", until_interrupted)
             with pytest.raises(KeyboardInterrupt):
                 run_program(score.score, score.ScoreSettings, **arguments)
         if not stop_after:  # with nothing written, another table is as good

@@ -12,7 +12,7 @@ from saved_models import save_model
 
 import tfp_flows
 from experiments import score
-from experiments.data import line_blocks
+from experiments.data import text_table
 
 COUNT = 1_000_000
 MIB = 1 << 20
@@ -39,7 +39,7 @@ def settings(folder, out):
 
 def score_and_measure(settings, path):
     """Writes the memory, in MiB, that scoring in small blocks takes beyond the imports."""
-    line_blocks._BYTES_A_BLOCK = MIB
+    text_table._BYTES_A_BLOCK = MIB
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     score.score(settings)
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -6,7 +6,7 @@ import pytest
 
 import tfp_flows as tff
 from experiments.data.typed_cells import typed
-from experiments.fitted.fitted_table import FittedTable
+from experiments.fitted.open_model import FittedTable
 
 
 @pytest.mark.slow

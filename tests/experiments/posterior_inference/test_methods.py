@@ -10,7 +10,6 @@ import tfp_flows
 from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import report
-from experiments.posterior_inference import table
 from experiments.posterior_inference import targets
 from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.pathfinder import pathfinder
@@ -99,7 +98,7 @@ def test_summary_counts_what_was_right_called_reliable_and_ahead():
         _run("c", "fit_posterior", is_right=False, says="not reliable"),
         {"target": "d", "posterior": "fit_posterior", "failure": "none"},
     ]
-    lines = table.summary(runs).split("\n")
+    lines = report.summary(runs).split("\n")
     assert lines[2] == "| nuts | 1 of 2 | 1 | 0 | 0 | - | - |"
     assert lines[3] == "| fit_posterior | 1 of 3 | 2 | 1 | 1 | 1 of 1 | 0 of 1 |"
 
@@ -111,7 +110,7 @@ def test_table_is_written_from_one_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(posterior_inference, "run", run)
     flags = ["--target=all", "--method=all", f"--run_dir={tmp_path}"]
     assert posterior_inference.cli(["posterior_inference", *flags]) == 0
-    text = (tmp_path / "table.md").read_text()
+    text = (tmp_path / "report.md").read_text()
     printed = capsys.readouterr().out
     for target in TARGETS:
         for method in METHODS:

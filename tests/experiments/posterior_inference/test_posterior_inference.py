@@ -9,9 +9,8 @@ import tensorflow as tf
 from slow_cases import with_slow
 
 from experiments.command_line.flag_settings import UsageError
+from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference import importance
-from experiments.posterior_inference import reference
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference import targets
 from experiments.posterior_inference.methods import SURROGATES
@@ -19,7 +18,7 @@ from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.runs import step_blocks
-from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.checkpoints import CheckpointFolder
 
 TINY = PosteriorSettings(
     num_steps=1,
@@ -175,7 +174,7 @@ def test_evidence_is_the_mean_likelihood_under_the_prior(name):
         return model.log_prob_parts([*latent, tf.constant(observed)])[-1]
 
     chunks = [log_likelihood(tf.constant([0, i])).numpy() for i in range(4)]
-    estimate = importance.importance_weighted(np.concatenate(chunks).astype(np.float64))
+    estimate = evaluation.importance_weighted(np.concatenate(chunks).astype(np.float64))
     difference = abs(estimate.nats - target.evidence())
     assert difference < max(2.0 * estimate.two_standard_errors, 0.02)
 
@@ -195,7 +194,7 @@ def test_mixture_banana_and_funnel_are_normalised():
 
 @pytest.mark.slow
 def test_nuts_finds_the_posterior_of_a_linear_model():
-    found = reference.nuts(
+    found = evaluation.nuts(
         "gaussian", num_chains=4, num_draws=500, num_adaptation_steps=200, seed=0
     )
     design, response = targets._DESIGN, targets._RESPONSE

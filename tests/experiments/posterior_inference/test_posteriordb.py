@@ -10,12 +10,12 @@ from posteriordb_cases import write
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference.lotka_volterra import solve
 from experiments.posterior_inference.posteriordb import POSTERIORDB
 from experiments.posterior_inference.posteriordb import find
 from experiments.posterior_inference.posteriordb import stored
-from experiments.posterior_inference.regressions import REGRESSIONS
-from experiments.posterior_inference.time_series import recurrence
+from experiments.posterior_inference.posteriordb_models import REGRESSIONS
+from experiments.posterior_inference.posteriordb_models import recurrence
+from experiments.posterior_inference.posteriordb_models import solve
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
 needs_data = pytest.mark.skipif(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.runs.checkpointing import Checkpoint
-from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.checkpoints import Checkpoint
+from experiments.runs.checkpoints import CheckpointFolder
 
 
 def checkpoint(epoch):

@@ -13,7 +13,7 @@ from tiny_runs import run_without_end
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import report
 from experiments.iaf_vae import experiment as iaf_vae
-from experiments.runs.checkpointing import CheckpointFolder
+from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
 
 pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.xdist_group("going on")]

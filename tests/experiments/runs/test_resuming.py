@@ -24,11 +24,11 @@ from experiments.reports import training_facts
 from experiments.runs import fitting
 from experiments.runs import interruption
 from experiments.runs import run_directory
-from experiments.runs.checkpointing import Checkpoint
-from experiments.runs.checkpointing import CheckpointFolder
-from experiments.runs.resuming import SaveRun
+from experiments.runs.checkpoints import Checkpoint
+from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs.fitting import SaveRun
+from experiments.runs.fitting import TimeLimit
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.time_limit import TimeLimit
 
 SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
 IMAGES = Settings(

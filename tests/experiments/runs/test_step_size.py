@@ -10,7 +10,7 @@ from tiny_runs import in_folder
 from experiments.data import load_dataset
 from experiments.density_estimation import models
 from experiments.density_estimation import training
-from experiments.runs import step_size
+from experiments.runs import fitting
 
 NUM_ROWS, EPOCHS, HIGHEST = 2050, 4, 0.5  # of 3 batches an epoch
 SETTINGS = dataclasses.replace(
@@ -20,7 +20,7 @@ SETTINGS = dataclasses.replace(
 
 def step_sizes(**changes):
     """Those of one step more than all epochs have."""
-    found = step_size.schedule(dataclasses.replace(SETTINGS, **changes), NUM_ROWS)
+    found = fitting.schedule(dataclasses.replace(SETTINGS, **changes), NUM_ROWS)
     return np.array([found(n) if callable(found) else found for n in range(13)])
 
 

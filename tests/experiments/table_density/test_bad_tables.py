@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.data import DataError
-from experiments.data.csv_table import read_csv
+from experiments.data.text_table import read_csv
 from experiments.table_density.frames import read_table
 from experiments.table_density.settings import TableDensitySettings
 

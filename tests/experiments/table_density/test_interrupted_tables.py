@@ -11,7 +11,7 @@ from refused import assert_refused
 from experiments import table_density
 from experiments.table_density import experiment
 from experiments.table_density.settings import TableDensitySettings
-from tfp_flows.tables import fit_backup
+from tfp_flows.tables import training
 
 SMALL = {"num_members": 1, "hidden_units": (4,), "num_bins": 4, "progress": 0}
 
@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
 
 
 def _run_with_many_backups(settings):
-    fit_backup._SECONDS = 0.0
+    training._SECONDS = 0.0
     table_density.run(settings)
 
 

@@ -1,0 +1,140 @@
+"""The page of the curves of cost: what was measured so far, as tables and as pictures."""
+
+import pathlib
+import textwrap
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.ticker import LogLocator
+
+from experiments.reports import plots
+from experiments.reports import provenance
+from experiments.runs.atomic_write import atomic_write
+
+__all__ = ["COLUMNS", "draw", "keep", "merged", "table"]
+
+_PLACE = ["flow", "axis", "task", "value", "contender"]
+COLUMNS = [*_PLACE, "median", "least", "greatest", "note"]
+_AXES = {
+    "event_size": "variables, D",
+    "num_steps": "steps",
+    "batch_size": "rows",
+    "num_bins": "bins",
+    "num_cpus": "processors",
+}
+_TASKS = {
+    "train": "training step, ms",
+    "score": "scoring, ms",
+    "sample": "sampling, ms",
+    "memory": "memory of training, MiB",
+}
+_COLORS = {"tfp_flows": "C3", "nflows": "C0", "zuko": "C2", "TFP": "C1", "flowjax": "C4"}
+_ORDER = {name: place for place, name in enumerate([*_AXES, *_TASKS, *_COLORS])}
+_HOW = """`python -m benchmarks.curves` wrote this page: medians of turns
+(least-greatest), float32, with the sizes that the flows have by default, but for what is
+varied: 16 variables, 512 rows, all processors. Ours and TFP's with XLA; of PyTorch's peers
+the faster of one thread and two. Memory is the peak of a training step beyond that of one
+row. A cell is empty where the one before took too long, or nothing was measured."""
+
+
+def keep(new, folder):
+    """Adds measured rows to those of a folder, and writes its page and pictures again.
+
+    Args:
+      new: table of `COLUMNS`.
+      folder: has `curves.csv`, if anything was measured before.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "curves.csv"
+    rows = merged(pd.read_csv(file), new) if file.exists() else new
+    atomic_write(file, rows.to_csv(index=False, float_format="%.4g"))
+    made = {"versions": provenance.versions(), "machine": provenance.machine()}
+    where = "; ".join(provenance.described(made).values())
+    parts = [f"# Cost against size\n\n{_HOW}\n\n{where}."]
+    for flow, part in rows.groupby("flow"):
+        picture = f"curves_{flow.lower()}.png"
+        draw(part, folder / picture)
+        parts += [f"## {flow}", f"![Time and memory of {flow}]({picture})", table(part)]
+    atomic_write(folder / "curves.md", "\n\n".join(parts) + "\n")
+
+
+def merged(old, new):
+    """Returns the rows of both tables in order, of equal points those of `new`."""
+    rows = pd.concat([old, new]).drop_duplicates(_PLACE, keep="last")
+    return rows.sort_values(
+        _PLACE, key=lambda column: column.map(_ORDER).fillna(column), ignore_index=True
+    )
+
+
+def table(rows):
+    """Returns a Markdown table an axis of the rows of a flow."""
+    return "\n\n".join(
+        _table(axis, part) for axis, part in rows.groupby("axis", sort=False)
+    )
+
+
+def _table(axis, rows):
+    values = sorted(rows["value"].unique())
+    header = ["what", "contender", *(f"{_AXES[axis]} = {value}" for value in values)]
+    lines = [header, ["---"] * len(header)]
+    for (task, contender), part in rows.groupby(["task", "contender"], sort=False):
+        cells = {row.value: _cell(row) for row in part.itertuples()}
+        lines.append([_TASKS[task], contender, *(cells.get(v, "") for v in values)])
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"Measured {_notes(rows)}:\n\n{text}"
+
+
+def _notes(rows):
+    """What was noted of times, on which it depends; of memory, if there is nothing else."""
+    times = rows[rows["task"] != "memory"]
+    return "; ".join((rows if times.empty else times)["note"].unique())
+
+
+def _cell(row):
+    spread = f" ({row.least:.3g}-{row.greatest:.3g})" if row.least < row.greatest else ""
+    return f"{row.median:.3g}{spread}"
+
+
+def draw(rows, path):
+    """Draws the rows of a flow: a panel a sweep, a column a task, in logarithms.
+
+    Args:
+      rows: table of `COLUMNS`.
+      path: of the picture.
+    """
+    axes, tasks = rows["axis"].unique(), rows["task"].unique()
+    figure, panels = plt.subplots(
+        len(axes),
+        len(tasks),
+        figsize=(3.3 * len(tasks), 2.7 * len(axes) + 0.5),
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, axis in zip(panels, axes, strict=True):
+        for panel, task in zip(line, tasks, strict=True):
+            _panel(panel, axis, task, rows[(rows["axis"] == axis) & (rows["task"] == task)])
+    lines = {line.get_label(): line for panel in panels.flat for line in panel.lines}
+    figure.legend(
+        lines.values(), lines, loc="outside upper center", ncols=len(lines), frameon=False
+    )
+    plots.save(figure, path)
+
+
+def _panel(panel, axis, task, rows):
+    rows = rows[rows["median"] > 0]
+    panel.set_visible(len(rows) > 0)
+    for contender, part in rows.groupby("contender", sort=False):
+        color = _COLORS.get(contender)
+        panel.plot(part["value"], part["median"], "o-", ms=3, color=color, label=contender)
+        panel.fill_between(
+            part["value"], part["least"], part["greatest"], color=color, alpha=0.2, lw=0
+        )
+    panel.set(xscale="log", yscale="log", title=_TASKS[task])
+    panel.set_xlabel(f"{_AXES[axis]}\n{textwrap.fill(_notes(rows), 36)}")
+    values = sorted(rows["value"].unique())
+    panel.set_xticks(values, [f"{value:,}" for value in values])
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.minorticks_off()
+    panel.grid(alpha=0.3)

@@ -1,0 +1,62 @@
+"""Peak memory of a contender, as Linux counts it."""
+
+import ctypes
+import dataclasses
+import pathlib
+import sys
+
+from benchmarks.worker import Worker
+
+__all__ = ["mebibytes_beyond_one_row", "peak_memory"]
+
+_STATUS = pathlib.Path("/proc/self/status")
+_CLEAR = pathlib.Path("/proc/self/clear_refs")
+
+
+def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
+    """Returns the bytes that a process holds at most while a contender runs in it.
+
+    The process is a new one, and the contender's second run counts, so that what compiling
+    takes is left out. What a library keeps from run to run, as XLA keeps its buffers,
+    counts. The libraries themselves do, too: subtract the peak of a smaller contender.
+
+    Args:
+      build: function of a module that returns a `Contender`.
+      *args: its arguments; likewise `**kwargs`.
+      interpreter: path of the Python that runs it.
+      **kwargs: see `*args`.
+
+    Raises:
+      OSError: where there is no Linux.
+    """
+    with Worker(interpreter) as worker:
+        return worker.build(_watched, build, args, kwargs).run()
+
+
+def mebibytes_beyond_one_row(build, workload, **kwargs):
+    """Returns the peak of a contender in MiB, beyond that of a workload of one row.
+
+    Args:
+      build: function of a module that returns a `Contender`.
+      workload: its first argument, with a `batch_size`.
+      **kwargs: further ones, and those of `peak_memory`.
+    """
+    many, one = (
+        peak_memory(build, dataclasses.replace(workload, batch_size=size), **kwargs)
+        for size in (workload.batch_size, 1)
+    )
+    return (many - one) / 2**20
+
+
+def _watched(build, args, kwargs):
+    contender = build(*args, **kwargs)
+    return dataclasses.replace(contender, run=lambda: _peak_of_second(contender.run))
+
+
+def _peak_of_second(run):
+    run()
+    ctypes.CDLL(None).malloc_trim(0)  # or freed memory that the C library keeps would count
+    _CLEAR.write_text("5")  # the peak is that from now on
+    run()
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+    return 1024 * int(lines["VmHWM"].split()[0])

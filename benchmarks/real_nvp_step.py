@@ -1,0 +1,54 @@
+"""Times a RealNVP training step beside TFP, distrax and nflows.
+
+    python -m benchmarks.real_nvp_step
+
+One table a workload of medians over interleaved repetitions, with ratios to the best peer
+of the same run. A minute or two in all.
+"""
+
+import functools
+
+import tfp_flows
+from benchmarks import real_nvp_peers as peers
+from benchmarks import real_nvp_torch
+from benchmarks import runner
+from benchmarks.tensorflow_contender import matrix_products
+from benchmarks.tensorflow_contender import our_steps
+from benchmarks.workloads import WORKLOADS
+
+
+def time_workload(workload, worker, **how):
+    """Returns the table of a workload, with the peers that are installed.
+
+    Args:
+      workload: a `RealNVP`.
+      worker: not used.
+      **how: `repetitions` and `patience`, as in `interleave`.
+    """
+    del worker
+    builders = [
+        functools.partial(peers.tfp_step, workload, jit_compile=True),
+        functools.partial(peers.tfp_step, workload, jit_compile=False),
+        functools.partial(peers.distrax, workload),
+        functools.partial(real_nvp_torch.nflows, workload, num_threads=1),
+        functools.partial(real_nvp_torch.nflows, workload, num_threads=2),
+    ]
+    ours = our_steps(lambda: our_distribution(workload), workload)
+    return runner.compare(ours, builders, matrix_products(workload, backward=True), **how)
+
+
+def our_distribution(workload):
+    """Returns this package's flow of the sizes of `workload`, with its base."""
+    flow = tfp_flows.RealNVP(
+        workload.event_size,
+        num_steps=workload.num_steps,
+        hidden_units=workload.hidden_units,
+        activation="relu",  # that of the peers' networks
+        standardize=False,  # what the peers' flows do not have either
+        seed=0,
+    )
+    return tfp_flows.FlowDistribution(tfp_flows.standard_normal(workload.event_size), flow)
+
+
+if __name__ == "__main__":
+    runner.run(time_workload, WORKLOADS["real_nvp_step"], repetitions=7)

@@ -1,0 +1,128 @@
+"""Neural spline flows of PyTorch's nflows and zuko."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from benchmarks import torch_contender
+
+__all__ = ["nflows", "train", "zuko"]
+
+
+def nflows(workload, *, num_threads):
+    """Nflows' splines as its authors stack them, with permutations and LU mixings."""
+    return _contender(_nflows(workload), workload, num_threads)
+
+
+def zuko(workload, *, num_threads):
+    """Zuko's `NSF`, which has no mixings; `passes=2` makes couplings of its steps."""
+    return _contender(_zuko(workload), workload, num_threads)
+
+
+def train(name, workload, rows, budget, *, num_threads):
+    """Returns a `Contender` that trains on rows for a turn, and scores others.
+
+    Args:
+      name: "nflows" or "zuko".
+      workload: a `SplineFlow`.
+      rows: a `Rows`.
+      budget: a `Budget`.
+      num_threads: of PyTorch.
+    """
+    import torch
+
+    peer = {"nflows": _nflows, "zuko": _zuko}[name](workload)
+    return torch_contender.budgeted(
+        name,
+        list(peer.module.parameters()),
+        lambda x: peer.log_prob(torch.tensor(x)),
+        rows,
+        budget,
+        num_threads=num_threads,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peer:
+    name: str
+    module: object
+    log_prob: Callable
+    sample: Callable
+
+
+def _contender(peer, workload, num_threads):
+    return torch_contender.flow_contender(
+        peer.name,
+        workload,
+        peer.module,
+        num_threads,
+        log_prob=peer.log_prob,
+        sample=peer.sample,
+    )
+
+
+def _nflows(workload):
+    import torch
+    from nflows import transforms
+    from nflows.distributions.normal import StandardNormal
+    from nflows.flows.base import Flow
+
+    torch.manual_seed(0)
+    size, steps = workload.event_size, []
+    for step in range(workload.num_steps):
+        steps += [*_nflows_mixing(size), _nflows_step(workload, step)]
+    steps += _nflows_mixing(size)
+    flow = Flow(transforms.CompositeTransform(steps), StandardNormal([size]))
+    return _Peer("nflows", flow, flow.log_prob, flow.sample)
+
+
+def _zuko(workload):
+    import torch
+    import zuko
+
+    torch.manual_seed(0)
+    flow = zuko.flows.NSF(
+        workload.event_size,
+        bins=workload.num_bins,
+        transforms=workload.num_steps,
+        passes=2 if workload.coupling else None,
+        hidden_features=workload.hidden_units[:-1],  # of each of which it makes a block
+        residual=True,
+    )
+    return _Peer(
+        "zuko",
+        flow,
+        lambda x: flow().log_prob(x),
+        lambda count: flow().sample((count,)),
+    )
+
+
+def _nflows_mixing(size):
+    from nflows import transforms
+
+    return [
+        transforms.RandomPermutation(size),
+        transforms.LULinear(size, identity_init=True),
+    ]
+
+
+def _nflows_step(workload, step):
+    from nflows import transforms
+    from nflows.nn.nets import ResidualNet
+    from nflows.utils import create_alternating_binary_mask
+
+    spline = {"num_bins": workload.num_bins, "tails": "linear", "tail_bound": 3.0}
+    network = {
+        "hidden_features": workload.hidden_units[0],
+        "num_blocks": workload.num_blocks,
+    }
+    if not workload.coupling:
+        return transforms.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+            workload.event_size, use_residual_blocks=True, **network, **spline
+        )
+    return transforms.PiecewiseRationalQuadraticCouplingTransform(
+        create_alternating_binary_mask(workload.event_size, even=step % 2 == 0),
+        functools.partial(ResidualNet, **network),
+        apply_unconditional_transform=True,
+        **spline,
+    )

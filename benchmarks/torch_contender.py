@@ -1,0 +1,176 @@
+"""Contenders in PyTorch; torch is imported by who calls this."""
+
+from benchmarks.budgeted_training import BudgetedTraining
+from benchmarks.timing import Contender
+
+__all__ = [
+    "budgeted",
+    "flow_contender",
+    "masked_linear",
+    "near_identity",
+    "torch_contender",
+    "training_step",
+]
+__all__ += ["without_context", "zuko_contender"]
+
+
+def torch_contender(name, parameters, work, calls, *, num_threads):
+    """Returns a `Contender` that calls `work()`, which returns a number, `calls` times."""
+    import torch
+
+    def run():
+        torch.set_num_threads(num_threads)
+        for _ in range(calls):
+            result = work()
+        return result
+
+    count = sum(parameter.numel() for parameter in parameters)
+    return Contender(f"{name}, {num_threads} threads", run, calls, count)
+
+
+def training_step(parameters, log_prob, x):
+    """Returns a function that takes one step of Adam and returns the loss."""
+    import torch
+
+    optimizer = torch.optim.Adam(parameters, lr=1e-4)
+
+    def step():
+        optimizer.zero_grad()
+        loss = -log_prob(x).mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def budgeted(name, parameters, log_prob, data, budget, *, num_threads):
+    """Returns a `Contender` that trains on data for a turn, and scores others.
+
+    Args:
+      name: of the package.
+      parameters: what is trained.
+      log_prob: function of an array that returns a tensor of log-densities.
+      data: an `Images` or `Rows`.
+      budget: a `Budget`.
+      num_threads: of PyTorch.
+    """
+    import torch
+
+    torch.set_num_threads(num_threads)
+    optimizer = torch.optim.Adam(parameters)
+
+    def step(x, learning_rate):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.zero_grad()
+        loss = -log_prob(x).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
+        optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def score(x):
+        return log_prob(x).numpy()
+
+    # Scoring initialises what depends on data.
+    training = BudgetedTraining(score, step, score, data, budget)
+    count = sum(parameter.numel() for parameter in parameters)
+    return training.contender(f"{name}, {num_threads} threads", count)
+
+
+def without_context(*layers):
+    """Returns layers in sequence, as nflows calls them: with a context, here not used."""
+    import torch
+
+    class Network(torch.nn.Sequential):
+        def forward(self, inputs, context=None):
+            return super().forward(inputs)
+
+    return Network(*layers)
+
+
+def masked_linear(mask):
+    """Returns a linear layer whose weight is multiplied by `mask`, `[outputs, inputs]`."""
+    import torch
+
+    class MaskedLinear(torch.nn.Linear):
+        def __init__(self):
+            super().__init__(mask.shape[1], mask.shape[0])
+            self.register_buffer("mask", mask.float())
+
+        def forward(self, x):
+            return torch.nn.functional.linear(x, self.mask * self.weight, self.bias)
+
+    return MaskedLinear()
+
+
+def flow_contender(
+    name, workload, flow, num_threads, *, log_prob, sample, sample_and_log_prob=None
+):
+    """Returns the `Contender` of what a workload asks of a flow, as `workload.task` says.
+
+    Args:
+      name: of the package.
+      workload: has `batch()`, `batch_size`, `calls` and `task`.
+      flow: a module.
+      num_threads: of PyTorch.
+      log_prob: function of rows.
+      sample: function of a number of samples.
+      sample_and_log_prob: likewise.
+    """
+    import torch
+
+    x = torch.tensor(workload.batch())
+    parameters = [p for p in flow.parameters() if p.requires_grad]
+
+    @torch.no_grad()
+    def draw():
+        return sample(workload.batch_size).mean().item()
+
+    @torch.no_grad()
+    def score():
+        return log_prob(x).mean().item()
+
+    @torch.no_grad()
+    def draw_and_score():
+        y, log_probs = sample_and_log_prob(workload.batch_size)
+        return (y.mean() + log_probs.mean()).item()
+
+    work = {"sample": draw, "score": score, "sample_and_score": draw_and_score}
+    if workload.task == "train":
+        work["train"] = training_step(parameters, log_prob, x)
+    return torch_contender(
+        name, parameters, work[workload.task], workload.calls, num_threads=num_threads
+    )
+
+
+def near_identity(flow):
+    """Returns a flow with a tenth of its weights, since else 64 of its steps overflow."""
+    for parameter in flow.parameters():
+        parameter.data *= 0.1
+    return flow
+
+
+def zuko_contender(workload, steps, num_threads):
+    """The `flow_contender` of zuko's lazy transforms over a standard normal."""
+    import torch
+    import zuko
+
+    base = zuko.lazy.UnconditionalDistribution(
+        zuko.distributions.DiagNormal,
+        torch.zeros(workload.event_size),
+        torch.ones(workload.event_size),
+        buffer=True,
+    )
+    flow = near_identity(zuko.lazy.Flow(steps, base))
+    return flow_contender(
+        "zuko",
+        workload,
+        flow,
+        num_threads,
+        log_prob=lambda x: flow().log_prob(x),
+        sample=lambda count: flow().sample((count,)),
+        sample_and_log_prob=lambda count: flow().rsample_and_log_prob((count,)),
+    )

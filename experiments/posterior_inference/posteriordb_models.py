@@ -1,0 +1,533 @@
+"""Linear regressions of posteriordb, unstandardised."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from experiments.posterior_inference.targets import Target
+
+__all__ = [
+    "arma",
+    "autoregression",
+    "garch",
+    "lotka_volterra",
+    "poisson_regression",
+    "recurrence",
+    "REGRESSIONS",
+    "solve",
+    "two_normals",
+]
+tfd = tfp.distributions
+
+
+def wide_normal(name=None):
+    """In place of a flat prior on all reals."""
+    return tfd.Normal(0.0, 1e4, name=name or "Normal")
+
+
+def wide_half_normal(name=None):
+    """In place of a flat prior above zero."""
+    return tfd.HalfNormal(1e3, name=name or "HalfNormal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression:
+    """A linear model with normal errors, as a function of its data.
+
+    Args:
+      design: function of the data, a dictionary of arrays, that returns `[N, K]`.
+      response: function of the data that returns `[N]`.
+      slope: function without arguments that returns the prior of each coefficient.
+      intercept: the same for an intercept; None where a column of the design is one.
+      deviation: the same for the standard deviation of the errors.
+    """
+
+    design: Callable
+    response: Callable
+    slope: Callable = wide_normal
+    intercept: Callable | None = None
+    deviation: Callable = wide_half_normal
+
+    def __call__(self, data):
+        """Returns the `Target`."""
+        design = tf.constant(self.design(data), tf.float32)
+        observed = {"response": self.response(data).astype(np.float32)}
+        return Target(functools.partial(self._model, design), observed)
+
+    def _model(self, design):
+        def model():
+            mean = tf.linalg.matvec(
+                design, (yield tfd.Sample(self.slope(), design.shape[1], name="slope"))
+            )
+            if self.intercept is not None:
+                mean += yield _named(self.intercept(), "intercept")
+            deviation = yield _named(self.deviation(), "deviation")
+            yield tfd.Independent(tfd.Normal(mean, deviation), 1, name="response")
+
+        return tfd.JointDistributionCoroutineAutoBatched(model)
+
+
+def _named(distribution, name):
+    return distribution.copy(name=name)
+
+
+def _columns(*columns):
+    """A design with a leading column of ones."""
+    return np.stack([np.ones_like(columns[0]), *columns], axis=1)
+
+
+def _kidscore(data):
+    return _columns(data["mom_hs"], data["mom_iq"])
+
+
+def _logearn(data):
+    height, male = data["height"], data["male"]
+    return _columns(height, male, height * male)
+
+
+def _logmesquite(data):
+    first, second = data["diam1"], data["diam2"]
+    return _columns(
+        np.log(first * second * data["canopy_height"]),
+        np.log(first * second),
+        np.log(first / second),
+        np.log(data["total_height"]),
+        data["group"],
+    )
+
+
+def _nes(data):
+    ages = [(data["age_discrete"] == age).astype(np.float64) for age in (2, 3, 4)]
+    others = [data[name] for name in ("educ1", "gender", "income")]
+    return _columns(data["real_ideo"], data["race_adj"], *ages, *others)
+
+
+def _diamonds(data):
+    x = data["X"][:, 1:]
+    return x - x.mean(axis=0)
+
+
+REGRESSIONS = {
+    "kidiq-kidscore_momhsiq": Regression(
+        _kidscore,
+        lambda data: data["kid_score"],
+        deviation=lambda: tfd.HalfCauchy(0.0, 2.5),
+    ),
+    "earnings-logearn_interaction": Regression(_logearn, lambda data: np.log(data["earn"])),
+    "mesquite-logmesquite_logvash": Regression(
+        _logmesquite, lambda data: np.log(data["weight"])
+    ),
+    "nes1980-nes": Regression(_nes, lambda data: data["partyid7"]),
+    "sblrc-blr": Regression(
+        lambda data: data["X"],
+        lambda data: data["y"],
+        slope=lambda: tfd.Normal(0.0, 10.0),
+        deviation=lambda: tfd.HalfNormal(10.0),
+    ),
+    "diamonds-diamonds": Regression(
+        _diamonds,
+        lambda data: data["Y"],
+        slope=lambda: tfd.Normal(0.0, 1.0),
+        intercept=lambda: tfd.StudentT(3.0, 8.0, 10.0),
+        deviation=lambda: tfd.HalfStudentT(3.0, 0.0, 10.0),
+    ),
+}
+
+
+_Root = tfd.JointDistributionCoroutine.Root
+
+
+class Ascending(tfd.Sample):
+    """Independent draws of one distribution, in rising order.
+
+    Its density is n! times that of the draws, where these are in rising order.
+    """
+
+    def _log_prob(self, value, **kwargs):
+        size = tf.cast(self.event_shape[-1], value.dtype)
+        return super()._log_prob(value, **kwargs) + tf.math.lgamma(size + 1.0)
+
+    def _sample_n(self, n, seed, **kwargs):
+        return tf.sort(super()._sample_n(n, seed, **kwargs), axis=-1)
+
+    def _default_event_space_bijector(self):
+        return tfp.bijectors.Ascending()
+
+
+def two_normals(data):
+    """Returns the `Target` of a mixture of two normals.
+
+    Args:
+      data: `y`, `[N]`.
+    """
+
+    def model():
+        mu = yield _Root(Ascending(tfd.Normal(0.0, 2.0), 2, name="mu"))
+        sigma = yield _Root(tfd.Sample(tfd.HalfNormal(2.0), 2, name="sigma"))
+        theta = yield _Root(tfd.Beta(5.0, 5.0, name="theta"))
+        mixture = tfd.MixtureSameFamily(
+            tfd.Categorical(probs=tf.stack([theta, 1.0 - theta], axis=-1)),
+            tfd.Normal(mu, sigma),
+        )
+        yield tfd.Sample(mixture, len(data["y"]), name="y")
+
+    build = functools.partial(tfd.JointDistributionCoroutine, model)
+    return Target(build, {"y": data["y"].astype(np.float32)})
+
+
+class NormalSeries(tfd.Distribution):
+    """A series each of whose values is normal, given those before it.
+
+    Args:
+      predict: function of a series, `[..., T]` in float64, that returns the means and the
+        standard deviations, `[*batch, T]` each, of its values, given those before each.
+      num_steps: T.
+      batch_of: tensor of the shape `batch`.
+    """
+
+    def __init__(self, predict, num_steps, *, batch_of, name="NormalSeries"):
+        parameters = dict(locals())
+        self._predict, self._num_steps = predict, num_steps
+        self._batch_of = tf.convert_to_tensor(batch_of)
+        super().__init__(
+            dtype=self._batch_of.dtype,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"batch_of": tfp.util.ParameterProperties()}
+
+    def _event_shape(self):
+        return tf.TensorShape([self._num_steps])
+
+    def _event_shape_tensor(self):
+        return tf.constant([self._num_steps])
+
+    def _batch_shape(self):
+        return self._batch_of.shape
+
+    def _batch_shape_tensor(self):
+        return tf.shape(self._batch_of)
+
+    def _log_prob(self, series):
+        series = tf.cast(series + tf.zeros_like(self._batch_of)[..., None], tf.float64)
+        log_prob = tfd.Normal(*self._predict(series)).log_prob(series)
+        return tf.cast(tf.reduce_sum(log_prob, axis=-1), self.dtype)
+
+    def _sample_n(self, n, seed=None):
+        shape = tf.concat([[n], tf.shape(self._batch_of), [self._num_steps]], axis=0)
+        seed = tfp.random.sanitize_seed(seed)
+        noise = tf.random.stateless_normal(shape, seed, dtype=tf.float64)
+        times = tf.range(self._num_steps)
+
+        def set_value(t, series):
+            mean, deviation = self._predict(series)
+            return t + 1, tf.where(times == t, mean + deviation * noise, series)
+
+        _, series = tf.while_loop(
+            lambda t, _: t < self._num_steps, set_value, [0, tf.zeros_like(noise)]
+        )
+        return tf.cast(series, self.dtype)
+
+
+def recurrence(inputs, coefficient):
+    """Solves `x_1 = inputs_1`, `x_t = inputs_t + coefficient x_{t-1}`.
+
+    With K terms of `x_t = sum_k coefficient^k inputs_{t-k}`, twice as many follow from the
+    sums of K terms at t and at t - K: about log2(T) products of whole series.
+
+    Args:
+      inputs: `[..., T]`, T known.
+      coefficient: `[...]`.
+    """
+    power, count, total = coefficient[..., None], 1, inputs
+    while count < inputs.shape[-1]:
+        total += power * _delayed(total, count)
+        power, count = power**2, 2 * count
+    return total
+
+
+def autoregression(data):
+    """Returns the `Target` of an AR(K) with normal errors.
+
+    Args:
+      data: `y`, `[T]`, of which the first `K` are given.
+    """
+    y, order = data["y"], int(data["K"])
+    first, rest = y[:order], y[order:]
+
+    def predict(alpha, beta, sigma, series):
+        ones = tf.ones_like(series[..., :1])
+        series = tf.concat([ones * first, series], axis=-1)
+        lags = [series[..., order - k : len(y) - k] for k in range(1, order + 1)]
+        # [..., T - K, K] times [..., K]
+        mean = alpha[..., None] + tf.linalg.matvec(tf.stack(lags, axis=-1), beta)
+        return mean, sigma[..., None] * tf.ones_like(mean)
+
+    def model():
+        alpha = yield _Root(tfd.Normal(0.0, 10.0, name="alpha"))
+        beta = yield _Root(tfd.Sample(tfd.Normal(0.0, 10.0), order, name="beta"))
+        sigma = yield _Root(tfd.HalfCauchy(0.0, 2.5, name="sigma"))
+        yield _series(predict, (alpha, beta, sigma), len(rest))
+
+    return _target(model, rest)
+
+
+def arma(data):
+    """Returns the `Target` of an ARMA(1, 1) with normal errors.
+
+    Args:
+      data: `y`, `[T]`.
+    """
+
+    def predict(mu, phi, theta, sigma, series):
+        before = tf.concat([_first(mu, series), series[..., :-1]], axis=-1)
+        inputs = series - mu[..., None] - phi[..., None] * before
+        errors = recurrence(inputs, -theta)
+        return series - errors, sigma[..., None] * tf.ones_like(errors)
+
+    def model():
+        mu = yield _Root(tfd.Normal(0.0, 10.0, name="mu"))
+        phi = yield _Root(tfd.Normal(0.0, 2.0, name="phi"))
+        theta = yield _Root(tfd.Normal(0.0, 2.0, name="theta"))
+        sigma = yield _Root(tfd.HalfCauchy(0.0, 2.5, name="sigma"))
+        yield _series(predict, (mu, phi, theta, sigma), len(data["y"]))
+
+    return _target(model, data["y"])
+
+
+def garch(data):
+    """Returns the `Target` of a GARCH(1, 1), flat where `alpha1 + beta1 < 1`.
+
+    Args:
+      data: `y`, `[T]`, and `sigma1`, the standard deviation of its first value.
+    """
+
+    def predict(mu, alpha0, alpha1, share, series):
+        squares = alpha1[..., None] * (series - mu[..., None])[..., :-1] ** 2
+        inputs = alpha0[..., None] + squares
+        first = _first(tf.ones_like(mu) * data["sigma1"] ** 2, inputs)
+        inputs = tf.concat([first, inputs], axis=-1)
+        variances = recurrence(inputs, (1.0 - alpha1) * share)
+        return mu[..., None] * tf.ones_like(variances), tf.sqrt(variances)
+
+    def model():
+        mu = yield _Root(wide_normal(name="mu"))
+        alpha0 = yield _Root(wide_half_normal(name="alpha0"))
+        # Their density is that of alpha1 and beta1 = (1 - alpha1) share, flat.
+        alpha1 = yield _Root(tfd.Beta(1.0, 2.0, name="alpha1"))
+        share = yield _Root(tfd.Uniform(0.0, 1.0, name="share"))
+        yield _series(predict, (mu, alpha0, alpha1, share), len(data["y"]))
+
+    def parameters(parts):
+        mu, alpha0, alpha1, share = parts
+        return np.stack([mu, alpha0, alpha1, (1.0 - alpha1) * share], axis=-1)
+
+    def parts(rows):
+        mu, alpha0, alpha1, beta1 = np.moveaxis(rows, -1, 0)
+        return [mu, alpha0, alpha1, beta1 / (1.0 - alpha1)]
+
+    return _target(model, data["y"], parameters=parameters, parts=parts)
+
+
+def _series(predict, parameters, num_steps):
+    # In float32, sums over all times would lose digits.
+    wide = [tf.cast(p, tf.float64) for p in parameters]
+    predict = functools.partial(predict, *wide)
+    return NormalSeries(predict, num_steps, batch_of=parameters[0], name="y")
+
+
+def _target(model, y, **maps):
+    build = functools.partial(tfd.JointDistributionCoroutine, model)
+    return Target(build, {"y": y.astype(np.float32)}, **maps)
+
+
+def _first(value, series):
+    """A first value, `[...]`, as `[..., 1]` with all batch axes of a series."""
+    return value[..., None] * tf.ones_like(series[..., :1])
+
+
+def _delayed(series, count):
+    zeros = [[0, 0]] * (series.shape.rank - 1)
+    return tf.pad(series[..., :-count], [*zeros, [count, 0]])
+
+
+# Of a unit of time. More of them change log-densities of draws by less than 1e-3.
+_STEPS = 8
+
+
+class _NormalAboveZero(tfd.TruncatedNormal):
+    """Normals above zero; TFP's default bijector needs a finite upper end."""
+
+    def _default_event_space_bijector(self):
+        return tfp.bijectors.Exp()
+
+
+def solve(theta, z_init, times):
+    """Solves the equations by the classical method of Runge and Kutta.
+
+    ```none
+    d log u / dt = a - b v,      d log v / dt = -c + e u
+    ```
+
+    The gradient is that of the steps, by sensitivities that take the same steps forwards:
+    of hundreds of steps, nothing has to be kept for a way back.
+
+    Args:
+      theta: a, b, c, e, `[..., 4]`.
+      z_init: u and v at time 0, `[..., 2]`.
+      times: `[T]`, in rising order, NumPy.
+
+    Returns:
+      Log of u and v at each of the times, `[..., T, 2]`.
+    """
+    spans = np.diff(times, prepend=0.0)
+    steps = max(1, int(np.ceil(_STEPS * spans.max())))
+    lengths = tf.constant(np.repeat(spans / steps, steps), z_init.dtype)
+
+    @tf.custom_gradient
+    def solution(p):
+        def gradient(upstream):  # [T, 2, ...] by [T, 3, 2, 2, ...]
+            by_p = tf.scan(_steps(p, _both), lengths, (p[2], _start(p)))[1]
+            moved = upstream[:, None, None] * by_p[steps - 1 :: steps]
+            return tf.reduce_sum(moved, axis=[0, 3])
+
+        z = tf.scan(_steps(p, lambda p, z: (_slope(p, *z),)), lengths, (p[2],))[0]
+        return z[steps - 1 :: steps], gradient
+
+    a, b, c, e = tf.unstack(theta, num=4, axis=-1)
+    start = tf.unstack(tf.math.log(z_init), num=2, axis=-1)
+    z = solution(tf.stack([tf.stack([a, -c]), tf.stack([-b, e]), tf.stack(start)]))
+    rank = len(z.shape)
+    return tf.transpose(z, [*range(2, rank), 0, 1])
+
+
+def _slope(p, z):
+    """Of `z`, `[2, ...]`; `p`, `[3, 2, ...]`, has rates, couplings and the start."""
+    return p[0] + p[1] * tf.reverse(tf.exp(z), [0])
+
+
+def _both(p, state):
+    """Slopes of z, `[2, ...]`, and of its derivatives by p, `[3, 2, 2, ...]`."""
+    z, by_p = state
+    others = tf.reverse(tf.exp(z), [0])
+    eye = _start(p)[2]
+    direct = tf.stack([eye, eye * others, tf.zeros_like(eye)])
+    return p[0] + p[1] * others, direct + p[1] * others * tf.reverse(by_p, [2])
+
+
+def _start(p):
+    """Derivatives of the start by p: only by itself."""
+    eye = tf.reshape(tf.eye(2, dtype=p.dtype), [2, 2] + [1] * (len(p.shape) - 2))
+    eye += tf.zeros_like(p[:1])
+    return tf.stack([tf.zeros_like(eye), tf.zeros_like(eye), eye])
+
+
+def _steps(p, slope):
+    """A function from a state, a tuple of tensors, and a length to the next state."""
+
+    def moved(state, h, k):
+        return tuple(x + h * dx for x, dx in zip(state, k, strict=True))
+
+    def step(state, h):
+        k1 = slope(p, state)
+        k2 = slope(p, moved(state, 0.5 * h, k1))
+        k3 = slope(p, moved(state, 0.5 * h, k2))
+        k4 = slope(p, moved(state, h, k3))
+        k = [a + 2.0 * (b + c) + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True)]
+        return moved(state, h / 6.0, k)
+
+    return step
+
+
+def lotka_volterra(data):
+    """Returns the `Target` of counts of prey and predators.
+
+    Args:
+      data: `y_init`, `[2]`, at time 0, and `y`, `[T, 2]`, at the times `ts`, `[T]`.
+    """
+    middle, spread = np.float32([[1.0, 0.05, 1.0, 0.05], [0.5, 0.05, 0.5, 0.05]])
+
+    def model():
+        theta = yield _Root(
+            tfd.Independent(_NormalAboveZero(middle, spread, 0.0, np.inf), 1, name="theta")
+        )
+        z_init = yield _Root(
+            tfd.Sample(tfd.LogNormal(math.log(10.0), 1.0), 2, name="z_init")
+        )
+        sigma = yield _Root(tfd.Sample(tfd.LogNormal(-1.0, 1.0), 2, name="sigma"))
+        first = tfd.LogNormal(tf.math.log(z_init), sigma)
+        yield tfd.Independent(first, 1, name="y_init")
+        wide = (tf.cast(p, tf.float64) for p in (theta, z_init))
+        log_z = tf.cast(solve(*wide, data["ts"]), theta.dtype)
+        counts = tfd.LogNormal(log_z, sigma[..., None, :])
+        yield tfd.Independent(counts, 2, name="y")
+
+    build = functools.partial(tfd.JointDistributionCoroutine, model)
+    return Target(build, {n: data[n].astype(np.float32) for n in ("y_init", "y")})
+
+
+_JITTER = 1e-10
+
+
+def poisson_regression(data):
+    """Returns the `Target` of counts `k` at points `x`, `[N]` each.
+
+    The process is given as `f = L z`, with standard normal z and L a Cholesky factor.
+
+    Args:
+      data: `x` and `k`.
+    """
+    squares = (data["x"][:, None] - data["x"]) ** 2
+    size = len(data["x"])
+
+    def factor(rho, alpha):
+        rho, alpha = _within(rho, 1e-3, 1e3), _within(alpha, 0.0, 1e6)
+        kernel = alpha**2 * tf.exp(-0.5 * squares / rho**2)
+        # More than the model's only for an alpha of 30 and more, where it would be lost.
+        jitter = tf.maximum(1e-13 * alpha**2, _JITTER)
+        return tf.linalg.cholesky(kernel + jitter * np.eye(size))
+
+    def process(rho, alpha, z):
+        return tf.linalg.matvec(factor(rho, alpha), tf.cast(z, tf.float64))
+
+    def model():
+        rho = yield _Root(tfd.Gamma(25.0, 4.0, name="rho"))
+        alpha = yield _Root(tfd.HalfNormal(2.0, name="alpha"))
+        z = yield _Root(tfd.Sample(tfd.Normal(0.0, 1.0), size, name="z"))
+        log_rate = tf.cast(process(rho, alpha, z), z.dtype)
+        yield tfd.Independent(tfd.Poisson(log_rate=log_rate), 1, name="k")
+
+    def parameters(parts):
+        rho, alpha, z = parts
+        columns = [np.stack([rho, alpha], axis=-1), process(rho, alpha, z)]
+        return np.concatenate(columns, axis=-1)
+
+    def parts(rows):
+        rho, alpha, f = rows[..., 0], rows[..., 1], rows[..., 2:]
+        z = np.linalg.solve(factor(rho, alpha), f[..., None].astype(np.float64))
+        return [rho, alpha, z[..., 0]]
+
+    build = functools.partial(tfd.JointDistributionCoroutine, model)
+    observed = {"k": data["k"].astype(np.float32)}
+    return Target(build, observed, parameters=parameters, parts=parts)
+
+
+def _within(value, low, high):
+    """In float64, `[..., 1, 1]`, and such that a Cholesky factor exists.
+
+    TensorFlow raises an error where there is none, also for one of many draws.
+    """
+    value = tf.cast(value, tf.float64)[..., None, None]
+    value = tf.where(tf.math.is_finite(value), value, 1.0)
+    return tf.clip_by_value(value, low, high)

@@ -1,0 +1,352 @@
+"""Supports of TFP's distributions reach all of their draws, or are refused."""
+
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.support import with_free_entries
+from tfp_flows.inference.target import call_with_parts
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+def wishart(dtype=np.float32, **options):
+    return tfd.WishartTriL(dtype(3.5), scale_tril=np.eye(3, dtype=dtype), **options)
+
+
+def from_precision():
+    """Two variables, seen ten times, and the posterior of their precision."""
+    rows = np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32)
+
+    def model():
+        prior = tfd.WishartTriL(4.0, scale_tril=tf.eye(2), name="precision")
+        precision = yield tfd.JointDistributionCoroutine.Root(prior)
+        factor = tf.linalg.cholesky(tf.linalg.inv(precision))
+        normal = tfd.MultivariateNormalTriL(scale_tril=factor)
+        yield tfd.Sample(normal, 10, name="rows")
+
+    target = tfd.JointDistributionCoroutine(model).experimental_pin(rows=rows)
+    scale = np.linalg.inv(np.eye(2) + rows.T @ rows)
+    return target, tfd.WishartTriL(14.0, scale_tril=np.linalg.cholesky(scale))
+
+
+REACHED = {
+    "wishart": wishart,
+    "float64": lambda: wishart(np.float64),
+    "factors": lambda: wishart(input_output_cholesky=True),
+    "operator": lambda: tfd.WishartLinearOperator(
+        3.5, tf.linalg.LinearOperatorLowerTriangular(tf.eye(3))
+    ),
+    "repeated": lambda: tfd.Sample(wishart(), 2),
+    "joint": lambda: tfd.JointDistributionNamed(
+        {"a": tfd.Gamma(2.0, 1.0), "p": wishart(), "b": tfd.Beta(2.0, 3.0)}
+    ),
+    "lkj": lambda: tfd.CholeskyLKJ(4, 2.0),
+    "dirichlet": lambda: tfd.Dirichlet([0.5, 1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_all_draws_come_back(name):
+    target = REACHED[name]()
+    bijector = JointSupport.from_distribution(target).bijector
+    drawn = target.sample(200, seed=1)
+    found = bijector.forward(tf.identity(bijector.inverse(drawn)))
+    for x, y in zip(tf.nest.flatten(drawn), tf.nest.flatten(found), strict=True):
+        size = np.max(np.abs(x), axis=tuple(range(1, x.shape.rank)), keepdims=True)
+        assert np.max(np.abs(y - x) / size) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        tfd.Gamma(0.01, 1.0),  # most of its draws are below the smallest float
+        tfd.Sample(tfd.Gamma([0.01, 2.0], 1.0), 2),
+        tfd.Beta(0.01, 0.01),
+        tfd.Dirichlet([0.01, 0.01, 0.01]),
+        tfd.HalfCauchy(0.0, 1e20),
+        tfd.LogNormal(0.0, 60.0),
+        tfd.Uniform(1e6, 1e6 + 1.0),
+    ],
+    ids=lambda target: target.name,
+)
+def test_draws_at_the_ends_of_floats_are_no_misses(target):
+    if target.batch_shape.rank:
+        target = tfd.Independent(target, target.batch_shape.rank)
+    JointSupport.from_distribution(target)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        tfd.VonMisesFisher([1.0, 0.0, 0.0], 2.0),
+        tfd.PowerSpherical([0.0, 1.0], 2.0),
+        tfd.Sample(tfd.SphericalUniform(3), 2),
+    ],
+    ids=lambda part: part.name,
+)
+def test_a_support_that_is_not_reached_is_refused_by_name(part):
+    target = tfd.JointDistributionNamed({"scale": tfd.Gamma(2.0, 1.0), "where": part})
+    for refused in (lambda: tff.flow_posterior(target), lambda: tff.fit_posterior(target)):
+        with pytest.raises(ValueError, match="'where'.*misses .*%.*`support`"):
+            refused()
+
+
+def dirichlet(*concentrations):
+    return tfd.Dirichlet(np.array(concentrations, np.float64))
+
+
+def logistic_normal(mean, **options):
+    normal = tfd.MultivariateNormalDiag(np.array(mean, np.float64))
+    return tfd.TransformedDistribution(normal, tfb.SoftmaxCentered(), **options)
+
+
+def scaled_shares(*concentrations):
+    return tfd.TransformedDistribution(dirichlet(*concentrations), tfb.Scale(np.float64(3)))
+
+
+def relaxed(kind):
+    return kind(np.float64(1.5), logits=np.array([0.0, 1.0, 0.5]))
+
+
+def lkj(size, concentration, kind=tfd.LKJ, **options):
+    return kind(size, np.float64(concentration), **options)
+
+
+def matrix(**options):
+    return tfd.WishartTriL(np.float64(3.5), scale_tril=np.eye(2), **options)
+
+
+def next_shares(_, shares):
+    return tfd.Dirichlet(4.0 * shares + 1.0)
+
+
+def dependent():
+    return tfd.JointDistributionNamed(
+        {
+            "a": tfd.Uniform(np.float64(0.0), np.float64(1.0)),
+            "b": lambda a: tfd.Uniform(a - 1.0, a + 1.0),
+            "c": dirichlet(2, 3),
+        }
+    )
+
+
+# Each integrates to 1 over its support, in at most three unconstrained dimensions.
+NORMALIZED = {
+    "beta": lambda: tfd.Beta(np.float64(2), np.float64(3)),
+    "two shares": lambda: dirichlet(2, 3),
+    "three shares": lambda: dirichlet(1.5, 3, 2),
+    "sample": lambda: tfd.Sample(dirichlet(2, 3), 2),
+    "independent": lambda: tfd.Independent(dirichlet([2, 3], [4, 2]), 1),
+    "sample of a batch": lambda: tfd.Independent(
+        tfd.Sample(dirichlet([2, 3], [4, 2]), 1), 1
+    ),
+    "reshaped batch": lambda: tfd.Independent(
+        tfd.BatchReshape(dirichlet([2, 3], [4, 2]), [1, 2]), 2
+    ),
+    "broadcast batch": lambda: tfd.Independent(tfd.BatchBroadcast(dirichlet(2, 3), [2]), 1),
+    "chain": lambda: tfd.MarkovChain(dirichlet(2, 3), next_shares, num_steps=2),
+    "relaxed": lambda: relaxed(tfd.RelaxedOneHotCategorical),
+    "logarithms": lambda: relaxed(tfd.ExpRelaxedOneHotCategorical),
+    "logistic normal": lambda: logistic_normal([0.0, 1.0]),
+    "batch of logistic normals": lambda: tfd.Independent(
+        tfd.BatchReshape(logistic_normal([[0.0], [1.0]]), [1, 2]), 2
+    ),
+    "scaled shares": lambda: scaled_shares(2, 3, 2),
+    "logarithms of scaled": lambda: tfd.TransformedDistribution(
+        scaled_shares(2, 3, 2), tfb.Log()
+    ),
+    "batch of scaled": lambda: tfd.Independent(scaled_shares([2, 3], [3, 2]), 1),
+    "correlation": lambda: lkj(2, 2),
+    "correlations": lambda: lkj(3, 1.5),
+    "factors": lambda: lkj(3, 1.5, tfd.CholeskyLKJ),
+    "factors with the density of products": lambda: lkj(3, 1.5, input_output_cholesky=True),
+    "two correlations": lambda: tfd.Sample(lkj(2, 2), 2),
+    "wishart": matrix,
+    "wishart factors": lambda: matrix(input_output_cholesky=True),
+    "joint": lambda: tfd.JointDistributionSequential([dirichlet(2, 3), lkj(2, 2)]),
+    "joint of batches": lambda: tfd.JointDistributionNamedAutoBatched(
+        {"a": dirichlet(2, 3), "b": lkj(2, 2)}
+    ),
+    "nested joint": lambda: tfd.JointDistributionNamed(
+        {"a": tfd.JointDistributionNamed({"b": dirichlet(2, 3)}), "c": dirichlet(3, 2)}
+    ),
+    "joint with a dependent support": dependent,
+}
+
+
+def integral(log_prob, support):
+    """Of a density over its support, by the midpoint rule in unconstrained space."""
+    num_points = {1: 1001, 2: 151, 3: 51}[support.event_size]
+    ends = np.linspace(-3.3, 3.3, num_points + 1)
+    middles = (ends[1:] + ends[:-1]) / 2.0
+    weights = (ends[1] - ends[0]) * np.cosh(middles)  # points are sinh(middles)
+    points = np.meshgrid(*[np.sinh(middles)] * support.event_size)
+    weights = np.prod(np.meshgrid(*[weights] * support.event_size), axis=0)
+    x = tf.constant(
+        np.stack(points, axis=-1).reshape(-1, support.event_size), support.dtype
+    )
+    log_det = support.bijector.forward_log_det_jacobian(x, event_ndims=1)
+    density = np.exp(call_with_parts(log_prob, support.bijector.forward(x)) + log_det)
+    return np.sum(np.where(np.isfinite(density), density, 0.0) * weights.ravel())
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_density_integrates_to_1_over_the_support(name):
+    target = NORMALIZED[name]()
+    support = JointSupport.from_distribution(target)
+    np.testing.assert_allclose(integral(target.log_prob, support), 1.0, atol=1e-3)
+
+
+STOCK = ["three shares", "sample", "reshaped batch", "correlations", "joint", "relaxed"]
+
+
+@pytest.mark.parametrize(
+    "name", [*STOCK, "joint of batches", "joint with a dependent support"]
+)
+def test_density_integrates_to_1_over_the_bijector_of_tfp(name):
+    target = NORMALIZED[name]()
+    given = target.experimental_default_event_space_bijector()
+    support = JointSupport.from_shape(target.event_shape, given, np.float64)
+    np.testing.assert_allclose(integral(target.log_prob, support), 1.0, atol=1e-3)
+
+
+GIVEN = {
+    "shares": (3, tfb.SoftmaxCentered(), dirichlet(2, 3, 2).log_prob),
+    "shares by sigmoids": (3, tfb.IteratedSigmoidCentered(), dirichlet(2, 3, 2).log_prob),
+    "in a chain": (
+        2,
+        tfb.Chain(
+            [tfb.Identity(), tfb.Chain([tfb.SoftmaxCentered(), tfb.Scale(np.float64(2))])]
+        ),
+        dirichlet(2, 3).log_prob,
+    ),
+    "shares by name": (
+        {"p": 3, "q": []},
+        {"p": tfb.SoftmaxCentered(), "q": None},
+        lambda p, q: (
+            dirichlet(2, 3, 2).log_prob(p) + tfd.Normal(np.float64(0), 1.0).log_prob(q)
+        ),
+    ),
+    "as one bijector": (
+        {"p": 2, "q": 2},
+        tfb.JointMap({"p": tfb.SoftmaxCentered(), "q": tfb.SoftmaxCentered()}),
+        lambda p, q: dirichlet(2, 3).log_prob(p) + dirichlet(4, 3).log_prob(q),
+    ),
+    "correlations": (
+        [2, 2],
+        tfb.Chain([tfb.CholeskyOuterProduct(), tfb.CorrelationCholesky()]),
+        lkj(2, 2).log_prob,
+    ),
+    "ordered": (
+        3,
+        tfb.Ascending(),
+        lambda x: np.log(6.0) + tfd.Sample(tfd.Normal(np.float64(0), 1.0), 3).log_prob(x),
+    ),
+    "circle": (
+        2,
+        tfb.UnitVector(),
+        tfd.VonMisesFisher(np.array([0.0, -1.0]), np.float64(2)).log_prob,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_density_integrates_to_1_over_a_given_support(name):
+    shape, bijector, log_prob = GIVEN[name]
+    support = JointSupport.from_shape(shape, bijector, np.float64)
+    # A pole of the circle, where the density is not 0, is at infinity.
+    tolerance = 0.01 if name == "circle" else 1e-3
+    np.testing.assert_allclose(integral(log_prob, support), 1.0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "support",
+    [
+        tfb.Exp(),
+        tfb.Chain([tfb.Exp(), tfb.Chain([tfb.Shift(1.0), tfb.Scale(2.0)])]),
+        tfb.Chain([tfb.CholeskyOuterProduct(), tfb.FillScaleTriL()]),
+        tfb.CorrelationCholesky(),
+        {"a": None, "b": [tfb.Exp(), tfb.Softplus()]},
+        tff.RealNVP(2, num_steps=1, hidden_units=(4,)),
+    ],
+    ids=str,
+)
+def test_a_support_with_its_free_entries_is_left_as_it_is(support):
+    assert with_free_entries(support) is support
+
+
+def test_posterior_of_shares_integrates_to_1_over_two_of_them():
+    posterior = tff.flow_posterior(dirichlet(2, 3, 2), whiten=False, seed=0, num_steps=1)
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    u, v = np.meshgrid(*[(nodes + 1.0) / 2.0] * 2)
+    shares = np.stack([u, (1.0 - u) * v, (1.0 - u) * (1.0 - v)], axis=-1)
+    area = np.outer(weights, weights) / 4.0 * (1.0 - u)
+    density = np.exp(posterior.log_prob(shares.reshape(-1, 3))).reshape(u.shape)
+    np.testing.assert_allclose(np.sum(density * area), 1.0, atol=1e-3)
+
+
+def test_copies_of_posteriors_have_the_log_det_of_free_entries():
+    target = tfd.JointDistributionNamed({"p": dirichlet(2, 3, 2), "c": lkj(2, 2)})
+    posterior = tff.flow_posterior(target, whiten=False, seed=0, num_steps=1)
+    drawn = posterior.sample(5, seed=1)
+    copied = pickle.loads(pickle.dumps(posterior))
+    np.testing.assert_allclose(copied.log_prob(drawn), posterior.log_prob(drawn))
+
+
+def multinomial():
+    return tfd.JointDistributionNamedAutoBatched(
+        {
+            "shares": tfd.Dirichlet([2.0, 2.0, 2.0]),
+            "counts": lambda shares: tfd.Multinomial(9.0, probs=shares),
+        }
+    ).experimental_pin(counts=[5.0, 3.0, 1.0])
+
+
+def batches():
+    return tfd.JointDistributionNamedAutoBatched(
+        {
+            "shares": tfd.Independent(tfd.Dirichlet([[2.0, 2.0], [1.5, 3.0]]), 1),
+            "counts": lambda shares: tfd.Independent(tfd.Multinomial(4.0, probs=shares), 1),
+        }
+    ).experimental_pin(counts=[[3.0, 1.0], [2.0, 2.0]])
+
+
+def log_prob_of_counts(total, concentration, counts):
+    return float(tfd.DirichletMultinomial(total, concentration).log_prob(counts))
+
+
+# Targets with their log-evidence.
+EVIDENCE = {
+    "counts": lambda: (multinomial(), log_prob_of_counts(9.0, [2.0] * 3, [5.0, 3.0, 1.0])),
+    "batch of counts": lambda: (
+        batches(),
+        log_prob_of_counts(4.0, [2.0, 2.0], [3.0, 1.0])
+        + log_prob_of_counts(4.0, [1.5, 3.0], [2.0, 2.0]),
+    ),
+    "correlations": lambda: (tfd.LKJ(3, 2.0), 0.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_evidence_is_exact(name):
+    target, exact = EVIDENCE[name]()
+    posterior = tff.fit_posterior(target, seed=0)
+    assert posterior.report.verdict == "reliable"
+    np.testing.assert_allclose(posterior.report.log_evidence, exact, atol=0.02)
+
+
+@pytest.mark.slow
+def test_the_posterior_of_a_precision_is_the_known_one():
+    target, known = from_precision()
+    posterior = tff.fit_posterior(target, seed=0)
+    assert posterior.report.verdict == "reliable"
+    found = posterior.sample(20_000, seed=1).precision.numpy()
+    np.testing.assert_allclose(found.mean(0), known.mean(), atol=0.03)
+    np.testing.assert_allclose(found.std(0), known.stddev(), rtol=0.05)

@@ -1,0 +1,287 @@
+"""The search for maxima of a density, from dispersed starts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.inference.checks.chains import rank_r_hat
+from tfp_flows.inference.checks.tails import improper_ray
+from tfp_flows.inference.checks.tails import improper_slice
+from tfp_flows.inference.fit import clusters
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.modes import dispersed_starts
+from tfp_flows.inference.modes import find_modes
+from tfp_flows.inference.modes import narrowest_modes
+from tfp_flows.inference.modes import points_on_rays
+from tfp_flows.inference.modes import quasi_newton
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
+
+tfd = tfp.distributions
+
+
+def density(log_prob, size, dtype=tf.float64):
+    return UnconstrainedDensity(log_prob, JointSupport.from_shape(size, None, dtype))
+
+
+def mixture(probs, means, scales):
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(probs=np.float64(probs)),
+        tfd.MultivariateNormalDiag(np.float64(means), np.float64(scales)),
+    )
+
+
+def test_all_modes_are_found_with_their_masses():
+    probs, means = [0.5, 0.3, 0.2], [[-9.0, 0.0], [9.0, 20.0], [40.0, -8.0]]
+    target = mixture(probs, means, [[1.0, 0.5], [0.5, 1.0], [1.0, 3.0]])
+    starts = dispersed_starts(2, 32, np.random.default_rng(0))
+    modes = find_modes(density(target.log_prob, 2), starts)
+    np.testing.assert_allclose(np.exp(modes.log_masses), probs, rtol=1e-3)
+    np.testing.assert_allclose([g.mean for g in modes.gaussians], means, atol=1e-3)
+    np.testing.assert_allclose(np.abs(modes.gaussians[1].factor[0, 0]), 0.5, rtol=1e-3)
+
+
+def test_climbs_from_many_broad_starts_find_a_narrow_mode_beside_a_wide_one():
+    means, scales = [[-9.0, 0.0], [9.0, 20.0]], [[1.0, 1.0], [0.02, 0.5]]
+    target = density(mixture([0.5, 0.5], means, scales).log_prob, 2)
+    starts = 20.0 * np.random.default_rng(0).normal(size=(120, 2))
+    assert len(find_modes(target, starts).gaussians) == 2
+
+
+def test_a_narrow_mode_inside_a_wide_one_is_another_one():
+    target = mixture([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[3.0, 3.0], [0.05, 0.05]])
+    modes = find_modes(density(target.log_prob, 2), np.array([[-3.0, 2.0], [1.1, 0.1]]))
+    np.testing.assert_allclose(np.exp(modes.log_masses), [0.5, 0.5], rtol=1e-2)
+
+
+def test_scales_and_correlations_do_not_matter():
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    precision = (q / np.logspace(-2, 4, 6)) @ q.T  # of condition 10^6
+
+    def log_prob(x):
+        return -0.5 * tf.einsum("...i,ij,...j->...", x - 3.0, precision, x - 3.0)
+
+    starts = dispersed_starts(6, 8, np.random.default_rng(0))
+    (gaussian,) = find_modes(density(log_prob, 6), starts).gaussians
+    np.testing.assert_allclose(gaussian.mean, np.full(6, 3.0), atol=1e-3)
+    covariance = gaussian.factor @ gaussian.factor.T
+    np.testing.assert_allclose(covariance @ precision, np.eye(6), atol=1e-3)
+
+
+def test_a_density_without_a_maximum_has_no_modes():
+    starts = dispersed_starts(2, 8, np.random.default_rng(0))
+    for log_prob in (lambda x: x[..., 0], lambda x: 0.0 * x[..., 0]):
+        assert not find_modes(density(log_prob, 2), starts).gaussians
+
+
+def test_starts_outside_the_support_stay_where_they_are():
+    def log_prob(x):
+        inside = tf.reduce_all(x > 0.0, axis=-1)
+        return tf.where(inside, -tf.reduce_sum((x - 2.0) ** 2, axis=-1), -np.inf)
+
+    starts = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    ends, values, _ = quasi_newton(density(log_prob, 2), starts)
+    np.testing.assert_allclose(ends, [[2.0, 2.0], [-1.0, 1.0]], atol=0.02)
+    assert values[1] == -np.inf
+
+
+FLAT = {
+    "flat": lambda x: -0.5 * x[..., 0] ** 2,
+    "slope 1": lambda x: -0.5 * x[..., 0] ** 2 - 0.5 * tf.math.log1p(x[..., 1] ** 2),
+    "one side": lambda x: -0.5 * x[..., 0] ** 2 - tf.math.softplus(-x[..., 1]),
+}
+PROPER = {
+    "normal": lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1),
+    "cauchy": lambda x: -tf.reduce_sum(tf.math.log1p(x**2), axis=-1),
+    "laplace": lambda x: -tf.reduce_sum(tf.abs(x), axis=-1),
+    # A regression: the residuals' ratio to sigma is constant along rays.
+    "rays": lambda x: (
+        -20.0 * tf.math.log(tf.math.softplus(x[..., 1]))
+        - 1e3 * (x[..., 0] / tf.math.softplus(x[..., 1])) ** 2
+        - 1.0 / tf.math.softplus(x[..., 1])
+    ),
+    # Likewise, where sigma outgrows the residuals from so far away that it rises.
+    "growing scale": lambda x: (
+        tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(30.0 * x[..., 0])
+        + 20.0 * tfd.Normal(0.0, tf.exp(x[..., 1])).log_prob(tf.ones_like(x[..., 0]))
+        - 0.5 * x[..., 1] ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=["32", "64"])
+@pytest.mark.parametrize("name", [*FLAT, *PROPER])
+def test_far_tails_tell_improper_densities_from_heavy_ones(name, dtype):
+    target = density((FLAT | PROPER)[name], 2, dtype)
+    ends = np.array([[1e3, 3.0]])
+    ray = improper_ray(target, np.zeros(2), np.eye(2), ends, np.random.default_rng(0))
+    assert (ray is not None) == (name in FLAT)
+
+
+def schools(x):
+    """Eight effects around mu with deviation tau, from log tau, mu, effects: 1 / tau."""
+    y = np.float32([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+    sigma = np.float32([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+    effects = tfd.Normal(x[..., 1:2], tf.exp(x[..., :1])).log_prob(x[..., 2:])
+    return tf.reduce_sum(effects + tfd.Normal(x[..., 2:], sigma).log_prob(y), axis=-1)
+
+
+def product(x):
+    return -0.5 * (1.0 - x[..., 0] * x[..., 1]) ** 2
+
+
+def collinear(x):
+    column = np.float32([0.0, 1.0, 2.0, 3.0])
+    total = x[..., :1] + (x[..., 1:2] + 2.0 * x[..., 2:]) * column
+    return -0.5 * tf.reduce_sum((total - [0.1, 1.2, 1.8, 3.1]) ** 2, axis=-1)
+
+
+SLICES = {
+    # Density, whether it is proper, and whether tau, x and x, y are among the causes.
+    "product": (product, {0, 1}),
+    "1 / tau": (schools, {0}),
+    "collinear": (collinear, {1, 2}),
+    "hyperbola": (lambda x: product(x) - 0.05 * tf.reduce_sum(x**2, axis=-1), None),
+    "vague": (lambda x: product(x) - 5e-7 * tf.reduce_sum(x**2, axis=-1), None),
+    "tau": (lambda x: schools(x) + x[..., 0] - tf.exp(2.0 * x[..., 0] - 4.0), None),
+    "ridge": (lambda x: collinear(x) - 1e-4 * tf.reduce_sum(x**2, axis=-1), None),
+    "student": (lambda x: -1.5 * tf.reduce_sum(tf.math.log1p(x**2), axis=-1), None),
+    "edge": (lambda x: tf.where(x[..., 1] > 0, -0.5 * x[..., 0] ** 2, -np.inf), None),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(name, rng):
+    log_prob, causes = SLICES[name]
+    size = {"1 / tau": 10, "tau": 10, "collinear": 3, "ridge": 3}.get(name, 2)
+    x = rng.normal(size=(2000, size))
+    if size == 10:
+        x = np.column_stack([1.5 * x[:, 0], 8.0 + 4.0 * x[:, 1], x[:, 2:]])
+        x[:, 2:] = x[:, 1:2] + np.exp(x[:, :1]) * x[:, 2:]
+    elif name in ("product", "hyperbola", "vague"):
+        x[:, 1] = (1.0 + x[:, 1]) / (3.0 * x[:, 0])
+        x[:, 0] *= 3.0
+        x = x[np.abs(x[:, 1]) < 10.0]
+    elif name == "edge":  # and constant up to another one, which draws do not reach
+        x[:, 1] = rng.uniform(size=len(x))
+        inside = log_prob
+        log_prob = lambda x: tf.where(x[..., 1] < 1.0, inside(x), -np.inf)  # noqa: E731
+    found = improper_slice(density(log_prob, size, tf.float32), x)
+    assert (found is None) == (causes is None)
+    if found is not None:
+        assert found.variable in causes
+        names = [f"v{i}" for i in range(size)]
+        assert f"Give a proper prior to v{found.variable}." in found.sentence(names)
+
+
+def beside(direction, width):
+    """0.7 of a standard normal and 0.3 of a mode of some width; what is known of it."""
+    size = len(direction)
+    target = mixture(
+        [0.7, 0.3], [np.zeros(size), direction], [[1.0] * size, [width] * size]
+    )
+    known = tfd.MultivariateNormalDiag(np.zeros(size), np.ones(size))
+
+    def is_known(x):
+        return target.log_prob(x).numpy() < known.log_prob(x).numpy() + 1.0
+
+    return density(target.log_prob, size), is_known
+
+
+def is_found(target, is_known, seed):
+    rng, size = np.random.default_rng(seed), target.event_size
+    centre = Gaussian(np.zeros(size), np.eye(size))
+    starts = points_on_rays(target, [centre], np.zeros([0, size]), is_known, rng)
+    if not len(starts):
+        return False
+    masses = find_modes(target, starts, is_known=is_known).log_masses
+    return len(masses) == 1 and abs(np.exp(masses[0]) - 0.3) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("direction", "width"),
+    [
+        ([6.0, 6.0], 0.05),
+        ([-9.0, 14.4], 0.03),
+        ([3.0, -5.0, 2.0, 4.0], 0.3),
+        ([4.0] * 20, 0.3),
+        ([3.0, -3.0] * 10, 0.2),
+        ([0.0] * 12 + [-15.0] + [0.0] * 12, 0.1),
+    ],
+)
+def test_rays_lead_to_narrow_modes_far_away(direction, width):
+    assert is_found(*beside(np.array(direction), width), seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, rng):
+    _, width = narrowest_modes(size)
+    directions = rng.normal(size=(10, size))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions *= rng.uniform(6.0, 30.0, (10, 1))
+    found = [is_found(*beside(d, width), seed=k) for k, d in enumerate(directions)]
+    assert sum(found) >= 8
+    # Those that are much narrower are not all found: the width is no understatement.
+    missed = [is_found(*beside(d, 0.1 * width), seed=0) for d in directions[:4]]
+    assert not all(missed)
+
+
+def test_draws_of_the_prior_are_those_of_a_pinned_model_where_nothing_is_observed():
+    def model():
+        scale = yield tfd.LogNormal(1.0, 0.5, name="scale")
+        mean = yield tfd.Normal(5.0, 2.0, name="mean")
+        yield tfd.Normal(mean, scale, name="y")
+
+    pinned = tfd.JointDistributionCoroutineAutoBatched(model).experimental_pin(y=99.0)
+    support = JointSupport.from_distribution(pinned)
+    x = support.prior_draws(pinned, 200, seed=0)
+    assert x.shape == (200, 2)
+    expected = 1.0, 5.0
+    draws = [
+        np.asarray(part) for part in support.bijector.forward(tf.constant(x, tf.float32))
+    ]
+    found = np.log(draws[0]).mean(), draws[1].mean()
+    np.testing.assert_allclose(found, expected, atol=0.5)
+    np.testing.assert_array_equal(x, support.prior_draws(pinned, 200, seed=0))
+    assert support.prior_draws(object(), 3, seed=0).shape == (0, 2)
+
+
+def test_rays_go_to_draws_of_the_prior(rng):
+    direction = rng.normal(size=20) * 5.0
+    target, is_known = beside(direction, 0.3)
+    centre = Gaussian(np.zeros(20), np.eye(20))
+    draws = np.stack([direction + 0.5 * rng.normal(size=20), rng.normal(size=20)])
+    starts = points_on_rays(target, [centre], draws, is_known, rng)
+    assert len(find_modes(target, starts, is_known=is_known).gaussians) == 1
+
+
+def test_r_hat_sees_other_means_and_other_spreads():
+    groups = np.random.default_rng(0).normal(size=(6, 500, 3))
+    assert rank_r_hat(groups) < 1.01
+    shifted, spread = groups.copy(), groups.copy()
+    shifted[0, :, 1] += 1.0
+    spread[0, :, 1] *= 3.0
+    assert rank_r_hat(shifted) > 1.05
+    assert rank_r_hat(spread) > 1.05
+    # Monotone maps of a variable, and tails without moments, change nothing.
+    assert rank_r_hat(np.sinh(5.0 * groups)) < 1.01
+
+
+def test_clusters_are_the_parts_of_a_mixture_and_cover_a_ring():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal([-9.0, 0.0], [1.0, 0.1], (300, 2)), rng.normal(9.0, 2.0, (100, 2))]
+    gaussians, log_shares = clusters(np.concatenate(parts), 2, rng)
+    order = np.argsort(log_shares)[::-1]
+    np.testing.assert_allclose(np.exp(log_shares)[order], [0.75, 0.25])
+    for k, part in zip(order, parts, strict=True):
+        np.testing.assert_allclose(gaussians[k].mean, part.mean(axis=0))
+        deviations = np.linalg.norm(gaussians[k].factor, axis=1)
+        np.testing.assert_allclose(deviations, part.std(axis=0), rtol=1e-3)
+    angle = rng.uniform(0.0, 2.0 * np.pi, 800)
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    gaussians, log_shares = clusters(ring, 8, rng)
+    assert len(gaussians) == 8
+    assert np.exp(log_shares).sum() == pytest.approx(1.0)
+    assert min(np.linalg.norm(g.mean) for g in gaussians) > 0.8

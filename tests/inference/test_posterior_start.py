@@ -1,0 +1,244 @@
+"""Where `flow_posterior` starts: near the target, or with a word why not."""
+
+import copy
+import json
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from derivatives import op_by_op
+from regression import regression
+
+import tfp_flows as tff
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
+from tfp_flows.inference import initial_flow
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
+
+
+def elbo(target, posterior):
+    with op_by_op():
+        draws, log_prob = posterior.sample_and_log_prob(2000, seed=5)
+    return float(np.mean(target.unnormalized_log_prob(draws) - log_prob))
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=["32", "64"])
+@pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
+def test_start_is_the_laplace_approximation(flow, dtype):
+    known = regression(dtype)
+    near, far = (
+        tff.flow_posterior(known.target, flow, whiten=whiten, **SMALL)
+        for whiten in (True, False)
+    )
+    with op_by_op():
+        draws = near.sample(20000, seed=1).w.numpy().astype(np.float64)
+        far = far.sample(100, seed=1)
+    errors = (draws.mean(axis=0) - known.mean) / known.deviations
+    assert np.abs(errors).max() < 0.05
+    np.testing.assert_allclose(draws.std(axis=0), known.deviations, rtol=0.05)
+    assert np.abs((far.w - known.mean) / known.deviations).max() > 10.0
+
+
+def test_start_is_the_same_each_time():
+    target = tfd.Gamma(2.0, 3.0)
+    first, second = (tff.flow_posterior(target, **SMALL).sample(3, seed=1) for _ in "ab")
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_shape_starts_at_the_density_that_is_given():
+    def log_prob(rate, shift):
+        return tfd.Gamma(200.0, 2.0).log_prob(rate) + tfd.MultivariateNormalDiag(
+            [500.0, 0.0], [1.0, 1e-3]
+        ).log_prob(shift)
+
+    shape, support = {"rate": [], "shift": [2]}, {"rate": tfb.Softplus(), "shift": None}
+    posterior = tff.flow_posterior(
+        shape, support=support, target_log_prob_fn=log_prob, **SMALL
+    )
+    draws = posterior.sample(4000, seed=1)
+    assert np.mean(draws["rate"]) == pytest.approx(100.0, abs=1.0)
+    np.testing.assert_allclose(np.mean(draws["shift"], 0), [500.0, 0.0], atol=0.1)
+    np.testing.assert_allclose(np.std(draws["shift"], 0), [1.0, 1e-3], rtol=0.1)
+    # As `tfp.vi` calls it: a list's parts one after another.
+    listed = tff.flow_posterior(
+        [[], [2]],
+        support=[tfb.Softplus(), None],
+        target_log_prob_fn=lambda rate, shift: log_prob(rate, shift),
+        **SMALL,
+    )
+    np.testing.assert_allclose(listed.sample(seed=1)[1], [500.0, 0.0], atol=8.0)
+
+
+def variables(posterior):
+    return {variable.name for variable in posterior.distribution.variables}
+
+
+def test_no_start_without_a_density_or_with_a_context():
+    gamma = tfd.Gamma(2.0, 3.0)
+    for posterior in (
+        tff.flow_posterior(3, **SMALL),
+        tff.flow_posterior(gamma, context_size=2, **SMALL),
+        tff.flow_posterior(gamma, whiten=False, **SMALL),
+    ):
+        assert "factor:0" not in variables(posterior)
+    assert "factor:0" in variables(tff.flow_posterior(gamma, **SMALL))
+
+
+def test_parts_of_a_simplex():
+    target = tfd.Dirichlet([20.0, 30.0, 500.0])
+    support = tfb.IteratedSigmoidCentered()
+    posterior = tff.flow_posterior(
+        3, support=support, target_log_prob_fn=target.log_prob, **SMALL
+    )
+    draws = posterior.sample(2000, seed=1)
+    np.testing.assert_allclose(tf.reduce_sum(draws, axis=-1), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(np.mean(draws, 0), target.mean(), rtol=0.2)
+
+
+SUPPORTS = {
+    "positive": tfd.Gamma(2.0, 1000.0),
+    "bounded": tfd.Beta(30.0, 2.0),
+    "lower": tfd.TruncatedNormal(3.0, 1.0, 3.0, 9.0),
+    "correlation": tfd.CholeskyLKJ(3, 2.0),
+    "joint": tfd.JointDistributionNamed(
+        {"rate": tfd.Gamma(2.0, 1.0), "count": lambda rate: tfd.Exponential(rate)}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUPPORTS)
+def test_start_is_in_the_support_and_above_the_plain_one(name):
+    target = SUPPORTS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        posterior = tff.flow_posterior(target, **SMALL)
+    draws = posterior.sample(50, seed=1)
+    assert np.isfinite(target.log_prob(draws)).all()
+    # Without the gates of IAF, which would be another difference.
+    plain = tff.flow_posterior(target, tfb.Identity(), whiten=False)
+    assert elbo(target, posterior) > elbo(target, plain)
+
+
+def funnel():
+    return tfd.JointDistributionSequential(
+        [
+            tfd.Normal(0.0, 3.0),
+            lambda v: tfd.Independent(
+                tfd.Normal(tf.zeros(4), tf.exp(0.5 * v)[..., None] * tf.ones(4)), 1
+            ),
+        ]
+    )
+
+
+class Mixture(tfd.MixtureSameFamily):
+    def _default_event_space_bijector(self):
+        return tfb.Identity()
+
+
+def mixture():
+    components = tfd.MultivariateNormalDiag(
+        [[-3.0, 0.0], [3.0, 2.0]], [[1.0, 0.6], [0.8, 0.8]]
+    )
+    return Mixture(tfd.Categorical(probs=[0.5, 0.5]), components)
+
+
+class Unbounded(tfd.Gamma):
+    """Half of it at 0, where nothing bounds its density."""
+
+    def _default_event_space_bijector(self):
+        return tfb.Softplus()
+
+    def _log_prob(self, value):
+        return super()._log_prob(value) - 2.0 * tf.math.log(value)
+
+
+class Broken(tfd.Gamma):
+    def _log_prob(self, value):
+        raise ValueError("this model takes no batches")
+
+
+USELESS = {
+    "funnel": (funnel, "further from the target than the standard normal"),
+    "mixture": (mixture, "the target has several maxima"),
+    "unbounded": (lambda: Unbounded(1.0, 1.0), "maximum|not finite|not negative definite"),
+    "broken": (lambda: Broken(1.0, 1.0), "this model takes no batches"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_gradients_scale_where_a_hessian_is_of_no_use(name):
+    build, reason = USELESS[name]
+    target = build()
+    with pytest.warns(UserWarning, match=f"Laplace.*: .*{reason}") as caught:
+        posterior = tff.flow_posterior(target, "iaf", **SMALL)
+    assert caught[0].filename == __file__
+    if name != "broken":
+        plain = tff.flow_posterior(target, "iaf", whiten=False, **SMALL)
+        assert elbo(target, posterior) >= elbo(target, plain) - 0.5
+
+
+def test_many_variables_are_scaled_by_gradients(monkeypatch):
+    monkeypatch.setattr(initial_flow, "_MAX_SIZE", 2)
+    scales = np.float32([1e-3, 1.0, 50.0])
+    target = tfd.MultivariateNormalDiag(np.float32([1.0, -2.0, 3000.0]), scales)
+    with pytest.warns(UserWarning, match="its 3 variables are more than 2"):
+        posterior = tff.flow_posterior(target, "real_nvp", **SMALL)
+    draws = posterior.sample(4000, seed=1)
+    errors = (np.mean(draws, axis=0) - target.mean()) / scales
+    np.testing.assert_allclose(errors, 0.0, atol=0.2)
+    np.testing.assert_allclose(np.std(draws, axis=0), scales, rtol=0.2)
+
+
+@pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
+def test_initialize_still_takes_location_and_scale_from_draws(flow):
+    target = tfd.MultivariateNormalDiag([1000.0, 0.0], [3.0, 1e-2])
+    posterior = tff.flow_posterior(target, flow, transformer=tff.Affine(), **SMALL)
+    draws = np.random.default_rng(0).normal([50.0, 2.0], [0.1, 5.0], (4000, 2))
+    posterior.initialize(draws.astype(np.float32))
+    x = posterior.sample(4000, seed=1)
+    np.testing.assert_allclose(np.mean(x, 0), [50.0, 2.0], atol=0.3)
+    np.testing.assert_allclose(np.std(x, 0), [0.1, 5.0], rtol=0.1)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    posterior = tff.flow_posterior(regression().target, "real_nvp", **SMALL)
+    weights = posterior.trainable_variables
+    rng = np.random.default_rng(0)
+    for weight in weights:
+        weight.assign_add(rng.normal(0.0, 0.1, weight.shape).astype(np.float32))
+    return posterior
+
+
+def is_like(distribution, original):
+    x = original.sample(5, seed=1)
+    np.testing.assert_array_equal(distribution.sample(5, seed=1), x)
+    np.testing.assert_array_equal(distribution.log_prob(x), original.log_prob(x))
+    for variable, same in zip(distribution.variables, original.variables, strict=True):
+        np.testing.assert_array_equal(variable, same)
+
+
+def test_copies_pickles_and_rebuilt_ones_do_not_search_again(fitted, tmp_path, monkeypatch):
+    def search(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(initial_flow, "laplace", search)
+    flow = fitted.distribution
+    is_like(copy.deepcopy(flow), flow)
+    is_like(pickle.loads(pickle.dumps(flow)), flow)
+    rebuilt = deserialize(json.loads(json.dumps(serialize(flow))))
+    path = tf.train.Checkpoint(flow=flow).write(str(tmp_path / "flow"))
+    tf.train.Checkpoint(flow=rebuilt).read(path).assert_consumed()
+    is_like(rebuilt, flow)
+
+
+def test_a_checkpoint_of_the_posterior_has_the_start(fitted, tmp_path):
+    path = tf.train.Checkpoint(posterior=fitted).write(str(tmp_path / "posterior"))
+    other = tff.flow_posterior(regression(seed=1).target, "real_nvp", **SMALL | {"seed": 3})
+    tf.train.Checkpoint(posterior=other).read(path).assert_consumed()
+    is_like(other.distribution, fitted.distribution)

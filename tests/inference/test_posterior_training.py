@@ -1,0 +1,131 @@
+"""The gradient of posterior training, against the loss written out; and what it skips."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.inference.initial_flow import starting_flow
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.training import PosteriorTraining
+
+RNG = np.random.default_rng(0)
+FACTOR = np.array([[2.0, 0.0], [1.0, 0.1]])
+GAUSSIANS = [Gaussian(np.array([3.0, -1.0]), FACTOR), Gaussian(np.zeros(2), np.eye(2))]
+
+
+def density(log_prob):
+    return UnconstrainedDensity(log_prob, JointSupport.from_shape(2, None, tf.float64))
+
+
+def quartic(x):
+    return -tf.reduce_sum((x - 1.0) ** 4, axis=-1)
+
+
+def distribution(count, *, is_random=True):
+    masses = [0.0, -1.0][:count]
+    made = starting_flow(GAUSSIANS[:count], masses, seed=0, dtype=tf.float64)
+    for weight in made.trainable_variables:
+        noise = 0.1 * RNG.normal(size=weight.shape)
+        weight.assign_add(noise if is_random else 0.0 * noise)
+    return made
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("count", [1, 2])
+def test_start_is_the_mixture_of_gaussians(count):
+    made = distribution(count, is_random=False)
+    x = 3.0 * RNG.normal(size=(5, 2))
+    weights = np.exp([0.0, -1.0][:count])
+    weights /= weights.sum()
+    expected = 0.0
+    for weight, gaussian in zip(weights, GAUSSIANS, strict=False):
+        z = np.linalg.solve(gaussian.factor, (x - gaussian.mean).T)
+        normal = np.exp(-0.5 * (z**2).sum(axis=0)) / (2.0 * np.pi)
+        expected += weight * normal / np.exp(gaussian.log_scale)
+    np.testing.assert_allclose(np.exp(made.log_prob(x)), expected, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_start_is_found_for_scales_whose_squares_no_sum_holds():
+    """A covariance of 1e18 along one line, and 1 across, is singular to rounding."""
+    turn = np.linalg.qr(RNG.normal(size=(2, 2)))[0]
+    wide = Gaussian(np.zeros(2), np.linalg.qr((turn * [1e9, 1e-9]).T, mode="r").T)
+    made = starting_flow([wide, wide], [0.0, 0.0], seed=0, dtype=tf.float64)
+    assert np.isfinite(made.log_prob(np.zeros([1, 2]))).all()
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("count", [1, 2])
+def test_gradient_is_that_of_the_bound_with_the_density_s_weights_held(count):
+    made = distribution(count)
+    training = PosteriorTraining(density(quartic), made, seed=0)
+    bound, _, gradient = training._batch_gradient(tf.constant([1, 2]))
+    log_weights, u = training._base_draws(tf.constant([1, 2]))
+    weights = made.trainable_variables
+    with tf.GradientTape(persistent=True) as tape:
+        log_weights, u = training._base_draws(tf.constant([1, 2]))
+        x = made.bijector.forward(u)
+        ratio = quartic(x) - made.log_prob(x)
+        held = made.log_prob(tf.stop_gradient(x))
+        means, from_held = (
+            tf.reduce_mean(tf.reshape(r, [count, -1]), axis=1) for r in (ratio, held)
+        )
+        share = tf.exp(log_weights)
+        value = tf.reduce_sum(share * means)
+        score = tf.reduce_sum(tf.stop_gradient(share) * from_held)
+        loss = -(value + score)
+    np.testing.assert_allclose(bound, value, rtol=1e-9)
+    expected = tape.gradient(loss, weights, unconnected_gradients="zero")
+    for ours, theirs in zip(gradient, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-8)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_draws_outside_the_support_are_left_out():
+    def log_prob(x):
+        return tf.where(x[..., 0] > 2.0, quartic(x), tf.math.log(-1.0 - x[..., 0] ** 2))
+
+    training = PosteriorTraining(density(log_prob), distribution(1), seed=0)
+    bound, variance, gradient = training._batch_gradient(tf.constant([1, 2]))
+    assert np.isfinite(bound)
+    assert np.isfinite(variance)
+    assert all(np.isfinite(g).all() for g in gradient)
+
+
+def test_steps_of_which_most_draws_are_not_finite_are_not_taken(monkeypatch):
+    monkeypatch.setattr("tfp_flows.inference.training._STEPS", 4)
+
+    def log_prob(x):
+        return tf.where(x[..., 0] > 1e3, quartic(x), np.nan)
+
+    made = distribution(1)
+    before = [w.numpy() for w in made.trainable_variables]
+    training = PosteriorTraining(density(log_prob), made, seed=0)
+    training._block = training._run_block  # as it is, without compilation
+    block = training.run(1e-2, 1)
+    assert block.skipped == 4
+    assert block.elbo == -np.inf
+    for weight, old in zip(made.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_one_seed_takes_the_same_steps_and_no_two_steps_the_same_draws(monkeypatch):
+    monkeypatch.setattr("tfp_flows.inference.training._STEPS", 3)
+    training = PosteriorTraining(density(quartic), distribution(1), seed=0)
+    training._block = tf.function(training._run_block, autograph=False)
+    variables = training.variables + training._distribution.variables
+    start = [variable.numpy() for variable in variables]
+    ends, bounds = [], []
+    for _ in range(2):
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+        # Without a change of weights, only the draws of steps differ.
+        bounds.append(training._results(0.0, 1, 3)[0])
+        training.run(1e-3, 2)
+        ends.append([variable.numpy() for variable in variables])
+    np.testing.assert_array_equal(*bounds)
+    assert len(set(bounds[0])) == 3
+    for first, second in zip(*ends, strict=True):
+        np.testing.assert_array_equal(first, second)

@@ -1,0 +1,159 @@
+"""Coordinates that are found from draws: when, which, and that they are exact maps."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.checkpoint import FitCheckpoint
+from tfp_flows.inference.checkpoint import Start
+from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.reparametrisation import FitSpace
+from tfp_flows.inference.reparametrisation import reparametrise
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.transformers import Tail
+
+tfd = tfp.distributions
+N = 6000
+
+
+def funnel(rng):
+    v = 3.0 * rng.normal(size=N)
+    return np.column_stack([v, np.exp(0.5 * v)[:, None] * rng.normal(size=(N, 4))])
+
+
+def hierarchy(rng):
+    """Effects around a mean, whose log-deviation is the second variable."""
+    mean, log_deviation = 100.0 + 4.0 * rng.normal(size=N), 1.2 * rng.normal(size=N) + 0.5
+    effects = np.exp(log_deviation)[:, None] * rng.normal(size=(N, 4)) + mean[:, None]
+    return np.column_stack([mean, log_deviation, effects])
+
+
+def student(rng):
+    heavy = 1e-3 * rng.standard_t(3.0, size=(N, 2)) + 5.0
+    return np.column_stack([heavy[:, 0], rng.normal(size=N), heavy[:, 1]])
+
+
+MAPS = {"funnel": funnel, "hierarchy": hierarchy, "student": student}
+
+
+def test_scales_of_a_funnel_depend_on_its_first_variable(rng):
+    found = reparametrise(funnel(rng))
+    assert found.words == "scales that depend on others"
+    assert found.moves.tolist() == [False, True, True, True, True]
+    np.testing.assert_allclose(found.kernel[0, :4], 0.0, atol=0.05)
+    np.testing.assert_allclose(found.kernel[0, 4:], 1.5, atol=0.1)
+
+
+def test_effects_move_with_their_mean_and_deviation(rng):
+    found = reparametrise(hierarchy(rng))
+    assert found.moves.tolist() == [False, False, True, True, True, True]
+    # In quartiles: mean by the spread of effects, and no scale by the mean.
+    np.testing.assert_allclose(
+        found.kernel[0, :4], found.width[0] / found.width[2:], rtol=0.05
+    )
+    np.testing.assert_allclose(found.kernel[0, 4:], 0.0, atol=0.1)
+    np.testing.assert_allclose(found.kernel[1, 4:], 1.2, atol=0.1)
+
+
+def test_tails_are_heavy_where_they_are(rng):
+    found = reparametrise(student(rng))
+    assert found.words == "heavy tails"
+    assert (found.tails[:, [0, 2]] > 0.15).all()
+    assert (found.tails[:, 1] == 0.0).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: rng.normal(size=(N, 6)) @ rng.normal(size=(6, 6)),
+        lambda rng: np.log(rng.gamma(1.5, size=(N, 3))),
+        lambda rng: rng.standard_t(30.0, size=(N, 3)),
+        lambda rng: rng.uniform(size=(N, 2)),
+        lambda rng: np.concatenate(
+            [rng.normal(size=(N, 2)), rng.normal(size=(N, 2)) + 9.0]
+        ),
+        lambda rng: funnel(rng)[:100],
+    ],
+)
+def test_draws_that_need_no_map_get_none(make, rng):
+    assert reparametrise(make(rng)) is None
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_new_coordinates_are_near_a_normal(name, rng, op_by_op):
+    x = MAPS[name](rng)
+    u = reparametrise(x).bijector(tf.float64).inverse(x).numpy()
+    z = (u - u.mean(axis=0)) / u.std(axis=0)
+    np.testing.assert_allclose(u.std(axis=0), 1.0, atol=0.35)
+    assert np.abs((z**4).mean(axis=0) - 3.0).max() < 0.7
+    radii = np.abs(z[:, 2:])
+    assert np.abs(np.corrcoef(radii, np.abs(z[:, :2]), rowvar=False)[:2, 2:]).max() < 0.1
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_density_and_distribution_are_those_of_the_mapped_variable(name, rng, op_by_op):
+    x = MAPS[name](rng)
+    size = x.shape[1]
+    support = JointSupport.from_shape(size, None, tf.float64)
+    plain = UnconstrainedDensity(lambda x: -tf.reduce_sum(x**2, axis=-1), support)
+    coordinates = reparametrise(x)
+    space = FitSpace(plain, support, coordinates)
+    u = rng.normal(size=(5, size))
+    mapped = space.unconstrained(u)
+    with tf.GradientTape(persistent=True) as tape:
+        point = tf.constant(u)
+        tape.watch(point)
+        moved = coordinates.bijector(tf.float64).forward(point)
+    _, log_det = np.linalg.slogdet(
+        tape.batch_jacobian(moved, point, experimental_use_pfor=False)
+    )
+    np.testing.assert_allclose(space.density.log_prob(u), plain.log_prob(mapped) + log_det)
+    np.testing.assert_allclose(space.flatten(u), mapped)
+    whiten = Whiten(size, dtype=tf.float64)
+    inner = FlowDistribution(standard_normal(size, dtype=tf.float64), FlowChain([whiten]))
+    empty = np.zeros(5)
+    weighted = WeightedDraws(u, empty, empty, empty, empty, 0.0, 5, 0.0)
+    outer, draws = space.from_x(inner, weighted)
+    np.testing.assert_allclose(draws.x, mapped)
+    np.testing.assert_allclose(outer.log_prob(mapped), inner.log_prob(u) - log_det)
+
+
+def test_raw_weights_are_those_of_the_tails():
+    weights = np.array([0.01, 0.25, 1.0])
+    raw = Tail.raw_weights(weights)
+    parameters = tf.constant(np.stack([0.0 * raw, 0.0 * raw, raw, raw]))
+    for found in Tail().constrain(parameters)[2:]:
+        np.testing.assert_allclose(found, weights, rtol=1e-3)
+
+
+def test_checkpoints_hold_the_coordinates(tmp_path, rng):
+    coordinates = reparametrise(hierarchy(rng))
+    gaussian = Gaussian(np.zeros(6), np.eye(6))
+    start = Start([gaussian], [0.0], np.zeros([1, 6]), "words", 1, coordinates)
+    FitCheckpoint(str(tmp_path), 0).begin(start, tf.Module())
+    found = FitCheckpoint(str(tmp_path), 0).start(1).coordinates
+    for name in ("centre", "width", "tails", "moves", "kernel", "bias"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(coordinates, name))
+
+
+@pytest.mark.slow
+def test_a_funnel_is_fitted_by_scales_that_depend_on_others():
+    def log_prob(x):
+        others = tfd.Normal(0.0, tf.exp(0.5 * x[..., :1])).log_prob(x[..., 1:])
+        return tfd.Normal(0.0, 3.0).log_prob(x[..., 0]) + tf.reduce_sum(others, axis=-1)
+
+    posterior = tff.fit_posterior(10, target_log_prob_fn=log_prob, seed=0)
+    report = posterior.report
+    assert "scales that depend on others" in report.fit
+    assert report.log_evidence == pytest.approx(0.0, abs=0.05)
+    assert report.pareto_k < 0.7
+    v = posterior.sample(20000, seed=1)[:, 0].numpy()
+    assert v.std() == pytest.approx(3.0, rel=0.1)

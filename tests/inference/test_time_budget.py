@@ -1,0 +1,209 @@
+"""Fits of targets that take long end in time, and say what they had no time for."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_flows as tff
+from tfp_flows.core.compiled import Compiled
+from tfp_flows.inference import budget
+from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.checks.verdict import agrees
+from tfp_flows.inference.checks.verdict import check_posterior
+from tfp_flows.inference.checks.verdict import verdict
+from tfp_flows.inference.initial_flow import standard
+from tfp_flows.inference.initial_flow import starting_flow
+from tfp_flows.inference.modes import quasi_newton
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.training import PosteriorTraining
+
+
+def density(log_prob):
+    return UnconstrainedDensity(log_prob, JointSupport.from_shape(2, None, tf.float32))
+
+
+def sleepy(seconds):
+    """The density of a normal, which takes so long for any number of points."""
+
+    def on_host(x):
+        time.sleep(seconds)
+        return -0.5 * np.square(x).sum(axis=-1).astype(np.float32)
+
+    @tf.custom_gradient
+    def log_prob(x):
+        value = tf.numpy_function(on_host, [x], tf.float32)
+        value.set_shape(x.shape[:-1])
+        return value, lambda upstream: -upstream[..., None] * x
+
+    return log_prob
+
+
+def test_budget_reserves_time_for_the_checks(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+    kept = Budget(1.0, None)
+    kept.reserve_seconds(20.0, 0.5)
+    now[0] += 30.0
+    assert kept.seconds_left == 10.0
+    assert kept.has_left(0.1)
+    assert not kept.has_left(0.2)
+    assert kept.reached() is None
+    now[0] += 11.0
+    assert "`max_minutes`, 1" in kept.reached()
+    kept.reserve_seconds(1000.0, 0.5)
+    assert kept.reserve == 30.0
+    assert Budget(None, None).seconds_left == np.inf
+    assert Budget(None, None).has_left(1.0)
+
+
+def test_pace_of_gradients_leaves_out_the_first_call():
+    found = density(sleepy(0.02))
+    found.gradient(np.zeros([1, 2]))
+    assert found.seconds_of_gradient == 0.0
+    found.gradient(np.zeros([1, 2]))
+    assert 0.02 / 64 <= found.seconds_of_gradient < 0.2 / 64
+
+
+def test_steps_are_those_that_the_time_allows():
+    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
+    training = PosteriorTraining(density(sleepy(0.0)), made, seed=0)
+    training._seconds = 0.1
+    assert training.num_steps_in(1000.0, 2) == 200
+    assert training.num_steps_in(10.0, 2) == 25
+    assert training.num_steps_in(-1.0, 2) <= 0
+
+
+def test_compiling_leaves_no_trace_in_what_is_trained():
+    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
+    target = density(lambda x: -tf.reduce_sum(x**2, axis=-1))
+    training = PosteriorTraining(target, made, seed=0)
+    before = [variable.numpy() for variable in training.variables]
+    training._block(*training._arguments(0.0, 1, 1))
+    assert training.adam.step.numpy() == training.trial.numpy() == 1
+    assert training.compile(60.0)
+    for variable, value in zip(training.variables, before, strict=True):
+        if not any(variable is average for average in training.adam.average):
+            np.testing.assert_array_equal(variable, value)
+
+
+def test_climbs_end_when_their_time_is_over():
+    calls = []
+
+    def is_over():
+        calls.append(None)
+        return len(calls) > 2
+
+    target = density(lambda x: -tf.reduce_sum((x - 1.0) ** 4, axis=-1))
+    starts = np.array([[30.0, -20.0]])
+    ends, values, num_gradients = quasi_newton(target, starts, is_over)
+    assert num_gradients == 3
+    assert values[0] < quasi_newton(target, starts)[1][0]
+    assert np.isfinite(ends).all()
+
+
+def test_functions_that_xla_takes_too_long_for_are_compiled_without_it():
+    traces = []
+
+    def slow_to_trace(x):
+        traces.append(None)
+        time.sleep(1.0 if len(traces) == 1 else 0.0)
+        return 2.0 * x
+
+    function = Compiled(slow_to_trace)
+    function.prepare(0.1, tf.ones([]))
+    assert not function.jit_compiled
+    assert function(tf.ones([])).numpy() == 2.0
+
+
+def test_functions_that_are_slow_by_xla_run_without_it():
+    function = Compiled(lambda x: 2.0 * x)
+    function.prepare(60.0, tf.ones([]), seconds_of_call=0.0)
+    assert not function.jit_compiled
+    assert function(tf.ones([])).numpy() == 2.0
+
+
+@pytest.mark.parametrize("by_xla", [True, False])
+def test_functions_that_xla_can_compile_are(by_xla):
+    function = Compiled(lambda x: 2.0 * x, by_xla)
+    function.prepare(60.0, tf.ones([]))
+    assert function.jit_compiled == by_xla
+    assert function(tf.ones([])).numpy() == 2.0
+
+
+def test_functions_that_raise_at_some_values_go_on_by_xla():
+    function = Compiled(tf.linalg.inv, by_xla=False)
+    matrices = tf.constant([2.0, 4.0])[:, None, None] * tf.eye(2)
+    np.testing.assert_array_equal(function(matrices)[:, 0, 0], [0.5, 0.25])
+    assert not function.jit_compiled
+    found = function(tf.concat([matrices, tf.zeros([1, 2, 2])], axis=0)).numpy()
+    np.testing.assert_allclose(found[:2, 0, 0], [0.5, 0.25])
+    assert not np.isfinite(found[2]).any()
+    assert function.jit_compiled
+
+
+@pytest.mark.parametrize("by_xla", [True, False])
+def test_what_tensorflow_raises_is_raised_where_xla_cannot_compile(by_xla):
+    def inverse(x):
+        return tf.linalg.inv(tf.numpy_function(np.asarray, [x], x.dtype))
+
+    function = Compiled(inverse, by_xla)
+    np.testing.assert_array_equal(function(tf.eye(2)), np.eye(2))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not invertible"):
+        function(tf.zeros([2, 2]))
+    assert not function.jit_compiled
+
+
+def test_errors_of_a_function_are_raised():
+    def wrong(x):
+        raise ValueError("of the function")
+
+    with pytest.raises(ValueError, match="of the function"):
+        Compiled(wrong).prepare(60.0, tf.ones([]))
+
+
+@pytest.mark.parametrize("seconds", [0.01, math.inf])  # of a batch; infinite: not measured
+def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op_by_op):
+    target = density(sleepy(0.01))
+    target.gradient(np.zeros([1, 2]))
+    target._seconds = seconds
+    made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
+    left = 0.5 if math.isfinite(seconds) else -1.0
+    checks = check_posterior(target, made, np.asarray, np.zeros([0, 2]), 0, seconds=left)
+    assert len(checks.weighted.x) < 2000
+    assert checks.weighted.pareto_k < 0.5
+    assert not agrees(checks)
+    found, reasons = verdict(checks, None, None)
+    assert found == "not reliable"
+    assert any("no time for Markov chains" in reason for reason in reasons)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seconds", "minutes"), [(0.2, 0.5), (0.01, 0.75)])
+def test_fits_of_slow_targets_keep_to_their_minutes(seconds, minutes):
+    start = time.monotonic()
+    posterior = tff.fit_posterior(
+        2, target_log_prob_fn=sleepy(seconds), seed=0, max_minutes=minutes
+    )
+    assert time.monotonic() - start < 60.0 * minutes + 5.0
+    assert posterior.report.verdict == "not reliable"
+    assert any("`max_minutes`" in reason for reason in posterior.report.reasons)
+
+
+@pytest.mark.slow
+def test_fits_of_targets_that_xla_does_not_end_with_keep_to_their_minutes():
+    """XLA's time doubles with each of these lines."""
+
+    def log_prob(x):
+        y = x
+        for _ in range(30):
+            y = tf.tanh(1.1 * y + 0.1 * tf.reverse(tf.exp(-y), [1]))
+        return -tf.reduce_sum(y**2 + 0.5 * x**2, axis=-1)
+
+    start = time.monotonic()
+    posterior = tff.fit_posterior(2, target_log_prob_fn=log_prob, seed=0, max_minutes=1.0)
+    assert time.monotonic() - start < 65.0
+    assert posterior.report.num_gradients > 20_000

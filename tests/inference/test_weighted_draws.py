@@ -1,0 +1,106 @@
+"""Weighted draws: their moments with errors, and what is known of their weights."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.checks.importance import ImportanceSampler
+from tfp_flows.inference.checks.importance import weighted_moments
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.target import UnconstrainedDensity
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+RNG = np.random.default_rng(0)
+
+
+def weighted(log_prob, count=4000):
+    """Weighted draws of a target by the standard normal in the plane."""
+    support = JointSupport.from_shape(2, None, tf.float64)
+    normal = tfd.MultivariateNormalDiag(np.zeros(2))
+    posterior = FlowDistribution(normal, tfb.Identity())
+    return ImportanceSampler(UnconstrainedDensity(log_prob, support), posterior).weighted(
+        count, 0
+    )
+
+
+def test_moments_and_evidence_are_those_of_the_target():
+    target = tfd.MultivariateNormalDiag(np.float64([0.5, -0.3]), np.float64([1.2, 0.7]))
+    found = weighted(lambda x: target.log_prob(x) + 3.0, 20_000)
+    evidence, error = found.log_evidence
+    assert evidence == pytest.approx(3.0, abs=5.0 * error)
+    moments = weighted_moments(found.x, found.weights)
+    assert moments.are_known
+    errors = np.abs(moments.mean - [0.5, -0.3]) / moments.deviation / moments.mean_error
+    assert errors.max() < 5.0
+    changes = np.log(moments.deviation / [1.2, 0.7]) / moments.deviation_error
+    assert np.abs(changes).max() < 5.0
+    assert found.unknown == 0.0
+
+
+def test_errors_of_moments_are_their_spread_over_samples():
+    found = []
+    for _ in range(400):
+        x = RNG.standard_t(9.0, size=(300, 1))
+        weights = np.exp(0.3 * np.sin(x[:, 0]))
+        found.append(weighted_moments(x, weights / weights.sum()))
+    means = np.array([moments.mean / moments.deviation for moments in found])
+    expected = np.mean([moments.mean_error for moments in found])
+    assert means.std() == pytest.approx(expected, rel=0.1)
+    logs = np.log([moments.deviation for moments in found])
+    expected = np.mean([moments.deviation_error for moments in found])
+    assert logs.std() < expected < 2.0 * logs.std()  # more than it by what may lack
+
+
+def test_moments_that_a_few_draws_carry_are_not_known():
+    weights = np.full(20_000, 1.0 / 20_000)
+    assert weighted_moments(RNG.normal(size=(20_000, 1)), weights).are_known
+    assert not weighted_moments(RNG.standard_t(2.0, size=(20_000, 1)), weights).are_known
+    # Draws without weight do not count, whatever they are.
+    x = np.concatenate([RNG.normal(size=(20_000, 1)), [[np.inf]]])
+    assert weighted_moments(x, np.append(weights, 0.0)).are_known
+
+
+def test_known_moments_are_right_where_the_proposal_is_too_narrow():
+    """Of N(0, 1) by a narrower normal, whose weights have the tail k = 1 - scale^2."""
+    known = []
+    for scale in np.linspace(0.65, 0.95, 61):
+        x = scale * RNG.normal(size=20_000)
+        log_weights = 0.5 * x**2 * (1.0 / scale**2 - 1.0)
+        weights = np.exp(log_weights - np.logaddexp.reduce(log_weights))
+        moments = weighted_moments(x[:, None], weights)
+        if moments.are_known:
+            known.append(abs(np.log(moments.deviation[0])))
+    assert 20 < len(known) < 55
+    assert max(known) < 0.05
+
+
+def test_draws_of_unknown_density_are_told_from_those_outside_the_support():
+    def log_prob(x, beyond):
+        return tf.where(x[..., 0] < 1.0, -0.5 * tf.reduce_sum(x**2, axis=-1), beyond)
+
+    share = float(tfd.Normal(0.0, 1.0).survival_function(1.0))
+    outside = weighted(lambda x: log_prob(x, -np.inf))
+    assert outside.unknown == 0.0
+    for beyond in (np.nan, np.inf):
+        found = weighted(lambda x, beyond=beyond: log_prob(x, beyond))
+        assert found.unknown == pytest.approx(share, abs=0.03)
+        np.testing.assert_array_equal(found.weights, outside.weights)
+
+
+def test_log_densities_that_are_rounding_have_no_weight():
+    """A difference of log-gamma functions, 0 but for rounding, of up to 1e60."""
+    target = tfd.MultivariateNormalDiag(np.zeros(2))
+
+    def log_prob(x):
+        k = tf.exp(6.0 * tf.abs(x[:, 0]))
+        difference = tf.math.lgamma(k + 1.0) - tf.math.lgamma(k) - tf.math.log(k)
+        return target.log_prob(x) + difference
+
+    found = weighted(log_prob, 20_000)
+    evidence, error = found.log_evidence
+    assert evidence == pytest.approx(0.0, abs=5.0 * error)
+    assert error < 0.02
+    assert found.pareto_k < 0.5
+    assert found.unknown == 0.0

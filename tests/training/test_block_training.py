@@ -1,0 +1,97 @@
+"""Several steps in one XLA program equal steps one by one, whatever the batches."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_estimator import of
+
+import tfp_flows as tff
+from tfp_flows.training import model
+
+SIZES = (5, 5, 5, 3, 5, 7, 7, 5, 5)
+
+
+def trained(make_data, steps, make_flow=lambda: tff.ActNorm(2), **kwargs):
+    """History, number of steps, and weights after two epochs."""
+    model = of(make_flow(), jit_compile=True, steps_per_execution=steps)
+    kwargs = {"epochs": 2, "verbose": 0, "shuffle": False, **kwargs}
+    history = model.fit(make_data(), **kwargs).history
+    return history, int(model.optimizer.iterations), model.get_weights()
+
+
+def assert_alike(make_data, num_steps, **kwargs):
+    one, several = (trained(make_data, steps, **kwargs) for steps in (1, 4))
+    assert one[1] == several[1] == num_steps
+    for a, b in zip(one[2], several[2], strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+    assert one[0].keys() == several[0].keys()
+    for name in one[0]:
+        np.testing.assert_allclose(several[0][name], one[0][name], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_blocks_of_an_array_with_weights_and_validation(banana):
+    weight = np.linspace(0.5, 1.5, 50)
+    kwargs = {"batch_size": 8, "validation_split": 0.2, "sample_weight": weight}
+    assert_alike(lambda: banana[:50], 10, **kwargs)
+
+
+@pytest.mark.slow
+def test_blocks_of_a_flow_with_dropout(banana):
+    def flow():
+        keras.utils.set_random_seed(0)
+        return tff.MAF(2, num_steps=2, hidden_units=(8,), dropout=0.1, seed=0)
+
+    assert_alike(lambda: banana, 8, batch_size=150, make_flow=flow)
+
+
+def test_no_batch_of_another_size_is_lost(banana):
+    parts = np.split(banana[: sum(SIZES)], np.cumsum(SIZES)[:-1])
+    spec = tf.TensorSpec([None, 2], tf.float32)
+    batches = tf.data.Dataset.from_generator(lambda: iter(parts), output_signature=spec)
+    assert_alike(lambda: batches, 2 * len(SIZES))
+
+
+@pytest.mark.slow
+def test_large_batches_are_taken_one_by_one(banana, monkeypatch):
+    monkeypatch.setattr(model, "_BYTES", 100)
+    assert_alike(lambda: banana[:60], 8, batch_size=15)
+
+
+_FIT = """
+import numpy as np, keras, tfp_flows as tff
+dist = tff.FlowDistribution(tff.standard_normal(2), tff.RealNVP(2, num_steps=2, seed=0))
+model = tff.DensityEstimator(dist)
+model.compile(keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=2)
+x = np.random.default_rng(0).normal(size=(64, 2))
+print(model.fit(x, batch_size=16, epochs=2, verbose=0, shuffle=False).history["loss"])
+"""
+
+
+@pytest.mark.slow
+def test_programs_are_kept_for_the_next_process(tmp_path):
+    flags = f"--tf_xla_persistent_cache_directory={tmp_path}"
+    found = []
+    for _ in range(2):
+        loss = subprocess.run(
+            [sys.executable, "-c", _FIT],
+            env={**os.environ, "TF_XLA_FLAGS": flags},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        found.append((loss, sorted(path.name for path in tmp_path.iterdir())))
+    assert found[0] == found[1]
+    assert found[0][1]
+
+
+def test_what_is_not_dense_is_left_to_keras():
+    ragged = tf.ragged.constant([[[1.0]], [[2.0], [3.0]]], ragged_rank=1)
+    batches = iter(tf.data.Dataset.from_tensors(ragged))
+    kept = model.in_blocks(None, len, lambda iterator: iterator)
+    assert kept(batches) is batches

@@ -1,0 +1,70 @@
+import keras
+import small_vae
+import tensorflow_probability as tfp
+from small_estimator import estimator
+
+import tfp_flows as tff
+
+
+def printed(model):
+    lines = []
+    model.summary(print_fn=lines.append)
+    return "\n".join(lines)
+
+
+def test_summary_shows_each_step_with_its_shape_and_parameters():
+    model = estimator(num_steps=2, context_size=3, act_norm=True)
+    text = printed(model)
+    coupling = model.distribution.bijector.bijectors[1]
+    count = sum(v.shape.num_elements() for v in coupling.trainable_variables)
+    rows = [line.split() for line in text.split("\n")]
+    assert rows.count(["coupling", "Coupling", "[2]", str(count)]) == 2
+    assert rows.count(["act_norm", "ActNorm", "[2]", "4", "+", "1", "fixed"]) == 2
+    assert "context of 3" in text
+    total = sum(v.shape.num_elements() for v in model.distribution.variables)
+    assert f"Total params: {total}" in text
+
+
+def test_summary_of_other_distributions(capsys):
+    flow = tff.NICE(2, num_steps=1, hidden_units=(4,))
+    stock = tfp.distributions.TransformedDistribution(tff.standard_normal(2), flow)
+    tff.DensityEstimator(stock).summary()
+    tff.DensityEstimator(tff.Dequantized(tff.FlowDistribution(stock, flow), 4)).summary()
+    tff.DensityEstimator(tff.BinaryMADE(3)).summary()
+    text = capsys.readouterr().out
+    assert text.count("coupling") >= 2
+    assert 'BinaryMADE "' in text
+
+
+def test_summary_of_a_vae_shows_its_flows():
+    text = printed(small_vae.MODELS["iaf_maf_prior"]())
+    assert "inverse_autoregressive" in text
+    assert "masked_autoregressive" in text
+    assert "mlp" in text
+
+
+def test_progress_ends_at_the_number_of_steps(banana, capsys):
+    model = estimator(steps_per_execution=3)
+    model.fit(banana, epochs=1, batch_size=128, verbose=1)
+    from_fit = capsys.readouterr().out
+    model.evaluate(banana, batch_size=128, verbose=1)
+    from_evaluate = capsys.readouterr().out
+    model.predict(banana, batch_size=128, verbose=1)
+    for text in (from_fit, from_evaluate, capsys.readouterr().out):
+        assert "4/4" in text
+        assert "6/4" not in text
+
+
+def test_progress_of_unknown_length_counts_the_steps(banana, capsys):
+    model = estimator(steps_per_execution=3)
+    model.fit((banana[i : i + 128] for i in range(0, 512, 128)), verbose=1)
+    text = capsys.readouterr().out
+    assert "4/" in text
+    assert "6/" not in text
+
+
+def test_own_progress_bars_are_kept(banana, capsys):
+    bar = keras.callbacks.ProgbarLogger()
+    model = estimator(steps_per_execution=2)
+    model.fit(banana, verbose=1, batch_size=128, callbacks=bar)
+    assert capsys.readouterr().out.count("4/4") == 1

@@ -1,0 +1,202 @@
+"""The start from data: weights of rows reach it, and streams are sampled all over."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_flows as tff
+
+RNG = np.random.default_rng(0)
+MIX = np.array([[1.0, 0.0, 0.0], [0.8, 0.5, 0.0], [0.1, 0.2, 2.0]])
+X = (RNG.normal(size=(300, 3)) @ MIX + [3.0, 0.0, 1.0]).astype(np.float32)
+C = RNG.normal(5.0, 2.0, size=(300, 2)).astype(np.float32)
+COUNTS = RNG.integers(0, 4, size=300)
+IMAGES = RNG.normal(1.0, 2.0, size=(60, 2, 2, 1)).astype(np.float32)
+
+
+def _conditional():
+    return tff.MAF(3, num_steps=1, act_norm=True, context_size=2, seed=0)
+
+
+def _distribution():
+    base = tff.MixtureMADE(3, context_size=2, seed=0)
+    return tff.FlowDistribution(base, tff.Standardize(3))
+
+
+INITIALIZED = {
+    "standardize": (lambda: tff.Standardize(3), X, None),
+    "decorrelate": (lambda: tff.Decorrelate(3), X, None),
+    "act norm": (lambda: tff.ActNorm(3), X, None),
+    "batch norm": (lambda: tff.BatchNorm(3), X, None),
+    "inverted": (lambda: tff.Invert(tff.FlowChain([tff.ActNorm(3)])), X, None),
+    "part": (lambda: tff.Partial([True, False, False], tff.ActNorm(2)), X, None),
+    "context": (_conditional, X, C),
+    "context of a base": (_distribution, X, C),
+    "defensive": (lambda: tff.Defensive(_distribution()), X, C),
+    "glow": (lambda: tff.Glow((2, 2, 1), 1, 1, hidden_channels=4, seed=0), IMAGES, None),
+}
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("name", INITIALIZED)
+def test_a_row_of_weight_two_is_two_rows(name):
+    make, x, context = INITIALIZED[name]
+    weighted, repeated = make(), make()
+    counts = COUNTS[: len(x)]
+    given = {} if context is None else {"context": context}
+    weighted.initialize(x, sample_weight=counts, **given)
+    given = {k: np.repeat(v, counts, axis=0) for k, v in given.items()}
+    repeated.initialize(np.repeat(x, counts, axis=0), **given)
+    for a, b in zip(weighted.variables, repeated.variables, strict=True):
+        a, b = (v.numpy().astype(np.float64) for v in (a, b))
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_a_row_without_weight_is_absent():
+    far = np.concatenate([X, np.full([9, 3], 1e6, np.float32)])
+    flows = [tff.Decorrelate(3) for _ in range(2)]
+    flows[0].initialize(far, sample_weight=np.repeat([0.3, 0.0], [300, 9]))
+    flows[1].initialize(X)
+    for a, b in zip(*(flow.variables for flow in flows), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_few_weighted_rows_give_a_regular_factor():
+    decorrelate = tff.Decorrelate(3)
+    decorrelate.initialize(X[:12], sample_weight=np.linspace(0.1, 3.0, 12))
+    assert np.isfinite(decorrelate.inverse(X)).all()
+
+
+@pytest.mark.parametrize("weight", [np.ones(3), -np.ones(300), np.full(300, np.nan)])
+def test_bad_weights_are_refused(weight):
+    with pytest.raises(ValueError, match="`sample_weight`"):
+        tff.Standardize(3).initialize(X, sample_weight=weight)
+
+
+class WithoutWeights(tff.Standardize):
+    def initialize(self, data, *, context=None):
+        super().initialize(data, context=context)
+
+
+def test_a_step_that_takes_no_weights_is_told():
+    chain = tff.FlowChain([WithoutWeights(3), tff.ActNorm(3)])
+    with pytest.raises(ValueError, match="WithoutWeights.initialize` to take `sample_w"):
+        chain.initialize(X, sample_weight=COUNTS)
+    chain.initialize(X)
+
+
+def _estimator(**options):
+    flow = tff.RealNVP(3, num_steps=1, hidden_units=4, seed=0, **options)
+    return tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(3), flow))
+
+
+def _statistics(model):
+    variables = model.distribution.variables
+    return [v.numpy().astype(np.float64) for v in variables if not v.trainable]
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("kind", ["arrays", "dataset"])
+def test_fit_hands_weights_to_the_start(kind):
+    model, expected = _estimator(context_size=2), _estimator(context_size=2)
+    weight = COUNTS.astype(np.float32)
+    expected.initialize((np.repeat(X, COUNTS, 0), np.repeat(C, COUNTS, 0)))
+    model.compile(keras.optimizers.SGD(0.0))
+    if kind == "arrays":
+        model.fit((X, C), sample_weight=weight, verbose=0)
+    else:
+        rows = tf.data.Dataset.from_tensor_slices((X, C, weight)).batch(50)
+        model.fit(rows, verbose=0)
+    for a, b in zip(_statistics(model), _statistics(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+SORTED = np.sort(RNG.normal(size=(40_000, 3)), axis=0).astype(np.float32)
+
+
+class Sorted(keras.utils.PyDataset):
+    num_batches = 40
+
+    def __getitem__(self, index):
+        return SORTED[1000 * index : 1000 * (index + 1)]
+
+
+def _generator():
+    yield from np.split(SORTED, 40)
+
+
+def _dataset():
+    return tf.data.Dataset.from_tensor_slices(SORTED)
+
+
+STREAMS = {
+    "dataset": lambda: _dataset().batch(1000),
+    "of unknown length": lambda: _dataset().batch(1000).filter(lambda rows: True),
+    "PyDataset": Sorted,
+}
+
+
+@pytest.mark.filterwarnings("error:Means, scales")
+@pytest.mark.parametrize("name", STREAMS)
+def test_sorted_streams_are_sampled_all_over(name):
+    model = _estimator()
+    model.initialize(STREAMS[name]())
+    z = model.distribution.bijector.bijectors[0].inverse(SORTED).numpy()
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.05)
+    np.testing.assert_allclose(z.std(axis=0)[0], 1.0, atol=0.05)
+
+
+@pytest.mark.parametrize("make", [_generator, lambda: _dataset().batch(500).repeat()])
+def test_a_sorted_stream_of_which_only_the_first_rows_are_seen_is_told(make):
+    with pytest.warns(UserWarning, match="set from the first rows.*shuffle them"):
+        _estimator().initialize(make())
+
+
+def test_a_shuffled_generator_is_not_warned_of():
+    rows = np.random.default_rng(0).permutation(SORTED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _estimator().initialize(batch for batch in np.split(rows, 40))
+
+
+def test_a_dataset_that_gives_its_rows_once_is_refused():
+    once = iter(np.split(SORTED, 40))
+    spec = tf.TensorSpec([None, 3], tf.float32)
+    rows = tf.data.Dataset.from_generator(lambda: once, output_signature=spec)
+    with pytest.raises(ValueError, match="read again"):
+        _estimator().initialize(rows)
+
+
+def test_statistics_of_a_part_of_a_slow_dataset_are_told(monkeypatch):
+    monkeypatch.setattr("tfp_flows.training.data._MOST_SECONDS", -1.0)
+    with pytest.warns(UserWarning, match="were read within"):
+        _estimator().initialize(_dataset().batch(1000))
+
+
+@pytest.mark.parametrize("trace", [lambda f: f, tf.function])
+def test_training_refuses_a_flow_that_is_not_initialized(trace):
+    flow = tff.RealNVP(3, num_steps=1, hidden_units=4, act_norm=True, seed=0)
+    dist = tff.FlowDistribution(tff.standard_normal(3), flow)
+    log_prob = trace(lambda x: dist.log_prob(x, training=True))
+    with pytest.raises(ValueError, match=r"`decorrelate`, `act_norm`.*`initialize\(rows"):
+        log_prob(X)
+    with pytest.warns(UserWarning, match="`decorrelate`, `act_norm`.*`initialize"):
+        _take_gradient(dist)
+    before = [v.numpy() for v in dist.variables]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # once
+        _take_gradient(dist)
+        dist.log_prob(X)
+    for a, b in zip(dist.variables, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    dist.initialize(X)
+    assert np.isfinite(log_prob(X)).all()
+
+
+def _take_gradient(dist):
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(dist.log_prob(X))
+    return tape.gradient(loss, dist.trainable_variables)

@@ -1,0 +1,125 @@
+"""A bijector of some of a vector's entries; the others pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.bijectors.partition import check_mask
+from tfp_flows.bijectors.partition import partition
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.composite import Composite
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.flow_bijector import FlowBijector
+
+__all__ = ["Partial"]
+
+
+class Partial(Composite):
+    """Maps the entries that a mask does not let pass, as a vector of their own.
+
+    ```none
+    forward:  y[mask] = x[mask],   y[~mask] = bijector(x[~mask])
+    log_det:  the bijector's
+    ```
+
+    >>> import tfp_flows
+    >>> mixing = tfp_flows.Permutation([1, 0])
+    >>> from_two = tfp_flows.Partial([False, True, False], mixing)
+    >>> from_two.forward([[1.0, 2.0, 3.0]]).numpy().tolist()
+    [[3.0, 2.0, 1.0]]
+
+    Args:
+      mask: booleans, `[D]`; True passes unchanged.
+      bijector: a `FlowBijector` of vectors of as many entries as are False.
+      name: name of the bijector.
+
+    Raises:
+      ValueError: if the mask is not boolean, or all of it is True or all False; or if the
+        bijector is known not to map vectors of that size to such vectors.
+    """
+
+    def __init__(
+        self, mask: npt.ArrayLike, bijector: FlowBijector, *, name: str | None = None
+    ) -> None:
+        parameters = dict(locals())
+        check_arguments(parameters)
+        mask = check_mask(mask)
+        if mask.ndim != 1:
+            raise ValueError(f"Expected `mask` of shape [D]; got {list(mask.shape)}.")
+        words = "a `FlowBijector` (`FlowChain([bijector])` makes one of a stock one)"
+        check_instance("bijector", bijector, FlowBijector, words)
+        _check_sizes(bijector, int(np.sum(~mask)))
+        super().__init__(
+            [bijector],
+            event_ndims=1,
+            event_shape=mask.shape,
+            parameters=parameters,
+            name=name or f"{bijector.name}_on_part",
+        )
+        self._bijector = bijector
+        self._mask = mask
+        self._partition = partition(mask)
+
+    @property
+    def bijector(self) -> FlowBijector:
+        """The bijector of the entries that do not pass."""
+        return self._bijector
+
+    @property
+    def _parts(self):
+        return [self._bijector]
+
+    def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
+        """Refuses rows whose changing part has no inverse."""
+        self._bijector.check_support(self._changing(data), argument=f"{argument}[:, ~mask]")
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the bijector's state from the part of `data` that it maps.
+
+        Args:
+          data: `[N, D]`, at the data end.
+          context: `[N, context_size]`, where the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+        """
+        data, context, weight = self._check_rows(data, context, sample_weight)
+        changing, weight = self._changing(data), weight_keyword(self._bijector, weight)
+        self._bijector.initialize(changing, context=context, **weight)
+
+    def _initialize_inverted(self, data, context, sample_weight=None):
+        self._bijector._initialize_inverted(self._changing(data), context, sample_weight)
+
+    def _changing(self, data):
+        return np.asarray(data)[:, ~self._mask]
+
+    def _forward_and_log_det(self, x, context, training):
+        return self._map("forward", x, context, training)
+
+    def _inverse_and_log_det(self, y, context, training):
+        return self._map("inverse", y, context, training)
+
+    def _map(self, direction, value, context, training):
+        passing, changing = self._partition.split(value)
+        changed, log_det = self._apply_part(
+            self._bijector, direction, changing, context, training
+        )
+        return self._partition.join(passing, changed), log_det
+
+
+def _check_sizes(bijector, size):
+    ndims = [bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims]
+    shapes = [bijector._event_shapes[direction] for direction in ("forward", "inverse")]
+    fits = all(s is None or s.is_compatible_with([size]) for s in shapes)
+    if ndims != [1, 1] or not fits:
+        raise ValueError(
+            f"Expected a `bijector` of vectors of {size} entries, as many as `mask` does "
+            f"not let pass; got `{bijector.name}` of event shapes {shapes}."
+        )

@@ -1,0 +1,199 @@
+"""Compiled evaluation of a bijector's methods from eager code."""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["Compiled", "CompiledCall", "graph_function", "is_compiled_by_xla"]
+
+
+def is_compiled_by_xla() -> bool:
+    """Whether what is being traced is part of a `tf.function` with `jit_compile`."""
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        # TensorFlow has no public way to ask.
+        context = graph._get_control_flow_context()
+        if context is not None and context.IsXLAContext():
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
+
+
+def graph_function(method: Callable, **options: Any) -> Any:
+    """Returns a `tf.function` of a method, or a local function, of one object of many.
+
+    Args:
+      method: what is traced.
+      **options: of `tf.function`.
+    """
+    # A partial: TensorFlow would take the traces of all objects for retraces of one
+    # function, and warn.
+    return tf.function(functools.partial(method), autograph=False, **options)
+
+
+class CompiledCall:
+    """Runs `method(x, context, training)` of one object as a compiled function.
+
+    Eager evaluation of a flow costs about a hundred times its arithmetic, so what eager
+    code calls is compiled once per kind of call, for any number of rows; unless functions
+    run op by op, as `tf.config.run_functions_eagerly` asks for.
+
+    Args:
+      method: function of `(x, context, training)` that returns tensors `[N, ...]`.
+      check: function of `x` and what the method has returned for it, called while tracing.
+    """
+
+    def __init__(self, method: Callable, check: Callable | None = None) -> None:
+        self._method = method
+        self._check = check
+        self._functions: dict = {}
+
+    def __call__(self, x: Any, context: tf.Tensor | None, training: bool) -> Any:
+        """Calls the method on `x`, `[N, *event]`, or a structure, and on the context."""
+        if tf.nest.flatten(x)[0].shape[0] == 0:
+            return self._from_no_rows(x, context, training)
+        if tf.config.functions_run_eagerly():
+            return self._op_by_op(x, context, training)
+        arguments = [x] if context is None else [x, context]
+        signature = tf.nest.map_structure(
+            lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), arguments
+        )
+        key = (training, *tf.nest.flatten(signature))
+        if key not in self._functions:
+            function = self._compile(signature, training)
+            if self._check is not None:
+                outputs = function.get_concrete_function().structured_outputs
+                self._check(signature[0], outputs)
+            self._functions[key] = function
+        return self._functions[key](*arguments)
+
+    def _op_by_op(self, x, context, training):
+        outputs = self._method(x, context=context, training=training)
+        if self._check is not None:
+            self._check(x, outputs)
+        return outputs
+
+    def _from_no_rows(self, x, context, training):
+        # TensorFlow's convolutions give no rows the wrong number of channels.
+        one = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
+        if context is not None:
+            context = tf.zeros([1, *context.shape[1:]], context.dtype)
+        return tf.nest.map_structure(lambda t: t[:0], self(one, context, training))
+
+    def _compile(self, signature, training):
+        fixed = {"training": training}
+        if len(signature) == 1:
+            fixed["context"] = None
+        method = functools.partial(self._method, **fixed)
+        return graph_function(method, input_signature=signature)
+
+
+_CANNOT = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
+# Seconds of the processor that XLA may take, and between two looks at them.
+_MOST_PROCESSOR_SECONDS, _SECONDS_OF_WAIT = 120.0, 0.05
+# The fastest of so many calls is the speed of a function; others were held up.
+_TIMED_CALLS = 5
+
+
+class Compiled:
+    """A function compiled by XLA; by TensorFlow alone where XLA cannot.
+
+    What TensorFlow alone raises at some values, such as of the inverse of a singular
+    matrix, XLA returns as NaN: it then takes over.
+
+    Without XLA, TensorFlow's `AddN`, which sums gradients, begins with the term whose
+    memory is free first: threads between operations may change the rounding of sums.
+
+    Args:
+      function: of tensors.
+      by_xla: whether to try XLA, which takes longer than it saves where little is computed.
+
+    Attributes:
+      plain: the `tf.function` without XLA.
+      jit_compiled: whether XLA runs the next call.
+      is_stopped: whether XLA was left, or what it made was too slow: a clock decided.
+    """
+
+    def __init__(self, function: Callable, by_xla: bool = True) -> None:
+        self.plain = graph_function(function)
+        self._xla = graph_function(function, jit_compile=True)
+        self.jit_compiled = by_xla
+        self.is_stopped = False
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls the function."""
+        if self.jit_compiled:
+            try:
+                return self._xla(*arguments)
+            except _CANNOT:
+                self.jit_compiled = False
+                return self.plain(*arguments)
+        try:
+            return self.plain(*arguments)
+        except tf.errors.InvalidArgumentError as raised:
+            try:
+                result = self._xla(*arguments)
+            except _CANNOT:
+                raise raised from None
+        self.jit_compiled = True
+        return result
+
+    def prepare(
+        self, seconds: float, *arguments: Any, seconds_of_call: float = math.inf
+    ) -> None:
+        """Compiles by some calls; without XLA, if that takes long, or is slow afterwards.
+
+        The time of XLA doubles with each line of some densities, such as the steps of an
+        ODE solver that are written one after the other, and so may that of what it made.
+        It cannot be interrupted: it is left alone then, and may end, and assign to the
+        function's variables, at any later time. XLA may also take 120 seconds of the
+        processor: other programs that keep it busy do not count.
+
+        Args:
+          seconds: wall time that XLA may take for all calls.
+          *arguments: of each call.
+          seconds_of_call: wall time of the fastest call after the first.
+        """
+        errors: list[Exception] = []
+        times: list[float] = []
+
+        def compile_by_xla():
+            try:
+                for _ in range(1 + _TIMED_CALLS):
+                    start = time.monotonic()
+                    # Waits for the values: a call may return before they are there.
+                    tf.nest.map_structure(lambda t: t.numpy(), self._xla(*arguments))
+                    times.append(time.monotonic() - start)
+                    if len(times) > 1 and times[-1] <= seconds_of_call:
+                        break
+            except Exception as error:
+                errors.append(error)
+
+        if self.jit_compiled:
+            thread = threading.Thread(target=compile_by_xla, daemon=True)
+            thread.start()
+            _wait(thread, seconds)
+            is_fast = not thread.is_alive() and min(times[1:], default=0) <= seconds_of_call
+            self.jit_compiled = is_fast and not errors
+            self.is_stopped = not is_fast
+        if errors:
+            # Raises what XLA raised, if that is an error of the function itself.
+            self.plain(*arguments)
+
+
+def _wait(thread, seconds):
+    """Waits for a thread, for so many seconds, or 120 of the processor."""
+    end = time.monotonic() + seconds
+    processor_end = time.process_time() + _MOST_PROCESSOR_SECONDS
+    while thread.is_alive() and time.process_time() < processor_end:
+        left = end - time.monotonic()
+        if left <= 0.0:
+            break
+        thread.join(min(left, _SECONDS_OF_WAIT))

@@ -1,0 +1,161 @@
+"""The structure of a bijector in words: its steps, their event shapes and parameters."""
+
+from __future__ import annotations
+
+import math
+import typing
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = [
+    "as_table",
+    "count_parameters",
+    "data_shape",
+    "headline",
+    "Line",
+    "lines",
+    "from_distribution",
+]
+
+
+class Line(typing.NamedTuple):
+    """A line of a table of steps.
+
+    Attributes:
+      name: of the step, indented by its depth.
+      kind: its class.
+      event_shape: at its data end.
+      parameters: their number; of fixed ones apart.
+    """
+
+    name: str
+    kind: str
+    event_shape: str
+    parameters: str
+
+
+def headline(
+    bijector: tfp.bijectors.Bijector, event_shape: tf.TensorShape | None = None
+) -> str:
+    """Returns name, class, event shape, context and number of parameters in one line.
+
+    Args:
+      bijector: a `FlowBijector`.
+      event_shape: at its data end; what its steps say by default.
+    """
+    shape = data_shape(bijector) if event_shape is None else event_shape
+    context = bijector.context_size
+    return ", ".join(
+        [
+            f'{type(bijector).__name__} "{bijector.name}": event shape {_text(shape)}',
+            f"context of {context}" if context else "no context",
+            f"{count_parameters(bijector)} parameters",
+            "any dtype" if bijector.dtype is None else bijector.dtype.name,
+        ]
+    )
+
+
+def from_distribution(distribution: tfp.distributions.Distribution) -> list[str]:
+    """Returns lines of text on a `FlowDistribution`: itself, its base, its steps."""
+    base, flow = distribution.distribution, distribution.bijector
+    shape = distribution.event_shape
+    return [
+        headline(distribution, shape),
+        f'base "{base.name}": event shape {base.event_shape}, '
+        f"{count_parameters(base)} parameters",
+        headline(flow, shape),
+        *as_table(lines(flow, shape)),
+    ]
+
+
+def lines(
+    bijector: tfp.bijectors.Bijector, event_shape: tf.TensorShape | None, depth: int = 0
+) -> list[Line]:
+    """Returns a `Line` for each part of a bijector, and theirs, data side first.
+
+    Args:
+      bijector: a `FlowBijector`.
+      event_shape: at its data end; None if it is not known.
+      depth: of the parts.
+    """
+    shape = event_shape if _is_composed(bijector) else None  # a part may have another
+    table = []
+    for part, after in _parts(bijector):
+        shape = data_shape(part) if shape is None else shape
+        name, kind = "  " * depth + part.name, type(part).__name__
+        table.append(Line(name, kind, _text(shape), count_parameters(part)))
+        table += lines(part, shape if _is_composed(part) else None, depth + 1)
+        shape = None if shape is None else after(shape)
+    return table
+
+
+def as_table(table: list[Line]) -> list[str]:
+    """Returns lines of text of `Line`s, in columns; none of none."""
+    if not table:
+        return []
+    table = [Line("step", "class", "event shape", "parameters"), *table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  "
+        + "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+
+
+def count_parameters(module: tf.Module) -> str:
+    """Returns the number of trainable parameters as text, and that of fixed ones."""
+    variables = {v.ref(): v for v in module.variables}.values()
+    counts = {True: 0, False: 0}
+    for variable in variables:
+        counts[variable.trainable] += math.prod(variable.shape)
+    fixed = f" + {counts[False]:,} fixed" if counts[False] else ""
+    return f"{counts[True]:,}{fixed}"
+
+
+def data_shape(bijector: tfp.bijectors.Bijector) -> tf.TensorShape | None:
+    """Returns the shape of an event at the data end; None if no step says it."""
+    shape = bijector._event_shapes["inverse"]
+    if shape is not None or hasattr(bijector, "levels"):
+        return shape
+    if not _is_composed(bijector) and hasattr(bijector, "bijector"):
+        shape = data_shape(bijector.bijector)  # inverted, the other end
+        return None if shape is None else bijector.bijector.inverse_event_shape(shape)
+    before: list = []
+    for part, _ in _parts(bijector):
+        shape = data_shape(part)
+        if shape is not None:
+            for step in reversed(before):
+                shape = step.forward_event_shape(shape)
+            return shape
+        before.append(part)
+    return None
+
+
+def _parts(bijector):
+    """The parts, data side first, and how each changes an event's shape."""
+    if hasattr(bijector, "levels"):
+        for level, latent in zip(bijector.levels, bijector.latent_shapes, strict=True):
+            yield (
+                level,
+                lambda shape, latent=latent, level=level: _kept(level, shape, latent),
+            )
+    else:
+        inner = getattr(bijector, "bijector", None)  # of one that only looks otherwise
+        for part in getattr(bijector, "bijectors", () if inner is None else (inner,)):
+            yield part, part.inverse_event_shape
+
+
+def _is_composed(bijector):
+    return hasattr(bijector, "levels") or hasattr(bijector, "bijectors")
+
+
+def _kept(level, shape, latent):
+    *spatial, channels = level.inverse_event_shape(shape)
+    return tf.TensorShape([*spatial, channels - latent[-1]])
+
+
+def _text(shape):
+    if shape is None:
+        return "[...]"
+    return str(tf.TensorShape(shape).as_list())

@@ -1,0 +1,497 @@
+"""Autoregressive distributions: a masked network and a family of conditionals."""
+
+from __future__ import annotations
+
+import functools
+import math
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.context_standardizer import ContextStandardizer
+from tfp_flows.core.inputs import align_batch_axes
+from tfp_flows.core.inputs import check_context
+from tfp_flows.core.inputs import check_value
+from tfp_flows.core.inputs import nan_where_context_is
+from tfp_flows.core.serialization import Configured
+from tfp_flows.distributions.distribution_checks import check_rows_of
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
+from tfp_flows.distributions.draws import by_rows
+from tfp_flows.distributions.draws import choose
+from tfp_flows.distributions.draws import distinct_rows
+from tfp_flows.distributions.draws import fold_in
+from tfp_flows.distributions.draws import in_parts
+from tfp_flows.distributions.draws import joint_shape
+from tfp_flows.distributions.draws import never_empty
+from tfp_flows.distributions.draws import split
+from tfp_flows.distributions.draws import stateless
+from tfp_flows.distributions.mask_ensemble import MaskEnsemble
+from tfp_flows.distributions.mask_ensemble import check_observed
+from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.univariate import NotOneVariable
+from tfp_flows.networks.layer_arguments import split_seed
+from tfp_flows.networks.masked_mlp import MaskedMLP
+from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
+from tfp_flows.networks.orderings import check_ordering
+from tfp_flows.networks.orderings import natural_ordering
+
+__all__ = ["AutoregressiveDistribution", "masked_network"]
+# TensorFlow takes specs apart and puts them together, by plain values.
+_CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
+class Carried(tfp.experimental.AutoCompositeTensor):
+    """A composite tensor that comes out as it went in, with the same weights.
+
+    TFP rebuilds composite tensors from their constructor arguments, which would make new
+    weights here. Mixed into a `tf.Module`.
+    """
+
+    @property
+    def _type_spec(self):
+        return _CarriedSpec(self, tuple(map(tf.type_spec_from_value, self._components)))
+
+    @property
+    def _components(self):
+        return self.__dict__.get("_carried_components", self.variables)
+
+    @property
+    def _carried(self):
+        return self.__dict__.get("_carried_object", self)
+
+    def _convert_variables_to_tensors(self):
+        # The object's own variables, since their placeholders in a graph do not outlive it.
+        values = map(tf.convert_to_tensor, self._carried.variables)
+        return _with_components(self._carried, values)
+
+
+class _CarriedSpec(tf.TypeSpec):
+    """The type of one object only."""
+
+    value_type = property(lambda self: Carried)
+
+    def __init__(self, value, component_specs):
+        self._value = value._carried
+        self._specs = component_specs
+        _CARRIED[id(self._value)] = self._value
+
+    @property
+    def _component_specs(self):
+        return self._specs
+
+    def _to_components(self, value):
+        return value._components
+
+    def _from_components(self, components):
+        return _with_components(self._value, components)
+
+    def _serialize(self):
+        return id(self._value), self._specs
+
+    @classmethod
+    def _deserialize(cls, encoded):
+        key, specs = encoded
+        return cls(_CARRIED[key], specs)
+
+    def is_subtype_of(self, other):
+        return self._is_of_one_with(other) and all(
+            a.is_subtype_of(b) for a, b in zip(self._specs, other._specs, strict=True)
+        )
+
+    def most_specific_common_supertype(self, others):
+        if not all(map(self._is_of_one_with, others)):
+            return None
+        specs = tuple(
+            first.most_specific_common_supertype(rest)
+            for first, *rest in zip(*(s._specs for s in (self, *others)), strict=True)
+        )
+        return None if None in specs else _CarriedSpec(self._value, specs)
+
+    def _is_of_one_with(self, other):
+        return isinstance(other, _CarriedSpec) and self._value is other._value
+
+
+def _with_components(value, components):
+    """A shallow copy of `value` with TensorFlow's components in place of its variables."""
+    same = object.__new__(type(value))
+    same.__dict__.update(value.__dict__)
+    same.__dict__.update(_carried_object=value, _carried_components=tuple(components))
+    return same
+
+
+# Rows evaluated at once, which bounds memory.
+_MOST_ROWS = 2**16
+
+
+class AutoregressiveDistribution(
+    Configured, SampleAndLogProb, NotOneVariable, Moments, Carried, tfd.Distribution
+):
+    """A product of conditionals, one for each variable, with parameters from a network.
+
+    ```none
+    one mask:   p(x) = product over i of  p(x_i; parameters_i(x_<i, context))
+    K masks:    p(x) = 1/K  sum over k of  p_k(x)
+    ```
+
+    `log_prob` costs one pass of the network per mask. `sample` draws one variable after
+    another, with the arithmetic of one pass (`networks/forward_substitution.py`). A
+    training step takes only the next mask of the cycle, which maximises a lower bound.
+
+    Args:
+      network: a `MaskedMLP`, or a `OrderAgnosticMLP` where there are several masks.
+      conditional: the family, as `conditionals.Bernoulli()`; its `num_parameters` are the
+        network's.
+      standardize_context: whether contexts are standardised, as soon as `initialize` was.
+      validate_args: as in TFP.
+      parameters: the constructor arguments of a subclass, which `get_config` returns.
+      name: name of the distribution.
+
+    Raises:
+      ValueError: if the network has another number of parameters; from every method, if
+        `context` is missing, unwanted, or of another width.
+
+    >>> import tfp_flows
+    >>> issubclass(tfp_flows.BinaryMADE, tfp_flows.AutoregressiveDistribution)
+    True
+
+    Reference:
+      Germain, Gregor, Murray, Larochelle (2015), MADE. https://arxiv.org/abs/1502.03509
+      Uria, Murray, Larochelle (2014), for many orders. https://arxiv.org/abs/1310.1757
+    """
+
+    draws_for_each_context = True
+
+    def __init__(
+        self,
+        network: keras.Layer,
+        conditional: Any,
+        *,
+        standardize_context: bool = True,
+        validate_args: bool = False,
+        parameters: dict | None = None,
+        name: str = "autoregressive",
+    ) -> None:
+        """Takes the arguments that the class describes."""
+        if parameters is None:
+            parameters = {"network": network, "conditional": conditional, "name": name}
+            parameters["standardize_context"] = standardize_context
+            parameters["validate_args"] = validate_args
+        check_network(network, conditional)
+        super().__init__(
+            dtype=tf.as_dtype(network.dtype),
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=False,
+            parameters=parameters,
+            name=name,
+        )
+        self._conditional = conditional
+        self.is_discrete = getattr(conditional, "is_discrete", False)
+        self._ensemble = MaskEnsemble(network, conditional)
+        self._standardizer = None
+        if standardize_context and network.context_size:
+            self._standardizer = ContextStandardizer(network.context_size, self.dtype)
+
+    @property
+    def event_size(self) -> int:
+        """Number of variables, D."""
+        return self._ensemble.network.event_size
+
+    @property
+    def context_size(self) -> int:
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return self._ensemble.network.context_size
+
+    @property
+    def num_masks(self) -> int:
+        """Number of masks, K."""
+        return self._ensemble.num_masks
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the statistics of contexts are set, if there are any."""
+        return self._standardizer is None or self._standardizer.is_initialized
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the statistics of contexts.
+
+        Args:
+          data: `[N, D]`; they determine no state.
+          context: `[N, context_size]`, where the distribution is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+        """
+        data, context, weight = check_rows_of(self, data, context, sample_weight)
+        if self._standardizer is not None:
+            self._standardizer.initialize(context, weight=weight)
+
+    @property
+    def num_values(self) -> tuple[int, ...] | None:
+        """Number of values of each variable, `[D]`; None if they are real."""
+        count = getattr(self._conditional, "num_values", None)
+        return None if count is None else (count,) * self.event_size
+
+    def impute(
+        self,
+        x: TensorLike,
+        observed: npt.ArrayLike,
+        *,
+        context: TensorLike | None = None,
+        num_candidates: int = 512,
+        mask_index: int | None = None,
+        seed: int | TensorLike | None = None,
+    ) -> tf.Tensor:
+        """Draws the missing variables of each row, given its observed ones.
+
+        The draws are from the conditional of the density that `log_prob` reports, that of
+        the mean over the masks. They are exact
+
+        - if the observed variables come before all others in the ordering of every mask
+          (under one natural ordering: if they are the first ones; or if there are none):
+          a mask is chosen by its probability of the observed ones, and draws the others;
+        - if the missing variables have at most `num_candidates` joint values, such as 9
+          missing bits: the probabilities of all are compared.
+
+        Otherwise one of `num_candidates` completions of each row, as many of each mask, is
+        chosen by importance weight. This is an approximation, whose error falls as one over
+        their number: with the variance of the weights (of mean 1) over that number. Masks
+        with an ordering of their own draw half of the completions with all observed
+        variables before the missing ones. Else the missing variables are drawn given those
+        before them, and only the weight knows of observed ones after them; the more these
+        tell, the more completions it takes. One completion without a choice is ancestral
+        sampling with the observed variables clamped.
+
+        Args:
+          x: `[..., D]`; the values at missing variables do not matter.
+          observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
+            differ, unless each mask has its own ordering.
+          context: `[..., context_size]`.
+          num_candidates: number of completions to choose from where that is not exact, and
+            most joint values that are compared; there is one of each mask, anyway.
+          mask_index: index of a mask in the cycle, whose density takes the place of the
+            mean over the masks.
+          seed: integer, or anything that `tfp.random.sanitize_seed` takes.
+
+        Returns:
+          `[..., D]`.
+
+        Raises:
+          ValueError: if `observed` is not boolean or of another shape, or `num_candidates`
+            is below 1.
+
+        >>> import numpy as np
+        >>> import tfp_flows
+        >>> made = tfp_flows.BinaryMADE(3, num_masks=4, seed=0)
+        >>> made.impute([0.0, 1.0, 0.0], [True, True, False], seed=1).numpy()[:2]
+        array([0., 1.], dtype=float32)
+        """
+        check_integer("num_candidates", num_candidates)
+        x, context = self._checked(x, context)
+        from_all_rows = self._ensemble.has_own_orderings
+        observed = check_observed(observed, x.shape[-1:] if from_all_rows else x.shape)
+        rows = [x, tf.broadcast_to(observed, tf.shape(x))]
+        rows += [] if context is None else [context]
+        rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
+        *rows, as_given = never_empty(*rows)
+        masks = tf.range(self.num_masks)
+        if mask_index is not None:
+            masks = self._ensemble.masks(mask_index, None, 1)
+        if self._ensemble.come_first(observed):
+            completed = self._chosen(rows, masks, 1, stateless(seed))
+        elif (count := self._num_completions(observed)) <= num_candidates:
+            completed = self._enumerated(rows, mask_index, int(count), stateless(seed))
+        else:
+            if self._ensemble.has_own_orderings:
+                masks = tf.concat([masks, masks + self.num_masks], axis=0)
+            completed = self._chosen(rows, masks, num_candidates, stateless(seed))
+        return tf.reshape(as_given([completed])[0], tf.shape(x))
+
+    def copy(self, **overrides: object) -> AutoregressiveDistribution:
+        """Returns this distribution, or a new one, with new weights, where `overrides`."""
+        return type(self)(**{**self.get_config(), **overrides}) if overrides else self
+
+    def __getitem__(self, slices: Any) -> AutoregressiveDistribution:
+        refuse_slices(slices, self.name)
+        return self
+
+    def _num_completions(self, observed):
+        """Most joint values of the missing variables of a row; infinite for real ones."""
+        if self.num_values is None:
+            return math.inf
+        counts = np.where(observed, 1.0, self.num_values)
+        return np.prod(counts, axis=-1).max(initial=1.0)
+
+    def _chosen(self, rows, proposals, num_candidates, seed):
+        """Completions of rows, `[N, D]`, by importance; as many of each proposal."""
+        num_proposals = proposals.shape[0]
+        count = num_proposals * -(-num_candidates // num_proposals)
+
+        def complete(part, *rows):
+            noise_seed, choice_seed = split(fold_in(seed, part), 2)
+            x, *others = (tf.repeat(t, count, axis=0) for t in rows)
+            noise = self._conditional.noise(tf.shape(x), noise_seed, self.dtype)
+            candidates, log_weights = self._ensemble.complete(noise, proposals, x, *others)
+            candidates = tf.reshape(candidates, [-1, count, self.event_size])
+            log_weights = tf.reshape(log_weights, [-1, count])
+            return choose(candidates, log_weights, choice_seed)
+
+        return in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
+
+    def _enumerated(self, rows, mask_index, count, seed):
+        """Completions of rows, `[N, D]`, by the probabilities of all, at most `count`."""
+        x, observed, *contexts = rows
+        x = tf.where(observed, x, tf.zeros([], x.dtype))
+        num_values = tf.constant(self.num_values)
+        index = tf.range(count)[None]  # [1, count]
+        log_prob = self._log_prob_of_rows(mask_index)
+
+        def logits(_, x, observed, *contexts):
+            completed = _completion(x[:, None], observed[:, None], num_values, index)
+            context = tf.repeat(contexts[0], count, axis=0) if contexts else None
+            each = log_prob(tf.reshape(completed, [-1, self.event_size]), context)
+            # Rows with fewer missing variables have each completion several times.
+            num_different = tf.reduce_prod(tf.where(observed, 1, num_values), axis=1)
+            each = tf.reshape(each, [-1, count])
+            return tf.where(index < num_different[:, None], each, -np.inf)
+
+        first, which = distinct_rows(x, observed, *contexts)
+        different = [tf.gather(t, first) for t in (x, observed, *contexts)]
+        each = in_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
+        chosen = choose(indices, tf.gather(each, which), seed)
+        return _completion(x, observed, num_values, chosen[:, 0])
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _default_event_space_bijector(self):
+        return self._conditional.default_event_space_bijector()
+
+    def _event_shape(self):
+        return tf.TensorShape([self.event_size])
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _prob(self, x, **kwargs):
+        return tf.exp(self._log_prob(x, **kwargs))
+
+    def _log_prob(self, x, context=None, training=False, mask_index=None):
+        x, context = self._checked(x, context)
+        return by_rows(self._log_prob_of_rows(mask_index, training), x, context)
+
+    def _log_prob_of_rows(self, mask_index, training=False):
+        """The function of rows, `[N, D]`, and contexts, of one mask or the mean of all."""
+        if mask_index is None:
+            return functools.partial(self._ensemble.log_prob, training=training)
+        mask = self._ensemble.masks(mask_index, None, 1)[0]
+        return functools.partial(self._ensemble.log_prob_under, mask)
+
+    def _call_sample_n(self, sample_shape, seed, **kwargs):
+        return self._draw(sample_shape, seed, **kwargs)[0]
+
+    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+        x, log_prob = self._draw(sample_shape, seed, **kwargs)
+        return x, log_prob if self.num_masks == 1 else self._log_prob(x, **kwargs)
+
+    def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
+        context = self._checked_context(context)
+        shape = joint_shape(sample_shape, context)
+        noise_seed, mask_seed = split(stateless(seed), 2)
+        num_rows = tf.reduce_prod(shape)
+        noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
+        arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
+        if context is not None:
+            each = tf.broadcast_to(context, tf.concat([shape, [self.context_size]], axis=0))
+            arguments.append(tf.reshape(each, [-1, self.context_size]))
+        x, log_prob = self._ensemble.draw(*arguments)
+        x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
+        x = nan_where_context_is(x, context, 1)
+        return x, nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
+
+    def _checked(self, x, context):
+        if self.is_discrete and tf.is_tensor(x) and x.dtype.is_integer:
+            x = tf.cast(x, self.dtype)
+        x = check_value(x, "x", 1, self.event_shape, self.dtype)
+        x, context = align_batch_axes(x, self._checked_context(context), 1)
+        return nan_where_context_is(x, context, 1), context
+
+    def _checked_context(self, context):
+        context = check_context(context, self.context_size, self.dtype, self.name)
+        return context if self._standardizer is None else self._standardizer(context)
+
+
+def _completion(x, observed, num_values, index):
+    """The completion of each row, `[..., D]`, with that `index`, `[...]`, of all."""
+    from_missing = tf.where(observed, 1, num_values)
+    place = tf.math.cumprod(from_missing, axis=-1, exclusive=True)
+    values = tf.cast(index[..., None] // place % num_values, x.dtype)
+    return tf.where(observed, x, values)
+
+
+def masked_network(
+    event_size: int,
+    conditional: Any,
+    hidden_units: int | Sequence[int],
+    *,
+    ordering: npt.ArrayLike | None,
+    num_masks: int,
+    **options: Any,
+) -> MaskedMLP:
+    """Builds a `MaskedMLP`, or a `OrderAgnosticMLP` for more than one mask.
+
+    Args:
+      event_size: number of variables, D.
+      conditional: the family that its outputs parameterise.
+      hidden_units: widths of the hidden layers.
+      ordering: degree of each variable; None: natural under one mask, drawn under several.
+      num_masks: number of masks.
+      **options: `activation`, `residual`, `direct`, `context_size`, `seed`, `dtype`.
+
+    Raises:
+      ValueError: if `event_size` or `num_masks` is below 1.
+    """
+    check_arguments({"event_size": event_size, "num_masks": num_masks, **options})
+    options["dtype"] = tf.as_dtype(options["dtype"]).name
+    if ordering is not None:
+        check_ordering(ordering, event_size)
+    parameters = conditional.num_parameters
+    if num_masks == 1:
+        ordering = natural_ordering(event_size) if ordering is None else ordering
+        return MaskedMLP(parameters, hidden_units, ordering, **options)
+    options["seed"], mask_seed = split_seed(options["seed"], 2)
+    return OrderAgnosticMLP(
+        parameters,
+        hidden_units,
+        event_size,
+        num_masks=num_masks,
+        fixed_ordering=ordering,
+        mask_seed=mask_seed,
+        **options,
+    )
+
+
+def check_network(network: Any, conditional: Any) -> None:
+    """Raises `ValueError` unless `network` has the parameters that `conditional` wants."""
+    wanted = conditional.num_parameters
+    if (got := getattr(network, "num_parameters", network)) != wanted:
+        raise ValueError(
+            f"Expected a `network` of {wanted} parameters a variable; got {got}."
+        )

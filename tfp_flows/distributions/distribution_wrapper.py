@@ -1,0 +1,49 @@
+"""Distributions that are made of others, and list the variables of these."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfp_flows.core.serialization import Configured
+
+__all__ = ["DistributionWrapper"]
+
+
+class DistributionWrapper(Configured, tf.Module):
+    """A module around `distribution`, whose rows it has, and perhaps other parts.
+
+    A subclass has the attribute `distribution`, and lists in `_parts` whatever may have
+    variables or data-dependent state; None is left out.
+    """
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Of the distribution; other data are converted to it."""
+        return self.distribution.dtype
+
+    @property
+    def event_shape(self) -> tf.TensorShape:
+        """Shape of one event."""
+        return self.distribution.event_shape
+
+    @property
+    def context_size(self) -> int:
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return getattr(self.distribution, "context_size", 0)
+
+    @property
+    def variables(self) -> tuple[tf.Variable, ...]:
+        """All variables of the parts, each once."""
+        # `tf.Module` takes a distribution for a tensor, and overlooks its variables.
+        variables = [v for part in self._parts for v in getattr(part, "variables", ())]
+        return tuple({id(variable): variable for variable in variables}.values())
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The trainable ones of the `variables`."""
+        return tuple(variable for variable in self.variables if variable.trainable)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether all data-dependent state is set."""
+        return all(getattr(part, "is_initialized", True) for part in self._parts)

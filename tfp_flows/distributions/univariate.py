@@ -1,0 +1,217 @@
+"""Distribution functions and quantiles of distributions of one variable."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.core.flow_bijector import FlowBijector
+
+__all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
+# TFP makes instances of this base if a part is no composite tensor.
+_TRANSFORMED = tfd.TransformedDistribution.__mro__[1]
+
+_OPPOSITE = {
+    "cdf": "survival_function",
+    "survival_function": "cdf",
+    "log_cdf": "log_survival_function",
+    "log_survival_function": "log_cdf",
+}
+# Values below and above the support.
+_ENDS = {
+    "cdf": (0.0, 1.0),
+    "survival_function": (1.0, 0.0),
+    "log_cdf": (-np.inf, 0.0),
+    "log_survival_function": (0.0, -np.inf),
+}
+
+
+class OneVariable:
+    """The distribution functions of a transformed distribution of one variable.
+
+    Every bijector of one variable is monotone, but for those of a circle, so that
+
+    ```none
+    cdf(y)      = base.cdf(x) or base.survival_function(x),    x = bijector^-1(y)
+    quantile(p) = bijector(base.quantile(p or 1 - p))
+    ```
+
+    where the bijector rises or falls. Mixed into a `tfd.TransformedDistribution`.
+    """
+
+    def _cdf(self, value, **kwargs):
+        return _evaluate(self, "cdf", value, **kwargs)
+
+    def _log_cdf(self, value, **kwargs):
+        return _evaluate(self, "log_cdf", value, **kwargs)
+
+    def _survival_function(self, value, **kwargs):
+        return _evaluate(self, "survival_function", value, **kwargs)
+
+    def _log_survival_function(self, value, **kwargs):
+        return _evaluate(self, "log_survival_function", value, **kwargs)
+
+    def _quantile(self, value, **kwargs):
+        return _quantile(self, value, **kwargs)
+
+
+class NotOneVariable:
+    """Refuses distribution functions. Mixed into a distribution without them."""
+
+    name: str
+
+    def _log_cdf(self, *args, **kwargs):
+        raise self._not_one_variable("cdf")
+
+    def _quantile(self, *args, **kwargs):
+        raise self._not_one_variable("quantile")
+
+    def _not_one_variable(self, function):
+        return NotImplementedError(
+            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
+            f"`{self.name}`. Estimate it from draws of `sample`."
+        )
+
+
+def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
+    """Raises `NotImplementedError` if events have several entries, or are angles."""
+    shape = distribution.event_shape
+    bijector = getattr(distribution, "bijector", None)
+    if bijector is not None and not getattr(bijector, "is_monotone", True):
+        raise NotImplementedError(
+            f"Expected a bijector that rises or falls on all of the line for `{function}`; "
+            f"got `{bijector.name}`, which maps a circle."
+        )
+    if tf.nest.is_nested(shape) or shape.num_elements() != 1:
+        raise NotImplementedError(
+            f"Expected a distribution of one variable for `{function}`; got "
+            f"`{distribution.name}` of event shape {shape}. {_estimate(function)}"
+        )
+
+
+def _estimate(function):
+    """How to estimate from draws what has no formula for several variables."""
+    draws = "`draws = distribution.sample(10_000)`"
+    if function in ("quantile", "mean", "variance"):
+        name = {"quantile": "percentile(draws, 50.0"}.get(function, f"{function}(draws")
+        library = "tfp.stats" if function != "mean" else "np"
+        return f"Estimate that of each variable from {draws}: `{library}.{name}, axis=0)`."
+    return (
+        "Estimate the joint `cdf`, the probability that each variable is at most that of "
+        f"`value`, by the share of such draws: {draws}, "
+        "`np.mean(np.all(draws <= value, axis=-1), axis=0)`. `survival_function` is one "
+        "minus it."
+    )
+
+
+def _evaluate(distribution, function, value, context=None):
+    """Returns "cdf" or another of `_ENDS` at `value`, `[..., *event]`, as `[...]`."""
+    refuse_several_variables(distribution, function)
+    if isinstance(distribution, _TRANSFORMED):
+        return _evaluate_transformed(distribution, function, value, context)
+    if isinstance(distribution, tfd.Independent):
+        result = _evaluate(distribution.distribution, function, value)
+        return _drop_axes(result, _num_own_axes(distribution))
+    if isinstance(distribution, tfd.Sample):
+        ndims = distribution.distribution.event_shape.rank
+        value = _drop_axes(value, _num_own_axes(distribution), before=ndims)
+        return _evaluate(distribution.distribution, function, value)
+    return getattr(distribution, function)(value, **_keywords(distribution, context))
+
+
+def _quantile(distribution, probability, context=None):
+    """Returns quantiles, `[..., *event]`, of `probability`, `[...]`."""
+    refuse_several_variables(distribution, "quantile")
+    probability = tf.cast(probability, distribution.dtype)
+    if isinstance(distribution, _TRANSFORMED):
+        lower, upper = _at_quartiles(distribution, context)
+        probability = tf.where(lower <= upper, probability, 1.0 - probability)
+        return _forward_quantile(distribution, probability, context)
+    if isinstance(distribution, tfd.Independent):
+        probability = _add_axes(probability, _num_own_axes(distribution))
+        return _quantile(distribution.distribution, probability)
+    if isinstance(distribution, tfd.Sample):
+        ndims = distribution.distribution.event_shape.rank
+        value = _quantile(distribution.distribution, probability)
+        return _add_axes(value, _num_own_axes(distribution), before=ndims)
+    return distribution.quantile(probability, **_keywords(distribution, context))
+
+
+def _evaluate_transformed(distribution, function, y, context):
+    base = distribution.distribution
+    y = tf.convert_to_tensor(y, distribution.dtype)
+    x, cannot_occur = _inverse(distribution, y, context)
+    lower, upper = _at_quartiles(distribution, context)
+    is_rising = lower <= upper
+    somewhere = _quantile(base, tf.constant(0.25, base.dtype), _of(base, context))
+
+    def from_base(function, where):
+        # Where the result is discarded, at a finite point: no NaN reaches a gradient.
+        points = tf.where(_add_axes(where, base.event_shape.rank), x, somewhere)
+        return _evaluate(base, function, points, _of(base, context))
+
+    inside = tf.where(
+        is_rising,
+        from_base(function, is_rising),
+        from_base(_OPPOSITE[function], ~is_rising),
+    )
+    y = _drop_axes(y, distribution.event_shape.rank)
+    # Bijectors of TFP return NaN outside their range.
+    x = _drop_axes(x, base.event_shape.rank)
+    cannot_occur = cannot_occur | tf.math.is_nan(x)
+    below, above = (tf.constant(end, inside.dtype) for end in _ENDS[function])
+    outside = tf.where(y < tf.minimum(lower, upper), below, above)
+    outside = tf.where(tf.math.is_nan(y), y, outside)
+    return tf.where(cannot_occur, outside, inside)
+
+
+def _inverse(distribution, y, context):
+    """Returns latents, `[..., *event]`, and whether `y` is outside the support, `[...]`."""
+    base, bijector = distribution.distribution, distribution.bijector
+    if not isinstance(bijector, FlowBijector):
+        return bijector.inverse(y), False
+    x, log_det = bijector.inverse_and_log_det(y, context=_of(bijector, context))
+    extra = base.event_shape.rank - bijector.forward_min_event_ndims
+    return x, tf.equal(_drop_axes(log_det, extra), -np.inf)
+
+
+def _at_quartiles(distribution, context):
+    """The base's lower and upper quartile after the bijector, `[...]`."""
+    return [
+        _drop_axes(
+            _forward_quantile(distribution, tf.constant(p, distribution.dtype), context),
+            distribution.event_shape.rank,
+        )
+        for p in (0.25, 0.75)
+    ]
+
+
+def _forward_quantile(distribution, probability, context):
+    base, bijector = distribution.distribution, distribution.bijector
+    x = _quantile(base, probability, _of(base, context))
+    return bijector.forward(x, **_keywords(bijector, context))
+
+
+def _of(part, context):
+    return context if getattr(part, "context_size", 0) else None
+
+
+def _keywords(part, context):
+    return {"context": context} if getattr(part, "context_size", 0) else {}
+
+
+def _num_own_axes(distribution):
+    """Number of event axes that `tfd.Independent` and `tfd.Sample` add."""
+    return distribution.event_shape.rank - distribution.distribution.event_shape.rank
+
+
+def _drop_axes(value, count, before=0):
+    axes = [-i - before - 1 for i in range(count)]
+    return tf.squeeze(value, axes) if axes else value
+
+
+def _add_axes(value, count, before=0):
+    for _ in range(count):
+        value = tf.expand_dims(value, -before - 1)
+    return value

@@ -1,0 +1,55 @@
+"""The two ends of a flow that is fitted to data: the start, and the tails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.heavy_tails import HeavyTails
+from tfp_flows.bijectors.standardize import Decorrelate
+from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.core.flow_bijector import FlowBijector
+
+__all__ = ["with_preprocessing", "start_and_tails"]
+# Above, the matrices of `Decorrelate` would be larger than the networks.
+_MOST_DECORRELATED = 1024
+
+
+def with_preprocessing(
+    steps: Sequence[FlowBijector],
+    *,
+    event_size: int,
+    standardize: bool,
+    decorrelate: bool,
+    heavy_tails: str | bool,
+    dtype: tf.DType | str,
+    **others: object,
+) -> list[FlowBijector]:
+    """Returns `steps`, data side first, between what `initialize` sets from the rows.
+
+    With `standardize`, a `Decorrelate` comes before the steps, or without `decorrelate` (or
+    for more than 1,024 variables) a `Standardize`; and with `heavy_tails`, a `HeavyTails`
+    comes after them. Without `standardize` there is neither, since the flow is not for
+    data. `others` are ignored.
+    """
+    start, tails = start_and_tails(event_size, standardize, decorrelate, heavy_tails, dtype)
+    return [*start, *steps, *tails]
+
+
+def start_and_tails(
+    event_size: int,
+    standardize: bool,
+    decorrelate: bool,
+    heavy_tails: str | bool,
+    dtype: tf.DType | str,
+) -> tuple[list[FlowBijector], list[FlowBijector]]:
+    """Returns what `with_preprocessing` puts before the steps, and after them."""
+    if not standardize:
+        return [], []
+    joint = decorrelate and event_size <= _MOST_DECORRELATED
+    start = (Decorrelate if joint else Standardize)(event_size, dtype=dtype)
+    # Files of before there were two kinds say True.
+    kind = "sinh" if heavy_tails is True else heavy_tails
+    tails = [HeavyTails(event_size, kind=kind, dtype=dtype)] if kind else []
+    return [start], tails

@@ -1,0 +1,40 @@
+"""Bayesian posteriors: one door, `fit_posterior`.
+
+`fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
+verdict. Then read the files in that order: `target` and `support`, `modes`,
+`initial_flow`, `training`, `reparametrisation`, the folder `checks`. `surrogate` has
+flows for a variational loop of your own, and `losses` its losses; `kernels` has Markov
+chains through a flow.
+"""
+
+from tfp_flows.inference.arviz import to_arviz
+from tfp_flows.inference.checks.importance import pareto_smooth
+from tfp_flows.inference.checks.verdict import PosteriorReport
+from tfp_flows.inference.fit import fit_posterior
+from tfp_flows.inference.fitted_posterior import FittedPosterior
+from tfp_flows.inference.kernels import AlternatingKernel
+from tfp_flows.inference.kernels import LatentKernel
+from tfp_flows.inference.kernels import adaptive_nuts
+from tfp_flows.inference.kernels import flow_proposal_kernel
+from tfp_flows.inference.kernels import independent_proposals
+from tfp_flows.inference.kernels import neutra_kernel
+from tfp_flows.inference.losses import variational_loss
+from tfp_flows.inference.surrogate import FlowPosterior
+from tfp_flows.inference.surrogate import flow_posterior
+
+__all__ = [
+    "AlternatingKernel",
+    "FittedPosterior",
+    "FlowPosterior",
+    "LatentKernel",
+    "PosteriorReport",
+    "adaptive_nuts",
+    "fit_posterior",
+    "flow_posterior",
+    "flow_proposal_kernel",
+    "independent_proposals",
+    "neutra_kernel",
+    "pareto_smooth",
+    "to_arviz",
+    "variational_loss",
+]

@@ -1,0 +1,241 @@
+"""Draws and chains as ArviZ holds them, for its summaries and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.distributions.draws import stateless
+from tfp_flows.inference.target import call_with_parts
+
+__all__ = ["named_parts", "part_names", "to_arviz"]
+_INSTALL = (
+    "`to_arviz` needs ArviZ, which is not installed; install it, for example by "
+    "`pip install arviz` or `pip install tfp_flows[arviz]`."
+)
+
+
+def to_arviz(
+    posterior_or_draws: object,
+    *,
+    target: object = None,
+    num_draws: int = 1000,
+    seed: int | TensorLike | None = None,
+    has_chains: bool = True,
+    log_weights: TensorLike | None = None,
+    resample: bool = True,
+    names: Sequence[str] | None = None,
+    coords: dict | None = None,
+    dims: dict | None = None,
+    sample_stats: dict | None = None,
+) -> object:
+    """Hands draws of a joint distribution, with their names, to ArviZ.
+
+    ```python
+    kernel = tfp_flows.neutra_kernel(posterior, pinned.unnormalized_log_prob)
+    draws, _ = tfp.mcmc.sample_chain(1000, posterior.sample(4), kernel=kernel)
+    arviz.summary(tfp_flows.to_arviz(draws, target=pinned))
+    ```
+
+    ArviZ counts all draws alike. So weighted draws are resampled by their weights, unless
+    `resample` is False: then the weights are in the group `sample_stats` as `log_weight`,
+    and summaries are those of the unweighted draws.
+
+    Args:
+      posterior_or_draws: a posterior, as of `flow_posterior`, of which `num_draws` draws
+        are made; or draws in the structure of a joint distribution, as of
+        `tfp.mcmc.sample_chain`, `[draws, chains, *event]` for each part.
+      target: joint distribution, pinned or not, that names the parts; pinned values become
+        the group `observed_data`. Draws of a posterior are weighted by its density.
+      num_draws: number of draws of a posterior.
+      seed: of the draws of a posterior and of the resampling.
+      has_chains: whether draws have the axis of chains; else `[draws, *event]` are one
+        chain.
+      log_weights: `[draws]`, importance weights of draws that are no chains.
+      resample: whether weighted draws are resampled.
+      names: a name for each part, in the order of the structure; by default those of the
+        structure or of the target.
+      coords: labels of the entries along each dimension, by name, as in ArviZ.
+      dims: names of the event's dimensions, by part, as in ArviZ.
+      sample_stats: diagnostics by name, such as `diverging`: `[draws, chains]`, or
+        `[draws]` without chains.
+
+    Returns:
+      `arviz.InferenceData`, or with ArviZ 1 an `xarray.DataTree`.
+
+    Raises:
+      ImportError: if ArviZ is not installed.
+      ValueError: if parts are discrete, or do not fit to each other or to the target.
+
+    >>> import arviz
+    >>> import numpy as np
+    >>> import tfp_flows
+    >>> chains = {"rate": np.ones([100, 4])}  # steps, chains
+    >>> tfp_flows.to_arviz(chains)["posterior"]["rate"].shape
+    (4, 100)
+    """
+    try:
+        import arviz
+    except ImportError as error:
+        raise ImportError(_INSTALL) from error
+    check_arguments({"resample": resample, "has_chains": has_chains})
+    draws = posterior_or_draws
+    if hasattr(draws, "log_prob"):
+        check_integer("num_draws", num_draws)
+        draws, log_weights = _drawn(draws, target, num_draws, seed, log_weights)
+        has_chains = False
+    parts = named_parts(draws, part_names(draws, target, names))
+    _check_parts(parts, target, has_chains)
+    stats = {name: np.asarray(values) for name, values in (sample_stats or {}).items()}
+    if log_weights is not None:
+        log_weights = _checked_weights(log_weights, parts, has_chains)
+        stats["log_weight"] = log_weights
+        if resample:
+            chosen = _systematic(log_weights, seed)
+            parts, stats = ({n: a[chosen] for n, a in g.items()} for g in (parts, stats))
+            del stats["log_weight"]
+    groups = {"posterior": parts, "sample_stats": stats}
+    groups = {
+        group: {name: _chains_first(a, has_chains) for name, a in arrays.items()}
+        for group, arrays in groups.items()
+    }
+    pins = getattr(target, "pins", None) or {}
+    groups["observed_data"] = {name: np.asarray(value) for name, value in pins.items()}
+    groups = {name: arrays for name, arrays in groups.items() if arrays}
+    options = {"coords": coords, "dims": dims}
+    if int(arviz.__version__.split(".")[0]) >= 1:
+        return arviz.from_dict(groups, **options)
+    return arviz.from_dict(**groups, **options)
+
+
+def _drawn(posterior, target, num_draws, seed, log_weights):
+    """Draws of a posterior, and their log-weights if there is a target."""
+    if log_weights is not None:
+        raise ValueError("Expected no `log_weights` with a posterior, but `target`.")
+    if hasattr(posterior, "resample"):  # one that has its weighted draws
+        return posterior.resample(num_draws, seed), None
+    draws, log_prob = posterior.experimental_sample_and_log_prob(
+        num_draws, seed=stateless(seed)
+    )
+    if target is None:
+        return draws, None
+    return draws, call_with_parts(target.unnormalized_log_prob, draws) - log_prob
+
+
+def _check_parts(parts, target, has_chains):
+    leading = 2 if has_chains else 1
+    shapes = {name: array.shape for name, array in parts.items()}
+    for name, array in parts.items():
+        if array.dtype.kind != "f":
+            raise ValueError(
+                f"Expected `posterior_or_draws` of continuous parts; got the part {name!r} "
+                f"of dtype {array.dtype}."
+            )
+    words = "[draws, chains, ...]" if has_chains else "[draws, ...]"
+    if len({shape[:leading] for shape in shapes.values()}) != 1 or any(
+        len(shape) < leading for shape in shapes.values()
+    ):
+        raise ValueError(
+            f"Expected `posterior_or_draws` with parts {words}, alike in these axes; got "
+            f"shapes {shapes}."
+        )
+    if target is None:
+        return
+    events = [tuple(shape) for shape in tf.nest.flatten(target.event_shape)]
+    if [shape[leading:] for shape in shapes.values()] != events:
+        raise ValueError(
+            f"Expected `posterior_or_draws` with parts {words} of events {events}, which "
+            f"`target` has; got shapes {shapes}."
+        )
+
+
+def _checked_weights(log_weights, parts, has_chains):
+    log_weights = np.asarray(log_weights, np.float64)
+    count = len(next(iter(parts.values())))
+    if has_chains or log_weights.shape != (count,):
+        raise ValueError(
+            f"Expected `log_weights` of shape [{count}], of draws that are no chains; got "
+            f"{list(log_weights.shape)}" + (" and chains." if has_chains else ".")
+        )
+    if np.isnan(log_weights).any() or not np.isfinite(log_weights.max()):
+        raise ValueError("Expected `log_weights` that are not NaN, the largest finite.")
+    return log_weights
+
+
+def _systematic(log_weights, seed):
+    """Indices of resampled draws, each as often as its weight says, rounded at random."""
+    weights = np.exp(log_weights - log_weights.max())
+    count = len(weights)
+    shift = np.float64(tf.random.stateless_uniform([], stateless(seed)))
+    points = (np.arange(count) + shift) / count
+    ends = np.cumsum(weights) / weights.sum()
+    ends[-1] = 1.0
+    # In random order, as ArviZ looks at autocorrelation along the draws.
+    chosen = np.searchsorted(ends, points, side="right").clip(max=count - 1)
+    return np.random.default_rng(stateless(seed).numpy().view(np.uint32)).permutation(
+        chosen
+    )
+
+
+def _chains_first(array, has_chains):
+    return np.moveaxis(array, 1, 0) if has_chains else array[None]
+
+
+def part_names(
+    draws: Any, target: Any = None, names: str | Sequence[str] | None = None
+) -> list[str]:
+    """Returns the name of each part, in the order in which `tf.nest` flattens them.
+
+    Args:
+      draws: a structure of parts.
+      target: joint distribution, pinned or not, whose names those in lists have; or None.
+      names: these names, if they are not None.
+
+    Raises:
+      ValueError: if there are not as many names as parts, or two are alike.
+    """
+    count = len(tf.nest.flatten(draws))
+    if names is None:
+        names = _paths(draws, _names_in_order(target))
+    names = [names] if isinstance(names, str) else list(names)
+    if len(names) != count or len(set(names)) != count:
+        raise ValueError(
+            f"Expected {count} `names`, one for each part and all different; got {names}."
+        )
+    return names
+
+
+def named_parts(draws: Any, names: list[str]) -> dict[str, np.ndarray]:
+    """Returns the parts of a structure by their names."""
+    parts = (np.asarray(part) for part in tf.nest.flatten(draws))
+    return dict(zip(names, parts, strict=True))
+
+
+def _names_in_order(target):
+    """Names of the parts of a list, that are not pinned; None if the target has none."""
+    joint = getattr(target, "distribution", target)
+    if not hasattr(joint, "resolve_graph"):
+        return None
+    pins = getattr(target, "pins", None) or {}
+    return [name for name, _ in joint.resolve_graph() if name not in pins]
+
+
+def _paths(structure, in_order=None, prefix=""):
+    """Names with those of the structures around before them, and a dot."""
+    if not tf.nest.is_nested(structure):
+        return [prefix.removesuffix(".") or "x"]
+    if hasattr(structure, "_asdict"):
+        items = structure._asdict().items()
+    elif isinstance(structure, dict):
+        items = sorted(structure.items())
+    else:
+        is_named = in_order is not None and len(in_order) == len(structure)
+        names = in_order if is_named else [f"part_{i}" for i in range(len(structure))]
+        items = zip(names, structure, strict=True)
+    return [name for key, part in items for name in _paths(part, None, f"{prefix}{key}.")]

@@ -1,0 +1,91 @@
+"""The budget of a fit, what it has used of it, and how that is shown."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+
+__all__ = ["Budget", "Progress"]
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+class Budget:
+    """Wall time and gradients that a fit may use, and those that it has used.
+
+    Args:
+      max_minutes: of wall time; None for no bound.
+      max_gradients: evaluations of the target's gradient; None for no bound.
+    """
+
+    def __init__(self, max_minutes: float | None, max_gradients: int | None) -> None:
+        self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
+        self._max_gradients = max_gradients
+        self._start = time.monotonic()
+        self.num_gradients = 0
+        # Seconds that training leaves for the checks.
+        self.reserve = 0.0
+
+    def go_on(self, num_gradients: int, seconds: float) -> None:
+        """Counts at least what an earlier run had used, of which this one goes on."""
+        self.num_gradients = max(self.num_gradients, num_gradients)
+        self._start -= max(seconds - self.seconds, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time used."""
+        return time.monotonic() - self._start
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall time that is left, without what is reserved for the checks."""
+        most = math.inf if self._max_seconds is None else self._max_seconds
+        return most - self.seconds - self.reserve
+
+    def has_left(self, share: float) -> bool:
+        """Whether at least this share of the wall time is left."""
+        return self._max_seconds is None or self.seconds_left > share * self._max_seconds
+
+    def reserve_seconds(self, seconds: float, share: float) -> None:
+        """Reserves wall time for the checks, at most this share of all."""
+        most = math.inf if self._max_seconds is None else share * self._max_seconds
+        self.reserve = min(seconds, most)
+
+    def reached(self) -> str | None:
+        """A sentence that says which bound has been reached, or None."""
+        if self._max_gradients is not None:
+            if self.num_gradients >= self._max_gradients:
+                return f"The fit ended at `max_gradients`, {self._max_gradients}."
+        if self._max_seconds is not None and self.seconds_left <= 0.0:
+            return f"The fit ended at `max_minutes`, {self._max_seconds / 60.0:g}."
+        return None
+
+
+class Progress:
+    """One line that says how long a fit has taken and what it is doing.
+
+    Args:
+      is_shown: whether it is; if None, it is on a terminal, and elsewhere, such as in a
+        log or a notebook, a line is written once a minute.
+    """
+
+    def __init__(self, is_shown: bool | None) -> None:
+        self._is_live = sys.stderr.isatty() if is_shown is None else is_shown
+        self._is_silent = is_shown is False
+        self._start = self._last = time.monotonic()
+
+    def show(self, text: str) -> None:
+        """Replaces the line."""
+        now = time.monotonic()
+        minutes, seconds = divmod(int(now - self._start), 60)
+        line = f"fit_posterior {minutes}:{seconds:02d}, {text}"
+        if self._is_live:
+            print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+        elif not self._is_silent and now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = now
+            print(line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Ends the line."""
+        if self._is_live:
+            print(file=sys.stderr, flush=True)

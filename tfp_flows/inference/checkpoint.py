@@ -1,0 +1,171 @@
+"""Checkpoints of a fit, from which an interrupted one goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.reparametrisation import Reparametrisation
+
+__all__ = ["FitCheckpoint", "Start"]
+# What `restore` raises of files that are damaged, or of other variables.
+_UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
+
+
+class Start:
+    """What a round of a fit begins with.
+
+    Args:
+      gaussians: components of the base.
+      log_masses: their masses, in nats.
+      ends: where searches for maxima ended, `[S, D]`.
+      words: for the start.
+      index: of the round, from 0.
+      coordinates: `Reparametrisation` from those of the Gaussians and ends; or None.
+    """
+
+    def __init__(
+        self,
+        gaussians: Sequence[Gaussian],
+        log_masses: Sequence[float],
+        ends: np.ndarray,
+        words: str,
+        index: int = 0,
+        coordinates: Reparametrisation | None = None,
+    ) -> None:
+        self.coordinates = coordinates
+        self.gaussians, self.log_masses = list(gaussians), list(log_masses)
+        self.ends, self.words, self.index = np.asarray(ends), words, index
+
+    def with_missing(
+        self, gaussians: Sequence[Gaussian], log_masses: Sequence[float]
+    ) -> Start:
+        """The start of the next round, with further components."""
+        return Start(
+            [*self.gaussians, *gaussians],
+            [*self.log_masses, *log_masses],
+            self.ends,
+            f"couplings over {len(self.gaussians) + len(gaussians)} Gaussians",
+            self.index + 1,
+            self.coordinates,
+        )
+
+
+class FitCheckpoint:
+    """A folder that a fit is saved into; without one, nothing is saved.
+
+    An interrupted fit goes through the rounds again, whose training is in the folder.
+
+    Args:
+      folder: its name, or None.
+      seed: of the fit; None for that of the folder, or a random one.
+    """
+
+    def __init__(self, folder: str | None, seed: int | None) -> None:
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._manager: tf.train.CheckpointManager | None = None
+        saved = self._saved(0)
+        if seed is None and saved is not None:
+            seed = int(saved["seed"])
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.seed = seed % 2**31
+        self._identity: dict = {"seed": self.seed}
+
+    def check_target(self, points: np.ndarray, log_probs: np.ndarray) -> None:
+        """Raises an error if the folder holds a fit of another seed or target.
+
+        Args:
+          points: `[N, D]`.
+          log_probs: the target's log-densities there, `[N]`.
+        """
+        self._identity |= {"points": points, "log_probs": log_probs}
+        saved = self._saved(0)
+        if saved is None:
+            return
+        for name, value in self._identity.items():
+            if np.shape(saved[name]) != np.shape(value) or not np.allclose(
+                saved[name], value, rtol=1e-6, equal_nan=True
+            ):
+                raise ValueError(
+                    "Expected `checkpoint_dir` with a fit of this target and seed, of "
+                    f"{name} {value}; got one of {saved[name]}."
+                )
+
+    def start(self, index: int) -> Start | None:
+        """Returns the start of a round that was saved, or None."""
+        saved = self._saved(index)
+        if saved is None:
+            return None
+        gaussians = [
+            Gaussian(*pair) for pair in zip(saved["means"], saved["factors"], strict=True)
+        ]
+        masses, words = saved["log_masses"].tolist(), str(saved["words"])
+        names = [field.name for field in dataclasses.fields(Reparametrisation)]
+        coordinates = None
+        if names[0] in saved:
+            coordinates = Reparametrisation(*(saved[name] for name in names))
+        return Start(
+            gaussians, masses, saved["ends"], words, int(saved["index"]), coordinates
+        )
+
+    def _saved(self, index):
+        path = None if self._folder is None else self._folder / f"round_{index}.npz"
+        if path is None or not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise _damaged(path, error) from error
+
+    def begin(self, start: Start, training: tf.Module) -> None:
+        """Restores the training of a round if it was saved, else saves it and its start."""
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        folder = self._folder / f"round_{start.index}"
+        checkpoint = tf.train.Checkpoint(training=training)
+        self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
+        if newest := self._manager.latest_checkpoint:
+            try:
+                checkpoint.restore(newest).assert_existing_objects_matched()
+            except _UNREADABLE as error:
+                raise _damaged(folder, error) from error
+        else:
+            self.save()
+        path = folder.with_suffix(".npz")
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            coordinates = start.coordinates
+            with partial.open("wb") as file:
+                np.savez(
+                    file,
+                    means=np.stack([g.mean for g in start.gaussians]),
+                    factors=np.stack([g.factor for g in start.gaussians]),
+                    log_masses=start.log_masses,
+                    ends=start.ends,
+                    words=start.words,
+                    index=start.index,
+                    **({} if coordinates is None else dataclasses.asdict(coordinates)),
+                    **self._identity,
+                )
+            os.replace(partial, path)
+
+    def save(self) -> None:
+        """Saves the training as it is now."""
+        if self._manager is not None:
+            self._manager.save()
+
+
+def _damaged(path, error):
+    return ValueError(
+        f"Expected `checkpoint_dir` with what a fit has saved; got {path}: {error}"
+    )

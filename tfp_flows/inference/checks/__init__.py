@@ -1,0 +1,1 @@
+"""Checks of a fitted posterior, one a file; `verdict` has their list."""

@@ -1,0 +1,211 @@
+"""The far tails of a density: whether it can be integrated at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfp_flows.inference.modes import NoMaximumError
+from tfp_flows.inference.modes import laplace
+
+if TYPE_CHECKING:
+    from tfp_flows.inference.target import UnconstrainedDensity
+
+__all__ = ["improper_ray", "improper_slice"]
+_RADII = 10.0 ** np.arange(2, 7)
+_MOST_AXES = 64
+_NUM_RANDOM = 64
+# A tail that is lower than this beside the centre, in nats, nothing ever reaches.
+_OUT_OF_REACH = 50.0
+# A density that falls by no more than 1 per unit of log-distance has no integral; what is
+# more is rounding.
+_STEEPEST = 1.02
+# Distances of slices from the median, in half the range of 90 % of the draws: the first
+# ones near to each other, as rounding may allow no more, such as where a scale goes to 0.
+_FINE = 0.5 * 1.35 ** np.arange(9)
+_DISTANCES = np.concatenate([_FINE, _FINE[-1] * 2.5 ** np.arange(1, 14)])
+_FEWEST_SLICES, _MOST_SLICED = 4, 24
+# Slope between slices that end near to the draws.
+_STEEPEST_NEARBY = 0.25
+# A slice of less mass than the largest by this, in nats, is in the tails for good.
+_LIGHT = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ImproperDirection:
+    """A direction in which a density has no finite integral.
+
+    Attributes:
+      variable: the unconstrained variable that grows most.
+      sign: 1 towards infinity, -1 towards minus infinity.
+      slope: fall of the log-density per unit of log-distance far out, in nats.
+      is_integrated: whether the density is integrated over the other variables.
+    """
+
+    variable: int
+    sign: int
+    slope: float
+    is_integrated: bool
+
+    def sentence(self, names: Sequence[str]) -> str:
+        """Says so, given the names of all variables."""
+        name = names[self.variable]
+        others = ", the others integrated out," if self.is_integrated else ""
+        end = "its upper end" if self.sign > 0 else "its lower end"
+        return (
+            f"The density does not fall along the direction of {name} towards {end} (the "
+            f"log-density{others} by {self.slope:.2f} nats per unit of log-distance of the "
+            "unconstrained variable; at most 1 is that of a density without an integral): "
+            f"the posterior may be improper. Give a proper prior to {name}."
+        )
+
+
+def improper_ray(
+    density: UnconstrainedDensity,
+    mean: np.ndarray,
+    factor: np.ndarray,
+    ends: np.ndarray,
+    rng: np.random.Generator,
+) -> ImproperDirection | None:
+    """Looks for a ray along which the density has no finite integral.
+
+    ```none
+    x = mean + r L u,   slope = -(log p(x(10 r)) - log p(x(r))) / log 10
+    ```
+
+    Slopes of at most 1 between the three largest radii at which the density is finite and
+    not 0 are those of a density without an integral along the ray, if the density there is
+    not out of reach of all draws: far below the maximum, where a scale grows with r, it may
+    still rise. Directions u are the axes, random ones, and those in which searches for a
+    maximum ended far away.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      mean: where rays start, `[D]`.
+      factor: L, `[D, D]`.
+      ends: where searches ended, `[S, D]`.
+      rng: of the random directions.
+
+    Returns:
+      The direction that is worst; None if there is none.
+    """
+    size = len(mean)
+    axes = np.eye(size)[:_MOST_AXES]
+    own = factor.T[:_MOST_AXES]
+    away = ends - mean
+    lengths = np.linalg.norm(np.linalg.solve(factor, away.T), axis=0)
+    away = away[np.isfinite(lengths) & (lengths > 10.0)][:_MOST_AXES]
+    random = rng.normal(size=(_NUM_RANDOM, size)) @ factor.T
+    scales = np.linalg.norm(factor, axis=1)
+    directions = np.concatenate([axes * scales, -axes * scales, own, -own, random, away])
+    z = np.linalg.solve(factor, directions.T)
+    directions = directions / np.maximum(np.linalg.norm(z, axis=0), 1e-300)[:, None]
+    points = mean + _RADII[:, None, None] * directions
+    with np.errstate(all="ignore"):
+        values = density.log_prob(points.reshape(-1, size)).reshape(points.shape[:2])
+        slopes = -np.diff(values, axis=0) / np.log(10.0)
+        lowest = density.log_prob(mean[None]) - _OUT_OF_REACH
+        is_in_reach = values[1:] + np.log(_RADII[1:, None]) > lowest
+    # Far out, terms that grow may cancel, and leave their rounding.
+    rounding = 16.0 * np.finfo(density.dtype.as_numpy_dtype).eps * np.abs(values[1:])
+    slopes = np.where(rounding < 0.1, slopes, np.inf)
+    slopes = np.where(np.isfinite(slopes), slopes, np.inf)
+    is_known = np.isfinite(slopes)
+    is_last = is_known & ~np.concatenate([is_known[1:], np.zeros_like(is_known[:1])])
+    # As large as the last two: rounding alone may level off once.
+    slopes = np.maximum(slopes[1:], slopes[:-1])
+    slopes = np.where(is_last[1:] & is_in_reach[1:], slopes, np.inf)
+    worst = np.unravel_index(slopes.argmin(), slopes.shape)
+    if slopes[worst] > _STEEPEST:
+        return None
+    direction = directions[worst[1]] / scales
+    axis = int(np.abs(direction).argmax())
+    sign = 1 if direction[axis] > 0.0 else -1
+    return ImproperDirection(axis, sign, float(slopes[worst]), is_integrated=False)
+
+
+def improper_slice(
+    density: UnconstrainedDensity,
+    draws: np.ndarray,
+    is_over: Callable[[], bool] = lambda: False,
+) -> ImproperDirection | None:
+    """Looks for a variable whose marginal density has no finite integral.
+
+    ```none
+    m(c) = log integral of p(x) over all variables but x_i = c, by Laplace's method
+    slope = -(m(c') - m(c)) / (log |c' - median| - log |c - median|)
+    ```
+
+    Slopes of at most 1 between the farthest three c at which there is a maximum are those
+    of a density without an integral, if m is within 20 nats of the largest there; of at
+    most 0.25, if rounding hides the maxima from near the draws on. That
+    finds what no ray shows: where x_i grows, the others may need to shrink with it, as
+    those of a product or of effects around their mean.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      draws: of the posterior, `[N, D]`.
+      is_over: function that says whether the time for it is over.
+    """
+    low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
+    scales = 0.5 * (high - low)
+    extents = np.abs(draws - middle).max(axis=0) / np.maximum(scales, 1e-300)
+    found: ImproperDirection | None = None
+    # The heaviest tails first, if there is no time for all.
+    for axis in np.argsort(-extents)[:_MOST_SLICED]:
+        for sign in (1, -1):
+            if is_over() or not scales[axis] > 0.0:
+                continue
+            distances = scales[axis] * _DISTANCES
+            away = sign * (draws[:, axis] - middle[axis]) - distances[0]
+            start = draws[np.abs(away).argmin()]
+            slope = _last_slope(density, start, axis, middle[axis] + sign * distances)
+            if slope <= _STEEPEST and (found is None or slope < found.slope):
+                found = ImproperDirection(int(axis), sign, slope, is_integrated=True)
+    return found
+
+
+def _last_slope(density, start, axis, values):
+    """The larger of the last two slopes of m; infinite where m falls out of reach."""
+    rest, masses = np.delete(start, axis), []
+    for value in values:
+        slice_ = _Slice(density, axis, value)
+        if not np.isfinite(slice_.log_prob(rest[None])).all():
+            return np.inf  # the support ends
+        try:
+            gaussian = laplace(slice_, rest)
+        except NoMaximumError:
+            break
+        rest = gaussian.mean
+        (height,) = slice_.log_prob(rest[None])
+        masses.append(height + gaussian.log_scale)
+        if masses[-1] < max(masses) - _LIGHT:
+            return np.inf
+    if len(masses) < _FEWEST_SLICES:
+        return np.inf
+    slopes = -np.diff(masses) / np.diff(np.log(_DISTANCES[: len(masses)]))
+    slope = float(slopes[-2:].max())
+    is_nearby = len(masses) < len(_FINE)
+    return np.inf if is_nearby and slope > _STEEPEST_NEARBY else slope
+
+
+class _Slice:
+    """The density of all variables but one, which has a fixed value."""
+
+    def __init__(self, density, axis, value):
+        self._density, self._axis, self._value = density, axis, value
+        self.dtype = density.dtype
+
+    def log_prob(self, x):
+        return self._density.log_prob(np.insert(x, self._axis, self._value, axis=-1))
+
+    def curvature(self, x, directions):
+        whole = np.insert(x, self._axis, self._value)
+        moves = np.insert(directions, self._axis, 0.0, axis=0)
+        gradient, products = self._density.curvature(whole, moves)
+        rows = np.arange(len(whole)) != self._axis
+        return gradient[rows], products[rows]

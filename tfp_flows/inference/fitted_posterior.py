@@ -1,0 +1,130 @@
+"""Fitted posteriors: a flow posterior with weighted draws and a report on itself."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.serialization import rebuild_copy
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.checks.verdict import PosteriorReport
+from tfp_flows.inference.support import described
+from tfp_flows.inference.surrogate import FlowPosterior
+
+__all__ = ["FittedPosterior"]
+
+
+class FittedPosterior(FlowPosterior):
+    """A posterior with a report, as `fit_posterior` returns it.
+
+    Copies, pickles and checkpoints are those of a `FlowPosterior`; copies and pickles also
+    hold the report and the weighted draws.
+
+    Args:
+      distribution: `FlowDistribution` of the unconstrained vector x, `[D]`.
+      support: bijector from x to the parts.
+      report: a `PosteriorReport`.
+      draws: draws of an importance sample, unconstrained, `[S, D]`.
+      weights: their weights, which sum to 1, `[S]`.
+      name: name of the distribution.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> target = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [1.0, 1e-3])
+    >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
+    >>> isinstance(posterior, tfp_flows.FittedPosterior), posterior.resample(5).shape
+    (True, TensorShape([5, 2]))
+    """
+
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        support: tfp.bijectors.Bijector,
+        *,
+        report: PosteriorReport,
+        draws: ArrayLike,
+        weights: ArrayLike,
+        name: str = "fitted_posterior",
+    ) -> None:
+        """Takes the arguments that the class describes."""
+        super().__init__(distribution, support, name=name)
+        self._report = report
+        self._draws = np.asarray(draws)
+        self._weights = np.asarray(weights, np.float64)
+
+    @property
+    def report(self) -> PosteriorReport:
+        """The verdict on this posterior, with its reasons and numbers."""
+        return self._report
+
+    def resample(self, n: int, seed: int | None = None) -> Any:
+        """Draws from the weighted draws that the report is about, by their weights.
+
+        Its draws are of the target where the report says "reliable" or "reliable after
+        resampling". Those of another seed come from the same weighted draws, of which
+        `report.ess` count.
+
+        Args:
+          n: number of draws.
+          seed: integer; random if None.
+
+        Returns:
+          Parts, `[n, *event]` each, in the structure of `sample`.
+        """
+        check_integer("n", n)
+        check_seed("seed", seed)
+        rng = np.random.default_rng(seed)
+        total = np.cumsum(self._weights)
+        if not total[-1] > 0.0:
+            raise ValueError(
+                "Expected a posterior with draws inside the target's support; got weights "
+                "that are all 0."
+            )
+        points = (rng.uniform() + np.arange(n)) / n * total[-1]
+        rows = np.minimum(np.searchsorted(total, points, side="right"), len(total) - 1)
+        x = self._draws[rng.permutation(rows)]
+        return self.support.forward(tf.constant(x, self.distribution.dtype))
+
+    def copy(self, **overrides: object) -> FittedPosterior:
+        """Returns a posterior with the same weights, and these arguments in place."""
+        return type(self)(**{**self._arguments(), **overrides})
+
+    def __copy__(self) -> FittedPosterior:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict) -> FittedPosterior:
+        arguments = self._arguments()
+        arguments["distribution"] = copy.deepcopy(self.distribution, memo)
+        if self.support.variables:
+            plain = described(self.support, self.name)
+            return _rebuild({**arguments, "support": None}, *plain)
+        return type(self)(**arguments)
+
+    def __reduce__(self) -> tuple:
+        arguments = {**self._arguments(), "support": None}
+        return _rebuild, (arguments, *described(self.support, self.name))
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _arguments(self):
+        return {
+            "distribution": self.distribution,
+            "support": self.support,
+            "report": self._report,
+            "draws": self._draws,
+            "weights": self._weights,
+            "name": self.name,
+        }
+
+
+def _rebuild(arguments, support, values):
+    return FittedPosterior(**{**arguments, "support": rebuild_copy(support, values)})

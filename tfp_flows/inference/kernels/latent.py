@@ -1,0 +1,147 @@
+"""A kernel on the latent vector of a posterior, as a kernel on the parts of its draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.inference.target import call_with_parts
+
+if TYPE_CHECKING:
+    from tfp_flows.inference.surrogate import FlowPosterior
+
+__all__ = ["latent_log_prob", "LatentKernel"]
+
+
+class LatentKernelResults(NamedTuple):
+    """The state of a `LatentKernel`.
+
+    Attributes:
+      transformed_state: `[..., D]`, in the coordinates of the kernel within.
+      inner_results: results of that kernel.
+    """
+
+    transformed_state: tf.Tensor
+    inner_results: tuple
+
+
+class LatentKernel(tfp.mcmc.TransitionKernel):
+    """A kernel on a vector, whose states are seen as parts of a posterior's draws.
+
+    ```none
+    z [..., D] -> flow -> x -> support -> parts
+    ```
+
+    Stock `tfp.mcmc.TransformedTransitionKernel` maps a part to a part; here one vector is
+    mapped to all parts. As there, a step goes on from the vector in the results, and not
+    from the state that it is given.
+
+    Args:
+      vector_kernel: a `tfp.mcmc.TransitionKernel` of states `[..., D]`.
+      posterior: a `FlowPosterior`.
+      precondition: whether the vector is z, or else x.
+      name: name of the kernel.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> tfb = tfp.bijectors
+    >>> posterior = tfp_flows.flow_posterior({"rate": []}, support={"rate": tfb.Exp()})
+    >>> kernel = tfp_flows.neutra_kernel(posterior, lambda rate: -rate)
+    >>> isinstance(kernel, tfp_flows.LatentKernel)
+    True
+    """
+
+    def __init__(
+        self,
+        vector_kernel: tfp.mcmc.TransitionKernel,
+        posterior: tfp.distributions.Distribution,
+        *,
+        precondition: bool = True,
+        name: str = "latent_kernel",
+    ) -> None:
+        self._parameters = {
+            # Not as `inner_kernel`, whose target stock wrappers would replace.
+            "vector_kernel": vector_kernel,
+            "posterior": posterior,
+            "precondition": precondition,
+            "name": name,
+        }
+
+    @property
+    def vector_kernel(self) -> tfp.mcmc.TransitionKernel:
+        """The kernel of states `[..., D]`."""
+        return self._parameters["vector_kernel"]
+
+    @property
+    def parameters(self) -> dict:
+        """The constructor's arguments."""
+        return self._parameters
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the chain's limit is the target, as for the kernel of the vector."""
+        return self.vector_kernel.is_calibrated
+
+    def bootstrap_results(self, init_state: object) -> LatentKernelResults:
+        """Returns the results before the first step, from parts of a draw."""
+        posterior = self._parameters["posterior"]
+        vector = posterior.support.inverse(tf.nest.map_structure(tf.identity, init_state))
+        if self._parameters["precondition"]:
+            vector, _ = posterior.distribution.bijector.inverse_and_log_det(vector)
+        return LatentKernelResults(vector, self.vector_kernel.bootstrap_results(vector))
+
+    def one_step(
+        self,
+        current_state: object,
+        previous_kernel_results: LatentKernelResults,
+        seed: int | TensorLike | None = None,
+    ) -> tuple:
+        """Makes a step of the vector, and returns parts and `LatentKernelResults`."""
+        vector, inner = self.vector_kernel.one_step(
+            previous_kernel_results.transformed_state,
+            previous_kernel_results.inner_results,
+            seed=seed,
+        )
+        x = vector
+        if self._parameters["precondition"]:
+            x, _ = self._parameters["posterior"].distribution.bijector.forward_and_log_det(
+                x
+            )
+        parts = self._parameters["posterior"].support.forward(x)
+        parts = tf.nest.pack_sequence_as(current_state, tf.nest.flatten(parts))
+        return parts, LatentKernelResults(vector, inner)
+
+
+def latent_log_prob(
+    posterior: FlowPosterior, target_log_prob_fn: Callable, *, precondition: bool = True
+) -> Callable:
+    """Returns the log-density of the target as a function of the vector, `[..., D]`.
+
+    ```none
+    log p(z) = target_log_prob_fn(parts) + log |det d parts / dz|
+    ```
+
+    It is minus infinity where that is not finite, so that no chain moves there.
+
+    Args:
+      posterior: a `FlowPosterior`.
+      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw.
+      precondition: whether the vector is z, that of the flow's base, or else x, the
+        unconstrained one.
+    """
+
+    def log_prob(vector):
+        x, log_det = tf.identity(vector), 0.0
+        if precondition:
+            x, log_det = posterior.distribution.bijector.forward_and_log_det(x)
+        log_det += posterior.support.forward_log_det_jacobian(x, event_ndims=1)
+        parts = posterior.support.forward(x)
+        total = call_with_parts(target_log_prob_fn, parts) + log_det
+        return tf.where(tf.math.is_finite(total), total, -float("inf"))
+
+    return log_prob

@@ -1,0 +1,222 @@
+"""Kernels that sample a target through the flow of its posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow_probability as tfp
+
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
+from tfp_flows.inference.kernels.alternating import AlternatingKernel
+from tfp_flows.inference.kernels.independent_proposals import independent_proposals
+from tfp_flows.inference.kernels.latent import LatentKernel
+from tfp_flows.inference.kernels.latent import latent_log_prob
+from tfp_flows.inference.surrogate import FlowPosterior
+
+__all__ = ["adaptive_nuts", "flow_proposal_kernel", "neutra_kernel"]
+
+
+def adaptive_nuts(
+    target_log_prob_fn: Callable,
+    *,
+    step_size: float = 0.1,
+    num_adaptation_steps: int = 500,
+    target_accept_prob: float = 0.8,
+) -> tfp.mcmc.TransitionKernel:
+    """The No-U-Turn Sampler, whose step size adapts in its first steps by dual averaging.
+
+    Args:
+      target_log_prob_fn: log-density, a function of states.
+      step_size: the first one.
+      num_adaptation_steps: steps in which it adapts; these are to be discarded.
+      target_accept_prob: mean acceptance probability that it adapts to.
+
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> normal = tfp_flows.standard_normal(2)
+    >>> kernel = tfp_flows.adaptive_nuts(normal.log_prob, step_size=0.5)
+    >>> float(kernel.bootstrap_results(tf.zeros(2)).new_step_size)
+    0.5
+    """
+    check_callable("target_log_prob_fn", target_log_prob_fn, "a function of states")
+    check_number("step_size", step_size, "above 0", lambda value: value > 0.0)
+    check_integer("num_adaptation_steps", num_adaptation_steps, minimum=0)
+    words, value = "between 0 and 1", target_accept_prob
+    check_number("target_accept_prob", value, words, lambda value: 0.0 < value < 1.0)
+    return tfp.mcmc.DualAveragingStepSizeAdaptation(
+        tfp.mcmc.NoUTurnSampler(target_log_prob_fn, step_size),
+        num_adaptation_steps,
+        target_accept_prob=target_accept_prob,
+    )
+
+
+def neutra_kernel(
+    posterior: FlowPosterior,
+    target_log_prob_fn: Callable,
+    *,
+    make_kernel: Callable = adaptive_nuts,
+    precondition: bool = True,
+    name: str = "neutra_kernel",
+) -> LatentKernel:
+    """A kernel that samples a target in the latent space of a flow (NeuTra).
+
+    Where the flow is near to the target, the latter is near to a standard normal in the
+    space of the flow's base, whatever its units, correlations and curvature: a chain needs
+    no mass matrix there, and mixes in few steps. It is exact whatever the flow.
+
+    States are parts of draws, in the structure of the target:
+
+    ```python
+    kernel = tfp_flows.neutra_kernel(posterior, pinned.unnormalized_log_prob)
+    draws, results = tfp.mcmc.sample_chain(
+        1000, posterior.sample(8, seed=0), kernel=kernel, num_burnin_steps=500, seed=(1, 2)
+    )
+    ```
+
+    Args:
+      posterior: a `FlowPosterior`, as `flow_posterior` returns it, trained. Later changes
+        of its weights change the kernel.
+      target_log_prob_fn: unnormalised log-density of the target, a function of the parts of
+        a draw.
+      make_kernel: function of a log-density of states `[..., D]` that returns a
+        `tfp.mcmc.TransitionKernel`; `functools.partial(adaptive_nuts, step_size=...)`.
+      precondition: whether the kernel samples in the flow's latent space, or, to compare
+        with, in the unconstrained one.
+      name: name of the kernel.
+
+    Returns:
+      A `LatentKernel`; its results have `inner_results`, those of the kernel made.
+
+    Raises:
+      ValueError: if `posterior` is no `FlowPosterior`, or a conditional one, or a function
+        is none.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> gamma = tfp.distributions.Gamma(2.0, 1.0)
+    >>> target = tfp.distributions.JointDistributionNamed({"rate": gamma})
+    >>> options = {"num_steps": 1, "hidden_units": (4,), "seed": 0, "whiten": False}
+    >>> posterior = tfp_flows.flow_posterior(target, **options)
+    >>> def hmc(log_prob):
+    ...     return tfp.mcmc.HamiltonianMonteCarlo(log_prob, 0.3, num_leapfrog_steps=2)
+    >>> kernel = tfp_flows.neutra_kernel(posterior, target.log_prob, make_kernel=hmc)
+    >>> state = posterior.sample(4, seed=0)
+    >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
+    >>> state["rate"].shape.as_list()
+    [4]
+
+    Reference:
+      Hoffman et al. (2019), NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using
+      neural transport. https://arxiv.org/abs/1903.03704
+    """
+    log_prob = _log_prob(posterior, target_log_prob_fn, make_kernel, precondition)
+    kernel = _made(make_kernel, log_prob)
+    return LatentKernel(kernel, posterior, precondition=precondition, name=name)
+
+
+def flow_proposal_kernel(
+    posterior: FlowPosterior,
+    target_log_prob_fn: Callable,
+    *,
+    make_kernel: Callable = adaptive_nuts,
+    num_local_steps: int = 1,
+    num_global_steps: int = 1,
+    precondition: bool = True,
+    name: str = "flow_proposal_kernel",
+) -> LatentKernel:
+    """A kernel of local steps, and of global ones that propose draws of a flow.
+
+    ```none
+    local:   num_local_steps of the kernel made
+    global:  y ~ posterior, accepted with probability
+             min(1, target(y) posterior(x) / (target(x) posterior(y)))
+    ```
+
+    Global steps take chains from mode to mode, if the posterior covers them; local ones go
+    where it has too little mass. No mode is found that neither the posterior nor a starting
+    point is in. In the latent space, proposals are draws of the flow's base, so that the
+    other direction of the flow is never needed.
+
+    ```python
+    kernel = tfp_flows.flow_proposal_kernel(posterior, pinned.unnormalized_log_prob)
+    draws, accepted = tfp.mcmc.sample_chain(
+        1000,
+        posterior.sample(8, seed=0),
+        kernel=kernel,
+        num_burnin_steps=500,
+        trace_fn=lambda _, results: results.inner_results.global_acceptance,
+        seed=(1, 2),
+    )
+    ```
+
+    Args:
+      posterior: as of `neutra_kernel`.
+      target_log_prob_fn: likewise.
+      make_kernel: likewise, the local kernel.
+      num_local_steps: local steps in a step.
+      num_global_steps: global steps in a step.
+      precondition: whether local steps are in the flow's latent space, or in the
+        unconstrained one. In the latter each global step takes the density of the flow,
+        which is its slow direction for an `IAF`.
+      name: name of the kernel.
+
+    Returns:
+      A `LatentKernel`; its `inner_results` are `AlternatingResults`, with
+      `local_acceptance`, `global_acceptance`, and the results of both kernels.
+
+    Raises:
+      ValueError: as of `neutra_kernel`, or if a number of steps is less than 1.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> options = {"support": {"rate": tfp.bijectors.Exp()}, "num_steps": 1, "seed": 0}
+    >>> posterior = tfp_flows.flow_posterior({"rate": []}, **options)
+    >>> def log_prob(rate):
+    ...     return -rate
+    >>> def walk(log_prob):
+    ...     return tfp.mcmc.RandomWalkMetropolis(log_prob)
+    >>> kernel = tfp_flows.flow_proposal_kernel(posterior, log_prob, make_kernel=walk)
+    >>> state = posterior.sample(4, seed=0)
+    >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
+    >>> results.inner_results.global_acceptance.shape.as_list()
+    [4]
+
+    Reference:
+      Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
+      normalizing flows. https://arxiv.org/abs/2105.12603
+    """
+    log_prob = _log_prob(posterior, target_log_prob_fn, make_kernel, precondition)
+    flow = posterior.distribution
+    kernel = AlternatingKernel(
+        _made(make_kernel, log_prob),
+        independent_proposals(log_prob, flow.distribution if precondition else flow),
+        num_local_steps=num_local_steps,
+        num_global_steps=num_global_steps,
+    )
+    return LatentKernel(kernel, posterior, precondition=precondition, name=name)
+
+
+def _log_prob(posterior, target_log_prob_fn, make_kernel, precondition):
+    words = "a `FlowPosterior`, as `flow_posterior` returns it"
+    check_instance("posterior", posterior, FlowPosterior, words)
+    if posterior.context_size:
+        raise ValueError(
+            "Expected `posterior` without context; got one of context size "
+            f"{posterior.context_size}."
+        )
+    words = "a function of the parts of a draw"
+    check_callable("target_log_prob_fn", target_log_prob_fn, words)
+    check_callable("make_kernel", make_kernel, "a function of a log-density")
+    check_arguments({"precondition": precondition})
+    return latent_log_prob(posterior, target_log_prob_fn, precondition=precondition)
+
+
+def _made(make_kernel, log_prob):
+    kernel = make_kernel(log_prob)
+    words = "to return a `tfp.mcmc.TransitionKernel`"
+    check_instance("make_kernel", kernel, tfp.mcmc.TransitionKernel, words)
+    return kernel

@@ -1,0 +1,467 @@
+"""Multi-start optimisation: the maxima of a density, found from dispersed starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tfp_flows.inference.target import UnconstrainedDensity
+
+__all__ = [
+    "dispersed_starts",
+    "find_modes",
+    "Gaussian",
+    "laplace",
+    "narrowest_modes",
+    "NoMaximumError",
+    "points_on_rays",
+    "quasi_newton",
+]
+_MAX_SEARCH_STEPS = 80
+_MAX_HALVINGS = 30
+_MAX_MODES = 8
+_MAX_REFINED = 16
+# Two maxima are one within this distance, in standard deviations of either.
+_SAME = 0.5
+# A maximum of less mass than this share of the largest, in nats, is left out.
+_NEGLIGIBLE = 12.0
+_SPREADS = (2.0, 5.0, 20.0, 100.0)
+# Rays start this many standard deviations from a centre, and end at the larger of two
+# distances: in standard deviations, and in units of the unconstrained variables.
+_NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
+# Points of the rays in random directions, and the number of these on one ray in D
+# variables, so that distances across and along rays are about equal.
+_NUM_SCATTERED = 20_000
+_NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
+# Points of a ray along an axis or a diagonal: neighbours are 11 % apart.
+_NUM_DENSE_RADII = 56
+_MOST_AXES, _MOST_DIAGONALS = 32, 32
+# Distances are grouped into shells. In each, so many of the highest points are compared
+# with the posterior, and so many of those that it lacks are taken.
+_NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
+# Probability with which a ray meets a mode of the width that `narrowest_modes` says.
+_MET = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Modes:
+    """Maxima of a density, and what it took to find them.
+
+    Attributes:
+      gaussians: the Gaussian of the curvature at each, of the largest mass first; empty
+        where no start leads to a maximum.
+      log_masses: integral of the density by each Gaussian, in nats.
+      ends: where the searches ended, `[S, D]`.
+      num_gradients: evaluations of the density's gradient.
+    """
+
+    gaussians: list[Gaussian]
+    log_masses: list[float]
+    ends: np.ndarray
+    num_gradients: int
+
+
+def dispersed_starts(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns the origin and points around it at spreads of 2 to 100, `[count, D]`."""
+    spreads = np.resize(np.array(_SPREADS), count)[:, None]
+    starts = rng.uniform(-1.0, 1.0, (count, size)) * spreads
+    starts[0] = 0.0
+    return starts
+
+
+def find_modes(
+    density: UnconstrainedDensity,
+    starts: np.ndarray,
+    is_over: Callable[[], bool] = lambda: False,
+    is_known: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Modes:
+    """Climbs from each start, and refines the distinct ends by Newton's method.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      starts: `[S, D]`.
+      is_over: function that says whether the time for it is over.
+      is_known: function of ends, `[S, D]`, whether they are not looked for, `[S]`.
+    """
+    with np.errstate(all="ignore"):
+        ends, values, num_gradients = quasi_newton(density, starts, is_over)
+    found: list[Gaussian] = []
+    order = np.argsort(-values)
+    is_left = np.isfinite(values)
+    if is_known is not None:
+        is_left &= ~is_known(ends)
+    size = density.event_size
+    for _ in range(_MAX_REFINED):
+        left = [index for index in order if is_left[index]]
+        if not left or len(found) == _MAX_MODES or is_over():
+            break
+        is_left[left[0]] = False
+        try:
+            gaussian = laplace(density, ends[left[0]])
+        except NoMaximumError:
+            continue
+        finally:
+            num_gradients += 10 * size
+        is_left &= ~_is_near(gaussian, ends)
+        if not any(_is_same(gaussian, other) for other in found):
+            found.append(gaussian)
+    return _by_mass(density, found, ends, num_gradients)
+
+
+def points_on_rays(
+    density: UnconstrainedDensity,
+    centres: Sequence[Gaussian],
+    points: np.ndarray,
+    is_known: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Returns points from which climbs may reach maxima that draws do not show, `[S, D]`.
+
+    ```none
+    x = mean + r L u,   |u| = 1,   r from 0.5 to 150 or more, in equal ratios
+    ```
+
+    The density is evaluated along rays from each centre: densely along axes, principal
+    axes, diagonals and towards `points`, and sparsely in random directions. At each
+    distance the highest points are taken, and those at which the density rises again,
+    without those that are known. A Gaussian of width w, beside one of width 1, is the
+    higher one within an angle of about arcsin(w), however far away it is.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      centres: Gaussians, the mean and factor L of each.
+      points: towards which rays go from the first centre, such as draws of the prior,
+        `[P, D]`.
+      is_known: function of points, `[N, D]`, whether the posterior has their mass, `[N]`.
+      rng: of the random directions.
+    """
+    size, found = density.event_size, []
+    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
+    count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
+    for k, centre in enumerate(centres):
+        directed = _directed(centre, points if k == 0 else points[:0])
+        scattered = _colour(centre, _scattered(size, count, rng))
+        found.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
+        found.append(_highest(density, centre, scattered, num_radii, is_known))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def narrowest_modes(size: int) -> tuple[float, float]:
+    """Returns the widths of the narrowest modes that `points_on_rays` meets.
+
+    The first is that along axes and diagonals, the second that in other directions. They
+    are in standard deviations of the posterior from whose centre rays start.
+    """
+    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
+    ratio = math.log(_FARTHEST / _NEAREST)
+    along, dense = 0.5 * ratio / num_radii, 0.5 * ratio / _NUM_DENSE_RADII
+    if size <= 2:
+        across = 0.0 if size == 1 else math.pi * num_radii / _NUM_SCATTERED
+        return min(dense, along), max(across, along)
+    # The angle to a ray, so that one of all rays is within it with this probability.
+    share = -math.log(1.0 - _MET) * num_radii / _NUM_SCATTERED
+    angles = np.linspace(0.0, 0.5 * math.pi, 10_001)
+    shares = np.cumsum(np.sin(angles) ** (size - 2))
+    angle = angles[np.searchsorted(0.5 * shares / shares[-1], share)]
+    return dense, max(float(np.sin(angle)), math.tanh(along))
+
+
+def _colour(centre, z):
+    """Directions, `[N, D]`, from coordinates in which a Gaussian is standard normal."""
+    return z * centre.factor if centre.factor.ndim == 1 else z @ centre.factor.T
+
+
+def _directed(centre, points):
+    """Directions along axes and diagonals and to points, 1 deviation long, `[N, D]`."""
+    size = len(centre.mean)
+    factor = centre.factor if centre.factor.ndim == 2 else np.diag(centre.factor)
+    scales = np.linalg.norm(factor, axis=1)
+    axes = np.eye(size)[:_MOST_AXES]
+    # Rows of Walsh's matrix: all signs equal, every second one, every second pair, ...
+    rows = range(min(1 << (size - 1).bit_length(), _MOST_DIAGONALS))
+    bits = [[(i & j).bit_count() for j in range(size)] for i in rows]
+    signs = 1.0 - 2.0 * (np.array(bits) % 2)
+    own = factor.T[:_MOST_AXES]
+    lines = np.concatenate([axes * scales, own, signs * scales, signs[:1]])
+    directions = np.concatenate([lines, -lines, points - centre.mean])
+    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
+    is_usable = np.isfinite(lengths) & (lengths > 0.0)
+    return directions[is_usable] / lengths[is_usable, None]
+
+
+def _scattered(size, count, rng):
+    """Unit vectors, `[N, D]`: equally spaced in the plane, and random in more variables."""
+    if size == 1:
+        return np.array([[-1.0], [1.0]])
+    if size == 2:
+        angles = 2.0 * np.pi * (np.arange(count) + rng.uniform()) / count
+        return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    z = rng.normal(size=(count, size))
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def _highest(density, centre, directions, num_radii, is_known):
+    """Points of rays that are high for their distance, or where the density rises again."""
+    units = _FARTHEST_UNITS / np.maximum(np.linalg.norm(directions, axis=1), 1e-300)
+    ratios = np.maximum(_FARTHEST, units) / _NEAREST
+    radii = _NEAREST * ratios ** np.linspace(0.0, 1.0, num_radii)[:, None]  # [R, N]
+    points = centre.mean + radii[..., None] * directions
+    with np.errstate(all="ignore"):
+        values = density.log_prob(points.reshape(-1, points.shape[-1]))
+    values = np.where(np.isfinite(values), values, -np.inf).reshape(radii.shape)
+    ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
+    behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
+    peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
+    chosen, groups = [], []
+    for kind, heights in enumerate((values, peaks)):
+        for shell, rows in enumerate(np.array_split(np.arange(num_radii), _NUM_SHELLS)):
+            flat = heights[rows].ravel()
+            best = np.argsort(-flat)[:_NUM_COMPARED]
+            best = best[np.isfinite(flat[best])]
+            chosen.append(points[rows].reshape(len(flat), -1)[best])
+            groups += [(kind, shell)] * len(best)
+    candidates = np.concatenate(chosen)
+    taken: list[int] = []
+    if len(candidates):
+        for index in np.flatnonzero(~is_known(candidates)):
+            if sum(groups[i] == groups[index] for i in taken) < _FROM_SHELL:
+                taken.append(int(index))
+    return candidates[taken]
+
+
+def quasi_newton(
+    density: UnconstrainedDensity,
+    starts: np.ndarray,
+    is_over: Callable[[], bool] = lambda: False,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Climbs from all starts at once by the BFGS method, with backtracking.
+
+    Rows whose density is not finite at their start stay there, with value -inf.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      starts: `[S, D]`.
+      is_over: function that says whether the time for it is over.
+
+    Returns:
+      Ends, `[S, D]`, their log-densities, `[S]`, and the number of gradients taken.
+    """
+    x = np.array(starts, np.float64)
+    count, size = x.shape
+    value, gradient = _finite(density, x)
+    inverse = np.broadcast_to(np.eye(size), (count, size, size)).copy()
+    inverse /= np.maximum(np.linalg.norm(gradient, axis=1), 1.0)[:, None, None]
+    is_first = np.ones(count, bool)
+    length, halvings = np.ones(count), np.zeros(count, int)
+    is_active = np.isfinite(value)
+    num_gradients = count
+    for _ in range(_MAX_SEARCH_STEPS):
+        direction = np.einsum("sij,sj->si", inverse, gradient)
+        slope = (direction * gradient).sum(axis=1)
+        is_active &= (slope > 1e-4) & (halvings < _MAX_HALVINGS)
+        rows = np.flatnonzero(is_active)
+        if not len(rows) or is_over():
+            break
+        step = length[rows, None] * direction[rows]
+        new_value, new_gradient = _finite(density, x[rows] + step)
+        num_gradients += len(rows)
+        rises = new_value > value[rows] + 1e-4 * length[rows] * slope[rows]
+        length[rows] = np.where(rises, 1.0, 0.3 * length[rows])
+        halvings[rows] = np.where(rises, 0, halvings[rows] + 1)
+        taken, step = rows[rises], step[rises]
+        change = gradient[taken] - new_gradient[rises]
+        inverse[taken] = _updated(inverse[taken], step, change, is_first[taken])
+        is_first[taken] = False
+        x[taken] += step
+        value[taken], gradient[taken] = new_value[rises], new_gradient[rises]
+    return x, value, num_gradients
+
+
+def _finite(density, x):
+    value, gradient = density.log_prob_and_gradient(x)
+    is_finite = np.isfinite(value) & np.isfinite(gradient).all(axis=1)
+    return np.where(is_finite, value, -np.inf), np.where(is_finite[:, None], gradient, 0.0)
+
+
+def _updated(inverse, step, change, is_first):
+    """The BFGS update of inverse Hessians, `[S, D, D]`, where the curvature is positive."""
+    curvature = (step * change).sum(axis=1)
+    is_curved = curvature > 1e-10 * np.linalg.norm(step, axis=1) * np.linalg.norm(
+        change, axis=1
+    )
+    curvature = np.where(is_curved, curvature, 1.0)
+    eye = np.eye(step.shape[1])
+    scale = curvature / np.maximum((change**2).sum(axis=1), 1e-300)
+    start = np.where(
+        (is_first & is_curved)[:, None, None], scale[:, None, None] * eye, inverse
+    )
+    # (1 - s y^T / c) B (1 - y s^T / c) + s s^T / c, as an update of rank 2
+    moved = np.einsum("sij,sj->si", start, change)
+    step, scale = step / curvature[:, None], curvature + (change * moved).sum(axis=1)
+    outer = step[:, :, None] * moved[:, None, :]
+    new = start - outer - outer.transpose(0, 2, 1)
+    new += scale[:, None, None] * step[:, :, None] * step[:, None, :]
+    return np.where(is_curved[:, None, None], new, inverse)
+
+
+def _is_near(gaussian, points):
+    return np.array([np.linalg.norm(gaussian.whiten(x)) < _SAME for x in points])
+
+
+def _is_same(gaussian, other):
+    distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
+    return max(map(np.linalg.norm, distances)) < _SAME
+
+
+def _by_mass(density, found, ends, num_gradients):
+    if not found:
+        return Modes([], [], ends, num_gradients)
+    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
+    constant = 0.5 * density.event_size * np.log(2.0 * np.pi)
+    masses = values + constant + np.array([gaussian.log_scale for gaussian in found])
+    order = [i for i in np.argsort(-masses) if masses[i] > masses.max() - _NEGLIGIBLE]
+    gaussians, log_masses = [found[i] for i in order], [float(masses[i]) for i in order]
+    return Modes(gaussians, log_masses, ends, num_gradients)
+
+
+_MAX_NEWTON_STEPS = 60
+# Multiples of the Newton step, and damping in units of the largest curvature.
+_LENGTHS = 2.0 ** np.arange(8, -24, -1)
+_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
+
+
+class NoMaximumError(ValueError):
+    """The reason why there is no Laplace approximation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian by its mean, `[D]`, and a factor L of its covariance L L^T.
+
+    The factor is lower triangular, `[D, D]`, or diagonal and given as `[D]`.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    def draw(self, noise: np.ndarray) -> np.ndarray:
+        """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
+        is_diagonal = self.factor.ndim == 1
+        return (noise * self.factor if is_diagonal else noise @ self.factor.T) + self.mean
+
+    def whiten(self, x: np.ndarray) -> np.ndarray:
+        """Maps a point, `[D]`, to coordinates in which the Gaussian is standard normal."""
+        return np.linalg.solve(self.factor, x - self.mean)
+
+    @property
+    def log_scale(self) -> float:
+        """Log-determinant of the factor."""
+        is_diagonal = self.factor.ndim == 1
+        return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
+
+
+def laplace(density: Any, start: np.ndarray) -> Gaussian:
+    """Finds a maximum of a log-density and the Gaussian of its curvature there.
+
+    ```none
+    A = -L^T H L = U diag(w) U^T,      x + L U diag(w)^-1 U^T L^T g      the Newton step
+    L <- L U |w|^-1/2                                                    for the next one
+    ```
+
+    The algebra is in float64. As the density may be in float32, its Hessian is evaluated
+    along the columns of the factor L of the previous step: there it is nearly -1, so that
+    correlated variables of different scales lose no digits. The first L is diagonal, of
+    the variables' own curvatures. Each step is the best of many
+    lengths and damping factors, which are evaluated at once.
+
+    Args:
+      density: an `UnconstrainedDensity`, or another object with its `dtype`, `log_prob` and
+        `curvature`.
+      start: `[D]`.
+
+    Returns:
+      A `Gaussian`.
+
+    Raises:
+      NoMaximumError: if there is no maximum within reach, or the Hessian there is not
+        negative definite.
+    """
+    with np.errstate(all="ignore"):  # long steps overflow, and are not taken
+        return _ascend(density, np.asarray(start, np.float64))
+
+
+def _ascend(density, x):
+    factor = _own_scales(density, x)
+    epsilon = np.finfo(density.dtype.as_numpy_dtype).eps
+    (value,) = density.log_prob(x[None])
+    _check_finite(value)
+    for _ in range(_MAX_NEWTON_STEPS):
+        slope, values, vectors = _curvature(density, x, factor)
+        floor = np.sqrt(epsilon) * (np.abs(values).max() or 1.0)
+        is_maximum = values.min() > floor
+        rounding = 8.0 * epsilon * abs(value)
+        # The gain that the quadratic approximation predicts, in nats.
+        gain = 0.5 * np.sum(slope**2 / np.maximum(np.abs(values), floor))
+        axes = factor @ vectors
+        if is_maximum and gain < max(1e-8, rounding):
+            return _gaussian(x, axes, slope, values)
+        candidates = x + _steps(slope, values, floor) @ axes.T
+        found = np.nan_to_num(density.log_prob(candidates), nan=-np.inf, posinf=-np.inf)
+        if not found.max() > value + rounding:
+            if is_maximum and gain < max(1e-4, 100.0 * rounding):
+                return _gaussian(x, axes, slope, values)
+            raise NoMaximumError(
+                "the Hessian at the maximum is not negative definite"
+                if gain < max(1e-4, 100.0 * rounding)
+                else "the density does not rise along its gradient"
+            )
+        x, value = candidates[found.argmax()], found.max()
+        factor = _triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
+    raise NoMaximumError(f"{_MAX_NEWTON_STEPS} Newton steps reach no maximum")
+
+
+def _own_scales(density, x):
+    """The factor of the curvature of each variable by itself; 1 where there is none."""
+    _, hessian = density.curvature(x, np.eye(len(x)))
+    curvature = np.abs(np.diag(hessian))
+    is_curved = np.isfinite(curvature) & (curvature > 0.0)
+    return np.diag(1.0 / np.sqrt(np.where(is_curved, curvature, 1.0)))
+
+
+def _curvature(density, x, factor):
+    """Gradient and curvature, negated, in the principal axes of the latter."""
+    gradient, products = density.curvature(x, factor)
+    _check_finite(gradient, products)
+    curvature = -factor.T @ products
+    values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    return vectors.T @ (factor.T @ gradient), values, vectors
+
+
+def _steps(slope, values, floor):
+    """Candidates for the next step, `[K, D]`."""
+    sizes = np.maximum(np.abs(values), floor)
+    damped = sizes + sizes.max() * _DAMPING[:, None]
+    return np.concatenate([_LENGTHS[:, None] * (slope / sizes), slope / damped])
+
+
+def _gaussian(x, axes, slope, values):
+    """The Gaussian after one more step, as gradients have more digits than densities."""
+    return Gaussian(x + axes @ (slope / values), _triangular(axes / np.sqrt(values)))
+
+
+def _triangular(factor):
+    """The lower triangular matrix of the same covariance, without squaring it."""
+    upper = np.linalg.qr(factor.T, mode="r")
+    return (upper * np.sign(np.diag(upper))[:, None]).T
+
+
+def _check_finite(*arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise NoMaximumError("the log-density, its gradient or its Hessian is not finite")

@@ -1,0 +1,296 @@
+"""Coordinates in which a funnel is straight, or heavy tails are light, from draws."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.elementwise import Elementwise
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.partial import Partial
+from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.flows.steps import coupling
+from tfp_flows.inference.arviz import named_parts
+from tfp_flows.inference.arviz import part_names
+from tfp_flows.inference.checks.importance import generalised_pareto
+from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.transformers.affine import Affine
+from tfp_flows.transformers.affine import soft_bounded_scale
+from tfp_flows.transformers.tail import Tail
+
+if TYPE_CHECKING:
+    from tfp_flows.inference.checks.importance import WeightedDraws
+    from tfp_flows.inference.support import JointSupport
+
+__all__ = ["FitSpace", "Reparametrisation", "reparametrise"]
+_FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
+# Scales that move by less than this with a deviation of another variable do not count; nor
+# do maps that gain less than this many nats over a Gaussian.
+_LEAST_SLOPE, _LEAST_GAIN, _LEAST_STEP = 0.15, 0.25, 0.05
+_MOST_SEEN = 6
+_SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL = 0.05, 0.12, 1.0
+_MARGIN = 0.05
+_QUARTILE = 0.6744897501960817
+
+
+@dataclasses.dataclass(frozen=True)
+class Reparametrisation:
+    """A fixed map from new coordinates u to the unconstrained variables x.
+
+    ```none
+    x = centre + width * y
+    y_i = sinh-like tail of v_i, with a weight for each side        where tails are heavy
+    v_i = u_i exp(b_i + B_i u_seen) + a_i + A_i u_seen              where scales depend on
+    v_i = u_i                                                       others; elsewhere
+    ```
+
+    Attributes:
+      centre: `[D]`.
+      width: `[D]`.
+      tails: weights of the lower and the upper tail, `[2, D]`; 0 for light ones.
+      moves: whether a variable's scale depends on those that do not move, `[D]`.
+      kernel: A above B, transposed, `[num_seen, 2 num_moved]`.
+      bias: a and b, `[2 num_moved]`.
+    """
+
+    centre: np.ndarray
+    width: np.ndarray
+    tails: np.ndarray
+    moves: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def words(self) -> str:
+        """What it does, for reports."""
+        named = {"scales that depend on others": self.moves.any()}
+        named["heavy tails"] = self.tails.any()
+        return " and ".join(name for name, is_used in named.items() if is_used)
+
+    def bijector(self, dtype: tf.DType) -> FlowBijector:
+        """Returns the map from u to x."""
+        size = len(self.centre)
+        standardize = Standardize(size, dtype=dtype)
+        standardize.initialize(
+            np.stack([self.centre - self.width, self.centre + self.width])
+        )
+        steps: list[FlowBijector] = [standardize]
+        is_heavy = self.tails.any(axis=0)
+        if is_heavy.any():
+            tails = Elementwise(int(is_heavy.sum()), Tail(), dtype=dtype)
+            lower, upper = Tail.raw_weights(self.tails[:, is_heavy])
+            tails.variables[0].assign(
+                np.concatenate([0.0 * lower, 0.0 * lower, lower, upper])
+            )
+            steps.append(tails if is_heavy.all() else Partial(~is_heavy, tails))
+        if self.moves.any():
+            network = keras.layers.Dense
+            step = coupling(
+                ~self.moves, Affine(steep_scale), network, context_size=0, dtype=dtype
+            )
+            kernel, bias = step.variables
+            kernel.assign(self.kernel)
+            bias.assign(self.bias)
+            steps.append(step)
+        return FlowChain(steps)
+
+
+def steep_scale(s: tf.Tensor) -> tf.Tensor:
+    """`log_scale` between -20 and 20, and nearly s between -5 and 5."""
+    return soft_bounded_scale(s, bound=20.0)
+
+
+def reparametrise(x: np.ndarray) -> Reparametrisation | None:
+    """Finds coordinates in which draws, `[N, D]`, are more like a Gaussian's.
+
+    Tails are heavy where a generalised Pareto distribution of the last twentieth of a side
+    has a shape above 0.12. A scale depends on other variables where the squares of what a
+    regression on these leaves do; of variables that others depend on, each one is taken
+    that raises the likelihood of a Gaussian in the new coordinates most.
+
+    Returns:
+      The map; None where none is much better than none, or draws are few.
+
+    Reference:
+      Harvey (1976), Estimating regression models with multiplicative heteroscedasticity.
+      https://doi.org/10.2307/1913974
+      Betancourt, Girolami (2013), Hamiltonian Monte Carlo for hierarchical models.
+      https://arxiv.org/abs/1312.0906
+    """
+    size = x.shape[1]
+    if len(x) < _FEWEST:
+        return None
+    lower, centre, upper = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
+    width = np.maximum((upper - lower) / (2.0 * _QUARTILE), 1e-30)
+    y = (x - centre) / width
+    moves, kernel, bias = _scales(y[:_MOST_ROWS])
+    tails = np.zeros([2, size])
+    if not moves.any():
+        shapes = np.stack([_tail_shapes(-y), _tail_shapes(y)])
+        is_heavy = (shapes > _LEAST_TAIL).any(axis=0)
+        # Rather too heavy: weights of draws are bounded then.
+        heavier = np.clip(1.25 * shapes, 0.0, _MOST_TAIL) + _MARGIN
+        tails = np.where(is_heavy, heavier, 0.0)
+        # So that quartiles stay where they are.
+        weight = np.where(is_heavy, tails.mean(axis=0), 1.0)
+        width = np.where(
+            is_heavy, width * _QUARTILE * weight / np.expm1(weight * np.log(2.0)), width
+        )
+    if not (moves.any() or tails.any()):
+        return None
+    return Reparametrisation(centre, width, tails, moves, kernel, bias)
+
+
+def _tail_shapes(y):
+    """Shapes of the upper tails of all columns."""
+    count = math.ceil(_SHARE_OF_TAIL * len(y))
+    top = np.sort(y, axis=0)[-count - 1 :]
+    return np.array([generalised_pareto(t[1:] - t[0])[0] for t in top.T])
+
+
+def _scales(y):
+    """Which variables move, and the weights of the map that moves them."""
+    size = y.shape[1]
+    nothing = np.zeros(size, bool), np.zeros([0, 0]), np.zeros(0)
+    if not 2 <= size <= _MOST_VARIABLES:
+        return nothing
+    start = _log_likelihood(y, 0.0)
+    best, found = start, nothing
+    seen: list[int] = []
+    while len(seen) < min(_MOST_SEEN, size - 1):
+        tried = [_with_seen(y, [*seen, j]) for j in range(size) if j not in seen]
+        value, chosen, candidate = max(tried, key=lambda t: t[0])
+        if value < best + _LEAST_STEP:
+            break
+        best, found, seen = value, candidate, chosen
+    return found if best > start + _LEAST_GAIN else nothing
+
+
+def _with_seen(y, seen):
+    """Likelihood of a Gaussian after the map of all whose scale depends on `seen`."""
+    z = np.column_stack([np.ones(len(y)), y[:, seen]])
+    rest = np.setdiff1d(np.arange(y.shape[1]), seen)
+    scales = np.zeros([z.shape[1], len(rest)])
+    for _ in range(3):
+        means = _regress(z, y[:, rest], scales)
+        squares = (y[:, rest] - z @ means) ** 2
+        # The logarithm of a squared normal has mean -1.27.
+        logs = np.log(squares + 1e-6 * squares.mean(axis=0)) + 1.27
+        scales = 0.5 * np.linalg.lstsq(z, logs, rcond=None)[0]
+    return _value(y, z, seen, rest, means, scales)
+
+
+def _regress(z, y, scales):
+    """Least squares of each column, weighted by its own scales."""
+    weights = np.exp(-2.0 * np.clip(z @ scales, -10.0, 10.0))
+    squares = np.einsum("nk,ne,nl->ekl", z, weights, z, optimize=True)
+    products = np.einsum("nk,ne->ek", z, weights * y)
+    ridge = 1e-9 * np.trace(squares, axis1=1, axis2=2)[:, None, None] * np.eye(z.shape[1])
+    return np.linalg.solve(squares + ridge, products[..., None])[..., 0].T
+
+
+def _value(y, z, seen, rest, means, scales):
+    is_moved = (np.abs(scales[1:]) * y[:, seen].std(axis=0)[:, None] > _LEAST_SLOPE).any(
+        axis=0
+    )
+    if not is_moved.any():
+        return -np.inf, seen, None
+    moved, means, scales = rest[is_moved], means[:, is_moved], scales[:, is_moved]
+    log_scale = z @ scales
+    u = y.copy()
+    u[:, moved] = (y[:, moved] - z @ means) * np.exp(-log_scale)
+    # Those that neither move nor are moved by pass, too, with weights of 0.
+    moves = np.zeros(y.shape[1], bool)
+    moves[moved] = True
+    passing = np.flatnonzero(~moves)
+    kernel = np.zeros([len(passing), 2 * len(moved)])
+    kernel[np.searchsorted(passing, np.sort(seen))] = np.concatenate(
+        [means[1:], scales[1:]], axis=1
+    )[np.argsort(seen)]
+    bias = np.concatenate([means[0], scales[0]])
+    return _log_likelihood(u, log_scale.sum(axis=1).mean()), seen, (moves, kernel, bias)
+
+
+def _log_likelihood(u, log_det):
+    """Of a Gaussian of the moments of u, less what is equal for all."""
+    covariance = np.atleast_2d(np.cov(u, rowvar=False))
+    _, value = np.linalg.slogdet(covariance + 1e-9 * np.eye(len(covariance)))
+    return -0.5 * value - log_det
+
+
+class FitSpace:
+    """A density in the unconstrained coordinates x, or in those that a map makes x of.
+
+    Attributes:
+      density: an `UnconstrainedDensity`, of u.
+      support: a `JointSupport`, from u to the parts.
+
+    Args:
+      density: of x.
+      support: from x to the parts.
+      coordinates: `Reparametrisation` from u to x; None where u is x.
+    """
+
+    def __init__(
+        self,
+        density: UnconstrainedDensity,
+        support: JointSupport,
+        coordinates: Reparametrisation | None = None,
+    ) -> None:
+        self.density, self.support, self._map = density, support, None
+        if coordinates is not None:
+            self._map = coordinates.bijector(density.dtype)
+            self.support = support.mapped(self._map)
+            self.density = UnconstrainedDensity(density.target_log_prob, self.support)
+
+    def unconstrained(self, u: np.ndarray) -> np.ndarray:
+        """Returns the x, `[N, D]`, of u."""
+        if self._map is None or not len(u):
+            return u
+        return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
+
+    def coordinates(self, x: np.ndarray) -> np.ndarray:
+        """Returns the u, `[N, D]`, of x; without rows of which there is none."""
+        if self._map is None or not len(x):
+            return x
+        u = self._map.inverse(tf.constant(x, self.density.dtype)).numpy().astype(float)
+        return u[np.isfinite(u).all(axis=1)]
+
+    def flatten(self, u: np.ndarray) -> np.ndarray:
+        """Returns rows, `[N, D]`, as those of the parts, `[N, E]`."""
+        parts = self.support.bijector.forward(tf.constant(u, self.density.dtype))
+        rows = [np.reshape(part, [len(u), -1]) for part in tf.nest.flatten(parts)]
+        return np.concatenate(rows, axis=1).astype(np.float64)
+
+    def entry_names(self, u: np.ndarray) -> list[str]:
+        """Returns the names of the E columns that `flatten` makes of rows, `[N, D]`."""
+        parts = self.support.bijector.forward(tf.constant(u[:1], self.density.dtype))
+        return [
+            name + "".join(f"[{i}]" for i in index)
+            for name, part in named_parts(parts, part_names(parts)).items()
+            for index in np.ndindex(part.shape[1:])
+        ]
+
+    def variable_names(self, u: np.ndarray) -> list[str]:
+        """Returns, for each entry of a row `[D]`, the name of what it moves most."""
+        rows = self.flatten(np.concatenate([u[None], u + np.diag(1e-2 + 1e-2 * np.abs(u))]))
+        moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
+        names = self.entry_names(u[None])
+        return [names[k] for k in np.nan_to_num(moves).argmax(axis=1)]
+
+    def from_x(
+        self, distribution: FlowDistribution, weighted: WeightedDraws
+    ) -> tuple[FlowDistribution, WeightedDraws]:
+        """Returns the distribution of x, given that of u, and its weighted draws."""
+        if self._map is None:
+            return distribution, weighted
+        chain = FlowChain([self._map, *distribution.bijector.bijectors])
+        moved = dataclasses.replace(weighted, x=self.unconstrained(weighted.x))
+        return FlowDistribution(distribution.distribution, chain), moved

@@ -1,0 +1,295 @@
+"""Flow posteriors: flows as surrogate posteriors of joint distributions."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.bijectors.act_norm import ActNorm
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.bijectors.invert import Invert
+from tfp_flows.bijectors.linear import InvertibleLinear
+from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.serialization import rebuild_copy
+from tfp_flows.distributions.bases import standard_normal
+from tfp_flows.distributions.distribution_checks import check_event_size
+from tfp_flows.distributions.distribution_checks import refuse_slices
+from tfp_flows.distributions.draws import SampleAndLogProb
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.distributions.moments import Moments
+from tfp_flows.distributions.univariate import OneVariable
+from tfp_flows.flows.iaf import IAF
+from tfp_flows.flows.made import MADE
+from tfp_flows.flows.maf import MAF
+from tfp_flows.flows.nice import NICE
+from tfp_flows.flows.real_nvp import RealNVP
+from tfp_flows.inference.initial_flow import whitening
+from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.support import described
+from tfp_flows.inference.target import check_target
+
+__all__ = ["flow_posterior", "FlowPosterior"]
+
+
+class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
+    """A flow over the parts of a joint distribution, as `flow_posterior` returns it.
+
+    The posterior of a `VAE` is another one, `posteriors.AmortizedFlow`. A
+    `tf.train.Checkpoint` of it holds the flow's weights. If the target has variables of its
+    own, which TensorFlow may refuse to save, checkpoint `posterior.distribution`.
+    `copy.deepcopy` copies the flow over the same support. `pickle` works unless the
+    support of one part of the target depends on another part.
+
+    ```none
+    x = flow(base sample) [D],    parts = support(x)
+    log_prob(parts) = flow.log_prob(x) - log |det d support / dx (x)|
+    ```
+
+    Args:
+      distribution: `FlowDistribution` of the unconstrained vector x, `[D]`.
+      support: bijector from x to the parts.
+      name: name of the distribution.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> support = {"rate": tfp.bijectors.Exp(), "effects": tfp.bijectors.Identity()}
+    >>> posterior = tfp_flows.flow_posterior({"rate": [], "effects": [3]}, support=support)
+    >>> posterior.sample(5, seed=1)["effects"].shape
+    TensorShape([5, 3])
+    """
+
+    def __init__(
+        self,
+        distribution: FlowDistribution,
+        support: tfb.Bijector,
+        *,
+        name: str = "flow_posterior",
+    ) -> None:
+        """Takes the arguments that the class describes."""
+        parameters = dict(locals())
+        words = "a `tfp.bijectors.Bijector`"
+        check_instance("support", support, tfb.Bijector, words)
+        super().__init__(
+            distribution,
+            support,
+            # All keywords, such as `context`, are the flow's.
+            kwargs_split_fn=lambda kwargs: (kwargs, {}),
+            parameters=parameters,
+            name=name,
+        )
+        if not support.variables:
+            # Not tracked, since checkpoints cannot hold the parts of some targets.
+            del self._bijector
+            object.__setattr__(self, "_bijector", support)
+
+    @property
+    def support(self) -> tfb.Bijector:
+        """Bijector from the unconstrained vector to the parts."""
+        return self.bijector
+
+    @property
+    def context_size(self) -> int:
+        """Width of the conditioning tensor `[..., context_size]`; 0 if unconditional."""
+        return self.distribution.context_size
+
+    def initialize(
+        self,
+        draws: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets location and scale to those of `draws`, such as draws from the prior.
+
+        Args:
+          draws: parts with a leading axis of N draws, such as `target.sample(N)`.
+          context: `[N, context_size]`, where the flow is conditional.
+          sample_weight: `[N]`, of the draws, as importance weights are.
+        """
+        x = self.bijector.inverse(draws)
+        weight = weight_keyword(self.distribution, sample_weight)
+        self.distribution.initialize(x, context=context, **weight)
+
+    def __getitem__(self, slices: Any) -> FlowPosterior:
+        refuse_slices(slices, self.name)
+        return self
+
+    def __deepcopy__(self, memo: dict) -> FlowPosterior:
+        distribution = copy.deepcopy(self.distribution, memo)
+        if not self.support.variables:
+            return type(self)(distribution, self.support, name=self.name)
+        return _rebuild(distribution, *described(self.support, self.name), self.name)
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (self.distribution, *described(self.support, self.name), self.name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _log_prob(self, value, **kwargs):
+        # New tensors, since for its own draws the stock cache would cut the gradient.
+        x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
+        log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
+        return self.distribution.log_prob(x, **kwargs) - log_det
+
+
+def _rebuild(distribution, support, values, name):
+    return FlowPosterior(distribution, rebuild_copy(support, values), name=name)
+
+
+def flow_posterior(
+    target: object,
+    flow: str | Callable | tfb.Bijector = IAF,
+    *,
+    support: object = None,
+    full_rank: bool = True,
+    whiten: bool = True,
+    target_log_prob_fn: Callable | None = None,
+    dtype: tf.DType | str = tf.float32,
+    name: str = "flow_posterior",
+    **flow_options: object,
+) -> FlowPosterior:
+    """A trainable posterior for `target`: a flow, mapped to the target's support.
+
+    ```none
+    base -> flow -> linear map -> shift and scale -> whitening -> x
+    x -> split, reshape, constrain -> parts
+    ```
+
+    Its samples have the structure of the target's, so that it can be trained by
+    `tfp.vi.fit_surrogate_posterior`:
+
+    ```python
+    posterior = tfp_flows.flow_posterior(pinned, num_steps=4, hidden_units=(32, 32), seed=0)
+    decay = keras.optimizers.schedules.CosineDecay(1e-2, 3000)
+    tfp.vi.fit_surrogate_posterior(
+        pinned.unnormalized_log_prob,
+        posterior,
+        optimizer=keras.optimizers.Adam(decay, global_clipnorm=10.0),
+        num_steps=3000,
+        sample_size=256,
+        trainable_variables=posterior.trainable_variables,
+        jit_compile=True,
+    )
+    ```
+
+    It starts as Laplace's approximation: the normal distribution at the maximum of the
+    target's density on the unconstrained space, with the covariance of its curvature there.
+    So training does not depend on units and correlations of the variables. If there is no
+    maximum, or several, or the approximation is worse than the standard normal (as for a
+    funnel), a warning says so, and each variable is scaled by gradients instead. Mean and
+    covariance are computed here, by derivatives, and are saved with the weights.
+
+    Without a density, with a context, or with `whiten=False` it starts as the base on the
+    unconstrained space, apart from the gates of IAF.
+
+    Args:
+      target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with
+        its own default bijectors as constraints; or an event shape, or a structure of
+        event shapes, with the constraints `support`.
+      flow: constructor of a flow on vectors, such as `IAF`, or its name: "iaf", "real_nvp",
+        "maf", "made" or "nice"; or a bijector on vectors of the target's size. IAF and
+        the couplings sample in one pass.
+      support: bijectors from all reals to the support of each part, where `target` is an
+        event shape; None leaves a part unconstrained. Log-densities on a simplex
+        (`tfb.SoftmaxCentered`) are relative to all shares but one, those of correlation
+        matrices to the entries below the diagonal, as TFP's are.
+      full_rank: whether a linear map follows the flow, so that every Gaussian of the
+        unconstrained space is among the posteriors.
+      whiten: whether the posterior starts at the target's Laplace approximation.
+      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw, from
+        which that start is computed; by default that of the distribution `target`.
+      dtype: of the parts, where `target` is an event shape.
+      name: name of the distribution.
+      **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,
+        `seed` and so on. `standardize` is False by default.
+
+    Returns:
+      A `tfd.TransformedDistribution` with the methods of `FlowPosterior`; its
+      `distribution` is the flow's, on the unconstrained vector.
+
+    Raises:
+      ValueError: if `target` has batch axes, parts that are not continuous, or several
+        dtypes; if `flow` is unknown or of another event size, or an option comes with a
+        bijector.
+
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_flows
+    >>> gamma = tfp.distributions.Sample(tfp.distributions.Gamma(2.0, 1.0), 2)
+    >>> model = tfp.distributions.JointDistributionNamed({"rates": gamma})
+    >>> posterior = tfp_flows.flow_posterior(model, num_steps=1, seed=0, whiten=False)
+    >>> posterior.sample(5, seed=1)["rates"].shape
+    TensorShape([5, 2])
+
+    Reference:
+      Rezende, Mohamed (2015), VI with flows. https://arxiv.org/abs/1505.05770
+    """
+    flags = {"full_rank": full_rank, "whiten": whiten}
+    check_arguments(flags | {"dtype": dtype, "name": name})
+    if target_log_prob_fn is not None:
+        words = "a function of the parts of a draw"
+        check_callable("target_log_prob_fn", target_log_prob_fn, words)
+    check_target(target)
+    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
+        support = JointSupport.from_shape(target, support, dtype)
+    elif support is not None:
+        raise ValueError("Expected no `support` with a distribution, which has its own.")
+    else:
+        support = JointSupport.from_distribution(target)
+        target_log_prob_fn = target_log_prob_fn or target.unnormalized_log_prob
+    size, dtype = support.event_size, support.dtype
+    built = build_flow(flow, size, dtype, flow_options)
+    steps = [ActNorm(size, dtype=dtype)]
+    if full_rank:
+        # Inverted, since a posterior needs the product and not the solves.
+        steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
+    steps.append(built)
+    has_context = bool(getattr(built, "context_size", 0))
+    if whiten and target_log_prob_fn is not None and not has_context:
+        steps.insert(0, whitening(target_log_prob_fn, support, built))
+    base = standard_normal(size, dtype=dtype)
+    flow = FlowDistribution(base, FlowChain(steps))
+    return FlowPosterior(flow, support.bijector, name=name)
+
+
+_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
+
+
+def build_flow(flow: Any, size: int, dtype: tf.DType | str, options: dict) -> tfb.Bijector:
+    """Returns the bijector on vectors of `size` that `flow` is, names or constructs.
+
+    Raises `ValueError` if `flow` is something else, or takes vectors of another size, or if
+    there are constructor arguments, `options`, for a bijector.
+    """
+    built = _build(flow, size, dtype, options)
+    check_event_size(built, size, "vectors of the target's {} entries")
+    return built
+
+
+def _build(flow, size, dtype, options):
+    if isinstance(flow, tfb.Bijector):
+        if options:
+            raise ValueError(f"Expected no options with a built `flow`; got {options}.")
+        return flow
+    if isinstance(flow, str) and flow not in _FLOWS:
+        raise ValueError(f"Expected `flow` to be one of {sorted(_FLOWS)}; got {flow!r}.")
+    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
+    if not callable(constructor):
+        raise ValueError(
+            f"Expected `flow`, one of {sorted(_FLOWS)}, a constructor, or a bijector; got "
+            f"{flow!r}."
+        )
+    if "standardize" in inspect.signature(constructor).parameters:
+        options = {"standardize": False, **options}  # there are no data to standardise by
+    return constructor(size, dtype=dtype, **options)

@@ -1,0 +1,317 @@
+"""The log-density of a target on the unconstrained space, its gradient and curvature."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.compiled import Compiled
+from tfp_flows.core.compiled import graph_function
+from tfp_flows.distributions.distribution_checks import is_discrete
+
+__all__ = [
+    "call_with_parts",
+    "check_target",
+    "is_rounding",
+    "named",
+    "parts_of",
+    "UnconstrainedDensity",
+    "without_rounding",
+]
+_ROWS = 64
+_ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
+
+
+class UnconstrainedDensity:
+    """The log-density of a target, computed in its own dtype and returned in float64.
+
+    ```none
+    log_prob(x) = target_log_prob(support(x)) + log |det d support / dx (x)|
+    ```
+
+    Points are evaluated in batches of one size, and all functions that need the density
+    or its gradient call one trace for each number of rows: that of a joint distribution of
+    fifty parts takes seconds.
+
+    Args:
+      target_log_prob: function from the parts, `[N, *event]` each, to `[N]`; called as in
+        `tfp.vi`: with the parts of a list as arguments, of a dictionary as keywords.
+      support: a `JointSupport`.
+
+    Attributes:
+      from_tensor: `tf.function` from a tensor `[N, D]` to log-densities, `[N]`, in the
+        target's dtype.
+      value_and_gradient: `tf.function` to these and their gradients, `[N, D]`.
+    """
+
+    def __init__(self, target_log_prob: Callable, support: Any) -> None:
+        self.target_log_prob = target_log_prob
+        self._support = support.bijector
+        self.event_size = support.event_size
+        self.dtype = support.dtype
+        self.from_tensor = graph_function(self._log_prob)
+        self.value_and_gradient = graph_function(self._value_and_gradient)
+        self._log_probs = Compiled(self.from_tensor, by_xla=False)
+        self._gradients = Compiled(self.value_and_gradient, by_xla=False)
+        self._products = Compiled(self._product, by_xla=False)
+        self._seconds = math.inf
+
+    @functools.cached_property
+    def has_loop(self) -> bool:
+        """Whether the log-density runs a loop, such as one over the steps of an ODE."""
+        points = tf.TensorSpec([_ROWS, self.event_size], self.dtype)
+        graph = self._gradients.plain.get_concrete_function(points).graph.as_graph_def()
+        functions = (function.node_def for function in graph.library.function)
+        nodes = itertools.chain(graph.node, *functions)
+        return any("While" in node.op for node in nodes)
+
+    @property
+    def seconds_of_gradient(self) -> float:
+        """Wall time of one gradient in a batch: the least so far; 0 before the second."""
+        return self._seconds / _ROWS if math.isfinite(self._seconds) else 0.0
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """Returns the log-densities, `[N]`, of points, `[N, D]`."""
+        return self._in_batches(lambda x: [self._log_probs(x)], x)[0]
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Returns the gradients, `[N, D]`, at points, `[N, D]`."""
+        return self.log_prob_and_gradient(x)[1]
+
+    def log_prob_and_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns log-densities, `[N]`, and gradients, `[N, D]`, at points, `[N, D]`."""
+        values, gradients = self._in_batches(self._timed_gradients, x)
+        return values, gradients
+
+    def _timed_gradients(self, x):
+        is_traced = self._gradients.plain.experimental_get_tracing_count() > 0
+        start = time.monotonic()
+        results = [result.numpy() for result in self._gradients(x)]
+        if is_traced:
+            self._seconds = min(self._seconds, time.monotonic() - start)
+        return results
+
+    def _log_prob(self, x):
+        log_det = self._support.forward_log_det_jacobian(x, event_ndims=1)
+        log_prob = self._from_parts(self._support.forward(x))
+        if not log_prob.shape.is_compatible_with(x.shape[:1]):
+            raise ValueError(
+                "Expected a log-density of the target that returns a number for each of N "
+                f"draws, {x.shape[:1]}; got shape {log_prob.shape}."
+            )
+        return log_prob + log_det
+
+    def _from_parts(self, parts):
+        """Calls the target, and says of what if it fails: TensorFlow's words do not."""
+        try:
+            log_prob = call_with_parts(self.target_log_prob, parts)
+            log_prob = tf.convert_to_tensor(log_prob, dtype_hint=self.dtype)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ValueError(
+                "Expected a log-density of the target that takes N draws of its parts at "
+                f"once, {_shown(parts)} of {self.dtype.name}; it raised {reason}"
+            ) from error
+        if log_prob.dtype != self.dtype:
+            raise ValueError(
+                f"Expected a log-density of the target of {self.dtype.name}, as its parts "
+                f"are; got {log_prob.dtype.name}. Cast it, or give another `dtype`."
+            )
+        return log_prob
+
+    def _value_and_gradient(self, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = self._log_prob(x)
+        return log_prob, tape.gradient(log_prob, x, unconnected_gradients=_ZERO)
+
+    def curvature(
+        self, x: np.ndarray, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the gradient and Hessian-vector products at one point.
+
+        A second derivative that is missing or not finite, such as that of TFP's softplus
+        above 88 in float32, is replaced by differences of gradients.
+
+        Args:
+          x: the point, `[D]`.
+          directions: `[D, K]`, in columns.
+
+        Returns:
+          The gradient, `[D]`, and the Hessian times the directions, `[D, K]`.
+        """
+        directions = np.asarray(directions).T
+        points = np.broadcast_to(x, directions.shape)
+        try:
+            gradients, products = self._in_batches(self._products, points, directions)
+        except (LookupError, NotImplementedError):  # a gradient has no derivative
+            gradients, products = self.gradient(points[:1]), np.full(points.shape, np.nan)
+        is_missing = ~np.isfinite(products).all(axis=1)
+        if is_missing.any():
+            products[is_missing] = self._differences(x, directions[is_missing])
+        return gradients[0], products.T
+
+    def _differences(self, x, directions):
+        length = np.finfo(self.dtype.as_numpy_dtype).eps ** 0.2
+        step = length * directions
+        ahead, behind = np.split(self.gradient(np.concatenate([x + step, x - step])), 2)
+        return (ahead - behind) / (2.0 * length)
+
+    def _in_batches(self, function, *arrays):
+        count = len(arrays[0])
+        size = min(_ROWS, self.event_size) if len(arrays) > 1 else _ROWS
+        pieces = []
+        for start in range(0, count, size):
+            rows = np.minimum(np.arange(start, start + size), count - 1)
+            results = function(*(tf.constant(a[rows], self.dtype) for a in arrays))
+            pieces.append([np.asarray(result, np.float64) for result in results])
+        return [np.concatenate(piece)[:count] for piece in zip(*pieces, strict=True)]
+
+    def _product(self, x, directions):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            _, gradient = self._value_and_gradient(x)
+            along = tf.reduce_sum(gradient * directions)
+        return gradient, tape.gradient(along, x, unconnected_gradients=_ZERO)
+
+
+def _shown(parts):
+    named = parts._asdict() if hasattr(parts, "_asdict") else parts
+    if isinstance(named, dict):
+        return ", ".join(f"{name} {part.shape}" for name, part in named.items())
+    return ", ".join(str(part.shape) for part in tf.nest.flatten(parts))
+
+
+def call_with_parts(function: Callable, parts: Any) -> Any:
+    """Calls a function of parts as `tfp.vi` does, unpacking a list or a dictionary."""
+    if isinstance(parts, dict):
+        return function(**parts)
+    if isinstance(parts, (list, tuple)) and not hasattr(parts, "_fields"):
+        return function(*parts)
+    return function(parts)
+
+
+_TARGET = "a `tfd.Distribution` or the shape of an event"
+
+
+def check_target(target: Any) -> None:
+    """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
+    if isinstance(target, (str, bytes, type)) or target is None:
+        check_instance("target", target, (), _TARGET)
+    if isinstance(target, tfd.Distribution) or hasattr(target, "event_shape"):
+        _refuse_discrete_parts(target)
+        return
+    if callable(target):
+        raise ValueError(
+            f"Expected `target`, {_TARGET}; got the function {target!r}. For a log_prob "
+            "function give the shape of its argument, and the function as "
+            "`target_log_prob_fn`."
+        )
+    sizes = [size for size in tf.nest.flatten(target) if size is not None]
+    if any(isinstance(s, bool) or not hasattr(s, "__index__") or s < 0 for s in sizes):
+        if not all(isinstance(s, tf.TensorShape) for s in sizes):
+            raise ValueError(f"Expected `target`, {_TARGET}; got {target!r}.")
+
+
+def _refuse_discrete_parts(target):
+    for name, part in parts_of(target):
+        if isinstance(part, tfd.Distribution) and is_discrete(part):
+            raise ValueError(
+                "Expected `target` of continuous parts, of one floating-point dtype; got "
+                f"{name}, a discrete "
+                f"{type(part).__name__.removeprefix('_')}. Sum over it in the target's "
+                "log_prob."
+            )
+
+
+def parts_of(target: Any) -> list[tuple[str, Any]]:
+    """Pairs of a description and the distribution of each part that is not pinned."""
+    if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
+        return [(f"`{target.name}`", target)]
+    joint = getattr(target, "distribution", target)
+    try:
+        parts, _ = joint.sample_distributions(seed=0)
+    except Exception:  # a model that cannot be sampled raises where it is used
+        return []
+    pins = getattr(target, "pins", None)
+    by_name = named(parts)
+    left = by_name.keys() if pins is None else set(named(target.event_shape))
+    return [
+        (f"the part {name!r}" if isinstance(name, str) else f"the part {name}", part)
+        for name, part in by_name.items()
+        if name in left
+    ]
+
+
+def named(structure: Any) -> dict:
+    """Returns the parts of a structure by their names, or by their indices."""
+    if isinstance(structure, dict):
+        return dict(structure)
+    if hasattr(structure, "_asdict"):
+        return structure._asdict()
+    return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
+
+
+# Second differences of the log-density, over so many units in the last place of a point,
+# that no density has which floating-point numbers can tell: in nats.
+_UNITS, _MOST = (2.0, 4.0), 1.0
+_HEAVIEST, _ROUNDS = 256, 8
+
+
+def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
+    """Returns whether the log-density is rounding at each of some points, `[N]`.
+
+    ```none
+    |log p(x + d) + log p(x - d) - 2 log p(x)| / 2 > 1,     d a few units in the last place
+    ```
+
+    Where numbers of 1e9 are subtracted, such as log-gamma functions of a large parameter,
+    it is off by hundreds of nats, and draws there would have all weight.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      x: points, `[N, D]`.
+    """
+    epsilon = np.finfo(density.dtype.as_numpy_dtype).eps
+    steps = [units * epsilon * x for units in _UNITS]
+    points = [x, *(x + sign * step for step in steps for sign in (1.0, -1.0))]
+    values = density.log_prob(np.concatenate(points)).reshape(len(points), len(x))
+    with np.errstate(invalid="ignore"):
+        second = 0.5 * (values[1::2] + values[2::2]) - values[0]
+    return ~(np.abs(second) <= _MOST).all(axis=0)
+
+
+def without_rounding(
+    density: UnconstrainedDensity, x: np.ndarray, log_p: np.ndarray, log_q: np.ndarray
+) -> np.ndarray:
+    """Returns log-densities with NaN where they are rounding, as far as that has weight.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      x: draws, `[S, D]`.
+      log_p: their log-densities, `[S]`.
+      log_q: those of the distribution that they are drawn from, `[S]`.
+    """
+    log_p, count = log_p.copy(), min(_HEAVIEST, len(x) // 8)
+    for _ in range(_ROUNDS):
+        with np.errstate(invalid="ignore"):
+            log_weights = log_p - log_q
+        log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
+        heaviest = np.argsort(-log_weights)[:count]
+        heaviest = heaviest[np.isfinite(log_weights[heaviest])]
+        if not len(heaviest):
+            break
+        rounds = is_rounding(density, x[heaviest])
+        log_p[heaviest[rounds]] = np.nan
+        if not rounds.any():
+            break
+    return log_p

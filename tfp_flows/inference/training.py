@@ -1,0 +1,381 @@
+"""Training of a posterior by the evidence lower bound, one XLA program a block of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.flow_chain import FlowChain
+from tfp_flows.core.compiled import Compiled
+from tfp_flows.distributions import draws
+from tfp_flows.distributions.flow_distribution import FlowDistribution
+from tfp_flows.inference.initial_flow import GaussianMixture
+from tfp_flows.inference.initial_flow import starting_flow
+
+if TYPE_CHECKING:
+    from tfp_flows.inference.target import UnconstrainedDensity
+
+__all__ = ["compiled_training", "PosteriorTraining"]
+_STEPS = 200
+_BATCH = 128
+# What a step of a target that takes no time may take.
+_SECONDS_OF_STEP = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """What a block of steps came to.
+
+    Attributes:
+      elbo: mean of the bound, in nats, over the second half of the steps.
+      error: its standard error.
+      skipped: number of steps that were not finite, and so not taken.
+      num_gradients: evaluations of the target's gradient.
+    """
+
+    elbo: float
+    error: float
+    skipped: int
+    num_gradients: int
+
+
+class PosteriorTraining(tf.Module):
+    """Adam on the evidence lower bound, by gradients of draws alone.
+
+    ```none
+    x = flow(base draw),   f = log p(x) - log q(x),   q with its weights held
+    gradient = sum_k weight_k mean_n d f(x_kn) / d weights,   n draws of each component k
+    ```
+
+    Weights are averaged over the second half of each block. Draws at which the target or
+    its gradient is not finite are left out of a step; a step of which most are, or whose
+    gradient is not finite, is not taken. Gradients are scaled down to four times their
+    running norm.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      distribution: what `starting_flow` returns.
+      seed: of the noise.
+      by_xla: whether to try XLA.
+
+    Reference:
+      Roeder, Wu, Duvenaud (2017), Sticking the landing. https://arxiv.org/abs/1703.09194
+    """
+
+    def __init__(
+        self,
+        density: UnconstrainedDensity,
+        distribution: FlowDistribution,
+        *,
+        seed: int,
+        by_xla: bool = True,
+    ) -> None:
+        super().__init__(name="posterior_training")
+        self._density, self._distribution = density, distribution
+        self._weights = distribution.trainable_variables
+        # The whitening has no weights: its solves are not needed for gradients.
+        self._whitening, *steps = distribution.bijector.bijectors
+        self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
+        self.adam = AveragedAdam(self._weights)
+        # Of steps that were not taken, too, so that the next one draws anew.
+        self.trial = tf.Variable(0, trainable=False, name="trial")
+        # Rung of the ladder, blocks on it, bound and error of the last one, gradients,
+        # steps not taken, seconds: what an interrupted fit goes on from.
+        self.counters = tf.Variable(np.zeros(7), trainable=False, name="counters")
+        self._seed = seed
+        self._block = Compiled(self._run_block, by_xla)
+        # Whether XLA was left because it took long, so that a clock decided.
+        self.is_timed_out = False
+        self._seconds = 0.0
+
+    @property
+    def num_components(self) -> int:
+        """Components of the base."""
+        return getattr(self._distribution.distribution, "num_components", 1)
+
+    @property
+    def num_draws(self) -> int:
+        """Draws of one batch."""
+        return self.num_components * max(_BATCH // self.num_components, 32)
+
+    @property
+    def jit_compiled(self) -> bool:
+        """Whether XLA compiles the steps."""
+        return self._block.jit_compiled
+
+    def compile(self, seconds: float) -> bool:
+        """Compiles a block by two steps of size 0, and returns whether XLA did it.
+
+        It did not if that takes longer, or a step ten times as long as gradients of the
+        target without it. It may then hold all variables for long, and assign to them.
+        """
+        from_gradients = self.num_draws * self._density.seconds_of_gradient
+        at_most = 10.0 * from_gradients + _SECONDS_OF_STEP
+        self._block.prepare(seconds, *self._arguments(0.0, 1, 1), seconds_of_call=at_most)
+        self.is_timed_out = self._block.is_stopped
+        if self.jit_compiled:  # else they are held
+            self.trial.assign(0)
+            self.adam.start_again()
+        return self.jit_compiled
+
+    def num_steps_in(self, seconds: float, num_batches: int) -> int:
+        """Steps that take half of so many seconds, of a block that would take them all."""
+        from_batch = self._seconds or self.num_draws * self._density.seconds_of_gradient
+        from_step = max(num_batches * from_batch, 1e-9)
+        return _STEPS if _STEPS * from_step < seconds else int(0.5 * seconds / from_step)
+
+    def run(
+        self, learning_rate: float, num_batches: int, num_steps: int | None = None
+    ) -> Block:
+        """Takes a block of steps, 200 if they are not fewer, of some batches each."""
+        num_steps = num_steps or _STEPS
+        start = time.monotonic()
+        bounds, variances, is_taken = self._results(learning_rate, num_batches, num_steps)
+        self._seconds = (time.monotonic() - start) / (num_steps * num_batches)
+        late = slice(num_steps // 2, num_steps)
+        count = max(int(is_taken[late].sum()), 1)
+        bounds, variances = bounds[late][is_taken[late]], variances[late][is_taken[late]]
+        elbo = float(np.mean(bounds, dtype=np.float64)) if len(bounds) else -np.inf
+        error = float(np.sqrt(variances.sum(dtype=np.float64)) / count)
+        num_gradients = num_steps * num_batches * self.num_draws
+        skipped = int((~is_taken[:num_steps]).sum())
+        return Block(elbo, error, skipped, num_gradients)
+
+    def _results(self, learning_rate, num_batches, num_steps):
+        """Bounds, their variances and whether steps were taken, `[200]` each."""
+        results = self._block(*self._arguments(learning_rate, num_batches, num_steps))
+        return [result.numpy() for result in results]
+
+    def _arguments(self, learning_rate, num_batches, num_steps):
+        rate = tf.constant(learning_rate, self._density.dtype)
+        return rate, tf.constant(num_batches), tf.constant(num_steps)
+
+    def use_average(self) -> None:
+        """Sets the weights to their average over the last block."""
+        self.adam.use_average()
+
+    def _run_block(self, rate, num_batches, num_steps):
+        dtype = self._density.dtype
+        results = [tf.TensorArray(d, _STEPS) for d in (dtype, dtype, tf.bool)]
+
+        def body(i, *results):
+            bound, variance, gradient = self._gradient(num_batches)
+            norm = tf.linalg.global_norm(gradient)
+            is_taken = tf.math.is_finite(norm) & tf.math.is_finite(bound)
+            self.adam.take(gradient, is_taken, rate)
+            self.trial.assign_add(1)
+            self.adam.add_to_average(i - num_steps // 2)
+            values = (bound, variance, is_taken)
+            return i + 1, *(r.write(i, v) for r, v in zip(results, values, strict=True))
+
+        _, *results = tf.while_loop(lambda i, *_: i < num_steps, body, (0, *results))
+        return [result.stack() for result in results]
+
+    def _gradient(self, num_batches):
+        """The bound, its variance, and the gradient of its negative, over all batches."""
+        size = tf.cast(num_batches, self._density.dtype)
+
+        def body(j, bound, variance, gradient):
+            index = self.trial * 1024 + j
+            terms = self._batch_gradient(draws.fold_in(self._seed, index))
+            gradient = [a + b for a, b in zip(gradient, terms[2], strict=True)]
+            return j + 1, bound + terms[0], variance + terms[1], gradient
+
+        zero = tf.zeros([], self._density.dtype)
+        _, bound, variance, gradient = tf.while_loop(
+            lambda j, *_: j < num_batches,
+            body,
+            (0, zero, zero, [tf.zeros_like(w) for w in self._weights]),
+        )
+        return bound / size, variance / size**2, [g / size for g in gradient]
+
+    def _batch_gradient(self, seed):
+        with tf.GradientTape() as tape:
+            bound, variance = self._bound(seed)
+            loss = -bound
+        gradients = tape.gradient(
+            loss, self._weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return bound, variance, gradients
+
+    def _bound(self, seed):
+        log_weights, u = self._base_draws(seed)
+        y, log_det = self._inner.bijector.forward_and_log_det(u)
+        x, from_whitening = self._whitening.forward_and_log_det(y)
+        total = self._inner.distribution.log_prob(u) - log_det - from_whitening
+        fixed = tf.stop_gradient(x)
+        # The total gradient, less that by the weights at fixed draws.
+        by_weights = self._inner.log_prob(tf.stop_gradient(y))
+        log_q = total - (by_weights - tf.stop_gradient(by_weights))
+        log_p, slope = self._target(fixed)
+        is_usable = tf.math.is_finite(log_p) & tf.reduce_all(
+            tf.math.is_finite(slope), axis=-1
+        )
+        is_usable &= tf.math.is_finite(total) & tf.math.is_finite(by_weights)
+        slope = tf.where(is_usable[:, None], slope, 0.0)
+        log_p = log_p + tf.reduce_sum(slope * (x - fixed), axis=-1)
+        ratio = tf.where(is_usable, log_p - log_q, 0.0)
+        return stratified_mean(ratio, is_usable, log_weights)
+
+    def _target(self, x):
+        """Log-density and gradient of the target, without a gradient of their own.
+
+        The loop of one pass is for XLA. It takes all that the gradient of an auto-batched
+        joint distribution depends on for constants, the weights included, and so would
+        compile each block anew; what a loop changes it does not.
+        """
+        rows = tf.shape(x)[0]
+        start = 0, x, tf.zeros([rows], x.dtype), tf.zeros_like(x)
+        shapes = tuple(s.shape for s in map(tf.convert_to_tensor, start))
+
+        def body(i, x, *_):
+            return i + 1, x + 0.0, *self._density.value_and_gradient(x)
+
+        _, _, *results = tf.while_loop(
+            lambda i, *_: i < 1, body, start, shape_invariants=shapes
+        )
+        return map(tf.stop_gradient, results)
+
+    def _base_draws(self, seed):
+        base, count = self._distribution.distribution, self.num_draws
+        size = self._density.event_size
+        if not isinstance(base, GaussianMixture):
+            noise = draws.normal([count, size], seed, self._density.dtype)
+            return tf.zeros([1], self._density.dtype), noise
+        shape = [self.num_components, count // self.num_components, size]
+        noise = draws.normal(shape, seed, self._density.dtype)
+        return base.log_weights, tf.reshape(base.from_noise(noise), [-1, size])
+
+
+if typing.TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.inference.checkpoint import Start
+    from tfp_flows.inference.target import UnconstrainedDensity
+
+
+def compiled_training(
+    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
+) -> tuple[FlowDistribution, PosteriorTraining]:
+    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      start: a `Start`.
+      seed: of the weights and of the noise.
+      seconds: wall time that XLA may take; without it, if that is too short.
+    """
+
+    def made(by_xla):
+        flow = starting_flow(start.gaussians, start.log_masses, seed=seed, dtype=dtype)
+        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
+
+    dtype = density.dtype
+    distribution, training = made(by_xla=True)
+    # XLA that was left alone holds the first one's variables until it ends.
+    if training.compile(seconds):
+        return distribution, training
+    distribution, again = made(by_xla=False)
+    again.is_timed_out = training.is_timed_out
+    return distribution, again
+
+
+_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
+_DECAY_OF_NORM, _CLIP = 0.9, 4.0
+
+
+class AveragedAdam(tf.Module):
+    """Adam whose gradients are scaled down to four times their running norm.
+
+    A step may be left out, without a trace in any of the variables.
+
+    Args:
+      weights: variables of one dtype.
+    """
+
+    def __init__(self, weights: Sequence[tf.Variable]) -> None:
+        super().__init__(name="averaged_adam")
+        self._weights = weights
+        self.mean, self.square, self.average = (
+            [
+                tf.Variable(tf.zeros_like(w), trainable=False, name=name)
+                for w in self._weights
+            ]
+            for name in ("mean", "square", "average")
+        )
+        dtype = weights[0].dtype
+        self.norm = tf.Variable(0.0, dtype=dtype, trainable=False, name="norm")
+        self.step = tf.Variable(0, trainable=False, name="step")
+
+    def start_again(self) -> None:
+        """Forgets all steps; weights stay."""
+        for variable in self.variables:
+            if not any(variable is weight for weight in self._weights):
+                variable.assign(tf.zeros_like(variable))
+
+    def take(
+        self, gradient: Sequence[tf.Tensor], is_taken: tf.Tensor, rate: tf.Tensor
+    ) -> None:
+        """One step of size `rate`, where `is_taken`."""
+        norm = tf.linalg.global_norm(gradient)
+        usual = tf.where(self.norm > 0.0, self.norm, norm)
+        bounded = tf.minimum(norm, _CLIP * usual)
+        factor = bounded / tf.maximum(norm, 1e-30)
+        self.norm.assign(
+            tf.where(is_taken, _mix(usual, bounded, _DECAY_OF_NORM), self.norm)
+        )
+        self.step.assign_add(tf.cast(is_taken, tf.int32))
+        t = tf.cast(tf.maximum(self.step, 1), self.norm.dtype)
+        from_mean, from_square = 1.0 - _DECAY_OF_MEAN**t, 1.0 - _DECAY_OF_SQUARE**t
+        for weight, mean, square, g in zip(
+            self._weights, self.mean, self.square, gradient, strict=True
+        ):
+            g = factor * g
+            mean.assign(tf.where(is_taken, _mix(mean, g, _DECAY_OF_MEAN), mean))
+            square.assign(tf.where(is_taken, _mix(square, g**2, _DECAY_OF_SQUARE), square))
+            change = rate * (mean / from_mean) / (tf.sqrt(square / from_square) + _SMALL)
+            weight.assign_sub(tf.where(is_taken, change, tf.zeros_like(change)))
+
+    def add_to_average(self, i: tf.Tensor) -> None:
+        """Averages weights from step 0 on; before it, the last ones stand alone."""
+        count = tf.cast(tf.maximum(i + 1, 1), self.norm.dtype)
+        for weight, average in zip(self._weights, self.average, strict=True):
+            average.assign(_mix(average, weight, 1.0 - 1.0 / count))
+
+    def use_average(self) -> None:
+        """Sets the weights to their average."""
+        for weight, average in zip(self._weights, self.average, strict=True):
+            weight.assign(average)
+
+
+def _mix(old, new, decay):
+    return old * decay + new * (1.0 - decay)
+
+
+def stratified_mean(
+    ratio: tf.Tensor, is_usable: tf.Tensor, log_weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean over a mixture, from equally many draws of each component, and its variance.
+
+    Args:
+      ratio: what is averaged, `[K * N]`.
+      is_usable: draws that count, `[K * N]`; NaN results if they are not most.
+      log_weights: of the components, `[K]`, with a gradient.
+    """
+    rows = [log_weights.shape[0], -1]
+    ratio = tf.reshape(ratio, rows)
+    usable = tf.cast(tf.reshape(is_usable, rows), ratio.dtype)
+    count = tf.reduce_sum(usable, axis=1)
+    means = tf.reduce_sum(ratio, axis=1) / tf.maximum(count, 1.0)
+    spread = tf.reduce_sum(usable * (ratio - means[:, None]) ** 2, axis=1)
+    variances = spread / tf.maximum(count, 2.0) ** 2
+    weights = tf.exp(log_weights)
+    is_enough = tf.reduce_sum(usable) > 0.5 * float(is_usable.shape[0])
+    bound = tf.reduce_sum(weights * means)
+    bound = tf.where(is_enough, bound, tf.constant(float("nan"), ratio.dtype))
+    return bound, tf.stop_gradient(tf.reduce_sum(weights**2 * variances))

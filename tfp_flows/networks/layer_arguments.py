@@ -1,0 +1,72 @@
+"""The one check of hidden layers' widths."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_widths
+
+__all__ = ["check_hidden_units", "dropout_layer", "get_activation", "split_seed"]
+
+
+def check_hidden_units(
+    hidden_units: int | Sequence[int], residual: bool
+) -> tuple[int, ...]:
+    """Returns `hidden_units` as a tuple of integers.
+
+    Args:
+      hidden_units: widths of the hidden layers.
+      residual: whether all must be equal, and there must be one.
+
+    Raises:
+      ValueError: if they are not.
+    """
+    hidden_units = check_widths("hidden_units", hidden_units)
+    if residual and len(set(hidden_units)) != 1:
+        raise ValueError(
+            "Expected equal `hidden_units`, at least one, in a residual network; got "
+            f"{hidden_units}."
+        )
+    return hidden_units
+
+
+def get_activation(activation: str | dict | Callable | None) -> Callable:
+    """Returns `activation` as a function: itself, or by its name; None is the identity.
+
+    Raises:
+      ValueError: if it is neither a function nor the name of one of Keras's.
+    """
+    if activation is not None and not isinstance(activation, (str, dict)):
+        check_callable("activation", activation, "a function or the name of one of Keras's")
+    try:
+        return keras.activations.get(activation)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected `activation`, a function or the name of one of Keras's; got "
+            f"{activation!r}."
+        ) from error
+
+
+def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
+    """Returns the layer that drops a share of the units in training.
+
+    Args:
+      dropout: the share, from 0 to below 1; at 0 the layer does nothing and has no state.
+      seed: integer that what is dropped is drawn from; random if None.
+      dtype: of the network.
+    """
+    check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
+    if not dropout:
+        return keras.layers.Identity(dtype=dtype)
+    return keras.layers.Dropout(dropout, seed=seed, dtype=dtype)
+
+
+def split_seed(seed: int | None, count: int) -> list:
+    """Returns `count` independent integer seeds derived from `seed`; Nones from None."""
+    if seed is None:
+        return [None] * count
+    return [int(state) for state in np.random.SeedSequence(seed).generate_state(count)]

@@ -1,0 +1,269 @@
+"""What the estimators share: their options, and a `TableDensity` that they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from collections.abc import Set
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.base import DensityMixin
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import validate_data
+
+from tfp_flows.tables.columns import KINDS
+from tfp_flows.tables.columns import TableColumns
+from tfp_flows.tables.describe_columns import describe_columns
+from tfp_flows.tables.prediction import Prediction
+from tfp_flows.tables.table_density import TableDensity
+
+__all__ = ["FlowDensity", "FlowRegressor"]
+_BLOCK = 64
+_OF_TABLE = ("num_members", "num_bins", "hidden_units", "dropout")
+_OF_FIT = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
+
+
+class FlowEstimator(BaseEstimator):
+    """An estimator around a `TableDensity`, with its options.
+
+    Args:
+      kinds: a kind, or a dictionary of entries of `Column`, by name of a column.
+      num_members: as of `TableDensity`, as are `num_bins`, `hidden_units` and `dropout`.
+      num_bins: see there.
+      hidden_units: see there.
+      dropout: see there.
+      epochs: as of `TableDensity.fit`, as are `batch_size`, `learning_rate`, `patience` and
+        `validation_split`.
+      batch_size: see there.
+      learning_rate: see there.
+      patience: see there.
+      validation_split: see there.
+      random_state: integer that determines the fit; random if None.
+
+    Attributes:
+      columns_: the `TableColumns` that were chosen.
+      table_: the fitted `TableDensity`.
+      history_: losses of its fit, by epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Mapping[str, Any] | None = None,
+        num_members: int = 5,
+        num_bins: int = 8,
+        hidden_units: Sequence[int] = (64, 64),
+        dropout: float = 0.2,
+        epochs: int = 500,
+        batch_size: int | None = None,
+        learning_rate: float = 1e-3,
+        patience: int = 30,
+        validation_split: float = 0.1,
+        random_state: Any = None,
+    ) -> None:
+        self.kinds = kinds
+        self.num_members = num_members
+        self.num_bins = num_bins
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.validation_split = validation_split
+        self.random_state = random_state
+
+    def _fit(
+        self, frame: dict[str, np.ndarray], unwanted: Set[str], modelled: Set[str]
+    ) -> None:
+        """Fits a table to columns by name.
+
+        Args:
+          frame: the columns.
+          unwanted: proposed kinds in whose place columns are real.
+          modelled: names of the columns that are not the context.
+        """
+        columns: TableColumns = describe_columns(frame)
+        kinds = self.kinds or {}
+        for column in list(columns):
+            name = column.name
+            if name in kinds:
+                given = kinds[name]
+                columns.change(
+                    name, **({"kind": given} if isinstance(given, str) else given)
+                )
+            elif column.kind in unwanted:
+                # Of whole numbers there is no density, which could rise without an end.
+                is_count = "integer" not in unwanted and _is_whole(frame[name])
+                kind = "integer" if is_count else "real"
+                columns.change(name, kind=kind, spikes=[], reason="as a number")
+        unknown = sorted(set(kinds) - set(columns.names))
+        if unknown:
+            raise ValueError(
+                f"Expected `kinds` of {columns.names}; got those of {unknown}."
+            )
+        table = TableDensity(
+            columns,
+            context=[name for name in columns.names if name not in modelled],
+            seed=seed_of(self.random_state),
+            **{name: getattr(self, name) for name in _OF_TABLE},
+        )
+        options = {name: getattr(self, name) for name in _OF_FIT}
+        self.history_ = table.fit(frame, verbose=0, **options).history
+        self.columns_, self.table_ = table.columns, table
+
+    def _frame(self, X):  # noqa: N803
+        default = [f"x{i}" for i in range(X.shape[1])]
+        names = getattr(self, "feature_names_in_", default)
+        return {str(name): X[:, i] for i, name in enumerate(names)}
+
+
+def _is_whole(values):
+    return len(np.unique(values)) > 1 and bool((values == np.floor(values)).all())
+
+
+def in_blocks(rows: np.ndarray) -> np.ndarray:
+    """Returns rows, `[N, D]`, and repeats of the last, to fill a block of 64.
+
+    Products of matrices round otherwise for other numbers of rows, and estimators of
+    scikit-learn promise that no row depends on that.
+    """
+    missing = -len(rows) % _BLOCK
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+
+
+def seed_of(random_state: Any) -> int | None:
+    """Returns an integer seed of scikit-learn's `random_state`; None of None."""
+    if random_state is None or isinstance(random_state, (int, np.integer)):
+        return None if random_state is None else int(random_state)
+    return int(random_state.randint(2**31 - 1))
+
+
+class FlowDensity(DensityMixin, FlowEstimator):
+    """The density of rows of numbers, by a `TableDensity`.
+
+    All columns are real or heavy-tailed, as `describe_columns` proposes, so that scores are
+    densities as of `KernelDensity`; `kinds` give others. What was chosen is `columns_`.
+
+    >>> import numpy as np
+    >>> from tfp_flows.sklearn import FlowDensity
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> density = FlowDensity(epochs=2, num_members=1, random_state=0).fit(x)
+    >>> density.score_samples(x).shape, density.sample(5, random_state=1).shape
+    ((200,), (5, 2))
+
+    Args:
+      kinds: a kind, or a dictionary of entries of `Column`, by name of a column: "x0",
+        "x1", ..., or as a data frame names them.
+      **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
+        and `epochs`, `batch_size`, `learning_rate`, `patience`, `validation_split` of its
+        `fit`.
+      random_state: integer that determines the fit; random if None.
+    """
+
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> FlowDensity:  # noqa: N803
+        """Fits it to rows, `[N, D]`; y is not used."""
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
+        frame = self._frame(X)
+        # A density of length, whatever values the training rows happen to have.
+        self._fit(frame, set(KINDS) - {"real", "heavy-tailed"}, set(frame))
+        return self
+
+    def score_samples(self, X: npt.ArrayLike) -> np.ndarray:  # noqa: N803
+        """Returns the log-densities of rows, `[N]` nats."""
+        check_is_fitted(self, "table_")
+        rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.table_.log_prob(self._frame(in_blocks(rows)))[: len(rows)]
+
+    def score(self, X: npt.ArrayLike, y: Any = None) -> float:  # noqa: N803
+        """Returns the sum of the log-densities, as `KernelDensity` does."""
+        return float(np.sum(self.score_samples(X)))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """Draws rows, `[n_samples, D]`."""
+        check_is_fitted(self, "table_")
+        drawn = self.table_.sample(n_samples, seed=seed_of(random_state))
+        return np.stack([drawn[name].astype(np.float64) for name in drawn], axis=1)
+
+
+class FlowRegressor(RegressorMixin, FlowEstimator):
+    """The density of a target given features, `p(y | x)`, by a `TableDensity`.
+
+    ```none
+    predict            E[y | x];  with return_std its standard deviation, too
+    predict_quantiles  quantiles of y given x
+    score              R^2 of predict, as of every regressor of scikit-learn
+    log_prob           log p(y | x)
+    ```
+
+    Features are numbers. Those of new rows that training rows cannot have, such as -1 in a
+    positive column, are moved to the nearest that they can, with a warning. Kinds are those
+    that `describe_columns` proposes, but "real" or "integer" in place of a list of values;
+    `kinds` give others, for the columns "x0", "x1", ..., or as a data frame names them, and
+    "y". What was chosen is `columns_`.
+
+    >>> import numpy as np
+    >>> from tfp_flows.sklearn import FlowRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(200, 2))
+    >>> y = x[:, 0] + 0.1 * rng.normal(size=200)
+    >>> regressor = FlowRegressor(epochs=2, num_members=1, random_state=0).fit(x, y)
+    >>> regressor.predict(x[:3]).shape, regressor.predict_quantiles(x[:3]).shape
+    ((3,), (3, 3))
+
+    Args:
+      kinds: a kind, or a dictionary of entries of `Column`, by name of a column.
+      **options: `num_members`, `num_bins`, `hidden_units`, `dropout` of `TableDensity`;
+        and `epochs`, `batch_size`, `learning_rate`, `patience`, `validation_split` of its
+        `fit`.
+      random_state: integer that determines the fit; random if None.
+    """
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FlowRegressor:  # noqa: N803
+        """Fits it to features, `[N, F]`, and targets, `[N]`."""
+        X, y = validate_data(  # noqa: N806
+            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+        )
+        frame = self._frame(X) | {"y": np.asarray(y, np.float64)}
+        # Features and targets may take values that training rows do not have.
+        self._fit(frame, {"ordered", "boolean", "constant", "identifier"}, {"y"})
+        return self
+
+    def predict(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        return_std: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Returns the means of y given features, `[N]`, and perhaps deviations, `[N]`."""
+        check_is_fitted(self, "table_")
+        rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
+        frame = self._frame(in_blocks(self._inside(rows)))
+        predicted = self.table_.predict(frame)
+        mean = predicted.mean()[: len(rows)]
+        return (mean, predicted.stddev()[: len(rows)]) if return_std else mean
+
+    def predict_quantiles(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    ) -> np.ndarray:
+        """Returns quantiles of y given features, `[N, Q]`."""
+        return self.predict_distribution(X).quantile(list(quantiles))
+
+    def predict_distribution(self, X: npt.ArrayLike) -> Prediction:  # noqa: N803
+        """Returns the distributions of y given features, a `Prediction`."""
+        check_is_fitted(self, "table_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        return self.table_.predict(self._frame(self._inside(X)))
+
+    def log_prob(self, X: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:  # noqa: N803
+        """Returns `log p(y | x)` of rows, `[N]` nats."""
+        return self.predict_distribution(X).log_prob(np.asarray(y, np.float64))
+
+    def _inside(self, X):  # noqa: N803
+        frame = self.table_.clip_context(self._frame(X))
+        return np.stack(list(frame.values()), axis=1)

@@ -1,0 +1,279 @@
+"""The columns of a table, as a small editable object that prints as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Column", "KINDS", "TableColumns", "UNUSABLE"]
+_HEADINGS = ("column", "kind", "details", "missing", "reason")
+
+
+class TableColumns:
+    """Columns by name, in order; what `describe_columns` returns.
+
+    Args:
+      columns: `Column`s of different names.
+
+    Raises:
+      ValueError: if two have one name, or the entries of one do not fit its kind.
+
+    >>> import tfp_flows
+    >>> columns = tfp_flows.describe_columns({"hour": [0.5, 7.25, 23.0], "n": [1, 2, 1]})
+    >>> columns.change("hour", kind="periodic", low=0, high=24)
+    >>> columns["hour"].kind
+    'periodic'
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = {column.name: column for column in columns}
+        if len(self._columns) < len(columns):
+            raise ValueError(
+                f"Expected `columns` of different names; got {[c.name for c in columns]}."
+            )
+        self.check()
+
+    def check(self) -> None:
+        """Raises `ValueError` if the entries of a column do not fit its kind."""
+        for column in self:
+            check_column(column)
+
+    def change(self, name: str, **entries: Any) -> None:
+        """Overrides entries of a column.
+
+        Args:
+          name: of the column.
+          **entries: of `Column`, such as `kind`; those that belonged to another kind only
+            are dropped.
+
+        Raises:
+          ValueError: if there is no such column or entry, or they do not fit the kind.
+        """
+        column = self[name]
+        known = {field.name for field in dataclasses.fields(Column)} - {"name"}
+        if set(entries) - known:
+            raise ValueError(
+                f"Expected entries {sorted(known)} of a column; got {sorted(entries)}."
+            )
+        if entries.get("kind", column.kind) != column.kind:
+            fresh = Column(name, entries["kind"], num_missing=column.num_missing)
+            if fresh.is_number and column.is_number:
+                fresh.spikes = column.spikes
+            if fresh.has_values and column.has_values and not _lacks_order(fresh, column):
+                fresh.values = column.values
+            column = fresh
+        changed = dataclasses.replace(column, **{"reason": "as given", **entries})
+        check_column(changed)
+        self._columns[name] = changed
+
+    def drop(self, *names: str) -> None:
+        """Takes columns out: they are not part of the table's distribution."""
+        for name in names:
+            del self._columns[self[name].name]
+
+    def select(self, names: Sequence[str]) -> TableColumns:
+        """Returns the columns of these names, in this order."""
+        return TableColumns([self[name] for name in names])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._columns)
+
+    @property
+    def values(self) -> dict[str, list]:
+        """The values of the columns that have a list of them, by name."""
+        return {column.name: column.values for column in self if column.has_values}
+
+    def to_plain(self) -> list[dict[str, Any]]:
+        """Returns them as dictionaries of JSON's types."""
+        return [column.to_plain() for column in self]
+
+    @classmethod
+    def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
+        """Rebuilds what `to_plain` has returned."""
+        return cls([Column(**entries) for entries in plain])
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._columns:
+            raise ValueError(f"Expected a column of {self.names}; got {name!r}.")
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self._columns.values())
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __str__(self) -> str:
+        rows = [_HEADINGS]
+        rows += [(c.name, c.kind, c.details, str(c.num_missing), c.reason) for c in self]
+        widths = [max(map(len, entries)) for entries in zip(*rows, strict=True)]
+        return "\n".join(_line(row, widths) for row in rows)
+
+    __repr__ = __str__
+
+
+def _lacks_order(ordered, column):
+    """Whether it would be the alphabet's: texts have none of their own."""
+    is_text = any(isinstance(value, str) for value in column.values)
+    return ordered.kind == "ordered" and is_text
+
+
+def _line(row, widths):
+    *first, missing, reason = (
+        entry.ljust(width) for entry, width in zip(row, widths, strict=True)
+    )
+    return "  ".join([*first, missing.strip().rjust(widths[3]), reason]).rstrip()
+
+
+# What each kind is, in a few words, and what it needs.
+KINDS = {
+    "real": "any number",
+    "positive": "above `low`, 0 by default; its logarithm is modelled",
+    "bounded": "between `low` and `high`",
+    "periodic": "on a circle from `low` to `high`, as hours or angles; never guessed",
+    "heavy-tailed": "any number, with outliers at all scales",
+    "integer": "counts: integers, from `low` to `high` where there are such",
+    "ordered": "one of `values`, in their order",
+    "categorical": "one of `values`, in no order",
+    "boolean": "one of two `values`",
+    "date": "a point in time",
+    "constant": "always the same value",
+    "text": "text of too many kinds to be a category; give another kind, or drop it",
+    "identifier": "names the row: a row number, or a huge integer; drop it",
+    "missing": "no value at all; drop it",
+}
+# Kinds without a distribution.
+UNUSABLE = ("text", "identifier", "missing")
+_WITH_VALUES = ("ordered", "categorical", "boolean", "constant")
+_NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer", "date")
+
+
+@dataclasses.dataclass
+class Column:
+    """One column of a table, which may be edited.
+
+    Args:
+      name: of the column.
+      kind: one of `KINDS`.
+      reason: why it has this kind.
+      low: lower end: of "bounded", "periodic"; of "positive", "integer" if there is one.
+      high: upper end: of "bounded", "periodic"; of "integer" if there is one.
+      values: of "ordered", "categorical", "boolean", "constant": what occurs.
+      spikes: numbers that many rows share, each of which has a probability of its own.
+      num_missing: how many cells were missing.
+
+    >>> import tfp_flows
+    >>> column = tfp_flows.Column("hour", "periodic", low=0, high=24)
+    >>> column.kind, column.high
+    ('periodic', 24)
+    """
+
+    name: str
+    kind: str
+    reason: str = ""
+    low: float | None = None
+    high: float | None = None
+    values: list = dataclasses.field(default_factory=list)
+    spikes: list = dataclasses.field(default_factory=list)
+    num_missing: int = 0
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it has one of a list of values."""
+        return self.kind in _WITH_VALUES
+
+    @property
+    def has_ordered_texts(self) -> bool:
+        """Whether it has texts in an order, which is that of `values`."""
+        return self.kind == "ordered" and any(isinstance(v, str) for v in self.values)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it has numbers, but for its spikes."""
+        return self.kind in _NUMBERS
+
+    @property
+    def circle(self) -> tuple[float, float]:
+        """Start and end of the circle of a periodic column: one point of it."""
+        return float(self.low or 0.0), float(self.high or 0.0)
+
+    @property
+    def details(self) -> str:
+        """What goes with the kind, in words."""
+        parts = []
+        if self.is_number and (self.low is not None or self.high is not None):
+            ends = [f"{end:g}" if end is not None else "" for end in (self.low, self.high)]
+            parts.append("{} to {}".format(*ends).strip())
+        if self.has_values:
+            parts.append(_shortened(self.values))
+        if self.spikes:
+            parts.append(f"spikes {_shortened(self.spikes)}")
+        return ", ".join(parts)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns a dictionary of JSON's types."""
+        plain = dataclasses.asdict(self)
+        plain["values"] = [
+            v.item() if isinstance(v, np.generic) else v for v in self.values
+        ]
+        plain["spikes"] = [float(v) for v in self.spikes]
+        return plain
+
+
+def check_column(column: Column) -> None:
+    """Raises `ValueError`, which names the column, if its entries do not fit its kind."""
+    name, kind = column.name, column.kind
+    if kind not in KINDS:
+        raise ValueError(
+            f"Expected `kind` of column {name!r} of {sorted(KINDS)}; got {kind!r}."
+        )
+    low = 0.0 if kind == "positive" and column.low is None else column.low
+    ends = [end for end in (low, column.high) if end is not None]
+    if not all(_is_finite(end) for end in ends) or len(ends) == 2 and ends[0] >= ends[1]:
+        raise ValueError(
+            f"Expected finite `low` < `high` of column {name!r}; got {column.low} and "
+            f"{column.high}."
+        )
+    if kind in ("bounded", "periodic") and len(ends) < 2:
+        raise ValueError(
+            f"Expected `low` and `high` of the {kind} column {name!r}; got {column.low} "
+            f"and {column.high}."
+        )
+    if kind == "integer" and any(end != math.floor(end) for end in ends):
+        raise ValueError(
+            f"Expected integers `low` and `high` of the integer column {name!r}; got "
+            f"{column.low} and {column.high}."
+        )
+    if not all(_is_finite(spike) for spike in column.spikes):
+        raise ValueError(
+            f"Expected finite `spikes` of column {name!r}; got {column.spikes}."
+        )
+    if column.spikes and not column.is_number:
+        raise ValueError(
+            f"Expected no `spikes` of the {kind} column {name!r}; got {column.spikes}."
+        )
+    if column.has_values and not column.values:
+        raise ValueError(
+            f"Expected `values` of the {kind} column {name!r}, in their order if they have "
+            f"one, as change({name!r}, kind={kind!r}, values=['low', 'high']); got none."
+        )
+    if column.has_values and len(set(column.values)) != len(column.values):
+        raise ValueError(f"Expected different `values` of {name!r}; got {column.values}.")
+
+
+def _is_finite(value):
+    return isinstance(value, (int, float, np.number)) and math.isfinite(value)
+
+
+def _shortened(values, most=4):
+    shown = [f"{v:g}" if isinstance(v, (float, np.floating)) else str(v) for v in values]
+    if len(shown) > most:
+        shown = [*shown[: most - 1], "...", shown[-1]]
+    return ", ".join(shown)

@@ -1,0 +1,214 @@
+"""Callbacks that flows need and Keras lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.distributions.distribution_checks import check_rows_of
+
+__all__ = ["as_list", "BoundedProgress", "FullDataBatchStatistics", "StopOnNaN"]
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops training when loss or weights are not finite, with the best weights so far.
+
+    Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
+    epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
+    It checks the loss after each batch and the weights after each epoch, since the loss may
+    be finite while weights are NaN. The state of the optimizer is lost; to train on,
+    compile again.
+
+    Args:
+      monitor: name of the metric that is compared between epochs; if it is absent, the
+        training loss is.
+
+    Attributes:
+      stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
+
+    >>> import tfp_flows
+    >>> stop = tfp_flows.StopOnNaN("loss")  # model.fit(rows, callbacks=[stop])
+    >>> stop.stopped_epoch is None
+    True
+    """
+
+    def __init__(self, monitor: str = "val_loss") -> None:
+        super().__init__()
+        check_instance("monitor", monitor, str, "the name of a metric")
+        self.monitor = monitor
+        self.stopped_epoch: int | None = None
+
+    @classmethod
+    def added_to(cls, callbacks: Any) -> list[keras.callbacks.Callback]:
+        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
+        callbacks = as_list(callbacks)
+        if any(isinstance(callback, cls) for callback in callbacks):
+            return callbacks
+        # First, since a callback that restores weights must have the last word.
+        return [cls(), *callbacks]
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Keeps the initial weights."""
+        self.stopped_epoch = None
+        self._epoch = 0
+        self._best = np.inf
+        self._best_epoch = 0
+        self._weights = self.model.get_weights()
+        # A weight that is not finite at first may be meant so, such as an infinite bound.
+        self._finite_at_first = [_is_finite(weight) for weight in self._weights]
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Records the epoch, for the message."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Stops at the first batch whose loss is not finite."""
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            self._stop(
+                f"The loss is not finite at batch {batch + 1} of epoch {self._epoch}"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keeps the weights of the best epoch; stops where some are not finite."""
+        if self.stopped_epoch is not None:
+            return
+        weights = self.model.get_weights()
+        if not self._are_finite(weights):
+            self._stop(f"A weight is not finite after epoch {self._epoch}")
+            return
+        value = (logs or {}).get(self.monitor, (logs or {}).get("loss", np.inf))
+        if value < self._best:
+            self._best, self._best_epoch = value, epoch + 1
+            self._weights = weights
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Restores the weights, which another callback may have replaced by NaN."""
+        if self.stopped_epoch is not None:
+            self.model.set_weights(self._weights)
+        elif not self._are_finite(self.model.get_weights()):
+            self._stop("A weight is not finite at the end of training")
+
+    def _are_finite(self, weights):
+        pairs = zip(weights, self._finite_at_first, strict=True)
+        return all(_is_finite(weight) for weight, at_first in pairs if at_first)
+
+    def _stop(self, reason):
+        self.model.stop_training = True
+        if self.stopped_epoch is not None:
+            return
+        self.stopped_epoch = self._epoch
+        self.model.set_weights(self._weights)
+        kept = f"epoch {self._best_epoch}" if self._best_epoch else "the start"
+        print(f"\n{reason}; stopped, with the weights of {kept}.")
+
+
+class BoundedProgress(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar, which ends at the number of steps.
+
+    With `steps_per_execution`, Keras's own counts the last execution as a complete one.
+    """
+
+    @classmethod
+    def added_to(cls, callbacks: Any) -> list[keras.callbacks.Callback]:
+        """Returns `callbacks`, in any form that `fit` takes, with one of this class."""
+        callbacks = as_list(callbacks)
+        bar = keras.callbacks.ProgbarLogger
+        if any(isinstance(callback, bar) for callback in callbacks):
+            return callbacks
+        return [*callbacks, cls()]
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Records the number of steps before the epoch."""
+        super().on_epoch_begin(epoch, logs)
+        self._start = int(self.model.optimizer.iterations)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Shows the number of steps of the epoch so far."""
+        done = int(self.model.optimizer.iterations) - self._start
+        super().on_train_batch_end(done - 1, logs)
+
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Shows the number of batches of `evaluate` so far."""
+        super().on_test_batch_end(self._bounded(batch), logs)
+
+    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Shows the number of batches of `predict` so far."""
+        super().on_predict_batch_end(self._bounded(batch), logs)
+
+    def _bounded(self, batch):
+        return batch if self.target is None else min(batch, self.target - 1)
+
+
+class FullDataBatchStatistics(keras.callbacks.Callback):
+    """Sets every `BatchNorm` to the statistics of the whole training set.
+
+    It does so before each validation and at the end, as the authors of MAF do; the
+    running averages of training are replaced.
+
+    Args:
+      data: `[N, *event]`, the training rows.
+      context: `[N, context_size]`, where the flow is conditional.
+      sample_weight: `[N]`, as `fit` was given it; None if all rows count alike.
+
+    >>> import tfp_flows
+    >>> rows = [[0.0, 10.0], [2.0, 50.0]]
+    >>> flow = tfp_flows.MAF(2, num_steps=1, batch_norm=True, seed=0)
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    >>> statistics = tfp_flows.FullDataBatchStatistics(rows)  # a callback of `fit`
+    >>> statistics.check(tfp_flows.DensityEstimator(dist))
+
+    Reference:
+      Papamakarios, Pavlakou, Murray (2017), MAF, the authors' code.
+      https://arxiv.org/abs/1705.07057
+    """
+
+    def __init__(
+        self,
+        data: TensorLike,
+        context: TensorLike | None = None,
+        *,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(data, str) or not np.ndim(data):
+            raise ValueError(f"Expected `data` of shape [N, *event]; got {data!r}.")
+        self._data = data
+        self._context = context
+        self._weight = sample_weight
+
+    def check(self, model: keras.Model) -> None:
+        """Refuses rows that are no events of the distribution, before anything is set."""
+        check_rows_of(model.distribution, self._data, self._context, self._weight)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Refuses such rows in a loop that does not ask."""
+        self.check(self.model)
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Sets the statistics before a validation."""
+        self._set_statistics()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Sets the statistics of the final weights."""
+        self._set_statistics()
+
+    def _set_statistics(self):
+        given = weight_keyword(self.model.distribution, self._weight)
+        self.model.distribution.initialize(self._data, context=self._context, **given)
+
+
+def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns `callbacks`, in any form that `fit` takes, as a list."""
+    callbacks = callbacks or []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks.callbacks
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def _is_finite(weight):
+    return weight.dtype.kind in "biu" or bool(np.isfinite(weight).all())

@@ -1,0 +1,757 @@
+"""The forms of rows, contexts and weights, and of the columns of a table."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import itertools
+import json
+import math
+import time
+import typing
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfp_flows.core.rows import check_rows
+from tfp_flows.core.rows import take_rows
+from tfp_flows.core.statistics import check_resolution
+
+__all__ = [
+    "check_finite",
+    "errors_of_data",
+    "given_order",
+    "new_orders",
+    "plain_columns",
+    "refuse_other_columns",
+    "row_batches",
+    "RowArrays",
+    "RowFormat",
+    "Rows",
+    "RowStream",
+    "without_autotune",
+]
+_NO_TENSOR = type(tf.type_spec_from_value(None))
+
+
+class Rows(typing.NamedTuple):
+    """Rows, their context and their weights: arrays, tensors, or their specifications.
+
+    Attributes:
+      x: `[N, *event]`.
+      context: `[N, context_size]`; None if there is none.
+      weight: `[N]`; None if all rows count alike.
+    """
+
+    x: typing.Any
+    context: typing.Any = None
+    weight: typing.Any = None
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs of a model."""
+        return self.x if self.context is None else (self.x, self.context)
+
+    def as_batch(self) -> tuple:
+        """Returns Keras's tuple of inputs, targets and weights."""
+        if self.weight is None:
+            return (self.inputs,)
+        # Keras drops weights that come without targets; nothing reads these.
+        return (self.inputs, self.weight, self.weight)
+
+
+class RowFormat:
+    """The shapes of a model's rows and contexts, by which the two are told apart.
+
+    A tuple or list of batches is `(x, context)`; one of single rows is a batch.
+
+    Args:
+      event_shape: shape of one row; None if it is unknown.
+      context_size: width of the context; 0 if there is none.
+      dtype: dtype of the model.
+    """
+
+    def __init__(self, event_shape: Any, context_size: int, dtype: tf.DType | str) -> None:
+        event_shape = tf.TensorShape(event_shape)
+        self.event_shape = event_shape if event_shape.rank is not None else None
+        self.context_size = context_size
+        self.dtype = tf.as_dtype(dtype)
+
+    @classmethod
+    def from_distribution(cls, distribution: tfd.Distribution) -> RowFormat:
+        """The format of the events of a distribution."""
+        return cls(
+            getattr(distribution, "event_shape", None),
+            _context_size(distribution),
+            distribution.dtype,
+        )
+
+    def from_inputs(self, inputs: Any) -> Rows:
+        """Returns the `Rows` of inputs: `x`, `(x,)`, `(x, context)`, or a dictionary.
+
+        Raises:
+          ValueError: if there are more than two parts, or entries of another name.
+        """
+        if isinstance(inputs, dict):
+            return _from_dictionary(inputs)
+        if not isinstance(inputs, (tuple, list)) or self._is_batch(inputs):
+            return Rows(inputs)
+        if not 1 <= len(inputs) <= 2:
+            raise ValueError(
+                f"Expected inputs `x` or `(x, context)`; got {len(inputs)} of them."
+            )
+        return Rows(*(None if _is_absent(part) else part for part in inputs))
+
+    def from_batch(self, batch: Any) -> Rows:
+        """Returns the `Rows` of Keras's tuple of inputs, targets and weights.
+
+        As there are no targets, the second entry of `(x, context)` is the context of a
+        conditional model.
+
+        Raises:
+          ValueError: if there are targets.
+        """
+        if isinstance(batch, dict) or self._is_batch(batch):
+            return self.from_inputs(batch)
+        inputs, second, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        rows = self.from_inputs(inputs)
+        if not _is_absent(second):
+            if rows.context is not None or not self.context_size:
+                self.refuse_targets()
+            rows = rows._replace(context=second)
+        return rows._replace(weight=None if _is_absent(weight) else weight)
+
+    def refuse_targets(self) -> None:
+        """Raises `ValueError`, and says where a context goes."""
+        hint = ""
+        if self.context_size:
+            hint = " A context is the second input: fit((x, context))."
+        raise ValueError(f"Expected no targets `y`; got some.{hint}")
+
+    def _is_batch(self, value):
+        """Whether `value` is rows: not a sequence, or a sequence of single rows."""
+        if not isinstance(value, (tuple, list)) or not value:
+            return True
+        is_part = hasattr(value[0], "shape") or isinstance(value[0], dict)
+        # A tuple of arrays is never rows, so that an `x` of too few axes is called so.
+        if is_part and (isinstance(value, tuple) or self.event_shape is None):
+            return False
+        if self.event_shape is None:
+            return isinstance(value, list)
+        return _ndims(value[0]) <= self.event_shape.rank
+
+
+def plain_columns(columns: Any) -> list | None:
+    """Returns a copy of names, or of dicts of plain values; None for None."""
+    if columns is None:
+        return None
+    try:
+        plain = json.loads(json.dumps(columns))
+    except TypeError:  # what no file can hold
+        plain = None
+    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
+        raise ValueError(
+            "Expected `columns`, a sequence of names or of dicts of plain values; got "
+            f"{columns!r}."
+        )
+    return plain
+
+
+def refuse_other_columns(columns: list | None, rows: Rows) -> None:
+    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
+
+    A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone is
+    that of a modelled column. A table is an object with `columns`, such as a data frame.
+    """
+    tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
+    for argument, (role, table) in tables.items():
+        expected = _names(columns or (), role)
+        if not expected or not hasattr(table, "columns"):
+            continue
+        names = [str(name) for name in table.columns]
+        if names != expected:
+            raise ValueError(
+                f"Expected `{argument}` of the columns {expected}, in this order; got "
+                f"{names}."
+            )
+
+
+def _names(columns, role):
+    named = (
+        {"name": column, "role": "modelled"} if isinstance(column, str) else column
+        for column in columns
+    )
+    return [c["name"] for c in named if c.get("role") == role and "name" in c]
+
+
+def _context_size(distribution):
+    size = getattr(distribution, "context_size", None)
+    if size is None:  # of a stock distribution
+        size = getattr(getattr(distribution, "bijector", None), "context_size", 0)
+    return size
+
+
+def _from_dictionary(inputs):
+    names = sorted(inputs)
+    if "x" not in inputs or not set(inputs) <= {"x", "context"}:
+        raise ValueError(f"Expected inputs named `x` and `context`; got {names}.")
+    return Rows(**inputs)
+
+
+def _is_absent(part):
+    return part is None or isinstance(part, _NO_TENSOR)
+
+
+def _ndims(value):
+    if hasattr(value, "shape"):
+        return len(value.shape)
+    if not isinstance(value, (tuple, list)):
+        return 0
+    return 1 + (_ndims(value[0]) if value else 0)
+
+
+class RowArrays:
+    """Arrays of rows, and of their context and weights, of equal length.
+
+    Args:
+      row_format: the `RowFormat` of the model.
+      rows: `Rows` of anything that NumPy makes an array of.
+
+    Raises:
+      ValueError: if something is not numeric, or of another shape or length, or there are
+        no rows.
+    """
+
+    def __init__(self, row_format: RowFormat, rows: Rows) -> None:
+        if rows.x is None:
+            raise ValueError("Expected `x` as an array of numbers; got None.")
+        self._format = row_format
+        self.rows = Rows(
+            **{
+                name: as_array(value, name)
+                for name, value in rows._asdict().items()
+                if value is not None
+            }
+        )
+        _check_shapes(self.rows, row_format)
+
+    def check(self, argument: str = "x") -> None:
+        """Raises `ValueError` if values are not finite, or not resolved by the dtype."""
+        self.check_finite(argument)
+        for name, array in self._named(argument):
+            check_resolution(array, self._format.dtype, name)
+
+    def check_finite(self, argument: str = "x") -> None:
+        """Raises `ValueError` if values are not finite."""
+        for name, array in self._named(argument):
+            check_finite(array, name)
+
+    def check_sum_of_weights(self) -> None:
+        """Raises `ValueError` if weights add up to nothing, or less: no mean is theirs."""
+        weight = self.rows.weight
+        if weight is not None and not weight.sum() > 0:
+            raise ValueError(
+                f"Expected `sample_weight` with a sum above 0; got {weight.sum()}."
+            )
+
+    def first(self) -> Rows:
+        """Returns all rows."""
+        return self.rows
+
+    def sample(self, most: int, num_batches: int | None = None) -> Rows:
+        """Returns all rows, since they are in memory."""
+        return self.rows
+
+    def split(self, share: float) -> list[RowArrays]:
+        """Returns the first rows and the last ones, which are a `share` of all."""
+        count = math.floor(len(self.rows.x) * (1.0 - share))  # as Keras splits
+        if not 0 < count < len(self.rows.x):
+            raise ValueError(
+                "Expected `validation_split` that leaves rows for training and for "
+                f"validation; got {share} of {len(self.rows.x)} rows."
+            )
+        parts = slice(None, count), slice(count, None)
+        return [
+            RowArrays(self._format, _map(lambda array, part=part: array[part], self.rows))
+            for part in parts
+        ]
+
+    def for_keras(
+        self,
+        *,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool = False,
+    ) -> dict:
+        """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
+        rows = _map(lambda array: _from_dtype(array, self._format.dtype), self.rows)
+        count = len(rows.x)
+        batch_size = batch_size or (math.ceil(count / steps) if steps else 32)
+        order = new_orders(count) if shuffle else given_order(count)
+        return {"x": row_batches(rows.as_batch(), order, batch_size)}
+
+    def _named(self, argument):
+        prefix = "" if argument == "x" else f"{argument}: "
+        names = {"x": "x", "context": "context", "weight": "sample_weight"}
+        for field, array in self.rows._asdict().items():
+            if array is not None:
+                yield prefix + names[field], array
+
+
+def as_array(value: Any, argument: str) -> np.ndarray:
+    """Returns a numeric array of lists, arrays, tensors, or a table with `__array__`.
+
+    Raises `ValueError`, which names the `argument`, if entries are missing or no real
+    numbers.
+    """
+    if np.ma.is_masked(value):
+        raise ValueError(f"Expected `{argument}` without masked entries; got some.")
+    try:
+        array = np.asarray(value)
+        if array.dtype == object and _are_numbers(array):
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected `{argument}` as an array of numbers; {error}"
+        ) from error
+    if array.dtype == bool:
+        return array.astype(np.uint8)  # TensorFlow converts no booleans by itself
+    if array.dtype.kind not in "iuf" and not _is_small_float(array.dtype):
+        raise ValueError(
+            f"Expected `{argument}` as an array of numbers; got {_described(value, array)}."
+        )
+    return array
+
+
+def check_finite(array: np.ndarray, argument: str) -> None:
+    """Raises `ValueError`, with the first row, if an array has NaN or infinity."""
+    if array.dtype.kind in "biu" or not array.size:
+        return
+    # Both are NaN if one value is.
+    if np.isfinite(array.min()) and np.isfinite(array.max()):
+        return
+    bad = ~np.isfinite(array)
+    row = int(np.argmax(bad.reshape(len(array), -1).any(axis=1)))
+    value = array[row][bad[row]].flat[0]
+    count = int(bad.reshape(len(array), -1).any(axis=1).sum())
+    raise ValueError(
+        f"Expected finite `{argument}`; got {value} in row {row} ({count} of "
+        f"{len(array)} rows have such values)."
+    )
+
+
+def _check_shapes(rows, row_format):
+    x, context, weight = rows
+    event_shape, size = row_format.event_shape, row_format.context_size
+    check_rows(x, context, tf.TensorShape(event_shape), size, argument="x")
+    if weight is not None and weight.shape not in ((len(x),), (len(x), 1)):
+        raise ValueError(
+            f"Expected `sample_weight` of shape [{len(x)}], one a row of `x`; got "
+            f"{weight.shape}."
+        )
+
+
+def _map(function, rows):
+    return Rows(*(None if array is None else function(array) for array in rows))
+
+
+def _from_dtype(array, dtype):
+    if array.dtype.kind in "biu":  # the model casts them, a batch at a time
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.astype(dtype.as_numpy_dtype, copy=False)
+
+
+def _is_small_float(dtype):
+    # NumPy does not know that bfloat16 and its like are numbers.
+    return dtype.kind == "V" and dtype.names is None and tf.as_dtype(dtype).is_floating
+
+
+def _are_numbers(array):
+    # A table whose columns have several numeric dtypes.
+    numbers = (bool, int, float, np.number, np.bool_)
+    return all(isinstance(entry, numbers) for entry in array.flat)
+
+
+def _described(value, array):
+    kinds = getattr(value, "dtypes", None)  # of a table's columns
+    if kinds is None:
+        return f"dtype {array.dtype}"
+    columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
+    if not columns:
+        return "a table with missing entries"
+    return f"a table whose columns {columns} are not of numbers"
+
+
+# The time for which a dataset is read before training.
+_MOST_SECONDS = 60.0
+# Batches of a `PyDataset` that are read before training, if there are so many: large ones
+# of sorted rows are unlike each other.
+_LEAST_BATCHES = 64
+# Standard errors between the means of two halves of rows, which no shuffled rows have even
+# in thousands of columns; and the rows of a half from which on they are told.
+_MOST_ERRORS, _FEWEST_ROWS = 7.0, 50
+_REMEDY = (
+    "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
+    "all over it before `fit`."
+)
+_TOO_LONG = (
+    "Means, scales and correlations are set from the rows of `x` that were read within "
+    f"{{:g}} seconds, not from all of it. {_REMEDY}"
+)
+_SORTED = (
+    "Means, scales and correlations are set from the first rows of `x`, and these change "
+    f"from one end to the other. {_REMEDY}"
+)
+
+
+class RowStream:
+    """Batches of rows, whose first ones can be read without being lost.
+
+    Args:
+      row_format: the `RowFormat` of the model.
+      batches: one of `KINDS`, of batches as Keras takes them.
+      checked: whether a batch with values that are not finite raises when it comes.
+
+    Raises:
+      ValueError: if a dataset has targets, or single rows instead of batches.
+    """
+
+    KINDS = (
+        tf.data.Dataset,
+        tf.distribute.DistributedDataset,
+        keras.utils.PyDataset,
+        collections.abc.Iterator,
+    )
+
+    def __init__(
+        self, row_format: RowFormat, batches: Any, *, checked: bool = False
+    ) -> None:
+        self._format = row_format
+        self._checked = checked
+        self._batches = batches
+        if isinstance(batches, tf.data.Dataset):
+            _check_element(batches.element_spec, row_format)
+
+    def first(self) -> Rows:
+        """Returns the rows of the first batch as arrays.
+
+        Raises `ValueError` if there is none, or the batches are distributed to replicas.
+        """
+        for batch in self._from_the_start():
+            return self._arrays(batch).rows
+        raise _no_batches()
+
+    def sample(self, most: int, num_batches: int | None = None) -> Rows:
+        """Returns rows of an epoch as arrays: all of them, or `most` that are drawn.
+
+        A dataset is read once for that, for a minute at most; of a `PyDataset`, batches all
+        over it are; of what can be read but once or has no end, the first rows are taken.
+        Rows of weight zero are drawn last. The same rows are drawn each time.
+
+        Args:
+          most: number of rows.
+          num_batches: of an epoch; None if it has all of them.
+
+        Raises:
+          ValueError: if there are none, or values are not finite; if a dataset is empty in
+            its second pass; or if the batches are distributed to replicas.
+        """
+        if isinstance(self._batches, keras.utils.PyDataset) and self._batches.num_batches:
+            return self._drawn(self._spread_batches(most), most)[0]
+        batches = itertools.islice(self._from_the_start(), num_batches)
+        has_end = num_batches is not None or not _is_endless(self._batches)
+        if isinstance(self._batches, tf.data.Dataset) and has_end:
+            rows, was_read = self._drawn(batches, most)
+            if not was_read:
+                warnings.warn(_TOO_LONG.format(_MOST_SECONDS), stacklevel=4)
+            elif num_batches is None:
+                _refuse_read_once(self._batches)
+            return rows
+        rows, was_read = self._drawn(batches, most, first=True)
+        if not was_read and _are_sorted(rows.x):
+            warnings.warn(_SORTED, stacklevel=4)
+        return rows
+
+    def split(self, share: float) -> None:
+        """Raises `ValueError`, since only arrays have last rows."""
+        raise ValueError(
+            f"Expected arrays with `validation_split` of {share}; got batches. Give "
+            "`validation_data` instead."
+        )
+
+    def for_keras(self, **_: object) -> dict:
+        """Returns arguments of Keras's `fit`, `evaluate` and `predict`, by name."""
+        batches = self._batches
+        if isinstance(batches, tf.data.Dataset):
+            return {"x": without_autotune(batches.map(self._standard_tensors))}
+        if isinstance(batches, keras.utils.PyDataset):
+            return {"x": _StandardBatches(batches, self._standard_arrays)}
+        if isinstance(batches, collections.abc.Iterator):
+            # Keras takes generators, but no other iterators.
+            return {"x": (self._standard_arrays(batch) for batch in batches)}
+        return {"x": batches}
+
+    def _spread_batches(self, most):
+        """Batches all over a `PyDataset`, with `most` rows if there are so many."""
+        batches, count = self._batches, self._batches.num_batches
+        size = max(len(self._arrays(batches[0]).rows.x), 1)
+        needed = min(count, max(_LEAST_BATCHES, -(-most // size)))
+        indices = np.linspace(0, count - 1, needed).round().astype(int)
+        return (batches[int(index)] for index in indices)
+
+    def _drawn(self, batches, most, *, first=False):
+        """At most `most` rows of batches, drawn or the first, and whether all were read."""
+        rng, start, parts, keys = np.random.default_rng(0), time.monotonic(), [], []
+        was_read = True
+        for batch in batches:
+            rows = RowArrays(self._format, self._format.from_batch(batch))
+            if self._checked:
+                rows.check_finite()
+            parts.append(rows.rows)
+            key = rng.random(len(rows.rows.x))
+            if rows.rows.weight is not None:
+                key += rows.rows.weight.reshape(-1) <= 0.0
+            keys.append(key)
+            count = sum(map(len, keys))
+            was_read = not (count >= most if first else _is_late(start))
+            if not was_read:
+                break
+            if count >= 2 * most:
+                parts, keys = _smallest(parts, keys, most)
+        if not parts:
+            raise _no_batches()
+        (rows,), _ = _smallest(parts, keys, most if not first else None)
+        if self._checked:
+            RowArrays(self._format, rows).check()
+        return rows, was_read
+
+    def _from_the_start(self):
+        batches = self._batches
+        if isinstance(batches, tf.data.Dataset):
+            return batches.as_numpy_iterator()
+        if isinstance(batches, keras.utils.PyDataset):
+            count = batches.num_batches
+            indices = itertools.count() if count is None else range(count)
+            return (batches[i] for i in indices)
+        if isinstance(batches, collections.abc.Iterator):
+            # Batches that are read here come again in the next pass.
+            seen: list = []
+            self._batches = itertools.chain(seen, batches)
+            return _remembered(batches, seen)
+        raise ValueError(
+            "Expected an initialized model for a distributed dataset; call `initialize` "
+            "with some of its rows first."
+        )
+
+    def _standard_tensors(self, *batch):
+        rows = self._format.from_batch(batch)
+        if self._checked:
+            checks = [_assert_finite(*item) for item in rows._asdict().items()]
+            with tf.control_dependencies([c for c in checks if c is not None]):
+                return tf.nest.map_structure(tf.identity, rows.as_batch())
+        return rows.as_batch()
+
+    def _standard_arrays(self, batch):
+        batch = self._arrays(batch).rows.as_batch()
+        dtype = self._format.dtype.as_numpy_dtype
+        return tf.nest.map_structure(lambda array: array.astype(dtype), batch)
+
+    def _arrays(self, batch):
+        data = RowArrays(self._format, self._format.from_batch(batch))
+        if self._checked:
+            data.check()
+        return data
+
+
+def _smallest(parts, keys, most):
+    """The rows with the `most` smallest keys, or all, in their order, and the keys."""
+    rows = Rows(
+        *(None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True))
+    )
+    key = np.concatenate(keys)
+    if most is None or len(key) <= most:
+        return [rows], [key]
+    index = np.sort(np.argpartition(key, most - 1)[:most])
+    return [take_rows(rows, index)], [key[index]]
+
+
+def _is_late(start):
+    return time.monotonic() - start > _MOST_SECONDS
+
+
+def _is_endless(batches):
+    is_dataset = isinstance(batches, tf.data.Dataset)
+    return is_dataset and batches.cardinality() == tf.data.INFINITE_CARDINALITY
+
+
+def _refuse_read_once(dataset):
+    """Refuses a dataset that has given all its rows, and has none any more."""
+    if dataset.cardinality() != tf.data.UNKNOWN_CARDINALITY:
+        return
+    if next(iter(dataset), None) is None:
+        raise ValueError(
+            "Expected a dataset that can be read again, since its statistics are taken "
+            "before training; got one that is empty in the second pass. Call `.cache()` on "
+            "it, or `initialize` with an array of some rows, on a dataset made anew."
+        )
+
+
+def _are_sorted(x):
+    """Whether means of the first and the second half differ by more than chance."""
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    half = len(rows) // 2
+    if half < _FEWEST_ROWS:
+        return False
+    error = rows.std(axis=0) * np.sqrt(4.0 / len(rows))
+    difference = np.abs(rows[:half].mean(axis=0) - rows[half:].mean(axis=0))
+    return bool(np.any(difference > _MOST_ERRORS * error))
+
+
+def _no_batches():
+    return ValueError("Expected `x` of at least one batch; got none.")
+
+
+@contextlib.contextmanager
+def errors_of_data() -> Iterator[None]:
+    """Raises what a batch raises within TensorFlow as the `ValueError` that it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for mark, end in (("assertion failed: [", "]"), ("ValueError: ", "\n")):
+            _, found, rest = error.message.partition(f"{mark}Expected ")
+            if found:
+                raise ValueError(f"Expected {rest.partition(end)[0]}") from error
+        raise
+
+
+class _StandardBatches(keras.utils.PyDataset):
+    """A `PyDataset` in another form."""
+
+    def __init__(self, batches, standard):
+        super().__init__(
+            workers=batches.workers,
+            use_multiprocessing=batches.use_multiprocessing,
+            max_queue_size=batches.max_queue_size,
+        )
+        self._of = batches
+        self._standard = standard
+
+    @property
+    def num_batches(self):
+        return self._of.num_batches
+
+    def __getitem__(self, index):
+        return self._standard(self._of[index])
+
+    def on_epoch_begin(self):
+        self._of.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self._of.on_epoch_end()
+
+
+def _remembered(batches, seen):
+    for batch in batches:
+        seen.append(batch)
+        yield batch
+
+
+def _check_element(spec, row_format):
+    rows = row_format.from_batch(spec)
+    event = row_format.event_shape
+    shape = getattr(rows.x, "shape", tf.TensorShape(None))
+    if event is None or shape.rank is None:
+        return
+    if shape.rank == event.rank and shape.is_compatible_with(event):
+        raise ValueError(
+            f"Expected a dataset of batches; got one of single rows, {shape}. Call "
+            "`.batch` on it."
+        )
+    if shape.rank != event.rank + 1 or not shape[1:].is_compatible_with(event):
+        expected = ", ".join(map(str, ("N", *event)))
+        raise ValueError(f"Expected `x` of shape [{expected}]; got {shape}.")
+
+
+def _assert_finite(argument, tensor):
+    if tensor is None or not tensor.dtype.is_floating:
+        return None
+    is_finite = tf.math.is_finite(tensor)
+    rows = tf.reduce_all(tf.reshape(is_finite, [tf.shape(tensor)[0], -1]), axis=1)
+    name = "sample_weight" if argument == "weight" else argument
+    message = tf.strings.format(
+        f"Expected finite `{name}`; got NaN or infinity in row {{}} of a batch.",
+        tf.argmax(tf.cast(~rows, tf.int32)),
+    )
+    return tf.debugging.Assert(tf.reduce_all(rows), [message])
+
+
+def given_order(num_rows: int) -> tf.data.Dataset:
+    """Returns a dataset of one element, the rows `[num_rows]` in the order they have."""
+    return tf.data.Dataset.from_tensors(tf.range(num_rows))
+
+
+def new_orders(num_rows: int) -> tf.data.Dataset:
+    """Returns a dataset of one element, another random order of rows in each pass.
+
+    Keras's own datasets of arrays repeat one order in all epochs where a seed is set
+    (`keras.utils.set_random_seed`), since each pass starts its random numbers anew.
+    """
+    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).batch(2).take(1)
+    return seeds.map(
+        lambda seed: tf.random.experimental.stateless_shuffle(tf.range(num_rows), seed)
+    )
+
+
+def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Returns a dataset of batches of arrays in memory.
+
+    Args:
+      arrays: arrays `[N, ...]`, in any nest.
+      order: dataset of the indices `[N]` of the rows in their order, an element for each
+        pass over the rows.
+      batch_size: rows of a batch; the last one may have fewer.
+    """
+    with tf.device("CPU"):
+        arrays = tf.nest.map_structure(tf.constant, arrays)
+    num_rows = len(tf.nest.flatten(arrays)[0])
+    num_whole = num_rows // batch_size
+
+    def indices(order):
+        # Cut at once, not batched row by row, which takes longer than gathering them.
+        whole = tf.reshape(order[: num_whole * batch_size], [num_whole, batch_size])
+        batches = tf.data.Dataset.from_tensor_slices(whole)
+        if num_rows % batch_size:
+            rest = tf.data.Dataset.from_tensors(order[num_whole * batch_size :])
+            batches = batches.concatenate(rest)
+        return batches
+
+    def gather(rows):
+        return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
+
+    count = -(-num_rows // batch_size) * len(order)
+    batches = order.flat_map(indices).map(gather)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    return without_autotune(batches.prefetch(tf.data.AUTOTUNE).with_options(options))
+
+
+def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a dataset with its autotuner off, unless its options ask for it.
+
+    The autotuner wakes after 10, 20, 40 ms and so on. In TensorFlow 2.20 and 2.21 the end
+    of an iterator sometimes waits for that, so that an epoch takes up to twice its time.
+    Calls in parallel and prefetching then take TensorFlow's defaults.
+    """
+    if dataset.options().autotune.enabled is not None:
+        return dataset
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

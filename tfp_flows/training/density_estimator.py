@@ -1,0 +1,297 @@
+"""The density estimator: maximum likelihood of a distribution, as a Keras model."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_members
+from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
+from tfp_flows.training.data import RowFormat
+from tfp_flows.training.data import Rows
+from tfp_flows.training.data import plain_columns
+from tfp_flows.training.data import refuse_other_columns
+from tfp_flows.training.export import write_saved_model
+from tfp_flows.training.model import GlobalBatch
+from tfp_flows.training.model import LikelihoodModel
+from tfp_flows.training.model import count_lines
+from tfp_flows.training.model import shared_variables
+from tfp_flows.training.model import structure_lines
+from tfp_flows.training.weight_prior import WeightPrior
+
+__all__ = ["DensityEstimator", "export"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class DensityEstimator(LikelihoodModel):
+    """Fits a distribution by minimising its mean negative log-likelihood, in nats.
+
+    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays, tables,
+    `tf.data` and other batches, `validation_split`, `sample_weight`, callbacks,
+    `jit_compile`, `steps_per_execution`, `save` to a `.keras` file. Results are nats per
+    row, in the units of the data: `val_loss` and `evaluate` are the mean negative
+    log-likelihood, and `loss` is the same plus the regularisers of networks in conditioners
+    (`model.losses`), if there are any.
+
+    The context of a conditional distribution is the second input: `fit((x, context))`, or a
+    `tf.data.Dataset` of `(x, context)`. Weights in batches come third: `(x, None, weight)`
+    or `((x, context), None, weight)`.
+
+    Built in the scope of a `tf.distribute` strategy, with its distribution, it trains as on
+    one device: losses, gradients, their clipping, and batch statistics are those of the
+    whole batch, even if its rows do not divide evenly among the replicas.
+
+    A training loop without it begins with `initialize`, before the first step is traced;
+    `training` is for batch statistics and dropout:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> x = np.random.default_rng(0).normal(5.0, 2.0, size=(256, 2)).astype(np.float32)
+    >>> flow = tfp_flows.RealNVP(2, num_steps=2, act_norm=True, seed=0)
+    >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
+    >>> dist.initialize(x)
+    >>> weights = dist.trainable_variables
+    >>> optimizer = keras.optimizers.Adam(1e-2)
+    >>> optimizer.build(weights)
+    >>> @tf.function(autograph=False)
+    ... def train_step(rows):
+    ...     with tf.GradientTape() as tape:
+    ...         loss = -tf.reduce_mean(dist.log_prob(rows, training=True))
+    ...     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+    ...     return loss
+    >>> losses = [float(train_step(x)) for _ in range(20)]
+    >>> losses[-1] < losses[0]
+    True
+
+    Args:
+      distribution: a `FlowDistribution`, or any object with `log_prob`, `variables` and
+        `dtype`. Its variables are the model's weights.
+      columns: descriptions of the columns of the table that is fitted: names, or dicts of
+        plain values such as "name" and "role". They are saved with the model, which refuses
+        data frames with other column names.
+      weight_prior: whether networks of flows that standardise vectors have normal priors
+        of weights, the wider the more rows there are (`WeightPrior`). Training adds them to
+        the loss, which is shown without. From 2**14 rows on, or where batches do not tell,
+        there are none.
+      **kwargs: `name` of `keras.Model`.
+
+    Raises:
+      ValueError: if `distribution` has no `log_prob`, or `columns` is something else; from
+        `fit`, if nothing is trainable, the loss does not depend on a trainable variable, or
+        the data have another form.
+    """
+
+    saved_parts = ("distribution",)
+
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        *,
+        columns: Sequence[object] | None = None,
+        weight_prior: bool = True,
+        **kwargs: object,
+    ) -> None:
+        _check_distribution(distribution)
+        check_flag("weight_prior", weight_prior)
+        super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
+        # Not tracked by Keras, which would wrap the columns, and would not find the
+        # variables of a TFP object.
+        object.__setattr__(self, "_columns", plain_columns(columns))
+        prior = WeightPrior(distribution) if weight_prior else None
+        object.__setattr__(self, "_weight_prior", prior)
+        object.__setattr__(self, "distribution", distribution)
+        object.__setattr__(self, "_row_format", RowFormat.from_distribution(distribution))
+        self._shared_weights = shared_variables(distribution)
+        self.built = True
+
+    @property
+    def columns(self) -> list | None:
+        """Descriptions of the columns of the fitted table; None if there are none."""
+        return copy.deepcopy(self._columns)
+
+    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
+        """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
+        x, context, _ = self._row_format.from_inputs(inputs)
+        dtype = self._row_format.dtype
+        kwargs = {} if context is None else {"context": tf.cast(context, dtype)}
+        if training:
+            kwargs["training"] = True
+        return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
+
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
+        return {"loss": -self(rows.inputs, training=training)}
+
+    def initialize(
+        self, x: object, *, sample_weight: object = None, validation_split: float = 0.0
+    ) -> None:
+        """Sets the distribution's data-dependent state from training data.
+
+        Args:
+          x: as in `fit`. The first batches of a generator are read, and are lost to it.
+          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
+          validation_split: share of the rows, the last ones, that are left out.
+        """
+        data = self._data(x, sample_weight, checked=True)
+        data = data.split(validation_split)[0] if validation_split else data
+        self._check_and_initialize(data, initialize=True)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list | None = None,
+        print_fn: Callable | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Prints the steps with shapes and numbers of parameters, by `print_fn` alone."""
+        heading = f'Model: "{self.name}"'
+        for line in [heading, *structure_lines(self.distribution), *count_lines(self)]:
+            (print_fn or print)(line)
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Writes a TensorFlow SavedModel, which runs without this package.
+
+        ```python
+        model.export("exported")
+        exported = tf.saved_model.load("exported")   # where only TensorFlow is installed
+        exported.log_prob(x)                         # or log_prob(x, context)
+        exported.sample(count, seed)                 # or sample(count, seed, context)
+        ```
+
+        `log_prob`, which is `serve` too, takes `x`, `[N, *event]`, and `context`,
+        `[N, context_size]`, of the model's dtype, and any N. `sample` takes two int32
+        scalars and returns `[count, *event]`, or `[count, N, *event]` for N contexts: the
+        draws of `distribution.sample(count, seed)`.
+
+        Args:
+          filepath: folder to write to.
+          format: must be "tf_saved_model".
+          verbose: whether to print what was written; it is by default.
+          **kwargs: none.
+
+        Raises:
+          ValueError: if another format is asked for, or other options; or the distribution
+            does not know its event shape.
+        """
+        if format != "tf_saved_model" or kwargs:
+            raise ValueError(
+                "Expected `format` of 'tf_saved_model' and no further options; got "
+                f"{format!r} and {sorted(kwargs)}."
+            )
+        write_saved_model(self, self._row_format, filepath, verbose is not False)
+
+    def get_config(self) -> dict:
+        """Returns distribution and columns as plain data."""
+        distribution = serialize(self.distribution)
+        config = {**super().get_config(), "distribution": distribution}
+        config["weight_prior"] = self._weight_prior is not None
+        return config if self._columns is None else {**config, "columns": self.columns}
+
+    @classmethod
+    def from_config(
+        cls, config: dict, custom_objects: dict | None = None
+    ) -> DensityEstimator:
+        """Builds the model that `config` describes, with fresh weights."""
+        known = (*cls.saved_parts, "columns", "weight_prior", "name")
+        config = {k: v for k, v in config.items() if k in known}
+        distribution = deserialize(config.pop("distribution"))
+        return cls(distribution, **config)
+
+    @property
+    def _is_initialized(self):
+        return getattr(self.distribution, "is_initialized", True)
+
+    def _initialize(self, rows):
+        weight = weight_keyword(self.distribution, rows.weight)
+        self.distribution.initialize(rows.x, context=rows.context, **weight)
+
+    def _count_rows(self, rows):
+        if self._weight_prior is not None and self._weight_prior.count(rows):
+            self.train_function = None
+
+    def _penalty(self, dtype):
+        prior = self._weight_prior
+        return super()._penalty(dtype) if prior is None else prior.nats(dtype)
+
+    def _arrays(self, rows):
+        refuse_other_columns(self._columns, rows)
+        return super()._arrays(rows)
+
+    def _check_support(self, rows):
+        if hasattr(self.distribution, "check_support"):
+            self.distribution.check_support(rows.x, argument="x")
+
+
+def _check_distribution(distribution):
+    if isinstance(distribution, tfp.bijectors.Bijector):
+        raise ValueError(
+            f"Expected a `distribution`; got the bijector `{distribution.name}`. A base "
+            "makes a distribution of it: FlowDistribution(standard_normal(event_size), "
+            f"{distribution.name})."
+        )
+    members = ("log_prob", "variables", "dtype")
+    words = "one with `log_prob`, as a `FlowDistribution` of a base and a flow"
+    check_members("distribution", distribution, members, words)
+
+
+def export(distribution: Any, folder: str | os.PathLike) -> None:
+    """Writes a distribution as a TensorFlow SavedModel, which runs without this package.
+
+    ```none
+    log_prob(x), log_prob(x, context)                   [N] of any N
+    sample(count, seed), sample(count, seed, context)   [count, ...], of two int32 scalars
+    ```
+
+    The answers are those of the distribution itself, for the same seed. A `TableDensity`
+    is exported with its cells, codes and numbers of rows, as `encode` returns them; its
+    samples may differ in the last digit of a float32, since they are drawn op by op here.
+
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> import tfp_flows
+    >>> made = tfp_flows.CategoricalMADE([2, 3], hidden_units=(8,), seed=0)
+    >>> tfp_flows.export(made, "exported")
+    >>> served = tf.saved_model.load("exported")  # where only TensorFlow is installed
+    >>> x = served.sample(4, 7)
+    >>> bool(tf.reduce_all(x == made.sample(4, seed=7)))
+    True
+    >>> served.log_prob(x).shape
+    TensorShape([4])
+
+    Args:
+      distribution: a `FlowDistribution`, an autoregressive distribution, or another with
+        `log_prob` and `sample`; or what holds one as its `distribution`, as a fitted
+        `TableDensity` or `DensityEstimator`.
+      folder: to write to.
+
+    Raises:
+      ValueError: if it has no `log_prob` and `sample`, or does not know its event shape.
+    """
+    words = "the path of a folder"
+    check_instance("folder", folder, (str, os.PathLike), words)
+    is_table = hasattr(distribution, "encode") and hasattr(distribution, "distribution")
+    if is_table or isinstance(distribution, DensityEstimator):
+        distribution = distribution.distribution
+    DensityEstimator(distribution).export(folder, verbose=False)
