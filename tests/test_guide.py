@@ -198,7 +198,7 @@ def test_no_picture_without_the_code_that_makes_it():
         text = text_of(name)
         found = {path for path, _ in links_of(name) if path.endswith(".png")}
         used |= {Path(path).name for path in found}
-        made = ("plt.show()", "python -m experiments", "tfp-flows ", ".flags)")
+        made = ("plt.show()", "python -m benchmarks", "tfp-flows ", ".flags)")
         assert not found or any(words in text for words in made), name
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     used |= set(re.findall(r"docs/pictures/(\S+\.png)", readme))
