@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-import pathlib
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from saved_models import CONDITIONS
 from saved_models import NAMES
 from saved_models import run_program
 
+import tfp_flows
 from experiments import predict
 from experiments import sample
 from experiments import score
@@ -198,6 +198,19 @@ def test_decimal_commas_and_other_encodings(models, tmp_path):
     assert float(line[0]) == pytest.approx(float(expected[0]), rel=1e-5)
 
 
+@pytest.fixture(scope="module")
+def saved_table(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    frame = {"kind": ["a", "b"] * 20, "size": rng.normal(size=40)}
+    frame |= {"hour": rng.uniform(0.0, 23.0, 40), "count": rng.poisson(5.0, 40)}
+    columns = tfp_flows.describe_columns(frame)
+    table = tfp_flows.TableDensity(columns, num_members=1, hidden_units=(4,), seed=0)
+    table.fit(frame, epochs=1, verbose=0)
+    path = tmp_path_factory.mktemp("table") / "table.keras"
+    table.save(path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -206,11 +219,10 @@ def test_decimal_commas_and_other_encodings(models, tmp_path):
         ("a;1,5;2;3", "got '1,5' in line 4 (--decimal=, reads decimal commas)."),
     ],
 )
-def test_rows_of_tables_are_named_by_their_line(row, words, tmp_path):
-    saved = pathlib.Path(__file__).parents[2] / "saved" / "table.keras"
+def test_rows_of_tables_are_named_by_their_line(row, words, saved_table, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(f"kind;size;hour;count\n\nb;1;2;3\n{row}\n{row}\n")
-    settings = {"model": saved, "csv": path, "out": tmp_path / "out.csv"}
+    settings = {"model": saved_table, "csv": path, "out": tmp_path / "out.csv"}
     with pytest.raises(DataError) as caught:
         run_program(score.score, score.ScoreSettings, **settings)
     assert words in str(caught.value)

@@ -35,7 +35,7 @@ def test_scores_of_other_rows_and_a_count(files, tmp_path):
     table, rows, paths = files
     out = tmp_path / "scored.csv"
     settings = score.ScoreSettings
-    with pytest.raises(DataError, match="got 'Paris' in row 2.*--mark_unknown"):
+    with pytest.raises(DataError, match="got 'Paris' in line 4.*--mark_unknown"):
         run_program(score.score, settings, out=out, **paths)
     found = run_program(score.score, settings, out=out, mark_unknown=True, **paths)
     with out.open(newline="") as file:
