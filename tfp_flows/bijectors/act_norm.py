@@ -6,7 +6,6 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["ActNorm"]
@@ -26,7 +25,7 @@ class ActNorm(Positionwise):
     initialise it, and a loaded one stays as it was saved.
 
     Args:
-      num_channels: length of the last axis (the event size of vectors).
+      event_size: length of the last axis (the event size of vectors).
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -44,23 +43,22 @@ class ActNorm(Positionwise):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         *,
         event_ndims: int = 1,
         dtype: tf.DType | str = tf.float32,
         name: str = "act_norm",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(
-            num_channels,
+            event_size,
             event_ndims=event_ndims,
             dtype=dtype,
             parameters=parameters,
             name=name,
         )
         # One variable, since a deep flow's training step pays for each.
-        zeros = tf.zeros([2, num_channels], self.dtype)
+        zeros = tf.zeros([2, event_size], self.dtype)
         self._shift_and_log_scale = tf.Variable(zeros, name="shift_and_log_scale")
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -38,8 +38,8 @@ class AutoregressiveMap(FlowBijector):
 
     def __init__(self, parameters: dict, transformer: Transformer) -> None:
         """Takes a step's arguments, and the transformer that it takes by default."""
-        check_arguments(parameters, optional=["dtype"])
         event_size, conditioner = parameters["event_size"], parameters["conditioner"]
+        check_integer("event_size", event_size)
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],

@@ -8,7 +8,9 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.statistics import mean_and_scale
 
@@ -35,7 +37,7 @@ class BatchNorm(Positionwise):
     `FullDataBatchStatistics` sets them before each validation.
 
     Args:
-      num_channels: length of the last axis (the event size of vectors).
+      event_size: length of the last axis (the event size of vectors).
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       mask: boolean array of the event's shape; True passes unchanged, as in the coupling
         before. Statistics are those of the event with zeros there, as in RealNVP's code.
@@ -67,7 +69,7 @@ class BatchNorm(Positionwise):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         *,
         event_ndims: int = 1,
         mask: npt.ArrayLike | None = None,
@@ -79,13 +81,19 @@ class BatchNorm(Positionwise):
         name: str = "batch_norm",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_integer("event_size", event_size)
+        check_integer("event_ndims", event_ndims, minimum=0)
+        check_each(
+            check_flag,
+            scale_and_shift=scale_and_shift,
+            use_running_averages=use_running_averages,
+        )
         check_number("momentum", momentum, "from 0 to 1", lambda share: 0 <= share <= 1)
         check_number("epsilon", epsilon, "of at least 0", lambda added: added >= 0)
         super().__init__(
-            num_channels,
+            event_size,
             event_ndims=event_ndims,
-            event_shape=_event_shape(num_channels, event_ndims, mask),
+            event_shape=_event_shape(event_size, event_ndims, mask),
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -94,7 +102,7 @@ class BatchNorm(Positionwise):
         self._momentum = momentum
         self._use_running_averages = use_running_averages
         self._epsilon = epsilon
-        zeros, ones = tf.zeros(num_channels, self.dtype), tf.ones(num_channels, self.dtype)
+        zeros, ones = tf.zeros(event_size, self.dtype), tf.ones(event_size, self.dtype)
         self._beta, self._log_gamma = zeros, zeros
         if scale_and_shift:
             self._beta = tf.Variable(zeros, name="beta")
@@ -184,8 +192,8 @@ class BatchNorm(Positionwise):
         return changed if self._mask is None else tf.where(self._mask, unchanged, changed)
 
 
-def _event_shape(num_channels, event_ndims, mask):
-    event_shape = [None] * (event_ndims - 1) + [num_channels]
+def _event_shape(event_size, event_ndims, mask):
+    event_shape = [None] * (event_ndims - 1) + [event_size]
     if mask is None:
         return event_shape
     if np.asarray(mask).dtype != bool:

@@ -1,16 +1,15 @@
-"""The one check that a network fits the step that it is given to."""
+"""Checks that conditioner and transformer of a step fit each other."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import check_transformer
 
 __all__ = ["check_conditioner"]
 
@@ -35,6 +34,7 @@ def check_conditioner(
       ValueError: if it is made for inputs of another shape, or does not return parameters
         of shape `(..., P * C)`.
     """
+    check_transformer(transformer)
     if not callable(conditioner) or isinstance(conditioner, type):
         raise ValueError(
             "Expected a `conditioner`, a callable of (x, context) such as a `Conditioner`; "

@@ -13,7 +13,6 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -75,7 +74,6 @@ class Coupling(FlowBijector):
         name: str = "coupling",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters, optional=["dtype"])
         mask = check_mask(mask)
         super().__init__(
             event_ndims=mask.ndim,

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import check_transformer
 
 __all__ = ["Elementwise"]
 
@@ -83,8 +83,9 @@ class Elementwise(FlowBijector):
         name: str = "elementwise",
     ) -> None:
         given = {k: v for k, v in locals().items() if k != "parameters"}
-        check_arguments(given)
-        check_instance("transformer", transformer, Transformer, "a `Transformer`")
+        check_integer("event_size", event_size)
+        check_integer("event_ndims", event_ndims, minimum=0)
+        check_transformer(transformer)
         if (conditioner is None) != (context_size == 0):
             raise ValueError(
                 "Expected both or none of `conditioner` and `context_size`; got "

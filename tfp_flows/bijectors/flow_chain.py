@@ -12,7 +12,8 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.tfp_bijector import event_ndims_of
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
@@ -82,14 +83,8 @@ class FlowChain(Composite):
         parameters: dict | None = None,
         name: str = "flow_chain",
     ) -> None:
-        options = {
-            "standardize_context": standardize_context,
-            "recompute": recompute,
-            "name": name,
-        }
-        check_arguments(options)
-        if parameters is None:
-            parameters = {"bijectors": bijectors, **options}
+        parameters = dict(locals()) if parameters is None else parameters
+        check_each(check_flag, standardize_context=standardize_context, recompute=recompute)
         steps = _as_steps(as_bijectors("bijectors", bijectors))
         if recompute:
             refuse_batch_statistics(steps)

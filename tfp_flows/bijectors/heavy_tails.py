@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_choice
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import soft_bounded_scale
 
@@ -82,7 +83,8 @@ class HeavyTails(FlowBijector):
         name: str = "heavy_tails",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_integer("event_size", event_size)
+        check_choice("kind", kind, tuple(_MAPS))
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.permutation import check_permutation
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_seed
 
 __all__ = ["InvertibleConv1x1", "InvertibleLinear", "Linear", "multiply_rows"]
 
@@ -58,7 +58,7 @@ class InvertibleLinear(Positionwise):
         name: str = "invertible_linear",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_seed("seed", seed)
         super().__init__(
             event_size,
             event_ndims=event_ndims,
@@ -151,7 +151,7 @@ class Linear(Positionwise):
         name: str = "plain_linear",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_seed("seed", seed)
         super().__init__(
             event_size,
             event_ndims=event_ndims,
@@ -187,7 +187,7 @@ class InvertibleConv1x1(FlowChain):
     itself, without the LU form, as `Linear` does.
 
     Args:
-      num_channels: C.
+      event_size: C.
       seed: the matrix starts as a random rotation drawn from it; as the identity if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -204,15 +204,14 @@ class InvertibleConv1x1(FlowChain):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         *,
         seed: int = 0,
         dtype: tf.DType | str = tf.float32,
         name: str = "invertible_conv_1x1",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
-        linear = InvertibleLinear(num_channels, event_ndims=3, seed=seed, dtype=dtype)
+        linear = InvertibleLinear(event_size, event_ndims=3, seed=seed, dtype=dtype)
         super().__init__([linear], parameters=parameters, name=name)
 
 

@@ -8,7 +8,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.data_dependent_state import weight_keyword
@@ -45,7 +44,6 @@ class Partial(Composite):
         self, mask: npt.ArrayLike, bijector: FlowBijector, *, name: str | None = None
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         mask = check_mask(mask)
         if mask.ndim != 1:
             raise ValueError(f"Expected `mask` of shape [D]; got {list(mask.shape)}.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["Positionwise"]
@@ -15,13 +16,15 @@ class Positionwise(FlowBijector):
     """A bijector on the entries of the last axis, with a constant Jacobian.
 
     Args:
-      size: length of the last axis.
+      event_size: length of the last axis.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       **options: what `FlowBijector` takes besides.
     """
 
-    def __init__(self, size: int, *, event_ndims: int = 1, **options: Any) -> None:
-        any_position = [None] * (event_ndims - 1) + [size]
+    def __init__(self, event_size: int, *, event_ndims: int = 1, **options: Any) -> None:
+        check_integer("event_size", event_size)
+        check_integer("event_ndims", event_ndims, minimum=0)
+        any_position = [None] * (event_ndims - 1) + [event_size]
         super().__init__(
             event_ndims=event_ndims,
             is_constant_jacobian=True,

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_array
+from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.outside_support import minus_infinity_outside
@@ -55,8 +55,7 @@ class Bounds(FlowBijector):
         name: str = "bounds",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
-        numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
+        numpy_dtype = check_dtype("dtype", dtype).as_numpy_dtype
         low = check_array("low", low, numpy_dtype)
         high = check_array("high", high, numpy_dtype)
         if low.ndim != 1 or low.shape != high.shape:
@@ -152,7 +151,6 @@ class Logit(FlowBijector):
         name: str = "logit",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         check_number("alpha", alpha, "in [0, 0.5)", lambda alpha: 0 <= alpha < 0.5)
         super().__init__(
             event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name

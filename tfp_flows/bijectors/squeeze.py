@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
 
@@ -54,7 +54,7 @@ class Squeeze(FlowBijector):
         name: str = "squeeze",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters, optional=["dtype"])
+        check_flag("ordered", ordered)
         height, width, channels = check_image_shape(image_shape, divisible_by=2)
         super().__init__(
             event_ndims=3,

@@ -11,7 +11,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.linear import multiply_rows
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.covariance import correlation_factor
 from tfp_flows.core.statistics import mean_and_scale
 
@@ -115,7 +114,6 @@ class Standardize(_Measured):
         name: str = "standardize",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
         ones = tf.ones(event_size, self.dtype)
         self._scale = tf.Variable(ones, trainable=False, name="scale")
@@ -178,7 +176,6 @@ class Decorrelate(_Measured):
         name: str = "decorrelate",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
         identity = tf.eye(event_size, dtype=self.dtype)
         # W, since a product takes less time than a solve for each batch.

@@ -1,7 +1,7 @@
-"""The checks of constructors' arguments, one for each name.
+"""Checks that constructors and functions make of their own arguments.
 
-An argument of one name means the same in the whole package, so its check is found by the
-name: a constructor hands all that it was given to `check_arguments`.
+Each check is a function of the argument's name and value. It raises a `ValueError` that
+says what was expected and what came; some return the value in its usual type.
 """
 
 import operator
@@ -13,16 +13,17 @@ import numpy as np
 import tensorflow as tf
 
 __all__ = [
-    "add_check",
-    "check_arguments",
     "check_array",
     "check_callable",
+    "check_choice",
     "check_dtype",
+    "check_each",
     "check_event_shape",
     "check_flag",
     "check_instance",
     "check_integer",
     "check_members",
+    "check_name",
     "check_network_dtype",
     "check_number",
     "check_seed",
@@ -31,21 +32,10 @@ __all__ = [
 ]
 
 
-def check_arguments(arguments: dict[str, Any], *, optional: Sequence[str] = ()) -> None:
-    """Raises `ValueError` for the first argument whose value its name does not allow.
-
-    Args:
-      arguments: values by name, such as `locals()`; those of other names pass.
-      optional: names of those that may be None.
-    """
-    for name, check in _CHECKS.items():
-        if name in arguments and not (name in optional and arguments[name] is None):
-            check(name, arguments[name])
-
-
-def add_check(name: str, check: Callable[[str, Any], object]) -> None:
-    """Makes `check(name, value)` that of every argument `name`."""
-    _CHECKS[name] = check
+def check_each(check: Callable[[str, Any], object], **arguments: Any) -> None:
+    """Calls `check(name, value)` for each of `arguments`."""
+    for name, value in arguments.items():
+        check(name, value)
 
 
 def check_integer(name: str, value: Any, minimum: int = 1) -> int:
@@ -109,11 +99,12 @@ def check_flag(name: str, value: Any) -> None:
         raise ValueError(f"Expected `{name}` of True or False; got {_shown(value)}.")
 
 
-def check_tails(name: str, value: Any) -> None:
-    """Refuses what is neither a kind of `HeavyTails` nor, for flows, True or False."""
-    if not (isinstance(value, str) and value in _TAILS) and not _is_boolean(value):
-        kinds = ", ".join(map(repr, _TAILS))
-        raise ValueError(f"Expected `{name}` of {kinds} or False; got {_shown(value)}.")
+def check_choice(name: str, value: Any, choices: Sequence[str | bool]) -> None:
+    """Refuses a value that is none of `choices`."""
+    if not isinstance(value, (str, bool)) or value not in choices:
+        *others, last = map(repr, choices)
+        words = f"{', '.join(others)} or {last}"
+        raise ValueError(f"Expected `{name}` of {words}; got {_shown(value)}.")
 
 
 def check_seed(name: str, value: Any) -> None:
@@ -222,33 +213,3 @@ def _shown(value):
         return f"the class {value.__name__}; call it: {value.__name__}(...)"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-_TAILS = ("student", "sinh")
-_POSITIVE: tuple = ("event_size", "num_steps", "num_levels", "num_blocks", "num_channels")
-_POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
-_POSITIVE += ("output_units", "output_channels")
-_FLAGS: tuple = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
-_FLAGS += ("decorrelate", "learned_prior", "lu_mixing", "ordered")
-_FLAGS += (
-    "apply_unconditional_transform",
-    "random_orderings",
-    "random_permutations",
-    "recompute",
-)
-_FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
-_FLAGS += ("has_chains", "precondition", "resample")
-_FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
-_FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
-
-_CHECKS: dict[str, Callable[[str, Any], object]] = {
-    **dict.fromkeys(_POSITIVE, check_integer),
-    **dict.fromkeys(_FLAGS, check_flag),
-    **dict.fromkeys(("hidden_units", "hidden_channels", "channels"), check_widths),
-    **dict.fromkeys(("seed", "degree_seed", "mask_seed"), check_seed),
-    "context_size": lambda name, value: check_integer(name, value, minimum=0),
-    "event_ndims": lambda name, value: check_integer(name, value, minimum=0),
-    **dict.fromkeys(("heavy_tails", "kind"), check_tails),
-    "dtype": check_dtype,
-    "name": check_name,
-}

@@ -12,7 +12,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.data_dependent_state import DataDependentState
 from tfp_flows.core.event_shapes import OPPOSITE
@@ -25,7 +27,7 @@ from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
 from tfp_flows.core.stock_contract import StockContract
 
-__all__ = ["check_result", "FlowBijector"]
+__all__ = ["FlowBijector"]
 
 
 class FlowBijector(Configured, DataDependentState, StockContract):
@@ -107,17 +109,17 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         parameters: dict | None = None,
         name: str | None = None,
     ) -> None:
-        arguments = {"context_size": context_size, "dtype": dtype, "name": name}
-        if not tf.nest.is_nested(event_ndims):  # as of stock bijectors between structures
-            arguments["event_ndims"] = event_ndims
-        check_arguments(arguments, optional=["context_size", "dtype"])
+        if not tf.nest.is_nested(event_ndims):  # a stock bijector may map structures
+            check_integer("event_ndims", event_ndims, minimum=0)
+        check_integer("context_size", context_size or 0, minimum=0)
+        check_name("name", name)
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
             forward_min_event_ndims=event_ndims,
             inverse_min_event_ndims=data_event_ndims,
             is_constant_jacobian=is_constant_jacobian,
-            dtype=None if dtype is None else tf.as_dtype(dtype),
+            dtype=None if dtype is None else check_dtype("dtype", dtype),
             parameters=parameters,
             name=name,
         )

@@ -18,11 +18,16 @@ from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.core.rows import sample_of_rows
+from tfp_flows.flows.options import FlowOptions
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.steps import coupling
 from tfp_flows.flows.steps import multi_scale_steps
 from tfp_flows.networks.conditioner import Conditioner
@@ -32,6 +37,8 @@ from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import glow_scale
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["Glow", "GlowStep"]
@@ -68,15 +75,9 @@ class Glow(FlowChain):
       learned_prior: whether the prior of what is left after the last level is learned.
       conditional_prior: whether that of each latent half is, given the half that goes on.
       context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of a `Logit` at the data end; None, as in the paper: no such.
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
+      **options: see `FlowOptions`.
 
     Raises:
       ValueError: if H or W does not divide, or a number is below 1.
@@ -92,6 +93,7 @@ class Glow(FlowChain):
       https://arxiv.org/abs/1807.03039
     """
 
+    @takes_options(FlowOptions)
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -103,25 +105,21 @@ class Glow(FlowChain):
         learned_prior: bool = True,
         conditional_prior: bool = True,
         context_size: int = 0,
-        standardize_context: bool = True,
         logit_alpha: float | None = None,
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "glow",
+        **options: Unpack[FlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
+        check_each(check_integer, num_levels=num_levels, num_steps=num_steps)
         shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         levels: list[FlowBijector] = []
-        for level_seed in split_seed(seed, num_levels):
+        for level_seed in split_seed(options["seed"], num_levels):
             is_last = len(levels) == num_levels - 1
             levels.append(_level(shape, is_last, **{**parameters, "seed": level_seed}))
             shape = (shape[0] // 2, shape[1] // 2, 2 * shape[2])
         super().__init__(
             multi_scale_steps(levels, **parameters),
-            standardize_context=standardize_context,
+            standardize_context=options["standardize_context"],
             parameters=parameters,
             name=name,
         )
@@ -165,6 +163,7 @@ def _level(
     transformer: Transformer | None,
     **others: object,
 ) -> FlowChain:
+    check_each(check_flag, learned_prior=learned_prior, conditional_prior=conditional_prior)
     shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
     shared["network_dtype"] = network_dtype
     squeeze = Squeeze(image_shape, dtype=dtype)
@@ -255,7 +254,6 @@ class GlowStep(FlowChain):
         name: str = "glow_step",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         shape = check_image_shape(image_shape)
         _refuse_one_channel(shape)
         mixing_seed, network_seed = split_seed(seed, 2)

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["MAF"]
@@ -43,7 +45,6 @@ class MAF(FlowChain):
       num_steps: number of steps, K.
       hidden_units: widths of the hidden layers of each step's `MaskedMLP`.
       activation: its activation.
-      residual: whether it is residual.
       dropout: share of its hidden units that a step of training drops.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
@@ -54,19 +55,8 @@ class MAF(FlowChain):
       act_norm: whether an `ActNorm` follows each step.
       lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each, too.
       context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines orders and initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
-        A direction that solves one variable after another takes up to D passes then.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`.
 
     Raises:
       ValueError: if `event_size` or `num_steps` is below 1; with `batch_norm`, if there is
@@ -84,6 +74,7 @@ class MAF(FlowChain):
       https://arxiv.org/abs/1906.04032
     """
 
+    @takes_options()
     def __init__(
         self,
         event_size: int,
@@ -91,7 +82,6 @@ class MAF(FlowChain):
         num_steps: int = 5,
         hidden_units: int | Sequence[int] = (64, 64),
         activation: str | Callable = "tanh",
-        residual: bool = False,
         dropout: float = 0.0,
         direct: bool = False,
         degree_seed: int | None = None,
@@ -101,24 +91,16 @@ class MAF(FlowChain):
         act_norm: bool = False,
         lu_mixing: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "maf",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
         transformer = transformer or Affine()
         steps = autoregressive_steps(MaskedAutoregressive, transformer, **parameters)
         super().__init__(
             with_preprocessing(steps, **parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
+            standardize_context=options["standardize_context"],
+            recompute=options["recompute"],
             parameters=parameters,
             name=name,
         )

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.circular import warn_of_degrees
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.spline_steps import spline_steps
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
 
 __all__ = ["NeuralSplineFlow"]
 
@@ -54,7 +59,6 @@ class NeuralSplineFlow(FlowChain):
         standardised.
       hidden_units: widths of the hidden layers of each network; all equal if `residual`.
       activation: their activation.
-      residual: whether they are residual.
       dropout: share of their hidden units that a step of training drops.
       lu_mixing: whether an `InvertibleLinear` comes before each step and at the latent end.
       random_permutations: whether each of these starts as a permutation drawn from `seed`,
@@ -63,19 +67,8 @@ class NeuralSplineFlow(FlowChain):
         by splines that depend on nothing; of no effect without `coupling`.
       circular: which columns are angles: a list of indices, or D booleans; None: none.
       context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`); not with `dropout`.
-      seed: integer that determines permutations and initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
-        A direction that solves one variable after another takes up to D passes then.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`; `residual` is True by default.
 
     Raises:
       ValueError: if `event_size` or `num_steps` is below 1, `event_size` is 1 with
@@ -105,6 +98,7 @@ class NeuralSplineFlow(FlowChain):
     True
     """
 
+    @takes_options(residual=True)
     def __init__(
         self,
         event_size: int,
@@ -115,30 +109,20 @@ class NeuralSplineFlow(FlowChain):
         bound: float = 3.0,
         hidden_units: int | Sequence[int] = (64, 64, 64),
         activation: str | Callable = "tanh",
-        residual: bool = True,
         dropout: float = 0.0,
         lu_mixing: bool = True,
         random_permutations: bool = True,
         apply_unconditional_transform: bool = True,
         circular: Sequence[int] | Sequence[bool] | None = None,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "neural_spline_flow",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
-        check_flag("coupling", coupling)
+        parameters = all_arguments(locals())
         super().__init__(
             spline_steps(**parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
+            standardize_context=options["standardize_context"],
+            recompute=options["recompute"],
             parameters=parameters,
             name=name,
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import tensorflow as tf
 
 from tfp_flows.bijectors.heavy_tails import HeavyTails
 from tfp_flows.bijectors.standardize import Decorrelate
 from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.core.arguments import check_choice
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.flow_bijector import FlowBijector
 
 __all__ = ["with_preprocessing", "start_and_tails"]
@@ -22,7 +26,7 @@ def with_preprocessing(
     event_size: int,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: str | bool,
+    heavy_tails: str | Literal[False],
     dtype: tf.DType | str,
     **others: object,
 ) -> list[FlowBijector]:
@@ -41,15 +45,16 @@ def start_and_tails(
     event_size: int,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: str | bool,
+    heavy_tails: str | Literal[False],
     dtype: tf.DType | str,
 ) -> tuple[list[FlowBijector], list[FlowBijector]]:
     """Returns what `with_preprocessing` puts before the steps, and after them."""
+    check_each(check_flag, standardize=standardize, decorrelate=decorrelate)
+    check_choice("heavy_tails", heavy_tails, ("student", "sinh", False))
     if not standardize:
         return [], []
     joint = decorrelate and event_size <= _MOST_DECORRELATED
     start = (Decorrelate if joint else Standardize)(event_size, dtype=dtype)
-    # Files of before there were two kinds say True.
-    kind = "sinh" if heavy_tails is True else heavy_tails
-    tails = [HeavyTails(event_size, kind=kind, dtype=dtype)] if kind else []
-    return [start], tails
+    if not heavy_tails:
+        return [start], []
+    return [start], [HeavyTails(event_size, kind=heavy_tails, dtype=dtype)]

@@ -18,10 +18,13 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.flows.options import FlowOptions
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.steps import coupling
 from tfp_flows.flows.steps import multi_scale_steps
 from tfp_flows.flows.steps import refuse_two_norms
@@ -31,6 +34,8 @@ from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import exp_scale
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["RealNVPImage"]
@@ -71,15 +76,9 @@ class RealNVPImage(FlowChain):
       use_running_averages: whether the `BatchNorm`s train with running averages, as in the
         paper's appendix E, for small batches.
       context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
       logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
-      recompute: whether training recomputes what is inside each bijector of a level for the
-        gradient, to save memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
       name: name of the bijector.
+      **options: see `FlowOptions`.
 
     Raises:
       ValueError: if H or W does not divide, `num_levels` is below 1, or the last level has
@@ -96,6 +95,7 @@ class RealNVPImage(FlowChain):
       https://arxiv.org/abs/1605.08803
     """
 
+    @takes_options(FlowOptions)
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -108,31 +108,28 @@ class RealNVPImage(FlowChain):
         act_norm: bool = False,
         use_running_averages: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
         logit_alpha: float | None = 0.05,
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "real_nvp_image",
+        **options: Unpack[FlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
-        check_integer("hidden_channels", hidden_channels)
+        parameters = all_arguments(locals())
+        check_each(check_integer, num_levels=num_levels, hidden_channels=hidden_channels)
         refuse_two_norms(batch_norm, act_norm)
         shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
         _refuse_one_pixel(shape, num_levels)
         step, width = functools.partial(_coupling_and_norm, **parameters), hidden_channels
-        *level_seeds, last_seed = split_seed(seed, num_levels)
+        *level_seeds, last_seed = split_seed(options["seed"], num_levels)
         levels = []
         for level_seed in level_seeds:
-            levels.append(_level(shape, width, step, level_seed, dtype))
+            levels.append(_level(shape, width, step, level_seed, options["dtype"]))
             shape, width = (shape[0] // 2, shape[1] // 2, 2 * shape[2]), 2 * width
         levels.append(_steps(_alternating(checkerboard, shape, 4), width, step, last_seed))
-        chain = functools.partial(FlowChain, standardize_context=False, recompute=recompute)
+        chain = functools.partial(
+            FlowChain, standardize_context=False, recompute=options["recompute"]
+        )
         super().__init__(
             multi_scale_steps([*map(chain, levels)], **parameters),
-            standardize_context=standardize_context,
+            standardize_context=options["standardize_context"],
             parameters=parameters,
             name=name,
         )

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,6 +19,9 @@ from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.preprocessing import start_and_tails
@@ -50,7 +54,7 @@ def spline_steps(
     lu_mixing: bool,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: str | bool,
+    heavy_tails: str | Literal[False],
     seed: int | None,
     dtype: tf.DType | str,
     **network: Any,
@@ -62,6 +66,15 @@ def spline_steps(
     Raises:
       ValueError: if `event_size` is 1 with `coupling`.
     """
+    check_integer("event_size", event_size)
+    check_integer("num_steps", num_steps)
+    check_each(
+        check_flag,
+        coupling=coupling,
+        apply_unconditional_transform=apply_unconditional_transform,
+        random_permutations=random_permutations,
+        lu_mixing=lu_mixing,
+    )
     columns = SplineColumns(event_size, circular, num_bins, bound, dtype)
     make: Callable[..., list[FlowBijector]] = _autoregressive_spline
     if coupling:
@@ -196,7 +209,7 @@ class SplineColumns:
         steps: list[FlowBijector],
         standardize: bool,
         decorrelate: bool,
-        heavy_tails: str | bool,
+        heavy_tails: str | Literal[False],
     ) -> list[FlowBijector]:
         """Returns `steps` between the start and the tails of the columns on the line."""
         size = int(np.sum(~self.is_circular))

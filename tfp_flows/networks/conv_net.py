@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
 from tfp_flows.core.compiled import is_compiled_by_xla
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
@@ -67,7 +68,9 @@ class ConvNet(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("output_channels", output_channels)
+        check_widths("hidden_channels", hidden_channels)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_channels = output_channels
         widths = check_widths("hidden_channels", hidden_channels)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
 
 __all__ = ["check_hidden_units", "dropout_layer", "get_activation", "split_seed"]
@@ -67,6 +68,7 @@ def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
 
 def split_seed(seed: int | None, count: int) -> list:
     """Returns `count` independent integer seeds derived from `seed`; Nones from None."""
+    check_seed("seed", seed)
     if seed is None:
         return [None] * count
     return [int(state) for state in np.random.SeedSequence(seed).generate_state(count)]

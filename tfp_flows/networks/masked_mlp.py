@@ -16,7 +16,11 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -103,7 +107,13 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("num_parameters", num_parameters)
+        check_integer("context_size", context_size, minimum=0)
+        check_widths("hidden_units", hidden_units)
+        check_each(
+            check_flag, residual=residual, direct=direct, zero_last_layer=zero_last_layer
+        )
+        check_each(check_seed, degree_seed=degree_seed, seed=seed)
         super().__init__(**kwargs)
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual)

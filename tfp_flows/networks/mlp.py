@@ -10,7 +10,11 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -78,7 +82,10 @@ class MLP(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("output_units", output_units)
+        check_widths("hidden_units", hidden_units)
+        check_each(check_flag, residual=residual, zero_last_layer=zero_last_layer)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_units = output_units
         self.hidden_units = check_hidden_units(hidden_units, residual)

@@ -11,7 +11,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -76,7 +79,14 @@ class OrderAgnosticMLP(MaskedMLP):
         mask_seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        check_arguments(locals())
+        check_each(
+            check_integer,
+            num_parameters=num_parameters,
+            event_size=event_size,
+            num_masks=num_masks,
+        )
+        check_widths("hidden_units", hidden_units)
+        check_seed("mask_seed", mask_seed)
         if kwargs.get("dropout"):
             raise ValueError(
                 "Expected no `dropout` of a network under many masks, each of which drops "

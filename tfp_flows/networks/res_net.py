@@ -12,8 +12,11 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
@@ -83,7 +86,10 @@ class ResNet(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_each(check_integer, output_channels=output_channels, num_blocks=num_blocks)
+        check_widths("hidden_channels", hidden_channels)
+        check_flag("zero_last_layer", zero_last_layer)
+        check_seed("seed", seed)
         check_integer("hidden_channels", hidden_channels)
         super().__init__(**kwargs)
         self.output_channels = output_channels

@@ -7,15 +7,15 @@ import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import add_check
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 
-__all__ = ["Transformer"]
+__all__ = ["Transformer", "check_transformer"]
 
 
 class Transformer(abc.ABC):
@@ -168,13 +168,11 @@ class Transformer(abc.ABC):
         return x, -self.forward_and_log_det(x, parameters)[1]
 
 
-def _check_transformer(name, value):
-    """Refuses what is neither None nor a `Transformer`."""
-    if isinstance(value, Transformer):
-        check_integer("num_parameters", getattr(value, "num_parameters", None))
-    elif value is not None:
-        words = "an instance of `tfp_flows.Transformer` such as Affine()"
-        check_instance(name, value, (), words, _hint(value))
+def check_transformer(value: Any) -> None:
+    """Refuses an argument `transformer` that is not an instance of `Transformer`."""
+    words = "an instance of `tfp_flows.Transformer` such as Affine()"
+    check_instance("transformer", value, Transformer, words, _hint(value))
+    check_integer("num_parameters", getattr(value, "num_parameters", None))
 
 
 def _hint(value):
@@ -192,6 +190,3 @@ def _hint(value):
             "methods are now of shape [..., P, D], and were [..., P * D]."
         )
     return ""
-
-
-add_check("transformer", _check_transformer)
