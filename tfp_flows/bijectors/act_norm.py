@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.statistics import mean_and_scale
+from tfp_flows.bijectors.positionwise import MeasuredOnce
 
 __all__ = ["ActNorm"]
 
 
-class ActNorm(Positionwise):
+class ActNorm(MeasuredOnce):
     """Trainable scale and shift of each entry of the last axis.
 
     ```none
@@ -60,42 +58,9 @@ class ActNorm(Positionwise):
         # One variable, since a deep flow's training step pays for each.
         zeros = tf.zeros([2, event_size], self.dtype)
         self._shift_and_log_scale = tf.Variable(zeros, name="shift_and_log_scale")
-        self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has set scale and shift from data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets scale and shift from the mean and standard deviation of `data`, once.
-
-        Args:
-          data: `[N, *event]`. A channel that is constant keeps scale 1.
-          context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, _, weight = self._check_rows(data, None, sample_weight)
-        if self.is_initialized:
-            return
-        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
-        self._set(mean, tf.math.log(scale))
-
-    def _initialize_inverted(self, data, context, sample_weight=None):
-        if self.is_initialized:
-            return
-        mean, scale = mean_and_scale(data, self.dtype, weight=sample_weight)
-        self._set(-mean / scale, -tf.math.log(scale))
-
-    def _set(self, shift, log_scale):
-        self._shift_and_log_scale.assign(tf.stack([shift, log_scale]))
-        self._initialized.assign(True)
+    def _set(self, mean, scale):
+        self._shift_and_log_scale.assign(tf.stack([mean, tf.math.log(scale)]))
 
     def _forward_and_log_det(self, x, context, training):
         shift, log_scale = tf.unstack(self._shift_and_log_scale)

@@ -7,60 +7,24 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.linear import multiply_rows
-from tfp_flows.bijectors.positionwise import Positionwise
+from tfp_flows.bijectors.positionwise import MeasuredOnce
 from tfp_flows.core.covariance import correlation_factor
-from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["Decorrelate", "Standardize"]
 
 
-class _Measured(Positionwise):
-    """A bijector whose statistics `initialize` takes from the training rows, once.
-
-    A subclass has `_statistics(mean, scale, data, weight)`, `_set(*statistics)`, and
-    `_inverted(*statistics)`, which are those of the inverse map.
-    """
+class _Measured(MeasuredOnce):
+    """Standardises vectors; a subclass has `_statistics(mean, scale, data, weight)`."""
 
     def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
         zeros = tf.zeros(event_size, self.dtype)
         self._mean = tf.Variable(zeros, trainable=False, name="mean")
-        self._initialized = tf.Variable(False, trainable=False, name="initialized")
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has seen the data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Takes the statistics from `data`, once.
-
-        Args:
-          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
-          context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, _, weight = self._check_rows(data, None, sample_weight)
-        if not self.is_initialized:
-            self._set(*self._measure(data, weight))
-            self._initialized.assign(True)
-
-    def _initialize_inverted(self, data, context, sample_weight=None):
-        if not self.is_initialized:
-            self._set(*self._inverted(*self._measure(data, sample_weight)))
-            self._initialized.assign(True)
 
     def _measure(self, data, weight):
-        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
+        mean, scale = super()._measure(data, weight)
         constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
         if constant:
             warnings.warn(
@@ -120,9 +84,6 @@ class Standardize(_Measured):
 
     def _statistics(self, mean, scale, data, weight):
         return mean, scale
-
-    def _inverted(self, mean, scale):
-        return -mean / scale, 1.0 / scale
 
     def _set(self, mean, scale):
         self._mean.assign(mean)

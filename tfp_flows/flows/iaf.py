@@ -1,4 +1,4 @@
-"""IAF: autoregressive steps that sample in one pass."""
+"""IAF: a chain of autoregressive steps that samples in one pass."""
 
 from __future__ import annotations
 
@@ -34,33 +34,34 @@ class IAF(FlowChain):
                             gate_i, shift_i = functions of x_<i and the context
     ```
 
-    `sample` takes one pass of each network, and so does the density of those samples. The
-    density of any other point is solved for one variable after another, with about as much
+    `sample` takes one pass of each network, and so does the density of these samples. The
+    density of any other point is solved for one variable after another, with about the same
     arithmetic. The order of the variables is reversed from step to step. `MAF` has the same
     steps in the other direction.
 
-    A step whose gate is open by g contracts by g, and K of them by g^K; the other direction
-    stretches by as much, and its networks see what is stretched. So the more steps, the
-    further open fresh gates are: those of any number contract to 0.58 or more together.
+    A step with gate g contracts by g, and K steps by g^K; the inverse stretches by the same
+    factor. Initial gates are therefore more open for more steps, so that all steps together
+    contract by 0.58 or more.
 
-    Fitted to data (`standardize`), it is trained in that other direction. Nothing bounds
-    what a gate stretches by there, and each variable depends on those before it, stretched
-    too: with gates and ELU, some rows would end beyond any float. So its steps are affine
-    for data, with bounded scales, and its activation is tanh, as in `MAF`.
+    With `standardize`, the flow is fitted to data and trained in the inverse direction,
+    where the stretch of gates is unbounded and accumulates over variables: gates and ELU
+    would overflow for some rows. The default for data is therefore an affine map of bounded
+    scale and tanh, as in `MAF`.
 
     Args:
       event_size: number of variables, D.
       num_steps: number of steps, K; 2 to 8 in the paper.
       hidden_units: widths of the hidden layers of each step's `MaskedMLP`; two layers of
         320 or 1920 in the paper.
-      activation: its activation; by default ELU, as in the paper, and tanh for data.
-      direct: whether inputs are connected to outputs directly, too.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
-      transformer: elementwise map of the variables; by default a `Gated` whose gate starts
-        at `sigmoid(2)`, and for more than four steps at `sigmoid(2 + log(K / 4))`; for data
-        an `Affine`.
-      context_size: width of the context, such as an encoder's output, which every network
-        sees; 0 if there is none.
+      activation: activation of the hidden layers; by default ELU, as in the paper, and
+        tanh with `standardize`.
+      direct: whether inputs are also connected directly to outputs.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
+      transformer: elementwise map of the variables. The default is a `Gated` whose gate
+        starts at `sigmoid(2)`, or `sigmoid(2 + log(K / 4))` for more than four steps; with
+        `standardize` it is an `Affine`.
+      context_size: width of the context, an input of every network, such as an encoder's
+        output; 0 if there is none. The output of an encoder is never standardised.
       name: name of the bijector.
       **options: see `VectorFlowOptions`; `standardize` is False by default.
 
@@ -113,5 +114,5 @@ class IAF(FlowChain):
 
 def _first_bias(num_steps: int) -> float:
     check_integer("num_steps", num_steps)
-    # sigmoid(bias)^K is 0.60 up to K = 4, and falls to exp(-4 exp(-2)) = 0.58 from there.
+    # sigmoid(bias)^K is 0.60 at K = 4 and falls to exp(-4 exp(-2)) = 0.58 for large K.
     return 2.0 + math.log(max(num_steps / 4.0, 1.0))

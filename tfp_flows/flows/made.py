@@ -30,18 +30,17 @@ class MADE(FlowChain):
     p(y) = product over i of  Normal(y_i; shift_i(y_<i), exp(log_scale_i(y_<i)))
     ```
 
-    with a standard normal base. This is a `MAF` of one step. The network alone, for steps
-    of your own, is `MaskedMLP`.
+    with a standard normal base. This is a `MAF` of one step. Its network is `MaskedMLP`.
 
     Args:
       event_size: number of variables, D.
       hidden_units: widths of the hidden layers.
       reverse: whether the last variable comes first.
-      activation: of the hidden layers.
-      direct: whether inputs are connected to outputs directly, too.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
+      activation: activation of the hidden layers.
+      direct: whether inputs are also connected directly to outputs.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
-      context_size: width of the context, which the network sees; 0 if there is none.
+      context_size: width of the context, an input of the network; 0 if there is none.
       name: name of the bijector.
       **options: see `VectorFlowOptions`.
 

@@ -42,10 +42,10 @@ class NICE(FlowChain):
 
     Args:
       event_size: number of variables, D; at least 2.
-      num_steps: number of couplings. Three mix every variable with every other one.
+      num_steps: number of couplings; with three or more, each variable depends on all.
       hidden_units: widths of the hidden layers of each network m.
-      activation: its activation.
-      context_size: width of the context, which every network sees; 0 if there is none.
+      activation: activation of the hidden layers.
+      context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
       **options: see `VectorFlowOptions`.
 

@@ -31,6 +31,11 @@ class FlowOptions(TypedDict, total=False):
         bfloat16, with float32 weights and maps; None, the default, is the policy of
         `dtype`. With "mixed_bfloat16", the sequential direction of an autoregressive step
         takes up to D passes of its network.
+
+    >>> import tfp_flows
+    >>> flow = tfp_flows.RealNVP(2, dtype="float64", seed=0)
+    >>> flow.dtype.name
+    'float64'
     """
 
     standardize_context: bool
@@ -52,6 +57,11 @@ class VectorFlowOptions(FlowOptions, total=False):
         default. More than 1,024 variables are standardised only.
       heavy_tails: kind of tails heavier than the base's, "student" (the default) or "sinh"
         (see `HeavyTails`), or False. Without `standardize` there are none.
+
+    >>> import tfp_flows
+    >>> flow = tfp_flows.MAF(3, decorrelate=False, heavy_tails=False, seed=0)
+    >>> flow.bijectors[0].name
+    'standardize'
     """
 
     residual: bool

@@ -27,7 +27,7 @@ class RealNVP(FlowChain):
 
     ```none
     step, data -> latent:   x_b = (y_b - shift(y_a)) * exp(-log_scale(y_a)),   x_a = y_a
-    then, if asked for:     batch norm or act norm;  a linear mixing
+    optional, after it:     batch norm or act norm;  a linear mixing
     ```
 
     Odd and even variables swap roles from step to step. Each direction takes one pass of
@@ -36,21 +36,22 @@ class RealNVP(FlowChain):
     Args:
       event_size: number of variables, D; at least 2.
       num_steps: number of couplings, K.
-      hidden_units: widths of the hidden layers of each coupling's network; of many thousand
-        rows, wider ones learn more.
-      activation: its activation.
-      dropout: share of its hidden units that a step of training drops.
+      hidden_units: widths of the hidden layers of each coupling's network; use wider layers
+        for large data.
+      activation: activation of the hidden layers.
+      dropout: fraction of hidden units dropped in training.
       transformer: elementwise map of the changing variables; `Affine()` by default.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
       act_norm: whether an `ActNorm` follows each coupling.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each, too.
-      context_size: width of the context, which every network sees; 0 if there is none.
+      lu_mixing: whether an `InvertibleLinear`, initially the identity, follows each
+        coupling.
+      context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
       **options: see `VectorFlowOptions`.
 
     Raises:
-      ValueError: if `event_size` is below 2 or `num_steps` below 1; with `batch_norm`, if
-        there is also `act_norm` or `recompute`.
+      ValueError: if `event_size` is below 2 or `num_steps` below 1, or if `batch_norm` is
+        combined with `act_norm` or `recompute`.
 
     >>> import tfp_flows
     >>> flow = tfp_flows.RealNVP(3, seed=0)

@@ -58,31 +58,32 @@ class RealNVPImage(FlowChain):
     couplings have twice the width of the level's checkerboard couplings.
 
     Where paper and code differ, this follows the code: `1 - 2 alpha`; the shift before the
-    scale; batch norm by statistics of the changed half with zeros elsewhere, without scale
-    and shift of its own. The networks have act norms in place of batch norms (`ResNet`).
+    scale; a batch norm with statistics of the changed half, zeros elsewhere, and no scale
+    and shift of its own. The networks have act norms instead of batch norms (`ResNet`).
 
-    The paper's flows: 32x32 images, 4 blocks of 32 channels; 64x64, 2 blocks of 32;
-    CIFAR-10, 8 blocks of 64 and 2 levels. The code has 4 levels for 32x32, 5 for 64x64.
+    The paper's flows have 4 blocks of 32 channels for 32x32 images, 2 blocks of 32 for
+    64x64, and 8 blocks of 64 with 2 levels for CIFAR-10. The code has 4 levels for 32x32
+    and 5 for 64x64.
 
     Args:
       image_shape: `(H, W, C)`; H and W divisible by `2**(num_levels - 1)`.
       num_levels: number of levels.
-      hidden_channels: of the networks of the first level's checkerboard couplings.
+      hidden_channels: width of the networks of the first level's checkerboard couplings.
       num_blocks: residual blocks of each network.
-      transformer: elementwise map of the changing entries; the paper's by default, of which
-        alone the networks have `scale` and tanh.
+      transformer: elementwise map of the changing entries; the paper's by default. With
+        another one, the networks have neither `scale` nor tanh.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
-      act_norm: whether an `ActNorm` of the whole image does.
+      act_norm: whether an `ActNorm` of the whole image follows each coupling.
       use_running_averages: whether the `BatchNorm`s train with running averages, as in the
         paper's appendix E, for small batches.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
+      context_size: width of the context, an input of every network; 0 if there is none.
+      logit_alpha: `alpha` of the `Logit` at the data end; None: no `Logit`.
       name: name of the bijector.
       **options: see `FlowOptions`.
 
     Raises:
-      ValueError: if H or W does not divide, `num_levels` is below 1, or the last level has
-        one pixel only; with `batch_norm`, if there is also `act_norm` or `recompute`.
+      ValueError: if H or W is not divisible, `num_levels` is below 1, the last level has
+        only one pixel, or `batch_norm` is combined with `act_norm` or `recompute`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -150,7 +151,7 @@ def _level(
     seed: int | None,
     dtype: tf.DType | str,
 ) -> list[FlowBijector]:
-    """Couplings on the checkerboard, then on channels, and the squeeze to factor out."""
+    """Returns couplings on the checkerboard, then on channels, and the last squeeze."""
     squeeze = Squeeze(image_shape, dtype=dtype)
     squeezed = squeeze.inverse_event_shape(image_shape).as_list()
     seeds = split_seed(seed, 2)
@@ -195,7 +196,7 @@ def _coupling_and_norm(
     network_dtype: str | None,
     **others: object,
 ) -> list[FlowBijector]:
-    """A coupling with the norm that follows it; arguments as of `RealNVPImage`."""
+    """Returns a coupling and its norm, from the arguments of `RealNVPImage`."""
     is_checkerboard = not (mask == mask[0, 0]).all()
     network = functools.partial(
         ResNet,

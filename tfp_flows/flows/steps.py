@@ -1,7 +1,7 @@
-"""Steps of flows: couplings and autoregressive steps, their networks included.
+"""Recipes for the steps of flows: couplings and autoregressive steps with their networks.
 
-A flow's constructor hands all its arguments to a recipe, which takes those that it needs by
-their names and ignores the rest (`others`).
+A flow's constructor passes all its arguments to a recipe. The recipe checks and uses those
+that it names and ignores the rest (`others`).
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def coupling_steps(
 ) -> list[FlowBijector]:
     """Returns couplings in which odd and even variables swap roles, data side first.
 
-    `transformer` is the elementwise map of the variables that change. The other arguments
-    are those of `RealNVP`; `others` are ignored.
+    `transformer` is the elementwise map of the changing variables. The other arguments are
+    those of `RealNVP`; `others` are ignored.
 
     Raises:
-      ValueError: if `event_size` is below 2, or both norms are asked for.
+      ValueError: if `event_size` is below 2, or both norms are wanted.
     """
     refuse_one_variable(event_size)
     refuse_two_norms(batch_norm, act_norm)
@@ -107,14 +107,14 @@ def coupling(
     dtype: tf.DType | str,
     network_dtype: str | None = None,
 ) -> Coupling:
-    """Builds a `Coupling` with a network of the sizes that `mask` asks for.
+    """Builds a `Coupling` with a network whose sizes fit `mask`.
 
     Args:
-      mask: boolean array of the event's shape; True passes unchanged. Where it varies along
-        the last axis only, the network sees the passing entries only.
-      transformer: elementwise map of the others.
-      make_network: function from the number of outputs (on the last axis), and `dtype`, to
-        a Keras layer.
+      mask: boolean array of the event's shape; True passes unchanged. If it varies along
+        the last axis only, the network sees only the passing entries.
+      transformer: elementwise map of the changing entries.
+      make_network: function of the number of outputs (on the last axis) and `dtype` that
+        returns a Keras layer.
       context_size: width of the context; 0 if there is none.
       dtype: of inputs and weights.
       network_dtype: dtype policy of the network; that of `dtype` if None.
@@ -123,7 +123,7 @@ def coupling(
     seen = changing = len(last_axis)
     if (mask == last_axis).all():
         seen, changing = int(np.sum(last_axis)), int(np.sum(~last_axis))
-    # An explicit dtype, so that a global mixed-precision policy cannot reach log-dets.
+    # An explicit dtype keeps a global mixed-precision policy away from log-dets.
     policy = check_network_dtype("network_dtype", network_dtype, dtype)
     check_transformer(transformer)
     network = make_network(transformer.num_parameters * changing, dtype=policy)
@@ -151,14 +151,14 @@ def autoregressive_steps(
     lu_mixing: bool = False,
     **network: Any,
 ) -> list[FlowBijector]:
-    """Returns autoregressive steps, the first one first, in alternating or drawn orders.
+    """Returns autoregressive steps in alternating or drawn orders.
 
     `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
-    elementwise map of the variables. The other arguments are those of `MAF`, of which
-    `network` are those of `autoregressive_step`.
+    elementwise map of the variables. The other arguments are those of `MAF`; `network` are
+    passed to `autoregressive_step`.
 
     Raises:
-      ValueError: if both norms are asked for.
+      ValueError: if both norms are wanted.
     """
     refuse_two_norms(batch_norm, act_norm)
     check_each(check_flag, lu_mixing=lu_mixing, random_orderings=random_orderings)
@@ -254,7 +254,7 @@ def refuse_one_variable(event_size: int) -> None:
 
 
 def refuse_two_norms(batch_norm: bool, act_norm: bool) -> None:
-    """Raises `ValueError` if both norms are asked for, or one is not True or False."""
+    """Raises `ValueError` if both norms are wanted, or one is not True or False."""
     check_each(check_flag, batch_norm=batch_norm, act_norm=act_norm)
     if batch_norm and act_norm:
         raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")

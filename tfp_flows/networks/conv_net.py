@@ -8,23 +8,18 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
 from tfp_flows.core.compiled import is_compiled_by_xla
-from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.act_norm_network import ActNormNetwork
+from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import Part
 
 __all__ = ["ConvNet", "convolve"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvNet(ContextNetwork):
+class ConvNet(ActNormNetwork):
     """Convolutions of 3x3, 1x1 and 3x3, each with an act norm; the last one starts at 0.
 
     ```none
@@ -68,74 +63,41 @@ class ConvNet(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_integer("output_channels", output_channels)
-        check_widths("hidden_channels", hidden_channels)
-        check_seed("seed", seed)
-        super().__init__(**kwargs)
-        self.output_channels = output_channels
+        super().__init__(output_channels, seed, **kwargs)
         widths = check_widths("hidden_channels", hidden_channels)
         self.hidden_channels = widths if np.ndim(hidden_channels) else widths * 2
-        self.seed = seed
 
-    def build(self, input_shape: Sequence) -> None:
-        """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
-        _, height, width, channels = input_shape
+    def _parts(self, image_shape):
+        height, width, channels = image_shape
+        self._border = _border_patches(height, width).astype(self.compute_dtype)
         widths = (channels, *self.hidden_channels, self.output_channels)
         last = len(widths) - 2
-        # Kernel; that of the border, with the shift as one more row; log-scale.
         parts = []
         for layer, (a, b) in enumerate(itertools.pairwise(widths)):
             size = 3 if layer in (0, last) else 1
             rows = 10 if size == 3 else 1
-            # With a last layer of zeros, a fresh step is the identity.
+            # The last layer is zero, so that a fresh step is the identity.
             initial = None if layer == last else _initial_kernel
+            # Kernel; kernel of the border, whose last row is the shift; log-scale.
             kernels = [(size, size, a, b), (rows, b)]
             parts.append((*(Part(k, initial=initial) for k in kernels), Part((b,))))
-        self._border = _border_patches(height, width).astype(self.compute_dtype)
-        self._layout = PackedWeights(parts, seed=self.seed)
-        self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
-        self._initialized = self.add_weight(
-            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
-        )
-        self.built = True
+        return parts
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has set the act norms from data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        x: TensorLike,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets shift and scale of the hidden layers from what `call` will see, once."""
-        if self.is_initialized:
-            return
-        inputs = join_context(x, context)
-        *hidden, last = self._layout.unpack(self._packed)
+    def _standardized(self, x, weights, sample_weight):
+        *hidden, last = weights
         for layer, (kernel, border, log_scale) in enumerate(hidden):
-            outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
-            moments = standardizing_shift_and_log_scale(outputs, sample_weight)
-            shift, log_scale = moments
+            outputs = self._layer(x, kernel, border, 0.0 * log_scale)
+            shift, log_scale = standardizing_shift_and_log_scale(outputs, sample_weight)
             border = tf.concat([border[:-1], border[-1:] + shift], axis=0)
             hidden[layer] = (kernel, border, log_scale / _LOG_SCALE_FACTOR)
-            inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))
-        self._packed.assign(self._layout.pack([*hidden, last]))
-        self._initialized.assign(True)
+            x = tf.nn.relu(self._layer(x, *hidden[layer]))
+        return [*hidden, last]
 
-    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
-        """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
-        inputs = join_context(x, context)
-        *hidden, last = self._layout.unpack(self._packed)
+    def _run(self, x, weights):
+        *hidden, last = weights
         for layer in hidden:
-            inputs = tf.nn.relu(self._layer(inputs, *layer))
-        return self._layer(inputs, *last)
-
-    def compute_output_shape(self, input_shape: Sequence) -> tuple:
-        """Shape of the output for inputs of `input_shape`."""
-        return (*input_shape[:-1], self.output_channels)
+            x = tf.nn.relu(self._layer(x, *layer))
+        return self._layer(x, *last)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

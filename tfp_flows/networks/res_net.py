@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
-from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.act_norm_network import ActNormNetwork
+from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import Part
 from tfp_flows.networks.packed_weights import bias_part
 
@@ -28,7 +22,7 @@ __all__ = ["ResNet"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ResNet(ContextNetwork):
+class ResNet(ActNormNetwork):
     """Residual blocks of weight-normalised convolutions, of which all outputs are summed.
 
     ```none
@@ -86,63 +80,14 @@ class ResNet(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_each(check_integer, output_channels=output_channels, num_blocks=num_blocks)
-        check_widths("hidden_channels", hidden_channels)
+        check_each(check_integer, hidden_channels=hidden_channels, num_blocks=num_blocks)
         check_flag("zero_last_layer", zero_last_layer)
-        check_seed("seed", seed)
-        check_integer("hidden_channels", hidden_channels)
-        super().__init__(**kwargs)
-        self.output_channels = output_channels
+        super().__init__(output_channels, seed, **kwargs)
         self.hidden_channels = hidden_channels
         self.num_blocks = num_blocks
         self.mask = None if mask is None else np.asarray(mask, bool)
         self.tanh_scale = tanh_scale
         self.zero_last_layer = zero_last_layer
-        self.seed = seed
-
-    def build(self, input_shape: Sequence) -> None:
-        """Creates all weights for inputs `[N, H, W, C]`."""
-        self._layout = PackedWeights(self._parts(input_shape[-1]), seed=self.seed)
-        self._packed = self._layout.add_to(self, "weights_of_all_layers")
-        self._initialized = self.add_weight(
-            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
-        )
-        self.built = True
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has set the act norms from data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        x: TensorLike,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets each act norm from what reaches it of what `call` will see, once."""
-        if self.is_initialized:
-            return
-        weights = self._layout.unpack(self._packed)
-
-        def set_and_apply(x, name):
-            shift, log_scale = standardizing_shift_and_log_scale(x, sample_weight)
-            weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
-            return _norm(x, weights, name)
-
-        self._run(join_context(x, context), weights, set_and_apply)
-        self._packed.assign(self._layout.pack(weights))
-        self._initialized.assign(True)
-
-    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
-        """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
-        weights = self._layout.unpack(self._packed)
-        inputs = join_context(x, context)
-        return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
-
-    def compute_output_shape(self, input_shape: Sequence) -> tuple:
-        """Shape of the output for inputs of `input_shape`."""
-        return (*input_shape[:-1], self.output_channels)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -157,7 +102,17 @@ class ResNet(ContextNetwork):
             "seed": self.seed,
         }
 
-    def _run(self, x, weights, norm):
+    def _standardized(self, x, weights, sample_weight):
+        def set_and_apply(x, name):
+            shift, log_scale = standardizing_shift_and_log_scale(x, sample_weight)
+            weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
+            return _norm(x, weights, name)
+
+        self._run(x, weights, set_and_apply)
+        return weights
+
+    def _run(self, x, weights, norm=None):
+        norm = norm or (lambda x, name: _norm(x, weights, name))
         hidden = _conv(self._rectified_pair(norm(x, "input")), weights, "first")
         out = _conv(hidden, weights, "skip")
         for block in range(self.num_blocks):
@@ -180,9 +135,8 @@ class ResNet(ContextNetwork):
         mask = tf.broadcast_to(tf.cast(self.mask, x.dtype), shape)
         return tf.nn.relu(tf.concat([x, -x, mask], axis=-1))
 
-    def _parts(self, channels):
-        """All arrays by name."""
-        hidden = self.hidden_channels
+    def _parts(self, image_shape):
+        channels, hidden = image_shape[-1], self.hidden_channels
         inputs = 2 * channels + (self.mask is not None)
         parts = _norm_parts("input", channels)
         parts |= {
