@@ -48,6 +48,7 @@ from typing_extensions import Unpack
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
@@ -75,11 +76,7 @@ class SoftplusNVP(FlowChain):
         parameters = all_arguments(locals())
         steps = coupling_steps(Affine(softplus_scale), **parameters)
         super().__init__(
-            with_preprocessing(steps, **parameters),
-            standardize_context=options["standardize_context"],
-            recompute=options["recompute"],
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps, **parameters), **chain_options(parameters)
         )
 '''
 

@@ -55,7 +55,7 @@ class ActNorm(MeasuredOnce):
             parameters=parameters,
             name=name,
         )
-        # One variable, since a deep flow's training step pays for each.
+        # One variable, since each costs time in a training step of a deep flow.
         zeros = tf.zeros([2, event_size], self.dtype)
         self._shift_and_log_scale = tf.Variable(zeros, name="shift_and_log_scale")
 

@@ -98,7 +98,7 @@ class AutoregressiveMap(FlowBijector):
         return solve(v) if context is None else solve(v, context)
 
     def _adjoints(self, solver, u, contexts, variables, u_bar, log_det_bar):
-        """Adjoints of v, the context if any, and variables, from those of the results."""
+        """Returns adjoints of v, the context (if any) and variables, from those of u."""
         sources = [u, *contexts, *variables]
         with tf.GradientTape() as tape:
             tape.watch(sources)
@@ -127,7 +127,7 @@ class AutoregressiveMap(FlowBijector):
 
 @dataclasses.dataclass(frozen=True)
 class _OneVariable:
-    """`solve_one` of a conditioner; those of steps of one transformer are equal."""
+    """The `solve_one` of a conditioner; equal (==) for steps with one transformer."""
 
     transform_back: Callable
 
@@ -265,8 +265,8 @@ class InverseAutoregressive(AutoregressiveMap):
 class SweptConditioner(AutoregressiveConditioner):
     """A conditioner of any kind, which can only be called on all variables at once.
 
-    Each sweep solves for all of them given what the last one found, until nothing changes.
-    A variable is final once those before it are, so D sweeps always do.
+    Each sweep solves for all variables given the result of the last sweep, until nothing
+    changes. At most D sweeps are needed, since each makes one more variable exact.
 
     Args:
       parameters_of: function of `(u, context)` that returns parameters, `[..., P, D]`.
@@ -286,7 +286,7 @@ class SweptConditioner(AutoregressiveConditioner):
 
         def sweep(u):
             parameters = self._parameters_of(u, context)
-            # One variable of many rows, [1, N] and [P, N].
+            # All variables as one variable of many rows: [1, N] and [P, N].
             rank = parameters.shape.rank
             first = [rank - 2, *range(rank - 2), rank - 1]
             rows = tf.reshape(tf.transpose(parameters, first), [parameters.shape[-2], -1])
@@ -334,7 +334,7 @@ def _fixed_point(sweep, start, most):
 def bounded_adjoint(bar: tf.Tensor) -> tf.Tensor:
     """Returns `bar` with zeros for entries near the largest float, or beyond it.
 
-    Such are the gradients of points far from where any latent goes, whose latents are at
-    the edge of floats themselves: products of two such numbers would be NaN.
+    Points far outside the data have latents near the largest float, and so have their
+    gradients: products of two such numbers would be NaN.
     """
     return tf.where(tf.abs(bar) < bar.dtype.max**0.5, bar, tf.zeros_like(bar))

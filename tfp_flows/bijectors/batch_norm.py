@@ -127,7 +127,7 @@ class BatchNorm(Positionwise):
         Args:
           data: `[N, *event]`; the whole training set, for exact statistics.
           context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, _, weight = self._check_rows(data, None, sample_weight)
         changing = self._where_it_changes(data)
@@ -149,7 +149,7 @@ class BatchNorm(Positionwise):
         return self._pass(y, x), self._log_det(y, variance)
 
     def _statistics_of(self, y):
-        """Mean and variance of this batch, or what the running ones become with it."""
+        """Returns mean and variance of this batch, or the updated running averages."""
         batch = self._batch_moments(self._where_it_changes(y))
         running = [
             self._momentum * old + (1.0 - self._momentum) * new
@@ -164,8 +164,8 @@ class BatchNorm(Positionwise):
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return tf.nn.moments(y, axes)
-        # One sum over the replicas for both moments; around the running mean, which all of
-        # them share, so that the difference below keeps its digits.
+        # One sum over replicas for both moments. It is around the running mean, shared by
+        # all replicas, so that the difference of squares below keeps its digits.
         centre = tf.stop_gradient(tf.identity(self._mean))
         count = tf.cast(tf.size(y) // y.shape[-1], self.dtype)
         total = tf.reduce_sum(y - centre, axes)
@@ -182,11 +182,9 @@ class BatchNorm(Positionwise):
         return tf.fill(tf.shape(value)[:1], log_det)
 
     def _where_it_changes(self, value):
-        return (
-            value
-            if self._mask is None
-            else tf.where(self._mask, tf.zeros_like(value), value)
-        )
+        if self._mask is None:
+            return value
+        return tf.where(self._mask, tf.zeros_like(value), value)
 
     def _pass(self, unchanged, changed):
         return changed if self._mask is None else tf.where(self._mask, unchanged, changed)
@@ -204,7 +202,7 @@ def _event_shape(event_size, event_ndims, mask):
 
 
 def _statistic(value, name):
-    # Each replica moves its own copy to the same value, so that reading needs but one.
+    # Each replica assigns the same value to its own copy, so reading needs one copy only.
     return tf.Variable(
         value,
         trainable=False,

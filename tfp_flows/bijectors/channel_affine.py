@@ -17,7 +17,7 @@ __all__ = ["ChannelAffine"]
 
 
 class ChannelAffine(Elementwise):
-    """An `Elementwise` that is affine, with one shift and scale a channel.
+    """An affine `Elementwise`, with one shift and scale for each channel.
 
     At the latent end of a flow it is a learned Gaussian prior, conditional on a class if
     there is a context, while the base stays a standard normal. It starts as the identity.

@@ -146,12 +146,12 @@ def _random_weights(steps, flow):
     try:
         for ref, variable in variables.items():
             if variable.dtype.is_floating and (variable.trainable or ref in unset):
-                # About as much in a sum over any number of inputs.
+                # Scaled so that sums over any number of inputs have similar size.
                 noise = rng.uniform(-0.5, 0.5, variable.shape)
                 noise /= max(noise.size, 1) ** 0.25
                 variable.assign_add(tf.cast(noise, variable.dtype))
             elif variable.dtype.is_bool and ref in unset:
-                variable.assign(True)  # as of one that is initialized
+                variable.assign(True)  # as if it were initialized
         yield
     finally:
         for ref, variable in variables.items():
@@ -278,7 +278,7 @@ def _jacobian(method, points, context):
 
 
 def _integral(flow, z, event_shape, context):
-    """Midpoint sum of the density over a box around what a standard normal maps to."""
+    """Midpoint sum of the density over a box around the image of a standard normal."""
     size = math.prod(event_shape)
     if size > 2 or size != math.prod(z.shape[1:]):
         return None
@@ -286,7 +286,7 @@ def _integral(flow, z, event_shape, context):
     normal = np.random.default_rng(0).normal(size=(4096, *z.shape[1:]))
     y, _ = flow.forward_and_log_det(normal.astype(z.dtype.as_numpy_dtype), context=first)
     y = np.reshape(y, [-1, size])
-    # Cells of equal size in asinh, since heavy tails reach far.
+    # Cells of equal size in asinh, which also cover heavy tails.
     center = np.median(y, axis=0)
     unit = np.maximum(np.median(np.abs(y - center), axis=0), 1e-30)
     stretched = np.arcsinh((y - center) / unit)
@@ -301,13 +301,13 @@ def _integral(flow, z, event_shape, context):
     latent, log_det = flow.inverse_and_log_det(points, context=first)
     latent = np.reshape(latent, [len(grid), -1]).astype(np.float64)
     log_density = -0.5 * np.sum(latent**2 + math.log(2 * math.pi), axis=-1) + log_det
-    # Stock bijectors answer NaN outside their support, where the density is zero.
+    # Stock bijectors return NaN outside their support, where the density is zero.
     density = np.nan_to_num(np.exp(log_density), nan=0.0)
     return float(np.sum(density * np.prod(_product(widths), axis=-1)))
 
 
 def _product(columns):
-    """All combinations of an entry of each column, `[n, D]`, as rows."""
+    """Returns all combinations of one entry of each column, `[n, D]`, as rows."""
     axes = np.meshgrid(*columns.T)
     return np.stack([axis.ravel() for axis in axes], axis=-1)
 
@@ -330,7 +330,7 @@ class BijectorReport:
       forward_log_det: error of the forward's log-det against that of autodiff.
       integral: of the density with a standard normal base, over a grid; None for events
         of more than two variables. It should be 1.
-      tolerance: what `passed` allows the errors to be.
+      tolerance: largest errors that `passed` allows.
       identities: names of the steps with weights that are still the identity; the name of
         the bijector if all of it is. They were checked with random weights.
       is_identity: whether the whole bijector is.

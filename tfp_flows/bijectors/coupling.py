@@ -113,12 +113,12 @@ class Coupling(FlowBijector):
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Sets the conditioner's data-dependent state, if any, from what it will see.
+        """Sets the conditioner's data-dependent state, if any, from its inputs for `data`.
 
         Args:
           data: `[N, *event]`.
           context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         if not self.is_initialized:
@@ -129,7 +129,7 @@ class Coupling(FlowBijector):
             self._conditioner.initialize(seen, context, **weight)
 
     def _initialize_inverted(self, data, context, sample_weight=None):
-        # What the conditioner sees is the same at both ends.
+        # The passing entries, its input, are the same at both ends.
         self.initialize(data, context=context, sample_weight=sample_weight)
 
     def _forward_and_log_det(self, x, context, training):

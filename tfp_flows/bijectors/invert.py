@@ -47,7 +47,7 @@ class Invert(Composite):
             name=name or f"invert_{bijector.name}",
         )
         self._bijector = bijector
-        # Also where only one of them is known.
+        # Even if only one of the two is known.
         self._event_shapes = {d: bijector._event_shapes[OPPOSITE[d]] for d in OPPOSITE}
 
     @property
@@ -61,7 +61,7 @@ class Invert(Composite):
 
     @property
     def sequential_directions(self) -> frozenset[str]:
-        """Those of the bijector, swapped."""
+        """The sequential directions of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
@@ -79,7 +79,7 @@ class Invert(Composite):
         Args:
           data: `[N, *event]`, at the data end of this bijector.
           context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
 
         Raises:
           ValueError: if there is state that only data at the other end determine, as in

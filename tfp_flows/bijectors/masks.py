@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 

@@ -10,13 +10,13 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["MultiScale"]
 
@@ -90,7 +90,7 @@ class MultiScale(Composite):
 
     @property
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shape `(h, w, c)` of what each level adds to the latent vector, in its order."""
+        """Shapes `(h, w, c)` of the parts of the latent vector, one for each level."""
         return tuple(self._latent_shapes)
 
     @property
@@ -109,7 +109,7 @@ class MultiScale(Composite):
         Args:
           data: `[N, H, W, C]`.
           context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         *before, last = self._levels
@@ -148,12 +148,12 @@ def _as_level(bijector):
     if isinstance(bijector, FlowBijector):
         return bijector
     chain = FlowChain([bijector])
-    # One on less than images does the same at every position of theirs.
+    # A bijector on fewer axes acts alike at every position of an image.
     return chain if chain.forward_min_event_ndims == 3 else TFPBijector(bijector, 3)
 
 
 def _latent_shapes(levels, image_shape, fraction):
-    """The shape of what each level factors out; of the last one, all of it."""
+    """Returns the shape that each level factors out; the last level keeps nothing."""
     shapes = []
     for number, level in enumerate(levels[:-1], start=1):
         *spatial, channels = level.inverse_event_shape(image_shape).as_list()

@@ -86,7 +86,7 @@ class Partial(Composite):
         Args:
           data: `[N, D]`, at the data end.
           context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         changing, weight = self._changing(data), weight_keyword(self._bijector, weight)

@@ -77,8 +77,8 @@ class Permutation(Positionwise):
     def _reorder(self, value, indices, inverse_indices):
         @tf.custom_gradient
         def gather(value, indices, inverse_indices):
-            # The gradient of a permutation is the inverse one; of a general gather,
-            # which TensorFlow would assume, a scatter many times as slow.
+            # The gradient is the inverse permutation. TensorFlow's gradient of a gather is
+            # a scatter, which is many times as slow.
             def gradient(upstream):
                 return tf.gather(upstream, inverse_indices, axis=-1), None, None
 

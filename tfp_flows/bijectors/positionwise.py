@@ -76,7 +76,7 @@ class MeasuredOnce(Positionwise):
         Args:
           data: `[N, *event]`, the training rows. Constant entries keep scale 1.
           context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, _, weight = self._check_rows(data, None, sample_weight)
         if not self.is_initialized:

@@ -96,7 +96,7 @@ class Bounds(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         inside = _is_inside(y, self._low, self._high)
-        # A point outside takes any inner value, so that no NaN reaches a gradient.
+        # Points outside are replaced by an inner value, so that no gradient is NaN.
         unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
         tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
         x = self._by_kind(
@@ -156,7 +156,7 @@ class Logit(FlowBijector):
             event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
         )
         self._alpha = alpha
-        # Of what `forward` returns; the ends are those of a saturated sigmoid.
+        # Bounds on the output of `forward`, whose sigmoid may saturate.
         numpy_dtype = self.dtype.as_numpy_dtype
         self._low = numpy_dtype(-alpha / (1.0 - 2.0 * alpha))
         self._high = numpy_dtype((1.0 - alpha) / (1.0 - 2.0 * alpha))

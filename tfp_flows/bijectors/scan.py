@@ -113,8 +113,8 @@ class Scan(FlowChain):
         return PulledBack(by_value, by_context, by_weights)
 
     def _is_for_xla(self):
-        # What the gradient of a call keeps holds constants, such as axes, that XLA does not
-        # recognise any more: it would compile anew whenever the weights have changed.
+        # The gradient of a call keeps constants, such as axes, that XLA does not recognise:
+        # it would compile anew whenever the weights have changed.
         return not self._recompute and is_compiled_by_xla()
 
     def _is_loop(self):
@@ -135,7 +135,7 @@ class Scan(FlowChain):
             self._shared[key] = tf.function(
                 make(run, direction),
                 autograph=False,
-                # Else the graph would be expanded again before it runs.
+                # Otherwise the graph would be inlined again before it runs.
                 experimental_attributes={"_noinline": True},
             )
         return self._shared[key]
@@ -148,7 +148,7 @@ class Scan(FlowChain):
         return {k: v for k, v in super().__getstate__().items() if k != "_shared"}
 
 
-# A call ends only when all of it has, which leaves cores idle: with one step in each, a
+# A call waits for all its operations, which leaves cores idle: one step in each, a
 # training step took 1.14 times as long.
 _STEPS_A_CALL = 2
 
@@ -193,7 +193,7 @@ def _pull_back(template, direction):
 
 @contextlib.contextmanager
 def _no_variables_read(template):
-    """Refuses a trace that reads variables: they would be those of one step only."""
+    """Refuses a trace that reads variables, which would belong to one step only."""
     with tf.GradientTape() as tape:
         yield
     names = [variable.name for variable in tape.watched_variables()]
@@ -209,7 +209,7 @@ def _weights(variables):
 
 
 def _structure(data):
-    """What `serialize` has returned, without seeds and names."""
+    """Returns a serialized bijector without seeds and names."""
     if isinstance(data, dict):
         return {k: _structure(v) for k, v in data.items() if k not in ("seed", "name")}
     return [_structure(v) for v in data] if isinstance(data, list) else data
@@ -239,6 +239,6 @@ def replace_variables(part: Any, tensors: dict) -> Any:
 
 def _replace_attributes(module, tensors):
     twin = copy.copy(module)
-    # Not by `setattr`, which would track what is no variable any more.
+    # Not by `setattr`, which would track a tensor as if it were a variable.
     vars(twin).update({k: replace_variables(v, tensors) for k, v in vars(twin).items()})
     return twin

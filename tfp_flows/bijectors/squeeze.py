@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["Squeeze"]
 

@@ -1,4 +1,4 @@
-"""Means and scales that are data, not weights: of each variable, or of all together."""
+"""Standardisation by statistics of the data, for each variable or all together."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class _Measured(MeasuredOnce):
         return self._statistics(mean, scale, data, weight)
 
     def _within_floats(self, deviations, unit):
-        """Deviations up to `dtype.max**0.8` of their units: steps then stay within floats.
+        """Clips deviations to `dtype.max**0.8` units, so that later steps do not overflow.
 
         Returns:
-          The deviations, and what the rest of each row's costs, `[N]`, as in `HeavyTails`.
+          The deviations, and the log-cost of the clipped part of each row, `[N]`.
         """
         most = self.dtype.max**0.8 * unit
         beyond = tf.math.log(tf.maximum(tf.abs(deviations / most), 1.0))
@@ -47,16 +47,16 @@ class _Measured(MeasuredOnce):
 
 
 class Standardize(_Measured):
-    """Zero mean and unit variance a variable; the statistics are data, not weights.
+    """Zero mean and unit variance for each variable, by statistics of the data.
 
     ```none
     inverse:  x = (y - mean) / scale,   log_det = -sum(log(scale))
     forward:  y = x * scale + mean
     ```
 
-    The identity until `initialize` has seen the training data. The inverse stops where the
-    steps after it would leave the floats, in float32 at 6e30 deviations: what is further
-    out is mapped there, and the distance it lacks is taken from the log-det.
+    It is the identity until `initialize` has seen the training data. The inverse clips rows
+    beyond 6e30 deviations (in float32), where later steps would overflow, and subtracts the
+    logarithm of the clipped factor from the log-det.
 
     Args:
       event_size: number of variables, D.
@@ -101,18 +101,18 @@ class Standardize(_Measured):
 
 
 class Decorrelate(_Measured):
-    """Zero means and the covariance of a standard normal; the statistics are data.
+    """Zero mean and unit covariance, by statistics of the data.
 
     ```none
     inverse:  x = W (y - mean),        log_det = sum(log diag W)
     forward:  y = W^-1 x + mean,       covariance of the rows = W^-1 W^-T
     ```
 
-    With a standard normal base it is the Gaussian of the training rows, from which the
-    steps of a flow go on. W is lower triangular, so variable i is mapped given those before
-    it. Where rows are few, the correlations are shrunk (`correlation_factor`); collinear
-    and constant columns do no harm. The identity until `initialize` has seen the data.
-    Rows beyond 6e30 deviations are taken as by `Standardize`.
+    With a standard normal base, this is the Gaussian of the training rows, from which a
+    flow starts. W is lower triangular: variable i is mapped given the variables before it.
+    If rows are few, correlations are shrunk (`correlation_factor`). Collinear and constant
+    columns are allowed. It is the identity until `initialize` has seen the data. Rows
+    beyond 6e30 deviations are clipped as in `Standardize`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -139,7 +139,7 @@ class Decorrelate(_Measured):
         parameters = dict(locals())
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
         identity = tf.eye(event_size, dtype=self.dtype)
-        # W, since a product takes less time than a solve for each batch.
+        # W and not its inverse: a product is faster than a solve for each batch.
         self._matrix = tf.Variable(identity, trainable=False, name="matrix")
 
     def _statistics(self, mean, scale, data, weight):

@@ -63,7 +63,7 @@ class TFPBijector(FlowBijector):
         return frozenset({"forward"} if is_loop else ())
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Refuses rows of which the bijector's inverse makes what is not finite."""
+        """Refuses rows for which the inverse is not finite."""
         data = np.asarray(data)
         if tf.nest.is_nested(self.forward_min_event_ndims) or data.dtype.kind != "f":
             return
@@ -74,7 +74,7 @@ class TFPBijector(FlowBijector):
             raise ValueError(refusal(argument, where, data, tuple(np.argwhere(lost)[0])))
 
     def _forward_and_log_det(self, x, context, training):
-        # A new tensor object, since TFP's cache would answer for one it has seen.
+        # A new tensor object, since TFP's cache would recognise the old one.
         x = tf.nest.map_structure(tf.identity, x)
         y = self._bijector.forward(x)
         log_det = self._bijector.forward_log_det_jacobian(
@@ -125,6 +125,6 @@ def _num_parameter_axes(bijector):
 
 
 def _one_dtype(dtype):
-    """The dtype of all parts, where those of a structure are told and agree; else None."""
+    """Returns the dtype of all parts if it is known and the same; else None."""
     dtypes = set(tf.nest.flatten(dtype)) - {None}
     return dtypes.pop() if len(dtypes) == 1 else None

@@ -42,11 +42,11 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     inverse_and_log_det(y) = f^-1(y),   log |det df^-1/dy (y)|     data -> latent
     ```
 
-    Nothing is cached across calls, so every answer is that of the weights of now.
+    Nothing is cached across calls, so results always use the current weights.
 
     Both methods return the value and the log-det of their own direction, one a row, for
-    any batch axes. `parameters` are what `get_config` returns, so `dict(locals())` in the
-    first line of a constructor makes the bijector one that can be copied and saved:
+    any batch axes. `get_config` returns `parameters`: with `dict(locals())` in the first
+    line of a constructor, the bijector can be copied and saved:
 
     >>> import keras
     >>> import tensorflow as tf
@@ -141,7 +141,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
     @property
     def is_monotone(self) -> bool:
-        """Whether, of one variable, it rises or falls on all of the line."""
+        """Whether, with one variable, the map is monotone on the whole line."""
         return getattr(getattr(self, "_transformer", None), "is_monotone", True)
 
     @property
@@ -151,7 +151,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
     @property
     def sequential_directions(self) -> frozenset[str]:
-        """Which of "forward" and "inverse" go through the variables one after another."""
+        """Directions, "forward" or "inverse", that map one variable after another."""
         return frozenset()
 
     def forward_and_log_det(
@@ -204,7 +204,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         """Maps `y`, `[N, *event]`, given `context`, `[N, context_size]` or None."""
 
     def _apply(self, direction, value, context, training):
-        """Checks what a public method is given, merges its batch axes, and maps it."""
+        """Checks the arguments of a public method, merges their batch axes, and maps."""
         unset = () if direction == "forward" else self._unset_parts_of_now()
         if unset and training:
             self._refuse_to_train(unset)
@@ -230,7 +230,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
             return self._forward_and_log_det
         return self._inverse_and_log_det
 
-    # Copies and pickles keep the weights and drop what belongs to this one object.
+    # Copies and pickles keep the weights and drop the state of this one object.
 
     def _set_transient_state(self):
         compiled = {
@@ -239,7 +239,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
             )
             for direction in ("forward", "inverse")
         }
-        # Not attributes that `tf.Module` tracks: they hold no weights of their own.
+        # Set without tracking by `tf.Module`, since they hold no weights.
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_memory", StockCallMemory())
         object.__setattr__(self, "_is_set", False)
@@ -317,8 +317,8 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
     Args:
       bijector: a `FlowBijector`.
       direction: "forward" or "inverse".
-      value: what its method was given, `[*batch, *event]`.
-      result: what the method has returned.
+      value: input of its method, `[*batch, *event]`.
+      result: result of the method.
 
     Raises:
       ValueError: if the log-det is not one a row, or the value has another shape.

@@ -20,10 +20,10 @@ from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.core.rows import sample_of_rows
 from tfp_flows.flows.options import FlowOptions
 from tfp_flows.flows.options import all_arguments

@@ -11,6 +11,7 @@ from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_steps
@@ -104,11 +105,7 @@ class IAF(FlowChain):
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
         super().__init__(
-            with_preprocessing(steps[::-1], **parameters),
-            standardize_context=options["standardize_context"],
-            recompute=options["recompute"],
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps[::-1], **parameters), **chain_options(parameters)
         )
 
 

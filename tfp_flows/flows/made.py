@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_step
@@ -78,9 +79,5 @@ class MADE(FlowChain):
             MaskedAutoregressive, transformer or Affine(), **parameters
         )
         super().__init__(
-            with_preprocessing([step], **parameters),
-            standardize_context=options["standardize_context"],
-            recompute=options["recompute"],
-            parameters=parameters,
-            name=name,
+            with_preprocessing([step], **parameters), **chain_options(parameters)
         )

@@ -13,6 +13,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.circular import warn_of_degrees
 from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.spline_steps import spline_steps
 
@@ -118,13 +119,7 @@ class NeuralSplineFlow(FlowChain):
         **options: Unpack[VectorFlowOptions],
     ) -> None:
         parameters = all_arguments(locals())
-        super().__init__(
-            spline_steps(**parameters),
-            standardize_context=options["standardize_context"],
-            recompute=options["recompute"],
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(spline_steps(**parameters), **chain_options(parameters))
         self._is_circular = as_circular(circular, event_size)
 
     @property

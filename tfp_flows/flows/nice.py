@@ -13,6 +13,7 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
@@ -80,8 +81,5 @@ class NICE(FlowChain):
         scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
         super().__init__(
             with_preprocessing([*couplings, scaling], **parameters),
-            standardize_context=options["standardize_context"],
-            recompute=options["recompute"],
-            parameters=parameters,
-            name=name,
+            **chain_options(parameters),
         )

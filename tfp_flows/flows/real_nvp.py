@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
@@ -83,9 +84,5 @@ class RealNVP(FlowChain):
         parameters = all_arguments(locals())
         steps = coupling_steps(transformer or Affine(), **parameters)
         super().__init__(
-            with_preprocessing(steps, **parameters),
-            standardize_context=options["standardize_context"],
-            recompute=options["recompute"],
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps, **parameters), **chain_options(parameters)
         )

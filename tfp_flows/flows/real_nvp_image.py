@@ -19,9 +19,9 @@ from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.flows.options import FlowOptions
 from tfp_flows.flows.options import all_arguments
 from tfp_flows.flows.options import takes_options

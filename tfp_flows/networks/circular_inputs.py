@@ -56,14 +56,14 @@ class CircularInputs(ContextNetwork):
 
     def build(self, input_shape: Sequence) -> None:
         """Builds the network for inputs `[N, D + context_size]`."""
-        if not self.network.built:  # as that of a copy is
+        if not self.network.built:  # a copy is built already
             self.network.build(self._shape_of_inputs(input_shape))
         self.built = True
 
     def call(
         self, x: TensorLike, context: TensorLike | None = None, training: bool = False
     ) -> tf.Tensor:
-        """Maps `[N, D]` and a context to what the network returns."""
+        """Maps `[N, D]` and a context to the output of the network."""
         size = len(self.circular)
         if context is None and x.shape[-1] > size:
             x, context = tf.split(x, [size, x.shape[-1] - size], axis=-1)

@@ -30,17 +30,17 @@ class ConvNet(ActNormNetwork):
     First and last layer are 3x3, all others 1x1; without hidden layers, it is Glow's
     `conv2d_zeros`, which gives the prior of a factored-out half.
 
-    The border is a channel that is 1 on the ring of pixels around the image, where all
-    others are padded with 0, and 0 inside. `initialize` sets shift and scale of the hidden
-    layers so that what they see has zero mean and unit variance in each channel.
+    The border is a channel that is 1 on the ring of padding around the image, and 0 inside.
+    `initialize` sets shift and scale of the hidden layers so that their outputs have zero
+    mean and unit variance in each channel.
 
-    In the code, the scale multiplies the kernel and not the activations, which are many
-    more; and since the border does not depend on the image, its convolution is one map
-    for the whole batch. All weights are parts of one variable (`PackedWeights`).
+    The code multiplies the scale into the kernel, which is smaller than the activations,
+    and computes the convolution of the border once for the whole batch. All weights are
+    parts of one variable (`PackedWeights`).
 
     Args:
-      output_channels: of the last layer.
-      hidden_channels: of the others, in their order; an integer is two of that width.
+      output_channels: channels of the last layer.
+      hidden_channels: channels of the other layers; an integer means two layers.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -54,6 +54,8 @@ class ConvNet(ActNormNetwork):
       Kingma, Dhariwal (2018), Glow, section 4 and the authors' code.
       https://arxiv.org/abs/1807.03039
     """
+
+    _weights_name = "kernels_shifts_and_log_scales"
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class ConvNet(ActNormNetwork):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
         kernel, border = kernel * scale, border * scale
         if border.shape[0] == 1:
-            # A kernel of 1x1: a product of matrices is faster than a convolution.
+            # For a 1x1 kernel, a matrix product is faster than a convolution.
             rows = tf.reshape(x, [-1, x.shape[-1]])
             y = tf.nn.bias_add(tf.linalg.matmul(rows, kernel[0, 0]), border[0])
             return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
@@ -121,12 +123,12 @@ class ConvNet(ActNormNetwork):
         return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
 
 
-# Scales learn faster than other weights: the authors' `logscale_factor`.
+# Log-scales learn faster than other weights by this factor, the authors' `logscale_factor`.
 _LOG_SCALE_FACTOR = 3.0
 
 
 def _border_patches(height, width):
-    """What a 3x3 kernel sees of the border at each pixel, `[H * W, 9]`, and a 1 each."""
+    """Returns the border channel in the 3x3 patch of each pixel, and a 1: `[H * W, 10]`."""
     inside = np.pad(np.ones([height, width]), 1)
     patches = np.lib.stride_tricks.sliding_window_view(1.0 - inside, (3, 3))
     return np.pad(patches.reshape(height * width, 9), [(0, 0), (0, 1)], constant_values=1.0)
@@ -155,9 +157,9 @@ def _plain(x, kernel, padding="SAME"):
 
 @tf.custom_gradient
 def _for_xla(x, kernel):
-    # TensorFlow's own gradient by the kernel is a kind of convolution that XLA computes by
-    # plain loops where it is part of a loop, a hundred times as slowly on a CPU. As
-    # convolutions of the first kind, both gradients take the same time in a loop.
+    # Inside a loop, XLA computes TensorFlow's gradient by the kernel with plain loops, a
+    # hundred times as slowly on a CPU. Written as forward convolutions, both gradients are
+    # fast in a loop too.
     def gradient(by_y):
         return _by_x(by_y, kernel), _by_kernel(by_y, x, kernel)
 
@@ -170,7 +172,7 @@ def _by_x(by_y, kernel):
 
 
 def _by_kernel(by_y, x, kernel):
-    # Channels take the part of rows, and rows that of channels.
+    # A convolution with channels and rows swapped.
     height, width = kernel.shape[:2]
     padded = tf.pad(x, [[0, 0], [height // 2] * 2, [width // 2] * 2, [0, 0]])
     images, kernels = tf.transpose(padded, [3, 1, 2, 0]), tf.transpose(by_y, [1, 2, 0, 3])

@@ -90,7 +90,7 @@ def _traced_once(function, key, tensors):
 
     The steps of a flow are mostly of one structure, and differ in their weights.
     """
-    # Without gradients: a tape would have those of the call traced at once.
+    # Without gradients: a tape would trace the gradient of the call at once.
     tensors = tf.nest.map_structure(tf.stop_gradient, tensors)
     # XLA may fail on loops of a called function.
     if tf.executing_eagerly() or is_compiled_by_xla():
@@ -101,7 +101,7 @@ def _traced_once(function, key, tensors):
         call = tf.function(
             functools.partial(function, *key),
             autograph=False,
-            # Else the graph would be expanded again before it runs.
+            # Otherwise the graph would be inlined again before it runs.
             experimental_attributes={"_noinline": True},
         )
         traced.append(((function, key), call))

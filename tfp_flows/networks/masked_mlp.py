@@ -42,11 +42,11 @@ __all__ = ["MaskedDense", "MaskedMLP"]
 
 
 class _Arrays(typing.NamedTuple):
-    """The network's arrays: what a `PackedWeights` holds, in this order."""
+    """The network's arrays, in the order of its `PackedWeights`."""
 
     layers: list  # (tiles, bias) of each `MaskedDense`
     context: typing.Any  # kernel from the context to the first layer
-    direct: list  # tiles of the direct connections; none where there are none
+    direct: list  # tiles of the direct connections; empty without them
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -73,8 +73,8 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
       residual: whether hidden layers but the first are pairs, added to what they see.
       direct: whether inputs are connected to outputs directly, too.
       degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
-      dropout: share of hidden units that `Conditioner(dropout_in_training=True)` drops.
-      zero_last_layer: whether what produces the outputs starts at zero.
+      dropout: fraction of hidden units that `Conditioner(dropout_in_training=True)` drops.
+      zero_last_layer: whether the last layer starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -150,7 +150,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
         shape = self.context_size, self.layers[0].shape[1]
         num_inputs = self.layers[0].shape[0] + self.context_size
-        # What leads to the outputs starts at zero: a fresh step is the identity.
+        # The last kernels start at zero, so that a fresh step is the identity.
         self._layout = PackedWeights(
             _Arrays(
                 layers=[*parts, last.parts(zero=zero)],
@@ -167,7 +167,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     ) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         x, context = self.split_context(x, context)
-        # Unpacked once a call: the gradient packs a whole vector for each time.
+        # Unpacked once in each call, since the gradient of unpacking is a whole vector.
         weights = self._layout.unpack(self._packed)
 
         x = self._shown(x)
@@ -267,10 +267,9 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
                 f"{tuple(input_shape)}."
             )
 
-    # What the network sees of each variable, which a subclass may change.
-
     @property
     def _num_values(self):
+        """Number of inputs for each variable; a subclass may have more than one."""
         return 1
 
     def _shown(self, x):
@@ -356,7 +355,7 @@ class MaskedDense:
         self._is_output = strict
         seen_by = np.less if strict else np.less_equal
         self.mask = seen_by(self.in_degrees[:, None], self.out_degrees[None, :])
-        # Of a small kernel, more products would cost more than its zeros.
+        # For a small kernel, several products would cost more than its zeros.
         is_small = math.prod(self.shape) < 2**14
         num_tiles = 1 if is_small else max(1, min(4, self.shape[1] // 80))
         self._is_tiled = num_tiles > 1
@@ -431,7 +430,7 @@ class MaskedDense:
         """Puts `[N, units]`, where copies of a unit are neighbours, in order."""
         per_copy = self.shape[1] // self.num_copies
         if self.num_copies > 1:
-            # Not a transposition, whose plain kernel is slow.
+            # Not `tf.transpose`, which is slow here.
             products = tf.reshape(products, [-1, per_copy, self.num_copies])
             products = tf.concat(tf.unstack(products, axis=2), axis=1)
         ranks = np.argsort(np.argsort(self.out_degrees[:per_copy], kind="stable"))
@@ -455,7 +454,7 @@ def _product_of_tiles(x, *tiles):
     seen = [x[:, : tile.shape[1]] for tile in tiles]
 
     def gradient(upstream):
-        # TensorFlow's own gradient would add up each tile's share of `x` at full width.
+        # TensorFlow's own gradient would sum the gradients by `x` at full width.
         parts = tf.split(upstream, [tile.shape[0] for tile in tiles], axis=-1)
         from_tiles = [
             tf.matmul(part, columns, transpose_a=True)

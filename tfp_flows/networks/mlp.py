@@ -50,8 +50,8 @@ class MLP(ContextNetwork):
         each after the first is one residual pair of layers.
       activation: name of a Keras activation, or a function.
       residual: whether each hidden layer but the first is a pair, added to what it sees.
-      dropout: share of the hidden units that a step of training drops, of plain layers and
-        inside residual pairs; 0: none. `Conditioner(dropout_in_training=True)` applies it.
+      dropout: fraction of units dropped in training, in plain layers and inside residual
+        pairs. `Conditioner(dropout_in_training=True)` applies it.
       zero_last_layer: whether the last layer starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
@@ -103,8 +103,7 @@ class MLP(ContextNetwork):
             hidden = (hidden[0], *(units for units in hidden[1:] for _ in range(2)))
         widths = (input_shape[-1], *hidden, self.output_units)
         kernels = list(itertools.pairwise(widths))
-        # A fresh step is then the identity: the first loss is the base's, and depth costs
-        # nothing before it has learned something.
+        # A last layer of zeros makes a fresh step the identity, also in a deep flow.
         *hidden_layers, last = kernels
         self._layout = PackedWeights(
             [
@@ -136,8 +135,8 @@ class MLP(ContextNetwork):
         for inner, outer in zip(others[::2], others[1::2], strict=True):
             inside = self.activation(_dense(self.activation(hidden), inner))
             kernel, bias = outer
-            # The bias last: TensorFlow 2.21's graph optimiser fuses the usual order, with
-            # the ReLU that follows, into a kernel that it then does not find.
+            # The bias last: in the usual order, TensorFlow 2.21's graph optimiser fuses it
+            # with the following ReLU into a kernel that does not exist.
             hidden += self._drop(inside, training=training) @ kernel
             hidden = tf.nn.bias_add(hidden, bias)
         return _dense(self.activation(hidden), last)

@@ -18,7 +18,7 @@ from tfp_flows.networks.orderings import natural_ordering
 
 __all__ = ["ABSENT_LOGIT", "OneHotMLP"]
 
-# Of values that a variable does not have: as small that their probability is zero.
+# Logit of values that a variable does not have: their probability is zero.
 ABSENT_LOGIT = -1e9
 
 
@@ -85,7 +85,7 @@ class OneHotMLP(MaskedMLP):
 
     @property
     def _absent(self):
-        """What is added to the logits, `[V, D]`."""
+        """Returns the offsets of the logits, `[V, D]`."""
         values = np.arange(self.num_parameters)[:, None]
         return np.where(values < np.array(self.num_values), 0.0, ABSENT_LOGIT)
 

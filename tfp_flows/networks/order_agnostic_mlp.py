@@ -104,7 +104,7 @@ class OrderAgnosticMLP(MaskedMLP):
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
         self._check_width(input_shape)
-        # Whole kernels: which connections there are depends on the mask.
+        # Whole kernels, since the connections depend on the mask.
         *hidden, last = [layer.shape for layer in self.layers]
         width, zero = last[1], self.zero_last_layer
         parts = {f"kernel_{i}": kernel_part(shape) for i, shape in enumerate(hidden)}
@@ -134,7 +134,7 @@ class OrderAgnosticMLP(MaskedMLP):
 
     def _add_ranks(self):
         rng = np.random.default_rng(self.mask_seed)
-        # Units that a skip connection adds must have the same degree.
+        # Units joined by a skip connection must have the same degree.
         hidden = self.layers[:1] if self.residual else self.layers[:-1]
         widths = [len(layer.out_degrees) for layer in hidden]
         ranks = [self._drawn_ranks(rng, width) for width in (self.event_size, *widths)]
@@ -269,7 +269,7 @@ class OrderAgnosticMember(AutoregressiveNetwork):
         order, *units = map(
             tf.math.invert_permutation, [self._from_variables, *self._from_units]
         )
-        # The P outputs of a variable side by side.
+        # The P outputs of a variable are neighbours.
         parameters = self.event_size * tf.range(self.num_parameters)
         outputs = tf.reshape(order[:, None] + parameters, [-1])
         seen, levels = self.structure.seen_degrees, self.structure.levels
@@ -293,7 +293,7 @@ class OrderAgnosticMember(AutoregressiveNetwork):
         return Weights(kernels, biases, direct), order, self._from_variables
 
     def __getattr__(self, name: str) -> Any:
-        # All but the weights is the same under every mask.
+        # Everything but the weights is the same under every mask.
         return getattr(self._network, name)
 
     def _degrees(self):

@@ -1,4 +1,4 @@
-"""Degrees and orderings: what may depend on what in an autoregressive network."""
+"""Degrees and orderings, which determine the masks of an autoregressive network."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ __all__ = ["ResNet"]
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ResNet(ActNormNetwork):
-    """Residual blocks of weight-normalised convolutions, of which all outputs are summed.
+    """Residual blocks of weight-normalised convolutions, with summed outputs.
 
     ```none
     x    = norm(input), doubled if there is a mask
@@ -42,17 +42,17 @@ class ResNet(ActNormNetwork):
     `initialize` sets from data, and training moves.
 
     Args:
-      output_channels: of the last layer.
-      hidden_channels: of all others.
+      output_channels: channels of the last layer.
+      hidden_channels: channels of all other layers.
       num_blocks: residual blocks; 2 by default in the authors' code, 4 or 8 in the paper.
-      mask: boolean array `[H, W, 1]`, shown to the network, of a coupling whose conditioner
-        sees zeros where it is False; None where it sees half of the channels.
+      mask: boolean array `[H, W, 1]`, an input of the network: the mask of a checkerboard
+        coupling, whose conditioner sees zeros where it is False; None for other couplings.
       tanh_scale: start of a weight that scales the tanh of the last half of the output,
         as RealNVP bounds its log-scales: 0 with a checkerboard, 1 on channels; None leaves
         tanh and scale out.
       zero_last_layer: whether the last layer starts at zero, so that a fresh step is the
-        identity; the paper's starts at random. Where `tanh_scale` is 0, only its shifts do:
-        if both factors of a log-scale were 0, neither would have a gradient.
+        identity; the paper's starts at random. If `tanh_scale` is 0, only the shifts start
+        at zero: if both factors of a log-scale were 0, neither would have a gradient.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -189,7 +189,7 @@ def _norm(x, weights, name):
 
 
 def _conv(x, weights, name):
-    """Convolution with kernels of norm `magnitude`, or 1 where a norm follows."""
+    """Convolves with kernels of norm `magnitude`, or of norm 1 before a norm."""
     kernel = weights[f"{name}/kernel"]
     magnitude = weights.get(f"{name}/magnitude", 1.0)
     kernel *= magnitude * tf.math.rsqrt(tf.reduce_sum(kernel**2, axis=[0, 1, 2]))
@@ -199,12 +199,12 @@ def _conv(x, weights, name):
 
 
 def _initial_kernel(shape, dtype, seed):
-    # Of any scale: the kernels are normalised.
+    # The scale does not matter, since kernels are normalised.
     return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(shape, dtype)
 
 
 def _zeros_first(initial, share, shape, dtype, seed):
-    """What `initial` returns, but zeros as the first `share` of it."""
+    """Returns the values of `initial`, with the first `share` of them set to zero."""
     values = initial(shape, dtype, seed)
     return tf.where(tf.range(shape[0]) < int(share * shape[0]), 0.0, values)
 

@@ -184,8 +184,5 @@ def _hint(value):
             "step of its own in a `FlowChain`."
         )
     if hasattr(value, "forward_and_log_det"):
-        return (
-            f" Make `{type(value).__name__}` a subclass of it; the `parameters` of its "
-            "methods are now of shape [..., P, D], and were [..., P * D]."
-        )
+        return f" Make `{type(value).__name__}` a subclass of it."
     return ""

@@ -12,10 +12,10 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
-from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.networks.layer_arguments import get_activation
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
