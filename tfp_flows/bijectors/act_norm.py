@@ -1,4 +1,4 @@
-"""Activation normalisation: a scale and shift a channel, started from data."""
+"""Activation normalisation: a scale and shift of each channel, initialised from data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ActNorm(MeasuredOnce):
 
     It is the identity until `initialize` has seen data; then the latent side of that
     data has zero mean and unit variance in each channel. Sampling and scoring never
-    initialise it, and a loaded one stays as it was saved.
+    initialise it; a saved one loads as it was.
 
     Args:
-      event_size: length of the last axis (the event size of vectors).
+      event_size: number of variables or channels, D.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       dtype: of inputs and weights.
       name: name of the bijector.

@@ -37,12 +37,12 @@ class BatchNorm(Positionwise):
     `FullDataBatchStatistics` sets them before each validation.
 
     Args:
-      event_size: length of the last axis (the event size of vectors).
+      event_size: number of variables or channels, D.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       mask: boolean array of the event's shape; True passes unchanged, as in the coupling
-        before. Statistics are those of the event with zeros there, as in RealNVP's code.
+        before it. Statistics count zeros at these entries, as in RealNVP's code.
       scale_and_shift: whether there are `log_gamma` and `beta`; RealNVP has none.
-      momentum: share of the old running statistics that a training step keeps.
+      momentum: weight of the old running statistics in a training step.
       use_running_averages: whether training normalises by the running statistics, which
         this batch has just moved and through which its gradient flows: less noise where
         batches are small (RealNVP, appendix E). Call `initialize` first.

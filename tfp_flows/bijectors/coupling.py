@@ -1,4 +1,4 @@
-"""The coupling step: some variables pass, and say how the others change."""
+"""The coupling step: passing variables determine how the others change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Coupling(FlowBijector):
     Both directions cost one call of the conditioner. With a mask that varies along the
     last axis only (vectors; channels), the conditioner sees the passing entries,
     `[..., A]`, and returns the parameters of the others, `[..., P * B]`. With any other
-    mask (checkerboards) it sees the event with zeros in place of what changes, and
+    mask (checkerboards) it sees the event with zeros for the changing entries, and
     returns parameters for every entry, `[..., P * C]`. P is the transformer's
     `num_parameters`.
 
@@ -50,8 +50,8 @@ class Coupling(FlowBijector):
       name: name of the bijector.
 
     Raises:
-      ValueError: if `mask` is not boolean, or all of it is True or all False; if the
-        conditioner's shapes do not fit it and the transformer.
+      ValueError: if `mask` is not boolean or has only one value, or the conditioner's
+        shapes do not fit the mask and the transformer.
 
     >>> import tfp_flows
     >>> network = tfp_flows.MLP(2, (16,), seed=0)  # of one variable: two numbers
@@ -117,7 +117,7 @@ class Coupling(FlowBijector):
 
         Args:
           data: `[N, *event]`.
-          context: `[N, context_size]`, where the bijector is conditional.
+          context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)

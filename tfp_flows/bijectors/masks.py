@@ -37,7 +37,7 @@ def alternating(event_size: int, *, start: bool = True) -> np.ndarray:
 
 
 def half(event_size: int, *, start: bool = True) -> np.ndarray:
-    """The first half passes unchanged (`D // 2` variables), or the rest does.
+    """The first half (`D // 2` variables) or the other half passes unchanged.
 
     Args:
       event_size: number of variables, D.
@@ -79,7 +79,7 @@ def checkerboard(image_shape: Sequence[int], *, start: bool = True) -> np.ndarra
 
 
 def channel_half(image_shape: Sequence[int], *, start: bool = True) -> np.ndarray:
-    """The first half of the channels passes unchanged (`C // 2` of them), or the rest does.
+    """The first half of the channels (`C // 2`) or the other half passes unchanged.
 
     Args:
       image_shape: `(H, W, C)`.

@@ -22,7 +22,7 @@ __all__ = ["MultiScale"]
 
 
 class MultiScale(Composite):
-    """Levels on images, of which each but the last hands on only part of its channels.
+    """Levels on images; each but the last factors out part of its channels.
 
     ```none
     inverse:  h = y
@@ -33,21 +33,21 @@ class MultiScale(Composite):
     log_det:  the sum over the levels
     ```
 
-    The latent end is one vector, so that `FlowDistribution(standard_normal(D), flow)` is
-    the distribution, and a base of a smaller scale is sampling at a temperature. Where the
-    factored-out part should have a Gaussian prior that depends on the kept part, let a
-    level end in a `Coupling` whose mask passes the kept channels: standardising by a
-    conditional mean and scale is that coupling.
+    The latent end is one vector, so the distribution is
+    `FlowDistribution(standard_normal(D), flow)`, and a base of smaller scale samples at a
+    temperature. For a Gaussian prior of the factored-out part given the kept part, end a
+    level with a `Coupling` whose mask passes the kept channels: it standardises by a
+    conditional mean and scale.
 
     Args:
       levels: list of bijectors from images to images, ours or TFP's, data side first.
       image_shape: `(H, W, C)` of the data end.
-      fraction: share of the channels that is factored out after a level.
+      fraction: fraction of the channels that is factored out after a level.
       name: name of the bijector.
 
     Raises:
       ValueError: if there is no level, or `fraction` is not a whole number of channels at
-        one of them, or is all or none.
+        some level, or all or none of them.
 
     >>> import tfp_flows
     >>> levels = [tfp_flows.Squeeze((4, 4, 1)), tfp_flows.Squeeze((2, 2, 2))]
@@ -108,7 +108,7 @@ class MultiScale(Composite):
 
         Args:
           data: `[N, H, W, C]`.
-          context: `[N, context_size]`, where the bijector is conditional.
+          context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)

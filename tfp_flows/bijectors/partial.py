@@ -1,4 +1,4 @@
-"""A bijector of some of a vector's entries; the others pass."""
+"""A bijector on some entries of a vector; the others pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Partial"]
 
 
 class Partial(Composite):
-    """Maps the entries that a mask does not let pass, as a vector of their own.
+    """Maps the entries where a mask is False, as a vector.
 
     ```none
     forward:  y[mask] = x[mask],   y[~mask] = bijector(x[~mask])
@@ -32,12 +32,12 @@ class Partial(Composite):
 
     Args:
       mask: booleans, `[D]`; True passes unchanged.
-      bijector: a `FlowBijector` of vectors of as many entries as are False.
+      bijector: a `FlowBijector` on vectors of the entries where `mask` is False.
       name: name of the bijector.
 
     Raises:
-      ValueError: if the mask is not boolean, or all of it is True or all False; or if the
-        bijector is known not to map vectors of that size to such vectors.
+      ValueError: if the mask is not boolean or has only one value, or the bijector does not
+        map vectors of that size to vectors of that size.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Partial(Composite):
 
         Args:
           data: `[N, D]`, at the data end.
-          context: `[N, context_size]`, where the bijector is conditional.
+          context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)

@@ -1,4 +1,4 @@
-"""Bounded data opened to the whole line, with likelihoods in the data's own units.
+"""Maps of bounded data to the whole line, with likelihoods in the data's own units.
 
 These bijectors stand at the data end of a chain. Each maps data towards the latent in
 `inverse`, and a point outside its support has `log_det` minus infinity there, never NaN.
@@ -20,7 +20,7 @@ __all__ = ["Bounds", "Logit"]
 
 
 class Bounds(FlowBijector):
-    """Opens intervals and half-lines to the whole line, a variable at a time.
+    """Maps intervals and half-lines to the whole line, for each variable.
 
     ```none
     inverse:  x = _logit((y - low) / (high - low))      where both ends are finite
@@ -122,10 +122,11 @@ class Bounds(FlowBijector):
 class Logit(FlowBijector):
     """`x = _logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
-    The form of RealNVP's and MAF's code, `1 - 2 alpha`; RealNVP's text has `1 - alpha`.
+    The factor `1 - 2 alpha` is that of the code of RealNVP and MAF; RealNVP's text has
+    `1 - alpha`.
 
     Args:
-      alpha: how far the ends stay from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
+      alpha: distance of the ends from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       dtype: of inputs.
       name: name of the bijector.
@@ -164,7 +165,7 @@ class Logit(FlowBijector):
 
     @property
     def margin(self) -> float:
-        """How far the values that `forward` returns reach beyond `[0, 1]`."""
+        """Distance by which outputs of `forward` exceed `[0, 1]`."""
         return self._alpha / (1.0 - 2.0 * self._alpha)
 
     def _support(self):
@@ -191,7 +192,7 @@ class Logit(FlowBijector):
 
 
 def _is_inside(y, low, high):
-    """Whether `y` is within the ends; NaN counts, and so comes back NaN."""
+    """Whether `y` is within the ends, or NaN, which stays NaN."""
     return ~((y < low) | (y > high))
 
 

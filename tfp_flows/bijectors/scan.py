@@ -1,4 +1,4 @@
-"""A scan over steps that differ in their weights only, so that they are traced once."""
+"""A scan over steps that differ only in their weights, traced once."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ __all__ = ["Scan"]
 
 
 class Scan(FlowChain):
-    """A `FlowChain` of steps of one structure, whose arithmetic is traced once for all.
+    """A `FlowChain` of steps of one structure, traced once for all steps.
 
-    The graph of a deep flow holds the operations of every step and of their gradients;
-    tracing and optimising them takes as long as many training steps. Here the graph holds
-    a call for each few steps, of one function of their input and weights. Under XLA
-    (`jit_compile`) it is a loop over the steps, if they are many, or calls with
-    `recompute`.
+    The graph of a deep flow has the operations of every step and of their gradients, and
+    tracing and optimising it takes as long as many training steps. This graph has one call
+    for each few steps, of a function of their input and weights. Under XLA
+    (`jit_compile`), many steps become a loop, or calls with `recompute`.
 
     Args:
-      bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
-        `seed` and `name`, and whose seeds determine nothing but variables.
+      bijectors: list of `FlowBijector`s, data side first. Their arguments differ only in
+        `seed` and `name`, and seeds determine only variables.
       standardize_context: whether contexts are standardised.
       recompute: whether gradients recompute the activations inside the steps.
       name: name of the bijector.
 
     Raises:
-      ValueError: if two of the steps are unlike, or they normalise by the rows of a batch;
-        and when they are first called, if they hold variables other than by attributes of
-        bijectors and of `Conditioner`s, as autoregressive steps do.
+      ValueError: if two steps are unlike or have batch statistics; at the first call, if
+        variables are not attributes of bijectors or `Conditioner`s, for example in
+        autoregressive steps.
     """
 
     def __init__(
@@ -158,7 +157,7 @@ _STEPS_WITHOUT_LOOP = 8
 
 
 def _apply(template, direction):
-    """`template` in one direction, as a function of value, context and weights."""
+    """Returns one direction of `template` as a function of value, context, weights."""
     refs = [variable.ref() for variable in template.variables]
 
     def apply(value, context, weights):
@@ -218,13 +217,13 @@ def _structure(data):
 def replace_variables(part: Any, tensors: dict) -> Any:
     """Returns a copy of `part` that reads tensors where `part` reads variables.
 
-    The arithmetic of a bijector is then a function of its weights too, and one trace of it
-    serves all bijectors that differ in nothing else.
+    The arithmetic is then a function of the weights too, and one trace serves all bijectors
+    that differ only in weights.
 
     Args:
-      part: a bijector, a conditioner, a variable, or what these have as attributes. What is
-        something else is shared with the copy, with any variables inside it.
-      tensors: tensors by the `ref()` of the variables that they stand for.
+      part: a bijector, a conditioner, a variable, or an attribute of these. Other objects
+        are shared with the copy, with the variables inside them.
+      tensors: tensors by the `ref()` of the variables that they replace.
     """
     if isinstance(part, tf.Variable):
         return tensors[part.ref()]

@@ -23,9 +23,9 @@ class TFPBijector(FlowBijector):
 
     Args:
       bijector: a `tfp.bijectors.Bijector`.
-      event_ndims: axes of one event at the latent end; at least what the bijector needs,
-        which is the default, or the axes of its parameters where it is elementwise.
-      name: name of the bijector; that of the wrapped one by default.
+      event_ndims: axes of one event at the latent end; by default the least number that
+        the bijector allows, or the axes of its parameters if it is elementwise.
+      name: name of the bijector; by default that of the wrapped one.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -99,10 +99,10 @@ class TFPBijector(FlowBijector):
 
 
 def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:
-    """Axes of one event of a chain that needs at least `least` of them.
+    """Returns the number of event axes of a chain that needs at least `least`.
 
-    An elementwise chain needs none; but then parameters with axes, as of `Scale([1., 2.])`,
-    are of the variables of an event, not of rows.
+    An elementwise chain needs none, but axes of its parameters, as in `Scale([1., 2.])`,
+    are event axes.
     """
     if tf.nest.is_nested(least) or least:
         return least

@@ -105,7 +105,7 @@ class DataDependentState(tfp.bijectors.Bijector):
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
+          context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         self._check_rows(data, context, sample_weight)
@@ -162,7 +162,7 @@ class DataDependentState(tfp.bijectors.Bijector):
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
+          context: `[N, context_size]`, if the bijector is conditional.
           sample_weight: see `initialize`. Rows of weight 0 are not returned.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)

@@ -29,32 +29,31 @@ __all__ = ["OrderAgnosticMLP"]
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class OrderAgnosticMLP(MaskedMLP):
-    """A `MaskedMLP` that is trained under each of a cycle of masks.
+    """A `MaskedMLP` that is trained under a cycle of masks.
 
-    Each mask relabels the network: it says which variable, and which unit of each hidden
-    layer, takes which place of a `MaskedMLP` in natural order, whose degrees are spread
-    equally. So all masks have the same number of units of each degree, and differ in which
-    these are.
+    Each mask relabels the network: it assigns variables and hidden units to the places of a
+    `MaskedMLP` in natural order, whose degrees are spread equally. All masks have the same
+    number of units of each degree, but different ones.
 
     ```none
     degree of variable j = 1 + rank of j,   degree of unit u = degrees[rank of u]
     ```
 
     The ranks are drawn once and saved with the weights: `[num_masks, D]` and
-    `[num_masks, units]` integers. The masks themselves are computed where they are used.
+    `[num_masks, units]` integers. The masks are computed from them in each call.
 
     Args:
-      num_parameters: P, outputs a variable.
+      num_parameters: P, outputs for each variable.
       hidden_units: widths of the hidden layers; all equal in a residual network.
       event_size: number of variables, D.
       num_masks: length of the cycle, K.
       fixed_ordering: degree of each variable in all masks, so that only the connectivity
         varies; None draws an ordering for each mask.
-      mask_seed: integer that the masks are drawn from; random if None.
+      mask_seed: integer from which masks are drawn; random if None.
       **kwargs: other arguments of `MaskedMLP`.
 
     Raises:
-      ValueError: if `num_masks` is below 1, or as `MaskedMLP`.
+      ValueError: if `num_masks` is below 1; see also `MaskedMLP`.
 
     >>> import tensorflow as tf
     >>> import tfp_flows
@@ -154,8 +153,8 @@ class OrderAgnosticMLP(MaskedMLP):
     def whole_weights(self) -> tuple[list, list, tf.Tensor | None, tf.Tensor | None]:
         """Returns kernels and biases of all layers, the context's kernel, the direct one.
 
-        Columns of the last and of the direct one are those of the outputs; rows of the
-        first and of the direct one are those of the inputs. What is absent is None.
+        Columns of the last and the direct kernel belong to outputs; rows of the first and
+        the direct kernel belong to inputs. Absent kernels are None.
         """
         tensor = tf.convert_to_tensor
         return (
@@ -175,7 +174,7 @@ class OrderAgnosticMLP(MaskedMLP):
     def ordered_weights(
         self, context: TensorLike | None
     ) -> tuple[Weights, tf.Tensor, tf.Tensor]:
-        """Returns those of the member under the first mask."""
+        """Returns the ordered weights of the member under the first mask."""
         return self.member(0).ordered_weights(context)
 
     def member(self, index: int | tf.Tensor) -> OrderAgnosticMember:
@@ -205,9 +204,9 @@ class OrderAgnosticMLP(MaskedMLP):
 class OrderAgnosticMember(AutoregressiveNetwork):
     """The network of a `OrderAgnosticMLP` under one mask, which may be a tensor.
 
-    Where all variables are known, kernels are masked in place. One variable after another,
-    weights are relabelled instead, so that the fixed structure of a `MaskedMLP` in natural
-    order serves every mask: what is traced does not depend on the mask.
+    In one pass over known variables, kernels are masked. In the sequential direction,
+    weights are relabelled instead, so that every mask has the structure of a `MaskedMLP` in
+    natural order, and the trace does not depend on the mask.
 
     Args:
       network: a built `OrderAgnosticMLP`.
@@ -254,7 +253,7 @@ class OrderAgnosticMember(AutoregressiveNetwork):
         """Returns the member whose order has some variables before all others.
 
         Args:
-          first: boolean, `[D]`, which; within them, and within the others, the order stays.
+          first: boolean, `[D]`; True for these variables. Otherwise the order is kept.
         """
         late = tf.where(first, 0, self._network.event_size)
         order = tf.argsort(self._from_variables + tf.cast(late, tf.int32))
