@@ -43,8 +43,13 @@ class SinhTails(Transformer):
 
 FLOW = '''"""Couplings whose scales are softplus functions."""
 
+from typing_extensions import Unpack
+
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.options import VectorFlowOptions
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
@@ -56,6 +61,7 @@ __all__ = ["SoftplusNVP"]
 class SoftplusNVP(FlowChain):
     """RealNVP with `scale = softplus(s + log(e - 1))`."""
 
+    @takes_options()
     def __init__(
         self,
         event_size: int,
@@ -63,24 +69,14 @@ class SoftplusNVP(FlowChain):
         num_steps: int = 4,
         hidden_units: tuple = (64, 64),
         activation: str = "relu",
-        residual: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        seed: int | None = None,
-        dtype: str = "float32",
         name: str = "softplus_nvp",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
         steps = coupling_steps(Affine(softplus_scale), **parameters)
         super().__init__(
-            with_preprocessing(steps, **parameters),
-            standardize_context=standardize_context,
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps, **parameters), **chain_options(parameters)
         )
 '''
 

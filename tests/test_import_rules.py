@@ -40,7 +40,8 @@ ALLOWED = {
     ),
     "sklearn": ({"tables"}, {"numpy", "sklearn"}),
 }
-STANDARD = sys.stdlib_module_names
+# `typing_extensions` is for type checkers only.
+STANDARD = sys.stdlib_module_names | {"typing_extensions"}
 
 
 def sources(folder):

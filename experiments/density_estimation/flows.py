@@ -121,7 +121,7 @@ def _on_rows(paper, event_size, *, image_shape, **options):
 FLOWS = {
     "nice": Flow(tfp_flows.NICE),
     "real_nvp": Flow(tfp_flows.RealNVP),
-    "made": Flow(tfp_flows.MADE),
+    "made": Flow(tfp_flows.MADE, lacks=("recompute",)),  # it has one step
     "maf": Flow(tfp_flows.MAF),
     "iaf": Flow(tfp_flows.IAF, lacks=("transformer",)),  # gated, or affine for data
     "nsf": Flow(tfp_flows.NeuralSplineFlow, lacks=("residual", "lu_mixing")),

@@ -7,7 +7,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_widths
@@ -32,13 +31,6 @@ def test_integers_of_any_library_are_integers(three):
 def test_nothing_else_is(other):
     with pytest.raises(ValueError, match="integer `event_size` of at least 1; got"):
         check_integer("event_size", other)
-
-
-def test_a_check_is_found_by_the_name_of_its_argument():
-    check_arguments({"event_size": 3, "anything": "else", "seed": None, "direct": np.True_})
-    check_arguments({"dtype": None}, optional=["dtype"])
-    with pytest.raises(ValueError, match="`dtype`.*got None"):
-        check_arguments({"dtype": None})
 
 
 @pytest.mark.parametrize(

@@ -43,3 +43,17 @@ def names(function):
 def test_no_argument_of_a_flow_is_ignored(flow):
     taken = set().union(*(names(recipe) for recipe in RECIPES[flow]))
     assert names(flow) - taken <= NAMED
+
+
+@pytest.mark.parametrize("flow", RECIPES)
+def test_a_flow_has_few_arguments_of_its_own(flow):
+    own = names(inspect.unwrap(flow.__init__)) - {"self", "options"}
+    assert len(own) <= 14
+
+
+def test_signatures_and_configurations_list_the_shared_options():
+    flow = tff.IAF(3, residual=True, seed=1)
+    config = flow.get_config()
+    assert config.keys() == names(tff.IAF)
+    assert (config["residual"], config["standardize"], config["seed"]) == (True, False, 1)
+    assert inspect.signature(tff.MAF).parameters["standardize"].default is True

@@ -1,18 +1,15 @@
-"""Activation normalisation: a scale and shift a channel, started from data."""
+"""Activation normalisation: a scale and shift of each channel, initialised from data."""
 
 from __future__ import annotations
 
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.statistics import mean_and_scale
+from tfp_flows.bijectors.positionwise import MeasuredOnce
 
 __all__ = ["ActNorm"]
 
 
-class ActNorm(Positionwise):
+class ActNorm(MeasuredOnce):
     """Trainable scale and shift of each entry of the last axis.
 
     ```none
@@ -23,10 +20,10 @@ class ActNorm(Positionwise):
 
     It is the identity until `initialize` has seen data; then the latent side of that
     data has zero mean and unit variance in each channel. Sampling and scoring never
-    initialise it, and a loaded one stays as it was saved.
+    initialise it; a saved one loads as it was.
 
     Args:
-      num_channels: length of the last axis (the event size of vectors).
+      event_size: number of variables or channels, D.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -44,60 +41,26 @@ class ActNorm(Positionwise):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         *,
         event_ndims: int = 1,
         dtype: tf.DType | str = tf.float32,
         name: str = "act_norm",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(
-            num_channels,
+            event_size,
             event_ndims=event_ndims,
             dtype=dtype,
             parameters=parameters,
             name=name,
         )
-        # One variable, since a deep flow's training step pays for each.
-        zeros = tf.zeros([2, num_channels], self.dtype)
+        # One variable, since each costs time in a training step of a deep flow.
+        zeros = tf.zeros([2, event_size], self.dtype)
         self._shift_and_log_scale = tf.Variable(zeros, name="shift_and_log_scale")
-        self._initialized = tf.Variable(False, trainable=False, name="initialized")
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has set scale and shift from data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets scale and shift from the mean and standard deviation of `data`, once.
-
-        Args:
-          data: `[N, *event]`. A channel that is constant keeps scale 1.
-          context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, _, weight = self._check_rows(data, None, sample_weight)
-        if self.is_initialized:
-            return
-        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
-        self._set(mean, tf.math.log(scale))
-
-    def _initialize_inverted(self, data, context, sample_weight=None):
-        if self.is_initialized:
-            return
-        mean, scale = mean_and_scale(data, self.dtype, weight=sample_weight)
-        self._set(-mean / scale, -tf.math.log(scale))
-
-    def _set(self, shift, log_scale):
-        self._shift_and_log_scale.assign(tf.stack([shift, log_scale]))
-        self._initialized.assign(True)
+    def _set(self, mean, scale):
+        self._shift_and_log_scale.assign(tf.stack([mean, tf.math.log(scale)]))
 
     def _forward_and_log_det(self, x, context, training):
         shift, log_scale = tf.unstack(self._shift_and_log_scale)

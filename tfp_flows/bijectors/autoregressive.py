@@ -1,4 +1,4 @@
-"""The steps of MAF and of IAF: an autoregressive map, applied or undone."""
+"""The steps of MAF and IAF: an autoregressive map and its inverse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -24,11 +24,11 @@ __all__ = ["InverseAutoregressive", "MaskedAutoregressive"]
 class AutoregressiveMap(FlowBijector):
     """The map `v_i = T(u_i; p_i)`, `p_i = conditioner_i(u_<i, context)`, and its inverse.
 
-    Applied in one pass, it is undone one variable after another, with the arithmetic of one
-    pass if the conditioner is an `AutoregressiveConditioner`, else in up to D calls of it.
-    Its gradient follows from the implicit function theorem, and is solved for as u is, the
-    last variable first: with `J`, the strictly triangular derivative of p by u, `L`, the
-    log-det of T, and adjoints written with a bar,
+    The map takes one pass. Its inverse is solved one variable after another, with the
+    arithmetic of one pass for an `AutoregressiveConditioner`, else in up to D calls. The
+    gradient of the inverse follows from the implicit function theorem, and is solved in the
+    same way, the last variable first. With `J`, the strictly triangular derivative of p by
+    u, `L`, the log-det of T, and a bar for adjoints,
 
     ```none
     v_bar = (u_bar - L_u log_det_bar + J^T p_bar) / T_u
@@ -37,9 +37,9 @@ class AutoregressiveMap(FlowBijector):
     """
 
     def __init__(self, parameters: dict, transformer: Transformer) -> None:
-        """Takes a step's arguments, and the transformer that it takes by default."""
-        check_arguments(parameters, optional=["dtype"])
+        """Takes the arguments of a step, and its transformer."""
         event_size, conditioner = parameters["event_size"], parameters["conditioner"]
+        check_integer("event_size", event_size)
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],
@@ -60,7 +60,7 @@ class AutoregressiveMap(FlowBijector):
         return self._conditioner
 
     def replace_variables(self, tensors: dict) -> NoReturn:
-        """Refuses to: the gradient of the sequential direction would miss the tensors."""
+        """Raises: the gradient of the sequential direction would miss the tensors."""
         words = "Expected `bijectors` whose weights may be tensors; got some elsewhere in"
         raise ValueError(f"{words} `{self.name}`.")
 
@@ -98,7 +98,7 @@ class AutoregressiveMap(FlowBijector):
         return solve(v) if context is None else solve(v, context)
 
     def _adjoints(self, solver, u, contexts, variables, u_bar, log_det_bar):
-        """Adjoints of v, the context if any, and variables, from those of the results."""
+        """Returns adjoints of v, the context (if any) and variables, from those of u."""
         sources = [u, *contexts, *variables]
         with tf.GradientTape() as tape:
             tape.watch(sources)
@@ -127,7 +127,7 @@ class AutoregressiveMap(FlowBijector):
 
 @dataclasses.dataclass(frozen=True)
 class _OneVariable:
-    """`solve_one` of a conditioner; those of steps of one transformer are equal."""
+    """The `solve_one` of a conditioner; equal (==) for steps with one transformer."""
 
     transform_back: Callable
 
@@ -140,7 +140,7 @@ def _gradients(tape, target, sources, bar=None):
 
 
 class MaskedAutoregressive(AutoregressiveMap):
-    """Transforms each variable given those before it, in the data.
+    """Transforms each variable given the previous variables of the data.
 
     ```none
     inverse:  x_i = transformer^-1(y_i; conditioner_i(y_<i, context))    parallel
@@ -202,7 +202,7 @@ class MaskedAutoregressive(AutoregressiveMap):
 
 
 class InverseAutoregressive(AutoregressiveMap):
-    """Transforms each variable given those before it, in the latent.
+    """Transforms each variable given the previous variables of the latent.
 
     ```none
     forward:  y_i = transformer(x_i; conditioner_i(x_<i, context))       parallel
@@ -244,7 +244,7 @@ class InverseAutoregressive(AutoregressiveMap):
 
     @property
     def sequential_directions(self) -> frozenset[str]:
-        """The inverse, which the density of points from elsewhere takes."""
+        """The inverse direction, used by the density of given points."""
         return frozenset({"inverse"})
 
     def _forward_and_log_det(self, x, context, training):
@@ -263,10 +263,10 @@ class InverseAutoregressive(AutoregressiveMap):
 
 
 class SweptConditioner(AutoregressiveConditioner):
-    """A conditioner of any kind, which can only be called on all variables at once.
+    """A conditioner of any kind, which is called on all variables at once.
 
-    Each sweep solves for all of them given what the last one found, until nothing changes.
-    A variable is final once those before it are, so D sweeps always do.
+    Each sweep solves for all variables given the result of the last sweep, until nothing
+    changes. At most D sweeps are needed, since each makes one more variable exact.
 
     Args:
       parameters_of: function of `(u, context)` that returns parameters, `[..., P, D]`.
@@ -276,7 +276,7 @@ class SweptConditioner(AutoregressiveConditioner):
         self._parameters_of = parameters_of
 
     def can_solve(self, dtype: tf.DType | str) -> bool:
-        """Always."""
+        """Whether it takes any dtype: True."""
         return True
 
     def solve(
@@ -286,7 +286,7 @@ class SweptConditioner(AutoregressiveConditioner):
 
         def sweep(u):
             parameters = self._parameters_of(u, context)
-            # One variable of many rows, [1, N] and [P, N].
+            # All variables as one variable of many rows: [1, N] and [P, N].
             rank = parameters.shape.rank
             first = [rank - 2, *range(rank - 2), rank - 1]
             rows = tf.reshape(tf.transpose(parameters, first), [parameters.shape[-2], -1])
@@ -334,7 +334,7 @@ def _fixed_point(sweep, start, most):
 def bounded_adjoint(bar: tf.Tensor) -> tf.Tensor:
     """Returns `bar` with zeros for entries near the largest float, or beyond it.
 
-    Such are the gradients of points far from where any latent goes, whose latents are at
-    the edge of floats themselves: products of two such numbers would be NaN.
+    Points far outside the data have latents near the largest float, and so have their
+    gradients: products of two such numbers would be NaN.
     """
     return tf.where(tf.abs(bar) < bar.dtype.max**0.5, bar, tf.zeros_like(bar))

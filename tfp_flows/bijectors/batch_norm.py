@@ -8,7 +8,9 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.statistics import mean_and_scale
 
@@ -35,12 +37,12 @@ class BatchNorm(Positionwise):
     `FullDataBatchStatistics` sets them before each validation.
 
     Args:
-      num_channels: length of the last axis (the event size of vectors).
+      event_size: number of variables or channels, D.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       mask: boolean array of the event's shape; True passes unchanged, as in the coupling
-        before. Statistics are those of the event with zeros there, as in RealNVP's code.
+        before it. Statistics count zeros at these entries, as in RealNVP's code.
       scale_and_shift: whether there are `log_gamma` and `beta`; RealNVP has none.
-      momentum: share of the old running statistics that a training step keeps.
+      momentum: weight of the old running statistics in a training step.
       use_running_averages: whether training normalises by the running statistics, which
         this batch has just moved and through which its gradient flows: less noise where
         batches are small (RealNVP, appendix E). Call `initialize` first.
@@ -67,7 +69,7 @@ class BatchNorm(Positionwise):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         *,
         event_ndims: int = 1,
         mask: npt.ArrayLike | None = None,
@@ -79,13 +81,19 @@ class BatchNorm(Positionwise):
         name: str = "batch_norm",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_integer("event_size", event_size)
+        check_integer("event_ndims", event_ndims, minimum=0)
+        check_each(
+            check_flag,
+            scale_and_shift=scale_and_shift,
+            use_running_averages=use_running_averages,
+        )
         check_number("momentum", momentum, "from 0 to 1", lambda share: 0 <= share <= 1)
         check_number("epsilon", epsilon, "of at least 0", lambda added: added >= 0)
         super().__init__(
-            num_channels,
+            event_size,
             event_ndims=event_ndims,
-            event_shape=_event_shape(num_channels, event_ndims, mask),
+            event_shape=_event_shape(event_size, event_ndims, mask),
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -94,7 +102,7 @@ class BatchNorm(Positionwise):
         self._momentum = momentum
         self._use_running_averages = use_running_averages
         self._epsilon = epsilon
-        zeros, ones = tf.zeros(num_channels, self.dtype), tf.ones(num_channels, self.dtype)
+        zeros, ones = tf.zeros(event_size, self.dtype), tf.ones(event_size, self.dtype)
         self._beta, self._log_gamma = zeros, zeros
         if scale_and_shift:
             self._beta = tf.Variable(zeros, name="beta")
@@ -119,7 +127,7 @@ class BatchNorm(Positionwise):
         Args:
           data: `[N, *event]`; the whole training set, for exact statistics.
           context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, _, weight = self._check_rows(data, None, sample_weight)
         changing = self._where_it_changes(data)
@@ -141,7 +149,7 @@ class BatchNorm(Positionwise):
         return self._pass(y, x), self._log_det(y, variance)
 
     def _statistics_of(self, y):
-        """Mean and variance of this batch, or what the running ones become with it."""
+        """Returns mean and variance of this batch, or the updated running averages."""
         batch = self._batch_moments(self._where_it_changes(y))
         running = [
             self._momentum * old + (1.0 - self._momentum) * new
@@ -156,8 +164,8 @@ class BatchNorm(Positionwise):
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return tf.nn.moments(y, axes)
-        # One sum over the replicas for both moments; around the running mean, which all of
-        # them share, so that the difference below keeps its digits.
+        # One sum over replicas for both moments. It is around the running mean, shared by
+        # all replicas, so that the difference of squares below keeps its digits.
         centre = tf.stop_gradient(tf.identity(self._mean))
         count = tf.cast(tf.size(y) // y.shape[-1], self.dtype)
         total = tf.reduce_sum(y - centre, axes)
@@ -174,18 +182,16 @@ class BatchNorm(Positionwise):
         return tf.fill(tf.shape(value)[:1], log_det)
 
     def _where_it_changes(self, value):
-        return (
-            value
-            if self._mask is None
-            else tf.where(self._mask, tf.zeros_like(value), value)
-        )
+        if self._mask is None:
+            return value
+        return tf.where(self._mask, tf.zeros_like(value), value)
 
     def _pass(self, unchanged, changed):
         return changed if self._mask is None else tf.where(self._mask, unchanged, changed)
 
 
-def _event_shape(num_channels, event_ndims, mask):
-    event_shape = [None] * (event_ndims - 1) + [num_channels]
+def _event_shape(event_size, event_ndims, mask):
+    event_shape = [None] * (event_ndims - 1) + [event_size]
     if mask is None:
         return event_shape
     if np.asarray(mask).dtype != bool:
@@ -196,7 +202,7 @@ def _event_shape(num_channels, event_ndims, mask):
 
 
 def _statistic(value, name):
-    # Each replica moves its own copy to the same value, so that reading needs but one.
+    # Each replica assigns the same value to its own copy, so reading needs one copy only.
     return tf.Variable(
         value,
         trainable=False,

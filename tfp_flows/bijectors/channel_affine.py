@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from tfp_flows.bijectors.elementwise import Elementwise
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
@@ -18,15 +17,15 @@ __all__ = ["ChannelAffine"]
 
 
 class ChannelAffine(Elementwise):
-    """An `Elementwise` that is affine, with one shift and scale a channel.
+    """An affine `Elementwise`, with one shift and scale for each channel.
 
     At the latent end of a flow it is a learned Gaussian prior, conditional on a class if
     there is a context, while the base stays a standard normal. It starts as the identity.
 
     Args:
-      num_channels: length of the last axis.
+      event_size: length of the last axis.
       conditioner: callable from the context, `[..., context_size]`, to parameters,
-        `[..., P * num_channels]`; None without a context.
+        `[..., P * event_size]`; None without a context.
       context_size: width of the context; 0 if there is none.
       transformer: `Affine()` by default.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
@@ -50,7 +49,7 @@ class ChannelAffine(Elementwise):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         conditioner: Callable | None = None,
         *,
         context_size: int = 0,
@@ -60,9 +59,8 @@ class ChannelAffine(Elementwise):
         name: str = "channel_affine",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(
-            num_channels,
+            event_size,
             Affine() if transformer is None else transformer,
             conditioner,
             context_size=context_size,

@@ -1,4 +1,4 @@
-"""A numerical check of a bijector: does it invert, and are its log-dets right?"""
+"""A numerical check of the inverse and the log-dets of a bijector."""
 
 from __future__ import annotations
 
@@ -31,16 +31,15 @@ def check_bijector(
 ) -> BijectorReport:
     """Checks that a bijector inverts, and that its log-dets and density are right.
 
-    The log-det and round-trip checks hold exactly, whatever the weights. Steps that are
-    still the identity, as most are before training, would pass with any formulas. So they
-    are checked with random weights, and get their own back, bit for bit. A step that is the
-    identity even then leaves `passed` None. Where something is wrong, the report names the
-    steps, at any depth of chains, `Invert` and `MultiScale`.
+    Steps that are still the identity, as most are before training, would pass with any
+    formulas. They are checked with random weights, and their own weights are restored bit
+    for bit. If a step is the identity even then, `passed` is None. If an error is found,
+    the report names the steps, at any depth of chains, `Invert` and `MultiScale`.
 
-    The ends may have different shapes. Where the data have more entries than the latent
-    (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), their density is that of the entries
-    that are not constant. On a simplex it is either that of all entries but the last, or
-    with respect to the area: TFP's bijectors use both. There is no integral then.
+    The ends may have different shapes. If the data have more entries than the latent
+    (`tfb.SoftmaxCentered`, `tfb.FillTriangular`), the density is that of the non-constant
+    entries. On a simplex it is that of all entries but the last, or with respect to area;
+    TFP's bijectors use both. There is no integral then.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -52,8 +51,8 @@ def check_bijector(
     Args:
       bijector: a `tfp.bijectors.Bijector` of one tensor at each end.
       x: points at the data end, `[N, *event]`; a few dozen are enough.
-      context: `[N, context_size]`, where the bijector is conditional. The integral is
-        that of the density given the first row.
+      context: `[N, context_size]`, if the bijector is conditional. The integral is
+        that of the density given the first row of it.
 
     Returns:
       A `BijectorReport`.
@@ -146,12 +145,12 @@ def _random_weights(steps, flow):
     try:
         for ref, variable in variables.items():
             if variable.dtype.is_floating and (variable.trainable or ref in unset):
-                # About as much in a sum over any number of inputs.
+                # Scaled so that sums over any number of inputs have similar size.
                 noise = rng.uniform(-0.5, 0.5, variable.shape)
                 noise /= max(noise.size, 1) ** 0.25
                 variable.assign_add(tf.cast(noise, variable.dtype))
             elif variable.dtype.is_bool and ref in unset:
-                variable.assign(True)  # as of one that is initialized
+                variable.assign(True)  # as if it were initialized
         yield
     finally:
         for ref, variable in variables.items():
@@ -278,7 +277,7 @@ def _jacobian(method, points, context):
 
 
 def _integral(flow, z, event_shape, context):
-    """Midpoint sum of the density over a box around what a standard normal maps to."""
+    """Midpoint sum of the density over a box around the image of a standard normal."""
     size = math.prod(event_shape)
     if size > 2 or size != math.prod(z.shape[1:]):
         return None
@@ -286,7 +285,7 @@ def _integral(flow, z, event_shape, context):
     normal = np.random.default_rng(0).normal(size=(4096, *z.shape[1:]))
     y, _ = flow.forward_and_log_det(normal.astype(z.dtype.as_numpy_dtype), context=first)
     y = np.reshape(y, [-1, size])
-    # Cells of equal size in asinh, since heavy tails reach far.
+    # Cells of equal size in asinh, which also cover heavy tails.
     center = np.median(y, axis=0)
     unit = np.maximum(np.median(np.abs(y - center), axis=0), 1e-30)
     stretched = np.arcsinh((y - center) / unit)
@@ -301,13 +300,13 @@ def _integral(flow, z, event_shape, context):
     latent, log_det = flow.inverse_and_log_det(points, context=first)
     latent = np.reshape(latent, [len(grid), -1]).astype(np.float64)
     log_density = -0.5 * np.sum(latent**2 + math.log(2 * math.pi), axis=-1) + log_det
-    # Stock bijectors answer NaN outside their support, where the density is zero.
+    # Stock bijectors return NaN outside their support, where the density is zero.
     density = np.nan_to_num(np.exp(log_density), nan=0.0)
     return float(np.sum(density * np.prod(_product(widths), axis=-1)))
 
 
 def _product(columns):
-    """All combinations of an entry of each column, `[n, D]`, as rows."""
+    """Returns all combinations of one entry of each column, `[n, D]`, as rows."""
     axes = np.meshgrid(*columns.T)
     return np.stack([axis.ravel() for axis in axes], axis=-1)
 
@@ -317,8 +316,8 @@ class BijectorReport:
     """The errors that `check_bijector` has measured; `print` it.
 
     Errors are the largest over the points, relative where the true value is above 1.
-    Steps that are still the identity, which passes whatever the formulas are, were given
-    random weights for them: `print` says so first.
+    Steps that are still the identity were checked with random weights; `print` names them
+    first.
 
     Attributes:
       num_points: number of points tried.
@@ -330,12 +329,12 @@ class BijectorReport:
       forward_log_det: error of the forward's log-det against that of autodiff.
       integral: of the density with a standard normal base, over a grid; None for events
         of more than two variables. It should be 1.
-      tolerance: what `passed` allows the errors to be.
+      tolerance: largest errors that `passed` allows.
       identities: names of the steps with weights that are still the identity; the name of
         the bijector if all of it is. They were checked with random weights.
-      is_identity: whether the whole bijector is.
-      unseen: names of those that are the identity with random weights, too, so that
-        nothing is known of them.
+      is_identity: whether the whole bijector is the identity.
+      unseen: names of the steps that are the identity with random weights too, so that
+        they could not be checked.
       wrong_steps: place and name of each step whose own checks fail, or of the chain whose
         steps are right.
 
@@ -363,7 +362,7 @@ class BijectorReport:
     def passed(self) -> bool | None:
         """Whether all errors are within `tolerance`, and the integral within 0.01 of 1.
 
-        None if they are, but for some steps (`unseen`) they would be with any formulas.
+        None if they are, but some steps could not be checked (`unseen`).
         """
         if not all(ok for _, _, ok in self._rows()):
             return False

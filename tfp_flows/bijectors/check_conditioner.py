@@ -1,16 +1,15 @@
-"""The one check that a network fits the step that it is given to."""
+"""Checks that conditioner and transformer of a step fit each other."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import check_transformer
 
 __all__ = ["check_conditioner"]
 
@@ -22,19 +21,20 @@ def check_conditioner(
     transformer: Transformer,
     dtype: tf.DType | None,
 ) -> None:
-    """Refuses a conditioner of other sizes, which might broadcast and go unnoticed.
+    """Refuses a conditioner of other sizes, which could broadcast unnoticed.
 
     Args:
       conditioner: a callable; one without `input_shape` and `output_shape` passes.
-      seen_shape: shape of what it is shown of an event.
-      changing_shape: shape, `(..., C)`, of what changes by its parameters.
-      transformer: what its P parameters a variable are for.
-      dtype: of what it is shown.
+      seen_shape: shape of its input, a part of the event.
+      changing_shape: shape, `(..., C)`, of the entries that its parameters change.
+      transformer: map with P parameters for each entry.
+      dtype: dtype of the input.
 
     Raises:
       ValueError: if it is made for inputs of another shape, or does not return parameters
         of shape `(..., P * C)`.
     """
+    check_transformer(transformer)
     if not callable(conditioner) or isinstance(conditioner, type):
         raise ValueError(
             "Expected a `conditioner`, a callable of (x, context) such as a `Conditioner`; "
@@ -68,13 +68,13 @@ def check_conditioner(
 
 
 def _warn_of_other_variables(conditioner, seen_shape, dtype):
-    """Calls it once, so that it creates its variables, and warns of those not its own."""
+    """Calls it once, and warns if it uses variables that it does not list."""
     seen = tf.zeros([1, *seen_shape], dtype or tf.float32)
     size = getattr(conditioner, "context_size", 0)
     try:
         with tf.GradientTape() as tape:
             conditioner(seen, tf.zeros([1, size], seen.dtype) if size else None)
-    except Exception:  # the step's own call tells what is wrong
+    except Exception:  # the step's first call raises it again
         return
     is_module = isinstance(conditioner, tf.Module)
     own = {v.ref() for v in conditioner.variables} if is_module else set()
@@ -90,8 +90,8 @@ def _warn_of_other_variables(conditioner, seen_shape, dtype):
 
 
 def _keras_module(value):
-    """The Keras that a layer is of: "keras", or a former one; or None."""
-    # Without Keras itself, which bijectors do not know.
+    """Returns the Keras package of a layer: "keras" or an older one; None for others."""
+    # By name, since bijectors do not import Keras.
     modules = [f"{cls.__module__}." for cls in type(value).__mro__]
     known = ("keras", "tf_keras", "tensorflow.python.keras")
     found = (name for name in known if any(m.startswith(f"{name}.") for m in modules))

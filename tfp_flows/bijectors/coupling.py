@@ -1,4 +1,4 @@
-"""The coupling step: some variables pass, and say how the others change."""
+"""The coupling step: passing variables determine how the others change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.bijectors.check_conditioner import check_conditioner
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -38,7 +37,7 @@ class Coupling(FlowBijector):
     Both directions cost one call of the conditioner. With a mask that varies along the
     last axis only (vectors; channels), the conditioner sees the passing entries,
     `[..., A]`, and returns the parameters of the others, `[..., P * B]`. With any other
-    mask (checkerboards) it sees the event with zeros in place of what changes, and
+    mask (checkerboards) it sees the event with zeros for the changing entries, and
     returns parameters for every entry, `[..., P * C]`. P is the transformer's
     `num_parameters`.
 
@@ -51,8 +50,8 @@ class Coupling(FlowBijector):
       name: name of the bijector.
 
     Raises:
-      ValueError: if `mask` is not boolean, or all of it is True or all False; if the
-        conditioner's shapes do not fit it and the transformer.
+      ValueError: if `mask` is not boolean or has only one value, or the conditioner's
+        shapes do not fit the mask and the transformer.
 
     >>> import tfp_flows
     >>> network = tfp_flows.MLP(2, (16,), seed=0)  # of one variable: two numbers
@@ -75,7 +74,6 @@ class Coupling(FlowBijector):
         name: str = "coupling",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters, optional=["dtype"])
         mask = check_mask(mask)
         super().__init__(
             event_ndims=mask.ndim,
@@ -115,12 +113,12 @@ class Coupling(FlowBijector):
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Sets the conditioner's data-dependent state, if any, from what it will see.
+        """Sets the conditioner's data-dependent state, if any, from its inputs for `data`.
 
         Args:
           data: `[N, *event]`.
-          context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         if not self.is_initialized:
@@ -131,7 +129,7 @@ class Coupling(FlowBijector):
             self._conditioner.initialize(seen, context, **weight)
 
     def _initialize_inverted(self, data, context, sample_weight=None):
-        # What the conditioner sees is the same at both ends.
+        # The passing entries, its input, are the same at both ends.
         self.initialize(data, context=context, sample_weight=sample_weight)
 
     def _forward_and_log_det(self, x, context, training):

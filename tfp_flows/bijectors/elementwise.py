@@ -1,4 +1,4 @@
-"""An elementwise map with learned parameters, which a context may move."""
+"""An elementwise map with learned parameters, which may depend on a context."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
-from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import check_transformer
 
 __all__ = ["Elementwise"]
 
 
 class Elementwise(FlowBijector):
-    """Maps every variable by parameters of its own, which depend on the context only.
+    """Maps each variable by its own parameters, which depend only on the context.
 
     ```none
-    parameters = weights + conditioner(context)             one set a variable
+    parameters = weights + conditioner(context)             one set for each variable
     forward:  y = transformer(x; parameters)
     ```
 
-    The weights start at zero. At the data end of a flow, `Tail` gives each variable heavy
-    tails whose weights are learned, a side each. The flow then sees light ones, which is
-    what a normal base and networks are for. Such data have no useful standard deviation:
-    bring them to about unit size by quantiles, and standardise behind the tails.
+    The weights start at zero. With a `Tail` at the data end of a flow, each side of each
+    variable has a learned tail weight, and the steps of the flow see light tails. Heavy
+    tailed data have no useful standard deviation: scale them to about unit size by
+    quantiles, and standardise after the `Tail`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -50,13 +50,13 @@ class Elementwise(FlowBijector):
     ... )
 
     Args:
-      event_size: number of variables, D, or of channels.
+      event_size: number of variables or channels, D.
       transformer: the elementwise map.
       conditioner: callable from the context, `[..., context_size]`, to parameters,
         `[..., P * event_size]`; None without a context.
       context_size: width of the context; 0 if there is none.
-      event_ndims: axes of one event: 1 for vectors, 3 for images, whose positions have the
-        same parameters.
+      event_ndims: axes of one event: 1 for vectors, 3 for images, whose positions share
+        the parameters.
       dtype: of inputs and weights.
       parameters: the constructor's arguments of a subclass.
       name: name of the bijector.
@@ -83,8 +83,9 @@ class Elementwise(FlowBijector):
         name: str = "elementwise",
     ) -> None:
         given = {k: v for k, v in locals().items() if k != "parameters"}
-        check_arguments(given)
-        check_instance("transformer", transformer, Transformer, "a `Transformer`")
+        check_integer("event_size", event_size)
+        check_integer("event_ndims", event_ndims, minimum=0)
+        check_transformer(transformer)
         if (conditioner is None) != (context_size == 0):
             raise ValueError(
                 "Expected both or none of `conditioner` and `context_size`; got "

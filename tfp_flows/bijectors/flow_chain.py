@@ -12,7 +12,8 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.tfp_bijector import event_ndims_of
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
@@ -43,13 +44,13 @@ class FlowChain(Composite):
     them. Unlike `tfb.Chain`, nothing is cached. An end may be a structure of tensors, as
     `tfb.Split` and `tfb.JointMap` have it, with the same batch axes in all parts.
 
-    Contexts come in the data's own units: a chain standardises them, by statistics that
-    `initialize` sets from the training rows', unless every conditional bijector in it does
-    so itself. Before `initialize` they pass as they are, as the output of an encoder does.
+    Contexts come in their own units. A chain standardises them by statistics that
+    `initialize` sets from the training rows, unless every conditional bijector in it does
+    so itself. Before `initialize` they are unchanged, and so is the output of an encoder.
 
-    With `recompute`, training keeps of each bijector only what it was given, not the
-    activations inside it, and applies it once more for the gradient: about a third more
-    time. The gradient is the same.
+    With `recompute`, training keeps only the input of each bijector, not the activations
+    inside it, and applies the bijector again for the gradient, which is the same. A step
+    takes about a third longer.
 
     Args:
       bijectors: list of `tfp.bijectors.Bijector`s, data side first.
@@ -82,14 +83,8 @@ class FlowChain(Composite):
         parameters: dict | None = None,
         name: str = "flow_chain",
     ) -> None:
-        options = {
-            "standardize_context": standardize_context,
-            "recompute": recompute,
-            "name": name,
-        }
-        check_arguments(options)
-        if parameters is None:
-            parameters = {"bijectors": bijectors, **options}
+        parameters = dict(locals()) if parameters is None else parameters
+        check_each(check_flag, standardize_context=standardize_context, recompute=recompute)
         steps = _as_steps(as_bijectors("bijectors", bijectors))
         if recompute:
             refuse_batch_statistics(steps)
@@ -142,7 +137,7 @@ class FlowChain(Composite):
         Args:
           data: `[N, *event]`, at the data end.
           context: `[N, context_size]`, where the chain is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         context = self._initialized_context(context, weight)
@@ -161,7 +156,7 @@ class FlowChain(Composite):
                 )
                 continue
             step.initialize(data, context=from_step, **weight_keyword(step, weight))
-            # What follows does not look at the rows.
+            # Later steps need no rows.
             data, context, weight = _first_row(data), _first_row(context), None
             data = step._normalised(data, context_for(step, context))
         weight = weight_keyword(last, weight)
@@ -194,7 +189,7 @@ class FlowChain(Composite):
         return context if self._standardizer is None else self._standardizer(context)
 
     def _initialized_context(self, context, weight=None):
-        """Sets the statistics of contexts, where wanted; returns what steps are given."""
+        """Sets the statistics of contexts; returns contexts as the steps see them."""
         if self._standardizer is None:
             return context
         return self._standardizer.initialize(context, weight=weight)
@@ -262,5 +257,5 @@ def _flatten(bijector):
 
 
 def _is_a(bijector, stock_class):
-    # Where a part is no `CompositeTensor`, as ours, TFP builds the class's base instead.
+    # For parts that are no `CompositeTensor`, such as ours, TFP builds its base class.
     return isinstance(bijector, stock_class.__mro__[1])

@@ -1,4 +1,4 @@
-"""Heavier tails between a flow's steps and its base, for rows unlike those of training."""
+"""Heavier tails between a flow's steps and its base, for rows far from the training set."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_choice
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.transformers.affine import soft_bounded_scale
 
 __all__ = ["HeavyTails"]
 
+# Degrees of freedom of the length: initially, and at least.
 _FIRST_DEGREES, _LEAST_DEGREES = 8.0, 2.0
-# Latents of training rows have lighter tails than those of others, so tails are learned
-# slowly: in the few steps that a small table is trained for they stay heavy.
+# Factor of the learning rate of tails. Latents of training rows have lighter tails than
+# latents of new rows, so tails are learned slowly and stay heavy for small tables.
 _PACE = 0.25
-# Of logarithms: at this end the tails are a normal's.
+# Bound on log-weights; at the lower end tails are Gaussian.
 _BOUND = 7.0
-# Variables from which on the degrees grow as the root of D, as the deviation of s does.
-# With fixed ones, a tenth of all samples of 784 variables would be beyond all bounds.
+# Above this number of variables, degrees of freedom grow with sqrt(D), as the deviation of
+# s does. With fixed degrees, a tenth of samples of 784 variables would overflow.
 _FEW = 32.0
 
 
 class HeavyTails(FlowBijector):
-    """Makes heavy tails of a normal's, for the length of all variables and for each.
+    """Makes the tails of a normal base heavy, for each variable and for all together.
 
     ```none
     inverse:  s = D (mean |y_i|)^2 / (2 / pi), which is D where y is normal
@@ -41,23 +43,23 @@ class HeavyTails(FlowBijector):
     forward:  v_i = sign(x_i) sqrt(exp((w_i x_i)^2) - 1) / w_i, then s of t, and y
     ```
 
-    A flow that has seen few rows maps some others far out. With normal tails each costs its
-    squared distance, here about its logarithm: the last line is for single variables, whose
-    tails are a Student-t's of `1 / w_i^2` degrees, the others for all together, as those of
-    a multivariate Student-t, which gives rows that the steps stretch in all directions back
-    what they gain in log-det. (In a sum of squares, a few large variables would count for
-    all.) Of one variable there is the last line alone. The w_i and a are weights: where
-    tails are light, training makes the w_i small and a large.
+    A flow of few training rows maps some new rows far out. Normal tails cost the squared
+    distance of such a row; here it costs about the logarithm. The last line gives each
+    variable the tails of a Student-t of `1 / w_i^2` degrees of freedom. The other lines
+    give all variables together the tails of a multivariate Student-t, which cancels the
+    log-det that steps gain by stretching a row in all directions. (The mean of |y_i| is
+    less sensitive to a few large variables than a sum of squares.) With one variable, only
+    the last line applies. The w_i and a are weights: where tails are light, training makes
+    the w_i small and a large.
 
-    The identity until `initialize`, from when on all w_i are 0.3 and a is 8 at first, 12 of
-    two variables, and 8 sqrt(D / 32) from 32 on; and where it is inverted, so that data are
-    at its latent end.
+    It is the identity until `initialize`. Then all w_i are 0.3, and a is 8, or 12 for two
+    variables, or 8 sqrt(D / 32) for D above 32. An inverted one stays the identity.
 
     Args:
       event_size: number of variables, D.
-      kind: "student", or "sinh", whose last line is `asinh(w_i y_i) / w_i` and comes first:
-        rows of single far variables cost more, and some samples lie thousands of times as
-        far out as others.
+      kind: "student" or "sinh". For "sinh", the last line is `asinh(w_i y_i) / w_i` and
+        comes first: rows with a single far variable cost more, and some samples lie
+        thousands of times as far out as others.
       dtype: of inputs and weights.
       name: name of the bijector.
 
@@ -82,7 +84,8 @@ class HeavyTails(FlowBijector):
         name: str = "heavy_tails",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_integer("event_size", event_size)
+        check_choice("kind", kind, tuple(_MAPS))
         super().__init__(
             event_ndims=1,
             event_shape=[event_size],
@@ -95,9 +98,9 @@ class HeavyTails(FlowBijector):
         self._size = float(event_size)
         self._spread = math.sqrt(max(1.0, self._size / _FEW))
         if kind == "student" and event_size == 1:
-            self._parts_from_data = ("each",)  # whose length it is
+            self._parts_from_data = ("each",)  # the length is the variable itself
         if kind == "student" and event_size == 2:
-            self._spread = 1.5  # else samples lie as far out as the sinh's
+            self._spread = 1.5  # else samples lie as far out as with sinh
         zeros = tf.zeros(event_size, self.dtype)
         self._weight = tf.Variable(zeros, name="tail_weight")
         has_length = "length" in self._parts_from_data
@@ -107,12 +110,12 @@ class HeavyTails(FlowBijector):
 
     @property
     def reads_rows(self) -> bool:
-        """False: only that there are data counts."""
+        """Whether `initialize` uses the values of the rows: False."""
         return False
 
     @property
     def is_initialized(self) -> bool:
-        """Whether it is known if tails are to be heavy."""
+        """Whether `initialize` has decided if tails are heavy."""
         return bool(self._initialized.numpy())
 
     def initialize(
@@ -125,7 +128,7 @@ class HeavyTails(FlowBijector):
         """Makes the tails heavy, from the first call on.
 
         Args:
-          data: `[N, D]`, which is not used: a flow for data has tails, another has none.
+          data: `[N, D]`; the values are not used.
           context: ignored.
           sample_weight: ignored.
         """
@@ -134,13 +137,13 @@ class HeavyTails(FlowBijector):
         self._initialized.assign(True)
 
     def _initialize_inverted(self, data, context, sample_weight=None):
-        # Data at the latent end are in units of their own, and would get lighter tails.
+        # Inverted, it would make the tails of the data lighter.
         self._initialized.assign(True)
 
     def _inverse_and_log_det(self, y, context, training):
-        most = y.dtype.max**0.4  # beyond which squares overflow
+        most = y.dtype.max**0.4  # beyond it, squares overflow
         value = tf.clip_by_value(y, -most, most)
-        # What the clipped part costs, so that steps that stretch far rows gain nothing.
+        # The cost of the clipped part: steps that stretch far rows gain nothing.
         beyond = tf.math.log(tf.maximum(tf.abs(y) / most, 1.0))
         log_det = -tf.reduce_sum(beyond, axis=-1)
         for name in self._parts_from_data:
@@ -187,7 +190,7 @@ class HeavyTails(FlowBijector):
         return 0.5 * math.pi * self._size * tf.reduce_mean(tf.abs(u), axis=-1) ** 2
 
     def _log_det_of_length(self, s, t, log_slope):
-        """Of the inverse; `log_slope` is `-log dt/ds`."""
+        """Returns the log-det of the inverse; `log_slope` is `-log dt/ds`."""
         return (0.5 * self._size - 1.0) * tf.math.log(t / s) - log_slope
 
     def _if_heavy(self, value, mapped, log_det):
@@ -225,12 +228,12 @@ def _mean_log1p(q):
 
 
 def _mean_slope(function, q, series):
-    """`function(q) / q` of a function with slope 1 at 0, for `q >= 0`, gradients included.
+    """Returns `function(q) / q` for `q >= 0`, safe at 0, gradients included.
 
     Args:
-      function: of tensors.
+      function: function of a tensor, with slope 1 at 0.
       q: tensor.
-      series: its Taylor coefficients from that of `q^2` on.
+      series: Taylor coefficients of `function`, from the one of `q^2` on.
     """
     is_small = q < np.finfo(q.dtype.as_numpy_dtype).eps ** 0.5
     near, small = tf.ones_like(q), tf.where(is_small, q, tf.zeros_like(q))
@@ -241,7 +244,7 @@ def _mean_slope(function, q, series):
 
 
 class _Map(NamedTuple):
-    """An odd map of slope 1 at 0; of `w y`, it is that of a single variable."""
+    """An odd map of slope 1 at 0, applied to `w y` for each variable."""
 
     first_weight: float
     parts_from_data: tuple

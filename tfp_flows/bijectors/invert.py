@@ -1,4 +1,4 @@
-"""A bijector of ours with its two directions swapped."""
+"""A `FlowBijector` with its two directions swapped."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Invert"]
 
 
 class Invert(Composite):
-    """Swaps the directions of a `FlowBijector` and hands context and training on.
+    """Swaps the directions of a `FlowBijector`, with its context and training.
 
     Stock `tfb.Invert` works too; inside a `FlowChain` it is replaced by this one.
 
-    State that is set from data is set so that the latent side of this bijector has what the
-    inverted one's would have: zero mean and unit variance after `ActNorm` and
-    `Standardize`. `BatchNorm` keeps the statistics it has.
+    `initialize` standardises the latent side of this bijector, as the original does for
+    its own: zero mean and unit variance after `ActNorm` and `Standardize`. `BatchNorm`
+    keeps its statistics.
 
     Args:
       bijector: a `FlowBijector`.
@@ -47,7 +47,7 @@ class Invert(Composite):
             name=name or f"invert_{bijector.name}",
         )
         self._bijector = bijector
-        # Also where only one of them is known.
+        # Even if only one of the two is known.
         self._event_shapes = {d: bijector._event_shapes[OPPOSITE[d]] for d in OPPOSITE}
 
     @property
@@ -61,11 +61,11 @@ class Invert(Composite):
 
     @property
     def sequential_directions(self) -> frozenset[str]:
-        """Those of the bijector, swapped."""
+        """The sequential directions of the bijector, swapped."""
         return frozenset(OPPOSITE[d] for d in self._bijector.sequential_directions)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Refuses nothing: every latent of the bijector has a value."""
+        """Accepts all data, since every latent of the bijector has a value."""
 
     def initialize(
         self,
@@ -78,8 +78,8 @@ class Invert(Composite):
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
 
         Raises:
           ValueError: if there is state that only data at the other end determine, as in

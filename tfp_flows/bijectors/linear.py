@@ -1,4 +1,4 @@
-"""Linear mixings of the variables, or of the channels of every pixel, that are learned."""
+"""Learned linear mixings of variables, or of the channels of each pixel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.permutation import check_permutation
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_seed
 
 __all__ = ["InvertibleConv1x1", "InvertibleLinear", "Linear", "multiply_rows"]
 
@@ -31,12 +31,12 @@ class InvertibleLinear(Positionwise):
       event_size: number of variables, D, or of channels.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       seed: W starts as a random rotation drawn from it; as the identity if None.
-      permutation: of the integers 0 to D - 1: W starts as that of the entries, at no cost.
+      permutation: permutation of 0 to D - 1 that W starts as; None: see `seed`.
       dtype: of inputs and weights.
       name: name of the bijector.
 
     Raises:
-      ValueError: if `permutation` is none, or there is a `seed` too.
+      ValueError: if `permutation` is not a permutation, or `seed` is given too.
 
     >>> import tfp_flows
     >>> mixing = tfp_flows.InvertibleLinear(2)
@@ -58,7 +58,7 @@ class InvertibleLinear(Positionwise):
         name: str = "invertible_linear",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_seed("seed", seed)
         super().__init__(
             event_size,
             event_ndims=event_ndims,
@@ -71,8 +71,8 @@ class InvertibleLinear(Positionwise):
         sizes = np.ones([event_size, event_size], self.dtype.as_numpy_dtype)
         self._below, self._above = np.tril(sizes, -1), np.triu(sizes, 1)
         self._identity = np.eye(event_size, dtype=sizes.dtype)
-        # One variable, since a deep flow's training step pays for each: L below the
-        # diagonal, U above it, and on it the logarithms.
+        # One variable, since each costs time in a training step of a deep flow: L below the
+        # diagonal, U above it, and the log-diagonal on it.
         packed = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(np.log(np.abs(diagonal)))
         self._lower_upper = tf.Variable(tf.cast(packed, self.dtype), name="lower_upper")
         sign = tf.cast(np.sign(diagonal), self.dtype)
@@ -85,7 +85,7 @@ class InvertibleLinear(Positionwise):
         return self._matrix_of(lower, upper)
 
     def _matrix_of(self, lower, upper):
-        # A product, since the gradient of a gather is slower than that of a small matrix.
+        # A matrix product: the gradient of a gather would be slower.
         permutation = tf.one_hot(self._order, len(self._identity), dtype=self.dtype)
         return permutation @ lower @ upper
 
@@ -95,7 +95,7 @@ class InvertibleLinear(Positionwise):
         return x, self._sum_over_positions(log_det, y)
 
     def _forward_and_log_det(self, x, context, training):
-        # Found once for all rows, in float64 since the matrix is small.
+        # Computed once for all rows, in float64, which is cheap for a small matrix.
         *factors, log_det = self._factors()
         lower, upper = (tf.cast(factor, tf.float64) for factor in factors)
         size = len(self._identity)
@@ -122,8 +122,8 @@ class Linear(Positionwise):
     forward:  y = W^-1 x
     ```
 
-    The form of Glow's code. It costs a determinant a step, and nothing keeps W from
-    becoming singular: `InvertibleLinear` is the safe form; this one is to compare with.
+    This is the form of Glow's code, for comparisons. It needs a determinant in each step,
+    and W may become singular; `InvertibleLinear` is the safe form.
 
     Args:
       event_size: number of variables, D, or of channels.
@@ -151,7 +151,7 @@ class Linear(Positionwise):
         name: str = "plain_linear",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_seed("seed", seed)
         super().__init__(
             event_size,
             event_ndims=event_ndims,
@@ -174,7 +174,7 @@ class Linear(Positionwise):
         return multiply_rows(x, tf.cast(inverse, self.dtype)), -self._log_det(x)
 
     def _log_det(self, value):
-        # XLA has no determinant of a general matrix on CPUs; in float64 as in Glow's code.
+        # By QR, since XLA has no determinant on CPUs; in float64, as in Glow's code.
         triangular = tf.linalg.qr(tf.cast(self._matrix, tf.float64)).r
         log_det = tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(triangular))))
         return self._sum_over_positions(tf.cast(log_det, self.dtype), value)
@@ -187,7 +187,7 @@ class InvertibleConv1x1(FlowChain):
     itself, without the LU form, as `Linear` does.
 
     Args:
-      num_channels: C.
+      event_size: number of channels, C.
       seed: the matrix starts as a random rotation drawn from it; as the identity if None.
       dtype: of inputs and weights.
       name: name of the bijector.
@@ -204,27 +204,26 @@ class InvertibleConv1x1(FlowChain):
 
     def __init__(
         self,
-        num_channels: int,
+        event_size: int,
         *,
         seed: int = 0,
         dtype: tf.DType | str = tf.float32,
         name: str = "invertible_conv_1x1",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
-        linear = InvertibleLinear(num_channels, event_ndims=3, seed=seed, dtype=dtype)
+        linear = InvertibleLinear(event_size, event_ndims=3, seed=seed, dtype=dtype)
         super().__init__([linear], parameters=parameters, name=name)
 
 
 def multiply_rows(value: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
-    # On images too: a convolution of 1x1 takes two to four times as long with its gradient.
+    # For images too: a 1x1 convolution takes two to four times as long with its gradient.
     rows = tf.reshape(value, [-1, value.shape[-1]])
     return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
 
 
 def _initial_matrix(event_size, seed, permutation=None):
-    """The identity, a permutation, or a rotation drawn uniformly by the integer `seed`."""
+    """Returns the identity, a permutation, or a uniformly drawn rotation."""
     if permutation is not None:
         if seed is not None:
             raise ValueError("Expected one of `seed` and `permutation`; got both.")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_image_shape
+from tfp_flows.core.arguments import check_integer
 
 __all__ = ["alternating", "channel_half", "checkerboard", "half"]
 
@@ -30,12 +31,13 @@ def alternating(event_size: int, *, start: bool = True) -> np.ndarray:
       Dinh, Krueger, Bengio (2014), NICE, section 5.1 (odd and even components).
       https://arxiv.org/abs/1410.8516
     """
-    check_arguments({"event_size": event_size, "start": start})
+    check_integer("event_size", event_size)
+    check_flag("start", start)
     return (np.arange(event_size) % 2 == 0) == start
 
 
 def half(event_size: int, *, start: bool = True) -> np.ndarray:
-    """The first half passes unchanged (`D // 2` variables), or the rest does.
+    """The first half (`D // 2` variables) or the other half passes unchanged.
 
     Args:
       event_size: number of variables, D.
@@ -48,7 +50,8 @@ def half(event_size: int, *, start: bool = True) -> np.ndarray:
     >>> tfp_flows.masks.half(3).tolist()
     [True, False, False]
     """
-    check_arguments({"event_size": event_size, "start": start})
+    check_integer("event_size", event_size)
+    check_flag("start", start)
     return (np.arange(event_size) < event_size // 2) == start
 
 
@@ -70,13 +73,13 @@ def checkerboard(image_shape: Sequence[int], *, start: bool = True) -> np.ndarra
       Dinh, Sohl-Dickstein, Bengio (2016), RealNVP, section 3.4 and figure 3.
       https://arxiv.org/abs/1605.08803
     """
-    check_arguments({"start": start})
+    check_flag("start", start)
     row, column, _ = np.indices(check_image_shape(image_shape))
     return ((row + column) % 2 == 0) == start
 
 
 def channel_half(image_shape: Sequence[int], *, start: bool = True) -> np.ndarray:
-    """The first half of the channels passes unchanged (`C // 2` of them), or the rest does.
+    """The first half of the channels (`C // 2`) or the other half passes unchanged.
 
     Args:
       image_shape: `(H, W, C)`.

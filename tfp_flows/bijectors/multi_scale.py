@@ -10,19 +10,19 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.composite import as_bijectors
 from tfp_flows.core.composite import context_for
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["MultiScale"]
 
 
 class MultiScale(Composite):
-    """Levels on images, of which each but the last hands on only part of its channels.
+    """Levels on images; each but the last factors out part of its channels.
 
     ```none
     inverse:  h = y
@@ -33,21 +33,21 @@ class MultiScale(Composite):
     log_det:  the sum over the levels
     ```
 
-    The latent end is one vector, so that `FlowDistribution(standard_normal(D), flow)` is
-    the distribution, and a base of a smaller scale is sampling at a temperature. Where the
-    factored-out part should have a Gaussian prior that depends on the kept part, let a
-    level end in a `Coupling` whose mask passes the kept channels: standardising by a
-    conditional mean and scale is that coupling.
+    The latent end is one vector, so the distribution is
+    `FlowDistribution(standard_normal(D), flow)`, and a base of smaller scale samples at a
+    temperature. For a Gaussian prior of the factored-out part given the kept part, end a
+    level with a `Coupling` whose mask passes the kept channels: it standardises by a
+    conditional mean and scale.
 
     Args:
       levels: list of bijectors from images to images, ours or TFP's, data side first.
       image_shape: `(H, W, C)` of the data end.
-      fraction: share of the channels that is factored out after a level.
+      fraction: fraction of the channels that is factored out after a level.
       name: name of the bijector.
 
     Raises:
       ValueError: if there is no level, or `fraction` is not a whole number of channels at
-        one of them, or is all or none.
+        some level, or all or none of them.
 
     >>> import tfp_flows
     >>> levels = [tfp_flows.Squeeze((4, 4, 1)), tfp_flows.Squeeze((2, 2, 2))]
@@ -90,7 +90,7 @@ class MultiScale(Composite):
 
     @property
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shape `(h, w, c)` of what each level adds to the latent vector, in its order."""
+        """Shapes `(h, w, c)` of the parts of the latent vector, one for each level."""
         return tuple(self._latent_shapes)
 
     @property
@@ -108,8 +108,8 @@ class MultiScale(Composite):
 
         Args:
           data: `[N, H, W, C]`.
-          context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         *before, last = self._levels
@@ -148,12 +148,12 @@ def _as_level(bijector):
     if isinstance(bijector, FlowBijector):
         return bijector
     chain = FlowChain([bijector])
-    # One on less than images does the same at every position of theirs.
+    # A bijector on fewer axes acts alike at every position of an image.
     return chain if chain.forward_min_event_ndims == 3 else TFPBijector(bijector, 3)
 
 
 def _latent_shapes(levels, image_shape, fraction):
-    """The shape of what each level factors out; of the last one, all of it."""
+    """Returns the shape that each level factors out; the last level keeps nothing."""
     shapes = []
     for number, level in enumerate(levels[:-1], start=1):
         *spatial, channels = level.inverse_event_shape(image_shape).as_list()

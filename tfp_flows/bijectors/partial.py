@@ -1,4 +1,4 @@
-"""A bijector of some of a vector's entries; the others pass."""
+"""A bijector on some entries of a vector; the others pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.partition import check_mask
 from tfp_flows.bijectors.partition import partition
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.composite import Composite
 from tfp_flows.core.data_dependent_state import weight_keyword
@@ -18,7 +17,7 @@ __all__ = ["Partial"]
 
 
 class Partial(Composite):
-    """Maps the entries that a mask does not let pass, as a vector of their own.
+    """Maps the entries where a mask is False, as a vector.
 
     ```none
     forward:  y[mask] = x[mask],   y[~mask] = bijector(x[~mask])
@@ -33,19 +32,18 @@ class Partial(Composite):
 
     Args:
       mask: booleans, `[D]`; True passes unchanged.
-      bijector: a `FlowBijector` of vectors of as many entries as are False.
+      bijector: a `FlowBijector` on vectors of the entries where `mask` is False.
       name: name of the bijector.
 
     Raises:
-      ValueError: if the mask is not boolean, or all of it is True or all False; or if the
-        bijector is known not to map vectors of that size to such vectors.
+      ValueError: if the mask is not boolean or has only one value, or the bijector does not
+        map vectors of that size to vectors of that size.
     """
 
     def __init__(
         self, mask: npt.ArrayLike, bijector: FlowBijector, *, name: str | None = None
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         mask = check_mask(mask)
         if mask.ndim != 1:
             raise ValueError(f"Expected `mask` of shape [D]; got {list(mask.shape)}.")
@@ -87,8 +85,8 @@ class Partial(Composite):
 
         Args:
           data: `[N, D]`, at the data end.
-          context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         changing, weight = self._changing(data), weight_keyword(self._bijector, weight)

@@ -10,7 +10,7 @@ __all__ = ["check_mask", "partition"]
 
 
 def check_mask(mask: npt.ArrayLike) -> np.ndarray:
-    """Returns `mask` as a boolean array of which some is True, and some is False."""
+    """Returns `mask` as a boolean array; both True and False must occur."""
     mask = np.asarray(mask)
     if mask.dtype != bool or mask.ndim == 0:
         raise ValueError(
@@ -30,7 +30,7 @@ def partition(mask: np.ndarray) -> _SplitLastAxis | _MaskEvent:
 
     It has `split(x) -> (seen, changing)`, `join(seen, changed) -> y`,
     `sum(log_det) -> log_det` over the event's axes, and the shapes `seen_shape` and
-    `changing_shape` of what `split` makes of an event.
+    `changing_shape` of the results of `split` for one event.
     """
     along_last_axis = mask.reshape(-1, mask.shape[-1])
     if (along_last_axis == along_last_axis[0]).all():
@@ -70,7 +70,7 @@ class _SplitLastAxis:
         return tf.reduce_sum(log_det, axis=self._event_axes)
 
     def _in_order(self, a, b):
-        """Orders (seen, changing) as they lie on the axis, or (first, second) by role."""
+        """Orders (seen, changing) by position, or (first, second) by role."""
         return (a, b) if self._mask[0] else (b, a)
 
 
@@ -92,7 +92,7 @@ class _Entries:
 
 
 class _MaskEvent:
-    """The whole event, with zeros where the conditioner must not look."""
+    """The whole event, with zeros at the changing entries for the conditioner."""
 
     def __init__(self, mask):
         self._mask = mask

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
 
 __all__ = [
     "Permutation",
@@ -53,7 +53,6 @@ class Permutation(Positionwise):
         name: str = "permutation",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters, optional=["dtype"])
         permutation = check_permutation(permutation)
         super().__init__(
             len(permutation),
@@ -78,8 +77,8 @@ class Permutation(Positionwise):
     def _reorder(self, value, indices, inverse_indices):
         @tf.custom_gradient
         def gather(value, indices, inverse_indices):
-            # The gradient of a permutation is the inverse one; of a general gather,
-            # which TensorFlow would assume, a scatter many times as slow.
+            # The gradient is the inverse permutation. TensorFlow's gradient of a gather is
+            # a scatter, which is many times as slow.
             def gradient(upstream):
                 return tf.gather(upstream, inverse_indices, axis=-1), None, None
 
@@ -125,7 +124,8 @@ def random_permutation(event_size: int, seed: int | None) -> np.ndarray:
     >>> sorted(tfp_flows.random_permutation(3, seed=0).tolist())
     [0, 1, 2]
     """
-    check_arguments({"event_size": event_size, "seed": seed})
+    check_integer("event_size", event_size)
+    check_seed("seed", seed)
     return np.random.default_rng(seed).permutation(event_size)
 
 

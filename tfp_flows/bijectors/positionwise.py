@@ -1,27 +1,33 @@
-"""Maps of the last axis that are the same at every position of an event."""
+"""Bases of maps of the last axis that are the same at every position of an event."""
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
 
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
+from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["Positionwise"]
+__all__ = ["MeasuredOnce", "Positionwise"]
 
 
 class Positionwise(FlowBijector):
     """A bijector on the entries of the last axis, with a constant Jacobian.
 
     Args:
-      size: length of the last axis.
+      event_size: length of the last axis.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
-      **options: what `FlowBijector` takes besides.
+      **options: other arguments of `FlowBijector`.
     """
 
-    def __init__(self, size: int, *, event_ndims: int = 1, **options: Any) -> None:
-        any_position = [None] * (event_ndims - 1) + [size]
+    def __init__(self, event_size: int, *, event_ndims: int = 1, **options: Any) -> None:
+        check_integer("event_size", event_size)
+        check_integer("event_ndims", event_ndims, minimum=0)
+        any_position = [None] * (event_ndims - 1) + [event_size]
         super().__init__(
             event_ndims=event_ndims,
             is_constant_jacobian=True,
@@ -29,15 +35,67 @@ class Positionwise(FlowBijector):
         )
 
     def _sum_over_positions(self, log_det, value):
-        """Returns `log_det`, that of one position, times their number, for each row.
+        """Multiplies `log_det`, that of one position, by their number, for each row.
 
         Args:
           log_det: scalar.
           value: `[N, *event]`.
         """
-        # What is known while tracing costs no operations.
+        # Static sizes cost no operations.
         rows = tf.shape(value)[0] if value.shape[0] is None else value.shape[0]
         count = value.shape[1:-1].num_elements()
         if count is None:
             count = tf.cast(tf.reduce_prod(tf.shape(value)[1:-1]), log_det.dtype)
         return tf.fill([rows], log_det if count == 1 else count * log_det)
+
+
+class MeasuredOnce(Positionwise):
+    """A positionwise bijector whose state `initialize` sets from the training rows, once.
+
+    A subclass has `_set(mean, scale)` and may replace `_measure` and `_inverted`.
+    """
+
+    def __init__(self, event_size: int, **options: Any) -> None:
+        super().__init__(event_size, **options)
+        self._initialized = tf.Variable(False, trainable=False, name="initialized")
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether `initialize` has set the state from data."""
+        return bool(self._initialized.numpy())
+
+    def initialize(
+        self,
+        data: TensorLike,
+        *,
+        context: TensorLike | None = None,
+        sample_weight: TensorLike | None = None,
+    ) -> None:
+        """Sets the state from the mean and standard deviation of `data`, once.
+
+        Args:
+          data: `[N, *event]`, the training rows. Constant entries keep scale 1.
+          context: ignored.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
+        """
+        data, _, weight = self._check_rows(data, None, sample_weight)
+        if not self.is_initialized:
+            self._set(*self._measure(data, weight))
+            self._initialized.assign(True)
+
+    def _initialize_inverted(self, data, context, sample_weight=None):
+        if not self.is_initialized:
+            self._set(*self._inverted(*self._measure(data, sample_weight)))
+            self._initialized.assign(True)
+
+    @abc.abstractmethod
+    def _set(self, mean, scale):
+        """Assigns what `_measure` or `_inverted` returned."""
+
+    def _measure(self, data, weight):
+        """Returns the statistics of `data`."""
+        return mean_and_scale(data, self.dtype, weight=weight)
+
+    def _inverted(self, mean, scale):
+        """Returns the statistics with which the inverted map standardises the data."""
+        return -mean / scale, 1.0 / scale

@@ -1,4 +1,4 @@
-"""Bounded data opened to the whole line, with likelihoods in the data's own units.
+"""Maps of bounded data to the whole line, with likelihoods in the data's own units.
 
 These bijectors stand at the data end of a chain. Each maps data towards the latent in
 `inverse`, and a point outside its support has `log_det` minus infinity there, never NaN.
@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_array
+from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.outside_support import minus_infinity_outside
@@ -20,7 +20,7 @@ __all__ = ["Bounds", "Logit"]
 
 
 class Bounds(FlowBijector):
-    """Opens intervals and half-lines to the whole line, a variable at a time.
+    """Maps intervals and half-lines to the whole line, for each variable.
 
     ```none
     inverse:  x = _logit((y - low) / (high - low))      where both ends are finite
@@ -55,8 +55,7 @@ class Bounds(FlowBijector):
         name: str = "bounds",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
-        numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
+        numpy_dtype = check_dtype("dtype", dtype).as_numpy_dtype
         low = check_array("low", low, numpy_dtype)
         high = check_array("high", high, numpy_dtype)
         if low.ndim != 1 or low.shape != high.shape:
@@ -97,7 +96,7 @@ class Bounds(FlowBijector):
 
     def _inverse_and_log_det(self, y, context, training):
         inside = _is_inside(y, self._low, self._high)
-        # A point outside takes any inner value, so that no NaN reaches a gradient.
+        # Points outside are replaced by an inner value, so that no gradient is NaN.
         unit = tf.where(inside, (y - self._finite_low) / self._width, 0.5)
         tiny = np.finfo(self.dtype.as_numpy_dtype).tiny
         x = self._by_kind(
@@ -123,10 +122,11 @@ class Bounds(FlowBijector):
 class Logit(FlowBijector):
     """`x = _logit(alpha + (1 - 2 alpha) y)`, for data scaled to `[0, 1]`.
 
-    The form of RealNVP's and MAF's code, `1 - 2 alpha`; RealNVP's text has `1 - alpha`.
+    The factor `1 - 2 alpha` is that of the code of RealNVP and MAF; RealNVP's text has
+    `1 - alpha`.
 
     Args:
-      alpha: how far the ends stay from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
+      alpha: distance of the ends from 0 and 1; 0.05 in RealNVP, 1e-6 for MAF on MNIST.
       event_ndims: axes of one event: 1 for vectors, 3 for images.
       dtype: of inputs.
       name: name of the bijector.
@@ -152,13 +152,12 @@ class Logit(FlowBijector):
         name: str = "logit",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         check_number("alpha", alpha, "in [0, 0.5)", lambda alpha: 0 <= alpha < 0.5)
         super().__init__(
             event_ndims=event_ndims, dtype=dtype, parameters=parameters, name=name
         )
         self._alpha = alpha
-        # Of what `forward` returns; the ends are those of a saturated sigmoid.
+        # Bounds on the output of `forward`, whose sigmoid may saturate.
         numpy_dtype = self.dtype.as_numpy_dtype
         self._low = numpy_dtype(-alpha / (1.0 - 2.0 * alpha))
         self._high = numpy_dtype((1.0 - alpha) / (1.0 - 2.0 * alpha))
@@ -166,7 +165,7 @@ class Logit(FlowBijector):
 
     @property
     def margin(self) -> float:
-        """How far the values that `forward` returns reach beyond `[0, 1]`."""
+        """Distance by which outputs of `forward` exceed `[0, 1]`."""
         return self._alpha / (1.0 - 2.0 * self._alpha)
 
     def _support(self):
@@ -193,7 +192,7 @@ class Logit(FlowBijector):
 
 
 def _is_inside(y, low, high):
-    """Whether `y` is within the ends; NaN counts, and so comes back NaN."""
+    """Whether `y` is within the ends, or NaN, which stays NaN."""
     return ~((y < low) | (y > high))
 
 

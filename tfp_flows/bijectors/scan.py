@@ -1,4 +1,4 @@
-"""A scan over steps that differ in their weights only, so that they are traced once."""
+"""A scan over steps that differ only in their weights, traced once."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ __all__ = ["Scan"]
 
 
 class Scan(FlowChain):
-    """A `FlowChain` of steps of one structure, whose arithmetic is traced once for all.
+    """A `FlowChain` of steps of one structure, traced once for all steps.
 
-    The graph of a deep flow holds the operations of every step and of their gradients;
-    tracing and optimising them takes as long as many training steps. Here the graph holds
-    a call for each few steps, of one function of their input and weights. Under XLA
-    (`jit_compile`) it is a loop over the steps, if they are many, or calls with
-    `recompute`.
+    The graph of a deep flow has the operations of every step and of their gradients, and
+    tracing and optimising it takes as long as many training steps. This graph has one call
+    for each few steps, of a function of their input and weights. Under XLA
+    (`jit_compile`), many steps become a loop, or calls with `recompute`.
 
     Args:
-      bijectors: list of `FlowBijector`s, data side first, whose arguments are equal but for
-        `seed` and `name`, and whose seeds determine nothing but variables.
+      bijectors: list of `FlowBijector`s, data side first. Their arguments differ only in
+        `seed` and `name`, and seeds determine only variables.
       standardize_context: whether contexts are standardised.
       recompute: whether gradients recompute the activations inside the steps.
       name: name of the bijector.
 
     Raises:
-      ValueError: if two of the steps are unlike, or they normalise by the rows of a batch;
-        and when they are first called, if they hold variables other than by attributes of
-        bijectors and of `Conditioner`s, as autoregressive steps do.
+      ValueError: if two steps are unlike or have batch statistics; at the first call, if
+        variables are not attributes of bijectors or `Conditioner`s, for example in
+        autoregressive steps.
     """
 
     def __init__(
@@ -113,8 +112,8 @@ class Scan(FlowChain):
         return PulledBack(by_value, by_context, by_weights)
 
     def _is_for_xla(self):
-        # What the gradient of a call keeps holds constants, such as axes, that XLA does not
-        # recognise any more: it would compile anew whenever the weights have changed.
+        # The gradient of a call keeps constants, such as axes, that XLA does not recognise:
+        # it would compile anew whenever the weights have changed.
         return not self._recompute and is_compiled_by_xla()
 
     def _is_loop(self):
@@ -135,7 +134,7 @@ class Scan(FlowChain):
             self._shared[key] = tf.function(
                 make(run, direction),
                 autograph=False,
-                # Else the graph would be expanded again before it runs.
+                # Otherwise the graph would be inlined again before it runs.
                 experimental_attributes={"_noinline": True},
             )
         return self._shared[key]
@@ -148,7 +147,7 @@ class Scan(FlowChain):
         return {k: v for k, v in super().__getstate__().items() if k != "_shared"}
 
 
-# A call ends only when all of it has, which leaves cores idle: with one step in each, a
+# A call waits for all its operations, which leaves cores idle: one step in each, a
 # training step took 1.14 times as long.
 _STEPS_A_CALL = 2
 
@@ -158,7 +157,7 @@ _STEPS_WITHOUT_LOOP = 8
 
 
 def _apply(template, direction):
-    """`template` in one direction, as a function of value, context and weights."""
+    """Returns one direction of `template` as a function of value, context, weights."""
     refs = [variable.ref() for variable in template.variables]
 
     def apply(value, context, weights):
@@ -193,7 +192,7 @@ def _pull_back(template, direction):
 
 @contextlib.contextmanager
 def _no_variables_read(template):
-    """Refuses a trace that reads variables: they would be those of one step only."""
+    """Refuses a trace that reads variables, which would belong to one step only."""
     with tf.GradientTape() as tape:
         yield
     names = [variable.name for variable in tape.watched_variables()]
@@ -209,7 +208,7 @@ def _weights(variables):
 
 
 def _structure(data):
-    """What `serialize` has returned, without seeds and names."""
+    """Returns a serialized bijector without seeds and names."""
     if isinstance(data, dict):
         return {k: _structure(v) for k, v in data.items() if k not in ("seed", "name")}
     return [_structure(v) for v in data] if isinstance(data, list) else data
@@ -218,13 +217,13 @@ def _structure(data):
 def replace_variables(part: Any, tensors: dict) -> Any:
     """Returns a copy of `part` that reads tensors where `part` reads variables.
 
-    The arithmetic of a bijector is then a function of its weights too, and one trace of it
-    serves all bijectors that differ in nothing else.
+    The arithmetic is then a function of the weights too, and one trace serves all bijectors
+    that differ only in weights.
 
     Args:
-      part: a bijector, a conditioner, a variable, or what these have as attributes. What is
-        something else is shared with the copy, with any variables inside it.
-      tensors: tensors by the `ref()` of the variables that they stand for.
+      part: a bijector, a conditioner, a variable, or an attribute of these. Other objects
+        are shared with the copy, with the variables inside them.
+      tensors: tensors by the `ref()` of the variables that they replace.
     """
     if isinstance(part, tf.Variable):
         return tensors[part.ref()]
@@ -239,6 +238,6 @@ def replace_variables(part: Any, tensors: dict) -> Any:
 
 def _replace_attributes(module, tensors):
     twin = copy.copy(module)
-    # Not by `setattr`, which would track what is no variable any more.
+    # Not by `setattr`, which would track a tensor as if it were a variable.
     vars(twin).update({k: replace_variables(v, tensors) for k, v in vars(twin).items()})
     return twin

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 
 __all__ = ["Squeeze"]
 
 
 class Squeeze(FlowBijector):
-    """Trades resolution for channels: `[H, W, C]` is `[H/2, W/2, 4C]` at the latent end.
+    """Trades resolution for channels: `[H, W, C]` to `[H/2, W/2, 4C]` at the latent end.
 
     ```none
     plain:    channel 4c + 2i + j  is channel c of the pixel (i, j) of each block
@@ -22,12 +22,12 @@ class Squeeze(FlowBijector):
     log_det = 0
     ```
 
-    The first half of the ordered channels is the two pixels of a diagonal: what is left of
-    an image where RealNVP factors out the other half is again like an image.
+    The first half of the ordered channels has the two pixels of a diagonal. RealNVP factors
+    out the other half, and the kept half still resembles an image.
 
     Args:
       image_shape: `(H, W, C)` of the data end.
-      ordered: whether the channels are in RealNVP's order, before it factors out.
+      ordered: whether the channels are in RealNVP's order for factoring out.
       dtype: of inputs.
       name: name of the bijector.
 
@@ -54,7 +54,7 @@ class Squeeze(FlowBijector):
         name: str = "squeeze",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters, optional=["dtype"])
+        check_flag("ordered", ordered)
         height, width, channels = check_image_shape(image_shape, divisible_by=2)
         super().__init__(
             event_ndims=3,
@@ -94,7 +94,7 @@ def _reorder(blocks, pixels):
 
 
 def _swap_last_axes(blocks, first, second):
-    """`[N, h, w, first * second]`, read as `[first, second]`, as `[second, first]`."""
+    """Reads the last axis as `[first, second]` and transposes it."""
     _, height, width, size = blocks.shape
     parts = tf.reshape(blocks, [-1, height * width, first, second])
     return tf.reshape(tf.transpose(parts, [0, 1, 3, 2]), [-1, height, width, size])

@@ -1,4 +1,4 @@
-"""Means and scales that are data, not weights: of each variable, or of all together."""
+"""Standardisation by statistics of the data, for each variable or all together."""
 
 from __future__ import annotations
 
@@ -7,61 +7,24 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.linear import multiply_rows
-from tfp_flows.bijectors.positionwise import Positionwise
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.bijectors.positionwise import MeasuredOnce
 from tfp_flows.core.covariance import correlation_factor
-from tfp_flows.core.statistics import mean_and_scale
 
 __all__ = ["Decorrelate", "Standardize"]
 
 
-class _Measured(Positionwise):
-    """A bijector whose statistics `initialize` takes from the training rows, once.
-
-    A subclass has `_statistics(mean, scale, data, weight)`, `_set(*statistics)`, and
-    `_inverted(*statistics)`, which are those of the inverse map.
-    """
+class _Measured(MeasuredOnce):
+    """Standardises vectors; a subclass has `_statistics(mean, scale, data, weight)`."""
 
     def __init__(self, event_size: int, **options: Any) -> None:
         super().__init__(event_size, **options)
         zeros = tf.zeros(event_size, self.dtype)
         self._mean = tf.Variable(zeros, trainable=False, name="mean")
-        self._initialized = tf.Variable(False, trainable=False, name="initialized")
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has seen the data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        data: TensorLike,
-        *,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Takes the statistics from `data`, once.
-
-        Args:
-          data: `[N, D]`, the training rows. Constant columns keep scale 1, with a warning.
-          context: ignored.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
-        """
-        data, _, weight = self._check_rows(data, None, sample_weight)
-        if not self.is_initialized:
-            self._set(*self._measure(data, weight))
-            self._initialized.assign(True)
-
-    def _initialize_inverted(self, data, context, sample_weight=None):
-        if not self.is_initialized:
-            self._set(*self._inverted(*self._measure(data, sample_weight)))
-            self._initialized.assign(True)
 
     def _measure(self, data, weight):
-        mean, scale = mean_and_scale(data, self.dtype, weight=weight)
+        mean, scale = super()._measure(data, weight)
         constant = np.flatnonzero(np.ptp(np.asarray(data), axis=0) == 0).tolist()
         if constant:
             warnings.warn(
@@ -72,10 +35,10 @@ class _Measured(Positionwise):
         return self._statistics(mean, scale, data, weight)
 
     def _within_floats(self, deviations, unit):
-        """Deviations up to `dtype.max**0.8` of their units: steps then stay within floats.
+        """Clips deviations to `dtype.max**0.8` units, so that later steps do not overflow.
 
         Returns:
-          The deviations, and what the rest of each row's costs, `[N]`, as in `HeavyTails`.
+          The deviations, and the log-cost of the clipped part of each row, `[N]`.
         """
         most = self.dtype.max**0.8 * unit
         beyond = tf.math.log(tf.maximum(tf.abs(deviations / most), 1.0))
@@ -84,16 +47,16 @@ class _Measured(Positionwise):
 
 
 class Standardize(_Measured):
-    """Zero mean and unit variance a variable; the statistics are data, not weights.
+    """Zero mean and unit variance for each variable, by statistics of the data.
 
     ```none
     inverse:  x = (y - mean) / scale,   log_det = -sum(log(scale))
     forward:  y = x * scale + mean
     ```
 
-    The identity until `initialize` has seen the training data. The inverse stops where the
-    steps after it would leave the floats, in float32 at 6e30 deviations: what is further
-    out is mapped there, and the distance it lacks is taken from the log-det.
+    It is the identity until `initialize` has seen the training data. The inverse clips rows
+    beyond 6e30 deviations (in float32), where later steps would overflow, and subtracts the
+    logarithm of the clipped factor from the log-det.
 
     Args:
       event_size: number of variables, D.
@@ -115,16 +78,12 @@ class Standardize(_Measured):
         name: str = "standardize",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
         ones = tf.ones(event_size, self.dtype)
         self._scale = tf.Variable(ones, trainable=False, name="scale")
 
     def _statistics(self, mean, scale, data, weight):
         return mean, scale
-
-    def _inverted(self, mean, scale):
-        return -mean / scale, 1.0 / scale
 
     def _set(self, mean, scale):
         self._mean.assign(mean)
@@ -142,18 +101,18 @@ class Standardize(_Measured):
 
 
 class Decorrelate(_Measured):
-    """Zero means and the covariance of a standard normal; the statistics are data.
+    """Zero mean and unit covariance, by statistics of the data.
 
     ```none
     inverse:  x = W (y - mean),        log_det = sum(log diag W)
     forward:  y = W^-1 x + mean,       covariance of the rows = W^-1 W^-T
     ```
 
-    With a standard normal base it is the Gaussian of the training rows, from which the
-    steps of a flow go on. W is lower triangular, so variable i is mapped given those before
-    it. Where rows are few, the correlations are shrunk (`correlation_factor`); collinear
-    and constant columns do no harm. The identity until `initialize` has seen the data.
-    Rows beyond 6e30 deviations are taken as by `Standardize`.
+    With a standard normal base, this is the Gaussian of the training rows, from which a
+    flow starts. W is lower triangular: variable i is mapped given the variables before it.
+    If rows are few, correlations are shrunk (`correlation_factor`). Collinear and constant
+    columns are allowed. It is the identity until `initialize` has seen the data. Rows
+    beyond 6e30 deviations are clipped as in `Standardize`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -178,10 +137,9 @@ class Decorrelate(_Measured):
         name: str = "decorrelate",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         super().__init__(event_size, dtype=dtype, parameters=parameters, name=name)
         identity = tf.eye(event_size, dtype=self.dtype)
-        # W, since a product takes less time than a solve for each batch.
+        # W and not its inverse: a product is faster than a solve for each batch.
         self._matrix = tf.Variable(identity, trainable=False, name="matrix")
 
     def _statistics(self, mean, scale, data, weight):

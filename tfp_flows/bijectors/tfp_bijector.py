@@ -23,9 +23,9 @@ class TFPBijector(FlowBijector):
 
     Args:
       bijector: a `tfp.bijectors.Bijector`.
-      event_ndims: axes of one event at the latent end; at least what the bijector needs,
-        which is the default, or the axes of its parameters where it is elementwise.
-      name: name of the bijector; that of the wrapped one by default.
+      event_ndims: axes of one event at the latent end; by default the least number that
+        the bijector allows, or the axes of its parameters if it is elementwise.
+      name: name of the bijector; by default that of the wrapped one.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -63,7 +63,7 @@ class TFPBijector(FlowBijector):
         return frozenset({"forward"} if is_loop else ())
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Refuses rows of which the bijector's inverse makes what is not finite."""
+        """Refuses rows for which the inverse is not finite."""
         data = np.asarray(data)
         if tf.nest.is_nested(self.forward_min_event_ndims) or data.dtype.kind != "f":
             return
@@ -74,7 +74,7 @@ class TFPBijector(FlowBijector):
             raise ValueError(refusal(argument, where, data, tuple(np.argwhere(lost)[0])))
 
     def _forward_and_log_det(self, x, context, training):
-        # A new tensor object, since TFP's cache would answer for one it has seen.
+        # A new tensor object, since TFP's cache would recognise the old one.
         x = tf.nest.map_structure(tf.identity, x)
         y = self._bijector.forward(x)
         log_det = self._bijector.forward_log_det_jacobian(
@@ -99,10 +99,10 @@ class TFPBijector(FlowBijector):
 
 
 def event_ndims_of(bijectors: Sequence[tfp.bijectors.Bijector], least: Any) -> Any:
-    """Axes of one event of a chain that needs at least `least` of them.
+    """Returns the number of event axes of a chain that needs at least `least`.
 
-    An elementwise chain needs none; but then parameters with axes, as of `Scale([1., 2.])`,
-    are of the variables of an event, not of rows.
+    An elementwise chain needs none, but axes of its parameters, as in `Scale([1., 2.])`,
+    are event axes.
     """
     if tf.nest.is_nested(least) or least:
         return least
@@ -125,6 +125,6 @@ def _num_parameter_axes(bijector):
 
 
 def _one_dtype(dtype):
-    """The dtype of all parts, where those of a structure are told and agree; else None."""
+    """Returns the dtype of all parts if it is known and the same; else None."""
     dtypes = set(tf.nest.flatten(dtype)) - {None}
     return dtypes.pop() if len(dtypes) == 1 else None

@@ -1,4 +1,4 @@
-"""The map of a Gaussian of known mean and covariance to the standard normal."""
+"""The map from a Gaussian of known mean and covariance to the standard normal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Whiten"]
 
 
 class Whiten(Positionwise):
-    """Makes a Gaussian of known mean and covariance the standard normal.
+    """Maps a Gaussian of known mean and covariance to the standard normal.
 
     ```none
     inverse:  x = L^-1 (y - mean)
     forward:  y = L x + mean,      log_det = sum(log diag L),      covariance = L L^T
     ```
 
-    The identity until `assign`. Neither `initialize` nor training changes it, and it is
+    It is the identity until `assign`. Neither `initialize` nor training changes it; it is
     saved with the weights.
 
     >>> import tfp_flows
@@ -52,7 +52,7 @@ class Whiten(Positionwise):
           factor: L, `[D, D]`, lower triangular with a positive diagonal.
 
         Raises:
-          ValueError: if a shape is another, or a value is not finite, or L is not such.
+          ValueError: if shapes do not fit, values are not finite, or L is not of that form.
         """
         numpy_dtype = self.dtype.as_numpy_dtype
         mean, factor = np.asarray(mean, numpy_dtype), np.asarray(factor, numpy_dtype)

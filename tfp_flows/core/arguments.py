@@ -1,7 +1,7 @@
-"""The checks of constructors' arguments, one for each name.
+"""Checks that constructors and functions make of their own arguments.
 
-An argument of one name means the same in the whole package, so its check is found by the
-name: a constructor hands all that it was given to `check_arguments`.
+Each check is a function of the argument's name and value. It raises a `ValueError` that
+names the expected and the given value; some return the value in its usual type.
 """
 
 import operator
@@ -13,16 +13,18 @@ import numpy as np
 import tensorflow as tf
 
 __all__ = [
-    "add_check",
-    "check_arguments",
     "check_array",
     "check_callable",
+    "check_choice",
     "check_dtype",
+    "check_each",
     "check_event_shape",
     "check_flag",
+    "check_image_shape",
     "check_instance",
     "check_integer",
     "check_members",
+    "check_name",
     "check_network_dtype",
     "check_number",
     "check_seed",
@@ -31,21 +33,10 @@ __all__ = [
 ]
 
 
-def check_arguments(arguments: dict[str, Any], *, optional: Sequence[str] = ()) -> None:
-    """Raises `ValueError` for the first argument whose value its name does not allow.
-
-    Args:
-      arguments: values by name, such as `locals()`; those of other names pass.
-      optional: names of those that may be None.
-    """
-    for name, check in _CHECKS.items():
-        if name in arguments and not (name in optional and arguments[name] is None):
-            check(name, arguments[name])
-
-
-def add_check(name: str, check: Callable[[str, Any], object]) -> None:
-    """Makes `check(name, value)` that of every argument `name`."""
-    _CHECKS[name] = check
+def check_each(check: Callable[[str, Any], object], **arguments: Any) -> None:
+    """Calls `check(name, value)` for each of `arguments`."""
+    for name, value in arguments.items():
+        check(name, value)
 
 
 def check_integer(name: str, value: Any, minimum: int = 1) -> int:
@@ -62,10 +53,10 @@ def check_number(name: str, value: Any, words: str, allows: Callable[[Any], bool
     """Returns `value`, a real number for which `allows(value)` holds.
 
     Args:
-      name: of the argument.
-      value: what came.
-      words: what is expected, as "above 0".
-      allows: function from the number to whether it is allowed.
+      name: name of the argument.
+      value: its value.
+      words: description of the number expected, such as "above 0".
+      allows: function of the number that returns whether it is allowed.
     """
     is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not is_number or not allows(value):
@@ -103,21 +94,47 @@ def check_event_shape(name: str, value: Any) -> tuple[int, ...]:
     return shape
 
 
+def check_image_shape(
+    image_shape: Sequence[int], *, divisible_by: int = 1
+) -> tuple[int, int, int]:
+    """Returns `image_shape` as a tuple of integers.
+
+    Args:
+      image_shape: `(H, W, C)`.
+      divisible_by: number that must divide H and W.
+
+    Raises:
+      ValueError: if it is not three positive integers, or H or W is not divisible.
+    """
+    shape = positive_integers(image_shape)
+    if shape is None or len(shape) != 3:
+        raise ValueError(
+            f"Expected `image_shape` of positive (H, W, C); got {image_shape!r}."
+        )
+    height, width, channels = shape
+    if height % divisible_by or width % divisible_by:
+        raise ValueError(
+            f"Expected `image_shape` with H and W divisible by {divisible_by}; got {shape}."
+        )
+    return height, width, channels
+
+
 def check_flag(name: str, value: Any) -> None:
-    """Refuses what is neither True nor False, since any other value would count as True."""
+    """Refuses values other than True and False, which Python would take as true."""
     if not _is_boolean(value) and _as_integer(value) not in (0, 1):
         raise ValueError(f"Expected `{name}` of True or False; got {_shown(value)}.")
 
 
-def check_tails(name: str, value: Any) -> None:
-    """Refuses what is neither a kind of `HeavyTails` nor, for flows, True or False."""
-    if not (isinstance(value, str) and value in _TAILS) and not _is_boolean(value):
-        kinds = ", ".join(map(repr, _TAILS))
-        raise ValueError(f"Expected `{name}` of {kinds} or False; got {_shown(value)}.")
+def check_choice(name: str, value: Any, choices: Sequence[str | bool]) -> None:
+    """Refuses a value that is none of `choices`."""
+    if not isinstance(value, (str, bool)) or value not in choices:
+        *others, last = map(repr, choices)
+        words = f"{', '.join(others)} or {last}"
+        raise ValueError(f"Expected `{name}` of {words}; got {_shown(value)}.")
 
 
 def check_seed(name: str, value: Any) -> None:
-    """Refuses what is neither None nor an integer of at least 0."""
+    """Refuses values other than None and integers of at least 0."""
     number = None if _is_boolean(value) else _as_integer(value)
     if value is not None and (number is None or number < 0):
         raise ValueError(
@@ -139,9 +156,10 @@ def check_dtype(name: str, value: Any) -> tf.DType:
 
 
 def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
-    """Returns the policy of networks in a flow of `dtype`: `value`, or `dtype` if None.
+    """Returns the dtype policy of networks in a flow of `dtype`; None means `dtype`.
 
-    Weights are of the flow's dtype, and float16 ends at 65,504: that leaves bfloat16.
+    Weights have the flow's dtype. float16 would overflow at 65,504, so "mixed_bfloat16" is
+    the only mixed policy.
     """
     own = check_dtype("dtype", dtype).name
     allowed = [own, "mixed_bfloat16"] if own == "float32" else [own]
@@ -152,13 +170,13 @@ def check_network_dtype(name: str, value: Any, dtype: Any) -> str:
 
 
 def check_name(name: str, value: Any) -> None:
-    """Refuses what is neither None nor a string."""
+    """Refuses values other than None and strings."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"Expected a string `{name}`; got {_shown(value)}.")
 
 
 def check_callable(name: str, value: Any, words: str) -> None:
-    """Refuses what cannot be called; `words` say what it would be a function of."""
+    """Refuses a value that is not callable; `words` describe the function expected."""
     if not callable(value) or isinstance(value, type):
         raise ValueError(f"Expected `{name}`, {words}; got {_shown(value)}.")
 
@@ -166,14 +184,14 @@ def check_callable(name: str, value: Any, words: str) -> None:
 def check_instance(
     name: str, value: Any, kinds: type | tuple, words: str, hint: str = ""
 ) -> None:
-    """Refuses what is not of one of these classes; a class in place of an object, too.
+    """Refuses a value that is not an instance of `kinds`.
 
     Args:
-      name: of the argument.
-      value: what came.
-      kinds: a class, or a tuple of them.
-      words: what is expected, with its article, as "a `tfp.bijectors.Bijector`".
-      hint: a sentence on what to do, with a space before it.
+      name: name of the argument.
+      value: its value.
+      kinds: a class, or a tuple of classes.
+      words: description with its article, such as "a `tfp.bijectors.Bijector`".
+      hint: a sentence of advice, with a space before it.
     """
     if isinstance(value, kinds):
         return
@@ -181,20 +199,20 @@ def check_instance(
 
 
 def check_members(name: str, value: Any, members: Sequence[str], words: str) -> None:
-    """Refuses a class, and an object without these attributes.
+    """Refuses classes, and objects without the attributes `members`.
 
     Args:
-      name: of the argument.
-      value: what came.
-      members: names of what it is asked for.
-      words: what is expected, with its article.
+      name: name of the argument.
+      value: its value.
+      members: names of the attributes.
+      words: description of the object expected, with its article.
     """
     if isinstance(value, type) or not all(hasattr(value, m) for m in members):
         check_instance(name, value, (), words)
 
 
 def _as_integer(value):
-    """The `int` that `value` is, or None; an array without axes is its number."""
+    """Returns `value` as an `int`, or None; an array without axes is a number."""
     try:
         return operator.index(value)
     except TypeError:
@@ -206,7 +224,7 @@ def _is_boolean(value):
 
 
 def positive_integers(value: Any) -> tuple[int, ...] | None:
-    """The tuple of them that `value` is, or None."""
+    """Returns `value`, a positive integer or a sequence of them, as a tuple; else None."""
     if _as_integer(value) is not None:
         value = [value]
     if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
@@ -217,38 +235,8 @@ def positive_integers(value: Any) -> tuple[int, ...] | None:
 
 
 def _shown(value):
-    """What came, in a form that fits into a message."""
+    """Returns a short text of a value for an error."""
     if isinstance(value, type):
         return f"the class {value.__name__}; call it: {value.__name__}(...)"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-_TAILS = ("student", "sinh")
-_POSITIVE: tuple = ("event_size", "num_steps", "num_levels", "num_blocks", "num_channels")
-_POSITIVE += ("num_components", "num_masks", "num_parameters", "latent_size")
-_POSITIVE += ("output_units", "output_channels")
-_FLAGS: tuple = ("act_norm", "batch_norm", "conditional_prior", "direct", "full_rank")
-_FLAGS += ("decorrelate", "learned_prior", "lu_mixing", "ordered")
-_FLAGS += (
-    "apply_unconditional_transform",
-    "random_orderings",
-    "random_permutations",
-    "recompute",
-)
-_FLAGS += ("residual", "reverse", "scale_and_shift", "standardize", "start")
-_FLAGS += ("has_chains", "precondition", "resample")
-_FLAGS += ("standardize_context", "sticking_the_landing", "whiten")
-_FLAGS += ("use_running_averages", "validate_args", "zero_last_layer")
-
-_CHECKS: dict[str, Callable[[str, Any], object]] = {
-    **dict.fromkeys(_POSITIVE, check_integer),
-    **dict.fromkeys(_FLAGS, check_flag),
-    **dict.fromkeys(("hidden_units", "hidden_channels", "channels"), check_widths),
-    **dict.fromkeys(("seed", "degree_seed", "mask_seed"), check_seed),
-    "context_size": lambda name, value: check_integer(name, value, minimum=0),
-    "event_ndims": lambda name, value: check_integer(name, value, minimum=0),
-    **dict.fromkeys(("heavy_tails", "kind"), check_tails),
-    "dtype": check_dtype,
-    "name": check_name,
-}

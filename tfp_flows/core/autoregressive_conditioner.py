@@ -1,4 +1,4 @@
-"""The conditioner that solves its own triangular map, as autoregressive steps see it."""
+"""The protocol of conditioners that solve their own triangular map."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ __all__ = ["AutoregressiveConditioner"]
 
 
 class AutoregressiveConditioner(abc.ABC):
-    """A conditioner whose triangular map it can solve by forward substitution.
+    """A conditioner that solves its triangular map by forward substitution.
 
-    The parameters of variable i, `p_i`, depend on the variables before it only, in some
-    ordering. So `v_i = map(u_i; p_i(u_<i, context))` can be solved for u one variable after
-    another. A network with MADE's masks does that with the arithmetic of one pass, since
-    each of its units is final once the variables that it sees are.
-
-    A step calls any other conditioner up to D times.
+    The parameters `p_i` of variable i depend only on the variables before it, in some
+    ordering. So `v_i = map(u_i; p_i(u_<i, context))` is solved for u one variable after
+    another. A network with MADE's masks needs the arithmetic of one pass, since each unit
+    is final once its inputs are. A step calls any other conditioner up to D times.
     """
 
     @abc.abstractmethod
@@ -30,14 +28,14 @@ class AutoregressiveConditioner(abc.ABC):
     def solve(
         self, values: TensorLike, context: TensorLike | None, solve_one: Callable
     ) -> tf.Tensor:
-        """Solves for all variables, one after another; no gradient goes back through this.
+        """Solves for all variables, one after another, without gradients.
 
         Args:
-          values: what is known of each variable, `[..., D]`.
+          values: v, `[..., D]`.
           context: `[..., context_size]`, or None.
           solve_one: function of one variable's value, `[1, N]`, and its parameters,
-            `[P, N]`, that returns the variable and a log-det, `[N]`. Where those of two
-            steps are equal (==) and their networks are alike, one trace serves both.
+            `[P, N]`, that returns the variable and a log-det, `[N]`. Steps with equal
+            (==) functions and networks of one structure share a trace.
 
         Returns:
           The variables, `[..., D]`, and the sums of their log-dets, `[...]`.
@@ -57,11 +55,11 @@ class AutoregressiveConditioner(abc.ABC):
         `J` is the strictly triangular derivative of the parameters p by u.
 
         Args:
-          u: `[..., D]`, what the parameters are functions of.
+          u: input of the conditioner, `[..., D]`.
           context: `[..., context_size]`, or None.
           u_bar: `[..., D]`.
-          u_by_p: `[..., P, D]`, and so is `offset`.
-          offset: what is added.
+          u_by_p: `[..., P, D]`.
+          offset: `[..., P, D]`.
 
         Returns:
           `p_bar`, `[..., P, D]`.

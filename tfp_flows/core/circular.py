@@ -1,4 +1,4 @@
-"""Which variables are angles, as an argument says it."""
+"""The argument `circular`: which variables are angles."""
 
 import math
 import warnings
@@ -13,7 +13,7 @@ from tfp_flows.core.arguments import check_integer
 
 __all__ = ["as_circular", "warn_of_degrees"]
 
-_TURN = 2.0 * math.pi * (1.0 + 1e-3)  # with room for rounding
+_TURN = 2.0 * math.pi * (1.0 + 1e-3)  # radians, with room for rounding
 
 
 def as_circular(
@@ -26,14 +26,12 @@ def as_circular(
       event_size: number of variables, D.
 
     Raises:
-      ValueError: if an index is out of range or twice there, or there are not D booleans.
+      ValueError: if an index is out of range or repeated, or there are not D booleans.
     """
     size = check_integer("event_size", event_size)
-    value = (
-        np.zeros(size, bool)
-        if circular is None
-        else check_array("circular", circular, None)
-    )
+    if circular is None:
+        return np.zeros(size, bool)
+    value = check_array("circular", circular, None)
     if value.dtype == bool and value.shape == (size,):
         return value
     is_empty = value.shape == (0,)
@@ -57,7 +55,7 @@ def warn_of_degrees(data: TensorLike, circular: np.ndarray, argument: str) -> No
     Angles in radians from -pi to pi, or from 0 to 2 pi, span one turn.
 
     Args:
-      data: `[..., D]`; within a graph nothing is checked.
+      data: `[..., D]`; tensors of a graph are not checked.
       circular: booleans, `[D]`: which variables are angles in radians.
       argument: name of `data` in the warning.
     """

@@ -15,10 +15,10 @@ __all__ = ["Compiled", "CompiledCall", "graph_function", "is_compiled_by_xla"]
 
 
 def is_compiled_by_xla() -> bool:
-    """Whether what is being traced is part of a `tf.function` with `jit_compile`."""
+    """Whether the code being traced is part of a `tf.function` with `jit_compile`."""
     graph = tf.compat.v1.get_default_graph()
     while graph is not None:
-        # TensorFlow has no public way to ask.
+        # TensorFlow has no public function for this.
         context = graph._get_control_flow_context()
         if context is not None and context.IsXLAContext():
             return True
@@ -30,10 +30,10 @@ def graph_function(method: Callable, **options: Any) -> Any:
     """Returns a `tf.function` of a method, or a local function, of one object of many.
 
     Args:
-      method: what is traced.
-      **options: of `tf.function`.
+      method: function to trace.
+      **options: options of `tf.function`.
     """
-    # A partial: TensorFlow would take the traces of all objects for retraces of one
+    # A partial, since TensorFlow would count traces of all objects as retraces of one
     # function, and warn.
     return tf.function(functools.partial(method), autograph=False, **options)
 
@@ -41,13 +41,13 @@ def graph_function(method: Callable, **options: Any) -> Any:
 class CompiledCall:
     """Runs `method(x, context, training)` of one object as a compiled function.
 
-    Eager evaluation of a flow costs about a hundred times its arithmetic, so what eager
-    code calls is compiled once per kind of call, for any number of rows; unless functions
-    run op by op, as `tf.config.run_functions_eagerly` asks for.
+    Eager evaluation of a flow costs about a hundred times its arithmetic, so calls from
+    eager code are compiled once per kind of call, for any number of rows. Under
+    `tf.config.run_functions_eagerly`, they run op by op.
 
     Args:
       method: function of `(x, context, training)` that returns tensors `[N, ...]`.
-      check: function of `x` and what the method has returned for it, called while tracing.
+      check: function of `x` and the method's result, called while tracing.
     """
 
     def __init__(self, method: Callable, check: Callable | None = None) -> None:
@@ -81,7 +81,7 @@ class CompiledCall:
         return outputs
 
     def _from_no_rows(self, x, context, training):
-        # TensorFlow's convolutions give no rows the wrong number of channels.
+        # TensorFlow's convolutions return a wrong number of channels for no rows.
         one = tf.nest.map_structure(lambda t: tf.zeros([1, *t.shape[1:]], t.dtype), x)
         if context is not None:
             context = tf.zeros([1, *context.shape[1:]], context.dtype)
@@ -96,29 +96,29 @@ class CompiledCall:
 
 
 _CANNOT = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
-# Seconds of the processor that XLA may take, and between two looks at them.
+# Processor seconds that XLA may take, and seconds between two checks of the clock.
 _MOST_PROCESSOR_SECONDS, _SECONDS_OF_WAIT = 120.0, 0.05
-# The fastest of so many calls is the speed of a function; others were held up.
+# Number of timed calls; the fastest is the speed of a function.
 _TIMED_CALLS = 5
 
 
 class Compiled:
-    """A function compiled by XLA; by TensorFlow alone where XLA cannot.
+    """A function compiled by XLA, or by TensorFlow alone if XLA cannot compile it.
 
-    What TensorFlow alone raises at some values, such as of the inverse of a singular
-    matrix, XLA returns as NaN: it then takes over.
+    TensorFlow alone raises errors at some values, for example in the inverse of a singular
+    matrix. XLA returns NaN instead, and then takes over.
 
-    Without XLA, TensorFlow's `AddN`, which sums gradients, begins with the term whose
-    memory is free first: threads between operations may change the rounding of sums.
+    Without XLA, TensorFlow's `AddN`, which sums gradients, begins with the term that is
+    ready first: threads between operations may change the rounding of sums.
 
     Args:
-      function: of tensors.
-      by_xla: whether to try XLA, which takes longer than it saves where little is computed.
+      function: function of tensors.
+      by_xla: whether to try XLA, which does not pay for little arithmetic.
 
     Attributes:
       plain: the `tf.function` without XLA.
       jit_compiled: whether XLA runs the next call.
-      is_stopped: whether XLA was left, or what it made was too slow: a clock decided.
+      is_stopped: whether compiling by XLA, or its result, was too slow by the clock.
     """
 
     def __init__(self, function: Callable, by_xla: bool = True) -> None:
@@ -148,17 +148,17 @@ class Compiled:
     def prepare(
         self, seconds: float, *arguments: Any, seconds_of_call: float = math.inf
     ) -> None:
-        """Compiles by some calls; without XLA, if that takes long, or is slow afterwards.
+        """Compiles by calls; drops XLA if it compiles too long or its result is slow.
 
-        The time of XLA doubles with each line of some densities, such as the steps of an
-        ODE solver that are written one after the other, and so may that of what it made.
-        It cannot be interrupted: it is left alone then, and may end, and assign to the
-        function's variables, at any later time. XLA may also take 120 seconds of the
-        processor: other programs that keep it busy do not count.
+        For some densities, such as unrolled steps of an ODE solver, the time of XLA doubles
+        with each line of code, and so may the time of its result. A compilation cannot be
+        interrupted. It continues in the background, and may assign to the function's
+        variables at any later time. XLA may also take at most 120 processor seconds, which
+        do not include other programs.
 
         Args:
           seconds: wall time that XLA may take for all calls.
-          *arguments: of each call.
+          *arguments: arguments of each call.
           seconds_of_call: wall time of the fastest call after the first.
         """
         errors: list[Exception] = []
@@ -168,7 +168,7 @@ class Compiled:
             try:
                 for _ in range(1 + _TIMED_CALLS):
                     start = time.monotonic()
-                    # Waits for the values: a call may return before they are there.
+                    # Waits for the values, since a call may return before.
                     tf.nest.map_structure(lambda t: t.numpy(), self._xla(*arguments))
                     times.append(time.monotonic() - start)
                     if len(times) > 1 and times[-1] <= seconds_of_call:
@@ -184,12 +184,12 @@ class Compiled:
             self.jit_compiled = is_fast and not errors
             self.is_stopped = not is_fast
         if errors:
-            # Raises what XLA raised, if that is an error of the function itself.
+            # Raises the error again if it is one of the function itself.
             self.plain(*arguments)
 
 
 def _wait(thread, seconds):
-    """Waits for a thread, for so many seconds, or 120 of the processor."""
+    """Waits for a thread until a limit of wall time or of processor time."""
     end = time.monotonic() + seconds
     processor_end = time.process_time() + _MOST_PROCESSOR_SECONDS
     while thread.is_alive() and time.process_time() < processor_end:

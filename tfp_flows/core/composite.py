@@ -1,4 +1,4 @@
-"""A bijector made of others, its parts."""
+"""Base class of bijectors that consist of other bijectors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Composite", "as_bijectors", "context_for"]
 
 
 class Composite(FlowBijector):
-    """A `FlowBijector` whose properties follow from those of its parts.
+    """A `FlowBijector` whose properties follow from its parts.
 
     Args:
       parts: list of `FlowBijector`s, data side first.
-      **options: what `FlowBijector` takes besides.
+      **options: other arguments of `FlowBijector`.
 
     Raises:
-      ValueError: if the parts have two dtypes, or want contexts of two widths.
+      ValueError: if parts differ in dtype or in the width of their contexts.
     """
 
     def __init__(self, parts: Sequence[FlowBijector], **options: Any) -> None:
@@ -61,7 +61,7 @@ class Composite(FlowBijector):
 
     @property
     def is_monotone(self) -> bool:
-        """Whether every part is."""
+        """Whether every part is monotone."""
         return all(part.is_monotone for part in self._parts)
 
     @property
@@ -71,15 +71,15 @@ class Composite(FlowBijector):
 
     @property
     def sequential_directions(self) -> frozenset[str]:
-        """Those of any part."""
+        """The sequential directions of all parts."""
         return frozenset().union(*(part.sequential_directions for part in self._parts))
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Refuses rows that lie where the first part has no inverse."""
+        """Refuses rows for which the first part has no inverse."""
         self._parts[0].check_support(data, argument=argument)
 
     def _apply_part(self, part, direction, value, context, training):
-        """Maps `value`, rows whose shapes this bijector knows to be right."""
+        """Maps `value`, rows whose shapes are already checked."""
         part._check_event_shape(direction, getattr(value, "shape", None))
         result = part._method(direction)(value, context_for(part, context), training)
         return check_result(part, direction, value, result)
@@ -89,7 +89,7 @@ def as_bijectors(name: str, bijectors: Any) -> list[tfp.bijectors.Bijector]:
     """Returns the argument `bijectors` as a list of at least one bijector.
 
     Raises:
-      ValueError: if it is none.
+      ValueError: if it is not a list of bijectors, or empty.
     """
     check_instance(name, bijectors, (list, tuple), "a list of bijectors")
     if not bijectors:
@@ -106,7 +106,7 @@ def context_for(part: FlowBijector, context: tf.Tensor | None) -> tf.Tensor | No
 
 
 def _shared_context_size(parts):
-    """The one width of context of `parts`; 0 where none is conditional."""
+    """Returns the context width of the conditional parts; 0 if there are none."""
     sizes = sorted({part.context_size for part in parts} - {0})
     if len(sizes) > 1:
         raise ValueError(f"Expected one `context_size` in all of `bijectors`; got {sizes}.")
@@ -114,7 +114,7 @@ def _shared_context_size(parts):
 
 
 def _shared_dtype(parts):
-    """The one dtype of `parts`; None where any will do."""
+    """Returns the dtype of `parts`; None if they accept any."""
     dtypes = {part.dtype for part in parts if part.dtype is not None}
     if len(dtypes) > 1:
         names = sorted(dtype.name for dtype in dtypes)

@@ -1,4 +1,4 @@
-"""Standardising of contexts by statistics that are saved with the weights."""
+"""Standardisation of contexts, by statistics saved with the weights."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,18 +10,18 @@ __all__ = ["ContextStandardizer", "leave_contexts"]
 
 
 class ContextStandardizer(tf.Module):
-    """Zero mean and unit variance of each entry of a context, as networks like inputs.
+    """Zero mean and unit variance for each entry of a context.
 
     ```none
     standardized = (context - mean) / scale
     ```
 
-    The identity until `initialize` has seen the contexts of the training rows; for good
-    where a context is what a network returns, as in the posterior of a `VAE`.
+    It is the identity until `initialize` has seen the contexts of the training rows. It
+    stays the identity for contexts from a network, for example in the posterior of a `VAE`.
 
     Args:
       context_size: width of the context, C.
-      dtype: of the statistics.
+      dtype: dtype of the statistics.
     """
 
     def __init__(self, context_size: int, dtype: tf.DType) -> None:
@@ -39,11 +39,11 @@ class ContextStandardizer(tf.Module):
     def initialize(
         self, context: TensorLike, *, weight: np.ndarray | None = None
     ) -> tf.Tensor:
-        """Takes mean and standard deviation of contexts, once, and standardises them.
+        """Sets mean and standard deviation of contexts, once, and standardises them.
 
         Args:
-          context: `[N, C]`, those of the training rows. Constant columns get scale 1.
-          weight: of the rows, `[N]`; None if all count alike.
+          context: `[N, C]`, contexts of the training rows. Constant columns get scale 1.
+          weight: weights of the rows, `[N]`; None if all weights are equal.
 
         Returns:
           `[N, C]`, a tensor.
@@ -61,17 +61,17 @@ class ContextStandardizer(tf.Module):
         return self(tf.convert_to_tensor(context, self._mean.dtype))
 
     def leave(self) -> None:
-        """Lets contexts pass as they are, for good."""
+        """Leaves contexts unchanged for good."""
         self._initialized.assign(True)
 
     def __call__(self, context: tf.Tensor) -> tf.Tensor:
-        """Returns `context`, `[..., C]`, standardised, and within what networks can add."""
-        most = context.dtype.max**0.8  # as of rows: see `Standardize`
+        """Returns `context`, `[..., C]`, standardised and clipped against overflow."""
+        most = context.dtype.max**0.8  # the same bound as in `Standardize`
         return tf.clip_by_value((context - self._mean) / self._scale, -most, most)
 
 
 def leave_contexts(part: tf.Module) -> None:
-    """Has a bijector or distribution take contexts as they are: what a network returns.
+    """Makes a bijector or distribution leave contexts from a network unchanged.
 
     Args:
       part: a `tf.Module` whose contexts are not standardised by any data yet.

@@ -1,4 +1,4 @@
-"""Correlations of rows, shrunk as far as the rows do not tell them."""
+"""Correlation matrices with cross-validated shrinkage towards the identity."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +8,14 @@ from tfp_flows.core.statistics import row_blocks
 
 __all__ = ["correlation_factor"]
 
-# Shares of the identity that are tried. The least one is that of rounding.
+# Candidate shares of the identity, in proportion. The least one is about rounding.
 _SHARES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
-_NUM_PARTS = 5
-# With so many rows a variable, correlations are known well enough.
+_NUM_PARTS = 5  # folds of the cross-validation
+# Rows per variable above which correlations are not shrunk.
 _MANY_ROWS = 20
-# With more variables and more rows, one part tells the share, and takes seconds.
+# Above this number of variables (and with more rows), one fold is enough and takes seconds.
 _MANY_VARIABLES = 256
-# Nats of a left-out row that a smaller share may cost.
+# Largest loss in nats per left-out row for a smaller share.
 _MOST_LOST = 1.0
 # Variance below which a column is constant.
 _CONSTANT = 1e-6
@@ -27,23 +27,23 @@ def correlation_factor(
     scale: np.ndarray,
     weight: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns L, lower triangular, `L L^T` being the shrunk correlation matrix of `data`.
+    """Returns a lower triangular L such that `L L^T` is the shrunk correlation matrix.
 
     ```none
     L L^T = (1 - share) * correlation + share * identity + rounding * identity
     ```
 
-    Where rows are few, the share is the least whose likelihood of left-out rows is, but for
-    its standard error, the largest, and at most a nat a row less (one row that is lost has
-    an enormous standard error, too). Else the share is zero. So L is regular for dependent
-    and constant columns too, and for fewer rows than columns.
+    For few rows, the share is chosen by cross-validation: the least share whose likelihood
+    of left-out rows is within one standard error of the largest, and within one nat per
+    row, since outliers have a large standard error. For many rows the share is zero. L is
+    regular for dependent and constant columns, and for fewer rows than columns.
 
     Args:
       data: `[N, D]`.
       mean: `[D]`.
-      scale: `[D]`, standard deviations; any where a column is constant.
-      weight: of the rows, `[N]`; None if all count alike. Rows are few where their
-        effective number is (`effective_count`).
+      scale: standard deviations, `[D]`; arbitrary for a constant column.
+      weight: weights of the rows, `[N]`; None if all weights are equal. The
+        effective number of rows counts (`effective_count`).
     """
     data = np.asarray(data)
     count, size = data.shape
@@ -60,7 +60,7 @@ def correlation_factor(
 
 
 def _share_of_identity(rows, weight):
-    # Rows of great weight lie in different parts, as far as there are some.
+    # Rows of large weight are spread over the folds.
     order = np.random.default_rng(0).permutation(len(rows))
     if weight is None:
         weight = np.ones(len(rows))
@@ -82,9 +82,9 @@ def _share_of_identity(rows, weight):
 
 
 def _left_out(rows, weight, part):
-    """Gaussian log-likelihoods of the rows `part`, given the others, for each share."""
+    """Returns log-likelihoods of the rows `part`, given the others, for each share."""
     others, weight = (np.delete(a, part, axis=0) for a in (rows, weight))
-    # All rows have the mean 0, so that a row alone is minus the sum of all others.
+    # All rows together have mean 0, so the mean of the others reveals a left-out row.
     mean = np.average(others, axis=0, weights=weight)
     rows, others = rows - mean, others - mean
     others = others * np.sqrt(weight / weight.mean())[:, None]
@@ -92,7 +92,7 @@ def _left_out(rows, weight, part):
     left_out, others = rows[part][:, varies], others[:, varies]
     values, axes = _principal_axes(others)
     squares = (left_out @ axes) ** 2
-    # Off these axes, the others have no variance.
+    # Orthogonal to these axes, the other rows have no variance.
     num_off = others.shape[1] - len(values)
     off = np.maximum((left_out**2).sum(axis=1) - squares.sum(axis=1), 0.0)
     likelihoods = []

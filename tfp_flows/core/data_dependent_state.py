@@ -1,4 +1,4 @@
-"""State that bijectors take from data, and what they refuse of these."""
+"""State that bijectors set from data, and checks of these data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["DataDependentState", "weight_keyword"]
 
 
 class DataDependentState(tfp.bijectors.Bijector):
-    """The part of the protocol that is about `initialize`: no state, by default.
+    """The part of the protocol for `initialize`; by default there is no state.
 
     A subclass sets `_is_set` and `_has_warned`, both False at first.
     """
@@ -56,9 +56,9 @@ class DataDependentState(tfp.bijectors.Bijector):
         )
 
     def _warn_if_trained(self, x):
-        """Returns `x`; if a gradient is taken of it, a warning says what is not set.
+        """Returns `x`, and warns of unset state if a gradient is taken through it.
 
-        The gradient of a density is what a training loop takes, and an evaluation does not.
+        A training loop takes the gradient of a density; an evaluation does not.
         """
 
         @tf.custom_gradient
@@ -82,11 +82,11 @@ class DataDependentState(tfp.bijectors.Bijector):
         return same(x)
 
     def forget_start(self) -> None:
-        """Has the next call look again whether data-dependent state is set."""
+        """Makes the next call check again whether data-dependent state is set."""
         object.__setattr__(self, "_is_set", False)
 
     def _unset_parts_of_now(self):
-        """As `_unset_parts`, also while a function is traced."""
+        """Returns the current `_unset_parts`, also while a function is traced."""
         if self._is_set:
             return []
         with tf.init_scope():
@@ -105,31 +105,31 @@ class DataDependentState(tfp.bijectors.Bijector):
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: `[N]`: a row of weight 2 counts twice, one of weight 0 not at all.
         """
         self._check_rows(data, context, sample_weight)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Refuses rows that lie where the bijector has no inverse.
+        """Refuses rows for which the bijector has no inverse.
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
-          argument: what an error calls `data`.
+          argument: name of `data` in errors.
 
         Raises:
-          ValueError: if there are some; it names the first, its column, and the range.
+          ValueError: if there are such rows; it names the first, its column, and the range.
         """
         support = self._support()
         if support is not None:
             refuse_rows_outside(*support, np.asarray(data), self.dtype, argument)
 
     def _support(self) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """Ends of the intervals of the data end, and what rounding may add; or None."""
+        """Returns bounds of the data end, and a tolerance for rounding; or None."""
         return None
 
     def _check_rows(self, data, context=None, sample_weight=None):
-        """Refuses what `initialize` cannot take; returns the rows of positive weight.
+        """Checks arguments of `initialize`, and returns the rows of positive weight.
 
         Stock parts may have several tensors.
         """
@@ -162,21 +162,21 @@ class DataDependentState(tfp.bijectors.Bijector):
 
         Args:
           data: `[N, *event]`, at the data end of this bijector.
-          context: `[N, context_size]`, where the bijector is conditional.
-          sample_weight: as of `initialize`. Rows without weight are not returned.
+          context: `[N, context_size]`, if the bijector is conditional.
+          sample_weight: see `initialize`. Rows of weight 0 are not returned.
         """
         data, context, weight = self._check_rows(data, context, sample_weight)
         self.initialize(data, context=context, **weight_keyword(self, weight))
         return self._normalised(data, context)
 
     def _normalised(self, data, context):
-        """The data at the latent end, by what `initialize` has set."""
+        """Returns the data at the latent end, by the state that `initialize` has set."""
         if tf.nest.is_nested(self.inverse_min_event_ndims):
             return self.inverse_and_log_det(data, context=context)[0]
         data = tf.convert_to_tensor(data, self.dtype)
         context = None if context is None else tf.convert_to_tensor(context, self.dtype)
-        # In pieces that bound the memory of hidden activations; not compiled, since each
-        # bijector runs but once or twice.
+        # In pieces, which bound the memory of hidden activations. Not compiled, since each
+        # bijector runs only once or twice.
         rows = max(1, min(2**16, 2**20 // math.prod(data.shape[1:])))
         pieces = []
         for i in range(0, len(data), rows):

@@ -1,4 +1,4 @@
-"""The structure of a bijector in words: its steps, their event shapes and parameters."""
+"""A text table of a bijector's steps, event shapes and numbers of parameters."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Line(typing.NamedTuple):
     """A line of a table of steps.
 
     Attributes:
-      name: of the step, indented by its depth.
+      name: name of the step, indented by its depth.
       kind: its class.
-      event_shape: at its data end.
-      parameters: their number; of fixed ones apart.
+      event_shape: event shape at its data end.
+      parameters: numbers of trainable and of fixed parameters.
     """
 
     name: str
@@ -42,7 +42,7 @@ def headline(
 
     Args:
       bijector: a `FlowBijector`.
-      event_shape: at its data end; what its steps say by default.
+      event_shape: event shape at its data end; taken from its steps by default.
     """
     shape = data_shape(bijector) if event_shape is None else event_shape
     context = bijector.context_size

@@ -25,7 +25,7 @@ def shapes_by_direction(event_ndims: Any, event_shape: Any, data_event_shape: An
 
     Args:
       event_ndims: number of axes of one event at the latent end.
-      event_shape: shape of one event there; None where any is right.
+      event_shape: shape of one event there; None if any is allowed.
       data_event_shape: the same at the data end; None if it is that of the latent end.
 
     Returns:
@@ -138,7 +138,7 @@ def _fit(a, b):
 
 
 def _merged(a, b):
-    """What two shapes that fit tell together."""
+    """Merges what two compatible shapes say about each axis."""
     if a.rank is None or b.rank is None:
         return b if a.rank is None else a
     longer, shorter = (a, b) if a.rank > b.rank else (b, a)

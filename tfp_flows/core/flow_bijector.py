@@ -12,7 +12,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.data_dependent_state import DataDependentState
 from tfp_flows.core.event_shapes import OPPOSITE
@@ -25,7 +27,7 @@ from tfp_flows.core.serialization import Configured
 from tfp_flows.core.stock_call_memory import StockCallMemory
 from tfp_flows.core.stock_contract import StockContract
 
-__all__ = ["check_result", "FlowBijector"]
+__all__ = ["FlowBijector"]
 
 
 class FlowBijector(Configured, DataDependentState, StockContract):
@@ -40,11 +42,11 @@ class FlowBijector(Configured, DataDependentState, StockContract):
     inverse_and_log_det(y) = f^-1(y),   log |det df^-1/dy (y)|     data -> latent
     ```
 
-    Nothing is cached across calls, so every answer is that of the weights of now.
+    Nothing is cached across calls, so results always use the current weights.
 
     Both methods return the value and the log-det of their own direction, one a row, for
-    any batch axes. `parameters` are what `get_config` returns, so `dict(locals())` in the
-    first line of a constructor makes the bijector one that can be copied and saved:
+    any batch axes. `get_config` returns `parameters`: with `dict(locals())` in the first
+    line of a constructor, the bijector can be copied and saved:
 
     >>> import keras
     >>> import tensorflow as tf
@@ -107,17 +109,17 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         parameters: dict | None = None,
         name: str | None = None,
     ) -> None:
-        arguments = {"context_size": context_size, "dtype": dtype, "name": name}
-        if not tf.nest.is_nested(event_ndims):  # as of stock bijectors between structures
-            arguments["event_ndims"] = event_ndims
-        check_arguments(arguments, optional=["context_size", "dtype"])
+        if not tf.nest.is_nested(event_ndims):  # a stock bijector may map structures
+            check_integer("event_ndims", event_ndims, minimum=0)
+        check_integer("context_size", context_size or 0, minimum=0)
+        check_name("name", name)
         if data_event_ndims is None:
             data_event_ndims = len(data_event_shape) if data_event_shape else event_ndims
         super().__init__(
             forward_min_event_ndims=event_ndims,
             inverse_min_event_ndims=data_event_ndims,
             is_constant_jacobian=is_constant_jacobian,
-            dtype=None if dtype is None else tf.as_dtype(dtype),
+            dtype=None if dtype is None else check_dtype("dtype", dtype),
             parameters=parameters,
             name=name,
         )
@@ -139,7 +141,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
     @property
     def is_monotone(self) -> bool:
-        """Whether, of one variable, it rises or falls on all of the line."""
+        """Whether, with one variable, the map is monotone on the whole line."""
         return getattr(getattr(self, "_transformer", None), "is_monotone", True)
 
     @property
@@ -149,7 +151,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
 
     @property
     def sequential_directions(self) -> frozenset[str]:
-        """Which of "forward" and "inverse" go through the variables one after another."""
+        """Directions, "forward" or "inverse", that map one variable after another."""
         return frozenset()
 
     def forward_and_log_det(
@@ -202,7 +204,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
         """Maps `y`, `[N, *event]`, given `context`, `[N, context_size]` or None."""
 
     def _apply(self, direction, value, context, training):
-        """Checks what a public method is given, merges its batch axes, and maps it."""
+        """Checks the arguments of a public method, merges their batch axes, and maps."""
         unset = () if direction == "forward" else self._unset_parts_of_now()
         if unset and training:
             self._refuse_to_train(unset)
@@ -228,7 +230,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
             return self._forward_and_log_det
         return self._inverse_and_log_det
 
-    # Copies and pickles keep the weights and drop what belongs to this one object.
+    # Copies and pickles keep the weights and drop the state of this one object.
 
     def _set_transient_state(self):
         compiled = {
@@ -237,7 +239,7 @@ class FlowBijector(Configured, DataDependentState, StockContract):
             )
             for direction in ("forward", "inverse")
         }
-        # Not attributes that `tf.Module` tracks: they hold no weights of their own.
+        # Set without tracking by `tf.Module`, since they hold no weights.
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_memory", StockCallMemory())
         object.__setattr__(self, "_is_set", False)
@@ -315,8 +317,8 @@ def check_result(bijector: FlowBijector, direction: str, value: Any, result: Any
     Args:
       bijector: a `FlowBijector`.
       direction: "forward" or "inverse".
-      value: what its method was given, `[*batch, *event]`.
-      result: what the method has returned.
+      value: input of its method, `[*batch, *event]`.
+      result: result of the method.
 
     Raises:
       ValueError: if the log-det is not one a row, or the value has another shape.

@@ -1,4 +1,4 @@
-"""Checks of what the public methods of bijectors and distributions are given."""
+"""Checks of the arguments of public methods of bijectors and distributions."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ def check_value(
 
     Args:
       value: anything TensorFlow converts.
-      argument: what an error calls it.
+      argument: name of the value in errors.
       event_ndims: number of event axes; where it is a structure, so is `value`.
-      event_shape: `tf.TensorShape`, or None where any is right.
+      event_shape: `tf.TensorShape`, or None if any is allowed.
       dtype: of the tensor; None keeps that of `value`.
     """
     if tf.nest.is_nested(event_ndims):
@@ -85,9 +85,9 @@ def check_event_shape(
 
     Args:
       shape: `tf.TensorShape`; of unknown rank, it passes.
-      argument: what an error calls the value of that shape.
+      argument: name of the value in errors.
       event_ndims: number of event axes.
-      event_shape: `tf.TensorShape`, or None where any is right.
+      event_shape: `tf.TensorShape`, or None if any is allowed.
     """
     if shape.rank is None or event_shape is None:
         return
@@ -194,6 +194,6 @@ def align_batch_axes(value: Any, context: tf.Tensor | None, event_ndims: Any) ->
 def _surely_equal(batch, context_batch):
     if batch.is_fully_defined():
         return batch == context_batch
-    # One batch axis each, of a length unknown while tracing: what `fit` and every compiled
-    # call have. Were the lengths to differ, joining the context would fail by itself.
+    # One batch axis each, of unknown static length, is the case of `fit` and of compiled
+    # calls. If lengths differ, joining the context fails by itself.
     return batch.rank == context_batch.rank == 1 and context_batch[0] is None

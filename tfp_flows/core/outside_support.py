@@ -1,4 +1,4 @@
-"""The log-density of points outside a support: minus infinity, and NaN of NaN."""
+"""The log-density of points outside a support: minus infinity, or NaN for NaN."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ def minus_infinity_outside(
 ) -> tf.Tensor:
     """Returns `log_density` where all entries are inside the support.
 
-    Elsewhere it is minus infinity, but NaN where an entry is NaN: that is no point at all.
+    Elsewhere it is minus infinity, or NaN if an entry is NaN.
 
     Args:
       log_density: `[...]`.
-      inside: boolean, of the shape of `value`: whether an entry can occur.
+      inside: boolean, of the shape of `value`: whether an entry is in the support.
       value: `[..., *event]`.
-      axes: those of the event, negative; none for densities of single entries.
+      axes: axes of the event, negative; none for densities of single entries.
     """
     dtype = log_density.dtype
     is_nan = tf.reduce_any(tf.math.is_nan(value), axis=axes)

@@ -1,4 +1,4 @@
-"""Gradients of steps in sequence that keep what each step was given, and nothing else."""
+"""Gradients of a sequence of steps that keep only the input of each step."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["PulledBack", "apply_recomputing", "pull_back", "refuse_batch_statist
 
 
 class PulledBack(NamedTuple):
-    """Gradients by what a bijector was given.
+    """Gradients by the inputs of a bijector.
 
     Attributes:
       by_value: gradient by its input, `[N, *event]`.
-      by_context: gradient by the context; None where there is none.
-      by_weights: list of gradients by the weights; None for those that play no part.
+      by_context: gradient by the context; None if there is none.
+      by_weights: list of gradients by the weights; None for unused weights.
     """
 
     by_value: tf.Tensor
@@ -44,8 +44,8 @@ def pull_back(
 
     Args:
       apply: function of `(value, context)` that returns a result and a log-det.
-      value: what it was given, `[N, *event]`.
-      context: likewise; None where there is none.
+      value: its input, `[N, *event]`.
+      context: `[N, context_size]`; None if there is none.
       upstream: gradients by the result and by the log-det.
       weights: list of variables or tensors that it reads.
 
@@ -76,7 +76,7 @@ def apply_recomputing(
       pull_back_step: function of `(step, value, context, upstream, weights)` that returns
         a `PulledBack`.
       value: `[N, *event]`.
-      context: `[N, context_size]`; None where there is none.
+      context: `[N, context_size]`; None if there is none.
 
     Returns:
       The last step's result and the sum of the log-dets.
@@ -146,7 +146,7 @@ def _after(done, value):
         value = tf.identity(value)
     if not is_compiled_by_xla():
         return value
-    # XLA keeps no such order, and would take what is computed again from the first time.
+    # XLA would otherwise merge the recomputation with the first computation.
     entry = tf.reshape(done[0], [-1])[:1]
     always = tf.reduce_all((entry <= entry) | tf.math.is_nan(entry))
     return tf.where(always, value, tf.zeros_like(value))

@@ -1,4 +1,4 @@
-"""Checks of the rows that `initialize` and `fit` are given."""
+"""Checks of the rows passed to `initialize` and `fit`."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def check_rows(
       context: `[N, context_size]`, or None.
       event_shape: `tf.TensorShape` of one event; where its rank is unknown, any is right.
       context_size: width of the context; 0 where there must be none.
-      argument: what an error calls `data`.
+      argument: name of `data` in errors.
 
     Raises:
       ValueError: if one of both has another shape, is missing, unwanted, or not of numbers.
@@ -57,12 +57,12 @@ def rows_that_count(
 ) -> tuple:
     """Returns data, contexts and weights of the rows whose weight is above zero.
 
-    So a row of weight zero is one that is not there. Equal weights are none.
+    A row of weight zero is dropped. Equal weights become None.
 
     Args:
       data: `[N, *event]`, or a structure of such.
       context: `[N, context_size]`, or None.
-      sample_weight: `[N]`, or `[N, 1]`; None if all rows count alike.
+      sample_weight: `[N]`, or `[N, 1]`; None if all weights are equal.
 
     Returns:
       Data and context as they were given, or as arrays of fewer rows; and weights as an
@@ -144,7 +144,7 @@ def refuse_rows_outside(
       slack: what rounding may add to both.
       data: array, `[N, *event]`.
       dtype: that the entries are rounded to before they are compared.
-      argument: what the error calls `data`.
+      argument: name of `data` in errors.
     """
     rounded = data.astype(dtype.as_numpy_dtype)
     outside = (rounded < low - slack) | (rounded > high + slack)

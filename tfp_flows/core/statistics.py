@@ -8,11 +8,11 @@ import tensorflow as tf
 
 __all__ = ["check_resolution", "mean_and_scale", "row_blocks"]
 
-# Of a column that varies by less than so many roundings, rounding is what one would see.
+# Below this many float spacings, variation is rounding noise.
 _FEWEST_ROUNDINGS = 4.0
-# Of the ends of floats: standardised numbers are multiples of them.
+# Margin to the smallest and largest floats, since standardised numbers are multiples.
 _SPARE = 100.0
-# Of rows at a time in float64, of which a large array has no room for a copy.
+# Bytes of a block of rows in float64, since a large array has no room for a copy.
 _BYTES_OF_BLOCK = 2**26
 
 
@@ -23,22 +23,22 @@ def mean_and_scale(
     *,
     weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the last axis's entries over all other axes.
+    """Returns mean and standard deviation of each entry of the last axis.
 
-    Computed in float64: the sums of a million float32 rows lose digits.
+    They are computed in float64: sums of a million float32 rows lose digits.
 
     Args:
       data: `[N, ..., C]`.
       dtype: of the results.
-      argument: what an error calls the data.
-      weight: of the rows, `[N]`; None if all count alike.
+      argument: name of the data in errors.
+      weight: weights of the rows, `[N]`; None if all weights are equal.
 
     Returns:
       Arrays of shape `[C]`. The scale is 1 where the data are constant to rounding.
 
     Raises:
-      ValueError: if `data` has no rows, or values that are not finite, or such that `dtype`
-        cannot tell them apart.
+      ValueError: if `data` has no rows or non-finite values, or varies by less than the
+        resolution of `dtype`.
     """
     data = np.asarray(data)
     if data.size == 0:
@@ -82,13 +82,13 @@ def row_blocks(
 
 
 def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> None:
-    """Refuses data that vary, and would not any more, or hardly, when they are rounded.
+    """Refuses data whose variation is lost when they are rounded to `dtype`.
 
     Args:
-      data: `[N, ..., C]`, of floats or integers. What has been rounded to `dtype` already
-        passes: nobody can tell it from a constant.
-      dtype: that the data will be rounded to.
-      argument: what the error calls the data.
+      data: `[N, ..., C]`, of floats or integers. Data already rounded to `dtype` pass,
+        since rounded data look constant.
+      dtype: dtype to which the data will be rounded.
+      argument: name of the data in errors.
 
     Raises:
       ValueError: if the standard deviation of an entry of the last axis is below a few
@@ -108,9 +108,9 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
     if own >= rounding:
         return
     least = _FEWEST_ROUNDINGS * rounding * largest
-    # Less is rounding of the data's own.
+    # Smaller deviations are rounding errors of the data's own dtype.
     own_rounding = 10.0 * own * largest
-    # The range bounds the deviation, and is cheap.
+    # A lower bound on the deviation from the range, which is cheap.
     smallest_deviation = (high - low) / np.sqrt(4.0 * data[..., 0].size)
     for column in np.flatnonzero((high > low) & (smallest_deviation < least)):
         deviation = data[..., column].std(dtype=np.float64)
@@ -119,9 +119,9 @@ def check_resolution(data: npt.ArrayLike, dtype: tf.DType, argument: str) -> Non
 
 
 def _check_range(argument, low, high, dtype):
-    """Refuses numbers near the ends of `dtype`, where it loses them or their inverses.
+    """Refuses numbers near the limits of `dtype`, where they or their inverses are lost.
 
-    NaN and infinity are for the caller to refuse.
+    The caller refuses NaN and infinity.
     """
     limits = np.finfo(dtype.as_numpy_dtype)
     least, most = _SPARE * limits.tiny, limits.max / _SPARE

@@ -48,7 +48,7 @@ class StockContract(tfp.bijectors.Bijector):
         return object.__hash__(self)
 
     def __eq__(self, other: object) -> bool:
-        # Two flows of equal arguments still have different weights.
+        # Two flows with equal arguments still have different weights.
         return self is other
 
     def _call_forward(self, x, name, context=None, training=False):

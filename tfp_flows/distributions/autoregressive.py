@@ -16,7 +16,8 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
@@ -468,8 +469,8 @@ def masked_network(
     Raises:
       ValueError: if `event_size` or `num_masks` is below 1.
     """
-    check_arguments({"event_size": event_size, "num_masks": num_masks, **options})
-    options["dtype"] = tf.as_dtype(options["dtype"]).name
+    check_each(check_integer, event_size=event_size, num_masks=num_masks)
+    options["dtype"] = check_dtype("dtype", options["dtype"]).name
     if ordering is not None:
         check_ordering(ordering, event_size)
     parameters = conditional.num_parameters

@@ -14,7 +14,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.outside_support import minus_infinity_outside
@@ -164,7 +163,7 @@ class GaussianMixture:
     num_noise = 2
 
     def __init__(self, num_components: int, max_log_scale: float = 7.0) -> None:
-        check_arguments(locals())
+        check_integer("num_components", num_components)
         check_number("max_log_scale", max_log_scale, "above 0", lambda bound: bound > 0)
         self.num_components = num_components
         self.max_log_scale = max_log_scale

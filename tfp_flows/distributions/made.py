@@ -11,7 +11,13 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_name
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
 from tfp_flows.distributions.autoregressive import masked_network
 from tfp_flows.distributions.conditionals import Bernoulli
@@ -180,7 +186,18 @@ class CategoricalMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        check_arguments(parameters)
+        check_integer("context_size", context_size, minimum=0)
+        check_widths("hidden_units", hidden_units)
+        check_each(
+            check_flag,
+            residual=residual,
+            direct=direct,
+            standardize_context=standardize_context,
+            validate_args=validate_args,
+        )
+        check_seed("seed", seed)
+        check_dtype("dtype", dtype)
+        check_name("name", name)
         network = OneHotMLP(
             num_values,
             hidden_units,

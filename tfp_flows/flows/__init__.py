@@ -1,4 +1,8 @@
-"""The papers' flows, one file each."""
+"""The papers' flows, one file each.
+
+`options.py` has the arguments that all of them take, `steps.py` and `preprocessing.py` the
+recipes that they share.
+"""
 
 from tfp_flows.flows.glow import Glow
 from tfp_flows.flows.glow import GlowStep
@@ -7,5 +11,7 @@ from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.neural_spline_flow import NeuralSplineFlow
 from tfp_flows.flows.nice import NICE
+from tfp_flows.flows.options import FlowOptions
+from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.flows.real_nvp_image import RealNVPImage

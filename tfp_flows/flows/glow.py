@@ -1,4 +1,4 @@
-"""Glow: its steps at several levels, with learned priors."""
+"""Glow: steps at several levels, with learned priors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ from tfp_flows.bijectors.linear import InvertibleConv1x1
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_image_shape
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.core.rows import sample_of_rows
+from tfp_flows.flows.options import FlowOptions
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.steps import coupling
 from tfp_flows.flows.steps import multi_scale_steps
 from tfp_flows.networks.conditioner import Conditioner
@@ -32,9 +37,13 @@ from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import glow_scale
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["Glow", "GlowStep"]
+
+_INITIALIZATION_ROWS = 512  # images that set the act norms
 
 
 class Glow(FlowChain):
@@ -44,42 +53,37 @@ class Glow(FlowChain):
     each level:  squeeze;  num_steps times a GlowStep;  half of the channels is latent
     ```
 
-    The latent end is one vector of all entries, the finest level's first. With
-    `conditional_prior`, a convolution of the half that goes on gives mean and scale of the
-    half that is latent, by which that is standardised; with `learned_prior`, what is left
-    after the last level is standardised by a mean and scale a channel, which the context
-    moves. Both priors are steps of the flow, so its base is `standard_normal(H * W * C)`,
+    The latent end is one vector of all entries, the finest level first. With
+    `conditional_prior`, each latent half is standardised by a mean and scale that a
+    convolution of the other half returns. With `learned_prior`, the latent of the last
+    level is standardised by a learned mean and scale for each channel, which depend on the
+    context. Both priors are steps of the flow, so its base is `standard_normal(H * W * C)`,
     and a base of standard deviation t below 1 samples at temperature t.
 
-    The paper's flows: 32x32 images, 3 levels of 32 steps, 512 hidden channels; CelebA-HQ
-    256x256 in 5 bits, 6 levels of 32 steps and an additive coupling. In the authors' code
-    only the prior at the end depends on the class; here every network sees the context.
-    The scale of their priors is not bounded; here it is, within `exp(-2)` and `exp(2)`.
-    Their act norms learn log-scales three times as fast as other weights; here only those
-    inside the networks do. Their learned prior is a convolution, which depends on how near
-    the border is; here it is one mean and scale a channel.
+    The paper's flows have 3 levels of 32 steps and 512 hidden channels for 32x32 images,
+    and 6 levels of 32 additive steps for CelebA-HQ, 256x256 in 5 bits. This flow differs
+    from the authors' code in four ways: every network sees the context, and not only the
+    last prior; scales of priors are within `exp(-2)` and `exp(2)`; only act norms inside
+    the networks learn log-scales three times as fast as other weights; and the learned
+    prior is one mean and scale for each channel, not a convolution.
 
     Args:
       image_shape: `(H, W, C)`; H and W divisible by `2**num_levels`.
       num_levels: number of levels, L.
-      num_steps: steps a level, K.
-      hidden_channels: of each coupling's network.
-      transformer: of the couplings; `Affine(glow_scale)` by default, `Shift()` if additive.
-      learned_prior: whether the prior of what is left after the last level is learned.
-      conditional_prior: whether that of each latent half is, given the half that goes on.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      logit_alpha: the `alpha` of a `Logit` at the data end; None, as in the paper: no such.
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
+      num_steps: steps of each level, K.
+      hidden_channels: width of each coupling's network.
+      transformer: elementwise map of the couplings; `Affine(glow_scale)` by default,
+        `Shift()` for additive couplings.
+      learned_prior: whether the prior of the last level's latent is learned.
+      conditional_prior: whether the prior of each other latent half is conditional on the
+        half that continues.
+      context_size: width of the context, an input of every network; 0 if there is none.
+      logit_alpha: `alpha` of a `Logit` at the data end; None, as in the paper: no `Logit`.
       name: name of the bijector.
+      **options: see `FlowOptions`.
 
     Raises:
-      ValueError: if H or W does not divide, or a number is below 1.
+      ValueError: if H or W is not divisible, or a number is below 1.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -92,6 +96,7 @@ class Glow(FlowChain):
       https://arxiv.org/abs/1807.03039
     """
 
+    @takes_options(FlowOptions)
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -103,25 +108,21 @@ class Glow(FlowChain):
         learned_prior: bool = True,
         conditional_prior: bool = True,
         context_size: int = 0,
-        standardize_context: bool = True,
         logit_alpha: float | None = None,
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "glow",
+        **options: Unpack[FlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
+        check_each(check_integer, num_levels=num_levels, num_steps=num_steps)
         shape = check_image_shape(image_shape, divisible_by=2**num_levels)
         levels: list[FlowBijector] = []
-        for level_seed in split_seed(seed, num_levels):
+        for level_seed in split_seed(options["seed"], num_levels):
             is_last = len(levels) == num_levels - 1
             levels.append(_level(shape, is_last, **{**parameters, "seed": level_seed}))
             shape = (shape[0] // 2, shape[1] // 2, 2 * shape[2])
         super().__init__(
             multi_scale_steps(levels, **parameters),
-            standardize_context=standardize_context,
+            standardize_context=options["standardize_context"],
             parameters=parameters,
             name=name,
         )
@@ -133,19 +134,16 @@ class Glow(FlowChain):
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Sets all act norms, also those inside networks, from some of the images.
+        """Sets all act norms, also those inside networks, from a sample of the images.
 
         Args:
-          data: `[N, H, W, C]`; 512 of all count, where the paper takes 256.
+          data: `[N, H, W, C]`; 512 of them are used (256 in the paper).
           context: `[N, context_size]`, if the flow is conditional.
           sample_weight: `[N]`: an image of weight 2 counts as two, one of weight 0 as none.
         """
         rows = self._check_rows(data, context, sample_weight)
         data, context, weight = sample_of_rows(rows, _INITIALIZATION_ROWS)
         super().initialize(data, context=context, sample_weight=weight)
-
-
-_INITIALIZATION_ROWS = 512
 
 
 def _level(
@@ -165,6 +163,7 @@ def _level(
     transformer: Transformer | None,
     **others: object,
 ) -> FlowChain:
+    check_each(check_flag, learned_prior=learned_prior, conditional_prior=conditional_prior)
     shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
     shared["network_dtype"] = network_dtype
     squeeze = Squeeze(image_shape, dtype=dtype)
@@ -216,19 +215,18 @@ class GlowStep(FlowChain):
                       x_a = h_a,   x_b = (h_b - shift(h_a)) * sigmoid(s(h_a) + 2)
     ```
 
-    The authors' code adds the shift, and interleaves shifts and scales along the network's
-    output channels: the same network with its last weights in another order.
+    The authors' code adds the shift, and interleaves shifts and scales on the output
+    channels of the network, which only reorders its last weights.
 
     Args:
       image_shape: `(H, W, C)`, with C of at least 2.
-      hidden_channels: of the coupling's `ConvNet`.
+      hidden_channels: width of the coupling's `ConvNet`.
       transformer: elementwise map of the changing half; `Affine(glow_scale)` by default,
         and `Shift()` for an additive coupling.
-      context_size: width of the context, which the network sees as it is, or 0.
+      context_size: width of the context, which is not standardised; 0 if there is none.
       seed: integer that determines the initial weights; random if None.
       dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
+      network_dtype: Keras dtype policy of the network (see `FlowOptions`).
       name: name of the bijector.
 
     Raises:
@@ -255,7 +253,6 @@ class GlowStep(FlowChain):
         name: str = "glow_step",
     ) -> None:
         parameters = dict(locals())
-        check_arguments(parameters)
         shape = check_image_shape(image_shape)
         _refuse_one_channel(shape)
         mixing_seed, network_seed = split_seed(seed, 2)

@@ -1,4 +1,4 @@
-"""IAF: autoregressive steps that sample in one pass."""
+"""IAF: a chain of autoregressive steps that samples in one pass."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
 from tfp_flows.bijectors.autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.gated import Gated
 
 if TYPE_CHECKING:
-    from tfp_flows.core.serialization import Configured
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["IAF"]
@@ -32,49 +35,36 @@ class IAF(FlowChain):
                             gate_i, shift_i = functions of x_<i and the context
     ```
 
-    `sample` takes one pass of each network, and so does the density of those samples. The
-    density of any other point is solved for one variable after another, with about as much
+    `sample` takes one pass of each network, and so does the density of these samples. The
+    density of any other point is solved for one variable after another, with about the same
     arithmetic. The order of the variables is reversed from step to step. `MAF` has the same
     steps in the other direction.
 
-    A step whose gate is open by g contracts by g, and K of them by g^K; the other direction
-    stretches by as much, and its networks see what is stretched. So the more steps, the
-    further open fresh gates are: those of any number contract to 0.58 or more together.
+    A step with gate g contracts by g, and K steps by g^K; the inverse stretches by the same
+    factor. Initial gates are therefore more open for more steps, so that all steps together
+    contract by 0.58 or more.
 
-    Fitted to data (`standardize`), it is trained in that other direction. Nothing bounds
-    what a gate stretches by there, and each variable depends on those before it, stretched
-    too: with gates and ELU, some rows would end beyond any float. So its steps are affine
-    for data, with bounded scales, and its activation is tanh, as in `MAF`.
+    With `standardize`, the flow is fitted to data and trained in the inverse direction,
+    where the stretch of gates is unbounded and accumulates over variables: gates and ELU
+    would overflow for some rows. The default for data is therefore an affine map of bounded
+    scale and tanh, as in `MAF`.
 
     Args:
       event_size: number of variables, D.
       num_steps: number of steps, K; 2 to 8 in the paper.
       hidden_units: widths of the hidden layers of each step's `MaskedMLP`; two layers of
         320 or 1920 in the paper.
-      activation: its activation; by default ELU, as in the paper, and tanh for data.
-      residual: whether it is residual.
-      direct: whether inputs are connected to outputs directly, too.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
-      transformer: elementwise map of the variables; by default a `Gated` whose gate starts
-        at `sigmoid(2)`, and for more than four steps at `sigmoid(2 + log(K / 4))`; for data
-        an `Affine`.
-      context_size: width of the context, such as an encoder's output, which every network
-        sees; 0 if there is none.
-      standardize_context: whether contexts of data are standardised (see `FlowChain`); an
-        encoder's output never is.
-      standardize: whether it is fitted to data, which are first standardised by statistics
-        that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
-        A direction that solves one variable after another takes up to D passes then.
+      activation: activation of the hidden layers; by default ELU, as in the paper, and
+        tanh with `standardize`.
+      direct: whether inputs are also connected directly to outputs.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
+      transformer: elementwise map of the variables. The default is a `Gated` whose gate
+        starts at `sigmoid(2)`, or `sigmoid(2 + log(K / 4))` for more than four steps; with
+        `standardize` it is an `Affine`.
+      context_size: width of the context, an input of every network, such as an encoder's
+        output; 0 if there is none. The output of an encoder is never standardised.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`; `standardize` is False by default.
 
     Raises:
       ValueError: if `event_size` or `num_steps` is below 1.
@@ -89,6 +79,7 @@ class IAF(FlowChain):
       https://arxiv.org/abs/1606.04934
     """
 
+    @takes_options(standardize=False)
     def __init__(
         self,
         event_size: int,
@@ -96,49 +87,29 @@ class IAF(FlowChain):
         num_steps: int = 4,
         hidden_units: int | Sequence[int] = (64, 64),
         activation: str | Callable | None = None,
-        residual: bool = False,
         direct: bool = False,
         degree_seed: int | None = None,
         transformer: Transformer | None = None,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = False,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "iaf",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters, optional=["activation"])
-        # Saved as they are: files keep their flow when defaults change.
+        parameters = all_arguments(locals())
+        for_data = options["standardize"]
+        # The saved arguments name the defaults chosen here.
         if activation is None:
-            parameters["activation"] = "tanh" if standardize else "elu"
+            parameters["activation"] = "tanh" if for_data else "elu"
         if transformer is None:
-            transformer = Affine() if standardize else Gated(_first_bias(num_steps))
+            transformer = Affine() if for_data else Gated(_first_bias(num_steps))
         parameters["transformer"] = transformer
         steps = autoregressive_steps(InverseAutoregressive, transformer, **parameters)
         # A chain lists its steps from the data side: the first to sample is its last.
         super().__init__(
-            with_preprocessing(steps[::-1], **parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps[::-1], **parameters), **chain_options(parameters)
         )
-
-    @classmethod
-    def from_config(cls, config: dict) -> Configured:
-        """Builds the flow that `config` describes.
-
-        Files from before gates opened with depth name none, and have those of four steps.
-        """
-        saved = config.get("transformer") or Gated()
-        return super().from_config({**config, "transformer": saved})
 
 
 def _first_bias(num_steps: int) -> float:
-    # sigmoid(bias)^K is 0.60 up to K = 4, and falls to exp(-4 exp(-2)) = 0.58 from there.
+    check_integer("num_steps", num_steps)
+    # sigmoid(bias)^K is 0.60 at K = 4 and falls to exp(-4 exp(-2)) = 0.58 for large K.
     return 2.0 + math.log(max(num_steps / 4.0, 1.0))

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_step
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["MADE"]
@@ -28,30 +31,19 @@ class MADE(FlowChain):
     p(y) = product over i of  Normal(y_i; shift_i(y_<i), exp(log_scale_i(y_<i)))
     ```
 
-    with a standard normal base. This is a `MAF` of one step. The network alone, for steps
-    of your own, is `MaskedMLP`.
+    with a standard normal base. This is a `MAF` of one step. Its network is `MaskedMLP`.
 
     Args:
       event_size: number of variables, D.
       hidden_units: widths of the hidden layers.
       reverse: whether the last variable comes first.
-      activation: of the hidden layers.
-      residual: whether they are residual.
-      direct: whether inputs are connected to outputs directly, too.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
+      activation: activation of the hidden layers.
+      direct: whether inputs are also connected directly to outputs.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
-      context_size: width of the context, which the network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
-        A direction that solves one variable after another takes up to D passes then.
+      context_size: width of the context, an input of the network; 0 if there is none.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`.
 
     Raises:
       ValueError: if `event_size` is below 1.
@@ -67,6 +59,7 @@ class MADE(FlowChain):
       https://arxiv.org/abs/1705.07057
     """
 
+    @takes_options()
     def __init__(
         self,
         event_size: int,
@@ -74,28 +67,17 @@ class MADE(FlowChain):
         hidden_units: int | Sequence[int] = (64, 64),
         reverse: bool = False,
         activation: str | Callable = "tanh",
-        residual: bool = False,
         direct: bool = False,
         degree_seed: int | None = None,
         transformer: Transformer | None = None,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "made",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
         step = autoregressive_step(
             MaskedAutoregressive, transformer or Affine(), **parameters
         )
         super().__init__(
-            with_preprocessing([step], **parameters),
-            standardize_context=standardize_context,
-            parameters=parameters,
-            name=name,
+            with_preprocessing([step], **parameters), **chain_options(parameters)
         )

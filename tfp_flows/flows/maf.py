@@ -1,4 +1,4 @@
-"""MAF: steps of MADE, each of which normalises what the one before has left."""
+"""MAF: a chain of masked autoregressive steps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
 from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import autoregressive_steps
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["MAF"]
@@ -26,51 +29,39 @@ class MAF(FlowChain):
 
     ```none
     step, data -> latent:   x_i = (y_i - shift_i(y_<i)) * exp(-log_scale_i(y_<i))
-    then, if asked for:     batch norm or act norm;  a linear mixing
+    optional, after it:     batch norm or act norm;  a linear mixing
     ```
 
     `log_prob` takes one pass of each network. `sample` solves for one variable after
-    another, with about as much arithmetic. The order of the variables is reversed from step
-    to step, or drawn for each. `IAF` has the same steps in the other direction.
+    another, with about the same arithmetic. The order of the variables is reversed from
+    step to step, or drawn for each step. `IAF` has the same steps in the other direction.
 
-    With `residual` and `lu_mixing`, the same affine steps are what the authors of neural
-    spline flows compare with: GAS 12.35 nats, where the paper of MAF has 10.08, and POWER
-    0.45, where it has 0.24. Of one variable, a step is a monotone map that depends on the
-    context, by any `transformer`, with an exact `cdf` and `quantile`.
+    With `residual` and `lu_mixing`, this is the affine baseline in the paper of neural
+    spline flows. It reaches 12.35 nats on GAS and 0.45 on POWER; the paper of MAF has 10.08
+    and 0.24. With one variable, a step is a monotone map that depends on the context, and
+    the flow has an exact `cdf` and `quantile`.
 
     Args:
       event_size: number of variables, D.
       num_steps: number of steps, K.
       hidden_units: widths of the hidden layers of each step's `MaskedMLP`.
-      activation: its activation.
-      residual: whether it is residual.
-      dropout: share of its hidden units that a step of training drops.
-      direct: whether inputs are connected to outputs directly, too.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
+      activation: activation of the hidden layers.
+      dropout: fraction of hidden units dropped in training.
+      direct: whether inputs are also connected directly to outputs.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
       transformer: elementwise map of the variables; `Affine()` by default.
       random_orderings: whether orders are drawn from `seed` (and saved with the weights)
         instead of reversed.
       batch_norm: whether a `BatchNorm` follows each step, as in the paper.
       act_norm: whether an `ActNorm` follows each step.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each, too.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines orders and initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
-        A direction that solves one variable after another takes up to D passes then.
+      lu_mixing: whether an `InvertibleLinear`, initially the identity, follows each step.
+      context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`.
 
     Raises:
-      ValueError: if `event_size` or `num_steps` is below 1; with `batch_norm`, if there is
-        also `act_norm` or `recompute`.
+      ValueError: if `event_size` or `num_steps` is below 1, or if `batch_norm` is combined
+        with `act_norm` or `recompute`.
 
     >>> import tfp_flows
     >>> flow = tfp_flows.MAF(3, seed=0)
@@ -84,6 +75,7 @@ class MAF(FlowChain):
       https://arxiv.org/abs/1906.04032
     """
 
+    @takes_options()
     def __init__(
         self,
         event_size: int,
@@ -91,7 +83,6 @@ class MAF(FlowChain):
         num_steps: int = 5,
         hidden_units: int | Sequence[int] = (64, 64),
         activation: str | Callable = "tanh",
-        residual: bool = False,
         dropout: float = 0.0,
         direct: bool = False,
         degree_seed: int | None = None,
@@ -101,24 +92,12 @@ class MAF(FlowChain):
         act_norm: bool = False,
         lu_mixing: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "maf",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
         transformer = transformer or Affine()
         steps = autoregressive_steps(MaskedAutoregressive, transformer, **parameters)
         super().__init__(
-            with_preprocessing(steps, **parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps, **parameters), **chain_options(parameters)
         )

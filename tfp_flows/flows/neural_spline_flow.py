@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.circular import warn_of_degrees
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.spline_steps import spline_steps
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
 
 __all__ = ["NeuralSplineFlow"]
 
@@ -29,53 +35,40 @@ class NeuralSplineFlow(FlowChain):
     ```
 
     With `coupling`, odd and even variables swap roles from step to step, and each direction
-    takes one pass of the networks. Without it, variable i sees those before it: the density
-    takes one pass, and `sample` solves for one variable after another, with about as much
-    arithmetic. One variable, with or without a context, has steps of the second kind.
+    takes one pass of the networks. Without it, steps are autoregressive: the density takes
+    one pass, and `sample` solves for one variable after another, with about the same
+    arithmetic. A flow of one variable, with or without a context, is autoregressive.
 
-    As in the authors' flows of tables, the networks are residual, the mixings start as
-    permutations, and the variables that pass a coupling are mapped too, after its network
-    has seen them, by splines whose parameters are weights.
-    `apply_unconditional_transform=False` leaves these out.
+    As in the authors' flows for tables, the networks are residual, the mixings start as
+    permutations, and the passing variables of a coupling are mapped by splines whose
+    parameters are weights, after the network has seen them
+    (`apply_unconditional_transform`).
 
-    A column may be an angle in radians (`circular`). Then its spline is one on the circle,
+    A column may be an angle in radians (`circular`). It has a spline on the circle,
     networks see its cosine and sine, and it is neither standardised nor mixed linearly. The
-    density is one on the circle, of any angle, and samples are in `[-pi, pi]`; training
-    angles that span more than one turn, as degrees do, get a warning. The base must be
-    uniform there, as `circular_base` is. Without `coupling`, samples then take a pass of
-    the network for each variable.
+    density is one on the circle, for any angle, and samples are in `[-pi, pi]`. Training
+    angles that span more than one turn, such as degrees, cause a warning. The base must be
+    uniform on the circle (`circular_base`). Without `coupling`, sampling then takes a pass
+    of the network for each variable.
 
     Args:
       event_size: number of variables, D.
       coupling: whether steps are couplings; needs D of at least 2.
       num_steps: number of steps, K.
       num_bins: bins of each spline.
-      bound: splines act on `[-bound, bound]` and are the identity outside; data are best
-        standardised.
+      bound: splines act on `[-bound, bound]` and are the identity outside.
       hidden_units: widths of the hidden layers of each network; all equal if `residual`.
-      activation: their activation.
-      residual: whether they are residual.
-      dropout: share of their hidden units that a step of training drops.
+      activation: activation of the hidden layers.
+      dropout: fraction of hidden units dropped in training; not with `recompute`.
       lu_mixing: whether an `InvertibleLinear` comes before each step and at the latent end.
-      random_permutations: whether each of these starts as a permutation drawn from `seed`,
-        not as the identity; without `lu_mixing`, whether there are permutations instead.
-      apply_unconditional_transform: whether the variables that pass a coupling are mapped
-        by splines that depend on nothing; of no effect without `coupling`.
-      circular: which columns are angles: a list of indices, or D booleans; None: none.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`); not with `dropout`.
-      seed: integer that determines permutations and initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
-        A direction that solves one variable after another takes up to D passes then.
+      random_permutations: whether each mixing starts as a permutation drawn from `seed`
+        instead of the identity; without `lu_mixing`, whether there are permutations.
+      apply_unconditional_transform: whether the passing variables of a coupling are mapped
+        by unconditional splines; no effect without `coupling`.
+      circular: columns that are angles: a list of indices, or D booleans; None: none.
+      context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`; `residual` is True by default.
 
     Raises:
       ValueError: if `event_size` or `num_steps` is below 1, `event_size` is 1 with
@@ -105,6 +98,7 @@ class NeuralSplineFlow(FlowChain):
     True
     """
 
+    @takes_options(residual=True)
     def __init__(
         self,
         event_size: int,
@@ -115,33 +109,17 @@ class NeuralSplineFlow(FlowChain):
         bound: float = 3.0,
         hidden_units: int | Sequence[int] = (64, 64, 64),
         activation: str | Callable = "tanh",
-        residual: bool = True,
         dropout: float = 0.0,
         lu_mixing: bool = True,
         random_permutations: bool = True,
         apply_unconditional_transform: bool = True,
         circular: Sequence[int] | Sequence[bool] | None = None,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "neural_spline_flow",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
-        check_flag("coupling", coupling)
-        super().__init__(
-            spline_steps(**parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
-            parameters=parameters,
-            name=name,
-        )
+        parameters = all_arguments(locals())
+        super().__init__(spline_steps(**parameters), **chain_options(parameters))
         self._is_circular = as_circular(circular, event_size)
 
     @property
@@ -150,6 +128,6 @@ class NeuralSplineFlow(FlowChain):
         return self._is_circular
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """As of every flow; and warns of circular columns that seem to be in degrees."""
+        """Checks `data`, and warns if circular columns seem to be in degrees."""
         super().check_support(data, argument=argument)
         warn_of_degrees(data, self.is_circular, argument)

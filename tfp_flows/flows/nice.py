@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
@@ -11,10 +12,17 @@ from tensorflow_probability import bijectors as tfb
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Shift
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
 
 __all__ = ["NICE"]
 
@@ -35,23 +43,12 @@ class NICE(FlowChain):
 
     Args:
       event_size: number of variables, D; at least 2.
-      num_steps: number of couplings. Three mix every variable with every other one.
+      num_steps: number of couplings; with three or more, each variable depends on all.
       hidden_units: widths of the hidden layers of each network m.
-      activation: its activation.
-      residual: whether it is residual.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
+      activation: activation of the hidden layers.
+      context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`.
 
     Raises:
       ValueError: if `event_size` is below 2, or `num_steps` below 1.
@@ -66,6 +63,7 @@ class NICE(FlowChain):
       https://arxiv.org/abs/1410.8516
     """
 
+    @takes_options()
     def __init__(
         self,
         event_size: int,
@@ -73,27 +71,15 @@ class NICE(FlowChain):
         num_steps: int = 4,
         hidden_units: int | Sequence[int] = (64, 64),
         activation: str | Callable = "tanh",
-        residual: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "nice",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
         couplings = coupling_steps(Shift(), **parameters)
-        scales = tf.Variable(tf.zeros(event_size, dtype), name="log_scale")
+        scales = tf.Variable(tf.zeros(event_size, options["dtype"]), name="log_scale")
         scaling = Invert(TFPBijector(tfb.Scale(log_scale=scales), event_ndims=1))
         super().__init__(
             with_preprocessing([*couplings, scaling], **parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
-            parameters=parameters,
-            name=name,
+            **chain_options(parameters),
         )

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
 from tfp_flows.bijectors.flow_chain import FlowChain
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import chain_options
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tfp_flows.flows.options import VectorFlowOptions
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["RealNVP"]
@@ -25,7 +28,7 @@ class RealNVP(FlowChain):
 
     ```none
     step, data -> latent:   x_b = (y_b - shift(y_a)) * exp(-log_scale(y_a)),   x_a = y_a
-    then, if asked for:     batch norm or act norm;  a linear mixing
+    optional, after it:     batch norm or act norm;  a linear mixing
     ```
 
     Odd and even variables swap roles from step to step. Each direction takes one pass of
@@ -34,32 +37,22 @@ class RealNVP(FlowChain):
     Args:
       event_size: number of variables, D; at least 2.
       num_steps: number of couplings, K.
-      hidden_units: widths of the hidden layers of each coupling's network; of many thousand
-        rows, wider ones learn more.
-      activation: its activation.
-      residual: whether it is residual.
-      dropout: share of its hidden units that a step of training drops.
+      hidden_units: widths of the hidden layers of each coupling's network; use wider layers
+        for large data.
+      activation: activation of the hidden layers.
+      dropout: fraction of hidden units dropped in training.
       transformer: elementwise map of the changing variables; `Affine()` by default.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
       act_norm: whether an `ActNorm` follows each coupling.
-      lu_mixing: whether an `InvertibleLinear`, the identity at first, follows each, too.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      standardize: whether data are first standardised by statistics that `initialize` sets.
-      decorrelate: whether that takes out their correlations, too (see `Decorrelate`).
-      heavy_tails: kind of tails heavier than the base's, "student" or "sinh" (see
-        `HeavyTails`), or False; with `standardize` only. True, of before, is "sinh".
-      recompute: whether training recomputes what is inside a step for the gradient, to save
-        memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
+      lu_mixing: whether an `InvertibleLinear`, initially the identity, follows each
+        coupling.
+      context_size: width of the context, an input of every network; 0 if there is none.
       name: name of the bijector.
+      **options: see `VectorFlowOptions`.
 
     Raises:
-      ValueError: if `event_size` is below 2 or `num_steps` below 1; with `batch_norm`, if
-        there is also `act_norm` or `recompute`.
+      ValueError: if `event_size` is below 2 or `num_steps` below 1, or if `batch_norm` is
+        combined with `act_norm` or `recompute`.
 
     >>> import tfp_flows
     >>> flow = tfp_flows.RealNVP(3, seed=0)
@@ -71,6 +64,7 @@ class RealNVP(FlowChain):
       https://arxiv.org/abs/1605.08803
     """
 
+    @takes_options()
     def __init__(
         self,
         event_size: int,
@@ -78,30 +72,17 @@ class RealNVP(FlowChain):
         num_steps: int = 8,
         hidden_units: int | Sequence[int] = (32, 32),
         activation: str | Callable = "tanh",
-        residual: bool = False,
         dropout: float = 0.0,
         transformer: Transformer | None = None,
         batch_norm: bool = False,
         act_norm: bool = False,
         lu_mixing: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
-        standardize: bool = True,
-        decorrelate: bool = True,
-        heavy_tails: str | bool = "student",
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "real_nvp",
+        **options: Unpack[VectorFlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
+        parameters = all_arguments(locals())
         steps = coupling_steps(transformer or Affine(), **parameters)
         super().__init__(
-            with_preprocessing(steps, **parameters),
-            standardize_context=standardize_context,
-            recompute=recompute,
-            parameters=parameters,
-            name=name,
+            with_preprocessing(steps, **parameters), **chain_options(parameters)
         )

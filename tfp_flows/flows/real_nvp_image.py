@@ -18,10 +18,13 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.masks import channel_half
 from tfp_flows.bijectors.masks import checkerboard
 from tfp_flows.bijectors.squeeze import Squeeze
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_image_shape
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
-from tfp_flows.core.image_shape import check_image_shape
+from tfp_flows.flows.options import FlowOptions
+from tfp_flows.flows.options import all_arguments
+from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.steps import coupling
 from tfp_flows.flows.steps import multi_scale_steps
 from tfp_flows.flows.steps import refuse_two_norms
@@ -31,6 +34,8 @@ from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import exp_scale
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["RealNVPImage"]
@@ -53,37 +58,32 @@ class RealNVPImage(FlowChain):
     couplings have twice the width of the level's checkerboard couplings.
 
     Where paper and code differ, this follows the code: `1 - 2 alpha`; the shift before the
-    scale; batch norm by statistics of the changed half with zeros elsewhere, without scale
-    and shift of its own. The networks have act norms in place of batch norms (`ResNet`).
+    scale; a batch norm with statistics of the changed half, zeros elsewhere, and no scale
+    and shift of its own. The networks have act norms instead of batch norms (`ResNet`).
 
-    The paper's flows: 32x32 images, 4 blocks of 32 channels; 64x64, 2 blocks of 32;
-    CIFAR-10, 8 blocks of 64 and 2 levels. The code has 4 levels for 32x32, 5 for 64x64.
+    The paper's flows have 4 blocks of 32 channels for 32x32 images, 2 blocks of 32 for
+    64x64, and 8 blocks of 64 with 2 levels for CIFAR-10. The code has 4 levels for 32x32
+    and 5 for 64x64.
 
     Args:
       image_shape: `(H, W, C)`; H and W divisible by `2**(num_levels - 1)`.
       num_levels: number of levels.
-      hidden_channels: of the networks of the first level's checkerboard couplings.
+      hidden_channels: width of the networks of the first level's checkerboard couplings.
       num_blocks: residual blocks of each network.
-      transformer: elementwise map of the changing entries; the paper's by default, of which
-        alone the networks have `scale` and tanh.
+      transformer: elementwise map of the changing entries; the paper's by default. With
+        another one, the networks have neither `scale` nor tanh.
       batch_norm: whether a `BatchNorm` follows each coupling, as in the paper.
-      act_norm: whether an `ActNorm` of the whole image does.
+      act_norm: whether an `ActNorm` of the whole image follows each coupling.
       use_running_averages: whether the `BatchNorm`s train with running averages, as in the
         paper's appendix E, for small batches.
-      context_size: width of the context, which every network sees; 0 if there is none.
-      standardize_context: whether contexts are standardised (see `FlowChain`).
-      logit_alpha: the `alpha` of the `Logit` at the data end; None leaves it out.
-      recompute: whether training recomputes what is inside each bijector of a level for the
-        gradient, to save memory (see `FlowChain`).
-      seed: integer that determines the initial weights; random if None.
-      dtype: of inputs and weights.
-      network_dtype: dtype policy of the networks, as of Keras: "mixed_bfloat16" for one
-        that computes in bfloat16, with float32 weights and maps; that of `dtype` if None.
+      context_size: width of the context, an input of every network; 0 if there is none.
+      logit_alpha: `alpha` of the `Logit` at the data end; None: no `Logit`.
       name: name of the bijector.
+      **options: see `FlowOptions`.
 
     Raises:
-      ValueError: if H or W does not divide, `num_levels` is below 1, or the last level has
-        one pixel only; with `batch_norm`, if there is also `act_norm` or `recompute`.
+      ValueError: if H or W is not divisible, `num_levels` is below 1, the last level has
+        only one pixel, or `batch_norm` is combined with `act_norm` or `recompute`.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -96,6 +96,7 @@ class RealNVPImage(FlowChain):
       https://arxiv.org/abs/1605.08803
     """
 
+    @takes_options(FlowOptions)
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -108,31 +109,28 @@ class RealNVPImage(FlowChain):
         act_norm: bool = False,
         use_running_averages: bool = False,
         context_size: int = 0,
-        standardize_context: bool = True,
         logit_alpha: float | None = 0.05,
-        recompute: bool = False,
-        seed: int | None = None,
-        dtype: tf.DType | str = tf.float32,
-        network_dtype: str | None = None,
         name: str = "real_nvp_image",
+        **options: Unpack[FlowOptions],
     ) -> None:
-        parameters = dict(locals())
-        check_arguments(parameters)
-        check_integer("hidden_channels", hidden_channels)
+        parameters = all_arguments(locals())
+        check_each(check_integer, num_levels=num_levels, hidden_channels=hidden_channels)
         refuse_two_norms(batch_norm, act_norm)
         shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
         _refuse_one_pixel(shape, num_levels)
         step, width = functools.partial(_coupling_and_norm, **parameters), hidden_channels
-        *level_seeds, last_seed = split_seed(seed, num_levels)
+        *level_seeds, last_seed = split_seed(options["seed"], num_levels)
         levels = []
         for level_seed in level_seeds:
-            levels.append(_level(shape, width, step, level_seed, dtype))
+            levels.append(_level(shape, width, step, level_seed, options["dtype"]))
             shape, width = (shape[0] // 2, shape[1] // 2, 2 * shape[2]), 2 * width
         levels.append(_steps(_alternating(checkerboard, shape, 4), width, step, last_seed))
-        chain = functools.partial(FlowChain, standardize_context=False, recompute=recompute)
+        chain = functools.partial(
+            FlowChain, standardize_context=False, recompute=options["recompute"]
+        )
         super().__init__(
             multi_scale_steps([*map(chain, levels)], **parameters),
-            standardize_context=standardize_context,
+            standardize_context=options["standardize_context"],
             parameters=parameters,
             name=name,
         )
@@ -153,7 +151,7 @@ def _level(
     seed: int | None,
     dtype: tf.DType | str,
 ) -> list[FlowBijector]:
-    """Couplings on the checkerboard, then on channels, and the squeeze to factor out."""
+    """Returns couplings on the checkerboard, then on channels, and the last squeeze."""
     squeeze = Squeeze(image_shape, dtype=dtype)
     squeezed = squeeze.inverse_event_shape(image_shape).as_list()
     seeds = split_seed(seed, 2)
@@ -198,7 +196,7 @@ def _coupling_and_norm(
     network_dtype: str | None,
     **others: object,
 ) -> list[FlowBijector]:
-    """A coupling with the norm that follows it; arguments as of `RealNVPImage`."""
+    """Returns a coupling and its norm, from the arguments of `RealNVPImage`."""
     is_checkerboard = not (mask == mask[0, 0]).all()
     network = functools.partial(
         ResNet,

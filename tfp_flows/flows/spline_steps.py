@@ -1,4 +1,4 @@
-"""Steps of neural spline flows, as couplings or autoregressive, with what is between."""
+"""Steps of neural spline flows, as couplings or autoregressive, and their mixings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,6 +19,9 @@ from tfp_flows.bijectors.masks import alternating
 from tfp_flows.bijectors.partial import Partial
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.circular import as_circular
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.flows.preprocessing import start_and_tails
@@ -50,18 +54,27 @@ def spline_steps(
     lu_mixing: bool,
     standardize: bool,
     decorrelate: bool,
-    heavy_tails: str | bool,
+    heavy_tails: str | Literal[False],
     seed: int | None,
     dtype: tf.DType | str,
     **network: Any,
 ) -> list[FlowBijector]:
     """Returns the steps of a `NeuralSplineFlow`, data side first.
 
-    The arguments are its own; `network` are those of the conditioners.
+    The arguments are those of the flow; `network` are those of its conditioners.
 
     Raises:
       ValueError: if `event_size` is 1 with `coupling`.
     """
+    check_integer("event_size", event_size)
+    check_integer("num_steps", num_steps)
+    check_each(
+        check_flag,
+        coupling=coupling,
+        apply_unconditional_transform=apply_unconditional_transform,
+        random_permutations=random_permutations,
+        lu_mixing=lu_mixing,
+    )
     columns = SplineColumns(event_size, circular, num_bins, bound, dtype)
     make: Callable[..., list[FlowBijector]] = _autoregressive_spline
     if coupling:
@@ -95,7 +108,7 @@ def _spline_coupling(
     network_dtype: str | None,
     **others: object,
 ) -> list[FlowBijector]:
-    """Returns a coupling, and the map of what has passed, by a spline of no network."""
+    """Returns a coupling, and the unconditional splines of its passing variables."""
     mask = alternating(len(columns.is_circular), start=not is_odd)
     make_network = columns.mlp(
         mask,
@@ -132,16 +145,16 @@ def _autoregressive_spline(
 
 
 class SplineColumns:
-    """Splines, networks, ends and mixing for columns of which some are angles.
+    """Splines, networks, ends and mixings for columns, some of which are angles.
 
-    An angle has a spline on the circle; networks see its cosine and sine; it is neither
-    standardised nor mixed with others linearly, either of which would tear the circle.
+    An angle has a spline on the circle, and networks see its cosine and sine. It is neither
+    standardised nor mixed linearly, since both would tear the circle.
 
     Args:
       event_size: number of columns, D.
-      circular: which are angles: indices, or booleans; None if none is.
-      num_bins: of each spline.
-      bound: of the splines on the line.
+      circular: columns that are angles: indices, or booleans; None: none.
+      num_bins: bins of each spline.
+      bound: bound of the splines on the line.
       dtype: of inputs and weights.
     """
 
@@ -162,14 +175,14 @@ class SplineColumns:
         self._dtype = dtype
 
     def spline(self, where: np.ndarray) -> Transformer:
-        """The transformer of the columns `where`, booleans `[D]`."""
+        """Returns the transformer of the columns `where`, booleans `[D]`."""
         kinds = self.is_circular[where].astype(int).tolist()
         if len(set(kinds)) == 1:
             return self._splines[kinds[0]]
         return PerVariable(self._splines, kinds)
 
     def mlp(self, where: np.ndarray, **options: Any) -> Callable[..., keras.Layer]:
-        """Returns a function that builds an `MLP` which sees the columns `where`."""
+        """Returns a function that builds an `MLP` of the columns `where`."""
         make: Callable[..., keras.Layer] = functools.partial(MLP, **options)
         circular = self.is_circular[where]
         if not circular.any():
@@ -183,7 +196,7 @@ class SplineColumns:
         ordering: np.ndarray,
         **options: Any,
     ) -> keras.Layer:
-        """Builds a `MaskedMLP` of all columns; arguments as its own."""
+        """Builds a `MaskedMLP` of all columns, from the arguments of `MaskedMLP`."""
         circular = self.is_circular
         degrees = circular_ordering(ordering, circular)
         network = MaskedMLP(num_parameters, hidden_units, degrees, **options)
@@ -196,7 +209,7 @@ class SplineColumns:
         steps: list[FlowBijector],
         standardize: bool,
         decorrelate: bool,
-        heavy_tails: str | bool,
+        heavy_tails: str | Literal[False],
     ) -> list[FlowBijector]:
         """Returns `steps` between the start and the tails of the columns on the line."""
         size = int(np.sum(~self.is_circular))
@@ -210,7 +223,7 @@ class SplineColumns:
     def mixing(
         self, random_permutations: bool, lu_mixing: bool, seed: int | None
     ) -> list[FlowBijector]:
-        """Returns a linear mixing of the columns on the line, a permutation at first."""
+        """Returns a linear mixing of the columns on the line, initially a permutation."""
         size, dtype = int(np.sum(~self.is_circular)), self._dtype
         order = random_permutation(size, seed) if random_permutations and size > 1 else None
         if lu_mixing and size:

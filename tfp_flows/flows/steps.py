@@ -1,7 +1,7 @@
-"""Steps of flows: couplings and autoregressive steps, their networks included.
+"""Recipes for the steps of flows: couplings and autoregressive steps with their networks.
 
-A flow's constructor hands all its arguments to a recipe, which takes those that it needs by
-their names and ignores the rest (`others`).
+A flow's constructor passes all its arguments to a recipe. The recipe checks and uses those
+that it names and ignores the rest (`others`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -25,6 +24,9 @@ from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.permutation import random_permutation
 from tfp_flows.bijectors.preprocessing import Logit
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_network_dtype
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.networks.conditioner import Conditioner
@@ -33,9 +35,8 @@ from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.orderings import reversed_ordering
-
-if TYPE_CHECKING:
-    from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import check_transformer
 
 __all__ = [
     "autoregressive_step",
@@ -69,14 +70,15 @@ def coupling_steps(
 ) -> list[FlowBijector]:
     """Returns couplings in which odd and even variables swap roles, data side first.
 
-    `transformer` is the elementwise map of the variables that change. The other arguments
-    are those of `RealNVP`; `others` are ignored.
+    `transformer` is the elementwise map of the changing variables. The other arguments are
+    those of `RealNVP`; `others` are ignored.
 
     Raises:
-      ValueError: if `event_size` is below 2, or both norms are asked for.
+      ValueError: if `event_size` is below 2, or both norms are wanted.
     """
     refuse_one_variable(event_size)
     refuse_two_norms(batch_norm, act_norm)
+    check_flag("lu_mixing", lu_mixing)
     make_mlp = functools.partial(
         MLP,
         hidden_units=hidden_units,
@@ -87,6 +89,7 @@ def coupling_steps(
     shared: dict[str, Any] = {"context_size": context_size, "dtype": dtype}
     shared["network_dtype"] = network_dtype
     steps: list[FlowBijector] = []
+    check_integer("num_steps", num_steps)
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         mask = alternating(event_size, start=step % 2 == 0)
         network = functools.partial(make_mlp, seed=step_seed)
@@ -104,14 +107,14 @@ def coupling(
     dtype: tf.DType | str,
     network_dtype: str | None = None,
 ) -> Coupling:
-    """Builds a `Coupling` with a network of the sizes that `mask` asks for.
+    """Builds a `Coupling` with a network whose sizes fit `mask`.
 
     Args:
-      mask: boolean array of the event's shape; True passes unchanged. Where it varies along
-        the last axis only, the network sees the passing entries only.
-      transformer: elementwise map of the others.
-      make_network: function from the number of outputs (on the last axis), and `dtype`, to
-        a Keras layer.
+      mask: boolean array of the event's shape; True passes unchanged. If it varies along
+        the last axis only, the network sees only the passing entries.
+      transformer: elementwise map of the changing entries.
+      make_network: function of the number of outputs (on the last axis) and `dtype` that
+        returns a Keras layer.
       context_size: width of the context; 0 if there is none.
       dtype: of inputs and weights.
       network_dtype: dtype policy of the network; that of `dtype` if None.
@@ -120,8 +123,9 @@ def coupling(
     seen = changing = len(last_axis)
     if (mask == last_axis).all():
         seen, changing = int(np.sum(last_axis)), int(np.sum(~last_axis))
-    # An explicit dtype, so that a global mixed-precision policy cannot reach log-dets.
+    # An explicit dtype keeps a global mixed-precision policy away from log-dets.
     policy = check_network_dtype("network_dtype", network_dtype, dtype)
+    check_transformer(transformer)
     network = make_network(transformer.num_parameters * changing, dtype=policy)
     conditioner = Conditioner(
         network,
@@ -147,16 +151,18 @@ def autoregressive_steps(
     lu_mixing: bool = False,
     **network: Any,
 ) -> list[FlowBijector]:
-    """Returns autoregressive steps, the first one first, in alternating or drawn orders.
+    """Returns autoregressive steps in alternating or drawn orders.
 
     `make_step` is `MaskedAutoregressive` or `InverseAutoregressive`, and `transformer` the
-    elementwise map of the variables. The other arguments are those of `MAF`, of which
-    `network` are those of `autoregressive_step`.
+    elementwise map of the variables. The other arguments are those of `MAF`; `network` are
+    passed to `autoregressive_step`.
 
     Raises:
-      ValueError: if both norms are asked for.
+      ValueError: if both norms are wanted.
     """
     refuse_two_norms(batch_norm, act_norm)
+    check_each(check_flag, lu_mixing=lu_mixing, random_orderings=random_orderings)
+    check_integer("num_steps", num_steps)
     steps: list[FlowBijector] = []
     for step, step_seed in enumerate(split_seed(seed, num_steps)):
         if random_orderings and step:
@@ -203,6 +209,8 @@ def autoregressive_step(
     elementwise map of the variables. The other arguments are those of `MADE`; `others` are
     ignored. `make_network` takes the arguments of `MaskedMLP`.
     """
+    check_transformer(transformer)
+    check_flag("reverse", reverse)
     ordering = reversed_ordering if reverse else natural_ordering
     network = make_network(
         transformer.num_parameters,
@@ -236,8 +244,8 @@ def _norm_and_mixing(
 
 
 def refuse_one_variable(event_size: int) -> None:
-    """Raises `ValueError` for couplings of one variable, in which a network sees none."""
-    if event_size < 2:
+    """Raises `ValueError` unless `event_size` is an integer of at least 2."""
+    if check_integer("event_size", event_size) < 2:
         raise ValueError(
             "Expected `event_size` of at least 2, since a coupling needs variables that "
             f"pass and others that change; got {event_size}. Flows of one variable, with "
@@ -246,7 +254,8 @@ def refuse_one_variable(event_size: int) -> None:
 
 
 def refuse_two_norms(batch_norm: bool, act_norm: bool) -> None:
-    """Raises `ValueError` if both norms are asked for."""
+    """Raises `ValueError` if both norms are wanted, or one is not True or False."""
+    check_each(check_flag, batch_norm=batch_norm, act_norm=act_norm)
     if batch_norm and act_norm:
         raise ValueError("Expected one of `batch_norm` and `act_norm`; got both.")
 

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.distributions.draws import stateless
 from tfp_flows.inference.target import call_with_parts
@@ -84,7 +85,7 @@ def to_arviz(
         import arviz
     except ImportError as error:
         raise ImportError(_INSTALL) from error
-    check_arguments({"resample": resample, "has_chains": has_chains})
+    check_each(check_flag, resample=resample, has_chains=has_chains)
     draws = posterior_or_draws
     if hasattr(draws, "log_prob"):
         check_integer("num_draws", num_draws)

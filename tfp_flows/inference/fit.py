@@ -12,12 +12,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_seed
 from tfp_flows.inference.budget import Budget
 from tfp_flows.inference.budget import Progress
 from tfp_flows.inference.checkpoint import FitCheckpoint
@@ -149,7 +151,9 @@ def fit_posterior(
     >>> posterior.resample(5, seed=1).shape.as_list()
     [5, 2]
     """
-    check_arguments({"seed": seed, "dtype": dtype, "name": name})
+    check_seed("seed", seed)
+    check_dtype("dtype", dtype)
+    check_name("name", name)
     _check_budget(max_minutes, max_gradients)
     if progress is not None:
         check_flag("progress", progress)

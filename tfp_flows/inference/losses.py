@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
 from tfp_flows.distributions.draws import stateless
@@ -88,7 +88,7 @@ def variational_loss(
     check_members("posterior", posterior, ("log_prob", "event_shape"), _POSTERIOR)
     check_integer("sample_size", sample_size)
     check_integer("importance_sample_size", importance_sample_size)
-    check_arguments({"sticking_the_landing": sticking_the_landing})
+    check_flag("sticking_the_landing", sticking_the_landing)
     estimators = tfp.vi.GradientEstimators
     options = {"gradient_estimator": estimators.REPARAMETERIZATION}
     if sticking_the_landing:

@@ -16,9 +16,12 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_dtype
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
 from tfp_flows.distributions.bases import standard_normal
@@ -235,8 +238,9 @@ def flow_posterior(
     Reference:
       Rezende, Mohamed (2015), VI with flows. https://arxiv.org/abs/1505.05770
     """
-    flags = {"full_rank": full_rank, "whiten": whiten}
-    check_arguments(flags | {"dtype": dtype, "name": name})
+    check_each(check_flag, full_rank=full_rank, whiten=whiten)
+    check_dtype("dtype", dtype)
+    check_name("name", name)
     if target_log_prob_fn is not None:
         words = "a function of the parts of a draw"
         check_callable("target_log_prob_fn", target_log_prob_fn, words)

@@ -1,4 +1,4 @@
-"""One call of a network that somebody else has written, so that it has all its weights."""
+"""A first call of a user's network, which creates all its weights."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import tensorflow as tf
 
 __all__ = ["call_once", "check_can_be_rebuilt", "is_of_this_package"]
 
-# A network that mixes rows, or returns none, is seen with two.
+# Rows of the first call. Two rows reveal a network that mixes or drops rows.
 _NUM_ROWS = 2
 
 
 def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -> tuple:
     """Calls a Keras layer with zeros, and returns the shape of a row of its output.
 
-    Keras creates the weights of many layers in their first call, such as those of a
-    subclassed `keras.Model`. Before it, nothing lists them, so that they would be neither
-    trained nor saved.
+    Keras creates the weights of many layers in their first call, for example of a
+    subclassed `keras.Model`. Before it they are not listed, and would be neither trained
+    nor saved.
 
     Args:
       network: any `keras.layers.Layer`.
-      *shapes: of each argument, the shape of a row; or a list of them, for a list.
-      argument: what an error calls the network.
+      *shapes: shape of a row of each argument; a list of shapes for a list.
+      argument: name of the network in errors.
 
     Raises:
       ValueError: if the call fails, or does not return one row for each row; or if it uses
@@ -46,7 +46,7 @@ def call_once(network: keras.Layer, *shapes: tuple, argument: str = "network") -
         )
     own = {variable.value.ref() for variable in network.variables}
     lost = [v.name for v in tape.watched_variables() if v.ref() not in own]
-    # Replicas of a strategy have their own variables, which have other references.
+    # Under a strategy, replicas have their own variables with other references.
     if lost and not tf.distribute.has_strategy():
         raise ValueError(
             f"Expected a `{argument}` whose weights Keras finds; got `{network.name}`, "
@@ -61,8 +61,8 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
     """Refuses to save a network that its own configuration does not build again.
 
     Args:
-      network: as of `call_once`, which has called it; one of this package passes.
-      *shapes: as of `call_once`.
+      network: network that `call_once` has called; networks of this package pass.
+      *shapes: shapes given to `call_once`.
 
     Raises:
       ValueError: if it has no configuration, or one from which a network of other weights
@@ -76,7 +76,7 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
         "that hands `**kwargs` to `super().__init__`, and `register_keras_serializable`."
     )
     expected = "Expected a network to save that `from_config(get_config())` builds again"
-    # Classes of unregistered layers, which `load` finds in modules that the user names.
+    # Unregistered classes are allowed: `load` finds them in modules that the user names.
     own = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
     try:
         with keras.saving.custom_object_scope(own):
@@ -94,7 +94,7 @@ def check_can_be_rebuilt(network: keras.Layer, *shapes: tuple) -> None:
 
 
 def is_of_this_package(network: keras.Layer) -> bool:
-    """Whether the network's class is ours: these have all their weights when built."""
+    """Whether the class is ours: its networks have all their weights when built."""
     package, *_ = __name__.split(".")
     return type(network).__module__.split(".")[0] == package
 

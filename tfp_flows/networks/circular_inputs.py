@@ -1,4 +1,4 @@
-"""Angles as cosines and sines, as a network should see them."""
+"""A network that sees angles as cosines and sines."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class CircularInputs(ContextNetwork):
     output = network(x, with cos(x_i) and sin(x_i) in place of each circular x_i; context)
     ```
 
-    An autoregressive network has an output for each of its inputs, of which those for the
-    sines are left out: with `circular_ordering`, the outputs for a cosine depend on what
-    comes before the angle.
+    An autoregressive network has outputs for each of its inputs; the outputs for sines are
+    dropped. With `circular_ordering`, the outputs for a cosine depend only on variables
+    before the angle.
 
     Args:
       network: a `ContextNetwork` with `D + A` inputs, where A of D variables are angles.
       circular: booleans, `[D]`: which variables are angles in radians.
       num_parameters: P of an autoregressive network, which returns P numbers for each
-        input; None of any other.
+        input; None for any other network.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
     """
 
@@ -51,19 +51,19 @@ class CircularInputs(ContextNetwork):
 
     @property
     def dropout(self) -> float:
-        """Share of the network's hidden units that a step of training drops."""
+        """Fraction of hidden units dropped in training."""
         return getattr(self.network, "dropout", 0.0)
 
     def build(self, input_shape: Sequence) -> None:
         """Builds the network for inputs `[N, D + context_size]`."""
-        if not self.network.built:  # as that of a copy is
+        if not self.network.built:  # a copy is built already
             self.network.build(self._shape_of_inputs(input_shape))
         self.built = True
 
     def call(
         self, x: TensorLike, context: TensorLike | None = None, training: bool = False
     ) -> tf.Tensor:
-        """Maps `[N, D]` and a context to what the network returns."""
+        """Maps `[N, D]` and a context to the output of the network."""
         size = len(self.circular)
         if context is None and x.shape[-1] > size:
             x, context = tf.split(x, [size, x.shape[-1] - size], axis=-1)
@@ -101,7 +101,7 @@ class CircularInputs(ContextNetwork):
 
     @property
     def _first_inputs(self):
-        """Where each variable's first input is among the network's."""
+        """Returns the index of the first input of each variable."""
         return np.cumsum([0, *(1 + self.circular[:-1])])
 
     def _features(self, x):
@@ -114,9 +114,9 @@ class CircularInputs(ContextNetwork):
 
 
 def circular_ordering(ordering: np.ndarray, circular: np.ndarray) -> np.ndarray:
-    """Degrees of a network's inputs where variables of `ordering` are partly angles.
+    """Returns the degrees of a network's inputs if some variables are angles.
 
-    The cosine of an angle comes where the angle does, and its sine follows.
+    The cosine of an angle has its place in `ordering`, and the sine follows it.
     """
     widths = 1 + np.asarray(circular, int)
     before = np.zeros(len(ordering), int)

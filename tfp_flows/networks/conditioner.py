@@ -1,4 +1,4 @@
-"""The bridge from a Keras network to what a bijector calls a conditioner."""
+"""The adapter from a Keras network to the conditioner of a bijector."""
 
 from __future__ import annotations
 
@@ -27,38 +27,36 @@ from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 
 __all__ = ["Conditioner"]
-# What Glow takes is 256; hidden activations of more would only cost memory.
+# Rows that set data-dependent state (256 in Glow); more would only cost memory.
 _INITIALIZATION_ROWS = 512
 
 
 class Conditioner(tf.Module, AutoregressiveConditioner):
     """A Keras layer as a function of variables and context, with visible weights.
 
-    Keras 3 layers are no `tf.Module`s, so a TFP object that holds one lists none of its
-    weights. A `Conditioner` is one, builds the network at once and shows its
+    A Keras 3 layer is not a `tf.Module`, so a TFP object that holds one lists none of its
+    weights. A `Conditioner` is a `tf.Module`. It builds the network at once and shows its
     `tf.Variable`s to every `tf.Module` above it: bijector, chain and distribution.
 
-    Batch axes are merged before the network is called: with x, `[N, C]` (of images,
-    `[N, H, W, C]`), and the context, `[N, context_size]`, if it is a `ContextNetwork`, as
-    ours are; with the list of both if it is a functional `keras.Model` of two inputs; with
-    the two joined on the last axis if not. It is called in evaluation mode:
+    Batch axes are merged before the network is called. A `ContextNetwork`, as ours are, is
+    called with x, `[N, C]` (or `[N, H, W, C]` for images), and the context,
+    `[N, context_size]`; a functional `keras.Model` of two inputs with a list of both; any
+    other layer with the two joined on the last axis. It is called in evaluation mode:
     dropout or batch statistics inside a conditioner would make the two directions of a
     coupling disagree. A warning names layers that have no effect in that mode. With
-    `dropout_in_training`, dropout is applied where a step maps with `training=True` in one
-    pass, as `fit` does: whichever units are dropped, the step is a bijector and its log-det
-    is right.
+    `dropout_in_training`, dropout is applied in one-pass maps with `training=True`, as in
+    `fit`: for any dropped units, the step is a bijector with the right log-det.
 
-    The network's output is cast to the dtype of what it was shown, so that log-dets keep
-    the bijector's precision where the network computes in less, as under the policy
-    "mixed_float16".
+    The network's output is cast to the dtype of its input, so that log-dets keep the
+    bijector's precision under policies such as "mixed_float16".
 
     Args:
       network: a `keras.layers.Layer` that returns parameters. It is called once, with
         zeros, so that it has its weights.
-      input_shape: shape of what the bijector shows to it, without batch axes.
+      input_shape: shape of its input from the bijector, without batch axes.
       context_size: width of the context; 0 if there is none.
-      dropout_in_training: whether the network's dropout is applied in training; not where
-        gradients call the network again (`recompute`, a Glow), which refuse it.
+      dropout_in_training: whether the network's dropout is applied in training; refused
+        where gradients call the network again (`recompute`, `Glow`).
       name: name of the module.
 
     Raises:
@@ -90,8 +88,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         check_instance("network", network, keras.layers.Layer, "a `keras.layers.Layer`")
         self._input_shape = check_event_shape("input_shape", input_shape)
         self.context_size = check_integer("context_size", context_size, minimum=0)
-        # Not tracked: TensorFlow's checkpoints overlook the layers that a Keras layer
-        # holds in a list. The variables below are tracked instead.
+        # Not tracked: TensorFlow's checkpoints overlook layers in a list of a Keras layer.
+        # The variables below are tracked instead.
         object.__setattr__(self, "network", network)
         self._substitutes: list | None = None
         self._output_shape = self._build()
@@ -106,7 +104,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the network's data-dependent state is set; True where there is none."""
+        """Whether the network's data-dependent state is set; True if there is none."""
         return getattr(self.network, "is_initialized", True)
 
     def initialize(
@@ -115,12 +113,12 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Sets the network's data-dependent state from what it will see, once.
+        """Sets the network's data-dependent state from its inputs, once.
 
         Args:
           x: `[N, *input_shape]`; 512 of the rows count.
           context: `[N, context_size]`, where there is one.
-          sample_weight: `[N]`; None if all rows count alike.
+          sample_weight: `[N]`; None if all weights are equal.
         """
         if self.is_initialized:
             return
@@ -135,7 +133,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Returns the network's output for `x`, `[..., *input_shape]`.
 
         Args:
-          x: what the bijector shows to the network.
+          x: input from the bijector, `[..., *input_shape]`.
           context: `[..., context_size]`, with the batch axes of `x`.
           training: whether dropout is applied, if there is `dropout_in_training`.
 
@@ -154,7 +152,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of what the bijector shows to it, without batch axes or context."""
+        """Shape of its input from the bijector, without batch axes and context."""
         return self._input_shape
 
     @property
@@ -165,7 +163,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     def can_solve(self, dtype: tf.DType | str) -> bool:
         """Whether `solve` and `solve_adjoint` work: masked networks of that dtype can."""
         network = self.network
-        # Solved in another dtype than it is computed in, it would be another map.
+        # In another dtype, `solve` would invert another map.
         dtypes = {tf.as_dtype(d) for d in (network.variable_dtype, network.compute_dtype)}
         return isinstance(network, AutoregressiveNetwork) and dtypes == {tf.as_dtype(dtype)}
 
@@ -200,7 +198,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Returns a conditioner that calls the network with other weights.
 
         Args:
-          tensors: tensors by the `ref()` of the variables that they stand for.
+          tensors: tensors by the `ref()` of the variables that they replace.
         """
         twin = copy.copy(self)
         substitutes = [(v, tensors[v.value.ref()]) for v in self.network.variables]
@@ -212,7 +210,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Returns the constructor's arguments.
 
         Raises:
-          ValueError: if a network of somebody else's class could not be built from them.
+          ValueError: if a network of a user's class could not be built from them.
         """
         check_can_be_rebuilt(self.network, *self._shapes)
         return {
@@ -229,7 +227,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return cls(**config)
 
     def _build(self):
-        """Has the network create its weights; returns the shape of its output."""
+        """Makes the network create its weights; returns the shape of its output."""
         if not is_of_this_package(self.network):
             return call_once(self.network, *self._shapes)
         *leading, channels = self._input_shape
@@ -257,14 +255,14 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return ((*leading, channels + self.context_size),)
 
     def _call_network(self, x, context, training):
-        """The network's output in the dtype of `x`, whatever it computes in."""
-        # Keras casts the inputs to what a layer computes in, and leaves the outputs there.
+        """Returns the network's output in the dtype of `x`."""
+        # Keras casts inputs to the compute dtype of a layer, but not its outputs back.
         with self._substituted_weights():
             outputs = self.network(*self._arguments(x, context), training=training)
         return tf.cast(outputs, x.dtype)
 
     def _arguments(self, x, context):
-        """What the network is called with: `(x, context)`, a list, or the two joined."""
+        """Returns the network's arguments: `(x, context)`, a list, or both joined."""
         if not self.context_size:
             return (x,)
         arguments = x, self._rows(context)
@@ -283,7 +281,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         return None if context is None else tf.reshape(context, [-1, self.context_size])
 
     def _link_variables(self):
-        # What `tf.Module` and checkpoints find: all weights, each once.
+        # All weights, each once, for `tf.Module` and checkpoints.
         self._variables = tuple(variable.value for variable in self.network.variables)
 
     def __setstate__(self, state: dict) -> None:

@@ -1,4 +1,4 @@
-"""The network that is called with variables and their context."""
+"""Base class of networks of variables and a context."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["ContextNetwork", "join_context"]
 
 
 class ContextNetwork(keras.layers.Layer):
-    """A Keras layer that is called with `(x, context)`, the context None if there is none.
+    """A Keras layer of `(x, context)`; the context is None if there is none.
 
-    A `Conditioner` gives any other layer the two joined on the last axis. This one may be
-    called so too, and is built with the shape of that, `[N, ..., C + context_size]`.
+    A `Conditioner` calls any other layer with the two joined on the last axis. This one is
+    built with the joined shape, `[N, ..., C + context_size]`, and may be called so too.
     """
 
     def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
@@ -24,7 +24,7 @@ class ContextNetwork(keras.layers.Layer):
 def join_context(x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
     """Appends `context`, `[N, context_size]`, to the last axis of `x`, `[N, ..., C]`.
 
-    It is the same at all places of an image. None appends nothing.
+    It is the same at all pixels of an image. None appends nothing.
     """
     if context is None:
         return x

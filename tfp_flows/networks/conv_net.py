@@ -8,22 +8,18 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_widths
 from tfp_flows.core.compiled import is_compiled_by_xla
-from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.act_norm_network import ActNormNetwork
+from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import Part
 
 __all__ = ["ConvNet", "convolve"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvNet(ContextNetwork):
+class ConvNet(ActNormNetwork):
     """Convolutions of 3x3, 1x1 and 3x3, each with an act norm; the last one starts at 0.
 
     ```none
@@ -34,17 +30,17 @@ class ConvNet(ContextNetwork):
     First and last layer are 3x3, all others 1x1; without hidden layers, it is Glow's
     `conv2d_zeros`, which gives the prior of a factored-out half.
 
-    The border is a channel that is 1 on the ring of pixels around the image, where all
-    others are padded with 0, and 0 inside. `initialize` sets shift and scale of the hidden
-    layers so that what they see has zero mean and unit variance in each channel.
+    The border is a channel that is 1 on the ring of padding around the image, and 0 inside.
+    `initialize` sets shift and scale of the hidden layers so that their outputs have zero
+    mean and unit variance in each channel.
 
-    In the code, the scale multiplies the kernel and not the activations, which are many
-    more; and since the border does not depend on the image, its convolution is one map
-    for the whole batch. All weights are parts of one variable (`PackedWeights`).
+    The code multiplies the scale into the kernel, which is smaller than the activations,
+    and computes the convolution of the border once for the whole batch. All weights are
+    parts of one variable (`PackedWeights`).
 
     Args:
-      output_channels: of the last layer.
-      hidden_channels: of the others, in their order; an integer is two of that width.
+      output_channels: channels of the last layer.
+      hidden_channels: channels of the other layers; an integer means two layers.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -59,6 +55,8 @@ class ConvNet(ContextNetwork):
       https://arxiv.org/abs/1807.03039
     """
 
+    _weights_name = "kernels_shifts_and_log_scales"
+
     def __init__(
         self,
         output_channels: int,
@@ -67,72 +65,41 @@ class ConvNet(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
-        super().__init__(**kwargs)
-        self.output_channels = output_channels
+        super().__init__(output_channels, seed, **kwargs)
         widths = check_widths("hidden_channels", hidden_channels)
         self.hidden_channels = widths if np.ndim(hidden_channels) else widths * 2
-        self.seed = seed
 
-    def build(self, input_shape: Sequence) -> None:
-        """Creates all weights for inputs `[N, H, W, C]`, with H and W known."""
-        _, height, width, channels = input_shape
+    def _parts(self, image_shape):
+        height, width, channels = image_shape
+        self._border = _border_patches(height, width).astype(self.compute_dtype)
         widths = (channels, *self.hidden_channels, self.output_channels)
         last = len(widths) - 2
-        # Kernel; that of the border, with the shift as one more row; log-scale.
         parts = []
         for layer, (a, b) in enumerate(itertools.pairwise(widths)):
             size = 3 if layer in (0, last) else 1
             rows = 10 if size == 3 else 1
-            # With a last layer of zeros, a fresh step is the identity.
+            # The last layer is zero, so that a fresh step is the identity.
             initial = None if layer == last else _initial_kernel
+            # Kernel; kernel of the border, whose last row is the shift; log-scale.
             kernels = [(size, size, a, b), (rows, b)]
             parts.append((*(Part(k, initial=initial) for k in kernels), Part((b,))))
-        self._border = _border_patches(height, width).astype(self.compute_dtype)
-        self._layout = PackedWeights(parts, seed=self.seed)
-        self._packed = self._layout.add_to(self, "kernels_shifts_and_log_scales")
-        self._initialized = self.add_weight(
-            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
-        )
-        self.built = True
+        return parts
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has set the act norms from data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        x: TensorLike,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets shift and scale of the hidden layers from what `call` will see, once."""
-        if self.is_initialized:
-            return
-        inputs = join_context(x, context)
-        *hidden, last = self._layout.unpack(self._packed)
+    def _standardized(self, x, weights, sample_weight):
+        *hidden, last = weights
         for layer, (kernel, border, log_scale) in enumerate(hidden):
-            outputs = self._layer(inputs, kernel, border, 0.0 * log_scale)
-            moments = standardizing_shift_and_log_scale(outputs, sample_weight)
-            shift, log_scale = moments
+            outputs = self._layer(x, kernel, border, 0.0 * log_scale)
+            shift, log_scale = standardizing_shift_and_log_scale(outputs, sample_weight)
             border = tf.concat([border[:-1], border[-1:] + shift], axis=0)
             hidden[layer] = (kernel, border, log_scale / _LOG_SCALE_FACTOR)
-            inputs = tf.nn.relu(self._layer(inputs, *hidden[layer]))
-        self._packed.assign(self._layout.pack([*hidden, last]))
-        self._initialized.assign(True)
+            x = tf.nn.relu(self._layer(x, *hidden[layer]))
+        return [*hidden, last]
 
-    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
-        """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
-        inputs = join_context(x, context)
-        *hidden, last = self._layout.unpack(self._packed)
+    def _run(self, x, weights):
+        *hidden, last = weights
         for layer in hidden:
-            inputs = tf.nn.relu(self._layer(inputs, *layer))
-        return self._layer(inputs, *last)
-
-    def compute_output_shape(self, input_shape: Sequence) -> tuple:
-        """Shape of the output for inputs of `input_shape`."""
-        return (*input_shape[:-1], self.output_channels)
+            x = tf.nn.relu(self._layer(x, *layer))
+        return self._layer(x, *last)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -147,7 +114,7 @@ class ConvNet(ContextNetwork):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
         kernel, border = kernel * scale, border * scale
         if border.shape[0] == 1:
-            # A kernel of 1x1: a product of matrices is faster than a convolution.
+            # For a 1x1 kernel, a matrix product is faster than a convolution.
             rows = tf.reshape(x, [-1, x.shape[-1]])
             y = tf.nn.bias_add(tf.linalg.matmul(rows, kernel[0, 0]), border[0])
             return tf.reshape(y, [-1, *x.shape[1:3], y.shape[-1]])
@@ -156,12 +123,12 @@ class ConvNet(ContextNetwork):
         return y + tf.reshape(self._border @ border, [1, *x.shape[1:3], -1])
 
 
-# Scales learn faster than other weights: the authors' `logscale_factor`.
+# Log-scales learn faster than other weights by this factor, the authors' `logscale_factor`.
 _LOG_SCALE_FACTOR = 3.0
 
 
 def _border_patches(height, width):
-    """What a 3x3 kernel sees of the border at each pixel, `[H * W, 9]`, and a 1 each."""
+    """Returns the border channel in the 3x3 patch of each pixel, and a 1: `[H * W, 10]`."""
     inside = np.pad(np.ones([height, width]), 1)
     patches = np.lib.stride_tricks.sliding_window_view(1.0 - inside, (3, 3))
     return np.pad(patches.reshape(height * width, 9), [(0, 0), (0, 1)], constant_values=1.0)
@@ -190,9 +157,9 @@ def _plain(x, kernel, padding="SAME"):
 
 @tf.custom_gradient
 def _for_xla(x, kernel):
-    # TensorFlow's own gradient by the kernel is a kind of convolution that XLA computes by
-    # plain loops where it is part of a loop, a hundred times as slowly on a CPU. As
-    # convolutions of the first kind, both gradients take the same time in a loop.
+    # Inside a loop, XLA computes TensorFlow's gradient by the kernel with plain loops, a
+    # hundred times as slowly on a CPU. Written as forward convolutions, both gradients are
+    # fast in a loop too.
     def gradient(by_y):
         return _by_x(by_y, kernel), _by_kernel(by_y, x, kernel)
 
@@ -205,7 +172,7 @@ def _by_x(by_y, kernel):
 
 
 def _by_kernel(by_y, x, kernel):
-    # Channels take the part of rows, and rows that of channels.
+    # A convolution with channels and rows swapped.
     height, width = kernel.shape[:2]
     padded = tf.pad(x, [[0, 0], [height // 2] * 2, [width // 2] * 2, [0, 0]])
     images, kernels = tf.transpose(padded, [3, 1, 2, 0]), tf.transpose(by_y, [1, 2, 0, 3])

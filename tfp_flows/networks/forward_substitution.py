@@ -1,9 +1,9 @@
 """Forward substitution through a MADE network, with the arithmetic of one pass.
 
-`v_i = map(u_i; p_i(u_<i))` is solved for u one variable after another. The obvious way runs
-the whole network D times. But a unit of degree d sees variables of degree up to d only: it
-is final once they are, and need be computed once. With three variables and two hidden
-units, h_1 and h_2, of degree 1 and 2, that is
+`v_i = map(u_i; p_i(u_<i))` is solved for u one variable after another. The naive algorithm
+runs the whole network D times. But a unit of degree d depends only on variables of degree
+up to d, so it is computed once, when these are known. With three variables and two hidden
+units, h_1 and h_2, of degree 1 and 2, the algorithm is
 
 ```none
 level 0:  p_1 = b_1                            u_1 from v_1 and p_1
@@ -13,10 +13,10 @@ level 2:  h_2 = relu(K_21 u_1 + K_22 u_2)
           p_3 = b_3 + L_31 h_1 + L_32 h_2      u_3 from v_3 and p_3
 ```
 
-A row is a unit, a variable or a parameter, with the part of a kernel that makes it; a level
-is all rows of one degree, which become computable at once. Over all levels each kernel is
-multiplied once, which costs about as much as one pass; and nothing can overflow at
-variables that are not final yet. `block_substitution.py` takes many levels in blocks.
+A row is a unit, a variable or a parameter, with its row of a kernel. A level is all rows of
+one degree, which can be computed at the same time. Over all levels each kernel is used
+once, which costs about as much as one pass, and no unknown variable is ever used.
+`substitute` computes many levels in blocks.
 """
 
 import abc
@@ -42,13 +42,13 @@ __all__ = ["AutoregressiveNetwork", "Layer"]
 class AutoregressiveNetwork(abc.ABC):
     """A network with MADE's masks, which can be solved for its variables.
 
-    No gradient goes back through `solve` and `solve_adjoint`; arguments and results are
-    those of `AutoregressiveConditioner` with one batch axis. Networks of one structure
-    and with equal (==) `solve_one` are traced once.
+    `solve` and `solve_adjoint` have no gradients; their arguments and results are those of
+    `AutoregressiveConditioner` with one batch axis. Networks of one structure with equal
+    (==) `solve_one` share a trace.
 
     Attributes:
-      structure: the `Structure` that it has under each of its masks.
-      num_masks: their number.
+      structure: the `Structure`, the same under each mask.
+      num_masks: number of masks.
     """
 
     structure: Structure
@@ -75,8 +75,8 @@ class AutoregressiveNetwork(abc.ABC):
     ) -> tf.Tensor:
         """Solves `p_bar = u_by_p * (u_bar + J^T p_bar) + offset`, the last variable first.
 
-        This is back-propagation through the network, by substitution too: the adjoint of a
-        unit of degree d is final once those of all parameters of higher degree are.
+        This is back-propagation through the network, also by substitution: the adjoint of a
+        unit of degree d is final once the adjoints of all parameters of higher degree are.
         """
         weights, order, ranks = self.ordered_weights(context)
         given = u[:, None], u_bar[:, None], u_by_p, offset
@@ -88,9 +88,9 @@ class AutoregressiveNetwork(abc.ABC):
 def _traced_once(function, key, tensors):
     """Calls `function(*key, *tensors)`; in a graph, one trace serves all equal keys.
 
-    The steps of a flow are mostly of one structure, and differ in their weights.
+    The steps of a flow mostly share a structure and differ in their weights.
     """
-    # Without gradients: a tape would have those of the call traced at once.
+    # Without gradients: a tape would trace the gradient of the call at once.
     tensors = tf.nest.map_structure(tf.stop_gradient, tensors)
     # XLA may fail on loops of a called function.
     if tf.executing_eagerly() or is_compiled_by_xla():
@@ -101,7 +101,7 @@ def _traced_once(function, key, tensors):
         call = tf.function(
             functools.partial(function, *key),
             autograph=False,
-            # Else the graph would be expanded again before it runs.
+            # Otherwise the graph would be inlined again before it runs.
             experimental_attributes={"_noinline": True},
         )
         traced.append(((function, key), call))
@@ -171,7 +171,7 @@ def _reversed_transpose(kernel):
 
 
 def _slopes(structure, weights, u):
-    """Derivatives of the activation at each hidden unit, `[rows, N]` a layer."""
+    """Returns derivatives of the activation at the units of each layer, `[rows, N]`."""
 
     def layer(k, seen, skip):  # without the products with what is zero in kernels
         products = []
@@ -202,7 +202,7 @@ class Layer(typing.NamedTuple):
     rows[k+1]  = activation(sum[k])
     ```
 
-    `rows[0]` is what is solved for. The last layer's sums are what it is solved from.
+    `rows[0]` are the unknowns; the sums of the last layer determine them.
 
     Attributes:
       levels: of each row, rising, `[rows]`.
@@ -210,7 +210,7 @@ class Layer(typing.NamedTuple):
       kernels: pairs of j, at most k, and a kernel, `[rows, rows of j]`, that is zero where
         the row of j has a higher level; for j = 0, also where it has the same.
       scale: `[rows, N]`; None for ones.
-      adds_skip: whether what layer k - 2 has summed is added.
+      adds_skip: whether the sums of layer k - 2 are added.
     """
 
     levels: np.ndarray
@@ -221,7 +221,7 @@ class Layer(typing.NamedTuple):
 
 
 def block_bounds(num_levels: int) -> list[int]:
-    """Levels at which blocks begin, and the number of levels (why so: BUILD_NOTES.md)."""
+    """Returns the first level of each block, and the number of levels (BUILD_NOTES.md)."""
     doublings = math.ceil(math.log2(num_levels / _LEVELS_OF_ONE_BLOCK))
     num_blocks = min(_MOST_BLOCKS, 2 ** max(doublings, 0))
     return np.linspace(0, num_levels, num_blocks + 1).astype(int).tolist()
@@ -237,8 +237,8 @@ def substitute(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Solves for rows level by level, computing each row of each layer once.
 
-    The product of a block's rows with all rows before the block is one product of matrices;
-    within the block, a loop goes from level to level.
+    The contribution of all rows before a block is one matrix product; within the block, a
+    loop goes from level to level.
 
     Args:
       levels: of the rows that are solved for, rising, as many of each level, `[rows]`.
@@ -250,7 +250,7 @@ def substitute(
       total: tensor.
 
     Returns:
-      What is solved for, `[rows, N]`, and the last total.
+      The unknowns, `[rows, N]`, and the last total.
     """
     num_levels = int(levels[-1]) + 1
     starts = [
@@ -277,14 +277,14 @@ def substitute(
 
 
 def _split(array, edges):
-    """The rows from each edge to the next."""
+    """Splits rows at the edges."""
     if len(edges) == 2 and edges[-1] == array.shape[0]:
         return [array]
     return tf.split(array, np.diff([*edges, array.shape[0]]))[:-1]
 
 
 def _by_block(layer, edges):
-    """The layer's rows in each block, as a `Layer` each."""
+    """Returns the layer's rows in each block, one `Layer` for each."""
     sources = [j for j, _ in layer.kernels]
     by_source = (_split(kernel, edges) for _, kernel in layer.kernels)
     kernels = [
@@ -301,7 +301,7 @@ def _by_block(layer, edges):
 
 
 class _Rows:
-    """Where the rows of each level stand among those of a block.
+    """Positions of the rows of each level within a block.
 
     Args:
       starts: the row with which each level of the block begins, and the one after it.
@@ -319,7 +319,7 @@ class _Rows:
 
 
 class _Block:
-    """The rows of some levels, where those of all levels before are known."""
+    """The rows of consecutive levels, given the rows of all levels before."""
 
     def __init__(self, rows, layers, known, activation, solve_level):
         self._rows = rows
@@ -381,7 +381,7 @@ class _Block:
         return tf.tensor_scatter_nd_update(array, tf.gather(indices, level), values)
 
     def _within(self, layer, known):
-        """The layer, with the products with all that is known in its base."""
+        """Returns the layer with the products of known rows added to its base."""
         base, kernels = layer.base, []
         for j, kernel in layer.kernels:
             source = self._rows[j]

@@ -1,4 +1,4 @@
-"""The one check of hidden layers' widths."""
+"""Arguments of layers: widths, activations, dropout and seeds."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
 
 __all__ = ["check_hidden_units", "dropout_layer", "get_activation", "split_seed"]
@@ -20,10 +21,11 @@ def check_hidden_units(
 
     Args:
       hidden_units: widths of the hidden layers.
-      residual: whether all must be equal, and there must be one.
+      residual: whether the network is residual: then there is at least one, and all are
+        equal.
 
     Raises:
-      ValueError: if they are not.
+      ValueError: if a width is not a positive integer, or widths differ if `residual`.
     """
     hidden_units = check_widths("hidden_units", hidden_units)
     if residual and len(set(hidden_units)) != 1:
@@ -35,10 +37,10 @@ def check_hidden_units(
 
 
 def get_activation(activation: str | dict | Callable | None) -> Callable:
-    """Returns `activation` as a function: itself, or by its name; None is the identity.
+    """Returns `activation`, a function or its Keras name; None is the identity.
 
     Raises:
-      ValueError: if it is neither a function nor the name of one of Keras's.
+      ValueError: if it is neither a function nor the name of a Keras activation.
     """
     if activation is not None and not isinstance(activation, (str, dict)):
         check_callable("activation", activation, "a function or the name of one of Keras's")
@@ -52,12 +54,12 @@ def get_activation(activation: str | dict | Callable | None) -> Callable:
 
 
 def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
-    """Returns the layer that drops a share of the units in training.
+    """Returns a layer that drops a fraction of the units in training.
 
     Args:
-      dropout: the share, from 0 to below 1; at 0 the layer does nothing and has no state.
-      seed: integer that what is dropped is drawn from; random if None.
-      dtype: of the network.
+      dropout: fraction, from 0 to below 1; at 0 the layer has no state.
+      seed: integer that determines the dropped units; random if None.
+      dtype: dtype policy of the network.
     """
     check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
     if not dropout:
@@ -66,7 +68,8 @@ def dropout_layer(dropout: float, seed: int | None, dtype: str) -> keras.Layer:
 
 
 def split_seed(seed: int | None, count: int) -> list:
-    """Returns `count` independent integer seeds derived from `seed`; Nones from None."""
+    """Returns `count` independent seeds derived from `seed`; Nones if it is None."""
+    check_seed("seed", seed)
     if seed is None:
         return [None] * count
     return [int(state) for state in np.random.SeedSequence(seed).generate_state(count)]

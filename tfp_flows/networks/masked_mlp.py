@@ -16,7 +16,11 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -38,11 +42,11 @@ __all__ = ["MaskedDense", "MaskedMLP"]
 
 
 class _Arrays(typing.NamedTuple):
-    """The network's arrays: what a `PackedWeights` holds, in this order."""
+    """The network's arrays, in the order of its `PackedWeights`."""
 
     layers: list  # (tiles, bias) of each `MaskedDense`
     context: typing.Any  # kernel from the context to the first layer
-    direct: list  # tiles of the direct connections; none where there are none
+    direct: list  # tiles of the direct connections; empty without them
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -61,21 +65,22 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     The first layer also sees the context, of degree 0. All weights are in one variable.
 
     Args:
-      num_parameters: P, outputs a variable.
+      num_parameters: P, outputs for each variable.
       hidden_units: widths of the hidden layers; all equal in a residual network.
       ordering: degree of each variable, a permutation of `1, ..., D`.
       context_size: width of the context, joined to the inputs on the right; 0 if none.
       activation: name of a Keras activation, or a function.
-      residual: whether hidden layers but the first are pairs, added to what they see.
-      direct: whether inputs are connected to outputs directly, too.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
-      dropout: share of hidden units that `Conditioner(dropout_in_training=True)` drops.
-      zero_last_layer: whether what produces the outputs starts at zero.
+      residual: whether each hidden layer after the first is a residual pair of layers.
+      direct: whether inputs are also connected directly to outputs.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
+      dropout: fraction of hidden units that `Conditioner(dropout_in_training=True)` drops.
+      zero_last_layer: whether the last layer starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Raises:
-      ValueError: if `ordering` is none, or `hidden_units` below 1 or, `residual`, unequal.
+      ValueError: if `ordering` is not an ordering, or `hidden_units` are below 1, or
+        unequal with `residual`.
 
     >>> import tfp_flows
     >>> network = tfp_flows.MaskedMLP(1, (4,), ordering=[1, 2, 3], seed=0)
@@ -103,7 +108,13 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("num_parameters", num_parameters)
+        check_integer("context_size", context_size, minimum=0)
+        check_widths("hidden_units", hidden_units)
+        check_each(
+            check_flag, residual=residual, direct=direct, zero_last_layer=zero_last_layer
+        )
+        check_each(check_seed, degree_seed=degree_seed, seed=seed)
         super().__init__(**kwargs)
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual)
@@ -140,7 +151,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         parts = [layer.parts(k) for layer, k in zip(hidden, others, strict=False)]
         shape = self.context_size, self.layers[0].shape[1]
         num_inputs = self.layers[0].shape[0] + self.context_size
-        # What leads to the outputs starts at zero: a fresh step is the identity.
+        # The last kernels start at zero, so that a fresh step is the identity.
         self._layout = PackedWeights(
             _Arrays(
                 layers=[*parts, last.parts(zero=zero)],
@@ -157,7 +168,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     ) -> tf.Tensor:
         """Maps `[N, D]` and a context to parameters `[N, P * D]`, D for each parameter."""
         x, context = self.split_context(x, context)
-        # Unpacked once a call: the gradient packs a whole vector for each time.
+        # Unpacked once in each call, since the gradient of unpacking is a whole vector.
         weights = self._layout.unpack(self._packed)
 
         x = self._shown(x)
@@ -179,7 +190,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         return outputs
 
     def split_context(self, x: TensorLike, context: TensorLike | None) -> tuple:
-        """Returns variables and context, also from the two joined on the last axis."""
+        """Returns variables and context, also if both are joined on the last axis."""
         if context is None and self.context_size:
             return tf.split(x, [self.event_size, self.context_size], axis=1)
         return x, context
@@ -187,7 +198,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     def set_output_biases(self, biases: TensorLike) -> None:
         """Assigns the biases of the outputs, `[P * D]`, D for each parameter.
 
-        A fresh network returns them, whatever it sees.
+        A fresh network returns them for all inputs.
         """
         arrays = self._layout.unpack(self._packed)
         tiles, _ = arrays.layers[-1]
@@ -196,7 +207,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
 
     @functools.cached_property
     def structure(self) -> Structure:  # type: ignore[override]  # elsewhere an attribute
-        """Which rows see which, with variables and units in order of their degrees."""
+        """The `Structure`, with variables and units in order of their degrees."""
         degrees = [np.sort(layer.out_degrees).tolist() for layer in self.layers[:-1]]
         return Structure(
             self.event_size,
@@ -257,10 +268,9 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
                 f"{tuple(input_shape)}."
             )
 
-    # What the network sees of each variable, which a subclass may change.
-
     @property
     def _num_values(self):
+        """Number of inputs for each variable; a subclass may have more than one."""
         return 1
 
     def _shown(self, x):
@@ -277,16 +287,16 @@ def masked_layers(
     residual: bool,
     degree_seed: int | None,
 ) -> tuple[list[MaskedDense], MaskedDense]:
-    """Returns the layers, the last of which makes the outputs, and the direct connections.
+    """Returns the layers, of which the last returns the outputs, and the direct ones.
 
     Args:
       ordering: degree of each variable, `[D]`.
-      from_inputs: degree of each input: of one or more for a variable.
+      from_inputs: degree of each input; a variable may have several inputs.
       hidden_units: widths of the hidden layers.
-      num_parameters: outputs a variable.
+      num_parameters: outputs for each variable.
       has_context: whether the first layer also sees a context, whose degree is 0.
       residual: whether each hidden layer but the first is a pair.
-      degree_seed: integer that hidden degrees are drawn from; None spreads them equally.
+      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
     """
     widths = tuple(hidden_units)
     if residual:  # degrees must be the same along the skip connections
@@ -308,24 +318,23 @@ def masked_layers(
 
 
 class MaskedDense:
-    """`x @ (kernel * mask) + bias`, where the mask follows from degrees.
+    """`x @ (kernel * mask) + bias`, with a mask from degrees.
 
     ```none
     mask[i, o] = in_degrees[i] <= out_degrees[o]     between inputs and hidden units
     mask[i, o] = in_degrees[i] <  out_degrees[o]     towards outputs (strict)
     ```
 
-    A wide kernel is held as tiles: blocks of 80 units or more, in rising order of degrees,
-    each with only the inputs that can reach it. With four tiles that is 5/8 of the weights
-    and of the arithmetic, with two 3/4. Others are kept as one tile, in the order of the
-    degrees given. Tiles are `[units, inputs]`, what a unit sees in one row, which
-    forward substitution reads unit after unit.
+    A wide kernel is stored as tiles: blocks of 80 units or more, in rising order of
+    degrees, each with only its visible inputs. Four tiles have 5/8 of the weights and of
+    the arithmetic, two tiles 3/4. Other kernels are one tile, in the given order of
+    degrees. Tiles are `[units, inputs]`: forward substitution reads one row for each unit.
 
     Args:
       in_degrees: degrees of the inputs, `[inputs]`.
       out_degrees: degrees of one copy of the units, `[units / num_copies]`.
-      num_copies: how often these units stand side by side.
-      strict: whether units see strictly lower degrees only, as outputs do.
+      num_copies: number of copies of these units, side by side.
+      strict: whether units see only strictly lower degrees, as outputs do.
 
     Reference:
       Germain, Gregor, Murray, Larochelle (2015), MADE, equations 12 and 13.
@@ -346,7 +355,7 @@ class MaskedDense:
         self._is_output = strict
         seen_by = np.less if strict else np.less_equal
         self.mask = seen_by(self.in_degrees[:, None], self.out_degrees[None, :])
-        # Of a small kernel, more products would cost more than its zeros.
+        # For a small kernel, several products would cost more than its zeros.
         is_small = math.prod(self.shape) < 2**14
         num_tiles = 1 if is_small else max(1, min(4, self.shape[1] // 80))
         self._is_tiled = num_tiles > 1
@@ -375,10 +384,10 @@ class MaskedDense:
         return np.argsort(self.out_degrees, kind="stable")
 
     def parts(self, num_others: int = 0, *, zero: bool = False) -> tuple[list[Part], Part]:
-        """Returns the `Part`s of the tiles and of the bias, which outputs start at zero.
+        """Returns the `Part`s of the tiles and of the bias; outputs have zero biases.
 
         Args:
-          num_others: how many inputs each unit sees besides these, as of a context.
+          num_others: number of further inputs of each unit, such as a context.
           zero: whether the tiles start at zero.
         """
         num_inputs = self.shape[0] + num_others
@@ -421,7 +430,7 @@ class MaskedDense:
         """Puts `[N, units]`, where copies of a unit are neighbours, in order."""
         per_copy = self.shape[1] // self.num_copies
         if self.num_copies > 1:
-            # Not a transposition, whose plain kernel is slow.
+            # Not `tf.transpose`, which is slow here.
             products = tf.reshape(products, [-1, per_copy, self.num_copies])
             products = tf.concat(tf.unstack(products, axis=2), axis=1)
         ranks = np.argsort(np.argsort(self.out_degrees[:per_copy], kind="stable"))
@@ -441,11 +450,11 @@ def _without_idle_inputs(mask):
 
 @tf.custom_gradient
 def _product_of_tiles(x, *tiles):
-    """Products of the first columns of `x`, as many as each tile has, side by side."""
+    """Multiplies each tile by its first columns of `x`; results are side by side."""
     seen = [x[:, : tile.shape[1]] for tile in tiles]
 
     def gradient(upstream):
-        # TensorFlow's own gradient would add up each tile's share of `x` at full width.
+        # TensorFlow's own gradient would sum the gradients by `x` at full width.
         parts = tf.split(upstream, [tile.shape[0] for tile in tiles], axis=-1)
         from_tiles = [
             tf.matmul(part, columns, transpose_a=True)

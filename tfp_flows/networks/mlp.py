@@ -10,7 +10,11 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -46,8 +50,8 @@ class MLP(ContextNetwork):
         each after the first is one residual pair of layers.
       activation: name of a Keras activation, or a function.
       residual: whether each hidden layer but the first is a pair, added to what it sees.
-      dropout: share of the hidden units that a step of training drops, of plain layers and
-        inside residual pairs; 0: none. `Conditioner(dropout_in_training=True)` applies it.
+      dropout: fraction of units dropped in training, in plain layers and inside residual
+        pairs. `Conditioner(dropout_in_training=True)` applies it.
       zero_last_layer: whether the last layer starts at zero.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
@@ -78,7 +82,10 @@ class MLP(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("output_units", output_units)
+        check_widths("hidden_units", hidden_units)
+        check_each(check_flag, residual=residual, zero_last_layer=zero_last_layer)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_units = output_units
         self.hidden_units = check_hidden_units(hidden_units, residual)
@@ -96,8 +103,7 @@ class MLP(ContextNetwork):
             hidden = (hidden[0], *(units for units in hidden[1:] for _ in range(2)))
         widths = (input_shape[-1], *hidden, self.output_units)
         kernels = list(itertools.pairwise(widths))
-        # A fresh step is then the identity: the first loss is the base's, and depth costs
-        # nothing before it has learned something.
+        # A last layer of zeros makes a fresh step the identity, also in a deep flow.
         *hidden_layers, last = kernels
         self._layout = PackedWeights(
             [
@@ -129,8 +135,8 @@ class MLP(ContextNetwork):
         for inner, outer in zip(others[::2], others[1::2], strict=True):
             inside = self.activation(_dense(self.activation(hidden), inner))
             kernel, bias = outer
-            # The bias last: TensorFlow 2.21's graph optimiser fuses the usual order, with
-            # the ReLU that follows, into a kernel that it then does not find.
+            # The bias last: in the usual order, TensorFlow 2.21's graph optimiser fuses it
+            # with the following ReLU into a kernel that does not exist.
             hidden += self._drop(inside, training=training) @ kernel
             hidden = tf.nn.bias_add(hidden, bias)
         return _dense(self.activation(hidden), last)

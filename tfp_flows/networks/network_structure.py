@@ -1,4 +1,4 @@
-"""The structure of an autoregressive network: which rows of which layer see which."""
+"""The structure of an autoregressive network: which units see which."""
 
 import typing
 
@@ -30,18 +30,18 @@ class Structure(typing.NamedTuple):
 
     @property
     def seen_degrees(self) -> list[np.ndarray]:
-        """Degrees of what each layer sees, an array each."""
+        """Degrees of the inputs of each layer, one array for each."""
         variables = np.repeat(np.arange(1, self.event_size + 1), self.num_values)
         return [variables, *map(np.array, self.degrees)]
 
     def shown(self, u: tf.Tensor) -> tf.Tensor:
-        """What the network sees of a variable, `[num_values, N]`, of its values, `[N]`."""
+        """Returns the inputs, `[num_values, N]`, that show values `[N]` of a variable."""
         if self.num_values == 1:
             return u[None]
         return tf.one_hot(tf.cast(u, tf.int32), self.num_values, axis=0, dtype=u.dtype)
 
     def variables_of(self, shown: tf.Tensor) -> tf.Tensor:
-        """The variables, `[D, N]`, of which the network sees `[D * num_values, N]`."""
+        """Returns the variables, `[D, N]`, from the inputs, `[D * num_values, N]`."""
         if self.num_values == 1:
             return shown
         values = tf.range(self.num_values, dtype=shown.dtype)
@@ -50,7 +50,7 @@ class Structure(typing.NamedTuple):
 
     @property
     def levels(self) -> list[np.ndarray]:
-        """Level of each layer's rows, an array each: they see degrees up to it."""
+        """Levels of the rows of each layer: a row sees degrees up to its level."""
         parameters = np.repeat(np.arange(self.event_size), self.num_parameters)
         return [*map(np.array, self.degrees), parameters]
 
@@ -58,12 +58,12 @@ class Structure(typing.NamedTuple):
         """Evaluates the hidden layers in one pass.
 
         Args:
-          layer: function of k, what hidden layer k sees, and what is added to its sums or
-            None, that returns the sums.
-          x: what the first sees.
+          layer: function of k, the input of hidden layer k, and a skip to add (or None),
+            that returns the sums of the layer.
+          x: input of the first layer.
 
         Returns:
-          What the activation is applied to, a list; and what it returns of the last.
+          The sums of all layers, a list; and the output of the last.
         """
         sums: list = []
         for k in range(len(self.degrees)):
@@ -72,7 +72,7 @@ class Structure(typing.NamedTuple):
         return sums, x
 
     def adds_skip(self, k: int) -> bool:
-        """Whether hidden layer k adds what layer k - 2 has summed."""
+        """Whether hidden layer k adds the sums of layer k - 2."""
         return self.is_residual and 0 < k < len(self.degrees) and k % 2 == 0
 
 

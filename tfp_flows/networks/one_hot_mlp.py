@@ -1,4 +1,4 @@
-"""The MADE network of variables with a few values each, which it sees one-hot."""
+"""The MADE network for categorical variables, with one-hot inputs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tfp_flows.networks.orderings import natural_ordering
 
 __all__ = ["ABSENT_LOGIT", "OneHotMLP"]
 
-# Of values that a variable does not have: as small that their probability is zero.
+# Logit of values that a variable does not have: their probability is zero.
 ABSENT_LOGIT = -1e9
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class OneHotMLP(MaskedMLP):
-    """A `MaskedMLP` of variables that are integers, with a logit for each of their values.
+    """A `MaskedMLP` of integer variables, with a logit for each of their values.
 
     ```none
     seen of x_i:     (x_i = 0, ..., x_i = V - 1), V the largest of num_values
@@ -41,7 +41,7 @@ class OneHotMLP(MaskedMLP):
       **kwargs: other arguments of `MaskedMLP`.
 
     Raises:
-      ValueError: if `num_values` are no positive integers, or as `MaskedMLP`.
+      ValueError: if `num_values` are not positive integers; see also `MaskedMLP`.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class OneHotMLP(MaskedMLP):
         values = positive_integers(num_values)
         if not values:
             raise ValueError(
-                f"Expected `num_values` of a positive integer a variable; got {num_values}."
+                "Expected `num_values` of a positive integer for each variable; got "
+                f"{num_values}."
             )
         ordering = natural_ordering(len(values)) if ordering is None else ordering
         super().__init__(max(values), hidden_units, ordering, **kwargs)
@@ -70,7 +71,7 @@ class OneHotMLP(MaskedMLP):
     def ordered_weights(
         self, context: TensorLike | None
     ) -> tuple[Weights, np.ndarray, np.ndarray]:
-        """As of `MaskedMLP`, with the logits of absent values in the last biases."""
+        """Returns the weights of `MaskedMLP`, with absent values in the last biases."""
         weights, order, ranks = super().ordered_weights(context)
         rising = self._absent.ravel()[self.layers[-1].rising_units]
         *others, last = weights.biases
@@ -85,7 +86,7 @@ class OneHotMLP(MaskedMLP):
 
     @property
     def _absent(self):
-        """What is added to the logits, `[V, D]`."""
+        """Returns the offsets of the logits, `[V, D]`."""
         values = np.arange(self.num_parameters)[:, None]
         return np.where(values < np.array(self.num_values), 0.0, ABSENT_LOGIT)
 

@@ -11,7 +11,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -26,32 +29,31 @@ __all__ = ["OrderAgnosticMLP"]
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class OrderAgnosticMLP(MaskedMLP):
-    """A `MaskedMLP` that is trained under each of a cycle of masks.
+    """A `MaskedMLP` that is trained under a cycle of masks.
 
-    Each mask relabels the network: it says which variable, and which unit of each hidden
-    layer, takes which place of a `MaskedMLP` in natural order, whose degrees are spread
-    equally. So all masks have the same number of units of each degree, and differ in which
-    these are.
+    Each mask relabels the network: it assigns variables and hidden units to the places of a
+    `MaskedMLP` in natural order, whose degrees are spread equally. All masks have the same
+    number of units of each degree, but different ones.
 
     ```none
     degree of variable j = 1 + rank of j,   degree of unit u = degrees[rank of u]
     ```
 
     The ranks are drawn once and saved with the weights: `[num_masks, D]` and
-    `[num_masks, units]` integers. The masks themselves are computed where they are used.
+    `[num_masks, units]` integers. The masks are computed from them in each call.
 
     Args:
-      num_parameters: P, outputs a variable.
+      num_parameters: P, outputs for each variable.
       hidden_units: widths of the hidden layers; all equal in a residual network.
       event_size: number of variables, D.
       num_masks: length of the cycle, K.
       fixed_ordering: degree of each variable in all masks, so that only the connectivity
         varies; None draws an ordering for each mask.
-      mask_seed: integer that the masks are drawn from; random if None.
+      mask_seed: integer from which masks are drawn; random if None.
       **kwargs: other arguments of `MaskedMLP`.
 
     Raises:
-      ValueError: if `num_masks` is below 1, or as `MaskedMLP`.
+      ValueError: if `num_masks` is below 1; see also `MaskedMLP`.
 
     >>> import tensorflow as tf
     >>> import tfp_flows
@@ -76,7 +78,14 @@ class OrderAgnosticMLP(MaskedMLP):
         mask_seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        check_arguments(locals())
+        check_each(
+            check_integer,
+            num_parameters=num_parameters,
+            event_size=event_size,
+            num_masks=num_masks,
+        )
+        check_widths("hidden_units", hidden_units)
+        check_seed("mask_seed", mask_seed)
         if kwargs.get("dropout"):
             raise ValueError(
                 "Expected no `dropout` of a network under many masks, each of which drops "
@@ -94,7 +103,7 @@ class OrderAgnosticMLP(MaskedMLP):
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, D + context_size]`, and the ranks."""
         self._check_width(input_shape)
-        # Whole kernels: which connections there are depends on the mask.
+        # Whole kernels, since the connections depend on the mask.
         *hidden, last = [layer.shape for layer in self.layers]
         width, zero = last[1], self.zero_last_layer
         parts = {f"kernel_{i}": kernel_part(shape) for i, shape in enumerate(hidden)}
@@ -124,7 +133,7 @@ class OrderAgnosticMLP(MaskedMLP):
 
     def _add_ranks(self):
         rng = np.random.default_rng(self.mask_seed)
-        # Units that a skip connection adds must have the same degree.
+        # Units joined by a skip connection must have the same degree.
         hidden = self.layers[:1] if self.residual else self.layers[:-1]
         widths = [len(layer.out_degrees) for layer in hidden]
         ranks = [self._drawn_ranks(rng, width) for width in (self.event_size, *widths)]
@@ -144,8 +153,8 @@ class OrderAgnosticMLP(MaskedMLP):
     def whole_weights(self) -> tuple[list, list, tf.Tensor | None, tf.Tensor | None]:
         """Returns kernels and biases of all layers, the context's kernel, the direct one.
 
-        Columns of the last and of the direct one are those of the outputs; rows of the
-        first and of the direct one are those of the inputs. What is absent is None.
+        Columns of the last and the direct kernel belong to outputs; rows of the first and
+        the direct kernel belong to inputs. Absent kernels are None.
         """
         tensor = tf.convert_to_tensor
         return (
@@ -165,7 +174,7 @@ class OrderAgnosticMLP(MaskedMLP):
     def ordered_weights(
         self, context: TensorLike | None
     ) -> tuple[Weights, tf.Tensor, tf.Tensor]:
-        """Returns those of the member under the first mask."""
+        """Returns the ordered weights of the member under the first mask."""
         return self.member(0).ordered_weights(context)
 
     def member(self, index: int | tf.Tensor) -> OrderAgnosticMember:
@@ -195,9 +204,9 @@ class OrderAgnosticMLP(MaskedMLP):
 class OrderAgnosticMember(AutoregressiveNetwork):
     """The network of a `OrderAgnosticMLP` under one mask, which may be a tensor.
 
-    Where all variables are known, kernels are masked in place. One variable after another,
-    weights are relabelled instead, so that the fixed structure of a `MaskedMLP` in natural
-    order serves every mask: what is traced does not depend on the mask.
+    In one pass over known variables, kernels are masked. In the sequential direction,
+    weights are relabelled instead, so that every mask has the structure of a `MaskedMLP` in
+    natural order, and the trace does not depend on the mask.
 
     Args:
       network: a built `OrderAgnosticMLP`.
@@ -244,7 +253,7 @@ class OrderAgnosticMember(AutoregressiveNetwork):
         """Returns the member whose order has some variables before all others.
 
         Args:
-          first: boolean, `[D]`, which; within them, and within the others, the order stays.
+          first: boolean, `[D]`; True for these variables. Otherwise the order is kept.
         """
         late = tf.where(first, 0, self._network.event_size)
         order = tf.argsort(self._from_variables + tf.cast(late, tf.int32))
@@ -259,7 +268,7 @@ class OrderAgnosticMember(AutoregressiveNetwork):
         order, *units = map(
             tf.math.invert_permutation, [self._from_variables, *self._from_units]
         )
-        # The P outputs of a variable side by side.
+        # The P outputs of a variable are neighbours.
         parameters = self.event_size * tf.range(self.num_parameters)
         outputs = tf.reshape(order[:, None] + parameters, [-1])
         seen, levels = self.structure.seen_degrees, self.structure.levels
@@ -283,7 +292,7 @@ class OrderAgnosticMember(AutoregressiveNetwork):
         return Weights(kernels, biases, direct), order, self._from_variables
 
     def __getattr__(self, name: str) -> Any:
-        # All but the weights is the same under every mask.
+        # Everything but the weights is the same under every mask.
         return getattr(self._network, name)
 
     def _degrees(self):

@@ -1,4 +1,4 @@
-"""Degrees and orderings: what may depend on what in an autoregressive network."""
+"""Degrees and orderings, which determine the masks of an autoregressive network."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
 
 __all__ = [
     "check_ordering",
@@ -49,7 +49,8 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
     >>> sorted(tfp_flows.random_ordering(3, seed=0).tolist())
     [1, 2, 3]
     """
-    check_arguments({"event_size": event_size, "seed": seed})
+    check_integer("event_size", event_size)
+    check_seed("seed", seed)
     return np.random.default_rng(seed).permutation(event_size) + 1
 
 

@@ -46,14 +46,14 @@ def kernel_part(
 ) -> Part:
     """A kernel that starts at zero, or uniform with a variance of `1 / num_inputs`.
 
-    So a unit starts with a sum of variance 1 of standardised inputs (LeCun, Bottou, Orr,
-    Müller 1998, Efficient backprop, section 4.6), and one that a mask hides some from with
-    that share of it. With a variance of 1 of those few that it sees, flows of hundreds of
+    A unit then starts with variance 1 for standardised inputs (LeCun, Bottou, Orr, Müller
+    1998, Efficient backprop, section 4.6). If a mask hides some inputs, `num_inputs` still
+    counts all of them: with variance 1 from a few visible inputs, flows of hundreds of
     variables overfit (docs/results.md, "How networks start").
 
     Args:
-      shape: of the kernel, `(..., inputs, units)`.
-      num_inputs: how many inputs the layer has, to broadcast against `shape`; those of
+      shape: shape of the kernel, `(..., inputs, units)`.
+      num_inputs: number of inputs of the layer, which broadcasts against `shape`; that of
         this kernel if None.
       zero: whether it starts at zero.
     """
@@ -66,32 +66,31 @@ def bias_part(
 ) -> Part:
     """A bias that starts at zero, or uniform within `1 / sqrt(num_inputs)` of it.
 
-    Of one input x, a unit of ReLU bends at `x = -bias / weight`. With biases of zero all
-    units of a network that sees one number would bend at 0, and learn slowly to bend
-    elsewhere.
+    With one input x, a ReLU unit bends at `x = -bias / weight`. With zero biases all units
+    would bend at 0, and would learn slowly to bend elsewhere.
 
     Args:
-      shape: of the bias, or its length.
-      num_inputs: how many inputs the layer has, to broadcast against `shape`; None: zeros.
+      shape: shape of the bias, or its length.
+      num_inputs: number of inputs of the layer, which broadcasts against `shape`; None:
+        zeros.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     return Part(shape, 0.0 if num_inputs is None else _per_root(num_inputs))
 
 
 def _per_root(num_inputs):
-    """`1 / sqrt(num_inputs)`; 1 where there are none."""
+    """Returns `1 / sqrt(num_inputs)`; 1 if there are none."""
     return np.maximum(num_inputs, 1) ** -0.5
 
 
 class PackedWeights:
     """The layout of several arrays in one vector.
 
-    A flow has many small networks. A training step that reads, differentiates and updates
-    one variable a network, instead of one an array, is a quarter shorter (measured in
-    BUILD_NOTES.md).
+    A flow has many small networks. With one variable for each network, instead of one for
+    each array, a training step is a quarter shorter (measured in BUILD_NOTES.md).
 
     Args:
-      parts: the arrays' `Part`s, in any nest of lists and tuples.
+      parts: any nest of `Part`s.
       seed: integer that determines the initial values; random if None.
     """
 

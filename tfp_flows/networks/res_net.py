@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.networks.channel_statistics import standardizing_shift_and_log_scale
-from tfp_flows.networks.context_network import ContextNetwork
-from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.packed_weights import PackedWeights
+from tfp_flows.networks.act_norm_network import ActNormNetwork
+from tfp_flows.networks.act_norm_network import standardizing_shift_and_log_scale
 from tfp_flows.networks.packed_weights import Part
 from tfp_flows.networks.packed_weights import bias_part
 
@@ -25,8 +22,8 @@ __all__ = ["ResNet"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ResNet(ContextNetwork):
-    """Residual blocks of weight-normalised convolutions, of which all outputs are summed.
+class ResNet(ActNormNetwork):
+    """Residual blocks of weight-normalised convolutions, with summed outputs.
 
     ```none
     x    = norm(input), doubled if there is a mask
@@ -45,17 +42,17 @@ class ResNet(ContextNetwork):
     `initialize` sets from data, and training moves.
 
     Args:
-      output_channels: of the last layer.
-      hidden_channels: of all others.
+      output_channels: channels of the last layer.
+      hidden_channels: channels of all other layers.
       num_blocks: residual blocks; 2 by default in the authors' code, 4 or 8 in the paper.
-      mask: boolean array `[H, W, 1]`, shown to the network, of a coupling whose conditioner
-        sees zeros where it is False; None where it sees half of the channels.
+      mask: boolean array `[H, W, 1]`, an input of the network: the mask of a checkerboard
+        coupling, whose conditioner sees zeros where it is False; None for other couplings.
       tanh_scale: start of a weight that scales the tanh of the last half of the output,
         as RealNVP bounds its log-scales: 0 with a checkerboard, 1 on channels; None leaves
         tanh and scale out.
       zero_last_layer: whether the last layer starts at zero, so that a fresh step is the
-        identity; the paper's starts at random. Where `tanh_scale` is 0, only its shifts do:
-        if both factors of a log-scale were 0, neither would have a gradient.
+        identity; the paper's starts at random. If `tanh_scale` is 0, only the shifts start
+        at zero: if both factors of a log-scale were 0, neither would have a gradient.
       seed: integer that determines the initial weights; random if None.
       **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -83,60 +80,14 @@ class ResNet(ContextNetwork):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
-        check_integer("hidden_channels", hidden_channels)
-        super().__init__(**kwargs)
-        self.output_channels = output_channels
+        check_each(check_integer, hidden_channels=hidden_channels, num_blocks=num_blocks)
+        check_flag("zero_last_layer", zero_last_layer)
+        super().__init__(output_channels, seed, **kwargs)
         self.hidden_channels = hidden_channels
         self.num_blocks = num_blocks
         self.mask = None if mask is None else np.asarray(mask, bool)
         self.tanh_scale = tanh_scale
         self.zero_last_layer = zero_last_layer
-        self.seed = seed
-
-    def build(self, input_shape: Sequence) -> None:
-        """Creates all weights for inputs `[N, H, W, C]`."""
-        self._layout = PackedWeights(self._parts(input_shape[-1]), seed=self.seed)
-        self._packed = self._layout.add_to(self, "weights_of_all_layers")
-        self._initialized = self.add_weight(
-            name="initialized", shape=(), dtype="bool", initializer="zeros", trainable=False
-        )
-        self.built = True
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether `initialize` has set the act norms from data."""
-        return bool(self._initialized.numpy())
-
-    def initialize(
-        self,
-        x: TensorLike,
-        context: TensorLike | None = None,
-        sample_weight: TensorLike | None = None,
-    ) -> None:
-        """Sets each act norm from what reaches it of what `call` will see, once."""
-        if self.is_initialized:
-            return
-        weights = self._layout.unpack(self._packed)
-
-        def set_and_apply(x, name):
-            shift, log_scale = standardizing_shift_and_log_scale(x, sample_weight)
-            weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
-            return _norm(x, weights, name)
-
-        self._run(join_context(x, context), weights, set_and_apply)
-        self._packed.assign(self._layout.pack(weights))
-        self._initialized.assign(True)
-
-    def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
-        """Maps `[N, H, W, C]` and a context to `[N, H, W, output_channels]`."""
-        weights = self._layout.unpack(self._packed)
-        inputs = join_context(x, context)
-        return self._run(inputs, weights, lambda x, name: _norm(x, weights, name))
-
-    def compute_output_shape(self, input_shape: Sequence) -> tuple:
-        """Shape of the output for inputs of `input_shape`."""
-        return (*input_shape[:-1], self.output_channels)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -151,7 +102,17 @@ class ResNet(ContextNetwork):
             "seed": self.seed,
         }
 
-    def _run(self, x, weights, norm):
+    def _standardized(self, x, weights, sample_weight):
+        def set_and_apply(x, name):
+            shift, log_scale = standardizing_shift_and_log_scale(x, sample_weight)
+            weights[f"{name}/shift"], weights[f"{name}/log_scale"] = shift, log_scale
+            return _norm(x, weights, name)
+
+        self._run(x, weights, set_and_apply)
+        return weights
+
+    def _run(self, x, weights, norm=None):
+        norm = norm or (lambda x, name: _norm(x, weights, name))
         hidden = _conv(self._rectified_pair(norm(x, "input")), weights, "first")
         out = _conv(hidden, weights, "skip")
         for block in range(self.num_blocks):
@@ -174,9 +135,8 @@ class ResNet(ContextNetwork):
         mask = tf.broadcast_to(tf.cast(self.mask, x.dtype), shape)
         return tf.nn.relu(tf.concat([x, -x, mask], axis=-1))
 
-    def _parts(self, channels):
-        """All arrays by name."""
-        hidden = self.hidden_channels
+    def _parts(self, image_shape):
+        channels, hidden = image_shape[-1], self.hidden_channels
         inputs = 2 * channels + (self.mask is not None)
         parts = _norm_parts("input", channels)
         parts |= {
@@ -229,7 +189,7 @@ def _norm(x, weights, name):
 
 
 def _conv(x, weights, name):
-    """Convolution with kernels of norm `magnitude`, or 1 where a norm follows."""
+    """Convolves with kernels of norm `magnitude`, or of norm 1 before a norm."""
     kernel = weights[f"{name}/kernel"]
     magnitude = weights.get(f"{name}/magnitude", 1.0)
     kernel *= magnitude * tf.math.rsqrt(tf.reduce_sum(kernel**2, axis=[0, 1, 2]))
@@ -239,12 +199,12 @@ def _conv(x, weights, name):
 
 
 def _initial_kernel(shape, dtype, seed):
-    # Of any scale: the kernels are normalised.
+    # The scale does not matter, since kernels are normalised.
     return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)(shape, dtype)
 
 
 def _zeros_first(initial, share, shape, dtype, seed):
-    """What `initial` returns, but zeros as the first `share` of it."""
+    """Returns the values of `initial`, with the first `share` of them set to zero."""
     values = initial(shape, dtype, seed)
     return tf.where(tf.range(shape[0]) < int(share * shape[0]), 0.0, values)
 

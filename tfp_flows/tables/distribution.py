@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_name
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.core.compiled import CompiledCall
 from tfp_flows.core.inputs import align_batch_axes
 from tfp_flows.core.inputs import check_context
@@ -80,7 +82,9 @@ class TableDistribution(DistributionWrapper):
         name: str = "mixed_rows",
     ) -> None:
         parameters = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        check_arguments(parameters)
+        check_widths("hidden_units", hidden_units)
+        check_seed("seed", seed)
+        check_name("name", name)
         super().__init__(name=name)
         # Not tracked, which would wrap its lists.
         object.__setattr__(self, "parameters", parameters)

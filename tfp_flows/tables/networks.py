@@ -13,9 +13,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_seed
+from tfp_flows.core.arguments import check_widths
 from tfp_flows.distributions.made import CategoricalMADE
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -41,7 +42,7 @@ def check_sizes(
     seed: int | None,
 ) -> None:
     """Raises `ValueError` if one of a table's options is out of its range."""
-    check_arguments({"seed": seed})
+    check_seed("seed", seed)
     check_integer("num_members", num_members)
     check_hidden_units(hidden_units, residual=True)
     check_number("dropout", dropout, "from 0 to below 1", lambda share: 0.0 <= share < 1.0)
@@ -159,7 +160,9 @@ class ColumnMLPs(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("num_parameters", num_parameters)
+        check_widths("hidden_units", hidden_units)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.num_parameters = num_parameters
         self.hidden_units = check_hidden_units(hidden_units, residual=True)

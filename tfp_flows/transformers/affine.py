@@ -1,4 +1,4 @@
-"""Shifted and scaled variables, with the functions that bound the scale."""
+"""Affine and additive maps, with functions that bound the scale."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import ValueAndLogDet
 
 __all__ = [
     "Affine",
@@ -38,7 +39,7 @@ def soft_bounded_scale(s: TensorLike, bound: float = 2.0) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 def exp_scale(s: TensorLike) -> tf.Tensor:
-    """`log_scale = s`, `scale = exp(s)`: the papers' form, without any bound.
+    """`log_scale = s`, `scale = exp(s)`: unbounded, as in the papers.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -65,7 +66,7 @@ def softplus_scale(s: TensorLike) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 def sigmoid_scale(s: TensorLike) -> tf.Tensor:
-    """`scale = sigmoid(s + 2)`, .88 at `s = 0`: samples may only contract.
+    """`scale = sigmoid(s + 2)`, 0.88 at `s = 0`: sampling only contracts.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -77,9 +78,9 @@ def sigmoid_scale(s: TensorLike) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 def glow_scale(s: TensorLike) -> tf.Tensor:
-    """`scale = 1 / sigmoid(s + 2)`: Glow's form; data may only contract to the latent.
+    """`scale = 1 / sigmoid(s + 2)`, as in Glow: data only contract to the latent.
 
-    Not bounded: where `s` is far below 0, data contract to zero in float32, and their
+    It is not bounded: if `s` is far below 0, data contract to zero in float32, and their
     log-density stays finite.
 
     >>> import tensorflow as tf
@@ -107,17 +108,13 @@ class Shift(Transformer):
 
     num_parameters = 1
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 1, D]`; log-dets `[..., D]`."""
         (shift,) = self.constrain(parameters)
         y = x + shift
         return y, tf.zeros_like(y)
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         (shift,) = self.constrain(parameters)
         x = y - shift
@@ -130,7 +127,7 @@ class Affine(Transformer):
     Args:
       log_scale: elementwise function from the second parameter to the log-scale. The
         default, `soft_bounded_scale`, keeps the scale of each step within `exp(-2)` and
-        `exp(2)`; the shift is not bounded, nor is the product over steps. Also
+        `exp(2)`; neither the shift nor the product over steps is bounded. Others are
         `exp_scale`, `softplus_scale`, `sigmoid_scale`, `glow_scale`.
 
     >>> import tensorflow as tf
@@ -156,16 +153,12 @@ class Affine(Transformer):
         shift, s = super().constrain(parameters)
         return shift, self.log_scale(s)
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 2, D]`; log-dets `[..., D]`."""
         shift, log_scale = self.constrain(parameters)
         return x * tf.exp(log_scale) + shift, log_scale
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, log_scale = self.constrain(parameters)
         return (y - shift) * tf.exp(-log_scale), -log_scale

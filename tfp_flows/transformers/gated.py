@@ -10,6 +10,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import ValueAndLogDet
 
 __all__ = ["Gated"]
 
@@ -19,16 +20,15 @@ class Gated(Transformer):
 
     The numerically stable step of IAF; its log-det is `log gate`.
 
-    As gates may be arbitrarily near 0, a point far out of where the flow sends its latents
-    comes from latents beyond any float. The inverse stops where their squares still are
-    floats, about 1e15 in float32; its log-det is then that of the stretch which is left,
-    so that the density of such a point is near 0: neither NaN nor, under a base with heavy
-    tails, enormous.
+    Gates may be arbitrarily near 0, so the latent of a far point may overflow. The inverse
+    is clipped where squares are still finite, about 1e15 in float32, and its log-det
+    counts the clipped stretch only. The density of such a point is then near 0, also under
+    a base with heavy tails.
 
     Args:
       bias: added before the sigmoid, so that a fresh step nearly copies its input. The
-        paper uses 1 to 2. K fresh steps together contract by `sigmoid(bias)^K`, and their
-        inverse stretches by as much: of many steps, `IAF` opens the gates further.
+        paper uses 1 to 2. K fresh steps contract by `sigmoid(bias)^K` together, so `IAF`
+        opens the gates further for many steps.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -49,26 +49,22 @@ class Gated(Transformer):
         self.bias = bias
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
-        """The shift, and what the gate is the sigmoid of, `[..., D]` each."""
+        """The shift and the logit of the gate, `[..., D]` each."""
         shift, s = super().constrain(parameters)
         return shift, s + self.bias
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., 2, D]`; log-dets `[..., D]`."""
         shift, s = self.constrain(parameters)
         gate, closed, log_gate = _gate(s)
         return gate * x + closed * shift, log_gate
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         shift, s = self.constrain(parameters)
-        # (y - (1 - gate) * shift) / gate, without the division of two small numbers.
+        # Equals (y - (1 - gate) * shift) / gate, without dividing two small numbers.
         most = y.dtype.max**0.4
-        # Bounded before the exponential, whose gradient would be infinite.
+        # Bounded before the exponential, so that its gradient is finite.
         ratio = tf.exp(tf.minimum(-s, math.log(most)))
         difference = tf.clip_by_value(y - shift, y.dtype.min, y.dtype.max)
         x = y + difference * ratio
@@ -79,13 +75,13 @@ class Gated(Transformer):
 
 @tf.custom_gradient
 def _gate(s):
-    """Returns the sigmoid of `s`, what is missing to 1, and the sigmoid's logarithm."""
+    """Returns `sigmoid(s)`, `1 - sigmoid(s)` and `log(sigmoid(s))`."""
     gate, closed = tf.sigmoid(s), tf.sigmoid(-s)
 
     def gradient(gate_bar, closed_bar, log_gate_bar):
-        # One product for all three, where TensorFlow would take a third sigmoid.
+        # One product for all three; automatic differentiation takes a third sigmoid.
         return closed * (gate * (gate_bar - closed_bar) + log_gate_bar)
 
-    # sigmoid(s) = exp(min(s, 0)) * sigmoid(|s|), whose last factor is 1/2 or more.
+    # sigmoid(s) = exp(min(s, 0)) * sigmoid(|s|), and the last factor is at least 1/2.
     log_gate = tf.minimum(s, 0.0) + tf.math.log(tf.maximum(gate, closed))
     return (gate, closed, log_gate), gradient

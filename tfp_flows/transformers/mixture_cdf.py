@@ -11,10 +11,11 @@ from tensorflow.types.experimental import TensorLike
 from tfp_flows.core.arguments import check_number
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import ValueAndLogDet
 
 __all__ = ["MixtureCDF"]
 
-_MOST_ITERATIONS = 100
+_MOST_ITERATIONS = 100  # of the root finder
 
 
 class MixtureCDF(Transformer):
@@ -27,11 +28,11 @@ class MixtureCDF(Transformer):
     a_k in proportion to pi_k sigmoid(z_k),   b_k to pi_k sigmoid(-z_k)
     ```
 
-    This sum does not cancel in the tails. The inverse is found between the quantiles of the
-    components, by Newton's method and halving; its gradient is the implicit one.
+    This sum does not cancel in the tails. Newton's method with bisection finds the inverse,
+    between the quantiles of the components; its gradient is implicit (`inverse_by_root`).
 
     The parameters of a variable are K logits, K means, K log-scales of the components, a
-    shift and a log-scale. Zeros are near the identity: the means start apart, from -1 to 1,
+    shift and a log-scale. Zeros are near the identity: the means start spread over -1 to 1,
     since equal components would stay equal.
 
     Args:
@@ -51,7 +52,12 @@ class MixtureCDF(Transformer):
     """
 
     def __init__(self, num_components: int = 8) -> None:
-        check_number("num_components", num_components, "that is a count", _is_count)
+        check_number(
+            "num_components",
+            num_components,
+            "that is an integer from 1 to 10,000",
+            _is_count,
+        )
         self.num_components = int(num_components)
 
     @property
@@ -59,17 +65,13 @@ class MixtureCDF(Transformer):
         """3 K + 2: logits, means and log-scales; shift and log-scale."""
         return 3 * self.num_components + 2
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
         mixture, shift, log_scale = self.constrain(parameters)
         logit, log_slope = _logit_and_log_slope(x, *mixture)
         return logit * tf.exp(log_scale) + shift, log_slope + log_scale
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -110,7 +112,7 @@ def _logit_and_log_slope(x, log_weights, means, log_scales):
     slopes = tf.nn.softmax(below, axis=-2) * tf.sigmoid(-z)
     slopes += tf.nn.softmax(above, axis=-2) * tf.sigmoid(z)
     slope = tf.reduce_sum(slopes * inverse_scales, axis=-2)
-    # Between components that are far apart, F is constant to all digits.
+    # Between distant components, F is constant to all digits and its slope rounds to 0.
     least = np.finfo(x.dtype.as_numpy_dtype).tiny
     return logit, tf.math.log(tf.maximum(slope, least))
 

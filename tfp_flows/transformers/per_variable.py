@@ -1,4 +1,4 @@
-"""One of several transformers for each variable."""
+"""A different transformer for each variable."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import ValueAndLogDet
 
 __all__ = ["PerVariable"]
 
@@ -16,9 +17,10 @@ __all__ = ["PerVariable"]
 class PerVariable(Transformer):
     """Maps variable i by the transformer `transformers[which[i]]`.
 
-    It needs as many parameters a variable as the transformer that needs most; others leave
-    the last ones. What maps each variable is appended to the parameters, so that a variable
-    is known wherever it is mapped. Both directions evaluate all transformers.
+    P is the largest `num_parameters` of the transformers; the others ignore their last
+    parameters. The index of its transformer is appended to the parameters of each
+    variable, for directions that map one variable at a time. Both directions evaluate all
+    transformers.
 
     >>> from tfp_flows import transformers
     >>> mixed = transformers.PerVariable(
@@ -52,16 +54,16 @@ class PerVariable(Transformer):
 
     @property
     def num_parameters(self) -> int:
-        """P, of the transformer that needs most."""
+        """The largest number of parameters of a transformer."""
         return max(transformer.num_parameters for transformer in self.transformers)
 
     @property
     def is_monotone(self) -> bool:  # type: ignore[override]  # elsewhere a constant
-        """Whether every transformer is."""
+        """Whether every transformer is monotone."""
         return all(transformer.is_monotone for transformer in self.transformers)
 
     def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
-        """Returns parameters, `[..., P + 1, D]`, the last of which says what maps each."""
+        """Returns parameters, `[..., P + 1, D]`; the last is the transformer's index."""
         if size != len(self.which):
             raise ValueError(
                 f"Expected `which` of {size} integers, one for each variable; got "
@@ -72,15 +74,11 @@ class PerVariable(Transformer):
         which = tf.zeros_like(parameters[..., :1, :]) + which
         return tf.concat([parameters, which], axis=-2)
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by what `parameters_of` returns; log-dets `[..., D]`."""
         return self._choose("forward_and_log_det", x, parameters)
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self._choose("inverse_and_log_det", y, parameters)
 
@@ -95,7 +93,7 @@ class PerVariable(Transformer):
         mapped, log_det = value, tf.zeros_like(value)
         for index, transformer in enumerate(self.transformers):
             is_its = tf.equal(which, tf.cast(index, which.dtype))
-            # Where the result is dropped, at a point where all is finite.
+            # Other variables are replaced by 0, where every map is finite.
             own = tf.where(is_its, value, tf.zeros_like(value))
             from_own = parameters[..., : transformer.num_parameters, :]
             result, own_log_det = getattr(transformer, method)(own, from_own)

@@ -1,4 +1,4 @@
-"""Smooth maps of all numbers, the identity far out, inverted in closed form."""
+"""Smooth maps of the line, near the identity far out, with inverses in closed form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import ValueAndLogDet
 
 __all__ = ["CubicConjugation", "CubicRational", "SinhConjugation"]
 
@@ -24,8 +25,8 @@ class CubicRational(Transformer):
              Y = y - loc,  x = loc + v
     ```
 
-    The parameters of a variable are alpha, between its bounds by a sigmoid, beta, above 0.1
-    by softplus, and loc; zeros are the identity.
+    The parameters of a variable are alpha (between its bounds, by a sigmoid), beta (above
+    0.1, by softplus) and loc; zeros give the identity.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -42,18 +43,14 @@ class CubicRational(Transformer):
 
     num_parameters = 3
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 3, D]`; log-dets `[..., D]`."""
         alpha, beta, loc = self.constrain(parameters)
         u = _near(x - loc)
         r = 1.0 / (1.0 + beta * u**2)
         return x + alpha * u * r, tf.math.log1p(alpha * r * (2.0 * r - 1.0))
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -87,7 +84,7 @@ class SinhConjugation(Transformer):
     Far out it adds `a (mu + nu)` to the distance from loc.
 
     The parameters of a variable are loc, a (above 0.1 by softplus), mu and nu (between -3
-    and 3), and beta, in proportion to the square root far from 0; zeros are the identity.
+    and 3), and beta (by asinh); zeros give the identity.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -104,16 +101,12 @@ class SinhConjugation(Transformer):
 
     num_parameters = 5
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 5, D]`; log-dets `[..., D]`."""
         loc, a, mu, nu, beta = self.constrain(parameters)
         return _sinh_conjugate(x, loc, a, mu, nu, beta)
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         loc, a, mu, nu, beta = self.constrain(parameters)
         return _sinh_conjugate(y, loc, a, -nu, -mu, -beta)
@@ -136,7 +129,7 @@ class CubicConjugation(Transformer):
     ```
 
     The parameters of a variable are loc, a and b (between exp(-2) and exp(2)), and beta;
-    zeros are the identity.
+    zeros give the identity.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -153,15 +146,11 @@ class CubicConjugation(Transformer):
 
     num_parameters = 4
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 4, D]`; log-dets `[..., D]`."""
         return self._shifted(x, parameters, 1.0)
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self._shifted(y, parameters, -1.0)
 
@@ -180,7 +169,7 @@ class CubicConjugation(Transformer):
 
 
 def _near(u, power=0.4):
-    """`u` up to where its powers are no floats: beyond, these maps add a constant."""
+    """Clips `u` where its powers would overflow; beyond, these maps add a constant."""
     most = u.dtype.max**power
     return tf.clip_by_value(u, -most, most)
 
@@ -196,7 +185,7 @@ def _sinh_conjugate(x, loc, a, mu, nu, beta):
 
 
 def _asinh(z):
-    """The inverse of sinh, by the size of `z`: the sum of the formula does not cancel."""
+    """The inverse of sinh, in a form that neither cancels nor overflows."""
     sign = tf.where(z < 0.0, -tf.ones_like(z), tf.ones_like(z))  # 1 at 0
     size = sign * z
     is_large = size > z.dtype.max**0.4
@@ -207,14 +196,14 @@ def _asinh(z):
 
 
 def _inverse_of_cubic(value, a, b):
-    """The root v of `a v + b v^3 = value`, by the form that does not cancel."""
+    """Solves `a v + b v^3 = value` for v, in a form that does not cancel."""
     third = tf.sqrt(a / b / 3.0)
     return 2.0 * third * tf.sinh(_asinh(0.5 * value / b / third**3) / 3.0)
 
 
 def _cubic_root(y, alpha, beta):
     """The real root v of `beta v^3 - beta y v^2 + (alpha + 1) v - y = 0`."""
-    # In units of the larger of |y| and 1, so that no power of it is beyond floats.
+    # In units of max(|y|, 1), so that no power overflows.
     unit = tf.maximum(tf.abs(y), 1.0)
     b = -y / unit
     c = (alpha + 1.0) / beta / unit / unit
@@ -225,7 +214,7 @@ def _cubic_root(y, alpha, beta):
     root = tf.sqrt(tf.maximum(d1**2 - 4.0 * d0**3, 0.0))
     cube = (d1 + sign * root) / 2.0
     cube_root = sign * tf.abs(cube) ** (1.0 / 3.0)
-    # The cube is 0 for a threefold root only, where `d0` is 0, too.
+    # The cube root is 0 only for a triple root, where d0 is 0 too.
     is_zero = tf.equal(cube_root, 0.0)
     zeros, ones = tf.zeros_like(d0), tf.ones_like(d0)
     other = tf.where(is_zero, zeros, d0) / tf.where(is_zero, ones, cube_root)

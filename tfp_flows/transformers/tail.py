@@ -1,4 +1,4 @@
-"""The map between light tails and heavy ones, whose weights are learned."""
+"""A map between light and heavy tails, with learned tail weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.transformer import Transformer
+from tfp_flows.transformers.transformer import ValueAndLogDet
 
 __all__ = ["Tail"]
 
 _LEAST_WEIGHT = 1e-3
 _MOST_WEIGHT = 10.0
 
-# Below, the inverse of erfc starts from its asymptote.
+# Below this log-probability, the inverse of erfc starts from its asymptote.
 _LOG_G_OF_FAR = math.log(1e-4)
 
 
@@ -34,12 +35,12 @@ class Tail(Transformer):
     ```
 
     A Student-t distribution of nu degrees of freedom has tails of weight 1 / nu. Light
-    tails have weights near 0, for which the map is about `.8 sigma x` at the centre, not
-    the identity. E is computed from the logarithm of erfcx, since erfc itself is 0 beyond
-    |x| = 14 in float32; the inverse of erfc ends in Newton's steps on that logarithm.
+    tails have weights near 0; the map is then about `0.8 sigma x` at the centre, not the
+    identity. E is computed from the logarithm of erfcx, since erfc underflows beyond
+    |x| = 14 in float32. The inverse of erfc ends with Newton's steps on that logarithm.
 
     The parameters of a variable are mu, log sigma (between -2 and 2), and the weights of
-    the lower and upper tail by softplus. Zeros are moderately heavy tails, of weight 0.25.
+    the lower and upper tail by softplus. Zeros give moderately heavy tails, of weight 0.25.
 
     >>> import tensorflow as tf
     >>> from tfp_flows import transformers
@@ -57,13 +58,11 @@ class Tail(Transformer):
 
     num_parameters = 4
 
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, with `parameters`, `[..., 4, D]`; log-dets `[..., D]`."""
         mu, log_sigma, *weights = self.constrain(parameters)
         weight = _on_side_of(x, *weights)
-        # Where the value would be beyond floats, it stays at their edge.
+        # Clipped where the value would overflow.
         most = x.dtype.max**0.4
         sign = tf.where(x < 0.0, -tf.ones_like(x), tf.ones_like(x))  # 1 at 0
         t = sign * tf.clip_by_value(x, -most, most) / math.sqrt(2.0)
@@ -73,9 +72,7 @@ class Tail(Transformer):
         log_det = log_sigma + exponent - log_erfcx + 0.5 * math.log(2.0 / math.pi)
         return mu + tf.exp(log_sigma) * sign * size, log_det
 
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
         return self.inverse_by_root(self._root, y, parameters)
 
@@ -89,7 +86,7 @@ class Tail(Transformer):
 
     @staticmethod
     def raw_weights(weights: np.ndarray) -> np.ndarray:
-        """Returns the parameters of tails of these weights, between 0.001 and 10."""
+        """Returns parameters that give these tail weights, between 0.001 and 10."""
         positive = np.maximum(np.asarray(weights, np.float64) - _LEAST_WEIGHT, 1e-6)
         raw = np.log(np.expm1(positive)) - math.log(math.expm1(0.25))
         return _MOST_WEIGHT * np.arctanh(np.clip(raw / _MOST_WEIGHT, -0.999, 0.999))
@@ -111,14 +108,14 @@ def _on_side_of(x, lower, upper):
 
 
 def _inverse_log_erfc(log_g):
-    """The t of which `log erfc(t)` is `log_g`, 0 or less."""
+    """Solves `log erfc(t) = log_g` for t, with `log_g` of 0 or less."""
     is_near = log_g > _LOG_G_OF_FAR
     edge = tf.fill(tf.shape(log_g), tf.constant(_LOG_G_OF_FAR, log_g.dtype))
     near = tfp.math.erfcinv(tf.exp(tf.where(is_near, log_g, edge)))
     eta = math.log(2.0 / math.pi) - 2.0 * tf.where(is_near, edge, log_g)
     far = tf.sqrt(0.5 * (eta - tf.math.log(eta)))
     t = tf.where(is_near, near, far)
-    for _ in range(2):  # Newton's steps on the logarithm: the start is not continuous
+    for _ in range(2):  # Newton's steps also remove the jump between the two starts
         log_erfcx = tfp.math.logerfcx(t)
         t += (log_erfcx - t**2 - log_g) * (0.5 * math.sqrt(math.pi)) * tf.exp(log_erfcx)
     return t

@@ -7,35 +7,38 @@ import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
+from typing import TypeAlias
 
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import add_check
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 
-__all__ = ["Transformer"]
+__all__ = ["Transformer", "ValueAndLogDet", "check_transformer"]
+
+ValueAndLogDet: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 
 
 class Transformer(abc.ABC):
     """An elementwise map that a conditioner parameterises.
 
-    A transformer in the sense of the flow literature: the map `x -> y` of one variable,
-    not the attention model. It knows neither the network nor the mask. A subclass has
+    A transformer in the sense of the flow literature is a map `x -> y` of one variable. It
+    is not the attention model, and knows neither the network nor the mask. A subclass has
 
     ```none
-    num_parameters                                      P, the numbers that a variable needs
+    num_parameters                                      P, the parameters of one variable
     forward_and_log_det(x, parameters) -> y, log_det    x, y and log_det [..., D]
     inverse_and_log_det(y, parameters) -> x, log_det    parameters [..., P, D]
     ```
 
-    The batch axes of `x` and `parameters` broadcast; a log-det may lack those that only
-    `x` has. D is not fixed, and there may be no batch axis: where variables are solved for
-    one after another, `x` is one variable of N rows, `[N]`, and `parameters` are `[P, N]`.
-    A network's output starts at zero, which is best the identity. Parameters come without
-    any bounds; `constrain` is the place for those. One's own, with lighter or heavier
-    tails:
+    The batch axes of `x` and `parameters` broadcast; a log-det may lack batch axes that
+    only `x` has. D is not fixed, and there may be no batch axis: a sequential direction
+    passes one variable of N rows as `x`, `[N]`, and `parameters`, `[P, N]`. A network's
+    output starts at zero, where the map should be the identity. Parameters are unbounded
+    numbers; `constrain` maps them to their bounds. A new transformer, with lighter or
+    heavier tails:
 
     >>> import tensorflow as tf
     >>> import tfp_flows
@@ -53,7 +56,7 @@ class Transformer(abc.ABC):
     ...         return self.forward_and_log_det(y, -parameters)
     >>> flow = tfp_flows.MAF(3, transformer=Tails(), seed=0)
 
-    Is its log-det right? A network that does not start at zero tells:
+    `check_bijector` checks its log-det, with a network that does not start at zero:
 
     >>> network = tfp_flows.MLP(1, (8,), zero_last_layer=False, seed=0)
     >>> conditioner = tfp_flows.Conditioner(network, input_shape=2)
@@ -61,34 +64,30 @@ class Transformer(abc.ABC):
     >>> tfp_flows.check_bijector(step, tf.random.stateless_normal([32, 3], [0, 1])).passed
     True
 
-    Where the inverse has no formula, `inverse_by_root` takes any root finder.
+    If the inverse has no formula, `inverse_by_root` takes any root finder.
 
     Attributes:
       num_parameters: P.
-      is_monotone: whether the map rises or falls on all of the line, as distribution
-        functions need it; a map of a circle does not.
-      knows_variables: whether variables are mapped in several ways, so that D is fixed.
+      is_monotone: whether the map is monotone on the whole line, as the `cdf` of a flow of
+        one variable needs; a map of a circle is not.
+      knows_variables: whether the map differs between variables, so that D is fixed.
     """
 
     is_monotone = True
     knows_variables = False
 
-    if TYPE_CHECKING:  # of a subclass, a number or a property
+    if TYPE_CHECKING:  # a number or a property of the subclass
 
         @property
         def num_parameters(self) -> int:
-            """P, the numbers that a variable needs."""
+            """P, the number of parameters of one variable."""
 
     @abc.abstractmethod
-    def forward_and_log_det(
-        self, x: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, x: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Maps `x`, `[..., D]`, by `parameters`, `[..., P, D]`; log-dets `[..., D]`."""
 
     @abc.abstractmethod
-    def inverse_and_log_det(
-        self, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, y: TensorLike, parameters: TensorLike) -> ValueAndLogDet:
         """Undoes `forward_and_log_det`, with the log-dets of the inverse."""
 
     def get_config(self) -> dict:
@@ -98,9 +97,9 @@ class Transformer(abc.ABC):
         }
 
     def constrain(self, parameters: TensorLike) -> Sequence[tf.Tensor]:
-        """Returns what the formulas of both directions take of `parameters`, `[..., P, D]`.
+        """Maps `parameters`, `[..., P, D]`, to the quantities in the formulas.
 
-        By default the P numbers as they are, `[..., D]` each.
+        By default these are the P numbers unchanged, `[..., D]` each.
         """
         expected = self.num_parameters
         if not parameters.shape[-2:-1].is_compatible_with([expected]):
@@ -111,7 +110,7 @@ class Transformer(abc.ABC):
         return tf.unstack(parameters, expected, axis=-2)
 
     def parameters_of(self, outputs: TensorLike, size: int) -> tf.Tensor:
-        """Returns what a conditioner returned, `[..., P * D]`, as `[..., P, D]`.
+        """Reshapes the output of a conditioner, `[..., P * D]`, to `[..., P, D]`.
 
         Args:
           outputs: D numbers for the first parameter, then D for the second, and so on.
@@ -137,14 +136,14 @@ class Transformer(abc.ABC):
 
     def inverse_by_root(
         self, find_root: Callable, y: TensorLike, parameters: TensorLike
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the inverse and its log-det where only a root finder computes it.
+    ) -> ValueAndLogDet:
+        """Returns the inverse, computed by a root finder, and its log-det.
 
-        What `find_root` does is not differentiated: `y = T(x; p)` says that
-        `dx/dy = 1 / T'` and `dx/dp = -T_p / T'`, of the forward map.
+        Gradients follow from the implicit function theorem and not through `find_root`:
+        `y = T(x; p)` implies `dx/dy = 1 / T'` and `dx/dp = -T_p / T'`.
 
         Args:
-          find_root: function of `y` and `parameters` that returns `x`, `[..., D]`.
+          find_root: function of `y` and `parameters`, which returns `x`, `[..., D]`.
           y: `[..., D]`.
           parameters: `[..., P, D]`.
         """
@@ -157,7 +156,7 @@ class Transformer(abc.ABC):
                 with tf.GradientTape() as tape:
                     tape.watch(parameters)
                     mapped, log_slope = self.forward_and_log_det(x, parameters)
-                # Where the map is flat to all digits, no gradient is beyond floats.
+                # Keeps gradients finite where the map is flat to all digits.
                 most = x.dtype.max**0.4
                 y_bar = x_bar * tf.minimum(tf.exp(-log_slope), most)
                 return y_bar, tape.gradient(mapped, parameters, -y_bar)
@@ -168,17 +167,15 @@ class Transformer(abc.ABC):
         return x, -self.forward_and_log_det(x, parameters)[1]
 
 
-def _check_transformer(name, value):
-    """Refuses what is neither None nor a `Transformer`."""
-    if isinstance(value, Transformer):
-        check_integer("num_parameters", getattr(value, "num_parameters", None))
-    elif value is not None:
-        words = "an instance of `tfp_flows.Transformer` such as Affine()"
-        check_instance(name, value, (), words, _hint(value))
+def check_transformer(value: Any) -> None:
+    """Refuses an argument `transformer` that is not an instance of `Transformer`."""
+    words = "an instance of `tfp_flows.Transformer` such as Affine()"
+    check_instance("transformer", value, Transformer, words, _hint(value))
+    check_integer("num_parameters", getattr(value, "num_parameters", None))
 
 
 def _hint(value):
-    """What else to do, for things that look like a transformer."""
+    """Says what to do with a value that resembles a transformer."""
     if isinstance(value, type):
         return ""
     if hasattr(value, "forward_log_det_jacobian"):
@@ -187,11 +184,5 @@ def _hint(value):
             "step of its own in a `FlowChain`."
         )
     if hasattr(value, "forward_and_log_det"):
-        return (
-            f" Make `{type(value).__name__}` a subclass of it; the `parameters` of its "
-            "methods are now of shape [..., P, D], and were [..., P * D]."
-        )
+        return f" Make `{type(value).__name__}` a subclass of it."
     return ""
-
-
-add_check("transformer", _check_transformer)

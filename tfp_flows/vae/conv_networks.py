@@ -11,9 +11,11 @@ import keras
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_image_shape
+from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
-from tfp_flows.core.image_shape import check_image_shape
 from tfp_flows.networks.layer_arguments import get_activation
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
@@ -60,7 +62,9 @@ class ConvEncoder(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_integer("output_units", output_units)
+        check_each(check_widths, channels=channels, hidden_units=hidden_units)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_units = output_units
         self.image_shape = check_image_shape(image_shape)
@@ -152,7 +156,8 @@ class ConvDecoder(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_each(check_widths, channels=channels, hidden_units=hidden_units)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.image_shape = check_image_shape(image_shape)
         self.channels = check_widths("channels", channels)
@@ -254,7 +259,8 @@ class ResidualConvBlock(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: object,
     ) -> None:
-        check_arguments(locals())
+        check_widths("channels", channels)
+        check_seed("seed", seed)
         super().__init__(**kwargs)
         self.channels = channels
         self.size = None if size is None else tuple(size)

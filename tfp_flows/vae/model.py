@@ -15,8 +15,8 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
@@ -356,7 +356,7 @@ class VAE(LatentVariableModel, LikelihoodModel):
         seed: int = 0,
         **kwargs: object,
     ) -> None:
-        check_arguments({"sticking_the_landing": sticking_the_landing})
+        check_flag("sticking_the_landing", sticking_the_landing)
         check_posterior(posterior)
         check_kinds(encoder, decoder, likelihood, prior, bound, seed)
         super().__init__(dtype=posterior.dtype.name, **kwargs)

@@ -17,9 +17,11 @@ from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
-from tfp_flows.core.arguments import check_arguments
+from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_instance
+from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_members
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.distributions.distribution_checks import check_event_size
 from tfp_flows.distributions.draws import normal
@@ -151,7 +153,9 @@ class DiagonalGaussian(_Gaussian):
         dtype: tf.DType | str = tf.float32,
         name: str = "diagonal_gaussian",
     ) -> None:
-        check_arguments(locals())
+        check_integer("latent_size", latent_size)
+        check_dtype("dtype", dtype)
+        check_name("name", name)
         super().__init__(latent_size, 2 * latent_size, dtype=dtype, name=name)
 
     def _from_noise(self, noise, parameters):
@@ -196,7 +200,9 @@ class FullGaussian(_Gaussian):
         dtype: tf.DType | str = tf.float32,
         name: str = "full_gaussian",
     ) -> None:
-        check_arguments(locals())
+        check_integer("latent_size", latent_size)
+        check_dtype("dtype", dtype)
+        check_name("name", name)
         num_entries = latent_size * (latent_size + 1) // 2
         super().__init__(latent_size, latent_size + num_entries, dtype=dtype, name=name)
 

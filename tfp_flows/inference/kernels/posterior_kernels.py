@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import tensorflow_probability as tfp
 
-from tfp_flows.core.arguments import check_arguments
 from tfp_flows.core.arguments import check_callable
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_number
@@ -211,7 +211,7 @@ def _log_prob(posterior, target_log_prob_fn, make_kernel, precondition):
     words = "a function of the parts of a draw"
     check_callable("target_log_prob_fn", target_log_prob_fn, words)
     check_callable("make_kernel", make_kernel, "a function of a log-density")
-    check_arguments({"precondition": precondition})
+    check_flag("precondition", precondition)
     return latent_log_prob(posterior, target_log_prob_fn, precondition=precondition)
 
 
