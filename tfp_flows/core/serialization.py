@@ -24,7 +24,17 @@ from tfp_flows.core.saved_names import refuse_tf_keras
 from tfp_flows.core.saved_names import refused
 from tfp_flows.core.saved_names import trusts_all
 
-__all__ = ["Configured", "check_saved", "deserialize", "rebuild_copy", "serialize"]
+__all__ = [
+    "FORMAT",
+    "Configured",
+    "check_format",
+    "check_saved",
+    "deserialize",
+    "rebuild_copy",
+    "serialize",
+]
+# Format of saved models, which is raised when older versions could not read new files.
+FORMAT = 1
 
 _PLAIN = (type(None), bool, int, float, str)
 _NUMBERS = (bool, int, float, complex, np.generic)
@@ -170,6 +180,20 @@ def check_saved(data: Any) -> None:
         check_depth(depth)
         if not isinstance(value, _PLAIN):
             waiting += [(part, depth + 1) for part in _checked_parts(value)]
+
+
+def check_format(config: dict) -> None:
+    """Raises `ValueError` unless this version reads the format of a saved model."""
+    saved = config.get("format")
+    if type(saved) is not int or saved < 1:
+        raise ValueError(
+            f"Expected a saved model with a `format` number; got {saved!r}. Versions from "
+            "0.2.0 on write one."
+        )
+    if saved > FORMAT:
+        raise ValueError(
+            f"saved by a newer version (format {saved}; this version reads up to {FORMAT})"
+        )
 
 
 def _checked_parts(data):

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.saved_names import custom_modules as naming
+from tfp_flows.core.serialization import check_format
 from tfp_flows.core.serialization import check_saved
 from tfp_flows.training.model import LikelihoodModel
 
@@ -158,6 +159,7 @@ def _check_config(config, compile):
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise ValueError("a configuration of no model")
     inner = config["config"]
+    check_format(inner)
     outer = {**config, "config": {}}
     if not compile:
         outer["compile_config"] = None
@@ -168,8 +170,8 @@ def _check_config(config, compile):
         raise ValueError(f"a {config.get('class_name')!r}, no DensityEstimator or VAE")
     for part in cls.saved_parts:
         check_saved(inner.get(part))
-    plain = (*cls.saved_parts, "columns")
-    return custom_objects | check_keras({k: v for k, v in inner.items() if k not in plain})
+    others = {k: v for k, v in inner.items() if k not in cls.saved_parts}
+    return custom_objects | check_keras(others)
 
 
 def _check_weights(file):
