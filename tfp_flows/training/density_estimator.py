@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -19,8 +20,6 @@ from tfp_flows.core.arguments import check_members
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.training.data import RowFormat
 from tfp_flows.training.data import Rows
-from tfp_flows.training.data import plain_columns
-from tfp_flows.training.data import refuse_other_columns
 from tfp_flows.training.model import GlobalBatch
 from tfp_flows.training.model import LikelihoodModel
 from tfp_flows.training.model import count_lines
@@ -106,7 +105,7 @@ class DensityEstimator(LikelihoodModel):
         row_format = RowFormat.from_distribution(distribution)
         super().__init__(row_format, distribution, **kwargs)
         self._keep("distribution", distribution)
-        self._keep("_columns", plain_columns(columns))
+        self._keep("_columns", _plain_columns(columns))
         self.weight_prior = weight_prior
         prior = WeightPrior(distribution) if weight_prior else None
         self._keep("_weight_prior", prior)
@@ -220,12 +219,55 @@ class DensityEstimator(LikelihoodModel):
         return super()._penalty(dtype) if prior is None else prior.nats(dtype)
 
     def _arrays(self, rows):
-        refuse_other_columns(self._columns, rows)
+        _refuse_other_columns(self._columns, rows)
         return super()._arrays(rows)
 
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
+
+
+def _plain_columns(columns):
+    """Returns a copy of names, or of dicts of plain values; None for None."""
+    if columns is None:
+        return None
+    try:
+        plain = json.loads(json.dumps(columns))
+    except TypeError:  # no file can hold the values
+        plain = None
+    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
+        raise ValueError(
+            "Expected `columns`, a sequence of names or of dicts of plain values; got "
+            f"{columns!r}."
+        )
+    return plain
+
+
+def _refuse_other_columns(columns, rows):
+    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
+
+    A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone
+    stands for a modelled column. A table is an object with `columns`, such as a data frame.
+    """
+    tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
+    for argument, (role, table) in tables.items():
+        expected = _names(columns or (), role)
+        if not expected or not hasattr(table, "columns"):
+            continue
+        names = [str(name) for name in table.columns]
+        if names != expected:
+            raise ValueError(
+                f"Expected `{argument}` of the columns {expected}, in this order; got "
+                f"{names}."
+            )
+
+
+def _names(columns, role):
+    named = (
+        {"name": column, "role": "modelled"} if isinstance(column, str) else column
+        for column in columns
+    )
+    return [c["name"] for c in named if c.get("role") == role and "name" in c]
 
 
 def _given(context):
