@@ -37,96 +37,20 @@ from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.mask_ensemble import check_observed
 from tfp_flows.distributions.moments import Moments
-from tfp_flows.distributions.univariate import NotOneVariable
 
 __all__ = ["AutoregressiveDistribution"]
 # Most rows that are evaluated at once, which bounds memory.
 _MOST_ROWS = 2**16
-# Objects of `_CarriedSpec`s by `id`, since TensorFlow rebuilds specs from plain values.
+# Objects of `_ObjectSpec`s by `id`, since TensorFlow rebuilds specs from plain values.
 _CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
-class Carried(tfp.experimental.AutoCompositeTensor):
-    """A composite tensor that comes out as it went in, with the same weights.
-
-    TFP rebuilds composite tensors from their constructor arguments, which would make new
-    weights here. Mixed into a `tf.Module`.
-    """
-
-    @property
-    def _type_spec(self):
-        return _CarriedSpec(self, tuple(map(tf.type_spec_from_value, self._components)))
-
-    @property
-    def _components(self):
-        return self.__dict__.get("_carried_components", self.variables)
-
-    @property
-    def _carried(self):
-        return self.__dict__.get("_carried_object", self)
-
-    def _convert_variables_to_tensors(self):
-        # Placeholders of the variables in a graph do not outlive it; the variables do.
-        values = map(tf.convert_to_tensor, self._carried.variables)
-        return _with_components(self._carried, values)
-
-
-class _CarriedSpec(tf.TypeSpec):
-    """The type of one object only."""
-
-    value_type = property(lambda self: Carried)
-
-    def __init__(self, value, component_specs):
-        self._value = value._carried
-        self._specs = component_specs
-        _CARRIED[id(self._value)] = self._value
-
-    @property
-    def _component_specs(self):
-        return self._specs
-
-    def _to_components(self, value):
-        return value._components
-
-    def _from_components(self, components):
-        return _with_components(self._value, components)
-
-    def _serialize(self):
-        return id(self._value), self._specs
-
-    @classmethod
-    def _deserialize(cls, encoded):
-        key, specs = encoded
-        return cls(_CARRIED[key], specs)
-
-    def is_subtype_of(self, other):
-        return self._has_same_object_as(other) and all(
-            a.is_subtype_of(b) for a, b in zip(self._specs, other._specs, strict=True)
-        )
-
-    def most_specific_common_supertype(self, others):
-        if not all(map(self._has_same_object_as, others)):
-            return None
-        specs = tuple(
-            first.most_specific_common_supertype(rest)
-            for first, *rest in zip(*(s._specs for s in (self, *others)), strict=True)
-        )
-        return None if None in specs else _CarriedSpec(self._value, specs)
-
-    def _has_same_object_as(self, other):
-        return isinstance(other, _CarriedSpec) and self._value is other._value
-
-
-def _with_components(value, components):
-    """A shallow copy of `value` with TensorFlow's components in place of its variables."""
-    same = object.__new__(type(value))
-    same.__dict__.update(value.__dict__)
-    same.__dict__.update(_carried_object=value, _carried_components=tuple(components))
-    return same
-
-
 class AutoregressiveDistribution(
-    Configured, SampleAndLogProb, NotOneVariable, Moments, Carried, tfd.Distribution
+    Configured,
+    SampleAndLogProb,
+    Moments,
+    tfp.experimental.AutoCompositeTensor,
+    tfd.Distribution,
 ):
     """A product of conditionals, one for each variable, with parameters from a network.
 
@@ -433,6 +357,38 @@ class AutoregressiveDistribution(
         context = check_context(context, self.context_size, self.dtype, self.name)
         return context if self._standardizer is None else self._standardizer(context)
 
+    def _log_cdf(self, *args, **kwargs):
+        raise self._not_one_variable("cdf")
+
+    def _quantile(self, *args, **kwargs):
+        raise self._not_one_variable("quantile")
+
+    def _not_one_variable(self, function):
+        return NotImplementedError(
+            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
+            f"`{self.name}`. Estimate it from draws of `sample`."
+        )
+
+    # As a composite tensor, it comes out of a graph as it went in, with the same weights.
+    # TFP rebuilds composite tensors from constructor arguments, which makes new weights.
+
+    @property
+    def _type_spec(self):
+        return _ObjectSpec(self, tuple(map(tf.type_spec_from_value, self._components)))
+
+    @property
+    def _components(self):
+        return self.__dict__.get("_carried_components", self.variables)
+
+    @property
+    def _carried(self):
+        return self.__dict__.get("_carried_object", self)
+
+    def _convert_variables_to_tensors(self):
+        # Placeholders of the variables in a graph do not outlive it; the variables do.
+        values = map(tf.convert_to_tensor, self._carried.variables)
+        return _with_components(self._carried, values)
+
 
 def _completion(x, observed, num_values, index):
     """Returns each row's completion number `index`, `[...]`, as `[..., D]`."""
@@ -440,3 +396,57 @@ def _completion(x, observed, num_values, index):
     place = tf.math.cumprod(from_missing, axis=-1, exclusive=True)
     values = tf.cast(index[..., None] // place % num_values, x.dtype)
     return tf.where(observed, x, values)
+
+
+class _ObjectSpec(tf.TypeSpec):
+    """The type of a single object and of its copies with other components."""
+
+    value_type = property(lambda self: AutoregressiveDistribution)
+
+    def __init__(self, value, component_specs):
+        self._value = value._carried
+        self._specs = component_specs
+        _CARRIED[id(self._value)] = self._value
+
+    @property
+    def _component_specs(self):
+        return self._specs
+
+    def _to_components(self, value):
+        return value._components
+
+    def _from_components(self, components):
+        return _with_components(self._value, components)
+
+    def _serialize(self):
+        return id(self._value), self._specs
+
+    @classmethod
+    def _deserialize(cls, encoded):
+        key, specs = encoded
+        return cls(_CARRIED[key], specs)
+
+    def is_subtype_of(self, other):
+        return self._has_same_object_as(other) and all(
+            a.is_subtype_of(b) for a, b in zip(self._specs, other._specs, strict=True)
+        )
+
+    def most_specific_common_supertype(self, others):
+        if not all(map(self._has_same_object_as, others)):
+            return None
+        specs = tuple(
+            first.most_specific_common_supertype(rest)
+            for first, *rest in zip(*(s._specs for s in (self, *others)), strict=True)
+        )
+        return None if None in specs else _ObjectSpec(self._value, specs)
+
+    def _has_same_object_as(self, other):
+        return isinstance(other, _ObjectSpec) and self._value is other._value
+
+
+def _with_components(value, components):
+    """A shallow copy of `value` with TensorFlow's components in place of its variables."""
+    same = object.__new__(type(value))
+    same.__dict__.update(value.__dict__)
+    same.__dict__.update(_carried_object=value, _carried_components=tuple(components))
+    return same
