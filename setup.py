@@ -27,7 +27,7 @@ DOCS += ["sphinx-copybutton==0.5.*", "ipykernel>=6.29"]
 
 setup(
     name="tfp_flows",
-    version="0.1.0",
+    version="0.2.0",
     description="Normalizing flows for TensorFlow Probability, with Keras 3 networks.",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -172,7 +172,7 @@ VALUES = {
     "a writer of ours": built(
         "tfp_flows.training.density_estimator", "export", folder="made"
     ),
-    "a private function of ours": named("tfp_flows.training.export", "write_saved_model"),
+    "a private function of ours": named("tfp_flows.training.model", "in_blocks"),
     "a class of ours without a configuration": named(
         "tfp_flows.tables.table_density", "TableDensity"
     ),

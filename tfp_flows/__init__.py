@@ -40,7 +40,7 @@ if _backend != "tensorflow":
         "KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Modules of the classes that Keras has to find in saved files, imported or not.
 _IN_SAVED_FILES = {

@@ -83,7 +83,7 @@ BAD_PARTS = {
     ),
     "IAF as prior": (
         lambda: {"prior": small_vae.prior(tff.IAF)},
-        "`prior` that scores in one pass; got `iaf_.*every training step would solve",
+        "`prior` that scores in one pass; got `iaf_.*one variable after another",
     ),
     "posterior by name": (
         lambda: {"posterior": "gaussian"},

@@ -1,4 +1,4 @@
-"""Names of classes and functions in saved files, and which of them a file may name."""
+"""The names of classes and functions that a saved file may contain."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _PLAIN = (type(None), bool, int, float, str)
 # Files of deeply nested flows have some sixty levels.
 MAX_DEPTH = 250
 
-# Modules that the caller trusts; None trusts whatever is loaded, as `pickle` does.
+# Modules that the caller trusts; None trusts everything that is loaded, like `pickle`.
 _CUSTOM: contextvars.ContextVar = contextvars.ContextVar("custom_modules", default=())
 
 
@@ -77,9 +77,9 @@ def custom_modules(modules: Sequence[types.ModuleType | str] | None) -> Iterator
     """Lets files name classes and functions that these modules define.
 
     Args:
-      modules: modules, or their full names, which are imported; their submodules count,
-        too, where they are loaded. None lets files name all that is loaded: only for data
-        of this process and for pickles, which run code anyway.
+      modules: modules, or their full names, which are imported; their loaded submodules
+        count, too. None lets files name everything that is loaded: only for data of this
+        process and for pickles, which run code anyway.
 
     Raises:
       ValueError: if there is no such module.
@@ -95,7 +95,7 @@ def custom_modules(modules: Sequence[types.ModuleType | str] | None) -> Iterator
 
 
 def trusts_all() -> bool:
-    """Whether data may name all that is loaded: see `custom_modules`."""
+    """Whether data may name everything that is loaded: see `custom_modules`."""
     return _CUSTOM.get() is None
 
 
@@ -151,14 +151,15 @@ def find(module: str, name: str) -> Any:
 
 
 def check_keras(config: Any) -> dict[str, Any]:
-    """Refuses what a configuration of Keras must not name, before Keras builds it.
+    """Checks the names in a configuration of Keras, before Keras builds it.
 
     Returns:
-      What Keras finds only if it is given as `custom_objects`: objects by their names.
+      Objects by name, which Keras finds only if they are its `custom_objects`.
 
     Raises:
-      ValueError: if it holds marshalled code; or classes or functions that are neither
-        Keras 3's nor registered nor of a module that the caller named; or is too deep.
+      ValueError: if it holds marshalled code, or names classes or functions that are not
+        in Keras 3, not registered, and not in a module that the caller named; or if it is
+        nested too deeply.
     """
     found: dict[str, Any] = {}
     waiting = [(config, 0)]
@@ -191,7 +192,7 @@ def check_numeric_dtype(name: Any) -> str:
 
 
 def name_to_save(value: Any) -> dict[str, str] | None:
-    """Returns how files name a function or class, None if they cannot."""
+    """Returns the name of a function or class in files; None if it has none."""
     name = getattr(value, "__qualname__", "")
     if not callable(value) or not _is_name(name):
         return None
@@ -209,12 +210,12 @@ def name_to_save(value: Any) -> dict[str, str] | None:
 
 
 def is_keras(cls: type) -> bool:
-    """Whether a class is Keras 3's or derived from one."""
+    """Whether a class belongs to Keras 3 or derives from one of its classes."""
     return any(base.__module__.startswith("keras.") for base in cls.__mro__)
 
 
 def refused(name: Any) -> ValueError:
-    """Returns the error of a file that names what it may not."""
+    """Returns the error for a name that a file may not contain."""
     return ValueError(
         f"Expected names of {PACKAGE}, Keras 3 or TensorFlow Probability in a saved file; "
         f"got `{name}`, which was not called. Classes and functions of your own are found "
@@ -224,7 +225,7 @@ def refused(name: Any) -> ValueError:
 
 
 def refuse_tf_keras(value: Any) -> None:
-    """Raises `ValueError` if a class, or the class of an object, is one of `tf_keras`."""
+    """Raises `ValueError` if a class, or the class of an object, belongs to `tf_keras`."""
     cls = value if isinstance(value, type) else type(value)
     modules = [base.__module__ for base in cls.__mro__]
     modules.append(str(getattr(value, "__module__", "")))
@@ -250,7 +251,7 @@ def _checked(found, name):
 def _own(module, name):
     """A class of this package that has a configuration, or a registered function."""
     try:
-        is_plain = "__" not in module  # unlike a module that is run as a program
+        is_plain = "__" not in module  # `__main__` would run as a program
         found = vars(importlib.import_module(module)).get(name) if is_plain else None
     except ImportError:
         found = None
@@ -306,7 +307,7 @@ def _is_custom(module):
 
 
 def _check_keras_object(config):
-    """Refuses an object of a Keras configuration; returns what Keras has to be given."""
+    """Checks an object of a Keras configuration; returns the custom objects it needs."""
     name, module = config["class_name"], config.get("module")
     inner = config.get("config")
     if "config" not in config or not isinstance(name, str):
@@ -317,7 +318,7 @@ def _check_keras_object(config):
     if name in _KERAS_VALUES:
         return {}
     if "module" not in config or not isinstance(module, (str, type(None))):
-        raise refused(name)  # Keras's older format, for which it has another loader
+        raise refused(name)  # an older format of Keras, which has another loader
     is_function = name == "function"
     key = inner if is_function else config.get("registered_name", name)
     if is_function and not isinstance(key, str):
@@ -335,7 +336,7 @@ def _check_keras_object(config):
 
 
 def _keras_function(module, name):
-    """Whether Keras finds a function of its own by that name, without side effects."""
+    """Whether Keras has a function of that name without side effects."""
     modules = [f"keras.{part}" for part in _BUILT_IN] if module == "builtins" else [module]
     modules = [m for m in modules if m in {*_FUNCTIONS, "keras.losses", "keras.metrics"}]
     found = [vars(sys.modules[m]).get(name) for m in modules]
@@ -343,7 +344,7 @@ def _keras_function(module, name):
 
 
 def _custom(module, name):
-    """An object for Keras from the modules that the caller trusts."""
+    """Returns an object for Keras from the modules that the caller trusts."""
     named = _CUSTOM.get()
     loaded = [m for m in list(sys.modules) if named is None or _is_custom(m)]
     # Keras names no module for functions, nor for classes of some modules.

@@ -1,4 +1,4 @@
-"""Bijectors and distributions as plain data, and back, without the code that built them."""
+"""Bijectors and distributions as plain data and back, without the code that built them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,21 @@ from tfp_flows.core.saved_names import refuse_tf_keras
 from tfp_flows.core.saved_names import refused
 from tfp_flows.core.saved_names import trusts_all
 
-__all__ = ["Configured", "check_saved", "deserialize", "rebuild_copy", "serialize"]
+__all__ = [
+    "FORMAT",
+    "Configured",
+    "check_format",
+    "check_saved",
+    "deserialize",
+    "rebuild_copy",
+    "serialize",
+]
+# Format of saved models, which is raised when older versions could not read new files.
+FORMAT = 1
 
 _PLAIN = (type(None), bool, int, float, str)
 _NUMBERS = (bool, int, float, complex, np.generic)
-# What objects of a file begin with, and the type of its value.
+# First key of each object of a file, with the type of its value.
 _CONTENTS: dict[str, Any] = dict.fromkeys(
     ("module", "registered", "stock", "tf_dtype"), str
 )
@@ -64,11 +74,11 @@ def serialize(value: Any) -> Any:
         distributions, by their `parameters`.
 
     Raises:
-      ValueError: if part of `value` is something else, such as a lambda, or is of
+      ValueError: if part of `value` is something else, such as a lambda, or belongs to
         `tf_keras`.
 
-    Bijectors, transformers, layers and functions of your own are registered with Keras. A
-    file that names others is refused, unless the one who loads it names their module:
+    Register bijectors, transformers, layers and functions of your own with Keras. A file
+    that names others is refused, unless the reader names their module:
     `tfp_flows.load(path, custom_modules=[module])`.
 
     >>> import keras
@@ -98,7 +108,7 @@ def serialize(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, (np.integer, np.bool_)):
-        return value.item()  # an array could not be a number of steps
+        return value.item()  # a number of steps cannot be an array
     if isinstance(value, tfp.util.TransformedVariable):
         return {
             "transformed_variable": serialize(value.pretransformed_input),
@@ -126,13 +136,13 @@ def serialize(value: Any) -> Any:
 
 
 def deserialize(data: Any) -> Any:
-    """Rebuilds what `serialize` has described; weights come back from a checkpoint.
+    """Rebuilds the objects that `serialize` has described; weights come from a checkpoint.
 
-    A file may come from anyone, so it may only name what is meant to be saved: classes of
-    this package that have a configuration; Keras 3 objects, which Keras builds in its safe
-    mode; TFP's bijectors and distributions with plain parameters; functions of `tf.math`,
-    `tf.nn`, `keras.ops` and `keras.activations`; what is registered with Keras; and what
-    modules define that the caller names. All names are checked before anything is built.
+    A file may come from anyone, so it may name these only: classes of this package with a
+    configuration; Keras 3 objects, which Keras builds in its safe mode; TFP's bijectors and
+    distributions with plain parameters; functions of `tf.math`, `tf.nn`, `keras.ops` and
+    `keras.activations`; objects that are registered with Keras; and objects of modules that
+    the caller names. All names are checked before anything is built.
 
     Raises:
       ValueError: if `data` is something else, or what it describes cannot be built.
@@ -142,7 +152,7 @@ def deserialize(data: Any) -> Any:
         return _build(data)
     except ValueError:
         raise
-    except Exception as error:  # whatever a constructor raises for what a file gives it
+    except Exception as error:  # a constructor may raise anything for hostile arguments
         raise ValueError(
             f"Expected what `serialize` writes in a saved file; got what raises "
             f"{type(error).__name__}: {error}"
@@ -159,7 +169,7 @@ def rebuild_copy(data: Any, values: list[np.ndarray]) -> Any:
 
 
 def check_saved(data: Any) -> None:
-    """Refuses data that names what a file may not name; builds nothing.
+    """Raises `ValueError` if data names an object that a file may not name; builds nothing.
 
     Raises:
       ValueError: as `deserialize`.
@@ -172,8 +182,22 @@ def check_saved(data: Any) -> None:
             waiting += [(part, depth + 1) for part in _checked_parts(value)]
 
 
+def check_format(config: dict) -> None:
+    """Raises `ValueError` unless this version reads the format of a saved model."""
+    saved = config.get("format")
+    if type(saved) is not int or saved < 1:
+        raise ValueError(
+            f"Expected a saved model with a `format` number; got {saved!r}. Versions from "
+            "0.2.0 on write one."
+        )
+    if saved > FORMAT:
+        raise ValueError(
+            f"saved by a newer version (format {saved}; this version reads up to {FORMAT})"
+        )
+
+
 def _checked_parts(data):
-    """Checks one object of a file, without its parts, which are returned."""
+    """Checks one object of a file, and returns its parts unchecked."""
     kind, content = _kind(data)
     if kind in ("variable", "transformed_variable"):
         return [content, data.get("bijector"), data.get("dtype")]
@@ -205,7 +229,7 @@ def _checked_parts(data):
 
 
 def _build(data):
-    """Rebuilds what `check_saved` has seen."""
+    """Rebuilds data that `check_saved` has checked."""
     if isinstance(data, _PLAIN):
         return data
     kind, content = _kind(data)
@@ -240,7 +264,7 @@ def _build(data):
 
 
 def _kind(data):
-    """The first key of an object of a file, which says what it is, with its value."""
+    """Returns the first key of an object of a file, which is its kind, and its value."""
     if not isinstance(data, dict) or not data:
         raise ValueError(f"Expected what `serialize` writes in a saved file; got {data!r}.")
     kind, content = next(iter(data.items()))
@@ -260,7 +284,7 @@ def _found(data):
 
 
 def _from_keras(cls, config):
-    """What Keras's own files say of an object of that class."""
+    """Returns the form that Keras's own files have for an object of that class."""
     return {
         "module": cls.__module__,
         "class_name": cls.__name__,
@@ -303,7 +327,7 @@ def _transformed_variable(before, data):
     made = tfp.util.TransformedVariable(
         bijector.forward(before), bijector, dtype=dtype, trainable=before.trainable
     )
-    made.pretransformed_input.assign(before)  # which rounding may have moved
+    made.pretransformed_input.assign(before)  # undoes the rounding of the round trip
     return made
 
 
@@ -316,7 +340,7 @@ def _serialize_object(value):
         cls = type(value)
         local = {"module": cls.__module__, "name": cls.__qualname__}
         config = value.get_config()
-        # Keras has its own plain form of what its layers are made of.
+        # Keras has its own plain form for the parts of its layers.
         config = config if is_keras(cls) else serialize(config)
         return {**(name_to_save(cls) or local), "config": config}
     for part, module in STOCK.items():
@@ -329,14 +353,14 @@ def _serialize_object(value):
 
 
 def _stock_name(value, module):
-    # Where a part is no `CompositeTensor`, TFP builds the base `_Name` of class `Name`.
+    # If a part is no `CompositeTensor`, TFP builds the base `_Name` of class `Name`.
     name = type(value).__name__.removeprefix("_")
     stock = getattr(module, name, None)
     return name if isinstance(stock, type) and type(value) in stock.__mro__ else None
 
 
 def _given(value):
-    """The arguments of a stock object that matter, without its functions."""
+    """Returns the arguments of a TFP object that determine it, without functions."""
     return {
         k: v
         for k, v in value.parameters.items()

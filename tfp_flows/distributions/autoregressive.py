@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,8 +15,6 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
-from tfp_flows.core.arguments import check_dtype
-from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.inputs import align_batch_axes
@@ -40,103 +37,20 @@ from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.mask_ensemble import check_observed
 from tfp_flows.distributions.moments import Moments
-from tfp_flows.distributions.univariate import NotOneVariable
-from tfp_flows.networks.layer_arguments import split_seed
-from tfp_flows.networks.masked_mlp import MaskedMLP
-from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
-from tfp_flows.networks.orderings import check_ordering
-from tfp_flows.networks.orderings import natural_ordering
 
-__all__ = ["AutoregressiveDistribution", "masked_network"]
-# TensorFlow takes specs apart and puts them together, by plain values.
+__all__ = ["AutoregressiveDistribution"]
+# Most rows that are evaluated at once, which bounds memory.
+_MOST_ROWS = 2**16
+# Objects of `_ObjectSpec`s by `id`, since TensorFlow rebuilds specs from plain values.
 _CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
-class Carried(tfp.experimental.AutoCompositeTensor):
-    """A composite tensor that comes out as it went in, with the same weights.
-
-    TFP rebuilds composite tensors from their constructor arguments, which would make new
-    weights here. Mixed into a `tf.Module`.
-    """
-
-    @property
-    def _type_spec(self):
-        return _CarriedSpec(self, tuple(map(tf.type_spec_from_value, self._components)))
-
-    @property
-    def _components(self):
-        return self.__dict__.get("_carried_components", self.variables)
-
-    @property
-    def _carried(self):
-        return self.__dict__.get("_carried_object", self)
-
-    def _convert_variables_to_tensors(self):
-        # The object's own variables, since their placeholders in a graph do not outlive it.
-        values = map(tf.convert_to_tensor, self._carried.variables)
-        return _with_components(self._carried, values)
-
-
-class _CarriedSpec(tf.TypeSpec):
-    """The type of one object only."""
-
-    value_type = property(lambda self: Carried)
-
-    def __init__(self, value, component_specs):
-        self._value = value._carried
-        self._specs = component_specs
-        _CARRIED[id(self._value)] = self._value
-
-    @property
-    def _component_specs(self):
-        return self._specs
-
-    def _to_components(self, value):
-        return value._components
-
-    def _from_components(self, components):
-        return _with_components(self._value, components)
-
-    def _serialize(self):
-        return id(self._value), self._specs
-
-    @classmethod
-    def _deserialize(cls, encoded):
-        key, specs = encoded
-        return cls(_CARRIED[key], specs)
-
-    def is_subtype_of(self, other):
-        return self._is_of_one_with(other) and all(
-            a.is_subtype_of(b) for a, b in zip(self._specs, other._specs, strict=True)
-        )
-
-    def most_specific_common_supertype(self, others):
-        if not all(map(self._is_of_one_with, others)):
-            return None
-        specs = tuple(
-            first.most_specific_common_supertype(rest)
-            for first, *rest in zip(*(s._specs for s in (self, *others)), strict=True)
-        )
-        return None if None in specs else _CarriedSpec(self._value, specs)
-
-    def _is_of_one_with(self, other):
-        return isinstance(other, _CarriedSpec) and self._value is other._value
-
-
-def _with_components(value, components):
-    """A shallow copy of `value` with TensorFlow's components in place of its variables."""
-    same = object.__new__(type(value))
-    same.__dict__.update(value.__dict__)
-    same.__dict__.update(_carried_object=value, _carried_components=tuple(components))
-    return same
-
-
-# Rows evaluated at once, which bounds memory.
-_MOST_ROWS = 2**16
-
-
 class AutoregressiveDistribution(
-    Configured, SampleAndLogProb, NotOneVariable, Moments, Carried, tfd.Distribution
+    Configured,
+    SampleAndLogProb,
+    Moments,
+    tfp.experimental.AutoCompositeTensor,
+    tfd.Distribution,
 ):
     """A product of conditionals, one for each variable, with parameters from a network.
 
@@ -150,10 +64,11 @@ class AutoregressiveDistribution(
     training step takes only the next mask of the cycle, which maximises a lower bound.
 
     Args:
-      network: a `MaskedMLP`, or a `OrderAgnosticMLP` where there are several masks.
-      conditional: the family, as `conditionals.Bernoulli()`; its `num_parameters` are the
-        network's.
-      standardize_context: whether contexts are standardised, as soon as `initialize` was.
+      network: a `MaskedMLP`, or an `OrderAgnosticMLP` for several masks.
+      conditional: the family of conditionals, such as `conditionals.Bernoulli()`, with as
+        many parameters (`num_parameters`) as the network.
+      standardize_context: whether contexts are standardised, once `initialize` has set
+        their statistics.
       validate_args: as in TFP.
       parameters: the constructor arguments of a subclass, which `get_config` returns.
       name: name of the distribution.
@@ -188,7 +103,11 @@ class AutoregressiveDistribution(
             parameters = {"network": network, "conditional": conditional, "name": name}
             parameters["standardize_context"] = standardize_context
             parameters["validate_args"] = validate_args
-        check_network(network, conditional)
+        wanted = conditional.num_parameters
+        if (got := getattr(network, "num_parameters", network)) != wanted:
+            raise ValueError(
+                f"Expected a `network` of {wanted} parameters a variable; got {got}."
+            )
         super().__init__(
             dtype=tf.as_dtype(network.dtype),
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -234,8 +153,8 @@ class AutoregressiveDistribution(
         """Sets the statistics of contexts.
 
         Args:
-          data: `[N, D]`; they determine no state.
-          context: `[N, context_size]`, where the distribution is conditional.
+          data: `[N, D]`; checked only.
+          context: `[N, context_size]`, if the distribution is conditional.
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
         data, context, weight = check_rows_of(self, data, context, sample_weight)
@@ -260,33 +179,33 @@ class AutoregressiveDistribution(
     ) -> tf.Tensor:
         """Draws the missing variables of each row, given its observed ones.
 
-        The draws are from the conditional of the density that `log_prob` reports, that of
-        the mean over the masks. They are exact
+        The draws are from the conditional of the density that `log_prob` reports, the mean
+        over the masks. They are exact in two cases:
 
-        - if the observed variables come before all others in the ordering of every mask
-          (under one natural ordering: if they are the first ones; or if there are none):
-          a mask is chosen by its probability of the observed ones, and draws the others;
-        - if the missing variables have at most `num_candidates` joint values, such as 9
-          missing bits: the probabilities of all are compared.
+        - The observed variables come before all others in the ordering of every mask (with
+          one natural ordering: they are the first variables; or there are none). A mask is
+          chosen by its probability of the observed variables, and draws the others.
+        - The missing variables have at most `num_candidates` joint values, such as those of
+          9 missing bits. The probabilities of all are compared.
 
-        Otherwise one of `num_candidates` completions of each row, as many of each mask, is
-        chosen by importance weight. This is an approximation, whose error falls as one over
-        their number: with the variance of the weights (of mean 1) over that number. Masks
-        with an ordering of their own draw half of the completions with all observed
-        variables before the missing ones. Else the missing variables are drawn given those
-        before them, and only the weight knows of observed ones after them; the more these
-        tell, the more completions it takes. One completion without a choice is ancestral
-        sampling with the observed variables clamped.
+        Otherwise one of `num_candidates` completions of each row, equally many from each
+        mask, is chosen by importance weight. The error of this approximation is about the
+        variance of the weights (of mean 1) over the number of completions. Masks with their
+        own orderings draw half of the completions with all observed variables before the
+        missing ones. Other masks draw a missing variable given the variables before it, and
+        only the weight depends on observed variables after it: the more these tell, the
+        more completions are needed. A single completion is ancestral sampling with the
+        observed variables clamped.
 
         Args:
           x: `[..., D]`; the values at missing variables do not matter.
-          observed: boolean, `[D]`; True keeps its value. Of the shape of `x` where rows
-            differ, unless each mask has its own ordering.
+          observed: boolean, `[D]`, or of the shape of `x` if rows differ and not each mask
+            has its own ordering; True keeps the value.
           context: `[..., context_size]`.
-          num_candidates: number of completions to choose from where that is not exact, and
-            most joint values that are compared; there is one of each mask, anyway.
-          mask_index: index of a mask in the cycle, whose density takes the place of the
-            mean over the masks.
+          num_candidates: number of completions to choose from, at least one from each mask,
+            and the largest number of joint values that are compared.
+          mask_index: index of a mask in the cycle, whose density replaces the mean over the
+            masks.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
@@ -332,14 +251,14 @@ class AutoregressiveDistribution(
         return self
 
     def _num_completions(self, observed):
-        """Most joint values of the missing variables of a row; infinite for real ones."""
+        """Largest number of joint values of the missing variables of a row; may be inf."""
         if self.num_values is None:
             return math.inf
         counts = np.where(observed, 1.0, self.num_values)
         return np.prod(counts, axis=-1).max(initial=1.0)
 
     def _chosen(self, rows, proposals, num_candidates, seed):
-        """Completions of rows, `[N, D]`, by importance; as many of each proposal."""
+        """Completions of rows, `[N, D]`, by importance, equally many from each proposal."""
         num_proposals = proposals.shape[0]
         count = num_proposals * -(-num_candidates // num_proposals)
 
@@ -355,7 +274,7 @@ class AutoregressiveDistribution(
         return in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
 
     def _enumerated(self, rows, mask_index, count, seed):
-        """Completions of rows, `[N, D]`, by the probabilities of all, at most `count`."""
+        """Completions of rows, `[N, D]`, by the probabilities of all, `count` at most."""
         x, observed, *contexts = rows
         x = tf.where(observed, x, tf.zeros([], x.dtype))
         num_values = tf.constant(self.num_values)
@@ -399,7 +318,7 @@ class AutoregressiveDistribution(
         return by_rows(self._log_prob_of_rows(mask_index, training), x, context)
 
     def _log_prob_of_rows(self, mask_index, training=False):
-        """The function of rows, `[N, D]`, and contexts, of one mask or the mean of all."""
+        """Returns a function of rows, `[N, D]`, and contexts: one mask's or the mean."""
         if mask_index is None:
             return functools.partial(self._ensemble.log_prob, training=training)
         mask = self._ensemble.masks(mask_index, None, 1)[0]
@@ -438,61 +357,96 @@ class AutoregressiveDistribution(
         context = check_context(context, self.context_size, self.dtype, self.name)
         return context if self._standardizer is None else self._standardizer(context)
 
+    def _log_cdf(self, *args, **kwargs):
+        raise self._not_one_variable("cdf")
+
+    def _quantile(self, *args, **kwargs):
+        raise self._not_one_variable("quantile")
+
+    def _not_one_variable(self, function):
+        return NotImplementedError(
+            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
+            f"`{self.name}`. Estimate it from draws of `sample`."
+        )
+
+    # As a composite tensor, it comes out of a graph as it went in, with the same weights.
+    # TFP rebuilds composite tensors from constructor arguments, which makes new weights.
+
+    @property
+    def _type_spec(self):
+        return _ObjectSpec(self, tuple(map(tf.type_spec_from_value, self._components)))
+
+    @property
+    def _components(self):
+        return self.__dict__.get("_carried_components", self.variables)
+
+    @property
+    def _carried(self):
+        return self.__dict__.get("_carried_object", self)
+
+    def _convert_variables_to_tensors(self):
+        # Placeholders of the variables in a graph do not outlive it; the variables do.
+        values = map(tf.convert_to_tensor, self._carried.variables)
+        return _with_components(self._carried, values)
+
 
 def _completion(x, observed, num_values, index):
-    """The completion of each row, `[..., D]`, with that `index`, `[...]`, of all."""
+    """Returns each row's completion number `index`, `[...]`, as `[..., D]`."""
     from_missing = tf.where(observed, 1, num_values)
     place = tf.math.cumprod(from_missing, axis=-1, exclusive=True)
     values = tf.cast(index[..., None] // place % num_values, x.dtype)
     return tf.where(observed, x, values)
 
 
-def masked_network(
-    event_size: int,
-    conditional: Any,
-    hidden_units: int | Sequence[int],
-    *,
-    ordering: npt.ArrayLike | None,
-    num_masks: int,
-    **options: Any,
-) -> MaskedMLP:
-    """Builds a `MaskedMLP`, or a `OrderAgnosticMLP` for more than one mask.
+class _ObjectSpec(tf.TypeSpec):
+    """The type of a single object and of its copies with other components."""
 
-    Args:
-      event_size: number of variables, D.
-      conditional: the family that its outputs parameterise.
-      hidden_units: widths of the hidden layers.
-      ordering: degree of each variable; None: natural under one mask, drawn under several.
-      num_masks: number of masks.
-      **options: `activation`, `residual`, `direct`, `context_size`, `seed`, `dtype`.
+    value_type = property(lambda self: AutoregressiveDistribution)
 
-    Raises:
-      ValueError: if `event_size` or `num_masks` is below 1.
-    """
-    check_each(check_integer, event_size=event_size, num_masks=num_masks)
-    options["dtype"] = check_dtype("dtype", options["dtype"]).name
-    if ordering is not None:
-        check_ordering(ordering, event_size)
-    parameters = conditional.num_parameters
-    if num_masks == 1:
-        ordering = natural_ordering(event_size) if ordering is None else ordering
-        return MaskedMLP(parameters, hidden_units, ordering, **options)
-    options["seed"], mask_seed = split_seed(options["seed"], 2)
-    return OrderAgnosticMLP(
-        parameters,
-        hidden_units,
-        event_size,
-        num_masks=num_masks,
-        fixed_ordering=ordering,
-        mask_seed=mask_seed,
-        **options,
-    )
+    def __init__(self, value, component_specs):
+        self._value = value._carried
+        self._specs = component_specs
+        _CARRIED[id(self._value)] = self._value
 
+    @property
+    def _component_specs(self):
+        return self._specs
 
-def check_network(network: Any, conditional: Any) -> None:
-    """Raises `ValueError` unless `network` has the parameters that `conditional` wants."""
-    wanted = conditional.num_parameters
-    if (got := getattr(network, "num_parameters", network)) != wanted:
-        raise ValueError(
-            f"Expected a `network` of {wanted} parameters a variable; got {got}."
+    def _to_components(self, value):
+        return value._components
+
+    def _from_components(self, components):
+        return _with_components(self._value, components)
+
+    def _serialize(self):
+        return id(self._value), self._specs
+
+    @classmethod
+    def _deserialize(cls, encoded):
+        key, specs = encoded
+        return cls(_CARRIED[key], specs)
+
+    def is_subtype_of(self, other):
+        return self._has_same_object_as(other) and all(
+            a.is_subtype_of(b) for a, b in zip(self._specs, other._specs, strict=True)
         )
+
+    def most_specific_common_supertype(self, others):
+        if not all(map(self._has_same_object_as, others)):
+            return None
+        specs = tuple(
+            first.most_specific_common_supertype(rest)
+            for first, *rest in zip(*(s._specs for s in (self, *others)), strict=True)
+        )
+        return None if None in specs else _ObjectSpec(self._value, specs)
+
+    def _has_same_object_as(self, other):
+        return isinstance(other, _ObjectSpec) and self._value is other._value
+
+
+def _with_components(value, components):
+    """A shallow copy of `value` with TensorFlow's components in place of its variables."""
+    same = object.__new__(type(value))
+    same.__dict__.update(value.__dict__)
+    same.__dict__.update(_carried_object=value, _carried_components=tuple(components))
+    return same

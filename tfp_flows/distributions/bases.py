@@ -1,4 +1,4 @@
-"""Bases of flows, whose draws are quick and the same in every mode of execution."""
+"""Bases of flows, whose draws are fast and the same in every mode of execution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Normal(tfd.Normal):
     """`tfd.Normal` with the noise of `draws.py`.
 
     Under XLA on a CPU, TensorFlow's default generator is slower than a flow of four steps
-    (figures in BUILD_NOTES.md), and draws other numbers than without XLA.
+    (figures in BUILD_NOTES.md), and its numbers differ from those without XLA.
     """
 
     def _sample_n(self, n, seed=None):
@@ -51,7 +51,7 @@ def standard_normal(
 
     Args:
       event_shape: integer, or shape of one event.
-      dtype: of the samples.
+      dtype: dtype of the samples.
 
     >>> import tfp_flows
     >>> tfp_flows.standard_normal(2).log_prob([0.0, 0.0]).numpy().round(3)
@@ -67,7 +67,7 @@ def standard_logistic(
 
     Args:
       event_shape: integer, or shape of one event.
-      dtype: of the samples.
+      dtype: dtype of the samples.
 
     >>> import tfp_flows
     >>> tfp_flows.standard_logistic(2).log_prob([0.0, 0.0]).numpy().round(3)
@@ -80,7 +80,7 @@ def standard_logistic(
 
 
 def _scaled(distribution, draw, n, seed):
-    """Draws noise, scaled; as in TFP, a graph draws anew from an integer seed each time."""
+    """Draws scaled noise. A graph gives other draws each time, as always in TFP."""
     shape = tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
     noise = draw(shape, tfp.random.sanitize_seed(seed), distribution.dtype)
     return distribution.loc + distribution.scale * noise
@@ -89,7 +89,7 @@ def _scaled(distribution, draw, n, seed):
 def _independent(family, event_shape, dtype):
     event_shape = check_event_shape("event_shape", event_shape)
     check_dtype("dtype", dtype)
-    # Both in the event's shape, so that `tf.vectorized_map` can add axes before it.
+    # Both have the event's shape, so that `tf.vectorized_map` can add axes before it.
     zeros, ones = tf.zeros(event_shape, dtype), tf.ones(event_shape, dtype)
     return tfd.Independent(
         family(loc=zeros, scale=ones),
@@ -105,9 +105,9 @@ def circular_base(
 ) -> tfd.Distribution:
     """Independent variables: angles that are uniform, and standard normals.
 
-    The base of a `NeuralSplineFlow` with the same `circular`. The density of an angle is
-    `1 / (2 pi)`, that on the circle, whatever number stands for the angle. Samples are in
-    `[-pi, pi]`.
+    It is the base of a `NeuralSplineFlow` with the same `circular`. The density of an angle
+    is `1 / (2 pi)`, relative to the circle, for any number that represents the angle.
+    Samples are in `[-pi, pi]`.
 
     >>> import tfp_flows
     >>> base = tfp_flows.circular_base(3, circular=[2])
@@ -117,18 +117,18 @@ def circular_base(
     Args:
       event_size: number of variables, D.
       circular: which are angles: a list of indices, or D booleans.
-      dtype: of the samples.
+      dtype: dtype of the samples.
     """
     check_dtype("dtype", dtype)
     return NormalsAndAngles(as_circular(circular, event_size).tolist(), dtype)
 
 
 class NormalsAndAngles(tfd.Distribution):
-    """What `circular_base` returns.
+    """The distribution that `circular_base` returns.
 
     Args:
       circular: booleans, `[D]`.
-      dtype: of the samples.
+      dtype: dtype of the samples.
       validate_args: as in TFP.
       name: name of the distribution.
     """
@@ -182,7 +182,7 @@ class NormalsAndAngles(tfd.Distribution):
     def _log_prob(self, value):
         finite = tf.where(self._circular, tf.zeros_like(value), value)
         log_density = np.where(self._circular, 2.0, 1.0) * -0.5 * math.log(2.0 * math.pi)
-        # An angle that is no number has no density.
+        # The density of a NaN or infinite angle is NaN.
         nan = tf.where(tf.math.is_finite(value), tf.zeros_like(value), value - value)
         summands = tf.cast(log_density, value.dtype) - 0.5 * finite**2
         return tf.reduce_sum(summands + tf.where(self._circular, nan, 0.0), axis=-1)

@@ -16,7 +16,7 @@ __all__ = ["BitsPerDimension", "bits_per_dimension"]
 
 @dataclasses.dataclass(frozen=True)
 class BitsPerDimension:
-    """Bits per dimension of integer data, and the log-density that they are computed from.
+    """Bits per dimension of integer data, with the log-density that determines them.
 
     ```none
     P(k) = integral of the density over the bin of the integers k
@@ -24,17 +24,17 @@ class BitsPerDimension:
          = log2(bins_per_unit) - log_density / (event_size * log(2))
     ```
 
-    where the density is that of the data scaled to `bins_per_unit` bins per unit: 256 for
-    8-bit data in `[0, 1]`, 32 for 5-bit data in `[0, 1]`, 128 for 8-bit data in `[-1, 1]`,
-    and 1 for the integers themselves, with log-density `log P(k)`. Preprocessing, such as
-    a logit, must be part of the flow, so that the density is that of the scaled data.
+    The density is that of the data scaled to `bins_per_unit` bins per unit: 256 for 8-bit
+    data in `[0, 1]`, 32 for 5-bit data in `[0, 1]`, 128 for 8-bit data in `[-1, 1]`, and 1
+    for the integers themselves, with log-density `log P(k)`. Preprocessing, such as a
+    logit, must be part of the flow.
 
     Attributes:
       bits: bits per dimension, mean over the rows.
       two_standard_errors: two standard errors of `bits`.
       log_density: mean over the rows, in nats.
       event_size: number of entries of a row.
-      bins_per_unit: number of bins in a unit of the data as they were scaled.
+      bins_per_unit: number of bins in a unit of the scaled data.
       num_rows: number of rows.
 
     >>> import tfp_flows
@@ -62,7 +62,7 @@ def bits_per_dimension(
     Args:
       log_density: nats of each row, `[N]`, or their mean.
       event_size: number of entries of a row, D.
-      bins_per_unit: number of bins in a unit of the data as they were scaled.
+      bins_per_unit: number of bins in a unit of the scaled data.
 
     Returns:
       A `BitsPerDimension`.

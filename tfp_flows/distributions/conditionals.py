@@ -41,7 +41,7 @@ class Bernoulli:
     is_discrete = True
 
     def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Log-probabilities, `[N, D]`; -inf for what is neither 0 nor 1, NaN for NaN."""
+        """Log-probabilities, `[N, D]`; -inf unless x is 0 or 1, NaN for NaN."""
         logits = parameters[:, 0, :]
         log_prob = x * logits - tf.math.softplus(logits)
         return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
@@ -68,11 +68,10 @@ class Bernoulli:
 class Categorical:
     """`p(x = v) = softmax(logits)_v`, for x in {0, ..., V - 1}.
 
-    Logits of `ABSENT_LOGIT`, as an `OneHotMLP` has them, are those of values that a
-    variable does not have.
+    An `OneHotMLP` returns `ABSENT_LOGIT` for values that a variable does not have.
 
     Args:
-      num_values: V, the most values that a variable has.
+      num_values: V, the largest number of values of a variable.
 
     Raises:
       ValueError: if `num_values` is below 1.
@@ -97,7 +96,7 @@ class Categorical:
         return self.num_values
 
     def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-        """Log-probabilities, `[N, D]`; -inf for what is no value, NaN for NaN."""
+        """Log-probabilities, `[N, D]`; -inf unless x is one of the values, NaN for NaN."""
         values = tf.range(self.num_values, dtype=x.dtype)
         is_value = tf.equal(x[:, None, :], values[:, None])
         log_probs = tf.nn.log_softmax(parameters, axis=1)
@@ -114,7 +113,7 @@ class Categorical:
     def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Samples, `[N, D]`: the quantile function at `noise`."""
         up_to = tf.cumsum(tf.nn.softmax(parameters, axis=1), axis=1)
-        # Of the last sum, which may round to less than 1, so that no absent value is drawn.
+        # Relative to the last sum, which may round below 1, so no absent value is drawn.
         is_below = up_to < noise[:, None, :, 0] * up_to[:, -1:]
         return tf.reduce_sum(tf.cast(is_below, noise.dtype), axis=1)
 
@@ -136,13 +135,13 @@ class GaussianMixture:
     log_scale_k = start   + bounded(second parameters)
     ```
 
-    At zero parameters the components are at quantiles of a standard normal, which they
-    approximate together; equal components would remain equal in training.
+    At zero parameters the components are at quantiles of a standard normal, and their
+    mixture approximates it. Equal components would remain equal in training.
 
     Args:
       num_components: K.
       max_log_scale: soft bound of the change of log-scales. The default allows components
-        a thousandth as wide, as rounded data need.
+        of a thousandth of the width, which rounded data need.
 
     Raises:
       ValueError: if `num_components` is below 1.
@@ -193,7 +192,7 @@ class GaussianMixture:
         """Samples, `[N, D]`, of one component each."""
         log_weights, loc, log_scale = self._components(parameters)
         above = tf.cumsum(tf.exp(log_weights), axis=1) < noise[:, None, :, 0]
-        # Without the last weight, as the sum of all may round to less than the noise.
+        # Without the last sum, which may round below the noise.
         chosen = tf.reduce_sum(tf.cast(above[:, :-1], tf.int32), axis=1)
         is_chosen = tf.one_hot(chosen, self.num_components, axis=1, dtype=noise.dtype)
         samples = loc + tf.exp(log_scale) * noise[:, None, :, 1]

@@ -30,16 +30,18 @@ class Defensive(DistributionWrapper):
     p(y) = (1 - share) distribution(y) + share N(y; mean, covariance)
     ```
 
-    Mean and covariance are those of the rows that `initialize` is given, as `fit` does. So
-    no row is further than `-log(share)` nats below its density under the Gaussian, however
-    small its density under the distribution itself, and outliers do not drive its
-    training: 6.9 nats with the default share, which costs 0.001 nats elsewhere.
+    Mean and covariance are those of the rows that `initialize` gets, which `fit` calls. The
+    log-density of a row is at most `-log(share)` nats below its log-density under the
+    Gaussian, however small its density under the distribution itself, so outliers do not
+    dominate training. The default share bounds it at 6.9 nats, and costs 0.001 nats
+    elsewhere.
 
-    Not for distributions with bounds, beyond which the Gaussian has mass.
+    Do not use it for distributions with bounds, since the Gaussian has mass beyond them.
 
     Args:
-      distribution: of rows, `[N, D]`, such as a `FlowDistribution`; conditional or not.
-      share: of the Gaussian, between 0 and 1.
+      distribution: distribution of rows, `[N, D]`, such as a `FlowDistribution`;
+        conditional or not.
+      share: share of the Gaussian, between 0 and 1.
       name: name of the module.
 
     Raises:
@@ -85,7 +87,7 @@ class Defensive(DistributionWrapper):
 
     @property
     def gaussian(self) -> tfd.Distribution:
-        """The broad Gaussian, with the statistics of now."""
+        """The broad Gaussian, with the present statistics."""
         return tfd.MultivariateNormalTriL(self._mean, self._scale)
 
     @property
@@ -106,11 +108,11 @@ class Defensive(DistributionWrapper):
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Takes mean and covariance of rows, and initialises the distribution, once.
+        """Sets mean and covariance from rows, and initialises the distribution, once.
 
         Args:
           data: `[N, D]`.
-          context: `[N, context_size]`, where the distribution is conditional.
+          context: `[N, context_size]`, if the distribution is conditional.
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
         data, context, weight = check_rows_of(self, data, context, sample_weight)
@@ -138,11 +140,11 @@ class Defensive(DistributionWrapper):
         context: TensorLike | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Nats of `value`, `[..., D]`.
+        """Returns the log-densities of rows `value`, `[..., D]`, in nats.
 
         Args:
           value: rows.
-          context: `[..., context_size]`, where the distribution is conditional.
+          context: `[..., context_size]`, if the distribution is conditional.
           training: as in `FlowDistribution.log_prob`.
         """
         value = tf.convert_to_tensor(value, self.dtype)
@@ -162,7 +164,7 @@ class Defensive(DistributionWrapper):
         Args:
           sample_shape: shape of the draw, before the context's batch axes.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`, where the distribution is conditional.
+          context: `[..., context_size]`, if the distribution is conditional.
         """
         seed, choice, noise = draws.split(draws.stateless(seed), 3)
         kwargs = {} if context is None else {"context": context}

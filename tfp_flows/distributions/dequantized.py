@@ -27,30 +27,31 @@ from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
 
 __all__ = ["Dequantized", "quantize", "reduce_bits"]
-# From so many importance samples on, they are stratified, and cover the end bins.
+# Number of importance samples from which on they are stratified and cover the end bins.
 _ENOUGH = 10
 
 
 class Dequantized(DistributionWrapper):
-    """The distribution of the bin that a continuous variable falls into.
+    """The distribution of the bin of a continuous variable.
 
     ```none
     P(k) = integral over u in [0, 1)^D of  p((k + u) / num_bins) * num_bins^-D  du
         >= E_q[log p((k + u) / num_bins) - log q(u | k)] - D log(num_bins)
     ```
 
-    The first bin holds all below it, too, and the last all above it, where `Logit(alpha)`
-    leaves some mass: so the probabilities are those of `sample` and sum to one.
+    The first bin includes everything below it, and the last bin everything above it, where
+    `Logit(alpha)` leaves some mass: the probabilities sum to one and are those of `sample`.
 
-    `log_prob` is the term in the expectation, for one draw of u: its mean is a lower bound
-    of `log P(k)`, which `fit` maximises; `importance_weighted_log_prob` is a tighter one.
+    `log_prob` is the term in the expectation for one draw of u. Its mean is a lower bound
+    of `log P(k)`, which `fit` maximises. `importance_weighted_log_prob` is a tighter bound.
 
     Args:
-      distribution: of the data scaled to `[0, 1]`, such as a `FlowDistribution`; its flow
-        may begin with a `Logit`.
+      distribution: distribution of the data scaled to `[0, 1]`, such as a
+        `FlowDistribution`, whose flow may begin with a `Logit`.
       num_bins: number of values of an entry: 256 for 8-bit data, 32 for 5-bit data.
-      dequantizer: conditional distribution q of u in `(0, 1)^D`, of the event's shape, such
-        as a `FlowDistribution` whose flow begins with `Logit(0.0)`; uniform by default.
+      dequantizer: conditional distribution q of u in `(0, 1)^D`, with the same event shape,
+        such as a `FlowDistribution` whose flow begins with `Logit(0.0)`. The default is
+        uniform.
       encoder: function from the scaled data, `[N, *event]`, to the dequantizer's context,
         `[N, context_size]`, such as a `Conditioner`. By default the data, flattened.
       name: name of the module.
@@ -98,7 +99,7 @@ class Dequantized(DistributionWrapper):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether all data-dependent state of the distributions is set."""
+        """Whether all data-dependent state of distribution and dequantizer is set."""
         parts = (self.distribution, self.dequantizer)
         return all(getattr(part, "is_initialized", True) for part in parts)
 
@@ -113,7 +114,7 @@ class Dequantized(DistributionWrapper):
 
         Args:
           data: integers `0, ..., num_bins - 1` of any dtype.
-          context: `[N, context_size]`, where the distribution is conditional.
+          context: `[N, context_size]`, if the distribution is conditional.
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
         data, context, weight = check_rows_of(self, data, context, sample_weight)
@@ -142,16 +143,16 @@ class Dequantized(DistributionWrapper):
         training: bool = False,
         seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
-        """One draw of the lower bound of the log-probability of integers.
+        """Returns one draw of the lower bound of the log-probability of integers.
 
         Args:
           value: integers `0, ..., num_bins - 1` of any dtype, `[..., *event]`.
-          context: `[..., context_size]`, where the distribution is conditional.
+          context: `[..., context_size]`, if the distribution is conditional.
           training: as in `FlowDistribution.log_prob`.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
-          Nats, `[...]`; minus infinity for events with other values, NaN of NaN.
+          Nats, `[...]`; minus infinity for events with other values, NaN for NaN.
         """
         return self._log_weights(value, context, training, seed)
 
@@ -163,16 +164,16 @@ class Dequantized(DistributionWrapper):
         context: TensorLike | None = None,
         seed: int | TensorLike | None = None,
     ) -> tf.Tensor:
-        """The lower bound `log mean_j exp(log_prob_j)`, tighter with more draws j.
+        """Returns the lower bound `log mean_j exp(log_prob_j)`, tighter with more draws j.
 
         Args:
           value: integers, `[N, *event]`.
-          num_samples: number of draws, which are computed at once: pass few rows per call.
-            Some of ten draws or more are for the end bins, where densities vary most, and
-            for what these hold outside `[0, 1]`; without a `dequantizer`, draws are
-            stratified. Where one entry of a row is in an end bin, the error of 1,000 draws
-            is below a percent, of two entries a few percent; it grows with their number.
-          context: `[N, context_size]`, where the distribution is conditional.
+          num_samples: number of draws, computed at once: pass few rows per call. From ten
+            draws on, some are for the end bins, where densities vary most, and for their
+            mass outside `[0, 1]`; without a `dequantizer`, draws are stratified. With one
+            entry of a row in an end bin, the error of 1,000 draws is below one percent;
+            with two entries it is a few percent, and it grows with their number.
+          context: `[N, context_size]`, if the distribution is conditional.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
 
         Returns:
@@ -221,10 +222,13 @@ class Dequantized(DistributionWrapper):
         return self.distribution, self.dequantizer, self.encoder
 
     def _log_weights(self, value, context, training, seed, covers_ends=False):
-        """Draws noise for each `value` once; where asked, end bins have their own."""
+        """Returns log-weights of one draw of noise for each `value`.
+
+        With `covers_ends`, entries of the end bins may be drawn by `EndBins`.
+        """
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
         is_bin = can_occur(value, self.num_bins)
-        # Other values are replaced, so that no NaN reaches a gradient.
+        # Values that are no bins are replaced, so no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
         end_bins = EndBins(self.num_bins, self._margin, self.dequantizer is None)
         covers_ends = covers_ends and end_bins.has_any
@@ -237,7 +241,7 @@ class Dequantized(DistributionWrapper):
             arguments = noise, value, event_ndims, end_seed
             noise, log_moves, is_beyond = end_bins.draw(*arguments)
             log_noise += log_moves
-        # Rounding must not carry the upper end of the last bin out of the support.
+        # Rounding must not move the upper end of the last bin out of the support.
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins
         scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
@@ -252,13 +256,13 @@ class Dequantized(DistributionWrapper):
 
     @property
     def _margin(self):
-        """How far the distribution reaches beyond `[0, 1]`; infinite where unknown."""
+        """How far the distribution reaches beyond `[0, 1]`; infinite if unknown."""
         flow = getattr(self.distribution, "bijector", None)
         first = flow.bijectors[0] if isinstance(flow, FlowChain) else flow
         return first.margin if isinstance(first, Logit) else math.inf
 
     def _draw_noise(self, value, seed):
-        """Noise in `[0, 1)` of the shape of `value`, and its log-density, `[...]`."""
+        """Returns noise in `[0, 1)`, `[..., *event]`, and its log-density, `[...]`."""
         if self.dequantizer is None:
             return uniform_noise(value, self.event_shape.rank, seed)
         context = self._encode(value / self.num_bins)
@@ -275,12 +279,12 @@ def _given(context):
     return {} if context is None else {"context": context}
 
 
-# Median distance of draws outside: about as far as `Logit(0.05)` reaches.
+# Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
 _DISTANCE = 0.05
 
 
 def can_occur(value: tf.Tensor, num_bins: int) -> tf.Tensor:
-    """Which entries are integers `0, ..., num_bins - 1`."""
+    """Returns whether each entry is one of the integers `0, ..., num_bins - 1`."""
     return (value >= 0) & (value < num_bins) & (value == tf.floor(value))
 
 
@@ -295,7 +299,7 @@ def refuse_others(value: tf.Tensor, num_bins: int, argument: str) -> None:
 
 
 def quantize(scaled: tf.Tensor, num_bins: int) -> tf.Tensor:
-    """The bins of scaled data; those outside `[0, 1]` count to the end bins."""
+    """Returns the bins of scaled data; data outside `[0, 1]` belong to the end bins."""
     return tf.clip_by_value(tf.floor(scaled * num_bins), 0, num_bins - 1)
 
 
@@ -315,41 +319,41 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
 def uniform_noise(
     value: tf.Tensor, event_ndims: int, seed: Any
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Uniform noise in `[0, 1)`, `[..., *event]`, and its log-density 0, `[...]`."""
+    """Returns uniform noise, `[..., *event]`, and its log-density 0, `[...]`."""
     noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
     batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
     return noise, tf.zeros(batch_shape, value.dtype)
 
 
 class EndBins:
-    """Draws for the end bins and what is beyond them, where densities vary most.
+    """Proposals for the end bins and the margins beyond them, where densities vary most.
 
     ```none
-    rest:     all entries stay in their bins, as they came
-    reaching: each entry of an end bin is drawn again with probability p. Half of these
-              draws have p = 1/(1 + E), a quarter 1/2 and a quarter 1, where a row has E
-              entries in end bins.
+    plain draws:    all entries keep their noise
+    reaching draws: each entry in an end bin is drawn again with probability p. Half of
+                    these draws have p = 1/(1 + E), a quarter 1/2 and a quarter 1, for a row
+                    with E entries in end bins.
     ```
 
-    The rest are 1/4 of the draws for E = 1, and nearly 3/4 for many. All are weighted as
-    draws from the mixture of these kinds, so that the kind which suits a row best bounds
+    The share of plain draws is 1/4 for E = 1, and nearly 3/4 for large E. Every draw is
+    weighted as a draw from the mixture of these kinds, so the best kind for a row bounds
     its weights. The draws of a kind are stratified for each entry.
 
-    An entry is drawn again from the whole of its bin and the margin, half of the times near
-    the outer end, on a logarithmic scale; or, where the margin is unknown, from a law whose
-    tail falls as the squared distance.
+    An entry is drawn again from its whole bin and the margin, half of the time near the
+    outer end, on a logarithmic scale. If the margin is unknown, it is drawn from a law
+    whose density falls with the squared distance.
 
     Args:
       num_bins: number of bins of `[0, 1]`.
       margin: how far the distribution may reach beyond `[0, 1]`; infinite if unknown.
-      has_uniform_noise: whether the noise in the bins is uniform; else entries are drawn
-        again in the margin alone.
+      has_uniform_noise: whether the noise in the bins is uniform; otherwise entries are
+        drawn again in the margin only.
     """
 
     def __init__(self, num_bins: int, margin: float, has_uniform_noise: bool) -> None:
         self._last = num_bins - 1
         self._has_uniform_noise = has_uniform_noise
-        # In widths of a bin, from the outer end of `[0, 1]` inwards.
+        # Positions in bin widths, measured from the outer end of `[0, 1]` inwards.
         self._low, self._high = -margin * num_bins, float(has_uniform_noise)
         self._scale = _DISTANCE * num_bins + self._high
         self.has_any = self._low < self._high
@@ -357,7 +361,7 @@ class EndBins:
     def draw(
         self, noise: tf.Tensor, value: tf.Tensor, event_ndims: int, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns noise of which some is drawn again, from below 0 to above 1.
+        """Returns noise with some entries drawn again, which may be below 0 or above 1.
 
         Args:
           noise: positions in the bins, `[J, ..., *event]`.
@@ -366,8 +370,9 @@ class EndBins:
           seed: stateless seed.
 
         Returns:
-          The noise, `[J, ..., *event]`; the log-density of the mixture relative to that of
-          the noise as it came, `[J, ...]`; whether a row is beyond `[0, 1]`, `[J, ...]`.
+          The noise, `[J, ..., *event]`; the log-density of the mixture relative to the
+          density of the given noise, `[J, ...]`; whether a row is beyond `[0, 1]`,
+          `[J, ...]`.
         """
         axes = list(range(-event_ndims, 0))
         is_low = value == 0
@@ -384,7 +389,7 @@ class EndBins:
             tf.broadcast_to(kinds, tf.shape(noise)), seed, len(log_shares)
         )
         again = uniform < probability
-        # What is left of the uniform number is uniform, too.
+        # Given the choice, the rescaled uniform number is uniform again.
         position = self._position(tf.where(again, uniform / probability, 0.5))
         if self._has_uniform_noise:
             stays = (uniform - probability) / (1.0 - probability)
@@ -405,7 +410,7 @@ class EndBins:
         return noise, log_density, tf.reduce_any(is_beyond, axis=axes)
 
     def _kinds(self, num_ends, num_draws):
-        """Which kind a draw is of, and the logarithms of the kinds' shares of the draws."""
+        """Returns the kind of each draw, and the logarithms of the shares of the kinds."""
         total = tf.cast(num_draws, num_ends.dtype)
         reaching = 0.25 + 0.5 / tf.maximum(num_ends, 1.0)
         ends = [tf.round(total * (1.0 - reaching * share)) for share in (1.0, 0.5, 0.25)]
@@ -417,13 +422,13 @@ class EndBins:
         return kinds + 0.0 * num_ends, [tf.math.log(count / total) for count in counts]
 
     def _position(self, uniform):
-        """Positions from the outer end inwards, of uniform numbers: below 0 beyond it."""
+        """Maps uniform numbers to positions, which are below 0 beyond the outer end."""
         if math.isinf(self._low):
             return self._high - self._scale * uniform / (1.0 - uniform)
         return self._low + (self._high - self._low) * _near_zero(uniform)
 
     def _log_density(self, position):
-        """Log-densities of positions; minus infinity where there are none."""
+        """Returns log-densities of positions; minus infinity outside their range."""
         if math.isinf(self._low):
             distance = tf.maximum(self._high - position, 0.0)
             log_density = math.log(self._scale) - 2.0 * tf.math.log(self._scale + distance)
@@ -436,14 +441,14 @@ class EndBins:
 
 
 def _near_zero(uniform):
-    """Numbers in (0, 1): half of them uniform, half with `1 / (1 - log t)` uniform."""
+    """Maps uniform numbers to t: half uniform, half with uniform `1 / (1 - log t)`."""
     is_uniform = uniform < 0.5
     near = tf.exp(1.0 - 1.0 / tf.where(is_uniform, 1.0, 2.0 * uniform - 1.0))
     return tf.where(is_uniform, 2.0 * uniform, near)
 
 
 def _log_density_near_zero(t):
-    """That of `_near_zero`: `1/2 + 1 / (2 t (1 - log t)^2)`."""
+    """Log-density of `_near_zero`: the log of `1/2 + 1 / (2 t (1 - log t)^2)`."""
     log_t = tf.math.log(tf.clip_by_value(t, np.finfo(t.dtype.as_numpy_dtype).tiny, 1.0))
     return math.log(0.5) + tf.math.log1p(tf.exp(-log_t) / (1.0 - log_t) ** 2)
 
@@ -452,13 +457,13 @@ def _stratified(groups, seed, num_groups):
     """Uniform numbers, `[J, ...]`, one of each group in each of equal parts of (0, 1).
 
     Args:
-      groups: index of the group of each of the J, rising, `[J, ...]`.
+      groups: index of the group of each of the J numbers, ascending, `[J, ...]`.
       seed: stateless seed.
       num_groups: number of groups.
     """
     dtype, shape = groups.dtype, tf.shape(groups)
     first, second = draws.split(seed, 2)
-    # Since groups rise, each is permuted in itself.
+    # Since groups ascend, this permutes each group within itself.
     keys = groups + draws.uniform(shape, first, dtype)
     rank = tf.cast(tf.argsort(tf.argsort(keys, axis=0), axis=0), dtype)
     sizes = [tf.reduce_sum(tf.cast(groups == g, dtype), axis=0) for g in range(num_groups)]

@@ -1,4 +1,4 @@
-"""Checks of the bases, rows and indices that distributions are given."""
+"""Checks of the bases, rows and indices of distributions."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 
-# Discrete, even if their dtype is a floating-point one.
+# Discrete distributions, which may have a floating-point dtype.
 _DISCRETE: tuple = (tfd.Bernoulli, tfd.Binomial, tfd.Categorical, tfd.Geometric)
 _DISCRETE += (tfd.Multinomial, tfd.NegativeBinomial, tfd.OneHotCategorical, tfd.Poisson)
 _DISCRETE += (tfd.QuantizedDistribution, tfd.Zipf, tfd.DirichletMultinomial, tfd.Skellam)
 _DISCRETE += (tfd.BetaBinomial, tfd.FiniteDiscrete, tfd.DeterminantalPointProcess)
 _DISCRETE += (tfd.Deterministic, tfd.VectorDeterministic, tfd.Empirical)
-# Not periodic.
+# Distributions on the line, which are not periodic.
 _ON_THE_LINE: tuple = (tfd.Normal, tfd.Logistic, tfd.Laplace, tfd.StudentT)
 _ON_THE_LINE += (tfd.MultivariateNormalDiag, tfd.MultivariateNormalTriL)
 # Attributes that hold the parts of a distribution.
@@ -101,7 +101,7 @@ def check_rows_of(
     Args:
       distribution: any `tfd.Distribution`; nothing is checked if it has several tensors.
       data: `[N, *event]`; the shape alone is checked if it is a `tf.TensorSpec`.
-      context: `[N, context_size]`, where the distribution is conditional.
+      context: `[N, context_size]`, if the distribution is conditional.
       sample_weight: `[N]`; None if all rows count alike.
       argument: name of `data` in errors.
 
@@ -148,7 +148,7 @@ def check_slices(slices: Any, batch_shape: tf.TensorShape, name: str) -> None:
 
 
 def refuse_slices(slices: Any, name: str) -> None:
-    """Raises `ValueError` unless `slices` is `...`, as there are no batch axes."""
+    """Raises `ValueError` unless `slices` is `...`, since there are no batch axes."""
     if any(s is not Ellipsis for s in _listed(slices)):
         raise ValueError(
             f"Expected no indices of `{name}`, which has no batch axes "
@@ -176,7 +176,7 @@ def _check_event_shape(distribution, bijector):
 
 
 def _check_takes_events(distribution, bijector):
-    """Refuses events that a stock bijector, which may not tell its shapes, does not map."""
+    """Refuses events that a bijector of TFP, whose shapes may be unknown, does not map."""
     shape, needed = distribution.event_shape, bijector.forward_min_event_ndims
     if tf.nest.is_nested(needed) or not shape.is_fully_defined():
         return

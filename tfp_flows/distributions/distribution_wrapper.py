@@ -1,4 +1,4 @@
-"""Distributions that are made of others, and list the variables of these."""
+"""Base class for distributions that wrap another one and list its variables."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["DistributionWrapper"]
 
 
 class DistributionWrapper(Configured, tf.Module):
-    """A module around `distribution`, whose rows it has, and perhaps other parts.
+    """A module around a `distribution` of the same events, with further parts or none.
 
-    A subclass has the attribute `distribution`, and lists in `_parts` whatever may have
-    variables or data-dependent state; None is left out.
+    A subclass sets the attribute `distribution`, and `_parts` to everything that may have
+    variables or data-dependent state; entries may be None.
     """
 
     @property
     def dtype(self) -> tf.DType:
-        """Of the distribution; other data are converted to it."""
+        """The dtype of the distribution, to which data are converted."""
         return self.distribution.dtype
 
     @property
@@ -34,13 +34,13 @@ class DistributionWrapper(Configured, tf.Module):
     @property
     def variables(self) -> tuple[tf.Variable, ...]:
         """All variables of the parts, each once."""
-        # `tf.Module` takes a distribution for a tensor, and overlooks its variables.
+        # `tf.Module` finds no variables of distributions, which are composite tensors.
         variables = [v for part in self._parts for v in getattr(part, "variables", ())]
         return tuple({id(variable): variable for variable in variables}.values())
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """The trainable ones of the `variables`."""
+        """The trainable ones among the `variables`."""
         return tuple(variable for variable in self.variables if variable.trainable)
 
     @property

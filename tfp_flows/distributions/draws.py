@@ -1,7 +1,7 @@
-"""Draws: their shapes, seeds, and noise that is the same with XLA and without.
+"""Draws: their shapes, their seeds, and noise that is the same with and without XLA.
 
-TensorFlow's floating-point generators draw other numbers under XLA, for any algorithm; its
-32 random bits of Philox are the same. So noise is computed from these bits.
+TensorFlow's floating-point generators draw other numbers under XLA, with any algorithm, but
+the 32 random bits of Philox are the same. So noise is computed from these bits.
 """
 
 from __future__ import annotations
@@ -70,16 +70,16 @@ def _as_shape(sample_shape):
 def stateless(seed: Any) -> tf.Tensor:
     """Returns a stateless seed for any seed; an integer determines the draws.
 
-    TFP draws anew each time from an integer. So does this function in a loop: auto-batched
-    joint distributions trace one draw with one integer, and vectorise it. A tensor of one
-    integer, such as an argument of a `tf.function`, draws as the integer does.
+    Exception: in a loop, an integer gives other draws each time, as always in TFP, since
+    auto-batched joint distributions trace one draw with one integer and vectorise it. A
+    tensor of one integer, such as an argument of a `tf.function`, is like that integer.
     """
     given = seed
     if isinstance(seed, (int, np.integer)):
         seed = int(seed) if _is_in_loop() else _from_integer(seed)
     try:
         if getattr(seed, "shape", None) == () and tf.as_dtype(seed.dtype).is_integer:
-            # Two words, the low one first.
+            # Two words of 32 bits; `bitcast` puts the low one first.
             seed = tf.bitcast(tf.cast(seed, tf.int64), tf.int32)[::-1]
         seed = tfp.random.sanitize_seed(seed)
         seed.shape.assert_is_compatible_with([2])
@@ -93,13 +93,13 @@ def stateless(seed: Any) -> tf.Tensor:
 def fold_in(seed: Any, index: Any) -> tf.Tensor:
     """Returns a stateless seed that depends on `seed` and `index`, an integer or tensor."""
     if isinstance(seed, (int, np.integer)):
-        seed = _from_integer(seed)  # in a loop, too, where the index differs
+        seed = _from_integer(seed)  # even in a loop, where the index differs
     first, second = tf.unstack(stateless(seed))
     return _bits([2], tf.stack([first, second + tf.cast(index, second.dtype)]))
 
 
 def _from_integer(seed):
-    # Joint distributions hand on integers of up to 64 bits.
+    # Joint distributions pass on integers of up to 64 bits.
     words = divmod(int(seed) % 2**64, 2**32)
     return tf.constant(np.array(words, np.uint32).view(np.int32))
 
@@ -114,20 +114,20 @@ def uniform(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     bits = _bits(shape, seed)
     if dtype == tf.float64:
         return (tf.cast(bits, dtype) + 0.5) * 2.0**-32 + 0.5
-    # As many bits as float32 can hold so near to 1.
+    # float32 has 23 bits between 1/2 and 1.
     bits = tf.bitwise.right_shift(bits, 9)
     return (tf.cast(bits, dtype) + 0.5) * 2.0**-23 + 0.5
 
 
 def normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Standard normal numbers; none beyond 6.3, which one in 10^9 exceeds."""
+    """Standard normal numbers, at most 6.3 from 0, which one in 10^9 would exceed."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = lower_normal_quantile(tail)
     return tf.where(is_negative, quantile, -quantile)
 
 
 def logistic(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Standard logistic numbers; none beyond 22.2, which one in 10^9 exceeds."""
+    """Standard logistic numbers, at most 22.2 from 0, which one in 10^9 would exceed."""
     is_negative, tail = _sign_and_tail(shape, seed, dtype)
     quantile = tf.math.log(tail) - tf.math.log1p(-tail)
     return tf.where(is_negative, quantile, -quantile)
@@ -141,7 +141,7 @@ def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf
       log_weights: `[N, count]`.
       seed: stateless seed.
     """
-    # Rows of NaN remain NaN, whichever is chosen.
+    # Every candidate of a row of NaN is NaN.
     zero = tf.zeros([], log_weights.dtype)
     logits = tf.where(tf.math.is_nan(log_weights), zero, log_weights)
     chosen = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
@@ -149,7 +149,7 @@ def choose(candidates: tf.Tensor, log_weights: tf.Tensor, seed: tf.Tensor) -> tf
 
 
 class SampleAndLogProb:
-    """The method `sample_and_log_prob` of a `tfd.Distribution`, into which it is mixed."""
+    """Adds the method `sample_and_log_prob` to a `tfd.Distribution`."""
 
     experimental_sample_and_log_prob: Callable
 
@@ -166,12 +166,12 @@ class SampleAndLogProb:
         Args:
           sample_shape: shape of the draw, before the context's batch axes.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          context: `[..., context_size]`, where the distribution is conditional.
-          **kwargs: further ones of `sample`.
+          context: `[..., context_size]`, if the distribution is conditional.
+          **kwargs: further arguments of `sample`.
 
         Returns:
-          Samples, `[*sample_shape, *batch, *event]`, in parts where there are several; and
-          `log_prob`, `[*sample_shape, *batch]`.
+          Samples, `[*sample_shape, *batch, *event]`, a structure for a joint distribution;
+          and their `log_prob`, `[*sample_shape, *batch]`.
         """
         if context is not None:
             kwargs["context"] = context
@@ -183,7 +183,7 @@ def _is_in_loop():
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     while graph is not None:
         for scope in graph.get_name_scope().split("/"):
-            # Without the number at the end of `while_1`.
+            # `while_1` is a `while`, too.
             if scope.rstrip("0123456789").rstrip("_") in _LOOP_BODIES:
                 return True
         graph = getattr(graph, "outer_graph", None)
@@ -198,7 +198,7 @@ def _sign_and_tail(shape, seed, dtype):
 
 
 def _bits(shape, seed):
-    """Integers, uniform over all of int32."""
+    """Random integers, uniform over all of int32."""
     return tf.random.stateless_uniform(
         shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
@@ -257,13 +257,13 @@ def _polynomial(coefficients, x):
 
 
 def never_empty(*tensors: Any) -> tuple:
-    """Gives tensors without rows one of zeros: the loop over the variables needs some.
+    """Adds a row of zeros to tensors without rows, since loops over variables need one.
 
     Args:
-      *tensors: with equally many rows; None where there is none.
+      *tensors: with equally many rows; an optional tensor may be None.
 
     Returns:
-      The tensors, and a function that takes that row from what is computed of them.
+      The tensors, and a function that removes that row from outputs computed from them.
     """
     num_rows = tf.shape(tensors[0])[0]
     if tensors[0].shape[0]:
@@ -284,8 +284,8 @@ def by_rows(
     Args:
       method: of a `MaskEnsemble`.
       x: `[..., D]`.
-      context: `[..., C]`, with the batch axes of `x`; None where there is none.
-      *arguments: further ones of the method.
+      context: `[..., C]`, with the batch axes of `x`; or None.
+      *arguments: further arguments of the method.
     """
     if context is not None:
         context = tf.reshape(context, [-1, context.shape[-1]])
@@ -294,10 +294,10 @@ def by_rows(
 
 
 def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds rows that are equal in all tensors; XLA, which cannot, takes all as different.
+    """Finds rows that are equal in all tensors. Under XLA all rows count as different.
 
     Args:
-      *tensors: `[N, columns]`, the first of which is of floating-point numbers.
+      *tensors: `[N, columns]`; the first has a floating-point dtype.
 
     Returns:
       The index of one row of each kind, `[K]`, and the kind of each row, `[N]`.
@@ -311,12 +311,12 @@ def distinct_rows(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
-    """Calls a method on some rows after others, which bounds its memory.
+    """Calls a method on parts of the rows in turn, which bounds its memory.
 
     Args:
       method: function of the index of a part and its rows of the tensors, `[n, ...]`, to
         one tensor, `[n, ...]`, of the dtype of the first.
-      size: most rows of a part.
+      size: largest number of rows of a part.
       *tensors: with equally many rows, at least one.
 
     Returns:
@@ -325,7 +325,7 @@ def in_parts(method: Callable, size: int, *tensors: tf.Tensor) -> tf.Tensor:
     num_rows = tf.shape(tensors[0])[0]
     num_parts = -(-num_rows // size)
     index = tf.range(num_parts)
-    # The last row fills up.
+    # The last row fills up the last part.
     rows = tf.range(num_parts * -(-num_rows // num_parts))
     rows = tf.reshape(tf.minimum(rows, num_rows - 1), [num_parts, -1])
     results = tf.map_fn(

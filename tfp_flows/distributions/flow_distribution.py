@@ -39,21 +39,21 @@ class FlowDistribution(
 
     A drop-in `tfd.TransformedDistribution` that takes `context` as one keyword, evaluates
     each network once, always uses the current weights, and draws the same samples for the
-    same integer seed. `copy()` and slices of the batch axes share its weights;
-    `copy.deepcopy` and `pickle` copy them, for whatever can be saved.
+    same integer seed. `copy()` and slices of the batch axes share its weights. If it can be
+    saved, `copy.deepcopy` and `pickle` copy them.
 
-    With one variable, `cdf`, `quantile`, `survival_function` and their logarithms are those
-    of the base, mapped. `mean`, `entropy` and the like exist where TFP has a formula.
+    With one variable, it has `cdf`, `quantile`, `survival_function` and their logarithms if
+    the base has them. `mean`, `entropy` and others exist if TFP has a formula.
 
     Args:
-      distribution: the base, any `tfd.Distribution`, whose variables are trained, too. One
-        with a `context_size` is given the context as well: a `MixtureMADE`, or one of your
-        own, whose `_log_prob(value, context)` broadcasts, and whose `_sample_n(n, seed,
+      distribution: the base, any `tfd.Distribution`; its variables are trained, too. A base
+        with a `context_size` receives the context: a `MixtureMADE`, or one of your own,
+        whose `_log_prob(value, context)` broadcasts, and whose `_sample_n(n, seed,
         context)` draws a row for each of n contexts.
       bijector: a flow, or any `tfp.bijectors.Bijector`.
       validate_args: as in TFP.
       name: name of the distribution.
-      weights: for TFP only, which rebuilds distributions from the parts of their type.
+      weights: used by TFP only, which rebuilds distributions from their components.
 
     Raises:
       ValueError: if the base's events do not fit the bijector, or both are conditional
@@ -94,25 +94,25 @@ class FlowDistribution(
     def weights(self) -> tuple[tf.Variable, ...]:
         """Variables of the bijector.
 
-        They are a constructor argument, too, since a `tf.Module` does not look into a
-        composite tensor that it holds, as joint distributions do, but into those.
+        They are also a constructor argument, so that a `tf.Module` finds them through a
+        joint distribution that holds this one.
         """
         return self.bijector.variables if self._weights is None else self._weights
 
     @property
     def variables(self) -> tuple[tf.Variable, ...]:
-        """Variables of the flow and of the base; those of a stock base come first."""
+        """Variables of the flow and of the base; those of a base of TFP come first."""
         found = super().variables
         if not isinstance(self.distribution, AutoregressiveDistribution):
             return found
-        # TensorFlow lists composite tensors first. Files rely on this order.
+        # TensorFlow lists composite tensors first. Saved files rely on this order.
         from_base = self.distribution.variables
         refs = {variable.ref() for variable in from_base}
         return (*(v for v in found if v.ref() not in refs), *from_base)
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """The trainable ones of the `variables`."""
+        """The trainable ones among the `variables`."""
         return tuple(variable for variable in self.variables if variable.trainable)
 
     @property
@@ -136,7 +136,7 @@ class FlowDistribution(
 
         Args:
           data: `[N, *event]`.
-          context: `[N, context_size]`, where the distribution is conditional.
+          context: `[N, context_size]`, if the distribution is conditional.
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
         data, context, weight = check_rows_of(self, data, context, sample_weight)
@@ -151,7 +151,7 @@ class FlowDistribution(
         self.distribution.initialize(latents, context=from_base, **given)
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
-        """Refuses rows where the flow has no inverse, so that their density is zero.
+        """Refuses rows where the flow has no inverse, whose density is zero.
 
         Args:
           data: `[N, *event]`.
@@ -176,7 +176,7 @@ class FlowDistribution(
         return self.copy()
 
     def __reduce__(self) -> tuple:
-        # As plain data, since stock distributions cannot be rebuilt from their attributes.
+        # Plain data, since TFP's distributions cannot be rebuilt from their attributes.
         return _rebuild, (serialize(self), [v.numpy() for v in self.variables])
 
     @classmethod
@@ -220,7 +220,7 @@ class FlowDistribution(
     def _keywords(self, context, training, bijector_kwargs):
         """Keyword arguments of the bijector and of the base.
 
-        Also takes the stock spelling, `bijector_kwargs={"context": c}`.
+        Also takes TFP's spelling, `bijector_kwargs={"context": c}`.
         """
         kwargs = {"context": context, "training": training, **(bijector_kwargs or {})}
         base, base_kwargs = self.distribution, {}
@@ -234,7 +234,7 @@ class FlowDistribution(
         return kwargs, base_kwargs
 
     def _split_keywords(self, kwargs):
-        """The keyword arguments of statistics, for the base and for the bijector."""
+        """Splits keyword arguments of statistics into those of base and bijector."""
         kwargs = {"context": None, "training": False, "bijector_kwargs": None, **kwargs}
         from_bijector, from_base = self._keywords(**kwargs)
         from_base.pop("training", None)
@@ -266,15 +266,15 @@ def sample_base(
 ) -> tf.Tensor:
     """Draws latents, one for each sample and each row of the flow's or the base's context.
 
-    A conditional base of this package draws for each context itself, and so does one of a
-    user's own whose batch shape is unknown. Another is asked for n draws given n contexts.
+    Conditional bases of this package, and others of unknown batch shape, draw for each
+    context themselves. Other conditional bases give n draws for n contexts.
 
     Args:
       base: any distribution.
-      sample_shape: before the context's batch axes.
+      sample_shape: shape of the draw, before the context's batch axes.
       seed: any seed.
-      context: of the flow, `[..., context_size]`, or None.
-      keywords: of the base: its own `context`, where it is conditional.
+      context: the flow's context, `[..., context_size]`, or None.
+      keywords: keyword arguments of the base: its own `context`, if it is conditional.
     """
     if "context" not in keywords:
         shape = joint_shape(sample_shape, context, base.batch_shape.rank)

@@ -22,7 +22,7 @@ __all__ = ["at_temperature", "attribute_direction", "interpolate", "move_along"]
 def at_temperature(
     distribution: FlowDistribution | Dequantized, temperature: float
 ) -> FlowDistribution | Dequantized:
-    """The flow over a base scaled by `temperature`, with shared weights.
+    """Returns the flow over a base scaled by `temperature`, with shared weights.
 
     Samples at a lower temperature are more typical and less diverse; Glow's pictures are at
     0.7. The base must be centred at 0, such as `standard_normal`.
@@ -35,7 +35,7 @@ def at_temperature(
       A `FlowDistribution`, or a `Dequantized` one.
 
     Raises:
-      ValueError: if `temperature` is not above 0, or latents are angles, which have none.
+      ValueError: if `temperature` is not above 0, or latents are angles.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -72,14 +72,14 @@ def interpolate(
     *,
     context: TensorLike | None = None,
 ) -> tf.Tensor:
-    """Data whose latents are on the straight line between those of two points.
+    """Returns data whose latents lie on the line between the latents of two points.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
       start: `[*batch, *event]`.
       end: `[*batch, *event]`.
       num_points: number of points, ends included; at least 2.
-      context: `[*batch, context_size]`, where the flow is conditional.
+      context: `[*batch, context_size]`, if the flow is conditional.
 
     Returns:
       `[num_points, *batch, *event]`; the first and last are `start` and `end`.
@@ -113,13 +113,13 @@ def attribute_direction(
     *,
     context: TensorLike | None = None,
 ) -> tf.Tensor:
-    """The mean latent of data with an attribute minus that of data without it.
+    """Returns the mean latent of data with an attribute minus that of data without it.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
       having: `[N, *event]`.
       lacking: `[M, *event]`.
-      context: `[context_size]`, one for all, where the flow is conditional.
+      context: `[context_size]`, one for all, if the flow is conditional.
 
     Returns:
       `[*latent]`, a direction for `move_along`.
@@ -151,14 +151,14 @@ def move_along(
     *,
     context: TensorLike | None = None,
 ) -> tf.Tensor:
-    """Data whose latents are those of `x` moved along a direction.
+    """Returns data whose latents are the latents of `x`, moved along a direction.
 
     Args:
       distribution: a `FlowDistribution`, or a `Dequantized` one.
       x: `[*batch, *event]`.
       direction: `[*latent]`, such as an `attribute_direction`.
       amounts: `[A]`, multiples of `direction`; 0 gives `x` back.
-      context: `[*batch, context_size]`, where the flow is conditional.
+      context: `[*batch, context_size]`, if the flow is conditional.
 
     Returns:
       `[A, *batch, *event]`.
@@ -184,7 +184,7 @@ def move_along(
 
 def _latents(distribution, x, context):
     if isinstance(distribution, Dequantized):
-        # The latent of an integer is that of the centre of its bin.
+        # The latent of an integer is the latent of the centre of its bin.
         x = (tf.cast(x, distribution.dtype) + 0.5) / distribution.num_bins
     distribution = _continuous(distribution)
     _check_flow_distribution(distribution)

@@ -1,4 +1,4 @@
-"""MADE for binary vectors."""
+"""MADE: autoregressive distributions of bits, of categories, and of real numbers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from tfp_flows.core.arguments import check_name
 from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.autoregressive import masked_network
 from tfp_flows.distributions.conditionals import Bernoulli
 from tfp_flows.distributions.conditionals import Categorical
 from tfp_flows.distributions.conditionals import GaussianMixture
 from tfp_flows.distributions.univariate import refuse_several_variables
+from tfp_flows.networks.layer_arguments import split_seed
+from tfp_flows.networks.masked_mlp import MaskedMLP
 from tfp_flows.networks.one_hot_mlp import OneHotMLP
+from tfp_flows.networks.order_agnostic_mlp import OrderAgnosticMLP
+from tfp_flows.networks.orderings import check_ordering
+from tfp_flows.networks.orderings import natural_ordering
 
 __all__ = ["BinaryMADE", "CategoricalMADE", "MixtureMADE"]
 
@@ -37,9 +41,9 @@ class BinaryMADE(AutoregressiveDistribution):
     ```
 
     With several masks it is order- and connectivity-agnostic: each training step takes the
-    next of `num_masks` masks, each with its own connections and, unless `ordering` fixes
-    it, its own ordering of the variables. The probability is the mean of theirs. Samples
-    are dealt to the masks in turn; `sample(..., mask_index=k)` draws under one mask.
+    next of `num_masks` masks. Each mask has its own connections and, unless `ordering` is
+    given, its own ordering of the variables. The probability is the mean over the masks.
+    Samples are dealt to the masks in turn; `sample(..., mask_index=k)` draws under one.
 
     Samples are floating-point zeros and ones. `impute` draws missing variables of rows.
 
@@ -94,28 +98,7 @@ class BinaryMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        conditional = Bernoulli()
-        network = masked_network(
-            event_size,
-            conditional,
-            hidden_units,
-            ordering=ordering,
-            num_masks=num_masks,
-            activation=activation,
-            residual=residual,
-            direct=direct,
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-        )
-        super().__init__(
-            network,
-            conditional,
-            standardize_context=standardize_context,
-            validate_args=validate_args,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(**_with_masked_network(Bernoulli(), parameters))
 
 
 class CategoricalMADE(AutoregressiveDistribution):
@@ -126,12 +109,12 @@ class CategoricalMADE(AutoregressiveDistribution):
     x_i in {0, ..., V_i - 1}
     ```
 
-    The network sees each variable one-hot, so that nothing is assumed of the order of its
-    values. `log_prob` takes one pass, `sample` the arithmetic of one pass. `impute` draws
-    missing variables of rows.
+    The network sees each variable one-hot, so the order of the values has no meaning.
+    `log_prob` takes one pass, `sample` the arithmetic of one pass. `impute` draws missing
+    variables of rows.
 
-    Samples are codes as floating-point numbers; `log_prob` takes them as integers, too. Of
-    a code that its variable does not have, it is minus infinity.
+    Samples are codes as floating-point numbers; `log_prob` takes integers, too. It is minus
+    infinity for a code that its variable does not have.
 
     >>> import tfp_flows
     >>> made = tfp_flows.CategoricalMADE([2, 3, 5], hidden_units=(16,), seed=0)
@@ -222,13 +205,14 @@ class CategoricalMADE(AutoregressiveDistribution):
     def start_at_frequencies(self, x: npt.ArrayLike, weight: npt.ArrayLike) -> None:
         """Sets the biases of a fresh network so that each variable has its frequencies.
 
-        From uniform logits, Adam needs thousands of steps to reach those of rare values,
-        and early stopping may come before. With one pseudo-row, divided equally among the
-        values of a variable, no value has the frequency zero.
+        From uniform logits, Adam needs thousands of steps to reach the logits of rare
+        values, and early stopping may come before. One pseudo-row, divided equally among
+        the values of a variable, keeps every frequency above zero.
 
         Args:
           x: training rows, `[N, D]`.
-          weight: weights of the rows, `[N]`, whose mean over those that count is about 1.
+          weight: weights of the rows, `[N]`, with a mean of about 1 over the rows of
+            positive weight.
         """
         x, weight = np.asarray(x), np.asarray(weight, np.float64)
         logits = np.zeros([max(self.num_values), self.event_size])
@@ -247,7 +231,7 @@ class CategoricalMADE(AutoregressiveDistribution):
           x: `[N, D]`.
           observed: booleans, `[N, D]`; True keeps its value.
           seed: stateless seed.
-          *context: `[N, context_size]`, as the network sees it, where there is one.
+          *context: `[N, context_size]`, as the network sees it, if there is one.
 
         Returns:
           Completed rows, `[N, D]`, and the log-probabilities of the observed variables
@@ -271,9 +255,9 @@ class MixtureMADE(AutoregressiveDistribution):
     ```
 
     Before training it is approximately a standard normal, so data should be standardised:
-    `FlowDistribution(MixtureMADE(D), Standardize(D))`. As the base of a `MAF`, which
-    standardises by itself, it is the paper's "MAF MoG"; a conditional base is given the
-    flow's context.
+    `FlowDistribution(MixtureMADE(D), Standardize(D))`. With a `MAF`, which standardises by
+    itself, it is the base of the paper's "MAF MoG"; a conditional base receives the flow's
+    context.
 
     With one variable, it has `cdf`, `quantile`, `survival_function`, `mean`, `variance`.
 
@@ -333,27 +317,7 @@ class MixtureMADE(AutoregressiveDistribution):
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
         conditional = GaussianMixture(num_components, max_log_scale)
-        network = masked_network(
-            event_size,
-            conditional,
-            hidden_units,
-            ordering=ordering,
-            num_masks=num_masks,
-            activation=activation,
-            residual=residual,
-            direct=direct,
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-        )
-        super().__init__(
-            network,
-            conditional,
-            standardize_context=standardize_context,
-            validate_args=validate_args,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(**_with_masked_network(conditional, parameters))
 
     def _cdf(self, value, **kwargs):
         return tf.exp(self._log_cdf(value, **kwargs))
@@ -402,6 +366,47 @@ class MixtureMADE(AutoregressiveDistribution):
         return tf.concat([tf.cast(batch, tf.int32), [components]], axis=0)
 
 
+def _with_masked_network(conditional, parameters):
+    """Returns the arguments of `AutoregressiveDistribution` with a network for them.
+
+    Args:
+      conditional: the family that the network's outputs parameterise.
+      parameters: arguments of the constructor of `BinaryMADE` or `MixtureMADE`.
+    """
+    own = ("standardize_context", "validate_args", "name")
+    return {
+        "network": _masked_network(conditional.num_parameters, parameters),
+        "conditional": conditional,
+        "parameters": parameters,
+        **{name: parameters[name] for name in own},
+    }
+
+
+def _masked_network(num_parameters, parameters):
+    """Builds a `MaskedMLP`, or an `OrderAgnosticMLP` for more than one mask."""
+    names = ("activation", "residual", "direct", "context_size", "seed", "dtype")
+    options = {name: parameters[name] for name in names}
+    event_size, num_masks = parameters["event_size"], parameters["num_masks"]
+    hidden_units, ordering = parameters["hidden_units"], parameters["ordering"]
+    check_arguments({"event_size": event_size, "num_masks": num_masks, **options})
+    options["dtype"] = tf.as_dtype(options["dtype"]).name
+    if ordering is not None:
+        check_ordering(ordering, event_size)
+    if num_masks == 1:
+        ordering = natural_ordering(event_size) if ordering is None else ordering
+        return MaskedMLP(num_parameters, hidden_units, ordering, **options)
+    options["seed"], mask_seed = split_seed(options["seed"], 2)
+    return OrderAgnosticMLP(
+        num_parameters,
+        hidden_units,
+        event_size,
+        num_masks=num_masks,
+        fixed_ordering=ordering,
+        mask_seed=mask_seed,
+        **options,
+    )
+
+
 class _NormalMixture:
     """A mixture of K normal distributions of one variable, exact in both tails."""
 
@@ -419,7 +424,7 @@ class _NormalMixture:
 
     def quantile(self, probability):
         """`x` of `P(X <= x) = probability`, `[...]`, by bisection; it has no gradient."""
-        # The mixture's quantile is between those of its components.
+        # The mixture's quantile lies between the quantiles of its components.
         from_components = self._components.quantile(probability[..., None])
         low = tf.reduce_min(from_components, axis=-1)
         high = tf.reduce_max(from_components, axis=-1)
@@ -438,7 +443,7 @@ class _NormalMixture:
         _, middle = tf.while_loop(
             lambda *_: True, halve, (low, high), maximum_iterations=count
         )
-        # The ends are those of all components.
+        # At probability 0 and 1 all components agree.
         return tf.stop_gradient(tf.where(tf.math.is_inf(low), low, middle))
 
     def mean(self):

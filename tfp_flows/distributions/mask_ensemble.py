@@ -1,4 +1,4 @@
-"""An autoregressive network under each of its masks, on rows."""
+"""The arithmetic of autoregressive distributions: a network under each of its masks."""
 
 import math
 from collections.abc import Callable
@@ -20,14 +20,14 @@ __all__ = ["check_observed", "MaskEnsemble"]
 
 
 class MaskEnsemble(tf.Module):
-    """The mean of the distributions that a network describes under its masks.
+    """The mean of the distributions of a network under each of its masks.
 
-    What an `AutoregressiveDistribution` computes with: rows are `[N, D]`, contexts
-    `[N, C]`, noise `[N, D, V]`. Eager calls run compiled.
+    It computes for an `AutoregressiveDistribution`. Rows are `[N, D]`, contexts `[N, C]`,
+    noise `[N, D, V]`. Eager calls run compiled.
 
     Args:
-      network: a `MaskedMLP`, or a `OrderAgnosticMLP`.
-      conditional: one of `conditionals.py`.
+      network: a `MaskedMLP`, or an `OrderAgnosticMLP`.
+      conditional: a family of `conditionals.py`.
     """
 
     def __init__(self, network: Any, conditional: Any) -> None:
@@ -41,7 +41,7 @@ class MaskEnsemble(tf.Module):
         self._conditional = conditional
         self.num_masks = network.num_masks
         if self.num_masks > 1:
-            # A variable, since a run that goes on must go on in the cycle.
+            # A variable, so that a resumed run continues the cycle of masks.
             self._num_steps = tf.Variable(
                 np.int64(0),
                 trainable=False,
@@ -56,7 +56,7 @@ class MaskEnsemble(tf.Module):
         return self._conditioner.network
 
     def come_first(self, observed: np.ndarray) -> bool:
-        """Whether some variables, `[..., D]`, are before all others under every mask."""
+        """Whether the observed variables, `[..., D]`, come first under every mask."""
         if self.has_own_orderings:
             return bool((observed.all(axis=-1) | ~observed.any(axis=-1)).all())
         is_cycle = self.num_masks > 1
@@ -65,7 +65,7 @@ class MaskEnsemble(tf.Module):
         return bool((in_order[..., :-1] >= in_order[..., 1:]).all())
 
     def masks(self, mask_index: Any, seed: tf.Tensor | None, num_rows: Any) -> tf.Tensor:
-        """Returns the given mask, or as many different ones as there are rows for, `[G]`.
+        """Returns the given mask, or all masks in random order, at most one a row, `[G]`.
 
         Args:
           mask_index: integer, or None.
@@ -108,20 +108,20 @@ class MaskEnsemble(tf.Module):
     ) -> tuple:
         """Returns rows whose missing variables are drawn, and their importance weights.
 
-        A choice by weight among draws of all masks is from the conditional of the mean over
-        the masks: in the limit of many draws; and of one draw of each mask, if under each
-        the observed variables come first.
+        A choice by weight among draws of all masks is a draw from the conditional of the
+        mean over the masks, in the limit of many draws. One draw from each mask is enough
+        if the observed variables come first under each.
 
-        Masks with own orderings draw in two ways: each variable given those before it,
-        which can draw whatever is probable; and, with the observed variables before all
-        others, given all of them. The weights are those of equally many draws in both ways.
+        Masks with their own orderings draw in two ways: each variable given those before
+        it, which can draw every probable completion; and with the observed variables before
+        all others, given all of them. Weights are for equally many draws in both ways.
 
         Args:
           noise: of the conditional.
           proposals: `[G]`, to which the rows are dealt in turn: a mask's index; plus the
             number of masks, to put the observed variables before all others.
           x: `[N, D]`.
-          observed: boolean, `[N, D]`; all rows are alike where masks have own orderings.
+          observed: boolean, `[N, D]`; all rows are equal if masks have own orderings.
           *context: the context, if any.
 
         Returns:
@@ -158,7 +158,7 @@ class MaskEnsemble(tf.Module):
         return self._log_mean_over_masks(x, context)
 
     def _log_mean_over_masks(self, x, context):
-        """One mask at a time, so that memory does not grow with their number."""
+        """Takes one mask at a time, so memory does not grow with the number of masks."""
 
         def add(mask, total):
             log_prob = self.log_prob_under(mask, x, context)
@@ -212,7 +212,7 @@ class MaskEnsemble(tf.Module):
         """Whether each of several masks has its own ordering."""
         return self.num_masks > 1 and self.network.fixed_ordering is None
 
-    # Copies and pickles keep the weights and drop what belongs to this one object.
+    # Copies and pickles keep the weights and drop the compiled functions.
 
     def _set_transient_state(self):
         network, dtype = self.network, tf.as_dtype(self.network.dtype)
@@ -264,7 +264,7 @@ def log_probs(
     context: tf.Tensor | None,
     **training: bool,
 ) -> tf.Tensor:
-    """Returns those of each variable given the ones before it, `[N, D]`."""
+    """Returns log-probabilities of each variable given those before it, `[N, D]`."""
     outputs = network(x, context, **training)
     shape = [-1, conditional.num_parameters, network.event_size]
     return conditional.log_prob(x, tf.reshape(outputs, shape))
@@ -278,8 +278,8 @@ def draw(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns samples, `[N, D]`, and their log-probabilities, `[N]`, in one pass.
 
-    The gradient of the log-probabilities is that at fixed samples, and does not go back
-    through the loop: it is that of `log_prob`. Samples have none.
+    The gradient of the log-probabilities is that of `log_prob` at fixed samples, without
+    back-propagation through the loop. Samples have no gradient.
     """
 
     @tf.custom_gradient
@@ -309,18 +309,17 @@ def draw_dealt(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns samples under several masks, to which the rows are dealt in turn.
 
-    With their log-probabilities, each under its own mask; neither has a gradient.
-
-    Each row's mask is as random as `masks` are, so each sample is one of the mean over the
-    masks. Since equally many rows have each mask, averages over rows vary less than those
+    It also returns their log-probabilities, each under its own mask. Neither has a
+    gradient. `masks` are in random order, so each sample is a draw from the mean over the
+    masks. Since each mask has equally many rows, averages over rows vary less than averages
     over independent draws.
 
     Args:
       member: function from a mask's index to a network.
       masks: `[G]`, indices in random order.
-      conditional: as of `draw`.
-      noise: as of `draw`.
-      context: as of `draw`.
+      conditional: as in `draw`.
+      noise: as in `draw`.
+      context: as in `draw`.
     """
 
     def draw_hand(mask, noise, *context):
@@ -338,8 +337,8 @@ def in_hands(
 
     Args:
       method: function from a mask and its rows of the other arguments to rows, `[n, D]`,
-        and their logarithms, `[n]`.
-      masks: `[G]`, indices: row r has that of index r modulo G.
+        and logarithms, `[n]`.
+      masks: `[G]`, indices: row r has the mask number r modulo G.
       noise: `[N, D, V]`.
       *others: more tensors with N rows.
 
@@ -348,7 +347,7 @@ def in_hands(
     """
     num_rows, num_masks = tf.shape(noise)[0], tf.shape(masks)[0]
     size = -(-num_rows // num_masks)
-    # The last row fills up.
+    # The last row fills up the last hands.
     deal = tf.reshape(tf.minimum(tf.range(size * num_masks), num_rows - 1), [size, -1])
     dealt = [tf.gather(t, tf.transpose(deal)) for t in (noise, *others)]
     kinds: tuple = (tf.TensorSpec([None, noise.shape[1]], noise.dtype),)
@@ -386,12 +385,12 @@ def complete(
     """Draws missing variables given those before them, and keeps the observed ones.
 
     Args:
-      network: as of `draw`.
-      conditional: as of `draw`.
-      noise: as of `draw`.
+      network: as in `draw`.
+      conditional: as in `draw`.
+      noise: as in `draw`.
       x: `[N, D]`.
       observed: boolean, `[D]` or `[N, D]`.
-      context: as of `draw`.
+      context: as in `draw`.
 
     Returns:
       Completed rows, `[N, D]`, and the log-probability of the observed variables given all
@@ -419,7 +418,7 @@ def _draw(network, conditional, noise, context):
 
 
 def _draw_one(conditional, noise, parameters):
-    """One variable of N rows, `[V, N]` and `[P, N]`, as N variables of one row."""
+    """Draws one variable of N rows, `[V, N]` and `[P, N]`, as N variables of one row."""
     parameters = parameters[None]
     x = conditional.sample(tf.transpose(noise)[None], parameters)
     return x[0], conditional.log_prob(x, parameters)[0]

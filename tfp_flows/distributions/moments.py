@@ -1,10 +1,10 @@
-"""Moments and divergences by TFP's own rules, or refused with a way to estimate them."""
+"""Moments and divergences by TFP's rules, or an error that says how to estimate them."""
 
 from __future__ import annotations
 
 __all__ = ["Moments"]
 
-# How to estimate what has no formula, from draws of a distribution d.
+# How to estimate each statistic without a formula from draws of a distribution d.
 _DRAWS, _PAIRS = "d.sample(10_000)", "x, log_prob = d.sample_and_log_prob(10_000)"
 _ESTIMATES = {
     "mean": f"tf.reduce_mean({_DRAWS}, axis=0)",
@@ -19,10 +19,10 @@ _ESTIMATES = {
 
 
 class Moments:
-    """Says how to estimate from draws what TFP's rules do not give.
+    """Adds to errors of missing statistics how to estimate them from draws.
 
-    Mixed into a `tfd.Distribution`, whose rules these are: those of a
-    `tfd.TransformedDistribution` hold where the bijector's Jacobian is constant.
+    Mixed into a `tfd.Distribution`. A `tfd.TransformedDistribution` has formulas only if
+    the Jacobian of its bijector is constant.
     """
 
 

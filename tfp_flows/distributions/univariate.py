@@ -8,8 +8,8 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.flow_bijector import FlowBijector
 
-__all__ = ["NotOneVariable", "OneVariable", "refuse_several_variables"]
-# TFP makes instances of this base if a part is no composite tensor.
+__all__ = ["OneVariable", "refuse_several_variables"]
+# The base that TFP instantiates if a part of the distribution is no composite tensor.
 _TRANSFORMED = tfd.TransformedDistribution.__mro__[1]
 
 _OPPOSITE = {
@@ -30,14 +30,15 @@ _ENDS = {
 class OneVariable:
     """The distribution functions of a transformed distribution of one variable.
 
-    Every bijector of one variable is monotone, but for those of a circle, so that
+    Every bijector of one variable is monotone, except on a circle. If it rises, the first
+    forms hold, and if it falls, the second:
 
     ```none
     cdf(y)      = base.cdf(x) or base.survival_function(x),    x = bijector^-1(y)
     quantile(p) = bijector(base.quantile(p or 1 - p))
     ```
 
-    where the bijector rises or falls. Mixed into a `tfd.TransformedDistribution`.
+    Mixed into a `tfd.TransformedDistribution`.
     """
 
     def _cdf(self, value, **kwargs):
@@ -54,24 +55,6 @@ class OneVariable:
 
     def _quantile(self, value, **kwargs):
         return _quantile(self, value, **kwargs)
-
-
-class NotOneVariable:
-    """Refuses distribution functions. Mixed into a distribution without them."""
-
-    name: str
-
-    def _log_cdf(self, *args, **kwargs):
-        raise self._not_one_variable("cdf")
-
-    def _quantile(self, *args, **kwargs):
-        raise self._not_one_variable("quantile")
-
-    def _not_one_variable(self, function):
-        return NotImplementedError(
-            f"Expected a `MixtureMADE` of one variable for `{function}`; got "
-            f"`{self.name}`. Estimate it from draws of `sample`."
-        )
 
 
 def refuse_several_variables(distribution: tfd.Distribution, function: str) -> None:
@@ -91,7 +74,7 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
 
 
 def _estimate(function):
-    """How to estimate from draws what has no formula for several variables."""
+    """Says how to estimate a statistic of several variables from draws."""
     draws = "`draws = distribution.sample(10_000)`"
     if function in ("quantile", "mean", "variance"):
         name = {"quantile": "percentile(draws, 50.0"}.get(function, f"{function}(draws")
@@ -147,7 +130,7 @@ def _evaluate_transformed(distribution, function, y, context):
     somewhere = _quantile(base, tf.constant(0.25, base.dtype), _of(base, context))
 
     def from_base(function, where):
-        # Where the result is discarded, at a finite point: no NaN reaches a gradient.
+        # Discarded results are computed at a finite point, so no NaN reaches a gradient.
         points = tf.where(_add_axes(where, base.event_shape.rank), x, somewhere)
         return _evaluate(base, function, points, _of(base, context))
 

@@ -18,15 +18,15 @@ __all__ = ["as_list", "BoundedProgress", "FullDataBatchStatistics", "StopOnNaN"]
 class StopOnNaN(keras.callbacks.Callback):
     """Stops training when loss or weights are not finite, with the best weights so far.
 
-    Unlike `keras.callbacks.TerminateOnNaN`, it leaves usable weights behind: those of the
-    epoch with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one.
-    It checks the loss after each batch and the weights after each epoch, since the loss may
-    be finite while weights are NaN. The state of the optimizer is lost; to train on,
-    compile again.
+    Unlike `keras.callbacks.TerminateOnNaN`, it restores usable weights: those of the epoch
+    with the lowest `monitor`, or the initial ones. `DensityEstimator.fit` adds one. It
+    checks the loss after each batch and the weights after each epoch, since the loss may be
+    finite while weights are NaN. The state of the optimizer is lost; compile again before
+    further training.
 
     Args:
-      monitor: name of the metric that is compared between epochs; if it is absent, the
-        training loss is.
+      monitor: name of the metric that is compared between epochs; the training loss if it
+        is absent.
 
     Attributes:
       stopped_epoch: the epoch, counted from 1, in which something was not finite; or None.
@@ -59,7 +59,7 @@ class StopOnNaN(keras.callbacks.Callback):
         self._best = np.inf
         self._best_epoch = 0
         self._weights = self.model.get_weights()
-        # A weight that is not finite at first may be meant so, such as an infinite bound.
+        # A weight may be infinite on purpose, such as a bound.
         self._finite_at_first = [_is_finite(weight) for weight in self._weights]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -74,7 +74,7 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Keeps the weights of the best epoch; stops where some are not finite."""
+        """Keeps the weights of the best epoch; stops if some are not finite."""
         if self.stopped_epoch is not None:
             return
         weights = self.model.get_weights()
@@ -147,13 +147,13 @@ class BoundedProgress(keras.callbacks.ProgbarLogger):
 class FullDataBatchStatistics(keras.callbacks.Callback):
     """Sets every `BatchNorm` to the statistics of the whole training set.
 
-    It does so before each validation and at the end, as the authors of MAF do; the
-    running averages of training are replaced.
+    It replaces the running averages of training before each validation and at the end, like
+    the authors of MAF.
 
     Args:
       data: `[N, *event]`, the training rows.
-      context: `[N, context_size]`, where the flow is conditional.
-      sample_weight: `[N]`, as `fit` was given it; None if all rows count alike.
+      context: `[N, context_size]`, if the flow is conditional.
+      sample_weight: `[N]`, the weights that `fit` gets; None if all rows count alike.
 
     >>> import tfp_flows
     >>> rows = [[0.0, 10.0], [2.0, 50.0]]
@@ -186,7 +186,7 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
         check_rows_of(model.distribution, self._data, self._context, self._weight)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Refuses such rows in a loop that does not ask."""
+        """Refuses such rows in training loops that do not call `check`."""
         self.check(self.model)
 
     def on_test_begin(self, logs: dict | None = None) -> None:

@@ -1,11 +1,15 @@
-"""The forms of rows, contexts and weights, and of the columns of a table."""
+"""The data of `fit`: rows with contexts and weights, in memory or in batches.
+
+`RowFormat` tells rows, contexts and weights apart in the forms that users give. `RowArrays`
+and `RowStream` are data in memory and in batches, with the same methods: `first` and
+`sample` for the data-dependent state, `split` for validation, `for_keras` for Keras.
+"""
 
 from __future__ import annotations
 
 import collections.abc
 import contextlib
 import itertools
-import json
 import math
 import time
 import typing
@@ -27,8 +31,6 @@ __all__ = [
     "errors_of_data",
     "given_order",
     "new_orders",
-    "plain_columns",
-    "refuse_other_columns",
     "row_batches",
     "RowArrays",
     "RowFormat",
@@ -36,7 +38,29 @@ __all__ = [
     "RowStream",
     "without_autotune",
 ]
+# The type of the specification of None in a dataset's element.
 _NO_TENSOR = type(tf.type_spec_from_value(None))
+# Seconds for which a dataset is read before training.
+_MOST_SECONDS = 60.0
+# Batches of a `PyDataset` that are read before training, if it has so many. Batches of
+# sorted rows differ from each other, so few large ones are no sample.
+_LEAST_BATCHES = 64
+# Rows count as sorted if the means of their two halves differ by more standard errors. By
+# chance, not even one of thousands of columns does.
+_MOST_ERRORS = 7.0
+_FEWEST_ROWS = 50  # in each half, for that comparison
+_REMEDY = (
+    "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
+    "all over it before `fit`."
+)
+_TOO_LONG = (
+    "Means, scales and correlations are set from the rows of `x` that were read within "
+    f"{{:g}} seconds, not from all of it. {_REMEDY}"
+)
+_SORTED = (
+    "Means, scales and correlations are set from the first rows of `x`, and these change "
+    f"from one end to the other. {_REMEDY}"
+)
 
 
 class Rows(typing.NamedTuple):
@@ -54,21 +78,21 @@ class Rows(typing.NamedTuple):
 
     @property
     def inputs(self) -> Any:
-        """The inputs of a model."""
+        """The inputs of a model: `x`, or `(x, context)`."""
         return self.x if self.context is None else (self.x, self.context)
 
     def as_batch(self) -> tuple:
         """Returns Keras's tuple of inputs, targets and weights."""
         if self.weight is None:
             return (self.inputs,)
-        # Keras drops weights that come without targets; nothing reads these.
+        # Keras drops weights without targets, so the weights stand there, too.
         return (self.inputs, self.weight, self.weight)
 
 
 class RowFormat:
-    """The shapes of a model's rows and contexts, by which the two are told apart.
+    """The shapes of a model's rows and contexts, which tell the two apart.
 
-    A tuple or list of batches is `(x, context)`; one of single rows is a batch.
+    A tuple or list of batches is `(x, context)`; a tuple or list of single rows is `x`.
 
     Args:
       event_shape: shape of one row; None if it is unknown.
@@ -84,7 +108,7 @@ class RowFormat:
 
     @classmethod
     def from_distribution(cls, distribution: tfd.Distribution) -> RowFormat:
-        """The format of the events of a distribution."""
+        """Returns the format of the events of a distribution."""
         return cls(
             getattr(distribution, "event_shape", None),
             _context_size(distribution),
@@ -138,7 +162,7 @@ class RowFormat:
         if not isinstance(value, (tuple, list)) or not value:
             return True
         is_part = hasattr(value[0], "shape") or isinstance(value[0], dict)
-        # A tuple of arrays is never rows, so that an `x` of too few axes is called so.
+        # A tuple of arrays is never rows, so an `x` with too few axes gets its own error.
         if is_part and (isinstance(value, tuple) or self.event_shape is None):
             return False
         if self.event_shape is None:
@@ -146,52 +170,9 @@ class RowFormat:
         return _ndims(value[0]) <= self.event_shape.rank
 
 
-def plain_columns(columns: Any) -> list | None:
-    """Returns a copy of names, or of dicts of plain values; None for None."""
-    if columns is None:
-        return None
-    try:
-        plain = json.loads(json.dumps(columns))
-    except TypeError:  # what no file can hold
-        plain = None
-    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
-        raise ValueError(
-            "Expected `columns`, a sequence of names or of dicts of plain values; got "
-            f"{columns!r}."
-        )
-    return plain
-
-
-def refuse_other_columns(columns: list | None, rows: Rows) -> None:
-    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
-
-    A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone is
-    that of a modelled column. A table is an object with `columns`, such as a data frame.
-    """
-    tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
-    for argument, (role, table) in tables.items():
-        expected = _names(columns or (), role)
-        if not expected or not hasattr(table, "columns"):
-            continue
-        names = [str(name) for name in table.columns]
-        if names != expected:
-            raise ValueError(
-                f"Expected `{argument}` of the columns {expected}, in this order; got "
-                f"{names}."
-            )
-
-
-def _names(columns, role):
-    named = (
-        {"name": column, "role": "modelled"} if isinstance(column, str) else column
-        for column in columns
-    )
-    return [c["name"] for c in named if c.get("role") == role and "name" in c]
-
-
 def _context_size(distribution):
     size = getattr(distribution, "context_size", None)
-    if size is None:  # of a stock distribution
+    if size is None:  # TFP's own distributions have none
         size = getattr(getattr(distribution, "bijector", None), "context_size", 0)
     return size
 
@@ -216,11 +197,11 @@ def _ndims(value):
 
 
 class RowArrays:
-    """Arrays of rows, and of their context and weights, of equal length.
+    """Data in memory: arrays of rows, contexts and weights of equal length.
 
     Args:
       row_format: the `RowFormat` of the model.
-      rows: `Rows` of anything that NumPy makes an array of.
+      rows: `Rows` of anything that NumPy converts to arrays.
 
     Raises:
       ValueError: if something is not numeric, or of another shape or length, or there are
@@ -252,7 +233,7 @@ class RowArrays:
             check_finite(array, name)
 
     def check_sum_of_weights(self) -> None:
-        """Raises `ValueError` if weights add up to nothing, or less: no mean is theirs."""
+        """Raises `ValueError` unless the sum of the weights is above 0."""
         weight = self.rows.weight
         if weight is not None and not weight.sum() > 0:
             raise ValueError(
@@ -268,7 +249,7 @@ class RowArrays:
         return self.rows
 
     def split(self, share: float) -> list[RowArrays]:
-        """Returns the first rows and the last ones, which are a `share` of all."""
+        """Returns the first rows, and the last rows, which are a `share` of all."""
         count = math.floor(len(self.rows.x) * (1.0 - share))  # as Keras splits
         if not 0 < count < len(self.rows.x):
             raise ValueError(
@@ -332,7 +313,7 @@ def check_finite(array: np.ndarray, argument: str) -> None:
     """Raises `ValueError`, with the first row, if an array has NaN or infinity."""
     if array.dtype.kind in "biu" or not array.size:
         return
-    # Both are NaN if one value is.
+    # Minimum and maximum are NaN if one value is.
     if np.isfinite(array.min()) and np.isfinite(array.max()):
         return
     bad = ~np.isfinite(array)
@@ -361,24 +342,24 @@ def _map(function, rows):
 
 
 def _from_dtype(array, dtype):
-    if array.dtype.kind in "biu":  # the model casts them, a batch at a time
+    if array.dtype.kind in "biu":  # the model casts integers, a batch at a time
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     return array.astype(dtype.as_numpy_dtype, copy=False)
 
 
 def _is_small_float(dtype):
-    # NumPy does not know that bfloat16 and its like are numbers.
+    # NumPy takes bfloat16 and other small floats for void.
     return dtype.kind == "V" and dtype.names is None and tf.as_dtype(dtype).is_floating
 
 
 def _are_numbers(array):
-    # A table whose columns have several numeric dtypes.
+    """Whether an object array holds numbers: a table with several numeric dtypes does."""
     numbers = (bool, int, float, np.number, np.bool_)
     return all(isinstance(entry, numbers) for entry in array.flat)
 
 
 def _described(value, array):
-    kinds = getattr(value, "dtypes", None)  # of a table's columns
+    kinds = getattr(value, "dtypes", None)  # a table has one for each column
     if kinds is None:
         return f"dtype {array.dtype}"
     columns = [str(name) for name, kind in kinds.items() if kind.kind not in "biuf"]
@@ -387,35 +368,14 @@ def _described(value, array):
     return f"a table whose columns {columns} are not of numbers"
 
 
-# The time for which a dataset is read before training.
-_MOST_SECONDS = 60.0
-# Batches of a `PyDataset` that are read before training, if there are so many: large ones
-# of sorted rows are unlike each other.
-_LEAST_BATCHES = 64
-# Standard errors between the means of two halves of rows, which no shuffled rows have even
-# in thousands of columns; and the rows of a half from which on they are told.
-_MOST_ERRORS, _FEWEST_ROWS = 7.0, 50
-_REMEDY = (
-    "If its rows are sorted, shuffle them, or call `initialize` with an array of rows from "
-    "all over it before `fit`."
-)
-_TOO_LONG = (
-    "Means, scales and correlations are set from the rows of `x` that were read within "
-    f"{{:g}} seconds, not from all of it. {_REMEDY}"
-)
-_SORTED = (
-    "Means, scales and correlations are set from the first rows of `x`, and these change "
-    f"from one end to the other. {_REMEDY}"
-)
-
-
 class RowStream:
-    """Batches of rows, whose first ones can be read without being lost.
+    """Data in batches, whose first ones can be read before training without being lost.
 
     Args:
       row_format: the `RowFormat` of the model.
-      batches: one of `KINDS`, of batches as Keras takes them.
-      checked: whether a batch with values that are not finite raises when it comes.
+      batches: one of `KINDS`, with batches in the forms that Keras takes.
+      checked: whether a batch with infinite or NaN values raises `ValueError` when it
+        comes.
 
     Raises:
       ValueError: if a dataset has targets, or single rows instead of batches.
@@ -447,15 +407,15 @@ class RowStream:
         raise _no_batches()
 
     def sample(self, most: int, num_batches: int | None = None) -> Rows:
-        """Returns rows of an epoch as arrays: all of them, or `most` that are drawn.
+        """Returns rows of an epoch as arrays: all of them, or a random sample of `most`.
 
-        A dataset is read once for that, for a minute at most; of a `PyDataset`, batches all
-        over it are; of what can be read but once or has no end, the first rows are taken.
-        Rows of weight zero are drawn last. The same rows are drawn each time.
+        A dataset is read once, for a minute at most. A `PyDataset` is read at evenly spaced
+        batches. Generators and endless datasets give their first rows. Rows of weight zero
+        are drawn last. The sample is the same each time.
 
         Args:
           most: number of rows.
-          num_batches: of an epoch; None if it has all of them.
+          num_batches: number of batches of an epoch; None for all.
 
         Raises:
           ValueError: if there are none, or values are not finite; if a dataset is empty in
@@ -478,7 +438,7 @@ class RowStream:
         return rows
 
     def split(self, share: float) -> None:
-        """Raises `ValueError`, since only arrays have last rows."""
+        """Raises `ValueError`, since the last rows of batches are not known in advance."""
         raise ValueError(
             f"Expected arrays with `validation_split` of {share}; got batches. Give "
             "`validation_data` instead."
@@ -497,7 +457,7 @@ class RowStream:
         return {"x": batches}
 
     def _spread_batches(self, most):
-        """Batches all over a `PyDataset`, with `most` rows if there are so many."""
+        """Evenly spaced batches of a `PyDataset`, with `most` rows if it has so many."""
         batches, count = self._batches, self._batches.num_batches
         size = max(len(self._arrays(batches[0]).rows.x), 1)
         needed = min(count, max(_LEAST_BATCHES, -(-most // size)))
@@ -505,27 +465,33 @@ class RowStream:
         return (batches[int(index)] for index in indices)
 
     def _drawn(self, batches, most, *, first=False):
-        """At most `most` rows of batches, drawn or the first, and whether all were read."""
-        rng, start, parts, keys = np.random.default_rng(0), time.monotonic(), [], []
+        """Returns `most` rows of batches, a sample or the first, and if all were read."""
+        rng, start = np.random.default_rng(0), time.monotonic()
+        parts: list = []
+        keys: list = []
         was_read = True
         for batch in batches:
-            rows = RowArrays(self._format, self._format.from_batch(batch))
+            data = RowArrays(self._format, self._format.from_batch(batch))
             if self._checked:
-                rows.check_finite()
-            parts.append(rows.rows)
-            key = rng.random(len(rows.rows.x))
-            if rows.rows.weight is not None:
-                key += rows.rows.weight.reshape(-1) <= 0.0
+                data.check_finite()
+            rows = data.rows
+            # The rows with the smallest keys are the sample.
+            key = rng.random(len(rows.x))
+            if rows.weight is not None:
+                key += rows.weight.reshape(-1) <= 0.0
+            parts.append(rows)
             keys.append(key)
             count = sum(map(len, keys))
-            was_read = not (count >= most if first else _is_late(start))
-            if not was_read:
+            is_late = time.monotonic() - start > _MOST_SECONDS
+            if count >= most if first else is_late:
+                was_read = False
                 break
             if count >= 2 * most:
-                parts, keys = _smallest(parts, keys, most)
+                rows, key = _smallest(parts, keys, most)
+                parts, keys = [rows], [key]
         if not parts:
             raise _no_batches()
-        (rows,), _ = _smallest(parts, keys, most if not first else None)
+        rows, _ = _smallest(parts, keys, None if first else most)
         if self._checked:
             RowArrays(self._format, rows).check()
         return rows, was_read
@@ -539,7 +505,7 @@ class RowStream:
             indices = itertools.count() if count is None else range(count)
             return (batches[i] for i in indices)
         if isinstance(batches, collections.abc.Iterator):
-            # Batches that are read here come again in the next pass.
+            # The next pass gives the batches that are read here again.
             seen: list = []
             self._batches = itertools.chain(seen, batches)
             return _remembered(batches, seen)
@@ -569,19 +535,15 @@ class RowStream:
 
 
 def _smallest(parts, keys, most):
-    """The rows with the `most` smallest keys, or all, in their order, and the keys."""
+    """Returns the rows with the `most` smallest keys, in their order, and the keys."""
     rows = Rows(
         *(None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True))
     )
     key = np.concatenate(keys)
     if most is None or len(key) <= most:
-        return [rows], [key]
+        return rows, key
     index = np.sort(np.argpartition(key, most - 1)[:most])
-    return [take_rows(rows, index)], [key[index]]
-
-
-def _is_late(start):
-    return time.monotonic() - start > _MOST_SECONDS
+    return take_rows(rows, index), key[index]
 
 
 def _is_endless(batches):
@@ -590,7 +552,7 @@ def _is_endless(batches):
 
 
 def _refuse_read_once(dataset):
-    """Refuses a dataset that has given all its rows, and has none any more."""
+    """Refuses a dataset that is empty after it was read once."""
     if dataset.cardinality() != tf.data.UNKNOWN_CARDINALITY:
         return
     if next(iter(dataset), None) is None:
@@ -602,7 +564,7 @@ def _refuse_read_once(dataset):
 
 
 def _are_sorted(x):
-    """Whether means of the first and the second half differ by more than chance."""
+    """Whether the means of the first and the second half differ by more than chance."""
     rows = x.reshape(len(x), -1).astype(np.float64)
     half = len(rows) // 2
     if half < _FEWEST_ROWS:
@@ -618,7 +580,7 @@ def _no_batches():
 
 @contextlib.contextmanager
 def errors_of_data() -> Iterator[None]:
-    """Raises what a batch raises within TensorFlow as the `ValueError` that it was."""
+    """Raises errors of TensorFlow that a `ValueError` of a batch caused as `ValueError`."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -630,7 +592,7 @@ def errors_of_data() -> Iterator[None]:
 
 
 class _StandardBatches(keras.utils.PyDataset):
-    """A `PyDataset` in another form."""
+    """A `PyDataset` whose batches go through a function."""
 
     def __init__(self, batches, standard):
         super().__init__(
@@ -638,21 +600,21 @@ class _StandardBatches(keras.utils.PyDataset):
             use_multiprocessing=batches.use_multiprocessing,
             max_queue_size=batches.max_queue_size,
         )
-        self._of = batches
+        self._batches = batches
         self._standard = standard
 
     @property
     def num_batches(self):
-        return self._of.num_batches
+        return self._batches.num_batches
 
     def __getitem__(self, index):
-        return self._standard(self._of[index])
+        return self._standard(self._batches[index])
 
     def on_epoch_begin(self):
-        self._of.on_epoch_begin()
+        self._batches.on_epoch_begin()
 
     def on_epoch_end(self):
-        self._of.on_epoch_end()
+        self._batches.on_epoch_end()
 
 
 def _remembered(batches, seen):
@@ -691,15 +653,15 @@ def _assert_finite(argument, tensor):
 
 
 def given_order(num_rows: int) -> tf.data.Dataset:
-    """Returns a dataset of one element, the rows `[num_rows]` in the order they have."""
+    """Returns a dataset of one element, the indices `0, ..., num_rows - 1`."""
     return tf.data.Dataset.from_tensors(tf.range(num_rows))
 
 
 def new_orders(num_rows: int) -> tf.data.Dataset:
-    """Returns a dataset of one element, another random order of rows in each pass.
+    """Returns a dataset of one element, the indices in another random order each pass.
 
-    Keras's own datasets of arrays repeat one order in all epochs where a seed is set
-    (`keras.utils.set_random_seed`), since each pass starts its random numbers anew.
+    Keras's own datasets of arrays repeat one order in all epochs after
+    `keras.utils.set_random_seed`, since each pass restarts its random numbers.
     """
     seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).batch(2).take(1)
     return seeds.map(
@@ -712,8 +674,7 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
 
     Args:
       arrays: arrays `[N, ...]`, in any nest.
-      order: dataset of the indices `[N]` of the rows in their order, an element for each
-        pass over the rows.
+      order: dataset of indices `[N]` of the rows, an element for each pass over them.
       batch_size: rows of a batch; the last one may have fewer.
     """
     with tf.device("CPU"):
@@ -722,7 +683,7 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
     num_whole = num_rows // batch_size
 
     def indices(order):
-        # Cut at once, not batched row by row, which takes longer than gathering them.
+        # Sliced in one op: batching row by row takes longer than gathering the rows.
         whole = tf.reshape(order[: num_whole * batch_size], [num_whole, batch_size])
         batches = tf.data.Dataset.from_tensor_slices(whole)
         if num_rows % batch_size:
@@ -746,9 +707,9 @@ def row_batches(arrays: Any, order: tf.data.Dataset, batch_size: int) -> tf.data
 def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns a dataset with its autotuner off, unless its options ask for it.
 
-    The autotuner wakes after 10, 20, 40 ms and so on. In TensorFlow 2.20 and 2.21 the end
-    of an iterator sometimes waits for that, so that an epoch takes up to twice its time.
-    Calls in parallel and prefetching then take TensorFlow's defaults.
+    In TensorFlow 2.20 and 2.21 the end of an iterator sometimes waits for the autotuner,
+    which wakes after 10, 20, 40 ms and so on, so an epoch can take twice its time. Without
+    it, parallel calls and prefetching take TensorFlow's defaults.
     """
     if dataset.options().autotune.enabled is not None:
         return dataset

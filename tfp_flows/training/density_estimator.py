@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -17,17 +18,11 @@ from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.data_dependent_state import weight_keyword
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
 from tfp_flows.training.data import RowFormat
 from tfp_flows.training.data import Rows
-from tfp_flows.training.data import plain_columns
-from tfp_flows.training.data import refuse_other_columns
-from tfp_flows.training.export import write_saved_model
 from tfp_flows.training.model import GlobalBatch
 from tfp_flows.training.model import LikelihoodModel
 from tfp_flows.training.model import count_lines
-from tfp_flows.training.model import shared_variables
 from tfp_flows.training.model import structure_lines
 from tfp_flows.training.weight_prior import WeightPrior
 
@@ -95,7 +90,7 @@ class DensityEstimator(LikelihoodModel):
         the data have another form.
     """
 
-    saved_parts = ("distribution",)
+    saved_parts = ("distribution", "columns", "weight_prior")
 
     def __init__(
         self,
@@ -107,15 +102,13 @@ class DensityEstimator(LikelihoodModel):
     ) -> None:
         _check_distribution(distribution)
         check_flag("weight_prior", weight_prior)
-        super().__init__(dtype=tf.as_dtype(distribution.dtype).name, **kwargs)
-        # Not tracked by Keras, which would wrap the columns, and would not find the
-        # variables of a TFP object.
-        object.__setattr__(self, "_columns", plain_columns(columns))
+        row_format = RowFormat.from_distribution(distribution)
+        super().__init__(row_format, distribution, **kwargs)
+        self._keep("distribution", distribution)
+        self._keep("_columns", _plain_columns(columns))
+        self.weight_prior = weight_prior
         prior = WeightPrior(distribution) if weight_prior else None
-        object.__setattr__(self, "_weight_prior", prior)
-        object.__setattr__(self, "distribution", distribution)
-        object.__setattr__(self, "_row_format", RowFormat.from_distribution(distribution))
-        self._shared_weights = shared_variables(distribution)
+        self._keep("_weight_prior", prior)
         self.built = True
 
     @property
@@ -127,7 +120,7 @@ class DensityEstimator(LikelihoodModel):
         """Returns `log_prob`, `[N]`, of `x`, `[N, *event]`, or of `(x, context)`."""
         x, context, _ = self._row_format.from_inputs(inputs)
         dtype = self._row_format.dtype
-        kwargs = {} if context is None else {"context": tf.cast(context, dtype)}
+        kwargs = _given(None if context is None else tf.cast(context, dtype))
         if training:
             kwargs["training"] = True
         return self.distribution.log_prob(tf.cast(x, dtype), **kwargs)
@@ -137,20 +130,6 @@ class DensityEstimator(LikelihoodModel):
     ) -> dict[str, tf.Tensor]:
         """Returns the negative log-likelihood of each row, `[n]`, as "loss"."""
         return {"loss": -self(rows.inputs, training=training)}
-
-    def initialize(
-        self, x: object, *, sample_weight: object = None, validation_split: float = 0.0
-    ) -> None:
-        """Sets the distribution's data-dependent state from training data.
-
-        Args:
-          x: as in `fit`. The first batches of a generator are read, and are lost to it.
-          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
-          validation_split: share of the rows, the last ones, that are left out.
-        """
-        data = self._data(x, sample_weight, checked=True)
-        data = data.split(validation_split)[0] if validation_split else data
-        self._check_and_initialize(data, initialize=True)
 
     def summary(
         self,
@@ -200,24 +179,28 @@ class DensityEstimator(LikelihoodModel):
                 "Expected `format` of 'tf_saved_model' and no further options; got "
                 f"{format!r} and {sorted(kwargs)}."
             )
-        write_saved_model(self, self._row_format, filepath, verbose is not False)
+        row_format, distribution = self._row_format, self.distribution
+        if row_format.event_shape is None:
+            raise ValueError("Expected a distribution of known `event_shape`; got none.")
+        x = tf.TensorSpec([None, *row_format.event_shape], row_format.dtype, name="x")
+        context = []
+        if row_format.context_size:
+            shape = [None, row_format.context_size]
+            context = [tf.TensorSpec(shape, row_format.dtype, name="context")]
+        scalars = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
 
-    def get_config(self) -> dict:
-        """Returns distribution and columns as plain data."""
-        distribution = serialize(self.distribution)
-        config = {**super().get_config(), "distribution": distribution}
-        config["weight_prior"] = self._weight_prior is not None
-        return config if self._columns is None else {**config, "columns": self.columns}
+        def log_prob(x, context=None):
+            return distribution.log_prob(x, **_given(context))
 
-    @classmethod
-    def from_config(
-        cls, config: dict, custom_objects: dict | None = None
-    ) -> DensityEstimator:
-        """Builds the model that `config` describes, with fresh weights."""
-        known = (*cls.saved_parts, "columns", "weight_prior", "name")
-        config = {k: v for k, v in config.items() if k in known}
-        distribution = deserialize(config.pop("distribution"))
-        return cls(distribution, **config)
+        def sample(count, seed, context=None):
+            return distribution.sample(count, seed=seed, **_given(context))
+
+        archive = keras.export.ExportArchive()
+        archive.track(self)
+        for name in ("serve", "log_prob"):
+            archive.add_endpoint(name, log_prob, input_signature=[x, *context])
+        archive.add_endpoint("sample", sample, input_signature=[*scalars, *context])
+        archive.write_out(str(filepath), verbose=verbose is not False)
 
     @property
     def _is_initialized(self):
@@ -236,12 +219,59 @@ class DensityEstimator(LikelihoodModel):
         return super()._penalty(dtype) if prior is None else prior.nats(dtype)
 
     def _arrays(self, rows):
-        refuse_other_columns(self._columns, rows)
+        _refuse_other_columns(self._columns, rows)
         return super()._arrays(rows)
 
     def _check_support(self, rows):
         if hasattr(self.distribution, "check_support"):
             self.distribution.check_support(rows.x, argument="x")
+
+
+def _plain_columns(columns):
+    """Returns a copy of names, or of dicts of plain values; None for None."""
+    if columns is None:
+        return None
+    try:
+        plain = json.loads(json.dumps(columns))
+    except TypeError:  # no file can hold the values
+        plain = None
+    if not isinstance(plain, list) or not all(isinstance(c, (str, dict)) for c in plain):
+        raise ValueError(
+            "Expected `columns`, a sequence of names or of dicts of plain values; got "
+            f"{columns!r}."
+        )
+    return plain
+
+
+def _refuse_other_columns(columns, rows):
+    """Raises `ValueError` if a table among `rows` has other columns than `columns`.
+
+    A dict in `columns` has a "name" and a "role", "modelled" or "context"; a name alone
+    stands for a modelled column. A table is an object with `columns`, such as a data frame.
+    """
+    tables = {"x": ("modelled", rows.x), "context": ("context", rows.context)}
+    for argument, (role, table) in tables.items():
+        expected = _names(columns or (), role)
+        if not expected or not hasattr(table, "columns"):
+            continue
+        names = [str(name) for name in table.columns]
+        if names != expected:
+            raise ValueError(
+                f"Expected `{argument}` of the columns {expected}, in this order; got "
+                f"{names}."
+            )
+
+
+def _names(columns, role):
+    named = (
+        {"name": column, "role": "modelled"} if isinstance(column, str) else column
+        for column in columns
+    )
+    return [c["name"] for c in named if c.get("role") == role and "name" in c]
+
+
+def _given(context):
+    return {} if context is None else {"context": context}
 
 
 def _check_distribution(distribution):

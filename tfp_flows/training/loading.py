@@ -1,4 +1,4 @@
-"""Saved models, read from files that may come from anyone."""
+"""Safe loading of saved models, from files that may come from anyone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfp_flows.core.saved_names import check_keras
 from tfp_flows.core.saved_names import custom_modules as naming
+from tfp_flows.core.serialization import check_format
 from tfp_flows.core.serialization import check_saved
 from tfp_flows.training.model import LikelihoodModel
 
@@ -30,11 +31,11 @@ _MEMBERS = {_CONFIG, "metadata.json", _WEIGHTS}
 _ASSET = re.compile(r"assets/(?:(?!\.{1,2}/)[^/\\:\0]+/)*(?!\.{1,2}$)[^/\\:\0]*")
 _MAX_MEMBERS = 1000
 _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quarter of it
-# Keras does not compress. An archive that was packed again may expand to this many bytes,
-# or to this many times its size. Zeros expand to a thousand times their size.
+# Keras does not compress. A repacked archive may expand to this many bytes, or to this many
+# times its size. A hostile archive of zeros expands to a thousand times its size.
 _MAX_EXPANDED, _MAX_EXPANSION = 2**24, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
-# A model's variables may take twice the bytes of those in the file, and this many more.
+# A model's variables may take twice the bytes of the file's weights, plus this many.
 _MAX_OTHER_BYTES = 2**26
 
 
@@ -44,17 +45,20 @@ def load(
     custom_modules: Sequence[types.ModuleType | str] = (),
     compile: bool = True,
 ) -> Any:
-    """Returns the model that `save` has written, from a file that may come from anyone.
+    """Returns a saved model, from a file that may come from anyone.
 
     The whole file is checked before anything is built: its members and their sizes, every
     name in its configuration, and the links and sizes of its weights. It may name classes
     of this package, Keras 3 objects without marshalled code, TFP's bijectors and
-    distributions with plain parameters, what is registered with Keras
-    (`keras.saving.register_keras_serializable`), and what `custom_modules` define.
+    distributions with plain parameters, objects that are registered with Keras
+    (`keras.saving.register_keras_serializable`), and objects of `custom_modules`.
 
-    `keras.saving.load_model` gives the same model and builds the same objects only, but
-    Keras itself checks neither the archive nor its own layers before it builds them. Use it
-    for files of your own.
+    Files begin with a format number. Every later version reads the formats of version 0.2.0
+    and later.
+
+    `keras.saving.load_model` returns the same model and builds the same objects only, but
+    Keras checks neither the archive nor its own layers before it builds them. Use it for
+    files of your own.
 
     Args:
       path: of a `.keras` file, or of the folder that `save(..., zipped=False)` has written.
@@ -67,7 +71,8 @@ def load(
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it holds something else, or names what it may not name.
+      ValueError: if it holds something else, names an object that it may not name, or was
+        saved by a newer version in a newer format.
 
     >>> import tfp_flows
     >>> flow = tfp_flows.MAF(2, num_steps=2, seed=0)
@@ -96,7 +101,7 @@ def load(
 
 
 def _check_file(path, compile):
-    """Returns the bytes of all weights, and what Keras needs as `custom_objects`."""
+    """Returns the bytes of all weights, and the `custom_objects` for Keras."""
     if os.path.isdir(path):
         return _check_parts(_folder_members(path), compile, _in_folder(path))
     if not path.endswith(".keras"):
@@ -115,7 +120,7 @@ def _check_file(path, compile):
 
 
 def _check_parts(sizes, compile, opened):
-    """Checks the parts of a file, given names and sizes, and what opens them."""
+    """Checks the members of a file by their names, sizes and contents."""
     names = [name for name, _ in sizes]
     if len(names) > _MAX_MEMBERS or len(set(names)) < len(names):
         raise ValueError(f"{len(names)} members, of {len(set(names))} names")
@@ -133,7 +138,7 @@ def _check_parts(sizes, compile, opened):
 
 
 def _folder_members(path):
-    """Names and sizes of the files in a folder; refuses all but plain files."""
+    """Returns names and sizes of the files in a folder; refuses links and devices."""
     found = []
     for folder, folders, files in os.walk(path):
         for name in [*folders, *files]:
@@ -158,6 +163,7 @@ def _check_config(config, compile):
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise ValueError("a configuration of no model")
     inner = config["config"]
+    check_format(inner)
     outer = {**config, "config": {}}
     if not compile:
         outer["compile_config"] = None
@@ -168,12 +174,12 @@ def _check_config(config, compile):
         raise ValueError(f"a {config.get('class_name')!r}, no DensityEstimator or VAE")
     for part in cls.saved_parts:
         check_saved(inner.get(part))
-    plain = (*cls.saved_parts, "columns")
-    return custom_objects | check_keras({k: v for k, v in inner.items() if k not in plain})
+    others = {k: v for k, v in inner.items() if k not in cls.saved_parts}
+    return custom_objects | check_keras(others)
 
 
 def _check_weights(file):
-    """Returns the bytes of all arrays in an HDF5 file; refuses links and what is packed."""
+    """Returns the bytes of all arrays in an HDF5 file; refuses links and packed arrays."""
     total, seen = 0, set()
     with h5py.File(file, "r") as weights:
         waiting = [(weights["/"], 0)]
@@ -211,7 +217,7 @@ def _bytes_of_dataset(dataset, name):
 
 @contextlib.contextmanager
 def _limited_variables(num_bytes: int) -> Iterator[None]:
-    """Refuses to make variables that are larger than those that the file holds."""
+    """Refuses to create variables of more bytes in total."""
     left = [num_bytes]
 
     def create(next_creator: Any, **kwargs: Any) -> tf.Variable:
@@ -232,12 +238,12 @@ def _limited_variables(num_bytes: int) -> Iterator[None]:
 
 
 def _shape_of_initial(initial):
-    """The shape of a variable's first value, which a function is not called to make."""
+    """Returns the shape of a variable's first value, without computing it."""
     if not callable(initial):
         return getattr(initial, "shape", ())
     cells = [cell.cell_contents for cell in getattr(initial, "__closure__", None) or ()]
     variables = [value for value in cells if isinstance(value, keras.Variable)]
-    if len(variables) == 1:  # Keras calls an initializer for the shape of this one
+    if len(variables) == 1:  # Keras calls its initializer for this variable
         return variables[0].shape
     with tf.Graph().as_default():
         return tf.convert_to_tensor(initial()).shape

@@ -1,11 +1,10 @@
-"""The likelihood model: one `fit` and one training step for every model of this package."""
+"""The Keras model that all models of this package are: one training step, one `fit`."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +15,10 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.saved_names import check_keras
+from tfp_flows.core.serialization import FORMAT
+from tfp_flows.core.serialization import check_format
+from tfp_flows.core.serialization import deserialize
+from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.callbacks import BoundedProgress
@@ -27,34 +30,63 @@ from tfp_flows.training.data import Rows
 from tfp_flows.training.data import RowStream
 from tfp_flows.training.data import errors_of_data
 
-__all__ = [
-    "count_lines",
-    "GlobalBatch",
-    "LikelihoodModel",
-    "shared_variables",
-    "structure_lines",
-]
+__all__ = ["GlobalBatch", "LikelihoodModel", "count_lines", "structure_lines"]
+# Rows of a dataset that determine the data-dependent state.
+_INITIALIZATION_ROWS = 2**14
+# Arguments of Keras's methods that count rows or steps.
+_COUNTS = (
+    *("batch_size", "steps_per_epoch", "steps"),
+    *("validation_batch_size", "validation_steps"),
+)
+# Key of the mean weight of a batch's rows among the means of the metrics.
+_WEIGHT = "sample_weight"
+# Largest block of batches that one XLA program trains on, in bytes. The cost of starting a
+# program does not show beside larger ones.
+_BLOCK_BYTES = 2**27
 
 
-class KerasModel(keras.Model):
-    """A `keras.Model` with a loss of its own, trained under any `tf.distribute` strategy.
+class LikelihoodModel(keras.Model):
+    """A `keras.Model` that maximises a likelihood of rows, or a lower bound of it.
 
-    What is changed of Keras 3.15, and why:
+    A subclass implements `nats_of_rows`, and overrides what it needs of `_is_initialized`
+    and `_initialize` (data-dependent state), `_arrays` and `_check_support` (checks of
+    data), `_count_rows` and `_penalty` (a prior of weights). `saved_parts` names the
+    arguments of its constructor, which are attributes of the same names.
+
+    Metrics are means over all rows, `sum(w nats) / sum(w)` for rows with weights w. The
+    objective of a step is `sum(w nats) / n` over its n rows, as in Keras: batches then add
+    up to the objective of all rows, whatever their weights. Results do not depend on how a
+    `tf.distribute` strategy divides a batch among replicas.
+
+    The changes to Keras 3.15, and their reasons:
 
     - `compile` refuses losses and metrics, since there are no targets.
-    - `compile` keeps the loss in the digits of the model; Keras's is of `floatx`.
-    - `compile` stops the optimizer from adding up the gradients of the replicas, which the
-      training step does: Keras clips the gradient of each replica, not their sum.
-    - `_maybe_symbolic_build` does nothing: models are built, and Keras's own fails on
-      batches that do not divide evenly among the replicas.
-    - `_step_logs` gives metrics an axis under several workers, where Keras takes means
-      along it.
-    - Several steps an execution are one program, where XLA compiles them (`in_blocks`).
-    - `save` refuses formats that hold no distributions.
+    - `compile` keeps the loss in the model's dtype; Keras keeps it in `floatx`.
+    - `compile` stops the optimizer from summing the gradients of the replicas, since the
+      training step sums them: Keras would clip the gradient of each replica, not the sum.
+    - `_maybe_symbolic_build` does nothing: models are built already, and Keras's own fails
+      on batches that do not divide evenly among the replicas.
+    - `_step_logs` gives metrics an axis under several workers, along which Keras takes
+      means.
+    - XLA compiles `steps_per_execution` steps into one program (`in_blocks`).
+    - `save` refuses file formats that cannot hold distributions.
+
+    Args:
+      row_format: the form of the rows.
+      *modules: `tf.Module`s outside Keras, whose variables become weights of the model.
+      **kwargs: `name` of `keras.Model`.
     """
 
+    saved_parts: tuple[str, ...] = ()
     train_function: Any
     test_function: Any
+
+    def __init__(
+        self, row_format: RowFormat, *modules: tf.Module, **kwargs: object
+    ) -> None:
+        super().__init__(dtype=row_format.dtype.name, **kwargs)
+        self._keep("_row_format", row_format)
+        self._shared_weights = shared_variables(*modules)
 
     def compile(
         self,
@@ -65,15 +97,15 @@ class KerasModel(keras.Model):
         weighted_metrics: object = None,
         **kwargs: object,
     ) -> None:
-        """Configures training as `keras.Model.compile` does, but for loss and metrics.
+        """Configures training as `keras.Model.compile` does, without losses and metrics.
 
         Args:
-          optimizer: as of Keras.
+          optimizer: as in Keras.
           loss: must be None: the model has its own.
           loss_weights: must be None.
           metrics: must be None: there are no targets to compare with.
           weighted_metrics: must be None.
-          **kwargs: as of `keras.Model.compile`.
+          **kwargs: as in `keras.Model.compile`.
 
         Raises:
           ValueError: if there is a loss or a metric; or, under a strategy of several
@@ -89,271 +121,21 @@ class KerasModel(keras.Model):
                     f"no targets to compare with; got {value!r}."
                 )
         strategy = self.distribute_strategy
-        if strategy.num_replicas_in_sync > 1:
+        has_replicas = strategy.num_replicas_in_sync > 1
+        if has_replicas:
             _check_replicated(self.weights, strategy, "model")
             _check_options(**kwargs)
         with strategy.scope():
             super().compile(optimizer, **kwargs)
             if self._metric_dtype:
                 tracker = keras.metrics.Mean(name="loss", dtype=self._metric_dtype)
-                # Not by Keras's `setattr`, which would list it a second time.
-                object.__setattr__(self, "_loss_tracker", tracker)
-        if strategy.num_replicas_in_sync > 1:
+                # Keras's `setattr` would list the tracker a second time.
+                self._keep("_loss_tracker", tracker)
+        if has_replicas:
             _check_replicated([self.optimizer.iterations], strategy, "optimizer")
-            _take_summed_gradients(self.optimizer)
-
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles a model that is loaded, as it was when it was saved."""
-        # Keras does so itself only where `compile` is its own.
-        custom_objects = check_keras(config)
-        self.compile(**keras.saving.deserialize_keras_object(config, custom_objects))
-        self._build_optimizer()
-
-    def make_train_function(self, force: bool = False) -> Any:
-        """Makes, or finds, what trains on the next batches of an iterator."""
-        if self.train_function is None or force:
-            super().make_train_function(force)
-            self.train_function = self._in_blocks(self.train_step, self.train_function)
-        return self.train_function
-
-    def make_test_function(self, force: bool = False) -> Any:
-        """Makes, or finds, what evaluates the next batches of an iterator."""
-        if self.test_function is None or force:
-            super().make_test_function(force)
-            self.test_function = self._in_blocks(self.test_step, self.test_function)
-        return self.test_function
-
-    def save(self, filepath: str | os.PathLike, *args: object, **kwargs: object) -> None:
-        """Saves the model, as `keras.Model.save`, to a `.keras` file.
-
-        Args:
-          filepath: path that ends in `.keras`.
-          *args: as of `keras.Model.save`.
-          **kwargs: as of `keras.Model.save`.
-
-        Raises:
-          ValueError: if the path ends otherwise; a folder does, with `zipped=False`.
-        """
-        path = str(os.fspath(filepath))
-        is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
-        if not path.endswith(".keras") and not is_folder:
-            raise ValueError(
-                f"Expected `filepath` to end in `.keras`, which holds distributions too; "
-                f"got {filepath!r}. `save_weights` writes `.weights.h5`, and `export` a "
-                "SavedModel."
-            )
-        return super().save(filepath, *args, **kwargs)
-
-    def _in_blocks(self, step, keras_own):
-        if self.jit_compile and self.steps_per_execution > 1:
-            return in_blocks(self, step, keras_own)
-        return keras_own
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        pass
-
-    def _build_optimizer(self):
-        if not self.optimizer.built:
-            # Replicas cannot create its variables within a training step.
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_weights)
-
-    def _step_logs(self):
-        """What a training or test step returns: the metrics by name."""
-        metrics = self.get_metrics_result()
-        if _has_other_workers(self.distribute_strategy):
-            return {name: value[tf.newaxis] for name, value in metrics.items()}
-        return metrics
-
-    @property
-    def _metric_dtype(self):
-        """Keras's own, or that of the model if that has more digits."""
-        own, floatx = map(tf.as_dtype, (self.compute_dtype, keras.config.floatx()))
-        return own.name if own.size > floatx.size else None
-
-
-class SharedVariable(keras.Variable):
-    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
-
-    def __init__(self, variable: tf.Variable, regularizer: Any = None) -> None:
-        object.__setattr__(self, "_shared", variable)
-        name = variable.name.removesuffix(":0").replace("/", "_")
-        super().__init__(
-            lambda shape, dtype: None,
-            shape=variable.shape,
-            dtype=variable.dtype.name,
-            trainable=variable.trainable,
-            name=name,
-        )
-        self.regularizer = regularizer
-
-    def _initialize(self, value):
-        self._value = self._shared
-
-
-def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
-    """Returns a `SharedVariable` for each variable of `tf.Module`s.
-
-    Those of a network in a `Conditioner` keep their regularisers, so that `model.losses`
-    lists them.
-    """
-    regularizers = {
-        variable.value.ref(): variable.regularizer
-        for module in modules
-        for part in getattr(module, "submodules", ())
-        if isinstance(part, Conditioner)
-        for variable in part.network.trainable_variables
-    }
-    variables = (variable for module in modules for variable in module.variables)
-    return [SharedVariable(v, regularizers.get(v.ref())) for v in variables]
-
-
-def _check_replicated(variables, strategy, owner):
-    for variable in variables:
-        if not strategy.extended.variable_created_in_scope(variable.value):
-            raise ValueError(
-                f"Expected `{owner}` and all its parts made in the scope of the strategy; "
-                f"got `{variable.path}` made outside."
-            )
-
-
-def _check_options(jit_compile="auto", steps_per_execution=1, **_):
-    if jit_compile is True or steps_per_execution != 1:
-        raise ValueError(
-            "Expected no `jit_compile` and no `steps_per_execution` with several replicas, "
-            f"where Keras has neither; got {jit_compile} and {steps_per_execution}."
-        )
-
-
-def _take_summed_gradients(optimizer):
-    optimizer = getattr(
-        optimizer, "inner_optimizer", optimizer
-    )  # of a `LossScaleOptimizer`
-    object.__setattr__(optimizer, "_all_reduce_sum_gradients", list)
-
-
-def _has_other_workers(strategy):
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return False
-    jobs = strategy.cluster_resolver.cluster_spec().as_dict()
-    return sum(map(len, jobs.values())) > 1
-
-
-# Key of the mean weight of a batch's rows among the means of the metrics.
-_WEIGHT = "sample_weight"
-
-
-class LikelihoodSteps(KerasModel):
-    """A Keras model whose steps maximise a likelihood of rows, or a bound of it.
-
-    Metrics are means over all rows, `sum(w nats) / sum(w)` where rows have weights w, and
-    the objective of a step is `sum(w nats) / n` over its n rows, as Keras has it: batches
-    then add up to the objective of all rows, whatever their weights. It makes no difference
-    how a `tf.distribute` strategy divides a batch among replicas. A subclass has the
-    attribute `_row_format`.
-    """
-
-    _row_format: RowFormat
-
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Takes one gradient step on a batch, and returns the metrics by name."""
-        weights = self.trainable_weights
-        with tf.GradientTape() as tape:
-            summands, batch = self._summands(data, training=True)
-            loss = summands["loss"]
-            # The regularisers of networks, which the metric shows.
-            shown = sum((tf.cast(r, loss.dtype) for r in self.losses), tf.zeros_like(loss))
-            penalty = (shown + self._penalty(loss.dtype)) / batch.num_replicas
-            scaled_loss = self.optimizer.scale_loss(loss + penalty)
-        gradients = complete_gradient(tape, scaled_loss, weights)
-        gradients, means = batch.sum([gradients, summands])
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        means["loss"] += shown * means.get(_WEIGHT, 1.0)
-        return self._update_metrics(means, batch)
-
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Evaluates a batch, and returns the metrics by name."""
-        summands, batch = self._summands(data)
-        return self._update_metrics(batch.sum(summands), batch)
-
-    def nats_of_rows(
-        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
-    ) -> dict[str, tf.Tensor]:
-        """Returns the nats of each row, `[n]`, whose means are the metrics, by their names.
-
-        Args:
-          rows: `Rows` of tensors in the model's dtype.
-          batch: the `GlobalBatch` that they are part of.
-          training: whether "loss" is the training objective.
-        """
-        raise NotImplementedError
-
-    def _summands(self, data, *, training=False):
-        """What the rows of a replica add to the means over the `GlobalBatch`, and that.
-
-        The mean of the weights is among them, if there are weights.
-        """
-        inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
-        rows = self._row_format.from_inputs(inputs)._replace(weight=weight)
-        dtype = self._row_format.dtype  # Keras hands arrays on in its own
-        rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
-        if weight is not None:
-            rows = rows._replace(weight=tf.reshape(rows.weight, [-1]))
-        batch = GlobalBatch(tf.shape(rows.x)[0])
-        nats = self.nats_of_rows(rows, batch, training=training)
-        if weight is not None:
-            nats = {name: rows.weight * values for name, values in nats.items()}
-            nats[_WEIGHT] = rows.weight
-        return {name: batch.summand(values) for name, values in nats.items()}, batch
-
-    def _update_metrics(self, means, batch):
-        trackers = {metric.name: metric for metric in self.metrics}
-        dtype = trackers["loss"].dtype
-        # Every replica counts the mean over the whole batch for its share of the rows.
-        share = tf.cast(batch.count, dtype) / batch.num_replicas
-        weight = share
-        if _WEIGHT in means:
-            weight = tf.cast(means.pop(_WEIGHT), dtype) * share
-        for name, mean in means.items():
-            # As `update_state` with a `sample_weight` does, in a third of the ops.
-            trackers[name].total.assign_add(tf.cast(mean, dtype) * share)
-            trackers[name].count.assign_add(weight)
-        return self._step_logs()
-
-    def _penalty(self, dtype):
-        return tf.zeros([], dtype)  # what is added to the loss, and no metric shows
-
-    def _refuse_targets(self, y):
-        if y is not None:
-            self._row_format.refuse_targets()
-
-    def _check_trainable(self, y, class_weight):
-        self._refuse_targets(y)
-        if class_weight is not None:
-            raise ValueError(
-                "Expected no `class_weight`, since there are no classes; got "
-                f"{class_weight}. Give `sample_weight`."
-            )
-        if not self.trainable_weights:
-            raise ValueError("Expected a model with trainable variables; it has none.")
-
-
-# Rows of a dataset that determine the data-dependent state.
-_INITIALIZATION_ROWS = 2**14
-# Arguments that count rows or steps.
-_COUNTS: tuple = ("batch_size", "steps_per_epoch", "steps")
-_COUNTS += ("validation_batch_size", "validation_steps")
-
-
-class LikelihoodModel(LikelihoodSteps):
-    """A Keras model that maximises a likelihood of rows, or a bound of it.
-
-    A subclass has the attribute `_row_format`, implements `nats_of_rows`, and, if it has
-    data-dependent state, `_is_initialized` and `_initialize`. `saved_parts` names the
-    arguments that its configuration holds as `serialize` writes them.
-    """
-
-    saved_parts: tuple[str, ...] = ()
+            # A `LossScaleOptimizer` has an inner one.
+            inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            object.__setattr__(inner, "_all_reduce_sum_gradients", list)
 
     def fit(
         self,
@@ -366,9 +148,9 @@ class LikelihoodModel(LikelihoodSteps):
         """Trains as `keras.Model.fit` does, and returns its history.
 
         Before the first step, data-dependent state (`Standardize`, `ActNorm`) is set from
-        the training rows, by their weights, unless it is set already. With batches, 2**14
-        rows determine it: drawn from a whole epoch, which is read once before, or the first
-        ones of a generator, with a warning if these seem to be sorted.
+        the training rows, by their weights, unless it is set already. If `x` is batches,
+        2**14 rows determine it: a random sample of a whole epoch, which is read once
+        before, or the first rows of a generator, with a warning if these seem to be sorted.
 
         Training stops when the loss or a weight is not finite, with the best weights so far
         (`StopOnNaN`).
@@ -402,13 +184,37 @@ class LikelihoodModel(LikelihoodSteps):
         share = kwargs.pop("validation_split", 0.0)
         if share and validation is None:
             training, validation = training.split(share)
+        steps = kwargs.get("steps_per_epoch")
         self._check_and_initialize(
-            training,
-            initialize=not self._is_initialized,
-            num_batches=kwargs.get("steps_per_epoch"),
+            training, initialize=not self._is_initialized, num_batches=steps
         )
         self._build_optimizer()
-        return self._fit_prepared(training, validation, batch_size, epochs, **kwargs)
+        if validation is not None:
+            kwargs["validation_data"] = validation.for_keras(
+                batch_size=kwargs.get("validation_batch_size") or batch_size,
+                steps=kwargs.get("validation_steps"),
+            )["x"]
+        kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
+        shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
+        kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
+        # Arrays are shuffled already. Keras mixes the batches of a `PyDataset`.
+        kwargs["shuffle"] = shuffle and isinstance(kwargs["x"], keras.utils.PyDataset)
+        with errors_of_data():
+            return super().fit(epochs=epochs, **kwargs)
+
+    def initialize(
+        self, x: object, *, sample_weight: object = None, validation_split: float = 0.0
+    ) -> None:
+        """Sets data-dependent state from training data, as `fit` does at its first call.
+
+        Args:
+          x: as in `fit`. The first batches of a generator are read, and are lost to it.
+          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
+          validation_split: share of the rows, the last ones, that are left out.
+        """
+        data = self._data(x, sample_weight, checked=True)
+        data = data.split(validation_split)[0] if validation_split else data
+        self._check_and_initialize(data, initialize=True)
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
@@ -427,7 +233,7 @@ class LikelihoodModel(LikelihoodSteps):
           ValueError: if there are targets, or weights of arrays have no sum above 0.
         """
         if kwargs.get("_use_cached_eval_dataset") or not self.compiled:
-            # Called by `fit`, which has prepared the data; or Keras raises.
+            # Either `fit` calls this with prepared data, or Keras raises.
             return super().evaluate(x, y, batch_size, **kwargs)
         self._refuse_targets(y)
         data = self._data(x, kwargs.pop("sample_weight", None))
@@ -473,8 +279,7 @@ class LikelihoodModel(LikelihoodSteps):
         if not self.compiled:
             return super().train_on_batch(x)  # raises
         self._check_trainable(y, class_weight)
-        rows = self._row_format.from_inputs(x)._replace(weight=sample_weight)
-        data = self._arrays(rows)
+        data = self._arrays(self._row_format.from_inputs(x)._replace(weight=sample_weight))
         data.check()
         rows = data.rows
         if not self._is_initialized:
@@ -497,11 +302,127 @@ class LikelihoodModel(LikelihoodSteps):
         self._refuse_targets(y)
         return super().test_on_batch(x, None, sample_weight, return_dict)
 
-    def _data(self, x, weight=None, *, checked=False):
-        """The data of `fit`, `evaluate` or `predict` as `RowArrays` or a `RowStream`.
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Takes one gradient step on a batch, and returns the metrics by name."""
+        weights = self.trainable_weights
+        with tf.GradientTape() as tape:
+            summands, batch = self._summands(data, training=True)
+            loss = summands["loss"]
+            # The regularisers of networks, which the metric shows.
+            shown = sum((tf.cast(r, loss.dtype) for r in self.losses), tf.zeros_like(loss))
+            penalty = (shown + self._penalty(loss.dtype)) / batch.num_replicas
+            scaled_loss = self.optimizer.scale_loss(loss + penalty)
+        gradients = tape.gradient(scaled_loss, weights)
+        _check_complete(gradients, weights)
+        gradients, means = batch.sum([gradients, summands])
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        means["loss"] += shown * means.get(_WEIGHT, 1.0)
+        return self._update_metrics(means, batch)
 
-        With `checked`, data that cannot be fitted raise `ValueError`; those of a stream
-        when their batch comes.
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Evaluates a batch, and returns the metrics by name."""
+        summands, batch = self._summands(data)
+        return self._update_metrics(batch.sum(summands), batch)
+
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns the nats of each row, `[n]`, whose means are the metrics, by their names.
+
+        Args:
+          rows: `Rows` of tensors in the model's dtype.
+          batch: the `GlobalBatch` that they are part of.
+          training: whether "loss" is the training objective.
+        """
+        raise NotImplementedError
+
+    def save(self, filepath: str | os.PathLike, *args: object, **kwargs: object) -> None:
+        """Saves the model, as `keras.Model.save`, to a `.keras` file.
+
+        Args:
+          filepath: path that ends in `.keras`.
+          *args: as in `keras.Model.save`.
+          **kwargs: as in `keras.Model.save`. With `zipped=False`, a folder is written.
+
+        Raises:
+          ValueError: if the path of a file ends otherwise.
+        """
+        path = str(os.fspath(filepath))
+        is_folder = kwargs.get("zipped") is False and not path.endswith((".h5", ".hdf5"))
+        if not path.endswith(".keras") and not is_folder:
+            raise ValueError(
+                f"Expected `filepath` to end in `.keras`, which holds distributions too; "
+                f"got {filepath!r}. `save_weights` writes `.weights.h5`, and `export` a "
+                "SavedModel."
+            )
+        return super().save(filepath, *args, **kwargs)
+
+    def get_config(self) -> dict:
+        """Returns the format number, and the constructor's arguments as plain data."""
+        parts = {name: serialize(getattr(self, name)) for name in self.saved_parts}
+        return {"format": FORMAT, **super().get_config(), **parts}
+
+    @classmethod
+    def from_config(
+        cls, config: dict, custom_objects: dict | None = None
+    ) -> LikelihoodModel:
+        """Builds the model that `config` describes, with fresh weights."""
+        check_format(config)
+        parts = {k: deserialize(config[k]) for k in cls.saved_parts if k in config}
+        return cls(**parts, name=config.get("name"))
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles a model that is loaded, as it was when it was saved."""
+        # Keras does so only for models without a `compile` of their own.
+        custom_objects = check_keras(config)
+        self.compile(**keras.saving.deserialize_keras_object(config, custom_objects))
+        self._build_optimizer()
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Returns the function that trains on the next batches of an iterator."""
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._in_blocks(self.train_step, self.train_function)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Returns the function that evaluates the next batches of an iterator."""
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._in_blocks(self.test_step, self.test_function)
+        return self.test_function
+
+    # What a subclass may override.
+
+    @property
+    def _is_initialized(self):
+        """Whether all data-dependent state is set."""
+        return True
+
+    def _initialize(self, rows):
+        """Sets data-dependent state from `Rows` of arrays."""
+
+    def _arrays(self, rows):
+        """Returns checked `RowArrays` of `Rows` as the user gave them."""
+        return RowArrays(self._row_format, rows)
+
+    def _check_support(self, rows):
+        """Refuses rows of density zero, if the model can tell."""
+
+    def _count_rows(self, rows):
+        """Receives all training rows, or 2**14 or more of them, before training."""
+
+    def _penalty(self, dtype):
+        """Returns nats that are added to the training loss and not to its metric."""
+        return tf.zeros([], dtype)
+
+    # Data, from the forms that users give to Keras's.
+
+    def _data(self, x, weight=None, *, checked=False):
+        """Returns the data of `fit`, `evaluate` or `predict`, `RowArrays` or `RowStream`.
+
+        With `checked`, values that cannot be fitted raise `ValueError`, for a stream when
+        their batch comes.
         """
         if isinstance(x, RowStream.KINDS):
             if weight is not None:
@@ -515,9 +436,6 @@ class LikelihoodModel(LikelihoodSteps):
             data.check()
         return data
 
-    def _arrays(self, rows):
-        return RowArrays(self._row_format, rows)
-
     def _validation(self, given):
         if given is None:
             return None
@@ -529,7 +447,7 @@ class LikelihoodModel(LikelihoodSteps):
         return data
 
     def _check_and_initialize(self, data, *, initialize, num_batches=None):
-        """Checks the first rows, or all in memory; sets state from a sample if asked to."""
+        """Checks the first rows, or all rows of arrays; sets state if asked to."""
         sample = data.sample(_INITIALIZATION_ROWS, num_batches) if initialize else None
         rows = self._arrays(sample or data.first()).rows
         self._check_support(rows)
@@ -540,35 +458,96 @@ class LikelihoodModel(LikelihoodSteps):
         if initialize:
             self._initialize(rows)
 
-    def _check_support(self, rows):
-        """Refuses rows of density zero, where the model can tell."""
-
-    def _count_rows(self, rows):
-        """Is shown all training rows, or 2**14 or more of them."""
-
-    def _fit_prepared(self, training, validation, batch_size, epochs, **kwargs):
-        shuffle = kwargs.pop("shuffle", isinstance(training, RowArrays))
-        if validation is not None:
-            kwargs["validation_data"] = validation.for_keras(
-                batch_size=kwargs.get("validation_batch_size") or batch_size,
-                steps=kwargs.get("validation_steps"),
-            )["x"]
-        kwargs["callbacks"] = StopOnNaN.added_to(kwargs.get("callbacks"))
-        steps = kwargs.get("steps_per_epoch")
-        kwargs = self._for_keras(training, batch_size, steps, shuffle=shuffle, **kwargs)
-        # Rows in memory are shuffled already; of a `PyDataset`, Keras mixes the batches.
-        kwargs["shuffle"] = shuffle and isinstance(kwargs["x"], keras.utils.PyDataset)
-        with errors_of_data():
-            return super().fit(epochs=epochs, **kwargs)
-
     def _for_keras(self, data, batch_size, num_steps=None, *, shuffle=False, **kwargs):
-        """The arguments of Keras's own method for `data` and `kwargs`."""
+        """Returns the arguments of Keras's own method for `data` and `kwargs`."""
         _check_counts({**kwargs, "batch_size": batch_size})
         steps = num_steps or kwargs.get("steps")
         kwargs |= data.for_keras(batch_size=batch_size, steps=steps, shuffle=shuffle)
         if kwargs.get("verbose") != 0 and self.steps_per_execution != 1:
             kwargs["callbacks"] = BoundedProgress.added_to(kwargs.get("callbacks"))
         return kwargs
+
+    def _refuse_targets(self, y):
+        if y is not None:
+            self._row_format.refuse_targets()
+
+    def _check_trainable(self, y, class_weight):
+        self._refuse_targets(y)
+        if class_weight is not None:
+            raise ValueError(
+                "Expected no `class_weight`, since there are no classes; got "
+                f"{class_weight}. Give `sample_weight`."
+            )
+        if not self.trainable_weights:
+            raise ValueError("Expected a model with trainable variables; it has none.")
+
+    # Steps.
+
+    def _summands(self, data, *, training=False):
+        """Returns a replica's shares of the means over the `GlobalBatch`, and the batch.
+
+        With weights, their mean is among the means.
+        """
+        inputs, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        rows = self._row_format.from_inputs(inputs)._replace(weight=weight)
+        dtype = self._row_format.dtype  # Keras passes arrays on in their own
+        rows = Rows(*(None if part is None else tf.cast(part, dtype) for part in rows))
+        if weight is not None:
+            rows = rows._replace(weight=tf.reshape(rows.weight, [-1]))
+        batch = GlobalBatch(tf.shape(rows.x)[0])
+        nats = self.nats_of_rows(rows, batch, training=training)
+        if weight is not None:
+            nats = {name: rows.weight * values for name, values in nats.items()}
+            nats[_WEIGHT] = rows.weight
+        return {name: batch.summand(values) for name, values in nats.items()}, batch
+
+    def _update_metrics(self, means, batch):
+        trackers = {metric.name: metric for metric in self.metrics}
+        dtype = trackers["loss"].dtype
+        # Every replica counts the mean over the whole batch for its share of the rows.
+        share = tf.cast(batch.count, dtype) / batch.num_replicas
+        weight = share
+        if _WEIGHT in means:
+            weight = tf.cast(means.pop(_WEIGHT), dtype) * share
+        for name, mean in means.items():
+            # Like `update_state` with a `sample_weight`, in a third of the ops.
+            trackers[name].total.assign_add(tf.cast(mean, dtype) * share)
+            trackers[name].count.assign_add(weight)
+        return self._step_logs()
+
+    def _step_logs(self):
+        """Returns the metrics by name, the result of a training or test step."""
+        metrics = self.get_metrics_result()
+        if _has_other_workers(self.distribute_strategy):
+            return {name: value[tf.newaxis] for name, value in metrics.items()}
+        return metrics
+
+    @property
+    def _metric_dtype(self):
+        """The model's dtype if it is wider than `floatx`; otherwise None, Keras's own."""
+        own, floatx = map(tf.as_dtype, (self.compute_dtype, keras.config.floatx()))
+        return own.name if own.size > floatx.size else None
+
+    def _in_blocks(self, step, keras_own):
+        if self.jit_compile and self.steps_per_execution > 1:
+            return in_blocks(self, step, keras_own)
+        return keras_own
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        pass
+
+    def _build_optimizer(self):
+        if not self.optimizer.built:
+            # Replicas cannot create its variables within a training step.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_weights)
+
+    def _keep(self, name, value):
+        """Sets an attribute that Keras does not track.
+
+        Keras wraps lists and dicts, and finds no variables of TFP objects.
+        """
+        object.__setattr__(self, name, value)
 
 
 def _check_counts(arguments):
@@ -577,8 +556,120 @@ def _check_counts(arguments):
             check_integer(name, arguments[name])
 
 
-# At most, in a block: what starting a program costs does not show beside large batches.
-_BYTES = 2**27
+def _check_complete(gradients, weights):
+    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
+    if missing:
+        raise ValueError(
+            "Expected a loss that depends on every trainable variable; got no gradient "
+            f"for {missing}."
+        )
+
+
+def _check_replicated(variables, strategy, owner):
+    for variable in variables:
+        if not strategy.extended.variable_created_in_scope(variable.value):
+            raise ValueError(
+                f"Expected `{owner}` and all its parts made in the scope of the strategy; "
+                f"got `{variable.path}` made outside."
+            )
+
+
+def _check_options(jit_compile="auto", steps_per_execution=1, **_):
+    if jit_compile is True or steps_per_execution != 1:
+        raise ValueError(
+            "Expected no `jit_compile` and no `steps_per_execution` with several replicas, "
+            f"where Keras has neither; got {jit_compile} and {steps_per_execution}."
+        )
+
+
+def _has_other_workers(strategy):
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    jobs = strategy.cluster_resolver.cluster_spec().as_dict()
+    return sum(map(len, jobs.values())) > 1
+
+
+class GlobalBatch:
+    """The batch that replicas divide among them, as one of them sees it.
+
+    Without other replicas it is the replica's own rows.
+
+    Args:
+      count: number of rows of this replica, a scalar; may be 0. All replicas must call.
+
+    Attributes:
+      num_replicas: number of replicas that train in step.
+      count: number of rows of all replicas.
+      share: `(start, count)`, the place of this replica's rows among all; None if it has
+        all of them.
+    """
+
+    def __init__(self, count: tf.Tensor) -> None:
+        self.count, self.share = count, None
+        context = tf.distribute.get_replica_context()
+        self.num_replicas = 1 if context is None else context.num_replicas_in_sync
+        if self.num_replicas > 1:
+            index = context.replica_id_in_sync_group
+            own = tf.one_hot(index, self.num_replicas, dtype=tf.int32) * count
+            counts = self.sum(own)
+            self.count = tf.reduce_sum(counts)
+            self.share = tf.cumsum(counts, exclusive=True)[index], self.count
+
+    def sum(self, values: Any) -> Any:
+        """Returns the sums over the replicas of tensors in any structure."""
+        if self.num_replicas == 1:
+            return values
+        return tf.distribute.get_replica_context().all_reduce("SUM", values)
+
+    def summand(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns what this replica's rows, `[n, ...]`, add to the mean over all rows."""
+        if self.num_replicas == 1:
+            return tf.reduce_mean(values, axis=0)
+        return tf.reduce_sum(values, axis=0) / tf.cast(self.count, values.dtype)
+
+    def mean(self, values: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the mean, `[J]`, of all rows `[n, J]` with weights `[n]`, if any."""
+        if weight is None:
+            return self.sum(self.summand(values))
+        weight = weight[:, tf.newaxis]
+        total, weights = self.sum([self.summand(weight * values), self.summand(weight)])
+        return tf.math.divide_no_nan(total, weights)
+
+
+class SharedVariable(keras.Variable):
+    """A Keras variable whose value *is* the given `tf.Variable`, not a copy of it."""
+
+    def __init__(self, variable: tf.Variable, regularizer: Any = None) -> None:
+        object.__setattr__(self, "_shared", variable)
+        name = variable.name.removesuffix(":0").replace("/", "_")
+        super().__init__(
+            lambda shape, dtype: None,
+            shape=variable.shape,
+            dtype=variable.dtype.name,
+            trainable=variable.trainable,
+            name=name,
+        )
+        self.regularizer = regularizer
+
+    def _initialize(self, value):
+        self._value = self._shared
+
+
+def shared_variables(*modules: tf.Module) -> list[SharedVariable]:
+    """Returns a `SharedVariable` for each variable of `tf.Module`s.
+
+    Those of a network in a `Conditioner` keep their regularisers, so that `model.losses`
+    lists them.
+    """
+    regularizers = {
+        variable.value.ref(): variable.regularizer
+        for module in modules
+        for part in getattr(module, "submodules", ())
+        if isinstance(part, Conditioner)
+        for variable in part.network.trainable_variables
+    }
+    variables = (variable for module in modules for variable in module.variables)
+    return [SharedVariable(v, regularizers.get(v.ref())) for v in variables]
 
 
 def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
@@ -589,7 +680,7 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
     block; one without others of its shape is a step of its own.
 
     Args:
-      model: a compiled `KerasModel` on one device.
+      model: a compiled `LikelihoodModel` on one device.
       step: its `train_step` or `test_step`.
       fallback: Keras's own function, for batches of anything but dense tensors.
     """
@@ -613,7 +704,7 @@ def in_blocks(model: Any, step: Callable, fallback: Callable) -> Callable:
         if batch is None:
             raise StopIteration
         while batch is not None:
-            size = min(model.steps_per_execution, _BYTES // max(_num_bytes(batch), 1))
+            size = min(model.steps_per_execution, _BLOCK_BYTES // max(_num_bytes(batch), 1))
             size = max(size, 1)
             limit = tf.constant(min(size, left))
             block, count, other = gather(iterator, batch, limit, size=size)
@@ -690,76 +781,6 @@ def _map(function, batch):
 
 def _num_bytes(batch):
     return sum(part.dtype.size * part.shape.num_elements() for part in _parts(batch))
-
-
-def complete_gradient(
-    tape: tf.GradientTape, loss: tf.Tensor, weights: Sequence[tf.Variable]
-) -> list[tf.Tensor]:
-    """Returns the gradient of a loss by each of the weights.
-
-    Args:
-      tape: that has recorded the loss.
-      loss: a scalar.
-      weights: variables.
-
-    Raises:
-      ValueError: if the loss does not depend on one of them.
-    """
-    gradients = tape.gradient(loss, weights)
-    missing = [w.name for g, w in zip(gradients, weights, strict=True) if g is None]
-    if missing:
-        raise ValueError(
-            "Expected a loss that depends on every trainable variable; got no gradient "
-            f"for {missing}."
-        )
-    return gradients
-
-
-class GlobalBatch:
-    """The batch that replicas divide among them, as one of them sees it.
-
-    Without other replicas it is the replica's own rows.
-
-    Args:
-      count: number of rows of this replica, a scalar; may be 0. All replicas must call.
-
-    Attributes:
-      num_replicas: number of replicas that train in step.
-      count: number of rows of all replicas.
-      share: `(start, count)`, the place of this replica's rows among all; None if it has
-        all of them.
-    """
-
-    def __init__(self, count: tf.Tensor) -> None:
-        self.count, self.share = count, None
-        context = tf.distribute.get_replica_context()
-        self.num_replicas = 1 if context is None else context.num_replicas_in_sync
-        if self.num_replicas > 1:
-            index = context.replica_id_in_sync_group
-            own = tf.one_hot(index, self.num_replicas, dtype=tf.int32) * count
-            counts = self.sum(own)
-            self.count = tf.reduce_sum(counts)
-            self.share = tf.cumsum(counts, exclusive=True)[index], self.count
-
-    def sum(self, values: Any) -> Any:
-        """Returns the sums over the replicas of tensors in any structure."""
-        if self.num_replicas == 1:
-            return values
-        return tf.distribute.get_replica_context().all_reduce("SUM", values)
-
-    def summand(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns what this replica's rows, `[n, ...]`, add to the mean over all rows."""
-        if self.num_replicas == 1:
-            return tf.reduce_mean(values, axis=0)
-        return tf.reduce_sum(values, axis=0) / tf.cast(self.count, values.dtype)
-
-    def mean(self, values: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the mean, `[J]`, of all rows `[n, J]` with weights `[n]`, if any."""
-        if weight is None:
-            return self.sum(self.summand(values))
-        weight = weight[:, tf.newaxis]
-        total, weights = self.sum([self.summand(weight * values), self.summand(weight)])
-        return tf.math.divide_no_nan(total, weights)
 
 
 def structure_lines(part: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Normal priors of networks' weights, which count where rows are few."""
+"""Normal priors of the weights of networks, which matter if rows are few."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tfp_flows.networks.conditioner import Conditioner
 from tfp_flows.training.data import Rows
 
 __all__ = ["WeightPrior"]
-# With so many rows a variable, priors begin to widen (as in `covariance.py`, correlations
-# are known well enough).
+# Rows per variable from which on priors widen. From this number on, correlations are known
+# well enough, as in `covariance.py`.
 _MANY_ROWS = 20.0
-# From here on there is no prior, since of batches only so many rows are counted.
+# Number of rows from which on there is no prior: no more rows of batches are counted.
 _VERY_MANY_ROWS = 2**14
 
 
@@ -29,17 +29,16 @@ class WeightPrior:
     -log prior / N = sum(w^2) / (2 N variance) + a constant        nats a row
     ```
 
-    N is the number of training rows and D that of what a row holds, its context included.
-    With weights, N is their effective number, and the prior is in the proportion to the
-    likelihood that it has without.
-    With the likelihood it makes a posterior, whose maximum is trained for: weights stay
-    small where there are few rows a variable, and are free where there are many. They are
-    those of networks in a flow's steps on vectors; what bases, tails and mixings have as
-    weights themselves has no prior, nor has a flow that does not standardise its data, in
-    whose units weights may have to be large.
+    N is the number of training rows, and D the number of entries of a row and its context.
+    For rows with weights, N is the effective number of rows, and the prior is multiplied by
+    their mean weight. Training maximises the posterior: weights remain small if there are
+    few rows per variable, and are free if there are many. The prior is on the weights of
+    networks in a flow's steps on vectors. Weights of bases, tails and mixings have none,
+    and neither has a flow that does not standardise its data, since it may need large
+    weights.
 
     Args:
-      distribution: any; of a distribution without such networks there is no prior.
+      distribution: any distribution; without such networks there is no prior.
 
     Attributes:
       precision: `1 / (N variance)`, nats; 0 for no prior.
@@ -62,10 +61,10 @@ class WeightPrior:
         """Counts the training rows, by their weights.
 
         Args:
-          rows: all of them, or some if there are 2**14 or more.
+          rows: all training rows, or a sample if there are 2**14 or more.
 
         Returns:
-          Whether the prior is another now, so that what was traced is out of date.
+          Whether the prior has changed, so that traced functions are out of date.
         """
         before = self.precision
         few, mean_weight, weight = len(rows.x) < _VERY_MANY_ROWS, 1.0, rows.weight
@@ -79,7 +78,7 @@ class WeightPrior:
         return self.precision != before
 
     def nats(self, dtype: tf.DType) -> tf.Tensor:
-        """What the prior adds to the mean negative log-likelihood, a scalar."""
+        """Returns the nats that the prior adds to the mean negative log-likelihood."""
         if not self.precision:
             return tf.zeros([], dtype)
         weights = [w for network in self._networks for w in network.trainable_variables]

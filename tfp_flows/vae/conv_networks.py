@@ -1,4 +1,4 @@
-"""The convolutional residual encoder of a VAE."""
+"""Residual convolutional encoder and decoder of a VAE of images."""
 
 from __future__ import annotations
 
@@ -127,9 +127,9 @@ class ConvDecoder(keras.layers.Layer):
     ```
 
     Args:
-      image_shape: `(H, W, C)` of the output: C is P channels for each one of the data,
-        where a likelihood wants P parameters an entry.
-      channels: widths of the blocks, in the order of the encoder, which is reversed here.
+      image_shape: `(H, W, C)` of the output: C is P channels for each channel of the data,
+        for a likelihood with P parameters an entry.
+      channels: widths of the blocks, in the order of the encoder; used in reverse.
       hidden_units: widths of the dense layers.
       activation: name of a Keras activation, or a function.
       seed: integer that determines the initial weights; random if None.
@@ -239,7 +239,7 @@ class ResidualConvBlock(keras.layers.Layer):
     Halved sizes are rounded up; doubled ones are cut to `size`.
 
     Args:
-      channels: of the output.
+      channels: number of channels of the output.
       size: `(height, width)` to double to; None: the image is halved.
       activation: name of a Keras activation, or a function.
       seed: integer that determines the initial weights; random if None.

@@ -1,4 +1,4 @@
-"""A warm-up of the divergence in the loss of a variational autoencoder."""
+"""A callback that warms up the KL divergence in the loss of a VAE."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class KLWarmUp(keras.callbacks.Callback):
     loss = -E_q[log p(x | z)] + kl_weight * KL(q(z | x) || p(z))
     ```
 
-    The weight is a function of the epoch alone, so that an interrupted run can be resumed.
-    It is in the training loss only; validation and reports are of the bound itself.
+    The weight depends on the epoch only, so an interrupted run can be resumed. Only the
+    training loss has it; validation and reports show the bound itself.
 
     Args:
-      num_epochs: epochs until the weight is 1; at least 1, which means from the start.
+      num_epochs: epochs until the weight is 1; with 1, it is 1 from the start.
 
     Raises:
       ValueError: if `num_epochs` is below 1.

@@ -56,7 +56,7 @@ class Likelihood(abc.ABC):
 
         Args:
           x: `[N, *event]`.
-          outputs: `[..., N, *output]`, of the decoder.
+          outputs: the decoder's output, `[..., N, *output]`.
         """
         return self.distribution(outputs).log_prob(x)
 
@@ -65,7 +65,7 @@ class Likelihood(abc.ABC):
         return self.distribution(outputs).mean()
 
     def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
-        """Draws an event of each of the `outputs`, `[..., *event]`."""
+        """Draws an event for each of the `outputs`, `[..., *event]`."""
         return self.distribution(outputs).sample(seed=seed)
 
     def get_config(self) -> dict:
@@ -88,7 +88,7 @@ class Likelihood(abc.ABC):
     def _output_ndims(self, shape):
         """Number of the last axes that are the decoder's output for one event."""
         size, event_ndims = self.num_parameters * self.event_size, len(self.event_shape)
-        # As many as an event has, if possible; an axis of size one may belong to the batch.
+        # Prefer one axis, then the axes of an event: an axis of size 1 may be a batch axis.
         for ndims in (1, event_ndims, *range(2, len(shape) + 1)):
             if None not in shape[-ndims:] and math.prod(shape[-ndims:]) == size:
                 return ndims
@@ -98,7 +98,8 @@ class Likelihood(abc.ABC):
         return tfd.Independent(distribution, len(self.event_shape))
 
 
-# In levels. Wider logistics leave a level less than floats resolve beside one half.
+# Largest scale of a logistic, in levels. With larger ones, the probability of a level is
+# smaller than the spacing of floats near one half.
 _WIDEST = 2.0**18
 
 
@@ -180,10 +181,10 @@ class DiscretizedLogistic(Likelihood):
         """Returns the distribution of the levels 0, 1, ..., num_bins - 1 as numbers."""
         mean, s = self._parameters(outputs)
         highest = self.num_bins - 1
-        # Half a level less, since TFP rounds up: level k takes what is in (k - 1, k].
+        # TFP rounds up, so level k is the interval (k - 1, k]: shift by half a level.
         logistic = tfd.Logistic(
             highest * (0.5 + mean) - 0.5,
-            # Bounded before the exponential, which overflows.
+            # Clipped before the exponential, which would overflow.
             highest * tf.exp(tf.clip_by_value(s - 2.0, -7.0, math.log(_WIDEST / highest))),
         )
         low, high = (tf.cast(level, outputs.dtype) for level in (0, highest))
@@ -194,12 +195,12 @@ class DiscretizedLogistic(Likelihood):
         return self.distribution(outputs).log_prob(tf.round(x * (self.num_bins - 1)))
 
     def mean(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns the logistic's mean, cut to what lies between 0 and 1."""
+        """Returns the logistic's mean, clipped to `[0, 1]`."""
         mean, _ = self._parameters(outputs)
         return tf.clip_by_value(0.5 + mean, 0.0, 1.0)
 
     def sample(self, outputs: tf.Tensor, seed: int | TensorLike) -> tf.Tensor:
-        """Draws an event of each of the `outputs`, between 0 and 1."""
+        """Draws an event for each of the `outputs`, between 0 and 1."""
         return self.distribution(outputs).sample(seed=seed) / (self.num_bins - 1)
 
     def check(self, x: np.ndarray) -> None:
@@ -222,8 +223,7 @@ class Gaussian(Likelihood):
 
     Args:
       event_shape: integer, or shape of one row.
-      min_scale: lower bound of the scales, without which the density of repeated data is
-        unbounded.
+      min_scale: lower bound of the scales; at 0 the density of repeated data is unbounded.
 
     Raises:
       ValueError: if `min_scale` is negative.
@@ -249,7 +249,7 @@ class Gaussian(Likelihood):
     def check(self, x: np.ndarray) -> None:
         """Raises `ValueError` unless all of `x` is finite."""
         if not np.all(np.isfinite(x)):
-            raise ValueError("Expected finite `x`; got infinities, or no numbers.")
+            raise ValueError("Expected finite `x`; got NaN or infinity.")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
-from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_flag
@@ -27,8 +26,6 @@ from tfp_flows.core.inputs import check_value
 from tfp_flows.core.rows import check_rows
 from tfp_flows.core.rows import rows_that_count
 from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.core.serialization import deserialize
-from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.draws import fold_in
 from tfp_flows.distributions.draws import split
@@ -41,58 +38,133 @@ from tfp_flows.training.data import Rows
 from tfp_flows.training.data import check_finite
 from tfp_flows.training.model import GlobalBatch
 from tfp_flows.training.model import LikelihoodModel
-from tfp_flows.training.model import shared_variables
 from tfp_flows.training.model import structure_lines
 from tfp_flows.vae import objectives
 from tfp_flows.vae.likelihoods import Likelihood
 from tfp_flows.vae.posteriors import Posterior
 
 __all__ = ["VAE"]
-# Latent vectors that are decoded at a time by `log_likelihood`.
+# Latent vectors that `log_likelihood` decodes at a time.
 _DECODED_AT_ONCE = 2**14
+# Folded into seeds, so that training and validation draw different noise.
+_TRAINING, _EVALUATION = 1, 2
 
 
-class Bound(typing.NamedTuple):
-    """Nats of each row, `[N]`: `elbo = reconstruction - kl`, by Monte Carlo."""
-
-    elbo: tf.Tensor
-    reconstruction: tf.Tensor
-    kl: tf.Tensor
-
-    @classmethod
-    def from_terms(cls, terms: Terms) -> Bound:
-        """The bound by the mean over the draws."""
-        reconstruction, kl = (tf.reduce_mean(term, axis=0) for term in terms)
-        return cls(reconstruction - kl, reconstruction, kl)
-
-
-class Terms(typing.NamedTuple):
-    """Of K draws for each of N rows, in nats, `[K, N]`.
-
-    `log_likelihood` is log p(x | z), and `kl` is log q(z | x) - log p(z); the log-weights
-    of `objectives` are the first less the second.
-    """
-
-    log_likelihood: tf.Tensor
-    kl: tf.Tensor
-
-
-class LatentVariableModel:
-    """Latents given rows, rows given latents, and both their densities.
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class VAE(LikelihoodModel):
+    """A variational autoencoder: an encoder infers latents, and a decoder rows from them.
 
     ```none
-    q(z | x) = posterior(encoder(x)),      p(x, z) = likelihood(x; decoder(z)) prior(z)
+    posterior:  q(z | x) = posterior(encoder(x)),  z drawn with its density in one pass
+    model:      p(x, z)  = likelihood(x; decoder(z)) * prior(z)
+    elbo:       E_q[log p(x | z)] - E_q[log q(z | x) - log p(z)]  <=  log p(x)
     ```
 
-    Mixed into a model that sets the five parts as attributes.
+    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or a
+    `tf.data.Dataset` of rows, `sample_weight`, `validation_data`, callbacks, `jit_compile`,
+    `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
+    `reconstruction` and `kl`, in nats per row; `loss` is the negative training objective
+    and `val_loss` the negative bound, without warm-up and free bits. Weights multiply the
+    nats of a row in each of them; those of a dataset come third: `(x, None, weight)`.
+
+    Built in the scope of a `tf.distribute` strategy, with its parts, it trains as on one
+    device: losses, gradients, their clipping, free bits and the draws of each row are those
+    of the whole batch, even if its rows do not divide evenly among the replicas.
+
+    Every number is a function of the weights and a seed: training draws depend on
+    `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
+    training equals one without a pause, and each epoch is validated on the same noise.
+
+    Args:
+      encoder: a Keras layer from rows, `[N, *event]`, to `[N, posterior.num_parameters]`.
+      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `AmortizedFlow`.
+      decoder: a Keras layer from latents, `[N, latent_size]`, to `[N, *output]`, where the
+        last axis holds `likelihood.num_parameters` for each entry of an event.
+      likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.
+      prior: distribution of the latents; a standard normal by default. A `FlowDistribution`
+        is trained as well; take one with a density in one pass, as of MAF, unlike IAF.
+      bound: function from log-weights, `[K, N]`, to the objective, `[N]`: `objectives.elbo`
+        or `objectives.importance_weighted_bound`.
+      num_samples: draws per row in training and `evaluate`, K.
+      free_bits: nats per latent, lambda, that cost nothing; with `objectives.elbo` only.
+        All latents are one group in equation 15 of Kingma et al. (2016): the divergence
+        costs `max(lambda * latent_size, its mean over the batch)`, since that of a flow is
+        no sum over latents. So one latent may use up the allowance of the others.
+      sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
+        with `objectives.elbo` only, and not with an IAF, which scores given points slowly.
+      seed: integer that determines the draws of training and `evaluate`.
+      **kwargs: `name` of `keras.Model`.
+
+    Raises:
+      ValueError: if the parts' shapes or dtypes do not fit each other, the prior's density
+        is sequential, or the options exclude each other; from methods, if rows have another
+        shape or values outside the likelihood's support, or a number is below 1.
+
+    >>> import keras
+    >>> import tfp_flows
+    >>> q, p = tfp_flows.posteriors.DiagonalGaussian(2), tfp_flows.likelihoods.Bernoulli(8)
+    >>> vae = tfp_flows.VAE(keras.layers.Dense(2 * 2), q, keras.layers.Dense(8), p)
+    >>> vae.log_likelihood([[0.0] * 8] * 3, num_samples=5).shape
+    (3,)
+
+    Reference:
+      Kingma, Welling (2014), VAE. https://arxiv.org/abs/1312.6114
+      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow.
+      https://arxiv.org/abs/1606.04934
+      Chen et al. (2017), for flows as priors. https://arxiv.org/abs/1611.02731
     """
 
-    encoder: keras.Layer
-    posterior: Posterior
-    decoder: keras.Layer
-    likelihood: Likelihood
-    prior: tfp.distributions.Distribution
-    _compiled: dict  # functions by what they compute
+    saved_parts = (
+        *("encoder", "posterior", "decoder", "likelihood", "prior", "bound"),
+        *("num_samples", "free_bits", "sticking_the_landing", "seed"),
+    )
+
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        posterior: Posterior,
+        decoder: keras.Layer,
+        likelihood: Likelihood,
+        *,
+        prior: tfp.distributions.Distribution | None = None,
+        bound: Callable = objectives.elbo,
+        num_samples: int = 1,
+        free_bits: float = 0.0,
+        sticking_the_landing: bool = False,
+        seed: int = 0,
+        **kwargs: object,
+    ) -> None:
+        _check_kinds(encoder, posterior, decoder, likelihood, prior)
+        if prior is None:
+            prior = standard_normal(posterior.latent_size, dtype=posterior.dtype)
+        check_callable("bound", bound, "a function such as `objectives.elbo`")
+        check_integer("num_samples", num_samples)
+        check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
+        check_flag("sticking_the_landing", sticking_the_landing)
+        check_integer("seed", seed, minimum=-(2**63))
+        row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
+        super().__init__(row_format, posterior, prior, **kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self._keep("posterior", posterior)
+        self._keep("prior", prior)
+        self._keep("_compiled", {})  # functions, by what they compute
+        self.likelihood = likelihood
+        self.bound = bound
+        self.num_samples = num_samples
+        self.free_bits = free_bits
+        self.sticking_the_landing = sticking_the_landing
+        self.seed = seed
+        self._check_options()
+        self._check_parts()
+        self.kl_weight = self.add_weight(
+            name="kl_weight", shape=(), initializer="ones", trainable=False
+        )
+        self._trackers = [
+            keras.metrics.Mean(name=name, dtype=self._metric_dtype)
+            for name in Bound._fields
+        ]
+        self.built = True
 
     @property
     def latent_size(self) -> int:
@@ -196,6 +268,58 @@ class LatentVariableModel:
         key = ("log_likelihood", num_samples, at_once)
         return self._in_batches(key, estimate, x, seed, batch_size)
 
+    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
+        """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
+        x = tf.cast(self._row_format.from_inputs(inputs).x, self.compute_dtype)
+        share = GlobalBatch(tf.shape(x)[0]).share
+        return self.likelihood.mean(self.decoder(self._draw(x, [], self.seed, share)))
+
+    def nats_of_rows(
+        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns "loss" and the fields of `Bound` of each row, `[n]`.
+
+        The noise of a row is that in the same global batch on one device.
+        """
+        terms = self._terms(
+            self.encoder(rows.x, training=training),
+            rows.x,
+            self.num_samples,
+            self._next_seed(training, batch),
+            training=training,
+            through_sample_only=training and self.sticking_the_landing,
+            share=batch.share,
+        )
+        if training:
+            objective = self._objective(terms, rows, batch)
+        else:
+            objective = self.bound(terms.log_likelihood - terms.kl)
+        return {"loss": -objective, **Bound.from_terms(terms)._asdict()}
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list | None = None,
+        print_fn: Callable | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Prints the networks as Keras does, then posterior and prior with their flows."""
+        super().summary(line_length, positions, print_fn, **kwargs)
+        for name in ("posterior", "prior"):
+            for line in [f"{name}:", *structure_lines(getattr(self, name))]:
+                (print_fn or print)(line)
+
+    def get_config(self) -> dict:
+        """Returns the parts and options as plain data."""
+        for _, network, shape in self._networks():
+            check_can_be_rebuilt(network, shape)
+        return super().get_config()
+
+    def _networks(self):
+        """Name, network and shape of a row of its input, of encoder and decoder."""
+        yield "encoder", self.encoder, tuple(self.likelihood.event_shape)
+        yield "decoder", self.decoder, (self.posterior.latent_size,)
+
     def _terms(
         self,
         parameters,
@@ -267,206 +391,6 @@ class LatentVariableModel:
             lambda *parts: np.concatenate([part.numpy() for part in parts]), *results
         )
 
-
-# Folded into seeds, so that training does not see the draws that it is validated on.
-_TRAINING, _EVALUATION = 1, 2
-
-
-@keras.saving.register_keras_serializable(package="tfp_flows")
-class VAE(LatentVariableModel, LikelihoodModel):
-    """A variational autoencoder: an encoder infers latents, and a decoder rows from them.
-
-    ```none
-    posterior:  q(z | x) = posterior(encoder(x)),  z drawn with its density in one pass
-    model:      p(x, z)  = likelihood(x; decoder(z)) * prior(z)
-    elbo:       E_q[log p(x | z)] - E_q[log q(z | x) - log p(z)]  <=  log p(x)
-    ```
-
-    All of Keras's training applies: `compile` with any optimizer, `fit` on arrays or a
-    `tf.data.Dataset` of rows, `sample_weight`, `validation_data`, callbacks, `jit_compile`,
-    `steps_per_execution`, `save` to a `.keras` file. The metrics are `elbo`,
-    `reconstruction` and `kl`, in nats per row; `loss` is the negative training objective
-    and `val_loss` the negative bound, without warm-up and free bits. Weights multiply the
-    nats of a row in each of them; those of a dataset come third: `(x, None, weight)`.
-
-    Built in the scope of a `tf.distribute` strategy, with its parts, it trains as on one
-    device: losses, gradients, their clipping, free bits and the draws of each row are those
-    of the whole batch, even if its rows do not divide evenly among the replicas.
-
-    Every number is a function of the weights and a seed: training draws depend on
-    `optimizer.iterations`, those of `evaluate` on the rows seen so far. So a resumed
-    training equals one without a pause, and each epoch is validated on the same noise.
-
-    Args:
-      encoder: a Keras layer from rows, `[N, *event]`, to `[N, posterior.num_parameters]`.
-      posterior: a `posteriors.DiagonalGaussian`, `FullGaussian`, or `AmortizedFlow`.
-      decoder: a Keras layer from latents, `[N, latent_size]`, to `[N, *output]`, where the
-        last axis holds `likelihood.num_parameters` for each entry of an event.
-      likelihood: a `likelihoods.Bernoulli`, `DiscretizedLogistic`, or `Gaussian`.
-      prior: distribution of the latents; a standard normal by default. A `FlowDistribution`
-        is trained as well; take one with a density in one pass, as of MAF, unlike IAF.
-      bound: function from log-weights, `[K, N]`, to the objective, `[N]`: `objectives.elbo`
-        or `objectives.importance_weighted_bound`.
-      num_samples: draws per row in training and `evaluate`, K.
-      free_bits: nats per latent, lambda, that cost nothing; with `objectives.elbo` only.
-        All latents are one group in equation 15 of Kingma et al. (2016): the divergence
-        costs `max(lambda * latent_size, its mean over the batch)`, since that of a flow is
-        no sum over latents. So one latent may use up the allowance of the others.
-      sticking_the_landing: whether the gradient leaves out the term whose mean is zero;
-        with `objectives.elbo` only, and not with an IAF, which scores given points slowly.
-      seed: integer that determines the draws of training and `evaluate`.
-      **kwargs: `name` of `keras.Model`.
-
-    Raises:
-      ValueError: if the parts' shapes or dtypes do not fit each other, the prior's density
-        is sequential, or the options exclude each other; from methods, if rows have another
-        shape or values outside the likelihood's support, or a number is below 1.
-
-    >>> import keras
-    >>> import tfp_flows
-    >>> q, p = tfp_flows.posteriors.DiagonalGaussian(2), tfp_flows.likelihoods.Bernoulli(8)
-    >>> vae = tfp_flows.VAE(keras.layers.Dense(2 * 2), q, keras.layers.Dense(8), p)
-    >>> vae.log_likelihood([[0.0] * 8] * 3, num_samples=5).shape
-    (3,)
-
-    Reference:
-      Kingma, Welling (2014), VAE. https://arxiv.org/abs/1312.6114
-      Kingma et al. (2016), Improved variational inference with inverse autoregressive flow.
-      https://arxiv.org/abs/1606.04934
-      Chen et al. (2017), for flows as priors. https://arxiv.org/abs/1611.02731
-    """
-
-    saved_parts = (
-        *("encoder", "posterior", "decoder", "likelihood", "prior", "bound"),
-        *("num_samples", "free_bits", "sticking_the_landing", "seed"),
-    )
-
-    def __init__(
-        self,
-        encoder: keras.Layer,
-        posterior: Posterior,
-        decoder: keras.Layer,
-        likelihood: Likelihood,
-        *,
-        prior: tfp.distributions.Distribution | None = None,
-        bound: Callable = objectives.elbo,
-        num_samples: int = 1,
-        free_bits: float = 0.0,
-        sticking_the_landing: bool = False,
-        seed: int = 0,
-        **kwargs: object,
-    ) -> None:
-        check_flag("sticking_the_landing", sticking_the_landing)
-        check_posterior(posterior)
-        check_kinds(encoder, decoder, likelihood, prior, bound, seed)
-        super().__init__(dtype=posterior.dtype.name, **kwargs)
-        if prior is None:
-            prior = standard_normal(posterior.latent_size, dtype=posterior.dtype)
-        self.encoder = encoder
-        self.decoder = decoder
-        # Not tracked by Keras, which would not find the variables of TFP objects.
-        object.__setattr__(self, "posterior", posterior)
-        object.__setattr__(self, "prior", prior)
-        object.__setattr__(self, "_compiled", {})
-        self.likelihood = likelihood
-        self.bound = bound
-        self.num_samples = num_samples
-        self.free_bits = free_bits
-        self.sticking_the_landing = sticking_the_landing
-        self.seed = seed
-        check_options(
-            posterior,
-            bound=bound,
-            num_samples=num_samples,
-            free_bits=free_bits,
-            sticking_the_landing=sticking_the_landing,
-        )
-        encoded, decoded = (
-            call_once(network, shape, argument=name)
-            for name, network, shape in self._networks()
-        )
-        check_parts(encoded, posterior, decoded, likelihood, prior)
-        self._shared_weights = shared_variables(posterior, prior)
-        row_format = RowFormat(likelihood.event_shape, 0, posterior.dtype)
-        object.__setattr__(self, "_row_format", row_format)
-        self.kl_weight = self.add_weight(
-            name="kl_weight", shape=(), initializer="ones", trainable=False
-        )
-        self._trackers = [
-            keras.metrics.Mean(name=name, dtype=self._metric_dtype)
-            for name in Bound._fields
-        ]
-        self.built = True
-
-    def _networks(self):
-        """Name, network and shape of a row of its input, of encoder and decoder."""
-        yield "encoder", self.encoder, tuple(self.likelihood.event_shape)
-        yield "decoder", self.decoder, (self.posterior.latent_size,)
-
-    def call(self, inputs: TensorLike, training: bool = False) -> tf.Tensor:
-        """Returns reconstructions, `[N, *event]`, of rows: see `reconstruct`."""
-        x = tf.cast(self._row_format.from_inputs(inputs).x, self.compute_dtype)
-        share = GlobalBatch(tf.shape(x)[0]).share
-        return self.likelihood.mean(self.decoder(self._draw(x, [], self.seed, share)))
-
-    def nats_of_rows(
-        self, rows: Rows, batch: GlobalBatch, *, training: bool = False
-    ) -> dict[str, tf.Tensor]:
-        """Returns "loss" and the fields of `Bound` of each row, `[n]`.
-
-        The noise of a row is that in the same global batch on one device.
-        """
-        terms = self._terms(
-            self.encoder(rows.x, training=training),
-            rows.x,
-            self.num_samples,
-            self._next_seed(training, batch),
-            training=training,
-            through_sample_only=training and self.sticking_the_landing,
-            share=batch.share,
-        )
-        if training:
-            objective = self._objective(terms, rows, batch)
-        else:
-            objective = self.bound(terms.log_likelihood - terms.kl)
-        return {"loss": -objective, **Bound.from_terms(terms)._asdict()}
-
-    def initialize(self, x: object, *, sample_weight: object = None) -> None:
-        """Sets data-dependent state of the prior from latents of `x`.
-
-        Args:
-          x: as in `fit`.
-          sample_weight: `[N]`, as in `fit`: a row of weight 2 counts as two.
-        """
-        data = self._data(x, sample_weight, checked=True)
-        self._check_and_initialize(data, initialize=True)
-
-    def summary(
-        self,
-        line_length: int | None = None,
-        positions: list | None = None,
-        print_fn: Callable | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Prints the networks as Keras does, then posterior and prior with their flows."""
-        super().summary(line_length, positions, print_fn, **kwargs)
-        for name in ("posterior", "prior"):
-            for line in [f"{name}:", *structure_lines(getattr(self, name))]:
-                (print_fn or print)(line)
-
-    def get_config(self) -> dict:
-        """Returns the parts and options as plain data."""
-        for _, network, shape in self._networks():
-            check_can_be_rebuilt(network, shape)
-        parts = {name: serialize(getattr(self, name)) for name in self.saved_parts}
-        return {**super().get_config(), **parts}
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> VAE:
-        """Builds the model that `config` describes, with fresh weights."""
-        parts = {k: deserialize(config[k]) for k in cls.saved_parts if k in config}
-        return cls(**parts, name=config.get("name"))
-
     def _next_seed(self, training, batch):
         if training:
             return fold_in(fold_in(self.seed, _TRAINING), self.optimizer.iterations)
@@ -500,76 +424,56 @@ class VAE(LatentVariableModel, LikelihoodModel):
         self.likelihood.check(data.rows.x)
         return data
 
+    def _check_options(self):
+        """Raises `ValueError` if options exclude each other."""
+        if self.bound is not objectives.elbo and (
+            self.free_bits or self.sticking_the_landing
+        ):
+            raise ValueError(
+                "Expected `bound` to be objectives.elbo with `free_bits` or "
+                f"`sticking_the_landing`; got {self.bound}."
+            )
+        if self.sticking_the_landing and not self.posterior.scores_in_one_pass:
+            raise ValueError(
+                "Expected a `posterior` that scores a given point in one pass for "
+                "`sticking_the_landing`; got one that solves for one variable after "
+                "another in every training step."
+            )
 
-def check_options(
-    posterior: Posterior,
-    *,
-    bound: Callable,
-    num_samples: int,
-    free_bits: float,
-    sticking_the_landing: bool,
-) -> None:
-    """Raises `ValueError` if options of a `VAE` are out of range or exclude each other."""
-    check_integer("num_samples", num_samples)
-    check_number("free_bits", free_bits, "of at least 0", lambda nats: nats >= 0)
-    if bound is not objectives.elbo and (free_bits or sticking_the_landing):
-        raise ValueError(
-            "Expected `bound` to be objectives.elbo with `free_bits` or "
-            f"`sticking_the_landing`; got {bound}."
-        )
-    if sticking_the_landing and not posterior.scores_in_one_pass:
-        raise ValueError(
-            "Expected a `posterior` that scores a given point in one pass for "
-            "`sticking_the_landing`; got one of which every training step would solve "
-            "for one variable after another."
-        )
+    def _check_parts(self):
+        """Builds the networks; raises `ValueError` if the parts do not fit each other."""
+        likelihood = self.likelihood
+        sizes = {
+            "encoder": self.posterior.num_parameters,
+            "decoder": likelihood.num_parameters * likelihood.event_size,
+        }
+        outputs = [
+            (name, call_once(network, shape, argument=name))
+            for name, network, shape in self._networks()
+        ]
+        for name, shape in outputs:
+            size = sizes[name]
+            if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
+                raise ValueError(
+                    f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."
+                )
+        _check_prior(self.prior, self.posterior)
 
 
-def check_posterior(posterior: Any) -> None:
-    """Raises `ValueError` unless `posterior` is a `Posterior`."""
+def _check_kinds(encoder, posterior, decoder, likelihood, prior):
+    """Raises `ValueError` if a part of a `VAE` has the wrong type."""
     if not isinstance(posterior, Posterior):
         raise ValueError(
             "Expected a `posterior` of `tfp_flows.posteriors`: a DiagonalGaussian, "
             f"FullGaussian or AmortizedFlow; got {posterior!r}."
         )
-
-
-def check_kinds(
-    encoder: Any, decoder: Any, likelihood: Any, prior: Any, bound: Any, seed: Any
-) -> None:
-    """Raises `ValueError` if an argument of a `VAE` has the wrong type."""
     for name, layer in (("encoder", encoder), ("decoder", decoder)):
         check_instance(name, layer, keras.layers.Layer, "a `keras.layers.Layer`")
-    words = "one of `tfp_flows.likelihoods`"
     members = ("event_shape", "num_parameters", "log_prob")
-    check_members("likelihood", likelihood, members, words)
+    check_members("likelihood", likelihood, members, "one of `tfp_flows.likelihoods`")
     if prior is not None:
         words = "a `tfd.Distribution`, such as a `FlowDistribution`"
         check_members("prior", prior, ("log_prob", "event_shape", "dtype"), words)
-    check_callable("bound", bound, "a function such as `objectives.elbo`")
-    check_integer("seed", seed, minimum=-(2**63))
-
-
-def check_parts(
-    encoded: tuple,
-    posterior: Posterior,
-    decoded: tuple,
-    likelihood: Likelihood,
-    prior: tfd.Distribution,
-) -> None:
-    """Raises `ValueError` if the parts of a `VAE` do not fit each other.
-
-    Args:
-      encoded: shape of a row of the encoder's output.
-      posterior: that of the `VAE`.
-      decoded: shape of a row of the decoder's output.
-      likelihood: that of the `VAE`.
-      prior: that of the `VAE`.
-    """
-    _check_outputs("encoder", encoded, posterior.num_parameters)
-    size = likelihood.num_parameters * likelihood.event_size
-    _check_outputs("decoder", decoded, size)
-    _check_prior(prior, posterior)
 
 
 def _check_prior(prior, posterior):
@@ -586,14 +490,32 @@ def _check_prior(prior, posterior):
     flow = getattr(prior, "bijector", None)
     if "inverse" in getattr(flow, "sequential_directions", ()):
         raise ValueError(
-            f"Expected a `prior` that scores in one pass; got `{prior.name}`, of which "
-            "every training step would solve for one variable after another. Take an "
-            "inverse one, as `MAF` is of `IAF`."
+            f"Expected a `prior` that scores in one pass; got `{prior.name}`, "
+            "which solves for one variable after another in every training step. Take an "
+            "inverse one: `MAF` is the inverse of `IAF`."
         )
 
 
-def _check_outputs(name, shape, size):
-    if math.prod(shape) != size or (name == "encoder" and len(shape) != 1):
-        raise ValueError(
-            f"Expected `{name}` with {size} outputs; got outputs of shape {shape}."
-        )
+class Bound(typing.NamedTuple):
+    """Nats of each row, `[N]`: `elbo = reconstruction - kl`, by Monte Carlo."""
+
+    elbo: tf.Tensor
+    reconstruction: tf.Tensor
+    kl: tf.Tensor
+
+    @classmethod
+    def from_terms(cls, terms: Terms) -> Bound:
+        """Takes the means over the draws."""
+        reconstruction, kl = (tf.reduce_mean(term, axis=0) for term in terms)
+        return cls(reconstruction - kl, reconstruction, kl)
+
+
+class Terms(typing.NamedTuple):
+    """Nats of K draws for each of N rows, `[K, N]`.
+
+    `log_likelihood` is log p(x | z), and `kl` is log q(z | x) - log p(z). The log-weights
+    of `objectives` are `log_likelihood - kl`.
+    """
+
+    log_likelihood: tf.Tensor
+    kl: tf.Tensor

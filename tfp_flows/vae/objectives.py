@@ -4,8 +4,8 @@
 log_weight[k] = log p(x, z[k]) - log q(z[k] | x),      z[k] drawn from q
 ```
 
-The log-weights may be those of a `VAE`, or of any target and any distribution that can be
-sampled with its log-density.
+The log-weights may come from a `VAE`, or from any target and any distribution whose samples
+have a log-density.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
 def importance_weighted_log_likelihood(
     draw_log_weights: Callable, num_samples: int, *, at_once: int, seed: int | TensorLike
 ) -> tf.Tensor:
-    """The importance-weighted bound of more draws than fit into memory at a time.
+    """Returns the importance-weighted bound of more draws than fit into memory at once.
 
     Args:
       draw_log_weights: function of a number of draws and a seed that returns log-weights,
@@ -133,14 +133,14 @@ def importance_weighted_log_likelihood(
 
 
 def free_bits(kl: tf.Tensor, minimum: float) -> tf.Tensor:
-    """Kullback-Leibler divergence that costs at least `minimum` per group of latents.
+    """Returns a KL divergence that costs at least `minimum` per group of latents.
 
     ```none
     sum over groups j of  max(minimum, mean over the batch of kl[n, j])
     ```
 
-    A group whose mean is below the minimum has no gradient, so that it may carry that much
-    information at no cost. The allowance is that of the group: one latent may use it up.
+    A group whose mean is below the minimum has no gradient, so it can carry that much
+    information at no cost. The latents of a group share the allowance.
 
     Args:
       kl: `[N, J]`, nats of each of J groups of latents, for each of N rows.
@@ -166,7 +166,7 @@ def free_bits(kl: tf.Tensor, minimum: float) -> tf.Tensor:
 
 
 def free_bits_of_rows(kl: tf.Tensor, minimum: float, means: tf.Tensor) -> tf.Tensor:
-    """The cost of each row, whose mean over the batch is `free_bits`.
+    """Returns the cost of each row, whose mean over the batch is `free_bits`.
 
     Args:
       kl: `[n, J]`, for some rows of a batch.
@@ -189,16 +189,16 @@ def free_bits_of_rows(kl: tf.Tensor, minimum: float, means: tf.Tensor) -> tf.Ten
 
 
 def sticking_the_landing(log_prob: Callable, sample: tf.Tensor) -> tf.Tensor:
-    """The log-density of a sample, differentiated through the sample alone.
+    """Returns the log-density of a sample, with a gradient through the sample only.
 
     ```none
     value:      log q(z)
     gradient:   (d log q(z) / d z) (d z / d parameters),    without  d log q / d parameters
     ```
 
-    The term that is left out has mean zero under q. With this log q in the log-weights, the
-    gradient of `elbo` stays unbiased, and has no variance where q is the true posterior.
-    That of `importance_weighted_bound` would be biased.
+    The omitted term has mean zero under q. With this log q in the log-weights, the gradient
+    of `elbo` remains unbiased, and has no variance if q is the true posterior. The gradient
+    of `importance_weighted_bound` would be biased.
 
     Args:
       log_prob: function from samples to log-densities, `[...]`, such as `q.log_prob`.
@@ -223,7 +223,7 @@ def sticking_the_landing(log_prob: Callable, sample: tf.Tensor) -> tf.Tensor:
         tape.watch(here)
         value = log_prob(here)
     slope = tf.stop_gradient(tape.gradient(value, here))
-    # Zero, but for its gradient.
+    # The value is zero; the gradient is not.
     moves = slope * (sample - here)
     event_axes = list(range(value.shape.rank, sample.shape.rank))
     return tf.stop_gradient(value) + tf.reduce_sum(moves, axis=event_axes)

@@ -1,4 +1,4 @@
-"""Amortised posteriors of a `VAE`: an encoder returns the parameters of each row's.
+"""Amortised posteriors of a `VAE`: an encoder returns the parameters for each row.
 
 A posterior has a `latent_size` L, takes `num_parameters` P from the encoder, and has the
 methods `sample_and_log_prob` and `log_prob`. Its only weights are those of its flow.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import abc
 import math
-import warnings
-from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -36,7 +34,7 @@ class Posterior(tf.Module, abc.ABC):
     Args:
       latent_size: number of latent variables, L.
       num_parameters: number of outputs of the encoder, P.
-      dtype: of latents and densities.
+      dtype: dtype of latents and densities.
       name: name of the posterior.
 
     >>> from tfp_flows import posteriors
@@ -70,8 +68,8 @@ class Posterior(tf.Module, abc.ABC):
           parameters: `[N, P]`, the encoder's output.
           num_samples: number of draws a row, K.
           seed: integer, or anything that `tfp.random.sanitize_seed` takes.
-          share: `(start, count)`, the place of the rows in a larger batch, whose draws
-            they have then; None if they are all of it.
+          share: `(start, count)`, the place of the rows in a larger batch; the draws are
+            those of the larger batch at this place. None if the rows are the whole batch.
 
         Returns:
           Latents, `[K, N, L]`, and log-densities in nats, `[K, N]`.
@@ -93,7 +91,7 @@ class Posterior(tf.Module, abc.ABC):
 
 
 class _Gaussian(Posterior):
-    """A Gaussian of the family of a subclass: `z = mean + scale @ noise`."""
+    """A Gaussian posterior, `z = mean + scale @ noise`; a subclass computes the scale."""
 
     def sample_and_log_prob(
         self,
@@ -132,7 +130,7 @@ class DiagonalGaussian(_Gaussian):
 
     Args:
       latent_size: number of latent variables, L.
-      dtype: of latents and densities.
+      dtype: dtype of latents and densities.
       name: name of the posterior.
 
     Raises:
@@ -182,7 +180,7 @@ class FullGaussian(_Gaussian):
     Args:
       latent_size: number of latent variables, L; the encoder has `L + L (L + 1) / 2`
         outputs.
-      dtype: of latents and densities.
+      dtype: dtype of latents and densities.
       name: name of the posterior.
 
     Raises:
@@ -208,7 +206,7 @@ class FullGaussian(_Gaussian):
 
     def _from_noise(self, noise, parameters):
         mean, scale, log_det = self._split(parameters)
-        # Once over all draws of a row: [N, L, L] @ [N, L, K].
+        # One product for all draws of a row: [N, L, L] @ [N, L, K].
         moved = tf.matmul(scale, tf.transpose(noise, [1, 2, 0]))
         return mean + tf.transpose(moved, [2, 0, 1]), log_det
 
@@ -221,7 +219,7 @@ class FullGaussian(_Gaussian):
     def _split(self, parameters):
         mean, entries = parameters[:, : self.latent_size], parameters[:, self.latent_size :]
         matrix = tfp.math.fill_triangular(entries)
-        # Not `set_diag`, whose gradient XLA cannot compile for batches of any length.
+        # XLA cannot compile the gradient of `set_diag` for batches of unknown length.
         is_diagonal = tf.eye(self.latent_size, dtype=tf.bool)
         scale = tf.where(is_diagonal, _positive(matrix), matrix)
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(scale)), axis=-1)
@@ -229,7 +227,7 @@ class FullGaussian(_Gaussian):
 
 
 def _positive(s):
-    """Any number to a positive one: 0 to 1."""
+    """Maps any number to a positive one, and 0 to 1."""
     return tf.math.softplus(s + math.log(math.e - 1.0))
 
 
@@ -258,9 +256,8 @@ class AmortizedFlow(Posterior):
       name: name of the posterior.
 
     Raises:
-      ValueError: if the flow is on vectors of another size or dtype, samples one variable
-        after another, as MAF does, or has state that is set from data, which a posterior
-        has none of.
+      ValueError: if the flow has another size or dtype, samples one variable after another,
+        as MAF does, or has data-dependent state, since a posterior has no data.
 
     >>> import tfp_flows
     >>> from tfp_flows import posteriors
@@ -345,9 +342,9 @@ def _as_flow(bijector):
 def _check_flow(flow, base):
     if "forward" in flow.sequential_directions:
         raise ValueError(
-            f"Expected a `flow` that samples in one pass; got `{flow.name}`, of which "
-            "every training step would draw one variable after another. Take an inverse "
-            "one, as `IAF` is of `MAF`."
+            f"Expected a `flow` that samples in one pass; got `{flow.name}`, which "
+            "draws one variable after another in every training step. Take an inverse "
+            "one: `IAF` is the inverse of `MAF`."
         )
     if flow.has_data_dependent_state:
         raise ValueError(
@@ -360,14 +357,3 @@ def _check_flow(flow, base):
             f"{flow.dtype.name}."
         )
     check_event_size(flow, base.latent_size, "vectors of {} entries, as `base`")
-
-
-def __getattr__(name: str) -> Any:
-    if name == "FlowPosterior":
-        warnings.warn(
-            "`posteriors.FlowPosterior` is called `posteriors.AmortizedFlow` now.",
-            FutureWarning,
-            stacklevel=2,
-        )
-        return AmortizedFlow
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
