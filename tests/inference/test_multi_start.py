@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfp_flows.inference.checks.chains import rank_r_hat
 from tfp_flows.inference.checks.tails import improper_ray
 from tfp_flows.inference.checks.tails import improper_slice
-from tfp_flows.inference.fit import clusters
+from tfp_flows.inference.initial_flow import clusters
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import dispersed_starts
 from tfp_flows.inference.modes import find_modes

@@ -11,7 +11,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Budget:
-    """Wall time and gradients that a fit may use, and those that it has used.
+    """Wall time and gradients that a fit may use, and what it has used of them.
 
     Args:
       max_minutes: of wall time; None for no bound.
@@ -22,13 +22,21 @@ class Budget:
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
         self._max_gradients = max_gradients
         self._start = time.monotonic()
-        self.num_gradients = 0
+        self.num_gradients = self.skipped_steps = 0
         # Seconds that training leaves for the checks.
         self.reserve = 0.0
+        # Whether XLA took too long, so that a clock decided.
+        self.xla_timed_out = False
 
-    def go_on(self, num_gradients: int, seconds: float) -> None:
-        """Counts at least what an earlier run had used, of which this one goes on."""
-        self.num_gradients = max(self.num_gradients, num_gradients)
+    @property
+    def used(self) -> tuple[int, int, float]:
+        """Gradients, steps that were not finite, and seconds of wall time so far."""
+        return self.num_gradients, self.skipped_steps, self.seconds
+
+    def resume(self, num_gradients: float, skipped_steps: float, seconds: float) -> None:
+        """Counts at least what an interrupted run had `used`."""
+        self.num_gradients = max(self.num_gradients, int(num_gradients))
+        self.skipped_steps = max(self.skipped_steps, int(skipped_steps))
         self._start -= max(seconds - self.seconds, 0.0)
 
     @property

@@ -23,6 +23,7 @@ __all__ = [
     "NoMaximumError",
     "points_on_rays",
     "quasi_newton",
+    "triangular",
 ]
 _MAX_SEARCH_STEPS = 80
 _MAX_HALVINGS = 30
@@ -181,7 +182,7 @@ def _colour(centre, z):
 def _directed(centre, points):
     """Directions along axes and diagonals and to points, 1 deviation long, `[N, D]`."""
     size = len(centre.mean)
-    factor = centre.factor if centre.factor.ndim == 2 else np.diag(centre.factor)
+    factor = centre.matrix
     scales = np.linalg.norm(factor, axis=1)
     axes = np.eye(size)[:_MOST_AXES]
     # Rows of Walsh's matrix: all signs equal, every second one, every second pair, ...
@@ -332,6 +333,8 @@ def _by_mass(density, found, ends, num_gradients):
 
 
 _MAX_NEWTON_STEPS = 60
+# Rows for each variable from which correlations are estimated without shrinkage.
+_MANY_ROWS = 50
 # Multiples of the Newton step, and damping in units of the largest curvature.
 _LENGTHS = 2.0 ** np.arange(8, -24, -1)
 _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
@@ -351,6 +354,32 @@ class Gaussian:
     mean: np.ndarray
     factor: np.ndarray
 
+    @classmethod
+    def from_draws(cls, x: np.ndarray) -> Gaussian:
+        """Returns the Gaussian with the moments of the finite rows of `x`, `[N, D]`."""
+        x = x[np.isfinite(x).all(axis=1)]
+        count, size = x.shape
+        if not count:
+            return cls(np.zeros(size), np.eye(size))
+        mean = x.mean(axis=0)
+        deviations = np.maximum(x.std(axis=0), 1e-30)
+        z = (x - mean) / deviations
+        correlation = np.atleast_2d(np.cov(z, rowvar=False, bias=True))
+        # A few rows say more about variances than about correlations.
+        share = size / (count + size) if count < _MANY_ROWS * size else 0.0
+        for ridge in (share, share + 1e-12, share + 1e-6, 1.0):
+            mixed = (1.0 - ridge) * correlation + ridge * np.eye(size)
+            try:
+                return cls(mean, deviations[:, None] * np.linalg.cholesky(mixed))
+            except np.linalg.LinAlgError:
+                continue
+        return cls(mean, np.diag(deviations))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The factor as a matrix, `[D, D]`."""
+        return self.factor if self.factor.ndim == 2 else np.diag(self.factor)
+
     def draw(self, noise: np.ndarray) -> np.ndarray:
         """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
         is_diagonal = self.factor.ndim == 1
@@ -365,6 +394,15 @@ class Gaussian:
         """Log-determinant of the factor."""
         is_diagonal = self.factor.ndim == 1
         return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
+
+
+def triangular(factor: np.ndarray) -> np.ndarray:
+    """Returns the lower triangular L with L L^T = F F^T, of a factor F, `[D, M]`.
+
+    F F^T itself need not be positive definite to rounding: scales differ by 1e8 and more.
+    """
+    upper = np.asarray(np.linalg.qr(factor.T, mode="r"))
+    return (upper * np.where(np.diag(upper) < 0.0, -1.0, 1.0)[:, None]).T
 
 
 def laplace(density: Any, start: np.ndarray) -> Gaussian:
@@ -423,7 +461,7 @@ def _ascend(density, x):
                 else "the density does not rise along its gradient"
             )
         x, value = candidates[found.argmax()], found.max()
-        factor = _triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
+        factor = triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_NEWTON_STEPS} Newton steps reach no maximum")
 
 
@@ -453,13 +491,7 @@ def _steps(slope, values, floor):
 
 def _gaussian(x, axes, slope, values):
     """The Gaussian after one more step, as gradients have more digits than densities."""
-    return Gaussian(x + axes @ (slope / values), _triangular(axes / np.sqrt(values)))
-
-
-def _triangular(factor):
-    """The lower triangular matrix of the same covariance, without squaring it."""
-    upper = np.linalg.qr(factor.T, mode="r")
-    return (upper * np.sign(np.diag(upper))[:, None]).T
+    return Gaussian(x + axes @ (slope / values), triangular(axes / np.sqrt(values)))
 
 
 def _check_finite(*arrays):

@@ -19,7 +19,8 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.arviz import named_parts
 from tfp_flows.inference.arviz import part_names
-from tfp_flows.inference.checks.importance import generalised_pareto
+from tfp_flows.inference.checks.pareto import generalised_pareto
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
@@ -250,6 +251,10 @@ class FitSpace:
             self.support = support.mapped(self._map)
             self.density = UnconstrainedDensity(density.target_log_prob, self.support)
 
+    def mapped(self, coordinates: Reparametrisation) -> FitSpace:
+        """Returns the space of other coordinates of x, given the space of x."""
+        return FitSpace(self.density, self.support, coordinates)
+
     def unconstrained(self, u: np.ndarray) -> np.ndarray:
         """Returns the x, `[N, D]`, of u."""
         if self._map is None or not len(u):
@@ -278,8 +283,9 @@ class FitSpace:
             for index in np.ndindex(part.shape[1:])
         ]
 
-    def variable_names(self, u: np.ndarray) -> list[str]:
-        """Returns, for each entry of a row `[D]`, the name of what it moves most."""
+    def variable_names(self, draws: np.ndarray) -> list[str]:
+        """Returns the name of the entry that each variable of `[N, D]` moves most."""
+        u = Gaussian.from_draws(draws).mean
         rows = self.flatten(np.concatenate([u[None], u + np.diag(1e-2 + 1e-2 * np.abs(u))]))
         moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
         names = self.entry_names(u[None])

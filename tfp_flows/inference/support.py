@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-import typing
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,17 @@ import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
+from tfp_flows.inference.target import check_target
 from tfp_flows.inference.target import named
 from tfp_flows.inference.target import parts_of
 
-__all__ = ["described", "JointSupport", "with_free_entries"]
+__all__ = ["described", "JointSupport", "support_and_density", "with_free_entries"]
 
 
 class JointSupport:
@@ -144,6 +146,29 @@ class JointSupport:
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
 
 
+def support_and_density(
+    target: Any, support: Any, target_log_prob_fn: Callable | None, dtype: tf.DType | str
+) -> tuple[JointSupport, Callable | None]:
+    """Returns the `JointSupport` of a target and its unnormalised log-density.
+
+    Args:
+      target: a distribution, or an event shape, or a structure of event shapes.
+      support: bijectors, in the structure of an event shape.
+      target_log_prob_fn: function of the parts; by default that of a distribution.
+      dtype: of the parts, where `target` is an event shape.
+    """
+    if target_log_prob_fn is not None:
+        words = "a function of the parts of a draw"
+        check_callable("target_log_prob_fn", target_log_prob_fn, words)
+    check_target(target)
+    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
+        return JointSupport.from_shape(target, support, dtype), target_log_prob_fn
+    if support is not None:
+        raise ValueError("Expected no `support` with a distribution, which has its own.")
+    log_prob = target_log_prob_fn or target.unnormalized_log_prob
+    return JointSupport.from_distribution(target), log_prob
+
+
 def _check_size(size):
     if not size:
         raise ValueError(
@@ -241,10 +266,6 @@ def _as_shapes(event_shape):
     parts = map(_as_shapes, event_shape)
     is_named = hasattr(event_shape, "_fields")
     return type(event_shape)(*parts) if is_named else type(event_shape)(parts)
-
-
-if typing.TYPE_CHECKING:
-    from tfp_flows.inference.support import JointSupport
 
 
 _NUM_POINTS = 16

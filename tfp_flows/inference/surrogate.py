@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import bijectors as tfb
@@ -17,7 +19,6 @@ from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.core.arguments import check_arguments
-from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.serialization import rebuild_copy
@@ -33,12 +34,28 @@ from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP
-from tfp_flows.inference.initial_flow import whitening
-from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.initial_flow import MOST_OF_FULL_RANK
+from tfp_flows.inference.initial_flow import bound
+from tfp_flows.inference.initial_flow import gradient_scale
+from tfp_flows.inference.initial_flow import standard
+from tfp_flows.inference.initial_flow import whitening_bijector
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.modes import NoMaximumError
+from tfp_flows.inference.modes import laplace
 from tfp_flows.inference.support import described
-from tfp_flows.inference.target import check_target
+from tfp_flows.inference.support import support_and_density
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = ["flow_posterior", "FlowPosterior"]
+# Names of flows.
+_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
+# Draws from which the ELBO of a start is estimated, and random starts of Newton's method.
+_NUM_DRAWS, _NUM_STARTS = 256, 3
+# Two maxima count as several from this distance on, in standard deviations, and up to this
+# ratio of masses, in nats.
+_DISTANCE, _NEGLIGIBLE = 3.0, 7.0
+# What a density may raise that cannot be differentiated twice.
+_FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
 
 class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
@@ -237,17 +254,9 @@ def flow_posterior(
     """
     flags = {"full_rank": full_rank, "whiten": whiten}
     check_arguments(flags | {"dtype": dtype, "name": name})
-    if target_log_prob_fn is not None:
-        words = "a function of the parts of a draw"
-        check_callable("target_log_prob_fn", target_log_prob_fn, words)
-    check_target(target)
-    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
-        support = JointSupport.from_shape(target, support, dtype)
-    elif support is not None:
-        raise ValueError("Expected no `support` with a distribution, which has its own.")
-    else:
-        support = JointSupport.from_distribution(target)
-        target_log_prob_fn = target_log_prob_fn or target.unnormalized_log_prob
+    support, target_log_prob_fn = support_and_density(
+        target, support, target_log_prob_fn, dtype
+    )
     size, dtype = support.event_size, support.dtype
     built = build_flow(flow, size, dtype, flow_options)
     steps = [ActNorm(size, dtype=dtype)]
@@ -257,13 +266,10 @@ def flow_posterior(
     steps.append(built)
     has_context = bool(getattr(built, "context_size", 0))
     if whiten and target_log_prob_fn is not None and not has_context:
-        steps.insert(0, whitening(target_log_prob_fn, support, built))
+        steps.insert(0, _whitening(target_log_prob_fn, support, built))
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
     return FlowPosterior(flow, support.bijector, name=name)
-
-
-_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
 
 
 def build_flow(flow: Any, size: int, dtype: tf.DType | str, options: dict) -> tfb.Bijector:
@@ -293,3 +299,62 @@ def _build(flow, size, dtype, options):
     if "standardize" in inspect.signature(constructor).parameters:
         options = {"standardize": False, **options}  # there are no data to standardise by
     return constructor(size, dtype=dtype, **options)
+
+
+def _whitening(target_log_prob, support, flow):
+    """A bijector that maps an untrained flow near to the target."""
+    gaussian = _whitening_gaussian(target_log_prob, support)
+    zero = tf.zeros([1, support.event_size], support.dtype)
+    log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
+    # The gates of an untrained IAF contract.
+    contraction = np.exp(log_det / support.event_size)
+    inner = Gaussian(gaussian.mean, gaussian.factor / contraction)
+    return whitening_bijector(inner, support.dtype)
+
+
+def _whitening_gaussian(target_log_prob, support):
+    """Laplace's approximation; or a diagonal Gaussian, with a warning that says why."""
+    density = UnconstrainedDensity(target_log_prob, support)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
+    plain = standard(support.event_size)
+    try:
+        approximation = _laplace(density, rng)
+        if bound(density, approximation, noise) >= bound(density, plain, noise):
+            return approximation
+        reason = "it is further from the target than the standard normal is"
+    except _FAILURES as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    warnings.warn(
+        f"No Laplace approximation of the target to start the posterior from: {reason}. "
+        "Gradients scale each variable instead.",
+        stacklevel=4,
+    )
+    try:
+        return gradient_scale(density, noise)
+    except _FAILURES:
+        return plain
+
+
+def _laplace(density, rng):
+    """The approximation at the maximum of the largest mass, if no other is comparable."""
+    size = density.event_size
+    if size > MOST_OF_FULL_RANK:
+        raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")
+    starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
+    found, reasons = [], []
+    for start in starts:
+        try:
+            found.append(laplace(density, start))
+        except NoMaximumError as error:
+            reasons.append(error)
+    if not found:
+        raise reasons[0]
+    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
+    masses = values + np.array([gaussian.log_scale for gaussian in found])
+    best = found[int(np.argmax(masses))]
+    for gaussian, mass in zip(found, masses, strict=True):
+        is_other = np.linalg.norm(best.whiten(gaussian.mean)) > _DISTANCE
+        if is_other and mass > masses.max() - _NEGLIGIBLE:
+            raise NoMaximumError("the target has several maxima")
+    return best

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-import typing
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,85 @@ from tfp_flows.inference.initial_flow import GaussianMixture
 from tfp_flows.inference.initial_flow import starting_flow
 
 if TYPE_CHECKING:
+    from tfp_flows.inference.budget import Budget
+    from tfp_flows.inference.initial_flow import Start
     from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["compiled_training", "PosteriorTraining"]
-_STEPS = 200
-_BATCH = 128
-# What a step of a target that takes no time may take.
+__all__ = ["compiled_training", "PosteriorTraining", "train"]
+# Steps of a block, draws of a batch, and steps below which a block is not worth it.
+_STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
+# Step sizes, the batches of a step, and the largest number of blocks of each.
+_LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
+# Wall time that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
+# Adam's decay rates and epsilon.
+_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
+# Decay rate of the running norm of gradients, and the largest multiple of it.
+_DECAY_OF_NORM, _CLIP = 0.9, 4.0
+
+
+def compiled_training(
+    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
+) -> tuple[FlowDistribution, PosteriorTraining]:
+    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      start: a `Start`.
+      seed: of the weights and of the noise.
+      seconds: wall time that XLA may take; without it, if that is too short.
+    """
+
+    def made(by_xla):
+        flow = starting_flow(
+            start.gaussians, start.log_masses, seed=seed, dtype=density.dtype
+        )
+        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
+
+    distribution, training = made(by_xla=True)
+    # A timed-out XLA compile still holds the variables, so they are made anew.
+    if training.compile(seconds):
+        return distribution, training
+    distribution, again = made(by_xla=False)
+    again.is_timed_out = training.is_timed_out
+    return distribution, again
+
+
+def train(
+    training: PosteriorTraining,
+    budget: Budget,
+    *,
+    save: Callable[[], None],
+    show: Callable[[str], None],
+) -> None:
+    """Takes blocks of each step size until one gains less than twice its standard error.
+
+    Args:
+      training: a `PosteriorTraining`, from whose `counters` it goes on.
+      budget: a `Budget`, in which gradients and skipped steps are counted.
+      save: function that saves the training after each block.
+      show: function that shows words for what is being done.
+    """
+    rung, count, bound, error, *used = training.counters.numpy()
+    budget.resume(*used)
+    while rung < len(_LADDER) and not budget.reached():
+        rate, num_batches, most = _LADDER[int(rung)]
+        num_steps = training.num_steps_in(budget.seconds_left, num_batches)
+        if num_steps < _FEWEST_STEPS:
+            break
+        block = training.run(rate, num_batches, num_steps)
+        budget.skipped_steps += block.skipped
+        budget.num_gradients += block.num_gradients
+        words = f"step size {rung + 1:.0f} of {len(_LADDER)}, block {count + 1:.0f}"
+        show(f"{words}, ELBO {block.elbo:.3f}")
+        gains = block.elbo - bound > 2.0 * math.hypot(block.error, error)
+        count += 1
+        if count == most or (count > 1 and not gains):
+            rung, count = rung + 1, 0
+        bound, error = block.elbo, block.error
+        training.counters.assign([rung, count, bound, error, *budget.used])
+        save()
+    training.use_average()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,42 +324,6 @@ class PosteriorTraining(tf.Module):
         shape = [self.num_components, count // self.num_components, size]
         noise = draws.normal(shape, seed, self._density.dtype)
         return base.log_weights, tf.reshape(base.from_noise(noise), [-1, size])
-
-
-if typing.TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.checkpoint import Start
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-
-def compiled_training(
-    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
-) -> tuple[FlowDistribution, PosteriorTraining]:
-    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      start: a `Start`.
-      seed: of the weights and of the noise.
-      seconds: wall time that XLA may take; without it, if that is too short.
-    """
-
-    def made(by_xla):
-        flow = starting_flow(start.gaussians, start.log_masses, seed=seed, dtype=dtype)
-        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
-
-    dtype = density.dtype
-    distribution, training = made(by_xla=True)
-    # XLA that was left alone holds the first one's variables until it ends.
-    if training.compile(seconds):
-        return distribution, training
-    distribution, again = made(by_xla=False)
-    again.is_timed_out = training.is_timed_out
-    return distribution, again
-
-
-_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
-_DECAY_OF_NORM, _CLIP = 0.9, 4.0
 
 
 class AveragedAdam(tf.Module):

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import NoMaximumError
 from tfp_flows.inference.modes import laplace
 
 if TYPE_CHECKING:
     from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["improper_ray", "improper_slice"]
+__all__ = [
+    "check_tails",
+    "improper_direction",
+    "improper_ray",
+    "improper_slice",
+    "ImproperDirection",
+]
 _RADII = 10.0 ** np.arange(2, 7)
 _MOST_AXES = 64
 _NUM_RANDOM = 64
@@ -62,6 +70,40 @@ class ImproperDirection:
             "unconstrained variable; at most 1 is that of a density without an integral): "
             f"the posterior may be improper. Give a proper prior to {name}."
         )
+
+
+def improper_direction(
+    density: UnconstrainedDensity,
+    draws: np.ndarray,
+    ends: np.ndarray,
+    rng: np.random.Generator,
+    is_over: Callable[[], bool] = lambda: False,
+) -> ImproperDirection | None:
+    """Looks for a direction in which a density has no finite integral, by both methods.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      draws: of the posterior, `[N, D]`.
+      ends: where searches for modes ended, `[S, D]`.
+      rng: of random directions.
+      is_over: function that says whether the time for it is over.
+    """
+    gaussian = Gaussian.from_draws(draws)
+    return improper_ray(
+        density, gaussian.mean, gaussian.factor, ends, rng
+    ) or improper_slice(density, draws, is_over)
+
+
+def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
+    """Checks that no direction was found in which the density has no finite integral.
+
+    Args:
+      improper: the direction that was found, or None.
+      names: of the unconstrained variables.
+    """
+    count = 0.0 if improper is None else 1.0
+    advice = "" if improper is None else improper.sentence(names)
+    return Check("improper directions", count, 0.0, improper is None, advice)
 
 
 def improper_ray(
