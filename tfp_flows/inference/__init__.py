@@ -1,9 +1,9 @@
 """Bayesian posteriors: one door, `fit_posterior`.
 
 `fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
-verdict. Then read the files in that order: `target` and `support`, `modes`,
-`initial_flow`, `training`, `reparametrisation`, the folder `checks`. `surrogate` has
-flows for a variational loop of your own, and `losses` its losses; `kernels` has Markov
+verdict. Read the other files in the same order: `target` and `support`, `modes`,
+`initial_flow`, `training`, `reparametrisation`, and the folder `checks`. `surrogate` has
+flows for your own variational loop, `losses` has its losses, and `kernels` has Markov
 chains through a flow.
 """
 

@@ -38,7 +38,7 @@ def to_arviz(
     """Hands draws of a joint distribution, with their names, to ArviZ.
 
     ```python
-    kernel = tfp_flows.neutra_kernel(posterior, pinned.unnormalized_log_prob)
+    kernel = tfp_flows.neutra_kernel(pinned.unnormalized_log_prob, posterior)
     draws, _ = tfp.mcmc.sample_chain(1000, posterior.sample(4), kernel=kernel)
     arviz.summary(tfp_flows.to_arviz(draws, target=pinned))
     ```

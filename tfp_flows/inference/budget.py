@@ -1,4 +1,4 @@
-"""The budget of a fit, what it has used of it, and how that is shown."""
+"""The budget of a fit, and the line that shows its progress."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Budget:
-    """Wall time and gradients that a fit may use, and what it has used of them.
+    """Wall time and gradients that a fit may use, and has used.
 
     Args:
-      max_minutes: of wall time; None for no bound.
+      max_minutes: wall time in minutes; None for no bound.
       max_gradients: evaluations of the target's gradient; None for no bound.
     """
 
@@ -46,7 +46,7 @@ class Budget:
 
     @property
     def seconds_left(self) -> float:
-        """Wall time that is left, without what is reserved for the checks."""
+        """Wall time that is left, less the time reserved for the checks."""
         most = math.inf if self._max_seconds is None else self._max_seconds
         return most - self.seconds - self.reserve
 
@@ -73,8 +73,8 @@ class Progress:
     """One line that says how long a fit has taken and what it is doing.
 
     Args:
-      is_shown: whether it is; if None, it is on a terminal, and elsewhere, such as in a
-        log or a notebook, a line is written once a minute.
+      is_shown: whether the line is shown. If None, a terminal shows it, and logs and
+        notebooks get a line once a minute.
     """
 
     def __init__(self, is_shown: bool | None) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of a fit, from which an interrupted one goes on."""
+"""Checkpoints of a fit, from which an interrupted fit resumes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
 
 class FitCheckpoint:
-    """A folder that a fit is saved into; without one, nothing is saved.
+    """A folder that a fit is saved into.
 
-    An interrupted fit goes through the rounds again, whose training is in the folder.
+    A resumed fit goes through its rounds again, with the training from the folder.
 
     Args:
-      folder: its name, or None.
-      seed: of the fit; None for that of the folder, or a random one.
+      folder: name of the folder; None saves nothing.
+      seed: of the fit; None takes the seed of the folder, or a random one.
     """
 
     def __init__(self, folder: str | None, seed: int | None) -> None:
@@ -88,7 +88,7 @@ class FitCheckpoint:
             raise _damaged(path, error) from error
 
     def begin(self, start: Start, training: tf.Module) -> None:
-        """Restores the training of a round if it was saved, else saves it and its start."""
+        """Restores the training of a round if it was saved; else saves it and its start."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)

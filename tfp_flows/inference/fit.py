@@ -79,21 +79,21 @@ def fit_posterior(
     checkpoint_dir: str | None = None,
     name: str = "fitted_posterior",
 ) -> FittedPosterior:
-    """Fits a posterior to a model, and checks it: one call, without anything to tune.
+    """Fits a posterior to a model and checks it, in one call without tuning.
 
     ```none
-    start   maxima of the density from dispersed starts; the Gaussian, or mixture of them,
-            of its curvature there; if there are none, a Gaussian scaled by gradients
-    fit     couplings over it, by the evidence lower bound; each step size until a block of
-            steps gains less than twice its standard error, then a third of it
+    start   maxima of the density from dispersed starts, and a mixture of Gaussians with its
+            curvature there; without a maximum, a Gaussian scaled by gradients
+    fit     couplings over these, by the evidence lower bound; each step size until a block
+            of steps gains less than twice its standard error, then a third of it
     checks  importance weights, with broad distributions mixed in; Markov chains that start
             far apart; a search for further maxima; the far tails
     ```
 
-    If a check fails, it is fitted again, twice at most: in coordinates in which tails are
-    lighter, or effects do not scale with other variables, if weighted draws suggest any
-    (`report.fit` says so); else with the mass that it lacks. What the checks come to is
-    `report`:
+    If a check fails, the fit is repeated, at most twice. If weighted draws suggest
+    coordinates with lighter tails, or with effects that do not scale with other variables,
+    it is repeated in these (`report.fit` says so); else with the missing mass. `report` has
+    the results of the checks:
 
     ```python
     posterior = tfp_flows.fit_posterior(model.experimental_pin(y=y), seed=0)
@@ -106,32 +106,32 @@ def fit_posterior(
     with the same kind of machine and versions, after
     `tf.config.threading.set_inter_op_parallelism_threads(1)`, if the target's own
     operations return the same bits each time. With more of these threads, TensorFlow may
-    sum gradients in another order: chains that check the posterior, and what follows from
-    them, then differ within their errors, as on other machines. A clock decides in two
-    cases only, and the report says so. `max_minutes` may end the fit. XLA is left if it
-    takes two minutes of the processor for the target, or makes a program that is ten times
-    as slow as TensorFlow's.
+    sum gradients in another order. Then the chains that check the posterior, and later
+    results, differ within their errors, as they do on other machines. A clock decides in
+    two cases only, which the report names: `max_minutes` ends the fit, or XLA is not used
+    because it takes two minutes of the processor for the target or makes a program that is
+    ten times as slow as TensorFlow's.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with its
         own default bijectors as constraints; or an event shape, or a structure of event
         shapes, with the constraints `support` and the density `target_log_prob_fn`.
-      support: bijectors from all reals to the support of each part, where `target` is an
-        event shape; None leaves a part unconstrained. Densities on a simplex
-        (`tfb.SoftmaxCentered`) are relative to all shares but one, those of correlation
-        matrices to the entries below the diagonal, as TFP's are.
+      support: bijectors from all reals to the support of each part, if `target` is an
+        event shape; None leaves a part unconstrained. As in TFP, densities on a simplex
+        (`tfb.SoftmaxCentered`) are relative to all shares but one, and densities of
+        correlation matrices to the entries below the diagonal.
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
-      dtype: of the parts, where `target` is an event shape. With "float64", all is.
-      seed: integer; if None, that of the fit in `checkpoint_dir`, or a random one.
+      dtype: of the parts, if `target` is an event shape. "float64" is used everywhere.
+      seed: integer; None takes the seed of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
-        time for the checks; if these take too long by themselves, there are fewer of them,
-        and the verdict is "not reliable". Not interrupted are one evaluation of the target,
-        and TensorFlow at work on its graph.
+        time for the checks. If the checks alone take too long, some are left out, and the
+        verdict is "not reliable". One evaluation of the target, and TensorFlow's work on
+        its graph, are not interrupted.
       max_gradients: evaluations of the target's gradient after which training ends.
-      progress: whether a line shows the time and what is being done; if None, it does on
-        a terminal, and elsewhere a line is written to the standard error once a minute.
-      checkpoint_dir: folder to go on from, if a fit was interrupted, and to save into.
+      progress: whether a line shows the time and what is being done. If None, a terminal
+        shows it, and elsewhere a line goes to the standard error once a minute.
+      checkpoint_dir: folder to save the fit into, and to resume an interrupted fit from.
       name: name of the distribution.
 
     Returns:
@@ -139,9 +139,9 @@ def fit_posterior(
 
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
-        dtypes; if its density is not finite at any start, not one number a draw, or
-        raises an error, as `tf.linalg.inv` does of a singular matrix; if
-        `checkpoint_dir` is damaged, or holds the fit of another target or seed.
+        dtypes; if its density is not finite at any start, is not one number a draw, or
+        raises an error, for example because a matrix is singular; if `checkpoint_dir` is
+        damaged, or holds the fit of another target or seed.
 
     Reference:
       Agrawal, Domke (2024), Disentangling impact of capacity, objective, batchsize,

@@ -99,7 +99,7 @@ def first_start(
 
     Args:
       density: an `UnconstrainedDensity`.
-      starts: of the search, `[S, D]`.
+      starts: points from which the search for maxima starts, `[S, D]`.
       budget: a `Budget`.
       rng: of noise.
     """
@@ -127,7 +127,7 @@ def first_start(
 
 
 def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
-    """Returns a start with what was missing, or along the draws of chains; or None.
+    """Returns a start with the missing mass, or along draws of chains; None without both.
 
     Args:
       start: of the last round.
@@ -163,7 +163,7 @@ def clusters(
 
     Args:
       x: draws, `[N, D]`.
-      count: number of parts, at most; parts of fewer than D + 1 draws are left out.
+      count: largest number of parts; parts of fewer than D + 1 draws are left out.
       rng: of the first centres.
 
     Reference:
@@ -213,9 +213,9 @@ def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian
     mean     = mean of draws + variance * mean gradient
     ```
 
-    It is exact for a Gaussian of independent variables, wherever the draws are. Otherwise
-    it is repeated from its result, or with half the step, as long as that raises the ELBO;
-    so the result is never worse than the standard normal.
+    It is exact for a Gaussian of independent variables. Otherwise it is repeated from its
+    result, or with half the step, while that raises the ELBO, so the result is never worse
+    than the standard normal.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -262,15 +262,15 @@ def starting_flow(
          -> whitening -> x
     ```
 
-    One Gaussian is whitened and the base is the standard normal; of several, the mean and
-    covariance of the mixture are, and they are the base.
+    With one Gaussian, the whitening maps to it and the base is the standard normal. With
+    several, the whitening has the moments of the mixture, and the base is the mixture.
     """
     size = len(gaussians[0].mean)
     whole = gaussians[0] if len(gaussians) == 1 else _overall(gaussians, log_masses)
     whiten = whitening_bijector(whole, dtype)
     steps = [whiten, ActNorm(size, dtype=dtype)]
     if whole.factor.ndim == 1 and size <= MOST_OF_FULL_RANK:
-        # Correlations that the whitening leaves; its solves take long to compile.
+        # For the correlations, which a diagonal whitening leaves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     if size == 1:
         # One spline: XLA takes three times as long for two with networks between them.
@@ -287,15 +287,15 @@ def starting_flow(
 
 
 def wide_scale(s: tf.Tensor) -> tf.Tensor:
-    """`log_scale` between -5 and 5: a funnel's, of which one coupling has to do all."""
+    """Bounds `log_scale` between -5 and 5, wide enough for a funnel in one coupling."""
     return soft_bounded_scale(s, bound=5.0)
 
 
 def _couplings(size, seed, dtype):
-    """Pairs of affine couplings, masked by the digits of each variable's binary number.
+    """Pairs of affine couplings whose masks are binary digits of the variables' numbers.
 
-    Any two of 2^5 variables differ in a digit, so that each depends on each other one
-    directly, such as all effects of a hierarchy on their scale.
+    Any two of 2^5 variables differ in a digit, so each depends directly on each other one,
+    for example all effects of a hierarchy on their scale.
     """
     num_pairs = int(np.clip(np.ceil(np.log2(size)), _FEWEST_PAIRS, _MOST_PAIRS))
     steps = []
@@ -350,8 +350,8 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
     x = mean_k + F_k (scale_k e),   e ~ N(0, 1),   k ~ softmax(logits)
     ```
 
-    Means, scales and logits are trained; the factors F are not, so that neither direction
-    needs a solve.
+    Means, scales and logits are trained. The factors F are constant, so that neither
+    direction needs a solve.
 
     Args:
       means: `[K, D]`.

@@ -29,9 +29,9 @@ _MAX_SEARCH_STEPS = 80
 _MAX_HALVINGS = 30
 _MAX_MODES = 8
 _MAX_REFINED = 16
-# Two maxima are one within this distance, in standard deviations of either.
+# Two maxima are the same within this distance, in standard deviations of either.
 _SAME = 0.5
-# A maximum of less mass than this share of the largest, in nats, is left out.
+# Maxima with less mass than this many nats below the largest are left out.
 _NEGLIGIBLE = 12.0
 _SPREADS = (2.0, 5.0, 20.0, 100.0)
 # Rays start this many standard deviations from a centre, and end at the larger of two
@@ -44,20 +44,20 @@ _NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
 # Points of a ray along an axis or a diagonal: neighbours are 11 % apart.
 _NUM_DENSE_RADII = 56
 _MOST_AXES, _MOST_DIAGONALS = 32, 32
-# Distances are grouped into shells. In each, so many of the highest points are compared
-# with the posterior, and so many of those that it lacks are taken.
+# Number of shells of distance; points of a shell that are compared with the posterior; and
+# points of a shell that are taken if the posterior lacks them.
 _NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
-# Probability with which a ray meets a mode of the width that `narrowest_modes` says.
+# Probability that a ray meets a mode as wide as `narrowest_modes` returns.
 _MET = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Modes:
-    """Maxima of a density, and what it took to find them.
+    """Maxima of a density, and the cost of the search.
 
     Attributes:
-      gaussians: the Gaussian of the curvature at each, of the largest mass first; empty
-        where no start leads to a maximum.
+      gaussians: the Gaussian of the curvature at each maximum, the largest mass first;
+        empty if no start leads to a maximum.
       log_masses: integral of the density by each Gaussian, in nats.
       ends: where the searches ended, `[S, D]`.
       num_gradients: evaluations of the density's gradient.
@@ -89,7 +89,7 @@ def find_modes(
       density: an `UnconstrainedDensity`.
       starts: `[S, D]`.
       is_over: function that says whether the time for it is over.
-      is_known: function of ends, `[S, D]`, whether they are not looked for, `[S]`.
+      is_known: function of ends, `[S, D]`, that says which to leave out, `[S]`.
     """
     with np.errstate(all="ignore"):
         ends, values, num_gradients = quasi_newton(density, starts, is_over)
@@ -123,7 +123,7 @@ def points_on_rays(
     is_known: Callable[[np.ndarray], np.ndarray],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Returns points from which climbs may reach maxima that draws do not show, `[S, D]`.
+    """Returns points on rays from which climbs may reach unknown maxima, `[S, D]`.
 
     ```none
     x = mean + r L u,   |u| = 1,   r from 0.5 to 150 or more, in equal ratios
@@ -131,16 +131,17 @@ def points_on_rays(
 
     The density is evaluated along rays from each centre: densely along axes, principal
     axes, diagonals and towards `points`, and sparsely in random directions. At each
-    distance the highest points are taken, and those at which the density rises again,
-    without those that are known. A Gaussian of width w, beside one of width 1, is the
-    higher one within an angle of about arcsin(w), however far away it is.
+    distance, the highest points and the points at which the density rises again are taken,
+    unless they are known. A Gaussian of width w is higher than one of width 1 within an
+    angle of about arcsin(w), at any distance.
 
     Args:
       density: an `UnconstrainedDensity`.
       centres: Gaussians, the mean and factor L of each.
-      points: towards which rays go from the first centre, such as draws of the prior,
-        `[P, D]`.
-      is_known: function of points, `[N, D]`, whether the posterior has their mass, `[N]`.
+      points: points that rays from the first centre go to, for example draws of the
+        prior, `[P, D]`.
+      is_known: function of points, `[N, D]`, that says where the posterior has their mass,
+        `[N]`.
       rng: of the random directions.
     """
     size, found = density.event_size, []
@@ -157,8 +158,8 @@ def points_on_rays(
 def narrowest_modes(size: int) -> tuple[float, float]:
     """Returns the widths of the narrowest modes that `points_on_rays` meets.
 
-    The first is that along axes and diagonals, the second that in other directions. They
-    are in standard deviations of the posterior from whose centre rays start.
+    The first width is along axes and diagonals, the second in other directions. Both are
+    in standard deviations of the posterior from whose centre rays start.
     """
     num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
     ratio = math.log(_FARTHEST / _NEAREST)
@@ -166,7 +167,7 @@ def narrowest_modes(size: int) -> tuple[float, float]:
     if size <= 2:
         across = 0.0 if size == 1 else math.pi * num_radii / _NUM_SCATTERED
         return min(dense, along), max(across, along)
-    # The angle to a ray, so that one of all rays is within it with this probability.
+    # The angle within which one of all rays lies with this probability.
     share = -math.log(1.0 - _MET) * num_radii / _NUM_SCATTERED
     angles = np.linspace(0.0, 0.5 * math.pi, 10_001)
     shares = np.cumsum(np.sin(angles) ** (size - 2))
@@ -209,7 +210,7 @@ def _scattered(size, count, rng):
 
 
 def _highest(density, centre, directions, num_radii, is_known):
-    """Points of rays that are high for their distance, or where the density rises again."""
+    """Points of rays that are high at their distance, or where the density rises again."""
     units = _FARTHEST_UNITS / np.maximum(np.linalg.norm(directions, axis=1), 1e-300)
     ratios = np.maximum(_FARTHEST, units) / _NEAREST
     radii = _NEAREST * ratios ** np.linspace(0.0, 1.0, num_radii)[:, None]  # [R, N]
@@ -244,7 +245,7 @@ def quasi_newton(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Climbs from all starts at once by the BFGS method, with backtracking.
 
-    Rows whose density is not finite at their start stay there, with value -inf.
+    A row whose density is not finite at its start stays there, with value -inf.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -335,7 +336,7 @@ def _by_mass(density, found, ends, num_gradients):
 _MAX_NEWTON_STEPS = 60
 # Rows for each variable from which correlations are estimated without shrinkage.
 _MANY_ROWS = 50
-# Multiples of the Newton step, and damping in units of the largest curvature.
+# Multiples of the Newton step; damping in units of the largest curvature.
 _LENGTHS = 2.0 ** np.arange(8, -24, -1)
 _DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
 
@@ -413,14 +414,14 @@ def laplace(density: Any, start: np.ndarray) -> Gaussian:
     L <- L U |w|^-1/2                                                    for the next one
     ```
 
-    The algebra is in float64. As the density may be in float32, its Hessian is evaluated
-    along the columns of the factor L of the previous step: there it is nearly -1, so that
-    correlated variables of different scales lose no digits. The first L is diagonal, of
-    the variables' own curvatures. Each step is the best of many
-    lengths and damping factors, which are evaluated at once.
+    The algebra is in float64. The density may be in float32, so its Hessian is evaluated
+    along the columns of the factor L of the previous step. There it is nearly -1, and
+    correlated variables of different scales lose no digits. The first L is diagonal, from
+    the curvature of each variable alone. Each step is the best of many lengths and damping
+    factors, which are evaluated at once.
 
     Args:
-      density: an `UnconstrainedDensity`, or another object with its `dtype`, `log_prob` and
+      density: an `UnconstrainedDensity`, or another object with `dtype`, `log_prob` and
         `curvature`.
       start: `[D]`.
 
@@ -431,7 +432,7 @@ def laplace(density: Any, start: np.ndarray) -> Gaussian:
       NoMaximumError: if there is no maximum within reach, or the Hessian there is not
         negative definite.
     """
-    with np.errstate(all="ignore"):  # long steps overflow, and are not taken
+    with np.errstate(all="ignore"):  # long steps overflow and are not taken
         return _ascend(density, np.asarray(start, np.float64))
 
 
@@ -466,7 +467,7 @@ def _ascend(density, x):
 
 
 def _own_scales(density, x):
-    """The factor of the curvature of each variable by itself; 1 where there is none."""
+    """A diagonal factor from the curvature of each variable; 1 if there is none."""
     _, hessian = density.curvature(x, np.eye(len(x)))
     curvature = np.abs(np.diag(hessian))
     is_curved = np.isfinite(curvature) & (curvature > 0.0)
@@ -474,7 +475,7 @@ def _own_scales(density, x):
 
 
 def _curvature(density, x, factor):
-    """Gradient and curvature, negated, in the principal axes of the latter."""
+    """Gradient and negative curvature in the principal axes of the curvature."""
     gradient, products = density.curvature(x, factor)
     _check_finite(gradient, products)
     curvature = -factor.T @ products
@@ -490,7 +491,7 @@ def _steps(slope, values, floor):
 
 
 def _gaussian(x, axes, slope, values):
-    """The Gaussian after one more step, as gradients have more digits than densities."""
+    """The Gaussian after a last step, since gradients have more digits than densities."""
     return Gaussian(x + axes @ (slope / values), triangular(axes / np.sqrt(values)))
 
 
