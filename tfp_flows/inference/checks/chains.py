@@ -65,9 +65,10 @@ class Chains:
       draws: `[T, C, D]`, unconstrained.
       log_ratios: log-density of the target less that of the posterior, `[T, C]`.
       jumps: share of the posterior's draws that each chain took, `[C]`.
-      is_settled: whether a draw is of the chain's own density, `[T, C]`: of a chain that
-        started far out, none before the first draw of the posterior that it took, if any.
-      has_arrived: whether the log-density of a chain does not rise any more, `[C]`.
+      is_settled: whether a draw belongs to the chain's stationary density, `[T, C]`. Draws
+        of a chain that started far out do so after the first posterior draw that it took,
+        or all of them if it took none.
+      has_arrived: whether the log-density of a chain no longer rises, `[C]`.
       num_gradients: evaluations of the target's gradient.
     """
 
@@ -87,7 +88,7 @@ class CheckChains:
     global: x' ~ q,  taken with probability min(1, p(x') q(x) / (p(x) q(x')))
     ```
 
-    A chain that finds mass which the posterior q lacks takes none of its draws.
+    A chain in mass that the posterior q lacks takes none of the draws of q.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -110,7 +111,7 @@ class CheckChains:
 
     @property
     def num_proposals(self) -> int:
-        """Draws of the posterior that a chain is offered."""
+        """Number of posterior draws that are proposed to a chain."""
         return _KEPT
 
     def run(
@@ -130,7 +131,7 @@ class CheckChains:
           proposals: draws of the posterior, `[T, C, D]`.
           proposal_ratios: their log-ratios, `[T, C]`.
           seed: of the noise.
-          num_far: number of chains, the first, that start far out.
+          num_far: number of first chains that start far out.
         """
         cast = functools.partial(tf.constant, dtype=self.density.dtype)
         arguments = map(cast, (starts, factor, proposals, proposal_ratios))
@@ -141,7 +142,7 @@ class CheckChains:
         third = len(x) // 3
         jumps = taken.mean(axis=0)
         is_settled = has_jumped | is_near | (jumps == 0.0)
-        with np.errstate(invalid="ignore"):  # of chains outside the support
+        with np.errstate(invalid="ignore"):  # chains may be outside the support
             rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
             has_arrived = (jumps > 0.0) | (rise < _RISE + 2.0 * log_p[-third:].std(axis=0))
         has_arrived &= np.isfinite(log_p).all(axis=0)
@@ -181,7 +182,7 @@ class CheckChains:
         return [array.stack() for array in kept]
 
     def _local(self, x, log_p, slope, step, factor, seed):
-        """One trajectory; a value that is not finite refuses it."""
+        """One trajectory, which is rejected if a value is not finite."""
         from_momentum, from_choice, from_length = draws.split(seed, 3)
         momentum = draws.normal(tf.shape(x), from_momentum, x.dtype)
         length = 0.6 + 0.8 * draws.uniform(tf.shape(step), from_length, x.dtype)
@@ -305,14 +306,14 @@ def rank_r_hat(groups: np.ndarray) -> float:
     z = Phi^-1((rank - 3/8) / (S + 1/4)),   R = sqrt((n - 1) / n + B / (n W))
     ```
 
-    with the variance B / n between the groups' means and W within groups; once for the
-    draws and once for their distances from the median, which tell of the spread.
+    B / n is the variance between the groups' means and W the variance within groups. It is
+    computed for the draws, and for their distances from the median, which show the spread.
 
     Args:
       groups: `[G, n, D]`.
 
     Returns:
-      The largest R-hat of all variables; 1 where all groups agree.
+      The largest R-hat of all variables; 1 if all groups agree.
 
     Reference:
       Vehtari, Gelman, Simpson, Carpenter, Buerkner (2021), Rank-normalization, folding, and
@@ -338,12 +339,12 @@ def _r_hat(z):
 
 @dataclasses.dataclass(frozen=True)
 class Uncovered:
-    """How far expectations by weighted draws may be off, as they lack the uncovered share.
+    """Bounds on errors of expectations by weighted draws, which lack the uncovered mass.
 
     Attributes:
-      probability: bound for any probability: the uncovered share, with two standard errors.
-      mean: for the mean of any variable, in standard deviations.
-      deviation: for the logarithm of any standard deviation.
+      probability: bound for any probability: the uncovered mass plus two standard errors.
+      mean: bound for the mean of any variable, in standard deviations.
+      deviation: bound for the logarithm of any standard deviation.
     """
 
     probability: float
@@ -384,7 +385,7 @@ def uncovered_mass(
     uncovered = share - float(weights.sum())
     if not uncovered > 0.0:
         return 0.0, None
-    # Where chains stay once they are there, the last third of them has the most.
+    # If chains stay beyond the draws of q, their last third has the largest share there.
     late = slice(-(len(counts) // 3), None)
     bounds = [_upper_bound(is_beyond[part], counts[part]) for part in (slice(None), late)]
     bound = max(bounds) - float(weights.sum())
@@ -392,19 +393,19 @@ def uncovered_mass(
     mean, deviation = moments.mean[varies], moments.deviation[varies]
     found = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
     known = (rows[is_known][:, varies] - mean) / deviation
-    # Expectations by weights, with that of the chains in place of theirs beyond q's draws.
+    # Expectations by chains beyond the draws of q, and by weights elsewhere.
     rest = (1.0 - share) / max(1.0 - float(weights.sum()), 1e-9)
     each = np.full(len(found), 1.0 / counts.sum())
     shift = each @ found - rest * (weights @ known)
     square = each @ found**2 + rest * (1.0 - weights @ known**2)
     change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
-    # As much for each draw that the bound has and the estimate has not.
+    # Scales the effects from the estimate of the mass to its bound.
     effects = (np.abs(x).max() * bound / uncovered for x in (shift, change))
     return uncovered, Uncovered(bound, *map(float, effects))
 
 
 def _upper_bound(is_beyond, counts):
-    """Share of draws, `[T, C]`, and two standard errors, by how much chains differ."""
+    """Share of draws, `[T, C]`, plus two standard errors from the spread of chains."""
     shares = is_beyond.sum(axis=0) / max(counts.sum() / counts.shape[1], 1.0)
     return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
 

@@ -65,18 +65,18 @@ _GAP = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class WeightedDraws:
-    """Draws of a posterior q, and of a mixture of it with two broad t distributions.
+    """Draws of a mixture of a posterior q and two broad t distributions.
 
     Attributes:
       x: draws of the mixture, `[S, D]`; the first `count` are draws of q.
-      log_p: log-densities under the target, `[S]`; -inf where they are not finite.
-      log_q: under q, `[S]`.
-      log_weights: those of the target less those of the mixture, `[S]`.
+      log_p: log-densities under the target, `[S]`; -inf if they are not finite.
+      log_q: log-densities under q, `[S]`.
+      log_weights: log-densities under the target less those under the mixture, `[S]`.
       smoothed: log-weights after Pareto smoothing, which sum to 1, `[S]`.
       pareto_k: shape of their tail.
       count: number of draws of q.
       unknown: share of the draws of q at which the target's log-density is NaN, +inf
-        or rounding alone.
+        or rounding noise.
     """
 
     x: np.ndarray
@@ -166,7 +166,7 @@ class ImportanceSampler:
         return _joined(pieces, count)
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns log-densities of points, `[N, D]`: of the target, -inf for NaN, and q."""
+        """Returns log-densities of points under the target, -inf for NaN, and under q."""
         pieces = []
         for start in range(0, len(x), self._rows):
             rows = np.minimum(np.arange(start, start + self._rows), len(x) - 1)
@@ -252,8 +252,8 @@ class WeightedMoments:
       mean: `[E]`.
       deviation: standard deviation, `[E]`.
       mean_error: standard error of the mean, in standard deviations, `[E]`.
-      deviation_error: error of the logarithm of the standard deviation, `[E]`: the standard
-        error, and what the variance may lack as draws of its tail are few.
+      deviation_error: error of the logarithm of the standard deviation, `[E]`: its standard
+        error, plus the variance that unseen draws of the tail may add.
     """
 
     mean: np.ndarray
@@ -263,14 +263,14 @@ class WeightedMoments:
 
     @property
     def unknown(self) -> np.ndarray:
-        """Indices of variables with three standard errors above .1 deviations, or 5 %."""
+        """Indices of variables with three standard errors above 0.1 deviations, or 5 %."""
         is_known = self.mean_error <= _MEAN_ERROR
         is_known &= self.deviation_error <= _DEVIATION_ERROR
         return np.flatnonzero(~is_known)  # also where an error is NaN
 
     @property
     def are_known(self) -> bool:
-        """Whether all are."""
+        """Whether the moments of all variables are known."""
         return not len(self.unknown)
 
 
@@ -282,9 +282,9 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     v = sum_s w_s (x_s - mean)^2,  error^2 = sum_s w_s^2 ((x_s - mean)^2 - v)^2
     ```
 
-    The effective number of draws is that of weights alone. Where a few draws of a tail
-    carry a moment, only these errors say so; and where weights in the tail are large, a
-    standard error says too little, as most samples lack the largest of them.
+    The ESS depends on the weights alone. If a few draws of a tail carry a moment, only
+    these errors show it. If weights in the tail are large, a standard error is too small,
+    since most samples lack the largest weights.
     """
     w = weights[:, None]
     x = np.where(w > 0.0, x, 0.0)

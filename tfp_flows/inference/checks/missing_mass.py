@@ -40,7 +40,7 @@ _NUM_PROBES, _NUM_ROUNDED = 400, 32
 # Mass counts down to this many nats below the evidence. The posterior lacks mass where it
 # is this many nats below the target.
 _COUNTS, _UNDER = 5.0, 1.5
-# Chains whose means differ by less than this, in standard deviations, are together.
+# Chains whose means differ by less than this, in standard deviations, form a group.
 _TOGETHER = 3.0
 
 
@@ -79,7 +79,7 @@ def further_modes(
 
 
 def stuck_groups(chains: Chains) -> list[list[int]]:
-    """Returns chains that took no draw of the posterior, those in one place together."""
+    """Returns groups of chains that took no posterior draw, one group for each place."""
     stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
     groups: list[list[int]] = []
     spread = chains.draws.std(axis=0)  # [C, D]
@@ -108,7 +108,7 @@ def log_mass(
     evidence: float,
     rng: np.random.Generator,
 ) -> tuple[bool, bool, float]:
-    """Returns whether a Gaussian has mass that counts, whether q lacks it, and its log."""
+    """Returns whether a Gaussian's mass counts, whether q lacks it, and the log-mass."""
     size = len(gaussian.mean)
     noise = rng.normal(size=(_NUM_PROBES, size))
     draws = gaussian.draw(noise)
@@ -128,7 +128,7 @@ def log_mass(
 def distinct(
     candidates: list[Gaussian], tested: list[tuple[bool, bool, float]]
 ) -> tuple[list[Gaussian], list[float]]:
-    """Returns those of the candidates that are missing, each once, and their log-masses."""
+    """Returns the missing candidates, each place once, and their log-masses."""
     missing: list[Gaussian] = []
     masses = []
     for gaussian, (counts, is_under, mass) in zip(candidates, tested, strict=True):
@@ -140,7 +140,7 @@ def distinct(
 
 
 def _overlap(gaussian, other):
-    """Whether two Gaussians are in one place, and about equally wide."""
+    """Whether two Gaussians have about the same place and width."""
     distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
     width = abs(gaussian.log_scale - other.log_scale) / len(gaussian.mean)
     return max(map(np.linalg.norm, distances)) < 1.0 and width < 0.7

@@ -1,6 +1,6 @@
 """Pareto smoothing of importance weights, and the shape of their tail.
 
-By hand, since ArviZ, which has it too, is optional.
+They are written by hand, since ArviZ, which has them too, is optional.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
     ```
 
     Args:
-      log_weights: `[S]`, of draws of the proposal: the log-density of the target less that
-        of the proposal. Draws outside the target's support have -inf.
+      log_weights: log-density of the target less that of the proposal, at draws of the
+        proposal, `[S]`; -inf outside the target's support.
 
     Returns:
       The smoothed log-weights, `[S]`, and the shape k of the tail. The mean weight and
@@ -68,8 +68,9 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
 def top_of_tail(terms: np.ndarray) -> float:
     """Mean of the largest of `terms`, `[S]`, by the Pareto distribution of their tail.
 
-    It is infinite from k of 1 on. The largest term of a sample is mostly below it, the more
-    so the heavier the tail: this is what a sum of so many terms may lack.
+    It is infinite for a shape k of 1 or more. The largest term of a sample is mostly below
+    it, the more so the heavier the tail. This is the amount that a sum of so many terms may
+    lack.
     """
     size = len(terms)
     count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
@@ -86,7 +87,7 @@ def top_of_tail(terms: np.ndarray) -> float:
 
 
 def pareto_k_threshold(size: int) -> float:
-    """The greatest shape of the tail with which `size` weights can be relied on.
+    """Returns the shape of the tail below which `size` weights can be relied on.
 
     ```none
     min(1 - 1 / log10(size), 0.7)
@@ -98,8 +99,8 @@ def pareto_k_threshold(size: int) -> float:
 def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
     """Fits shape k and scale of a generalised Pareto distribution.
 
-    The shape is the mean under the profile posterior of `b = -k / scale`, drawn a little
-    towards 1/2, as for Pareto smoothing.
+    The shape is the mean under the profile posterior of `b = -k / scale`, shrunk a little
+    towards 1/2, as in Pareto smoothing.
 
     Args:
       excess: ascending amounts beyond the cut, `[M]`, not negative.

@@ -87,31 +87,31 @@ def _failures(checks):
 
 @dataclasses.dataclass(frozen=True)
 class PosteriorReport:
-    """What `fit_posterior` found out about its own result; `print` shows it as a table.
+    """The checks of a fitted posterior, and the verdict; `print` shows them as a table.
 
     Attributes:
       verdict: "reliable": use `sample`. "reliable after resampling": use `resample`;
         reasons bound the error that is left. "not reliable": a check failed.
       reasons: sentences that say why it is not "reliable", and what to try.
-      elbo: evidence lower bound, in nats; -inf where draws fall outside the support.
+      elbo: evidence lower bound, in nats; -inf if draws fall outside the support.
       elbo_error: its standard error.
       log_evidence: log of the mean importance weight, in nats.
       log_evidence_error: its standard error.
       pareto_k: shape of the tail of the importance weights.
-      pareto_k_threshold: what it has to be below.
+      pareto_k_threshold: upper bound for `pareto_k`.
       ess: effective number of the weighted draws.
-      num_draws: their number.
+      num_draws: number of the weighted draws.
       r_hat: between Markov chains and the weighted draws, the largest of all variables.
       uncovered_mass: share of the chains' draws where the posterior has far too little
         mass.
-      num_modes: modes that the fit began with, or found later.
-      narrowest_modes: widths, in standard deviations of the posterior, of the narrowest
-        modes that the search for modes would have found: along axes and diagonals, and in
-        other directions; infinite if there was no time for it.
+      num_modes: number of Gaussians that the last fit started from.
+      narrowest_modes: widths of the narrowest modes that the search would have found, along
+        axes and diagonals, and in other directions, in standard deviations of the
+        posterior; infinite if there was no time for the search.
       num_gradients: evaluations of the target's gradient.
-      skipped_steps: steps that were not finite, and so not taken.
+      skipped_steps: steps that were not taken, since they were not finite.
       seconds: wall time.
-      fit: what the fit chose, in words.
+      fit: the flow and the coordinates of the fit, in words.
       checks: all checks, from which the verdict and its reasons follow.
 
     >>> import tensorflow_probability as tfp
