@@ -122,7 +122,7 @@ def fit_posterior(
         correlation matrices to the entries below the diagonal.
       target_log_prob_fn: unnormalised log-density, a function of the parts of N draws,
         `[N, *event]` each, to `[N]`; by default that of the distribution `target`.
-      dtype: of the parts, if `target` is an event shape. "float64" is used everywhere.
+      dtype: of the parts, if `target` is an event shape. The fit computes in it.
       seed: integer; None takes the seed of the fit in `checkpoint_dir`, or a random one.
       max_minutes: wall time of the call, with compilation and checks. Training ends in
         time for the checks. If the checks alone take too long, some are left out, and the

@@ -1,4 +1,4 @@
-"""Flow posteriors: flows as surrogate posteriors of joint distributions."""
+"""Surrogate posteriors: flows over the parts of joint distributions."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.
 class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution, as `flow_posterior` returns it.
 
-    The posterior of a `VAE` is another one, `posteriors.AmortizedFlow`. A
-    `tf.train.Checkpoint` of it holds the flow's weights. If the target has variables of its
-    own, which TensorFlow may refuse to save, checkpoint `posterior.distribution`.
+    A `tf.train.Checkpoint` of it holds the flow's weights. If the target has variables,
+    which TensorFlow may refuse to save, checkpoint `posterior.distribution`.
     `copy.deepcopy` copies the flow over the same support. `pickle` works unless the
-    support of one part of the target depends on another part.
+    support of one part of the target depends on another part. (The posterior of a `VAE` is
+    another class, `posteriors.AmortizedFlow`.)
 
     ```none
     x = flow(base sample) [D],    parts = support(x)
@@ -99,13 +99,13 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         super().__init__(
             distribution,
             support,
-            # All keywords, such as `context`, are the flow's.
+            # All keywords, for example `context`, belong to the flow.
             kwargs_split_fn=lambda kwargs: (kwargs, {}),
             parameters=parameters,
             name=name,
         )
         if not support.variables:
-            # Not tracked, since checkpoints cannot hold the parts of some targets.
+            # It is not tracked, since checkpoints cannot hold the parts of some targets.
             del self._bijector
             object.__setattr__(self, "_bijector", support)
 
@@ -126,12 +126,12 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Sets location and scale to those of `draws`, such as draws from the prior.
+        """Sets location and scale to those of `draws`, for example from the prior.
 
         Args:
-          draws: parts with a leading axis of N draws, such as `target.sample(N)`.
-          context: `[N, context_size]`, where the flow is conditional.
-          sample_weight: `[N]`, of the draws, as importance weights are.
+          draws: parts with a leading axis of N draws, for example `target.sample(N)`.
+          context: `[N, context_size]`, if the flow is conditional.
+          sample_weight: weights of the draws, `[N]`.
         """
         x = self.bijector.inverse(draws)
         weight = weight_keyword(self.distribution, sample_weight)
@@ -155,7 +155,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return {}
 
     def _log_prob(self, value, **kwargs):
-        # New tensors, since for its own draws the stock cache would cut the gradient.
+        # New tensors, since TFP's cache of draws would cut the gradient.
         x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
         log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
         return self.distribution.log_prob(x, **kwargs) - log_det
@@ -204,41 +204,40 @@ def flow_posterior(
     It starts as Laplace's approximation: the normal distribution at the maximum of the
     target's density on the unconstrained space, with the covariance of its curvature there.
     So training does not depend on units and correlations of the variables. If there is no
-    maximum, or several, or the approximation is worse than the standard normal (as for a
-    funnel), a warning says so, and each variable is scaled by gradients instead. Mean and
-    covariance are computed here, by derivatives, and are saved with the weights.
+    maximum, or several, or the approximation is worse than the standard normal (for example
+    for a funnel), a warning says so, and gradients scale each variable instead. Mean and
+    covariance are saved with the weights.
 
-    Without a density, with a context, or with `whiten=False` it starts as the base on the
+    Without a density, with a context, or with `whiten=False`, it starts as the base on the
     unconstrained space, apart from the gates of IAF.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with
         its own default bijectors as constraints; or an event shape, or a structure of
         event shapes, with the constraints `support`.
-      flow: constructor of a flow on vectors, such as `IAF`, or its name: "iaf", "real_nvp",
-        "maf", "made" or "nice"; or a bijector on vectors of the target's size. IAF and
-        the couplings sample in one pass.
-      support: bijectors from all reals to the support of each part, where `target` is an
-        event shape; None leaves a part unconstrained. Log-densities on a simplex
-        (`tfb.SoftmaxCentered`) are relative to all shares but one, those of correlation
-        matrices to the entries below the diagonal, as TFP's are.
+      flow: constructor of a flow on vectors, for example `IAF`, or its name: "iaf",
+        "real_nvp", "maf", "made" or "nice"; or a bijector on vectors of the target's size.
+        IAF and the couplings sample in one pass.
+      support: bijectors from all reals to the support of each part, if `target` is an
+        event shape; None leaves a part unconstrained. As in TFP, log-densities on a simplex
+        (`tfb.SoftmaxCentered`) are relative to all shares but one, and densities of
+        correlation matrices to the entries below the diagonal.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
       whiten: whether the posterior starts at the target's Laplace approximation.
-      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw, from
-        which that start is computed; by default that of the distribution `target`.
-      dtype: of the parts, where `target` is an event shape.
+      target_log_prob_fn: unnormalised log-density for this start, a function of the parts
+        of a draw; by default that of the distribution `target`.
+      dtype: of the parts, if `target` is an event shape.
       name: name of the distribution.
-      **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,
-        `seed` and so on. `standardize` is False by default.
+      **flow_options: arguments of the constructor: `num_steps`, `hidden_units`,
+        `context_size`, `seed` and so on. `standardize` is False by default.
 
     Returns:
-      A `tfd.TransformedDistribution` with the methods of `FlowPosterior`; its
-      `distribution` is the flow's, on the unconstrained vector.
+      A `FlowPosterior`, whose `distribution` is the flow on the unconstrained vector.
 
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
-        dtypes; if `flow` is unknown or of another event size, or an option comes with a
+        dtypes; if `flow` is unknown or has another event size; or if an option comes with a
         bijector.
 
     >>> import tensorflow_probability as tfp
@@ -258,10 +257,11 @@ def flow_posterior(
         target, support, target_log_prob_fn, dtype
     )
     size, dtype = support.event_size, support.dtype
-    built = build_flow(flow, size, dtype, flow_options)
+    built = _build(flow, size, dtype, flow_options)
+    check_event_size(built, size, "vectors of the target's {} entries")
     steps = [ActNorm(size, dtype=dtype)]
     if full_rank:
-        # Inverted, since a posterior needs the product and not the solves.
+        # Inverted, so that sampling takes products and no solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     steps.append(built)
     has_context = bool(getattr(built, "context_size", 0))
@@ -272,18 +272,8 @@ def flow_posterior(
     return FlowPosterior(flow, support.bijector, name=name)
 
 
-def build_flow(flow: Any, size: int, dtype: tf.DType | str, options: dict) -> tfb.Bijector:
-    """Returns the bijector on vectors of `size` that `flow` is, names or constructs.
-
-    Raises `ValueError` if `flow` is something else, or takes vectors of another size, or if
-    there are constructor arguments, `options`, for a bijector.
-    """
-    built = _build(flow, size, dtype, options)
-    check_event_size(built, size, "vectors of the target's {} entries")
-    return built
-
-
 def _build(flow, size, dtype, options):
+    """The bijector on vectors of `size` from a bijector, a name or a constructor."""
     if isinstance(flow, tfb.Bijector):
         if options:
             raise ValueError(f"Expected no options with a built `flow`; got {options}.")
@@ -337,7 +327,7 @@ def _whitening_gaussian(target_log_prob, support):
 
 
 def _laplace(density, rng):
-    """The approximation at the maximum of the largest mass, if no other is comparable."""
+    """The approximation at the maximum of the largest mass, if no other mass is similar."""
     size = density.event_size
     if size > MOST_OF_FULL_RANK:
         raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")
