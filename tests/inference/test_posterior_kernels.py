@@ -81,7 +81,7 @@ def check_moments(rate, noise):
 def test_chains_reach_the_target_whatever_the_flow(name, kernel, precondition):
     target, posterior = built(name)
     kernel = KERNELS[kernel](
-        posterior, target.log_prob, make_kernel=hamiltonian, precondition=precondition
+        target.log_prob, posterior, make_kernel=hamiltonian, precondition=precondition
     )
     start = posterior.sample(100, seed=3)
     draws, _ = sample(kernel, start)

@@ -31,13 +31,17 @@ if TYPE_CHECKING:
     from tfp_flows.inference.support import JointSupport
 
 __all__ = ["FitSpace", "Reparametrisation", "reparametrise"]
+# Fewest draws, draws that are used for scales, and largest number of variables.
 _FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
 # Smallest change of a log-scale with a deviation of another variable; smallest gain of a
 # map over a Gaussian, and of a further variable in it, in nats.
 _LEAST_SLOPE, _LEAST_GAIN, _LEAST_STEP = 0.15, 0.25, 0.05
+# Largest number of variables that scales of others depend on.
 _MOST_SEEN = 6
-_SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL = 0.05, 0.12, 1.0
-_MARGIN = 0.05
+# Share of the draws that are a tail, and the shapes of a heavy tail: the smallest, the
+# largest, and an amount added to them.
+_SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL, _MARGIN = 0.05, 0.12, 1.0, 0.05
+# The third quartile of the standard normal.
 _QUARTILE = 0.6744897501960817
 
 

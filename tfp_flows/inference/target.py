@@ -27,8 +27,15 @@ __all__ = [
     "UnconstrainedDensity",
     "without_rounding",
 ]
+# Points of a batch.
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
+_TARGET = "a `tfd.Distribution` or the shape of an event"
+# Steps of second differences, in units in the last place of a point; and a second
+# difference larger than any resolvable density has, in nats.
+_UNITS, _MOST = (2.0, 4.0), 1.0
+# Draws of the largest weights that are tested for rounding at once, and rounds of tests.
+_HEAVIEST, _ROUNDS = 256, 8
 
 
 class UnconstrainedDensity:
@@ -200,9 +207,6 @@ def call_with_parts(function: Callable, parts: Any) -> Any:
     return function(parts)
 
 
-_TARGET = "a `tfd.Distribution` or the shape of an event"
-
-
 def check_target(target: Any) -> None:
     """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
     if isinstance(target, (str, bytes, type)) or target is None:
@@ -259,13 +263,6 @@ def named(structure: Any) -> dict:
     if hasattr(structure, "_asdict"):
         return structure._asdict()
     return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
-
-
-# Steps of second differences, in units in the last place of a point; and a second
-# difference larger than any resolvable density has, in nats.
-_UNITS, _MOST = (2.0, 4.0), 1.0
-# Draws of the largest weights that are tested for rounding at once, and rounds of tests.
-_HEAVIEST, _ROUNDS = 256, 8
 
 
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:

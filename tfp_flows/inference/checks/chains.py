@@ -44,6 +44,7 @@ _NUM_CHAINS = 128
 _NUM_FAR, _FAR, _NUM_ENDS = 14, (3.0, 3.0, 10.0, 30.0), 10
 # Steps of a chain before its draws are kept, steps after that, and leapfrogs of a step.
 _WARM_UP, _KEPT, _LEAPFROGS = 80, 50, 6
+# Mean acceptance probability that the step size adapts to.
 _ACCEPTANCE = 0.8
 # A chain whose log-density still rises by this many nats has not arrived anywhere.
 _RISE = 3.0

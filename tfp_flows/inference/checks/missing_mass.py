@@ -141,9 +141,8 @@ def distinct(
 
 def _overlap(gaussian, other):
     """Whether two Gaussians have about the same place and width."""
-    distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
     width = abs(gaussian.log_scale - other.log_scale) / len(gaussian.mean)
-    return max(map(np.linalg.norm, distances)) < 1.0 and width < 0.7
+    return gaussian.distance(other) < 1.0 and width < 0.7
 
 
 def check_missing_mass(missing: Sequence[Gaussian]) -> Check:
