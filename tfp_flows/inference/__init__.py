@@ -8,6 +8,7 @@ chains through a flow.
 """
 
 from tfp_flows.inference.arviz import to_arviz
+from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.checks.pareto import pareto_smooth
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.fit import fit_posterior
@@ -24,6 +25,7 @@ from tfp_flows.inference.surrogate import flow_posterior
 
 __all__ = [
     "AlternatingKernel",
+    "Check",
     "FittedPosterior",
     "FlowPosterior",
     "LatentKernel",

@@ -18,6 +18,11 @@ class Check:
       passed: whether the check passes; None if an earlier check makes it meaningless.
       advice: sentences that say what is wrong and what to try.
       resampling_helps: whether the weighted draws are right even if the check fails.
+
+    >>> from tfp_flows.inference import Check
+    >>> check = Check("share of zeros", 0.2, 0.1, passed=False, advice="Use floats.")
+    >>> check.failed
+    True
     """
 
     name: str
