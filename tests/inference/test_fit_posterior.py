@@ -38,7 +38,7 @@ def model():
 
 @pytest.fixture(scope="module", autouse=True)
 def _two_couplings():
-    """In place of six, which take three times as long to compile."""
+    """Six couplings take three times as long to compile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(initial_flow, "_MOST_PAIRS", 1)
         yield

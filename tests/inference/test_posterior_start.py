@@ -65,7 +65,7 @@ def test_a_shape_starts_at_the_density_that_is_given():
     assert np.mean(draws["rate"]) == pytest.approx(100.0, abs=1.0)
     np.testing.assert_allclose(np.mean(draws["shift"], 0), [500.0, 0.0], atol=0.1)
     np.testing.assert_allclose(np.std(draws["shift"], 0), [1.0, 1e-3], rtol=0.1)
-    # As `tfp.vi` calls it: a list's parts one after another.
+    # Parts of a list are arguments in their order, as in `tfp.vi`.
     listed = tff.flow_posterior(
         [[], [2]],
         support=[tfb.Softplus(), None],

@@ -1,4 +1,4 @@
-"""What the numbers of checks come to, and whether another round could change it."""
+"""The verdict from a list of checks, and whether another round could change it."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ tfd = tfp.distributions
 
 
 def findings(x, log_weights, **changes):
-    """Those of draws with these weights, whose chains agree."""
+    """`Findings` on draws with these weights, whose chains agree."""
     size = len(x)
     smoothed = log_weights - np.logaddexp.reduce(log_weights)
     weighted = WeightedDraws(
@@ -64,7 +64,7 @@ def test_weights_that_move_a_mean_ask_for_resampling(rng):
 
 
 def test_entries_that_do_not_vary_do_not_count(rng):
-    """As the zeros of a triangular matrix, whose weighted mean is rounded."""
+    """The weighted mean of a constant entry, for example of a triangle's 0, is rounded."""
     x = rng.normal(size=(20_000, 2))
     x[:, 1] = 0.1
     assert judged(findings(x, 1e-3 * x[:, 0])) == ("reliable", ())

@@ -60,6 +60,8 @@ _MAX_ROUNDS = 3
 _NUM_STARTS, _NUM_PRIOR = 32, 16
 # Points whose log-densities identify the target of a checkpoint.
 _NUM_KEPT = 4
+# A prime that keeps the seeds of checks apart from those of training.
+_SEED_OF_CHECKS = 7919
 # Shares of the wall time: the largest for checks, and the smallest for a further round.
 _SHARE_OF_CHECKS, _SHARE_OF_ROUND = 0.5, 0.3
 # Share of the time left that XLA may take for steps, and seconds for other compilation.
@@ -196,7 +198,7 @@ def fit_posterior(
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What all rounds of a fit share.
+    """The data and services that all rounds of a fit share.
 
     Attributes:
       space: `FitSpace` of the unconstrained variables x.
@@ -352,7 +354,7 @@ def _run_round(fit, start, space):
         distribution,
         space.flatten,
         start.ends,
-        seed=fit.seed + 7919 * (start.index + 1),
+        seed=fit.seed + _SEED_OF_CHECKS * (start.index + 1),
         seconds=budget.seconds_left,
         by_xla=training.jit_compiled,
         components=start.gaussians,

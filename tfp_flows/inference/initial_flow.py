@@ -69,7 +69,7 @@ _LEAST_WEIGHT = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What a round of a fit begins with.
+    """The start of a round of a fit.
 
     Attributes:
       gaussians: components of the base.

@@ -209,7 +209,7 @@ def _default_constraint(target):
     except AttributeError:  # a part of a joint distribution has none
         constraint = None
     if constraint is None:
-        # Of this package's own distributions, only discrete ones have none.
+        # All continuous distributions of this package have one.
         is_own = isinstance(target, AutoregressiveDistribution)
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(

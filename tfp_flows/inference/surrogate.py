@@ -54,7 +54,7 @@ _NUM_DRAWS, _NUM_STARTS = 256, 3
 # Two maxima count as several from this distance on, in standard deviations, and up to this
 # ratio of masses, in nats.
 _DISTANCE, _NEGLIGIBLE = 3.0, 7.0
-# What a density may raise that cannot be differentiated twice.
+# Errors of a density that cannot be differentiated twice.
 _FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
 

@@ -54,6 +54,8 @@ _MOST_R_HAT = 1.05
 # Uncovered mass within the error of its estimate. If there is more, chains are continued
 # so many times: those that start at the posterior's draws take long to reach its tails.
 UNCOVERED_MASS, NUM_CONTINUED = 0.0015, 4
+# A prime that keeps the seeds of continued chains apart.
+_SEED_OF_CONTINUED = 104_729
 # Largest error of probabilities by weighted draws.
 _PROBABILITY = 0.01
 
@@ -271,7 +273,7 @@ def continue_chains(
     for i in range(NUM_CONTINUED):
         rows = rng.integers(weighted.count, size=(runner.num_proposals, _NUM_CHAINS))
         proposals = weighted.own[rows], weighted.ratios[rows]
-        piece = runner.run(starts, factor, *proposals, seed + 104_729 * (i + 1))
+        piece = runner.run(starts, factor, *proposals, seed + _SEED_OF_CONTINUED * (i + 1))
         pieces.append(piece)
         starts = piece.draws[-1]
     return dataclasses.replace(

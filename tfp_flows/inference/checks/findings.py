@@ -45,7 +45,7 @@ _NUM_GRADIENTS = 150_000
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """What was measured of a posterior.
+    """Measurements of a posterior.
 
     Attributes:
       weighted: draws of the posterior and their weights.
