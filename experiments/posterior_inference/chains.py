@@ -105,8 +105,8 @@ def flow_nuts(
       seed: integer.
     """
     kernel = tfp_flows.neutra_kernel(
-        posterior,
         entry.pinned().unnormalized_log_prob,
+        posterior,
         make_kernel=functools.partial(
             tfp_flows.adaptive_nuts, num_adaptation_steps=num_adaptation_steps
         ),

@@ -56,7 +56,7 @@ def test_any_local_kernel_leaves_the_target_as_it_is(name):
     rows = draws.numpy().reshape(-1, 2)
     np.testing.assert_allclose(rows.mean(axis=0), [1.0, -2.0], atol=0.06)
     np.testing.assert_allclose(rows.std(axis=0), [1.0, 0.2], rtol=0.08)
-    # Of which state the results are: of the one that was drawn.
+    # The results belong to the state that was drawn.
     known = results.global_results.accepted_results.target_log_prob
     np.testing.assert_allclose(known, NORMAL.log_prob(draws), rtol=1e-4, atol=1e-4)
     assert results.global_acceptance.shape == (300, 4, 10)

@@ -181,7 +181,7 @@ NORMALIZED = {
 
 
 def integral(log_prob, support):
-    """Of a density over its support, by the midpoint rule in unconstrained space."""
+    """Integral of a density by the midpoint rule in the unconstrained space."""
     num_points = {1: 1001, 2: 151, 3: 51}[support.event_size]
     ends = np.linspace(-3.3, 3.3, num_points + 1)
     middles = (ends[1:] + ends[:-1]) / 2.0

@@ -88,7 +88,7 @@ def test_draws_have_the_structure_and_go_where_draws_of_posteriors_go(name):
     np.testing.assert_array_equal(twin.log_prob(draws), posterior.log_prob(draws))
     log_prob = options.get("target_log_prob_fn") or target.unnormalized_log_prob
     for make in (tff.neutra_kernel, tff.flow_proposal_kernel):
-        kernel = make(posterior, log_prob, make_kernel=hamiltonian)
+        kernel = make(log_prob, posterior, make_kernel=hamiltonian)
         chains = tfp.mcmc.sample_chain(3, draws, kernel=kernel, trace_fn=None, seed=(1, 2))
         assert sorted(p.shape.rank for p in tf.nest.flatten(chains)) == [2, 3]
         assert all(np.isfinite(p).all() for p in tf.nest.flatten(chains))

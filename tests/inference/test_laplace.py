@@ -39,7 +39,7 @@ def test_posterior_of_an_unstandardised_regression(dtype, tolerance):
 
 @pytest.mark.slow  # seconds of tracing
 def test_regression_of_millions_from_far_away():
-    """Of a model that is batched automatically, whose softplus has TFP's own gradient."""
+    """An auto-batched model, whose softplus has TFP's own gradient."""
     rng = np.random.default_rng(0)
     x = 5e6 + 1e6 * rng.normal(size=80)
     y = 3e6 + 0.7 * x + 2e5 * rng.normal(size=80)
@@ -88,7 +88,7 @@ def test_differences_stand_in_for_second_derivatives_that_are_not_finite():
 
 
 def test_differences_stand_in_where_there_is_no_second_derivative():
-    """As of the incomplete gamma function, by its first argument."""
+    """The incomplete gamma function has none with respect to its first argument."""
     limit = tf.constant(3.0, tf.float64)
 
     def log_prob(a):  # largest where half of the mass is on each side of the limit

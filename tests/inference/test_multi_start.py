@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfp_flows.inference.checks.chains import rank_r_hat
 from tfp_flows.inference.checks.tails import improper_ray
 from tfp_flows.inference.checks.tails import improper_slice
-from tfp_flows.inference.fit import clusters
+from tfp_flows.inference.initial_flow import clusters
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import dispersed_starts
 from tfp_flows.inference.modes import find_modes
@@ -223,7 +223,7 @@ def test_modes_of_the_width_that_is_told_are_found_in_any_direction(size, rng):
     directions *= rng.uniform(6.0, 30.0, (10, 1))
     found = [is_found(*beside(d, width), seed=k) for k, d in enumerate(directions)]
     assert sum(found) >= 8
-    # Those that are much narrower are not all found: the width is no understatement.
+    # Much narrower modes are not all found, so the width is no overestimate.
     missed = [is_found(*beside(d, 0.1 * width), seed=0) for d in directions[:4]]
     assert not all(missed)
 

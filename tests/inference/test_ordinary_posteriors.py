@@ -78,7 +78,7 @@ def normal(x, scale):
 
 
 def log_half_normal(log_x, scale):
-    """Of the logarithm of a half-normal variable."""
+    """Log-density of the logarithm of a half-normal variable."""
     return -0.5 * (np.exp(log_x) / scale) ** 2 + log_x
 
 
@@ -674,7 +674,7 @@ def test_verdict_is_right_and_no_needless_flag(model, monkeypatch):
 
 
 def _draw(path, num_threads):
-    """What a fresh process draws of the model that sums most gradients."""
+    """Draws in a fresh process from the model that sums most gradients."""
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(num_threads)
     with pytest.MonkeyPatch.context() as patch:

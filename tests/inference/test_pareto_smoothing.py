@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tfp_flows.inference.checks.importance import generalised_pareto
-from tfp_flows.inference.checks.importance import pareto_k_threshold
-from tfp_flows.inference.checks.importance import pareto_smooth
-from tfp_flows.inference.checks.importance import top_of_tail
+from tfp_flows.inference.checks.pareto import generalised_pareto
+from tfp_flows.inference.checks.pareto import pareto_k_threshold
+from tfp_flows.inference.checks.pareto import pareto_smooth
+from tfp_flows.inference.checks.pareto import top_of_tail
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.0, 0.4, 0.8, 1.3])

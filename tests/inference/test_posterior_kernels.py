@@ -81,7 +81,7 @@ def check_moments(rate, noise):
 def test_chains_reach_the_target_whatever_the_flow(name, kernel, precondition):
     target, posterior = built(name)
     kernel = KERNELS[kernel](
-        posterior, target.log_prob, make_kernel=hamiltonian, precondition=precondition
+        target.log_prob, posterior, make_kernel=hamiltonian, precondition=precondition
     )
     start = posterior.sample(100, seed=3)
     draws, _ = sample(kernel, start)
@@ -99,7 +99,7 @@ def test_adaptive_nuts_with_xla_in_float64():
     target = coroutine(tf.float64)
     posterior = randomize(tff.flow_posterior(target, "real_nvp", **TINY), stddev=0.3)
     make_kernel = functools.partial(tff.adaptive_nuts, num_adaptation_steps=50)
-    kernel = tff.neutra_kernel(posterior, target.log_prob, make_kernel=make_kernel)
+    kernel = tff.neutra_kernel(target.log_prob, posterior, make_kernel=make_kernel)
     draws, results = sample(kernel, posterior.sample(60, seed=3), jit_compile=True)
     assert draws.rate.dtype == tf.float64
     check_moments(draws.rate.numpy(), draws.noise.numpy())
@@ -123,10 +123,10 @@ def test_global_proposals_mix_modes_that_local_chains_do_not(precondition):
     target, posterior = two_modes()
     start = tf.fill([400], -4.0)
     options = {"make_kernel": hamiltonian, "precondition": precondition}
-    local = tff.neutra_kernel(posterior, target.log_prob, **options)
+    local = tff.neutra_kernel(target.log_prob, posterior, **options)
     draws, _ = sample(local, start)
     assert draws.numpy().max() < 0.0
-    kernel = tff.flow_proposal_kernel(posterior, target.log_prob, **options)
+    kernel = tff.flow_proposal_kernel(target.log_prob, posterior, **options)
     draws, results = sample(kernel, start, jit_compile=precondition)
     assert np.mean(draws > 0.0) == pytest.approx(0.7, abs=0.03)
     assert draws[draws > 0.0].numpy().std() == pytest.approx(0.5, abs=0.02)
@@ -142,8 +142,8 @@ def test_global_proposals_mix_modes_that_local_chains_do_not(precondition):
 def test_several_steps_of_each_and_seeds_that_reproduce():
     target, posterior = two_modes()
     kernel = tff.flow_proposal_kernel(
-        posterior,
         target.log_prob,
+        posterior,
         make_kernel=lambda f: tfp.mcmc.SimpleStepSizeAdaptation(hamiltonian(f), 50),
         num_local_steps=2,
         num_global_steps=3,
@@ -163,7 +163,7 @@ def test_where_the_target_is_not_finite_no_chain_goes():
     def log_prob(x):
         return tf.where(x > 0.0, np.nan, target.log_prob(x))
 
-    kernel = tff.flow_proposal_kernel(posterior, log_prob, make_kernel=hamiltonian)
+    kernel = tff.flow_proposal_kernel(log_prob, posterior, make_kernel=hamiltonian)
     draws, results = sample(kernel, tf.fill([10], -4.0), num_draws=100)
     assert draws.numpy().max() <= 0.0
     assert draws.numpy().std() == pytest.approx(0.5, abs=0.1)

@@ -16,6 +16,7 @@ import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 from tfp_flows.inference import initial_flow
+from tfp_flows.inference import surrogate
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SMALL = {"num_steps": 2, "hidden_units": (8,), "seed": 0}
@@ -64,7 +65,7 @@ def test_a_shape_starts_at_the_density_that_is_given():
     assert np.mean(draws["rate"]) == pytest.approx(100.0, abs=1.0)
     np.testing.assert_allclose(np.mean(draws["shift"], 0), [500.0, 0.0], atol=0.1)
     np.testing.assert_allclose(np.std(draws["shift"], 0), [1.0, 1e-3], rtol=0.1)
-    # As `tfp.vi` calls it: a list's parts one after another.
+    # Parts of a list are arguments in their order, as in `tfp.vi`.
     listed = tff.flow_posterior(
         [[], [2]],
         support=[tfb.Softplus(), None],
@@ -183,7 +184,8 @@ def test_gradients_scale_where_a_hessian_is_of_no_use(name):
 
 
 def test_many_variables_are_scaled_by_gradients(monkeypatch):
-    monkeypatch.setattr(initial_flow, "_MAX_SIZE", 2)
+    for module in (initial_flow, surrogate):
+        monkeypatch.setattr(module, "MOST_OF_FULL_RANK", 2)
     scales = np.float32([1e-3, 1.0, 50.0])
     target = tfd.MultivariateNormalDiag(np.float32([1.0, -2.0, 3000.0]), scales)
     with pytest.warns(UserWarning, match="its 3 variables are more than 2"):
@@ -227,7 +229,7 @@ def test_copies_pickles_and_rebuilt_ones_do_not_search_again(fitted, tmp_path, m
     def search(*_):
         raise AssertionError
 
-    monkeypatch.setattr(initial_flow, "laplace", search)
+    monkeypatch.setattr(surrogate, "laplace", search)
     flow = fitted.distribution
     is_like(copy.deepcopy(flow), flow)
     is_like(pickle.loads(pickle.dumps(flow)), flow)

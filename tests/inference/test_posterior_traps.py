@@ -123,7 +123,7 @@ def _edges():
     def log_prob(x):
         return 0.3 * tf.reduce_sum(-tf.math.softplus(x) - tf.math.softplus(-x), axis=-1)
 
-    # Of a logit of a beta: the variance is twice the trigamma function.
+    # The variance of a beta variable's logit is twice the trigamma function.
     return log_prob, np.zeros(2), np.full(2, np.sqrt(2.0 * scipy.special.polygamma(1, 0.3)))
 
 

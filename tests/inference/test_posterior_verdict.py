@@ -1,4 +1,4 @@
-"""What the numbers of checks come to, and whether another round could change it."""
+"""The verdict from a list of checks, and whether another round could change it."""
 
 import dataclasses
 import math
@@ -8,12 +8,14 @@ import pytest
 import tensorflow_probability as tfp
 
 from tfp_flows.inference.checks.chains import Chains
+from tfp_flows.inference.checks.chains import Uncovered
+from tfp_flows.inference.checks.chains import uncovered_mass
+from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.checks.findings import Findings
 from tfp_flows.inference.checks.importance import WeightedDraws
 from tfp_flows.inference.checks.importance import weighted_moments
-from tfp_flows.inference.checks.verdict import Checks
-from tfp_flows.inference.checks.verdict import Uncovered
 from tfp_flows.inference.checks.verdict import is_final
-from tfp_flows.inference.checks.verdict import uncovered_mass
+from tfp_flows.inference.checks.verdict import list_checks
 from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.support import JointSupport
@@ -22,40 +24,50 @@ from tfp_flows.inference.target import UnconstrainedDensity
 tfd = tfp.distributions
 
 
-def checks(x, log_weights, **changes):
-    """Those of draws with these weights, whose chains agree."""
+def findings(x, log_weights, **changes):
+    """`Findings` on draws with these weights, whose chains agree."""
     size = len(x)
     smoothed = log_weights - np.logaddexp.reduce(log_weights)
     weighted = WeightedDraws(
         x, log_weights, np.zeros(size), log_weights, smoothed, 0.2, size, 0.0
     )
-    found = Checks(
+    found = Findings(
         weighted, x, weighted_moments(x, weighted.weights), 1.0, 0.0, [], [], x, 0
     )
     return dataclasses.replace(found, **changes)
 
 
 def even(rng):
-    return checks(rng.normal(size=(20_000, 2)), np.zeros(20_000))
+    return findings(rng.normal(size=(20_000, 2)), np.zeros(20_000))
+
+
+def judged(found, names=()):
+    """The verdict and its reasons."""
+    return verdict(list_checks(found, names))
+
+
+def ends(found):
+    """Whether no further round would change the verdict."""
+    return is_final(list_checks(found), found.weighted)
 
 
 def test_equal_weights_of_light_tails_are_reliable(rng):
-    assert verdict(even(rng), None, None) == ("reliable", ())
-    assert is_final(even(rng))
+    assert judged(even(rng)) == ("reliable", ())
+    assert ends(even(rng))
 
 
 def test_weights_that_move_a_mean_ask_for_resampling(rng):
     x = rng.normal(size=(20_000, 2))
-    found, reasons = verdict(checks(x, 0.3 * x[:, 0] - 0.045), None, None)
+    found, reasons = judged(findings(x, 0.3 * x[:, 0] - 0.045))
     assert found == "reliable after resampling"
     assert "Weights move a mean by 0.3" in reasons[0]
 
 
 def test_entries_that_do_not_vary_do_not_count(rng):
-    """As the zeros of a triangular matrix, whose weighted mean is rounded."""
+    """The weighted mean of a constant entry, for example of a triangle's 0, is rounded."""
     x = rng.normal(size=(20_000, 2))
     x[:, 1] = 0.1
-    assert verdict(checks(x, 1e-3 * x[:, 0]), None, None) == ("reliable", ())
+    assert judged(findings(x, 1e-3 * x[:, 0])) == ("reliable", ())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +75,7 @@ def test_entries_that_do_not_vary_do_not_count(rng):
     [
         ({"r_hat": 1.2}, "R-hat 1.2"),
         ({"r_hat": math.nan}, "Hardly any of the Markov chains"),
-        ({"unseen": 0.02}, "2.00 %"),
+        ({"uncovered_mass": 0.02}, "2.00 %"),
         ({"missing": [None]}, "1 regions"),
         ({"complete": False}, "no time for Markov chains"),
     ],
@@ -72,10 +84,10 @@ def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
     changes, words, rng
 ):
     found = dataclasses.replace(even(rng), **changes)
-    name, reasons = verdict(found, None, None)
+    name, reasons = judged(found)
     assert name == "not reliable"
     assert words in reasons[0]
-    assert not is_final(found)
+    assert not ends(found)
 
 
 @pytest.mark.parametrize(
@@ -87,15 +99,48 @@ def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
         ((0.005, 0.02, 0.04), False),
     ],
 )
-def test_unseen_mass_that_changes_no_expectation_asks_for_resampling(
+def test_uncovered_mass_that_changes_no_expectation_asks_for_resampling(
     bounds, is_harmless, rng
 ):
-    found = dataclasses.replace(even(rng), unseen=0.003, uncovered=Uncovered(*bounds))
-    name, reasons = verdict(found, None, None)
+    found = dataclasses.replace(
+        even(rng), uncovered_mass=0.003, uncovered=Uncovered(*bounds)
+    )
+    name, reasons = judged(found)
     assert name == ("reliable after resampling" if is_harmless else "not reliable")
     assert "0.30 %" in reasons[0]
     assert ("off by 0.005" in reasons[0]) == is_harmless
-    assert is_final(found) == is_harmless
+    assert ends(found) == is_harmless
+
+
+def check(passed, *, resampling_helps=False):
+    return Check("a number", 2.0, 1.0, passed, "Advice.", resampling_helps)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ([], ("reliable", ())),
+        ([check(True), check(None)], ("reliable", ())),
+        (
+            [check(False, resampling_helps=True)],
+            ("reliable after resampling", ("Advice.",)),
+        ),
+        (
+            [check(False), check(False, resampling_helps=True)],
+            ("not reliable", ("Advice.",)),
+        ),
+    ],
+)
+def test_verdict_follows_from_the_list_of_checks(made, expected):
+    assert verdict(made) == expected
+
+
+def test_checks_of_numbers_that_light_weights_are_needed_for_are_not_judged(rng):
+    found = even(rng)
+    heavy = dataclasses.replace(found.weighted, pareto_k=0.9)
+    made = list_checks(dataclasses.replace(found, weighted=heavy))
+    assert [c.passed for c in made[:3]] == [False, None, None]
+    assert [c.name for c in made if c.failed] == ["Pareto k"]
 
 
 def chains_of_mixture(share, shift, rng, is_stuck=False):
@@ -117,13 +162,13 @@ def uncovered(chains, rng):
 
 
 @pytest.mark.parametrize("shift", [0.5, 2.0, 6.0])
-def test_bounds_hold_what_the_unseen_mass_does_and_little_more(shift, rng):
+def test_bounds_hold_what_uncovered_mass_does_and_little_more(shift, rng):
     share = 0.004
     mean = share * shift
     change = 0.5 * np.log1p(share * (1.0 - share) * shift**2)
     for _ in range(10):
-        unseen, bounds = uncovered(chains_of_mixture(share, shift, rng), rng)
-        assert unseen == pytest.approx(share, abs=0.003)
+        mass, bounds = uncovered(chains_of_mixture(share, shift, rng), rng)
+        assert mass == pytest.approx(share, abs=0.003)
         assert share < bounds.probability < 3.0 * share
         assert 0.5 * mean < bounds.mean < 4.0 * mean + 0.01
         assert 0.5 * change < bounds.deviation < 4.0 * change + 0.01
@@ -132,35 +177,35 @@ def test_bounds_hold_what_the_unseen_mass_does_and_little_more(shift, rng):
 def test_a_chain_that_stays_where_the_posterior_lacks_mass_is_never_harmless(rng):
     for share in (0.0016, 0.002, 0.004, 0.007):
         chains = chains_of_mixture(share, 0.5, rng, is_stuck=True)
-        unseen, bounds = uncovered(chains, rng)
-        assert unseen > 0.0015
+        mass, bounds = uncovered(chains, rng)
+        assert mass > 0.0015
         assert bounds.probability > 0.01
 
 
-def test_no_more_unseen_mass_than_the_weights_know_is_none(rng):
+def test_no_more_mass_than_the_weights_know_is_none(rng):
     assert uncovered(chains_of_mixture(0.0, 1.0, rng), rng) == (0.0, None)
 
 
 def test_another_round_does_not_help_heavy_tails_that_are_fitted(rng):
     """Equal weights, and a variance that no number of draws tells."""
     x = rng.standard_t(1.5, size=(20_000, 2))
-    found = checks(x, np.zeros(20_000))
-    name, reasons = verdict(found, None, None)
+    found = findings(x, np.zeros(20_000))
+    name, reasons = judged(found)
     assert name == "not reliable"
     assert "of entry 0, entry 1 to" in reasons[0]
     assert "tails are heavy" in reasons[0]
-    assert is_final(found)
+    assert ends(found)
     # With uneven weights, or where chains found more, it may.
-    assert not is_final(checks(x, rng.normal(size=20_000)))
-    assert not is_final(dataclasses.replace(found, r_hat=1.2))
+    assert not ends(findings(x, rng.normal(size=20_000)))
+    assert not ends(dataclasses.replace(found, r_hat=1.2))
 
 
 def test_variables_whose_moments_are_not_known_are_named(rng):
     x = np.stack([rng.normal(size=20_000), rng.standard_t(1.5, size=20_000)], axis=-1)
-    _, reasons = verdict(checks(x, np.zeros(20_000)), None, None, ["mu", "tau[0]"])
+    _, reasons = judged(findings(x, np.zeros(20_000)), ["mu", "tau[0]"])
     assert "standard deviations of tau[0] to" in reasons[0]
     many = np.tile(rng.standard_t(1.5, size=(20_000, 1)), [1, 7])
-    _, reasons = verdict(checks(many, np.zeros(20_000)), None, None)
+    _, reasons = judged(findings(many, np.zeros(20_000)))
     assert "entry 3, entry 4, ... to" in reasons[0]
 
 

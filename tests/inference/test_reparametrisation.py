@@ -11,8 +11,8 @@ from tfp_flows.bijectors.whiten import Whiten
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.inference.checkpoint import FitCheckpoint
-from tfp_flows.inference.checkpoint import Start
 from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import FitSpace
 from tfp_flows.inference.reparametrisation import reparametrise

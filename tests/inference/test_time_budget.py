@@ -11,8 +11,9 @@ import tfp_flows as tff
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.inference import budget
 from tfp_flows.inference.budget import Budget
+from tfp_flows.inference.checks.findings import examine
 from tfp_flows.inference.checks.verdict import agrees
-from tfp_flows.inference.checks.verdict import check_posterior
+from tfp_flows.inference.checks.verdict import list_checks
 from tfp_flows.inference.checks.verdict import verdict
 from tfp_flows.inference.initial_flow import standard
 from tfp_flows.inference.initial_flow import starting_flow
@@ -172,11 +173,13 @@ def test_checks_without_time_are_of_weights_alone_and_never_reliable(seconds, op
     target._seconds = seconds
     made = starting_flow([standard(2)], [0.0], seed=0, dtype=tf.float32)
     left = 0.5 if math.isfinite(seconds) else -1.0
-    checks = check_posterior(target, made, np.asarray, np.zeros([0, 2]), 0, seconds=left)
-    assert len(checks.weighted.x) < 2000
-    assert checks.weighted.pareto_k < 0.5
+    ends = np.zeros([0, 2])
+    findings = examine(target, made, np.asarray, ends, seed=0, seconds=left)
+    checks = list_checks(findings)
+    assert len(findings.weighted.x) < 2000
+    assert findings.weighted.pareto_k < 0.5
     assert not agrees(checks)
-    found, reasons = verdict(checks, None, None)
+    found, reasons = verdict(checks)
     assert found == "not reliable"
     assert any("no time for Markov chains" in reason for reason in reasons)
 

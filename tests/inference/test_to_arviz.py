@@ -90,7 +90,7 @@ def test_chains_are_turned_as_arviz_has_them_and_named_by_coordinates(arviz, rng
 
 
 def test_draws_are_resampled_by_their_weights_or_keep_them(arviz, rng):
-    """Of N(0, 1), weighted to N(1, 1): all draws alike have the mean 1 afterwards."""
+    """Draws of N(0, 1) with weights for N(1, 1) have the mean 1 after resampling."""
     x = rng.normal(size=20000)
     data = tff.to_arviz({"x": x}, has_chains=False, log_weights=x - 0.5, seed=1)
     draws = data["posterior"]["x"].values

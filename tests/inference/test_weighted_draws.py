@@ -63,7 +63,7 @@ def test_moments_that_a_few_draws_carry_are_not_known():
 
 
 def test_known_moments_are_right_where_the_proposal_is_too_narrow():
-    """Of N(0, 1) by a narrower normal, whose weights have the tail k = 1 - scale^2."""
+    """Weights of N(0, 1) by a narrower normal have a tail of shape k = 1 - scale^2."""
     known = []
     for scale in np.linspace(0.65, 0.95, 61):
         x = scale * RNG.normal(size=20_000)

@@ -388,8 +388,8 @@ def _masked_network(num_parameters, parameters):
     options = {name: parameters[name] for name in names}
     event_size, num_masks = parameters["event_size"], parameters["num_masks"]
     hidden_units, ordering = parameters["hidden_units"], parameters["ordering"]
-    check_arguments({"event_size": event_size, "num_masks": num_masks, **options})
-    options["dtype"] = tf.as_dtype(options["dtype"]).name
+    check_each(check_integer, event_size=event_size, num_masks=num_masks)
+    options["dtype"] = check_dtype("dtype", options["dtype"]).name
     if ordering is not None:
         check_ordering(ordering, event_size)
     if num_masks == 1:

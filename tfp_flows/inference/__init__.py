@@ -1,14 +1,15 @@
 """Bayesian posteriors: one door, `fit_posterior`.
 
 `fit` reads as the method: target -> modes -> initial flow -> training -> checks ->
-verdict. Then read the files in that order: `target` and `support`, `modes`,
-`initial_flow`, `training`, `reparametrisation`, the folder `checks`. `surrogate` has
-flows for a variational loop of your own, and `losses` its losses; `kernels` has Markov
+verdict. Read the other files in the same order: `target` and `support`, `modes`,
+`initial_flow`, `training`, `reparametrisation`, and the folder `checks`. `surrogate` has
+flows for your own variational loop, `losses` has its losses, and `kernels` has Markov
 chains through a flow.
 """
 
 from tfp_flows.inference.arviz import to_arviz
-from tfp_flows.inference.checks.importance import pareto_smooth
+from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.checks.pareto import pareto_smooth
 from tfp_flows.inference.checks.verdict import PosteriorReport
 from tfp_flows.inference.fit import fit_posterior
 from tfp_flows.inference.fitted_posterior import FittedPosterior
@@ -24,6 +25,7 @@ from tfp_flows.inference.surrogate import flow_posterior
 
 __all__ = [
     "AlternatingKernel",
+    "Check",
     "FittedPosterior",
     "FlowPosterior",
     "LatentKernel",

@@ -1,4 +1,4 @@
-"""Draws and chains as ArviZ holds them, for its summaries and pictures."""
+"""Draws and chains as ArviZ data, for its summaries and pictures."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ def to_arviz(
     """Hands draws of a joint distribution, with their names, to ArviZ.
 
     ```python
-    kernel = tfp_flows.neutra_kernel(posterior, pinned.unnormalized_log_prob)
+    kernel = tfp_flows.neutra_kernel(pinned.unnormalized_log_prob, posterior)
     draws, _ = tfp.mcmc.sample_chain(1000, posterior.sample(4), kernel=kernel)
     arviz.summary(tfp_flows.to_arviz(draws, target=pinned))
     ```
 
-    ArviZ counts all draws alike. So weighted draws are resampled by their weights, unless
-    `resample` is False: then the weights are in the group `sample_stats` as `log_weight`,
-    and summaries are those of the unweighted draws.
+    ArviZ gives all draws equal weights, so weighted draws are resampled by their weights.
+    If `resample` is False, the weights are in the group `sample_stats` as `log_weight`, and
+    summaries ignore them.
 
     Args:
-      posterior_or_draws: a posterior, as of `flow_posterior`, of which `num_draws` draws
-        are made; or draws in the structure of a joint distribution, as of
-        `tfp.mcmc.sample_chain`, `[draws, chains, *event]` for each part.
-      target: joint distribution, pinned or not, that names the parts; pinned values become
-        the group `observed_data`. Draws of a posterior are weighted by its density.
+      posterior_or_draws: a posterior, for example from `flow_posterior`, from which
+        `num_draws` draws are made; or draws in the structure of a joint distribution, for
+        example from `tfp.mcmc.sample_chain`, `[draws, chains, *event]` for each part.
+      target: joint distribution, pinned or not, that names the parts. Pinned values become
+        the group `observed_data`. Its density gives the draws of a posterior weights.
       num_draws: number of draws of a posterior.
       seed: of the draws of a posterior and of the resampling.
-      has_chains: whether draws have the axis of chains; else `[draws, *event]` are one
+      has_chains: whether draws have an axis of chains; if not, `[draws, *event]` are one
         chain.
-      log_weights: `[draws]`, importance weights of draws that are no chains.
+      log_weights: log importance weights, `[draws]`, of draws that are no chains.
       resample: whether weighted draws are resampled.
-      names: a name for each part, in the order of the structure; by default those of the
-        structure or of the target.
+      names: a name for each part, in the order of the structure; by default the names in
+        the structure or the target.
       coords: labels of the entries along each dimension, by name, as in ArviZ.
       dims: names of the event's dimensions, by part, as in ArviZ.
-      sample_stats: diagnostics by name, such as `diverging`: `[draws, chains]`, or
+      sample_stats: diagnostics by name, for example `diverging`: `[draws, chains]`, or
         `[draws]` without chains.
 
     Returns:
@@ -72,7 +72,7 @@ def to_arviz(
 
     Raises:
       ImportError: if ArviZ is not installed.
-      ValueError: if parts are discrete, or do not fit to each other or to the target.
+      ValueError: if parts are discrete, or do not match each other or the target.
 
     >>> import arviz
     >>> import numpy as np
@@ -119,7 +119,7 @@ def _drawn(posterior, target, num_draws, seed, log_weights):
     """Draws of a posterior, and their log-weights if there is a target."""
     if log_weights is not None:
         raise ValueError("Expected no `log_weights` with a posterior, but `target`.")
-    if hasattr(posterior, "resample"):  # one that has its weighted draws
+    if hasattr(posterior, "resample"):  # a posterior with weighted draws
         return posterior.resample(num_draws, seed), None
     draws, log_prob = posterior.experimental_sample_and_log_prob(
         num_draws, seed=stateless(seed)
@@ -170,14 +170,14 @@ def _checked_weights(log_weights, parts, has_chains):
 
 
 def _systematic(log_weights, seed):
-    """Indices of resampled draws, each as often as its weight says, rounded at random."""
+    """Indices of draws, each as often as its weight says, rounded at random."""
     weights = np.exp(log_weights - log_weights.max())
     count = len(weights)
     shift = np.float64(tf.random.stateless_uniform([], stateless(seed)))
     points = (np.arange(count) + shift) / count
     ends = np.cumsum(weights) / weights.sum()
     ends[-1] = 1.0
-    # In random order, as ArviZ looks at autocorrelation along the draws.
+    # In random order, since ArviZ computes autocorrelations along the draws.
     chosen = np.searchsorted(ends, points, side="right").clip(max=count - 1)
     return np.random.default_rng(stateless(seed).numpy().view(np.uint32)).permutation(
         chosen
@@ -195,11 +195,11 @@ def part_names(
 
     Args:
       draws: a structure of parts.
-      target: joint distribution, pinned or not, whose names those in lists have; or None.
-      names: these names, if they are not None.
+      target: joint distribution, pinned or not, that names the parts of a list; or None.
+      names: a name for each part; None takes those of the structure or the target.
 
     Raises:
-      ValueError: if there are not as many names as parts, or two are alike.
+      ValueError: if the number of names and parts differs, or two names are equal.
     """
     count = len(tf.nest.flatten(draws))
     if names is None:
@@ -219,7 +219,7 @@ def named_parts(draws: Any, names: list[str]) -> dict[str, np.ndarray]:
 
 
 def _names_in_order(target):
-    """Names of the parts of a list, that are not pinned; None if the target has none."""
+    """Names of the parts that are not pinned; None if the target has no names."""
     joint = getattr(target, "distribution", target)
     if not hasattr(joint, "resolve_graph"):
         return None
@@ -228,7 +228,7 @@ def _names_in_order(target):
 
 
 def _paths(structure, in_order=None, prefix=""):
-    """Names with those of the structures around before them, and a dot."""
+    """Names of parts, with the names of the structures around them as prefix."""
     if not tf.nest.is_nested(structure):
         return [prefix.removesuffix(".") or "x"]
     if hasattr(structure, "_asdict"):

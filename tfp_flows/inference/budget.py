@@ -1,4 +1,4 @@
-"""The budget of a fit, what it has used of it, and how that is shown."""
+"""The budget of a fit, and the line that shows its progress."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import sys
 import time
 
 __all__ = ["Budget", "Progress"]
+# Between lines that are not on a terminal.
 _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Budget:
-    """Wall time and gradients that a fit may use, and those that it has used.
+    """Wall time and gradients that a fit may use, and has used.
 
     Args:
-      max_minutes: of wall time; None for no bound.
+      max_minutes: wall time in minutes; None for no bound.
       max_gradients: evaluations of the target's gradient; None for no bound.
     """
 
@@ -22,13 +23,21 @@ class Budget:
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
         self._max_gradients = max_gradients
         self._start = time.monotonic()
-        self.num_gradients = 0
+        self.num_gradients = self.skipped_steps = 0
         # Seconds that training leaves for the checks.
         self.reserve = 0.0
+        # Whether XLA took too long, so that a clock decided.
+        self.xla_timed_out = False
 
-    def go_on(self, num_gradients: int, seconds: float) -> None:
-        """Counts at least what an earlier run had used, of which this one goes on."""
-        self.num_gradients = max(self.num_gradients, num_gradients)
+    @property
+    def used(self) -> tuple[int, int, float]:
+        """Gradients, steps that were not finite, and seconds of wall time so far."""
+        return self.num_gradients, self.skipped_steps, self.seconds
+
+    def resume(self, num_gradients: float, skipped_steps: float, seconds: float) -> None:
+        """Counts at least what an interrupted run had `used`."""
+        self.num_gradients = max(self.num_gradients, int(num_gradients))
+        self.skipped_steps = max(self.skipped_steps, int(skipped_steps))
         self._start -= max(seconds - self.seconds, 0.0)
 
     @property
@@ -38,7 +47,7 @@ class Budget:
 
     @property
     def seconds_left(self) -> float:
-        """Wall time that is left, without what is reserved for the checks."""
+        """Wall time that is left, less the time reserved for the checks."""
         most = math.inf if self._max_seconds is None else self._max_seconds
         return most - self.seconds - self.reserve
 
@@ -65,8 +74,8 @@ class Progress:
     """One line that says how long a fit has taken and what it is doing.
 
     Args:
-      is_shown: whether it is; if None, it is on a terminal, and elsewhere, such as in a
-        log or a notebook, a line is written once a minute.
+      is_shown: whether the line is shown. If None, a terminal shows it, and logs and
+        notebooks get a line once a minute.
     """
 
     def __init__(self, is_shown: bool | None) -> None:

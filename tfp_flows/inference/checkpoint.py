@@ -1,4 +1,4 @@
-"""Checkpoints of a fit, from which an interrupted one goes on."""
+"""Checkpoints of a fit, from which an interrupted fit resumes."""
 
 from __future__ import annotations
 
@@ -6,66 +6,27 @@ import dataclasses
 import os
 import pathlib
 import zipfile
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.inference.initial_flow import Start
 from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.reparametrisation import Reparametrisation
 
-__all__ = ["FitCheckpoint", "Start"]
-# What `restore` raises of files that are damaged, or of other variables.
+__all__ = ["FitCheckpoint"]
+# Errors that `restore` raises for damaged files and for files of other variables.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
 
-class Start:
-    """What a round of a fit begins with.
-
-    Args:
-      gaussians: components of the base.
-      log_masses: their masses, in nats.
-      ends: where searches for maxima ended, `[S, D]`.
-      words: for the start.
-      index: of the round, from 0.
-      coordinates: `Reparametrisation` from those of the Gaussians and ends; or None.
-    """
-
-    def __init__(
-        self,
-        gaussians: Sequence[Gaussian],
-        log_masses: Sequence[float],
-        ends: np.ndarray,
-        words: str,
-        index: int = 0,
-        coordinates: Reparametrisation | None = None,
-    ) -> None:
-        self.coordinates = coordinates
-        self.gaussians, self.log_masses = list(gaussians), list(log_masses)
-        self.ends, self.words, self.index = np.asarray(ends), words, index
-
-    def with_missing(
-        self, gaussians: Sequence[Gaussian], log_masses: Sequence[float]
-    ) -> Start:
-        """The start of the next round, with further components."""
-        return Start(
-            [*self.gaussians, *gaussians],
-            [*self.log_masses, *log_masses],
-            self.ends,
-            f"couplings over {len(self.gaussians) + len(gaussians)} Gaussians",
-            self.index + 1,
-            self.coordinates,
-        )
-
-
 class FitCheckpoint:
-    """A folder that a fit is saved into; without one, nothing is saved.
+    """A folder that a fit is saved into.
 
-    An interrupted fit goes through the rounds again, whose training is in the folder.
+    A resumed fit goes through its rounds again, with the training from the folder.
 
     Args:
-      folder: its name, or None.
-      seed: of the fit; None for that of the folder, or a random one.
+      folder: name of the folder; None saves nothing.
+      seed: of the fit; None takes the seed of the folder, or a random one.
     """
 
     def __init__(self, folder: str | None, seed: int | None) -> None:
@@ -127,7 +88,7 @@ class FitCheckpoint:
             raise _damaged(path, error) from error
 
     def begin(self, start: Start, training: tf.Module) -> None:
-        """Restores the training of a round if it was saved, else saves it and its start."""
+        """Restores the training of a round if it was saved; else saves it and its start."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)

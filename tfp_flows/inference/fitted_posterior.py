@@ -1,4 +1,4 @@
-"""Fitted posteriors: a flow posterior with weighted draws and a report on itself."""
+"""The result of a fit: a flow posterior with weighted draws and a report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["FittedPosterior"]
 class FittedPosterior(FlowPosterior):
     """A posterior with a report, as `fit_posterior` returns it.
 
-    Copies, pickles and checkpoints are those of a `FlowPosterior`; copies and pickles also
+    It is copied, pickled and checkpointed like a `FlowPosterior`. Copies and pickles also
     hold the report and the weighted draws.
 
     Args:
@@ -65,11 +65,11 @@ class FittedPosterior(FlowPosterior):
         return self._report
 
     def resample(self, n: int, seed: int | None = None) -> Any:
-        """Draws from the weighted draws that the report is about, by their weights.
+        """Draws from the weighted draws of the report, by their weights.
 
-        Its draws are of the target where the report says "reliable" or "reliable after
-        resampling". Those of another seed come from the same weighted draws, of which
-        `report.ess` count.
+        The result follows the target if the verdict is "reliable" or "reliable after
+        resampling". Other seeds draw from the same weighted draws, whose effective number
+        is `report.ess`.
 
         Args:
           n: number of draws.
@@ -93,7 +93,7 @@ class FittedPosterior(FlowPosterior):
         return self.support.forward(tf.constant(x, self.distribution.dtype))
 
     def copy(self, **overrides: object) -> FittedPosterior:
-        """Returns a posterior with the same weights, and these arguments in place."""
+        """Returns a posterior with the same weights and some arguments replaced."""
         return type(self)(**{**self._arguments(), **overrides})
 
     def __copy__(self) -> FittedPosterior:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-import warnings
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,32 +19,237 @@ from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.whiten import Whiten
+from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.bases import standard_normal
 from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.modes import Gaussian
-from tfp_flows.inference.modes import NoMaximumError
-from tfp_flows.inference.modes import laplace
-from tfp_flows.inference.support import JointSupport
-from tfp_flows.inference.target import UnconstrainedDensity
+from tfp_flows.inference.modes import find_modes
+from tfp_flows.inference.modes import triangular
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
 from tfp_flows.transformers.spline import RationalQuadraticSpline
 
+if TYPE_CHECKING:
+    from tfp_flows.inference.budget import Budget
+    from tfp_flows.inference.checks.findings import Findings
+    from tfp_flows.inference.reparametrisation import Reparametrisation
+    from tfp_flows.inference.target import UnconstrainedDensity
+
 __all__ = [
     "bound",
+    "clusters",
+    "first_start",
     "GaussianMixture",
     "gradient_scale",
+    "MOST_OF_FULL_RANK",
+    "next_start",
     "standard",
+    "Start",
     "starting_flow",
-    "whitening",
+    "whitening_bijector",
 ]
-_MOST_OF_FULL_RANK = 500
+# Largest number of variables whose correlations are modelled.
+MOST_OF_FULL_RANK = 500
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 5
+_MOST_COMPONENTS = 8
+# Draws from which the ELBO of a Gaussian is estimated, and rounds of `gradient_scale`.
+_NUM_NOISE, _GRADIENT_ROUNDS = 256, 16
+# Draws of chains that are enough for clusters, and rounds of k-means.
+_FEWEST_OF_CHAINS, _MAX_CLUSTERINGS = 400, 25
+# Share of the wall time that the search for maxima may take.
+_SHARE_OF_SEARCH = 0.3
+# Smallest weight of a component in the moments of the mixture that is whitened.
+_LEAST_WEIGHT = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """The start of a round of a fit.
+
+    Attributes:
+      gaussians: components of the base.
+      log_masses: their masses, in nats.
+      ends: where searches for maxima ended, `[S, D]`.
+      words: the start in words, for the report.
+      index: of the round, from 0.
+      coordinates: `Reparametrisation` from the coordinates of the Gaussians and ends to
+        the unconstrained variables; None if they are the same.
+    """
+
+    gaussians: list[Gaussian]
+    log_masses: list[float]
+    ends: np.ndarray
+    words: str
+    index: int = 0
+    coordinates: Reparametrisation | None = None
+
+
+def first_start(
+    density: UnconstrainedDensity,
+    starts: np.ndarray,
+    budget: Budget,
+    rng: np.random.Generator,
+) -> Start:
+    """Returns Gaussians at the density's maxima, or one that is scaled by gradients.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      starts: points from which the search for maxima starts, `[S, D]`.
+      budget: a `Budget`.
+      rng: of noise.
+    """
+
+    def is_over():
+        return not budget.has_left(1.0 - _SHARE_OF_SEARCH)
+
+    modes = find_modes(density, starts, is_over)
+    budget.num_gradients += modes.num_gradients
+    count = len(modes.gaussians)
+    if count > 1:
+        words = f"couplings over {count} Gaussians"
+        return Start(modes.gaussians, modes.log_masses, modes.ends, words)
+    if not count and is_over():
+        words = "couplings over a standard normal, as time was short"
+        return Start([standard(density.event_size)], [0.0], modes.ends, words)
+    noise = rng.normal(size=(_NUM_NOISE, density.event_size))
+    lowest = bound(density, standard(density.event_size), noise)
+    if count and bound(density, modes.gaussians[0], noise) >= lowest:
+        words = "couplings over a Laplace approximation"
+        return Start(modes.gaussians, modes.log_masses, modes.ends, words)
+    budget.num_gradients += _GRADIENT_ROUNDS * _NUM_NOISE
+    words = "couplings over a Gaussian scaled by gradients"
+    return Start([gradient_scale(density, noise)], [0.0], modes.ends, words)
+
+
+def next_start(start: Start, findings: Findings, rng: np.random.Generator) -> Start | None:
+    """Returns a start with the missing mass, or along draws of chains; None without both.
+
+    Args:
+      start: of the last round.
+      findings: on the posterior of the last round.
+      rng: of the first centres of clusters.
+    """
+    gaussians, log_masses = start.gaussians, start.log_masses
+    room = _MOST_COMPONENTS - len(gaussians)
+    if findings.missing and room > 0:
+        gaussians = [*gaussians, *findings.missing[:room]]
+        log_masses = [*log_masses, *findings.log_masses[:room]]
+        words = f"couplings over {len(gaussians)} Gaussians"
+    elif len(findings.chain_draws) >= _FEWEST_OF_CHAINS:
+        gaussians, log_shares = clusters(findings.chain_draws, _MOST_COMPONENTS, rng)
+        evidence = np.nan_to_num(findings.weighted.log_evidence[0], neginf=0.0)
+        log_masses = [float(evidence + share) for share in log_shares]
+        words = f"couplings over {len(gaussians)} Gaussians along Markov chains"
+    else:
+        return None
+    return dataclasses.replace(
+        start,
+        gaussians=gaussians,
+        log_masses=log_masses,
+        words=words,
+        index=start.index + 1,
+    )
+
+
+def clusters(
+    x: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[list[Gaussian], list[float]]:
+    """Divides draws by k-means, and returns the Gaussian and log-share of each part.
+
+    Args:
+      x: draws, `[N, D]`.
+      count: largest number of parts; parts of fewer than D + 1 draws are left out.
+      rng: of the first centres.
+
+    Reference:
+      Arthur, Vassilvitskii (2007), k-means++: the advantages of careful seeding.
+      https://dl.acm.org/doi/10.5555/1283383.1283494
+    """
+    whole = Gaussian.from_draws(x)
+    z = np.linalg.solve(whole.factor, (x - whole.mean).T).T
+    centres = z[rng.integers(len(z), size=1)]
+    for _ in range(count - 1):
+        nearest = _distances(z, centres).min(axis=1)
+        chosen = rng.choice(len(z), p=nearest / nearest.sum()) if nearest.any() else 0
+        centres = np.concatenate([centres, z[chosen : chosen + 1]])
+    for _ in range(_MAX_CLUSTERINGS):
+        part = _distances(z, centres).argmin(axis=1)
+        for k in range(count):
+            if (part == k).any():
+                centres[k] = z[part == k].mean(axis=0)
+    rows = [x[part == k] for k in range(count)]
+    rows = [row for row in rows if len(row) > x.shape[1]] or [x]
+    log_shares = [float(np.log(len(row) / len(x))) for row in rows]
+    return [Gaussian.from_draws(row) for row in rows], log_shares
+
+
+def _distances(z, centres):
+    return ((z[:, None] - centres) ** 2).sum(axis=-1)
+
+
+def standard(size: int) -> Gaussian:
+    """Returns the standard normal as a `Gaussian` of `size` variables."""
+    return Gaussian(np.zeros(size), np.ones(size))
+
+
+def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
+    """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
+    log_probs = density.log_prob(gaussian.draw(noise))
+    if not np.isfinite(log_probs).all():
+        return -np.inf
+    return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
+
+
+def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:
+    """Scales the standard normal, variable by variable, by gradients at its draws.
+
+    ```none
+    variance = sqrt(variance of draws / variance of gradients)
+    mean     = mean of draws + variance * mean gradient
+    ```
+
+    It is exact for a Gaussian of independent variables. Otherwise it is repeated from its
+    result, or with half the step, while that raises the ELBO, so the result is never worse
+    than the standard normal.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      noise: standard normal draws, `[N, D]`.
+
+    Returns:
+      A `Gaussian` whose factor is diagonal.
+    """
+    best = standard(density.event_size)
+    highest = bound(density, best, noise)
+    length = 1.0
+    for _ in range(_GRADIENT_ROUNDS):
+        proposed = _rescaled(density, best, noise, length)
+        reached = bound(density, proposed, noise)
+        if reached > highest:
+            best, highest, length = proposed, reached, 1.0
+        else:
+            length *= 0.5
+    return best
+
+
+def _rescaled(density, gaussian, noise, length):
+    draws = gaussian.draw(noise)
+    gradients = density.gradient(draws)
+    is_finite = np.isfinite(gradients).all(axis=1)
+    if is_finite.sum() < 2:
+        return gaussian
+    draws, gradients = draws[is_finite], gradients[is_finite]
+    spread, steepness = draws.std(axis=0), gradients.std(axis=0)
+    is_curved = steepness > 0.0
+    variance = np.where(is_curved, spread / np.where(is_curved, steepness, 1.0), spread**2)
+    shift = draws.mean(axis=0) - gaussian.mean + variance * gradients.mean(axis=0)
+    scale = gaussian.factor * (np.sqrt(variance) / gaussian.factor) ** length
+    return Gaussian(gaussian.mean + length * shift, scale)
 
 
 def starting_flow(
@@ -57,15 +262,15 @@ def starting_flow(
          -> whitening -> x
     ```
 
-    One Gaussian is whitened and the base is the standard normal; of several, the mean and
-    covariance of the mixture are, and they are the base.
+    With one Gaussian, the whitening maps to it and the base is the standard normal. With
+    several, the whitening has the moments of the mixture, and the base is the mixture.
     """
     size = len(gaussians[0].mean)
     whole = gaussians[0] if len(gaussians) == 1 else _overall(gaussians, log_masses)
-    whiten = _whiten(whole, dtype)
+    whiten = whitening_bijector(whole, dtype)
     steps = [whiten, ActNorm(size, dtype=dtype)]
-    if whole.factor.ndim == 1 and size <= _MOST_OF_FULL_RANK:
-        # Correlations that the whitening leaves; its solves take long to compile.
+    if whole.factor.ndim == 1 and size <= MOST_OF_FULL_RANK:
+        # For the correlations, which a diagonal whitening leaves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     if size == 1:
         # One spline: XLA takes three times as long for two with networks between them.
@@ -82,15 +287,15 @@ def starting_flow(
 
 
 def wide_scale(s: tf.Tensor) -> tf.Tensor:
-    """`log_scale` between -5 and 5: a funnel's, of which one coupling has to do all."""
+    """Bounds `log_scale` between -5 and 5, wide enough for a funnel in one coupling."""
     return soft_bounded_scale(s, bound=5.0)
 
 
 def _couplings(size, seed, dtype):
-    """Pairs of affine couplings, masked by the digits of each variable's binary number.
+    """Pairs of affine couplings whose masks are binary digits of the variables' numbers.
 
-    Any two of 2^5 variables differ in a digit, so that each depends on each other one
-    directly, such as all effects of a hierarchy on their scale.
+    Any two of 2^5 variables differ in a digit, so each depends directly on each other one,
+    for example all effects of a hierarchy on their scale.
     """
     num_pairs = int(np.clip(np.ceil(np.log2(size)), _FEWEST_PAIRS, _MOST_PAIRS))
     steps = []
@@ -105,49 +310,37 @@ def _couplings(size, seed, dtype):
     return steps
 
 
-def _whiten(gaussian, dtype):
+def whitening_bijector(gaussian: Gaussian, dtype: tf.DType) -> FlowBijector:
+    """Returns the bijector that maps the standard normal to a Gaussian."""
     size = len(gaussian.mean)
-    if gaussian.factor.ndim == 1 and size > _MOST_OF_FULL_RANK:
+    if gaussian.factor.ndim == 1 and size > MOST_OF_FULL_RANK:
         standardize = Standardize(size, dtype=dtype)
         mean, factor = gaussian.mean, gaussian.factor
         standardize.initialize(np.stack([mean - factor, mean + factor]))
         return standardize
     whiten = Whiten(size, dtype=dtype)
-    whiten.assign(gaussian.mean, _full(gaussian))
+    whiten.assign(gaussian.mean, gaussian.matrix)
     return whiten
-
-
-def _full(gaussian):
-    return gaussian.factor if gaussian.factor.ndim == 2 else np.diag(gaussian.factor)
 
 
 def _overall(gaussians, log_masses):
     weights = np.exp(np.array(log_masses) - np.max(log_masses))
-    # So that a small mode far away is within reach, too.
-    weights = np.maximum(weights, 0.05)
+    # A small mode far away has to be within reach, too.
+    weights = np.maximum(weights, _LEAST_WEIGHT)
     weights /= weights.sum()
     means = np.stack([gaussian.mean for gaussian in gaussians])
     mean = weights @ means
     columns = [
-        np.sqrt(w) * np.column_stack([_full(g), g.mean - mean])
+        np.sqrt(w) * np.column_stack([g.matrix, g.mean - mean])
         for w, g in zip(weights, gaussians, strict=True)
     ]
-    return Gaussian(mean, _triangular(np.concatenate(columns, axis=1)))
+    return Gaussian(mean, triangular(np.concatenate(columns, axis=1)))
 
 
 def _inside(gaussian, whole):
     """Mean and factor of a Gaussian in the coordinates in which `whole` is standard."""
-    factor = np.linalg.solve(whole.factor, _full(gaussian))
-    return whole.whiten(gaussian.mean), _triangular(factor)
-
-
-def _triangular(factor):
-    """L, lower triangular, with L L^T = F F^T of F, `[D, M]`.
-
-    F F^T itself need not be positive definite to rounding: scales differ by 1e8 and more.
-    """
-    upper = np.asarray(np.linalg.qr(factor.T, mode="r"))
-    return (upper * np.where(np.diag(upper) < 0.0, -1.0, 1.0)[:, None]).T
+    factor = np.linalg.solve(whole.factor, gaussian.matrix)
+    return whole.whiten(gaussian.mean), triangular(factor)
 
 
 class GaussianMixture(Configured, tfp.distributions.Distribution):
@@ -157,8 +350,8 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
     x = mean_k + F_k (scale_k e),   e ~ N(0, 1),   k ~ softmax(logits)
     ```
 
-    Means, scales and logits are trained; the factors F are not, so that neither direction
-    needs a solve.
+    Means, scales and logits are trained. The factors F are constant, so that neither
+    direction needs a solve.
 
     Args:
       means: `[K, D]`.
@@ -260,153 +453,3 @@ class GaussianMixture(Configured, tfp.distributions.Distribution):
 
     def _cast(self, array):
         return tf.constant(array, self.dtype)
-
-
-tfb = tfp.bijectors
-
-_MAX_SIZE = 500
-_NUM_DRAWS = 256
-_NUM_STARTS = 3
-_GRADIENT_ROUNDS = 16
-# Two maxima both count from this distance on, in standard deviations, and up to this ratio
-# of masses, in nats.
-_DISTANCE = 3.0
-_NEGLIGIBLE = 7.0
-_FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
-
-
-def whitening(
-    target_log_prob: Callable, support: JointSupport, flow: tfp.bijectors.Bijector
-) -> tfp.bijectors.Bijector:
-    """Returns a bijector that maps an untrained `flow` near to the target.
-
-    It is a `Whiten`, or a `Standardize` if the variables of the `JointSupport` are too many
-    for a covariance. `target_log_prob` maps the parts, `[N, *event]` each, to `[N]`.
-    """
-    gaussian = _whitening_gaussian(target_log_prob, support)
-    zero = tf.zeros([1, support.event_size], support.dtype)
-    log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
-    # The gates of an untrained IAF contract.
-    contraction = np.exp(log_det / support.event_size)
-    return _bijector(gaussian.mean, gaussian.factor / contraction, support.dtype)
-
-
-def _bijector(mean, factor, dtype):
-    if len(mean) > _MAX_SIZE:
-        standardize = Standardize(len(mean), dtype=dtype)
-        standardize.initialize(np.stack([mean - factor, mean + factor]))
-        return standardize
-    whiten = Whiten(len(mean), dtype=dtype)
-    whiten.assign(mean, factor if factor.ndim == 2 else np.diag(factor))
-    return whiten
-
-
-def _whitening_gaussian(target_log_prob, support):
-    """Laplace's approximation; or a diagonal Gaussian, with a warning that says why."""
-    density = UnconstrainedDensity(target_log_prob, support)
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
-    plain = standard(support.event_size)
-    try:
-        approximation = _laplace(density, rng)
-        if bound(density, approximation, noise) >= bound(density, plain, noise):
-            return approximation
-        reason = "it is further from the target than the standard normal is"
-    except _FAILURES as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    warnings.warn(
-        f"No Laplace approximation of the target to start the posterior from: {reason}. "
-        "Gradients scale each variable instead.",
-        stacklevel=4,
-    )
-    try:
-        return gradient_scale(density, noise)
-    except _FAILURES:
-        return plain
-
-
-def _laplace(density, rng):
-    """The approximation at the maximum of the largest mass, if no other is comparable."""
-    size = density.event_size
-    if size > _MAX_SIZE:
-        raise NoMaximumError(f"its {size} variables are more than {_MAX_SIZE}")
-    starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
-    found, reasons = [], []
-    for start in starts:
-        try:
-            found.append(laplace(density, start))
-        except NoMaximumError as error:
-            reasons.append(error)
-    if not found:
-        raise reasons[0]
-    masses = [_log_mass(density, gaussian) for gaussian in found]
-    best = found[int(np.argmax(masses))]
-    for gaussian, mass in zip(found, masses, strict=True):
-        is_other = np.linalg.norm(best.whiten(gaussian.mean)) > _DISTANCE
-        if is_other and mass > max(masses) - _NEGLIGIBLE:
-            raise NoMaximumError("the target has several maxima")
-    return best
-
-
-def _log_mass(density, gaussian):
-    return density.log_prob(gaussian.mean[None])[0] + gaussian.log_scale
-
-
-def standard(size: int) -> Gaussian:
-    """Returns the standard normal as a `Gaussian` of `size` variables."""
-    return Gaussian(np.zeros(size), np.ones(size))
-
-
-def bound(density: UnconstrainedDensity, gaussian: Gaussian, noise: np.ndarray) -> float:
-    """Estimates the ELBO of a Gaussian from standard normal `noise`, `[N, D]`, in nats."""
-    log_probs = density.log_prob(gaussian.draw(noise))
-    if not np.isfinite(log_probs).all():
-        return -np.inf
-    return log_probs.mean() + gaussian.log_scale + 0.5 * (noise**2).sum(axis=1).mean()
-
-
-def gradient_scale(density: UnconstrainedDensity, noise: np.ndarray) -> Gaussian:
-    """Scales the standard normal, variable by variable, by gradients at its draws.
-
-    ```none
-    variance = sqrt(variance of draws / variance of gradients)
-    mean     = mean of draws + variance * mean gradient
-    ```
-
-    It is exact for a Gaussian of independent variables, wherever the draws are. Otherwise
-    it is repeated from its result, or with half the step, as long as that raises the ELBO;
-    so the result is never worse than the standard normal.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      noise: standard normal draws, `[N, D]`.
-
-    Returns:
-      A `Gaussian` whose factor is diagonal.
-    """
-    best = standard(density.event_size)
-    highest = bound(density, best, noise)
-    length = 1.0
-    for _ in range(_GRADIENT_ROUNDS):
-        proposed = _rescaled(density, best, noise, length)
-        reached = bound(density, proposed, noise)
-        if reached > highest:
-            best, highest, length = proposed, reached, 1.0
-        else:
-            length *= 0.5
-    return best
-
-
-def _rescaled(density, gaussian, noise, length):
-    draws = gaussian.draw(noise)
-    gradients = density.gradient(draws)
-    is_finite = np.isfinite(gradients).all(axis=1)
-    if is_finite.sum() < 2:
-        return gaussian
-    draws, gradients = draws[is_finite], gradients[is_finite]
-    spread, steepness = draws.std(axis=0), gradients.std(axis=0)
-    is_curved = steepness > 0.0
-    variance = np.where(is_curved, spread / np.where(is_curved, steepness, 1.0), spread**2)
-    shift = draws.mean(axis=0) - gaussian.mean + variance * gradients.mean(axis=0)
-    scale = gaussian.factor * (np.sqrt(variance) / gaussian.factor) ** length
-    return Gaussian(gaussian.mean + length * shift, scale)

@@ -1,4 +1,4 @@
-"""Objectives of variational inference: TFP's losses, with low-variance gradients."""
+"""Losses of variational inference: those of TFP, with low-variance gradients."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def variational_loss(
     loss = -log(mean of w_1 ... w_K),   averaged over `sample_size` such groups
     ```
 
-    With K = 1 it is the negative ELBO. `sticking_the_landing` drops the part of the
-    gradient whose mean is zero, which is noise even where q is the posterior. For K > 1 the
-    estimator is the doubly reparameterised one. It costs one evaluation of `log_prob`:
-    little for couplings, but the sequential direction of an IAF, which also loses digits
+    With K = 1, the loss is the negative ELBO. `sticking_the_landing` drops the part of the
+    gradient whose mean is zero, which is noise even if q is the posterior; for K > 1 it is
+    the doubly reparameterised estimator. It costs one evaluation of `log_prob`. This is
+    cheap for couplings. For an IAF it is the sequential direction, which also loses digits
     while the posterior is far from the target. To train:
 
     ```python
@@ -65,8 +65,8 @@ def variational_loss(
       sample_size: number of groups of draws.
       importance_sample_size: number of draws in a group, K.
       sticking_the_landing: whether the part of the gradient whose mean is zero is dropped.
-      seed: integer, which gives the same draws at each call, or anything that
-        `tfp.random.sanitize_seed` takes.
+      seed: integer, which gives the same draws at each call, or any argument of
+        `tfp.random.sanitize_seed`.
 
     Returns:
       Scalar, in nats.
@@ -110,7 +110,7 @@ def variational_loss(
 class _FixedWeights:
     """A posterior for one evaluation of the loss, whose `log_prob` has constant weights.
 
-    A copy with constant weights would do, too, but flows own their variables.
+    A copy with constant weights is impossible, since flows own their variables.
     """
 
     def __init__(self, posterior):
@@ -124,7 +124,7 @@ class _FixedWeights:
         return draws, self._total
 
     def log_prob(self, draws):
-        """The log-density of the draws just made, with a gradient through them alone."""
+        """The log-density of the last draws, with a gradient through the draws alone."""
         # The total gradient less the gradient with respect to the weights.
         fixed = tf.nest.map_structure(tf.stop_gradient, draws)
         by_weights = self._posterior.log_prob(fixed)

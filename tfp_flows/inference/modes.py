@@ -1,4 +1,4 @@
-"""Multi-start optimisation: the maxima of a density, found from dispersed starts."""
+"""The maxima of a density from dispersed starts, and Gaussians of its curvature there."""
 
 from __future__ import annotations
 
@@ -23,16 +23,25 @@ __all__ = [
     "NoMaximumError",
     "points_on_rays",
     "quasi_newton",
+    "triangular",
 ]
-_MAX_SEARCH_STEPS = 80
-_MAX_HALVINGS = 30
-_MAX_MODES = 8
-_MAX_REFINED = 16
-# Two maxima are one within this distance, in standard deviations of either.
+# Steps of a climb, and halvings of its step length.
+_MAX_SEARCH_STEPS, _MAX_HALVINGS = 80, 30
+# Modes that are kept, and ends of climbs that are refined.
+_MAX_MODES, _MAX_REFINED = 8, 16
+# Two maxima are the same within this distance, in standard deviations of either.
 _SAME = 0.5
-# A maximum of less mass than this share of the largest, in nats, is left out.
+# Maxima with less mass than this many nats below the largest are left out.
 _NEGLIGIBLE = 12.0
+# Half-widths of the cubes that dispersed starts are drawn from.
 _SPREADS = (2.0, 5.0, 20.0, 100.0)
+# Steps of Newton's method, multiples of its step, and damping in units of the largest
+# curvature.
+_MAX_NEWTON_STEPS = 60
+_LENGTHS = 2.0 ** np.arange(8, -24, -1)
+_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
+# Rows for each variable from which correlations are estimated without shrinkage.
+_MANY_ROWS = 50
 # Rays start this many standard deviations from a centre, and end at the larger of two
 # distances: in standard deviations, and in units of the unconstrained variables.
 _NEAREST, _FARTHEST, _FARTHEST_UNITS = 0.5, 150.0, 50.0
@@ -43,20 +52,84 @@ _NUM_RADII, _FEWEST_RADII = {1: 400, 2: 133, 3: 40, 4: 21}, 14
 # Points of a ray along an axis or a diagonal: neighbours are 11 % apart.
 _NUM_DENSE_RADII = 56
 _MOST_AXES, _MOST_DIAGONALS = 32, 32
-# Distances are grouped into shells. In each, so many of the highest points are compared
-# with the posterior, and so many of those that it lacks are taken.
+# Number of shells of distance; points of a shell that are compared with the posterior; and
+# points of a shell that are taken if the posterior lacks them.
 _NUM_SHELLS, _NUM_COMPARED, _FROM_SHELL = 14, 8, 2
-# Probability with which a ray meets a mode of the width that `narrowest_modes` says.
+# Probability that a ray meets a mode as wide as `narrowest_modes` returns.
 _MET = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian by its mean, `[D]`, and a factor L of its covariance L L^T.
+
+    The factor is lower triangular, `[D, D]`, or diagonal and given as `[D]`.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    @classmethod
+    def from_draws(cls, x: np.ndarray) -> Gaussian:
+        """Returns the Gaussian with the moments of the finite rows of `x`, `[N, D]`."""
+        x = x[np.isfinite(x).all(axis=1)]
+        count, size = x.shape
+        if not count:
+            return cls(np.zeros(size), np.eye(size))
+        mean = x.mean(axis=0)
+        deviations = np.maximum(x.std(axis=0), 1e-30)
+        z = (x - mean) / deviations
+        correlation = np.atleast_2d(np.cov(z, rowvar=False, bias=True))
+        # A few rows say more about variances than about correlations.
+        share = size / (count + size) if count < _MANY_ROWS * size else 0.0
+        for ridge in (share, share + 1e-12, share + 1e-6, 1.0):
+            mixed = (1.0 - ridge) * correlation + ridge * np.eye(size)
+            try:
+                return cls(mean, deviations[:, None] * np.linalg.cholesky(mixed))
+            except np.linalg.LinAlgError:
+                continue
+        return cls(mean, np.diag(deviations))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The factor as a matrix, `[D, D]`."""
+        return self.factor if self.factor.ndim == 2 else np.diag(self.factor)
+
+    def draw(self, noise: np.ndarray) -> np.ndarray:
+        """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
+        return self.scale(noise) + self.mean
+
+    def scale(self, z: np.ndarray) -> np.ndarray:
+        """Multiplies rows, `[N, D]`, by the factor: draws less the mean."""
+        return z * self.factor if self.factor.ndim == 1 else z @ self.factor.T
+
+    def distance(self, other: Gaussian) -> float:
+        """Distance of the means, in standard deviations of either: the larger of two."""
+        distances = self.whiten(other.mean), other.whiten(self.mean)
+        return float(max(map(np.linalg.norm, distances)))
+
+    def whiten(self, x: np.ndarray) -> np.ndarray:
+        """Maps a point, `[D]`, to coordinates in which the Gaussian is standard normal."""
+        return np.linalg.solve(self.factor, x - self.mean)
+
+    @property
+    def log_scale(self) -> float:
+        """Log-determinant of the factor."""
+        is_diagonal = self.factor.ndim == 1
+        return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
+
+
+class NoMaximumError(ValueError):
+    """The reason why there is no Laplace approximation."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Modes:
-    """Maxima of a density, and what it took to find them.
+    """Maxima of a density, and the cost of the search.
 
     Attributes:
-      gaussians: the Gaussian of the curvature at each, of the largest mass first; empty
-        where no start leads to a maximum.
+      gaussians: the Gaussian of the curvature at each maximum, the largest mass first;
+        empty if no start leads to a maximum.
       log_masses: integral of the density by each Gaussian, in nats.
       ends: where the searches ended, `[S, D]`.
       num_gradients: evaluations of the density's gradient.
@@ -88,7 +161,7 @@ def find_modes(
       density: an `UnconstrainedDensity`.
       starts: `[S, D]`.
       is_over: function that says whether the time for it is over.
-      is_known: function of ends, `[S, D]`, whether they are not looked for, `[S]`.
+      is_known: function of ends, `[S, D]`, that says which to leave out, `[S]`.
     """
     with np.errstate(all="ignore"):
         ends, values, num_gradients = quasi_newton(density, starts, is_over)
@@ -110,130 +183,24 @@ def find_modes(
         finally:
             num_gradients += 10 * size
         is_left &= ~_is_near(gaussian, ends)
-        if not any(_is_same(gaussian, other) for other in found):
+        if not any(gaussian.distance(other) < _SAME for other in found):
             found.append(gaussian)
     return _by_mass(density, found, ends, num_gradients)
 
 
-def points_on_rays(
-    density: UnconstrainedDensity,
-    centres: Sequence[Gaussian],
-    points: np.ndarray,
-    is_known: Callable[[np.ndarray], np.ndarray],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Returns points from which climbs may reach maxima that draws do not show, `[S, D]`.
-
-    ```none
-    x = mean + r L u,   |u| = 1,   r from 0.5 to 150 or more, in equal ratios
-    ```
-
-    The density is evaluated along rays from each centre: densely along axes, principal
-    axes, diagonals and towards `points`, and sparsely in random directions. At each
-    distance the highest points are taken, and those at which the density rises again,
-    without those that are known. A Gaussian of width w, beside one of width 1, is the
-    higher one within an angle of about arcsin(w), however far away it is.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      centres: Gaussians, the mean and factor L of each.
-      points: towards which rays go from the first centre, such as draws of the prior,
-        `[P, D]`.
-      is_known: function of points, `[N, D]`, whether the posterior has their mass, `[N]`.
-      rng: of the random directions.
-    """
-    size, found = density.event_size, []
-    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
-    count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
-    for k, centre in enumerate(centres):
-        directed = _directed(centre, points if k == 0 else points[:0])
-        scattered = _colour(centre, _scattered(size, count, rng))
-        found.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
-        found.append(_highest(density, centre, scattered, num_radii, is_known))
-    return np.unique(np.concatenate(found), axis=0)
+def _is_near(gaussian, points):
+    return np.array([np.linalg.norm(gaussian.whiten(x)) < _SAME for x in points])
 
 
-def narrowest_modes(size: int) -> tuple[float, float]:
-    """Returns the widths of the narrowest modes that `points_on_rays` meets.
-
-    The first is that along axes and diagonals, the second that in other directions. They
-    are in standard deviations of the posterior from whose centre rays start.
-    """
-    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
-    ratio = math.log(_FARTHEST / _NEAREST)
-    along, dense = 0.5 * ratio / num_radii, 0.5 * ratio / _NUM_DENSE_RADII
-    if size <= 2:
-        across = 0.0 if size == 1 else math.pi * num_radii / _NUM_SCATTERED
-        return min(dense, along), max(across, along)
-    # The angle to a ray, so that one of all rays is within it with this probability.
-    share = -math.log(1.0 - _MET) * num_radii / _NUM_SCATTERED
-    angles = np.linspace(0.0, 0.5 * math.pi, 10_001)
-    shares = np.cumsum(np.sin(angles) ** (size - 2))
-    angle = angles[np.searchsorted(0.5 * shares / shares[-1], share)]
-    return dense, max(float(np.sin(angle)), math.tanh(along))
-
-
-def _colour(centre, z):
-    """Directions, `[N, D]`, from coordinates in which a Gaussian is standard normal."""
-    return z * centre.factor if centre.factor.ndim == 1 else z @ centre.factor.T
-
-
-def _directed(centre, points):
-    """Directions along axes and diagonals and to points, 1 deviation long, `[N, D]`."""
-    size = len(centre.mean)
-    factor = centre.factor if centre.factor.ndim == 2 else np.diag(centre.factor)
-    scales = np.linalg.norm(factor, axis=1)
-    axes = np.eye(size)[:_MOST_AXES]
-    # Rows of Walsh's matrix: all signs equal, every second one, every second pair, ...
-    rows = range(min(1 << (size - 1).bit_length(), _MOST_DIAGONALS))
-    bits = [[(i & j).bit_count() for j in range(size)] for i in rows]
-    signs = 1.0 - 2.0 * (np.array(bits) % 2)
-    own = factor.T[:_MOST_AXES]
-    lines = np.concatenate([axes * scales, own, signs * scales, signs[:1]])
-    directions = np.concatenate([lines, -lines, points - centre.mean])
-    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
-    is_usable = np.isfinite(lengths) & (lengths > 0.0)
-    return directions[is_usable] / lengths[is_usable, None]
-
-
-def _scattered(size, count, rng):
-    """Unit vectors, `[N, D]`: equally spaced in the plane, and random in more variables."""
-    if size == 1:
-        return np.array([[-1.0], [1.0]])
-    if size == 2:
-        angles = 2.0 * np.pi * (np.arange(count) + rng.uniform()) / count
-        return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    z = rng.normal(size=(count, size))
-    return z / np.linalg.norm(z, axis=1, keepdims=True)
-
-
-def _highest(density, centre, directions, num_radii, is_known):
-    """Points of rays that are high for their distance, or where the density rises again."""
-    units = _FARTHEST_UNITS / np.maximum(np.linalg.norm(directions, axis=1), 1e-300)
-    ratios = np.maximum(_FARTHEST, units) / _NEAREST
-    radii = _NEAREST * ratios ** np.linspace(0.0, 1.0, num_radii)[:, None]  # [R, N]
-    points = centre.mean + radii[..., None] * directions
-    with np.errstate(all="ignore"):
-        values = density.log_prob(points.reshape(-1, points.shape[-1]))
-    values = np.where(np.isfinite(values), values, -np.inf).reshape(radii.shape)
-    ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
-    behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
-    peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
-    chosen, groups = [], []
-    for kind, heights in enumerate((values, peaks)):
-        for shell, rows in enumerate(np.array_split(np.arange(num_radii), _NUM_SHELLS)):
-            flat = heights[rows].ravel()
-            best = np.argsort(-flat)[:_NUM_COMPARED]
-            best = best[np.isfinite(flat[best])]
-            chosen.append(points[rows].reshape(len(flat), -1)[best])
-            groups += [(kind, shell)] * len(best)
-    candidates = np.concatenate(chosen)
-    taken: list[int] = []
-    if len(candidates):
-        for index in np.flatnonzero(~is_known(candidates)):
-            if sum(groups[i] == groups[index] for i in taken) < _FROM_SHELL:
-                taken.append(int(index))
-    return candidates[taken]
+def _by_mass(density, found, ends, num_gradients):
+    if not found:
+        return Modes([], [], ends, num_gradients)
+    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
+    constant = 0.5 * density.event_size * np.log(2.0 * np.pi)
+    masses = values + constant + np.array([gaussian.log_scale for gaussian in found])
+    order = [i for i in np.argsort(-masses) if masses[i] > masses.max() - _NEGLIGIBLE]
+    gaussians, log_masses = [found[i] for i in order], [float(masses[i]) for i in order]
+    return Modes(gaussians, log_masses, ends, num_gradients)
 
 
 def quasi_newton(
@@ -243,7 +210,7 @@ def quasi_newton(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Climbs from all starts at once by the BFGS method, with backtracking.
 
-    Rows whose density is not finite at their start stay there, with value -inf.
+    A row whose density is not finite at its start stays there, with value -inf.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -311,62 +278,6 @@ def _updated(inverse, step, change, is_first):
     return np.where(is_curved[:, None, None], new, inverse)
 
 
-def _is_near(gaussian, points):
-    return np.array([np.linalg.norm(gaussian.whiten(x)) < _SAME for x in points])
-
-
-def _is_same(gaussian, other):
-    distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
-    return max(map(np.linalg.norm, distances)) < _SAME
-
-
-def _by_mass(density, found, ends, num_gradients):
-    if not found:
-        return Modes([], [], ends, num_gradients)
-    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
-    constant = 0.5 * density.event_size * np.log(2.0 * np.pi)
-    masses = values + constant + np.array([gaussian.log_scale for gaussian in found])
-    order = [i for i in np.argsort(-masses) if masses[i] > masses.max() - _NEGLIGIBLE]
-    gaussians, log_masses = [found[i] for i in order], [float(masses[i]) for i in order]
-    return Modes(gaussians, log_masses, ends, num_gradients)
-
-
-_MAX_NEWTON_STEPS = 60
-# Multiples of the Newton step, and damping in units of the largest curvature.
-_LENGTHS = 2.0 ** np.arange(8, -24, -1)
-_DAMPING = 10.0 ** np.arange(-8.0, 8.0, 0.5)
-
-
-class NoMaximumError(ValueError):
-    """The reason why there is no Laplace approximation."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Gaussian:
-    """A Gaussian by its mean, `[D]`, and a factor L of its covariance L L^T.
-
-    The factor is lower triangular, `[D, D]`, or diagonal and given as `[D]`.
-    """
-
-    mean: np.ndarray
-    factor: np.ndarray
-
-    def draw(self, noise: np.ndarray) -> np.ndarray:
-        """Maps standard normal `noise`, `[N, D]`, to draws, `[N, D]`."""
-        is_diagonal = self.factor.ndim == 1
-        return (noise * self.factor if is_diagonal else noise @ self.factor.T) + self.mean
-
-    def whiten(self, x: np.ndarray) -> np.ndarray:
-        """Maps a point, `[D]`, to coordinates in which the Gaussian is standard normal."""
-        return np.linalg.solve(self.factor, x - self.mean)
-
-    @property
-    def log_scale(self) -> float:
-        """Log-determinant of the factor."""
-        is_diagonal = self.factor.ndim == 1
-        return float(np.log(self.factor if is_diagonal else np.diag(self.factor)).sum())
-
-
 def laplace(density: Any, start: np.ndarray) -> Gaussian:
     """Finds a maximum of a log-density and the Gaussian of its curvature there.
 
@@ -375,14 +286,14 @@ def laplace(density: Any, start: np.ndarray) -> Gaussian:
     L <- L U |w|^-1/2                                                    for the next one
     ```
 
-    The algebra is in float64. As the density may be in float32, its Hessian is evaluated
-    along the columns of the factor L of the previous step: there it is nearly -1, so that
-    correlated variables of different scales lose no digits. The first L is diagonal, of
-    the variables' own curvatures. Each step is the best of many
-    lengths and damping factors, which are evaluated at once.
+    The algebra is in float64. The density may be in float32, so its Hessian is evaluated
+    along the columns of the factor L of the previous step. There it is nearly -1, and
+    correlated variables of different scales lose no digits. The first L is diagonal, from
+    the curvature of each variable alone. Each step is the best of many lengths and damping
+    factors, which are evaluated at once.
 
     Args:
-      density: an `UnconstrainedDensity`, or another object with its `dtype`, `log_prob` and
+      density: an `UnconstrainedDensity`, or another object with `dtype`, `log_prob` and
         `curvature`.
       start: `[D]`.
 
@@ -393,7 +304,7 @@ def laplace(density: Any, start: np.ndarray) -> Gaussian:
       NoMaximumError: if there is no maximum within reach, or the Hessian there is not
         negative definite.
     """
-    with np.errstate(all="ignore"):  # long steps overflow, and are not taken
+    with np.errstate(all="ignore"):  # long steps overflow and are not taken
         return _ascend(density, np.asarray(start, np.float64))
 
 
@@ -423,12 +334,12 @@ def _ascend(density, x):
                 else "the density does not rise along its gradient"
             )
         x, value = candidates[found.argmax()], found.max()
-        factor = _triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
+        factor = triangular(axes / np.sqrt(np.maximum(np.abs(values), floor)))
     raise NoMaximumError(f"{_MAX_NEWTON_STEPS} Newton steps reach no maximum")
 
 
 def _own_scales(density, x):
-    """The factor of the curvature of each variable by itself; 1 where there is none."""
+    """A diagonal factor from the curvature of each variable; 1 if there is none."""
     _, hessian = density.curvature(x, np.eye(len(x)))
     curvature = np.abs(np.diag(hessian))
     is_curved = np.isfinite(curvature) & (curvature > 0.0)
@@ -436,7 +347,7 @@ def _own_scales(density, x):
 
 
 def _curvature(density, x, factor):
-    """Gradient and curvature, negated, in the principal axes of the latter."""
+    """Gradient and negative curvature in the principal axes of the curvature."""
     gradient, products = density.curvature(x, factor)
     _check_finite(gradient, products)
     curvature = -factor.T @ products
@@ -452,16 +363,136 @@ def _steps(slope, values, floor):
 
 
 def _gaussian(x, axes, slope, values):
-    """The Gaussian after one more step, as gradients have more digits than densities."""
-    return Gaussian(x + axes @ (slope / values), _triangular(axes / np.sqrt(values)))
+    """The Gaussian after a last step, since gradients have more digits than densities."""
+    return Gaussian(x + axes @ (slope / values), triangular(axes / np.sqrt(values)))
 
 
-def _triangular(factor):
-    """The lower triangular matrix of the same covariance, without squaring it."""
-    upper = np.linalg.qr(factor.T, mode="r")
-    return (upper * np.sign(np.diag(upper))[:, None]).T
+def triangular(factor: np.ndarray) -> np.ndarray:
+    """Returns the lower triangular L with L L^T = F F^T, of a factor F, `[D, M]`.
+
+    F F^T itself need not be positive definite to rounding: scales differ by 1e8 and more.
+    """
+    upper = np.asarray(np.linalg.qr(factor.T, mode="r"))
+    return (upper * np.where(np.diag(upper) < 0.0, -1.0, 1.0)[:, None]).T
 
 
 def _check_finite(*arrays):
     if not all(np.isfinite(array).all() for array in arrays):
         raise NoMaximumError("the log-density, its gradient or its Hessian is not finite")
+
+
+def points_on_rays(
+    density: UnconstrainedDensity,
+    centres: Sequence[Gaussian],
+    points: np.ndarray,
+    is_known: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Returns points on rays from which climbs may reach unknown maxima, `[S, D]`.
+
+    ```none
+    x = mean + r L u,   |u| = 1,   r from 0.5 to 150 or more, in equal ratios
+    ```
+
+    The density is evaluated along rays from each centre: densely along axes, principal
+    axes, diagonals and towards `points`, and sparsely in random directions. At each
+    distance, the highest points and the points at which the density rises again are taken,
+    unless they are known. A Gaussian of width w is higher than one of width 1 within an
+    angle of about arcsin(w), at any distance.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      centres: Gaussians, the mean and factor L of each.
+      points: points that rays from the first centre go to, for example draws of the
+        prior, `[P, D]`.
+      is_known: function of points, `[N, D]`, that says where the posterior has their mass,
+        `[N]`.
+      rng: of the random directions.
+    """
+    size, found = density.event_size, []
+    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
+    count = max(_NUM_SCATTERED // (num_radii * len(centres)), 1)
+    for k, centre in enumerate(centres):
+        directed = _directed(centre, points if k == 0 else points[:0])
+        scattered = centre.scale(_scattered(size, count, rng))
+        found.append(_highest(density, centre, directed, _NUM_DENSE_RADII, is_known))
+        found.append(_highest(density, centre, scattered, num_radii, is_known))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def narrowest_modes(size: int) -> tuple[float, float]:
+    """Returns the widths of the narrowest modes that `points_on_rays` meets.
+
+    The first width is along axes and diagonals, the second in other directions. Both are
+    in standard deviations of the posterior from whose centre rays start.
+    """
+    num_radii = _NUM_RADII.get(size, _FEWEST_RADII)
+    ratio = math.log(_FARTHEST / _NEAREST)
+    along, dense = 0.5 * ratio / num_radii, 0.5 * ratio / _NUM_DENSE_RADII
+    if size <= 2:
+        across = 0.0 if size == 1 else math.pi * num_radii / _NUM_SCATTERED
+        return min(dense, along), max(across, along)
+    # The angle within which one of all rays lies with this probability.
+    share = -math.log(1.0 - _MET) * num_radii / _NUM_SCATTERED
+    angles = np.linspace(0.0, 0.5 * math.pi, 10_001)
+    shares = np.cumsum(np.sin(angles) ** (size - 2))
+    angle = angles[np.searchsorted(0.5 * shares / shares[-1], share)]
+    return dense, max(float(np.sin(angle)), math.tanh(along))
+
+
+def _directed(centre, points):
+    """Directions along axes and diagonals and to points, 1 deviation long, `[N, D]`."""
+    size = len(centre.mean)
+    factor = centre.matrix
+    scales = np.linalg.norm(factor, axis=1)
+    axes = np.eye(size)[:_MOST_AXES]
+    # Rows of Walsh's matrix: all signs equal, every second one, every second pair, ...
+    rows = range(min(1 << (size - 1).bit_length(), _MOST_DIAGONALS))
+    bits = [[(i & j).bit_count() for j in range(size)] for i in rows]
+    signs = 1.0 - 2.0 * (np.array(bits) % 2)
+    own = factor.T[:_MOST_AXES]
+    lines = np.concatenate([axes * scales, own, signs * scales, signs[:1]])
+    directions = np.concatenate([lines, -lines, points - centre.mean])
+    lengths = np.linalg.norm(np.linalg.solve(factor, directions.T), axis=0)
+    is_usable = np.isfinite(lengths) & (lengths > 0.0)
+    return directions[is_usable] / lengths[is_usable, None]
+
+
+def _scattered(size, count, rng):
+    """Unit vectors, `[N, D]`: equally spaced in the plane, and random in more variables."""
+    if size == 1:
+        return np.array([[-1.0], [1.0]])
+    if size == 2:
+        angles = 2.0 * np.pi * (np.arange(count) + rng.uniform()) / count
+        return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    z = rng.normal(size=(count, size))
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def _highest(density, centre, directions, num_radii, is_known):
+    """Points of rays that are high at their distance, or where the density rises again."""
+    units = _FARTHEST_UNITS / np.maximum(np.linalg.norm(directions, axis=1), 1e-300)
+    ratios = np.maximum(_FARTHEST, units) / _NEAREST
+    radii = _NEAREST * ratios ** np.linspace(0.0, 1.0, num_radii)[:, None]  # [R, N]
+    points = centre.mean + radii[..., None] * directions
+    with np.errstate(all="ignore"):
+        values = density.log_prob(points.reshape(-1, points.shape[-1]))
+    values = np.where(np.isfinite(values), values, -np.inf).reshape(radii.shape)
+    ahead = np.concatenate([values[1:], np.full_like(values[:1], -np.inf)])
+    behind = np.concatenate([np.full_like(values[:1], np.inf), values[:-1]])
+    peaks = np.where((values > behind) & (values >= ahead), values, -np.inf)
+    chosen, groups = [], []
+    for kind, heights in enumerate((values, peaks)):
+        for shell, rows in enumerate(np.array_split(np.arange(num_radii), _NUM_SHELLS)):
+            flat = heights[rows].ravel()
+            best = np.argsort(-flat)[:_NUM_COMPARED]
+            best = best[np.isfinite(flat[best])]
+            chosen.append(points[rows].reshape(len(flat), -1)[best])
+            groups += [(kind, shell)] * len(best)
+    candidates = np.concatenate(chosen)
+    taken: list[int] = []
+    if len(candidates):
+        for index in np.flatnonzero(~is_known(candidates)):
+            if sum(groups[i] == groups[index] for i in taken) < _FROM_SHELL:
+                taken.append(int(index))
+    return candidates[taken]

@@ -19,7 +19,8 @@ from tfp_flows.distributions.flow_distribution import FlowDistribution
 from tfp_flows.flows.steps import coupling
 from tfp_flows.inference.arviz import named_parts
 from tfp_flows.inference.arviz import part_names
-from tfp_flows.inference.checks.importance import generalised_pareto
+from tfp_flows.inference.checks.pareto import generalised_pareto
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import UnconstrainedDensity
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import soft_bounded_scale
@@ -30,13 +31,17 @@ if TYPE_CHECKING:
     from tfp_flows.inference.support import JointSupport
 
 __all__ = ["FitSpace", "Reparametrisation", "reparametrise"]
+# Fewest draws, draws that are used for scales, and largest number of variables.
 _FEWEST, _MOST_ROWS, _MOST_VARIABLES = 1000, 4000, 60
-# Scales that move by less than this with a deviation of another variable do not count; nor
-# do maps that gain less than this many nats over a Gaussian.
+# Smallest change of a log-scale with a deviation of another variable; smallest gain of a
+# map over a Gaussian, and of a further variable in it, in nats.
 _LEAST_SLOPE, _LEAST_GAIN, _LEAST_STEP = 0.15, 0.25, 0.05
+# Largest number of variables that scales of others depend on.
 _MOST_SEEN = 6
-_SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL = 0.05, 0.12, 1.0
-_MARGIN = 0.05
+# Share of the draws that are a tail, and the shapes of a heavy tail: the smallest, the
+# largest, and an amount added to them.
+_SHARE_OF_TAIL, _LEAST_TAIL, _MOST_TAIL, _MARGIN = 0.05, 0.12, 1.0, 0.05
+# The third quartile of the standard normal.
 _QUARTILE = 0.6744897501960817
 
 
@@ -48,14 +53,14 @@ class Reparametrisation:
     x = centre + width * y
     y_i = sinh-like tail of v_i, with a weight for each side        where tails are heavy
     v_i = u_i exp(b_i + B_i u_seen) + a_i + A_i u_seen              where scales depend on
-    v_i = u_i                                                       others; elsewhere
+    v_i = u_i                                                       others; else
     ```
 
     Attributes:
       centre: `[D]`.
       width: `[D]`.
-      tails: weights of the lower and the upper tail, `[2, D]`; 0 for light ones.
-      moves: whether a variable's scale depends on those that do not move, `[D]`.
+      tails: weights of the lower and the upper tail, `[2, D]`; 0 for light tails.
+      moves: whether a variable's scale depends on variables that do not move, `[D]`.
       kernel: A above B, transposed, `[num_seen, 2 num_moved]`.
       bias: a and b, `[2 num_moved]`.
     """
@@ -69,7 +74,7 @@ class Reparametrisation:
 
     @property
     def words(self) -> str:
-        """What it does, for reports."""
+        """The kind of map, in words for the report."""
         named = {"scales that depend on others": self.moves.any()}
         named["heavy tails"] = self.tails.any()
         return " and ".join(name for name, is_used in named.items() if is_used)
@@ -103,20 +108,20 @@ class Reparametrisation:
 
 
 def steep_scale(s: tf.Tensor) -> tf.Tensor:
-    """`log_scale` between -20 and 20, and nearly s between -5 and 5."""
+    """Bounds `log_scale` between -20 and 20; it is nearly s between -5 and 5."""
     return soft_bounded_scale(s, bound=20.0)
 
 
 def reparametrise(x: np.ndarray) -> Reparametrisation | None:
     """Finds coordinates in which draws, `[N, D]`, are more like a Gaussian's.
 
-    Tails are heavy where a generalised Pareto distribution of the last twentieth of a side
-    has a shape above 0.12. A scale depends on other variables where the squares of what a
-    regression on these leaves do; of variables that others depend on, each one is taken
-    that raises the likelihood of a Gaussian in the new coordinates most.
+    A tail is heavy if a generalised Pareto distribution of the last twentieth of the draws
+    has a shape above 0.12. A scale depends on other variables if the squared residuals of a
+    regression on these do. Variables that others depend on are added greedily, each time
+    the one that raises the likelihood of a Gaussian in the new coordinates most.
 
     Returns:
-      The map; None where none is much better than none, or draws are few.
+      The map; None if no map clearly improves the fit, or draws are few.
 
     Reference:
       Harvey (1976), Estimating regression models with multiplicative heteroscedasticity.
@@ -135,10 +140,10 @@ def reparametrise(x: np.ndarray) -> Reparametrisation | None:
     if not moves.any():
         shapes = np.stack([_tail_shapes(-y), _tail_shapes(y)])
         is_heavy = (shapes > _LEAST_TAIL).any(axis=0)
-        # Rather too heavy: weights of draws are bounded then.
+        # Too heavy rather than too light, so that weights of draws are bounded.
         heavier = np.clip(1.25 * shapes, 0.0, _MOST_TAIL) + _MARGIN
         tails = np.where(is_heavy, heavier, 0.0)
-        # So that quartiles stay where they are.
+        # Keeps the quartiles.
         weight = np.where(is_heavy, tails.mean(axis=0), 1.0)
         width = np.where(
             is_heavy, width * _QUARTILE * weight / np.expm1(weight * np.log(2.0)), width
@@ -174,7 +179,7 @@ def _scales(y):
 
 
 def _with_seen(y, seen):
-    """Likelihood of a Gaussian after the map of all whose scale depends on `seen`."""
+    """Likelihood of a Gaussian after the map of variables that depend on `seen`."""
     z = np.column_stack([np.ones(len(y)), y[:, seen]])
     rest = np.setdiff1d(np.arange(y.shape[1]), seen)
     scales = np.zeros([z.shape[1], len(rest)])
@@ -206,7 +211,7 @@ def _value(y, z, seen, rest, means, scales):
     log_scale = z @ scales
     u = y.copy()
     u[:, moved] = (y[:, moved] - z @ means) * np.exp(-log_scale)
-    # Those that neither move nor are moved by pass, too, with weights of 0.
+    # Variables that neither move nor move others are inputs with weights of 0.
     moves = np.zeros(y.shape[1], bool)
     moves[moved] = True
     passing = np.flatnonzero(~moves)
@@ -219,23 +224,23 @@ def _value(y, z, seen, rest, means, scales):
 
 
 def _log_likelihood(u, log_det):
-    """Of a Gaussian of the moments of u, less what is equal for all."""
+    """Log-likelihood of a Gaussian with the moments of u, without constants."""
     covariance = np.atleast_2d(np.cov(u, rowvar=False))
     _, value = np.linalg.slogdet(covariance + 1e-9 * np.eye(len(covariance)))
     return -0.5 * value - log_det
 
 
 class FitSpace:
-    """A density in the unconstrained coordinates x, or in those that a map makes x of.
+    """A density in coordinates u, which are the unconstrained variables x or mapped to x.
 
     Attributes:
-      density: an `UnconstrainedDensity`, of u.
-      support: a `JointSupport`, from u to the parts.
+      density: the `UnconstrainedDensity` of u.
+      support: the `JointSupport` from u to the parts.
 
     Args:
-      density: of x.
-      support: from x to the parts.
-      coordinates: `Reparametrisation` from u to x; None where u is x.
+      density: the `UnconstrainedDensity` of x.
+      support: the `JointSupport` from x to the parts.
+      coordinates: `Reparametrisation` from u to x; None if u is x.
     """
 
     def __init__(
@@ -250,27 +255,31 @@ class FitSpace:
             self.support = support.mapped(self._map)
             self.density = UnconstrainedDensity(density.target_log_prob, self.support)
 
+    def mapped(self, coordinates: Reparametrisation) -> FitSpace:
+        """Returns the space of other coordinates of x, given the space of x."""
+        return FitSpace(self.density, self.support, coordinates)
+
     def unconstrained(self, u: np.ndarray) -> np.ndarray:
-        """Returns the x, `[N, D]`, of u."""
+        """Maps u to x, `[N, D]`."""
         if self._map is None or not len(u):
             return u
         return self._map.forward(tf.constant(u, self.density.dtype)).numpy().astype(float)
 
     def coordinates(self, x: np.ndarray) -> np.ndarray:
-        """Returns the u, `[N, D]`, of x; without rows of which there is none."""
+        """Maps x to u, `[N, D]`, and leaves out rows that have no finite u."""
         if self._map is None or not len(x):
             return x
         u = self._map.inverse(tf.constant(x, self.density.dtype)).numpy().astype(float)
         return u[np.isfinite(u).all(axis=1)]
 
     def flatten(self, u: np.ndarray) -> np.ndarray:
-        """Returns rows, `[N, D]`, as those of the parts, `[N, E]`."""
+        """Maps u, `[N, D]`, to the entries of all parts, `[N, E]`."""
         parts = self.support.bijector.forward(tf.constant(u, self.density.dtype))
         rows = [np.reshape(part, [len(u), -1]) for part in tf.nest.flatten(parts)]
         return np.concatenate(rows, axis=1).astype(np.float64)
 
     def entry_names(self, u: np.ndarray) -> list[str]:
-        """Returns the names of the E columns that `flatten` makes of rows, `[N, D]`."""
+        """Returns the names of the E columns of `flatten(u)`."""
         parts = self.support.bijector.forward(tf.constant(u[:1], self.density.dtype))
         return [
             name + "".join(f"[{i}]" for i in index)
@@ -278,8 +287,9 @@ class FitSpace:
             for index in np.ndindex(part.shape[1:])
         ]
 
-    def variable_names(self, u: np.ndarray) -> list[str]:
-        """Returns, for each entry of a row `[D]`, the name of what it moves most."""
+    def variable_names(self, draws: np.ndarray) -> list[str]:
+        """Returns the name of the entry that each variable of `[N, D]` moves most."""
+        u = Gaussian.from_draws(draws).mean
         rows = self.flatten(np.concatenate([u[None], u + np.diag(1e-2 + 1e-2 * np.abs(u))]))
         moves = np.abs(rows[1:] - rows[0]) / (np.abs(rows[0]) + 1e-30)
         names = self.entry_names(u[None])
@@ -288,7 +298,7 @@ class FitSpace:
     def from_x(
         self, distribution: FlowDistribution, weighted: WeightedDraws
     ) -> tuple[FlowDistribution, WeightedDraws]:
-        """Returns the distribution of x, given that of u, and its weighted draws."""
+        """Maps a distribution of u and its weighted draws to those of x."""
         if self._map is None:
             return distribution, weighted
         chain = FlowChain([self._map, *distribution.bijector.bijectors])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-import typing
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,28 @@ import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.compiled import graph_function
 from tfp_flows.core.serialization import Configured
 from tfp_flows.core.serialization import serialize
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
+from tfp_flows.inference.target import check_target
 from tfp_flows.inference.target import named
 from tfp_flows.inference.target import parts_of
 
-__all__ = ["described", "JointSupport", "with_free_entries"]
+__all__ = ["described", "JointSupport", "support_and_density", "with_free_entries"]
+# TFP makes instances of these bases if a part is no composite tensor.
+_SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
+    getattr(tfp.distributions, name).__mro__[1]
+    for name in ("Sample", "Independent", "BatchReshape", "BatchBroadcast")
+)
+# Points at which two supports of a target are compared.
+_NUM_POINTS = 16
+# Draws that a support has to reach, and the largest share that rounding may make it miss.
+_NUM_DRAWS, _MOST_MISSED = 256, 0.02
+# Smallest size at which numbers of float32 have all their digits, with a margin.
+_LEAST = 1e-30
 
 
 class JointSupport:
@@ -34,7 +47,7 @@ class JointSupport:
 
     Attributes:
       bijector: stock bijector whose `forward` maps `[..., D]` to the parts.
-      event_size: D, the entries of all parts together, unconstrained.
+      event_size: D, the number of unconstrained entries of all parts.
       dtype: of all parts.
     """
 
@@ -54,11 +67,11 @@ class JointSupport:
         """The support of a distribution, by the default bijectors of its parts.
 
         Args:
-          target: a `tfd.Distribution`, joint or not, or what `experimental_pin` returns.
+          target: a `tfd.Distribution`, joint or not, or a pinned joint distribution.
 
         Raises:
-          ValueError: if a part is not continuous, has batch axes or no default bijector,
-            or one that does not reach its support, or parts have different dtypes.
+          ValueError: if a part is not continuous, has batch axes, or has no default
+            bijector that reaches its support; or if parts have different dtypes.
         """
         batch_shapes = tf.nest.flatten(target.batch_shape)
         if any(shape.rank != 0 for shape in batch_shapes):
@@ -84,37 +97,37 @@ class JointSupport:
             return support
         plain = _from_parts(target, support)
         if plain is None:
-            # A posterior has only the bijector, and may be pickled.
+            # A pickled posterior has the bijector only.
             describe = functools.partial(part_by_part, target, support)
             object.__setattr__(support.bijector, "_part_by_part", describe)
         return plain or support
 
     def prior_draws(self, target: Any, count: int, seed: int) -> np.ndarray:
-        """Draws of a distribution, where nothing is observed, on the unconstrained space.
+        """Draws of a distribution, or of a joint distribution's prior, unconstrained.
 
         Args:
-          target: what the support was made of; for a pinned joint distribution, its parts
-            are drawn in their order, with what is pinned as it is.
+          target: the distribution of this support. Parts of a pinned joint distribution
+            are drawn in their order, given the pinned parts.
           count: number of draws.
           seed: integer.
 
         Returns:
-          `[N, D]`, fewer than `count` if some cannot be mapped, and none if the
-          distribution cannot be sampled.
+          `[N, D]`: fewer rows than `count` if some draws cannot be mapped, and no rows if
+          the distribution cannot be sampled.
         """
         try:
             draw = getattr(target, "sample_unpinned", None) or target.sample
-            # One by one: models that are batched automatically draw many in a slow loop.
+            # One by one, since auto-batched models draw many in a slow loop.
             one = graph_function(lambda seed: draw(seed=seed))
             draws = [one(tf.constant([seed, k])) for k in range(count)]
             parts = tf.nest.map_structure(lambda *each: tf.stack(each), *draws)
             x = self.bijector.inverse(parts).numpy().astype(np.float64)
-        except Exception:  # whatever a model raises, its prior is not needed for a fit
+        except Exception:  # models may raise any error; a fit does not need the prior
             return np.zeros([0, self.event_size])
         return x[np.isfinite(x).all(axis=1)]
 
     def mapped(self, bijector: tfb.Bijector) -> JointSupport:
-        """The same support from other coordinates, which a bijector maps to these."""
+        """The same support from other coordinates, which `bijector` maps to these."""
         mapped = copy.copy(self)
         mapped.bijector = tfb.Chain([self.bijector, bijector])
         return mapped
@@ -123,13 +136,13 @@ class JointSupport:
     def from_shape(
         cls, event_shape: Any, support: Any, dtype: tf.DType | str
     ) -> JointSupport:
-        """The support that bijectors constrain the parts to.
+        """The support of parts that bijectors constrain.
 
         Args:
-          event_shape: a shape, or a structure of shapes; an integer is a vector's.
-          support: bijector from all reals to the support of the part, in the structure of
-            `event_shape`; None, as a whole or for a part, leaves it unconstrained. Their
-            log-dets become those `with_free_entries`.
+          event_shape: a shape, or a structure of shapes; an integer is a vector's size.
+          support: bijectors from all reals to the support of each part, in the structure of
+            `event_shape`; None leaves a part, or all parts, unconstrained. Log-dets become
+            those of `with_free_entries`.
           dtype: of all parts.
         """
         event_shape = _as_shapes(event_shape)
@@ -142,6 +155,29 @@ class JointSupport:
             parts = tf.nest.map_structure(lambda b: b or tfb.Identity(), support)
             support = tfb.JointMap(parts)
         return cls(event_shape, support or tfb.Identity(), tf.as_dtype(dtype))
+
+
+def support_and_density(
+    target: Any, support: Any, target_log_prob_fn: Callable | None, dtype: tf.DType | str
+) -> tuple[JointSupport, Callable | None]:
+    """Returns the `JointSupport` of a target and its unnormalised log-density.
+
+    Args:
+      target: a distribution, or an event shape, or a structure of event shapes.
+      support: bijectors in the structure of an event shape.
+      target_log_prob_fn: function of the parts; by default that of a distribution.
+      dtype: of the parts, if `target` is an event shape.
+    """
+    if target_log_prob_fn is not None:
+        words = "a function of the parts of a draw"
+        check_callable("target_log_prob_fn", target_log_prob_fn, words)
+    check_target(target)
+    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
+        return JointSupport.from_shape(target, support, dtype), target_log_prob_fn
+    if support is not None:
+        raise ValueError("Expected no `support` with a distribution, which has its own.")
+    log_prob = target_log_prob_fn or target.unnormalized_log_prob
+    return JointSupport.from_distribution(target), log_prob
 
 
 def _check_size(size):
@@ -173,7 +209,7 @@ def _default_constraint(target):
     except AttributeError:  # a part of a joint distribution has none
         constraint = None
     if constraint is None:
-        # Of this package's own distributions, only discrete ones have none.
+        # All continuous distributions of this package have one.
         is_own = isinstance(target, AutoregressiveDistribution)
         kind = "discrete" if is_own else "discrete or has a part that is, or a mixture"
         raise ValueError(
@@ -200,10 +236,10 @@ def _check_call(target, support):
 
 
 def _from_parts(target, support):
-    """The support by the parts' own bijectors; None if they are not those of `target`.
+    """The support by the parts' own bijectors; None if it differs from the target's.
 
-    That of an auto-batched model is vectorised op by op, without TFP's own gradients: that
-    of softplus is NaN above 88 in float32 then.
+    The support of an auto-batched model is vectorised op by op and lacks TFP's gradients;
+    its gradient of softplus is NaN above 88 in float32.
     """
     try:
         plain = part_by_part(target, support)
@@ -216,7 +252,7 @@ def _from_parts(target, support):
 
 
 def _split(shapes, sizes):
-    """Bijectors, data side first, from a vector to a structure of unconstrained parts."""
+    """Bijectors from a vector to a structure of unconstrained parts, data side first."""
     if not tf.nest.is_nested(shapes):
         return [tfb.Reshape(shapes, [sizes[0]])]
     reshape = tf.nest.map_structure(
@@ -229,7 +265,7 @@ def _split(shapes, sizes):
 
 
 def _as_shapes(event_shape):
-    """Makes `TensorShape`s of the shapes in a structure."""
+    """Converts the shapes in a structure to `TensorShape`s."""
     if isinstance(event_shape, dict):
         return {name: _as_shapes(shape) for name, shape in event_shape.items()}
     is_shape = not isinstance(event_shape, (list, tuple)) or all(
@@ -243,21 +279,15 @@ def _as_shapes(event_shape):
     return type(event_shape)(*parts) if is_named else type(event_shape)(parts)
 
 
-if typing.TYPE_CHECKING:
-    from tfp_flows.inference.support import JointSupport
-
-
-_NUM_POINTS = 16
-
-
 def part_by_part(target: Any, support: JointSupport) -> JointSupport:
     """Returns a `JointSupport` of the parts' own bijectors that is equal to `support`.
 
     TFP's support of a joint distribution calls the functions of the model, which cannot be
-    saved, since the support of a part may depend on other parts. It rarely does; if so,
-    `ValueError` is raised.
+    saved, since the support of a part may depend on other parts. A target with such parts
+    raises `ValueError`.
     """
-    structure = supports_of_parts(target)
+    parts = list(map(support_of_one, _distributions(target)))
+    structure = tf.nest.pack_sequence_as(target.event_shape, parts)
     plain = support.from_shape(target.event_shape, structure, support.dtype)
     if not all(map(_is_close, _answers(support), _answers(plain))):
         raise ValueError(
@@ -265,13 +295,6 @@ def part_by_part(target: Any, support: JointSupport) -> JointSupport:
             f"`{target.name}`."
         )
     return plain
-
-
-def supports_of_parts(target: Any) -> Any:
-    """Returns the supports of the parts at a draw of the target, in its structure."""
-    return tf.nest.pack_sequence_as(
-        target.event_shape, list(map(support_of_one, _distributions(target)))
-    )
 
 
 def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np.ndarray]]:
@@ -293,7 +316,7 @@ def described(support: tfp.bijectors.Bijector, name: str) -> tuple[dict, list[np
 
 
 def _distributions(target):
-    """The parts that are not pinned, in the order in which their structure is flattened."""
+    """The parts that are not pinned, in the order of their flattened structure."""
     if not tf.nest.is_nested(target.event_shape):
         return [target]
     joint, pins = target, {}
@@ -325,21 +348,11 @@ def _is_close(a, b):
     return np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-# TFP makes instances of these bases if a part is no composite tensor.
-_SAMPLE, _INDEPENDENT, _RESHAPED, _BROADCAST = (
-    getattr(tfp.distributions, name).__mro__[1]
-    for name in ("Sample", "Independent", "BatchReshape", "BatchBroadcast")
-)
-_NUM_DRAWS = 256
-_MOST_MISSED = 0.02  # rounding moves some
-_LEAST = 1e-30  # below which draws of float32 have few digits, or none
-
-
 class Simplex(Configured, tfb.SoftmaxCentered):
-    """`tfb.SoftmaxCentered`, with the log-det of all K shares but the last one.
+    """`tfb.SoftmaxCentered` with the log-det of K - 1 of the K shares.
 
-    TFP's is that of the surface of the simplex, which is larger by log(K) / 2. The density
-    of `tfd.Dirichlet` is relative to K - 1 shares.
+    The density of `tfd.Dirichlet` is relative to K - 1 shares. TFP's log-det belongs to the
+    surface of the simplex and is larger by log(K) / 2.
     """
 
     def _forward_log_det_jacobian(self, x):
@@ -359,7 +372,7 @@ class CorrelationOuterProduct(Configured, tfb.CholeskyOuterProduct):
     ```
 
     The log-det is that of the entries below the diagonal. TFP's includes the diagonal,
-    which is constant here. Entries that rounding takes beyond -1 or 1 are set to these.
+    which is constant here. Entries are clipped to -1 and 1, since rounding may exceed them.
     """
 
     def _forward(self, x):
@@ -375,10 +388,10 @@ class CorrelationOuterProduct(Configured, tfb.CholeskyOuterProduct):
 
 
 class FactorOfProduct(Configured, tfb.Bijector):
-    """Leaves a Cholesky factor as it is, with the log-det of its product.
+    """The identity on Cholesky factors, with the log-det of their product.
 
-    TFP's distributions with `input_output_cholesky=True` draw factors, but their density is
-    that of the matrix.
+    TFP's distributions with `input_output_cholesky=True` draw factors, but have the density
+    of the matrix.
 
     Args:
       product: bijector from the factor to the matrix.
@@ -405,13 +418,13 @@ class FactorOfProduct(Configured, tfb.Bijector):
 
 
 class TransformedDensity(Configured, tfb.Bijector):
-    """The bijector of a transformed distribution, with the log-det that its density has.
+    """The bijector of a transformed distribution, with the log-det of its density.
 
     ```none
     log_det(x) = base.log_prob(x) - distribution.log_prob(bijector(x))
     ```
 
-    On a simplex, TFP's density does not have the log-det of the bijector on all entries.
+    On a simplex, TFP's density does not have the bijector's own log-det.
 
     Args:
       distribution: a `tfd.TransformedDistribution`.
@@ -449,11 +462,10 @@ class TransformedDensity(Configured, tfb.Bijector):
 def default_support(distribution: tfp.distributions.Distribution) -> Any:
     """Returns a bijector from all reals to the support; None if there is none.
 
-    It is TFP's own, but for
+    It is TFP's default bijector, except for
 
-    - simplexes and correlation matrices, whose log-dets are those of free entries, to which
-      the density is relative;
-    - Wishart distributions, for which that of TFP 0.25 takes a softplus twice: no Cholesky
+    - simplexes and correlation matrices, whose densities need the log-det of free entries;
+    - Wishart distributions, for which TFP 0.25 takes a softplus twice, so that no Cholesky
       factor has less than log 2 on its diagonal.
     """
     stock = distribution.experimental_default_event_space_bijector()
@@ -467,12 +479,12 @@ def support_of_one(distribution: tfp.distributions.Distribution) -> Any:
 
 
 def with_free_entries(support: Any) -> Any:
-    """Returns a support whose log-dets on simplexes and of correlations are the density's.
+    """Returns a support whose log-dets of simplexes and correlations fit the densities.
 
     Args:
-      support: a bijector, TFP's or another, or a structure of them. It is returned as it is
-        unless it contains `tfb.SoftmaxCentered`, or the outer product of
-        `tfb.CorrelationCholesky`.
+      support: a bijector, or a structure of bijectors. Unless it contains
+        `tfb.SoftmaxCentered` or the outer product of `tfb.CorrelationCholesky`, it is
+        returned unchanged.
     """
     before = tf.nest.flatten(support)
     after = [_part_with_free_entries(part) for part in before]
@@ -487,10 +499,10 @@ def _part_with_free_entries(part):
     if isinstance(part, tfb.SoftmaxCentered) and not isinstance(part, Simplex):
         return Simplex(validate_args=part.validate_args)
     parameters = part.parameters or {}
-    if "jd" in parameters:  # of a joint distribution, some parts of which depend on others
+    if "jd" in parameters:  # a joint distribution whose parts depend on each other
         return type(part)(parameters["jd"], bijector_fn=default_support)
     changed = {name: with_free_entries(value) for name, value in parameters.items()}
-    if "bijector_fn" in parameters:  # that of a Markov chain
+    if "bijector_fn" in parameters:  # a Markov chain
         changed["bijector_fn"] = default_support
     is_same = _are_same(changed.values(), parameters.values())
     return part if is_same else part.copy(**changed)
@@ -508,11 +520,11 @@ def _chain_with_free_entries(chain):
 
 
 def _own_support(distribution, stock):
-    """The support if it is not TFP's, `stock`; else None."""
+    """The support if it differs from TFP's, `stock`; else None."""
     is_wishart = isinstance(distribution, tfp.distributions.WishartLinearOperator)
     is_lkj = isinstance(distribution, tfp.distributions.LKJ)
     if is_wishart or is_lkj:
-        # A shift, which the default has, would leave out factors near zero.
+        # The default shift would leave out factors near zero.
         wishart = tfb.FillScaleTriL(diag_bijector=tfb.Softplus(), diag_shift=None)
         factor = wishart if is_wishart else tfb.CorrelationCholesky()
         product = tfb.CholeskyOuterProduct() if is_wishart else CorrelationOuterProduct()
@@ -536,7 +548,7 @@ def _own_support(distribution, stock):
 
 
 def _links(chain):
-    """The bijectors of a chain, with those of chains within it."""
+    """The bijectors of a chain and of the chains within it."""
     for bijector in chain.bijectors:
         yield from _links(bijector) if isinstance(bijector, tfb.Chain) else [bijector]
 
@@ -546,11 +558,11 @@ def _are_same(after, before):
 
 
 def check_reach(distribution: tfp.distributions.Distribution, name: str) -> None:
-    """Raises `ValueError`, with `name`, if the support does not reach some of 256 draws."""
+    """Raises `ValueError`, with `name`, if the support misses some of 256 draws."""
     try:
         bijector = support_of_one(distribution)
         draws = distribution.sample(_NUM_DRAWS, seed=tf.constant([0, 0]))
-        # A copy, which the bijector does not know as what it has inverted.
+        # A copy, since the bijector caches the draws that belong to its own result.
         unconstrained = tf.nest.map_structure(tf.identity, bijector.inverse(draws))
         found = bijector.forward(unconstrained)
     except Exception:  # no draws, or no inverse: nothing is known
@@ -575,10 +587,10 @@ def _from_one(distribution):
 
 
 def _share_missed(x, y):
-    """Share of draws that come back elsewhere, of those away from the ends of floats."""
+    """Share of draws that the round trip moves, among draws of resolvable size."""
     x, y = (np.reshape(value, [len(value), -1]).astype(np.float64) for value in (x, y))
     size = np.abs(x)
-    is_zero = np.all(x == 0.0, axis=0)  # as above the diagonal of a triangle
+    is_zero = np.all(x == 0.0, axis=0)  # for example above a triangle's diagonal
     is_inside = np.all(np.isfinite(x) & (is_zero | (size > _LEAST)), axis=1)
     error = np.max(np.abs(y - x), axis=1, initial=0.0)
     is_back = error <= 0.01 * np.max(size, axis=1, initial=0.0)

@@ -1,12 +1,14 @@
-"""Flow posteriors: flows as surrogate posteriors of joint distributions."""
+"""Surrogate posteriors: flows over the parts of joint distributions."""
 
 from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import bijectors as tfb
@@ -16,7 +18,6 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.bijectors.invert import Invert
 from tfp_flows.bijectors.linear import InvertibleLinear
-from tfp_flows.core.arguments import check_callable
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
@@ -36,22 +37,38 @@ from tfp_flows.flows.made import MADE
 from tfp_flows.flows.maf import MAF
 from tfp_flows.flows.nice import NICE
 from tfp_flows.flows.real_nvp import RealNVP
-from tfp_flows.inference.initial_flow import whitening
-from tfp_flows.inference.support import JointSupport
+from tfp_flows.inference.initial_flow import MOST_OF_FULL_RANK
+from tfp_flows.inference.initial_flow import bound
+from tfp_flows.inference.initial_flow import gradient_scale
+from tfp_flows.inference.initial_flow import standard
+from tfp_flows.inference.initial_flow import whitening_bijector
+from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.modes import NoMaximumError
+from tfp_flows.inference.modes import laplace
 from tfp_flows.inference.support import described
-from tfp_flows.inference.target import check_target
+from tfp_flows.inference.support import support_and_density
+from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = ["flow_posterior", "FlowPosterior"]
+# Names of flows.
+_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
+# Draws from which the ELBO of a start is estimated, and random starts of Newton's method.
+_NUM_DRAWS, _NUM_STARTS = 256, 3
+# Two maxima count as several from this distance on, in standard deviations, and up to this
+# ratio of masses, in nats.
+_DISTANCE, _NEGLIGIBLE = 3.0, 7.0
+# Errors of a density that cannot be differentiated twice.
+_FAILURES = (ValueError, TypeError, LookupError, NotImplementedError, tf.errors.OpError)
 
 
 class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistribution):
     """A flow over the parts of a joint distribution, as `flow_posterior` returns it.
 
-    The posterior of a `VAE` is another one, `posteriors.AmortizedFlow`. A
-    `tf.train.Checkpoint` of it holds the flow's weights. If the target has variables of its
-    own, which TensorFlow may refuse to save, checkpoint `posterior.distribution`.
+    A `tf.train.Checkpoint` of it holds the flow's weights. If the target has variables,
+    which TensorFlow may refuse to save, checkpoint `posterior.distribution`.
     `copy.deepcopy` copies the flow over the same support. `pickle` works unless the
-    support of one part of the target depends on another part.
+    support of one part of the target depends on another part. (The posterior of a `VAE` is
+    another class, `posteriors.AmortizedFlow`.)
 
     ```none
     x = flow(base sample) [D],    parts = support(x)
@@ -85,13 +102,13 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         super().__init__(
             distribution,
             support,
-            # All keywords, such as `context`, are the flow's.
+            # All keywords, for example `context`, belong to the flow.
             kwargs_split_fn=lambda kwargs: (kwargs, {}),
             parameters=parameters,
             name=name,
         )
         if not support.variables:
-            # Not tracked, since checkpoints cannot hold the parts of some targets.
+            # It is not tracked, since checkpoints cannot hold the parts of some targets.
             del self._bijector
             object.__setattr__(self, "_bijector", support)
 
@@ -112,12 +129,12 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         context: TensorLike | None = None,
         sample_weight: TensorLike | None = None,
     ) -> None:
-        """Sets location and scale to those of `draws`, such as draws from the prior.
+        """Sets location and scale to those of `draws`, for example from the prior.
 
         Args:
-          draws: parts with a leading axis of N draws, such as `target.sample(N)`.
-          context: `[N, context_size]`, where the flow is conditional.
-          sample_weight: `[N]`, of the draws, as importance weights are.
+          draws: parts with a leading axis of N draws, for example `target.sample(N)`.
+          context: `[N, context_size]`, if the flow is conditional.
+          sample_weight: weights of the draws, `[N]`.
         """
         x = self.bijector.inverse(draws)
         weight = weight_keyword(self.distribution, sample_weight)
@@ -141,7 +158,7 @@ class FlowPosterior(SampleAndLogProb, OneVariable, Moments, tfd.TransformedDistr
         return {}
 
     def _log_prob(self, value, **kwargs):
-        # New tensors, since for its own draws the stock cache would cut the gradient.
+        # New tensors, since TFP's cache of draws would cut the gradient.
         x = self.support.inverse(tf.nest.map_structure(tf.identity, value))
         log_det = self.support.forward_log_det_jacobian(x, event_ndims=1)
         return self.distribution.log_prob(x, **kwargs) - log_det
@@ -190,41 +207,40 @@ def flow_posterior(
     It starts as Laplace's approximation: the normal distribution at the maximum of the
     target's density on the unconstrained space, with the covariance of its curvature there.
     So training does not depend on units and correlations of the variables. If there is no
-    maximum, or several, or the approximation is worse than the standard normal (as for a
-    funnel), a warning says so, and each variable is scaled by gradients instead. Mean and
-    covariance are computed here, by derivatives, and are saved with the weights.
+    maximum, or several, or the approximation is worse than the standard normal (for example
+    for a funnel), a warning says so, and gradients scale each variable instead. Mean and
+    covariance are saved with the weights.
 
-    Without a density, with a context, or with `whiten=False` it starts as the base on the
+    Without a density, with a context, or with `whiten=False`, it starts as the base on the
     unconstrained space, apart from the gates of IAF.
 
     Args:
       target: a joint distribution, pinned or not, or any other `tfd.Distribution`, with
         its own default bijectors as constraints; or an event shape, or a structure of
         event shapes, with the constraints `support`.
-      flow: constructor of a flow on vectors, such as `IAF`, or its name: "iaf", "real_nvp",
-        "maf", "made" or "nice"; or a bijector on vectors of the target's size. IAF and
-        the couplings sample in one pass.
-      support: bijectors from all reals to the support of each part, where `target` is an
-        event shape; None leaves a part unconstrained. Log-densities on a simplex
-        (`tfb.SoftmaxCentered`) are relative to all shares but one, those of correlation
-        matrices to the entries below the diagonal, as TFP's are.
+      flow: constructor of a flow on vectors, for example `IAF`, or its name: "iaf",
+        "real_nvp", "maf", "made" or "nice"; or a bijector on vectors of the target's size.
+        IAF and the couplings sample in one pass.
+      support: bijectors from all reals to the support of each part, if `target` is an
+        event shape; None leaves a part unconstrained. As in TFP, log-densities on a simplex
+        (`tfb.SoftmaxCentered`) are relative to all shares but one, and densities of
+        correlation matrices to the entries below the diagonal.
       full_rank: whether a linear map follows the flow, so that every Gaussian of the
         unconstrained space is among the posteriors.
       whiten: whether the posterior starts at the target's Laplace approximation.
-      target_log_prob_fn: unnormalised log-density, a function of the parts of a draw, from
-        which that start is computed; by default that of the distribution `target`.
-      dtype: of the parts, where `target` is an event shape.
+      target_log_prob_fn: unnormalised log-density for this start, a function of the parts
+        of a draw; by default that of the distribution `target`.
+      dtype: of the parts, if `target` is an event shape.
       name: name of the distribution.
-      **flow_options: of the constructor: `num_steps`, `hidden_units`, `context_size`,
-        `seed` and so on. `standardize` is False by default.
+      **flow_options: arguments of the constructor: `num_steps`, `hidden_units`,
+        `context_size`, `seed` and so on. `standardize` is False by default.
 
     Returns:
-      A `tfd.TransformedDistribution` with the methods of `FlowPosterior`; its
-      `distribution` is the flow's, on the unconstrained vector.
+      A `FlowPosterior`, whose `distribution` is the flow on the unconstrained vector.
 
     Raises:
       ValueError: if `target` has batch axes, parts that are not continuous, or several
-        dtypes; if `flow` is unknown or of another event size, or an option comes with a
+        dtypes; if `flow` is unknown or has another event size; or if an option comes with a
         bijector.
 
     >>> import tensorflow_probability as tfp
@@ -241,47 +257,27 @@ def flow_posterior(
     check_each(check_flag, full_rank=full_rank, whiten=whiten)
     check_dtype("dtype", dtype)
     check_name("name", name)
-    if target_log_prob_fn is not None:
-        words = "a function of the parts of a draw"
-        check_callable("target_log_prob_fn", target_log_prob_fn, words)
-    check_target(target)
-    if not isinstance(target, tfd.Distribution) and not hasattr(target, "event_shape"):
-        support = JointSupport.from_shape(target, support, dtype)
-    elif support is not None:
-        raise ValueError("Expected no `support` with a distribution, which has its own.")
-    else:
-        support = JointSupport.from_distribution(target)
-        target_log_prob_fn = target_log_prob_fn or target.unnormalized_log_prob
+    support, target_log_prob_fn = support_and_density(
+        target, support, target_log_prob_fn, dtype
+    )
     size, dtype = support.event_size, support.dtype
-    built = build_flow(flow, size, dtype, flow_options)
+    built = _build(flow, size, dtype, flow_options)
+    check_event_size(built, size, "vectors of the target's {} entries")
     steps = [ActNorm(size, dtype=dtype)]
     if full_rank:
-        # Inverted, since a posterior needs the product and not the solves.
+        # Inverted, so that sampling takes products and no solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
     steps.append(built)
     has_context = bool(getattr(built, "context_size", 0))
     if whiten and target_log_prob_fn is not None and not has_context:
-        steps.insert(0, whitening(target_log_prob_fn, support, built))
+        steps.insert(0, _whitening(target_log_prob_fn, support, built))
     base = standard_normal(size, dtype=dtype)
     flow = FlowDistribution(base, FlowChain(steps))
     return FlowPosterior(flow, support.bijector, name=name)
 
 
-_FLOWS = {"iaf": IAF, "made": MADE, "maf": MAF, "nice": NICE, "real_nvp": RealNVP}
-
-
-def build_flow(flow: Any, size: int, dtype: tf.DType | str, options: dict) -> tfb.Bijector:
-    """Returns the bijector on vectors of `size` that `flow` is, names or constructs.
-
-    Raises `ValueError` if `flow` is something else, or takes vectors of another size, or if
-    there are constructor arguments, `options`, for a bijector.
-    """
-    built = _build(flow, size, dtype, options)
-    check_event_size(built, size, "vectors of the target's {} entries")
-    return built
-
-
 def _build(flow, size, dtype, options):
+    """The bijector on vectors of `size` from a bijector, a name or a constructor."""
     if isinstance(flow, tfb.Bijector):
         if options:
             raise ValueError(f"Expected no options with a built `flow`; got {options}.")
@@ -297,3 +293,62 @@ def _build(flow, size, dtype, options):
     if "standardize" in inspect.signature(constructor).parameters:
         options = {"standardize": False, **options}  # there are no data to standardise by
     return constructor(size, dtype=dtype, **options)
+
+
+def _whitening(target_log_prob, support, flow):
+    """A bijector that maps an untrained flow near to the target."""
+    gaussian = _whitening_gaussian(target_log_prob, support)
+    zero = tf.zeros([1, support.event_size], support.dtype)
+    log_det = np.max(flow.forward_log_det_jacobian(zero, event_ndims=1))
+    # The gates of an untrained IAF contract.
+    contraction = np.exp(log_det / support.event_size)
+    inner = Gaussian(gaussian.mean, gaussian.factor / contraction)
+    return whitening_bijector(inner, support.dtype)
+
+
+def _whitening_gaussian(target_log_prob, support):
+    """Laplace's approximation; or a diagonal Gaussian, with a warning that says why."""
+    density = UnconstrainedDensity(target_log_prob, support)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(_NUM_DRAWS, support.event_size))
+    plain = standard(support.event_size)
+    try:
+        approximation = _laplace(density, rng)
+        if bound(density, approximation, noise) >= bound(density, plain, noise):
+            return approximation
+        reason = "it is further from the target than the standard normal is"
+    except _FAILURES as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    warnings.warn(
+        f"No Laplace approximation of the target to start the posterior from: {reason}. "
+        "Gradients scale each variable instead.",
+        stacklevel=4,
+    )
+    try:
+        return gradient_scale(density, noise)
+    except _FAILURES:
+        return plain
+
+
+def _laplace(density, rng):
+    """The approximation at the maximum of the largest mass, if no other mass is similar."""
+    size = density.event_size
+    if size > MOST_OF_FULL_RANK:
+        raise NoMaximumError(f"its {size} variables are more than {MOST_OF_FULL_RANK}")
+    starts = np.concatenate([np.zeros([1, size]), rng.uniform(-2, 2, (_NUM_STARTS, size))])
+    found, reasons = [], []
+    for start in starts:
+        try:
+            found.append(laplace(density, start))
+        except NoMaximumError as error:
+            reasons.append(error)
+    if not found:
+        raise reasons[0]
+    values = density.log_prob(np.stack([gaussian.mean for gaussian in found]))
+    masses = values + np.array([gaussian.log_scale for gaussian in found])
+    best = found[int(np.argmax(masses))]
+    for gaussian, mass in zip(found, masses, strict=True):
+        is_other = np.linalg.norm(best.whiten(gaussian.mean)) > _DISTANCE
+        if is_other and mass > masses.max() - _NEGLIGIBLE:
+            raise NoMaximumError("the target has several maxima")
+    return best

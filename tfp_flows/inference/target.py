@@ -27,8 +27,15 @@ __all__ = [
     "UnconstrainedDensity",
     "without_rounding",
 ]
+# Points of a batch.
 _ROWS = 64
 _ZERO = tf.UnconnectedGradients.ZERO  # for constant and linear log-densities
+_TARGET = "a `tfd.Distribution` or the shape of an event"
+# Steps of second differences, in units in the last place of a point; and a second
+# difference larger than any resolvable density has, in nats.
+_UNITS, _MOST = (2.0, 4.0), 1.0
+# Draws of the largest weights that are tested for rounding at once, and rounds of tests.
+_HEAVIEST, _ROUNDS = 256, 8
 
 
 class UnconstrainedDensity:
@@ -38,19 +45,19 @@ class UnconstrainedDensity:
     log_prob(x) = target_log_prob(support(x)) + log |det d support / dx (x)|
     ```
 
-    Points are evaluated in batches of one size, and all functions that need the density
-    or its gradient call one trace for each number of rows: that of a joint distribution of
-    fifty parts takes seconds.
+    Points are evaluated in batches of one size, and all functions that need the density or
+    its gradient share one trace for each number of rows, since tracing a joint distribution
+    of fifty parts takes seconds.
 
     Args:
-      target_log_prob: function from the parts, `[N, *event]` each, to `[N]`; called as in
-        `tfp.vi`: with the parts of a list as arguments, of a dictionary as keywords.
+      target_log_prob: function from the parts, `[N, *event]` each, to `[N]`. As in
+        `tfp.vi`, parts of a list are arguments, and parts of a dictionary keywords.
       support: a `JointSupport`.
 
     Attributes:
       from_tensor: `tf.function` from a tensor `[N, D]` to log-densities, `[N]`, in the
         target's dtype.
-      value_and_gradient: `tf.function` to these and their gradients, `[N, D]`.
+      value_and_gradient: `tf.function` to log-densities and their gradients, `[N, D]`.
     """
 
     def __init__(self, target_log_prob: Callable, support: Any) -> None:
@@ -67,7 +74,7 @@ class UnconstrainedDensity:
 
     @functools.cached_property
     def has_loop(self) -> bool:
-        """Whether the log-density runs a loop, such as one over the steps of an ODE."""
+        """Whether the log-density runs a loop, for example over the steps of an ODE."""
         points = tf.TensorSpec([_ROWS, self.event_size], self.dtype)
         graph = self._gradients.plain.get_concrete_function(points).graph.as_graph_def()
         functions = (function.node_def for function in graph.library.function)
@@ -76,7 +83,7 @@ class UnconstrainedDensity:
 
     @property
     def seconds_of_gradient(self) -> float:
-        """Wall time of one gradient in a batch: the least so far; 0 before the second."""
+        """Least wall time of one gradient in a batch so far; 0 before the second batch."""
         return self._seconds / _ROWS if math.isfinite(self._seconds) else 0.0
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
@@ -111,7 +118,7 @@ class UnconstrainedDensity:
         return log_prob + log_det
 
     def _from_parts(self, parts):
-        """Calls the target, and says of what if it fails: TensorFlow's words do not."""
+        """Calls the target, and names its arguments if it raises an error."""
         try:
             log_prob = call_with_parts(self.target_log_prob, parts)
             log_prob = tf.convert_to_tensor(log_prob, dtype_hint=self.dtype)
@@ -139,8 +146,8 @@ class UnconstrainedDensity:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the gradient and Hessian-vector products at one point.
 
-        A second derivative that is missing or not finite, such as that of TFP's softplus
-        above 88 in float32, is replaced by differences of gradients.
+        A second derivative that is missing or not finite is replaced by differences of
+        gradients. That of TFP's softplus is not finite above 88 in float32.
 
         Args:
           x: the point, `[D]`.
@@ -200,9 +207,6 @@ def call_with_parts(function: Callable, parts: Any) -> Any:
     return function(parts)
 
 
-_TARGET = "a `tfd.Distribution` or the shape of an event"
-
-
 def check_target(target: Any) -> None:
     """Raises `ValueError` unless `target` is a continuous distribution or a shape."""
     if isinstance(target, (str, bytes, type)) or target is None:
@@ -234,7 +238,7 @@ def _refuse_discrete_parts(target):
 
 
 def parts_of(target: Any) -> list[tuple[str, Any]]:
-    """Pairs of a description and the distribution of each part that is not pinned."""
+    """Returns a description and the distribution of each part that is not pinned."""
     if isinstance(target, tfd.Distribution) and not hasattr(target, "sample_distributions"):
         return [(f"`{target.name}`", target)]
     joint = getattr(target, "distribution", target)
@@ -261,21 +265,15 @@ def named(structure: Any) -> dict:
     return dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else {}
 
 
-# Second differences of the log-density, over so many units in the last place of a point,
-# that no density has which floating-point numbers can tell: in nats.
-_UNITS, _MOST = (2.0, 4.0), 1.0
-_HEAVIEST, _ROUNDS = 256, 8
-
-
 def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
-    """Returns whether the log-density is rounding at each of some points, `[N]`.
+    """Returns whether the log-density is rounding noise at each point, `[N]`.
 
     ```none
     |log p(x + d) + log p(x - d) - 2 log p(x)| / 2 > 1,     d a few units in the last place
     ```
 
-    Where numbers of 1e9 are subtracted, such as log-gamma functions of a large parameter,
-    it is off by hundreds of nats, and draws there would have all weight.
+    If a density subtracts numbers of 1e9, for example log-gamma functions of a large
+    parameter, it is off by hundreds of nats, and draws there would have all weight.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -293,13 +291,13 @@ def is_rounding(density: UnconstrainedDensity, x: np.ndarray) -> np.ndarray:
 def without_rounding(
     density: UnconstrainedDensity, x: np.ndarray, log_p: np.ndarray, log_q: np.ndarray
 ) -> np.ndarray:
-    """Returns log-densities with NaN where they are rounding, as far as that has weight.
+    """Returns log-densities with NaN for rounding noise at the highest-weight draws.
 
     Args:
       density: an `UnconstrainedDensity`.
       x: draws, `[S, D]`.
-      log_p: their log-densities, `[S]`.
-      log_q: those of the distribution that they are drawn from, `[S]`.
+      log_p: log-densities of the target, `[S]`.
+      log_q: log-densities of the distribution that draws come from, `[S]`.
     """
     log_p, count = log_p.copy(), min(_HEAVIEST, len(x) // 8)
     for _ in range(_ROUNDS):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-import typing
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,23 +20,95 @@ from tfp_flows.inference.initial_flow import GaussianMixture
 from tfp_flows.inference.initial_flow import starting_flow
 
 if TYPE_CHECKING:
+    from tfp_flows.inference.budget import Budget
+    from tfp_flows.inference.initial_flow import Start
     from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["compiled_training", "PosteriorTraining"]
-_STEPS = 200
-_BATCH = 128
-# What a step of a target that takes no time may take.
+__all__ = ["compiled_training", "PosteriorTraining", "train"]
+# Steps of a block, draws of a batch, and steps below which a block is not worth it.
+_STEPS, _BATCH, _FEWEST_STEPS = 200, 128, 5
+# Step sizes, the batches of a step, and the largest number of blocks of each.
+_LADDER = ((3e-3, 1, 12), (1e-3, 2, 8), (3e-4, 4, 4))
+# Wall time that a step may take even if the target takes none.
 _SECONDS_OF_STEP = 0.1
+# Adam's decay rates and epsilon.
+_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
+# Decay rate of the running norm of gradients, and the largest multiple of it.
+_DECAY_OF_NORM, _CLIP = 0.9, 4.0
+
+
+def compiled_training(
+    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
+) -> tuple[FlowDistribution, PosteriorTraining]:
+    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      start: a `Start`.
+      seed: of the weights and of the noise.
+      seconds: wall time that XLA may take; it is not used if it takes longer.
+    """
+
+    def made(by_xla):
+        flow = starting_flow(
+            start.gaussians, start.log_masses, seed=seed, dtype=density.dtype
+        )
+        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
+
+    distribution, training = made(by_xla=True)
+    # A timed-out XLA compile still holds the variables, so they are made anew.
+    if training.compile(seconds):
+        return distribution, training
+    distribution, again = made(by_xla=False)
+    again.is_timed_out = training.is_timed_out
+    return distribution, again
+
+
+def train(
+    training: PosteriorTraining,
+    budget: Budget,
+    *,
+    save: Callable[[], None],
+    show: Callable[[str], None],
+) -> None:
+    """Takes blocks of each step size until one gains less than twice its standard error.
+
+    Args:
+      training: a `PosteriorTraining`, from whose `counters` it goes on.
+      budget: a `Budget`, in which gradients and skipped steps are counted.
+      save: function that saves the training after each block.
+      show: function that shows words for what is being done.
+    """
+    rung, count, bound, error, *used = training.counters.numpy()
+    budget.resume(*used)
+    while rung < len(_LADDER) and not budget.reached():
+        rate, num_batches, most = _LADDER[int(rung)]
+        num_steps = training.num_steps_in(budget.seconds_left, num_batches)
+        if num_steps < _FEWEST_STEPS:
+            break
+        block = training.run(rate, num_batches, num_steps)
+        budget.skipped_steps += block.skipped
+        budget.num_gradients += block.num_gradients
+        words = f"step size {rung + 1:.0f} of {len(_LADDER)}, block {count + 1:.0f}"
+        show(f"{words}, ELBO {block.elbo:.3f}")
+        gains = block.elbo - bound > 2.0 * math.hypot(block.error, error)
+        count += 1
+        if count == most or (count > 1 and not gains):
+            rung, count = rung + 1, 0
+        bound, error = block.elbo, block.error
+        training.counters.assign([rung, count, bound, error, *budget.used])
+        save()
+    training.use_average()
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """What a block of steps came to.
+    """Results of a block of steps.
 
     Attributes:
-      elbo: mean of the bound, in nats, over the second half of the steps.
+      elbo: mean ELBO over the second half of the steps, in nats.
       error: its standard error.
-      skipped: number of steps that were not finite, and so not taken.
+      skipped: number of steps that were not taken, since they were not finite.
       num_gradients: evaluations of the target's gradient.
     """
 
@@ -46,21 +119,21 @@ class Block:
 
 
 class PosteriorTraining(tf.Module):
-    """Adam on the evidence lower bound, by gradients of draws alone.
+    """Adam on the evidence lower bound, by gradients through draws alone.
 
     ```none
-    x = flow(base draw),   f = log p(x) - log q(x),   q with its weights held
+    x = flow(base draw),   f = log p(x) - log q(x),   the weights of log q held constant
     gradient = sum_k weight_k mean_n d f(x_kn) / d weights,   n draws of each component k
     ```
 
-    Weights are averaged over the second half of each block. Draws at which the target or
-    its gradient is not finite are left out of a step; a step of which most are, or whose
-    gradient is not finite, is not taken. Gradients are scaled down to four times their
-    running norm.
+    Weights are averaged over the second half of each block. A step leaves out draws at
+    which the target or its gradient is not finite. It is not taken if these are most draws,
+    or if its gradient is not finite. Gradients are scaled down to four times their running
+    norm.
 
     Args:
       density: an `UnconstrainedDensity`.
-      distribution: what `starting_flow` returns.
+      distribution: the result of `starting_flow`.
       seed: of the noise.
       by_xla: whether to try XLA.
 
@@ -79,18 +152,18 @@ class PosteriorTraining(tf.Module):
         super().__init__(name="posterior_training")
         self._density, self._distribution = density, distribution
         self._weights = distribution.trainable_variables
-        # The whitening has no weights: its solves are not needed for gradients.
+        # The whitening has no weights, so gradients do not need its solves.
         self._whitening, *steps = distribution.bijector.bijectors
         self._inner = FlowDistribution(distribution.distribution, FlowChain(steps))
         self.adam = AveragedAdam(self._weights)
-        # Of steps that were not taken, too, so that the next one draws anew.
+        # Counts skipped steps, too, so that the next step draws new noise.
         self.trial = tf.Variable(0, trainable=False, name="trial")
-        # Rung of the ladder, blocks on it, bound and error of the last one, gradients,
-        # steps not taken, seconds: what an interrupted fit goes on from.
+        # State of a fit that resumes: rung of the ladder, blocks on it, ELBO and error of
+        # the last block, gradients, skipped steps, seconds.
         self.counters = tf.Variable(np.zeros(7), trainable=False, name="counters")
         self._seed = seed
         self._block = Compiled(self._run_block, by_xla)
-        # Whether XLA was left because it took long, so that a clock decided.
+        # Whether XLA is not used because it took too long, so that a clock decided.
         self.is_timed_out = False
         self._seconds = 0.0
 
@@ -110,10 +183,11 @@ class PosteriorTraining(tf.Module):
         return self._block.jit_compiled
 
     def compile(self, seconds: float) -> bool:
-        """Compiles a block by two steps of size 0, and returns whether XLA did it.
+        """Compiles a block by steps of size 0, and returns whether XLA compiled it.
 
-        It did not if that takes longer, or a step ten times as long as gradients of the
-        target without it. It may then hold all variables for long, and assign to them.
+        XLA is not used if compiling takes longer than `seconds`, or a step more than ten
+        times as long as the target's gradients without XLA. It may then hold all variables
+        for long, and assign to them.
         """
         from_gradients = self.num_draws * self._density.seconds_of_gradient
         at_most = 10.0 * from_gradients + _SECONDS_OF_STEP
@@ -125,7 +199,7 @@ class PosteriorTraining(tf.Module):
         return self.jit_compiled
 
     def num_steps_in(self, seconds: float, num_batches: int) -> int:
-        """Steps that take half of so many seconds, of a block that would take them all."""
+        """Steps of the next block: all if there is time, else those of half the time."""
         from_batch = self._seconds or self.num_draws * self._density.seconds_of_gradient
         from_step = max(num_batches * from_batch, 1e-9)
         return _STEPS if _STEPS * from_step < seconds else int(0.5 * seconds / from_step)
@@ -133,7 +207,7 @@ class PosteriorTraining(tf.Module):
     def run(
         self, learning_rate: float, num_batches: int, num_steps: int | None = None
     ) -> Block:
-        """Takes a block of steps, 200 if they are not fewer, of some batches each."""
+        """Takes a block of `num_steps` steps, by default 200, of `num_batches` each."""
         num_steps = num_steps or _STEPS
         start = time.monotonic()
         bounds, variances, is_taken = self._results(learning_rate, num_batches, num_steps)
@@ -178,7 +252,7 @@ class PosteriorTraining(tf.Module):
         return [result.stack() for result in results]
 
     def _gradient(self, num_batches):
-        """The bound, its variance, and the gradient of its negative, over all batches."""
+        """The ELBO, its variance, and the gradient of the loss, over all batches."""
         size = tf.cast(num_batches, self._density.dtype)
 
         def body(j, bound, variance, gradient):
@@ -210,7 +284,7 @@ class PosteriorTraining(tf.Module):
         x, from_whitening = self._whitening.forward_and_log_det(y)
         total = self._inner.distribution.log_prob(u) - log_det - from_whitening
         fixed = tf.stop_gradient(x)
-        # The total gradient, less that by the weights at fixed draws.
+        # The total gradient less the gradient with respect to the weights at fixed draws.
         by_weights = self._inner.log_prob(tf.stop_gradient(y))
         log_q = total - (by_weights - tf.stop_gradient(by_weights))
         log_p, slope = self._target(fixed)
@@ -224,11 +298,11 @@ class PosteriorTraining(tf.Module):
         return stratified_mean(ratio, is_usable, log_weights)
 
     def _target(self, x):
-        """Log-density and gradient of the target, without a gradient of their own.
+        """Log-density and gradient of the target, without second derivatives.
 
-        The loop of one pass is for XLA. It takes all that the gradient of an auto-batched
-        joint distribution depends on for constants, the weights included, and so would
-        compile each block anew; what a loop changes it does not.
+        The loop of one pass is for XLA. XLA takes all inputs of the gradient of an
+        auto-batched joint distribution for constants, the weights included, and would
+        compile each block anew. Variables of a loop are no constants.
         """
         rows = tf.shape(x)[0]
         start = 0, x, tf.zeros([rows], x.dtype), tf.zeros_like(x)
@@ -253,46 +327,10 @@ class PosteriorTraining(tf.Module):
         return base.log_weights, tf.reshape(base.from_noise(noise), [-1, size])
 
 
-if typing.TYPE_CHECKING:
-    from tfp_flows.distributions.flow_distribution import FlowDistribution
-    from tfp_flows.inference.checkpoint import Start
-    from tfp_flows.inference.target import UnconstrainedDensity
-
-
-def compiled_training(
-    density: UnconstrainedDensity, start: Start, *, seed: int, seconds: float
-) -> tuple[FlowDistribution, PosteriorTraining]:
-    """Returns what `starting_flow` makes of a start, and its `PosteriorTraining`.
-
-    Args:
-      density: an `UnconstrainedDensity`.
-      start: a `Start`.
-      seed: of the weights and of the noise.
-      seconds: wall time that XLA may take; without it, if that is too short.
-    """
-
-    def made(by_xla):
-        flow = starting_flow(start.gaussians, start.log_masses, seed=seed, dtype=dtype)
-        return flow, PosteriorTraining(density, flow, seed=seed, by_xla=by_xla)
-
-    dtype = density.dtype
-    distribution, training = made(by_xla=True)
-    # XLA that was left alone holds the first one's variables until it ends.
-    if training.compile(seconds):
-        return distribution, training
-    distribution, again = made(by_xla=False)
-    again.is_timed_out = training.is_timed_out
-    return distribution, again
-
-
-_DECAY_OF_MEAN, _DECAY_OF_SQUARE, _SMALL = 0.9, 0.999, 1e-8
-_DECAY_OF_NORM, _CLIP = 0.9, 4.0
-
-
 class AveragedAdam(tf.Module):
     """Adam whose gradients are scaled down to four times their running norm.
 
-    A step may be left out, without a trace in any of the variables.
+    A step that is not taken changes no variable.
 
     Args:
       weights: variables of one dtype.
@@ -342,7 +380,7 @@ class AveragedAdam(tf.Module):
             weight.assign_sub(tf.where(is_taken, change, tf.zeros_like(change)))
 
     def add_to_average(self, i: tf.Tensor) -> None:
-        """Averages weights from step 0 on; before it, the last ones stand alone."""
+        """Averages weights from step 0 on; before it, the average is the last weights."""
         count = tf.cast(tf.maximum(i + 1, 1), self.norm.dtype)
         for weight, average in zip(self._weights, self.average, strict=True):
             average.assign(_mix(average, weight, 1.0 - 1.0 / count))
@@ -363,8 +401,8 @@ def stratified_mean(
     """Mean over a mixture, from equally many draws of each component, and its variance.
 
     Args:
-      ratio: what is averaged, `[K * N]`.
-      is_usable: draws that count, `[K * N]`; NaN results if they are not most.
+      ratio: values to average, `[K * N]`.
+      is_usable: draws that count, `[K * N]`; the mean is NaN if at most half do.
       log_weights: of the components, `[K]`, with a gradient.
     """
     rows = [log_weights.shape[0], -1]

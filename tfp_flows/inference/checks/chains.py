@@ -1,9 +1,11 @@
-"""Short Markov chains that check a posterior: local steps, and draws of its own."""
+"""Markov chains that check a posterior: R-hat, and mass that the posterior lacks."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,16 +13,51 @@ import tensorflow as tf
 
 from tfp_flows.core.compiled import Compiled
 from tfp_flows.distributions import draws
+from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.checks.importance import DEVIATION_CHANGE
+from tfp_flows.inference.checks.importance import MEAN_CHANGE
+from tfp_flows.inference.modes import Gaussian
 
 if TYPE_CHECKING:
     from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.inference.checks.importance import WeightedDraws
+    from tfp_flows.inference.checks.importance import WeightedMoments
     from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["Chains", "CheckChains", "rank_r_hat"]
+__all__ = [
+    "Chains",
+    "CheckChains",
+    "check_r_hat",
+    "check_uncovered_mass",
+    "continue_chains",
+    "NUM_CONTINUED",
+    "r_hat_with_draws",
+    "rank_r_hat",
+    "start_chains",
+    "Uncovered",
+    "uncovered_mass",
+    "UNCOVERED_MASS",
+]
+_NUM_CHAINS = 128
+# Chains that start far from the draws, how far in standard deviations, and chains that
+# start where searches for modes ended.
+_NUM_FAR, _FAR, _NUM_ENDS = 14, (3.0, 3.0, 10.0, 30.0), 10
+# Steps of a chain before its draws are kept, steps after that, and leapfrogs of a step.
 _WARM_UP, _KEPT, _LEAPFROGS = 80, 50, 6
+# Mean acceptance probability that the step size adapts to.
 _ACCEPTANCE = 0.8
 # A chain whose log-density still rises by this many nats has not arrived anywhere.
 _RISE = 3.0
+# Groups of chains that R-hat compares.
+_NUM_GROUPS = 4
+_MOST_R_HAT = 1.05
+# Uncovered mass within the error of its estimate. If there is more, chains are continued
+# so many times: those that start at the posterior's draws take long to reach its tails.
+UNCOVERED_MASS, NUM_CONTINUED = 0.0015, 4
+# A prime that keeps the seeds of continued chains apart.
+_SEED_OF_CONTINUED = 104_729
+# Largest error of probabilities by weighted draws.
+_PROBABILITY = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +68,10 @@ class Chains:
       draws: `[T, C, D]`, unconstrained.
       log_ratios: log-density of the target less that of the posterior, `[T, C]`.
       jumps: share of the posterior's draws that each chain took, `[C]`.
-      is_settled: whether a draw is of the chain's own density, `[T, C]`: of a chain that
-        started far out, none before the first draw of the posterior that it took, if any.
-      has_arrived: whether the log-density of a chain does not rise any more, `[C]`.
+      is_settled: whether a draw belongs to the chain's stationary density, `[T, C]`. Draws
+        of a chain that started far out do so after the first posterior draw that it took,
+        or all of them if it took none.
+      has_arrived: whether the log-density of a chain no longer rises, `[C]`.
       num_gradients: evaluations of the target's gradient.
     """
 
@@ -53,7 +91,7 @@ class CheckChains:
     global: x' ~ q,  taken with probability min(1, p(x') q(x) / (p(x) q(x')))
     ```
 
-    A chain that finds mass which the posterior q lacks takes none of its draws.
+    A chain in mass that the posterior q lacks takes none of the draws of q.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -71,12 +109,12 @@ class CheckChains:
         distribution: FlowDistribution,
         by_xla: bool = True,
     ) -> None:
-        self._density, self._distribution = density, distribution
+        self.density, self._distribution = density, distribution
         self._run = Compiled(self._sample, by_xla=by_xla and density.has_loop)
 
     @property
     def num_proposals(self) -> int:
-        """Draws of the posterior that a chain is offered."""
+        """Number of posterior draws that are proposed to a chain."""
         return _KEPT
 
     def run(
@@ -96,9 +134,9 @@ class CheckChains:
           proposals: draws of the posterior, `[T, C, D]`.
           proposal_ratios: their log-ratios, `[T, C]`.
           seed: of the noise.
-          num_far: number of chains, the first, that start far out.
+          num_far: number of first chains that start far out.
         """
-        cast = functools.partial(tf.constant, dtype=self._density.dtype)
+        cast = functools.partial(tf.constant, dtype=self.density.dtype)
         arguments = map(cast, (starts, factor, proposals, proposal_ratios))
         results = self._run(*arguments, draws.stateless(seed))
         x, log_p, log_ratios, taken = (r.numpy().astype(np.float64) for r in results)
@@ -107,7 +145,7 @@ class CheckChains:
         third = len(x) // 3
         jumps = taken.mean(axis=0)
         is_settled = has_jumped | is_near | (jumps == 0.0)
-        with np.errstate(invalid="ignore"):  # of chains outside the support
+        with np.errstate(invalid="ignore"):  # chains may be outside the support
             rise = np.median(log_p[-third:], axis=0) - np.median(log_p[:third], axis=0)
             has_arrived = (jumps > 0.0) | (rise < _RISE + 2.0 * log_p[-third:].std(axis=0))
         has_arrived &= np.isfinite(log_p).all(axis=0)
@@ -116,7 +154,7 @@ class CheckChains:
 
     def _sample(self, x, factor, proposals, proposal_ratios, seed):
         dtype = x.dtype
-        log_p, slope = self._density.value_and_gradient(x)
+        log_p, slope = self.density.value_and_gradient(x)
         log_step = tf.fill(tf.shape(log_p), tf.constant(np.log(0.1), dtype))
         kept = [tf.TensorArray(dtype, _KEPT) for _ in range(4)]
 
@@ -141,13 +179,13 @@ class CheckChains:
             values = (x, log_p, ratio, tf.cast(is_taken, dtype))
             written = [a.write(i, v) for a, v in zip(kept, values, strict=True)]
             x = tf.where(is_taken[:, None], proposals[i], x)
-            return i + 1, x, *self._density.value_and_gradient(x), *written
+            return i + 1, x, *self.density.value_and_gradient(x), *written
 
         _, _, _, _, *kept = tf.while_loop(lambda i, *_: i < _KEPT, keep, (0, *state, *kept))
         return [array.stack() for array in kept]
 
     def _local(self, x, log_p, slope, step, factor, seed):
-        """One trajectory; a value that is not finite refuses it."""
+        """One trajectory, which is rejected if a value is not finite."""
         from_momentum, from_choice, from_length = draws.split(seed, 3)
         momentum = draws.normal(tf.shape(x), from_momentum, x.dtype)
         length = 0.6 + 0.8 * draws.uniform(tf.shape(step), from_length, x.dtype)
@@ -156,7 +194,7 @@ class CheckChains:
         def leap(i, y, momentum, _, slope):
             momentum += 0.5 * step * tf.matmul(slope, factor)
             y += step * tf.matmul(momentum, factor, transpose_b=True)
-            value, slope = self._density.value_and_gradient(y)
+            value, slope = self.density.value_and_gradient(y)
             momentum += 0.5 * step * tf.matmul(slope, factor)
             return i + 1, y, momentum, value, slope
 
@@ -178,6 +216,92 @@ class CheckChains:
         )
 
 
+def start_chains(
+    runner: CheckChains,
+    weighted: WeightedDraws,
+    ends: np.ndarray,
+    gaussian: Gaussian,
+    seed: int,
+    rng: np.random.Generator,
+) -> Chains:
+    """Runs chains from points far out, from ends of searches, and from draws of q.
+
+    Args:
+      runner: a `CheckChains`.
+      weighted: `WeightedDraws` of q.
+      ends: points at which searches for modes ended, `[S, D]`.
+      gaussian: the Gaussian with the moments of the draws of q.
+      seed: of the chains.
+      rng: of starts and proposals.
+    """
+    size = len(gaussian.mean)
+    far = np.resize(_FAR, _NUM_FAR)[:, None]
+    noise = rng.normal(size=(_NUM_FAR, size)) * far
+    points = ends[rng.permutation(len(ends))[:_NUM_ENDS]]
+    points = np.concatenate([gaussian.draw(noise), points])
+    points = points[np.isfinite(runner.density.log_prob(points))]
+    own = weighted.own[rng.integers(weighted.count, size=_NUM_CHAINS)]
+    starts = np.concatenate([points, own])[:_NUM_CHAINS]
+    rows = rng.integers(weighted.count, size=(runner.num_proposals, _NUM_CHAINS))
+    proposals = weighted.own[rows], weighted.ratios[rows]
+    return runner.run(starts, gaussian.factor, *proposals, seed, len(points))
+
+
+def continue_chains(
+    runner: CheckChains,
+    chains: Chains,
+    is_used: np.ndarray,
+    weighted: WeightedDraws,
+    factor: np.ndarray,
+    seed: int,
+    rng: np.random.Generator,
+) -> Chains:
+    """Returns further draws of the chains that are used and have settled.
+
+    Args:
+      runner: a `CheckChains`.
+      chains: from whose last draws the new chains start.
+      is_used: chains that are in the posterior's mass, `[C]`.
+      weighted: `WeightedDraws` of q.
+      factor: of the covariance of q, `[D, D]`.
+      seed: of the chains.
+      rng: of starts and proposals.
+    """
+    ends = chains.draws[-1, is_used & chains.is_settled[-1]]
+    starts = ends[np.resize(rng.permutation(len(ends)), _NUM_CHAINS)]
+    pieces = []
+    for i in range(NUM_CONTINUED):
+        rows = rng.integers(weighted.count, size=(runner.num_proposals, _NUM_CHAINS))
+        proposals = weighted.own[rows], weighted.ratios[rows]
+        piece = runner.run(starts, factor, *proposals, seed + _SEED_OF_CONTINUED * (i + 1))
+        pieces.append(piece)
+        starts = piece.draws[-1]
+    return dataclasses.replace(
+        pieces[-1],
+        draws=np.concatenate([piece.draws for piece in pieces]),
+        log_ratios=np.concatenate([piece.log_ratios for piece in pieces]),
+        is_settled=np.concatenate([piece.is_settled for piece in pieces]),
+        num_gradients=sum(piece.num_gradients for piece in pieces),
+    )
+
+
+def r_hat_with_draws(
+    chains: Chains, is_used: np.ndarray, weighted: WeightedDraws, rng: np.random.Generator
+) -> float:
+    """Returns R-hat between groups of used chains and groups of weighted draws."""
+    used = np.flatnonzero(is_used)
+    each = len(used) // _NUM_GROUPS
+    if each < 2 or not weighted.ess > 1.0:
+        return math.nan
+    used = rng.permutation(used)[: _NUM_GROUPS * each]
+    size = chains.draws.shape[-1]
+    from_chains = chains.draws[:, used].transpose(1, 0, 2).reshape(_NUM_GROUPS, -1, size)
+    count = from_chains.shape[0] * from_chains.shape[1]
+    rows = rng.choice(len(weighted.x), count, p=weighted.weights / weighted.weights.sum())
+    groups = weighted.x[rows].reshape(from_chains.shape)
+    return rank_r_hat(np.concatenate([from_chains, groups]))
+
+
 def rank_r_hat(groups: np.ndarray) -> float:
     """Compares groups of equally many draws, variable by variable.
 
@@ -185,14 +309,14 @@ def rank_r_hat(groups: np.ndarray) -> float:
     z = Phi^-1((rank - 3/8) / (S + 1/4)),   R = sqrt((n - 1) / n + B / (n W))
     ```
 
-    with the variance B / n between the groups' means and W within groups; once for the
-    draws and once for their distances from the median, which tell of the spread.
+    B / n is the variance between the groups' means and W the variance within groups. It is
+    computed for the draws, and for their distances from the median, which show the spread.
 
     Args:
       groups: `[G, n, D]`.
 
     Returns:
-      The largest R-hat of all variables; 1 where all groups agree.
+      The largest R-hat of all variables; 1 if all groups agree.
 
     Reference:
       Vehtari, Gelman, Simpson, Carpenter, Buerkner (2021), Rank-normalization, folding, and
@@ -214,3 +338,134 @@ def _r_hat(z):
     within = z.var(axis=1, ddof=1).mean(axis=0)
     between = z.mean(axis=1).var(axis=0, ddof=1)
     return np.sqrt((count - 1.0) / count + between / np.maximum(within, 1e-12)).max()
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncovered:
+    """Bounds on errors of expectations by weighted draws, which lack the uncovered mass.
+
+    Attributes:
+      probability: bound for any probability: the uncovered mass plus two standard errors.
+      mean: bound for the mean of any variable, in standard deviations.
+      deviation: bound for the logarithm of any standard deviation.
+    """
+
+    probability: float
+    mean: float
+    deviation: float
+
+
+def uncovered_mass(
+    chains: Chains,
+    is_used: np.ndarray,
+    weighted: WeightedDraws,
+    flatten: Callable,
+    rows: np.ndarray,
+    moments: WeightedMoments,
+) -> tuple[float, Uncovered | None]:
+    """Returns how much more of the chains than of the weighted draws is beyond all of q.
+
+    Args:
+      chains: `Chains`.
+      is_used: chains that are in the posterior's mass, `[C]`.
+      weighted: `WeightedDraws` of q.
+      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
+      rows: weighted draws of the parts, `[S, E]`.
+      moments: of these.
+
+    Returns:
+      The share of the mass, and an `Uncovered`, or None if the share is 0 or not known.
+    """
+    if not is_used.any():
+        return math.nan, None
+    most = weighted.ratios[np.isfinite(weighted.ratios)].max(initial=-np.inf)
+    counts = is_used & chains.is_settled
+    is_beyond = counts & (chains.log_ratios > most)
+    share = float(is_beyond.sum() / max(counts.sum(), 1))
+    with np.errstate(invalid="ignore"):
+        is_known = weighted.log_p - weighted.log_q > most
+    weights = weighted.weights[is_known]
+    uncovered = share - float(weights.sum())
+    if not uncovered > 0.0:
+        return 0.0, None
+    # If chains stay beyond the draws of q, their last third has the largest share there.
+    late = slice(-(len(counts) // 3), None)
+    bounds = [_upper_bound(is_beyond[part], counts[part]) for part in (slice(None), late)]
+    bound = max(bounds) - float(weights.sum())
+    varies = np.ptp(rows, axis=0) > 0.0
+    mean, deviation = moments.mean[varies], moments.deviation[varies]
+    found = (flatten(chains.draws[is_beyond])[:, varies] - mean) / deviation
+    known = (rows[is_known][:, varies] - mean) / deviation
+    # Expectations by chains beyond the draws of q, and by weights elsewhere.
+    rest = (1.0 - share) / max(1.0 - float(weights.sum()), 1e-9)
+    each = np.full(len(found), 1.0 / counts.sum())
+    shift = each @ found - rest * (weights @ known)
+    square = each @ found**2 + rest * (1.0 - weights @ known**2)
+    change = 0.5 * np.log(np.maximum(square - shift**2, 1e-30))
+    # Scales the effects from the estimate of the mass to its bound.
+    effects = (np.abs(x).max() * bound / uncovered for x in (shift, change))
+    return uncovered, Uncovered(bound, *map(float, effects))
+
+
+def _upper_bound(is_beyond, counts):
+    """Share of draws, `[T, C]`, plus two standard errors from the spread of chains."""
+    shares = is_beyond.sum(axis=0) / max(counts.sum() / counts.shape[1], 1.0)
+    return float(shares.mean() + 2.0 * shares.std() / math.sqrt(len(shares)))
+
+
+def check_r_hat(r_hat: float, *, complete: bool = True) -> Check:
+    """Checks that Markov chains agree with the weighted draws.
+
+    Args:
+      r_hat: between both; NaN if hardly a chain arrived.
+      complete: whether there was time for chains.
+    """
+    if not complete:
+        advice = (
+            "There was no time for Markov chains and a search for maxima, without which "
+            "nothing is reliable. Try a larger `max_minutes`."
+        )
+    elif math.isnan(r_hat):
+        advice = (
+            "Hardly any of the Markov chains that check the posterior reached a stationary "
+            "density. Try other parameters, or MCMC."
+        )
+    else:
+        advice = (
+            f"Markov chains and weighted draws differ: R-hat {r_hat:.3f}, above "
+            f"{_MOST_R_HAT}. Try MCMC with many chains."
+        )
+    return Check(
+        "R-hat with chains", r_hat, _MOST_R_HAT, complete and r_hat <= _MOST_R_HAT, advice
+    )
+
+
+def check_uncovered_mass(mass: float, bounds: Uncovered | None) -> Check:
+    """Checks that the posterior has mass wherever chains go.
+
+    Args:
+      mass: share of the chains' draws where the posterior has far too little mass; NaN if
+        it is not known.
+      bounds: what this share does to expectations; None if that is not known.
+    """
+    words = (
+        f"Of the draws of Markov chains, {100.0 * mass:.2f} % are where the posterior has "
+        "far too little mass."
+    )
+    is_harmless = (
+        bounds is not None
+        and bounds.probability <= _PROBABILITY
+        and bounds.mean <= MEAN_CHANGE
+        and bounds.deviation <= DEVIATION_CHANGE
+    )
+    if bounds is not None and is_harmless:
+        advice = (
+            f"{words} Use `resample`: probabilities may be off by "
+            f"{bounds.probability:.3f}, means by {bounds.mean:.3f} standard deviations, "
+            f"and standard deviations by {100.0 * np.expm1(bounds.deviation):.1f} %, "
+            "beside what `ess` tells."
+        )
+    else:
+        advice = f"{words} Try another seed, or MCMC with many chains."
+    passed = not mass > UNCOVERED_MASS
+    return Check("uncovered mass", mass, UNCOVERED_MASS, passed, advice, is_harmless)

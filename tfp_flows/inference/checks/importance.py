@@ -1,18 +1,23 @@
-"""Weighted draws: an importance sample of a target by a posterior and broad t's."""
+"""Weighted draws of a target, from a posterior and two broad t distributions."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from tfp_flows.core.compiled import Compiled
+from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.checks.pareto import pareto_k_threshold
+from tfp_flows.inference.checks.pareto import pareto_smooth
+from tfp_flows.inference.checks.pareto import top_of_tail
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.target import without_rounding
 
 if TYPE_CHECKING:
@@ -20,37 +25,58 @@ if TYPE_CHECKING:
     from tfp_flows.inference.target import UnconstrainedDensity
 
 __all__ = [
+    "check_ess",
+    "check_known_density",
+    "check_moments",
+    "check_pareto_k",
+    "check_unweighted_draws",
+    "DEVIATION_CHANGE",
     "ImportanceSampler",
-    "generalised_pareto",
-    "pareto_k_threshold",
-    "pareto_smooth",
-    "top_of_tail",
+    "MEAN_CHANGE",
+    "MOMENTS",
+    "sample_until_known",
+    "UNKNOWN_DENSITY",
     "weighted_moments",
     "WeightedDraws",
     "WeightedMoments",
 ]
+# Draws of one batch.
 _ROWS = 2000
-_DEGREES = 2.0
-# Share of each broad distribution, and its scale beside the posterior's.
-_SHARE, _SCALE = 0.05, 1.5
-# Rows for each variable with which correlations are known.
-_MANY = 50
+# Degrees of freedom, share and scale of each broad t distribution; the scale is relative
+# to the posterior's.
+_DEGREES, _SHARE, _SCALE = 2.0, 0.05, 1.5
+# Largest number of entries of the parts in all weighted draws.
+_MOST_NUMBERS = 4_000_000
+_FEWEST_RELIABLE_DRAWS = 400
+# Largest share of draws with an unreliable density.
+_MOST_UNKNOWN = 0.005
+# Largest standard errors of moments: of means, in standard deviations, and of the
+# logarithms of standard deviations.
+_MEAN_ERROR, _DEVIATION_ERROR = 0.1 / 3.0, 0.05 / 3.0
+# Names of checks that another round of a fit may not mend.
+MOMENTS, UNKNOWN_DENSITY = "error of moments / tolerance", "draws of unknown density"
+# Number of variables that a reason names.
+_MOST_NAMES = 5
+# Largest effects of the weights on moments, in the same units as the errors above.
+MEAN_CHANGE, DEVIATION_CHANGE = 0.05, 0.03
+# Largest gap between log-evidence and ELBO, in nats.
+_GAP = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightedDraws:
-    """Draws of a posterior q, and of a mixture of it with two broad t distributions.
+    """Draws of a mixture of a posterior q and two broad t distributions.
 
     Attributes:
       x: draws of the mixture, `[S, D]`; the first `count` are draws of q.
-      log_p: log-densities under the target, `[S]`; -inf where they are not finite.
-      log_q: under q, `[S]`.
-      log_weights: those of the target less those of the mixture, `[S]`.
+      log_p: log-densities under the target, `[S]`; -inf if they are not finite.
+      log_q: log-densities under q, `[S]`.
+      log_weights: log-densities under the target less those under the mixture, `[S]`.
       smoothed: log-weights after Pareto smoothing, which sum to 1, `[S]`.
       pareto_k: shape of their tail.
       count: number of draws of q.
       unknown: share of the draws of q at which the target's log-density is NaN, +inf
-        or rounding alone.
+        or rounding noise.
     """
 
     x: np.ndarray
@@ -66,6 +92,16 @@ class WeightedDraws:
     def ratios(self) -> np.ndarray:
         """Log-densities of the target less those of q, at the draws of q."""
         return (self.log_p - self.log_q)[: self.count]
+
+    @property
+    def own(self) -> np.ndarray:
+        """The draws of q, `[count, D]`."""
+        return self.x[: self.count]
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the tail of the weights is light enough to rely on them."""
+        return self.pareto_k < pareto_k_threshold(len(self.x))
 
     @functools.cached_property
     def weights(self) -> np.ndarray:
@@ -130,7 +166,7 @@ class ImportanceSampler:
         return _joined(pieces, count)
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns log-densities of points, `[N, D]`: of the target, -inf for NaN, and q."""
+        """Returns log-densities of points under the target, -inf for NaN, and under q."""
         pieces = []
         for start in range(0, len(x), self._rows):
             rows = np.minimum(np.arange(start, start + self._rows), len(x) - 1)
@@ -148,8 +184,8 @@ class ImportanceSampler:
         rng = np.random.default_rng([seed, 1])
         broad = int(_SHARE * count)
         x, log_p, log_q = self.draws(count - 2 * broad, seed)
-        mean, factor = mean_and_factor(x)
-        factor = _SCALE * factor
+        gaussian = Gaussian.from_draws(x)
+        mean, factor = gaussian.mean, _SCALE * gaussian.factor
         size = x.shape[1]
         families = (_joint, _separate)
         wide = np.concatenate(
@@ -177,26 +213,6 @@ class ImportanceSampler:
 
     def _with_target(self, x, log_q):
         return x, self.density.from_tensor(x), log_q
-
-
-def mean_and_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and triangular factor of the covariance of rows, `[N, D]`, that are finite."""
-    x = x[np.isfinite(x).all(axis=1)]
-    count, size = x.shape
-    if not count:
-        return np.zeros(size), np.eye(size)
-    mean = x.mean(axis=0)
-    deviations = np.maximum(x.std(axis=0), 1e-30)
-    correlation = np.atleast_2d(np.cov((x - mean) / deviations, rowvar=False, bias=True))
-    # A few rows say more about variances than about correlations.
-    share = size / (count + size) if count < _MANY * size else 0.0
-    for ridge in (share, share + 1e-12, share + 1e-6, 1.0):
-        mixed = (1.0 - ridge) * correlation + ridge * np.eye(size)
-        try:
-            return mean, deviations[:, None] * np.linalg.cholesky(mixed)
-        except np.linalg.LinAlgError:
-            continue
-    return mean, np.diag(deviations)
 
 
 def student(rng: np.random.Generator, count: int, size: int, is_joint: bool) -> np.ndarray:
@@ -228,9 +244,6 @@ def _joined(pieces, count):
     )
 
 
-_MEAN_ERROR, _DEVIATION_ERROR = 0.1 / 3.0, 0.05 / 3.0
-
-
 @dataclasses.dataclass(frozen=True)
 class WeightedMoments:
     """Moments of each of E variables, with errors.
@@ -239,8 +252,8 @@ class WeightedMoments:
       mean: `[E]`.
       deviation: standard deviation, `[E]`.
       mean_error: standard error of the mean, in standard deviations, `[E]`.
-      deviation_error: error of the logarithm of the standard deviation, `[E]`: the standard
-        error, and what the variance may lack as draws of its tail are few.
+      deviation_error: error of the logarithm of the standard deviation, `[E]`: its standard
+        error, plus the variance that unseen draws of the tail may add.
     """
 
     mean: np.ndarray
@@ -250,14 +263,14 @@ class WeightedMoments:
 
     @property
     def unknown(self) -> np.ndarray:
-        """Indices of variables with three standard errors above .1 deviations, or 5 %."""
+        """Indices of variables with three standard errors above 0.1 deviations, or 5 %."""
         is_known = self.mean_error <= _MEAN_ERROR
         is_known &= self.deviation_error <= _DEVIATION_ERROR
         return np.flatnonzero(~is_known)  # also where an error is NaN
 
     @property
     def are_known(self) -> bool:
-        """Whether all are."""
+        """Whether the moments of all variables are known."""
         return not len(self.unknown)
 
 
@@ -269,9 +282,9 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     v = sum_s w_s (x_s - mean)^2,  error^2 = sum_s w_s^2 ((x_s - mean)^2 - v)^2
     ```
 
-    The effective number of draws is that of weights alone. Where a few draws of a tail
-    carry a moment, only these errors say so; and where weights in the tail are large, a
-    standard error says too little, as most samples lack the largest of them.
+    The ESS depends on the weights alone. If a few draws of a tail carry a moment, only
+    these errors show it. If weights in the tail are large, a standard error is too small,
+    since most samples lack the largest weights.
     """
     w = weights[:, None]
     x = np.where(w > 0.0, x, 0.0)
@@ -284,123 +297,132 @@ def weighted_moments(x: np.ndarray, weights: np.ndarray) -> WeightedMoments:
     return WeightedMoments(mean, np.sqrt(variance), error, 0.5 * (from_variance + lacking))
 
 
-_FEWEST = 5
-# Weight of the prior of the shape, in observations, and its centre.
-_PRIOR_COUNT, _PRIOR_SHAPE = 10.0, 0.5
-
-
-def pareto_smooth(log_weights: ArrayLike) -> tuple[np.ndarray, float]:
-    """Replaces the largest weights by quantiles of a generalised Pareto distribution.
-
-    ```none
-    M = ceil(min(S / 5, 3 sqrt(S)))                       the weights that are its tail
-    w_(S - M + j) <- F^-1((j - 1/2) / M),  j = 1 .. M     at most the largest raw weight
-    ```
+def sample_until_known(
+    sampler: ImportanceSampler, flatten: Callable, seed: int, counts: Sequence[int]
+) -> tuple[WeightedDraws, np.ndarray, WeightedMoments]:
+    """Draws the first of some numbers of weighted draws that determines the moments.
 
     Args:
-      log_weights: `[S]`, of draws of the proposal: the log-density of the target less that
-        of the proposal. Draws outside the target's support have -inf.
+      sampler: an `ImportanceSampler`.
+      flatten: function from unconstrained draws, `[S, D]`, to those of the parts, `[S, E]`.
+      seed: of the draws.
+      counts: numbers of draws, ascending.
 
     Returns:
-      The smoothed log-weights, `[S]`, and the shape k of the tail. The mean weight and
-      expectations under the weights converge for k below 1, in practice below
-      `pareto_k_threshold(S)`. It is -inf for weights that are all alike, and inf for
-      weights of which hardly any is positive.
-
-    >>> import numpy as np
-    >>> import tfp_flows
-    >>> z = np.random.default_rng(0).normal(size=10000)
-    >>> _, k = tfp_flows.pareto_smooth(0.2 * z**2)  # of p = N(0, 1.29), q = N(0, 1)
-    >>> 0.2 < k < 0.7
-    True
-
-    Reference:
-      Vehtari, Simpson, Gelman, Yao, Gabry (2024), Pareto smoothed importance sampling.
-      https://arxiv.org/abs/1507.02646
+      `WeightedDraws`, the same draws as those of the parts, and their moments.
     """
-    log_weights = np.asarray(log_weights, np.float64)
-    largest = log_weights.max(initial=-np.inf)
-    size = len(log_weights)
-    count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
-    if not np.isfinite(largest):
-        return log_weights, math.inf
-    order = np.argsort(log_weights, kind="stable")
-    weights = np.exp(log_weights[order] - largest)
-    cut, tail = weights[-count - 1], weights[-count:]
-    if count < _FEWEST or not cut > 0.0:  # nearly all weights are zero
-        return log_weights, math.inf
-    if not tail[-1] - cut > 1e-12:
-        return log_weights, -math.inf
-    k, scale = generalised_pareto(tail - cut)
-    smoothed = log_weights.copy()
-    quantiles = _quantiles((np.arange(count) + 0.5) / count, k, scale)
-    smoothed[order[-count:]] = largest + np.log(np.minimum(cut + quantiles, 1.0))
-    return smoothed, k
+    most = max(counts[0], _MOST_NUMBERS // sampler.event_size)
+    for count in counts:
+        weighted = sampler.weighted(min(count, most), seed)
+        rows = flatten(weighted.x)
+        moments = weighted_moments(rows, weighted.weights)
+        if moments.are_known or not weighted.is_light:
+            break
+    return weighted, rows, moments
 
 
-def top_of_tail(terms: np.ndarray) -> float:
-    """Mean of the largest of `terms`, `[S]`, by the Pareto distribution of their tail.
-
-    It is infinite from k of 1 on. The largest term of a sample is mostly below it, the more
-    so the heavier the tail: this is what a sum of so many terms may lack.
-    """
-    size = len(terms)
-    count = math.ceil(min(size / 5.0, 3.0 * math.sqrt(size)))
-    tail = np.sort(np.partition(terms, size - count - 1)[size - count - 1 :])
-    cut, largest = tail[0], tail[-1]
-    if count < _FEWEST or not largest > cut * (1.0 + 1e-12):
-        return float(largest)
-    k, scale = generalised_pareto(tail[1:] - cut)
-    if k >= 1.0:
-        return math.inf
-    rise = count**k / (1.0 - k) - 1.0
-    mean = scale * (rise / k if abs(k) > 1e-9 else 1.0 + math.log(count))
-    return float(cut + mean)
+def check_pareto_k(weighted: WeightedDraws) -> Check:
+    """Checks that the tail of the weights is light."""
+    k, threshold = weighted.pareto_k, pareto_k_threshold(len(weighted.x))
+    return Check(
+        "Pareto k",
+        k,
+        threshold,
+        weighted.is_light,
+        f"The weights' tail has Pareto k {k:.2f}, not below {threshold:.2f}: the "
+        "posterior's tails are lighter than the target's, or it is far from the target. "
+        "Try a larger budget, other parameters (such as non-centred ones), or MCMC.",
+    )
 
 
-def pareto_k_threshold(size: int) -> float:
-    """The greatest shape of the tail with which `size` weights can be relied on.
+def check_ess(weighted: WeightedDraws) -> Check:
+    """Checks that the effective number of weighted draws is large enough."""
+    ess = weighted.ess
+    return Check(
+        "effective draws",
+        ess,
+        _FEWEST_RELIABLE_DRAWS,
+        ess >= _FEWEST_RELIABLE_DRAWS if weighted.is_light else None,
+        f"Only {ess:.0f} weighted draws are effective, below {_FEWEST_RELIABLE_DRAWS}. Try "
+        "a larger budget, other parameters, or MCMC.",
+    )
 
-    ```none
-    min(1 - 1 / log10(size), 0.7)
-    ```
-    """
-    return min(1.0 - 1.0 / math.log10(max(size, 11)), 0.7)
 
-
-def generalised_pareto(excess: npt.ArrayLike) -> tuple[float, float]:
-    """Fits shape k and scale of a generalised Pareto distribution.
-
-    The shape is the mean under the profile posterior of `b = -k / scale`, drawn a little
-    towards 1/2, as for Pareto smoothing.
+def check_moments(
+    weighted: WeightedDraws, moments: WeightedMoments, names: Sequence[str] = ()
+) -> Check:
+    """Checks that the weighted draws determine means and standard deviations.
 
     Args:
-      excess: ascending amounts beyond the cut, `[M]`, not negative.
-
-    Returns:
-      Shape and scale.
-
-    Reference:
-      Zhang, Stephens (2009), A new and efficient estimation method for the generalized
-      Pareto distribution. https://doi.org/10.1198/tech.2009.08017
+      weighted: the draws.
+      moments: their moments.
+      names: of the E variables; their numbers if there are none.
     """
-    excess = np.maximum(np.asarray(excess, np.float64), 1e-300)
-    size = len(excess)
-    grid = 30 + int(math.sqrt(size))
-    quartile = excess[max(int(size / 4.0 + 0.5) - 1, 0)]
-    b = 1.0 - np.sqrt(grid / (np.arange(grid) + 0.5))
-    b = b / (3.0 * quartile) + 1.0 / excess[-1]
-    shapes = np.log1p(-b[:, None] * excess).mean(axis=1)
-    profile = size * (np.log(-b / shapes) - shapes - 1.0)
-    masses = np.exp(profile - profile.max())
-    mean = float((masses * b).sum() / masses.sum())
-    shape = float(np.log1p(-mean * excess).mean())
-    scale = -shape / mean
-    prior = _PRIOR_COUNT * _PRIOR_SHAPE
-    return (size * shape + prior) / (size + _PRIOR_COUNT), scale
+    mean_error, deviation_error = moments.mean_error.max(), moments.deviation_error.max()
+    unknown = moments.unknown
+    shown = [names[i] if names else f"entry {i}" for i in unknown[:_MOST_NAMES]]
+    shown += ["..."] if len(unknown) > _MOST_NAMES else []
+    is_judged = weighted.is_light and weighted.ess >= _FEWEST_RELIABLE_DRAWS
+    return Check(
+        MOMENTS,
+        float(max(mean_error / _MEAN_ERROR, deviation_error / _DEVIATION_ERROR)),
+        1.0,
+        moments.are_known if is_judged else None,
+        f"{len(weighted.x)} weighted draws tell means and standard deviations of "
+        f"{', '.join(shown)} to {mean_error:.3f} standard deviations and "
+        f"{100.0 * deviation_error:.1f} % only, as tails are heavy or draws of them rare. "
+        "Try other parameters, or MCMC, and quantiles instead of moments.",
+    )
 
 
-def _quantiles(p, shape, scale):
-    if abs(shape) < 1e-9:
-        return -scale * np.log1p(-p)
-    return scale * np.expm1(-shape * np.log1p(-p)) / shape
+def check_known_density(weighted: WeightedDraws) -> Check:
+    """Checks that the target has a reliable density at nearly all draws."""
+    return Check(
+        UNKNOWN_DENSITY,
+        weighted.unknown,
+        _MOST_UNKNOWN,
+        weighted.unknown <= _MOST_UNKNOWN,
+        f"At {100.0 * weighted.unknown:.1f} % of the posterior's draws, the target's "
+        "log-density is NaN, +inf or rounding alone. Try float64, or other parameters.",
+    )
+
+
+def check_unweighted_draws(
+    weighted: WeightedDraws, rows: np.ndarray, moments: WeightedMoments
+) -> Check:
+    """Checks that draws are right without their weights, too.
+
+    Args:
+      weighted: the draws.
+      rows: the same draws as those of the parts, `[S, E]`.
+      moments: of the weighted rows.
+    """
+    name = "effect of weights / tolerance"
+    if not np.isfinite(weighted.ratios).all():
+        advice = "Some draws are outside the target's support; use `resample`."
+        return Check(name, math.inf, 1.0, False, advice, resampling_helps=True)
+    # Entries that the support fixes, such as the zeros of a triangular matrix, do not vary.
+    varies = np.ptp(rows, axis=0) > 0.0
+    own, deviation = rows[: weighted.count, varies], moments.deviation[varies]
+    deviation = np.maximum(deviation, 1e-30)
+    with np.errstate(all="ignore"):  # the deviation of few draws may be 0
+        shifts = np.abs(own.mean(axis=0) - moments.mean[varies]) / deviation
+        changes = np.abs(np.log(own.std(axis=0) / deviation))
+    shift, change = shifts.max(initial=0.0), changes.max(initial=0.0)
+    gap = weighted.log_evidence[0] - weighted.elbo[0]
+    has_equal_moments = shift <= MEAN_CHANGE and change <= DEVIATION_CHANGE
+    if has_equal_moments:
+        advice = f"The ELBO is {gap:.2f} nats below the log-evidence; use `resample`."
+    else:
+        advice = (
+            f"Weights move a mean by {shift:.2f} standard deviations, or a standard "
+            f"deviation by {100.0 * math.expm1(min(change, 700.0)):.0f} %; use `resample`."
+        )
+    return Check(
+        name,
+        float(max(shift / MEAN_CHANGE, change / DEVIATION_CHANGE, gap / _GAP)),
+        1.0,
+        bool(has_equal_moments and not gap > _GAP),
+        advice,
+        resampling_helps=True,
+    )

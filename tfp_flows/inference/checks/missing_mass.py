@@ -1,31 +1,85 @@
-"""Mass that a posterior lacks: where chains are stuck, and at further maxima."""
+"""A search for mass that a posterior lacks: where chains are stuck, and further modes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfp_flows.inference.checks.importance import mean_and_factor
+from tfp_flows.inference.checks.check import Check
 from tfp_flows.inference.modes import Gaussian
+from tfp_flows.inference.modes import Modes
+from tfp_flows.inference.modes import find_modes
+from tfp_flows.inference.modes import points_on_rays
 from tfp_flows.inference.target import is_rounding
 
 if TYPE_CHECKING:
     from tfp_flows.inference.checks.chains import Chains
     from tfp_flows.inference.checks.importance import ImportanceSampler
+    from tfp_flows.inference.checks.importance import WeightedDraws
 
-__all__ = ["distinct", "log_mass", "from_group", "stuck_groups"]
+__all__ = [
+    "check_missing_mass",
+    "distinct",
+    "from_group",
+    "further_modes",
+    "log_mass",
+    "stuck_groups",
+]
+# Starts of the search, and how much broader than the posterior they are.
+_NUM_BROAD, _NUM_HEAVIEST = 56, 8
+_BREADTHS = (2.0, 5.0, 15.0, 50.0)
+# Components of the posterior with the largest mass, from which rays start, too.
+_MOST_CENTRES = 3
+# Points are known to the posterior if the target exceeds it by less than this, in nats.
+_KNOWN = 1.0
+# Draws of a Gaussian that estimate its mass, and those that are tested for rounding.
 _NUM_PROBES, _NUM_ROUNDED = 400, 32
-# Mass that counts, in nats below the evidence, and how far the posterior must be below the
-# target where that mass is.
+# Mass counts down to this many nats below the evidence. The posterior lacks mass where it
+# is this many nats below the target.
 _COUNTS, _UNDER = 5.0, 1.5
-# Chains whose means differ by less than this, in standard deviations, are together.
+# Chains whose means differ by less than this, in standard deviations, form a group.
 _TOGETHER = 3.0
 
 
+def further_modes(
+    sampler: ImportanceSampler,
+    weighted: WeightedDraws,
+    gaussian: Gaussian,
+    components: Sequence[Gaussian],
+    prior: np.ndarray,
+    rng: np.random.Generator,
+) -> Modes:
+    """Climbs from broad draws, the heaviest draws, draws of the prior, and along rays.
+
+    Args:
+      sampler: an `ImportanceSampler` of the posterior.
+      weighted: its `WeightedDraws`.
+      gaussian: the Gaussian with the moments of the posterior's draws.
+      components: Gaussians that the posterior started from.
+      prior: draws of the target's prior, `[P, D]`.
+      rng: of starts and rays.
+    """
+    density, evidence = sampler.density, weighted.log_evidence[0]
+
+    def is_known(x):
+        log_p, log_q = sampler.at(x)
+        with np.errstate(invalid="ignore"):
+            return log_p - log_q < evidence + _KNOWN
+
+    centres = [gaussian, *(components[:_MOST_CENTRES] if len(components) > 1 else [])]
+    heaviest = weighted.x[np.argsort(-weighted.log_weights)[:_NUM_HEAVIEST]]
+    noise = rng.normal(size=(_NUM_BROAD, density.event_size))
+    broad = gaussian.draw(noise * np.resize(_BREADTHS, [_NUM_BROAD, 1]))
+    on_rays = points_on_rays(density, centres, prior, is_known, rng)
+    starts = np.concatenate([broad, heaviest, prior, on_rays])
+    return find_modes(density, starts, is_known=is_known)
+
+
 def stuck_groups(chains: Chains) -> list[list[int]]:
-    """Returns chains that took no draw of the posterior, those in one place together."""
+    """Returns groups of chains that took no posterior draw, one group for each place."""
     stuck = np.flatnonzero(chains.has_arrived & (chains.jumps == 0.0))
     groups: list[list[int]] = []
     spread = chains.draws.std(axis=0)  # [C, D]
@@ -45,22 +99,22 @@ def stuck_groups(chains: Chains) -> list[list[int]]:
 def from_group(chains: Chains, group: list[int]) -> Gaussian:
     """Returns the Gaussian of the draws of some chains."""
     rows = chains.draws[:, group].reshape(-1, chains.draws.shape[-1])
-    return Gaussian(*mean_and_factor(rows))
+    return Gaussian.from_draws(rows)
 
 
 def log_mass(
-    evaluation: ImportanceSampler,
+    sampler: ImportanceSampler,
     gaussian: Gaussian,
     evidence: float,
     rng: np.random.Generator,
 ) -> tuple[bool, bool, float]:
-    """Returns whether a Gaussian has mass that counts, whether q lacks it, and its log."""
+    """Returns whether a Gaussian's mass counts, whether q lacks it, and the log-mass."""
     size = len(gaussian.mean)
     noise = rng.normal(size=(_NUM_PROBES, size))
     draws = gaussian.draw(noise)
-    if is_rounding(evaluation.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
+    if is_rounding(sampler.density, draws[:_NUM_ROUNDED]).mean() > 0.5:
         return False, False, -math.inf
-    log_p, log_q = evaluation.at(draws)
+    log_p, log_q = sampler.at(draws)
     log_normal = -0.5 * (noise**2).sum(axis=1) - 0.5 * size * math.log(2.0 * math.pi)
     ratios = log_p - (log_normal - gaussian.log_scale)
     mass = float(np.logaddexp.reduce(ratios) - math.log(_NUM_PROBES))
@@ -74,7 +128,7 @@ def log_mass(
 def distinct(
     candidates: list[Gaussian], tested: list[tuple[bool, bool, float]]
 ) -> tuple[list[Gaussian], list[float]]:
-    """Returns those of the candidates that are missing, each once, and their log-masses."""
+    """Returns the missing candidates, each place once, and their log-masses."""
     missing: list[Gaussian] = []
     masses = []
     for gaussian, (counts, is_under, mass) in zip(candidates, tested, strict=True):
@@ -86,7 +140,18 @@ def distinct(
 
 
 def _overlap(gaussian, other):
-    """Whether two Gaussians are in one place, and about equally wide."""
-    distances = gaussian.whiten(other.mean), other.whiten(gaussian.mean)
+    """Whether two Gaussians have about the same place and width."""
     width = abs(gaussian.log_scale - other.log_scale) / len(gaussian.mean)
-    return max(map(np.linalg.norm, distances)) < 1.0 and width < 0.7
+    return gaussian.distance(other) < 1.0 and width < 0.7
+
+
+def check_missing_mass(missing: Sequence[Gaussian]) -> Check:
+    """Checks that the search has found no mass that the posterior lacks."""
+    return Check(
+        "regions with missing mass",
+        float(len(missing)),
+        0.0,
+        not missing,
+        f"{len(missing)} regions have mass that the posterior lacks. Try MCMC with many "
+        "chains, or another seed.",
+    )

@@ -1,4 +1,4 @@
-"""The far tails of a density: whether it can be integrated at all."""
+"""The far tails of a density: directions in which it has no finite integral."""
 
 from __future__ import annotations
 
@@ -9,29 +9,38 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfp_flows.inference.checks.check import Check
+from tfp_flows.inference.modes import Gaussian
 from tfp_flows.inference.modes import NoMaximumError
 from tfp_flows.inference.modes import laplace
 
 if TYPE_CHECKING:
     from tfp_flows.inference.target import UnconstrainedDensity
 
-__all__ = ["improper_ray", "improper_slice"]
+__all__ = [
+    "check_tails",
+    "improper_direction",
+    "improper_ray",
+    "improper_slice",
+    "ImproperDirection",
+]
 _RADII = 10.0 ** np.arange(2, 7)
 _MOST_AXES = 64
 _NUM_RANDOM = 64
-# A tail that is lower than this beside the centre, in nats, nothing ever reaches.
+# Tails that are lower than the centre by more than this, in nats, are out of reach.
 _OUT_OF_REACH = 50.0
-# A density that falls by no more than 1 per unit of log-distance has no integral; what is
-# more is rounding.
+# A density that falls by at most 1 nat per unit of log-distance has no finite integral;
+# the rest is for rounding.
 _STEEPEST = 1.02
-# Distances of slices from the median, in half the range of 90 % of the draws: the first
-# ones near to each other, as rounding may allow no more, such as where a scale goes to 0.
+# Distances of slices from the median, in half the range of 90 % of the draws. The first
+# distances are near to each other, since rounding may hide all others, for example if a
+# scale goes to 0.
 _FINE = 0.5 * 1.35 ** np.arange(9)
 _DISTANCES = np.concatenate([_FINE, _FINE[-1] * 2.5 ** np.arange(1, 14)])
 _FEWEST_SLICES, _MOST_SLICED = 4, 24
-# Slope between slices that end near to the draws.
+# Steepest slope without a finite integral if slices end near to the draws.
 _STEEPEST_NEARBY = 0.25
-# A slice of less mass than the largest by this, in nats, is in the tails for good.
+# A slice with this many nats less mass than the largest one ends the search.
 _LIGHT = 20.0
 
 
@@ -52,7 +61,7 @@ class ImproperDirection:
     is_integrated: bool
 
     def sentence(self, names: Sequence[str]) -> str:
-        """Says so, given the names of all variables."""
+        """Returns a reason for the report, given the names of all variables."""
         name = names[self.variable]
         others = ", the others integrated out," if self.is_integrated else ""
         end = "its upper end" if self.sign > 0 else "its lower end"
@@ -62,6 +71,40 @@ class ImproperDirection:
             "unconstrained variable; at most 1 is that of a density without an integral): "
             f"the posterior may be improper. Give a proper prior to {name}."
         )
+
+
+def improper_direction(
+    density: UnconstrainedDensity,
+    draws: np.ndarray,
+    ends: np.ndarray,
+    rng: np.random.Generator,
+    is_over: Callable[[], bool] = lambda: False,
+) -> ImproperDirection | None:
+    """Looks for a direction in which a density has no finite integral, by both methods.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      draws: of the posterior, `[N, D]`.
+      ends: where searches for modes ended, `[S, D]`.
+      rng: of random directions.
+      is_over: function that says whether the time for it is over.
+    """
+    gaussian = Gaussian.from_draws(draws)
+    return improper_ray(
+        density, gaussian.mean, gaussian.factor, ends, rng
+    ) or improper_slice(density, draws, is_over)
+
+
+def check_tails(improper: ImproperDirection | None, names: Sequence[str]) -> Check:
+    """Checks that no direction was found in which the density has no finite integral.
+
+    Args:
+      improper: the direction that was found, or None.
+      names: of the unconstrained variables.
+    """
+    count = 0.0 if improper is None else 1.0
+    advice = "" if improper is None else improper.sentence(names)
+    return Check("improper directions", count, 0.0, improper is None, advice)
 
 
 def improper_ray(
@@ -77,11 +120,10 @@ def improper_ray(
     x = mean + r L u,   slope = -(log p(x(10 r)) - log p(x(r))) / log 10
     ```
 
-    Slopes of at most 1 between the three largest radii at which the density is finite and
-    not 0 are those of a density without an integral along the ray, if the density there is
-    not out of reach of all draws: far below the maximum, where a scale grows with r, it may
-    still rise. Directions u are the axes, random ones, and those in which searches for a
-    maximum ended far away.
+    A density with slopes of at most 1 between the three largest radii at which it is finite
+    and not 0 has no finite integral along the ray. It does not count out of reach of all
+    draws: far below the maximum, it may rise if a scale grows with r. Directions u are the
+    axes, random directions, and those in which searches for a maximum ended far away.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -91,7 +133,7 @@ def improper_ray(
       rng: of the random directions.
 
     Returns:
-      The direction that is worst; None if there is none.
+      The direction with the smallest slope; None if no slope is small enough.
     """
     size = len(mean)
     axes = np.eye(size)[:_MOST_AXES]
@@ -110,13 +152,13 @@ def improper_ray(
         slopes = -np.diff(values, axis=0) / np.log(10.0)
         lowest = density.log_prob(mean[None]) - _OUT_OF_REACH
         is_in_reach = values[1:] + np.log(_RADII[1:, None]) > lowest
-    # Far out, terms that grow may cancel, and leave their rounding.
+    # Far out, large terms may cancel and leave rounding noise.
     rounding = 16.0 * np.finfo(density.dtype.as_numpy_dtype).eps * np.abs(values[1:])
     slopes = np.where(rounding < 0.1, slopes, np.inf)
     slopes = np.where(np.isfinite(slopes), slopes, np.inf)
     is_known = np.isfinite(slopes)
     is_last = is_known & ~np.concatenate([is_known[1:], np.zeros_like(is_known[:1])])
-    # As large as the last two: rounding alone may level off once.
+    # The larger of two slopes, since rounding may make one of them small.
     slopes = np.maximum(slopes[1:], slopes[:-1])
     slopes = np.where(is_last[1:] & is_in_reach[1:], slopes, np.inf)
     worst = np.unravel_index(slopes.argmin(), slopes.shape)
@@ -140,11 +182,11 @@ def improper_slice(
     slope = -(m(c') - m(c)) / (log |c' - median| - log |c - median|)
     ```
 
-    Slopes of at most 1 between the farthest three c at which there is a maximum are those
-    of a density without an integral, if m is within 20 nats of the largest there; of at
-    most 0.25, if rounding hides the maxima from near the draws on. That
-    finds what no ray shows: where x_i grows, the others may need to shrink with it, as
-    those of a product or of effects around their mean.
+    A density with slopes of at most 1 between the farthest three c that have a maximum has
+    no finite integral, if m there is within 20 nats of its largest value. The bound is 0.25
+    if rounding hides the maxima already near the draws. Slices find directions that no ray
+    shows: if x_i grows, other variables may have to shrink, for example factors of a
+    product, or effects around their mean.
 
     Args:
       density: an `UnconstrainedDensity`.
@@ -155,7 +197,7 @@ def improper_slice(
     scales = 0.5 * (high - low)
     extents = np.abs(draws - middle).max(axis=0) / np.maximum(scales, 1e-300)
     found: ImproperDirection | None = None
-    # The heaviest tails first, if there is no time for all.
+    # The heaviest tails first, in case there is no time for all.
     for axis in np.argsort(-extents)[:_MOST_SLICED]:
         for sign in (1, -1):
             if is_over() or not scales[axis] > 0.0:
@@ -170,7 +212,7 @@ def improper_slice(
 
 
 def _last_slope(density, start, axis, values):
-    """The larger of the last two slopes of m; infinite where m falls out of reach."""
+    """The larger of the last two slopes of m; infinite if m falls out of reach."""
     rest, masses = np.delete(start, axis), []
     for value in values:
         slice_ = _Slice(density, axis, value)

@@ -1,4 +1,4 @@
-"""Local steps of one kernel, and then global ones of another, as one step."""
+"""A kernel whose step is local steps of one kernel, then global steps of another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfp_flows.distributions.draws import split
 from tfp_flows.distributions.draws import stateless
 
 __all__ = ["AlternatingKernel"]
-# What an innermost kernel does not compute of the state, but is told.
+# Results that an innermost kernel does not compute from the state.
 _SET = ("step_size", "num_leapfrog_steps", "momentum_distribution")
 
 
@@ -37,22 +37,22 @@ class AlternatingResults(NamedTuple):
 
 
 class AlternatingKernel(tfp.mcmc.TransitionKernel):
-    """A kernel that makes steps of a local kernel, and then of a global one.
+    """A kernel that makes steps of a local kernel, and then of a global kernel.
 
-    Each of the two begins anew from the state that the other has left, which takes one
-    evaluation of the target and its gradient; step sizes, and all that adaptation has
-    learnt, are kept. Stock kernels that adapt step sizes belong around the local kernel;
-    around this one they adapt it too, if it has `store_parameters_in_results`.
+    Each kernel starts anew from the state that the other has left, which takes one
+    evaluation of the target and its gradient. Step sizes and other adapted values are kept.
+    Put stock kernels that adapt step sizes around the local kernel. Around this kernel they
+    adapt the local kernel, too, if it has `store_parameters_in_results`.
 
     Args:
       local_kernel: a `tfp.mcmc.TransitionKernel`, adaptive or not.
-      global_kernel: another, of the same states.
-      num_local_steps: steps of the former in each step.
-      num_global_steps: steps of the latter.
+      global_kernel: another kernel of the same states.
+      num_local_steps: steps of the local kernel in each step.
+      num_global_steps: steps of the global kernel in each step.
       name: name of the kernel.
 
     Raises:
-      ValueError: if a kernel is none, or there is no step of either.
+      ValueError: if a kernel is not a `TransitionKernel`, or a number of steps below 1.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -93,7 +93,7 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the chain's limit is the target: whether it is of both kernels."""
+        """Whether the chain converges to the target, as it does if both kernels do."""
         kernels = (self._parameters[name] for name in ("local_kernel", "global_kernel"))
         return all(kernel.is_calibrated for kernel in kernels)
 
@@ -143,10 +143,10 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
 
 
 def _at_new_state(old, fresh):
-    """Results of a bootstrap, with what adaptation has set and learnt before.
+    """Results of a bootstrap with the adapted values of earlier results.
 
-    Wrappers keep all but the state. Of an innermost kernel all is new but what it is told,
-    so that no log-density or gradient of another state is ever kept.
+    Wrappers keep everything but the state. An innermost kernel keeps its parameters only,
+    so that no log-density or gradient of another state is kept.
     """
     if hasattr(old, "inner_results"):
         changes = {"inner_results": _at_new_state(old.inner_results, fresh.inner_results)}

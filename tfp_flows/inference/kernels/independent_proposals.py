@@ -16,12 +16,13 @@ __all__ = ["independent_proposals"]
 
 
 class ProposalResults(NamedTuple):
-    """What is known of a state.
+    """Log-densities of a state.
 
     Attributes:
       target_log_prob: log-density of the target, `[...]`.
-      proposal_log_prob: log-density of the proposal distribution.
-      log_acceptance_correction: that of the former state, less this one's.
+      proposal_log_prob: log-density of the proposal distribution, `[...]`.
+      log_acceptance_correction: proposal log-density of the former state less that of this
+        state, `[...]`.
     """
 
     target_log_prob: tf.Tensor
@@ -74,14 +75,14 @@ def independent_proposals(
     *,
     name: str = "independent_proposals",
 ) -> tfp.mcmc.MetropolisHastings:
-    """Metropolis-Hastings whose proposals are draws of a distribution, whatever the state.
+    """Metropolis-Hastings whose proposals are draws of a fixed distribution.
 
     ```none
     y ~ q,   accepted with probability min(1, p(y) q(x) / (p(x) q(y)))
     ```
 
-    Chains go from one mode to another in one step where q covers both. All chains, of any
-    batch shape, are moved at once.
+    A chain goes from one mode to another in one step if q covers both. All chains, of any
+    batch shape, move at once.
 
     Args:
       target_log_prob_fn: unnormalised log-density p, a function of states `[..., *event]`.
@@ -90,11 +91,12 @@ def independent_proposals(
       name: name of the kernel.
 
     Returns:
-      A stock kernel; its results have `is_accepted` and `log_accept_ratio`, and in
-      `accepted_results` both log-densities of the state.
+      A stock kernel. Its results have `is_accepted` and `log_accept_ratio`, and both
+      log-densities of the state in `accepted_results`.
 
     Raises:
-      ValueError: if `target_log_prob_fn` is no function, or `proposal` no distribution.
+      ValueError: if `target_log_prob_fn` is not a function, or `proposal` not a
+        distribution.
 
     >>> import tensorflow as tf
     >>> import tensorflow_probability as tfp

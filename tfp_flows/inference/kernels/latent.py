@@ -22,8 +22,8 @@ class LatentKernelResults(NamedTuple):
     """The state of a `LatentKernel`.
 
     Attributes:
-      transformed_state: `[..., D]`, in the coordinates of the kernel within.
-      inner_results: results of that kernel.
+      transformed_state: the vector, `[..., D]`.
+      inner_results: results of the vector's kernel.
     """
 
     transformed_state: tf.Tensor
@@ -31,27 +31,27 @@ class LatentKernelResults(NamedTuple):
 
 
 class LatentKernel(tfp.mcmc.TransitionKernel):
-    """A kernel on a vector, whose states are seen as parts of a posterior's draws.
+    """A kernel on a vector whose states are shown as parts of a posterior's draws.
 
     ```none
     z [..., D] -> flow -> x -> support -> parts
     ```
 
-    Stock `tfp.mcmc.TransformedTransitionKernel` maps a part to a part; here one vector is
-    mapped to all parts. As there, a step goes on from the vector in the results, and not
-    from the state that it is given.
+    The stock `tfp.mcmc.TransformedTransitionKernel` maps a part to a part; this kernel maps
+    one vector to all parts. Like the stock kernel, a step starts from the vector in the
+    results and ignores the state that it is given.
 
     Args:
       vector_kernel: a `tfp.mcmc.TransitionKernel` of states `[..., D]`.
       posterior: a `FlowPosterior`.
-      precondition: whether the vector is z, or else x.
+      precondition: whether the vector is z; False means x.
       name: name of the kernel.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
     >>> tfb = tfp.bijectors
     >>> posterior = tfp_flows.flow_posterior({"rate": []}, support={"rate": tfb.Exp()})
-    >>> kernel = tfp_flows.neutra_kernel(posterior, lambda rate: -rate)
+    >>> kernel = tfp_flows.neutra_kernel(lambda rate: -rate, posterior)
     >>> isinstance(kernel, tfp_flows.LatentKernel)
     True
     """
@@ -65,7 +65,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
         name: str = "latent_kernel",
     ) -> None:
         self._parameters = {
-            # Not as `inner_kernel`, whose target stock wrappers would replace.
+            # Stock wrappers would replace the target of an `inner_kernel`.
             "vector_kernel": vector_kernel,
             "posterior": posterior,
             "precondition": precondition,
@@ -84,7 +84,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the chain's limit is the target, as for the kernel of the vector."""
+        """Whether the chain converges to the target."""
         return self.vector_kernel.is_calibrated
 
     def bootstrap_results(self, init_state: object) -> LatentKernelResults:
@@ -118,7 +118,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
 
 
 def latent_log_prob(
-    posterior: FlowPosterior, target_log_prob_fn: Callable, *, precondition: bool = True
+    target_log_prob_fn: Callable, posterior: FlowPosterior, *, precondition: bool = True
 ) -> Callable:
     """Returns the log-density of the target as a function of the vector, `[..., D]`.
 
@@ -126,13 +126,13 @@ def latent_log_prob(
     log p(z) = target_log_prob_fn(parts) + log |det d parts / dz|
     ```
 
-    It is minus infinity where that is not finite, so that no chain moves there.
+    Values that are not finite become minus infinity, so no chain moves there.
 
     Args:
-      posterior: a `FlowPosterior`.
       target_log_prob_fn: unnormalised log-density, a function of the parts of a draw.
-      precondition: whether the vector is z, that of the flow's base, or else x, the
-        unconstrained one.
+      posterior: a `FlowPosterior`.
+      precondition: whether the vector is z, in the space of the flow's base; False means
+        the unconstrained vector x.
     """
 
     def log_prob(vector):

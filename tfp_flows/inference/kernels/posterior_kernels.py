@@ -27,13 +27,13 @@ def adaptive_nuts(
     num_adaptation_steps: int = 500,
     target_accept_prob: float = 0.8,
 ) -> tfp.mcmc.TransitionKernel:
-    """The No-U-Turn Sampler, whose step size adapts in its first steps by dual averaging.
+    """The No-U-Turn Sampler whose step size adapts in its first steps by dual averaging.
 
     Args:
       target_log_prob_fn: log-density, a function of states.
       step_size: the first one.
-      num_adaptation_steps: steps in which it adapts; these are to be discarded.
-      target_accept_prob: mean acceptance probability that it adapts to.
+      num_adaptation_steps: number of adaptation steps, whose draws are to be discarded.
+      target_accept_prob: mean acceptance probability after the adaptation.
 
     >>> import tensorflow as tf
     >>> import tfp_flows
@@ -55,8 +55,8 @@ def adaptive_nuts(
 
 
 def neutra_kernel(
-    posterior: FlowPosterior,
     target_log_prob_fn: Callable,
+    posterior: FlowPosterior,
     *,
     make_kernel: Callable = adaptive_nuts,
     precondition: bool = True,
@@ -64,36 +64,35 @@ def neutra_kernel(
 ) -> LatentKernel:
     """A kernel that samples a target in the latent space of a flow (NeuTra).
 
-    Where the flow is near to the target, the latter is near to a standard normal in the
-    space of the flow's base, whatever its units, correlations and curvature: a chain needs
-    no mass matrix there, and mixes in few steps. It is exact whatever the flow.
+    If the flow is near to the target, the target is near to a standard normal in the space
+    of the flow's base, whatever its units, correlations and curvature. There a chain needs
+    no mass matrix and mixes in few steps. The chain is exact for any flow.
 
     States are parts of draws, in the structure of the target:
 
     ```python
-    kernel = tfp_flows.neutra_kernel(posterior, pinned.unnormalized_log_prob)
+    kernel = tfp_flows.neutra_kernel(pinned.unnormalized_log_prob, posterior)
     draws, results = tfp.mcmc.sample_chain(
         1000, posterior.sample(8, seed=0), kernel=kernel, num_burnin_steps=500, seed=(1, 2)
     )
     ```
 
     Args:
-      posterior: a `FlowPosterior`, as `flow_posterior` returns it, trained. Later changes
-        of its weights change the kernel.
       target_log_prob_fn: unnormalised log-density of the target, a function of the parts of
         a draw.
+      posterior: a trained `FlowPosterior`. Later changes of its weights change the kernel.
       make_kernel: function of a log-density of states `[..., D]` that returns a
         `tfp.mcmc.TransitionKernel`; `functools.partial(adaptive_nuts, step_size=...)`.
-      precondition: whether the kernel samples in the flow's latent space, or, to compare
-        with, in the unconstrained one.
+      precondition: whether the kernel samples in the flow's latent space. False, for
+        comparison, samples in the unconstrained space.
       name: name of the kernel.
 
     Returns:
-      A `LatentKernel`; its results have `inner_results`, those of the kernel made.
+      A `LatentKernel`, whose results have the made kernel's results as `inner_results`.
 
     Raises:
-      ValueError: if `posterior` is no `FlowPosterior`, or a conditional one, or a function
-        is none.
+      ValueError: if `posterior` is not a `FlowPosterior` or is conditional, or if a
+        function argument is not callable.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -103,7 +102,7 @@ def neutra_kernel(
     >>> posterior = tfp_flows.flow_posterior(target, **options)
     >>> def hmc(log_prob):
     ...     return tfp.mcmc.HamiltonianMonteCarlo(log_prob, 0.3, num_leapfrog_steps=2)
-    >>> kernel = tfp_flows.neutra_kernel(posterior, target.log_prob, make_kernel=hmc)
+    >>> kernel = tfp_flows.neutra_kernel(target.log_prob, posterior, make_kernel=hmc)
     >>> state = posterior.sample(4, seed=0)
     >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
     >>> state["rate"].shape.as_list()
@@ -113,14 +112,14 @@ def neutra_kernel(
       Hoffman et al. (2019), NeuTra-lizing bad geometry in Hamiltonian Monte Carlo using
       neural transport. https://arxiv.org/abs/1903.03704
     """
-    log_prob = _log_prob(posterior, target_log_prob_fn, make_kernel, precondition)
+    log_prob = _log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
     kernel = _made(make_kernel, log_prob)
     return LatentKernel(kernel, posterior, precondition=precondition, name=name)
 
 
 def flow_proposal_kernel(
-    posterior: FlowPosterior,
     target_log_prob_fn: Callable,
+    posterior: FlowPosterior,
     *,
     make_kernel: Callable = adaptive_nuts,
     num_local_steps: int = 1,
@@ -128,7 +127,7 @@ def flow_proposal_kernel(
     precondition: bool = True,
     name: str = "flow_proposal_kernel",
 ) -> LatentKernel:
-    """A kernel of local steps, and of global ones that propose draws of a flow.
+    """A kernel of local steps, and of global steps that propose draws of a flow.
 
     ```none
     local:   num_local_steps of the kernel made
@@ -136,13 +135,13 @@ def flow_proposal_kernel(
              min(1, target(y) posterior(x) / (target(x) posterior(y)))
     ```
 
-    Global steps take chains from mode to mode, if the posterior covers them; local ones go
-    where it has too little mass. No mode is found that neither the posterior nor a starting
-    point is in. In the latent space, proposals are draws of the flow's base, so that the
-    other direction of the flow is never needed.
+    Global steps take chains from mode to mode if the posterior covers the modes. Local
+    steps go where the posterior has too little mass. A mode is missed if neither the
+    posterior nor a starting point is in it. In the latent space, proposals are draws of the
+    flow's base, so the inverse of the flow is not needed.
 
     ```python
-    kernel = tfp_flows.flow_proposal_kernel(posterior, pinned.unnormalized_log_prob)
+    kernel = tfp_flows.flow_proposal_kernel(pinned.unnormalized_log_prob, posterior)
     draws, accepted = tfp.mcmc.sample_chain(
         1000,
         posterior.sample(8, seed=0),
@@ -154,9 +153,9 @@ def flow_proposal_kernel(
     ```
 
     Args:
-      posterior: as of `neutra_kernel`.
-      target_log_prob_fn: likewise.
-      make_kernel: likewise, the local kernel.
+      target_log_prob_fn: see `neutra_kernel`.
+      posterior: see `neutra_kernel`.
+      make_kernel: see `neutra_kernel`; it makes the local kernel.
       num_local_steps: local steps in a step.
       num_global_steps: global steps in a step.
       precondition: whether local steps are in the flow's latent space, or in the
@@ -169,7 +168,7 @@ def flow_proposal_kernel(
       `local_acceptance`, `global_acceptance`, and the results of both kernels.
 
     Raises:
-      ValueError: as of `neutra_kernel`, or if a number of steps is less than 1.
+      ValueError: see `neutra_kernel`; also if a number of steps is less than 1.
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
@@ -179,7 +178,7 @@ def flow_proposal_kernel(
     ...     return -rate
     >>> def walk(log_prob):
     ...     return tfp.mcmc.RandomWalkMetropolis(log_prob)
-    >>> kernel = tfp_flows.flow_proposal_kernel(posterior, log_prob, make_kernel=walk)
+    >>> kernel = tfp_flows.flow_proposal_kernel(log_prob, posterior, make_kernel=walk)
     >>> state = posterior.sample(4, seed=0)
     >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
     >>> results.inner_results.global_acceptance.shape.as_list()
@@ -189,7 +188,7 @@ def flow_proposal_kernel(
       Gabrie, Rotskoff, Vanden-Eijnden (2022), Adaptive Monte Carlo augmented with
       normalizing flows. https://arxiv.org/abs/2105.12603
     """
-    log_prob = _log_prob(posterior, target_log_prob_fn, make_kernel, precondition)
+    log_prob = _log_prob(target_log_prob_fn, posterior, make_kernel, precondition)
     flow = posterior.distribution
     kernel = AlternatingKernel(
         _made(make_kernel, log_prob),
@@ -200,7 +199,7 @@ def flow_proposal_kernel(
     return LatentKernel(kernel, posterior, precondition=precondition, name=name)
 
 
-def _log_prob(posterior, target_log_prob_fn, make_kernel, precondition):
+def _log_prob(target_log_prob_fn, posterior, make_kernel, precondition):
     words = "a `FlowPosterior`, as `flow_posterior` returns it"
     check_instance("posterior", posterior, FlowPosterior, words)
     if posterior.context_size:
@@ -212,7 +211,7 @@ def _log_prob(posterior, target_log_prob_fn, make_kernel, precondition):
     check_callable("target_log_prob_fn", target_log_prob_fn, words)
     check_callable("make_kernel", make_kernel, "a function of a log-density")
     check_flag("precondition", precondition)
-    return latent_log_prob(posterior, target_log_prob_fn, precondition=precondition)
+    return latent_log_prob(target_log_prob_fn, posterior, precondition=precondition)
 
 
 def _made(make_kernel, log_prob):

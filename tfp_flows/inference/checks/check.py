@@ -1,0 +1,38 @@
+"""The one form of all checks of a posterior."""
+
+from __future__ import annotations
+
+import dataclasses
+
+__all__ = ["Check"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A number, the threshold that it is compared with, and advice if it fails.
+
+    Attributes:
+      name: name of the number, and of its row in the report's table.
+      value: the number; NaN if it is not known.
+      threshold: the last value that passes.
+      passed: whether the check passes; None if an earlier check makes it meaningless.
+      advice: sentences that say what is wrong and what to try.
+      resampling_helps: whether the weighted draws are right even if the check fails.
+
+    >>> from tfp_flows.inference import Check
+    >>> check = Check("share of zeros", 0.2, 0.1, passed=False, advice="Use floats.")
+    >>> check.failed
+    True
+    """
+
+    name: str
+    value: float
+    threshold: float
+    passed: bool | None
+    advice: str
+    resampling_helps: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the check was made and does not pass."""
+        return self.passed is not None and not self.passed

@@ -1,0 +1,185 @@
+"""Measurements of a posterior: weighted draws, Markov chains, a search for missing mass."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfp_flows.inference.checks.chains import NUM_CONTINUED
+from tfp_flows.inference.checks.chains import UNCOVERED_MASS
+from tfp_flows.inference.checks.chains import CheckChains
+from tfp_flows.inference.checks.chains import Uncovered
+from tfp_flows.inference.checks.chains import continue_chains
+from tfp_flows.inference.checks.chains import r_hat_with_draws
+from tfp_flows.inference.checks.chains import start_chains
+from tfp_flows.inference.checks.chains import uncovered_mass
+from tfp_flows.inference.checks.importance import ImportanceSampler
+from tfp_flows.inference.checks.importance import WeightedDraws
+from tfp_flows.inference.checks.importance import WeightedMoments
+from tfp_flows.inference.checks.importance import sample_until_known
+from tfp_flows.inference.checks.missing_mass import distinct
+from tfp_flows.inference.checks.missing_mass import from_group
+from tfp_flows.inference.checks.missing_mass import further_modes
+from tfp_flows.inference.checks.missing_mass import log_mass
+from tfp_flows.inference.checks.missing_mass import stuck_groups
+from tfp_flows.inference.modes import Gaussian
+
+if TYPE_CHECKING:
+    from tfp_flows.distributions.flow_distribution import FlowDistribution
+    from tfp_flows.inference.target import UnconstrainedDensity
+
+__all__ = ["examine", "Findings", "seconds_of_checks"]
+# Numbers of weighted draws, of which the first that determines the moments is taken.
+_NUMBERS_OF_DRAWS = 20_000, 100_000, 400_000
+_FEWEST_DRAWS = 256
+# Effective draws from which weighted draws are preferred to chains.
+_FEWEST_EFFECTIVE = 1000
+# Gradients that chains, the search and the fewest weighted draws take together.
+_NUM_GRADIENTS = 150_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """Measurements of a posterior.
+
+    Attributes:
+      weighted: draws of the posterior and their weights.
+      rows: the same draws as those of the parts, `[S, E]`.
+      moments: of the weighted rows.
+      r_hat: between chains and weighted draws; NaN if hardly a chain arrived.
+      uncovered_mass: share of the chains' draws where the posterior has far too little
+        mass.
+      missing: Gaussians of mass that the posterior lacks.
+      log_masses: their masses, in nats.
+      chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
+      num_gradients: evaluations of the target's gradient.
+      complete: whether there was time for Markov chains and a search for modes.
+      uncovered: bounds of what the uncovered mass does to expectations.
+    """
+
+    weighted: WeightedDraws
+    rows: np.ndarray
+    moments: WeightedMoments
+    r_hat: float
+    uncovered_mass: float
+    missing: list[Gaussian]
+    log_masses: list[float]
+    chain_draws: np.ndarray
+    num_gradients: int
+    complete: bool = True
+    uncovered: Uncovered | None = None
+
+    def likely_draws(self, rng: np.random.Generator) -> np.ndarray:
+        """Returns draws near to the target's, `[N, D]`: by weights, or those of chains."""
+        weighted = self.weighted
+        if weighted.ess < _FEWEST_EFFECTIVE:
+            return rng.permutation(self.chain_draws)
+        size, total = len(weighted.x), weighted.weights.sum()
+        return weighted.x[rng.choice(size, size, p=weighted.weights / total)]
+
+
+def seconds_of_checks(density: UnconstrainedDensity) -> float:
+    """Returns about the wall time of `examine`, without compilation."""
+    return _NUM_GRADIENTS * density.seconds_of_gradient
+
+
+def examine(
+    density: UnconstrainedDensity,
+    distribution: FlowDistribution,
+    flatten: Callable,
+    ends: np.ndarray,
+    *,
+    seed: int,
+    seconds: float = math.inf,
+    by_xla: bool = True,
+    components: Sequence[Gaussian] = (),
+    prior: np.ndarray | None = None,
+    show: Callable[[str], None] = lambda _: None,
+) -> Findings:
+    """Measures a posterior by its weights, by Markov chains and by a search for modes.
+
+    If there is no time for all of this, only weights are measured.
+
+    Args:
+      density: an `UnconstrainedDensity`.
+      distribution: a `FlowDistribution`.
+      flatten: function from unconstrained draws, `[N, D]`, to those of the parts, `[N, E]`.
+      ends: points from which some of the chains start, `[S, D]`.
+      seed: of all draws.
+      seconds: wall time that is left.
+      by_xla: whether XLA can compile the density.
+      components: Gaussians that the posterior started from.
+      prior: draws of the target's prior, `[P, D]`; None if it has none.
+      show: function that shows words for what is being done.
+    """
+    show("checking weighted draws")
+    rng = np.random.default_rng([seed, 2])
+    if seconds < seconds_of_checks(density):
+        return _from_weights(density, distribution, flatten, seed, seconds)
+    sampler = ImportanceSampler(density, distribution)
+    more = seconds / max(density.seconds_of_gradient, 1e-12) - _NUM_GRADIENTS
+    counts = [n for n in _NUMBERS_OF_DRAWS if n < more or n == _NUMBERS_OF_DRAWS[0]]
+    weighted, rows, moments = sample_until_known(sampler, flatten, seed, counts)
+    gaussian = Gaussian.from_draws(weighted.own)
+    evidence = weighted.log_evidence[0]
+    show("checking Markov chains")
+    runner = CheckChains(density, distribution, by_xla)
+    chains = start_chains(runner, weighted, ends, gaussian, seed, rng)
+    groups = stuck_groups(chains)
+    show("searching for further modes")
+    prior = np.zeros([0, density.event_size]) if prior is None else prior
+    modes = further_modes(sampler, weighted, gaussian, components, prior, rng)
+    num_gradients = chains.num_gradients + modes.num_gradients
+    candidates = [from_group(chains, group) for group in groups]
+    tested = [log_mass(sampler, g, evidence, rng) for g in candidates]
+    is_used = chains.has_arrived.copy()
+    for group, (counts_mass, _, _) in zip(groups, tested, strict=True):
+        is_used[group] &= counts_mass
+    tested += [log_mass(sampler, g, evidence, rng) for g in modes.gaussians]
+    missing, log_masses = distinct([*candidates, *modes.gaussians], tested)
+    known = weighted, flatten, rows, moments
+    mass, uncovered = uncovered_mass(chains, is_used, *known)
+    if mass > UNCOVERED_MASS and more < NUM_CONTINUED * chains.num_gradients:
+        uncovered = None  # there is no time to know
+    elif mass > UNCOVERED_MASS:
+        longer = continue_chains(
+            runner, chains, is_used, weighted, gaussian.factor, seed, rng
+        )
+        num_gradients += longer.num_gradients
+        later, later_uncovered = uncovered_mass(longer, longer.has_arrived, *known)
+        mass, uncovered = max(mass, later), later_uncovered or uncovered
+    return Findings(
+        weighted,
+        rows,
+        moments,
+        r_hat_with_draws(chains, is_used, weighted, rng),
+        mass,
+        missing,
+        log_masses,
+        chains.draws[:, is_used].reshape(-1, density.event_size),
+        num_gradients,
+        uncovered=uncovered,
+    )
+
+
+def _from_weights(density, distribution, flatten, seed, seconds):
+    """Measures as many weighted draws as there is time for."""
+    # The fewest, if there was no time to measure what one takes.
+    affordable = 0.5 * seconds / (density.seconds_of_gradient or math.inf)
+    count = int(np.clip(affordable, _FEWEST_DRAWS, _NUMBERS_OF_DRAWS[0]))
+    sampler = ImportanceSampler(density, distribution, rows=min(count, 2000))
+    return Findings(
+        *sample_until_known(sampler, flatten, seed, [count]),
+        r_hat=math.nan,
+        uncovered_mass=math.nan,
+        missing=[],
+        log_masses=[],
+        chain_draws=np.zeros([0, density.event_size]),
+        num_gradients=0,
+        complete=False,
+    )
