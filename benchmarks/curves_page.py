@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
+from experiments.reports import facts
 from experiments.reports import plots
-from experiments.reports import provenance
 from experiments.runs.atomic_write import atomic_write
 
 __all__ = ["COLUMNS", "draw", "keep", "merged", "table"]
@@ -49,8 +49,8 @@ def keep(new, folder):
     file = folder / "curves.csv"
     rows = merged(pd.read_csv(file), new) if file.exists() else new
     atomic_write(file, rows.to_csv(index=False, float_format="%.4g"))
-    made = {"versions": provenance.versions(), "machine": provenance.machine()}
-    where = "; ".join(provenance.described(made).values())
+    made = {"versions": facts.versions(), "machine": facts.machine()}
+    where = "; ".join(facts.described(made).values())
     parts = [f"# Cost against size\n\n{_HOW}\n\n{where}."]
     for flow, part in rows.groupby("flow"):
         picture = f"curves_{flow.lower()}.png"

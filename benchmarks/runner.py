@@ -10,7 +10,7 @@ from benchmarks.timing import installed
 from benchmarks.timing import interleave
 from benchmarks.timing import table
 from benchmarks.worker import Worker
-from experiments.reports import provenance as report
+from experiments.reports import facts as report
 
 __all__ = ["compare", "define_flags", "define_processor_time", "on_threads", "print_head"]
 __all__ += ["print_tables", "run"]

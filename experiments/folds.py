@@ -25,7 +25,7 @@ from experiments.density_estimation import report
 from experiments.density_estimation.settings import Settings
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import plus_minus
-from experiments.runs import joint_run
+from experiments.runs import resuming
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
 _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")
@@ -78,7 +78,7 @@ def table(found):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, OSError, *joint_run.REFUSALS)
+    refusals = (DataError, OSError, *resuming.REFUSALS)
     return program.run(
         argv,
         lambda settings: print(table(run(settings))),

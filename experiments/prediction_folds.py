@@ -24,16 +24,16 @@ import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
-from experiments.predictions.baselines import boosted_log_loss
-from experiments.predictions.baselines import features_of_each
-from experiments.predictions.baselines import one_hot_context
-from experiments.predictions.baselines import predictions
-from experiments.predictions.quantile_scores import FLOW
-from experiments.predictions.quantile_scores import shares_inside
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import boosted_log_loss
+from experiments.reports.predictions import features_of_each
+from experiments.reports.predictions import one_hot_context
+from experiments.reports.predictions import predictions
+from experiments.reports.predictions import shares_inside
 from experiments.runs import run_directory
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.table_density.frames import read_table
+from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")

@@ -8,7 +8,7 @@ from experiments.command_line.flag_settings import field
 from experiments.data import DATASETS
 from experiments.data import Request
 from experiments.data import own_images
-from experiments.runs.strategies import STRATEGIES
+from experiments.runs.workers import STRATEGIES
 
 __all__ = ["TrainingSettings"]
 

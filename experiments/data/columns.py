@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.data.data_error import DataError
+from experiments.data.files import DataError
 
 __all__ = ["Column", "differences", "split_columns", "without_names"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments.command_line.kinds import check_kinds
+from experiments.command_line.flag_settings import check_kinds
 from experiments.data.columns import Column
 from experiments.data.columns import without_names
 from experiments.data.published import PublishedRow

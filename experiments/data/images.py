@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 
 import tfp_flows
-from experiments.data.data_error import DataError
-from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
+from experiments.data.files import DataError
+from experiments.data.files import reading
 from experiments.data.published import IMAGE_TABLE
 
 __all__ = ["dequantized", "describe_classes", "image_dataset", "open_picture"]

@@ -5,9 +5,9 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from experiments.data.arrays import load_arrays
-from experiments.data.data_error import DataError
 from experiments.data.dataset import Entry
+from experiments.data.files import DataError
+from experiments.data.files import load_arrays
 from experiments.data.images import image_dataset
 from experiments.data.images import open_picture
 

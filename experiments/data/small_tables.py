@@ -5,12 +5,12 @@ import functools
 
 import numpy as np
 
-from experiments.data.arrays import load_arrays
-from experiments.data.data_dir import need_prepared
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
-from experiments.data.splits import split_tenths
-from experiments.data.splits import standardized
+from experiments.data.files import load_arrays
+from experiments.data.files import need_prepared
+from experiments.data.maf_tables import split_tenths
+from experiments.data.maf_tables import standardized
 from experiments.data.text_table import read_csv
 
 __all__ = ["ENTRIES", "load_small_table"]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.data.data_error import DataError
-from experiments.data.data_error import reading
+from experiments.data.files import DataError
+from experiments.data.files import reading
 
 __all__ = ["number", "read_csv", "spelling_advice", "TextTable"]
 _SHOWN = 5  # of all problems, which may be as many as there are cells

@@ -5,7 +5,7 @@ import pathlib
 
 import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.density_estimation import evaluation
@@ -17,7 +17,7 @@ from experiments.density_estimation.settings import Settings
 from experiments.density_estimation.training import Subject
 from experiments.reports import page
 from experiments.runs import fitting
-from experiments.runs import joint_run
+from experiments.runs import resuming
 from experiments.runs.epochs import digest
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import load_start
@@ -25,7 +25,7 @@ from experiments.runs.starting_weights import refuse_other_columns
 
 
 def run(settings, strategy=None):
-    """Trains, evaluates and writes everything, as `joint_run.run`, into the run's folder.
+    """Trains, evaluates and writes everything, as `resuming.run`, into the run's folder.
 
     Args:
       settings: a `Settings`.
@@ -35,7 +35,7 @@ def run(settings, strategy=None):
       What `results.json` holds; None in a worker that is not the chief.
     """
     check_kind("settings", settings, Settings)
-    return joint_run.run(
+    return resuming.run(
         settings,
         strategy,
         prepare=_prepare,
@@ -51,12 +51,12 @@ def cli(argv):
     Wrong use is 2; wrong data, a folder that cannot be used, or the loss of a worker, is
     1. Both say what is wrong in one line, and neither leaves anything behind.
     """
-    refusals = (DataError, *joint_run.REFUSALS)
+    refusals = (DataError, *resuming.REFUSALS)
     return program.run(argv, _main, Settings, description=__doc__, refusals=refusals)
 
 
 def _main(settings):
-    joint_run.run_and_print(settings, run, check=models.check, table=report.table)
+    resuming.run_and_print(settings, run, check=models.check, table=report.table)
 
 
 def _prepare(settings, strategy):

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from experiments.density_estimation import diagnostics
 from experiments.density_estimation import pictures
-from experiments.density_estimation import prediction
 from experiments.reports.progress import LogLikelihood
 from experiments.runs import fitting
 from experiments.runs.epochs import EpochRows
@@ -118,8 +118,8 @@ class Subject:
 
     @functools.cached_property
     def prediction(self):
-        """How well test rows are predicted, as of `prediction.scores`."""
-        return prediction.scores(self)
+        """How well test rows are predicted, as of `diagnostics.scores`."""
+        return diagnostics.scores(self)
 
     @property
     def is_plane(self):

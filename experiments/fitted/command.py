@@ -9,7 +9,6 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 from experiments.command_line.refusals import check_encoding
 from experiments.data import DataError
-from experiments.runs import interruption
 from experiments.runs.run_directory import RunDirectoryError
 
 __all__ = ["digest_of", "TableSettings"]
@@ -27,7 +26,7 @@ def run(argv, main, settings_class, description):
     """
 
     def interruptible(settings):
-        interruption.stop_at_once()
+        program.stop_at_once()
         main(settings)
 
     return program.run(

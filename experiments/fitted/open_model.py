@@ -10,7 +10,7 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
-from experiments.data.data_error import reading
+from experiments.data.files import reading
 from experiments.data.text_table import spelling_advice
 from experiments.data.typed_cells import typed
 from experiments.fitted.row_tables import as_cells

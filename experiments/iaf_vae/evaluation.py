@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from experiments.density_estimation.baselines import bernoulli_log_probs
-from experiments.reports import training_facts
+from experiments.density_estimation.evaluation import bernoulli_log_probs
+from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
 __all__ = ["latent_statistics", "measure", "shape_of"]
@@ -35,7 +35,7 @@ def measure(model, images, settings):
     )
     bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
     named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
-    numbers = training_facts.from_run(model, images.dataset, settings) | shape_of(images)
+    numbers = facts.from_training(model, images.dataset, settings) | shape_of(images)
     numbers |= {name: getattr(settings, name) for name in named}
     numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
     numbers["log_likelihood"] = _summary(log_likelihood) | {

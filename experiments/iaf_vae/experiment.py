@@ -2,23 +2,23 @@
 
 import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
 from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import models
 from experiments.iaf_vae import pictures
 from experiments.iaf_vae import report
 from experiments.iaf_vae import training
-from experiments.iaf_vae.images import load_images
+from experiments.iaf_vae.data import load_images
 from experiments.iaf_vae.settings import VAESettings
 from experiments.reports import page
 from experiments.runs import fitting
-from experiments.runs import joint_run
+from experiments.runs import resuming
 from experiments.runs.starting_weights import load_start
 
 
 def run(settings, strategy=None):
-    """Trains, evaluates and writes everything, as `joint_run.run`, into the run's folder.
+    """Trains, evaluates and writes everything, as `resuming.run`, into the run's folder.
 
     Args:
       settings: a `VAESettings`.
@@ -28,19 +28,19 @@ def run(settings, strategy=None):
       What `results.json` holds; None in a worker that is not the chief.
     """
     check_kind("settings", settings, VAESettings)
-    return joint_run.run(
+    return resuming.run(
         settings, strategy, prepare=_prepare, train=training.train, finish=_finish
     )
 
 
 def cli(argv):
     """Runs a command line and returns its exit status, as `density_estimation` does."""
-    refusals = (DataError, *joint_run.REFUSALS)
+    refusals = (DataError, *resuming.REFUSALS)
     return program.run(argv, _main, VAESettings, description=__doc__, refusals=refusals)
 
 
 def _main(settings):
-    joint_run.run_and_print(settings, run, check=models.check, table=report.table)
+    resuming.run_and_print(settings, run, check=models.check, table=report.table)
 
 
 def _prepare(settings, strategy):

@@ -8,7 +8,6 @@ from matplotlib.patches import Ellipse
 from sklearn import decomposition
 
 from experiments.iaf_vae import evaluation
-from experiments.reports import gallery
 from experiments.reports import image_plots
 from experiments.reports import plots
 from experiments.reports.image_plots import show
@@ -38,7 +37,7 @@ def draw(model, images, history, settings):
         "Mean ELBO over the epochs.",
         functools.partial(_draw_learning_curve, history, settings),
     )
-    return gallery.draw(pictures, settings.run_dir)
+    return plots.draw_all(pictures, settings.run_dir)
 
 
 def draw_fit(model, images, settings, path):

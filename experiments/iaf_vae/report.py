@@ -1,6 +1,6 @@
 """What a run of a VAE says of itself: a table, findings, and facts."""
 
-from experiments.reports import training_facts
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
@@ -31,7 +31,7 @@ def page(results):
         (f"{results['dataset']}: posterior", "test ELBO", "log p(x)", "source"),
         _rows(results),
         _findings(results),
-        training_facts.described(results),
+        facts.describe_training(results),
         results["command"],
         _warning(results),
     )
@@ -67,7 +67,7 @@ def _warning(results):
     if "bernoulli_log_likelihood" not in results:
         return ""
     found = results["log_likelihood"]
-    return training_facts.lost_to_baseline(
+    return facts.lost_to_baseline(
         "This VAE",
         found,
         found["num_rows"],

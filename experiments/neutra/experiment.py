@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.command_line import program
 from experiments.command_line import refusals
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference import evaluation
@@ -17,11 +17,10 @@ from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
+from experiments.reports import facts
 from experiments.reports import page
-from experiments.reports import provenance
-from experiments.reports import table_plots
-from experiments.runs import interruption
-from experiments.runs import unfinished
+from experiments.reports import plots
+from experiments.runs import resuming
 
 _MAX_VARIABLES = 4
 _CAPTIONS = {
@@ -44,7 +43,7 @@ def run(settings):
     """
     check_kind("settings", settings, NeutraSettings)
     refusals.check_activation(settings.activation)
-    return unfinished.results_of(settings, functools.partial(_run, settings))
+    return resuming.results_of(settings, functools.partial(_run, settings))
 
 
 def cli(argv):
@@ -56,7 +55,7 @@ def cli(argv):
 
 
 def _main(settings):
-    interruption.stop_at_once()
+    program.stop_at_once()
     print(report.page(run(settings), settings).table())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
 
@@ -91,7 +90,7 @@ def _run(settings, run_dir):
         "elbo": dataclasses.asdict(_elbo(posterior, pinned, settings)),
         "training_seconds": seconds,
         "training_gradients": settings.training_steps * settings.sample_size,
-        **provenance.from_run(settings),
+        **facts.provenance(settings),
     }
     _draw(chains, entry, posterior.support, run_dir / "pairs.png")
     page.write(report.page(results, settings), _CAPTIONS, results, run_dir)
@@ -109,4 +108,4 @@ def _draw(chains, entry, support, path):
     rows = [rng.permutation(entry.rows(support.forward(c.rows))) for c in chains.values()]
     first = slice(_MAX_VARIABLES)
     names = entry.labels()[first]
-    table_plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))
+    plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))

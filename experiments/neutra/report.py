@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.reports.page import Page
 
 __all__ = ["page", "summary"]
@@ -68,7 +68,7 @@ def page(results, settings):
             "gradients of training": f"{results['training_gradients']:,}",
             "training time, compilation included": f"{results['training_seconds']:.0f} s",
             "ELBO of the flow": f"{results['elbo']['nats']:.3f} nats",
-            **provenance.described(results),
+            **facts.describe_provenance(results),
         },
         results["command"],
     )

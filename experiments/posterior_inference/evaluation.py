@@ -9,7 +9,7 @@ import tensorflow as tf
 import tfp_flows
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.posteriordb import find
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
 __all__ = ["MEAN_BOUND", "RATIO_BOUND"]
@@ -38,7 +38,7 @@ def measure(found, entry, reference, settings):
         "num_gradients": found.num_gradients,
         "says": found.says,
         "reasons": list(found.reasons),
-        **provenance.from_run(settings),
+        **facts.provenance(settings),
     }
     return results if reference is None else results | _comparison(found.rows, reference)
 

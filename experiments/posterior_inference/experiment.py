@@ -8,7 +8,7 @@ import time
 from experiments.command_line import program
 from experiments.command_line import refusals
 from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import methods
 from experiments.posterior_inference import pictures
@@ -21,10 +21,8 @@ from experiments.posterior_inference.settings import ALL
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports import page
-from experiments.runs import interruption
+from experiments.runs import resuming
 from experiments.runs import run_directory
-from experiments.runs import strategies
-from experiments.runs import unfinished
 from experiments.runs import workers
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
@@ -62,7 +60,7 @@ def run(settings, strategy=None):
     if reason := entry.inapplicable.get(settings.name_of_method):
         chosen = {"target": settings.target, "posterior": settings.name_of_method}
         return chosen | {"failure": reason}
-    strategy = strategy or strategies.make_strategy(settings.strategy)
+    strategy = strategy or workers.make_strategy(settings.strategy)
     refusals.check_activation(settings.activation)
     if settings.sample_size % (count := strategy.num_replicas_in_sync):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
@@ -71,7 +69,7 @@ def run(settings, strategy=None):
     is_finished = workers.agree_on_start(strategy, settings, is_finished=is_there)
     if is_chief:
         make = functools.partial(_run, entry, settings, strategy)
-        return unfinished.results_of(settings, make)
+        return resuming.results_of(settings, make)
     if not is_finished:
         methods.train(settings.name_of_method, entry, settings, strategy)
     return None
@@ -129,9 +127,9 @@ def cli(argv):
 
 def _main(settings):
     # A cluster has to be joined before anything of TensorFlow runs.
-    strategy = strategies.make_strategy(settings.strategy)
-    how = functools.partial(interruption.how_to_go_on, settings)
-    interruption.stop_at_once()
+    strategy = workers.make_strategy(settings.strategy)
+    how = functools.partial(program.how_to_go_on, settings)
+    program.stop_at_once()
     print(report.HEADER, flush=True)
     found = []
     with workers.within_reach(strategy, how):

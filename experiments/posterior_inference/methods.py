@@ -14,7 +14,7 @@ from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
-from experiments.runs import unfinished
+from experiments.runs import resuming
 from experiments.runs.run_directory import RunDirectoryError
 
 __all__ = ["METHODS", "SURROGATES", "Found", "train"]
@@ -62,7 +62,7 @@ def _surrogate(name, entry, settings, strategy=None):
 
 def _fit_posterior(entry, settings):
     """One call without any setting of the model; resampled where its verdict says so."""
-    start, folder = time.perf_counter(), unfinished.checkpoints(settings.run_dir)
+    start, folder = time.perf_counter(), resuming.checkpoints(settings.run_dir)
     try:
         posterior = tfp_flows.fit_posterior(
             entry.pinned(),

@@ -3,7 +3,7 @@
 import tensorflow_probability as tfp
 
 import tfp_flows
-from experiments.density_estimation.flows import SCALES
+from experiments.density_estimation.models import SCALES
 
 __all__ = ["POSTERIORS"]
 

@@ -4,7 +4,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from experiments.reports import plots
-from experiments.reports import table_plots
 
 __all__ = ["draw"]
 
@@ -29,7 +28,7 @@ def draw(run_dir, results, losses, draws, reference):
         return captions
     names = list(results["moments"])
     first = slice(_MAX_VARIABLES)
-    table_plots.pairs(
+    plots.pairs(
         _shuffled(reference.draws[:, first]),
         draws[:, first],
         run_dir / "pairs.png",

@@ -2,7 +2,7 @@
 
 from experiments.posterior_inference.evaluation import MEAN_BOUND
 from experiments.posterior_inference.evaluation import RATIO_BOUND
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 from experiments.runs.atomic_write import atomic_write
@@ -97,17 +97,17 @@ def _moments(results):
 
 
 def _facts(results):
-    facts = {
+    found = {
         "draws": f"{results['num_draws']:,}",
         "trainable parameters": f"{results['num_parameters']:,}",
         "time, compilation included": f"{results['seconds']:.1f} s",
-        **provenance.described(results),
+        **facts.describe_provenance(results),
     }
     if reference := results.get("reference"):
-        facts["reference"] = _reference(reference)
+        found["reference"] = _reference(reference)
     if results["reasons"]:
-        facts["reasons"] = " ".join(results["reasons"])
-    return facts
+        found["reasons"] = " ".join(results["reasons"])
+    return found
 
 
 def _reference(reference):

@@ -5,12 +5,12 @@ import dataclasses
 from experiments.command_line import refusals
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
-from experiments.density_estimation.flows import SCALES
+from experiments.density_estimation.models import SCALES
 from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import choices
-from experiments.runs.strategies import STRATEGIES
+from experiments.runs.workers import STRATEGIES
 
 __all__ = ["ALL", "PosteriorSettings"]
 

@@ -7,15 +7,15 @@ import pandas as pd
 from sklearn import ensemble
 
 from experiments.density_estimation import diagnostics
-from experiments.predictions.baselines import baselines
-from experiments.predictions.baselines import features
-from experiments.predictions.baselines import features_of_each
-from experiments.predictions.baselines import one_hot_context
-from experiments.predictions.quantile_scores import FLOW
-from experiments.predictions.quantile_scores import LEVELS
-from experiments.predictions.quantile_scores import compared
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import LEVELS
+from experiments.reports.predictions import baselines
+from experiments.reports.predictions import compared
+from experiments.reports.predictions import features
+from experiments.reports.predictions import features_of_each
+from experiments.reports.predictions import one_hot_context
 
 __all__ = ["measure", "samples_beside"]
 

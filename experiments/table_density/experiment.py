@@ -6,18 +6,17 @@ import time
 import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
+from experiments.reports import facts
 from experiments.reports import page
-from experiments.reports import provenance
-from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.table_density import evaluation
 from experiments.table_density import pictures
 from experiments.table_density import report
-from experiments.table_density.frames import divided
-from experiments.table_density.frames import read_table
+from experiments.table_density.data import divided
+from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 _BACKUP = "fit.npz"  # of a run that has not ended
@@ -62,7 +61,7 @@ def cli(argv):
 
 
 def _main(settings):
-    interruption.stop_at_once()
+    program.stop_at_once()
     print(report.table(run(settings)))
     print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 
@@ -113,7 +112,7 @@ def _fit(sets, table, settings, run_dir):
         "num_epochs": len(history["loss"]),
         "training_seconds": seconds,
         **evaluation.measure(table, sets, settings.seed),
-        **provenance.from_run(settings),
+        **facts.provenance(settings),
     }
     captions = pictures.draw(table, sets, results, history, settings)
     page.write(report.page(results), captions, results, run_dir)

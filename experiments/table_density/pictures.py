@@ -6,8 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.density_estimation import prediction_plots
-from experiments.reports import gallery
 from experiments.reports import plots
 from experiments.table_density.evaluation import samples_beside
 
@@ -38,13 +36,13 @@ def draw(table, sets, results, history, settings):
     if results["prediction"]:
         pictures["levels.png"] = (
             "Test values below the quantile of each level: on the line where it is right.",
-            functools.partial(prediction_plots.draw_levels, results["prediction"]),
+            functools.partial(pictures.draw_levels, results["prediction"]),
         )
     pictures["learning_curve.png"] = (
         "Mean log-likelihood over the epochs.",
         functools.partial(plots.learning_curve, history, title=title),
     )
-    return gallery.draw(pictures, settings.run_dir)
+    return plots.draw_all(pictures, settings.run_dir)
 
 
 def _draw_columns(table, test, seed, path):

@@ -1,7 +1,7 @@
 """What the density of a table says of itself: a table, findings, and facts."""
 
-from experiments.density_estimation.findings import prediction_finding
-from experiments.reports import provenance
+from experiments.density_estimation.report import prediction_finding
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
@@ -73,5 +73,5 @@ def _facts(results):
         "rows (train / test)": sizes,
         "epochs": str(results["num_epochs"]),
         "training time": f"{results['training_seconds']:.1f} s",
-        **provenance.described(results),
+        **facts.describe_provenance(results),
     }

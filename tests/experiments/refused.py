@@ -1,7 +1,6 @@
 """The one way in which every program refuses."""
 
 from experiments.__main__ import COMMANDS
-from experiments.runs import interruption
 
 
 def assert_refused(program, arguments, status, words, capsys, monkeypatch):
@@ -17,7 +16,7 @@ def assert_refused(program, arguments, status, words, capsys, monkeypatch):
       capsys: pytest's.
       monkeypatch: pytest's.
     """
-    monkeypatch.setattr(interruption, "stop_at_once", lambda *_: None)
+    monkeypatch.setattr(program, "stop_at_once", lambda *_: None)
     capsys.readouterr()
     assert program.cli(["program", *arguments]) == status
     output, error = capsys.readouterr()

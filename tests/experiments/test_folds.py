@@ -9,7 +9,7 @@ import pytest
 
 from experiments import folds
 from experiments.data import load_dataset
-from experiments.density_estimation.baselines import gaussian_log_probs
+from experiments.density_estimation.evaluation import gaussian_log_probs
 
 RECIPE = """--dataset=two_moons
 --flow=nice

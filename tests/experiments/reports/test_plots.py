@@ -10,7 +10,6 @@ from matplotlib import font_manager
 
 from experiments.reports import image_plots
 from experiments.reports import plots
-from experiments.reports import table_plots
 
 RNG = np.random.default_rng(0)
 POINTS, OTHERS = RNG.normal(size=(2, 200, 2))
@@ -25,7 +24,7 @@ CALLS = {
         POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
     ),
     "marginals": lambda path: plots.marginals(TABLE, SAMPLED_TABLE, path, labels="abc"),
-    "pairs": lambda path: table_plots.pairs(TABLE, SAMPLED_TABLE, path, labels="abc"),
+    "pairs": lambda path: plots.pairs(TABLE, SAMPLED_TABLE, path, labels="abc"),
     "images": lambda path: image_plots.grids({"a": IMAGES, "b": SAMPLED_IMAGES}, path),
     "coloured_images": lambda path: image_plots.grids({"a": COLOURS, "b": COLOURS}, path),
     "rows": lambda path: image_plots.rows(
@@ -76,7 +75,7 @@ SPREAD_OF = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", SPREAD_OF)
-@pytest.mark.parametrize("draw", [plots.marginals, table_plots.pairs])
+@pytest.mark.parametrize("draw", [plots.marginals, plots.pairs])
 def test_columns_without_a_range_are_drawn(draw, name, tmp_path, monkeypatch):
     heights = []
     hist = plt.Axes.hist

@@ -9,7 +9,7 @@ from experiments.data import DataError
 from experiments.data import Dataset
 from experiments.data import load_dataset
 
-__all__ = ["Images", "load_images"]
+__all__ = ["load_images"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,20 @@
-"""Facts of a trained Keras model and of its data, as a report tells them."""
+"""Facts of a run: the command, versions and machine, the model and its training."""
 
 import dataclasses
+import importlib.metadata
 import math
+import os
+import platform
+import shlex
 
-from experiments.reports import provenance
+import tensorflow as tf
+
 from experiments.runs import fitting
-
-__all__ = ["described", "epochs", "lost_to_baseline", "from_run"]
 
 _SETS = ("train", "validation", "test")
 
 
-def from_run(model, dataset, settings):
+def from_training(model, dataset, settings):
     """Returns what `results.json` holds of any trained model as plain data.
 
     Args:
@@ -26,11 +29,11 @@ def from_run(model, dataset, settings):
         "num_rows": {name: len(getattr(dataset, name)) for name in _SETS},
         "init_from": settings.init_from or None,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        **provenance.from_run(settings),
+        **provenance(settings),
     }
 
 
-def described(results, **further):
+def describe_training(results, **further):
     """Returns what the run was, by name.
 
     Args:
@@ -47,7 +50,7 @@ def described(results, **further):
         "epochs": epochs(results),
         **({"step size": fitting.describe_restarts(restarts)} if restarts else {}),
         "training time": f"{results['training_seconds']:.1f} s",
-        **provenance.described(results),
+        **describe_provenance(results),
     }
 
 
@@ -77,3 +80,47 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
         f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
         "narrower networks, --weight_decay, or a smaller --learning_rate."
     )
+
+
+_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
+
+
+def provenance(settings):
+    """Returns the provenance of a run of a `FlagSettings` as plain data."""
+    return {
+        "command": command(settings),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def describe_provenance(results):
+    """Returns what a reader needs of it, by name.
+
+    Args:
+      results: with what `of_run` returns.
+    """
+    return {
+        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
+        "machine": results["machine"],
+    }
+
+
+def command(settings):
+    """Returns the shell command that repeats the run of a `FlagSettings`."""
+    flags = map(shlex.quote, settings.flags(only_changed=True))
+    return " ".join([f"tfp-flows {settings.PROGRAM}", *flags])
+
+
+def versions():
+    """Returns the versions that a number may depend on."""
+    return {
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in _PACKAGES},
+    }
+
+
+def machine():
+    """Returns the processors that a time depends on."""
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"

@@ -1,22 +1,23 @@
-"""A run of one process, or of several workers of which the first, the chief, leads.
-
-Every worker trains; the chief alone reads and writes the folder, evaluates and reports.
-"""
+"""A run that goes on after an interruption, in one process or several workers."""
 
 import functools
+import json
+import pathlib
+import shutil
 
+import tfp_flows
+from experiments.command_line import program
+from experiments.reports import facts
 from experiments.runs import fitting
-from experiments.runs import interruption
 from experiments.runs import run_directory
-from experiments.runs import strategies
 from experiments.runs import workers
+from experiments.runs.atomic_write import atomic_write
 from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.workers import WorkersError
 
-__all__ = ["REFUSALS", "run", "run_and_print"]
-
+__all__ = ["checkpoints", "REFUSALS", "results_of", "run", "run_and_print"]
 # What a run refuses, beside its data.
 REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
 
@@ -49,7 +50,7 @@ def run(
       TrainingError: if the loss is not finite from the start.
       WorkersError: if the workers were started with different flags.
     """
-    strategy = strategy or strategies.make_strategy(settings.strategy)
+    strategy = strategy or workers.make_strategy(settings.strategy)
     is_chief = workers.is_chief(strategy)
     is_finished = workers.agree_on_start(
         strategy, settings, is_finished=is_chief and fitting.is_complete(settings)
@@ -75,10 +76,10 @@ def run_and_print(settings, run, *, check, table):
       WorkersError: also if another worker is lost.
     """
     # A cluster has to be joined before anything of TensorFlow runs.
-    strategy = strategies.make_strategy(settings.strategy)
+    strategy = workers.make_strategy(settings.strategy)
     check(settings)
-    how = functools.partial(interruption.how_to_go_on, settings)
-    interruption.stop_at_once(how)
+    how = functools.partial(program.how_to_go_on, settings)
+    program.stop_at_once(how)
     try:
         with workers.within_reach(strategy, how):
             results = run(settings, strategy)
@@ -105,3 +106,52 @@ def _lead(settings, subject, train, finish, check_finished):
             print(fitting.remark(before, results))
         CheckpointFolder(run_dir / "checkpoints").delete_all_but_newest()
         return results
+
+
+_FOLDER, _VERSIONS = "checkpoints", "versions.json"
+
+
+def results_of(settings, make):
+    """Returns the results of a run, whose checkpoints go once there are any.
+
+    Args:
+      settings: any settings with `run_dir`.
+      make: function of the folder, which writes the results last and returns them; not
+        called where they are there.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run.
+    """
+    with run_directory.claim(settings) as run_dir:
+        results = run_directory.finished_results(run_dir)
+        results = make(run_dir) if results is None else results
+        shutil.rmtree(run_dir / _FOLDER, ignore_errors=True)
+        return results
+
+
+def checkpoints(run_dir):
+    """Returns the folder of a run's checkpoints, all of which are of one version.
+
+    Args:
+      run_dir: folder of the run.
+
+    Raises:
+      RunDirectoryError: if they are of other versions, or nothing says of which.
+    """
+    path = pathlib.Path(run_dir) / _FOLDER / _VERSIONS
+    now = {"tfp_flows": tfp_flows.__version__, **facts.versions()}
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, json.dumps(now))
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunDirectoryError(f"{path} is damaged; choose another --run_dir.") from error
+    if there != now:
+        names = [name for name in now if there.get(name) != now[name]]
+        different = "; ".join(f"{n} {there.get(n)} there, {now[n]} now" for n in names)
+        raise RunDirectoryError(
+            f"{path.parent} holds a training by other versions: {different}. Choose "
+            "another --run_dir, or the same versions."
+        )
+    return path.parent
