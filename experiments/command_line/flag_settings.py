@@ -58,10 +58,12 @@ class FlagSettings:
     Attributes:
       PROGRAM: name of the command that has these flags, as in `tfp-flows PROGRAM`.
       POSITIONAL: the field, a tuple, of what is no flag; None: there must be nothing else.
+      MAY_GROW: fields, numbers, that a run in a folder may be asked for more of.
     """
 
     PROGRAM: ClassVar[str]
     POSITIONAL: ClassVar[str | None] = None
+    MAY_GROW: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         check_kinds(self, UsageError)

@@ -17,6 +17,8 @@ __all__ = ["TrainingSettings"]
 class TrainingSettings(FlagSettings):
     """One run; each field is also the flag of that name, and its text the flag's help."""
 
+    MAY_GROW = ("epochs",)
+
     dataset: str = field("two_moons", "Data set to fit.", one_of=DATASETS)
     data_dir: str = field(
         "",

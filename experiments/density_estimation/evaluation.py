@@ -9,6 +9,7 @@ from sklearn import svm
 
 import tfp_flows
 from experiments.density_estimation import diagnostics
+from experiments.density_estimation import models
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
@@ -48,7 +49,7 @@ def measure(model, history, subject):
         "best_validation_log_likelihood": float(np.nanmax(validation)),
         "columns": dataset.described_columns,
         "training_rows": digest(dataset.inputs("train")),
-        **shape_of(dataset),
+        **models.shape_of(dataset),
         "calibration": diagnostics.calibration(subject),
         "two_sample_test": diagnostics.two_sample_test(subject),
         "coverage": diagnostics.coverage(subject),
@@ -96,16 +97,6 @@ def bits_per_dimension(log_likelihood, dataset):
     return dataclasses.asdict(bits) | {
         "two_standard_errors": error,
         "num_rows": len(dataset.test),
-    }
-
-
-def shape_of(dataset):
-    """Returns sizes of a data set that a model is made for."""
-    shape = dataset.pixel_shape
-    return {
-        "event_size": dataset.event_size,
-        "context_size": dataset.context_size,
-        "image_shape": None if shape is None else list(shape),
     }
 
 

@@ -1,9 +1,7 @@
 """Fits a flow to a data set by maximum likelihood and reports its test log-likelihood."""
 
-import functools
 import pathlib
 
-import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
@@ -13,19 +11,22 @@ from experiments.density_estimation import models
 from experiments.density_estimation import pictures
 from experiments.density_estimation import report
 from experiments.density_estimation import training
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 from experiments.reports import page
 from experiments.runs import fitting
 from experiments.runs import resuming
+from experiments.runs import workers
 from experiments.runs.epochs import digest
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.starting_weights import load_start
 from experiments.runs.starting_weights import refuse_other_columns
 
 
 def run(settings, strategy=None):
-    """Trains, evaluates and writes everything, as `resuming.run`, into the run's folder.
+    """Trains, evaluates and writes everything into `settings.run_dir`.
+
+    A run that was interrupted goes on, and so does a finished one that is asked for more
+    (see `fitting.is_complete`); a finished one is else only read.
 
     Args:
       settings: a `Settings`.
@@ -33,16 +34,35 @@ def run(settings, strategy=None):
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
+
+    Raises:
+      DataError: if the data are not to be had, or of no use; the folder is untouched.
+      RunDirectoryError: if the folder belongs to another process or another run, or to
+        this one on other data.
+      TrainingError: if the loss is not finite from the start.
+      WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, Settings)
-    return resuming.run(
-        settings,
-        strategy,
-        prepare=_prepare,
-        train=training.train,
-        finish=_finish,
-        check_finished=functools.partial(_refuse_other_table, settings),
-    )
+    strategy = strategy or workers.make_strategy(settings.strategy)
+    if resuming.is_finished(settings, strategy):
+        with resuming.finished(settings, strategy) as results:
+            if results:
+                _refuse_other_table(settings, results)
+                resuming.tell_finished(settings)
+        return results
+    dataset = load_dataset(settings.dataset, **settings.data_arguments())
+    distribution = models.for_dataset(settings, dataset, strategy)
+    with resuming.unfinished(settings, strategy) as run_dir:
+        model, history, notes = training.train(distribution, dataset, settings, strategy)
+        if run_dir is None:
+            return None
+        outcome = fitting.outcome(history)
+        model.save(run_dir / "model.keras")
+        subject = Subject(distribution, dataset, settings)
+        results = evaluation.measure(model, history, subject) | outcome | notes
+        captions = pictures.draw(subject, history)
+        page.write(report.page(results), captions, results, run_dir)
+        return results
 
 
 def cli(argv):
@@ -56,44 +76,12 @@ def cli(argv):
 
 
 def _main(settings):
-    resuming.run_and_print(settings, run, check=models.check, table=report.table)
-
-
-def _prepare(settings, strategy):
-    dataset = load_dataset(settings.dataset, **settings.data_arguments())
-    start = None
-    if settings.init_from:
-        start = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.DensityEstimator,
-            architecture=models.ARCHITECTURE,
-            facts=evaluation.shape_of(dataset),
-            columns=dataset.described_columns,
-        )
-    with strategy.scope():
-        distribution = models.build_distribution(
-            settings,
-            dataset.event_size,
-            dataset.context_size,
-            # Classes are zeros and ones already.
-            standardize_context=not dataset.class_names,
-            is_binary=dataset.is_binary,
-            image_shape=dataset.image_shape,
-            angles=dataset.angles,
-        )
-    return start.distribution if start else distribution, dataset, settings, strategy
-
-
-def _finish(run_dir, trained, prepared):
-    model, history, notes = trained
-    subject = Subject(*prepared[:3])
-    outcome = fitting.outcome(history)
-    model.save(run_dir / "model.keras")
-    results = evaluation.measure(model, history, subject) | outcome | notes
-    captions = pictures.draw(subject, history)
-    page.write(report.page(results), captions, results, run_dir)
-    return results
+    # A cluster has to be joined before anything of TensorFlow runs.
+    strategy = workers.make_strategy(settings.strategy)
+    models.check(settings)
+    with resuming.stoppable(settings, strategy):
+        results = run(settings, strategy)
+    resuming.tell_written(settings, results and report.table(results))
 
 
 def _refuse_other_table(settings, results):

@@ -12,6 +12,7 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.refusals import check_activation
 from experiments.data import DATASETS
 from experiments.data import DataError
+from experiments.runs.starting_weights import load_start
 
 __all__ = ["BASES", "build_distribution", "FLOWS", "ORDERINGS", "SCALES", "TRANSFORMERS"]
 BASES = {
@@ -154,6 +155,38 @@ ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defens
 ARCHITECTURE += OPTIONS
 
 
+def for_dataset(settings, dataset, strategy):
+    """Returns the distribution that `settings` describe for a data set.
+
+    Args:
+      settings: a `Settings`; with `init_from`, it is that of the run in this folder.
+      dataset: a `Dataset`.
+      strategy: the `tf.distribute.Strategy` to make it under.
+    """
+    start = None
+    if settings.init_from:
+        start = load_start(
+            settings,
+            strategy,
+            kind=tfp_flows.DensityEstimator,
+            architecture=ARCHITECTURE,
+            facts=shape_of(dataset),
+            columns=dataset.described_columns,
+        )
+    with strategy.scope():
+        distribution = build_distribution(
+            settings,
+            dataset.event_size,
+            dataset.context_size,
+            # Classes are zeros and ones already.
+            standardize_context=not dataset.class_names,
+            is_binary=dataset.is_binary,
+            image_shape=dataset.image_shape,
+            angles=dataset.angles,
+        )
+    return start.distribution if start else distribution
+
+
 def build_distribution(
     settings,
     event_size,
@@ -214,6 +247,16 @@ def build_distribution(
         )
     _refuse_base(settings, f"which {settings.flow} has itself")
     return _defended(built, settings, flow)
+
+
+def shape_of(dataset):
+    """Returns sizes of a data set that a model is made for."""
+    shape = dataset.pixel_shape
+    return {
+        "event_size": dataset.event_size,
+        "context_size": dataset.context_size,
+        "image_shape": None if shape is None else list(shape),
+    }
 
 
 def _defended(distribution, settings, flow):

@@ -559,7 +559,7 @@ def draw_levels(found, path):
     """Draws the share of test values below the quantile of each level, for each method.
 
     Args:
-      found: what `diagnostics.scores` returns.
+      found: what `prediction_scores` returns.
       path: of the picture.
     """
     levels = np.array(found["levels"])

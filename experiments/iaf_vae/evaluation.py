@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 
 from experiments.density_estimation.evaluation import bernoulli_log_probs
+from experiments.iaf_vae import models
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
-__all__ = ["latent_statistics", "measure", "shape_of"]
+__all__ = ["best_validation_elbo", "latent_statistics", "measure"]
 
 # Draws a row of the bound, and of the latents' moments.
 _BOUND_DRAWS = 8
@@ -35,7 +36,7 @@ def measure(model, images, settings):
     )
     bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
     named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
-    numbers = facts.from_training(model, images.dataset, settings) | shape_of(images)
+    numbers = facts.from_training(model, images.dataset, settings) | models.shape_of(images)
     numbers |= {name: getattr(settings, name) for name in named}
     numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
     numbers["log_likelihood"] = _summary(log_likelihood) | {
@@ -50,6 +51,15 @@ def measure(model, images, settings):
     if images.num_bins:
         numbers["bits_per_dimension"] = _summary(_bits(log_likelihood, images))
     return numbers | _baseline(images)
+
+
+def best_validation_elbo(history):
+    """Returns the validation ELBO of the epoch whose weights are kept.
+
+    Args:
+      history: Keras's history, a dict of lists with an entry an epoch.
+    """
+    return history["val_elbo"][int(np.nanargmin(history["val_loss"]))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +92,6 @@ def latent_statistics(model, x, seed):
     kl = 0.5 * (ratios + squares / prior_variance - 1.0 - np.log(ratios))
     variance = means.var(axis=0) - noise.mean(axis=0)
     return LatentStatistics(means, variance, kl.mean(axis=0))
-
-
-def shape_of(images):
-    """Returns sizes of a data set that a model is made for."""
-    return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
 
 
 def rows_to_score(settings, count):

@@ -1,7 +1,5 @@
 """NUTS through a trained flow (NeuTra) beside plain NUTS: effective samples a gradient."""
 
-import dataclasses
-import functools
 import time
 
 import numpy as np
@@ -9,15 +7,13 @@ import numpy as np
 from experiments.command_line import program
 from experiments.command_line import refusals
 from experiments.command_line.flag_settings import check_kind
+from experiments.neutra import evaluation
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
-from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import training
-from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
-from experiments.reports import facts
 from experiments.reports import page
 from experiments.reports import plots
 from experiments.runs import resuming
@@ -43,7 +39,22 @@ def run(settings):
     """
     check_kind("settings", settings, NeutraSettings)
     refusals.check_activation(settings.activation)
-    return resuming.results_of(settings, functools.partial(_run, settings))
+    if resuming.is_finished(settings):
+        with resuming.finished(settings) as results:
+            return results
+    with resuming.unfinished(settings) as run_dir:
+        entry = find(settings.target, settings.data_dir)
+        pinned = entry.pinned()
+        posterior = POSTERIORS[settings.posterior](pinned, settings)
+        start = time.perf_counter()
+        _, earlier = training.train(posterior, pinned.unnormalized_log_prob, settings)
+        seconds = earlier + time.perf_counter() - start
+        chains = evaluation.sample(posterior, entry, settings)
+        results = evaluation.measure(posterior, chains, entry, settings)
+        results["training_seconds"] = seconds
+        _draw(chains, entry, posterior.support, run_dir / "pairs.png")
+        page.write(report.page(results, settings), _CAPTIONS, results, run_dir)
+        return results
 
 
 def cli(argv):
@@ -58,49 +69,6 @@ def _main(settings):
     program.stop_at_once()
     print(report.page(run(settings), settings).table())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
-
-
-def _run(settings, run_dir):
-    entry = find(settings.target, settings.data_dir)
-    pinned = entry.pinned()
-    posterior = POSTERIORS[settings.posterior](pinned, settings)
-    start = time.perf_counter()
-    _, earlier = training.train(posterior, pinned.unnormalized_log_prob, settings)
-    seconds = earlier + time.perf_counter() - start
-    names = {"plain NUTS": False, f"NUTS through {settings.posterior}": True}
-    chains = {
-        name: flow_nuts(
-            posterior,
-            entry,
-            posterior.support.inverse,
-            precondition=precondition,
-            num_chains=settings.num_chains,
-            num_draws=-(-settings.num_draws // settings.num_chains),
-            num_adaptation_steps=settings.num_adaptation_steps,
-            seed=settings.seed,
-        )
-        for name, precondition in names.items()
-    }
-    results = {
-        "target": settings.target,
-        "samplers": {
-            name: report.summary(sampled, entry.first) for name, sampled in chains.items()
-        },
-        "moments_of_first": entry.first and list(entry.first),
-        "elbo": dataclasses.asdict(_elbo(posterior, pinned, settings)),
-        "training_seconds": seconds,
-        "training_gradients": settings.training_steps * settings.sample_size,
-        **facts.provenance(settings),
-    }
-    _draw(chains, entry, posterior.support, run_dir / "pairs.png")
-    page.write(report.page(results, settings), _CAPTIONS, results, run_dir)
-    return results
-
-
-def _elbo(posterior, pinned, settings):
-    parts, log_prob = posterior.sample_and_log_prob(20000, seed=(5, settings.seed))
-    log_weights = pinned.unnormalized_log_prob(parts) - log_prob
-    return evaluation.elbo(log_weights.numpy().astype(np.float64))
 
 
 def _draw(chains, entry, support, path):

@@ -22,7 +22,6 @@ from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports import page
 from experiments.runs import resuming
-from experiments.runs import run_directory
 from experiments.runs import workers
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
@@ -64,15 +63,25 @@ def run(settings, strategy=None):
     refusals.check_activation(settings.activation)
     if settings.sample_size % (count := strategy.num_replicas_in_sync):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
-    is_chief = workers.is_chief(strategy)
-    is_there = is_chief and run_directory.finished_results(settings.run_dir) is not None
-    is_finished = workers.agree_on_start(strategy, settings, is_finished=is_there)
-    if is_chief:
-        make = functools.partial(_run, entry, settings, strategy)
-        return resuming.results_of(settings, make)
-    if not is_finished:
-        methods.train(settings.name_of_method, entry, settings, strategy)
-    return None
+    if resuming.is_finished(settings, strategy):
+        with resuming.finished(settings, strategy) as results:
+            return results
+    way, start = settings.name_of_method, time.perf_counter()
+    with resuming.unfinished(settings, strategy) as run_dir:
+        if run_dir is None:
+            methods.train(way, entry, settings, strategy)
+            return None
+        if way in SURROGATES:
+            found = SURROGATES[way](entry, settings, strategy)
+        else:
+            found = METHODS[way](entry, settings)
+        seconds = time.perf_counter() - start
+        reference = evaluation.find_reference(entry, settings)
+        results = evaluation.measure(found, entry, reference, settings)
+        results["seconds"] = found.earlier_seconds + seconds
+        captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
+        page.write(report.page(results), captions, results, run_dir)
+        return results
 
 
 def run_all(settings, strategy=None):
@@ -145,18 +154,3 @@ def _main(settings):
         report.write(found, pathlib.Path(settings.run_dir) / "report.md")
         print(f"\n{text}\n")
     print(f"Written to {settings.run_dir}.")
-
-
-def _run(entry, settings, strategy, run_dir):
-    start, way = time.perf_counter(), settings.name_of_method
-    if way in SURROGATES:
-        found = SURROGATES[way](entry, settings, strategy)
-    else:
-        found = METHODS[way](entry, settings)
-    seconds = time.perf_counter() - start
-    reference = evaluation.find_reference(entry, settings)
-    results = evaluation.measure(found, entry, reference, settings)
-    results["seconds"] = found.earlier_seconds + seconds
-    captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
-    page.write(report.page(results), captions, results, run_dir)
-    return results

@@ -1,9 +1,17 @@
-"""A run that goes on after an interruption, in one process or several workers."""
+"""A run that goes on after an interruption, in one process or several workers.
 
+A command asks whether its run `is_finished`. If it is, the results are read within
+`finished`; if not, the run is made within `unfinished`. The chief alone reads and writes
+the folder; the other workers only train.
+"""
+
+import contextlib
 import functools
 import json
 import pathlib
 import shutil
+
+import tensorflow as tf
 
 import tfp_flows
 from experiments.command_line import program
@@ -17,126 +25,115 @@ from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.workers import WorkersError
 
-__all__ = ["checkpoints", "REFUSALS", "results_of", "run", "run_and_print"]
 # What a run refuses, beside its data.
 REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
-
-
-def run(
-    settings, strategy=None, *, prepare, train, finish, check_finished=lambda results: None
-):
-    """Trains, evaluates and writes everything into `settings.run_dir`.
-
-    A run that was interrupted goes on, and so does a finished one that is asked for more
-    (see `extending`); else that is only read.
-
-    Args:
-      settings: any settings with `run_dir`, `strategy`, `epochs` and `max_minutes`.
-      strategy: what `make_strategy` returns for these settings, if called already.
-      prepare: function of settings and strategy that returns all that the others take.
-      train: function of what `prepare` returns, in every worker.
-      finish: function, in the chief, of the folder, of what `train` returns, and of what
-        `prepare` returns; returns the results, having written them last.
-      check_finished: function, in the chief, of the results of a run that is only read;
-        raises if that is not what the settings describe.
-
-    Returns:
-      What `results.json` holds; None in a worker that is not the chief.
-
-    Raises:
-      DataError: if the data are not to be had, or of no use; the folder is untouched.
-      RunDirectoryError: if the folder belongs to another process or another run, or to
-        this one on other data.
-      TrainingError: if the loss is not finite from the start.
-      WorkersError: if the workers were started with different flags.
-    """
-    strategy = strategy or workers.make_strategy(settings.strategy)
-    is_chief = workers.is_chief(strategy)
-    is_finished = workers.agree_on_start(
-        strategy, settings, is_finished=is_chief and fitting.is_complete(settings)
-    )
-    subject = None if is_finished else prepare(settings, strategy)
-    if is_chief:
-        return _lead(settings, subject, train, finish, check_finished)
-    if not is_finished:
-        train(*subject)
-    return None
-
-
-def run_and_print(settings, run, *, check, table):
-    """Runs what a command line asks for, and prints the table of its results.
-
-    Args:
-      settings: any settings with `run_dir` and `strategy`.
-      run: function of settings and strategy, as of an experiment.
-      check: function of settings that raises `UsageError`, whatever the data.
-      table: function of results that returns text.
-
-    Raises:
-      WorkersError: also if another worker is lost.
-    """
-    # A cluster has to be joined before anything of TensorFlow runs.
-    strategy = workers.make_strategy(settings.strategy)
-    check(settings)
-    how = functools.partial(program.how_to_go_on, settings)
-    program.stop_at_once(how)
-    try:
-        with workers.within_reach(strategy, how):
-            results = run(settings, strategy)
-    except OSError as error:
-        raise RunDirectoryError(f"{error}. {how()}") from error
-    if results is None:
-        print("Done; the chief reports.")
-    else:
-        print(table(results))
-        print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
-
-
-def _lead(settings, subject, train, finish, check_finished):
-    with run_directory.claim(settings, may_grow=fitting.MAY_GROW) as run_dir:
-        if fitting.is_complete(settings):
-            results = run_directory.finished_results(run_dir)
-            check_finished(results)
-            print(f"{run_dir} holds this run, finished; to repeat it, delete the folder.")
-            return results
-        fitting.refuse_lost_end(run_dir)
-        before = run_directory.finished_results(run_dir)
-        results = finish(run_dir, train(*subject), subject)
-        if before is not None:
-            print(fitting.remark(before, results))
-        CheckpointFolder(run_dir / "checkpoints").delete_all_but_newest()
-        return results
-
 
 _FOLDER, _VERSIONS = "checkpoints", "versions.json"
 
 
-def results_of(settings, make):
-    """Returns the results of a run, whose checkpoints go once there are any.
+@contextlib.contextmanager
+def stoppable(settings, strategy):
+    """Tells how to go on when the block is stopped, or another worker is lost.
+
+    Args:
+      settings: any settings with `run_dir` and `strategy`.
+      strategy: the `tf.distribute.Strategy` of all workers.
+
+    Raises:
+      RunDirectoryError: if a file cannot be written.
+      WorkersError: if another worker is lost.
+    """
+    how = functools.partial(program.how_to_go_on, settings)
+    program.stop_at_once(how)
+    try:
+        with workers.within_reach(strategy, how):
+            yield
+    except OSError as error:
+        raise RunDirectoryError(f"{error}. {how()}") from error
+
+
+def is_finished(settings, strategy=None):
+    """Whether the chief finds the run finished; all workers must call it.
 
     Args:
       settings: any settings with `run_dir`.
-      make: function of the folder, which writes the results last and returns them; not
-        called where they are there.
+      strategy: the `tf.distribute.Strategy` of all workers; None: the default one.
+
+    Raises:
+      WorkersError: if the workers were started with different flags.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    is_there = workers.is_chief(strategy) and fitting.is_complete(settings)
+    return workers.agree_on_start(strategy, settings, is_finished=is_there)
+
+
+@contextlib.contextmanager
+def finished(settings, strategy=None):
+    """Yields the results of a finished run; None in a worker that is not the chief.
 
     Raises:
       RunDirectoryError: if the folder belongs to another process or another run.
     """
+    if not workers.is_chief(strategy or tf.distribute.get_strategy()):
+        yield None
+        return
     with run_directory.claim(settings) as run_dir:
         results = run_directory.finished_results(run_dir)
-        results = make(run_dir) if results is None else results
-        shutil.rmtree(run_dir / _FOLDER, ignore_errors=True)
-        return results
+        yield results
+        _delete_checkpoints(run_dir, results)
+
+
+@contextlib.contextmanager
+def unfinished(settings, strategy=None):
+    """Yields the folder of a run to make; None in a worker that is not the chief.
+
+    The block writes the results last. A run that may be extended keeps its last
+    checkpoint; the checkpoints of others are deleted.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run, or has
+        lost what an extension would go on from.
+    """
+    if not workers.is_chief(strategy or tf.distribute.get_strategy()):
+        yield None
+        return
+    with run_directory.claim(settings) as run_dir:
+        before = run_directory.finished_results(run_dir)
+        if before is not None and CheckpointFolder(run_dir / _FOLDER).is_empty:
+            raise RunDirectoryError(
+                f"Expected the last checkpoint of the run in {run_dir}, to go on from; got "
+                f"none. Choose another --run_dir, with --init_from={run_dir} to start from "
+                "its weights."
+            )
+        yield run_dir
+        results = run_directory.finished_results(run_dir)
+        if before is not None:
+            print(_remark(before, results))
+        _delete_checkpoints(run_dir, results)
+
+
+def tell_finished(settings):
+    """Prints that the run was only read."""
+    print(f"{settings.run_dir} holds this run, finished; to repeat it, delete the folder.")
+
+
+def tell_written(settings, table):
+    """Prints the table of a run and where its report is; without a table, who has it."""
+    if table is None:
+        print("Done; the chief reports.")
+        return
+    print(table)
+    print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
 
 
 def checkpoints(run_dir):
-    """Returns the folder of a run's checkpoints, all of which are of one version.
+    """Returns the folder of the checkpoints of a run that cannot be extended.
 
     Args:
       run_dir: folder of the run.
 
     Raises:
-      RunDirectoryError: if they are of other versions, or nothing says of which.
+      RunDirectoryError: if other versions of the packages have written there.
     """
     path = pathlib.Path(run_dir) / _FOLDER / _VERSIONS
     now = {"tfp_flows": tfp_flows.__version__, **facts.versions()}
@@ -155,3 +152,20 @@ def checkpoints(run_dir):
             "another --run_dir, or the same versions."
         )
     return path.parent
+
+
+def _remark(before, results):
+    first, last = before["num_epochs"], results["num_epochs"]
+    if first == last:
+        return (
+            f"No epoch was added to the {first}: training had ended by itself (see "
+            "--patience), or its time is up."
+        )
+    return f"The run went on from epoch {first} to epoch {last}."
+
+
+def _delete_checkpoints(run_dir, results):
+    if results and "limits" in results:
+        CheckpointFolder(run_dir / _FOLDER).delete_all_but_newest()
+    else:
+        shutil.rmtree(run_dir / _FOLDER, ignore_errors=True)

@@ -14,8 +14,8 @@ from experiments.density_estimation import evaluation
 from experiments.density_estimation import models as choices
 from experiments.density_estimation import pictures
 from experiments.density_estimation import training
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 
 VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
 SETS = ("train", "validation", "test")

@@ -52,5 +52,5 @@ def quick_runs():
         patch.setattr(pictures, "draw", lambda *_: {})
         patch.setattr(vae_pictures, "draw", lambda *_: {})
         patch.setattr(diagnostics, "two_sample_test", lambda subject: known)
-        patch.setattr(diagnostics, "scores", lambda subject: None)
+        patch.setattr(diagnostics, "prediction_scores", lambda subject: None)
         yield

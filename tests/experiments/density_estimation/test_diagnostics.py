@@ -9,8 +9,8 @@ import tfp_flows
 from experiments.data.dataset import Dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import pictures
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):

@@ -7,10 +7,10 @@ from random_weights import randomize
 from experiments.data import load_dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import pictures
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.evaluation import likelihood_classification
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 
 GLOW = {"flow": "glow", "num_steps": 1, "hidden_channels": 4, "dataset": "digits"}
 HISTORY = {"loss": [1.0], "val_loss": [1.0]}

@@ -12,7 +12,7 @@ from experiments.data import load_dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
-from experiments.density_estimation.training import Subject
+from experiments.density_estimation.diagnostics import Subject
 from experiments.reports import predictions
 
 SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)

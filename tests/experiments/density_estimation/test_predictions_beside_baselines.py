@@ -11,9 +11,9 @@ import tensorflow_probability as tfp
 from experiments.data.dataset import Dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import pictures
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.report import findings
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 from experiments.reports import predictions
 from experiments.reports.predictions import FLOW
 from experiments.reports.predictions import LEVELS

@@ -22,6 +22,7 @@ from experiments.iaf_vae import report
 from experiments.iaf_vae.data import load_images
 from experiments.reports import facts
 from experiments.runs import epochs
+from experiments.runs import fitting
 from experiments.runs.run_directory import RunDirectoryError
 
 PICTURES = {
@@ -203,7 +204,7 @@ def test_command_repeats_the_run(tmp_path):
     assert f"--flagfile={tmp_path}/flags.txt" in program.how_to_go_on(settings)
 
 
-def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
+def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept():
     """Under another bound than the ELBO, which may be best in another epoch."""
     history = {
         "loss": [3.0, 2.0, 1.5],
@@ -211,10 +212,5 @@ def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
         "elbo": [-4.0, -3.0, -2.0],
         "val_elbo": [-4.0, -3.5, -2.5],
     }
-    settings = in_folder(TINY, tmp_path)
-    images = load_images(settings)
-    parts = models.vae_parts(settings, images)
-    trained = (tfp_flows.VAE(**parts), history, {"training_seconds": 1.0})
-    results = iaf_vae._finish(tmp_path, trained, (parts, images, settings, None))
-    assert results["best_epoch"] == 2
-    assert results["best_validation_elbo"] == -3.5
+    assert fitting.outcome(history)["best_epoch"] == 2
+    assert evaluation.best_validation_elbo(history) == -3.5
