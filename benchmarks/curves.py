@@ -35,7 +35,7 @@ from benchmarks.workloads import SplineFlow
 
 __all__ = ["AXES", "CONTENDERS", "FLOWS", "TASKS", "calls", "sweep"]
 
-# Of the sizes that the constructors have by default.
+# Default sizes of the constructors.
 FLOWS = {
     "RealNVP": RealNVP(16, 8, (32, 32), 512, 1),
     "MAF": Autoregressive(16, 5, (64, 64), 512, 1, "train"),

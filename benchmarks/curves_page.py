@@ -50,7 +50,7 @@ def keep(new, folder):
     rows = merged(pd.read_csv(file), new) if file.exists() else new
     atomic_write(file, rows.to_csv(index=False, float_format="%.4g"))
     made = {"versions": facts.versions(), "machine": facts.machine()}
-    where = "; ".join(facts.described(made).values())
+    where = "; ".join(facts.describe_provenance(made).values())
     parts = [f"# Cost against size\n\n{_HOW}\n\n{where}."]
     for flow, part in rows.groupby("flow"):
         picture = f"curves_{flow.lower()}.png"

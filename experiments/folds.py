@@ -127,9 +127,7 @@ def _row(key, folds):
 
 
 def _worst_row(folds):
-    gaps = [results.get("gap_to_baseline") for results in folds]
-    if None in gaps:  # of runs that finished before reports had it
-        return "not known", "not known"
+    gaps = [results["gap_to_baseline"] for results in folds]
     far = sum(gap["rows_far_below"] for gap in gaps)
     rows = sum(results["num_rows"]["test"] for results in folds)
     return f"{np.min([gap['worst_row'] for gap in gaps]):.1f}", f"{far:,} of {rows:,}"

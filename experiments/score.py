@@ -41,7 +41,6 @@ from experiments.fitted.row_tables import bar
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["PictureRows"]
 _HEADER = "log_likelihood,outside\n"
 _START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0, "unknown": 0}
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from experiments.runs.atomic_write import atomic_write
 
-__all__ = ["changed", "check_kind", "check_kinds", "field", "FlagSettings", "UsageError"]
 _BOUNDS = {
     "at_least": (operator.ge, "of at least"),
     "at_most": (operator.le, "of at most"),
@@ -119,7 +118,7 @@ def _unmet_by_text(one_of, text):
 def _as_text(value):
     if not isinstance(value, (tuple, list)):
         return str(value)
-    # As flags of lists are read: an entry with a comma or a quote is quoted.
+    # The form that list flags are read in: entries with a comma or a quote are quoted.
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(value)
     return text.getvalue().removesuffix("\n")

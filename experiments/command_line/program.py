@@ -15,8 +15,6 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 from experiments.data import catalogue
 
-__all__ = ["read_settings", "run"]
-
 
 def run(argv, main, settings_class, *, description, refusals):
     """Runs `main(settings)` and returns the exit status of the program.

@@ -6,8 +6,6 @@ import numpy as np
 
 from experiments.data.files import DataError
 
-__all__ = ["Column", "differences", "split_columns", "without_names"]
-
 # Each holds those before it.
 _KINDS = ("constant", "binary", "integer", "real")
 # Rounding to a grid of `spread / _STEPS` adds less than .003 nats to an entropy.

@@ -12,8 +12,6 @@ from experiments.data.columns import Column
 from experiments.data.columns import without_names
 from experiments.data.published import PublishedRow
 
-__all__ = ["catalogue", "Entry", "Request"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:

@@ -15,18 +15,6 @@ import zlib
 
 import numpy as np
 
-__all__ = [
-    "cache_folder",
-    "DataError",
-    "download",
-    "existing_folder",
-    "find_prepared",
-    "load_array",
-    "load_arrays",
-    "need_prepared",
-    "reading",
-]
-
 
 class DataError(ValueError):
     """Data that are missing, damaged, or of no use; the message says where and how."""
@@ -78,7 +66,7 @@ def existing_folder(data_dir):
 
 
 _ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-# What an array claims that memory cannot hold: NumPy would try all the same.
+# NumPy tries to allocate whatever size a header claims.
 _ERRORS += (MemoryError,)
 _MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -9,15 +9,13 @@ from experiments.data.files import DataError
 from experiments.data.files import reading
 from experiments.data.published import IMAGE_TABLE
 
-__all__ = ["dequantized", "describe_classes", "image_dataset", "open_picture"]
-
 # How Pillow names the byte orders of 16-bit grey.
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
-# What it converts to 8 bits a channel rightly; 32-bit `I` and `F` it would clip at 255.
+# Modes that Pillow converts to 8 bits correctly; it clips 32-bit `I` and `F` at 255.
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 # The formats that Pillow itself decodes: for others it runs programs, such as Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-# What it raises of damaged files, and of those that would fill memory.
+# Errors that Pillow raises for damaged files, and for pictures too large for memory.
 _ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 _ERRORS += (Image.DecompressionBombError,)
 

@@ -21,10 +21,9 @@ from experiments.data.files import load_arrays
 from experiments.data.files import reading
 from experiments.data.published import MAF_TABLE
 
-__all__ = ["read_pandas_pickle", "split_tenths", "standardized"]
 # 0.8 GB; holds power/, gas/, hepmass/, miniboone/ and BSDS300/ below data/.
 ADDRESS = "https://zenodo.org/record/1161203/files/data.tar.gz"
-# As other programs that load these data quote it; never yet compared with a download here.
+# Checksum quoted from other programs; never yet compared with a download here.
 MD5 = "9b9c9b0375315ad270eba4ce80c093ab"
 
 
@@ -73,7 +72,7 @@ def _is_below(member, name):
     return f"/{member}".endswith(f"/{name}")
 
 
-# What a pickle of arrays needs; anything else of it is recorded, or refused.
+# Names that a pickle of arrays needs; other names are recorded, or refused.
 _ALLOWED = {
     "_reconstruct": np.empty(0).__reduce__()[0],  # NumPy's maker of arrays
     "ndarray": np.ndarray,
@@ -84,7 +83,7 @@ _ALLOWED = {
 }
 _MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
 _FORMAT = "0.14.1"  # the version of pandas that began it; it lasted until 1.2
-# What reading an object of another kind as a table raises.
+# Errors raised when an object that is no table is read.
 _OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
 _OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
 
@@ -165,7 +164,7 @@ _POWER_COLUMNS = {
     "heating meter": ("sub_metering_3", 1.0),
     "time of day": ("minute_of_day", 1.0),
 }
-# Of the authors' eight: all but reactive power and current.
+# Columns of the authors' eight: all but reactive power and current.
 _POWER_AUTHORS_COLUMNS = (0, 2, 4, 5, 6, 7)
 
 

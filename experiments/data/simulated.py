@@ -12,7 +12,6 @@ from experiments.data.columns import Column
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
 
-__all__ = []
 _PLANE_SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 
 
@@ -131,7 +130,7 @@ def _modes(x):
     return means, deviations, np.stack([1.0 - upper, upper])
 
 
-# Of each part of the mixture: weight, means and concentrations of the two angles.
+# Weight, means and concentrations of the two angles, for each part of the mixture.
 _TORUS = (
     (0.4, (np.pi, 0.5), (8.0, 3.0)),
     (0.35, (0.0, -np.pi), (4.0, 12.0)),

@@ -13,8 +13,6 @@ from experiments.data.maf_tables import split_tenths
 from experiments.data.maf_tables import standardized
 from experiments.data.text_table import read_csv
 
-__all__ = ["ENTRIES", "load_small_table"]
-
 _FOLDS = 10
 _WINE = ("fixed acidity", "volatile acidity", "citric acid", "residual sugar", "chlorides")
 _WINE += ("free sulfur dioxide", "total sulfur dioxide", "density", "pH", "sulphates")

@@ -15,7 +15,6 @@ import pandas as pd
 from experiments.data.files import DataError
 from experiments.data.files import reading
 
-__all__ = ["number", "read_csv", "spelling_advice", "TextTable"]
 _SHOWN = 5  # of all problems, which may be as many as there are cells
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?")
 # Decimal mark -> numbers with the other one, and what that is called.
@@ -153,10 +152,10 @@ def has_rows_of(text, num_columns, delimiter):
 
 
 _DELIMITERS = ",;\t"
-# By themselves, older versions of pandas err in the last digits.
+# Older versions of pandas err in the last digits by default.
 _IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
 _EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
-# What pandas takes for numbers: `"1"2` is 12, and `True` is 1.
+# Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
 _READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
 # A byte order mark, and empty lines.
 _BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
@@ -211,10 +210,10 @@ class TextTable:
         cells = [cell.strip() for cell in _cells(first, self._delimiter)]
         self.num_columns = len(cells)
         self.names = None
-        # Where the rows begin: (bytes, lines) before them.
+        # Bytes and lines before the first row.
         self._start = start
         if not any(_is_number(cell, decimal) for cell in cells):
-            # As pandas calls a column of row numbers that it has written without a name.
+            # The name that pandas gives to an unnamed column.
             names = [cell or f"Unnamed: {i}" for i, cell in enumerate(cells)]
             self.names = self._distinct(names)
             line_end = len(first.encode(encoding))

@@ -3,9 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "type_of", "typed"]
-
-# What stands for a cell without a value.
+# Spellings of a missing value.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "Null", "null", "None", "NaT", "?")
 _WORD = "None"  # in a column of texts, one of them
 TYPES = ("number", "boolean", "date", "text")

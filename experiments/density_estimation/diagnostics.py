@@ -121,7 +121,7 @@ def calibration(subject):
     u = latent_pit(subject.distribution, subject.dataset.test, subject.dataset.test_context)
     return {
         "ks_distances": ks_distance(u).tolist(),
-        # What one column of uniform numbers exceeds in one of twenty draws.
+        # The 5 % point of the distance of one column of uniform numbers.
         "critical_distance": 1.358 / float(np.sqrt(len(u))),
         "num_rows": len(u),
     }

@@ -15,12 +15,6 @@ from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
 from experiments.runs.epochs import digest
 
-__all__ = [
-    "bernoulli_log_probs",
-    "class_agreement",
-    "gaussian_log_probs",
-    "likelihood_classification",
-]
 _FAR = 20.0  # nats
 
 

@@ -92,8 +92,7 @@ def _refuse_other_table(settings, results):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
     columns = dataset.described_columns
     refuse_other_columns(settings.run_dir, results.get("columns"), columns)
-    rows = digest(dataset.inputs("train"))
-    if results.get("training_rows", rows) != rows:
+    if results["training_rows"] != digest(dataset.inputs("train")):
         raise RunDirectoryError(
             f"{settings.run_dir} holds a finished run on other training rows than those of "
             f"{path}. Choose another --run_dir, or the same data."

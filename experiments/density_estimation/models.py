@@ -9,12 +9,11 @@ import tensorflow_probability as tfp
 
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.refusals import check_activation
+from experiments.command_line.training_settings import check_activation
 from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.runs.starting_weights import load_start
 
-__all__ = ["BASES", "build_distribution", "FLOWS", "ORDERINGS", "SCALES", "TRANSFORMERS"]
 BASES = {
     "normal": tfp_flows.standard_normal,
     "logistic": tfp_flows.standard_logistic,

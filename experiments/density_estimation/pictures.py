@@ -9,17 +9,9 @@ from matplotlib import collections
 
 import tfp_flows
 from experiments.density_estimation import diagnostics
-from experiments.reports import image_plots
 from experiments.reports import plots
 from experiments.reports.plots import save
 
-__all__ = [
-    "draw_conditional",
-    "draw_densities",
-    "draw_levels",
-    "from_binary_data",
-    "from_images",
-]
 _MAX_PAIRS = 6
 _IMAGES_PER_CLASS = 10
 
@@ -106,7 +98,7 @@ def _from_predictions(subject):
 
 
 def _by_class(subject):
-    """The samples of `of_images`, a row a class, where the context is one."""
+    """The samples given each class, a row a class; nothing without classes."""
     if not subject.dataset.class_names:
         return {}
     caption = "Test images, and samples of the flow given the class: a row a class."
@@ -179,7 +171,7 @@ def _from_images(subject):
     shape = (-1, *subject.dataset.image_shape)
     panels = {"data (test)": subject.data, "samples of the model": subject.samples}
     panels = {title: rows.reshape(shape) for title, rows in panels.items()}
-    images = functools.partial(image_plots.grids, panels)
+    images = functools.partial(plots.image_grids, panels)
     pictures = {"samples.png": ("Test images, and samples of the model.", images)}
     if subject.context is None:
         pictures["completions.png"] = (
@@ -206,7 +198,7 @@ def _draw_completions(subject, path):
     columns = {"test image": rows, "observed": observed}
     columns |= {f"completion {i + 1}": images for i, images in enumerate(completed)}
     shape = (-1, height, width)
-    image_plots.columns({k: images.reshape(shape) for k, images in columns.items()}, path)
+    plots.image_columns({k: images.reshape(shape) for k, images in columns.items()}, path)
 
 
 def _draw_orderings(subject, path):
@@ -215,7 +207,7 @@ def _draw_orderings(subject, path):
     for index in range(min(_MAX_MASKS, distribution.num_masks)):
         samples = distribution.sample(10, seed=subject.settings.seed, mask_index=index)
         labelled.append((f"mask {index + 1}", samples.numpy().reshape(shape)))
-    image_plots.rows(labelled, path)
+    plots.image_rows(labelled, path)
 
 
 _DATA, _FLOW = "#33608c", "#d1603d"
@@ -306,7 +298,7 @@ def _from_latents(subject):
 
 def _draw_samples(subject, path):
     panels = {"data (test)": subject.data, "samples of the flow": subject.samples}
-    image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+    plots.image_grids({k: _images(subject, v) for k, v in panels.items()}, path)
 
 
 def _draw_temperatures(subject, path):
@@ -315,7 +307,7 @@ def _draw_temperatures(subject, path):
         tempered = tfp_flows.at_temperature(subject.distribution, temperature)
         samples = _sample(tempered, subject)
         panels[f"samples, temperature {temperature:g}"] = samples
-    image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+    plots.image_grids({k: _images(subject, v) for k, v in panels.items()}, path)
 
 
 def _sample(distribution, subject):
@@ -334,7 +326,7 @@ def _draw_nearest(subject, path):
     distances = [np.sum((train - sample) ** 2, axis=1) for sample in samples]
     nearest = train[np.argmin(distances, axis=1)]
     labelled = [("samples", samples), ("nearest", nearest)]
-    image_plots.rows([(k, _images(subject, v)) for k, v in labelled], path)
+    plots.image_rows([(k, _images(subject, v)) for k, v in labelled], path)
 
 
 def _draw_reconstructions(subject, path):
@@ -344,7 +336,7 @@ def _draw_reconstructions(subject, path):
     again, _ = subject.distribution.bijector.forward_and_log_det(z, **kwargs)
     error = np.max(np.abs(again - data))
     labelled = [("data (test)", data), (f"there and back\n(within {error:.0e})", again)]
-    image_plots.rows([(k, _images(subject, v)) for k, v in labelled], path)
+    plots.image_rows([(k, _images(subject, v)) for k, v in labelled], path)
 
 
 def _draw_interpolations(subject, path):
@@ -352,7 +344,7 @@ def _draw_interpolations(subject, path):
     starts, ends = subject.data[:pairs], subject.data[pairs : 2 * pairs]
     points = tfp_flows.interpolate(subject.distribution, starts, ends, _COLUMNS)
     lines = np.swapaxes(points, 0, 1)
-    image_plots.rows([("", _images(subject, line)) for line in lines], path)
+    plots.image_rows([("", _images(subject, line)) for line in lines], path)
 
 
 def _draw_attributes(subject, path):
@@ -369,7 +361,7 @@ def _draw_attributes(subject, path):
         names = dataset.attribute_names
         label = f"{names[source]} to {names[target]}"
         labelled.append((label, _images(subject, moved)))
-    image_plots.rows(labelled, path)
+    plots.image_rows(labelled, path)
 
 
 def _draw_levels(subject, path):
@@ -380,7 +372,7 @@ def _draw_levels(subject, path):
     labels = ["data (test)", "finest level anew"]
     labels += [f"{count} levels anew" for count in range(2, len(levels))]
     pairs = zip(labels, levels, strict=True)
-    image_plots.rows([(k, _images(subject, v)) for k, v in pairs], path)
+    plots.image_rows([(k, _images(subject, v)) for k, v in pairs], path)
 
 
 def _context_of(subject, count):

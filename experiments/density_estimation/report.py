@@ -5,7 +5,6 @@ from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
-__all__ = ["findings", "prediction_finding"]
 _UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
 _NATS = "test log-likelihood (nats, ± 2 s.e.)"

@@ -27,7 +27,7 @@ def train(distribution, dataset, settings, strategy=None):
         model = _estimator(distribution, dataset, settings)
         fitting.compile_model(model, settings, len(dataset.train), strategy)
     if not settings.init_from:  # whose statistics belong to its weights
-        # From the rows themselves, so that a `tf.data` input makes no difference.
+        # All rows at once, so that a `tf.data` input makes no difference.
         model.initialize(dataset.inputs("train"))
     history, notes = fitting.fit(
         model,
@@ -46,7 +46,7 @@ def train(distribution, dataset, settings, strategy=None):
         columns=dataset.described_columns,
     )
     if strategy.num_replicas_in_sync > 1:
-        # What is evaluated and saved has no more to do with replicas.
+        # The model that is evaluated and saved does not depend on replicas.
         model = _estimator(distribution, dataset, settings)
     return model, history, notes
 

@@ -7,11 +7,10 @@ import pathlib
 from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
-from experiments.command_line.refusals import check_encoding
+from experiments.command_line.training_settings import check_encoding
 from experiments.data import DataError
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["digest_of", "TableSettings"]
 _REFUSALS = (DataError, RunDirectoryError, OSError)
 
 

@@ -17,7 +17,6 @@ from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import in_parts
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["FittedTable", "open_model"]
 _FILE = "model.keras"
 
 
@@ -211,7 +210,7 @@ class FittedModel:
             for end in ("least", "greatest")
         ]
         unknown = [[-np.inf], [np.inf]]
-        # Of the rows' dtype, which rounds both alike.
+        # Rounded to the rows' dtype, as the rows are.
         return np.where(np.equal(ends, None), unknown, ends).astype(self.dtype)
 
 
@@ -366,7 +365,7 @@ def _has_numbers(column):
 
 
 def _all_digits(value):
-    # As "{:.9g}", which writes no ".0" either: a whole number stays one in the table.
+    # No ".0", as with "{:.9g}": a whole number stays one in the table.
     return repr(value).removesuffix(".0")
 
 

@@ -8,8 +8,6 @@ import sys
 import keras
 import numpy as np
 
-__all__ = ["ahead", "as_cells", "as_text", "bar", "in_parts", "taken"]
-
 
 def in_parts(function, rows, *, rows_a_call):
     """Returns what `function` returns of N rows, in calls of fewer.

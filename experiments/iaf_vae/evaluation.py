@@ -9,8 +9,6 @@ from experiments.iaf_vae import models
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
-__all__ = ["best_validation_elbo", "latent_statistics", "measure"]
-
 # Draws a row of the bound, and of the latents' moments.
 _BOUND_DRAWS = 8
 _MOMENT_DRAWS = 64
@@ -86,7 +84,7 @@ def latent_statistics(model, x, seed):
     # A pair, since a stock distribution draws anew from the same integer.
     prior = model.prior.sample(10_000, seed=(0, seed)).numpy().astype(np.float64)
     prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
-    # What the means owe to the finite number of draws.
+    # Monte Carlo variance of the posterior means.
     noise = variances / _MOMENT_DRAWS
     ratios, squares = variances / prior_variance, (means - prior_mean) ** 2 - noise
     kl = 0.5 * (ratios + squares / prior_variance - 1.0 - np.log(ratios))
@@ -115,5 +113,5 @@ def _baseline(images):
     if images.num_bins:
         return {}
     dataset = images.dataset
-    # Of training rows that are probabilities the expected count of ones is the same.
+    # Training rows that are probabilities have the same expected count of ones.
     return {"bernoulli_log_likelihood": _summary(bernoulli_log_probs(dataset))}

@@ -2,19 +2,17 @@
 
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.refusals import check_activation
+from experiments.command_line.training_settings import check_activation
 from experiments.runs.starting_weights import load_start
 from tfp_flows import likelihoods
 from tfp_flows import posteriors
-
-__all__ = ["ARCHITECTURE", "TRAINED_PARTS", "check", "vae_parts"]
 
 # The flags that say what is fitted, beside the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
 ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
 ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
 ARCHITECTURE += ("prior_hidden_units",)
-# Those of the parts that have weights, or belong to the data.
+# Parts of a `VAE` that have weights, or belong to the data.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
 
 

@@ -8,12 +8,10 @@ from matplotlib.patches import Ellipse
 from sklearn import decomposition
 
 from experiments.iaf_vae import evaluation
-from experiments.reports import image_plots
 from experiments.reports import plots
-from experiments.reports.image_plots import show
 from experiments.reports.plots import save
+from experiments.reports.plots import show_image
 
-__all__ = ["draw", "draw_fit", "kl_per_latent", "latent_map", "posterior_shapes"]
 _NUM_RECONSTRUCTIONS = 40
 _NUM_SAMPLES = 100
 _NUM_MAPPED = 2000
@@ -55,7 +53,7 @@ def draw_fit(model, images, settings, path):
         "data (test)": _grey(images.dataset.test[rows], images),
         "samples of the model": _grey(model.decode(z).numpy(), images),
     }
-    image_plots.grids(panels, path)
+    plots.image_grids(panels, path)
 
 
 def _from_the_data(model, images, settings):
@@ -113,7 +111,7 @@ def _draw_reconstructions(model, images, settings, path):
     rows = _test_rows(images, settings)[:_NUM_RECONSTRUCTIONS]
     x = images.dataset.test[rows]
     reconstructed = model.reconstruct(x).numpy()
-    image_plots.pairs(
+    plots.image_pairs(
         _shown(x, images),
         _shown(reconstructed, images),
         path,
@@ -223,7 +221,7 @@ def posterior_shapes(images, draws, axes_of, path):
         layout="constrained",
     )
     for i in range(count):
-        show(axes[0, i], images[i])
+        show_image(axes[0, i], images[i])
         _draw_shape(axes[1, i], draws[:, i])
         axes[1, i].set(xlabel=f"z[{axes_of[i][0]}]", ylabel=f"z[{axes_of[i][1]}]")
     figure.suptitle("draws from the posterior, and the Gaussian with their moments")

@@ -4,8 +4,6 @@ from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
-__all__ = ["page", "table"]
-
 _NOTE = (
     "Means over the test rows, in nats a row, ± two standard errors. The ELBO is a lower "
     "bound of log p(x), and so, a tighter one, is its estimate by importance sampling."

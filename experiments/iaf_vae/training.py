@@ -10,8 +10,6 @@ from experiments.runs import fitting
 from experiments.runs import workers
 from experiments.runs.epochs import EpochRows
 
-__all__ = ["train"]
-
 
 def train(parts, images, settings, strategy=None):
     """Fits a `VAE` and returns it, Keras's history and `fitting.notes`.
@@ -49,6 +47,6 @@ def train(parts, images, settings, strategy=None):
         ),
     )
     if strategy.num_replicas_in_sync > 1:
-        # What is evaluated and saved has no more to do with replicas.
+        # The model that is evaluated and saved does not depend on replicas.
         return tfp_flows.VAE(**parts), history, notes
     return model, history, notes

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from experiments.command_line import program
-from experiments.command_line import refusals
+from experiments.command_line import training_settings
 from experiments.command_line.flag_settings import check_kind
 from experiments.neutra import evaluation
 from experiments.neutra import report
@@ -38,7 +38,7 @@ def run(settings):
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, NeutraSettings)
-    refusals.check_activation(settings.activation)
+    training_settings.check_activation(settings.activation)
     if resuming.is_finished(settings):
         with resuming.finished(settings) as results:
             return results

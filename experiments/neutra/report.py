@@ -3,8 +3,6 @@
 from experiments.reports import facts
 from experiments.reports.page import Page
 
-__all__ = ["page"]
-
 _NOTE = (
     "Effective sizes (ESS) are of all chains together, unconstrained, the least over the "
     "variables. Gradients are evaluations of the target's, without those of adaptation and "

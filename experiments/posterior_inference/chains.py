@@ -9,8 +9,6 @@ import tensorflow_probability as tfp
 
 import tfp_flows
 
-__all__ = ["Chains", "flow_nuts", "windowed_nuts"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Chains:

@@ -12,8 +12,7 @@ from experiments.posterior_inference.posteriordb import find
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
-__all__ = ["MEAN_BOUND", "RATIO_BOUND"]
-# What counts as right: means within 0.1 standard deviations, deviations within 5 %.
+# Bounds of a right posterior: means within 0.1 standard deviations, deviations within 5 %.
 MEAN_BOUND = 0.1
 RATIO_BOUND = 1.05
 _DRAWS_AT_ONCE = 5000

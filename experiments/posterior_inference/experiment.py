@@ -6,7 +6,7 @@ import pathlib
 import time
 
 from experiments.command_line import program
-from experiments.command_line import refusals
+from experiments.command_line import training_settings
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import check_kind
 from experiments.posterior_inference import evaluation
@@ -27,7 +27,7 @@ from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.workers import WorkersError
 
-# What a run refuses, or comes to nothing by.
+# Exceptions that end a run with status 1.
 REFUSALS = (RunDirectoryError, TrainingError, WorkersError, OSError)
 
 
@@ -60,7 +60,7 @@ def run(settings, strategy=None):
         chosen = {"target": settings.target, "posterior": settings.name_of_method}
         return chosen | {"failure": reason}
     strategy = strategy or workers.make_strategy(settings.strategy)
-    refusals.check_activation(settings.activation)
+    training_settings.check_activation(settings.activation)
     if settings.sample_size % (count := strategy.num_replicas_in_sync):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
     if resuming.is_finished(settings, strategy):

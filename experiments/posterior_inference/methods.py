@@ -17,8 +17,6 @@ from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.runs import resuming
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["METHODS", "SURROGATES", "Found", "train"]
-
 _NUM_PATHS = 20
 
 

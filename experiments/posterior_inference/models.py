@@ -5,8 +5,6 @@ import tensorflow_probability as tfp
 import tfp_flows
 from experiments.density_estimation.models import SCALES
 
-__all__ = ["POSTERIORS"]
-
 _vi = tfp.experimental.vi
 _NUM_STEPS = {"iaf": 4, "real_nvp": 6}
 

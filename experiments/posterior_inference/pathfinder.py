@@ -9,8 +9,6 @@ import tensorflow as tf
 import tfp_flows
 from experiments.runs.fitting import TrainingError
 
-__all__ = ["Draws", "pathfinder"]
-
 _MEMORY = 6
 _ELBO_DRAWS = 5
 _MAX_ITERATIONS = 1000

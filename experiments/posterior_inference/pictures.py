@@ -5,8 +5,6 @@ import numpy as np
 
 from experiments.reports import plots
 
-__all__ = ["draw"]
-
 _MAX_VARIABLES = 6
 
 

@@ -7,7 +7,6 @@ from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 from experiments.runs.atomic_write import atomic_write
 
-__all__ = ["HEADER", "page", "row", "summary", "write"]
 _MEASURES = ("ELBO", "importance-weighted", "ESS", "k̂", "error of a mean", "ratio of s.d.")
 _MEASURES += ("right", "says", "gradients", "seconds")
 _COLUMNS = ("target", "posterior", *_MEASURES, "evidence")

@@ -16,8 +16,6 @@ from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["STEPS", "train_in_blocks"]
-
 
 def train(posterior, target_log_prob, settings, strategy=None):
     """Minimises the variational loss, from the checkpoint in `run_dir` if there is one.
@@ -49,7 +47,7 @@ def train(posterior, target_log_prob, settings, strategy=None):
         global_clipnorm=settings.gradient_clip_norm,
     )
     optimizer.build(posterior.trainable_variables)
-    # As in `tfp.math.minimize`: a step draws by one half of it, and leaves the other.
+    # As in `tfp.math.minimize`, a step uses one half of the seed and keeps the other.
     seed = tf.Variable(tfp.random.sanitize_seed((2, settings.seed), salt="minimize"))
     variables = [*posterior.variables, *(v.value for v in optimizer.variables), seed]
     workers.share(strategy, variables)

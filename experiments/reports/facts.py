@@ -37,7 +37,7 @@ def describe_training(results, **further):
     """Returns what the run was, by name.
 
     Args:
-      results: with what `of_run` returns, and how the training ended.
+      results: with what `from_training` returns, and how the training ended.
       **further: facts of the data.
     """
     sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
@@ -98,7 +98,7 @@ def describe_provenance(results):
     """Returns what a reader needs of it, by name.
 
     Args:
-      results: with what `of_run` returns.
+      results: with what `provenance` returns.
     """
     return {
         "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),

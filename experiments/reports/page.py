@@ -8,8 +8,6 @@ import pathlib
 
 from experiments.runs.atomic_write import atomic_write
 
-__all__ = ["Page"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Page:

@@ -189,7 +189,7 @@ class QuantilePrediction:
             quantiles + 1e-4 * deviation * np.arange(len(LEVELS)), axis=1
         )
         least = 1e-3 * deviation
-        # Of an exponential tail, from the level .05 to .20.
+        # Exponential tail, fitted from the level .05 to .20.
         self._rates = [
             np.maximum(self._q[:, 3] - self._q[:, 0], least) / np.log(4.0),
             np.maximum(self._q[:, -1] - self._q[:, -4], least) / np.log(4.0),

@@ -101,7 +101,7 @@ class LogLikelihood(keras.callbacks.Callback):
         self._add(logs)
 
     def _add(self, logs):
-        # In place: Keras hands the same dict to all callbacks.
+        # Changed in place: Keras hands the same dict to all callbacks.
         for name in ("loss", "val_loss"):
             if logs and name in logs:
                 logs[name.replace("loss", "log_likelihood")] = -logs[name]

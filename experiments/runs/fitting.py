@@ -20,8 +20,6 @@ from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import refuse_other_columns
 
-__all__ = ["TimeLimit"]
-
 
 class TrainingError(Exception):
     """A training that came to nothing; the message says when, and what to change."""
@@ -425,7 +423,7 @@ def schedule(settings, num_rows):
     return keras.optimizers.schedules.CosineDecay(
         highest / (warmup_steps + 1),
         max(1, num_steps - warmup_steps),
-        # What a cosine falls to, as a share; all of it is a constant.
+        # The share that the cosine falls to; 1 keeps the step size constant.
         alpha=0.0 if settings.cosine_decay else 1.0,
         warmup_target=highest if warmup_steps else None,
         warmup_steps=warmup_steps,

@@ -25,7 +25,7 @@ from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.workers import WorkersError
 
-# What a run refuses, beside its data.
+# Exceptions that end a run with status 1, beside `DataError`.
 REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
 
 _FOLDER, _VERSIONS = "checkpoints", "versions.json"

@@ -8,8 +8,6 @@ from experiments.data.columns import differences
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["load_start", "refuse_other_columns"]
-
 
 def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     """Returns the model in the folder `settings.init_from`, made under `strategy`.
@@ -38,7 +36,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
         )
     saved = _read(path, kind)
     _refuse_other_flags(folder, settings, architecture)
-    _refuse_other_columns(folder, getattr(saved, "columns", None), columns, facts)
+    refuse_other_columns(folder, getattr(saved, "columns", None), columns)
     _refuse_other_facts(folder, results, facts)
     with strategy.scope():
         model = kind.from_config(saved.get_config())
@@ -68,16 +66,6 @@ def _refuse_other_flags(folder, settings, architecture):
         raise RunDirectoryError(
             f"Expected the architecture of the run in {folder}; got another: {different}."
         )
-
-
-def _refuse_other_columns(folder, before, now, facts):
-    is_unknown = before is None and now is not None
-    if is_unknown and facts.get("context_size"):
-        raise RunDirectoryError(
-            f"Expected the columns of its context in the model of {folder}; got one of an "
-            "earlier version, which does not know them: fit it anew."
-        )
-    refuse_other_columns(folder, before, now)
 
 
 def _refuse_other_facts(folder, results, facts):

@@ -16,11 +16,10 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint
 
-__all__ = []
 # Flags that may differ from worker to worker.
 _OWN_FLAGS = ("run_dir", "data_dir", "progress")
 
-# What TensorFlow raises, at one place or another, when a worker is gone.
+# Errors that TensorFlow raises, depending on the call, once a worker is gone.
 OUT_OF_REACH = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
     *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError),

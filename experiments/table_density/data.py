@@ -17,7 +17,6 @@ from experiments.data.typed_cells import typed
 from experiments.table_density.settings import DROPPED
 from experiments.table_density.settings import parsed_kinds
 
-__all__ = ["read_table"]
 # Kinds that have no distribution, and what is to be done.
 UNUSABLE = {
     "text": "is text ({reason}), as {cells}; --kinds={name}=categorical, or drop",

@@ -17,8 +17,6 @@ from experiments.reports.predictions import features
 from experiments.reports.predictions import features_of_each
 from experiments.reports.predictions import one_hot_context
 
-__all__ = ["measure", "samples_beside"]
-
 _MAX_ROWS = 5000
 
 

@@ -9,8 +9,6 @@ import pandas as pd
 from experiments.reports import plots
 from experiments.table_density.evaluation import samples_beside
 
-__all__ = ["draw"]
-
 _DATA, _FLOW = "#33608c", "#d1603d"
 _MOST_COLUMNS, _MOST_VALUES = 24, 12
 _NUMBERS = ("real", "positive", "bounded", "periodic", "heavy-tailed", "integer")

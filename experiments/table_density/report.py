@@ -5,8 +5,6 @@ from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 
-__all__ = ["page", "table"]
-
 _NOTE = (
     "Log-likelihood: mean over the test rows, in nats a row, ± two standard errors; of "
     "categories, integers and spikes the logarithm of a probability."

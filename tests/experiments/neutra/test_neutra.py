@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.neutra import evaluation as neutra_evaluation
-from experiments.neutra import report
 from experiments.neutra import experiment as neutra
+from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference.chains import Chains
 
