@@ -43,6 +43,7 @@ from experiments.runs.run_directory import RunDirectoryError
 
 _HEADER = "log_likelihood,outside\n"
 _START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0, "unknown": 0}
+_PICTURES_A_CALL = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,9 +194,6 @@ def _main(settings):
 
 if __name__ == "__main__":
     sys.exit(cli(sys.argv))
-
-
-_PICTURES_A_CALL = 256
 
 
 class PictureRows:

@@ -20,6 +20,14 @@ _BOUNDS = {
     "above": (operator.gt, "above"),
     "below": (operator.lt, "below"),
 }
+_WORDS = {
+    bool: "True or False as",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    tuple[int, ...]: "a tuple of integers",
+    tuple[str, ...]: "a tuple of strings",
+}
 
 
 class UsageError(ValueError):
@@ -163,13 +171,3 @@ def _is_integer(value):
         return not isinstance(value, bool) and operator.index(value) is not None
     except TypeError:
         return False
-
-
-_WORDS = {
-    bool: "True or False as",
-    int: "an integer",
-    float: "a number",
-    str: "a string",
-    tuple[int, ...]: "a tuple of integers",
-    tuple[str, ...]: "a tuple of strings",
-}

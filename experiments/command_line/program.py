@@ -15,6 +15,13 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 from experiments.data import catalogue
 
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
 
 def run(argv, main, settings_class, *, description, refusals):
     """Runs `main(settings)` and returns the exit status of the program.
@@ -109,14 +116,6 @@ def _define_flag(values, field):
         bounds = {names[key]: known[key] for key in names.keys() & known.keys()}
     text = field.metadata["help"]
     define(field.name, default, *arguments, text, flag_values=values, **bounds)
-
-
-_DEFINE = {
-    bool: flags.DEFINE_boolean,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    str: flags.DEFINE_string,
-}
 
 
 def _parsed(field, value):

@@ -15,6 +15,15 @@ from experiments.data import Request
 from experiments.data import own_images
 from experiments.runs.workers import STRATEGIES
 
+# Data set -> the flags that mean something with it only; the first must be given.
+_PATHS = {
+    "csv": ("csv_path", "decimal", "encoding"),
+    "npz": ("npz_path", "npz_key"),
+    "images": ("images_path", "image_size", "image_fit"),
+}
+_OF_OWN_TABLES = ("context_columns", "drop_constant_columns")
+_OF_OWN_DATA = ("validation_share", "test_share")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings(FlagSettings):
@@ -136,16 +145,6 @@ class TrainingSettings(FlagSettings):
         """Returns what `load_dataset` needs beyond the name."""
         names = {f.name for f in dataclasses.fields(Request)} & vars(self).keys()
         return {name: getattr(self, name) for name in names} | {"seed": self.data_seed}
-
-
-# Data set -> the flags that mean something with it only; the first must be given.
-_PATHS = {
-    "csv": ("csv_path", "decimal", "encoding"),
-    "npz": ("npz_path", "npz_key"),
-    "images": ("images_path", "image_size", "image_fit"),
-}
-_OF_OWN_TABLES = ("context_columns", "drop_constant_columns")
-_OF_OWN_DATA = ("validation_share", "test_share")
 
 
 def check_data(settings):

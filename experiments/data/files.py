@@ -15,6 +15,13 @@ import zlib
 
 import numpy as np
 
+_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# NumPy tries to allocate whatever size a header claims.
+_ERRORS += (MemoryError,)
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+_TIMEOUT_SECONDS = 60.0
+_CHUNK_BYTES = 2**20
+
 
 class DataError(ValueError):
     """Data that are missing, damaged, or of no use; the message says where and how."""
@@ -63,12 +70,6 @@ def existing_folder(data_dir):
     if not folder.is_dir():
         raise DataError(f"Expected `data_dir` to be a folder; got {str(data_dir)!r}.")
     return folder
-
-
-_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-# NumPy tries to allocate whatever size a header claims.
-_ERRORS += (MemoryError,)
-_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def load_arrays(path, keys=None):
@@ -120,10 +121,6 @@ def refuse_larger_than_memory(path):
         raise DataError(
             f"Expected what memory, {_MEMORY:,} bytes, holds in {path}; got {size:,} bytes."
         )
-
-
-_TIMEOUT_SECONDS = 60.0
-_CHUNK_BYTES = 2**20
 
 
 def cache_folder():

@@ -29,6 +29,18 @@ _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
 _IDX_FILES += ("t10k-labels-idx1",)
 _HELD_OUT = 10_000  # test images of each set, and as many to validate with
+_CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat")
+_CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
+_GREY, _COLOURED = (60_000, (28, 28)), (50_000, (32, 32, 3))
+_ALPHAS = {"mnist": 1e-6, "cifar10": 0.05}
+_JPEG_FILE = "cifar10_jpeg_10k_2k.npz"
+_JPEG_KEYS = ("blob", "offsets", "labels")
+_JPEG_CAVEAT = (
+    "The pixels are what JPEG left of those of CIFAR-10: no published figure may be "
+    "compared with these."
+)
+_CLASSES = {"has_classes": True, "is_image": True}
+_PIXELS = _CLASSES | {"has_pixels": True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +62,6 @@ class _ImageSet:
     authors: str
 
 
-_CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat")
-_CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
-_GREY, _COLOURED = (60_000, (28, 28)), (50_000, (32, 32, 3))
 _SETS = {
     "mnist": _ImageSet(*_GREY, "mnist", tuple("0123456789"), "LeCun, Cortes, Burges"),
     "fashion_mnist": _ImageSet(*_GREY, "fashion-mnist", _CLOTHES, "Xiao, Rasul, Vollgraf"),
@@ -143,9 +152,6 @@ def load_digits(request):
     return Dataset("digits", *sets, image_shape=(8, 8), bin_width=1.0 / 17.0, **known)
 
 
-_ALPHAS = {"mnist": 1e-6, "cifar10": 0.05}
-
-
 def load_in_logit_space(name, request):
     """Returns `logit(alpha + (1 - 2 alpha) x)` of the dequantised images x of `name`.
 
@@ -170,14 +176,6 @@ def _logit(rows, alpha):
     pieces = np.array_split(rows, max(1, len(rows) // 1000))
     shares = (alpha + (1.0 - 2.0 * alpha) * piece.astype(np.float64) for piece in pieces)
     return np.concatenate([(np.log(p) - np.log1p(-p)).astype(np.float32) for p in shares])
-
-
-_JPEG_FILE = "cifar10_jpeg_10k_2k.npz"
-_JPEG_KEYS = ("blob", "offsets", "labels")
-_JPEG_CAVEAT = (
-    "The pixels are what JPEG left of those of CIFAR-10: no published figure may be "
-    "compared with these."
-)
 
 
 def load_cifar10_jpeg(request):
@@ -235,8 +233,6 @@ def _jpeg_classes(arrays, part, path):
     return labels
 
 
-_CLASSES = {"has_classes": True, "is_image": True}
-_PIXELS = _CLASSES | {"has_pixels": True}
 _KERAS = {
     name: Entry(
         functools.partial(load_image_set, name),

@@ -25,6 +25,40 @@ from experiments.data.published import MAF_TABLE
 ADDRESS = "https://zenodo.org/record/1161203/files/data.tar.gz"
 # Checksum quoted from other programs; never yet compared with a download here.
 MD5 = "9b9c9b0375315ad270eba4ce80c093ab"
+# Names that a pickle of arrays needs; other names are recorded, or refused.
+_ALLOWED = {
+    "_reconstruct": np.empty(0).__reduce__()[0],  # NumPy's maker of arrays
+    "ndarray": np.ndarray,
+    "dtype": np.dtype,
+    "slice": slice,
+    "object": object,
+    "encode": lambda text, encoding: text.encode("latin1"),  # how protocol 2 spells bytes
+}
+_MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
+_FORMAT = "0.14.1"  # the version of pandas that began it; it lasted until 1.2
+# Errors raised when an object that is no table is read.
+_OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
+_OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
+_POWER_FILE = "power_complete_rows.npz"
+# Column -> its array in the prepared file, and that one's units in one kW, V, Wh, minute.
+_POWER_COLUMNS = {
+    "active power": ("global_active_power_W", 1000.0),
+    "voltage": ("voltage_cV", 100.0),
+    "kitchen meter": ("sub_metering_1", 1.0),
+    "laundry meter": ("sub_metering_2", 1.0),
+    "heating meter": ("sub_metering_3", 1.0),
+    "time of day": ("minute_of_day", 1.0),
+}
+# Columns of the authors' eight: all but reactive power and current.
+_POWER_AUTHORS_COLUMNS = (0, 2, 4, 5, 6, 7)
+_NOT_SENSORS = ("Time", "Meth", "Eth")  # the authors' names, first in UCI's file too
+_MAX_CORRELATION = 0.98
+_HEPMASS_FILES = ("hepmass/1000_train.csv", "hepmass/1000_test.csv")
+_SIGNAL = 1.0
+_MAX_REPEATS = 5
+_BSDS300_FILE = "bsds300_patches_10pct.npz"
+_BSDS300_SETS = ("train", "validation", "test")
+_PREPARED = "as the authors of MAF prepare it"
 
 
 def find_in_archive(data_dir, *names):
@@ -70,22 +104,6 @@ def _extract_one(members, name, path):
 
 def _is_below(member, name):
     return f"/{member}".endswith(f"/{name}")
-
-
-# Names that a pickle of arrays needs; other names are recorded, or refused.
-_ALLOWED = {
-    "_reconstruct": np.empty(0).__reduce__()[0],  # NumPy's maker of arrays
-    "ndarray": np.ndarray,
-    "dtype": np.dtype,
-    "slice": slice,
-    "object": object,
-    "encode": lambda text, encoding: text.encode("latin1"),  # how protocol 2 spells bytes
-}
-_MODULES = {"numpy", "builtins", "__builtin__", "_codecs"}
-_FORMAT = "0.14.1"  # the version of pandas that began it; it lasted until 1.2
-# Errors raised when an object that is no table is read.
-_OF_OTHER_OBJECTS = (AttributeError, TypeError, ValueError, ImportError)
-_OF_OTHER_OBJECTS += (pickle.UnpicklingError, EOFError, LookupError, MemoryError)
 
 
 def read_pandas_pickle(path):
@@ -154,20 +172,6 @@ def standardized(train, validation, test):
     return [((x - mean) / deviation).astype(np.float32) for x in (train, validation, test)]
 
 
-_POWER_FILE = "power_complete_rows.npz"
-# Column -> its array in the prepared file, and that one's units in one kW, V, Wh, minute.
-_POWER_COLUMNS = {
-    "active power": ("global_active_power_W", 1000.0),
-    "voltage": ("voltage_cV", 100.0),
-    "kitchen meter": ("sub_metering_1", 1.0),
-    "laundry meter": ("sub_metering_2", 1.0),
-    "heating meter": ("sub_metering_3", 1.0),
-    "time of day": ("minute_of_day", 1.0),
-}
-# Columns of the authors' eight: all but reactive power and current.
-_POWER_AUTHORS_COLUMNS = (0, 2, 4, 5, 6, 7)
-
-
 def load_power(request):
     """Returns POWER; noise and split are those of the published numbers, not seeded."""
     rows = _power_rows(request.data_dir)
@@ -198,10 +202,6 @@ def _power_rows(data_dir):
     if rows.ndim != 2 or rows.shape[1] != 8:
         raise DataError(f"Expected an array [N, 8] in {path}; got shape {rows.shape}.")
     return rows[:, _POWER_AUTHORS_COLUMNS].astype(np.float64)
-
-
-_NOT_SENSORS = ("Time", "Meth", "Eth")  # the authors' names, first in UCI's file too
-_MAX_CORRELATION = 0.98
 
 
 def load_gas(request):
@@ -247,11 +247,6 @@ def _sample_of_text(path, seed):
     return rows[chosen]
 
 
-_HEPMASS_FILES = ("hepmass/1000_train.csv", "hepmass/1000_test.csv")
-_SIGNAL = 1.0
-_MAX_REPEATS = 5
-
-
 def load_hepmass(request):
     """Returns HEPMASS: the collisions of the signal, without the discrete variables."""
     train, test = map(_signal, find_in_archive(request.data_dir, *_HEPMASS_FILES))
@@ -292,10 +287,6 @@ def load_miniboone(request):
     return Dataset("miniboone", *sets, published=MAF_TABLE["miniboone"])
 
 
-_BSDS300_FILE = "bsds300_patches_10pct.npz"
-_BSDS300_SETS = ("train", "validation", "test")
-
-
 def load_bsds300(request):
     """Returns the authors' patches, or those of a file of integers, `[N, 8, 8]`.
 
@@ -333,7 +324,6 @@ def _read_hdf5(path):
         return [np.asarray(file[name], np.float32) for name in _BSDS300_SETS]
 
 
-_PREPARED = "as the authors of MAF prepare it"
 ENTRIES = {
     "power": Entry(
         load_power,

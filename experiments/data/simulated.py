@@ -13,6 +13,13 @@ from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
 
 _PLANE_SIZES = (10_000, 2_000, 5_000)  # train, validation, test
+_HEAVY_SIZE = 5
+# Weight, means and concentrations of the two angles, for each part of the mixture.
+_TORUS = (
+    (0.4, (np.pi, 0.5), (8.0, 3.0)),
+    (0.35, (0.0, -np.pi), (4.0, 12.0)),
+    (0.25, (-1.5, 1.5), (20.0, 20.0)),
+)
 
 
 def two_moons(rng, count):
@@ -80,9 +87,6 @@ def _load_plane(draw, request):
     return Dataset(draw.__name__, *sets, column_names=("x", "y"))
 
 
-_HEAVY_SIZE = 5
-
-
 @dataclasses.dataclass(frozen=True)
 class _Known:
     """A density to draw from.
@@ -128,14 +132,6 @@ def _modes(x):
     deviations = np.stack([0.2 + 0.05 * x**2, np.full_like(x, 0.3)])
     upper = scipy.special.expit(x)
     return means, deviations, np.stack([1.0 - upper, upper])
-
-
-# Weight, means and concentrations of the two angles, for each part of the mixture.
-_TORUS = (
-    (0.4, (np.pi, 0.5), (8.0, 3.0)),
-    (0.35, (0.0, -np.pi), (4.0, 12.0)),
-    (0.25, (-1.5, 1.5), (20.0, 20.0)),
-)
 
 
 def draw_torus(rng, count):

@@ -22,6 +22,25 @@ _OTHERWISE = {
     ".": (re.compile(r"[-+]?[\d.'’ \u00a0\u202f]*,\d+(?:[eE][-+]?\d+)?"), ",", "commas"),
     ",": (re.compile(r"[-+]?[\d,'’ \u00a0\u202f]*\.\d+(?:[eE][-+]?\d+)?"), ".", "points"),
 }
+_BYTES_A_BLOCK = 1 << 24
+_BYTES_A_ROW = 1 << 26  # at most
+QUOTE, LINE_END = b'"', b"\n"
+_DELIMITERS = ",;\t"
+# Older versions of pandas err in the last digits by default.
+_IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+_EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
+# Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
+_READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
+# A byte order mark, and empty lines.
+_BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
+_BEGINNINGS = {
+    b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",
+    b"\x1f\x8b": "a gzip file: unpack it",
+    b"PAR1": "a parquet file: its name should end with .parquet",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
 
 
 def number(cell, decimal="."):
@@ -97,11 +116,6 @@ def _is_finite(cell, decimal):
     return value is not None and math.isfinite(value)
 
 
-_BYTES_A_BLOCK = 1 << 24
-_BYTES_A_ROW = 1 << 26  # at most
-QUOTE, LINE_END = b'"', b"\n"
-
-
 def next_lines(file, offset):
     """Returns the lines that end in a block, or in as many as the first one needs.
 
@@ -149,16 +163,6 @@ def has_rows_of(text, num_columns, delimiter):
     is_space = np.isin(letters[np.maximum(ends - 1, 0)], [ord(c) for c in " \t\r"])
     is_empty = (lengths == 0) | (lengths == 1) & is_space
     return bool(np.all((widths == num_columns) | ((widths == 1) & is_empty)))
-
-
-_DELIMITERS = ",;\t"
-# Older versions of pandas err in the last digits by default.
-_IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
-_EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
-# Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
-_READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
-# A byte order mark, and empty lines.
-_BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -381,16 +385,6 @@ def _is_number(cell, decimal):
 
 def _cells(line, delimiter):
     return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
-
-
-_BEGINNINGS = {
-    b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",
-    b"\x1f\x8b": "a gzip file: unpack it",
-    b"PAR1": "a parquet file: its name should end with .parquet",
-    b"\xff\xfe": "UTF-16: save it as UTF-8",
-    b"\xfe\xff": "UTF-16: save it as UTF-8",
-}
 
 
 def refuse_other_files(text, path):

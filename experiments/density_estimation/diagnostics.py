@@ -17,11 +17,13 @@ from experiments.reports.predictions import LEVELS
 from experiments.reports.predictions import baselines
 from experiments.reports.predictions import compared
 
-_MAX_ROWS = 5000
-_FOLDS = 5
-_ROWS_A_CALL = 2048
-_INTERVALS = (0.5, 0.9)
-_GRID = 500
+_MAX_ROWS, _FOLDS = 5000, 5  # of the two-sample test
+_INTERVALS = (0.5, 0.9)  # probabilities of central intervals
+_GRID = 500  # points of each angle
+# Predictions: draws of a row, and the most columns that are predicted.
+_DRAWS, _MAX_VARIABLES = 400, 4
+# Sizes of one call of the flow, which memory limits.
+_ROWS_A_CALL, _IMAGES_A_CALL, _VALUES_A_CALL = 2048, 256, 1 << 20
 
 
 class Subject:
@@ -222,9 +224,6 @@ def _in_pieces(function, x, context=None):
     return tf.concat(pieces, axis=0).numpy()
 
 
-_IMAGES_A_CALL = 256
-
-
 @dataclasses.dataclass(frozen=True)
 class _Path:
     """The way from a row to the levels: what comes before, and the `MultiScale`."""
@@ -336,11 +335,6 @@ def _seen_at_levels(bijector, context):
 
 def _for(bijector, context):
     return context if bijector.context_size else None
-
-
-_DRAWS = 400
-_VALUES_A_CALL = 1 << 20
-_MAX_VARIABLES = 4
 
 
 def prediction_scores(subject):

@@ -16,6 +16,9 @@ from experiments.reports.estimate import error_of_share
 from experiments.runs.epochs import digest
 
 _FAR = 20.0  # nats
+_MAX_TRAINING_ROWS = 10_000  # its time grows with their square
+_ROWS_A_CALL = 256
+_RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def measure(model, history, subject):
@@ -122,9 +125,6 @@ def _beside_truth(log_likelihoods, dataset):
     }
 
 
-_MAX_TRAINING_ROWS = 10_000  # its time grows with their square
-
-
 def class_agreement(subject):
     """Returns how often a classifier sees the class that was asked for, as plain data.
 
@@ -161,9 +161,6 @@ def _classes(one_hot):
     return one_hot.argmax(axis=1)
 
 
-_ROWS_A_CALL = 256
-
-
 def likelihood_classification(subject):
     """Returns the accuracy of classification by Bayes's rule, as plain data.
 
@@ -195,9 +192,6 @@ def _log_prob_of_classes(distribution, rows):
         for c in classes
     ]
     return np.stack(columns, axis=1)
-
-
-_RIDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def baseline(dataset):

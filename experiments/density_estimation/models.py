@@ -48,6 +48,9 @@ OPTIONS += ("hidden_channels", "num_blocks", "num_steps", "batch_norm", "act_nor
 OPTIONS += ("lu_mixing", "recompute", "direct", "random_orderings", "ordering")
 OPTIONS += ("decorrelate", "heavy_tails", "network_dtype")
 OPTIONS += ("num_masks", "num_components", "num_bins", "bound", "dropout")
+# The flags that say what is fitted, beside the data and the seed.
+ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
+ARCHITECTURE += OPTIONS
 
 
 def _as_it_is(paper, event_size, **options):
@@ -147,11 +150,6 @@ FLOWS = {
     "glow": Flow(tfp_flows.Glow, _on_rows, lacks=("transformer",), takes_images=True),
     "real_nvp_image": Flow(tfp_flows.RealNVPImage, _on_rows, takes_images=True),
 }
-
-
-# The flags that say what is fitted, beside the data and the seed.
-ARCHITECTURE = ("flow", "base", "transformer", "learned_tails", "scale", "defensive_share")
-ARCHITECTURE += OPTIONS
 
 
 def for_dataset(settings, dataset, strategy):

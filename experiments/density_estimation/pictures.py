@@ -12,8 +12,21 @@ from experiments.density_estimation import diagnostics
 from experiments.reports import plots
 from experiments.reports.plots import save
 
+_DATA, _FLOW = "#33608c", "#d1603d"  # colours
+
+# Tables: variables of the pairs; lines of the warped grid's panels; grids of densities.
 _MAX_PAIRS = 6
-_IMAGES_PER_CLASS = 10
+_MAX_PANELS, _WARP_COLUMNS = 10, 5
+_SIZE, _QUANTILES = 160, (0.05, 0.25, 0.5, 0.75, 0.95)
+_ROWS, _GRID = 6, 400
+# Binary images: test images, completions of each, and masks of the cycle.
+_NUM_IMAGES, _NUM_COMPLETIONS, _MAX_MASKS = 8, 6, 6
+# Images: side of a square of samples, images in a row, rows that are searched or averaged.
+_SIDE, _COLUMNS, _IMAGES_PER_CLASS, _INTERPOLATED_PAIRS = 10, 10, 10, 6
+_SEARCHED_ROWS, _ROWS_FOR_MEANS = 20_000, 500
+_TEMPERATURES = (0.7, 1.0)
+_AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # of the first class into the second
 
 
 def draw(subject, history):
@@ -24,9 +37,9 @@ def draw(subject, history):
       history: Keras's history, a dict of lists with an entry an epoch.
     """
     title = f"{subject.settings.flow} on {subject.dataset.name}"
-    pictures = _from_the_data(subject)
+    pictures = _data_pictures(subject)
     if subject.prediction:
-        pictures |= _from_predictions(subject)
+        pictures |= _prediction_pictures(subject)
     if diagnostics.has_latents(subject.distribution):
         pictures["calibration.png"] = (
             _calibration_caption(subject.dataset.event_size),
@@ -46,16 +59,16 @@ def draw_fit(subject, path):
       subject: a `Subject`.
       path: of the picture, or a file.
     """
-    _, draw_to = next(iter(_from_the_data(subject).values()))
+    _, draw_to = next(iter(_data_pictures(subject).values()))
     draw_to(path=path)
 
 
-def _from_the_data(subject):
+def _data_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
     if subject.dataset.is_binary:
-        return from_binary_data(subject)
+        return binary_pictures(subject)
     if subject.dataset.image_shape:
-        return from_images(subject) | _by_class(subject)
+        return image_pictures(subject) | _by_class(subject)
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.is_plane:
         density = functools.partial(
@@ -88,7 +101,7 @@ def _from_the_data(subject):
     return pictures
 
 
-def _from_predictions(subject):
+def _prediction_pictures(subject):
     caption = "Test values below the quantile of each level: on the line where it is right."
     pictures = {"levels.png": (caption, functools.partial(draw_levels, subject.prediction))}
     if subject.dataset.event_size == 1:
@@ -146,12 +159,7 @@ def _density(distribution, data, size=200):
     return x, y, density.reshape(size, size)
 
 
-_NUM_IMAGES = 8
-_NUM_COMPLETIONS = 6
-_MAX_MASKS = 6
-
-
-def from_binary_data(subject):
+def binary_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first.
 
     Args:
@@ -164,10 +172,14 @@ def from_binary_data(subject):
             draw_moments,
         )
     }
-    return _from_images(subject) | pictures if subject.dataset.image_shape else pictures
+    return (
+        _binary_image_pictures(subject) | pictures
+        if subject.dataset.image_shape
+        else pictures
+    )
 
 
-def _from_images(subject):
+def _binary_image_pictures(subject):
     shape = (-1, *subject.dataset.image_shape)
     panels = {"data (test)": subject.data, "samples of the model": subject.samples}
     panels = {title: rows.reshape(shape) for title, rows in panels.items()}
@@ -210,9 +222,6 @@ def _draw_orderings(subject, path):
     plots.image_rows(labelled, path)
 
 
-_DATA, _FLOW = "#33608c", "#d1603d"
-
-
 def moments(data, samples, path):
     """Draws the means and covariances of samples against those of data, `[N, D]`.
 
@@ -232,17 +241,7 @@ def moments(data, samples, path):
     save(figure, path)
 
 
-_TEMPERATURES = (0.7, 1.0)
-_SIDE = 10
-_COLUMNS = 10
-_INTERPOLATED_PAIRS = 6
-_SEARCHED_ROWS = 20_000
-_ROWS_FOR_MEANS = 500
-_AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # of the first class into the second
-
-
-def from_images(subject):
+def image_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first.
 
     Args:
@@ -250,14 +249,14 @@ def from_images(subject):
     """
     draws = {"samples.png": ("Test images, and samples of the flow.", _draw_samples)}
     if diagnostics.has_latents(subject.distribution):
-        draws |= _from_latents(subject)
+        draws |= _latent_pictures(subject)
     return {
         name: (caption, functools.partial(draw, subject))
         for name, (caption, draw) in draws.items()
     }
 
 
-def _from_latents(subject):
+def _latent_pictures(subject):
     text = " and ".join(f"{t:g}" for t in _TEMPERATURES)
     caption = f"Test images, and samples of the flow at temperatures {text}."
     name = "samples.png"
@@ -383,10 +382,6 @@ def _images(subject, rows):
     return subject.dataset.as_images(np.asarray(tf.convert_to_tensor(rows)))
 
 
-_SIZE = 160
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
 def draw_conditional(subject, path):
     """Draws test rows, p(y | x) of the flow with its quantiles, and the true one if known.
 
@@ -431,10 +426,6 @@ def _quantiles(distribution, x):
 def _grid(values):
     margin = 0.05 * np.ptp(values)
     return np.linspace(values.min() - margin, values.max() + margin, _SIZE)
-
-
-_WARP_COLUMNS = 5
-_MAX_PANELS = 10
 
 
 def draw_warp(distribution, path):
@@ -508,10 +499,6 @@ def _draw_lines(axis, lines):
         aspect="equal",
     )
     axis.tick_params(labelsize=7)
-
-
-_ROWS = 6
-_GRID = 400
 
 
 def draw_densities(subject, path):

@@ -18,6 +18,8 @@ from experiments.fitted.row_tables import in_parts
 from experiments.runs.run_directory import RunDirectoryError
 
 _FILE = "model.keras"
+_ROWS_A_CALL = 1 << 14
+_TYPES = {"date": "date", "boolean": "boolean"}
 
 
 def open_model(path):
@@ -49,9 +51,6 @@ def _load(path):
             f"Expected a saved DensityEstimator in {path}; got a {type(model).__name__}."
         )
     return model
-
-
-_ROWS_A_CALL = 1 << 14
 
 
 class FittedModel:
@@ -224,9 +223,6 @@ def _names(columns, num_modelled, num_context):
             from_role[column.get("role", "modelled")].append(column["name"])
         return tuple(from_role["modelled"]), tuple(from_role["context"])
     return tuple(columns[:num_modelled]), tuple(columns[num_modelled:])
-
-
-_TYPES = {"date": "date", "boolean": "boolean"}
 
 
 class FittedTable:

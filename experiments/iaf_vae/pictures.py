@@ -17,6 +17,7 @@ _NUM_SAMPLES = 100
 _NUM_MAPPED = 2000
 _NUM_SHAPES = 6
 _SHAPE_DRAWS = 20_000
+_DATA, _FLOW = "#33608c", "#d1603d"
 
 
 def draw(model, images, history, settings):
@@ -28,7 +29,7 @@ def draw(model, images, history, settings):
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `VAESettings`; the pictures go to its `run_dir`.
     """
-    pictures = _from_the_data(model, images, settings) | _from_the_latents(
+    pictures = _data_pictures(model, images, settings) | _latent_pictures(
         model, images, settings
     )
     pictures["learning_curve.png"] = (
@@ -56,7 +57,7 @@ def draw_fit(model, images, settings, path):
     plots.image_grids(panels, path)
 
 
-def _from_the_data(model, images, settings):
+def _data_pictures(model, images, settings):
     """Returns (caption, function of `path`) by file name."""
     return {
         "samples.png": (
@@ -70,7 +71,7 @@ def _from_the_data(model, images, settings):
     }
 
 
-def _from_the_latents(model, images, settings):
+def _latent_pictures(model, images, settings):
     rows = _test_rows(images, settings)
     statistics = evaluation.latent_statistics(
         model, images.dataset.test[rows], settings.seed
@@ -162,9 +163,6 @@ def _shown(rows, images):
 def _grey(rows, images):
     pictures = rows.reshape(-1, *images.image_shape)
     return pictures.mean(axis=-1)
-
-
-_DATA, _FLOW = "#33608c", "#d1603d"
 
 
 def latent_map(points, classes, path, *, labels):

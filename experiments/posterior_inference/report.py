@@ -36,6 +36,8 @@ _FORMS = {
     "num_gradients": "{:,}".format,
     "seconds": "{:.0f}".format,
 }
+_HEADER = ("method", "right", "wrong", "wrong yet called reliable", "failed")
+_HEADER += ("fewer gradients than NUTS", "quicker than NUTS")
 
 
 def row(results):
@@ -117,10 +119,6 @@ def _reference(reference):
         f"{text}, largest R̂ {reference['r_hat']:.3f}, smallest effective size "
         f"{reference['effective_size']:,.0f}, divergences {reference['divergences']:.2%}"
     )
-
-
-_HEADER = ("method", "right", "wrong", "wrong yet called reliable", "failed")
-_HEADER += ("fewer gradients than NUTS", "quicker than NUTS")
 
 
 def write(runs, path):

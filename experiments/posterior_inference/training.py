@@ -16,6 +16,8 @@ from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 
+STEPS = 100
+
 
 def train(posterior, target_log_prob, settings, strategy=None):
     """Minimises the variational loss, from the checkpoint in `run_dir` if there is one.
@@ -135,9 +137,6 @@ def _block(loss_and_gradients, posterior, optimizer, seed, variables, jit_compil
         return [tf.identity(variable) for variable in variables], losses
 
     return block
-
-
-STEPS = 100
 
 
 def train_in_blocks(take, start, num_steps, path, *, name, known, strategy=None):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from experiments.runs import fitting
 
 _SETS = ("train", "validation", "test")
+_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
 def from_training(model, dataset, settings):
@@ -80,9 +81,6 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
         f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
         "narrower networks, --weight_decay, or a smaller --learning_rate."
     )
-
-
-_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
 def provenance(settings):

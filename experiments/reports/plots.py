@@ -14,6 +14,7 @@ from experiments.runs.atomic_write import atomic_write
 
 DOTS_PER_INCH = 120
 _DATA, _FLOW = "#33608c", "#d1603d"
+MAX_HISTOGRAMS = 12
 
 
 def density_2d(data, density, samples, path):
@@ -262,9 +263,6 @@ def _warn_of_boxes():
         "Chinese, Japanese and Korean ones.",
         stacklevel=2,
     )
-
-
-MAX_HISTOGRAMS = 12
 
 
 def pairs(

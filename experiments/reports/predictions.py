@@ -17,6 +17,22 @@ from sklearn import preprocessing
 FLOW = "the flow"
 LEVELS = np.arange(1, 20) / 20.0
 _INTERVAL = slice(0, None, len(LEVELS) - 1)  # from .05 to .95
+# Boosting sees so many training rows; a Gaussian process takes no more, since its time
+# grows with their cube.
+_MAX_BOOSTED_ROWS = 20_000
+_MAX_PROCESS_ROWS = 1000
+# The kernel is fitted to so many rows, and the process conditioned on so many.
+_KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
+# Share of a wide normal, so that no row has a density of nearly zero.
+_WIDE_SHARE, _WIDTH = 0.01, 2.0
+_LEAST = 1e-12
+_LEAST_PROBABILITY = 1e-6
+_GRID = {
+    "learning_rate": [0.02, 0.05, 0.1],
+    "max_leaf_nodes": [8, 31],
+    "l2_regularization": [0.0, 10.0],
+}
+_FOLDS = 3
 
 
 def compared(predicted, y, scale):
@@ -71,12 +87,6 @@ def _scores(y, predicted, scale):
         "inside": float(((low <= y) & (y <= high)).mean()),
         "below": (above <= 0.0).mean(axis=(0, 1)).tolist(),
     }
-
-
-# Boosting sees so many training rows; a Gaussian process takes no more, since its time
-# grows with their cube.
-_MAX_BOOSTED_ROWS = 20_000
-_MAX_PROCESS_ROWS = 1000
 
 
 def baselines(context, y, new_context, seed):
@@ -138,13 +148,6 @@ def _normal(model, context, y, new_context):
         model.fit(context, y)
     mean, deviation = model.predict(new_context, return_std=True)
     return stats.norm.ppf(LEVELS, mean[:, None], deviation[:, None])
-
-
-# The kernel is fitted to so many rows, and the process conditioned on so many.
-_KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
-# Share of a wide normal, so that no row has a density of nearly zero.
-_WIDE_SHARE, _WIDTH = 0.01, 2.0
-_LEAST = 1e-12
 
 
 class NormalPrediction:
@@ -268,15 +271,6 @@ def _process(context, y, new_context, seed):
             kernel, optimizer=None, normalize_y=True
         ).fit(x[most], y[most])
     return NormalPrediction(*model.predict(new, return_std=True))
-
-
-_LEAST_PROBABILITY = 1e-6
-_GRID = {
-    "learning_rate": [0.02, 0.05, 0.1],
-    "max_leaf_nodes": [8, 31],
-    "l2_regularization": [0.0, 10.0],
-}
-_FOLDS = 3
 
 
 def boosted_log_loss(x, y, new_x, new_y, is_categorical, settings):

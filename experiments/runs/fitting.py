@@ -20,6 +20,8 @@ from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import refuse_other_columns
 
+_PLAIN = (bool, int, float, str, type(None))
+
 
 class TrainingError(Exception):
     """A training that came to nothing; the message says when, and what to change."""
@@ -162,9 +164,6 @@ def _save_run(settings, rows, stateful, columns, strategy):
         every=settings.checkpoint_every,
         is_writer=workers.is_chief(strategy),
     )
-
-
-_PLAIN = (bool, int, float, str, type(None))
 
 
 class SaveRun(keras.callbacks.Callback):

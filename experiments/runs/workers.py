@@ -25,6 +25,11 @@ OUT_OF_REACH = (
     *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError),
     *(tf.errors.InternalError, tf.errors.UnknownError),
 )
+_JOBS = ("chief", "worker")
+_EXAMPLE = (
+    '{"cluster": {"worker": ["10.0.0.1:5000", "10.0.0.2:5000"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
 
 
 class WorkersError(Exception):
@@ -166,13 +171,6 @@ STRATEGIES = {
     "mirrored": _mirrored,
     "multi_worker": _multi_worker,
 }
-
-
-_JOBS = ("chief", "worker")
-_EXAMPLE = (
-    '{"cluster": {"worker": ["10.0.0.1:5000", "10.0.0.2:5000"]}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
 
 
 def addresses(tf_config):
