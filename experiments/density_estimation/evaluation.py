@@ -30,8 +30,8 @@ def measure(model, history, subject):
       subject: the `Subject` of its distribution.
     """
     dataset, settings = subject.dataset, subject.settings
-    rows = _log_likelihoods(
-        model, dataset.inputs("test"), batch_size=settings.evaluation_batch_size
+    rows = model.predict(
+        dataset.inputs("test"), batch_size=settings.evaluation_batch_size, verbose=0
     )
     flow = Estimate.from_rows(rows)
     validation = -np.asarray(history["val_loss"])
@@ -66,17 +66,6 @@ def measure(model, history, subject):
     return results
 
 
-def flow_log_likelihood(model, rows, *, batch_size):
-    """Returns the log-likelihood of `rows`, an `Estimate`, under a `DensityEstimator`.
-
-    Args:
-      model: a `DensityEstimator`.
-      rows: `[N, D]`, or `(rows, context)`, as of `Dataset.inputs`.
-      batch_size: rows per step.
-    """
-    return Estimate.from_rows(_log_likelihoods(model, rows, batch_size=batch_size))
-
-
 def bits_per_dimension(log_likelihood, dataset):
     """Returns bits per dimension as plain data, of data that were integers; else None.
 
@@ -95,10 +84,6 @@ def bits_per_dimension(log_likelihood, dataset):
         "two_standard_errors": error,
         "num_rows": len(dataset.test),
     }
-
-
-def _log_likelihoods(model, rows, *, batch_size):
-    return model.predict(rows, batch_size=batch_size, verbose=0)
 
 
 def _beside_baseline(log_likelihoods, dataset):

@@ -141,8 +141,8 @@ def test_kept_weights_are_those_that_were_validated(options, tmp_path):
     dataset = load_dataset("two_moons")
     distribution = models.build_distribution(settings, 2)
     model, history, _ = training.train(distribution, dataset, settings)
-    validated = evaluation.flow_log_likelihood(model, dataset.validation, batch_size=512)
-    assert validated.nats == pytest.approx(-min(history["val_loss"]), abs=1e-4)
+    validated = model.predict(dataset.validation, batch_size=512, verbose=0)
+    assert validated.mean() == pytest.approx(-min(history["val_loss"]), abs=1e-4)
 
 
 def test_time_limit_stops_after_an_epoch(tmp_path):
