@@ -59,7 +59,7 @@ _TORCH = {
 
 
 def calls(workload, *, sequential):
-    """How many calls make one timed run, by about the arithmetic of one.
+    """Returns the number of calls in one timed run, from the arithmetic of a call.
 
     Args:
       workload: a workload on vectors.

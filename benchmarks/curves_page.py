@@ -86,7 +86,7 @@ def _table(axis, rows):
 
 
 def _notes(rows):
-    """What was noted of times, on which it depends; of memory, if there is nothing else."""
+    """The notes about times, or about memory if there are no times."""
     times = rows[rows["task"] != "memory"]
     return "; ".join((rows if times.empty else times)["note"].unique())
 

@@ -36,7 +36,7 @@ _DATA_FLAGS |= {"data_seed"}
 
 @dataclasses.dataclass(frozen=True)
 class CompareSettings(FlagSettings):
-    """What is compared, and where the picture goes."""
+    """The runs to compare, and the path of the picture."""
 
     PROGRAM = "compare"
     POSITIONAL = "folders"
@@ -93,7 +93,7 @@ def draw(finished, path):
     """Draws a panel a group of runs, with a bar a run and the baseline as a line.
 
     Args:
-      finished: results by folder, as of `table`.
+      finished: results by folder.
       path: of the picture; its folder is made where there is none.
     """
     if not finished:

@@ -31,7 +31,7 @@ _OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings(FlagSettings):
-    """Which run is looked at, and beside what."""
+    """The run, and the data sets to score beside its own."""
 
     PROGRAM = "out_of_distribution"
 

@@ -44,7 +44,7 @@ _ENDS = (0.05, 0.95)
 
 @dataclasses.dataclass(frozen=True)
 class PredictionFoldSettings(TableDensitySettings):
-    """As of `table_density`, and which column is predicted in how many folds."""
+    """Settings of `table_density`, the column to predict, and the number of folds."""
 
     PROGRAM = "prediction_folds"
 
@@ -160,7 +160,7 @@ def _scores(nats, ends, y, bins):
     Args:
       nats: log-probabilities of y.
       ends: of intervals of 90 %.
-      y: what came, `[N]`.
+      y: observed values, `[N]`.
       bins: of whole numbers, distribution functions below y and up to y; else None.
     """
     covered = float(np.mean((ends[0] <= y) & (y <= ends[1])))

@@ -48,7 +48,7 @@ _PICTURES_A_CALL = 256
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings(TableSettings):
-    """Which rows are scored, under which model."""
+    """The model, and the rows to score under it."""
 
     PROGRAM = "score"
     READ = ("csv",)
@@ -75,7 +75,7 @@ class ScoreSettings(TableSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What was scored.
+    """The counts of a finished score.
 
     Args:
       num_rows: how many rows.

@@ -34,7 +34,7 @@ _SIZE = 801
 
 @dataclasses.dataclass(frozen=True)
 class PlotSettings(FlagSettings):
-    """Where the picture goes."""
+    """The path of the picture."""
 
     PROGRAM = "transformer_plots"
 

@@ -32,7 +32,7 @@ def run(argv, main, settings_class, *, description, refusals):
       argv: the command line.
       main: function of the settings; not called where only a text was asked for.
       settings_class: a `FlagSettings`.
-      description: what `--help` begins with.
+      description: the first text of `--help`.
       refusals: exceptions that mean 1.
     """
     try:
@@ -53,7 +53,7 @@ def read_settings(argv, settings_class, description=""):
     Args:
       argv: the command line.
       settings_class: a `FlagSettings`; with a `dataset`, there is `--list_datasets`.
-      description: what `--help` begins with.
+      description: the first text of `--help`.
 
     Raises:
       UsageError: if there is something else than flags, or the settings refuse a value.

@@ -47,7 +47,7 @@ class ExampleError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ExampleSettings(FlagSettings):
-    """Which file is run, and how."""
+    """The example to run, and its options."""
 
     PROGRAM = "compatibility.keras_real_nvp"
     POSITIONAL = "example"

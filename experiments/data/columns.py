@@ -185,7 +185,7 @@ def differences(before, now):
 
     Args:
       before: the columns of the model, dicts of the fields of `Column`, in its order.
-      now: those of a table, likewise.
+      now: `Dataset.described_columns` of a table.
 
     Returns:
       Text; empty if the table fits the model.

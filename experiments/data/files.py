@@ -32,7 +32,7 @@ def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
     """Turns `errors` of the block that reads a file into a `refusal` that names it.
 
     Args:
-      what: is expected in the file.
+      what: expected content of the file.
       path: of the file.
       errors: exceptions that mean something else is in it.
       refusal: kind of exception.

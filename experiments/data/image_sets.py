@@ -45,7 +45,7 @@ _PIXELS = _CLASSES | {"has_pixels": True}
 
 @dataclasses.dataclass(frozen=True)
 class _ImageSet:
-    """What is known of a set.
+    """A description of an image set.
 
     Args:
       num_train: training images, those to validate with included.

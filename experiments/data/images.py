@@ -27,7 +27,7 @@ def open_picture(file, name):
 
     Args:
       file: path of the picture, or a file that is open.
-      name: what errors call it.
+      name: its name in error messages.
 
     Raises:
       DataError: if it is no picture, or of a mode whose range is not known.

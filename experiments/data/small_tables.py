@@ -25,7 +25,7 @@ _MAGIC += ("fAlpha", "fDist")
 
 @dataclasses.dataclass(frozen=True)
 class _Table:
-    """Where a table stands: its array in `uci_small.npz`, perhaps its own file, its origin.
+    """A table: its array in `uci_small.npz`, its own file if any, and its origin.
 
     Without names, its columns are called by their numbers; constant ones are left out.
     """

@@ -84,7 +84,7 @@ def cell_problems(rows, labels, num_columns, decimal="."):
       rows: pairs of the line of the file where a row begins and its cells.
       labels: names of the columns that should hold numbers, by position.
       num_columns: cells of each row.
-      decimal: what separates the decimals of a number.
+      decimal: decimal mark of the numbers.
     """
     found = (
         (f"{problem} in line {line}", cell)
@@ -428,7 +428,7 @@ def read_csv(path, **kwargs):
 
     Args:
       path: of the file.
-      **kwargs: as of `TextTable`.
+      **kwargs: arguments of `TextTable`.
 
     Returns:
       Array `[N, D]`, float64, finite, and D names of columns, or None without a header.

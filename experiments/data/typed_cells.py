@@ -12,7 +12,7 @@ _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 
 
 def type_of(texts, decimal="."):
-    """Returns the type of which most cells are: one of `TYPES`, and which cells are not.
+    """Returns the type of most cells, one of `TYPES`, and which cells have another.
 
     Args:
       texts: a series of texts.

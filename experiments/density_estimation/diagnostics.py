@@ -1,4 +1,4 @@
-"""How a fitted flow agrees with test rows: latents, coverage, predictions, levels."""
+"""Agreement of a fitted flow with test rows: latents, coverage, predictions, levels."""
 
 import dataclasses
 import functools
@@ -73,7 +73,7 @@ class Subject:
 
     @functools.cached_property
     def prediction(self):
-        """How well test rows are predicted, as of `prediction_scores`."""
+        """The `prediction_scores` of the test rows."""
         return prediction_scores(self)
 
     @property
@@ -226,7 +226,7 @@ def _in_pieces(function, x, context=None):
 
 @dataclasses.dataclass(frozen=True)
 class _Path:
-    """The way from a row to the levels: what comes before, and the `MultiScale`."""
+    """The bijectors before the levels, and the `MultiScale` with the levels."""
 
     before: list
     multi_scale: tfp_flows.MultiScale

@@ -1,4 +1,4 @@
-"""What is measured of a trained flow, on test rows."""
+"""Measurements of a trained flow on test rows."""
 
 import dataclasses
 import math

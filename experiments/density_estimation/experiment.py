@@ -30,7 +30,7 @@ def run(settings, strategy=None):
 
     Args:
       settings: a `Settings`.
-      strategy: what `make_strategy` returns for these settings, if called already.
+      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.

@@ -1,4 +1,4 @@
-"""What a density estimation says of itself: a table, findings, and facts."""
+"""The report of a density estimation: its table, findings, and facts."""
 
 import tfp_flows
 from experiments.reports import facts
@@ -39,7 +39,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `density_estimation.run` returns.
+      results: the results of `density_estimation.run`.
     """
     in_bits = ("bits per dimension (± 2 s.e.)",) if results["bits_per_dimension"] else ()
     return Page(

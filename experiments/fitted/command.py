@@ -21,7 +21,7 @@ def run(argv, main, settings_class, description):
       argv: the command line.
       main: function of the settings.
       settings_class: a `TableSettings`.
-      description: what `--help` begins with.
+      description: the first text of `--help`.
     """
 
     def interruptible(settings):

@@ -64,7 +64,7 @@ class FittedModel:
       RunDirectoryError: if its rows are of no table.
 
     Attributes:
-      distribution: what was fitted.
+      distribution: the fitted distribution.
       modelled: names of its variables, or their positions as text.
       context: names of the columns that they are conditioned on, likewise.
     """

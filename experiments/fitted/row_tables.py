@@ -29,7 +29,7 @@ def taken(rows, index):
 
 
 def ahead(iterator):
-    """Yields the items of an iterator, the next of which is made in another thread."""
+    """Yields the items of an iterator, and makes the next one in another thread."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         end = object()
         item = pool.submit(next, iterator, end)

@@ -1,4 +1,4 @@
-"""What is measured of a trained VAE, on test rows."""
+"""Measurements of a trained VAE on test rows."""
 
 import dataclasses
 
@@ -62,7 +62,7 @@ def best_validation_elbo(history):
 
 @dataclasses.dataclass(frozen=True)
 class LatentStatistics:
-    """How each of L latents is used.
+    """Moments of L latents, and the divergence of each.
 
     Args:
       means: `[N, L]`, posterior means.

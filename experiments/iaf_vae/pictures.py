@@ -1,4 +1,4 @@
-"""Which pictures a run of a VAE gets."""
+"""The pictures of a run of a VAE."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What a run of a VAE says of itself: a table, findings, and facts."""
+"""The report of a VAE: its table, findings, and facts."""
 
 from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
@@ -21,7 +21,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `iaf_vae.run` returns.
+      results: the results of `iaf_vae.run`.
     """
     return Page(
         f"VAE with posterior {results['posterior']} on {results['dataset']}",

@@ -15,7 +15,7 @@ def train(parts, images, settings, strategy=None):
     """Fits a `VAE` and returns it, Keras's history and `fitting.notes`.
 
     Args:
-      parts: what the `VAE` is constructed of, by name.
+      parts: arguments of `VAE`, by name.
       images: the `Images` to fit.
       settings: a `VAESettings`.
       strategy: the `tf.distribute.Strategy` that the parts were built under.

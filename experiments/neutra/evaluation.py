@@ -1,4 +1,4 @@
-"""What is measured of NUTS, plain and through a flow."""
+"""Samples of NUTS, plain and through a flow, and their measurements."""
 
 import dataclasses
 
@@ -82,7 +82,7 @@ def summary(chains, known):
 
 
 def _worth(first, mean, deviation):
-    """How many independent draws err as much as `first`, `[draws, chains]`."""
+    """Returns how many independent draws err as much as `first`, `[draws, chains]`."""
     z = (first - mean) / deviation
     errors = {  # of each chain, in standard deviations of one draw
         "mean": z.mean(axis=0),

@@ -1,4 +1,4 @@
-"""What a comparison of samplers says of itself."""
+"""The report of a comparison of samplers."""
 
 from experiments.reports import facts
 from experiments.reports.page import Page
@@ -24,7 +24,7 @@ def page(results, settings):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `neutra.run` returns.
+      results: the results of `neutra.run`.
       settings: a `NeutraSettings`.
     """
     known = results["moments_of_first"]

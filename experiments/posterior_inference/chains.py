@@ -19,7 +19,7 @@ class Chains:
       num_gradients: evaluations of the target's gradient, of all chains, without
         adaptation.
       divergences: share of the steps that diverged.
-      adaptation_gradients: those of the adaptation.
+      adaptation_gradients: evaluations of the gradient in the adaptation.
     """
 
     draws: np.ndarray

@@ -1,4 +1,4 @@
-"""What is measured of a surrogate posterior: bounds, weights, and errors of moments."""
+"""Measurements of a surrogate posterior: bounds, weights, and errors of moments."""
 
 import dataclasses
 import functools
@@ -102,7 +102,7 @@ def find_reference(entry, settings):
 
 
 def _comparison(draws, reference):
-    """How far means and deviations are off, in standard deviations of the reference."""
+    """Errors of means and deviations, in standard deviations of the reference."""
     means, deviations = reference.draws.mean(axis=0), reference.draws.std(axis=0)
     error = float(np.abs((draws.mean(axis=0) - means) / deviations).max())
     ratio = float(np.exp(np.abs(np.log(draws.std(axis=0) / deviations)).max()))
@@ -167,7 +167,7 @@ class Reference:
 
     Attributes:
       draws: `[N, D]`, of all chains, in the parts' own units.
-      origin: what made them.
+      origin: their source, in words.
       r_hat: potential scale reduction, the largest of all variables.
       effective_size: effective sample size, the smallest of all variables.
       divergences: share of the steps that diverged.

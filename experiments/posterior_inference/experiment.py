@@ -39,7 +39,7 @@ def run(settings, strategy=None):
 
     Args:
       settings: a `PosteriorSettings` of one target and one method or posterior.
-      strategy: what `make_strategy` returns for these settings, if called already.
+      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds; where the posterior does not apply to the target,
@@ -91,7 +91,7 @@ def run_all(settings, strategy=None):
       settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
         own, `run_dir/target/posterior`, and one that comes to nothing says so by its
         `failure`.
-      strategy: as of `run`.
+      strategy: see `run`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     ways = _ways(settings)

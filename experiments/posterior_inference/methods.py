@@ -22,7 +22,7 @@ _NUM_PATHS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a method found, and what it took.
+    """Draws that a method found, and their cost.
 
     Attributes:
       rows: draws of the parameters, `[N, D]`.
@@ -31,8 +31,8 @@ class Found:
       effective_share: effective draws of chains, as a share; None: that of the weights.
       num_parameters: trainable numbers.
       losses: of the training's steps; None without training.
-      earlier_seconds: those of earlier starts of the run that it goes on from.
-      says: what the method itself says of its draws.
+      earlier_seconds: seconds that earlier starts of the run have taken.
+      says: the verdict of the method itself on its draws.
       reasons: why, in sentences.
     """
 

@@ -13,7 +13,7 @@ def draw(run_dir, results, losses, draws, reference):
 
     Args:
       run_dir: folder of the run.
-      results: what `posterior_inference.run` returns.
+      results: the results of `posterior_inference.run`.
       losses: `[S]`, the loss of each training step; None without training.
       draws: `[N, D]`, of the posterior.
       reference: a `Reference`; or None.

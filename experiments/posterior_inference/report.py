@@ -1,4 +1,4 @@
-"""What a run of `posterior_inference` says of itself: a row of a table, and a page."""
+"""The report of a posterior: a row of a table, and a page."""
 
 from experiments.posterior_inference.evaluation import MEAN_BOUND
 from experiments.posterior_inference.evaluation import RATIO_BOUND
@@ -55,7 +55,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `posterior_inference.run` returns.
+      results: the results of `posterior_inference.run`.
     """
     rows = [(results["posterior"], *_measures(results), "this run")]
     if results["evidence"] is not None:

@@ -67,7 +67,7 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
     """Returns in words that a model is no better than the baseline; empty if it is.
 
     Args:
-      name: what to call the model.
+      name: name of the model.
       log_likelihood: its test log-likelihood, as plain data.
       num_rows: of the test rows that this is the mean of.
       rival: name of the baseline.

@@ -84,8 +84,8 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", 
     Args:
       history: dict with `loss` and `val_loss`, nats an epoch.
       path: of the picture.
-      title: what was trained.
-      label: what the negative loss is.
+      title: name of the model.
+      label: name and unit of the negative loss.
       best: index of the epoch that was best; by default of the least `val_loss`.
     """
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
@@ -164,7 +164,7 @@ def _range(rows):
 
 
 def histogram(axis, values, bins, **style):
-    """Draws a histogram as a density, of which `bins`, the edges, may show but a part."""
+    """Draws a histogram as a density; `bins`, the edges, may leave out a part of it."""
     weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
     axis.hist(values, bins, weights=weights, **style)
 
@@ -455,7 +455,7 @@ def overlaid_histograms(values, path, *, label, title):
     Args:
       values: name -> `[N]`.
       path: of the picture.
-      label: what the numbers are.
+      label: name of the numbers.
       title: of the picture.
     """
     low, high = np.quantile(np.concatenate(list(values.values())), [0.002, 0.998])
@@ -468,6 +468,6 @@ def overlaid_histograms(values, path, *, label, title):
 
 
 def show_image(axis, image):
-    """Draws an image, of which 0 is white, without ticks."""
+    """Draws an image without ticks; 0 is white."""
     axis.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0)
     axis.set(xticks=[], yticks=[])

@@ -43,7 +43,7 @@ def compared(predicted, y, scale):
 
     Args:
       predicted: quantiles of `LEVELS`, `[N, D, L]`, by the name of the method.
-      y: what came, `[N, D]`.
+      y: observed values, `[N, D]`.
       scale: standard deviations of the columns among the training rows, `[D]` or a number.
 
     Reference:
@@ -97,7 +97,7 @@ def baselines(context, y, new_context, seed):
 
     Args:
       context: of the training rows, `[N, C]`.
-      y: what came with them, `[N, D]`.
+      y: their observed values, `[N, D]`.
       new_context: `[M, C]`.
       seed: integer.
     """
@@ -212,7 +212,7 @@ class QuantilePrediction:
         return self._q[:, int(np.argmin(np.abs(LEVELS - level)))]
 
     def _parts(self, y):
-        """Where y is: which quantiles are up to it, and distances beyond both ends."""
+        """The place of y: the quantiles up to it, and its distances beyond both ends."""
         up_to = (self._q <= y[:, None]).sum(axis=1)
         below = np.maximum(self._q[:, 0] - y, 0.0) / self._rates[0]
         above = np.maximum(y - self._q[:, -1], 0.0) / self._rates[1]
@@ -243,7 +243,7 @@ def predictions(context, y, new_context, seed):
 
     Args:
       context: of the training rows, `[N, C]`.
-      y: what came with them, `[N]`.
+      y: their observed values, `[N]`.
       new_context: `[M, C]`.
       seed: integer.
     """

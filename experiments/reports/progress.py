@@ -1,4 +1,4 @@
-"""What one sees of a run while it trains."""
+"""Callbacks that show the progress of a training."""
 
 import io
 import pathlib

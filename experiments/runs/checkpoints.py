@@ -70,7 +70,7 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints in a folder, of which the newest undamaged one counts.
+    """The checkpoints in a folder; the newest undamaged one counts.
 
     Args:
       path: of the folder; made by the first `save`.

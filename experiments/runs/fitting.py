@@ -80,7 +80,7 @@ def fit(
       metrics: callbacks that add to the metrics, before others see them.
       before_validation: callbacks that act after averaging, before early stopping.
       displays: callbacks that show how far training is.
-      columns: those of the rows, as of `Dataset.described_columns`.
+      columns: `Dataset.described_columns` of the rows.
 
     Returns:
       Keras's history, and `notes`.
@@ -178,7 +178,7 @@ class SaveRun(keras.callbacks.Callback):
       data: text that tells the data of the run from others.
       stateful: the callbacks whose memory belongs to the run.
       metrics_path: of the file with a line an epoch.
-      columns: those of the data, as of `Dataset.described_columns`.
+      columns: `Dataset.described_columns` of the data.
       schedule_epochs: epochs over which the step size falls; None if it does not.
       every: epochs between two checkpoints.
       is_writer: whether this process writes.
@@ -361,7 +361,7 @@ def notes(save_run, settings):
 
     Args:
       save_run: the `SaveRun` of the training.
-      settings: as of `is_complete`.
+      settings: a `TrainingSettings`.
     """
     is_late = save_run.num_epochs < settings.epochs and not save_run.is_stopped
     minutes = settings.max_minutes if is_late else None
@@ -401,7 +401,7 @@ class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
         super().__init__(swap_on_epoch=True)
 
     def set_params(self, params):
-        """Takes the facts of a training, of which none is the last epoch."""
+        """Takes the facts of a training, and hides which epoch is the last."""
         super().set_params({**params, "epochs": math.inf})
 
 

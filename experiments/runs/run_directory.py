@@ -48,7 +48,7 @@ def differences(there, settings, *, free):
     """Returns in words how flags differ from `settings`; empty if they do not.
 
     Args:
-      there: flags, as of `Settings.flags`; one that is missing has its default.
+      there: flags in the form of `Settings.flags`; a missing one has its default.
       settings: a `Settings`.
       free: names of flags that may differ.
     """

@@ -20,8 +20,8 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
       strategy: a `tf.distribute.Strategy`.
       kind: class of the model.
       architecture: names of the flags that have to be alike.
-      facts: what has to be alike in the results of that run, by name.
-      columns: of the table to fit, as of `Dataset.described_columns`.
+      facts: entries of the results that have to be equal, by name.
+      columns: `Dataset.described_columns` of the table to fit.
 
     Raises:
       RunDirectoryError: if there is no finished run of that kind, or its flags, its data
@@ -86,8 +86,8 @@ def refuse_other_columns(run_dir, before, now):
 
     Args:
       run_dir: folder of the run.
-      before: its columns, as of `Dataset.described_columns`; None where nothing is known.
-      now: those of a table, likewise.
+      before: its `Dataset.described_columns`; None if unknown.
+      now: `Dataset.described_columns` of a table.
     """
     found = differences(before, now) if before and now else ""
     if found:

@@ -144,7 +144,7 @@ def make_strategy(name):
 
 
 def _mirrored():
-    # One replica a GPU; without any, one a logical CPU, of which there is usually one.
+    # One replica for each GPU, or, without GPUs, for each logical CPU (usually one).
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])

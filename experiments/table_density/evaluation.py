@@ -1,4 +1,4 @@
-"""What is measured of a table's density, on test rows."""
+"""Measurements of a table's density on test rows."""
 
 import dataclasses
 
@@ -49,7 +49,7 @@ def samples_beside(table, test, seed):
 
 
 def _two_sample_test(table, test, seed):
-    """How well a classifier that knows kinds tells test rows from samples."""
+    """Accuracy of a classifier, which knows kinds, at telling test rows from samples."""
     test, samples = samples_beside(table, test, seed)
     rows, is_categorical = features(pd.concat([test, samples]), table.columns)
     accuracy = diagnostics.cross_validated_accuracy(

@@ -20,7 +20,7 @@ def draw(table, sets, results, history, settings):
     Args:
       table: a fitted `TableDensity`.
       sets: training and test rows, data frames.
-      results: what `evaluation.measure` has returned.
+      results: the results of `evaluation.measure`.
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `TableDensitySettings`.
     """

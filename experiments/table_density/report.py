@@ -1,4 +1,4 @@
-"""What the density of a table says of itself: a table, findings, and facts."""
+"""The report of a table's density: its table, findings, and facts."""
 
 from experiments.density_estimation.report import prediction_finding
 from experiments.reports import facts
@@ -16,7 +16,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `table_density.run` returns.
+      results: the results of `table_density.run`.
     """
     modelled = [
         c["name"] for c in results["columns"] if c["name"] not in results["context"]
