@@ -190,7 +190,7 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     run_dir.mkdir()
     (run_dir / "flags.txt").touch()
     code = (
-        "import time, types; from experiments.runs import interruption; "
+        "import time, types; from experiments.command_line import program; "
         f"settings = types.SimpleNamespace(PROGRAM='vae', run_dir={str(run_dir)!r}); "
         "program.stop_at_once(lambda: program.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
