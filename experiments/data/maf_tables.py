@@ -61,117 +61,6 @@ _BSDS300_SETS = ("train", "validation", "test")
 _PREPARED = "as the authors of MAF prepare it"
 
 
-def find_in_archive(data_dir, *names):
-    """Returns the paths of files of the archive, which is downloaded if they are not there.
-
-    Args:
-      data_dir: folder that holds, or will hold, the files; the user's cache if empty.
-      *names: as `gas/ethylene_CO.pickle`.
-
-    Raises:
-      DataError: if there is no such folder, or the files cannot be had.
-    """
-    folder = existing_folder(data_dir) if data_dir else cache_folder()
-    for root in (folder, folder / "data"):
-        paths = [root / name for name in names]
-        if all(path.is_file() for path in paths):
-            return paths
-    archive = folder / "data.tar.gz"
-    if not archive.is_file():
-        download(ADDRESS, archive, md5=MD5)
-    return _extract(archive, names, folder)
-
-
-def _extract(archive, names, folder):
-    errors = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
-    with reading("a whole archive", archive, errors), tarfile.open(archive) as members:
-        return [_extract_one(members, name, folder / name) for name in names]
-
-
-def _extract_one(members, name, path):
-    found = [m for m in members.getmembers() if m.isfile() and _is_below(m.name, name)]
-    if len(found) != 1:
-        raise DataError(
-            f"Expected {name} once in {members.name}; got it {len(found)} times."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with members.extractfile(found[0]) as source, part.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    os.replace(part, path)
-    return path
-
-
-def _is_below(member, name):
-    return f"/{member}".endswith(f"/{name}")
-
-
-def read_pandas_pickle(path):
-    """Returns the columns of a `DataFrame` that pandas 0.14 to 1.2 pickled, by name.
-
-    Args:
-      path: of the pickle. No code of it is run: only arrays are made.
-
-    Raises:
-      DataError: if it is anything else.
-    """
-    with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
-        return _columns(_Unpickler(file, encoding="latin1").load())
-
-
-class _Recorded:
-    """Stands for any object of pandas: keeps what it was made of."""
-
-    def __init__(self, *args):
-        self.args = args
-        self.state = None
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        top = module.partition(".")[0]
-        if top == "pandas":
-            return _Recorded
-        if top in _MODULES and name in _ALLOWED:
-            return _ALLOWED[name]
-        raise pickle.UnpicklingError(f"a reference to {module}.{name}")
-
-
-def _columns(frame):
-    state = frame.state["_data"].state[3][_FORMAT]
-    names = state["axes"][0].args[1]["data"]
-    columns = dict.fromkeys(map(str, names))
-    for block in state["blocks"]:
-        for name, values in zip(names[block["mgr_locs"]], block["values"], strict=True):
-            columns[str(name)] = values
-    return columns
-
-
-def split_tenths(rows):
-    """Returns train, validation and test: the last tenth is test, as the authors of MAF do.
-
-    Of the rest, the last tenth is validation.
-    """
-    train, test = split_last_tenth(rows)
-    return *split_last_tenth(train), test
-
-
-def split_last_tenth(rows):
-    """Returns all but the last tenth of the rows, and the last tenth, rounded down."""
-    first, last = np.split(rows, [len(rows) - int(0.1 * len(rows))])
-    return first, last
-
-
-def standardized(train, validation, test):
-    """Returns the sets in float32, scaled by train and validation together."""
-    both = np.concatenate([train, validation])
-    mean, deviation = both.mean(axis=0), both.std(axis=0)
-    return [((x - mean) / deviation).astype(np.float32) for x in (train, validation, test)]
-
-
 def load_power(request):
     """Returns POWER; noise and split are those of the published numbers, not seeded."""
     rows = _power_rows(request.data_dir)
@@ -322,6 +211,117 @@ def _read_hdf5(path):
         h5py.File(path, "r") as file,
     ):
         return [np.asarray(file[name], np.float32) for name in _BSDS300_SETS]
+
+
+def split_tenths(rows):
+    """Returns train, validation and test: the last tenth is test, as the authors of MAF do.
+
+    Of the rest, the last tenth is validation.
+    """
+    train, test = split_last_tenth(rows)
+    return *split_last_tenth(train), test
+
+
+def split_last_tenth(rows):
+    """Returns all but the last tenth of the rows, and the last tenth, rounded down."""
+    first, last = np.split(rows, [len(rows) - int(0.1 * len(rows))])
+    return first, last
+
+
+def standardized(train, validation, test):
+    """Returns the sets in float32, scaled by train and validation together."""
+    both = np.concatenate([train, validation])
+    mean, deviation = both.mean(axis=0), both.std(axis=0)
+    return [((x - mean) / deviation).astype(np.float32) for x in (train, validation, test)]
+
+
+def find_in_archive(data_dir, *names):
+    """Returns the paths of files of the archive, which is downloaded if they are not there.
+
+    Args:
+      data_dir: folder that holds, or will hold, the files; the user's cache if empty.
+      *names: as `gas/ethylene_CO.pickle`.
+
+    Raises:
+      DataError: if there is no such folder, or the files cannot be had.
+    """
+    folder = existing_folder(data_dir) if data_dir else cache_folder()
+    for root in (folder, folder / "data"):
+        paths = [root / name for name in names]
+        if all(path.is_file() for path in paths):
+            return paths
+    archive = folder / "data.tar.gz"
+    if not archive.is_file():
+        download(ADDRESS, archive, md5=MD5)
+    return _extract(archive, names, folder)
+
+
+def _extract(archive, names, folder):
+    errors = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
+    with reading("a whole archive", archive, errors), tarfile.open(archive) as members:
+        return [_extract_one(members, name, folder / name) for name in names]
+
+
+def _extract_one(members, name, path):
+    found = [m for m in members.getmembers() if m.isfile() and _is_below(m.name, name)]
+    if len(found) != 1:
+        raise DataError(
+            f"Expected {name} once in {members.name}; got it {len(found)} times."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with members.extractfile(found[0]) as source, part.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    os.replace(part, path)
+    return path
+
+
+def _is_below(member, name):
+    return f"/{member}".endswith(f"/{name}")
+
+
+def read_pandas_pickle(path):
+    """Returns the columns of a `DataFrame` that pandas 0.14 to 1.2 pickled, by name.
+
+    Args:
+      path: of the pickle. No code of it is run: only arrays are made.
+
+    Raises:
+      DataError: if it is anything else.
+    """
+    with reading("a pickled table", path, _OF_OTHER_OBJECTS), open(path, "rb") as file:
+        return _columns(_Unpickler(file, encoding="latin1").load())
+
+
+class _Recorded:
+    """Stands for any object of pandas: keeps what it was made of."""
+
+    def __init__(self, *args):
+        self.args = args
+        self.state = None
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        top = module.partition(".")[0]
+        if top == "pandas":
+            return _Recorded
+        if top in _MODULES and name in _ALLOWED:
+            return _ALLOWED[name]
+        raise pickle.UnpicklingError(f"a reference to {module}.{name}")
+
+
+def _columns(frame):
+    state = frame.state["_data"].state[3][_FORMAT]
+    names = state["axes"][0].args[1]["data"]
+    columns = dict.fromkeys(map(str, names))
+    for block in state["blocks"]:
+        for name, values in zip(names[block["mgr_locs"]], block["values"], strict=True):
+            columns[str(name)] = values
+    return columns
 
 
 ENTRIES = {

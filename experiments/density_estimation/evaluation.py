@@ -95,6 +95,7 @@ def _beside_baseline(log_likelihoods, dataset):
         "gap_to_baseline": {
             "worst_row": float(gaps.min()),
             "rows_far_below": int((~(gaps >= -_FAR)).sum()),  # NaN is far, too
+            "num_rows": len(gaps),
         },
     }
 

@@ -120,14 +120,12 @@ def _published(row):
 
 def findings(results):
     """Returns what was found beside the likelihoods, by name."""
-    gap = results["gap_to_baseline"] | {"num_rows": results["num_rows"]["test"]}
-    known = results | {"gap_to_baseline": gap}
     found = {
-        name: describe(known[key])
+        name: describe(results[key])
         for name, (key, describe) in _FINDINGS.items()
-        if known.get(key) is not None
+        if results.get(key) is not None
     }
-    found |= prediction_finding(results["prediction"])
+    found |= prediction_finding(results.get("prediction"))
     if levels := results.get("bits_of_levels"):
         name = f"bits per dimension of {levels['num_rows']:,} test rows"
         found[name] = _levels(levels)
