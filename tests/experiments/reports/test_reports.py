@@ -12,6 +12,7 @@ from experiments import compare
 from experiments.data import DATASETS
 from experiments.data.published import IMAGE_TABLE
 from experiments.density_estimation import report
+from experiments.reports.page import write_report
 
 pytestmark = pytest.mark.xdist_group("finished runs")
 
@@ -67,7 +68,7 @@ def test_a_flow_that_loses_to_the_gaussian_says_so_first(loses, finished, tmp_pa
     results |= {"test_log_likelihood": own, "gaussian_log_likelihood": gaussian}
     page = report.page(results)
     page.write_markdown({}, tmp_path / "report.md")
-    page.write_report(page, {}, tmp_path / "report.html")
+    write_report(page, {}, tmp_path / "report.html")
     words = (
         "This flow is no better than the baseline, full-covariance Gaussian: -48.040 "
         "against -47.480 nats a row, on 50 test rows."
