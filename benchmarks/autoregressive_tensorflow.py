@@ -104,7 +104,7 @@ def _affine_flow(workload, **options):
         return tfp_flows.IAF(workload.event_size, **options)
     else:
         make = tfp_flows.MAF
-    # What the peers' flows do not have either.
+    # Options that the peers' flows lack too.
     return make(workload.event_size, standardize=False, **options)
 
 

@@ -17,7 +17,7 @@ _ROWS_A_CALL = 5000
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """What is trained on and what is scored, each `[N, H, W, C]` of bytes.
+    """Images to train on and images to score, each `[N, H, W, C]`, bytes.
 
     Each epoch draws new noise. Scores are bits per dimension.
     """
@@ -40,7 +40,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What is trained on and what is scored, each `[N, D]`; scores are nats."""
+    """Rows to train on and rows to score, each `[N, D]`; scores are in nats."""
 
     train: np.ndarray
     test: np.ndarray
@@ -57,7 +57,7 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """How long training lasts, and how.
+    """The length and the settings of a training.
 
     Attributes:
       seconds: of training in all, tracing and compiling included, scoring not.
@@ -76,7 +76,7 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where training stands after a turn.
+    """The state of a training after a turn.
 
     Attributes:
       seconds: of training so far.

@@ -51,7 +51,7 @@ WORKLOADS_OF_OURS = {
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What two commits took for one piece of work.
+    """Times of two commits for one piece of work.
 
     Attributes:
       name: of the work.

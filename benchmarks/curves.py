@@ -35,7 +35,7 @@ from benchmarks.workloads import SplineFlow
 
 __all__ = ["AXES", "CONTENDERS", "FLOWS", "TASKS", "calls", "sweep"]
 
-# Of the sizes that the constructors have by default.
+# Default sizes of the constructors.
 FLOWS = {
     "RealNVP": RealNVP(16, 8, (32, 32), 512, 1),
     "MAF": Autoregressive(16, 5, (64, 64), 512, 1, "train"),
@@ -59,7 +59,7 @@ _TORCH = {
 
 
 def calls(workload, *, sequential):
-    """How many calls make one timed run, by about the arithmetic of one.
+    """Returns the number of calls in one timed run, from the arithmetic of a call.
 
     Args:
       workload: a workload on vectors.

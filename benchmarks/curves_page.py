@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
+from experiments.reports import facts
 from experiments.reports import plots
-from experiments.reports import provenance
 from experiments.runs.atomic_write import atomic_write
 
 __all__ = ["COLUMNS", "draw", "keep", "merged", "table"]
@@ -49,8 +49,8 @@ def keep(new, folder):
     file = folder / "curves.csv"
     rows = merged(pd.read_csv(file), new) if file.exists() else new
     atomic_write(file, rows.to_csv(index=False, float_format="%.4g"))
-    made = {"versions": provenance.versions(), "machine": provenance.machine()}
-    where = "; ".join(provenance.described(made).values())
+    made = {"versions": facts.versions(), "machine": facts.machine()}
+    where = "; ".join(facts.describe_provenance(made).values())
     parts = [f"# Cost against size\n\n{_HOW}\n\n{where}."]
     for flow, part in rows.groupby("flow"):
         picture = f"curves_{flow.lower()}.png"
@@ -86,7 +86,7 @@ def _table(axis, rows):
 
 
 def _notes(rows):
-    """What was noted of times, on which it depends; of memory, if there is nothing else."""
+    """The notes about times, or about memory if there are no times."""
     times = rows[rows["task"] != "memory"]
     return "; ".join((rows if times.empty else times)["note"].unique())
 

@@ -141,7 +141,7 @@ def table(flows):
 
 
 def _main(_):
-    # What TensorFlow does only once is not of a flow.
+    # Start-up work of TensorFlow is not charged to a flow.
     for how in ("eager", "graph", "XLA"):
         first_call("RealNVP, D=2, 8 x 64/64", "sample", how)
     for line in table(flow for flow in FLOWS if _FLOW.value in flow):

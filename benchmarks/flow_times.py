@@ -35,7 +35,7 @@ TASKS = {"training step": 512, "density": 1024, "samples": 1024}
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What all flows have in common.
+    """Settings that all flows share.
 
     Attributes:
       event_size: number of variables, D.

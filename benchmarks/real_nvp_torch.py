@@ -52,6 +52,6 @@ def zuko(workload, *, num_threads):
 
 
 def _masks(workload):
-    """Which variables pass each step: even and odd ones in turns."""
+    """The variables that pass each step: even and odd ones in turns."""
     even = np.arange(workload.event_size) % 2 == 0
     return [even if k % 2 == 0 else ~even for k in range(workload.num_steps)]

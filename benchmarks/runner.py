@@ -10,7 +10,7 @@ from benchmarks.timing import installed
 from benchmarks.timing import interleave
 from benchmarks.timing import table
 from benchmarks.worker import Worker
-from experiments.reports import provenance as report
+from experiments.reports import facts
 
 __all__ = ["compare", "define_flags", "define_processor_time", "on_threads", "print_head"]
 __all__ += ["print_tables", "run"]
@@ -69,7 +69,7 @@ def define_processor_time():
 
 def print_head():
     """Prints the machine and the versions."""
-    print(f"{report.machine()}; {report.versions()}", flush=True)
+    print(f"{facts.machine()}; {facts.versions()}", flush=True)
 
 
 def print_tables(time_workload, workloads):

@@ -19,7 +19,7 @@ _ROWS = 256
 _SIZE = 4
 _IMAGE = (4, 4, 2)
 _CHANNELS = 8
-# Those of tails, of mixings, and of norms: shifts of the latter are in the rows' units.
+# Tails, mixings and norms have their own scale: shifts of norms are in the rows' units.
 _NOT_OF_NETWORKS = ("tail", "lower_upper", "shift_and_log_scale")
 _STEPS = {"num_steps": 64, "hidden_units": (16,), "seed": 0}
 
@@ -42,7 +42,7 @@ FLOWS = {
         seed=0,
     ),
 }
-# By name: the standard deviations of what is added to networks' weights, and of the rows.
+# Name -> standard deviations of the noise added to the weights, and of the rows.
 CASES = {
     "drawn, rows of 1e-6": (0.1, 1e-6),
     "drawn, rows of 1e6": (0.1, 1e6),

@@ -77,7 +77,7 @@ class Worker:
         return self._ask(("first_run", function, args, kwargs))
 
     def _ask(self, request):
-        # As bytes, so that what cannot be loaded there is an answer, not the end.
+        # Bytes, so that a reply that cannot be unpickled there does not end the worker.
         pickle.dump(pickle.dumps(request), self._process.stdin)
         self._process.stdin.flush()
         reply, error = pickle.load(self._process.stdout)
@@ -125,7 +125,7 @@ def _first_run(function, args, kwargs):
 
 
 if __name__ == "__main__":
-    # What a library prints must not get between the replies.
+    # Text that a library prints must not mix with the replies.
     own = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(sys.stdin.buffer, own)

@@ -1,4 +1,4 @@
-"""What one runs from the command line: data, training, evaluation and pictures."""
+"""Commands that train, evaluate and draw, and the data that they use."""
 
 import sys
 

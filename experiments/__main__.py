@@ -9,8 +9,6 @@ import importlib
 import importlib.metadata
 import sys
 
-__all__ = ["COMMANDS", "main"]
-
 # Command -> module of `experiments` that has its `cli`, and what it does.
 COMMANDS = {
     "density": ("density_estimation", "fit a flow to rows or images"),

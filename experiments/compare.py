@@ -20,6 +20,7 @@ from experiments.command_line.flag_settings import field
 from experiments.data import Request
 from experiments.density_estimation import report
 from experiments.reports import plots
+from experiments.reports.estimate import plus_minus
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -35,7 +36,7 @@ _DATA_FLAGS |= {"data_seed"}
 
 @dataclasses.dataclass(frozen=True)
 class CompareSettings(FlagSettings):
-    """What is compared, and where the picture goes."""
+    """The runs to compare, and the path of the picture."""
 
     PROGRAM = "compare"
     POSITIONAL = "folders"
@@ -92,7 +93,7 @@ def draw(finished, path):
     """Draws a panel a group of runs, with a bar a run and the baseline as a line.
 
     Args:
-      finished: results by folder, as of `table`.
+      finished: results by folder.
       path: of the picture; its folder is made where there is none.
     """
     if not finished:
@@ -112,7 +113,7 @@ def draw(finished, path):
         _bars(axis, runs)
         name, _ = report.baseline(runs[0][1])
         title = f"{heading}: from the {name} to the flow"
-        # From the right, so that a long one has the width of the labels, too.
+        # Aligned right, so that a long title may use the width of the labels.
         axis.set_title(textwrap.fill(title, _TITLE_WIDTH), loc="right", fontsize=10)
     axes[-1, 0].set_xlabel("test log-likelihood (nats, ± two standard errors)")
     plots.save(figure, path)
@@ -120,41 +121,30 @@ def draw(finished, path):
 
 def _groups(finished):
     """Returns lists of (folder, results), the best first, by what tells them apart."""
-    groups = []
+    groups = {}
     for folder, results in _sorted(finished):
-        facts = _facts(results)
-        for known, runs in groups:
-            # An older version may have written down less.
-            if all(known.get(name, fact) == fact for name, fact in facts.items()):
-                known |= facts
-                runs.append((folder, results))
-                break
-        else:
-            groups.append((facts, [(folder, results)]))
-    described = [_data_flags(runs[0][1]) | facts for facts, runs in groups]
+        groups.setdefault(_facts(results), []).append((folder, results))
+    described = [_data_flags(runs[0][1]) | dict(facts) for facts, runs in groups.items()]
     headings = [_heading(description, described) for description in described]
-    return dict(zip(headings, (runs for _, runs in groups), strict=True))
+    return dict(zip(headings, groups.values(), strict=True))
 
 
 def _facts(results):
-    """Returns, as far as results tell, what must be alike for their figures to compare."""
-    facts = {"dataset": results["dataset"]}
-    if "event_size" in results:
-        facts["event_size"] = f"{results['event_size']} variables"
-    if "context_size" in results:
-        facts["context_size"] = f"given {n}" if (n := results["context_size"]) else ""
-    if "num_rows" in results:
-        facts["num_rows"] = f"{results['num_rows']['test']:,} test rows"
-    # That of the same rows may differ between machines, but in its last digits only.
-    _, baseline = report.baseline(results)
-    return facts | {"baseline": f"baseline {baseline['nats']:.6g} nats"}
+    """Returns what must be alike for the figures of runs to compare, as (name, text)."""
+    given, (_, baseline) = results["context_size"], report.baseline(results)
+    return (
+        ("dataset", results["dataset"]),
+        ("event_size", f"{results['event_size']} variables"),
+        ("context_size", f"given {given}" if given else ""),
+        ("num_rows", f"{results['num_rows']['test']:,} test rows"),
+        # The baseline of the same rows differs between machines in the last digits only.
+        ("baseline", f"baseline {baseline['nats']:.6g} nats"),
+    )
 
 
 def _data_flags(results):
     """Returns the flags that chose the data, by name."""
-    flags = [
-        flag for flag in shlex.split(results.get("command", "")) if flag.startswith("--")
-    ]
+    flags = [f for f in shlex.split(results["command"]) if f.startswith("--")]
     by_name = {flag[2:].partition("=")[0]: flag for flag in flags}
     return {name: flag for name, flag in by_name.items() if name in _DATA_FLAGS}
 
@@ -179,14 +169,14 @@ def _sorted(finished):
 
 
 def _row(heading, folder, results):
-    log_likelihood, test = results["test_log_likelihood"], results.get("two_sample_test")
+    log_likelihood = results["test_log_likelihood"]
     return (
         heading,
         folder,
         results["flow"],
-        f"{log_likelihood['nats']:.3f} ± {log_likelihood['two_standard_errors']:.3f}",
+        plus_minus(log_likelihood),
         f"{report.baseline(results)[1]['nats']:.3f}",
-        f"{test['accuracy']:.3f}" if test else "",
+        f"{results['two_sample_test']['accuracy']:.3f}",
         f"{results['num_parameters']:,}",
         str(results["num_epochs"]),
         f"{results['training_seconds']:.0f}",

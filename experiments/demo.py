@@ -4,7 +4,7 @@ from experiments import density_estimation
 from experiments.density_estimation import report
 from experiments.density_estimation.settings import Settings
 
-# Of the figures in docs/results.md, which were measured before these had other defaults.
+# Settings of the figures in docs/results.md, measured with other defaults.
 _AS_MEASURED = {
     "activation": "relu",
     "decorrelate": False,

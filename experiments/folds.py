@@ -25,7 +25,7 @@ from experiments.density_estimation import report
 from experiments.density_estimation.settings import Settings
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import plus_minus
-from experiments.runs import joint_run
+from experiments.runs import resuming
 
 _HEADER = ("recipe", "flow", "test log-likelihood (nats, ± 2 s.e. over the folds)")
 _HEADER += ("baseline", "ahead of it by", "least", "worst row", "rows 20 nats below")
@@ -78,7 +78,7 @@ def table(found):
 
 def cli(argv):
     """Runs a command line; its exit status is 2 for wrong use, and 1 for wrong data."""
-    refusals = (DataError, OSError, *joint_run.REFUSALS)
+    refusals = (DataError, OSError, *resuming.REFUSALS)
     return program.run(
         argv,
         lambda settings: print(table(run(settings))),
@@ -127,9 +127,7 @@ def _row(key, folds):
 
 
 def _worst_row(folds):
-    gaps = [results.get("gap_to_baseline") for results in folds]
-    if None in gaps:  # of runs that finished before reports had it
-        return "not known", "not known"
+    gaps = [results["gap_to_baseline"] for results in folds]
     far = sum(gap["rows_far_below"] for gap in gaps)
     rows = sum(results["num_rows"]["test"] for results in folds)
     return f"{np.min([gap['worst_row'] for gap in gaps]):.1f}", f"{far:,} of {rows:,}"

@@ -20,7 +20,7 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.density_estimation.settings import Settings
-from experiments.reports import image_plots
+from experiments.reports import plots
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -31,7 +31,7 @@ _OTHERS = [name for name, entry in DATASETS.items() if entry.is_image and entry.
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings(FlagSettings):
-    """Which run is looked at, and beside what."""
+    """The run, and the data sets to score beside its own."""
 
     PROGRAM = "out_of_distribution"
 
@@ -136,7 +136,7 @@ def _main(settings):
             f"of {own} in {share:.3f} of all pairs"
         )
     print("\n".join(lines))
-    image_plots.histograms(
+    plots.overlaid_histograms(
         scores,
         pathlib.Path(settings.run_dir) / "out_of_distribution.png",
         label="bits per dimension",

@@ -30,7 +30,7 @@ _START = {"end": 0, "line": 0, "rows": 0}
 
 @dataclasses.dataclass(frozen=True)
 class PredictSettings(TableSettings):
-    """What is predicted, for which rows, by which model."""
+    """The model, the rows, and the predictions to make."""
 
     PROGRAM = "predict"
     REQUIRED = ("model", "csv", "out")

@@ -20,20 +20,20 @@ import time
 
 import numpy as np
 
-import tfp_flows
 from experiments.command_line import program
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
-from experiments.predictions.baselines import boosted_log_loss
-from experiments.predictions.baselines import features_of_each
-from experiments.predictions.baselines import one_hot_context
-from experiments.predictions.baselines import predictions
-from experiments.predictions.quantile_scores import FLOW
-from experiments.predictions.quantile_scores import shares_inside
-from experiments.runs import run_directory
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import boosted_log_loss
+from experiments.reports.predictions import features_of_each
+from experiments.reports.predictions import one_hot_context
+from experiments.reports.predictions import predictions
+from experiments.reports.predictions import shares_inside
+from experiments.runs import resuming
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.table_density.frames import read_table
+from experiments.table_density import training
+from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 _HEADER = ("method", "folds", "negative log-likelihood (nats, ± s.e.)")
@@ -44,7 +44,7 @@ _ENDS = (0.05, 0.95)
 
 @dataclasses.dataclass(frozen=True)
 class PredictionFoldSettings(TableDensitySettings):
-    """As of `table_density`, and which column is predicted in how many folds."""
+    """Settings of `table_density`, the column to predict, and the number of folds."""
 
     PROGRAM = "prediction_folds"
 
@@ -63,7 +63,7 @@ def run(settings):
 
     Raises:
       DataError: if the table is of no use, or lacks the target.
-        UsageError: if no target is named.
+      UsageError: if no target is named.
     """
     for name in ("csv_path", "target"):
         if not getattr(settings, name):
@@ -73,7 +73,7 @@ def run(settings):
         raise DataError(f"Expected `target` of {columns.names}; got {settings.target!r}.")
     given = settings.context_columns or [c for c in columns.names if c != settings.target]
     columns = columns.select([*given, settings.target])
-    with run_directory.claim(settings) as run_dir:
+    with resuming.unfinished(settings) as run_dir:
         return [
             _fold(frame[columns.names], columns, given, settings, run_dir, k)
             for k in range(settings.num_folds)
@@ -116,40 +116,22 @@ def _mean(values):
 
 def _fold(frame, columns, given, settings, run_dir, k):
     path = pathlib.Path(run_dir, f"fold_{k}.json")
-    backup = path.with_name(f"fit_{k}.npz")  # of a fold that has not ended
     if path.is_file():
-        backup.unlink(missing_ok=True)
         return json.loads(path.read_text())
     order = np.random.default_rng(settings.data_seed).permutation(len(frame))
     is_test = np.zeros(len(frame), bool)
     is_test[order[k :: settings.num_folds]] = True
     sets = [frame[chosen].reset_index(drop=True) for chosen in (~is_test, is_test)]
-    density = tfp_flows.TableDensity(
-        columns,
-        context=given,
-        missing="indicator" if settings.missing == "indicator" else "refuse",
-        num_members=settings.num_members,
-        num_bins=settings.num_bins,
-        hidden_units=settings.hidden_units,
-        dropout=settings.dropout,
-        seed=settings.seed,
-    )
-    start = time.perf_counter()
-    density.fit(
-        sets[0],
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or None,
-        learning_rate=settings.learning_rate,
-        patience=settings.patience,
-        validation_split=settings.validation_share,
-        backup=backup,
+    density = training.make_density(columns, given, settings)
+    start, split = time.perf_counter(), settings.validation_share
+    training.train(
+        density, sets[0], settings, run_dir, validation_split=split, name=f"fold_{k}"
     )
     seconds = time.perf_counter() - start
     is_class = columns[settings.target].kind in ("categorical", "boolean", "ordered")
     scores = (_from_class if is_class else _from_number)(density, sets, settings)
     scores[FLOW]["seconds"] = seconds
     atomic_write(path, json.dumps(scores, indent=1))
-    backup.unlink(missing_ok=True)
     return scores
 
 
@@ -178,7 +160,7 @@ def _scores(nats, ends, y, bins):
     Args:
       nats: log-probabilities of y.
       ends: of intervals of 90 %.
-      y: what came, `[N]`.
+      y: observed values, `[N]`.
       bins: of whole numbers, distribution functions below y and up to y; else None.
     """
     covered = float(np.mean((ends[0] <= y) & (y <= ends[1])))

@@ -6,8 +6,6 @@ import os
 import sys
 import tempfile
 
-__all__ = ["install"]
-
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 

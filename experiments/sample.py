@@ -31,7 +31,7 @@ _START = {"end": 0, "line": 0, "within": 0, "rows": 0, "calls": 0}
 
 @dataclasses.dataclass(frozen=True)
 class SampleSettings(TableSettings):
-    """Which rows are drawn, of which model."""
+    """The model, and the rows to draw from it."""
 
     PROGRAM = "sample"
     READ = ("given",)

@@ -34,7 +34,7 @@ _SIZE = 801
 
 @dataclasses.dataclass(frozen=True)
 class PlotSettings(FlagSettings):
-    """Where the picture goes."""
+    """The path of the picture."""
 
     PROGRAM = "transformer_plots"
 
@@ -70,7 +70,7 @@ def _draw_map(above, below, title, transformer, reach, spread):
         y, log_slope = transformer.forward_and_log_det(tf.constant(x), parameters)
         color = f"C{i}" if i else "black"
         y, slope = y.numpy(), np.exp(np.broadcast_to(log_slope, x.shape))
-        # Where a circle is cut, there is no line.
+        # No line is drawn across the cut of the circle.
         y[1:][np.diff(y) < 0.0] = np.nan
         above.plot(x, y, color=color, linewidth=1.2)
         below.plot(x, slope, color=color, linewidth=1.2)

@@ -5,18 +5,28 @@ import dataclasses
 import io
 import math
 import operator
+import os
+import types
+import typing
 from typing import ClassVar
 
-from experiments.command_line.kinds import check_kinds
-from experiments.runs.atomic_write import atomic_write
+import numpy as np
 
-__all__ = ["FlagSettings", "UsageError", "changed", "field"]
+from experiments.runs.atomic_write import atomic_write
 
 _BOUNDS = {
     "at_least": (operator.ge, "of at least"),
     "at_most": (operator.le, "of at most"),
     "above": (operator.gt, "above"),
     "below": (operator.lt, "below"),
+}
+_WORDS = {
+    bool: "True or False as",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    tuple[int, ...]: "a tuple of integers",
+    tuple[str, ...]: "a tuple of strings",
 }
 
 
@@ -55,10 +65,12 @@ class FlagSettings:
     Attributes:
       PROGRAM: name of the command that has these flags, as in `tfp-flows PROGRAM`.
       POSITIONAL: the field, a tuple, of what is no flag; None: there must be nothing else.
+      MAY_GROW: fields, numbers, that a run in a folder may be asked for more of.
     """
 
     PROGRAM: ClassVar[str]
     POSITIONAL: ClassVar[str | None] = None
+    MAY_GROW: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         check_kinds(self, UsageError)
@@ -114,7 +126,48 @@ def _unmet_by_text(one_of, text):
 def _as_text(value):
     if not isinstance(value, (tuple, list)):
         return str(value)
-    # As flags of lists are read: an entry with a comma or a quote is quoted.
+    # The form that list flags are read in: entries with a comma or a quote are quoted.
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(value)
     return text.getvalue().removesuffix("\n")
+
+
+def check_kind(argument, value, kind):
+    """Raises `ValueError` unless `value` is of the class `kind`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"Expected `{argument}`, a {kind.__name__}; got {value!r}.")
+
+
+def check_kinds(values, error=ValueError):
+    """Raises `error` unless each field holds a value of its type; integers are numbers.
+
+    Args:
+      values: a dataclass of `bool`, `int`, `float`, `str`, `os.PathLike`, tuples of one of
+        these, None, or unions of them.
+      error: class of the exception.
+    """
+    for field in dataclasses.fields(values):
+        value, kind = getattr(values, field.name), field.type
+        kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else [kind]
+        if not any(_is_of(value, kind) for kind in kinds):
+            raise error(f"Expected {_WORDS[kinds[0]]} `{field.name}`; got {value!r}.")
+
+
+def _is_of(value, kind):
+    if typing.get_origin(kind) is tuple:
+        from_entry, _ = typing.get_args(kind)
+        return isinstance(value, (tuple, list)) and all(
+            _is_of(v, from_entry) for v in value
+        )
+    if kind in (bool, str, os.PathLike, types.NoneType):
+        return isinstance(value, kind)
+    if kind is float and isinstance(value, (float, np.floating)):
+        return True
+    return _is_integer(value)
+
+
+def _is_integer(value):
+    try:
+        return not isinstance(value, bool) and operator.index(value) is not None
+    except TypeError:
+        return False

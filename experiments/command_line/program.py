@@ -2,6 +2,10 @@
 
 import contextlib
 import dataclasses
+import os
+import pathlib
+import shlex
+import signal
 import sys
 import warnings
 
@@ -11,7 +15,12 @@ from experiments.command_line.flag_settings import UsageError
 from experiments.data import DATASETS
 from experiments.data import catalogue
 
-__all__ = ["read_settings", "run"]
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def run(argv, main, settings_class, *, description, refusals):
@@ -23,7 +32,7 @@ def run(argv, main, settings_class, *, description, refusals):
       argv: the command line.
       main: function of the settings; not called where only a text was asked for.
       settings_class: a `FlagSettings`.
-      description: what `--help` begins with.
+      description: the first text of `--help`.
       refusals: exceptions that mean 1.
     """
     try:
@@ -44,7 +53,7 @@ def read_settings(argv, settings_class, description=""):
     Args:
       argv: the command line.
       settings_class: a `FlagSettings`; with a `dataset`, there is `--list_datasets`.
-      description: what `--help` begins with.
+      description: the first text of `--help`.
 
     Raises:
       UsageError: if there is something else than flags, or the settings refuse a value.
@@ -69,6 +78,39 @@ def read_settings(argv, settings_class, description=""):
         given = {f.name: _parsed(f, values[f.name].value) for f in fields}
         return settings_class(**given | ({positional: tuple(rest)} if positional else {}))
     return None
+
+
+def stop_at_once(message=lambda: "Stopped. The same command goes on from there."):
+    """Makes Ctrl-C and SIGTERM end this process, with status 130 or 143.
+
+    Args:
+      message: function that returns what it then says.
+    """
+
+    def stop(number, frame):
+        # No exception, which TensorFlow may swallow, and no clean-up, which a run that
+        # survives `kill -9` can do without.
+        os.write(sys.stderr.fileno(), f"\n{message()}\n".encode())
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def how_to_go_on(settings):
+    """Returns one line that says how to continue the run of `settings`."""
+    if getattr(settings, "strategy", None) == "multi_worker":
+        return (
+            "Stopped. To go on from the last finished epoch, start each worker again as "
+            "before, once all have ended."
+        )
+    flags = pathlib.Path(settings.run_dir, "flags.txt")
+    if not flags.is_file():
+        return "Stopped before the run had begun; nothing was written."
+    return (
+        "Stopped. To go on from the last finished epoch: "
+        f"tfp-flows {settings.PROGRAM} --flagfile={shlex.quote(str(flags))}"
+    )
 
 
 def _complain(name, error, status):
@@ -107,14 +149,6 @@ def _define_flag(values, field):
         bounds = {names[key]: known[key] for key in names.keys() & known.keys()}
     text = field.metadata["help"]
     define(field.name, default, *arguments, text, flag_values=values, **bounds)
-
-
-_DEFINE = {
-    bool: flags.DEFINE_boolean,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    str: flags.DEFINE_string,
-}
 
 
 def _parsed(field, value):

@@ -40,8 +40,6 @@ from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 
-__all__ = ["ExampleError", "ExampleSettings", "main", "run_example"]
-
 
 class ExampleError(ValueError):
     """A file that is not the example, or another edition of it."""
@@ -49,7 +47,7 @@ class ExampleError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ExampleSettings(FlagSettings):
-    """Which file is run, and how."""
+    """The example to run, and its options."""
 
     PROGRAM = "compatibility.keras_real_nvp"
     POSITIONAL = "example"

@@ -21,8 +21,6 @@ from margarine.maf import MAF
 
 import tfp_flows
 
-__all__ = ["main", "replace_flows"]
-
 _stock_gen_mades = MAF.gen_mades
 
 

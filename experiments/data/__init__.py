@@ -1,27 +1,18 @@
 """The data sets by name: `DATASETS[name].load(request)` returns a `Dataset`."""
 
 from experiments.data import binary
-from experiments.data import bsds300
-from experiments.data import digits
-from experiments.data import gas
-from experiments.data import hepmass
-from experiments.data import jpeg_images
-from experiments.data import keras_images
-from experiments.data import known_densities
-from experiments.data import logit_images
-from experiments.data import miniboone
+from experiments.data import maf_tables
+from experiments.data import image_sets
+from experiments.data import simulated
 from experiments.data import own_images
 from experiments.data import own_table
-from experiments.data import power
-from experiments.data import toy
 from experiments.data import small_tables
 from experiments.data.dataset import Request
 from experiments.data.dataset import catalogue
-from experiments.data.data_error import DataError
+from experiments.data.files import DataError
 from experiments.data.dataset import Dataset
 
-_FILES = (toy, known_densities, digits, keras_images, jpeg_images, logit_images, power)
-_FILES += (gas, hepmass, miniboone, bsds300, binary, small_tables, own_table, own_images)
+_FILES = (simulated, image_sets, maf_tables, binary, small_tables, own_table, own_images)
 DATASETS = {k: v for file in _FILES for k, v in file.ENTRIES.items()}
 
 

@@ -5,16 +5,16 @@ import hashlib
 
 import numpy as np
 
-from experiments.data.arrays import load_arrays
-from experiments.data.data_dir import existing_folder
-from experiments.data.data_dir import find_prepared
-from experiments.data.data_dir import need_prepared
-from experiments.data.data_error import DataError
-from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
-from experiments.data.download import cache_folder
-from experiments.data.download import download
+from experiments.data.files import DataError
+from experiments.data.files import cache_folder
+from experiments.data.files import download
+from experiments.data.files import existing_folder
+from experiments.data.files import find_prepared
+from experiments.data.files import load_arrays
+from experiments.data.files import need_prepared
+from experiments.data.files import reading
 from experiments.data.published import MADE_TABLE
 
 _SETS = ("train", "valid", "test")

@@ -4,9 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.data.data_error import DataError
-
-__all__ = ["Column", "differences", "split_columns", "without_names"]
+from experiments.data.files import DataError
 
 # Each holds those before it.
 _KINDS = ("constant", "binary", "integer", "real")
@@ -187,7 +185,7 @@ def differences(before, now):
 
     Args:
       before: the columns of the model, dicts of the fields of `Column`, in its order.
-      now: those of a table, likewise.
+      now: `Dataset.described_columns` of a table.
 
     Returns:
       Text; empty if the table fits the model.

@@ -7,12 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments.command_line.kinds import check_kinds
+from experiments.command_line.flag_settings import check_kinds
 from experiments.data.columns import Column
 from experiments.data.columns import without_names
 from experiments.data.published import PublishedRow
-
-__all__ = ["catalogue", "Entry", "Request"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Dataset:
       logit_alpha: alpha of `logit(alpha + (1 - 2 alpha) x)`, where the rows are that of
         images x; None if they are not.
       published: name of the model -> `PublishedRow`.
-      caveat: what a reader of the numbers has to know, a sentence; empty if nothing.
+      caveat: a sentence that a reader of the numbers has to know; or empty.
       train_context: `[N, C]`, float32, what the rows are conditioned on; None if nothing.
       validation_context: `[N, C]`, likewise.
       test_context: `[N, C]`, likewise.
@@ -71,7 +69,7 @@ class Dataset:
 
     @functools.cached_property
     def described_columns(self):
-        """What is known of the columns, dicts of the fields of `Column`; None of images."""
+        """Descriptions of the columns, dicts of the fields of `Column`; None for images."""
         columns = without_names(self) if self.columns is None else self.columns
         return columns and [dataclasses.asdict(column) for column in columns]
 
@@ -117,7 +115,7 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """Where the data are and how to divide them; each loader reads what concerns it.
+    """The place of the data and their division; a loader reads the fields that it needs.
 
     Args:
       data_dir: folder of the files that come with no package; the user's cache if empty.

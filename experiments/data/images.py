@@ -4,20 +4,18 @@ import numpy as np
 from PIL import Image
 
 import tfp_flows
-from experiments.data.data_error import DataError
-from experiments.data.data_error import reading
 from experiments.data.dataset import Dataset
+from experiments.data.files import DataError
+from experiments.data.files import reading
 from experiments.data.published import IMAGE_TABLE
-
-__all__ = ["dequantized", "describe_classes", "image_dataset", "open_picture"]
 
 # How Pillow names the byte orders of 16-bit grey.
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
-# What it converts to 8 bits a channel rightly; 32-bit `I` and `F` it would clip at 255.
+# Modes that Pillow converts to 8 bits correctly; it clips 32-bit `I` and `F` at 255.
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 # The formats that Pillow itself decodes: for others it runs programs, such as Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-# What it raises of damaged files, and of those that would fill memory.
+# Errors that Pillow raises for damaged files, and for pictures too large for memory.
 _ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 _ERRORS += (Image.DecompressionBombError,)
 
@@ -29,7 +27,7 @@ def open_picture(file, name):
 
     Args:
       file: path of the picture, or a file that is open.
-      name: what errors call it.
+      name: its name in error messages.
 
     Raises:
       DataError: if it is no picture, or of a mode whose range is not known.

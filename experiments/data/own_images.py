@@ -5,13 +5,11 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from experiments.data.arrays import load_arrays
-from experiments.data.data_error import DataError
 from experiments.data.dataset import Entry
+from experiments.data.files import DataError
+from experiments.data.files import load_arrays
 from experiments.data.images import image_dataset
 from experiments.data.images import open_picture
-
-__all__ = ["ENTRIES", "FITS", "picture_array", "picture_files"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
@@ -39,7 +37,7 @@ def _crop(image, size, path):
     return image.crop((left, top, left + width, top + height))
 
 
-# What `--image_fit` can name: what is done with a picture of another size.
+# Choices of `--image_fit`: the treatment of a picture of another size.
 FITS = {"refuse": _refuse, "resize": _resize, "crop": _crop}
 
 

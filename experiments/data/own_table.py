@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from experiments.data.arrays import load_array
-from experiments.data.arrays import load_arrays
 from experiments.data.columns import split_columns
-from experiments.data.data_error import DataError
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
+from experiments.data.files import DataError
+from experiments.data.files import load_array
+from experiments.data.files import load_arrays
 from experiments.data.text_table import read_csv
 
 _SETS = ("train", "validation", "test")

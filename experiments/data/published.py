@@ -2,8 +2,6 @@
 
 import dataclasses
 
-__all__ = ["IMAGE_TABLE", "LOGIT_TABLE", "MADE_TABLE", "MAF_TABLE", "PublishedRow"]
-
 
 @dataclasses.dataclass(frozen=True)
 class PublishedRow:

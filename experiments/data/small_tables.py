@@ -5,15 +5,13 @@ import functools
 
 import numpy as np
 
-from experiments.data.arrays import load_arrays
-from experiments.data.data_dir import need_prepared
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
-from experiments.data.splits import split_tenths
-from experiments.data.splits import standardized
+from experiments.data.files import load_arrays
+from experiments.data.files import need_prepared
+from experiments.data.maf_tables import split_tenths
+from experiments.data.maf_tables import standardized
 from experiments.data.text_table import read_csv
-
-__all__ = ["ENTRIES", "load_small_table"]
 
 _FOLDS = 10
 _WINE = ("fixed acidity", "volatile acidity", "citric acid", "residual sugar", "chlorides")
@@ -27,7 +25,7 @@ _MAGIC += ("fAlpha", "fDist")
 
 @dataclasses.dataclass(frozen=True)
 class _Table:
-    """Where a table stands: its array in `uci_small.npz`, perhaps its own file, its origin.
+    """A table: its array in `uci_small.npz`, its own file if any, and its origin.
 
     Without names, its columns are called by their numbers; constant ones are left out.
     """

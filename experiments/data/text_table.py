@@ -12,16 +12,34 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.data.data_error import DataError
-from experiments.data.data_error import reading
+from experiments.data.files import DataError
+from experiments.data.files import reading
 
-__all__ = ["number", "read_csv", "spelling_advice", "TextTable"]
 _SHOWN = 5  # of all problems, which may be as many as there are cells
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?")
 # Decimal mark -> numbers with the other one, and what that is called.
 _OTHERWISE = {
     ".": (re.compile(r"[-+]?[\d.'’ \u00a0\u202f]*,\d+(?:[eE][-+]?\d+)?"), ",", "commas"),
     ",": (re.compile(r"[-+]?[\d,'’ \u00a0\u202f]*\.\d+(?:[eE][-+]?\d+)?"), ".", "points"),
+}
+_BYTES_A_BLOCK = 1 << 24
+_BYTES_A_ROW = 1 << 26  # at most
+QUOTE, LINE_END = b'"', b"\n"
+_DELIMITERS = ",;\t"
+# Older versions of pandas err in the last digits by default.
+_IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+_EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
+# Text that pandas misreads as numbers: `"1"2` is 12, and `True` is 1.
+_READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
+# A byte order mark, and empty lines.
+_BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
+_BEGINNINGS = {
+    b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",
+    b"\x1f\x8b": "a gzip file: unpack it",
+    b"PAR1": "a parquet file: its name should end with .parquet",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
 }
 
 
@@ -66,7 +84,7 @@ def cell_problems(rows, labels, num_columns, decimal="."):
       rows: pairs of the line of the file where a row begins and its cells.
       labels: names of the columns that should hold numbers, by position.
       num_columns: cells of each row.
-      decimal: what separates the decimals of a number.
+      decimal: decimal mark of the numbers.
     """
     found = (
         (f"{problem} in line {line}", cell)
@@ -96,11 +114,6 @@ def _problems_of_row(row, labels, num_columns, decimal):
 def _is_finite(cell, decimal):
     value = number(cell, decimal)
     return value is not None and math.isfinite(value)
-
-
-_BYTES_A_BLOCK = 1 << 24
-_BYTES_A_ROW = 1 << 26  # at most
-QUOTE, LINE_END = b'"', b"\n"
 
 
 def next_lines(file, offset):
@@ -152,16 +165,6 @@ def has_rows_of(text, num_columns, delimiter):
     return bool(np.all((widths == num_columns) | ((widths == 1) & is_empty)))
 
 
-_DELIMITERS = ",;\t"
-# By themselves, older versions of pandas err in the last digits.
-_IS_EXACT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
-_EXACTLY = {} if _IS_EXACT else {"float_precision": "round_trip"}
-# What pandas takes for numbers: `"1"2` is 12, and `True` is 1.
-_READ_OTHERWISE = (QUOTE, b"rue", b"RUE", b"alse", b"ALSE")
-# A byte order mark, and empty lines.
-_BEFORE_ROWS = re.compile(r"\ufeff?(?:[^\S\n]*\n)*")
-
-
 @dataclasses.dataclass(frozen=True)
 class Block:
     """Rows of a table that follow each other.
@@ -211,10 +214,10 @@ class TextTable:
         cells = [cell.strip() for cell in _cells(first, self._delimiter)]
         self.num_columns = len(cells)
         self.names = None
-        # Where the rows begin: (bytes, lines) before them.
+        # Bytes and lines before the first row.
         self._start = start
         if not any(_is_number(cell, decimal) for cell in cells):
-            # As pandas calls a column of row numbers that it has written without a name.
+            # The name that pandas gives to an unnamed column.
             names = [cell or f"Unnamed: {i}" for i, cell in enumerate(cells)]
             self.names = self._distinct(names)
             line_end = len(first.encode(encoding))
@@ -384,16 +387,6 @@ def _cells(line, delimiter):
     return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
 
 
-_BEGINNINGS = {
-    b"PK\x03\x04": "a zip archive, or an Excel workbook: export it as CSV",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook: export it as CSV",
-    b"\x1f\x8b": "a gzip file: unpack it",
-    b"PAR1": "a parquet file: its name should end with .parquet",
-    b"\xff\xfe": "UTF-16: save it as UTF-8",
-    b"\xfe\xff": "UTF-16: save it as UTF-8",
-}
-
-
 def refuse_other_files(text, path):
     """Raises `DataError` if a file's first bytes are those of something else."""
     for beginning, what in _BEGINNINGS.items():
@@ -435,7 +428,7 @@ def read_csv(path, **kwargs):
 
     Args:
       path: of the file.
-      **kwargs: as of `TextTable`.
+      **kwargs: arguments of `TextTable`.
 
     Returns:
       Array `[N, D]`, float64, finite, and D names of columns, or None without a header.

@@ -3,9 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "type_of", "typed"]
-
-# What stands for a cell without a value.
+# Spellings of a missing value.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "Null", "null", "None", "NaT", "?")
 _WORD = "None"  # in a column of texts, one of them
 TYPES = ("number", "boolean", "date", "text")
@@ -14,7 +12,7 @@ _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 
 
 def type_of(texts, decimal="."):
-    """Returns the type of which most cells are: one of `TYPES`, and which cells are not.
+    """Returns the type of most cells, one of `TYPES`, and which cells have another.
 
     Args:
       texts: a series of texts.

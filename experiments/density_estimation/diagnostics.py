@@ -1,4 +1,8 @@
-"""How well a fitted flow agrees with data it has not seen, beyond the likelihood."""
+"""Agreement of a fitted flow with test rows: latents, coverage, predictions, levels."""
+
+import dataclasses
+import functools
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -6,13 +10,76 @@ import tensorflow_probability as tfp
 from sklearn import ensemble
 from sklearn import model_selection
 
+import tfp_flows
 from experiments.reports.estimate import error_of_share
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import LEVELS
+from experiments.reports.predictions import baselines
+from experiments.reports.predictions import compared
 
-_MAX_ROWS = 5000
-_FOLDS = 5
-_ROWS_A_CALL = 2048
-_INTERVALS = (0.5, 0.9)
-_GRID = 500
+_MAX_ROWS, _FOLDS = 5000, 5  # of the two-sample test
+_INTERVALS = (0.5, 0.9)  # probabilities of central intervals
+_GRID = 500  # points of each angle
+# Predictions: draws of a row, and the most columns that are predicted.
+_DRAWS, _MAX_VARIABLES = 400, 4
+# Sizes of one call of the flow, which memory limits.
+_ROWS_A_CALL, _IMAGES_A_CALL, _VALUES_A_CALL = 2048, 256, 1 << 20
+
+
+class Subject:
+    """A distribution beside the data it is fitted to, with samples to compare.
+
+    Args:
+      distribution: a `FlowDistribution`.
+      dataset: the `Dataset` that it is fitted to.
+      settings: a `Settings`.
+
+    Attributes:
+      data: `[N, D]`, test rows, drawn by `settings.seed`.
+      context: `[N, C]`, what they are conditioned on; or None.
+    """
+
+    def __init__(self, distribution, dataset, settings):
+        self.distribution = distribution
+        self.dataset = dataset
+        self.settings = settings
+        count = min(settings.num_samples, len(dataset.test))
+        # Some files are sorted: the first rows of binarised MNIST are all zeros.
+        rows = np.random.default_rng(settings.seed).permutation(len(dataset.test))[:count]
+        self.data = dataset.test[rows]
+        self.context = dataset.test_context[rows] if dataset.context_size else None
+
+    @functools.cached_property
+    def samples(self):
+        """As many samples as `data`, `[N, D]`: one to each context, if any."""
+        if self.context is None:
+            samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
+        else:
+            samples = self.distribution.sample(
+                seed=self.settings.seed, context=self.context
+            )
+        return samples.numpy()
+
+    @functools.cached_property
+    def samples_by_class(self):
+        """`num_samples` in all of C classes, equally many of each: `[C, n, D]`."""
+        classes = np.eye(len(self.dataset.class_names), dtype=np.float32)
+        samples = self.distribution.sample(
+            max(1, self.settings.num_samples // len(classes)),
+            seed=self.settings.seed,
+            context=classes,
+        )
+        return samples.numpy().swapaxes(0, 1)
+
+    @functools.cached_property
+    def prediction(self):
+        """The `prediction_scores` of the test rows."""
+        return prediction_scores(self)
+
+    @property
+    def is_plane(self):
+        """Whether the data are points of a plane, with a density that one can draw."""
+        return self.dataset.event_size == 2 and self.context is None
 
 
 def latent_pit(distribution, x, context=None):
@@ -56,7 +123,7 @@ def calibration(subject):
     u = latent_pit(subject.distribution, subject.dataset.test, subject.dataset.test_context)
     return {
         "ks_distances": ks_distance(u).tolist(),
-        # What one column of uniform numbers exceeds in one of twenty draws.
+        # The 5 % point of the distance of one column of uniform numbers.
         "critical_distance": 1.358 / float(np.sqrt(len(u))),
         "num_rows": len(u),
     }
@@ -155,3 +222,170 @@ def _in_pieces(function, x, context=None):
         kwargs = {} if context is None else {"context": context[rows]}
         pieces.append(function(x[rows], **kwargs))
     return tf.concat(pieces, axis=0).numpy()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Path:
+    """The bijectors before the levels, and the `MultiScale` with the levels."""
+
+    before: list
+    multi_scale: tfp_flows.MultiScale
+
+
+def latent_sizes(distribution):
+    """Returns the number of latents of each level, finest first; None without levels."""
+    path = _find_levels(getattr(distribution, "bijector", None))
+    if path is None or len(path.multi_scale.levels) < 2:
+        return None
+    return [math.prod(shape) for shape in path.multi_scale.latent_shapes]
+
+
+def bits_of_levels(distribution, rows, context=None, *, bin_width):
+    """Returns what each level adds to the bits per dimension of integers, as plain data.
+
+    A level's share is the surprise at its latents and the log-det of its steps, through
+    which also pass the variables that later levels keep. What comes before the levels, and
+    the width of the bins, is the first share.
+
+    Args:
+      distribution: a `FlowDistribution` of a multi-scale flow.
+      rows: `[N, D]`.
+      context: `[N, C]`; None without one.
+      bin_width: of the data.
+    """
+    path = _find_levels(distribution.bijector)
+    nats = []
+    for start in range(0, len(rows), _IMAGES_A_CALL):
+        part = slice(start, start + _IMAGES_A_CALL)
+        given = None if context is None else context[part]
+        nats.append(_nats_of_levels(distribution, path, rows[part], given))
+    size = rows.shape[1]
+    before, *levels = np.mean(np.concatenate(nats), axis=0)
+    before += size * math.log(bin_width)
+    return {
+        "before_the_levels": -before / (size * math.log(2.0)),
+        "levels": [-level / (size * math.log(2.0)) for level in levels],
+        "latent_sizes": latent_sizes(distribution),
+        "num_rows": len(rows),
+    }
+
+
+def resample_levels(distribution, rows, context=None, *, seed):
+    """Draws the latents of the finest levels anew and keeps those of the coarser ones.
+
+    Args:
+      distribution: a `FlowDistribution` of a multi-scale flow of L levels.
+      rows: `[N, D]`.
+      context: `[N, C]`; None without one.
+      seed: integer.
+
+    Returns:
+      L + 1 arrays `[N, D]`: with none, with the first, with the first two ... drawn anew.
+    """
+    kwargs = {} if context is None else {"context": context}
+    kept = distribution.bijector.inverse_and_log_det(rows, **kwargs)[0].numpy()
+    drawn = distribution.distribution.sample(
+        len(rows), seed=tf.constant([seed, 0], tf.int32)
+    ).numpy()
+    ends = np.cumsum([0, *latent_sizes(distribution)])
+    is_drawn = np.arange(kept.shape[1]) < ends[:, None]
+    return [
+        distribution.bijector.forward_and_log_det(np.where(d, drawn, kept), **kwargs)[0]
+        for d in is_drawn
+    ]
+
+
+def _nats_of_levels(distribution, path, rows, context):
+    """Log-density in parts, `[N, 1 + L]`: before the levels, and of each level."""
+    y, log_det = tf.convert_to_tensor(rows), tf.zeros(len(rows))
+    if context is not None:
+        context = _seen_at_levels(distribution.bijector, tf.constant(context, y.dtype))
+    for bijector in path.before:
+        y, part = bijector.inverse_and_log_det(y, context=_for(bijector, context))
+        log_det += part
+    nats, latents = [log_det], []
+    levels = path.multi_scale.levels
+    for level, shape in zip(levels, path.multi_scale.latent_shapes, strict=True):
+        y, log_det = level.inverse_and_log_det(y, context=_for(level, context))
+        y, factored = tf.split(y, [y.shape[-1] - shape[-1], shape[-1]], axis=-1)
+        nats.append(log_det)
+        latents.append(tf.reshape(factored, [len(rows), -1]))
+    surprise = distribution.distribution.distribution.log_prob(tf.concat(latents, axis=1))
+    parts = tf.split(surprise, latent_sizes(distribution), axis=1)
+    nats[1:] = [a + tf.reduce_sum(b, axis=1) for a, b in zip(nats[1:], parts, strict=True)]
+    return np.stack([n.numpy().astype(np.float64) for n in nats], axis=1)
+
+
+def _find_levels(bijector):
+    if isinstance(bijector, tfp_flows.MultiScale):
+        return _Path([], bijector)
+    if not isinstance(bijector, tfp_flows.FlowChain):
+        return None
+    *before, last = bijector.bijectors
+    path = _find_levels(last)
+    return path and _Path([*before, *path.before], path.multi_scale)
+
+
+def _seen_at_levels(bijector, context):
+    while isinstance(bijector, tfp_flows.FlowChain):
+        context = bijector.context_of_parts(context)
+        *_, bijector = bijector.bijectors
+    return context
+
+
+def _for(bijector, context):
+    return context if bijector.context_size else None
+
+
+def prediction_scores(subject):
+    """Returns how well test rows are predicted, by method, as `compared` does.
+
+    None where nothing is given, or what is modelled is binary, images, or more than a few
+    columns.
+
+    Args:
+      subject: a `Subject`.
+    """
+    dataset = subject.dataset
+    if not _is_prediction(dataset):
+        return None
+    arrays = dataset.train_context, dataset.train, dataset.test_context
+    predicted = {FLOW: quantiles(subject), **baselines(*arrays, subject.settings.seed)}
+    scale = dataset.train.std(axis=0, dtype=np.float64)
+    return compared(predicted, dataset.test, scale)
+
+
+def quantiles(subject):
+    """Returns the flow's quantiles of the test rows, `[N, D, L]`, given their contexts.
+
+    They are exact for one variable, and of draws for several.
+    """
+    context = subject.dataset.test_context
+    is_exact = subject.dataset.event_size == 1
+    count = max(1, _VALUES_A_CALL // (len(LEVELS) if is_exact else _DRAWS))
+    one_call = _exact if is_exact else _from_draws
+    parts = [
+        one_call(subject, context[start : start + count], start)
+        for start in range(0, len(context), count)
+    ]
+    return np.concatenate(parts)
+
+
+def _is_prediction(dataset):
+    is_table = not dataset.is_binary and dataset.image_shape is None
+    is_given = dataset.context_size and not dataset.class_names
+    return bool(is_table and is_given and dataset.event_size <= _MAX_VARIABLES)
+
+
+def _exact(subject, context, start):
+    del start
+    shape = (len(LEVELS), len(context))
+    p = np.broadcast_to(LEVELS.astype(np.float32)[:, None], shape)
+    found = subject.distribution.quantile(p, context=context)
+    return np.transpose(found, (1, 2, 0)).astype(np.float64)
+
+
+def _from_draws(subject, context, start):
+    seed = np.array([subject.settings.seed, start], np.int32)
+    drawn = subject.distribution.sample(_DRAWS, seed=seed, context=context).numpy()
+    return np.moveaxis(np.quantile(drawn.astype(np.float64), LEVELS, axis=0), 0, -1)

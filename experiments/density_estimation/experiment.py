@@ -1,11 +1,9 @@
 """Fits a flow to a data set by maximum likelihood and reports its test log-likelihood."""
 
-import functools
 import pathlib
 
-import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.density_estimation import evaluation
@@ -13,36 +11,58 @@ from experiments.density_estimation import models
 from experiments.density_estimation import pictures
 from experiments.density_estimation import report
 from experiments.density_estimation import training
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 from experiments.reports import page
 from experiments.runs import fitting
-from experiments.runs import joint_run
+from experiments.runs import resuming
+from experiments.runs import workers
 from experiments.runs.epochs import digest
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.starting_weights import load_start
 from experiments.runs.starting_weights import refuse_other_columns
 
 
 def run(settings, strategy=None):
-    """Trains, evaluates and writes everything, as `joint_run.run`, into the run's folder.
+    """Trains, evaluates and writes everything into `settings.run_dir`.
+
+    A run that was interrupted goes on, and so does a finished one that is asked for more
+    (see `fitting.is_complete`); a finished one is else only read.
 
     Args:
       settings: a `Settings`.
-      strategy: what `make_strategy` returns for these settings, if called already.
+      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
+
+    Raises:
+      DataError: if the data are not to be had, or of no use; the folder is untouched.
+      RunDirectoryError: if the folder belongs to another process or another run, or to
+        this one on other data.
+      TrainingError: if the loss is not finite from the start.
+      WorkersError: if the workers were started with different flags.
     """
     check_kind("settings", settings, Settings)
-    return joint_run.run(
-        settings,
-        strategy,
-        prepare=_prepare,
-        train=training.train,
-        finish=_finish,
-        check_finished=functools.partial(_refuse_other_table, settings),
-    )
+    strategy = strategy or workers.make_strategy(settings.strategy)
+    if resuming.is_finished(settings, strategy):
+        with resuming.finished(settings, strategy) as results:
+            if results:
+                _refuse_other_table(settings, results)
+                resuming.tell_finished(settings)
+        return results
+    dataset = load_dataset(settings.dataset, **settings.data_arguments())
+    distribution = models.for_dataset(settings, dataset, strategy)
+    with resuming.unfinished(settings, strategy) as run_dir:
+        model, history, notes = training.train(distribution, dataset, settings, strategy)
+        if run_dir is None:
+            return None
+        outcome = fitting.outcome(history)
+        model.save(run_dir / "model.keras")
+        subject = Subject(distribution, dataset, settings)
+        results = evaluation.measure(model, history, subject) | outcome | notes
+        captions = pictures.draw(subject, history)
+        page.write(report.page(results), captions, results, run_dir)
+        return results
 
 
 def cli(argv):
@@ -51,49 +71,17 @@ def cli(argv):
     Wrong use is 2; wrong data, a folder that cannot be used, or the loss of a worker, is
     1. Both say what is wrong in one line, and neither leaves anything behind.
     """
-    refusals = (DataError, *joint_run.REFUSALS)
+    refusals = (DataError, *resuming.REFUSALS)
     return program.run(argv, _main, Settings, description=__doc__, refusals=refusals)
 
 
 def _main(settings):
-    joint_run.run_and_print(settings, run, check=models.check, table=report.table)
-
-
-def _prepare(settings, strategy):
-    dataset = load_dataset(settings.dataset, **settings.data_arguments())
-    start = None
-    if settings.init_from:
-        start = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.DensityEstimator,
-            architecture=models.ARCHITECTURE,
-            facts=evaluation.shape_of(dataset),
-            columns=dataset.described_columns,
-        )
-    with strategy.scope():
-        distribution = models.build_distribution(
-            settings,
-            dataset.event_size,
-            dataset.context_size,
-            # Classes are zeros and ones already.
-            standardize_context=not dataset.class_names,
-            is_binary=dataset.is_binary,
-            image_shape=dataset.image_shape,
-            angles=dataset.angles,
-        )
-    return start.distribution if start else distribution, dataset, settings, strategy
-
-
-def _finish(run_dir, trained, prepared):
-    model, history, notes = trained
-    subject = Subject(*prepared[:3])
-    outcome = fitting.outcome(history)
-    model.save(run_dir / "model.keras")
-    results = evaluation.measure(model, history, subject) | outcome | notes
-    captions = pictures.draw(subject, history)
-    page.write(report.page(results), captions, results, run_dir)
-    return results
+    # A cluster has to be joined before anything of TensorFlow runs.
+    strategy = workers.make_strategy(settings.strategy)
+    models.check(settings)
+    with resuming.stoppable(settings, strategy):
+        results = run(settings, strategy)
+    resuming.tell_written(settings, results and report.table(results))
 
 
 def _refuse_other_table(settings, results):
@@ -104,8 +92,7 @@ def _refuse_other_table(settings, results):
     dataset = load_dataset(settings.dataset, **settings.data_arguments())
     columns = dataset.described_columns
     refuse_other_columns(settings.run_dir, results.get("columns"), columns)
-    rows = digest(dataset.inputs("train"))
-    if results.get("training_rows", rows) != rows:
+    if results["training_rows"] != digest(dataset.inputs("train")):
         raise RunDirectoryError(
             f"{settings.run_dir} holds a finished run on other training rows than those of "
             f"{path}. Choose another --run_dir, or the same data."

@@ -1,26 +1,32 @@
-"""Which pictures a run gets: those that suit its data."""
+"""The pictures of a run of density estimation, those that suit its data."""
 
 import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
+from matplotlib import collections
 
 import tfp_flows
-from experiments.density_estimation import conditional_plot
 from experiments.density_estimation import diagnostics
-from experiments.density_estimation import image_levels
-from experiments.density_estimation import prediction_plots
-from experiments.density_estimation import warp_plot
-from experiments.reports import gallery
-from experiments.reports import image_plots
 from experiments.reports import plots
-from experiments.reports import table_plots
 from experiments.reports.plots import save
 
-__all__ = ["from_binary_data", "from_images"]
+_DATA, _FLOW = "#33608c", "#d1603d"  # colours
+
+# Tables: variables of the pairs; lines of the warped grid's panels; grids of densities.
 _MAX_PAIRS = 6
-_IMAGES_PER_CLASS = 10
+_MAX_PANELS, _WARP_COLUMNS = 10, 5
+_SIZE, _QUANTILES = 160, (0.05, 0.25, 0.5, 0.75, 0.95)
+_ROWS, _GRID = 6, 400
+# Binary images: test images, completions of each, and masks of the cycle.
+_NUM_IMAGES, _NUM_COMPLETIONS, _MAX_MASKS = 8, 6, 6
+# Images: side of a square of samples, images in a row, rows that are searched or averaged.
+_SIDE, _COLUMNS, _IMAGES_PER_CLASS, _INTERPOLATED_PAIRS = 10, 10, 10, 6
+_SEARCHED_ROWS, _ROWS_FOR_MEANS = 20_000, 500
+_TEMPERATURES = (0.7, 1.0)
+_AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # of the first class into the second
 
 
 def draw(subject, history):
@@ -31,9 +37,9 @@ def draw(subject, history):
       history: Keras's history, a dict of lists with an entry an epoch.
     """
     title = f"{subject.settings.flow} on {subject.dataset.name}"
-    pictures = _from_the_data(subject)
+    pictures = _data_pictures(subject)
     if subject.prediction:
-        pictures |= _from_predictions(subject)
+        pictures |= _prediction_pictures(subject)
     if diagnostics.has_latents(subject.distribution):
         pictures["calibration.png"] = (
             _calibration_caption(subject.dataset.event_size),
@@ -43,7 +49,7 @@ def draw(subject, history):
         "Mean log-likelihood over the epochs.",
         functools.partial(plots.learning_curve, history, title=title),
     )
-    return gallery.draw(pictures, subject.settings.run_dir)
+    return plots.draw_all(pictures, subject.settings.run_dir)
 
 
 def draw_fit(subject, path):
@@ -53,16 +59,16 @@ def draw_fit(subject, path):
       subject: a `Subject`.
       path: of the picture, or a file.
     """
-    _, draw_to = next(iter(_from_the_data(subject).values()))
+    _, draw_to = next(iter(_data_pictures(subject).values()))
     draw_to(path=path)
 
 
-def _from_the_data(subject):
+def _data_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
     if subject.dataset.is_binary:
-        return from_binary_data(subject)
+        return binary_pictures(subject)
     if subject.dataset.image_shape:
-        return from_images(subject) | _by_class(subject)
+        return image_pictures(subject) | _by_class(subject)
     data, samples, labels = subject.data, subject.samples, subject.dataset.labels
     if subject.is_plane:
         density = functools.partial(
@@ -75,18 +81,18 @@ def _from_the_data(subject):
         if isinstance(bijector, tfp_flows.FlowChain):
             pictures["warp.png"] = (
                 "A grid of the latent plane, pushed through the flow step by step.",
-                functools.partial(warp_plot.draw, subject.distribution),
+                functools.partial(draw_warp, subject.distribution),
             )
         return pictures
     if (subject.dataset.event_size, subject.dataset.context_size) == (1, 1):
-        draw_to = functools.partial(conditional_plot.draw, subject)
+        draw_to = functools.partial(draw_conditional, subject)
         return {"conditional.png": ("Test rows, and the density given x.", draw_to)}
     marginals = functools.partial(plots.marginals, data, samples, labels=labels)
     pictures = {"marginals.png": ("Each variable, of test rows and samples.", marginals)}
     if len(labels) > 1:
         first = slice(_MAX_PAIRS)
         pairs = functools.partial(
-            table_plots.pairs, data[:, first], samples[:, first], labels=labels[first]
+            plots.pairs, data[:, first], samples[:, first], labels=labels[first]
         )
         caption = "Pairs of variables: test rows above the diagonal, samples below it."
         if len(labels) > _MAX_PAIRS:
@@ -95,19 +101,17 @@ def _from_the_data(subject):
     return pictures
 
 
-def _from_predictions(subject):
-    draw_levels = functools.partial(prediction_plots.draw_levels, subject.prediction)
+def _prediction_pictures(subject):
     caption = "Test values below the quantile of each level: on the line where it is right."
-    pictures = {"levels.png": (caption, draw_levels)}
+    pictures = {"levels.png": (caption, functools.partial(draw_levels, subject.prediction))}
     if subject.dataset.event_size == 1:
         caption = "Densities of a few test rows, given their context, and what came."
-        draw_densities = functools.partial(prediction_plots.draw_densities, subject)
-        pictures["predictions.png"] = (caption, draw_densities)
+        pictures["predictions.png"] = (caption, functools.partial(draw_densities, subject))
     return pictures
 
 
 def _by_class(subject):
-    """The samples of `of_images`, a row a class, where the context is one."""
+    """The samples given each class, a row a class; nothing without classes."""
     if not subject.dataset.class_names:
         return {}
     caption = "Test images, and samples of the flow given the class: a row a class."
@@ -119,7 +123,7 @@ def _calibration_caption(event_size):
         "Probability-integral transform of the latents of the test rows: flat, within the "
         "grey band of 95 %, where the flow is right."
     )
-    if (shown := table_plots.MAX_HISTOGRAMS) < event_size:
+    if (shown := plots.MAX_HISTOGRAMS) < event_size:
         caption += f" The {shown} of {event_size} that are furthest off."
     return caption
 
@@ -142,7 +146,7 @@ def _draw_by_class(subject, path):
 def _draw_calibration(subject, path):
     dataset = subject.dataset
     u = diagnostics.latent_pit(subject.distribution, dataset.test, dataset.test_context)
-    table_plots.calibration(u, diagnostics.ks_distance(u), path)
+    plots.calibration(u, diagnostics.ks_distance(u), path)
 
 
 def _density(distribution, data, size=200):
@@ -155,12 +159,7 @@ def _density(distribution, data, size=200):
     return x, y, density.reshape(size, size)
 
 
-_NUM_IMAGES = 8
-_NUM_COMPLETIONS = 6
-_MAX_MASKS = 6
-
-
-def from_binary_data(subject):
+def binary_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first.
 
     Args:
@@ -173,14 +172,18 @@ def from_binary_data(subject):
             draw_moments,
         )
     }
-    return _from_images(subject) | pictures if subject.dataset.image_shape else pictures
+    return (
+        _binary_image_pictures(subject) | pictures
+        if subject.dataset.image_shape
+        else pictures
+    )
 
 
-def _from_images(subject):
+def _binary_image_pictures(subject):
     shape = (-1, *subject.dataset.image_shape)
     panels = {"data (test)": subject.data, "samples of the model": subject.samples}
     panels = {title: rows.reshape(shape) for title, rows in panels.items()}
-    images = functools.partial(image_plots.grids, panels)
+    images = functools.partial(plots.image_grids, panels)
     pictures = {"samples.png": ("Test images, and samples of the model.", images)}
     if subject.context is None:
         pictures["completions.png"] = (
@@ -207,7 +210,7 @@ def _draw_completions(subject, path):
     columns = {"test image": rows, "observed": observed}
     columns |= {f"completion {i + 1}": images for i, images in enumerate(completed)}
     shape = (-1, height, width)
-    image_plots.columns({k: images.reshape(shape) for k, images in columns.items()}, path)
+    plots.image_columns({k: images.reshape(shape) for k, images in columns.items()}, path)
 
 
 def _draw_orderings(subject, path):
@@ -216,10 +219,7 @@ def _draw_orderings(subject, path):
     for index in range(min(_MAX_MASKS, distribution.num_masks)):
         samples = distribution.sample(10, seed=subject.settings.seed, mask_index=index)
         labelled.append((f"mask {index + 1}", samples.numpy().reshape(shape)))
-    image_plots.rows(labelled, path)
-
-
-_FLOW = "#d1603d"
+    plots.image_rows(labelled, path)
 
 
 def moments(data, samples, path):
@@ -241,17 +241,7 @@ def moments(data, samples, path):
     save(figure, path)
 
 
-_TEMPERATURES = (0.7, 1.0)
-_SIDE = 10
-_COLUMNS = 10
-_INTERPOLATED_PAIRS = 6
-_SEARCHED_ROWS = 20_000
-_ROWS_FOR_MEANS = 500
-_AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-_CHANGES = ((0, 1), (3, 8), (4, 9), (7, 1))  # of the first class into the second
-
-
-def from_images(subject):
+def image_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first.
 
     Args:
@@ -259,14 +249,14 @@ def from_images(subject):
     """
     draws = {"samples.png": ("Test images, and samples of the flow.", _draw_samples)}
     if diagnostics.has_latents(subject.distribution):
-        draws |= _from_latents(subject)
+        draws |= _latent_pictures(subject)
     return {
         name: (caption, functools.partial(draw, subject))
         for name, (caption, draw) in draws.items()
     }
 
 
-def _from_latents(subject):
+def _latent_pictures(subject):
     text = " and ".join(f"{t:g}" for t in _TEMPERATURES)
     caption = f"Test images, and samples of the flow at temperatures {text}."
     name = "samples.png"
@@ -296,7 +286,7 @@ def _from_latents(subject):
                 f"of training images, times {', '.join(f'{a:g}' for a in _AMOUNTS)}.",
                 _draw_attributes,
             )
-    if image_levels.latent_sizes(subject.distribution):
+    if diagnostics.latent_sizes(subject.distribution):
         draws["levels.png"] = (
             "Test images, of which the latents of the finest level are drawn anew, then "
             "those of the next one too, and so on.",
@@ -307,7 +297,7 @@ def _from_latents(subject):
 
 def _draw_samples(subject, path):
     panels = {"data (test)": subject.data, "samples of the flow": subject.samples}
-    image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+    plots.image_grids({k: _images(subject, v) for k, v in panels.items()}, path)
 
 
 def _draw_temperatures(subject, path):
@@ -316,7 +306,7 @@ def _draw_temperatures(subject, path):
         tempered = tfp_flows.at_temperature(subject.distribution, temperature)
         samples = _sample(tempered, subject)
         panels[f"samples, temperature {temperature:g}"] = samples
-    image_plots.grids({k: _images(subject, v) for k, v in panels.items()}, path)
+    plots.image_grids({k: _images(subject, v) for k, v in panels.items()}, path)
 
 
 def _sample(distribution, subject):
@@ -335,7 +325,7 @@ def _draw_nearest(subject, path):
     distances = [np.sum((train - sample) ** 2, axis=1) for sample in samples]
     nearest = train[np.argmin(distances, axis=1)]
     labelled = [("samples", samples), ("nearest", nearest)]
-    image_plots.rows([(k, _images(subject, v)) for k, v in labelled], path)
+    plots.image_rows([(k, _images(subject, v)) for k, v in labelled], path)
 
 
 def _draw_reconstructions(subject, path):
@@ -345,7 +335,7 @@ def _draw_reconstructions(subject, path):
     again, _ = subject.distribution.bijector.forward_and_log_det(z, **kwargs)
     error = np.max(np.abs(again - data))
     labelled = [("data (test)", data), (f"there and back\n(within {error:.0e})", again)]
-    image_plots.rows([(k, _images(subject, v)) for k, v in labelled], path)
+    plots.image_rows([(k, _images(subject, v)) for k, v in labelled], path)
 
 
 def _draw_interpolations(subject, path):
@@ -353,7 +343,7 @@ def _draw_interpolations(subject, path):
     starts, ends = subject.data[:pairs], subject.data[pairs : 2 * pairs]
     points = tfp_flows.interpolate(subject.distribution, starts, ends, _COLUMNS)
     lines = np.swapaxes(points, 0, 1)
-    image_plots.rows([("", _images(subject, line)) for line in lines], path)
+    plots.image_rows([("", _images(subject, line)) for line in lines], path)
 
 
 def _draw_attributes(subject, path):
@@ -370,18 +360,18 @@ def _draw_attributes(subject, path):
         names = dataset.attribute_names
         label = f"{names[source]} to {names[target]}"
         labelled.append((label, _images(subject, moved)))
-    image_plots.rows(labelled, path)
+    plots.image_rows(labelled, path)
 
 
 def _draw_levels(subject, path):
     context = None if subject.context is None else subject.context[:_COLUMNS]
-    levels = image_levels.resample_levels(
+    levels = diagnostics.resample_levels(
         subject.distribution, subject.data[:_COLUMNS], context, seed=subject.settings.seed
     )
     labels = ["data (test)", "finest level anew"]
     labels += [f"{count} levels anew" for count in range(2, len(levels))]
     pairs = zip(labels, levels, strict=True)
-    image_plots.rows([(k, _images(subject, v)) for k, v in pairs], path)
+    plots.image_rows([(k, _images(subject, v)) for k, v in pairs], path)
 
 
 def _context_of(subject, count):
@@ -390,3 +380,175 @@ def _context_of(subject, count):
 
 def _images(subject, rows):
     return subject.dataset.as_images(np.asarray(tf.convert_to_tensor(rows)))
+
+
+def draw_conditional(subject, path):
+    """Draws test rows, p(y | x) of the flow with its quantiles, and the true one if known.
+
+    Args:
+      subject: a `Subject` of one variable, given one more.
+      path: of the picture.
+    """
+    dataset = subject.dataset
+    y, x = (_grid(rows[:, 0]) for rows in (dataset.test, dataset.test_context))
+    pairs = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+    pairs = pairs.astype(np.float32)
+    log_prob = subject.distribution.log_prob(pairs[:, :1], context=pairs[:, 1:]).numpy()
+    panels = {"p(y | x) of the flow, and its quantiles": log_prob}
+    if dataset.log_density is not None:
+        panels["the density that rows were drawn from"] = dataset.log_density(
+            pairs[:, :1], pairs[:, 1:]
+        )
+    densities = {k: np.exp(v).reshape(_SIZE, _SIZE) for k, v in panels.items()}
+    highest = max(density.max() for density in densities.values())
+    figure, axes = plt.subplots(
+        1, len(panels) + 1, figsize=(4.2 * (len(panels) + 1), 3.8), layout="constrained"
+    )
+    axes[0].scatter(subject.context[:, 0], subject.data[:, 0], s=1.5, linewidths=0)
+    axes[0].set_title(f"data (test, {len(subject.data):,} points)")
+    for axis, (title, density) in zip(axes[1:], densities.items(), strict=True):
+        mesh = axis.pcolormesh(x, y, density, vmin=0.0, vmax=highest, rasterized=True)
+        axis.set_title(title)
+    axes[1].plot(x, _quantiles(subject.distribution, x), color="white", linewidth=0.8)
+    figure.colorbar(mesh, ax=axes, label="density", aspect=30, pad=0.01)
+    for axis in axes:
+        axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel="x", ylabel="y")
+    plots.save(figure, path)
+
+
+def _quantiles(distribution, x):
+    """Returns quantiles of y at each x, `[X, Q]`."""
+    p, given = np.meshgrid(np.float32(_QUANTILES), np.float32(x))
+    y = distribution.quantile(p.ravel(), context=given.reshape(-1, 1)).numpy()
+    return y.reshape(p.shape)
+
+
+def _grid(values):
+    margin = 0.05 * np.ptp(values)
+    return np.linspace(values.min() - margin, values.max() + margin, _SIZE)
+
+
+def draw_warp(distribution, path):
+    """Draws a latent grid after each step of the flow, from latent to data side.
+
+    Args:
+      distribution: a `FlowDistribution` of points of the plane.
+      path: of the picture.
+    """
+    stages = warp(distribution, _grid_lines())
+    chosen = np.unique(np.linspace(0, len(stages) - 1, _MAX_PANELS).round().astype(int))
+    columns = min(_WARP_COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.2 * columns, 3.3 * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_visible(False)
+    for axis, stage in zip(axes.flat, chosen, strict=False):
+        name, lines = stages[stage]
+        _draw_lines(axis, lines)
+        axis.set_title(f"{stage}. {name}" if stage else name, fontsize=10)
+    save(figure, path)
+
+
+def warp(distribution, lines):
+    """Returns (name, lines) at the latent end and after each bijector.
+
+    Args:
+      distribution: a `FlowDistribution` of points of the plane.
+      lines: `[L, P, 2]`, L lines of P points each in the latent plane.
+    """
+    stages = [("latent", lines)]
+    # The list runs from the data side to the latent side.
+    for bijector in distribution.bijector.bijectors[::-1]:
+        flat = stages[-1][1].reshape(-1, 2)
+        moved, _ = bijector.forward_and_log_det(flat)
+        stages.append((bijector.name.replace("_", " "), moved.numpy().reshape(lines.shape)))
+    name, moved = stages[-1]
+    stages[-1] = (f"{name} = data", moved)
+    return stages
+
+
+def _grid_lines(radius=2.5, num_lines=21, num_points=300):
+    """Returns vertical and then horizontal lines, cut off at a circle, `[2L, P, 2]`."""
+    place = np.linspace(-radius, radius, num_lines + 2)[1:-1]
+    half_length = np.sqrt(radius**2 - place**2)
+    along = half_length[:, None] * np.linspace(-1.0, 1.0, num_points)
+    across = np.broadcast_to(place[:, None], along.shape)
+    vertical = np.stack([across, along], axis=-1)
+    return np.concatenate([vertical, vertical[..., ::-1]]).astype(np.float32)
+
+
+def _draw_lines(axis, lines):
+    axis.set_visible(True)
+    half = len(lines) // 2
+    for part, cmap in ((lines[:half], "viridis"), (lines[half:], "plasma")):
+        shades = plt.get_cmap(cmap)(np.linspace(0.1, 0.9, half))
+        axis.add_collection(collections.LineCollection(part, colors=shades, linewidths=0.7))
+    # Single points that the flow flings far away would shrink all the others.
+    points = lines.reshape(-1, 2)
+    low, high = np.nanquantile(points, [0.002, 0.998], axis=0)
+    middle, reach = (low + high) / 2.0, 0.55 * np.max(high - low) + 1e-6
+    axis.set(
+        xlim=(middle[0] - reach, middle[0] + reach),
+        ylim=(middle[1] - reach, middle[1] + reach),
+        aspect="equal",
+    )
+    axis.tick_params(labelsize=7)
+
+
+def draw_densities(subject, path):
+    """Draws p(y | x) for a few test rows, with what came, of one modelled variable.
+
+    The rows are those whose median is at evenly spaced places among all of them.
+
+    Args:
+      subject: a `Subject` of one variable, given others.
+      path: of the picture.
+    """
+    dataset = subject.dataset
+    found = diagnostics.quantiles(subject)[:, 0]
+    by_median = np.argsort(found[:, found.shape[1] // 2])
+    rows = by_median[np.linspace(0, len(by_median) - 1, _ROWS + 2).astype(int)[1:-1]]
+    low, high = np.quantile(dataset.test, [0.002, 0.998])
+    margin = 0.1 * (high - low)
+    y = np.linspace(low - margin, high + margin, _GRID, dtype=np.float32)
+    figure, axes = plt.subplots(2, 3, figsize=(10, 5), layout="constrained", sharex=True)
+    for axis, row in zip(axes.flat, rows, strict=True):
+        context = np.repeat(dataset.test_context[row : row + 1], _GRID, axis=0)
+        density = np.exp(subject.distribution.log_prob(y[:, None], context=context))
+        axis.plot(y, density, color=_FLOW)
+        inside = (found[row, 0] <= y) & (y <= found[row, -1])
+        axis.fill_between(y, 0.0, density, where=inside, color=_FLOW, alpha=0.25)
+        axis.axvline(dataset.test[row, 0], color=_DATA)
+        axis.set_ylim(bottom=0.0)
+    for axis in axes[-1]:
+        axis.set_xlabel(dataset.labels[0])
+    handles = [plt.Line2D([], [], color=c) for c in (_FLOW, _DATA)]
+    names = ["density given the row, and its interval of 90 %", "what came (test)"]
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
+    plots.save(figure, path)
+
+
+def draw_levels(found, path):
+    """Draws the share of test values below the quantile of each level, for each method.
+
+    Args:
+      found: what `prediction_scores` returns.
+      path: of the picture.
+    """
+    levels = np.array(found["levels"])
+    figure, axis = plt.subplots(figsize=(5.6, 4.4), layout="constrained")
+    error = 2.0 * np.sqrt(levels * (1.0 - levels) / found["num_rows"])
+    axis.fill_between(levels, -error, error, color="0.85", label="two standard errors")
+    for (name, scores), color in zip(
+        found["methods"].items(), (_FLOW, _DATA, "0.4"), strict=True
+    ):
+        axis.plot(levels, np.array(scores["below"]) - levels, color=color, label=name)
+    axis.set(xlabel="level", ylabel="share of values below the quantile, less the level")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    plots.save(figure, path)

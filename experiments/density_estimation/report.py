@@ -1,12 +1,9 @@
-"""What a density estimation says of itself: a table, findings, and facts."""
+"""The report of a density estimation: its table, findings, and facts."""
 
 import tfp_flows
-from experiments.density_estimation.findings import findings
-from experiments.reports import training_facts
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
-
-__all__ = ["baseline", "facts", "page", "table"]
 
 _UNIT = "Log-likelihoods: means over the test rows, in nats a row, ± two standard errors."
 
@@ -42,7 +39,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `density_estimation.run` returns.
+      results: the results of `density_estimation.run`.
     """
     in_bits = ("bits per dimension (± 2 s.e.)",) if results["bits_per_dimension"] else ()
     return Page(
@@ -51,9 +48,9 @@ def page(results):
         (f"{results['dataset']}: model", _NATS, *in_bits, "source"),
         _table_rows(results),
         findings(results),
-        facts(results),
+        _facts(results),
         results["command"],
-        training_facts.lost_to_baseline(
+        facts.lost_to_baseline(
             "This flow",
             results["test_log_likelihood"],
             results["num_rows"]["test"],
@@ -67,10 +64,10 @@ def table(results):
     return page(results).text()
 
 
-def facts(results):
+def _facts(results):
     """Returns what the run was, by name."""
     variables = {"variables": _variables(results), **_dropped(results.get("columns"))}
-    return training_facts.described(results, **variables)
+    return facts.describe_training(results, **variables)
 
 
 def _variables(results):
@@ -119,3 +116,109 @@ def _published(row):
     if nats is None:
         return ""
     return f"{nats:.2f}" + ("" if error is None else f" ± {error:.2f}")
+
+
+def findings(results):
+    """Returns what was found beside the likelihoods, by name."""
+    found = {
+        name: describe(results[key])
+        for name, (key, describe) in _FINDINGS.items()
+        if results.get(key) is not None
+    }
+    found |= prediction_finding(results.get("prediction"))
+    if levels := results.get("bits_of_levels"):
+        name = f"bits per dimension of {levels['num_rows']:,} test rows"
+        found[name] = _levels(levels)
+    return found
+
+
+def prediction_finding(found):
+    """Returns what `predictions.compared` has found, in words, by name."""
+    if found is None:
+        return {}
+    texts = [
+        f"{name}: CRPS {scores['crps']:.3f} ± {scores['two_standard_errors']:.3f}, "
+        f"intervals of 90 % {scores['width']:.2f} wide, which hold {scores['inside']:.3f} "
+        "of the values"
+        for name, scores in found["methods"].items()
+    ]
+    unit = "prediction of test rows, in standard deviations of a column"
+    return {unit: "; ".join(texts)}
+
+
+def _two_sample_test(test):
+    return (
+        "a classifier tells test rows from samples with an accuracy of "
+        f"{test['accuracy']:.3f} ± {test['two_standard_errors']:.3f} (0.5: not at all),"
+        f" cross-validated on {test['num_rows']:,} rows"
+    )
+
+
+def _worst_row(gap):
+    worst, far = gap["worst_row"], gap["rows_far_below"]
+    side = "below" if worst < 0.0 else "above"
+    return (
+        f"is {abs(worst):.1f} nats {side} it; more than 20 below: {far:,} of "
+        f"{gap['num_rows']:,}"
+    )
+
+
+def _calibration(calibration):
+    worst = max(calibration["ks_distances"])
+    return (
+        f"greatest Kolmogorov-Smirnov distance of a latent variable {worst:.3f} "
+        f"({calibration['critical_distance']:.3f}: the 5 % point of one)"
+    )
+
+
+def _coverage(found):
+    shares = [
+        f"{share:.4f} ± {found['two_standard_errors'][p]:.4f} of them in intervals of {p}"
+        for p, share in found["shares"].items()
+    ]
+    return " and ".join(shares)
+
+
+def _class_agreement(classes):
+    name, least = min(classes["by_class"].items(), key=lambda item: item[1])
+    return (
+        "a classifier of the training rows sees the class asked for in "
+        f"{classes['agreement']:.3f} ± {classes['two_standard_errors']:.3f} of "
+        f"{classes['num_samples']:,} samples (least: {least:.3f} of class {name}), and the "
+        f"right one in {classes['classifier_test_accuracy']:.3f} of the test rows"
+    )
+
+
+def _classification(found):
+    return (
+        "the class under which a test row is most probable is its own in "
+        f"{found['accuracy']:.3f} ± {found['two_standard_errors']:.3f} of "
+        f"{found['num_rows']:,} rows"
+    )
+
+
+def _levels(found):
+    pairs = zip(found["levels"], found["latent_sizes"], strict=True)
+    parts = [
+        f"{bits:.3f} by level {number} ({size:,} variables)"
+        for number, (bits, size) in enumerate(pairs, start=1)
+    ]
+    return f"{found['before_the_levels']:.3f} before the levels, {', '.join(parts)}"
+
+
+# Name -> key of the results, and function of what is there.
+_FINDINGS = {
+    "two-sample test": ("two_sample_test", _two_sample_test),
+    "test row that falls furthest behind the baseline": ("gap_to_baseline", _worst_row),
+    "calibration": ("calibration", _calibration),
+    "test rows under the density they were drawn from": (
+        "shortfall",
+        lambda found: (
+            f"{plus_minus(found)} nats a row more likely than under the flow, on average"
+        ),
+    ),
+    "test rows in central intervals": ("coverage", _coverage),
+    "integral of the density": ("integral", "{:.5f}".format),
+    "classes": ("class_agreement", _class_agreement),
+    "classification by likelihood": ("likelihood_classification", _classification),
+}

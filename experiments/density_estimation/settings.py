@@ -5,15 +5,13 @@ import dataclasses
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import changed
 from experiments.command_line.flag_settings import field
-from experiments.command_line.refusals import check_encoding
 from experiments.command_line.training_settings import TrainingSettings
-from experiments.density_estimation.flows import BASES
-from experiments.density_estimation.flows import FLOWS
-from experiments.density_estimation.flows import ORDERINGS
-from experiments.density_estimation.flows import SCALES
-from experiments.density_estimation.flows import TRANSFORMERS
-
-__all__ = ["Settings"]
+from experiments.command_line.training_settings import check_encoding
+from experiments.density_estimation.models import BASES
+from experiments.density_estimation.models import FLOWS
+from experiments.density_estimation.models import ORDERINGS
+from experiments.density_estimation.models import SCALES
+from experiments.density_estimation.models import TRANSFORMERS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,22 +1,19 @@
 """The fit of a distribution to a data set."""
 
-import functools
-
-import numpy as np
+import keras
 import tensorflow as tf
 
 import tfp_flows
 from experiments.density_estimation import pictures
-from experiments.density_estimation import prediction
-from experiments.reports.progress import LogLikelihood
+from experiments.density_estimation.diagnostics import Subject
+from experiments.reports import progress
 from experiments.runs import fitting
+from experiments.runs import workers
 from experiments.runs.epochs import EpochRows
-
-__all__ = ["Subject"]
 
 
 def train(distribution, dataset, settings, strategy=None):
-    """Fits `distribution` and returns its model, and the rest of `fitting.train`.
+    """Fits `distribution` and returns its model, Keras's history and `fitting.notes`.
 
     Args:
       distribution: a `FlowDistribution`.
@@ -24,30 +21,34 @@ def train(distribution, dataset, settings, strategy=None):
       settings: a `Settings`.
       strategy: the `tf.distribute.Strategy` that the distribution was built under.
     """
-    columns = dataset.described_columns
-
-    def initialize(model):
-        if not settings.init_from:  # whose statistics belong to its weights
-            # From the rows themselves, so that a `tf.data` input makes no difference.
-            model.initialize(dataset.inputs("train"))
-
-    return fitting.train(
-        lambda: tfp_flows.DensityEstimator(
-            distribution, columns=columns, weight_prior=settings.weight_prior
-        ),
+    strategy = strategy or tf.distribute.get_strategy()
+    keras.utils.set_random_seed(settings.seed)
+    with strategy.scope():
+        model = _estimator(distribution, dataset, settings)
+        fitting.compile_model(model, settings, len(dataset.train), strategy)
+    if not settings.init_from:  # whose statistics belong to its weights
+        # All rows at once, so that a `tf.data` input makes no difference.
+        model.initialize(dataset.inputs("train"))
+    history, notes = fitting.fit(
+        model,
         training_rows(dataset, settings),
         _first(dataset.inputs("validation"), settings.max_validation_rows),
         settings,
         strategy,
-        # Of samples drawn anew, as the weights have moved on.
-        draw=lambda _, path: pictures.draw_fit(
-            Subject(distribution, dataset, settings), path
-        ),
-        initialize=initialize,
-        metrics=LogLikelihood(dataset),
+        metrics=[progress.LogLikelihood(dataset)],
         before_validation=_batch_statistics(dataset, settings),
-        columns=columns,
+        displays=progress.pictures(
+            settings,
+            # Samples are drawn anew, since the weights have moved on.
+            lambda path: pictures.draw_fit(Subject(distribution, dataset, settings), path),
+            is_writer=workers.is_chief(strategy),
+        ),
+        columns=dataset.described_columns,
     )
+    if strategy.num_replicas_in_sync > 1:
+        # The model that is evaluated and saved does not depend on replicas.
+        model = _estimator(distribution, dataset, settings)
+    return model, history, notes
 
 
 def training_rows(dataset, settings):
@@ -61,6 +62,12 @@ def training_rows(dataset, settings):
     )
 
 
+def _estimator(distribution, dataset, settings):
+    return tfp_flows.DensityEstimator(
+        distribution, columns=dataset.described_columns, weight_prior=settings.weight_prior
+    )
+
+
 def _batch_statistics(dataset, settings):
     if not settings.batch_norm:
         return []
@@ -69,59 +76,3 @@ def _batch_statistics(dataset, settings):
 
 def _first(inputs, count):
     return tf.nest.map_structure(lambda rows: rows[: count or None], inputs)
-
-
-class Subject:
-    """A distribution beside the data it is fitted to, with samples to compare.
-
-    Args:
-      distribution: a `FlowDistribution`.
-      dataset: the `Dataset` that it is fitted to.
-      settings: a `Settings`.
-
-    Attributes:
-      data: `[N, D]`, test rows, drawn by `settings.seed`.
-      context: `[N, C]`, what they are conditioned on; or None.
-    """
-
-    def __init__(self, distribution, dataset, settings):
-        self.distribution = distribution
-        self.dataset = dataset
-        self.settings = settings
-        count = min(settings.num_samples, len(dataset.test))
-        # Some files are sorted: the first rows of binarised MNIST are all zeros.
-        rows = np.random.default_rng(settings.seed).permutation(len(dataset.test))[:count]
-        self.data = dataset.test[rows]
-        self.context = dataset.test_context[rows] if dataset.context_size else None
-
-    @functools.cached_property
-    def samples(self):
-        """As many samples as `data`, `[N, D]`: one to each context, if any."""
-        if self.context is None:
-            samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
-        else:
-            samples = self.distribution.sample(
-                seed=self.settings.seed, context=self.context
-            )
-        return samples.numpy()
-
-    @functools.cached_property
-    def samples_by_class(self):
-        """`num_samples` in all of C classes, equally many of each: `[C, n, D]`."""
-        classes = np.eye(len(self.dataset.class_names), dtype=np.float32)
-        samples = self.distribution.sample(
-            max(1, self.settings.num_samples // len(classes)),
-            seed=self.settings.seed,
-            context=classes,
-        )
-        return samples.numpy().swapaxes(0, 1)
-
-    @functools.cached_property
-    def prediction(self):
-        """How well test rows are predicted, as of `prediction.scores`."""
-        return prediction.scores(self)
-
-    @property
-    def is_plane(self):
-        """Whether the data are points of a plane, with a density that one can draw."""
-        return self.dataset.event_size == 2 and self.context is None

@@ -1,1 +1,1 @@
-"""What a fitted model makes of new tables: scores, samples and predictions."""
+"""Scores, samples and predictions of a fitted model for new tables."""

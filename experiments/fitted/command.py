@@ -7,12 +7,10 @@ import pathlib
 from experiments.command_line import program
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
-from experiments.command_line.refusals import check_encoding
+from experiments.command_line.training_settings import check_encoding
 from experiments.data import DataError
-from experiments.runs import interruption
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["digest_of", "TableSettings"]
 _REFUSALS = (DataError, RunDirectoryError, OSError)
 
 
@@ -23,11 +21,11 @@ def run(argv, main, settings_class, description):
       argv: the command line.
       main: function of the settings.
       settings_class: a `TableSettings`.
-      description: what `--help` begins with.
+      description: the first text of `--help`.
     """
 
     def interruptible(settings):
-        interruption.stop_at_once()
+        program.stop_at_once()
         main(settings)
 
     return program.run(

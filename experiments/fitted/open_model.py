@@ -10,15 +10,16 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
-from experiments.data.data_error import reading
+from experiments.data.files import reading
 from experiments.data.text_table import spelling_advice
 from experiments.data.typed_cells import typed
 from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import in_parts
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["FittedTable", "open_model"]
 _FILE = "model.keras"
+_ROWS_A_CALL = 1 << 14
+_TYPES = {"date": "date", "boolean": "boolean"}
 
 
 def open_model(path):
@@ -52,9 +53,6 @@ def _load(path):
     return model
 
 
-_ROWS_A_CALL = 1 << 14
-
-
 class FittedModel:
     """A saved density estimator of rows of a table.
 
@@ -66,7 +64,7 @@ class FittedModel:
       RunDirectoryError: if its rows are of no table.
 
     Attributes:
-      distribution: what was fitted.
+      distribution: the fitted distribution.
       modelled: names of its variables, or their positions as text.
       context: names of the columns that they are conditioned on, likewise.
     """
@@ -211,7 +209,7 @@ class FittedModel:
             for end in ("least", "greatest")
         ]
         unknown = [[-np.inf], [np.inf]]
-        # Of the rows' dtype, which rounds both alike.
+        # Rounded to the rows' dtype, as the rows are.
         return np.where(np.equal(ends, None), unknown, ends).astype(self.dtype)
 
 
@@ -225,9 +223,6 @@ def _names(columns, num_modelled, num_context):
             from_role[column.get("role", "modelled")].append(column["name"])
         return tuple(from_role["modelled"]), tuple(from_role["context"])
     return tuple(columns[:num_modelled]), tuple(columns[num_modelled:])
-
-
-_TYPES = {"date": "date", "boolean": "boolean"}
 
 
 class FittedTable:
@@ -366,7 +361,7 @@ def _has_numbers(column):
 
 
 def _all_digits(value):
-    # As "{:.9g}", which writes no ".0" either: a whole number stays one in the table.
+    # No ".0", as with "{:.9g}": a whole number stays one in the table.
     return repr(value).removesuffix(".0")
 
 

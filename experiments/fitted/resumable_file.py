@@ -8,8 +8,6 @@ import pathlib
 from experiments.runs.atomic_write import atomic_write
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["ResumableFile"]
-
 
 class ResumableFile:
     """A file of text that has its name once it is whole.

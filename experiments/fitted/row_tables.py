@@ -8,8 +8,6 @@ import sys
 import keras
 import numpy as np
 
-__all__ = ["ahead", "as_cells", "as_text", "bar", "in_parts", "taken"]
-
 
 def in_parts(function, rows, *, rows_a_call):
     """Returns what `function` returns of N rows, in calls of fewer.
@@ -31,7 +29,7 @@ def taken(rows, index):
 
 
 def ahead(iterator):
-    """Yields the items of an iterator, the next of which is made in another thread."""
+    """Yields the items of an iterator, and makes the next one in another thread."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         end = object()
         item = pool.submit(next, iterator, end)

@@ -1,14 +1,13 @@
-"""What is measured of a trained VAE, on test rows."""
+"""Measurements of a trained VAE on test rows."""
 
 import dataclasses
 
 import numpy as np
 
-from experiments.density_estimation.baselines import bernoulli_log_probs
-from experiments.reports import training_facts
+from experiments.density_estimation.evaluation import bernoulli_log_probs
+from experiments.iaf_vae import models
+from experiments.reports import facts
 from experiments.reports.estimate import Estimate
-
-__all__ = ["latent_statistics", "measure", "shape_of"]
 
 # Draws a row of the bound, and of the latents' moments.
 _BOUND_DRAWS = 8
@@ -35,7 +34,7 @@ def measure(model, images, settings):
     )
     bound_of_those = model.elbo(rows, num_samples=_BOUND_DRAWS, seed=settings.seed)
     named = ("posterior", "prior", "likelihood", "encoder", "latent_size")
-    numbers = training_facts.from_run(model, images.dataset, settings) | shape_of(images)
+    numbers = facts.from_training(model, images.dataset, settings) | models.shape_of(images)
     numbers |= {name: getattr(settings, name) for name in named}
     numbers |= {name: _summary(values) for name, values in bound._asdict().items()}
     numbers["log_likelihood"] = _summary(log_likelihood) | {
@@ -52,9 +51,18 @@ def measure(model, images, settings):
     return numbers | _baseline(images)
 
 
+def best_validation_elbo(history):
+    """Returns the validation ELBO of the epoch whose weights are kept.
+
+    Args:
+      history: Keras's history, a dict of lists with an entry an epoch.
+    """
+    return history["val_elbo"][int(np.nanargmin(history["val_loss"]))]
+
+
 @dataclasses.dataclass(frozen=True)
 class LatentStatistics:
-    """How each of L latents is used.
+    """Moments of L latents, and the divergence of each.
 
     Args:
       means: `[N, L]`, posterior means.
@@ -76,17 +84,12 @@ def latent_statistics(model, x, seed):
     # A pair, since a stock distribution draws anew from the same integer.
     prior = model.prior.sample(10_000, seed=(0, seed)).numpy().astype(np.float64)
     prior_mean, prior_variance = prior.mean(axis=0), prior.var(axis=0)
-    # What the means owe to the finite number of draws.
+    # Monte Carlo variance of the posterior means.
     noise = variances / _MOMENT_DRAWS
     ratios, squares = variances / prior_variance, (means - prior_mean) ** 2 - noise
     kl = 0.5 * (ratios + squares / prior_variance - 1.0 - np.log(ratios))
     variance = means.var(axis=0) - noise.mean(axis=0)
     return LatentStatistics(means, variance, kl.mean(axis=0))
-
-
-def shape_of(images):
-    """Returns sizes of a data set that a model is made for."""
-    return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
 
 
 def rows_to_score(settings, count):
@@ -110,5 +113,5 @@ def _baseline(images):
     if images.num_bins:
         return {}
     dataset = images.dataset
-    # Of training rows that are probabilities the expected count of ones is the same.
+    # Training rows that are probabilities have the same expected count of ones.
     return {"bernoulli_log_likelihood": _summary(bernoulli_log_probs(dataset))}

@@ -1,73 +1,63 @@
 """Fits a variational autoencoder, whose posterior may be a flow, to images."""
 
-import tfp_flows
 from experiments.command_line import program
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.data import DataError
 from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import models
 from experiments.iaf_vae import pictures
 from experiments.iaf_vae import report
 from experiments.iaf_vae import training
-from experiments.iaf_vae.images import load_images
+from experiments.iaf_vae.data import load_images
 from experiments.iaf_vae.settings import VAESettings
 from experiments.reports import page
 from experiments.runs import fitting
-from experiments.runs import joint_run
-from experiments.runs.starting_weights import load_start
+from experiments.runs import resuming
+from experiments.runs import workers
 
 
 def run(settings, strategy=None):
-    """Trains, evaluates and writes everything, as `joint_run.run`, into the run's folder.
+    """Trains, evaluates and writes everything, as `density_estimation.run` does.
 
     Args:
       settings: a `VAESettings`.
-      strategy: what `make_strategy` returns for these settings, if called already.
+      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds; None in a worker that is not the chief.
     """
     check_kind("settings", settings, VAESettings)
-    return joint_run.run(
-        settings, strategy, prepare=_prepare, train=training.train, finish=_finish
-    )
+    strategy = strategy or workers.make_strategy(settings.strategy)
+    if resuming.is_finished(settings, strategy):
+        with resuming.finished(settings, strategy) as results:
+            if results:
+                resuming.tell_finished(settings)
+        return results
+    images = load_images(settings)
+    parts = models.for_images(settings, images, strategy)
+    with resuming.unfinished(settings, strategy) as run_dir:
+        model, history, notes = training.train(parts, images, settings, strategy)
+        if run_dir is None:
+            return None
+        outcome = fitting.outcome(history)
+        model.save(run_dir / "model.keras")
+        results = evaluation.measure(model, images, settings) | outcome | notes
+        results["best_validation_elbo"] = evaluation.best_validation_elbo(history)
+        captions = pictures.draw(model, images, history, settings)
+        page.write(report.page(results), captions, results, run_dir)
+        return results
 
 
 def cli(argv):
     """Runs a command line and returns its exit status, as `density_estimation` does."""
-    refusals = (DataError, *joint_run.REFUSALS)
+    refusals = (DataError, *resuming.REFUSALS)
     return program.run(argv, _main, VAESettings, description=__doc__, refusals=refusals)
 
 
 def _main(settings):
-    joint_run.run_and_print(settings, run, check=models.check, table=report.table)
-
-
-def _prepare(settings, strategy):
-    images = load_images(settings)
-    start = None
-    if settings.init_from:
-        start = load_start(
-            settings,
-            strategy,
-            kind=tfp_flows.VAE,
-            architecture=models.ARCHITECTURE,
-            facts=evaluation.shape_of(images),
-        )
-    with strategy.scope():
-        parts = models.vae_parts(settings, images)
-    if start:
-        parts |= {name: getattr(start, name) for name in models.TRAINED_PARTS}
-    return parts, images, settings, strategy
-
-
-def _finish(run_dir, trained, prepared):
-    model, history, notes = trained
-    _, images, settings, _ = prepared
-    outcome = fitting.outcome(history)
-    model.save(run_dir / "model.keras")
-    results = evaluation.measure(model, images, settings) | outcome | notes
-    results["best_validation_elbo"] = history["val_elbo"][outcome["best_epoch"] - 1]
-    captions = pictures.draw(model, images, history, settings)
-    page.write(report.page(results), captions, results, run_dir)
-    return results
+    # A cluster has to be joined before anything of TensorFlow runs.
+    strategy = workers.make_strategy(settings.strategy)
+    models.check(settings)
+    with resuming.stoppable(settings, strategy):
+        results = run(settings, strategy)
+    resuming.tell_written(settings, results and report.table(results))

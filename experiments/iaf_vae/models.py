@@ -2,19 +2,43 @@
 
 import tfp_flows
 from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.refusals import check_activation
+from experiments.command_line.training_settings import check_activation
+from experiments.runs.starting_weights import load_start
 from tfp_flows import likelihoods
 from tfp_flows import posteriors
-
-__all__ = ["ARCHITECTURE", "TRAINED_PARTS", "check", "vae_parts"]
 
 # The flags that say what is fitted, beside the data and the seed.
 ARCHITECTURE = ("posterior", "prior", "likelihood", "encoder", "latent_size")
 ARCHITECTURE += ("hidden_units", "channels", "activation", "num_flow_steps")
 ARCHITECTURE += ("flow_hidden_units", "flow_context_size", "num_prior_steps")
 ARCHITECTURE += ("prior_hidden_units",)
-# Those of the parts that have weights, or belong to the data.
+# Parts of a `VAE` that have weights, or belong to the data.
 TRAINED_PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior")
+
+
+def for_images(settings, images, strategy):
+    """Returns what a `VAE` for images is constructed of, by name.
+
+    Args:
+      settings: a `VAESettings`; with `init_from`, the parts with weights are those of the
+        run in this folder.
+      images: the `Images` to fit.
+      strategy: the `tf.distribute.Strategy` to make the parts under.
+    """
+    start = None
+    if settings.init_from:
+        start = load_start(
+            settings,
+            strategy,
+            kind=tfp_flows.VAE,
+            architecture=ARCHITECTURE,
+            facts=shape_of(images),
+        )
+    with strategy.scope():
+        parts = vae_parts(settings, images)
+    if start:
+        parts |= {name: getattr(start, name) for name in TRAINED_PARTS}
+    return parts
 
 
 def vae_parts(settings, images):
@@ -64,6 +88,11 @@ def check(settings):
     for name in ("posterior", "prior"):
         if getattr(settings, name) == "real_nvp" and settings.latent_size < 2:
             raise UsageError(f"Expected `latent_size` of at least 2 for a {name} flow.")
+
+
+def shape_of(images):
+    """Returns sizes of a data set that a model is made for."""
+    return {"image_shape": list(images.image_shape), "num_bins": images.num_bins}
 
 
 def _flow_posterior(settings, flow, **options):

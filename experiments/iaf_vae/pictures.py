@@ -1,4 +1,4 @@
-"""Which pictures a run of a VAE gets."""
+"""The pictures of a run of a VAE."""
 
 import functools
 
@@ -8,18 +8,16 @@ from matplotlib.patches import Ellipse
 from sklearn import decomposition
 
 from experiments.iaf_vae import evaluation
-from experiments.reports import gallery
-from experiments.reports import image_plots
 from experiments.reports import plots
-from experiments.reports.image_plots import show
 from experiments.reports.plots import save
+from experiments.reports.plots import show_image
 
-__all__ = ["draw", "draw_fit", "kl_per_latent", "latent_map", "posterior_shapes"]
 _NUM_RECONSTRUCTIONS = 40
 _NUM_SAMPLES = 100
 _NUM_MAPPED = 2000
 _NUM_SHAPES = 6
 _SHAPE_DRAWS = 20_000
+_DATA, _FLOW = "#33608c", "#d1603d"
 
 
 def draw(model, images, history, settings):
@@ -31,14 +29,14 @@ def draw(model, images, history, settings):
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `VAESettings`; the pictures go to its `run_dir`.
     """
-    pictures = _from_the_data(model, images, settings) | _from_the_latents(
+    pictures = _data_pictures(model, images, settings) | _latent_pictures(
         model, images, settings
     )
     pictures["learning_curve.png"] = (
         "Mean ELBO over the epochs.",
         functools.partial(_draw_learning_curve, history, settings),
     )
-    return gallery.draw(pictures, settings.run_dir)
+    return plots.draw_all(pictures, settings.run_dir)
 
 
 def draw_fit(model, images, settings, path):
@@ -56,10 +54,10 @@ def draw_fit(model, images, settings, path):
         "data (test)": _grey(images.dataset.test[rows], images),
         "samples of the model": _grey(model.decode(z).numpy(), images),
     }
-    image_plots.grids(panels, path)
+    plots.image_grids(panels, path)
 
 
-def _from_the_data(model, images, settings):
+def _data_pictures(model, images, settings):
     """Returns (caption, function of `path`) by file name."""
     return {
         "samples.png": (
@@ -73,7 +71,7 @@ def _from_the_data(model, images, settings):
     }
 
 
-def _from_the_latents(model, images, settings):
+def _latent_pictures(model, images, settings):
     rows = _test_rows(images, settings)
     statistics = evaluation.latent_statistics(
         model, images.dataset.test[rows], settings.seed
@@ -114,7 +112,7 @@ def _draw_reconstructions(model, images, settings, path):
     rows = _test_rows(images, settings)[:_NUM_RECONSTRUCTIONS]
     x = images.dataset.test[rows]
     reconstructed = model.reconstruct(x).numpy()
-    image_plots.pairs(
+    plots.image_pairs(
         _shown(x, images),
         _shown(reconstructed, images),
         path,
@@ -165,9 +163,6 @@ def _shown(rows, images):
 def _grey(rows, images):
     pictures = rows.reshape(-1, *images.image_shape)
     return pictures.mean(axis=-1)
-
-
-_DATA, _FLOW = "#33608c", "#d1603d"
 
 
 def latent_map(points, classes, path, *, labels):
@@ -224,7 +219,7 @@ def posterior_shapes(images, draws, axes_of, path):
         layout="constrained",
     )
     for i in range(count):
-        show(axes[0, i], images[i])
+        show_image(axes[0, i], images[i])
         _draw_shape(axes[1, i], draws[:, i])
         axes[1, i].set(xlabel=f"z[{axes_of[i][0]}]", ylabel=f"z[{axes_of[i][1]}]")
     figure.suptitle("draws from the posterior, and the Gaussian with their moments")

@@ -1,10 +1,8 @@
-"""What a run of a VAE says of itself: a table, findings, and facts."""
+"""The report of a VAE: its table, findings, and facts."""
 
-from experiments.reports import training_facts
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
-
-__all__ = ["page", "table"]
 
 _NOTE = (
     "Means over the test rows, in nats a row, ± two standard errors. The ELBO is a lower "
@@ -23,7 +21,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `iaf_vae.run` returns.
+      results: the results of `iaf_vae.run`.
     """
     return Page(
         f"VAE with posterior {results['posterior']} on {results['dataset']}",
@@ -31,7 +29,7 @@ def page(results):
         (f"{results['dataset']}: posterior", "test ELBO", "log p(x)", "source"),
         _rows(results),
         _findings(results),
-        training_facts.described(results),
+        facts.describe_training(results),
         results["command"],
         _warning(results),
     )
@@ -67,7 +65,7 @@ def _warning(results):
     if "bernoulli_log_likelihood" not in results:
         return ""
     found = results["log_likelihood"]
-    return training_facts.lost_to_baseline(
+    return facts.lost_to_baseline(
         "This VAE",
         found,
         found["num_rows"],

@@ -9,8 +9,6 @@ from experiments.data import DATASETS
 from experiments.data import own_table
 from experiments.iaf_vae import models
 
-__all__ = ["VAESettings"]
-
 
 def _changed(name, default, text=None, **choice):
     return changed(TrainingSettings, name, default, text, **choice)

@@ -1,23 +1,31 @@
 """The fit of a VAE to images."""
 
+import keras
+import tensorflow as tf
+
 import tfp_flows
 from experiments.iaf_vae import pictures
+from experiments.reports import progress
 from experiments.runs import fitting
+from experiments.runs import workers
 from experiments.runs.epochs import EpochRows
-
-__all__ = ["train"]
 
 
 def train(parts, images, settings, strategy=None):
-    """Fits a `VAE` and returns it, and the rest of `fitting.train`.
+    """Fits a `VAE` and returns it, Keras's history and `fitting.notes`.
 
     Args:
-      parts: what the `VAE` is constructed of, by name.
+      parts: arguments of `VAE`, by name.
       images: the `Images` to fit.
       settings: a `VAESettings`.
       strategy: the `tf.distribute.Strategy` that the parts were built under.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     dataset = images.dataset
+    keras.utils.set_random_seed(settings.seed)
+    with strategy.scope():
+        model = tfp_flows.VAE(**parts)
+        fitting.compile_model(model, settings, len(dataset.train), strategy)
     rows = EpochRows(
         dataset.train,
         batch_size=settings.batch_size,
@@ -25,12 +33,20 @@ def train(parts, images, settings, strategy=None):
         bin_width=dataset.bin_width,
         binarize=images.redrawn,
     )
-    return fitting.train(
-        lambda: tfp_flows.VAE(**parts),
+    history, notes = fitting.fit(
+        model,
         rows,
         dataset.validation,
         settings,
         strategy,
-        draw=lambda model, path: pictures.draw_fit(model, images, settings, path),
         before_validation=[tfp_flows.KLWarmUp(settings.warm_up_epochs)],
+        displays=progress.pictures(
+            settings,
+            lambda path: pictures.draw_fit(model, images, settings, path),
+            is_writer=workers.is_chief(strategy),
+        ),
     )
+    if strategy.num_replicas_in_sync > 1:
+        # The model that is evaluated and saved does not depend on replicas.
+        return tfp_flows.VAE(**parts), history, notes
+    return model, history, notes

@@ -1,27 +1,22 @@
 """NUTS through a trained flow (NeuTra) beside plain NUTS: effective samples a gradient."""
 
-import dataclasses
-import functools
 import time
 
 import numpy as np
 
 from experiments.command_line import program
-from experiments.command_line import refusals
-from experiments.command_line.kinds import check_kind
+from experiments.command_line import training_settings
+from experiments.command_line.flag_settings import check_kind
+from experiments.neutra import evaluation
 from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
-from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import training
-from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.experiment import REFUSALS
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import find
 from experiments.reports import page
-from experiments.reports import provenance
-from experiments.reports import table_plots
-from experiments.runs import interruption
-from experiments.runs import unfinished
+from experiments.reports import plots
+from experiments.runs import resuming
 
 _MAX_VARIABLES = 4
 _CAPTIONS = {
@@ -43,8 +38,23 @@ def run(settings):
       RunDirectoryError: if the folder belongs to another process or another run.
     """
     check_kind("settings", settings, NeutraSettings)
-    refusals.check_activation(settings.activation)
-    return unfinished.results_of(settings, functools.partial(_run, settings))
+    training_settings.check_activation(settings.activation)
+    if resuming.is_finished(settings):
+        with resuming.finished(settings) as results:
+            return results
+    with resuming.unfinished(settings) as run_dir:
+        entry = find(settings.target, settings.data_dir)
+        pinned = entry.pinned()
+        posterior = POSTERIORS[settings.posterior](pinned, settings)
+        start = time.perf_counter()
+        _, earlier = training.train(posterior, pinned.unnormalized_log_prob, settings)
+        seconds = earlier + time.perf_counter() - start
+        chains = evaluation.sample(posterior, entry, settings)
+        results = evaluation.measure(posterior, chains, entry, settings)
+        results["training_seconds"] = seconds
+        _draw(chains, entry, posterior.support, run_dir / "pairs.png")
+        page.write(report.page(results, settings), _CAPTIONS, results, run_dir)
+        return results
 
 
 def cli(argv):
@@ -56,52 +66,9 @@ def cli(argv):
 
 
 def _main(settings):
-    interruption.stop_at_once()
+    program.stop_at_once()
     print(report.page(run(settings), settings).table())
     print(f"Written to {settings.run_dir}: report.html, results.json, pairs.png.")
-
-
-def _run(settings, run_dir):
-    entry = find(settings.target, settings.data_dir)
-    pinned = entry.pinned()
-    posterior = POSTERIORS[settings.posterior](pinned, settings)
-    start = time.perf_counter()
-    _, earlier = training.train(posterior, pinned.unnormalized_log_prob, settings)
-    seconds = earlier + time.perf_counter() - start
-    names = {"plain NUTS": False, f"NUTS through {settings.posterior}": True}
-    chains = {
-        name: flow_nuts(
-            posterior,
-            entry,
-            posterior.support.inverse,
-            precondition=precondition,
-            num_chains=settings.num_chains,
-            num_draws=-(-settings.num_draws // settings.num_chains),
-            num_adaptation_steps=settings.num_adaptation_steps,
-            seed=settings.seed,
-        )
-        for name, precondition in names.items()
-    }
-    results = {
-        "target": settings.target,
-        "samplers": {
-            name: report.summary(sampled, entry.first) for name, sampled in chains.items()
-        },
-        "moments_of_first": entry.first and list(entry.first),
-        "elbo": dataclasses.asdict(_elbo(posterior, pinned, settings)),
-        "training_seconds": seconds,
-        "training_gradients": settings.training_steps * settings.sample_size,
-        **provenance.from_run(settings),
-    }
-    _draw(chains, entry, posterior.support, run_dir / "pairs.png")
-    page.write(report.page(results, settings), _CAPTIONS, results, run_dir)
-    return results
-
-
-def _elbo(posterior, pinned, settings):
-    parts, log_prob = posterior.sample_and_log_prob(20000, seed=(5, settings.seed))
-    log_weights = pinned.unnormalized_log_prob(parts) - log_prob
-    return evaluation.elbo(log_weights.numpy().astype(np.float64))
 
 
 def _draw(chains, entry, support, path):
@@ -109,4 +76,4 @@ def _draw(chains, entry, support, path):
     rows = [rng.permutation(entry.rows(support.forward(c.rows))) for c in chains.values()]
     first = slice(_MAX_VARIABLES)
     names = entry.labels()[first]
-    table_plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))
+    plots.pairs(*(r[:, first] for r in rows), path, labels=names, names=list(chains))

@@ -1,11 +1,7 @@
-"""What a comparison of samplers says of itself."""
+"""The report of a comparison of samplers."""
 
-import numpy as np
-
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.reports.page import Page
-
-__all__ = ["page", "summary"]
 
 _NOTE = (
     "Effective sizes (ESS) are of all chains together, unconstrained, the least over the "
@@ -24,37 +20,11 @@ _HEADER = (
 )
 
 
-def summary(chains, known):
-    """Returns what is measured of a sampler, as `results.json` holds it.
-
-    Args:
-      chains: a `Chains`.
-      known: true mean and standard deviation of the first variable; or None.
-    """
-    sizes, first = chains.effective_sizes, chains.draws[..., 0].astype(np.float64)
-    found = {
-        "effective_size_of_first": float(sizes[0]),
-        "smallest_effective_size": float(sizes.min()),
-        "num_gradients": chains.num_gradients,
-        "smallest_effective_size_per_1000_gradients": float(
-            1e3 * sizes.min() / chains.num_gradients
-        ),
-        "mean_of_first": float(first.mean()),
-        "standard_deviation_of_first": float(first.std()),
-        "divergences": chains.divergences,
-    }
-    if known is None:
-        return found
-    per_draw = 1e3 / chains.num_gradients
-    worth = {name: per_draw * draws for name, draws in _worth(first, *known).items()}
-    return found | {"worth_per_1000_gradients": worth}
-
-
 def page(results, settings):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `neutra.run` returns.
+      results: the results of `neutra.run`.
       settings: a `NeutraSettings`.
     """
     known = results["moments_of_first"]
@@ -68,20 +38,10 @@ def page(results, settings):
             "gradients of training": f"{results['training_gradients']:,}",
             "training time, compilation included": f"{results['training_seconds']:.0f} s",
             "ELBO of the flow": f"{results['elbo']['nats']:.3f} nats",
-            **provenance.described(results),
+            **facts.describe_provenance(results),
         },
         results["command"],
     )
-
-
-def _worth(first, mean, deviation):
-    """How many independent draws err as much as `first`, `[draws, chains]`."""
-    z = (first - mean) / deviation
-    errors = {  # of each chain, in standard deviations of one draw
-        "mean": z.mean(axis=0),
-        "mean_square": ((z**2).mean(axis=0) - 1.0) / np.sqrt(2.0),
-    }
-    return {n: float(len(e) / np.mean(e**2)) for n, e in errors.items()}
 
 
 def _row(name, found):

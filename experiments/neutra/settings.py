@@ -6,8 +6,6 @@ from experiments.command_line.flag_settings import changed
 from experiments.posterior_inference.posteriordb import choices
 from experiments.posterior_inference.settings import PosteriorSettings
 
-__all__ = ["NeutraSettings"]
-
 
 def _changed(name, default, text=None, **choice):
     return changed(PosteriorSettings, name, default, text, **choice)
@@ -31,7 +29,7 @@ class NeutraSettings(PosteriorSettings):
     strategy: str = _changed("strategy", "none", "Not used here.", one_of=["none"])
     run_dir: str = _changed("run_dir", "runs/neutra")
     num_steps: int = _changed("num_steps", 2, "Number of steps of the flow.")
-    # With these the funnel is among the posteriors: log-scales are linear in v.
+    # These make the funnel exactly representable: log-scales are linear in v.
     direct: bool = _changed("direct", True)
     whiten: bool = _changed("whiten", False)
     activation: str = _changed("activation", "elu")

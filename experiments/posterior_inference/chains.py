@@ -9,8 +9,6 @@ import tensorflow_probability as tfp
 
 import tfp_flows
 
-__all__ = ["Chains", "flow_nuts", "windowed_nuts"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Chains:
@@ -21,7 +19,7 @@ class Chains:
       num_gradients: evaluations of the target's gradient, of all chains, without
         adaptation.
       divergences: share of the steps that diverged.
-      adaptation_gradients: those of the adaptation.
+      adaptation_gradients: evaluations of the gradient in the adaptation.
     """
 
     draws: np.ndarray

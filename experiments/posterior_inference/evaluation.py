@@ -1,4 +1,4 @@
-"""What is measured of a surrogate posterior: bounds, weights, and errors of moments."""
+"""Measurements of a surrogate posterior: bounds, weights, and errors of moments."""
 
 import dataclasses
 import functools
@@ -9,11 +9,10 @@ import tensorflow as tf
 import tfp_flows
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.posteriordb import find
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 
-__all__ = ["MEAN_BOUND", "RATIO_BOUND"]
-# What counts as right: means within 0.1 standard deviations, deviations within 5 %.
+# Bounds of a right posterior: means within 0.1 standard deviations, deviations within 5 %.
 MEAN_BOUND = 0.1
 RATIO_BOUND = 1.05
 _DRAWS_AT_ONCE = 5000
@@ -38,7 +37,7 @@ def measure(found, entry, reference, settings):
         "num_gradients": found.num_gradients,
         "says": found.says,
         "reasons": list(found.reasons),
-        **provenance.from_run(settings),
+        **facts.provenance(settings),
     }
     return results if reference is None else results | _comparison(found.rows, reference)
 
@@ -103,7 +102,7 @@ def find_reference(entry, settings):
 
 
 def _comparison(draws, reference):
-    """How far means and deviations are off, in standard deviations of the reference."""
+    """Errors of means and deviations, in standard deviations of the reference."""
     means, deviations = reference.draws.mean(axis=0), reference.draws.std(axis=0)
     error = float(np.abs((draws.mean(axis=0) - means) / deviations).max())
     ratio = float(np.exp(np.abs(np.log(draws.std(axis=0) / deviations)).max()))
@@ -168,7 +167,7 @@ class Reference:
 
     Attributes:
       draws: `[N, D]`, of all chains, in the parts' own units.
-      origin: what made them.
+      origin: their source, in words.
       r_hat: potential scale reduction, the largest of all variables.
       effective_size: effective sample size, the smallest of all variables.
       divergences: share of the steps that diverged.

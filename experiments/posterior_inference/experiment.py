@@ -6,9 +6,9 @@ import pathlib
 import time
 
 from experiments.command_line import program
-from experiments.command_line import refusals
+from experiments.command_line import training_settings
 from experiments.command_line.flag_settings import UsageError
-from experiments.command_line.kinds import check_kind
+from experiments.command_line.flag_settings import check_kind
 from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import methods
 from experiments.posterior_inference import pictures
@@ -21,16 +21,13 @@ from experiments.posterior_inference.settings import ALL
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
 from experiments.reports import page
-from experiments.runs import interruption
-from experiments.runs import run_directory
-from experiments.runs import strategies
-from experiments.runs import unfinished
+from experiments.runs import resuming
 from experiments.runs import workers
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.workers import WorkersError
 
-# What a run refuses, or comes to nothing by.
+# Exceptions that end a run with status 1.
 REFUSALS = (RunDirectoryError, TrainingError, WorkersError, OSError)
 
 
@@ -42,7 +39,7 @@ def run(settings, strategy=None):
 
     Args:
       settings: a `PosteriorSettings` of one target and one method or posterior.
-      strategy: what `make_strategy` returns for these settings, if called already.
+      strategy: the strategy of these settings, if `make_strategy` was called already.
 
     Returns:
       What `results.json` holds; where the posterior does not apply to the target,
@@ -62,19 +59,29 @@ def run(settings, strategy=None):
     if reason := entry.inapplicable.get(settings.name_of_method):
         chosen = {"target": settings.target, "posterior": settings.name_of_method}
         return chosen | {"failure": reason}
-    strategy = strategy or strategies.make_strategy(settings.strategy)
-    refusals.check_activation(settings.activation)
+    strategy = strategy or workers.make_strategy(settings.strategy)
+    training_settings.check_activation(settings.activation)
     if settings.sample_size % (count := strategy.num_replicas_in_sync):
         settings.refuse("sample_size", f"to be a multiple of the {count} replicas")
-    is_chief = workers.is_chief(strategy)
-    is_there = is_chief and run_directory.finished_results(settings.run_dir) is not None
-    is_finished = workers.agree_on_start(strategy, settings, is_finished=is_there)
-    if is_chief:
-        make = functools.partial(_run, entry, settings, strategy)
-        return unfinished.results_of(settings, make)
-    if not is_finished:
-        methods.train(settings.name_of_method, entry, settings, strategy)
-    return None
+    if resuming.is_finished(settings, strategy):
+        with resuming.finished(settings, strategy) as results:
+            return results
+    way, start = settings.name_of_method, time.perf_counter()
+    with resuming.unfinished(settings, strategy) as run_dir:
+        if run_dir is None:
+            methods.train(way, entry, settings, strategy)
+            return None
+        if way in SURROGATES:
+            found = SURROGATES[way](entry, settings, strategy)
+        else:
+            found = METHODS[way](entry, settings)
+        seconds = time.perf_counter() - start
+        reference = evaluation.find_reference(entry, settings)
+        results = evaluation.measure(found, entry, reference, settings)
+        results["seconds"] = found.earlier_seconds + seconds
+        captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
+        page.write(report.page(results), captions, results, run_dir)
+        return results
 
 
 def run_all(settings, strategy=None):
@@ -84,7 +91,7 @@ def run_all(settings, strategy=None):
       settings: a `PosteriorSettings`; where it says "all", each run has a folder of its
         own, `run_dir/target/posterior`, and one that comes to nothing says so by its
         `failure`.
-      strategy: as of `run`.
+      strategy: see `run`.
     """
     targets = _all_targets(settings) if settings.target == ALL else [settings.target]
     ways = _ways(settings)
@@ -129,9 +136,9 @@ def cli(argv):
 
 def _main(settings):
     # A cluster has to be joined before anything of TensorFlow runs.
-    strategy = strategies.make_strategy(settings.strategy)
-    how = functools.partial(interruption.how_to_go_on, settings)
-    interruption.stop_at_once()
+    strategy = workers.make_strategy(settings.strategy)
+    how = functools.partial(program.how_to_go_on, settings)
+    program.stop_at_once()
     print(report.HEADER, flush=True)
     found = []
     with workers.within_reach(strategy, how):
@@ -147,18 +154,3 @@ def _main(settings):
         report.write(found, pathlib.Path(settings.run_dir) / "report.md")
         print(f"\n{text}\n")
     print(f"Written to {settings.run_dir}.")
-
-
-def _run(entry, settings, strategy, run_dir):
-    start, way = time.perf_counter(), settings.name_of_method
-    if way in SURROGATES:
-        found = SURROGATES[way](entry, settings, strategy)
-    else:
-        found = METHODS[way](entry, settings)
-    seconds = time.perf_counter() - start
-    reference = evaluation.find_reference(entry, settings)
-    results = evaluation.measure(found, entry, reference, settings)
-    results["seconds"] = found.earlier_seconds + seconds
-    captions = pictures.draw(run_dir, results, found.losses, found.rows, reference)
-    page.write(report.page(results), captions, results, run_dir)
-    return results

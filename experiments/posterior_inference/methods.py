@@ -14,17 +14,15 @@ from experiments.posterior_inference.chains import flow_nuts
 from experiments.posterior_inference.chains import windowed_nuts
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.pathfinder import pathfinder
-from experiments.runs import unfinished
+from experiments.runs import resuming
 from experiments.runs.run_directory import RunDirectoryError
-
-__all__ = ["METHODS", "SURROGATES", "Found", "train"]
 
 _NUM_PATHS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a method found, and what it took.
+    """Draws that a method found, and their cost.
 
     Attributes:
       rows: draws of the parameters, `[N, D]`.
@@ -33,8 +31,8 @@ class Found:
       effective_share: effective draws of chains, as a share; None: that of the weights.
       num_parameters: trainable numbers.
       losses: of the training's steps; None without training.
-      earlier_seconds: those of earlier starts of the run that it goes on from.
-      says: what the method itself says of its draws.
+      earlier_seconds: seconds that earlier starts of the run have taken.
+      says: the verdict of the method itself on its draws.
       reasons: why, in sentences.
     """
 
@@ -62,7 +60,7 @@ def _surrogate(name, entry, settings, strategy=None):
 
 def _fit_posterior(entry, settings):
     """One call without any setting of the model; resampled where its verdict says so."""
-    start, folder = time.perf_counter(), unfinished.checkpoints(settings.run_dir)
+    start, folder = time.perf_counter(), resuming.checkpoints(settings.run_dir)
     try:
         posterior = tfp_flows.fit_posterior(
             entry.pinned(),

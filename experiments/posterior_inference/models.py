@@ -3,9 +3,7 @@
 import tensorflow_probability as tfp
 
 import tfp_flows
-from experiments.density_estimation.flows import SCALES
-
-__all__ = ["POSTERIORS"]
+from experiments.density_estimation.models import SCALES
 
 _vi = tfp.experimental.vi
 _NUM_STEPS = {"iaf": 4, "real_nvp": 6}

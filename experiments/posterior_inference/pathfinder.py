@@ -1,4 +1,4 @@
-"""Pathfinder: normals along the paths of L-BFGS, of which the best are drawn from."""
+"""Pathfinder: draws from the best normals along the paths of L-BFGS."""
 
 import dataclasses
 
@@ -8,8 +8,6 @@ import tensorflow as tf
 
 import tfp_flows
 from experiments.runs.fitting import TrainingError
-
-__all__ = ["Draws", "pathfinder"]
 
 _MEMORY = 6
 _ELBO_DRAWS = 5
@@ -40,7 +38,7 @@ def pathfinder(pinned, *, num_paths, draws_of_a_path, seed):
     ```
 
     Args:
-      pinned: a target, as of `Target.pinned`.
+      pinned: what `Target.pinned` returns.
       num_paths: number of paths.
       draws_of_a_path: draws of the best normal of each.
       seed: integer.

@@ -4,9 +4,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from experiments.reports import plots
-from experiments.reports import table_plots
-
-__all__ = ["draw"]
 
 _MAX_VARIABLES = 6
 
@@ -16,7 +13,7 @@ def draw(run_dir, results, losses, draws, reference):
 
     Args:
       run_dir: folder of the run.
-      results: what `posterior_inference.run` returns.
+      results: the results of `posterior_inference.run`.
       losses: `[S]`, the loss of each training step; None without training.
       draws: `[N, D]`, of the posterior.
       reference: a `Reference`; or None.
@@ -29,7 +26,7 @@ def draw(run_dir, results, losses, draws, reference):
         return captions
     names = list(results["moments"])
     first = slice(_MAX_VARIABLES)
-    table_plots.pairs(
+    plots.pairs(
         _shuffled(reference.draws[:, first]),
         draws[:, first],
         run_dir / "pairs.png",

@@ -18,8 +18,6 @@ from experiments.posterior_inference.targets import TARGETS
 from experiments.posterior_inference.targets import Target
 from experiments.posterior_inference.targets import eight_schools
 
-__all__ = ["POSTERIORDB", "SHORT_NAMES", "choices", "find", "stored"]
-
 _PREFIX = "posteriordb:"
 
 

@@ -11,17 +11,6 @@ import tensorflow_probability as tfp
 
 from experiments.posterior_inference.targets import Target
 
-__all__ = [
-    "arma",
-    "autoregression",
-    "garch",
-    "lotka_volterra",
-    "poisson_regression",
-    "recurrence",
-    "REGRESSIONS",
-    "solve",
-    "two_normals",
-]
 tfd = tfp.distributions
 
 

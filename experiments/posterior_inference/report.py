@@ -1,13 +1,12 @@
-"""What a run of `posterior_inference` says of itself: a row of a table, and a page."""
+"""The report of a posterior: a row of a table, and a page."""
 
 from experiments.posterior_inference.evaluation import MEAN_BOUND
 from experiments.posterior_inference.evaluation import RATIO_BOUND
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
 from experiments.runs.atomic_write import atomic_write
 
-__all__ = ["HEADER", "page", "row", "summary", "write"]
 _MEASURES = ("ELBO", "importance-weighted", "ESS", "k̂", "error of a mean", "ratio of s.d.")
 _MEASURES += ("right", "says", "gradients", "seconds")
 _COLUMNS = ("target", "posterior", *_MEASURES, "evidence")
@@ -37,6 +36,8 @@ _FORMS = {
     "num_gradients": "{:,}".format,
     "seconds": "{:.0f}".format,
 }
+_HEADER = ("method", "right", "wrong", "wrong yet called reliable", "failed")
+_HEADER += ("fewer gradients than NUTS", "quicker than NUTS")
 
 
 def row(results):
@@ -54,7 +55,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `posterior_inference.run` returns.
+      results: the results of `posterior_inference.run`.
     """
     rows = [(results["posterior"], *_measures(results), "this run")]
     if results["evidence"] is not None:
@@ -97,17 +98,17 @@ def _moments(results):
 
 
 def _facts(results):
-    facts = {
+    found = {
         "draws": f"{results['num_draws']:,}",
         "trainable parameters": f"{results['num_parameters']:,}",
         "time, compilation included": f"{results['seconds']:.1f} s",
-        **provenance.described(results),
+        **facts.describe_provenance(results),
     }
     if reference := results.get("reference"):
-        facts["reference"] = _reference(reference)
+        found["reference"] = _reference(reference)
     if results["reasons"]:
-        facts["reasons"] = " ".join(results["reasons"])
-    return facts
+        found["reasons"] = " ".join(results["reasons"])
+    return found
 
 
 def _reference(reference):
@@ -118,10 +119,6 @@ def _reference(reference):
         f"{text}, largest R̂ {reference['r_hat']:.3f}, smallest effective size "
         f"{reference['effective_size']:,.0f}, divergences {reference['divergences']:.2%}"
     )
-
-
-_HEADER = ("method", "right", "wrong", "wrong yet called reliable", "failed")
-_HEADER += ("fewer gradients than NUTS", "quicker than NUTS")
 
 
 def write(runs, path):

@@ -2,17 +2,15 @@
 
 import dataclasses
 
-from experiments.command_line import refusals
+from experiments.command_line import training_settings
 from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
-from experiments.density_estimation.flows import SCALES
+from experiments.density_estimation.models import SCALES
 from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.posteriordb import choices
-from experiments.runs.strategies import STRATEGIES
-
-__all__ = ["ALL", "PosteriorSettings"]
+from experiments.runs.workers import STRATEGIES
 
 ALL = "all"
 
@@ -114,8 +112,8 @@ class PosteriorSettings(FlagSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        refusals.check_run_dir(self)
-        refusals.check_strategy(self)
+        training_settings.check_run_dir(self)
+        training_settings.check_strategy(self)
         if self.strategy != "none" and self.method not in ("", *SURROGATES):
             self.refuse("method", "to be that of a posterior, with a `strategy`")
 

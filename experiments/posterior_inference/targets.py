@@ -9,8 +9,6 @@ import sklearn.datasets
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["TARGETS", "Target", "eight_schools", "flatten", "labels"]
-
 tfd = tfp.distributions
 
 _EFFECTS = np.array([28, 8, -3, 7, -1, 1, 18, 12], np.float32)

@@ -4,8 +4,6 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ["Estimate", "error_of_share", "plus_minus"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:

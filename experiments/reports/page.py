@@ -1,4 +1,4 @@
-"""What the report of any experiment says, before it is Markdown or HTML."""
+"""The contents of a report, and how they are written as Markdown and HTML."""
 
 import base64
 import dataclasses
@@ -7,8 +7,6 @@ import json
 import pathlib
 
 from experiments.runs.atomic_write import atomic_write
-
-__all__ = ["Page"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +18,10 @@ class Page:
       note: one paragraph on units.
       header: names of the table's columns: the model, numbers, the source.
       rows: of the table, as texts; the first is the run itself.
-      findings: what was found beside the table, by name.
-      facts: what the run was, by name.
+      findings: sentences about the results, by name.
+      facts: sentences about the run, by name.
       command: the shell command that repeats the run.
-      warning: what has to be known before anything else; empty if nothing.
+      warning: the first sentence of the report; or empty.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Pictures of data, samples, densities and training: functions (arrays, path) -> None."""
+"""Pictures of rows, images and training: functions (arrays, path) -> None."""
 
 import functools
 import io
@@ -14,6 +14,7 @@ from experiments.runs.atomic_write import atomic_write
 
 DOTS_PER_INCH = 120
 _DATA, _FLOW = "#33608c", "#d1603d"
+MAX_HISTOGRAMS = 12
 
 
 def density_2d(data, density, samples, path):
@@ -83,8 +84,8 @@ def learning_curve(history, path, *, title, label="mean log-likelihood (nats)", 
     Args:
       history: dict with `loss` and `val_loss`, nats an epoch.
       path: of the picture.
-      title: what was trained.
-      label: what the negative loss is.
+      title: name of the model.
+      label: name and unit of the negative loss.
       best: index of the epoch that was best; by default of the least `val_loss`.
     """
     figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
@@ -153,7 +154,7 @@ def limits(data, samples):
     finite = samples[np.isfinite(samples).all(axis=1)]
     ends_of_both = _range(np.concatenate([data, finite]))
     low, high = np.where(ends[0] < ends[1], ends, ends_of_both)
-    # What is constant in both still needs a width, of more than a rounding error.
+    # A column that is constant in both still needs a width above rounding error.
     margin = 0.06 * (high - low) + 1e-6 * np.maximum(1.0, np.abs(high))
     return np.stack([low - margin, high + margin], axis=1)
 
@@ -163,7 +164,7 @@ def _range(rows):
 
 
 def histogram(axis, values, bins, **style):
-    """Draws a histogram as a density, of which `bins`, the edges, may show but a part."""
+    """Draws a histogram as a density; `bins`, the edges, may leave out a part of it."""
     weights = np.full(len(values), 1.0 / (len(values) * (bins[1] - bins[0])))
     axis.hist(values, bins, weights=weights, **style)
 
@@ -262,3 +263,211 @@ def _warn_of_boxes():
         "Chinese, Japanese and Korean ones.",
         stacklevel=2,
     )
+
+
+def pairs(
+    data,
+    samples,
+    path,
+    *,
+    labels,
+    names=("data (test)", "samples of the flow"),
+    max_points=2000,
+):
+    """Draws every pair of columns: data above the diagonal, samples below it.
+
+    Args:
+      data: `[N, D]`.
+      samples: `[N, D]`.
+      path: of the picture.
+      labels: D names.
+      names: of the two.
+      max_points: number of rows that are drawn, at most.
+    """
+    size = len(labels)
+    figure, axes = plt.subplots(
+        size, size, figsize=(1.9 * size + 0.6, 1.9 * size + 0.8), layout="constrained"
+    )
+    ends = limits(data, samples)
+    for (row, column), axis in np.ndenumerate(axes):
+        if row == column:
+            _diagonal(axis, data[:, row], samples[:, row], ends[row])
+        else:
+            points, color = (data, _DATA) if row < column else (samples, _FLOW)
+            x, y = points[:max_points, column], points[:max_points, row]
+            axis.scatter(x, y, **dots(len(x)), color=color, linewidths=0, rasterized=True)
+            axis.set_ylim(ends[row])
+        axis.set_xlim(ends[column])
+        # The first row's scale is on its right, since a density is at its left.
+        axis.tick_params(
+            labelsize=7,
+            labelbottom=row == size - 1,
+            labelleft=column == 0 < row,
+            right=row == 0 and column == size - 1,
+            labelright=row == 0 and column == size - 1,
+        )
+        if row == size - 1:
+            axis.set_xlabel(labels[column], fontsize=8)
+        if column == 0:
+            axis.set_ylabel(labels[row], fontsize=8)
+    handles = [plt.Line2D([], [], marker="o", ls="", color=c) for c in (_DATA, _FLOW)]
+    figure.legend(
+        handles,
+        names,
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
+    )
+    save(figure, path)
+
+
+def calibration(u, distances, path):
+    """Draws the histogram of each column, with the band of 95 % of uniform numbers.
+
+    Args:
+      u: `[N, D]`, numbers in (0, 1).
+      distances: `[D]`, the Kolmogorov-Smirnov distances of the columns.
+      path: of the picture. Of more than `MAX_HISTOGRAMS`, those furthest off are shown.
+    """
+    chosen = np.sort(np.argsort(-distances)[:MAX_HISTOGRAMS])
+    columns = min(4, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(max(3.0 * columns, 4.5), 2.5 * rows + 0.4),
+        squeeze=False,
+        sharey=True,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(chosen) :]:
+        axis.set_visible(False)
+    for axis, column in zip(axes.flat, chosen, strict=False):
+        _uniform_histogram(axis, u[:, column])
+        axis.set_title(f"z[{column}]: KS distance {distances[column]:.3f}", fontsize=10)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("density")
+    axes[0, 0].set_ylim(bottom=0.0)
+    save(figure, path)
+
+
+def _uniform_histogram(axis, u):
+    bins = int(np.clip(len(u) // 50, 5, 20))
+    # The share of each bin is binomial: mean 1 / bins.
+    spread = 1.96 * np.sqrt((bins - 1) / len(u))
+    axis.axhspan(1.0 - spread, 1.0 + spread, color="0.6", alpha=0.35, zorder=2)
+    axis.hist(u, np.linspace(0.0, 1.0, bins + 1), density=True, color=_FLOW, alpha=0.6)
+    axis.axhline(1.0, color="0.3", linewidth=0.8)
+    axis.set_xlim(0.0, 1.0)
+
+
+def _diagonal(axis, data, samples, limits):
+    bins = np.linspace(*limits, int(np.clip(len(data) ** 0.5, 15, 40)))
+    histogram(axis, data, bins, color=_DATA, alpha=0.45)
+    histogram(axis, samples, bins, histtype="step", color=_FLOW)
+    axis.set_yticks([])
+
+
+def draw_all(pictures, run_dir):
+    """Draws the pictures of a run and returns their captions by file name.
+
+    Args:
+      pictures: (caption, function of the path) by file name.
+      run_dir: path of the folder.
+    """
+    for name, (_, draw_to) in pictures.items():
+        draw_to(path=pathlib.Path(run_dir) / name)
+    return {name: caption for name, (caption, _) in pictures.items()}
+
+
+def image_grids(panels, path, *, side=10):
+    """Draws a square of images for each of `panels`, side by side.
+
+    Args:
+      panels: title -> images, `[N, H, W]` or `[N, H, W, 3]`.
+      path: of the picture.
+      side: images a side of the square.
+    """
+    width = 4.7 * len(panels)
+    figure, axes = plt.subplots(1, len(panels), figsize=(width, 5.1), layout="constrained")
+    for axis, (title, images) in zip(axes, panels.items(), strict=True):
+        axis.set_title(title)
+        show_image(axis, tile(images, side, side))
+    save(figure, path)
+
+
+def image_rows(labelled, path):
+    """Draws rows of images, each with what it shows on its left.
+
+    Args:
+      labelled: list of (label, images), with images `[n, H, W]` or `[n, H, W, 3]`.
+      path: of the picture.
+    """
+    count = len(labelled)
+    columns = max(len(images) for _, images in labelled)
+    figure, axes = plt.subplots(
+        count,
+        1,
+        figsize=(0.8 * columns + 2.2, 0.85 * count + 0.2),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, (label, images) in zip(axes[:, 0], labelled, strict=True):
+        show_image(axis, tile(images, 1, columns))
+        axis.set_ylabel(label, rotation=0, ha="right", va="center")
+        axis.spines[:].set_visible(False)
+    save(figure, path, bbox_inches="tight")  # or labels are cut
+
+
+def image_columns(panels, path):
+    """Draws a column of images for each of `panels`, side by side.
+
+    Args:
+      panels: title -> images, `[N, H, W]`.
+      path: of the picture.
+    """
+    count = len(next(iter(panels.values())))
+    size = (1.2 * len(panels), 1.25 * count + 0.7)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
+    for axis, (title, images) in zip(axes, panels.items(), strict=True):
+        axis.set_title(title, fontsize=9)
+        show_image(axis, tile(images, count, 1))
+    save(figure, path)
+
+
+def image_pairs(originals, others, path, *, title, side=10):
+    """Draws images, `[N, H, W]` or `[N, H, W, 3]`, each above its other."""
+    side = min(side, len(originals))
+    count = len(originals) // side
+    both = np.stack([originals[: count * side], others[: count * side]])
+    both = both.reshape(2, count, side, *originals.shape[1:]).swapaxes(0, 1)
+    grid = tile(both.reshape(-1, *originals.shape[1:]), 2 * count, side)
+    size = (0.8 * side, 0.8 * side * len(grid) / grid.shape[1] + 0.4)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    show_image(axis, grid)
+    axis.set_title(title)
+    save(figure, path)
+
+
+def overlaid_histograms(values, path, *, label, title):
+    """Draws histograms of several sets of numbers over each other.
+
+    Args:
+      values: name -> `[N]`.
+      path: of the picture.
+      label: name of the numbers.
+      title: of the picture.
+    """
+    low, high = np.quantile(np.concatenate(list(values.values())), [0.002, 0.998])
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, numbers in values.items():
+        axis.hist(numbers, np.linspace(low, high, 80), density=True, alpha=0.55, label=name)
+    axis.set(xlabel=label, ylabel="density", title=title)
+    axis.legend(frameon=False)
+    save(figure, path)
+
+
+def show_image(axis, image):
+    """Draws an image without ticks; 0 is white."""
+    axis.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0)
+    axis.set(xticks=[], yticks=[])

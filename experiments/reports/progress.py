@@ -1,4 +1,4 @@
-"""What one sees of a run while it trains."""
+"""Callbacks that show the progress of a training."""
 
 import io
 import pathlib
@@ -18,26 +18,38 @@ def verbosity(settings):
     return int(sys.stdout.isatty())
 
 
-def make_callbacks(settings, draw, *, is_writer=True):
-    """Returns the callbacks that show how far training is.
+def make_callbacks(settings, *, is_writer=True):
+    """Returns the callbacks that show how far training is, in words and numbers.
 
     Args:
-      settings: any settings with `progress`, `epochs`, `run_dir`, `tensorboard` and
-        `pictures_every`.
-      draw: function of a file, which draws a picture of the fit into it.
+      settings: any settings with `progress`, `epochs`, `run_dir` and `tensorboard`.
       is_writer: whether this process writes into the run's folder.
     """
     callbacks = []
     if settings.progress < 0 and not sys.stdout.isatty():
         callbacks.append(LinePerMinute(settings.epochs))
     if settings.tensorboard and is_writer:
-        folder = pathlib.Path(settings.run_dir) / "tensorboard"
-        callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
-        if settings.pictures_every > 0:
-            callbacks.append(
-                PicturesInTensorBoard(draw, settings.pictures_every, folder / "pictures")
-            )
+        folder = str(_log_folder(settings))
+        callbacks.append(keras.callbacks.TensorBoard(folder, write_graph=False))
     return callbacks
+
+
+def pictures(settings, draw, *, is_writer=True):
+    """Returns the callbacks, one or none, that add pictures of the fit to TensorBoard.
+
+    Args:
+      settings: any settings with `run_dir`, `tensorboard` and `pictures_every`.
+      draw: function of a file, which draws a picture of the fit into it.
+      is_writer: whether this process writes into the run's folder.
+    """
+    if not (settings.tensorboard and settings.pictures_every and is_writer):
+        return []
+    folder = _log_folder(settings) / "pictures"
+    return [PicturesInTensorBoard(draw, settings.pictures_every, folder)]
+
+
+def _log_folder(settings):
+    return pathlib.Path(settings.run_dir) / "tensorboard"
 
 
 class PicturesInTensorBoard(keras.callbacks.Callback):
@@ -89,7 +101,7 @@ class LogLikelihood(keras.callbacks.Callback):
         self._add(logs)
 
     def _add(self, logs):
-        # In place: Keras hands the same dict to all callbacks.
+        # Changed in place: Keras hands the same dict to all callbacks.
         for name in ("loss", "val_loss"):
             if logs and name in logs:
                 logs[name.replace("loss", "log_likelihood")] = -logs[name]

@@ -11,10 +11,9 @@ import numpy as np
 
 from experiments.runs.atomic_write import atomic_write
 
-__all__ = []
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
-# What is done about a damaged checkpoint.
+# Remedies of a damaged checkpoint, for its message.
 _OLDER = "the checkpoint before it is used"
 _ANEW = "there is none before it, and training starts anew"
 
@@ -71,7 +70,7 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints in a folder, of which the newest undamaged one counts.
+    """The checkpoints in a folder; the newest undamaged one counts.
 
     Args:
       path: of the folder; made by the first `save`.

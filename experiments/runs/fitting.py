@@ -1,7 +1,6 @@
 """The fit of any Keras model in a run, which goes on from its last checkpoint."""
 
 import csv
-import functools
 import io
 import math
 import pathlib
@@ -21,77 +20,90 @@ from experiments.runs.checkpoints import CheckpointFolder
 from experiments.runs.run_directory import RunDirectoryError
 from experiments.runs.starting_weights import refuse_other_columns
 
-__all__ = ["TimeLimit"]
+_PLAIN = (bool, int, float, str, type(None))
 
 
 class TrainingError(Exception):
     """A training that came to nothing; the message says when, and what to change."""
 
 
-def train(
-    make_model,
+def compile_model(model, settings, num_rows, strategy):
+    """Compiles a model within the scope of its strategy.
+
+    Args:
+      model: a Keras model.
+      settings: a `TrainingSettings`.
+      num_rows: number of the training rows.
+      strategy: the `tf.distribute.Strategy`.
+    """
+    optimizer = keras.optimizers.Adam(
+        schedule(settings, num_rows),
+        global_clipnorm=settings.gradient_clip_norm or None,
+        weight_decay=settings.weight_decay or None,
+        use_ema=settings.ema_momentum > 0.0,
+        ema_momentum=settings.ema_momentum,
+    )
+    is_alone = strategy.num_replicas_in_sync == 1
+    model.compile(
+        optimizer,
+        jit_compile=settings.jit_compile,
+        # Keras 3.15 cannot run several steps of several replicas in one call.
+        steps_per_execution=settings.steps_per_execution if is_alone else 1,
+    )
+    # Replicas cannot create its variables within a training step.
+    optimizer.build(model.trainable_variables)
+
+
+def fit(
+    model,
     rows,
     validation,
     settings,
     strategy,
     *,
-    draw,
-    initialize=lambda model: None,
-    metrics=None,
+    metrics=(),
     before_validation=(),
+    displays=(),
     columns=None,
 ):
-    """Trains a Keras model, from the last checkpoint in `run_dir` if there is one.
+    """Trains a compiled model, from the last checkpoint in `run_dir` if there is one.
 
     It ends at the numbers of a run without a pause.
 
     Args:
-      make_model: function that returns the model to train.
+      model: what `compile_model` has compiled.
       rows: the `EpochRows` to train on.
       validation: `[N, D]`, or a tuple of such arrays.
       settings: a `TrainingSettings`; checkpoints and `metrics.csv` go to its `run_dir`,
         which only the chief of several workers reads and writes.
-      strategy: the `tf.distribute.Strategy`; None: the default one.
-      draw: function of the model and a file, which draws a picture of the fit into it.
-      initialize: function of the compiled model.
-      metrics: a callback that adds to the metrics, before others see them.
+      strategy: the `tf.distribute.Strategy`.
+      metrics: callbacks that add to the metrics, before others see them.
       before_validation: callbacks that act after averaging, before early stopping.
-      columns: those of the rows, as of `Dataset.described_columns`.
+      displays: callbacks that show how far training is.
+      columns: `Dataset.described_columns` of the rows.
 
     Returns:
-      The model, Keras's history, and `notes`.
+      Keras's history, and `notes`.
 
     Raises:
       RunDirectoryError: if the checkpoint is of a run on other rows or columns.
     """
-    strategy = strategy or tf.distribute.get_strategy()
-    keras.utils.set_random_seed(settings.seed)
-    with strategy.scope():
-        model = make_model()
-        _compile(model, settings, rows.num_rows, strategy)
-    initialize(model)
     workers.share(strategy, model.weights)
     stateful = _stateful_callbacks(settings, before_validation)
     save_run = _save_run(settings, rows, stateful, columns, strategy)
     time_limit = TimeLimit(settings.max_minutes, save_run, strategy)
     is_over = save_run.is_stopped or time_limit.is_over()
-    displays = progress.make_callbacks(
-        settings, functools.partial(draw, model), is_writer=workers.is_chief(strategy)
-    )
-    first = [metrics] if metrics else []
+    shown = progress.make_callbacks(settings, is_writer=workers.is_chief(strategy))
     model.fit(
         rows.as_dataset(),
         # No epoch is left of a run that was interrupted after its training.
         initial_epoch=settings.epochs if is_over else save_run.num_epochs,
         epochs=settings.epochs,
         validation_data=_batches(validation, settings),
-        callbacks=[*first, rows, *stateful, save_run, time_limit, *displays],
+        callbacks=[*metrics, rows, *stateful, save_run, time_limit, *shown, *displays],
         verbose=progress.verbosity(settings),
     )
-    # What is evaluated and saved has no more to do with replicas.
-    if strategy.num_replicas_in_sync > 1:
-        model = make_model()
-    return model, save_run.history(), notes(save_run, settings)
+    return save_run.history(), notes(save_run, settings)
 
 
 def outcome(history):
@@ -115,25 +127,6 @@ def outcome(history):
         "best_epoch": int(np.nanargmin(validation)) + 1,
         "diverged_in_epoch": int(diverged[0]) + 1 if len(diverged) else None,
     }
-
-
-def _compile(model, settings, num_rows, strategy):
-    num_replicas = strategy.num_replicas_in_sync
-    optimizer = keras.optimizers.Adam(
-        schedule(settings, num_rows),
-        global_clipnorm=settings.gradient_clip_norm or None,
-        weight_decay=settings.weight_decay or None,
-        use_ema=settings.ema_momentum > 0.0,
-        ema_momentum=settings.ema_momentum,
-    )
-    model.compile(
-        optimizer,
-        jit_compile=settings.jit_compile,
-        # Keras 3.15 cannot run several steps of several replicas in one call.
-        steps_per_execution=settings.steps_per_execution if num_replicas == 1 else 1,
-    )
-    # Replicas cannot create its variables within a training step.
-    optimizer.build(model.trainable_variables)
 
 
 def _stateful_callbacks(settings, before_validation):
@@ -173,9 +166,6 @@ def _save_run(settings, rows, stateful, columns, strategy):
     )
 
 
-_PLAIN = (bool, int, float, str, type(None))
-
-
 class SaveRun(keras.callbacks.Callback):
     """Writes checkpoints and `metrics.csv`, and restores the checkpoint it starts from.
 
@@ -188,7 +178,7 @@ class SaveRun(keras.callbacks.Callback):
       data: text that tells the data of the run from others.
       stateful: the callbacks whose memory belongs to the run.
       metrics_path: of the file with a line an epoch.
-      columns: those of the data, as of `Dataset.described_columns`.
+      columns: `Dataset.described_columns` of the data.
       schedule_epochs: epochs over which the step size falls; None if it does not.
       every: epochs between two checkpoints.
       is_writer: whether this process writes.
@@ -348,22 +338,19 @@ def _is_list_of_arrays(value):
     return isinstance(value, list) and all(isinstance(x, arrays) for x in value)
 
 
-# Flags of which a run, finished or not, may be given more.
-MAY_GROW = ("epochs",)
-
-
 def is_complete(settings):
     """Whether `settings.run_dir` holds a finished run that is asked for nothing more.
 
-    More is a greater `epochs`, or, where the time was up before, a greater `max_minutes`.
+    More is a greater `epochs`, or a greater `max_minutes` if the time was up before.
 
     Args:
-      settings: any settings with `run_dir`, `epochs` and `max_minutes`.
+      settings: any settings with `run_dir`; `epochs` and `max_minutes` are looked at if
+        the results have `limits`.
     """
     results = run_directory.finished_results(settings.run_dir)
-    if results is None:
-        return False
-    limits = results.get("limits") or _older_limits(settings)
+    if results is None or "limits" not in results:
+        return results is not None
+    limits = results["limits"]
     minutes = limits["max_minutes"]
     wants_minutes = minutes is not None and not 0.0 < settings.max_minutes <= minutes
     return settings.epochs <= limits["epochs"] and not wants_minutes
@@ -374,7 +361,7 @@ def notes(save_run, settings):
 
     Args:
       save_run: the `SaveRun` of the training.
-      settings: as of `is_complete`.
+      settings: a `TrainingSettings`.
     """
     is_late = save_run.num_epochs < settings.epochs and not save_run.is_stopped
     minutes = settings.max_minutes if is_late else None
@@ -390,22 +377,6 @@ def notes(save_run, settings):
     }
 
 
-def remark(before, results):
-    """Returns in a sentence what the results of an extended run are of.
-
-    Args:
-      before: the results of the run until then.
-      results: those that have taken their place.
-    """
-    first, last = before["num_epochs"], results["num_epochs"]
-    if first == last:
-        return (
-            f"No epoch was added to the {first}: training had ended by itself (see "
-            "--patience), or its time is up."
-        )
-    return f"The run went on from epoch {first} to epoch {last}."
-
-
 def describe_restarts(restarts):
     """Returns in words how the step size of an extended run went; empty if as ever."""
     if not restarts:
@@ -416,23 +387,6 @@ def describe_restarts(restarts):
         f"fell along a cosine over {first} epochs, and {', then '.join(turns)}: a run of "
         f"{restarts[-1]['epochs']} epochs without a stop ends at other numbers"
     )
-
-
-def refuse_lost_end(run_dir):
-    """Raises `RunDirectoryError` if a finished run left nothing to go on from."""
-    is_finished = run_directory.finished_results(run_dir) is not None
-    if is_finished and CheckpointFolder(run_dir / "checkpoints").is_empty:
-        raise RunDirectoryError(
-            f"Expected the last checkpoint of the run in {run_dir}, to go on from; got "
-            f"none. Choose another --run_dir, with --init_from={run_dir} to start from its "
-            "weights."
-        )
-
-
-def _older_limits(settings):
-    """Returns the limits of a run that did not note them."""
-    epochs = run_directory.flags_there(settings.run_dir).get("epochs", settings.epochs)
-    return {"epochs": int(epochs), "max_minutes": None}
 
 
 class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
@@ -447,7 +401,7 @@ class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
         super().__init__(swap_on_epoch=True)
 
     def set_params(self, params):
-        """Takes the facts of a training, of which none is the last epoch."""
+        """Takes the facts of a training, and hides which epoch is the last."""
         super().set_params({**params, "epochs": math.inf})
 
 
@@ -468,7 +422,7 @@ def schedule(settings, num_rows):
     return keras.optimizers.schedules.CosineDecay(
         highest / (warmup_steps + 1),
         max(1, num_steps - warmup_steps),
-        # What a cosine falls to, as a share; all of it is a constant.
+        # The share that the cosine falls to; 1 keeps the step size constant.
         alpha=0.0 if settings.cosine_decay else 1.0,
         warmup_target=highest if warmup_steps else None,
         warmup_steps=warmup_steps,

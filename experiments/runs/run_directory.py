@@ -18,14 +18,13 @@ class RunDirectoryError(Exception):
 
 
 @contextlib.contextmanager
-def claim(settings, *, may_grow=()):
+def claim(settings):
     """Makes `settings.run_dir` this process's own, and yields its path.
 
     Where the run is refused within, `flags.txt` is again what it was.
 
     Args:
-      settings: a `Settings`; written to `flags.txt`.
-      may_grow: names of flags, numbers, that may be greater than those there.
+      settings: a `FlagSettings`; written to `flags.txt`.
 
     Raises:
       RunDirectoryError: if another process writes there, or the folder holds a run with
@@ -34,7 +33,7 @@ def claim(settings, *, may_grow=()):
     run_dir = pathlib.Path(settings.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     with _lock(run_dir):
-        _refuse_other_flags(run_dir, settings, may_grow)
+        _refuse_other_flags(run_dir, settings)
         path = run_dir / "flags.txt"
         before = path.read_text() if path.is_file() else None
         settings.write_flags(path)
@@ -49,7 +48,7 @@ def differences(there, settings, *, free):
     """Returns in words how flags differ from `settings`; empty if they do not.
 
     Args:
-      there: flags, as of `Settings.flags`; one that is missing has its default.
+      there: flags in the form of `Settings.flags`; a missing one has its default.
       settings: a `Settings`.
       free: names of flags that may differ.
     """
@@ -91,11 +90,13 @@ def _lock(run_dir):
         yield
 
 
-def _refuse_other_flags(run_dir, settings, may_grow):
+def _refuse_other_flags(run_dir, settings):
     there = flags_there(run_dir)
     if not there:
         return
-    grown = [n for n in may_grow if float(there.get(n, "inf")) <= getattr(settings, n)]
+    grown = [
+        n for n in settings.MAY_GROW if float(there.get(n, "inf")) <= getattr(settings, n)
+    ]
     flags = [f"--{name}={value}" for name, value in there.items()]
     different = differences(flags, settings, free=(*FREE_FLAGS, *grown))
     if different:

@@ -8,8 +8,6 @@ from experiments.data.columns import differences
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
-__all__ = ["load_start", "refuse_other_columns"]
-
 
 def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
     """Returns the model in the folder `settings.init_from`, made under `strategy`.
@@ -22,8 +20,8 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
       strategy: a `tf.distribute.Strategy`.
       kind: class of the model.
       architecture: names of the flags that have to be alike.
-      facts: what has to be alike in the results of that run, by name.
-      columns: of the table to fit, as of `Dataset.described_columns`.
+      facts: entries of the results that have to be equal, by name.
+      columns: `Dataset.described_columns` of the table to fit.
 
     Raises:
       RunDirectoryError: if there is no finished run of that kind, or its flags, its data
@@ -38,7 +36,7 @@ def load_start(settings, strategy, *, kind, architecture, facts, columns=None):
         )
     saved = _read(path, kind)
     _refuse_other_flags(folder, settings, architecture)
-    _refuse_other_columns(folder, getattr(saved, "columns", None), columns, facts)
+    refuse_other_columns(folder, getattr(saved, "columns", None), columns)
     _refuse_other_facts(folder, results, facts)
     with strategy.scope():
         model = kind.from_config(saved.get_config())
@@ -70,16 +68,6 @@ def _refuse_other_flags(folder, settings, architecture):
         )
 
 
-def _refuse_other_columns(folder, before, now, facts):
-    is_unknown = before is None and now is not None
-    if is_unknown and facts.get("context_size"):
-        raise RunDirectoryError(
-            f"Expected the columns of its context in the model of {folder}; got one of an "
-            "earlier version, which does not know them: fit it anew."
-        )
-    refuse_other_columns(folder, before, now)
-
-
 def _refuse_other_facts(folder, results, facts):
     different = [
         f"{name}: {results[name]} there, {fact} now"
@@ -98,8 +86,8 @@ def refuse_other_columns(run_dir, before, now):
 
     Args:
       run_dir: folder of the run.
-      before: its columns, as of `Dataset.described_columns`; None where nothing is known.
-      now: those of a table, likewise.
+      before: its `Dataset.described_columns`; None if unknown.
+      now: `Dataset.described_columns` of a table.
     """
     found = differences(before, now) if before and now else ""
     if found:

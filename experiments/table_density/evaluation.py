@@ -1,4 +1,4 @@
-"""What is measured of a table's density, on test rows."""
+"""Measurements of a table's density on test rows."""
 
 import dataclasses
 
@@ -7,17 +7,15 @@ import pandas as pd
 from sklearn import ensemble
 
 from experiments.density_estimation import diagnostics
-from experiments.predictions.baselines import baselines
-from experiments.predictions.baselines import features
-from experiments.predictions.baselines import features_of_each
-from experiments.predictions.baselines import one_hot_context
-from experiments.predictions.quantile_scores import FLOW
-from experiments.predictions.quantile_scores import LEVELS
-from experiments.predictions.quantile_scores import compared
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
-
-__all__ = ["measure", "samples_beside"]
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import LEVELS
+from experiments.reports.predictions import baselines
+from experiments.reports.predictions import compared
+from experiments.reports.predictions import features
+from experiments.reports.predictions import features_of_each
+from experiments.reports.predictions import one_hot_context
 
 _MAX_ROWS = 5000
 
@@ -51,7 +49,7 @@ def samples_beside(table, test, seed):
 
 
 def _two_sample_test(table, test, seed):
-    """How well a classifier that knows kinds tells test rows from samples."""
+    """Accuracy of a classifier, which knows kinds, at telling test rows from samples."""
     test, samples = samples_beside(table, test, seed)
     rows, is_categorical = features(pd.concat([test, samples]), table.columns)
     accuracy = diagnostics.cross_validated_accuracy(

@@ -6,12 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.density_estimation import prediction_plots
-from experiments.reports import gallery
 from experiments.reports import plots
 from experiments.table_density.evaluation import samples_beside
-
-__all__ = ["draw"]
 
 _DATA, _FLOW = "#33608c", "#d1603d"
 _MOST_COLUMNS, _MOST_VALUES = 24, 12
@@ -24,7 +20,7 @@ def draw(table, sets, results, history, settings):
     Args:
       table: a fitted `TableDensity`.
       sets: training and test rows, data frames.
-      results: what `evaluation.measure` has returned.
+      results: the results of `evaluation.measure`.
       history: Keras's history, a dict of lists with an entry an epoch.
       settings: a `TableDensitySettings`.
     """
@@ -38,13 +34,13 @@ def draw(table, sets, results, history, settings):
     if results["prediction"]:
         pictures["levels.png"] = (
             "Test values below the quantile of each level: on the line where it is right.",
-            functools.partial(prediction_plots.draw_levels, results["prediction"]),
+            functools.partial(pictures.draw_levels, results["prediction"]),
         )
     pictures["learning_curve.png"] = (
         "Mean log-likelihood over the epochs.",
         functools.partial(plots.learning_curve, history, title=title),
     )
-    return gallery.draw(pictures, settings.run_dir)
+    return plots.draw_all(pictures, settings.run_dir)
 
 
 def _draw_columns(table, test, seed, path):

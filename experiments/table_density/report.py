@@ -1,11 +1,9 @@
-"""What the density of a table says of itself: a table, findings, and facts."""
+"""The report of a table's density: its table, findings, and facts."""
 
-from experiments.density_estimation.findings import prediction_finding
-from experiments.reports import provenance
+from experiments.density_estimation.report import prediction_finding
+from experiments.reports import facts
 from experiments.reports.estimate import plus_minus
 from experiments.reports.page import Page
-
-__all__ = ["page", "table"]
 
 _NOTE = (
     "Log-likelihood: mean over the test rows, in nats a row, ± two standard errors; of "
@@ -18,7 +16,7 @@ def page(results):
     """Returns the report as a `Page`.
 
     Args:
-      results: what `table_density.run` returns.
+      results: the results of `table_density.run`.
     """
     modelled = [
         c["name"] for c in results["columns"] if c["name"] not in results["context"]
@@ -73,5 +71,5 @@ def _facts(results):
         "rows (train / test)": sizes,
         "epochs": str(results["num_epochs"]),
         "training time": f"{results['training_seconds']:.1f} s",
-        **provenance.described(results),
+        **facts.describe_provenance(results),
     }

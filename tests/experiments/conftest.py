@@ -9,12 +9,12 @@ from tiny_runs import TINY
 from tiny_runs import in_folder
 from tiny_runs import quick_runs
 
+from experiments.command_line import program
+from experiments.density_estimation import diagnostics
 from experiments.density_estimation import experiment as density_estimation
-from experiments.density_estimation import prediction
-from experiments.density_estimation.flows import FLOWS
+from experiments.density_estimation.models import FLOWS
 from experiments.density_estimation.settings import Settings
 from experiments.reports import plots
-from experiments.runs import interruption
 
 IMAGES = Settings(
     dataset="digits",
@@ -51,7 +51,7 @@ def _small_reports():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "DOTS_PER_INCH", 60)
         # Baselines of predictions are in the report of the run of one variable.
-        patch.setattr(prediction, "_MAX_VARIABLES", 1)
+        patch.setattr(diagnostics, "_MAX_VARIABLES", 1)
         yield
 
 
@@ -59,7 +59,7 @@ def _small_reports():
 def _signals_of_pytest():
     """Commands that a test calls leave Ctrl-C and SIGTERM to pytest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interruption, "stop_at_once", lambda message=None: None)
+        patch.setattr(program, "stop_at_once", lambda message=None: None)
         yield
 
 

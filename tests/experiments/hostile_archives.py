@@ -11,7 +11,7 @@ from hostile_arrays import hostile
 from hostile_arrays import objects
 
 from experiments.data import load_dataset
-from experiments.data.pandas_pickle import read_pandas_pickle
+from experiments.data.maf_tables import read_pandas_pickle
 
 __all__ = ["HOSTILE"]
 

@@ -18,7 +18,7 @@ from tiny_runs import quick_runs
 
 from experiments import sample
 from experiments.data import text_table
-from experiments.runs import step_blocks
+from experiments.posterior_inference import training
 from experiments.runs.checkpoints import CheckpointFolder
 from tfp_flows.inference import initial_flow
 from tfp_flows.inference import training as posterior_training
@@ -119,7 +119,7 @@ def _call(module, argv, folder, before):
     os.chdir(folder)
     table_training._SECONDS = 0.0
     text_table._BYTES_A_BLOCK = 1 << 11
-    step_blocks.STEPS = 10
+    training.STEPS = 10
     initial_flow._MOST_PAIRS = 1
     posterior_training._SECONDS_OF_STEP = 60.0  # XLA, however slow the machine is
     sample._ROWS_A_CALL = 20

@@ -15,11 +15,11 @@ from experiments.data import DataError
 from experiments.data import binary
 from experiments.data import load_dataset
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import baselines
+from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
 from experiments.density_estimation import training
-from experiments.density_estimation.flows import ORDERINGS
+from experiments.density_estimation.models import ORDERINGS
 from experiments.density_estimation.settings import Settings
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR")
@@ -103,7 +103,7 @@ def test_baseline_is_the_frequencies_of_the_training_rows():
     rng = np.random.default_rng(0)
     train, test = ((rng.random((n, 3)) < [0.2, 0.5, 0.9]).astype("f4") for n in (400, 90))
     dataset = Dataset("bits", train, train, test, is_binary=True)
-    name, rows = baselines.baseline(dataset)
+    name, rows = evaluation.baseline(dataset)
     assert name == "bernoulli_log_likelihood"
     shares = (train.sum(axis=0) + 0.5) / 401.0
     expected = np.log(np.where(test == 1.0, shares, 1.0 - shares)).sum(axis=1)

@@ -13,7 +13,7 @@ from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.data.columns import differences
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import baselines
+from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 from experiments.runs.run_directory import RunDirectoryError
@@ -233,7 +233,7 @@ def test_the_gaussian_does_not_depend_on_the_units_of_the_context(scale):
         names = ("train_context", "validation_context", "test_context")
         given = dict(zip(names, np.split(context, [200, 250]), strict=True))
         dataset = Dataset("x", *sets, **given)
-        return baselines.gaussian_log_probs(dataset).mean()
+        return evaluation.gaussian_log_probs(dataset).mean()
 
     moved = (scale * (context + [1e3, 0.0])).astype(np.float32)
     assert nats(moved) == pytest.approx(nats(context), abs=1e-2)

@@ -11,9 +11,9 @@ import pytest
 
 from experiments.data import DataError
 from experiments.data import load_dataset
-from experiments.data import maf_archive
-from experiments.data.download import cache_folder
-from experiments.data.download import download
+from experiments.data import maf_tables
+from experiments.data.files import cache_folder
+from experiments.data.files import download
 
 CONTENT = bytes(range(256)) * 1000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -148,8 +148,8 @@ def as_npy(array):
 def test_table_is_downloaded_once(server, tmp_path, monkeypatch, in_cache):
     rows = np.random.default_rng(0).normal(size=(100, 43))
     server.content = archive_of("miniboone/data.npy", as_npy(rows))
-    monkeypatch.setattr(maf_archive, "ADDRESS", server.address)
-    monkeypatch.setattr(maf_archive, "MD5", hashlib.md5(server.content).hexdigest())
+    monkeypatch.setattr(maf_tables, "ADDRESS", server.address)
+    monkeypatch.setattr(maf_tables, "MD5", hashlib.md5(server.content).hexdigest())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data_dir = "" if in_cache else tmp_path
     sets = [load_dataset("miniboone", data_dir=data_dir) for _ in range(2)]

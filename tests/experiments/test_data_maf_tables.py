@@ -9,10 +9,9 @@ from old_pandas import write_pickle
 
 from experiments.data import DATASETS
 from experiments.data import DataError
-from experiments.data import bsds300
 from experiments.data import load_dataset
-from experiments.data import maf_archive
-from experiments.data.pandas_pickle import read_pandas_pickle
+from experiments.data import maf_tables
+from experiments.data.maf_tables import read_pandas_pickle
 from experiments.data.published import MAF_TABLE
 
 TABLES = ("power", "gas", "hepmass", "miniboone", "bsds300")
@@ -20,7 +19,7 @@ TABLES = ("power", "gas", "hepmass", "miniboone", "bsds300")
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch):
-    monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
+    monkeypatch.setattr(maf_tables, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
 
 
 def arrays(dataset):
@@ -138,7 +137,9 @@ def test_miniboone_is_standardised_by_train_and_validation(tmp_path):
 
 def test_bsds300_of_the_authors_is_read_as_it_is(tmp_path):
     (tmp_path / "BSDS300").mkdir()
-    rows = {name: np.random.rand(i, 63) for i, name in enumerate(bsds300._SETS, 3)}
+    rows = {
+        name: np.random.rand(i, 63) for i, name in enumerate(maf_tables._BSDS300_SETS, 3)
+    }
     with h5py.File(tmp_path / "BSDS300" / "BSDS300.hdf5", "w") as file:
         for name, values in rows.items():
             file[name] = values
@@ -149,7 +150,7 @@ def test_bsds300_of_the_authors_is_read_as_it_is(tmp_path):
 
 def test_bsds300_patches_are_centred_without_their_last_pixel():
     patches = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
-    rows = bsds300.patches_to_rows(patches, np.random.default_rng(0))
+    rows = maf_tables.patches_to_rows(patches, np.random.default_rng(0))
     assert rows.shape == (2, 63)
     expected = (np.arange(63) - 31.5) / 256.0
     np.testing.assert_allclose(rows, np.tile(expected, (2, 1)), atol=1.0 / 256.0)

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 
 from experiments.data import DataError
-from experiments.data import arrays
+from experiments.data import files
 from experiments.data import load_dataset
 from experiments.data import text_table
 from experiments.data.text_table import read_csv
-from experiments.density_estimation import baselines
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import models as choices
 from experiments.density_estimation import pictures
 from experiments.density_estimation import training
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 
 VALUES = np.random.default_rng(0).normal(5.0, 2.0, size=(100, 3))
 SETS = ("train", "validation", "test")
@@ -100,7 +99,7 @@ def test_a_large_csv_takes_the_memory_of_its_numbers(tmp_path, monkeypatch):
 def test_an_archive_of_more_than_memory_is_not_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "x.npz", np.zeros([100_000, 2]))
     assert (tmp_path / "x.npz").stat().st_size < 5_000
-    monkeypatch.setattr(arrays, "_MEMORY", 1_000_000)
+    monkeypatch.setattr(files, "_MEMORY", 1_000_000)
     with pytest.raises(DataError, match=r"1,000,000 bytes, holds .* got 1,600,"):
         load_dataset("npz", npz_path=tmp_path / "x.npz")
 
@@ -200,7 +199,7 @@ def conditional(tmp_path, count=2000):
 
 def test_conditional_gaussian_is_a_regression(tmp_path):
     dataset = load_dataset("csv", **conditional(tmp_path))
-    rows = baselines.gaussian_log_probs(dataset)
+    rows = evaluation.gaussian_log_probs(dataset)
     entropy = np.log(2.0 * np.pi * np.e * 0.1**2)
     assert rows.mean() == pytest.approx(-entropy, abs=0.1)
 

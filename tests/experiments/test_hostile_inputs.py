@@ -15,8 +15,8 @@ from PIL import EpsImagePlugin
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.data import DataError
-from experiments.data import arrays
-from experiments.data import maf_archive
+from experiments.data import files
+from experiments.data import maf_tables
 from experiments.data import text_table
 from experiments.runs.run_directory import RunDirectoryError
 
@@ -30,10 +30,10 @@ MEBIBYTE = 2**20
 @pytest.fixture(autouse=True)
 def _little_memory(monkeypatch):
     """A machine of 16 MiB, so that what would fill it need not be large itself."""
-    monkeypatch.setattr(arrays, "_MEMORY", 16 * MEBIBYTE)
+    monkeypatch.setattr(files, "_MEMORY", 16 * MEBIBYTE)
     monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", MEBIBYTE // 4)
     monkeypatch.setattr(text_table, "_BYTES_A_ROW", MEBIBYTE)
-    monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
+    monkeypatch.setattr(maf_tables, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
 
 
 @pytest.mark.parametrize("name", HOSTILE)

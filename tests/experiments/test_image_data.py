@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from experiments.data import keras_images
+from experiments.data import image_sets
 from experiments.data import load_dataset
 from experiments.data.dataset import Request
 from experiments.data.images import image_dataset
@@ -25,10 +25,10 @@ def integers(rows, num_bins=256):
 @pytest.fixture
 def few_images(monkeypatch):
     """Sets of 40 training images, of which 30 validate, and 30 test images."""
-    monkeypatch.setattr(keras_images, "_HELD_OUT", 30)
-    for name, known in keras_images._SETS.items():
-        shorter = keras_images._ImageSet(40, *list(vars(known).values())[1:])
-        monkeypatch.setitem(keras_images._SETS, name, shorter)
+    monkeypatch.setattr(image_sets, "_HELD_OUT", 30)
+    for name, known in image_sets._SETS.items():
+        shorter = image_sets._ImageSet(40, *list(vars(known).values())[1:])
+        monkeypatch.setitem(image_sets._SETS, name, shorter)
 
 
 def cifar10_arrays():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.data import known_densities
 from experiments.data import load_dataset
+from experiments.data import simulated
 
-NAMES = list(known_densities.ENTRIES)
+NAMES = list(simulated.KNOWN)
 
 
 def all_rows(name):
@@ -23,7 +23,7 @@ def from_two_modes():
     """The entropy given x, averaged over it, by sums over a grid."""
     y, x = np.linspace(-5.0, 5.0, 2001), np.linspace(-2.0, 2.0, 401)
     pairs = np.stack(np.meshgrid(y, x), axis=-1).reshape(-1, 2)
-    log_density = known_densities.two_modes_log_density(pairs[:, :1], pairs[:, 1:])
+    log_density = simulated.two_modes_log_density(pairs[:, :1], pairs[:, 1:])
     density = np.exp(log_density).reshape(401, 2001)
     np.testing.assert_allclose(density.sum(axis=1) * 0.005, 1.0, atol=1e-6)
     return -np.mean(np.sum(density * np.log(np.maximum(density, 1e-300)), axis=1)) * 0.005
@@ -33,9 +33,9 @@ def from_torus():
     turn = 2.0 * np.pi
     angles = np.linspace(-np.pi, np.pi, 400, endpoint=False)
     pairs = np.stack(np.meshgrid(angles, angles), axis=-1).reshape(-1, 2)
-    log_density = known_densities.torus_log_density(pairs)
+    log_density = simulated.torus_log_density(pairs)
     np.testing.assert_allclose(np.mean(np.exp(log_density)) * turn**2, 1.0, atol=1e-9)
-    turned = known_densities.torus_log_density(pairs + [turn, -turn])
+    turned = simulated.torus_log_density(pairs + [turn, -turn])
     np.testing.assert_allclose(turned, log_density, atol=1e-9)
     return -np.mean(np.exp(log_density) * log_density) * turn**2
 
@@ -69,7 +69,7 @@ def test_rows_of_two_modes_have_the_distribution_function_of_the_density():
     u = [
         np.trapezoid(
             np.exp(
-                known_densities.two_modes_log_density(
+                simulated.two_modes_log_density(
                     np.minimum(grid, value)[:, None], np.full([1001, 1], of)
                 )
             ),

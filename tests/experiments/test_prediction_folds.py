@@ -9,12 +9,12 @@ from scipy import integrate
 from scipy import stats
 
 from experiments import prediction_folds
-from experiments.predictions.baselines import NormalPrediction
-from experiments.predictions.baselines import QuantilePrediction
-from experiments.predictions.baselines import predictions
-from experiments.predictions.quantile_scores import FLOW
-from experiments.predictions.quantile_scores import LEVELS
-from experiments.predictions.quantile_scores import shares_inside
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import LEVELS
+from experiments.reports.predictions import NormalPrediction
+from experiments.reports.predictions import QuantilePrediction
+from experiments.reports.predictions import predictions
+from experiments.reports.predictions import shares_inside
 
 Y = np.linspace(-30.0, 30.0, 60_001)
 

@@ -9,7 +9,6 @@ from experiments.density_estimation import diagnostics
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import pictures
-from experiments.density_estimation import prediction
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import pictures as vae_pictures
 from experiments.iaf_vae.settings import VAESettings
@@ -53,5 +52,5 @@ def quick_runs():
         patch.setattr(pictures, "draw", lambda *_: {})
         patch.setattr(vae_pictures, "draw", lambda *_: {})
         patch.setattr(diagnostics, "two_sample_test", lambda subject: known)
-        patch.setattr(prediction, "scores", lambda subject: None)
+        patch.setattr(diagnostics, "prediction_scores", lambda subject: None)
         yield

@@ -16,7 +16,7 @@ from refused import assert_refused
 from experiments import __main__ as commands
 from experiments.__main__ import COMMANDS
 from experiments.command_line.flag_settings import UsageError
-from experiments.data import maf_archive
+from experiments.data import maf_tables
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation.settings import Settings
 
@@ -57,7 +57,7 @@ def arguments_of(text, folder):
 
 def check(case, status, files, run_dir, capsys, monkeypatch, *flags):
     text, *expected = case
-    monkeypatch.setattr(maf_archive, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
+    monkeypatch.setattr(maf_tables, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
     before = snapshot(files, run_dir)
     arguments = [f"--run_dir={run_dir}", *flags, *arguments_of(text, files)]
     program = density_estimation

@@ -8,9 +8,9 @@ from scipy import stats
 import tfp_flows
 from experiments.data.dataset import Dataset
 from experiments.density_estimation import diagnostics
-from experiments.density_estimation import warp_plot
+from experiments.density_estimation import pictures
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):
@@ -104,7 +104,7 @@ def test_warp_ends_where_the_flow_does(rng):
         variable.assign_add(0.3 * rng.normal(size=variable.shape).astype(np.float32))
     distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
     lines = rng.normal(size=(3, 5, 2)).astype(np.float32)
-    stages = warp_plot.warp(distribution, lines)
+    stages = pictures.warp(distribution, lines)
     assert len(stages) == 1 + len(flow.bijectors)
     expected = flow.forward(tf.constant(lines)).numpy()
     np.testing.assert_allclose(stages[-1][1], expected, rtol=1e-5, atol=1e-5)

@@ -5,12 +5,12 @@ import pytest
 from random_weights import randomize
 
 from experiments.data import load_dataset
-from experiments.density_estimation import image_levels
+from experiments.density_estimation import diagnostics
 from experiments.density_estimation import pictures
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.evaluation import likelihood_classification
 from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
 
 GLOW = {"flow": "glow", "num_steps": 1, "hidden_channels": 4, "dataset": "digits"}
 HISTORY = {"loss": [1.0], "val_loss": [1.0]}
@@ -59,7 +59,7 @@ def test_few_samples_fill_what_they_can(num_samples, tmp_path):
 @pytest.mark.parametrize("conditional", [False, True])
 def test_bits_of_levels_add_up_to_those_of_the_density(conditional, tmp_path):
     subject = subject_of(tmp_path, **GLOW, conditional=conditional)
-    bits = image_levels.bits_of_levels(
+    bits = diagnostics.bits_of_levels(
         subject.distribution, subject.data, subject.context, bin_width=1.0 / 17.0
     )
     kwargs = {"context": subject.context} if conditional else {}
@@ -72,7 +72,7 @@ def test_bits_of_levels_add_up_to_those_of_the_density(conditional, tmp_path):
 def test_resampling_keeps_the_coarser_levels(tmp_path):
     subject = subject_of(tmp_path, **GLOW)
     rows, flow = subject.data[:5], subject.distribution.bijector
-    kept, finest, both = image_levels.resample_levels(subject.distribution, rows, seed=1)
+    kept, finest, both = diagnostics.resample_levels(subject.distribution, rows, seed=1)
     np.testing.assert_allclose(kept, rows, atol=1e-4)
     latents = [flow.inverse_and_log_det(x)[0].numpy() for x in (rows, finest, both)]
     np.testing.assert_allclose(latents[1][:, 32:], latents[0][:, 32:], atol=1e-3)

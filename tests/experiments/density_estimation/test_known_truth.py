@@ -12,8 +12,8 @@ from experiments.data import load_dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
-from experiments.density_estimation.training import Subject
-from experiments.predictions import baselines
+from experiments.density_estimation.diagnostics import Subject
+from experiments.reports import predictions
 
 SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)
 pytestmark = pytest.mark.xdist_group("finished runs")
@@ -25,7 +25,7 @@ def two_modes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two_modes")
     settings = in_folder(SMALL, folder, dataset="two_modes", flow="nsf")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "_MAX_BOOSTED_ROWS", 200)
+        patch.setattr(predictions, "_MAX_BOOSTED_ROWS", 200)
         return folder, density_estimation.run(settings)
 
 

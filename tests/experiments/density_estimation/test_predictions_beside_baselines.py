@@ -9,14 +9,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from experiments.data.dataset import Dataset
-from experiments.density_estimation import prediction
-from experiments.density_estimation import prediction_plots
-from experiments.density_estimation.findings import findings
+from experiments.density_estimation import diagnostics
+from experiments.density_estimation import pictures
+from experiments.density_estimation.diagnostics import Subject
+from experiments.density_estimation.report import findings
 from experiments.density_estimation.settings import Settings
-from experiments.density_estimation.training import Subject
-from experiments.predictions import baselines
-from experiments.predictions.quantile_scores import FLOW
-from experiments.predictions.quantile_scores import LEVELS
+from experiments.reports import predictions
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import LEVELS
 
 tfd = tfp.distributions
 SPREAD = 0.5
@@ -71,9 +71,9 @@ def test_scores_of_the_truth_are_those_of_a_normal_distribution(from_one):
 
 
 def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
-    monkeypatch.setattr(prediction, "_MAX_VARIABLES", 2)
+    monkeypatch.setattr(diagnostics, "_MAX_VARIABLES", 2)
     from_two = subject(2, num_rows=60, num_test=50)
-    found = prediction.quantiles(from_two)
+    found = diagnostics.quantiles(from_two)
     context = from_two.dataset.test_context
     expected = tfd.Normal(context * [1.0, 2.0], SPREAD).quantile(
         LEVELS.astype(np.float32)[:, None, None]
@@ -98,8 +98,8 @@ def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
 
 
 def test_many_rows_have_bayesian_ridge_regression(monkeypatch):
-    monkeypatch.setattr(baselines, "_MAX_PROCESS_ROWS", 299)
-    monkeypatch.setattr(baselines, "_MAX_BOOSTED_ROWS", 50)
+    monkeypatch.setattr(predictions, "_MAX_PROCESS_ROWS", 299)
+    monkeypatch.setattr(predictions, "_MAX_BOOSTED_ROWS", 50)
     methods = subject(1).prediction["methods"]
     ridge = methods["Bayesian ridge regression"]
     assert ridge["crps"] == pytest.approx(methods[FLOW]["crps"], rel=0.02)
@@ -119,8 +119,8 @@ def test_other_data_have_none(name):
 
 
 def test_pictures_and_words(from_one, tmp_path):
-    prediction_plots.draw_levels(from_one.prediction, tmp_path / "levels.png")
-    prediction_plots.draw_densities(from_one, tmp_path / "predictions.png")
+    pictures.draw_levels(from_one.prediction, tmp_path / "levels.png")
+    pictures.draw_densities(from_one, tmp_path / "predictions.png")
     for path in tmp_path.iterdir():
         assert matplotlib.image.imread(path)[..., :3].std() > 0.02
     test = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 9}

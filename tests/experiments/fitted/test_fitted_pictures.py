@@ -11,8 +11,7 @@ from saved_models import run_program
 
 import tfp_flows
 from experiments import score
-from experiments.fitted import picture_rows
-from experiments.fitted.picture_rows import PictureRows
+from experiments.score import PictureRows
 
 SHAPE = (4, 3)  # height and width
 
@@ -70,7 +69,7 @@ def test_scores_are_of_the_pixels_with_noise(run_dir, pictures, tmp_path):
 
 
 def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(picture_rows, "_PICTURES_A_CALL", 2)
+    monkeypatch.setattr(score, "_PICTURES_A_CALL", 2)
     folder, files = run_dir[0], pictures[2]
     whole = lines_of(folder, files, tmp_path / "whole.csv")
     (files / "more/d.png").rename(tmp_path / "d.png")

@@ -14,14 +14,15 @@ from tiny_runs import TINY_VAE as TINY
 from tiny_runs import in_folder
 
 import tfp_flows
+from experiments.command_line import program
 from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae import models
 from experiments.iaf_vae import report
-from experiments.iaf_vae.images import load_images
-from experiments.reports import provenance
+from experiments.iaf_vae.data import load_images
+from experiments.reports import facts
 from experiments.runs import epochs
-from experiments.runs import interruption
+from experiments.runs import fitting
 from experiments.runs.run_directory import RunDirectoryError
 
 PICTURES = {
@@ -195,15 +196,15 @@ def test_help_and_data_sets_are_printed(capsys):
 
 def test_command_repeats_the_run(tmp_path):
     settings = in_folder(TINY, tmp_path, posterior="full")
-    command = provenance.command(settings)
+    command = facts.command(settings)
     assert command.startswith("tfp-flows vae --run_dir=")
     assert "--posterior=full" in command
     assert "--flow_hidden_units=6" in command
     settings.write_flags(tmp_path / "flags.txt")
-    assert f"--flagfile={tmp_path}/flags.txt" in interruption.how_to_go_on(settings)
+    assert f"--flagfile={tmp_path}/flags.txt" in program.how_to_go_on(settings)
 
 
-def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
+def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept():
     """Under another bound than the ELBO, which may be best in another epoch."""
     history = {
         "loss": [3.0, 2.0, 1.5],
@@ -211,10 +212,5 @@ def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept(tmp_path):
         "elbo": [-4.0, -3.0, -2.0],
         "val_elbo": [-4.0, -3.5, -2.5],
     }
-    settings = in_folder(TINY, tmp_path)
-    images = load_images(settings)
-    parts = models.vae_parts(settings, images)
-    trained = (tfp_flows.VAE(**parts), history, {"training_seconds": 1.0})
-    results = iaf_vae._finish(tmp_path, trained, (parts, images, settings, None))
-    assert results["best_epoch"] == 2
-    assert results["best_validation_elbo"] == -3.5
+    assert fitting.outcome(history)["best_epoch"] == 2
+    assert evaluation.best_validation_elbo(history) == -3.5

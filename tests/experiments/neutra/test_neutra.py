@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from experiments.neutra import evaluation as neutra_evaluation
 from experiments.neutra import experiment as neutra
-from experiments.neutra import report as neutra_report
+from experiments.neutra import report
 from experiments.neutra.settings import NeutraSettings
 from experiments.posterior_inference.chains import Chains
 
@@ -16,7 +17,7 @@ def test_draws_of_a_normal_are_worth_their_number():
     draws = np.random.default_rng(0).normal(1.0, 2.0, size=(100, 400, 1))
     middle = np.clip(draws, -1.0, 3.0)
     for rows, is_worth in [(draws, True), (middle, False)]:
-        found = neutra_report.summary(
+        found = neutra_evaluation.summary(
             Chains(rows, num_gradients=10**6, divergences=0.0), (1.0, 2.0)
         )
         worth = found["worth_per_1000_gradients"]
@@ -45,7 +46,7 @@ def test_neutra_compares_two_samplers(tmp_path):
     for sampler in results["samplers"].values():
         assert sampler["num_gradients"] >= 40
         assert np.isfinite(sampler["mean_of_first"])
-    page = neutra_report.page(results, settings)
+    page = report.page(results, settings)
     assert page.table() in (tmp_path / "report.md").read_text()
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "pairs.png").is_file()

@@ -13,11 +13,11 @@ from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference import targets
+from experiments.posterior_inference import training
 from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
 from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.posterior_inference.targets import TARGETS
-from experiments.runs import step_blocks
 from experiments.runs.checkpoints import CheckpointFolder
 
 TINY = PosteriorSettings(
@@ -86,7 +86,7 @@ def test_a_run_that_died_goes_on_from_its_last_block(
 
     save = CheckpointFolder.save
     settings = tiny(tmp_path, posterior="full_rank", target="mixture", num_draws=20)
-    monkeypatch.setattr(step_blocks, "STEPS", 2)
+    monkeypatch.setattr(training, "STEPS", 2)
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointFolder, "save", save_and_die)
         with pytest.raises(KeyboardInterrupt):

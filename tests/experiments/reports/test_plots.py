@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from matplotlib import font_manager
 
-from experiments.reports import image_plots
 from experiments.reports import plots
-from experiments.reports import table_plots
 
 RNG = np.random.default_rng(0)
 POINTS, OTHERS = RNG.normal(size=(2, 200, 2))
@@ -25,20 +23,20 @@ CALLS = {
         POINTS, (AXIS, AXIS, np.exp(-(AXIS**2) - AXIS[:, None] ** 2)), OTHERS, path
     ),
     "marginals": lambda path: plots.marginals(TABLE, SAMPLED_TABLE, path, labels="abc"),
-    "pairs": lambda path: table_plots.pairs(TABLE, SAMPLED_TABLE, path, labels="abc"),
-    "images": lambda path: image_plots.grids({"a": IMAGES, "b": SAMPLED_IMAGES}, path),
-    "coloured_images": lambda path: image_plots.grids({"a": COLOURS, "b": COLOURS}, path),
-    "rows": lambda path: image_plots.rows(
+    "pairs": lambda path: plots.pairs(TABLE, SAMPLED_TABLE, path, labels="abc"),
+    "images": lambda path: plots.image_grids({"a": IMAGES, "b": SAMPLED_IMAGES}, path),
+    "coloured_images": lambda path: plots.image_grids({"a": COLOURS, "b": COLOURS}, path),
+    "rows": lambda path: plots.image_rows(
         [("a", IMAGES[:9]), ("b", COLOURS[:9]), ("c", IMAGES[:9]), ("d", IMAGES[:9])], path
     ),
-    "histograms": lambda path: image_plots.histograms(
+    "histograms": lambda path: plots.overlaid_histograms(
         {"a": POINTS[:, 0], "b": POINTS[:, 1]}, path, label="bits", title="t"
     ),
-    "few_pairs": lambda path: image_plots.pairs(
+    "few_pairs": lambda path: plots.image_pairs(
         IMAGES[:7], SAMPLED_IMAGES[:7], path, title="t"
     ),
-    "coloured_pairs": lambda path: image_plots.pairs(COLOURS, COLOURS, path, title="t"),
-    "columns": lambda path: image_plots.columns({"a": IMAGES[:3], "b": IMAGES[:3]}, path),
+    "coloured_pairs": lambda path: plots.image_pairs(COLOURS, COLOURS, path, title="t"),
+    "columns": lambda path: plots.image_columns({"a": IMAGES[:3], "b": IMAGES[:3]}, path),
     "curve": lambda path: plots.learning_curve(HISTORY, path, title="a flow"),
     "curve_of_one_epoch": lambda path: plots.learning_curve(
         {"loss": [1.0], "val_loss": [1.0]}, path, title="a flow"
@@ -76,7 +74,7 @@ SPREAD_OF = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", SPREAD_OF)
-@pytest.mark.parametrize("draw", [plots.marginals, table_plots.pairs])
+@pytest.mark.parametrize("draw", [plots.marginals, plots.pairs])
 def test_columns_without_a_range_are_drawn(draw, name, tmp_path, monkeypatch):
     heights = []
     hist = plt.Axes.hist

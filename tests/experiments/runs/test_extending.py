@@ -71,7 +71,7 @@ def test_a_schedule_that_starts_over_is_told(tmp_path):
         {"after_epoch": 2, "epochs_before": 2, "epochs": 3},
         {"after_epoch": 3, "epochs_before": 3, "epochs": 4},
     ]
-    words = report.facts(results)["step size"]
+    words = report.page(results).facts["step size"]
     assert "over 2 epochs, and over 3 from epoch 3 on, then over 4 from epoch 4 on" in words
     assert "a run of 4 epochs without a stop ends at other numbers" in words
     assert words in (tmp_path / "report.md").read_text()

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from experiments.data import load_dataset
-from experiments.runs import strategies
 from experiments.runs import workers
 
 # Last batches of one row, so that one worker has none; and an end by the chief's clock.
@@ -78,7 +77,7 @@ def test_worker_without_rows_and_a_finished_run(tmp_path):
 
 
 def share_and_write(value, contents, path):
-    strategy = strategies.make_strategy("multi_worker")
+    strategy = workers.make_strategy("multi_worker")
     with strategy.scope():
         variables = [tf.Variable(0.0), tf.Variable([0, 0])]
     for variable in variables:

@@ -17,12 +17,12 @@ import tiny_runs
 from tiny_runs import in_folder
 from tiny_runs import run_without_end
 
+from experiments.command_line import program
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
-from experiments.reports import training_facts
+from experiments.reports import facts
 from experiments.runs import fitting
-from experiments.runs import interruption
 from experiments.runs import run_directory
 from experiments.runs.checkpoints import Checkpoint
 from experiments.runs.checkpoints import CheckpointFolder
@@ -180,10 +180,8 @@ def test_training_that_diverges_later_says_so():
     history = {"loss": [2.0, 1.0, np.nan], "val_loss": [3.0, 2.5, np.nan]}
     outcome = fitting.outcome(history)
     assert outcome == {"num_epochs": 3, "best_epoch": 2, "diverged_in_epoch": 3}
-    assert training_facts.epochs(outcome).endswith(
-        "since the loss of epoch 3 is not finite"
-    )
-    assert training_facts.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
+    assert facts.epochs(outcome).endswith("since the loss of epoch 3 is not finite")
+    assert facts.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -192,9 +190,9 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     run_dir.mkdir()
     (run_dir / "flags.txt").touch()
     code = (
-        "import time, types; from experiments.runs import interruption; "
+        "import time, types; from experiments.command_line import program; "
         f"settings = types.SimpleNamespace(PROGRAM='vae', run_dir={str(run_dir)!r}); "
-        "interruption.stop_at_once(lambda: interruption.how_to_go_on(settings)); "
+        "program.stop_at_once(lambda: program.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
@@ -214,5 +212,5 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
 
 
 def test_what_had_not_begun_is_not_to_go_on(tmp_path):
-    how = interruption.how_to_go_on(Settings(run_dir=str(tmp_path)))
+    how = program.how_to_go_on(Settings(run_dir=str(tmp_path)))
     assert how == "Stopped before the run had begun; nothing was written."

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.command_line import program
 from experiments.density_estimation.settings import Settings
-from experiments.reports import provenance
+from experiments.reports import facts
 from experiments.runs import run_directory
 
 HOLD = """
@@ -105,7 +105,7 @@ def test_names_of_columns_are_repeated_by_flags_txt_and_by_the_command(names, tm
         dataset="csv", csv_path="x", context_columns=names, run_dir=str(tmp_path)
     )
     settings.write_flags(tmp_path / "flags.txt")
-    _, _, *flags = shlex.split(provenance.command(settings))
+    _, _, *flags = shlex.split(facts.command(settings))
     for arguments in ([f"--flagfile={tmp_path}/flags.txt"], flags):
         read = program.read_settings(["", *arguments], Settings)
         assert read == settings

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import tfp_flows
-from experiments.runs import unfinished
+from experiments.posterior_inference.training import STEPS
+from experiments.posterior_inference.training import train_in_blocks
+from experiments.runs import resuming
 from experiments.runs.fitting import TrainingError
 from experiments.runs.run_directory import RunDirectoryError
-from experiments.runs.step_blocks import STEPS
-from experiments.runs.step_blocks import train_in_blocks
 
 _NUM_STEPS = 2 * STEPS + 7
 _START = [np.float32([4.0, -2.0]), np.int64(0)]
@@ -106,12 +106,12 @@ def test_another_training_is_refused(change, tmp_path):
 
 
 def test_checkpoints_of_another_version_are_refused(tmp_path):
-    path = unfinished.checkpoints(tmp_path) / "versions.json"
-    assert unfinished.checkpoints(tmp_path) == path.parent
+    path = resuming.checkpoints(tmp_path) / "versions.json"
+    assert resuming.checkpoints(tmp_path) == path.parent
     now = tfp_flows.__version__
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tfp_flows": "0.0.9"}))
     with pytest.raises(RunDirectoryError, match=f"tfp_flows 0.0.9 there, {now} now"):
-        unfinished.checkpoints(tmp_path)
+        resuming.checkpoints(tmp_path)
     path.write_text("{")
     with pytest.raises(RunDirectoryError, match="versions.json is damaged"):
-        unfinished.checkpoints(tmp_path)
+        resuming.checkpoints(tmp_path)

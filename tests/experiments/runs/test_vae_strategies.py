@@ -11,7 +11,7 @@ import pytest
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.iaf_vae import experiment as iaf_vae
-from experiments.iaf_vae.images import load_images
+from experiments.iaf_vae.data import load_images
 from experiments.iaf_vae.settings import VAESettings
 
 # 1,257 rows drawn anew in each epoch, so that the last batch has 57; the validation rows,

@@ -4,7 +4,7 @@ import pytest
 
 from experiments.data import DataError
 from experiments.data.text_table import read_csv
-from experiments.table_density.frames import read_table
+from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 ROWS = [f"{0.37 * i:.2f},{'xy'[i % 2]}" for i in range(1, 30)]

@@ -33,7 +33,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
         for name in ("whole", "paused")
     )
     process = fresh_process.start(_run_with_many_backups, paused)
-    backup = tmp_path / "paused" / "fit.npz"
+    backup = tmp_path / "paused" / "checkpoints" / "fit.npz"
     while process.is_alive() and not backup.is_file():
         time.sleep(0.01)
     time.sleep(0.5)
@@ -57,8 +57,8 @@ def _run_with_many_backups(settings):
 
 def test_the_state_of_other_rows_is_refused(tmp_path, capsys, monkeypatch):
     path = written(tmp_path / "rows.csv")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "fit.npz").write_bytes(b"nothing")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "fit.npz").write_bytes(b"nothing")
     flags = [f"--csv_path={path}", f"--run_dir={tmp_path / 'run'}", "--num_members=1"]
     words = ["Expected `backup` that a fit has written"]
     assert_refused(experiment, flags, 1, words, capsys, monkeypatch)

@@ -15,7 +15,7 @@ from experiments import score
 from experiments import table_density
 from experiments.data import DataError
 from experiments.table_density import experiment
-from experiments.table_density.frames import read_table
+from experiments.table_density.data import read_table
 from experiments.table_density.settings import TableDensitySettings
 
 COUNT = 120

@@ -1,4 +1,4 @@
-"""Sets drawn from densities that are known: one variable, two angles, heavy tails."""
+"""Data sets that are drawn: shapes in the plane, and densities with a formula."""
 
 import dataclasses
 import functools
@@ -12,7 +12,79 @@ from experiments.data.columns import Column
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
 
+_PLANE_SIZES = (10_000, 2_000, 5_000)  # train, validation, test
 _HEAVY_SIZE = 5
+# Weight, means and concentrations of the two angles, for each part of the mixture.
+_TORUS = (
+    (0.4, (np.pi, 0.5), (8.0, 3.0)),
+    (0.35, (0.0, -np.pi), (4.0, 12.0)),
+    (0.25, (-1.5, 1.5), (20.0, 20.0)),
+)
+
+
+def two_moons(rng, count):
+    """Two interleaved half circles."""
+    angle = np.pi * rng.random(count)
+    upper = rng.random(count) < 0.5
+    x = np.where(upper, np.cos(angle), 1.0 - np.cos(angle))
+    y = np.where(upper, np.sin(angle), 0.5 - np.sin(angle))
+    return _noisy(rng, np.stack([x, y], axis=1), 0.1)
+
+
+def eight_gaussians(rng, count):
+    """Eight normal distributions on a circle."""
+    angle = rng.integers(8, size=count) * np.pi / 4.0
+    return _noisy(rng, 2.0 * _on_circle(angle), 0.2)
+
+
+def two_spirals(rng, count):
+    """Two arms that wind around each other one and a half times."""
+    # The root of a uniform variable spreads the points evenly along the arms.
+    angle = 3.0 * np.pi * np.sqrt(rng.random(count))
+    arm = np.where(rng.random(count) < 0.5, 1.0, -1.0)
+    radius = arm * angle / 3.0
+    return _noisy(rng, radius[:, np.newaxis] * _on_circle(angle), 0.1)
+
+
+def pinwheel(rng, count, *, num_blades=5):
+    """Blades that bend more the further out they reach."""
+    radius = 1.0 + 0.3 * rng.standard_normal(count)
+    across = 0.1 * rng.standard_normal(count)
+    turn = rng.integers(num_blades, size=count) * 2.0 * np.pi / num_blades
+    angle = turn + 0.25 * np.exp(radius)
+    along, sideways = _on_circle(angle), _on_circle(angle + np.pi / 2.0)
+    return 2.0 * (radius[:, np.newaxis] * along + across[:, np.newaxis] * sideways)
+
+
+def checkerboard(rng, count):
+    """The black squares of a board of four by four, each of side one."""
+    column = rng.integers(4, size=count)
+    row = 2 * rng.integers(2, size=count) + column % 2
+    return np.stack([column, row], axis=1) - 2.0 + rng.random((count, 2))
+
+
+def rings(rng, count):
+    """Four concentric circles, as dense on each, so that larger ones hold more points."""
+    radius = rng.choice(4, size=count, p=np.arange(1, 5) / 10.0) + 1.0
+    angle = 2.0 * np.pi * rng.random(count)
+    return _noisy(rng, 0.75 * radius[:, np.newaxis] * _on_circle(angle), 0.08)
+
+
+def _on_circle(angle):
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _noisy(rng, points, scale):
+    return points + scale * rng.standard_normal(points.shape)
+
+
+def _load_plane(draw, request):
+    streams = np.random.default_rng(request.seed).spawn(len(_PLANE_SIZES))
+    sets = [
+        draw(rng, n).astype(np.float32)
+        for rng, n in zip(streams, _PLANE_SIZES, strict=True)
+    ]
+    return Dataset(draw.__name__, *sets, column_names=("x", "y"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +134,6 @@ def _modes(x):
     return means, deviations, np.stack([1.0 - upper, upper])
 
 
-# Of each part of the mixture: weight, means and concentrations of the two angles.
-_TORUS = (
-    (0.4, (np.pi, 0.5), (8.0, 3.0)),
-    (0.35, (0.0, -np.pi), (4.0, 12.0)),
-    (0.25, (-1.5, 1.5), (20.0, 20.0)),
-)
-
-
 def draw_torus(rng, count):
     """Returns pairs of angles of a mixture of von Mises distributions, some across pi."""
     parts = rng.choice(len(_TORUS), size=count, p=[weight for weight, _, _ in _TORUS])
@@ -115,7 +179,7 @@ def _heavy_tails(degrees):
     )
 
 
-_KNOWN = {
+KNOWN = {
     "two_modes": _Known(
         draw_two_modes, two_modes_log_density, ("y",), (20_000, 4_000, 20_000), ("x",)
     ),
@@ -127,7 +191,7 @@ _KNOWN = {
 }
 
 
-def _load(name, known, request):
+def _load_known(name, known, request):
     streams = np.random.default_rng(request.seed).spawn(len(known.sizes))
     drawn = [known.draw(rng, n) for rng, n in zip(streams, known.sizes, strict=True)]
     sets, contexts = zip(*drawn, strict=True)
@@ -153,11 +217,15 @@ def _contexts(contexts):
 
 
 ENTRIES = {
+    draw.__name__: Entry(functools.partial(_load_plane, draw), "drawn", _PLANE_SIZES, 2)
+    for draw in (two_moons, eight_gaussians, two_spirals, pinwheel, checkerboard, rings)
+}
+ENTRIES |= {
     name: Entry(
-        functools.partial(_load, name, known),
+        functools.partial(_load_known, name, known),
         "drawn, of a known density",
         known.sizes,
         len(known.columns),
     )
-    for name, known in _KNOWN.items()
+    for name, known in KNOWN.items()
 }

@@ -9,8 +9,6 @@ from experiments.data import DataError
 from experiments.data import Dataset
 from experiments.data import load_dataset
 
-__all__ = ["Images", "load_images"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Images:
@@ -45,7 +43,7 @@ def load_images(settings):
     dataset = load_dataset(
         settings.dataset,
         **settings.data_arguments(),
-        # For the class of each test row; the model does not see it.
+        # The class of each test row; the model does not see it.
         conditional=DATASETS[settings.dataset].has_classes,
     )
     if dataset.image_shape is None:
@@ -97,7 +95,7 @@ def _levels(dataset):
         for name in ("train", "validation", "test")
     }
     dataset = _without_context(dataset)
-    # What was published of these data is mostly of densities, which compare with nothing.
+    # Published figures are mostly densities, which do not compare with probabilities.
     return dataclasses.replace(dataset, bin_width=None, published={}, **sets)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
-from experiments.data.data_error import reading
+from experiments.data.files import reading
 from experiments.data.text_table import TextTable
 from experiments.data.text_table import number
 from experiments.data.text_table import spelling_advice
@@ -16,8 +16,6 @@ from experiments.data.typed_cells import type_of
 from experiments.data.typed_cells import typed
 from experiments.table_density.settings import DROPPED
 from experiments.table_density.settings import parsed_kinds
-
-__all__ = ["UNUSABLE", "read_table"]
 
 # Kinds that have no distribution, and what is to be done.
 UNUSABLE = {

@@ -1,4 +1,4 @@
-"""Two predictors of scikit-learn, by quantiles: what a conditional density has to beat."""
+"""Predictions by quantiles: their scores, and baselines of scikit-learn."""
 
 import warnings
 
@@ -14,22 +14,79 @@ from sklearn import model_selection
 from sklearn import pipeline
 from sklearn import preprocessing
 
-from experiments.predictions.quantile_scores import LEVELS
-
-__all__ = [
-    "baselines",
-    "boosted_log_loss",
-    "features",
-    "features_of_each",
-    "NormalPrediction",
-    "one_hot_context",
-    "predictions",
-    "QuantilePrediction",
-]
+FLOW = "the flow"
+LEVELS = np.arange(1, 20) / 20.0
+_INTERVAL = slice(0, None, len(LEVELS) - 1)  # from .05 to .95
 # Boosting sees so many training rows; a Gaussian process takes no more, since its time
 # grows with their cube.
 _MAX_BOOSTED_ROWS = 20_000
 _MAX_PROCESS_ROWS = 1000
+# The kernel is fitted to so many rows, and the process conditioned on so many.
+_KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
+# Share of a wide normal, so that no row has a density of nearly zero.
+_WIDE_SHARE, _WIDTH = 0.01, 2.0
+_LEAST = 1e-12
+_LEAST_PROBABILITY = 1e-6
+_GRID = {
+    "learning_rate": [0.02, 0.05, 0.1],
+    "max_leaf_nodes": [8, 31],
+    "l2_regularization": [0.0, 10.0],
+}
+_FOLDS = 3
+
+
+def compared(predicted, y, scale):
+    """Returns the scores of each method as plain data.
+
+    For each: CRPS and the mean width of intervals of 90 %, both as shares of `scale`, the
+    share of values in these intervals, and of values up to the quantile of each level.
+
+    Args:
+      predicted: quantiles of `LEVELS`, `[N, D, L]`, by the name of the method.
+      y: observed values, `[N, D]`.
+      scale: standard deviations of the columns among the training rows, `[D]` or a number.
+
+    Reference:
+      Gneiting and Raftery 2007, Strictly proper scoring rules, prediction, and estimation:
+      the CRPS is twice the integral of the pinball loss over all levels; here, by the
+      trapezoidal rule over 19, and both ends, where it is 0.
+    """
+    y = np.asarray(y, np.float64)
+    return {
+        "levels": LEVELS.tolist(),
+        "num_rows": len(y),
+        "methods": {name: _scores(y, found, scale) for name, found in predicted.items()},
+    }
+
+
+def shares_inside(below, up_to, levels):
+    """Returns which shares of randomised PITs are between two levels, `[N]`.
+
+    Args:
+      below: distribution functions below what came, `[N]`.
+      up_to: distribution functions up to what came, `[N]`: the PIT is uniform between both.
+      levels: the two.
+
+    Reference:
+      Czado, Gneiting and Held 2009, Predictive model assessment for count data.
+    """
+    below, up_to = below - 1e-12, up_to + 1e-12
+    inside = np.minimum(up_to, levels[1]) - np.maximum(below, levels[0])
+    return np.maximum(inside, 0.0) / (up_to - below)
+
+
+def _scores(y, predicted, scale):
+    above = y[..., None] - predicted
+    pinball = np.maximum(LEVELS * above, (LEVELS - 1.0) * above)
+    crps = 2.0 * (pinball.sum(axis=-1) / (len(LEVELS) + 1) / scale).mean(axis=1)
+    low, high = np.moveaxis(predicted[..., _INTERVAL], -1, 0)
+    return {
+        "crps": float(crps.mean()),
+        "two_standard_errors": float(2.0 * crps.std(ddof=1) / np.sqrt(len(y))),
+        "width": float(((high - low) / scale).mean()),
+        "inside": float(((low <= y) & (y <= high)).mean()),
+        "below": (above <= 0.0).mean(axis=(0, 1)).tolist(),
+    }
 
 
 def baselines(context, y, new_context, seed):
@@ -40,7 +97,7 @@ def baselines(context, y, new_context, seed):
 
     Args:
       context: of the training rows, `[N, C]`.
-      y: what came with them, `[N, D]`.
+      y: their observed values, `[N, D]`.
       new_context: `[M, C]`.
       seed: integer.
     """
@@ -93,13 +150,6 @@ def _normal(model, context, y, new_context):
     return stats.norm.ppf(LEVELS, mean[:, None], deviation[:, None])
 
 
-# The kernel is fitted to so many rows, and the process conditioned on so many.
-_KERNEL_ROWS, _PROCESS_ROWS = 1000, 6000
-# Share of a wide normal, so that no row has a density of nearly zero.
-_WIDE_SHARE, _WIDTH = 0.01, 2.0
-_LEAST = 1e-12
-
-
 class NormalPrediction:
     """Normal distributions, one a row.
 
@@ -142,7 +192,7 @@ class QuantilePrediction:
             quantiles + 1e-4 * deviation * np.arange(len(LEVELS)), axis=1
         )
         least = 1e-3 * deviation
-        # Of an exponential tail, from the level .05 to .20.
+        # Exponential tail, fitted from the level .05 to .20.
         self._rates = [
             np.maximum(self._q[:, 3] - self._q[:, 0], least) / np.log(4.0),
             np.maximum(self._q[:, -1] - self._q[:, -4], least) / np.log(4.0),
@@ -162,7 +212,7 @@ class QuantilePrediction:
         return self._q[:, int(np.argmin(np.abs(LEVELS - level)))]
 
     def _parts(self, y):
-        """Where y is: which quantiles are up to it, and distances beyond both ends."""
+        """The place of y: the quantiles up to it, and its distances beyond both ends."""
         up_to = (self._q <= y[:, None]).sum(axis=1)
         below = np.maximum(self._q[:, 0] - y, 0.0) / self._rates[0]
         above = np.maximum(y - self._q[:, -1], 0.0) / self._rates[1]
@@ -193,7 +243,7 @@ def predictions(context, y, new_context, seed):
 
     Args:
       context: of the training rows, `[N, C]`.
-      y: what came with them, `[N]`.
+      y: their observed values, `[N]`.
       new_context: `[M, C]`.
       seed: integer.
     """
@@ -221,15 +271,6 @@ def _process(context, y, new_context, seed):
             kernel, optimizer=None, normalize_y=True
         ).fit(x[most], y[most])
     return NormalPrediction(*model.predict(new, return_std=True))
-
-
-_LEAST_PROBABILITY = 1e-6
-_GRID = {
-    "learning_rate": [0.02, 0.05, 0.1],
-    "max_leaf_nodes": [8, 31],
-    "l2_regularization": [0.0, 10.0],
-}
-_FOLDS = 3
 
 
 def boosted_log_loss(x, y, new_x, new_y, is_categorical, settings):

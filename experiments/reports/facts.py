@@ -1,17 +1,21 @@
-"""Facts of a trained Keras model and of its data, as a report tells them."""
+"""Facts of a run: the command, versions and machine, the model and its training."""
 
 import dataclasses
+import importlib.metadata
 import math
+import os
+import platform
+import shlex
 
-from experiments.reports import provenance
+import tensorflow as tf
+
 from experiments.runs import fitting
 
-__all__ = ["described", "epochs", "lost_to_baseline", "from_run"]
-
 _SETS = ("train", "validation", "test")
+_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "numpy")
 
 
-def from_run(model, dataset, settings):
+def from_training(model, dataset, settings):
     """Returns what `results.json` holds of any trained model as plain data.
 
     Args:
@@ -26,15 +30,15 @@ def from_run(model, dataset, settings):
         "num_rows": {name: len(getattr(dataset, name)) for name in _SETS},
         "init_from": settings.init_from or None,
         "num_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        **provenance.from_run(settings),
+        **provenance(settings),
     }
 
 
-def described(results, **further):
+def describe_training(results, **further):
     """Returns what the run was, by name.
 
     Args:
-      results: with what `of_run` returns, and how the training ended.
+      results: with what `from_training` returns, and how the training ended.
       **further: facts of the data.
     """
     sizes = " / ".join(f"{n:,}" for n in results["num_rows"].values())
@@ -47,7 +51,7 @@ def described(results, **further):
         "epochs": epochs(results),
         **({"step size": fitting.describe_restarts(restarts)} if restarts else {}),
         "training time": f"{results['training_seconds']:.1f} s",
-        **provenance.described(results),
+        **describe_provenance(results),
     }
 
 
@@ -63,7 +67,7 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
     """Returns in words that a model is no better than the baseline; empty if it is.
 
     Args:
-      name: what to call the model.
+      name: name of the model.
       log_likelihood: its test log-likelihood, as plain data.
       num_rows: of the test rows that this is the mean of.
       rival: name of the baseline.
@@ -77,3 +81,44 @@ def lost_to_baseline(name, log_likelihood, num_rows, rival, known):
         f"{num_rows:,} test rows. Use the baseline, or try more rows, fewer steps or "
         "narrower networks, --weight_decay, or a smaller --learning_rate."
     )
+
+
+def provenance(settings):
+    """Returns the provenance of a run of a `FlagSettings` as plain data."""
+    return {
+        "command": command(settings),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def describe_provenance(results):
+    """Returns what a reader needs of it, by name.
+
+    Args:
+      results: with what `provenance` returns.
+    """
+    return {
+        "versions": ", ".join(f"{k} {v}" for k, v in results["versions"].items()),
+        "machine": results["machine"],
+    }
+
+
+def command(settings):
+    """Returns the shell command that repeats the run of a `FlagSettings`."""
+    flags = map(shlex.quote, settings.flags(only_changed=True))
+    return " ".join([f"tfp-flows {settings.PROGRAM}", *flags])
+
+
+def versions():
+    """Returns the versions that a number may depend on."""
+    return {
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in _PACKAGES},
+    }
+
+
+def machine():
+    """Returns the processors that a time depends on."""
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, {gpus} GPUs"

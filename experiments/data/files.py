@@ -1,0 +1,214 @@
+"""Files of data sets: found, downloaded, and read without trusting them."""
+
+import contextlib
+import hashlib
+import http
+import http.client
+import os
+import pathlib
+import shutil
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+
+import numpy as np
+
+_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# NumPy tries to allocate whatever size a header claims.
+_ERRORS += (MemoryError,)
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+_TIMEOUT_SECONDS = 60.0
+_CHUNK_BYTES = 2**20
+
+
+class DataError(ValueError):
+    """Data that are missing, damaged, or of no use; the message says where and how."""
+
+
+@contextlib.contextmanager
+def reading(what, path, errors=(OSError, ValueError), refusal=DataError):
+    """Turns `errors` of the block that reads a file into a `refusal` that names it.
+
+    Args:
+      what: expected content of the file.
+      path: of the file.
+      errors: exceptions that mean something else is in it.
+      refusal: kind of exception.
+    """
+    try:
+        yield
+    except errors as error:
+        raise refusal(f"Expected {what} in {path}; got {error}.") from error
+
+
+def find_prepared(data_dir, *names):
+    """Returns the path of the first of these files that is in `data_dir`, or None."""
+    if not data_dir:
+        return None
+    paths = [existing_folder(data_dir) / name for name in names]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def need_prepared(data_dir, *names, wanted):
+    """Returns what `find_prepared` does.
+
+    Raises:
+      DataError: if there is none; it names `--data_dir`, and `wanted` in it.
+    """
+    path = find_prepared(data_dir, *names)
+    if path is None:
+        got = repr(str(data_dir or ""))
+        raise DataError(f"Expected `--data_dir`, a folder with {wanted}; got {got}.")
+    return path
+
+
+def existing_folder(data_dir):
+    """Returns the path of `data_dir`, or raises `DataError` if there is no such folder."""
+    folder = pathlib.Path(data_dir)
+    if not folder.is_dir():
+        raise DataError(f"Expected `data_dir` to be a folder; got {str(data_dir)!r}.")
+    return folder
+
+
+def load_arrays(path, keys=None):
+    """Returns arrays of an `.npz` file, as a dict; of those named, or of all.
+
+    Args:
+      path: of the file.
+      keys: names of arrays.
+
+    Raises:
+      DataError: if there is no such file, or it is damaged, or lacks a key.
+    """
+    arrays = _load(path)
+    if isinstance(arrays, np.ndarray):
+        raise DataError(f"Expected named arrays (.npz) in {path}; got one array (.npy).")
+    with arrays:
+        missing = [key for key in keys or () if key not in arrays.files]
+        if missing:
+            raise DataError(
+                f"Expected arrays {list(keys)} in {path}; got {arrays.files}, which lack "
+                f"{missing}."
+            )
+        with reading("a NumPy file", path, _ERRORS):
+            return {key: arrays[key] for key in keys or arrays}
+
+
+def load_array(path):
+    """Returns the array of an `.npy` file, or raises `DataError`."""
+    array = _load(path)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"Expected one array (.npy) in {path}; got an archive of arrays.")
+    return array
+
+
+def _load(path):
+    with reading("a NumPy file", path, _ERRORS):
+        refuse_larger_than_memory(path)
+        return np.load(path, allow_pickle=False)
+
+
+def refuse_larger_than_memory(path):
+    """Refuses an archive that holds more bytes than the machine, be it small itself."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MEMORY:
+        raise DataError(
+            f"Expected what memory, {_MEMORY:,} bytes, holds in {path}; got {size:,} bytes."
+        )
+
+
+def cache_folder():
+    """Returns where downloads go by default: `tfp_flows` in the user's cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "tfp_flows"
+
+
+def download(address, path, *, md5=None):
+    """Fetches a file; `path` appears only once size and checksum are right.
+
+    What arrives is kept in `path` + ".part". If the connection breaks, the next call asks
+    the server for the rest only; what turns out wrong is deleted.
+
+    Args:
+      address: of the file.
+      path: of the file to write.
+      md5: its checksum, in hexadecimal digits; None where the caller checks what is in
+        the file.
+
+    Raises:
+      DataError: if the address cannot be reached, or the file is cut short or another one.
+    """
+    path = pathlib.Path(path)
+    part = path.with_name(path.name + ".part")
+    print(f"Downloading {address} to {path} ...", file=sys.stderr, flush=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(address, part)
+        if md5 is not None:
+            _refuse_other_content(address, part, md5)
+        os.replace(part, path)
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(
+            f"Expected to download {address} to {path}; got {error}. Without a network, "
+            "name with --data_dir a folder that holds what is in that file."
+        ) from error
+
+
+def _fetch(address, part):
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    request = urllib.request.Request(address, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        _fetch_past_the_end(address, part, error.headers.get("Content-Range", ""))
+        return
+    with response:
+        # A server that knows no ranges answers 200 with the whole file.
+        resumes = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        with part.open("ab" if resumes else "wb") as file:
+            shutil.copyfileobj(response, file, _CHUNK_BYTES)
+    rest = response.headers.get("Content-Length")
+    if rest is not None:
+        _refuse_short(address, part, int(rest) + (start if resumes else 0))
+
+
+def _fetch_past_the_end(address, part, content_range):
+    """Nothing is left to fetch if the part has the file's size; else it is of another."""
+    if content_range.rpartition("/")[2] != str(part.stat().st_size):
+        part.unlink()
+        _fetch(address, part)
+
+
+def _refuse_short(address, part, size):
+    if part.stat().st_size < size:
+        raise DataError(
+            f"Expected {size:,} bytes of {address}; got {part.stat().st_size:,}. The next "
+            "run fetches the rest."
+        )
+
+
+def _refuse_other_content(address, part, md5):
+    digest = _md5(part)
+    if digest != md5:
+        part.unlink()
+        raise DataError(
+            f"Expected {address} to have the md5 checksum {md5}; got {digest}. What was "
+            "downloaded is deleted."
+        )
+
+
+def _md5(path):
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,1 +1,0 @@
-"""Predictions by quantiles: their scores, and what has to be beaten."""

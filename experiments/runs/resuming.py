@@ -1,0 +1,171 @@
+"""A run that goes on after an interruption, in one process or several workers.
+
+A command asks whether its run `is_finished`. If it is, the results are read within
+`finished`; if not, the run is made within `unfinished`. The chief alone reads and writes
+the folder; the other workers only train.
+"""
+
+import contextlib
+import functools
+import json
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+import tfp_flows
+from experiments.command_line import program
+from experiments.reports import facts
+from experiments.runs import fitting
+from experiments.runs import run_directory
+from experiments.runs import workers
+from experiments.runs.atomic_write import atomic_write
+from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs.fitting import TrainingError
+from experiments.runs.run_directory import RunDirectoryError
+from experiments.runs.workers import WorkersError
+
+# Exceptions that end a run with status 1, beside `DataError`.
+REFUSALS = (RunDirectoryError, TrainingError, WorkersError)
+
+_FOLDER, _VERSIONS = "checkpoints", "versions.json"
+
+
+@contextlib.contextmanager
+def stoppable(settings, strategy):
+    """Tells how to go on when the block is stopped, or another worker is lost.
+
+    Args:
+      settings: any settings with `run_dir` and `strategy`.
+      strategy: the `tf.distribute.Strategy` of all workers.
+
+    Raises:
+      RunDirectoryError: if a file cannot be written.
+      WorkersError: if another worker is lost.
+    """
+    how = functools.partial(program.how_to_go_on, settings)
+    program.stop_at_once(how)
+    try:
+        with workers.within_reach(strategy, how):
+            yield
+    except OSError as error:
+        raise RunDirectoryError(f"{error}. {how()}") from error
+
+
+def is_finished(settings, strategy=None):
+    """Whether the chief finds the run finished; all workers must call it.
+
+    Args:
+      settings: any settings with `run_dir`.
+      strategy: the `tf.distribute.Strategy` of all workers; None: the default one.
+
+    Raises:
+      WorkersError: if the workers were started with different flags.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    is_there = workers.is_chief(strategy) and fitting.is_complete(settings)
+    return workers.agree_on_start(strategy, settings, is_finished=is_there)
+
+
+@contextlib.contextmanager
+def finished(settings, strategy=None):
+    """Yields the results of a finished run; None in a worker that is not the chief.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run.
+    """
+    if not workers.is_chief(strategy or tf.distribute.get_strategy()):
+        yield None
+        return
+    with run_directory.claim(settings) as run_dir:
+        results = run_directory.finished_results(run_dir)
+        yield results
+        _delete_checkpoints(run_dir, results)
+
+
+@contextlib.contextmanager
+def unfinished(settings, strategy=None):
+    """Yields the folder of a run to make; None in a worker that is not the chief.
+
+    The block writes the results last. A run that may be extended keeps its last
+    checkpoint; the checkpoints of others are deleted.
+
+    Raises:
+      RunDirectoryError: if the folder belongs to another process or another run, or has
+        lost what an extension would go on from.
+    """
+    if not workers.is_chief(strategy or tf.distribute.get_strategy()):
+        yield None
+        return
+    with run_directory.claim(settings) as run_dir:
+        before = run_directory.finished_results(run_dir)
+        if before is not None and CheckpointFolder(run_dir / _FOLDER).is_empty:
+            raise RunDirectoryError(
+                f"Expected the last checkpoint of the run in {run_dir}, to go on from; got "
+                f"none. Choose another --run_dir, with --init_from={run_dir} to start from "
+                "its weights."
+            )
+        yield run_dir
+        results = run_directory.finished_results(run_dir)
+        if before is not None:
+            print(_remark(before, results))
+        _delete_checkpoints(run_dir, results)
+
+
+def tell_finished(settings):
+    """Prints that the run was only read."""
+    print(f"{settings.run_dir} holds this run, finished; to repeat it, delete the folder.")
+
+
+def tell_written(settings, table):
+    """Prints the table of a run and where its report is; without a table, who has it."""
+    if table is None:
+        print("Done; the chief reports.")
+        return
+    print(table)
+    print(f"Written to {settings.run_dir}: report.html, report.md, results.json.")
+
+
+def checkpoints(run_dir):
+    """Returns the folder of the checkpoints of a run that cannot be extended.
+
+    Args:
+      run_dir: folder of the run.
+
+    Raises:
+      RunDirectoryError: if other versions of the packages have written there.
+    """
+    path = pathlib.Path(run_dir) / _FOLDER / _VERSIONS
+    now = {"tfp_flows": tfp_flows.__version__, **facts.versions()}
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, json.dumps(now))
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunDirectoryError(f"{path} is damaged; choose another --run_dir.") from error
+    if there != now:
+        names = [name for name in now if there.get(name) != now[name]]
+        different = "; ".join(f"{n} {there.get(n)} there, {now[n]} now" for n in names)
+        raise RunDirectoryError(
+            f"{path.parent} holds a training by other versions: {different}. Choose "
+            "another --run_dir, or the same versions."
+        )
+    return path.parent
+
+
+def _remark(before, results):
+    first, last = before["num_epochs"], results["num_epochs"]
+    if first == last:
+        return (
+            f"No epoch was added to the {first}: training had ended by itself (see "
+            "--patience), or its time is up."
+        )
+    return f"The run went on from epoch {first} to epoch {last}."
+
+
+def _delete_checkpoints(run_dir, results):
+    if results and "limits" in results:
+        CheckpointFolder(run_dir / _FOLDER).delete_all_but_newest()
+    else:
+        shutil.rmtree(run_dir / _FOLDER, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""The density of a table that flags describe, and its fit."""
+
+import tfp_flows
+from experiments.command_line.flag_settings import UsageError
+from experiments.data import DataError
+from experiments.runs import resuming
+from experiments.table_density.settings import DROPPED
+
+
+def make_density(columns, context, settings):
+    """Returns a `TableDensity` that is not fitted yet.
+
+    Args:
+      columns: a `tfp_flows.TableColumns`.
+      context: names of the columns that are given.
+      settings: a `TableDensitySettings`.
+
+    Raises:
+      UsageError: if an option is of no use with these columns.
+    """
+    try:
+        return tfp_flows.TableDensity(
+            columns,
+            context=context,
+            missing="refuse" if settings.missing == DROPPED else settings.missing,
+            num_members=settings.num_members,
+            num_bins=settings.num_bins,
+            hidden_units=settings.hidden_units,
+            dropout=settings.dropout,
+            seed=settings.seed,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def train(density, rows, settings, run_dir, *, validation_split, name="fit"):
+    """Fits a `TableDensity`, from its last epochs in `run_dir` if it was interrupted.
+
+    Args:
+      density: what `make_density` returns.
+      rows: data frame.
+      settings: a `TableDensitySettings`.
+      run_dir: folder of the run.
+      validation_split: share of the rows that stop training.
+      name: of the fit, if there are several in the folder.
+
+    Returns:
+      Keras's history, a dict of lists with an entry an epoch.
+
+    Raises:
+      DataError: if a cell cannot occur, or the fit was begun on other rows.
+    """
+    try:
+        return density.fit(
+            rows,
+            validation_split=validation_split,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size or None,
+            learning_rate=settings.learning_rate,
+            patience=settings.patience,
+            verbose=max(settings.progress, 0),
+            backup=resuming.checkpoints(run_dir) / f"{name}.npz",
+        ).history
+    except ValueError as error:
+        raise DataError(str(error)) from error
