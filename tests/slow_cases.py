@@ -1,7 +1,6 @@
 """Which tests only `make test-slow` runs: others have what they are made of."""
 
 import fnmatch
-from pathlib import Path
 
 import pytest
 from bijector_cases import CASES as BIJECTORS
@@ -13,7 +12,6 @@ __all__ = [
     "REPRESENTATIVES",
     "SLOW_CASES",
     "asked",
-    "is_slow",
     "representatives",
     "with_slow",
 ]
@@ -93,25 +91,6 @@ def _slow_cases(names):
 
 _NAMES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
 SLOW_CASES = {*_OTHER_STEPS, *_slow_cases(_NAMES)}
-
-
-def _read(path):
-    """The beginnings of the names of tests, by module."""
-    table, names = {}, []
-    for line in path.read_text().splitlines():
-        if line.startswith("  "):
-            names.append(line.strip())
-        elif line and not line.startswith("#"):
-            names = table.setdefault(line, [])
-    return table
-
-
-SLOW_TESTS = _read(Path(__file__).parent / "slow_tests.txt")
-
-
-def is_slow(module, test):
-    """Whether a test of a module, such as `flows/test_glow.py`, is in the table."""
-    return any(test.startswith(name) for name in SLOW_TESTS.get(module, ()))
 
 
 def asked(request, parameter, names):

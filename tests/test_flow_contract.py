@@ -59,6 +59,7 @@ IN_THE_PLANE = {
 }
 
 
+@pytest.mark.slow_ids("iaf_context", "maf_batch_norm", "spline_coupling")
 @pytest.mark.parametrize("name", IN_THE_PLANE)
 @pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(name):
@@ -73,6 +74,7 @@ def test_density_integrates_to_one(name):
     assert report.passed, str(report)
 
 
+@pytest.mark.slow_ids("iaf-float64-1e-09")
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.usefixtures("op_by_op")

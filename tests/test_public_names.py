@@ -137,6 +137,7 @@ IMPORT = "import tfp_flows"
 STUBBED = f"import keras; keras.backend.backend = lambda: 'jax'; {IMPORT}"
 
 
+@pytest.mark.slow_ids("numpy-import tfp_flows", "torch-import tfp_flows")
 @pytest.mark.parametrize(
     ("backend", "code"), [("numpy", IMPORT), ("torch", IMPORT), ("tensorflow", STUBBED)]
 )

@@ -84,6 +84,18 @@ def written_out(constructor, case, network, start):
     return method
 
 
+@pytest.mark.slow_ids(
+    "InverseAutoregressive-affine_exp-<lambda>",
+    "InverseAutoregressive-affine_glow-<lambda>",
+    "InverseAutoregressive-affine_sigmoid-<lambda>",
+    "InverseAutoregressive-affine_softplus-<lambda>",
+    "InverseAutoregressive-circular_spline-<lambda>",
+    "InverseAutoregressive-cubic_conjugation-<lambda>",
+    "InverseAutoregressive-sinh_conjugation-<lambda>",
+    "MaskedAutoregressive-cubic_rational-<lambda>",
+    "MaskedAutoregressive-spline-<lambda>",
+    "MaskedAutoregressive-tail-<lambda>",
+)
 @pytest.mark.parametrize(
     ("name", "wrap"),
     [*((name, lambda network: network) for name in CASES), ("curved", only_callable)],
@@ -107,6 +119,15 @@ def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name,
     close(log_det, -ours[1])
 
 
+@pytest.mark.slow_ids(
+    "InverseAutoregressive-context",
+    "InverseAutoregressive-direct",
+    "InverseAutoregressive-drawn",
+    "InverseAutoregressive-narrow",
+    "InverseAutoregressive-plain",
+    "MaskedAutoregressive-narrow",
+    "MaskedAutoregressive-residual",
+)
 @pytest.mark.parametrize("form", FORMS)
 @both_steps
 @pytest.mark.usefixtures("op_by_op")
@@ -197,6 +218,7 @@ class LargeShifts(tff.Transformer):
         return (y - 30.0 * shift) * tf.exp(-log_scale), -log_scale
 
 
+@pytest.mark.slow_ids("MaskedAutoregressive-True")
 @pytest.mark.parametrize(
     ("constructor", "jit_compile"), zip(STEPS, [True, False], strict=True)
 )

@@ -204,6 +204,7 @@ SHAPE_CHANGING = {
 }
 
 
+@pytest.mark.slow_ids("glow")
 @pytest.mark.parametrize("name", SHAPE_CHANGING)
 @pytest.mark.usefixtures("op_by_op")
 def test_bijectors_that_change_the_shape_are_checked(name):

@@ -106,6 +106,7 @@ def _pair(case):
     return ours, plain, x, context, standardized
 
 
+@pytest.mark.slow_ids("made", "nice", "real_nvp, recompute", "real_nvp_image")
 def test_raw_contexts_score_as_standardised_ones_do(pair):
     ours, plain, x, context, standardized = pair
     np.testing.assert_allclose(
@@ -118,6 +119,7 @@ def test_raw_contexts_score_as_standardised_ones_do(pair):
     assert np.abs(shuffled - ours.log_prob(x.astype(np.float32), context=context)).max() > 0
 
 
+@pytest.mark.slow_ids("made", "nice", "real_nvp, recompute", "real_nvp_image")
 def test_raw_contexts_draw_as_standardised_ones_do(pair):
     ours, plain, _, context, standardized = pair
     drawn = [
@@ -137,6 +139,7 @@ def test_statistics_are_set_once_and_are_not_trained(pair):
     assert len(ours.trainable_variables) == len(plain.trainable_variables)
 
 
+@pytest.mark.slow_ids("real_nvp_image")
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("op_by_op")
 def test_contexts_pass_as_they_are_before_initialize_and_where_turned_off(case):

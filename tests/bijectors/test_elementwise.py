@@ -46,6 +46,7 @@ def test_has_the_parameters_of_its_context_in_each_row():
     close(log_det, np.sum(expected[1], axis=-1))
 
 
+@pytest.mark.slow_ids("0-maf", "0-nsf", "2-nsf")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("context_size", [0, 2])
 @pytest.mark.usefixtures("op_by_op")

@@ -100,6 +100,7 @@ ALPHAS += [d / 10.0**k for k in range(2, 9) for d in (1, 3)]
 
 
 # XLA takes up to a second for each.
+@pytest.mark.slow_ids("dtype0-alphas0-False", "dtype1-alphas0-False")
 @pytest.mark.parametrize(
     ("alphas", "jit_compile"), [(ALPHAS, False), ([0.0, 0.05, 1e-3, 5e-4, 2e-4], True)]
 )

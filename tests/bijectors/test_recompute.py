@@ -79,6 +79,12 @@ GRAPHS = [
 XLA = [("parts", "inverse", True), ("real_nvp_context", "forward", True)]
 
 
+@pytest.mark.slow_ids(
+    "glow-inverse-False",
+    "parts-inverse-True",
+    "real_nvp_image-forward-False",
+    "real_nvp_image-inverse-False",
+)
 @pytest.mark.parametrize(("name", "direction", "jit_compile"), [*GRAPHS, *XLA])
 def test_gradients_are_those_of_stored_activations(name, direction, jit_compile, request):
     if not jit_compile:  # the contract of bijectors has the traced ones
@@ -138,6 +144,7 @@ DEEP = {
 }
 
 
+@pytest.mark.slow_ids("real_nvp-12-0.3")
 @pytest.mark.parametrize(
     ("name", "num_steps", "stddev"),
     [

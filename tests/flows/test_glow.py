@@ -121,6 +121,11 @@ def test_loaded_flow_is_not_initialized_again(tmp_path):
     )
 
 
+@pytest.mark.slow_ids(
+    "real_nvp_image-black",
+    "real_nvp_image-grey",
+    "real_nvp_image-half of the columns constant",
+)
 @pytest.mark.parametrize(
     "images",
     [

@@ -76,6 +76,7 @@ def test_logit_is_that_of_the_code():
     close(log_det, slope.sum(axis=(1, 2, 3)))
 
 
+@pytest.mark.slow
 def test_every_scale_learns_from_its_start():
     flow = flow_of(dtype="float32", batch_norm=False)
     rows = IMAGES.astype(np.float32)
@@ -88,6 +89,7 @@ def test_every_scale_learns_from_its_start():
         assert abs(scale - network.tanh_scale) > 1e-3
 
 
+@pytest.mark.slow_ids("True")
 @pytest.mark.parametrize("use_running_averages", [False, True])
 def test_training_moves_statistics_and_evaluation_inverts(use_running_averages):
     flow = flow_of(use_running_averages=use_running_averages)

@@ -156,6 +156,7 @@ def by_passes(member, v, context):
     return u, tf.reduce_sum(one(u)[1], axis=-1)
 
 
+@pytest.mark.slow_ids("cycle, many", "masked, many")
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_solving_equals_whole_passes(name):
     x, context = CASES[name].inputs((5,))
@@ -167,6 +168,7 @@ def test_solving_equals_whole_passes(name):
                 close(a, b)
 
 
+@pytest.mark.slow_ids("masked, many")
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
     conditioner = build(name)

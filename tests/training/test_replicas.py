@@ -83,6 +83,9 @@ def answers(build, optimizer, x, weight):
     return found
 
 
+@pytest.mark.slow_ids(
+    "free_bits-True", "loss_scaling-True", "regularised-False", "several_draws-False"
+)
 @pytest.mark.parametrize(
     ("name", "is_weighted"),
     [

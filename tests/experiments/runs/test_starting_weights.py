@@ -58,6 +58,7 @@ def from_first(first, folder, **changes):
     )
 
 
+@pytest.mark.slow_ids("mirrored")
 @pytest.mark.parametrize("strategy", ["none", "mirrored"])
 def test_a_run_starts_from_the_weights_and_statistics_of_another(strategy, first, tmp_path):
     # On rows of another mean, with another seed.
@@ -88,6 +89,7 @@ def test_a_run_starts_from_the_weights_and_statistics_of_another(strategy, first
     )
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_there_and_can_be_resumed(first, tmp_path):
     settings = from_first(first, tmp_path, seed=7, epochs=2, learning_rate=1e-2)
     run_without_end(settings)
@@ -157,6 +159,7 @@ def test_a_model_that_does_not_know_its_context_is_refused(first, tmp_path):
 VAE = dataclasses.replace(TINY_VAE, prior="real_nvp", latent_size=2, epochs=1)
 
 
+@pytest.mark.slow
 def test_a_vae_starts_from_another_and_refuses_another_architecture(tmp_path):
     first = dataclasses.replace(VAE, run_dir=str(tmp_path / "first"))
     iaf_vae.run(first)
