@@ -16,6 +16,7 @@ import derivatives
 import keras
 import numpy as np
 import pytest
+import refusals
 import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
@@ -172,6 +173,12 @@ def all_op_by_op():
         yield
 
 
+@pytest.fixture(scope="session")
+def replicas():
+    """A strategy of two replicas; TensorFlow supports one such strategy in a process."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -182,3 +189,15 @@ def banana(rng):
     """512 rows of a curved 2-D density, float32."""
     x = rng.normal(size=(512, 2))
     return np.stack([x[:, 0], 0.5 * x[:, 0] ** 2 + 0.3 * x[:, 1]], -1).astype(np.float32)
+
+
+@pytest.fixture
+def check_refused(tmp_path, monkeypatch):
+    """`refusals.check_refused`, in a folder where the call must write nothing."""
+
+    def check(call, words):
+        refusals.check_refused(call, words)
+        assert not list(tmp_path.iterdir())
+
+    monkeypatch.chdir(tmp_path)
+    return check
