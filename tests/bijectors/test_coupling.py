@@ -69,31 +69,6 @@ def test_checkerboard_conditioner_sees_zeros_in_place_of_what_changes():
     np.testing.assert_array_equal(np.where(mask, y, 0.0), zeroed)
 
 
-def test_dropout_in_a_network_is_off_in_both_directions():
-    network = keras.Sequential([keras.layers.Dropout(0.9), keras.layers.Dense(6)])
-    ours = tff.Coupling(masks.half(5), tff.Conditioner(network, 2))
-    randomize(ours)
-    x = X.astype(np.float32)
-    z, _ = ours.inverse_and_log_det(x, training=True)
-    close(ours.forward_and_log_det(z.numpy(), training=True)[0], x, 1e-5)
-    np.testing.assert_array_equal(ours.inverse_and_log_det(x)[0], z)
-
-
-@pytest.mark.parametrize("mask", [np.ones(3, bool), np.zeros(3, bool)])
-def test_mask_that_parts_nothing_is_refused(mask):
-    with pytest.raises(ValueError, match="some variables pass and some change"):
-        tff.Coupling(mask, lambda x, context: x)
-
-
-@pytest.mark.parametrize("shape", [(7, 4), (4,), (2, 6)])
-def test_event_of_another_size_is_refused(shape):
-    ours = coupling(masks.half(5), tff.Shift())
-    with pytest.raises(ValueError, match=r"`y` of shape \[\.\.\., 5\]"):
-        ours.inverse_and_log_det(np.zeros(shape))
-    with pytest.raises(ValueError, match=r"`x` of shape \[\.\.\., 5\]"):
-        ours.forward(np.zeros(shape))
-
-
 def dense(seen_shape, units):
     return tff.Conditioner(keras.layers.Dense(units), seen_shape)
 

@@ -99,16 +99,6 @@ def test_state_that_only_the_other_end_determines_is_refused():
     inverted.initialize(np.ones([8, 4], np.float32))
 
 
-@pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize])
-def test_initialization_happens_once(bijector):
-    norm = bijector(3)
-    norm.initialize(ROWS)
-    before = values(norm)
-    norm.initialize(100.0 + ROWS)
-    for now, then in zip(values(norm), before, strict=True):
-        np.testing.assert_array_equal(now, then)
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("bijector", [tff.ActNorm, tff.Standardize])
 def test_statistics_of_data_that_are_not_finite_are_refused(bijector, bad):

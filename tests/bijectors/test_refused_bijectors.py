@@ -192,6 +192,14 @@ BAD_CALLS = [
     (lambda: tff.check_bijector(flow(), ROWS[0]), "`x` of shape [N, *event]"),
     (lambda: tff.check_bijector(flow(), ROWS[:0]), "`x` | (0, 3)"),
     (lambda: tff.check_bijector(conditional_flow(), ROWS), "`context` | None"),
+    (lambda: tff.Permutation([1, 2, 3]), "`permutation` | [1, 2, 3]"),
+    (lambda: tff.Permutation([[0, 1]]), "`permutation` of the integers 0 to D - 1"),
+    (lambda: tff.Logit(-0.1), "`alpha` in | -0.1"),
+    (lambda: tff.Squeeze((4, 4, 0)), "`image_shape` of positive (H, W, C)"),
+    (
+        lambda: tff.ChannelAffine(3, conditioner(2, 1), context_size=2),
+        "`output_shape` (6,) | (1,)",
+    ),
 ]
 
 

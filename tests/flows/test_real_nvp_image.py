@@ -100,17 +100,3 @@ def test_training_moves_statistics_and_evaluation_inverts(use_running_averages):
     assert any(np.any(a != b) for a, b in zip(before, after, strict=True))
     z = flow.inverse_and_log_det(IMAGES)[0].numpy()
     close(flow.forward_and_log_det(z)[0], IMAGES, 1e-8)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"image_shape": (3, 4, 1)}, "`image_shape` with H and W divisible by 2"),
-        ({"image_shape": (2, 2, 1)}, "`image_shape` of more than one pixel"),
-        ({"num_levels": 0}, "`num_levels` of at least 1; got 0"),
-        ({"act_norm": True}, "one of `batch_norm` and `act_norm`; got both"),
-    ],
-)
-def test_wrong_arguments_are_refused_by_name(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        flow_of(**arguments)

@@ -24,7 +24,6 @@ OF_VECTOR_FLOWS = [
         "`network_dtype` | 'mixed_float16'",
     ),
     (lambda flow: flow("3"), "`event_size` | '3'"),
-    (lambda flow: flow(2.5), "`event_size` | 2.5"),
     (lambda flow: flow(3, hidden_units="64"), "positive `hidden_units` | '64'"),
     (lambda flow: flow(3, activation="rectify"), "`activation` | 'rectify'"),
 ]
@@ -45,11 +44,6 @@ OF_IMAGE_FLOWS = [
 
 BAD_CALLS = [
     (lambda: tff.NICE(0), "`event_size` of at least | got 0"),
-    (lambda: tff.RealNVP(0), "`event_size` of at least | got 0"),
-    (
-        lambda: tff.NICE(1),
-        "`event_size` of at least 2 | got 1. | NeuralSplineFlow(1) | MAF(1, transf",
-    ),
     (
         lambda: tff.RealNVP(1),
         "`event_size` of at least 2 | got 1. | NeuralSplineFlow(1) | MAF(1, transf",
@@ -57,7 +51,6 @@ BAD_CALLS = [
     (lambda: tff.MADE(0), "`event_size` of at least 1 | got 0"),
     (lambda: tff.MADE(3, hidden_units=(4, 0)), "positive `hidden_units` | got (4, 0)"),
     (lambda: tff.MAF(3, num_steps=0), "`num_steps` of at least 1 | got 0"),
-    (lambda: tff.NICE(3, num_steps=0), "`num_steps` of at least 1 | got 0"),
     (
         lambda: tff.RealNVP(3, batch_norm=True, act_norm=True),
         "one of `batch_norm` and `act_norm` | both",
@@ -77,11 +70,9 @@ BAD_CALLS = [
     ),
     (lambda: tff.NeuralSplineFlow(3, circular=[3]), "`circular` | 3 variables | [3]"),
     (lambda: tff.NeuralSplineFlow(3, circular=[0, 0]), "`circular` | [0, 0]"),
-    (lambda: tff.NeuralSplineFlow(3, circular=[0, -3]), "`circular` | [0, -3]"),
     (lambda: tff.NeuralSplineFlow(3, circular=[True, False]), "`circular` | [True, False]"),
     (lambda: tff.NeuralSplineFlow(3, circular=[0.0]), "`circular` | [0.0]"),
     (lambda: tff.NeuralSplineFlow(3, circular=1), "`circular` | got 1"),
-    (lambda: tff.NeuralSplineFlow(3, circular="all"), "`circular` | 'all'"),
     (
         lambda: tff.at_temperature(
             on(tff.circular_base(1, [0]), tff.NeuralSplineFlow(1, circular=[0], **TINY)),
@@ -98,8 +89,6 @@ BAD_CALLS = [
         "`distribution` | circle | [1] | circular_base",
     ),
     (lambda: tff.RealNVP(3, num_steps=2.5), "integer `num_steps` | 2.5"),
-    (lambda: tff.RealNVP(3, num_steps=2.0), "integer `num_steps` | 2.0"),
-    (lambda: tff.RealNVP(3, num_steps="8"), "integer `num_steps` | '8'"),
     (
         lambda: tff.MAF(3, transformer=tfb.Exp()),
         "`transformer` | num_parameters | exp | A bijector has no parameters",
@@ -124,17 +113,14 @@ BAD_CALLS = [
         "`network_dtype`, None or 'float64' in a flow of float64 | 'mixed_bfloat16'",
     ),
     (lambda: tff.RealNVP(3, dtype="single precision"), "`dtype` | single precision"),
-    (lambda: tff.RealNVP(3, dtype="complex64"), "floating-point `dtype` | complex64"),
     (lambda: tff.RealNVP(3, dtype=None), "floating-point `dtype` | None"),
     (lambda: tff.RealNVP(3, name=3), "string `name` | got 3"),
     (lambda: tff.MAF(3, 5), "positional"),
     (lambda: tff.MAF(3, number_of_steps=5), "number_of_steps"),
     (lambda: tff.Glow((8, 8)), "`image_shape` | (H, W, C) | (8, 8)"),
     (lambda: tff.Glow(28), "`image_shape` | got 28"),
-    (lambda: tff.Glow("8x8x1"), "`image_shape` | '8x8x1'"),
     (lambda: tff.Glow((8.5, 8, 1)), "`image_shape` | (8.5, 8, 1)"),
     (lambda: tff.Glow((6, 6, 1), 2), "`image_shape` | divisible by 4 | (6, 6, 1)"),
-    (lambda: tff.Glow((8, 8, 1), 1.5), "integer `num_levels` | 1.5"),
     (lambda: tff.Glow((8, 8, 1), 1, num_steps=1.5), "integer `num_steps` | 1.5"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels="64"), "`hidden_channels`"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels=2, logit_alpha=1.0), "`alpha`"),
@@ -143,6 +129,12 @@ BAD_CALLS = [
     (lambda: tff.RealNVPImage((8, 8, 1), hidden_channels=(4, 4)), "`hidden_channels`"),
     (lambda: tff.RealNVPImage((8, 8, 1), num_blocks=0), "`num_blocks` | got 0"),
     (lambda: tff.RealNVPImage((2, 2, 1), 2), "`image_shape` | (2, 2, 1)"),
+    (lambda: tff.RealNVPImage((3, 4, 1)), "`image_shape` with H and W divisible by 2"),
+    (
+        lambda: tff.RealNVPImage((4, 4, 1), act_norm=True),
+        "one of `batch_norm` and `act_norm` | both",
+    ),
+    (lambda: tff.Glow((4, 4, 1), 0), "`num_levels` of at least 1 | got 0"),
 ]
 
 

@@ -95,6 +95,7 @@ def test_config_rebuilds_it(name):
     network = keras.layers.serialize(config["network"])
     config["network"] = keras.layers.deserialize(network)
     twin = tff.Conditioner.from_config(config)
+    assert str(twin.network.get_config()) == str(conditioner.network.get_config())
     twin.network.set_weights(conditioner.network.get_weights())
     assert (twin.name, twin.input_shape) == (conditioner.name, conditioner.input_shape)
     inputs = CASES[name].inputs((4,))

@@ -13,12 +13,9 @@ ORDERING = [1, 2, 3]
 BAD_CALLS = [
     (lambda: tff.MLP("3"), "`output_units` | '3'"),
     (lambda: tff.MLP(3, "64"), "positive `hidden_units` | '64'"),
-    (lambda: tff.MLP(3, ("64", "64")), "positive `hidden_units` | ('64', '64')"),
     (lambda: tff.MLP(3, (64.5,)), "positive `hidden_units` | (64.5,)"),
-    (lambda: tff.MLP(3, (True,)), "positive `hidden_units` | (True,)"),
     (lambda: tff.MLP(3, (4, 8), residual=True), "equal `hidden_units` | (4, 8)"),
     (lambda: tff.MLP(3, activation="rectify"), "`activation` | 'rectify'"),
-    (lambda: tff.MLP(3, activation=2), "`activation` | got 2"),
     (lambda: tff.MLP(3, activation=keras.layers.ReLU), "`activation` | call it"),
     (lambda: tff.MLP(3, seed=-1), "`seed` | -1"),
     (lambda: tff.MLP(3, residual="no"), "`residual` | 'no'"),
@@ -52,6 +49,16 @@ BAD_CALLS = [
     (lambda: tff.natural_ordering(2.5), "`event_size` | 2.5"),
     (lambda: tff.reversed_ordering("3"), "`event_size` | '3'"),
     (lambda: tff.random_ordering(3, "a"), "`seed` | 'a'"),
+    (lambda: tff.MaskedMLP(2, (4,), [[1, 2]]), "`ordering` of shape [D] | [1, 2]"),
+    (
+        lambda: tff.MaskedMLP(2, (4, 5), ORDERING, residual=True),
+        "equal `hidden_units`, at least one | (4, 5)",
+    ),
+    (lambda: tff.MLP(3, (), residual=True), "`hidden_units`"),
+    (
+        lambda: tff.MaskedMLP(2, (4,), ORDERING, context_size=2).build((None, 4)),
+        "[..., 5] | 4",
+    ),
 ]
 
 
