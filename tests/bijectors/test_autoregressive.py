@@ -85,16 +85,14 @@ def written_out(constructor, case, network, start):
 
 
 @pytest.mark.slow_ids(
-    "InverseAutoregressive-affine_exp-<lambda>",
-    "InverseAutoregressive-affine_glow-<lambda>",
-    "InverseAutoregressive-affine_sigmoid-<lambda>",
-    "InverseAutoregressive-affine_softplus-<lambda>",
-    "InverseAutoregressive-circular_spline-<lambda>",
-    "InverseAutoregressive-cubic_conjugation-<lambda>",
-    "InverseAutoregressive-sinh_conjugation-<lambda>",
-    "MaskedAutoregressive-cubic_rational-<lambda>",
-    "MaskedAutoregressive-spline-<lambda>",
-    "MaskedAutoregressive-tail-<lambda>",
+    "*-affine_*",
+    "*-circular_spline-*",
+    "*-c*_conjugation-*",
+    "*-sinh_conjugation-*",
+    "InverseAutoregressive-tail-*",
+    "MaskedAutoregressive-cubic_rational-*",
+    "MaskedAutoregressive-spline-*",
+    "MaskedAutoregressive-tail-*",
 )
 @pytest.mark.parametrize(
     ("name", "wrap"),

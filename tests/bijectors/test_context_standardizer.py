@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -181,20 +180,6 @@ def test_what_is_inverted_standardises_too():
         flow.inverse(x.astype(np.float32), context=context.astype(np.float32)),
         plain.inverse(x.astype(np.float32), context=standardized.astype(np.float32)),
         atol=2e-3,
-    )
-
-
-def test_statistics_come_back_with_the_weights(tmp_path):
-    x, context, _ = _rows((2,))
-    model = tfp_flows.DensityEstimator(_both())
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    model.fit((x, context), epochs=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras").distribution
-    assert loaded.is_initialized
-    np.testing.assert_array_equal(
-        loaded.log_prob(x.astype(np.float32), context=context),
-        model.distribution.log_prob(x.astype(np.float32), context=context),
     )
 
 

@@ -39,7 +39,7 @@ def test_equals_stock_real_nvp_with_the_same_network():
     close(log_det, stock.inverse_log_det_jacobian(tf.constant(X), event_ndims=1))
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.parametrize("name", ["affine", "spline"])
 def test_formula_with_an_irregular_mask(name):
     mask = np.array([True, False, False, True, False])
     transformer = TRANSFORMERS[name].build()

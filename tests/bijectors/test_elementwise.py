@@ -95,6 +95,7 @@ def test_has_no_jump_in_value_or_density():
     assert np.abs(np.diff(changes))[np.abs(x[1:-1, 0]) > 0.01].max() < 1e-3
 
 
+@pytest.mark.slow
 def test_learns_the_weight_of_the_tail_on_each_side():
     """Student's t of 1 degree of freedom above 0, a normal distribution below."""
     rng = np.random.default_rng(0)

@@ -68,6 +68,7 @@ def test_a_standard_normal_hardly_notices():
     assert 0.0 < float(tf.reduce_mean(loss)) < 1.5
 
 
+@pytest.mark.slow_ids("*-True-float64", "*-False-float32")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 @KINDS
