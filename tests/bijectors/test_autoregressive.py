@@ -196,6 +196,7 @@ def test_whole_passes_stop_when_nothing_changes(rng):
         return tf.concat([shift, 0.1 * shift], axis=-1)
 
     step = tff.MaskedAutoregressive(40, chain_of_three, tff.Affine(), dtype="float64")
+    passes.assign(0)
     x = rng.normal(size=(6, 40))
     y = step.forward(x).numpy()
     assert passes.numpy() <= 5

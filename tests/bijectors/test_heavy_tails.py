@@ -152,15 +152,6 @@ def test_kinds_are_named():
             make(2, **{key: "cauchy"})
 
 
-def test_a_file_that_says_true_has_the_tails_of_then():
-    old = {**tff.MAF(2, seed=0).get_config(), "heavy_tails": True}
-    tails = tff.MAF.from_config(old).bijectors[-1]
-    assert tails.parameters["kind"] == "sinh"
-    alone = {k: v for k, v in tails.get_config().items() if k != "kind"}
-    assert tff.HeavyTails.from_config(alone).parameters["kind"] == "sinh"
-    assert tff.MAF(2, seed=0).bijectors[-1].parameters["kind"] == "student"
-
-
 @pytest.mark.parametrize("size", [1, 2, 5, 30])
 def test_fresh_tails_leave_the_deviation_of_samples_near_one(size):
     """The sinh's of 30 variables are 9, since a few rows lie tens of thousands out."""

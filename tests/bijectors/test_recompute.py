@@ -204,6 +204,7 @@ def test_couplings_call_their_network_once_more_only():
 
     mask = masks.half(4)
     chain = tff.FlowChain([tff.Coupling(mask, conditioner)] * 3, recompute=True)
+    count = 0
 
     def gradient(x):
         with tf.GradientTape() as tape:
