@@ -11,13 +11,13 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup \
 
 # What meets every room and most of TensorFlow and Keras, in a minute or two of one core.
 EACH_ROOM = tests/core tests/test_bijector_protocol.py tests/test_saving.py \
-	tests/test_saved_before.py tests/networks/test_initial_weights.py \
+	tests/networks/test_initial_weights.py \
 	tests/distributions/test_carried.py tests/distributions/test_flow_distribution.py \
 	tests/training/test_density_estimator.py tests/training/test_row_forms.py \
 	tests/inference/test_posterior_training.py tests/tables/test_sklearn.py \
 	tests/experiments/fitted/test_fitted_tables.py
 
-.PHONY: demo test test-slow test-versions test-nightly lint docs docs-serve bench clean
+.PHONY: demo test test-slow test-slow-sample test-versions test-nightly lint docs docs-serve bench clean
 
 demo: $(VENV)/.dev
 	$(BIN)/python -m experiments.demo
@@ -28,6 +28,11 @@ test: lint
 # With Sphinx, which a test builds the site with.
 test-slow: $(VENV)/.docs
 	$(PYTEST) -m slow
+
+# A random tenth of the slow tests, drawn by the date; --sample_seed=2026-11-28 draws that
+# of another day.
+test-slow-sample: $(VENV)/.docs
+	$(PYTEST) -m slow --sample=0.1
 
 # Under versions of one's choice, in an environment of its own; for example
 # make test-versions PYTHON=python3.10 VERSIONS='tensorflow==2.20.* keras==3.12.*'

@@ -1,13 +1,10 @@
-"""What every test needs: a quiet TensorFlow, two logical CPUs, fixed seeds.
+"""What all tests need: a quiet TensorFlow, two logical CPUs, seeds, marks and order."""
 
-Most functions of tests are called a few times only. So TensorFlow and XLA need not
-optimise what they run, but for the slow tests, which run as a user's code does.
-"""
-
-import functools
 import gc
 import os
 import random
+import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,32 +16,18 @@ import derivatives
 import keras
 import numpy as np
 import pytest
+import refusals
 import tensorflow as tf
 from bijector_cases import CASES as BIJECTORS
 from distribution_cases import CASES as DISTRIBUTIONS
 from flow_cases import CASES as FLOWS
 from slow_cases import REPRESENTATIVES
 from slow_cases import SLOW_CASES
-from slow_cases import is_slow
-from tensorflow.python.eager import context
-from tensorflow.python.framework import ops
-from tensorflow.python.util import tf_stack
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
-
-_new_mirrored_strategy = tf.distribute.MirroredStrategy
-
-
-@functools.cache
-def _mirrored_strategy():
-    return _new_mirrored_strategy(["CPU:0", "CPU:1"])
-
-
-# One for all tests of a process: a second one would use the first one's collective keys.
-tf.distribute.MirroredStrategy = lambda devices=None: _mirrored_strategy()
 
 # The modules whose tests run on all lines of the tables of cases.
 _CONTRACTS = {
@@ -67,27 +50,40 @@ _FIRST = (
 )
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--sample",
+        type=float,
+        help="run a random share of the tests, 0.1 for a tenth",
+    )
+    parser.addoption(
+        "--sample_seed",
+        default=time.strftime("%Y-%m-%d"),
+        help="seed of the share that `--sample` draws; today's date by default",
+    )
+
+
 def pytest_configure(config):
+    config.addinivalue_line(
+        "markers",
+        "slow_ids(*patterns): parameters, by their ids, with which a test is slow",
+    )
     # Traces make many objects, of which few are garbage before the tests of a group end.
     gc.set_threshold(100_000, 20, 20)
     if "not slow" in config.option.markexpr:
+        # Most programs of the fast tests run once or twice, and XLA compiles them for
+        # longer than they run. The slow tests compile as a user's code does.
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        _share_one_stack()
 
 
-def _share_one_stack():
-    """Has no operation of a graph know where in Python it was made, as messages tell.
-
-    To write that down, with all frames of pytest and Keras, takes a fifth of tracing.
-    """
-    stack = tf_stack.extract_stack()
-    tf_stack.extract_stack = lambda stacklevel=1: stack
+def pytest_report_header(config):
+    share, seed = config.option.sample, config.option.sample_seed
+    return f"a random {share:g} of the tests: --sample_seed={seed}" if share else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Puts the tests of one contract case, or else of one module, into one process.
+def pytest_collection_modifyitems(config, items):
+    """Marks slow tests, and puts the tests of one case or module into one process.
 
     So what they share is built once, and a case need not be kept until the end.
     """
@@ -95,10 +91,24 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("xdist_group") is None:
             group = _contract_case(item) or item.module.__name__
             item.add_marker(pytest.mark.xdist_group(group))
-        if is_slow(_path(item), item.name) or _contract_case(item) in SLOW_CASES:
+        if _has_slow_id(item) or _contract_case(item) in SLOW_CASES:
             item.add_marker(pytest.mark.slow)
+    if config.option.sample:
+        drawn = [item for item in items if _is_drawn(item, config.option)]
+        config.hook.pytest_deselected(items=[i for i in items if i not in set(drawn)])
+        items[:] = drawn
     items.sort(key=_order)
-    _keep_what_lives()
+    gc.freeze()  # the collector need not look at what was imported
+
+
+def _has_slow_id(item):
+    patterns = [p for mark in item.iter_markers("slow_ids") for p in mark.args]
+    return any(fnmatchcase(item.callspec.id, pattern) for pattern in patterns)
+
+
+def _is_drawn(item, option):
+    seed = f"{option.sample_seed} {item.nodeid}"
+    return random.Random(seed).random() < option.sample
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures have ended
@@ -112,25 +122,13 @@ def _group(item):
 
 
 def _free_memory(module):
-    """Frees the graphs and models of the tests that have run.
-
-    TensorFlow registers the gradient of each traced `tf.custom_gradient` for ever, and that
-    holds the whole graph in which it was traced.
-    """
-    registry = ops.gradient_registry._registry
-    for name in [name for name in registry if name.startswith("CustomGradient")]:
-        del registry[name]
+    """Frees the models and graphs that the tests of a group kept in caches."""
     from_the_group = (module.__name__, "subject")
     for function in vars(module).values():
         if hasattr(function, "cache_clear") and function.__module__ in from_the_group:
             function.cache_clear()
-    keras.utils.set_random_seed(0)  # which drops what TensorFlow has prepared to run them
+    keras.utils.set_random_seed(0)  # drops TensorFlow's cache of prepared functions
     gc.collect()
-    _keep_what_lives()
-
-
-def _keep_what_lives():
-    """Tells the collector to look no more at what is imported or shared by all tests."""
     gc.freeze()
 
 
@@ -151,21 +149,15 @@ def _contract_case(item):
     return next((v for v in values if isinstance(v, str) and v in _CASES), "")
 
 
-# TensorFlow's generator as its seed leaves it, before anything is drawn by that.
-_UNUSED = random.Random(0).getstate()
-
-
 @pytest.fixture(autouse=True)
-def _fixed_seeds():
-    """Sets all seeds; that of TensorFlow only where something has drawn by it.
+def _fixed_seeds(request):
+    """Sets all seeds; TensorFlow's not in the contracts, whose draws have seeds.
 
-    To set it drops all that TensorFlow has prepared to run functions and ops, and a test
-    of a few ops op by op takes half as long again.
+    Setting TensorFlow's seed drops its cache of prepared functions and operations.
     """
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-    state = context.context()
-    if state._seed != 0 or state._rng.getstate() != _UNUSED:
+    if request.module.__name__ not in _CONTRACTS:
         keras.utils.set_random_seed(0)
 
 
@@ -181,6 +173,12 @@ def all_op_by_op():
         yield
 
 
+@pytest.fixture(scope="session")
+def replicas():
+    """A strategy of two replicas; TensorFlow supports one such strategy in a process."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -191,3 +189,15 @@ def banana(rng):
     """512 rows of a curved 2-D density, float32."""
     x = rng.normal(size=(512, 2))
     return np.stack([x[:, 0], 0.5 * x[:, 0] ** 2 + 0.3 * x[:, 1]], -1).astype(np.float32)
+
+
+@pytest.fixture
+def check_refused(tmp_path, monkeypatch):
+    """`refusals.check_refused`, in a folder where the call must write nothing."""
+
+    def check(call, words):
+        refusals.check_refused(call, words)
+        assert not list(tmp_path.iterdir())
+
+    monkeypatch.chdir(tmp_path)
+    return check

@@ -69,7 +69,6 @@ def _case(constructor, event_size, context_size, num_values, options):
 _RANDOM = tff.random_ordering(8, seed=4)
 BINARY = {
     "binary": _binary(),
-    "binary_reversed": _binary(ordering=tff.reversed_ordering(8)),
     "binary_random": _binary(ordering=_RANDOM, direct=True),
     "binary_residual_context": _binary(context_size=2, residual=True),
     "binary_masks": _binary(num_masks=3),

@@ -47,16 +47,9 @@ IMAGES = {
     "glow": glow((4, 4, 1), 2),
     "glow_recompute": glow((4, 2, 2), 2, num_levels=1, num_steps=2, recompute=True),
     "glow_step": glow((2, 2, 3), constructor=tff.GlowStep),
-    "glow_step_additive": glow(
-        (3, 1, 2), constructor=tff.GlowStep, transformer=tff.Shift()
-    ),
     "glow_spline": glow((4, 4, 1), 2, transformer=SPLINE),
-    "real_nvp_image_spline": real_nvp_image((2, 2, 1), num_levels=1, transformer=SPLINE),
     "real_nvp_image": real_nvp_image((2, 2, 1), 2, num_levels=1),
     "real_nvp_image_levels": real_nvp_image((4, 2, 1), 2),
-    "real_nvp_image_act_norm": real_nvp_image(
-        (3, 2, 1), num_levels=1, batch_norm=False, act_norm=True
-    ),
 }
 
 CASES = {
@@ -67,16 +60,7 @@ CASES = {
         tff.NeuralSplineFlow, 1, 2, num_bins=3, num_steps=1, residual=False
     ),
     "spline_coupling": flow(tff.NeuralSplineFlow, 3, 2, num_bins=3, coupling=True),
-    "spline_coupling_plain": flow(
-        tff.NeuralSplineFlow,
-        num_bins=3,
-        coupling=True,
-        apply_unconditional_transform=False,
-        random_permutations=False,
-        lu_mixing=False,
-    ),
     "maf": flow(tff.MAF),
-    "maf_random_batch_norm": flow(tff.MAF, 2, random_orderings=True, batch_norm=True),
     "maf_context": flow(tff.MAF, 2, context_size=2, act_norm=True, lu_mixing=True),
     "maf_random_lu_everything": flow(
         tff.MAF,
@@ -85,24 +69,12 @@ CASES = {
         transformer=tff.Gated(),
         **EVERY_CONNECTION,
     ),
-    "maf_one_variable_context": flow(tff.MAF, 1, context_size=2),
     "iaf_context": flow(tff.IAF, 2, context_size=2),
-    "iaf_everything": flow(tff.IAF, transformer=tff.Affine(), **EVERY_CONNECTION),
     "nice": flow(tff.NICE, num_steps=3),
     "nice_context": flow(tff.NICE, context_size=2),
     "real_nvp": flow(tff.RealNVP),
     "real_nvp_recompute": flow(
         tff.RealNVP, context_size=2, act_norm=True, lu_mixing=True, recompute=True
     ),
-    "maf_recompute": flow(tff.MAF, 2, context_size=2, recompute=True),
-    "real_nvp_even": flow(tff.RealNVP, 2, num_steps=3),
-    "real_nvp_batch_norm": flow(tff.RealNVP, batch_norm=True),
-    "real_nvp_act_norm": flow(tff.RealNVP, act_norm=True),
     "real_nvp_lu_mixing": flow(tff.RealNVP, lu_mixing=True),
-    "real_nvp_residual": flow(tff.RealNVP, hidden_units=(4, 4), residual=True),
-    "real_nvp_context": flow(tff.RealNVP, context_size=2, act_norm=True),
-    "real_nvp_gated": flow(tff.RealNVP, transformer=tff.Gated()),
-    "real_nvp_exp": flow(
-        tff.RealNVP, transformer=tff.Affine(transformers.exp_scale), standardize=False
-    ),
 }

@@ -16,16 +16,6 @@ def checkerboard(dtype, context_size=0):
     return tff.Coupling(CHECKERBOARD, conditioner, dtype=dtype)
 
 
-def checkerboard_of_vectors(dtype):
-    layers = [
-        keras.layers.Flatten(dtype=dtype),
-        keras.layers.Dense(64, dtype=dtype),
-        keras.layers.Reshape((4, 4, 4), dtype=dtype),
-    ]
-    conditioner = tff.Conditioner(keras.Sequential(layers), (4, 4, 2))
-    return tff.Coupling(CHECKERBOARD, conditioner, dtype=dtype)
-
-
 def channels(dtype, context_size=0):
     network = keras.layers.Dense(4, dtype=dtype)
     conditioner = tff.Conditioner(network, (2, 3, 2), context_size=context_size)

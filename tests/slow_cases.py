@@ -1,19 +1,12 @@
-"""Which tests only `make test-slow` runs: others have what they are made of."""
-
-import fnmatch
-from pathlib import Path
+"""Cases that only `make test-slow` runs, and helpers that mark parameters as slow."""
 
 import pytest
-from bijector_cases import CASES as BIJECTORS
 from bijector_cases import STEPS
-from distribution_cases import CASES as DISTRIBUTIONS
-from flow_cases import CASES as FLOWS
 
 __all__ = [
     "REPRESENTATIVES",
     "SLOW_CASES",
     "asked",
-    "is_slow",
     "representatives",
     "with_slow",
 ]
@@ -43,75 +36,22 @@ REPRESENTATIVES = {
 # with a bounded domain, with parameters of a few and of many numbers. Every transformer has
 # the contract of its own there, and `make test-slow` tries steps of all.
 _STEPS = {"curved_coupling", "curved_masked", "affine_exp_coupling"}
-_STEPS |= {"gated_inverse", "spline_coupling", "spline_masked"}
+_STEPS |= {"gated_inverse", "spline_masked"}
 _OTHER_STEPS = STEPS.keys() - {f"{name}_step" for name in _STEPS}
 
-# Cases of `make test`, and those that are like it but for a mask, an ordering, the lack of
-# a context, or one option more, which the case has too or which is a case of its own.
+# Cases of `make test`, each with the slow cases that differ from it in one option.
 _LIKE = {
-    # bijectors
-    "irregular": ["alternating_*", "half_flipped"],
-    "checkerboard_context": ["checkerboard_*"],
-    "inverse_affine_everything": ["masked_drawn_*", "inverse_gated"],
-    "masked_reversed_residual": ["masked_affine"],
-    "channels_context": ["channels"],
-    "conv_net_context": ["conv_net"],
-    "res_net_context": ["res_net"],
-    "invert_context": ["invert"],
-    "multi_scale_context": ["multi_scale"],
-    # flows
-    "batch_norm": ["real_nvp_batch_norm"],
-    "maf": ["maf_one_*", "maf_recompute", "maf_random_batch_norm"],
-    "maf_random_lu_everything": ["iaf_everything"],
-    "nice": ["nice_*"],
-    "residual": ["real_nvp_residual"],
-    "affine_exp_coupling_step": ["real_nvp_exp"],
-    "gated_inverse_step": ["real_nvp_gated"],
-    "real_nvp": ["real_nvp_even"],
-    "real_nvp_recompute": ["real_nvp_act_norm", "real_nvp_lu_mixing", "real_nvp_context"],
     "iaf_context": ["maf_context"],
-    "glow": ["glow_recompute", "glow_step_additive", "glow_spline"],
-    "real_nvp_image": ["real_nvp_image_*"],
+    "glow": ["glow_recompute", "glow_spline"],
+    "nice": ["nice_context"],
+    "real_nvp_image": ["real_nvp_image_levels"],
+    "real_nvp_recompute": ["real_nvp_lu_mixing"],
     "spline_circular_coupling": ["spline_circular"],
     "spline_one_variable": ["spline"],
-    "spline_coupling": ["spline_coupling_plain", "spline_coupling_step"],
-    # distributions
-    "binary_random": ["binary_reversed"],
     "binary_masks": ["binary_masks_of_one_ordering"],
     "mixture_masks": ["mixture"],
 }
-
-
-def _slow_cases(names):
-    for stays, patterns in _LIKE.items():
-        assert stays in names, stays
-        for pattern in patterns:
-            like = set(fnmatch.filter(names, pattern)) - _LIKE.keys()
-            assert like, pattern
-            yield from like
-
-
-_NAMES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
-SLOW_CASES = {*_OTHER_STEPS, *_slow_cases(_NAMES)}
-
-
-def _read(path):
-    """The beginnings of the names of tests, by module."""
-    table, names = {}, []
-    for line in path.read_text().splitlines():
-        if line.startswith("  "):
-            names.append(line.strip())
-        elif line and not line.startswith("#"):
-            names = table.setdefault(line, [])
-    return table
-
-
-SLOW_TESTS = _read(Path(__file__).parent / "slow_tests.txt")
-
-
-def is_slow(module, test):
-    """Whether a test of a module, such as `flows/test_glow.py`, is in the table."""
-    return any(test.startswith(name) for name in SLOW_TESTS.get(module, ()))
+SLOW_CASES = {*_OTHER_STEPS, *(name for names in _LIKE.values() for name in names)}
 
 
 def asked(request, parameter, names):

@@ -92,6 +92,7 @@ def _looped(network, conditional, noise, *context):
     return x
 
 
+@pytest.mark.slow_ids("binary_masks")
 @pytest.mark.parametrize("name", representatives(CASES))
 def test_same_answers_eager_graph_and_xla(name):
     case, distribution = CASES[name], built(name)
@@ -124,6 +125,7 @@ def test_any_batch_axes_and_rows_are_independent(name, batch_shape):
         close(distribution.log_prob(x[index], **one), log_prob[index])
 
 
+@pytest.mark.slow_ids("mixture_context-dtype0")
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 @pytest.mark.parametrize("name", representatives(CASES))
 @pytest.mark.usefixtures("op_by_op")

@@ -38,6 +38,7 @@ def test_every_weight_has_a_gradient(name, training):
         assert np.abs(gradient).max() > 0.0
 
 
+@pytest.mark.slow_ids("mixture_masks")
 @pytest.mark.parametrize("name", ["mixture_masks", "mixture_context"])
 @pytest.mark.usefixtures("op_by_op")
 def test_gradient_of_the_density_of_samples_is_that_at_fixed_samples(name):

@@ -51,6 +51,13 @@ def test_what_one_writes_oneself_is_shown():
     assert SHOWN <= set(MODULES)
 
 
+@pytest.mark.slow_ids(
+    "tfp_flows.inference.checks.verdict",
+    "tfp_flows.inference.fit",
+    "tfp_flows.inference.fitted_posterior",
+    "tfp_flows.sklearn",
+    "tfp_flows.tables.prediction",
+)
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name, tmp_path, monkeypatch, capsys, request):
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from random_weights import perturb
 from random_weights import randomize
 from random_weights import values
 from slow_cases import representatives
@@ -14,7 +13,6 @@ from subject import close
 from subject import differ
 
 import tfp_flows as tff
-from tfp_flows import transformers
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 CASES = flow_cases.CASES
@@ -22,8 +20,7 @@ COUPLING_FLOWS = {"nice": tff.NICE, "real_nvp": tff.RealNVP}
 FLOWS = COUPLING_FLOWS | {"maf": tff.MAF, "iaf": tff.IAF}
 # These start away from the identity by design.
 # A gate starts below 1, and a drawn order permutes.
-NOT_IDENTITY = {"real_nvp_gated", "iaf_context", "maf_random_batch_norm"}
-NOT_IDENTITY |= {"maf_random_lu_everything", "spline_coupling"}
+NOT_IDENTITY = {"iaf_context", "maf_random_lu_everything", "spline_coupling"}
 NOT_IDENTITY |= set(flow_cases.IMAGES)  # these rotate channels, or squash pixels
 TINY = {"num_steps": 2, "hidden_units": (4,), "activation": "tanh"}
 
@@ -38,13 +35,12 @@ def test_starts_as_the_identity(name):
     case = CASES[name]
     flow, x = case.build("float32"), case.points((7,)).astype(np.float32)
     context = {k: v.astype(np.float32) for k, v in case.context((7,)).items()}
-    tolerance = 1e-4 if "batch_norm" in name else 1e-5  # epsilon of the variance
     z, log_det = flow.inverse_and_log_det(x, **context)
-    assert np.max(np.abs(z - x)) < tolerance
-    assert np.max(np.abs(log_det)) < tolerance * x.shape[-1]
+    assert np.max(np.abs(z - x)) < 1e-5
+    assert np.max(np.abs(log_det)) < 1e-5 * x.shape[-1]
     base = tff.standard_normal(x.shape[-1])
     log_prob = tff.FlowDistribution(base, flow).log_prob(x, **context)
-    close(log_prob, base.log_prob(x), 10 * tolerance)
+    close(log_prob, base.log_prob(x), 1e-4)
 
 
 IN_THE_PLANE = {
@@ -59,6 +55,7 @@ IN_THE_PLANE = {
 }
 
 
+@pytest.mark.slow_ids("iaf_context", "maf_batch_norm", "spline_coupling")
 @pytest.mark.parametrize("name", IN_THE_PLANE)
 @pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(name):
@@ -73,6 +70,7 @@ def test_density_integrates_to_one(name):
     assert report.passed, str(report)
 
 
+@pytest.mark.slow_ids("iaf-float64-1e-09")
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.usefixtures("op_by_op")
@@ -173,35 +171,9 @@ def test_global_mixed_policy_does_not_reach_a_flow():
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_sampling_before_data_changes_no_variable():
-    flow = tff.RealNVP(3, act_norm=True, lu_mixing=True, **TINY)
-    before = values(flow)
-    distribution_of(flow, 3).sample(5, seed=1)
-    distribution_of(flow, 3).log_prob(np.ones([2, 3], np.float32))
-    for now, then in zip(values(flow), before, strict=True):
-        np.testing.assert_array_equal(now, then)
-    assert not flow.is_initialized
-
-
-@pytest.mark.usefixtures("op_by_op")
 def test_nice_preserves_volume_but_for_its_scaling():
     flow = randomize(tff.NICE(3, standardize=False, seed=1, **TINY))
     log_scale = [w for w in flow.trainable_variables if "log_scale" in w.name][0]
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     log_det = flow.inverse_and_log_det(x)[1]
     close(log_det, np.full(5, np.sum(log_scale)), 1e-5)
-
-
-@pytest.mark.usefixtures("op_by_op")
-def test_extreme_inputs_give_finite_densities():
-    flow = tff.RealNVP(3, num_steps=4, hidden_units=(4,), seed=1)
-    perturb(flow, 0.5)
-    x = np.array([[1e3, -1e3, 0.0], [1e6, 1e6, -1e6]], np.float32)
-    z, log_det = flow.inverse_and_log_det(x)
-    assert np.isfinite(z).all()
-    assert np.isfinite(log_det).all()
-
-
-def test_exp_scale_is_the_papers_affine_coupling():
-    x = np.array([3.0, -30.0], np.float32)
-    np.testing.assert_array_equal(transformers.exp_scale(x), x)

@@ -93,7 +93,6 @@ PLAIN_LAYER = {
         "config": {"dict": {"name": "l", **LEGACY_LAMBDA}},
     }
 }
-OLDER_LAYER = {"dict": {"class_name": "Lambda", "config": PLAIN_LAYER["dict"]["config"]}}
 
 
 def dense(**config):
@@ -110,33 +109,15 @@ def nested(depth, kind="list"):
 # In the place of the conditioner of a coupling, which is called.
 VALUES = {
     "Lambda of tf_keras": tf_keras("src.layers.core.lambda_layer.Lambda", **LEGACY_LAMBDA),
-    "Lambda of tf_keras by its public name": tf_keras("layers.Lambda", **LEGACY_LAMBDA),
     "Sequential of tf_keras": tf_keras(
         "src.engine.sequential.Sequential",
         name="s",
         layers=[PLAIN_LAYER],
         build_input_shape=[None, 1],
     ),
-    "Sequential of tf_keras as before": tf_keras(
-        "src.engine.sequential.Sequential",
-        name="s",
-        layers=[OLDER_LAYER],
-        build_input_shape=[None, 1],
-    ),
-    "Functional of tf_keras": tf_keras(
-        "src.engine.functional.Functional", name="f", layers=[PLAIN_LAYER]
-    ),
-    "Model of tf_keras": tf_keras("src.engine.training.Model", layers=[PLAIN_LAYER]),
-    "Wrapper of tf_keras": tf_keras("layers.Wrapper", layer=PLAIN_LAYER),
-    "Bidirectional of tf_keras": tf_keras("layers.Bidirectional", layer=PLAIN_LAYER),
-    "TimeDistributed of tf_keras": tf_keras("layers.TimeDistributed", layer=PLAIN_LAYER),
-    "RNN of tf_keras": tf_keras("layers.RNN", cell=PLAIN_LAYER),
-    "a layer of TFP, which is one of tf_keras": tf_keras("layers.Layer"),
     "Dense of TFP": built("tensorflow_probability.layers", "DenseFlipout", units=2),
-    "loader of tf_keras": named("tf_keras.models", "load_model"),
     "a process": built("subprocess", "Popen", **TOUCH),
     "a command": built("os", "system", command="touch made"),
-    "a function of Python's": named("os", "system"),
     "the same by its own module": named("posix", "system"),
     "the same by who imports it": named(__name__, "system"),
     "a function of a loaded module": named(__name__, "evil"),
@@ -145,21 +126,11 @@ VALUES = {
         "Lambda",
         config={"function": function("evil", __name__)},
     ),
-    "a process by who imports it": built(__name__, "Popen", **TOUCH),
     "eval": named("builtins", "eval"),
-    "exec of code": named("builtins", "exec", config={"tuple": [CODE]}),
-    "open": built("builtins", "open", file="made", mode="w"),
-    "import of code": named("antigravity", "fly"),
-    "import": built("importlib", "import_module", name="antigravity"),
-    "partial": built("functools", "partial", func=named("os", "system")),
-    "call of a method": named("operator", "methodcaller", config={"list": ["system"]}),
     "a module": named("os", "path"),
     "an attribute of a module": named("sys", "argv"),
     "a writer of NumPy": built("numpy", "savetxt", fname="made", X={"list": [1.0]}),
-    "a reader of NumPy's pickles": built("numpy", "load", file="x", allow_pickle=True),
     "the same of a private module": named("numpy.lib.npyio", "NpzFile"),
-    "the same of a private module now": named("numpy.lib._npyio_impl", "load"),
-    "a library of C": named("ctypes", "CDLL", config={"list": [None]}),
     "a dtype that is none": named("numpy", "ndarray"),
     "NumPy of a module of ours": named("tfp_flows.core.serialization", "np"),
     "a module of a module of ours": named("tfp_flows.core.saved_names", "sys"),
@@ -169,33 +140,15 @@ VALUES = {
     ),
     "a function of ours": named("tfp_flows.core.serialization", "deserialize"),
     "the loader of ours": named("tfp_flows.training.loading", "load"),
-    "a writer of ours": built(
-        "tfp_flows.training.density_estimator", "export", folder="made"
-    ),
-    "a private function of ours": named("tfp_flows.training.model", "in_blocks"),
     "a class of ours without a configuration": named(
         "tfp_flows.tables.table_density", "TableDensity"
     ),
-    "a callback of ours": named("tfp_flows.training.callbacks", "StopOnNaN"),
     "a special name of ours": named("tfp_flows.core.serialization", "__loader__"),
     "a program of ours": named("tfp_flows.__main__", "main"),
     "a private module of Keras": named("keras.src.saving.saving_lib", "load_model"),
-    "a function of Keras": named("keras.saving", "load_model"),
-    "a download by Keras": built("keras.utils", "get_file", origin="file:///x"),
-    "a backup by Keras": built("keras.callbacks", "BackupAndRestore", backup_dir="made"),
     "a log by Keras": built("keras.callbacks", "CSVLogger", filename="made"),
-    "a callback of Keras that calls": built(
-        "keras.callbacks", "LambdaCallback", on_epoch_begin=named("os", "system")
-    ),
     "a private module of TensorFlow": named("tensorflow.python.ops.io_ops", "write_file"),
-    "a file of TensorFlow": built("tensorflow.io", "write_file", filename="made"),
     "a function of Python in TensorFlow": named("tensorflow", "py_function"),
-    "a writer of TensorFlow": built(
-        "tensorflow.summary", "create_file_writer", logdir="made"
-    ),
-    "a writer of records": built("tensorflow.io", "TFRecordWriter", path="made"),
-    "rows of TensorFlow": built("tensorflow.data", "TFRecordDataset", filenames="x"),
-    "a SavedModel": built("tensorflow.saved_model", "load", export_dir="x"),
     "a module of a module": named("tensorflow.math", "sys"),
     "a class among functions": named("tensorflow.nn", "RNNCellDropoutWrapper"),
     "a forged registration": {"registered": "tfp_flows>evil"},
@@ -264,17 +217,10 @@ LAYERS = {
         "Lambda", function=function("relu"), output_shape=LAMBDA
     ),
     "an activation": dense(activation=LAMBDA),
-    "an initializer": dense(kernel_initializer=LAMBDA),
-    "a regularizer": dense(kernel_regularizer=LAMBDA),
-    "a constraint": dense(kernel_constraint=LAMBDA),
     "a dtype": dense(dtype=LAMBDA),
     "an argument that there is not": dense(evil=LAMBDA),
     "a configuration of the build": {**dense(), "build_config": {"input_shape": LAMBDA}},
     "a wrapper": from_keras("TimeDistributed", layer=from_keras("Lambda", function=LAMBDA)),
-    "two directions": from_keras(
-        "Bidirectional", layer=from_keras("Lambda", function=LAMBDA)
-    ),
-    "a cell": from_keras("RNN", cell=from_keras("Lambda", function=LAMBDA)),
     "a network in a network": from_keras(
         "Sequential",
         "keras",

@@ -1,11 +1,10 @@
-"""How files are named and begun; what the slow tests are called."""
+"""Names and first lines of files, and the groups of tests."""
 
 import ast
 import re
 from pathlib import Path
 
 import pytest
-from slow_cases import SLOW_TESTS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = [ROOT / folder for folder in ("tfp_flows", "experiments", "tests")]
@@ -33,19 +32,6 @@ def test_modules_begin_with_a_sentence_about_what_they_are():
     wrong = [p for p in code if not re.match(r".*[.:?]$", first_line(p))]
     assert names(wrong) == []
     assert names(p for p in code if NO_NOUN.match(first_line(p))) == []
-
-
-def test_slow_tests_exist():
-    missing = []
-    for module, tests in SLOW_TESTS.items():
-        path = ROOT / "tests" / module
-        source = path.read_text() if path.exists() else ""
-        missing += [
-            f"{module}::{test}"
-            for test in tests
-            if f"def {test.split('[')[0]}(" not in source
-        ]
-    assert missing == []
 
 
 def test_pytest_xdist_knows_the_group_of_each_test(request):

@@ -167,16 +167,3 @@ def test_experiments_use_public_names_only():
 def test_library_draws_no_pictures():
     drawn = violations(LIBRARY, lambda p: [n for n in imports(p) if "matplotlib" in n])
     assert drawn == []
-
-
-def test_imports_are_found_by_this_file():
-    assert imports(Path(__file__)) == {
-        *("ast", "functools", "graphlib", "pathlib.Path", "pytest", "re", "sys")
-    }
-
-
-def test_violations_are_found():
-    found = violations(
-        [Path(__file__)], lambda p: [n for n in imports(p) if n.startswith("path")]
-    )
-    assert found == ["tests/test_import_rules.py: pathlib.Path"]

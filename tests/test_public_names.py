@@ -1,4 +1,3 @@
-import ast
 import os
 import re
 import subprocess
@@ -14,37 +13,10 @@ import tfp_flows
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "BUILD_NOTES.md", "experiments/README.md"]
-PAGES += [
-    "docs/benchmarks.md",
-    "docs/fit_a_posterior.md",
-    "docs/ideas.md",
-    "docs/own_table.md",
-    "docs/results.md",
-]
-NAMES = """
-    ActNorm Affine AutoregressiveDistribution BatchNorm BijectorReport BinaryMADE Bounds
-    CategoricalMADE Conditioner Coupling DensityEstimator FlowBijector FlowChain
-    Column FlowDistribution Prediction TableColumns TableDensity describe_columns export
-    FullDataBatchStatistics Gated Invert InvertibleLinear Logit MLP OrderAgnosticMLP
-    Decorrelate Defensive HeavyTails MixtureMADE NICE NeuralSplineFlow Permutation
-    RealNVP Shift Standardize StopOnNaN TFPBijector
-    check_bijector conditionals masks random_permutation reverse_permutation
-    standard_logistic standard_normal transformers
-    BitsPerDimension ChannelAffine ConvNet Dequantized Glow GlowStep InvertibleConv1x1
-    MultiScale Linear RealNVPImage ResNet Squeeze at_temperature
-    attribute_direction bits_per_dimension interpolate move_along reduce_bits
-    ConvDecoder ConvEncoder KLWarmUp VAE likelihoods objectives posteriors
-    Elementwise Partial circular_base
-    FittedPosterior PosteriorReport fit_posterior pareto_smooth
-    FlowPosterior Transformer Whiten flow_posterior variational_loss
-    AlternatingKernel LatentKernel adaptive_nuts flow_proposal_kernel
-    independent_proposals load neutra_kernel to_arviz
-""".split()
 
 
 def test_public_names_are_importable_and_documented():
-    documented = {name for name in tfp_flows.__all__ if getattr(tfp_flows, name).__doc__}
-    assert set(NAMES) - documented == set()
+    assert [n for n in tfp_flows.__all__ if not getattr(tfp_flows, n).__doc__] == []
     assert set(tfp_flows.__all__) <= set(dir(tfp_flows))
     with pytest.raises(AttributeError, match="no attribute 'RealNPV'"):
         tfp_flows.RealNPV  # noqa: B018
@@ -108,22 +80,6 @@ def test_keras_finds_every_class_of_a_saved_file_under_its_module():
     assert registered == tfp_flows._IN_SAVED_FILES
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/fit_a_posterior.md", "docs/own_table.md"]
-)
-def test_names_used_in_code_of_pages_exist(page):
-    text = (ROOT / page).read_text()
-    code = [block.split("```")[0] for block in text.split("```python")[1:]]
-    assert code
-    for block in code:
-        for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id in ("tfp_flows", "tff"):
-                    assert hasattr(tfp_flows, node.attr), node.attr
-            if isinstance(node, ast.ImportFrom) and node.module == "tfp_flows":
-                assert all(hasattr(tfp_flows, alias.name) for alias in node.names)
-
-
 def test_links_within_the_project_lead_somewhere():
     for page in map(ROOT.joinpath, PAGES):
         links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
@@ -137,6 +93,7 @@ IMPORT = "import tfp_flows"
 STUBBED = f"import keras; keras.backend.backend = lambda: 'jax'; {IMPORT}"
 
 
+@pytest.mark.slow_ids("numpy-import tfp_flows", "torch-import tfp_flows")
 @pytest.mark.parametrize(
     ("backend", "code"), [("numpy", IMPORT), ("torch", IMPORT), ("tensorflow", STUBBED)]
 )

@@ -1,7 +1,5 @@
 """The code of README runs as it is pasted: block after block, in one process."""
 
-import ast
-import builtins
 import re
 from pathlib import Path
 
@@ -29,18 +27,6 @@ def test_blocks_of_readme_run_one_after_another(tmp_path, monkeypatch):
     process = fresh_process.start(exec, PASTED, {}, output=tmp_path / "output.txt")
     process.join()
     assert process.exitcode == 0, (tmp_path / "output.txt").read_text()[-4000:]
-
-
-def test_blocks_of_readme_use_no_name_that_they_do_not_define():
-    known = set(dir(builtins))
-    for statement in ast.parse("\n".join(BLOCKS)).body:
-        nodes = list(ast.walk(statement))
-        arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
-        assert read - known - arguments == set(), ast.unparse(statement)
-        known |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
-        known |= {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
 
 
 def test_readme_is_short_enough_to_be_read():

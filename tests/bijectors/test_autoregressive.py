@@ -84,6 +84,16 @@ def written_out(constructor, case, network, start):
     return method
 
 
+@pytest.mark.slow_ids(
+    "*-affine_*",
+    "*-circular_spline-*",
+    "*-c*_conjugation-*",
+    "*-sinh_conjugation-*",
+    "InverseAutoregressive-tail-*",
+    "MaskedAutoregressive-cubic_rational-*",
+    "MaskedAutoregressive-spline-*",
+    "MaskedAutoregressive-tail-*",
+)
 @pytest.mark.parametrize(
     ("name", "wrap"),
     [*((name, lambda network: network) for name in CASES), ("curved", only_callable)],
@@ -107,6 +117,15 @@ def test_sequential_direction_is_that_of_the_loop_written_out(constructor, name,
     close(log_det, -ours[1])
 
 
+@pytest.mark.slow_ids(
+    "InverseAutoregressive-context",
+    "InverseAutoregressive-direct",
+    "InverseAutoregressive-drawn",
+    "InverseAutoregressive-narrow",
+    "InverseAutoregressive-plain",
+    "MaskedAutoregressive-narrow",
+    "MaskedAutoregressive-residual",
+)
 @pytest.mark.parametrize("form", FORMS)
 @both_steps
 @pytest.mark.usefixtures("op_by_op")
@@ -177,6 +196,7 @@ def test_whole_passes_stop_when_nothing_changes(rng):
         return tf.concat([shift, 0.1 * shift], axis=-1)
 
     step = tff.MaskedAutoregressive(40, chain_of_three, tff.Affine(), dtype="float64")
+    passes.assign(0)
     x = rng.normal(size=(6, 40))
     y = step.forward(x).numpy()
     assert passes.numpy() <= 5
@@ -197,6 +217,7 @@ class LargeShifts(tff.Transformer):
         return (y - 30.0 * shift) * tf.exp(-log_scale), -log_scale
 
 
+@pytest.mark.slow_ids("MaskedAutoregressive-True")
 @pytest.mark.parametrize(
     ("constructor", "jit_compile"), zip(STEPS, [True, False], strict=True)
 )

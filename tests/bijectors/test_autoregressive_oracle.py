@@ -83,6 +83,9 @@ class SwappedAffine(tff.Affine):
         return super().forward_and_log_det(y, parameters)
 
 
+@pytest.mark.slow_ids(
+    "iaf-ordering0*", "iaf-ordering1*", "maf-ordering0-2", "maf-ordering2*"
+)
 @pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("context_size", [0, 2])
 @pytest.mark.parametrize("ordering", ORDERINGS)

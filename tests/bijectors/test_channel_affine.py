@@ -1,6 +1,5 @@
 import keras
 import numpy as np
-import pytest
 from random_weights import randomize
 from subject import close
 
@@ -27,15 +26,3 @@ def test_starts_as_the_identity():
     z, log_det = tff.ChannelAffine(4).inverse_and_log_det(x)
     close(z, x)
     np.testing.assert_array_equal(log_det, np.zeros(3))
-
-
-def test_conditioner_and_context_size_come_together():
-    with pytest.raises(ValueError, match="both or none of `conditioner` and"):
-        tff.ChannelAffine(2, context_size=3)
-
-
-def test_conditioner_of_another_shape_is_refused():
-    """One output would broadcast to all parameters."""
-    conditioner = tff.Conditioner(keras.layers.Dense(1), 2)
-    with pytest.raises(ValueError, match=r"`output_shape` \(6,\).*got \(1,\)"):
-        tff.ChannelAffine(3, conditioner, context_size=2)

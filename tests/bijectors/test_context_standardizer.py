@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -106,6 +105,7 @@ def _pair(case):
     return ours, plain, x, context, standardized
 
 
+@pytest.mark.slow_ids("made", "nice", "real_nvp, recompute", "real_nvp_image")
 def test_raw_contexts_score_as_standardised_ones_do(pair):
     ours, plain, x, context, standardized = pair
     np.testing.assert_allclose(
@@ -118,6 +118,7 @@ def test_raw_contexts_score_as_standardised_ones_do(pair):
     assert np.abs(shuffled - ours.log_prob(x.astype(np.float32), context=context)).max() > 0
 
 
+@pytest.mark.slow_ids("made", "nice", "real_nvp, recompute", "real_nvp_image")
 def test_raw_contexts_draw_as_standardised_ones_do(pair):
     ours, plain, _, context, standardized = pair
     drawn = [
@@ -137,6 +138,7 @@ def test_statistics_are_set_once_and_are_not_trained(pair):
     assert len(ours.trainable_variables) == len(plain.trainable_variables)
 
 
+@pytest.mark.slow_ids("real_nvp_image")
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("op_by_op")
 def test_contexts_pass_as_they_are_before_initialize_and_where_turned_off(case):
@@ -178,20 +180,6 @@ def test_what_is_inverted_standardises_too():
         flow.inverse(x.astype(np.float32), context=context.astype(np.float32)),
         plain.inverse(x.astype(np.float32), context=standardized.astype(np.float32)),
         atol=2e-3,
-    )
-
-
-def test_statistics_come_back_with_the_weights(tmp_path):
-    x, context, _ = _rows((2,))
-    model = tfp_flows.DensityEstimator(_both())
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    model.fit((x, context), epochs=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras").distribution
-    assert loaded.is_initialized
-    np.testing.assert_array_equal(
-        loaded.log_prob(x.astype(np.float32), context=context),
-        model.distribution.log_prob(x.astype(np.float32), context=context),
     )
 
 

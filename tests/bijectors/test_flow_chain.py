@@ -45,12 +45,6 @@ def test_context_reaches_what_stock_chain_and_invert_hide():
     )
 
 
-def test_contexts_of_two_widths_are_refused():
-    flows = [tff.NICE(3, context_size=size, num_steps=1) for size in (1, 2)]
-    with pytest.raises(ValueError, match=r"one `context_size`.*\[1, 2\]"):
-        tff.FlowChain(flows)
-
-
 def maf(size):
     return tff.MAF(size, num_steps=1, hidden_units=(4,), name=f"maf_{size}")
 
@@ -97,17 +91,6 @@ def test_bijectors_whose_event_shapes_do_not_fit_are_refused(name):
 )
 def test_bijectors_whose_event_shapes_fit_are_taken(bijectors):
     assert len(tff.FlowChain(bijectors()).bijectors) > 1
-
-
-def test_two_dtypes_are_refused():
-    with pytest.raises(ValueError, match="one dtype.*float32.*float64"):
-        tff.FlowChain([tff.ActNorm(3), tff.ActNorm(3, dtype=tf.float64)])
-
-
-@pytest.mark.parametrize("bijectors", [[], [lambda x: x]])
-def test_what_is_no_list_of_bijectors_is_refused(bijectors):
-    with pytest.raises(ValueError, match="`bijectors`"):
-        tff.FlowChain(bijectors)
 
 
 def test_only_steps_that_read_rows_are_given_all_of_them():

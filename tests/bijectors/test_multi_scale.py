@@ -63,11 +63,6 @@ def test_fraction_of_no_whole_number_of_channels_is_refused(fraction):
         tff.MultiScale(levels(), (4, 4, 2), fraction=fraction)
 
 
-def test_no_level_is_refused():
-    with pytest.raises(ValueError, match="at least one bijector in `levels`"):
-        tff.MultiScale([], (4, 4, 2))
-
-
 def test_coupling_that_passes_the_kept_half_is_a_conditional_gaussian_prior():
     """Its density is that of the kept half, times a normal of the factored one."""
     mask = tff.masks.channel_half((2, 2, 2))

@@ -1,6 +1,4 @@
 import numpy as np
-import pytest
-import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
@@ -25,17 +23,3 @@ def test_random_permutation_is_one_and_is_that_of_its_seed():
     np.testing.assert_array_equal(np.sort(order), np.arange(20))
     np.testing.assert_array_equal(order, tff.random_permutation(20, 1))
     assert np.any(order != tff.random_permutation(20, 2))
-
-
-def test_checkpoint_brings_the_permutation_along(tmp_path):
-    first, second = (tff.Permutation(tff.random_permutation(5, seed)) for seed in (1, 2))
-    assert np.any(first.forward(X) != second.forward(X))
-    path = tf.train.Checkpoint(bijector=first).write(str(tmp_path / "checkpoint"))
-    tf.train.Checkpoint(bijector=second).read(path).assert_consumed()
-    np.testing.assert_array_equal(first.forward(X), second.forward(X))
-
-
-@pytest.mark.parametrize("order", [[0, 1, 1], [1, 2, 3], [0.5, 1.0], [[0, 1]]])
-def test_what_is_no_permutation_is_refused(order):
-    with pytest.raises(ValueError, match="`permutation` of the integers 0 to D - 1"):
-        tff.Permutation(order)

@@ -23,18 +23,6 @@ def test_ordered_channels_are_the_diagonals_first(channels):
     np.testing.assert_array_equal(x, np.concatenate(pixels, axis=-1))
 
 
-@pytest.mark.parametrize("image_shape", [(3, 4, 1), (4, 5, 1)])
-def test_odd_size_is_refused_by_name(image_shape):
-    with pytest.raises(ValueError, match=r"`image_shape` with H and W divisible by 2"):
-        tff.Squeeze(image_shape)
-
-
-@pytest.mark.parametrize("image_shape", [(4, 4), (4, 4, 0), (1, 4, 4, 1)])
-def test_what_is_no_image_is_refused(image_shape):
-    with pytest.raises(ValueError, match=r"`image_shape` of positive \(H, W, C\)"):
-        tff.Squeeze(image_shape)
-
-
 def test_shapes_of_both_ends_are_known():
     squeeze = tff.Squeeze((4, 6, 1))
     assert squeeze.inverse_event_shape((4, 6, 1)).as_list() == [2, 3, 4]

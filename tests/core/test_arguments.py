@@ -1,4 +1,4 @@
-"""What the checks of arguments let pass; what they refuse is in `bad_calls`."""
+"""Arguments that the checks accept; the rooms test what they refuse."""
 
 import keras
 import numpy as np

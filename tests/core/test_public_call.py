@@ -3,12 +3,49 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from bad_calls.parts import LogDetAnEntry
-from bad_calls.parts import OneSided
+from refusals import bad_calls
 from subject import close
 
 import tfp_flows as tff
 from tfp_flows.core import flow_bijector
+
+
+class OneSided(tff.FlowBijector):
+    """A shift by one."""
+
+    def __init__(self):
+        super().__init__(event_ndims=1, parameters={})
+
+    def _forward_and_log_det(self, x, context, training):
+        return x + 1.0, tf.zeros(tf.shape(x)[:-1])
+
+    def _inverse_and_log_det(self, y, context, training):
+        return y - 1.0, tf.zeros(tf.shape(y)[:-1])
+
+
+class WithoutTraining(OneSided):
+    def _forward_and_log_det(self, x):
+        return x + 1.0, tf.zeros(tf.shape(x)[:-1])
+
+
+class LogDetAnEntry(OneSided):
+    def _forward_and_log_det(self, x, context, training):
+        return x + 1.0, tf.zeros_like(x)
+
+
+class LogDetOfAll(OneSided):
+    def _inverse_and_log_det(self, y, context, training):
+        return y - 1.0, tf.zeros([])
+
+
+class ValueOnly(OneSided):
+    def _forward_and_log_det(self, x, context, training):
+        return x + 1.0
+
+
+class SummedValue(OneSided):
+    def _forward_and_log_det(self, x, context, training):
+        return tf.reduce_sum(x, axis=-1), tf.zeros(tf.shape(x)[:-1])
 
 
 class Recording(OneSided):
@@ -54,9 +91,34 @@ def test_parts_are_given_one_batch_axis(mode, batch_shape):
     assert [shape.rank for shape in part.shapes] == [2]
 
 
-def test_what_parts_return_is_checked():
-    with pytest.raises(ValueError, match="LogDetAnEntry._forward_and_log_det"):
-        nested(LogDetAnEntry()).forward(np.ones([2, 3], np.float32))
+BAD_CALLS = [
+    (
+        lambda: WithoutTraining().forward(np.ones([2, 3], np.float32)),
+        "WithoutTraining | _forward_and_log_det(self, x, context, training)",
+    ),
+    (
+        lambda: LogDetAnEntry().forward(np.ones([2, 3], np.float32)),
+        "LogDetAnEntry._forward_and_log_det | log_det of shape | 3)",
+    ),
+    (
+        lambda: LogDetOfAll().inverse(np.ones([2, 3], np.float32)),
+        "LogDetOfAll._inverse_and_log_det | log_det of shape | ()",
+    ),
+    (lambda: ValueOnly().forward(np.ones([2, 3], np.float32)), "ValueOnly | log_det"),
+    (
+        lambda: SummedValue().forward(np.ones([2, 3], np.float32)),
+        "SummedValue | (None, None) | (None,)",
+    ),
+    (
+        lambda: nested(LogDetAnEntry()).forward(np.ones([2, 3], np.float32)),
+        "LogDetAnEntry._forward_and_log_det",
+    ),
+]
+
+
+@bad_calls(BAD_CALLS)
+def test_what_subclasses_return_is_checked(call, words, check_refused):
+    check_refused(call, words)
 
 
 def test_axes_of_unknown_length_are_restored():

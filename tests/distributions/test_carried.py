@@ -45,6 +45,18 @@ WAYS = {
 }
 
 
+@pytest.mark.slow_ids(
+    "binary-branch",
+    "binary-loop in a graph",
+    "flow over a mixture-argument",
+    "flow over a mixture-loop in a graph",
+    "mixture of masks-argument",
+    "mixture of masks-branch",
+    "mixture of masks-loop*",
+    "mixture-branch",
+    "mixture-loop in a graph",
+    "mixture-loop",
+)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_weights_are_those_of_now_and_train(name, way):

@@ -136,6 +136,7 @@ def test_image_flow_under_integers_and_an_encoder():
     assert all(gradient is not None for gradient in gradients)
 
 
+@pytest.mark.slow_ids("options2")
 @pytest.mark.parametrize("options", [None, {}, {"jit_compile": True}])
 def test_what_is_no_bin_has_probability_zero_and_spoils_no_gradient(options):
     model = randomize(variational())

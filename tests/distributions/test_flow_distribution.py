@@ -99,6 +99,7 @@ def test_shallow_copies_share_weights():
         assert {id(v) for v in theirs} == {id(v) for v in ours}
 
 
+@pytest.mark.slow_ids("True")
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_surrogate_posterior_reaches_the_known_evidence(jit_compile):
     scale = tf.constant([[1.0, 0.0], [1.2, 0.6]])

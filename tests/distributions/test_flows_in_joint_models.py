@@ -43,6 +43,12 @@ def sequential_auto_batched(prior):
 MODELS = [coroutine, sequential, sequential_auto_batched]
 
 
+@pytest.mark.slow_ids(
+    "sample_shape0-coroutine",
+    "sample_shape0-sequential_auto_batched",
+    "sample_shape1*",
+    "sample_shape2-coroutine",
+)
 @pytest.mark.parametrize("build", MODELS)
 @pytest.mark.parametrize("sample_shape", [(), (4,), (2, 3)])
 def test_prior_in_a_joint_model(build, sample_shape):
@@ -58,6 +64,7 @@ def test_prior_in_a_joint_model(build, sample_shape):
     close(distributions[0].log_prob(draws[0]), prior.log_prob(draws[0].numpy()))
 
 
+@pytest.mark.slow_ids("sequential*")
 @pytest.mark.parametrize("build", MODELS)
 def test_weights_of_a_prior_train_inside_a_joint_model(build):
     prior = flow_prior()
@@ -110,6 +117,7 @@ def test_flow_is_an_argument_of_a_function():
     close(score(prior), prior.log_prob(points))
 
 
+@pytest.mark.slow
 def test_posterior_of_a_model_with_a_flow_as_prior():
     model = coroutine(flow_prior())
     pinned = model.experimental_pin([None, np.zeros(3)])
@@ -120,6 +128,7 @@ def test_posterior_of_a_model_with_a_flow_as_prior():
     assert np.isfinite(pinned.unnormalized_log_prob([z]) - log_prob).all()
 
 
+@pytest.mark.slow
 def test_flow_preconditions_nuts():
     """Chains through a flow have the target's moments, whatever the flow."""
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), standardize=False, seed=0)

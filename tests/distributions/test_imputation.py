@@ -31,6 +31,7 @@ def distance(distribution, log_prob, observed, **options):
     return np.abs(frequencies - conditional).max()
 
 
+@pytest.mark.slow_ids("observed0")
 @pytest.mark.parametrize(
     "observed", [[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0], [0] * 6, [1] * 6]
 )

@@ -51,6 +51,7 @@ def test_no_contexts(name):
     assert shapes(distribution.log_prob(np.zeros([0, 4]), context=context)) == [(0,)]
 
 
+@pytest.mark.slow_ids("binary of masks", "binary of one ordering")
 @pytest.mark.parametrize("name", [name for name in CASES if name != "flow over a mixture"])
 def test_no_rows_to_complete_and_none_in_a_graph(name):
     distribution = built(name)

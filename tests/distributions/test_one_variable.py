@@ -79,6 +79,15 @@ def context_of(distribution, *batch_shape):
     return {"context": np.random.default_rng(0).normal(size=(*batch_shape, 2))}
 
 
+@pytest.mark.slow_ids(
+    "falling over a mixture",
+    "flow over a mixture",
+    "mixture of masks",
+    "over a falling flow",
+    "over a multivariate normal",
+    "over a sample",
+    "tempered",
+)
 @pytest.mark.parametrize("name", CASES)
 def test_integrals_of_the_density(name):
     distribution = built(name)
@@ -104,6 +113,15 @@ def test_integrals_of_the_density(name):
     close(distribution.quantile(cdf, **context), values, 1e-8)
 
 
+@pytest.mark.slow_ids(
+    "falling over a mixture",
+    "flow over a mixture",
+    "mixture of masks",
+    "over a falling flow",
+    "over a multivariate normal",
+    "over a sample",
+    "tempered",
+)
 @pytest.mark.parametrize("name", CASES)
 def test_all_is_below_far_up_and_none_far_down(name):
     distribution = built(name)

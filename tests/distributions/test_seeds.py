@@ -46,12 +46,16 @@ def num_distinct(draws):
     return len(np.unique(np.reshape(draws, [len(draws), -1]), axis=0))
 
 
+@pytest.mark.slow_ids(
+    "binary", "flow over a flow", "flow over a mixture", "mixture", "tempered"
+)
 @pytest.mark.parametrize("part", PARTS)
 def test_auto_batched_draws_differ(part):
     model = JOINT["sequential"](built(part))
     assert num_distinct(model.sample(4, seed=1)) == 4
 
 
+@pytest.mark.slow_ids("named", "sequential")
 @pytest.mark.parametrize("joint", JOINT)
 def test_auto_batched_draws_of_every_kind_of_seed_differ(joint):
     model = JOINT[joint](flow())
@@ -61,6 +65,7 @@ def test_auto_batched_draws_of_every_kind_of_seed_differ(joint):
     assert num_distinct(model.experimental_sample_and_log_prob(4, seed=1)[0]) == 4
 
 
+@pytest.mark.slow_ids("flow over a flow", "tempered")
 @pytest.mark.parametrize("part", PARTS)
 def test_one_seed_draws_the_same_in_every_call(part):
     distribution = built(part)

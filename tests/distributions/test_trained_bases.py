@@ -150,6 +150,17 @@ def fitted(distribution):
     return model
 
 
+@pytest.mark.slow_ids(
+    "affine given a class",
+    "blocks",
+    "flow",
+    "independent",
+    "mixture made",
+    "mixture of independent",
+    "mixture of two families",
+    "one's own of each class",
+    "sample",
+)
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.usefixtures("op_by_op")
 def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path):
@@ -187,6 +198,11 @@ def test_weights_of_the_base_are_listed_trained_saved_and_copied(base, tmp_path)
     )
 
 
+@pytest.mark.slow_ids(
+    "conditional mixture made-nsf",
+    "one's own given a class-maf",
+    "one's own given a class-nsf",
+)
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("base", ["conditional mixture made", "one's own given a class"])
 def test_flow_and_base_see_one_context(flow, base):

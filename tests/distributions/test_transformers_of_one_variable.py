@@ -23,6 +23,7 @@ FLOWS = {
 }
 
 
+@pytest.mark.slow_ids("affine_*", "cubic_*", "curved", "made", "shift")
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.usefixtures("op_by_op")
 def test_distribution_functions_and_quantiles_of_every_context(name):

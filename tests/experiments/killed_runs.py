@@ -13,10 +13,15 @@ from experiments.density_estimation import experiment as density_estimation
 
 def run_to_the_end(settings, run=density_estimation.run):
     """Runs in a fresh process and returns what the run directory then says."""
+    run_alone(settings, run)
+    return outcome(settings.run_dir)
+
+
+def run_alone(settings, run):
+    """Runs in a fresh process, which has to end well."""
     process = fresh_process.start(_run, settings, run)
     process.join(300)
     assert process.exitcode == 0
-    return outcome(settings.run_dir)
 
 
 def run_and_kill(settings, run=density_estimation.run, *, rng):

@@ -125,6 +125,7 @@ def test_peak_memory_is_that_of_the_run(monkeypatch):
     assert large - small == pytest.approx(256 - 64, rel=0.1)
 
 
+@pytest.mark.slow_ids("sample_and_score", "score")
 @pytest.mark.parametrize("task", TASKS)
 def test_both_sides_are_of_one_size_and_finite(task):
     workload = Autoregressive(4, 2, (8, 8), 16, 2, *TASKS[task])
@@ -152,6 +153,7 @@ def test_workloads_name_a_task():
     assert {(w.task, w.is_inverse) for w in known} == set(TASKS.values())
 
 
+@pytest.mark.slow_ids("sample-True", "train-False", "train-True")
 @pytest.mark.parametrize("coupling", [False, True])
 @pytest.mark.parametrize("task", ["train", "sample"])
 def test_spline_flows_are_of_one_size_and_finite(coupling, task):

@@ -110,6 +110,7 @@ def test_baseline_is_the_frequencies_of_the_training_rows():
     np.testing.assert_allclose(rows, expected, atol=1e-5)
 
 
+@pytest.mark.slow_ids("2")
 @pytest.mark.parametrize("num_masks", [1, 2])
 def test_run_on_images_writes_every_picture(num_masks, tiny_sets):
     settings = dataclasses.replace(
@@ -133,6 +134,7 @@ def test_run_on_images_writes_every_picture(num_masks, tiny_sets):
         assert pixels[..., :3].std() > 0.02
 
 
+@pytest.mark.slow
 def test_interrupted_cycle_of_masks_goes_on_as_if_it_had_not_been(tiny_sets):
     def run(name, epochs):
         return dataclasses.replace(

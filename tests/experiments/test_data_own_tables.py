@@ -204,6 +204,7 @@ def test_conditional_gaussian_is_a_regression(tmp_path):
     assert rows.mean() == pytest.approx(-entropy, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"batch_norm": True}])
 def test_flow_learns_the_context(options, tmp_path):
     settings = Settings(

@@ -42,6 +42,7 @@ def test_a_command_writes_no_messages_of_the_start(name):
     assert stderr_of(COMMANDS[name]) == ""
 
 
+@pytest.mark.slow
 def test_whoever_wants_the_messages_has_them():
     messages = stderr_of("import experiments, tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
     assert "port.cc" in messages or "cpu_feature_guard" in messages

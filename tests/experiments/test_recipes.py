@@ -78,6 +78,7 @@ def test_the_demo_runs_recipes(index, monkeypatch):
     assert dataclasses.replace(settings, run_dir=run.run_dir, progress=0) == run
 
 
+@pytest.mark.slow_ids("digits_real_nvp")
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("stem", ["two_moons_nice", "digits_real_nvp"])
 def test_a_recipe_that_needs_no_files_runs(stem, tmp_path, monkeypatch):

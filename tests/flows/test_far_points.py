@@ -40,6 +40,7 @@ def test_far_points_are_improbable_under_heavy_tails(transformer, rng):
         assert log_prob.max() < 200.0
 
 
+@pytest.mark.slow_ids("iaf_affine")
 @pytest.mark.parametrize("name", FLOWS)
 def test_gradients_of_densities_of_far_points_are_finite(name):
     flow = randomize(FLOWS[name](), stddev=3.0)

@@ -101,6 +101,7 @@ KINDS = {"coupling": {"coupling": True}, "autoregressive": {}}
 kinds_of_flows = pytest.mark.parametrize("kind", KINDS)
 
 
+@pytest.mark.slow_ids("circular1-coupling")
 @kinds_of_flows
 @pytest.mark.parametrize("circular", [(0, 1), (1,)])
 @pytest.mark.usefixtures("op_by_op")
@@ -131,6 +132,7 @@ def test_samples_are_angles_of_the_density_that_they_have(kind):
     close(density.log_prob(turned, context=context), log_prob, 1e-8)
 
 
+@pytest.mark.slow_ids("coupling")
 @kinds_of_flows
 def test_means_of_samples_are_integrals_of_the_density(kind):
     density = torus(**KINDS[kind])

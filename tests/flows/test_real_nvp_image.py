@@ -76,6 +76,7 @@ def test_logit_is_that_of_the_code():
     close(log_det, slope.sum(axis=(1, 2, 3)))
 
 
+@pytest.mark.slow
 def test_every_scale_learns_from_its_start():
     flow = flow_of(dtype="float32", batch_norm=False)
     rows = IMAGES.astype(np.float32)
@@ -88,6 +89,7 @@ def test_every_scale_learns_from_its_start():
         assert abs(scale - network.tanh_scale) > 1e-3
 
 
+@pytest.mark.slow_ids("True")
 @pytest.mark.parametrize("use_running_averages", [False, True])
 def test_training_moves_statistics_and_evaluation_inverts(use_running_averages):
     flow = flow_of(use_running_averages=use_running_averages)
@@ -98,17 +100,3 @@ def test_training_moves_statistics_and_evaluation_inverts(use_running_averages):
     assert any(np.any(a != b) for a, b in zip(before, after, strict=True))
     z = flow.inverse_and_log_det(IMAGES)[0].numpy()
     close(flow.forward_and_log_det(z)[0], IMAGES, 1e-8)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"image_shape": (3, 4, 1)}, "`image_shape` with H and W divisible by 2"),
-        ({"image_shape": (2, 2, 1)}, "`image_shape` of more than one pixel"),
-        ({"num_levels": 0}, "`num_levels` of at least 1; got 0"),
-        ({"act_norm": True}, "one of `batch_norm` and `act_norm`; got both"),
-    ],
-)
-def test_wrong_arguments_are_refused_by_name(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        flow_of(**arguments)

@@ -50,6 +50,7 @@ def sample(kernel, start, num_draws, seed=(1, 2)):
     return run()
 
 
+@pytest.mark.slow_ids("hamiltonian", "langevin", "random_walk", "slice")
 @pytest.mark.parametrize("name", sorted(LOCAL.keys() - {"stored"}))
 def test_any_local_kernel_leaves_the_target_as_it_is(name):
     draws, results = sample(alternating(name), WIDE.sample([4, 10], seed=3), 300)

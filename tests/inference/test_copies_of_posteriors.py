@@ -102,12 +102,18 @@ def check_copy(posterior, same):
     np.testing.assert_array_equal(posterior.log_prob(draws), expected)
 
 
+@pytest.mark.slow_ids(
+    "dependent", "gamma", "named", "sequential", "shapes", "unconstrained", "vector"
+)
 @pytest.mark.parametrize("target", JOINT | PLAIN)
 def test_a_deep_copy_has_weights_of_its_own(target):
     posterior = posterior_of(target)
     check_copy(posterior, copy.deepcopy(posterior))
 
 
+@pytest.mark.slow_ids(
+    "a flow", "gamma", "named", "pinned", "sequential", "unconstrained", "vector"
+)
 @pytest.mark.parametrize("target", PLAIN)
 def test_pickles(target):
     posterior = posterior_of(target)

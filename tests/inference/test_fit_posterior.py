@@ -113,6 +113,7 @@ def test_a_folder_belongs_to_one_target_and_seed(posterior, folder):
             tff.fit_posterior(target, seed=seed, checkpoint_dir=folder)
 
 
+@pytest.mark.slow_ids("round_0")
 @pytest.mark.parametrize("name", ["round_0.npz", "round_0"])
 def test_a_damaged_checkpoint_is_refused(name, posterior, folder, tmp_path):
     copy_of = shutil.copytree(folder, tmp_path / "copy")
@@ -125,6 +126,7 @@ def test_a_damaged_checkpoint_is_refused(name, posterior, folder, tmp_path):
         tff.fit_posterior(model(), seed=0, checkpoint_dir=str(copy_of))
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_ends_where_it_would_have(posterior, tmp_path, monkeypatch):
     save = FitCheckpoint.save
 

@@ -55,6 +55,7 @@ def cosine_decay(num_steps):
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, num_steps))
 
 
+@pytest.mark.slow_ids("iaf-True")
 @pytest.mark.parametrize(("flow", "jit_compile"), [("real_nvp", False), ("iaf", True)])
 def test_fit_surrogate_posterior_reaches_the_known_evidence(flow, jit_compile):
     target = linear_model()
@@ -74,6 +75,7 @@ def test_fit_surrogate_posterior_reaches_the_known_evidence(flow, jit_compile):
     assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.02)
 
 
+@pytest.mark.slow_ids("True")
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_variational_loss_reaches_the_known_evidence(jit_compile):
     target = linear_model()
@@ -100,6 +102,7 @@ def test_variational_loss_reaches_the_known_evidence(jit_compile):
     assert elbo(target, posterior) == pytest.approx(EVIDENCE, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sticking_the_landing", [False, True])
 def test_integer_seed_reproduces_the_loss(sticking_the_landing):
     target = linear_model()
@@ -129,6 +132,7 @@ def gradient(target_log_prob, posterior, *, sticking_the_landing=True, **options
     return loss, np.concatenate([np.ravel(g) for g in gradients])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flow", "importance_sample_size"), [("real_nvp", 1), ("real_nvp", 5), ("iaf", 5)]
 )
@@ -158,6 +162,7 @@ def test_gradient_has_no_noise_where_the_posterior_is_the_target(
     assert np.abs(plain).max() > 1e-2
 
 
+@pytest.mark.slow_ids("1")
 @pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("importance_sample_size", [1, 3])
 def test_both_gradients_have_one_mean(importance_sample_size):
@@ -182,6 +187,7 @@ def test_stock_posteriors_take_the_loss_too():
     assert np.isfinite(sticking).all()
 
 
+@pytest.mark.slow
 def test_recipe_is_right_on_unstandardised_regressions():
     """README's, with a few of its steps."""
     known = regression()

@@ -72,6 +72,13 @@ def built(name):
     return target, randomize(tff.flow_posterior(target, **SMALL))
 
 
+@pytest.mark.slow_ids(
+    "coroutine-sample_shape2",
+    "pinned-sample_shape1",
+    "pinned-sample_shape7",
+    "sequential-sample_shape3",
+    "sequential-sample_shape8",
+)
 @pytest.mark.parametrize(
     ("name", "sample_shape"),
     [*((name, (2, 3)) for name in TARGETS), ("pinned", ()), ("sequential", ())],
@@ -173,6 +180,7 @@ def squeezed():
     return tff.MultiScale([tff.Squeeze((2, 2, 1))], (2, 2, 1))
 
 
+@pytest.mark.slow_ids("coroutine", "matrix", "named", "on_simplex", "pinned")
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_checkpoint_restores_a_fitted_posterior(name, tmp_path):
     target, fitted = built(name)

@@ -70,6 +70,12 @@ def check_moments(rate, noise):
     np.testing.assert_allclose(noise.std(axis=(0, 1)), 1.0, atol=0.06)
 
 
+@pytest.mark.slow_ids(
+    "coroutine-neutra-False",
+    "coroutine-proposals-False",
+    "coroutine-proposals-True",
+    "sequential-proposals-True",
+)
 @pytest.mark.parametrize(
     ("name", "kernel", "precondition"),
     [
@@ -95,6 +101,7 @@ def _names(name):
     return {"named": ["noise", "rate"]}.get(name, ["rate", "noise"])
 
 
+@pytest.mark.slow
 def test_adaptive_nuts_with_xla_in_float64():
     target = coroutine(tf.float64)
     posterior = randomize(tff.flow_posterior(target, "real_nvp", **TINY), stddev=0.3)
@@ -118,6 +125,7 @@ def two_modes():
     return target, tff.FlowPosterior(flow, tfp.bijectors.Reshape([], [1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precondition", [True, False])
 def test_global_proposals_mix_modes_that_local_chains_do_not(precondition):
     target, posterior = two_modes()

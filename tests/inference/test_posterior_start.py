@@ -28,6 +28,7 @@ def elbo(target, posterior):
     return float(np.mean(target.unnormalized_log_prob(draws) - log_prob))
 
 
+@pytest.mark.slow_ids("iaf-64", "real_nvp-32")
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=["32", "64"])
 @pytest.mark.parametrize("flow", ["iaf", "real_nvp"])
 def test_start_is_the_laplace_approximation(flow, dtype):
@@ -112,6 +113,7 @@ SUPPORTS = {
 }
 
 
+@pytest.mark.slow_ids("lower", "positive")
 @pytest.mark.parametrize("name", SUPPORTS)
 def test_start_is_in_the_support_and_above_the_plain_one(name):
     target = SUPPORTS[name]

@@ -366,6 +366,7 @@ def test_what_no_search_sees_is_told_by_the_report():
     assert f"narrower than about {report.narrowest_modes[0]:.2g}" in str(report)
 
 
+@pytest.mark.slow
 def test_density_without_an_integral_is_never_reliable():
     log_prob, mean, _ = _flat()
     posterior = tff.fit_posterior(

@@ -95,6 +95,7 @@ def test_config_rebuilds_it(name):
     network = keras.layers.serialize(config["network"])
     config["network"] = keras.layers.deserialize(network)
     twin = tff.Conditioner.from_config(config)
+    assert str(twin.network.get_config()) == str(conditioner.network.get_config())
     twin.network.set_weights(conditioner.network.get_weights())
     assert (twin.name, twin.input_shape) == (conditioner.name, conditioner.input_shape)
     inputs = CASES[name].inputs((4,))
@@ -156,6 +157,7 @@ def by_passes(member, v, context):
     return u, tf.reduce_sum(one(u)[1], axis=-1)
 
 
+@pytest.mark.slow_ids("cycle, many", "masked, many")
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_solving_equals_whole_passes(name):
     x, context = CASES[name].inputs((5,))
@@ -167,6 +169,7 @@ def test_solving_equals_whole_passes(name):
                 close(a, b)
 
 
+@pytest.mark.slow_ids("masked, many")
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
     conditioner = build(name)

@@ -1,7 +1,6 @@
 """The masks of a cycle: how they differ, and what can be fixed or put first."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
@@ -45,10 +44,3 @@ def test_some_variables_can_be_put_first():
         outputs = member(x)
     depends = np.abs(tape.batch_jacobian(outputs, x)).max(axis=0).reshape(2, 6, 6) > 0.0
     np.testing.assert_array_equal(depends.any(axis=0), degrees[None] < degrees[:, None])
-
-
-def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match="`num_masks` of at least 1; got 0"):
-        tff.OrderAgnosticMLP(2, (4,), 3, num_masks=0)
-    with pytest.raises(ValueError, match="`ordering`"):
-        tff.OrderAgnosticMLP(2, (4,), 3, num_masks=2, fixed_ordering=[1, 1, 2])

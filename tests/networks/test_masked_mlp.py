@@ -6,7 +6,6 @@ import tensorflow as tf
 
 import tfp_flows as tff
 from tfp_flows.networks.masked_mlp import MaskedDense
-from tfp_flows.networks.orderings import check_ordering
 from tfp_flows.networks.orderings import hidden_degrees
 
 
@@ -71,38 +70,3 @@ def test_hidden_degrees_are_sorted_and_within_bounds(seed):
     assert (np.diff(degrees) >= 0).all()
     assert set(degrees) <= set(range(1, 7))
     np.testing.assert_array_equal(hidden_degrees(5, 1), np.zeros(5))
-
-
-@pytest.mark.parametrize("ordering", [[0, 1, 2], [1, 1, 2], [1, 3], [1.5, 2]])
-def test_bad_orderings_are_refused(ordering):
-    size = len(ordering)
-    with pytest.raises(ValueError, match=rf"integers 1 to {size}; got \[{ordering[0]}, "):
-        tff.MaskedMLP(2, (4,), ordering)
-
-
-@pytest.mark.parametrize(("ordering", "got"), [([[1, 2]], r"\[1, 2\]"), (3, r"\[\]")])
-def test_orderings_of_another_rank_are_refused(ordering, got):
-    with pytest.raises(ValueError, match=rf"`ordering` of shape \[D\]; got {got}"):
-        tff.MaskedMLP(2, (4,), ordering)
-
-
-def test_orderings_of_another_length_are_refused():
-    with pytest.raises(ValueError, match=r"`ordering` of shape \[3\]; got \[2\]"):
-        check_ordering([1, 2], event_size=3)
-
-
-@pytest.mark.parametrize("hidden_units", [(0,), (4, -1), 0])
-def test_widths_below_one_are_refused(hidden_units):
-    with pytest.raises(ValueError, match=r"positive `hidden_units`; got \("):
-        tff.MaskedMLP(2, hidden_units, [1, 2, 3])
-
-
-@pytest.mark.parametrize("hidden_units", [(4, 5), ()])
-def test_residual_networks_of_unequal_widths_are_refused(hidden_units):
-    with pytest.raises(ValueError, match=r"equal `hidden_units`, at least one.*got \("):
-        tff.MaskedMLP(2, hidden_units, [1, 2, 3], residual=True)
-
-
-def test_inputs_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"\[\.\.\., 5\].*4"):
-        tff.MaskedMLP(2, (4,), [1, 2, 3], context_size=2).build((None, 4))

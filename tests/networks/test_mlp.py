@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from random_weights import randomize
@@ -66,22 +65,3 @@ def test_layers_of_one_seed_differ():
 def test_no_hidden_layer_is_a_linear_map():
     network, (last,) = random_mlp(hidden_units=())
     close(network(X), dense(X, last), 1e-5)
-
-
-def test_config_rebuilds_it():
-    network = tff.MLP(2, (4, 4), activation="elu", residual=True, seed=3, dtype="float64")
-    twin = keras.layers.deserialize(keras.layers.serialize(network))
-    assert twin.get_config() == network.get_config()
-    for built in (network, twin):
-        built.build((None, 3))
-    for a, b in zip(network.get_weights(), twin.get_weights(), strict=True):
-        assert a.dtype == np.float64
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize(
-    ("hidden_units", "residual"), [((4, 0), False), ((4, 5), True), ((), True)]
-)
-def test_impossible_widths_are_refused(hidden_units, residual):
-    with pytest.raises(ValueError, match="`hidden_units`"):
-        tff.MLP(2, hidden_units, residual=residual)

@@ -28,6 +28,7 @@ def regression():
     return x, 2.0 * x[:, 0] + 0.3 * rng.normal(size=300)
 
 
+@pytest.mark.slow
 def test_a_regressor_in_a_pipeline(regression):
     x, y = regression
     regressor = FlowRegressor(**TINY, epochs=80, learning_rate=0.02)

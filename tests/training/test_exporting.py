@@ -50,6 +50,7 @@ def exported(tmp_path_factory, request):
     }
 
 
+@pytest.mark.slow_ids("real_nvp")
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("op_by_op")
 def test_endpoints_answer_as_the_distribution_does(exported, name):

@@ -31,6 +31,7 @@ def test_troublesome_data_train_to_finite_losses_and_samples(banana, trouble):
     assert np.isfinite(model.distribution.sample(100, seed=1)).all()
 
 
+@pytest.mark.slow
 def test_thirty_two_steps_on_nineteen_variables_stay_finite(rng):
     x = rng.standard_t(3, size=(256, 19)).astype(np.float32)
     model = estimator(19, num_steps=32)

@@ -53,6 +53,7 @@ def gap_to_gaussian(flow, training, test):
     return fitted(flow, training).log_prob(test).numpy() - gaussian(training).log_prob(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["breast_cancer", "diabetes"])
 @pytest.mark.parametrize("name", FLOWS)
 def test_no_row_lies_far_below_its_gaussian_density(name, table):

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import small_vae
-import tensorflow as tf
 
 import tfp_flows as tff
 
@@ -83,6 +82,9 @@ def answers(build, optimizer, x, weight):
     return found
 
 
+@pytest.mark.slow_ids(
+    "free_bits-True", "loss_scaling-True", "regularised-False", "several_draws-False"
+)
 @pytest.mark.parametrize(
     ("name", "is_weighted"),
     [
@@ -90,22 +92,20 @@ def answers(build, optimizer, x, weight):
         for case in itertools.product(CASES, (False, True))
     ],
 )
-def test_replicas_train_as_one_device(name, is_weighted, rng):
+def test_replicas_train_as_one_device(name, is_weighted, rng, replicas):
     build, optimizer = CASES[name]
     weight = WEIGHT if is_weighted else None
     x = rows(build(), rng)
     expected = answers(build, optimizer, x, weight)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert strategy.num_replicas_in_sync == 2
-    with strategy.scope():
+    assert replicas.num_replicas_in_sync == 2
+    with replicas.scope():
         found = answers(build, optimizer, x, weight)
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
 
 
-def misuse(part):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def misuse(part, strategy):
     model, optimizer = estimator(), keras.optimizers.SGD()
     with strategy.scope():
         inside = tff.DensityEstimator(model.distribution)
@@ -129,13 +129,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("part", REFUSED)
-def test_what_replicas_cannot_do_is_refused(part):
+def test_what_replicas_cannot_do_is_refused(part, replicas):
     with pytest.raises(ValueError, match=REFUSED[part]):
-        misuse(part)
+        misuse(part, replicas)
 
 
-def test_the_scope_counts_where_the_model_is_made(rng):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+def test_the_scope_counts_where_the_model_is_made(rng, replicas):
+    with replicas.scope():
         model = estimator()
     model.compile("adam")
     history = model.fit(rows(model, rng), verbose=0).history

@@ -105,12 +105,16 @@ def expected():
     }
 
 
+@pytest.mark.slow_ids(
+    "PyDataset", "dataset of dictionaries", "generator", "list of rows", "uint8"
+)
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", ALONE)
 def test_rows_in_every_form(name, expected):
     np.testing.assert_allclose(answers(anew(), ALONE[name]), expected[0], rtol=1e-5)
 
 
+@pytest.mark.slow_ids("PyDataset of dictionaries", "dataset", "lists")
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", WITH_CONTEXT)
 def test_contexts_in_every_form(name, expected):
@@ -125,6 +129,7 @@ def test_boolean_rows():
     np.testing.assert_allclose(from_booleans, from_floats, rtol=1e-6)
 
 
+@pytest.mark.slow_ids("weights0")
 @pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("weights", [np.linspace(0.0, 2.0, ROWS), [1, 2] * 24])
 def test_weights_in_every_form(weights):
@@ -210,6 +215,7 @@ def in_float64():
     return of(flow, base=tff.standard_normal(2, dtype="float64"))
 
 
+@pytest.mark.slow_ids("PyDataset", "integers and halves", "lists", "tensor")
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", FORMS_OF_TIMES)
 def test_float64_is_kept_to_the_end(name):

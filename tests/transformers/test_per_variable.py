@@ -34,6 +34,7 @@ def test_each_variable_is_mapped_by_its_own(method):
             assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow_ids("inverse")
 @pytest.mark.parametrize("step", ["masked", "inverse"])
 @pytest.mark.usefixtures("op_by_op")
 def test_steps_of_it_are_undone_with_exact_gradients(step):

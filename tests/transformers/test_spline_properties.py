@@ -86,6 +86,12 @@ def arrays(spec, spline, dtype):
     return tf.constant(values, dtype)
 
 
+@pytest.mark.slow_ids(
+    "circle-forward_and_log_det*",
+    "circle-inverse_and_log_det-float32",
+    "line-forward_and_log_det-float64",
+    "line-inverse_and_log_det*",
+)
 @DTYPES
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["line", "circle"])

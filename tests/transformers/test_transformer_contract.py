@@ -69,6 +69,19 @@ def derivatives_of_two_orders(function, x, parameters):
     )
 
 
+@pytest.mark.slow_ids(
+    "affine_exp-float32-xla",
+    "affine_glow-float32-xla",
+    "affine_sigmoid-float32-xla",
+    "affine_softplus-float32-xla",
+    "circular_spline-float32-xla",
+    "cubic_conjugation-float32-xla",
+    "cubic_rational-float32-xla",
+    "mixture_cdf-float32-xla",
+    "sinh_conjugation-float32-xla",
+    "spline-float32-xla",
+    "tail-float32-xla",
+)
 @in_modes
 def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
     x, parameters = points(case, (9,), dtype)
@@ -91,6 +104,18 @@ def test_log_det_is_that_of_autodiff(case, method):
     close(log_det.numpy()[known], np.log(slope[known]))
 
 
+@pytest.mark.slow_ids(
+    "affine_exp-float32-xla",
+    "affine_glow-float32-xla",
+    "affine_sigmoid-float32-xla",
+    "affine_softplus-float32-xla",
+    "circular_spline-float32-xla",
+    "cubic_conjugation-float32-xla",
+    "cubic_rational-float32-xla",
+    "mixture_cdf-float32-xla",
+    "sinh_conjugation-float32-xla",
+    "tail-float32-xla",
+)
 @in_modes
 def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
     case, dtype, mode

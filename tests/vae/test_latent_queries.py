@@ -12,6 +12,9 @@ import tfp_flows as tff
 pytestmark = pytest.mark.xdist_group("vae")
 
 
+@pytest.mark.slow_ids(
+    "conv", "full", "gaussian", "iaf", "iaf_maf_prior", "logistic", "real_nvp_prior"
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_metrics_are_bound_reconstruction_and_divergence(name, models):
     model = models[name]
@@ -30,6 +33,9 @@ def test_metrics_are_bound_reconstruction_and_divergence(name, models):
         assert -found["loss"] == pytest.approx(found["elbo"], rel=1e-6)
 
 
+@pytest.mark.slow_ids(
+    "conv", "full", "gaussian", "iaf", "iaf_maf_prior", "logistic", "real_nvp_prior"
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_log_likelihood_is_above_the_bound(name, models):
     model = models[name]

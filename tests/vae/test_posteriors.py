@@ -79,6 +79,7 @@ def test_density_of_draws_is_that_of_the_same_points(posterior):
     np.testing.assert_allclose(again, log_prob, atol=1e-9)
 
 
+@pytest.mark.slow_ids("iaf_after_full", "iaf_without_context")
 @pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(posterior):
     # By importance sampling from a wider Gaussian around the posterior's own draws.
@@ -147,6 +148,7 @@ def test_gradients_reach_parameters_and_weights(posterior):
         assert np.abs(gradient).max() > 0.0
 
 
+@pytest.mark.slow_ids("iaf", "iaf_without_context", "real_nvp")
 def test_eager_graph_and_xla_agree(posterior):
     def call():
         return posterior.sample_and_log_prob(parameters_of(posterior), 2, 1)
@@ -157,6 +159,7 @@ def test_eager_graph_and_xla_agree(posterior):
             np.testing.assert_allclose(a, b, atol=1e-10)
 
 
+@pytest.mark.slow_ids("diagonal", "iaf_after_full", "iaf_without_context", "real_nvp")
 def test_xla_compiles_the_gradient_for_batches_of_any_length(posterior):
     signature = [tf.TensorSpec([None, posterior.num_parameters], tf.float64)]
 

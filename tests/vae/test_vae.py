@@ -20,6 +20,7 @@ SAVED = ("full", "iaf_maf_prior", "real_nvp_prior", "importance_weighted", "conv
 SAVED = with_slow(SAVED, {"full", "real_nvp_prior", "importance_weighted"})
 
 
+@pytest.mark.slow_ids("full", "logistic", "real_nvp_prior")
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_those_of_all_parts_and_all_learn(name, models):
     model = models[name]
@@ -34,6 +35,7 @@ def test_weights_are_those_of_all_parts_and_all_learn(name, models):
             assert np.any(weight.numpy() != old), weight.path
 
 
+@pytest.mark.slow
 def test_dataset_and_several_steps_an_execution_train_alike():
     losses = []
     for as_dataset, steps, jit_compile in ((0, 1, False), (1, 3, False), (1, 2, True)):
@@ -133,6 +135,7 @@ def test_fresh_process_gives_equal_bounds_and_draws(saved, models, name):
         np.testing.assert_array_equal(loaded[key], value, err_msg=key)
 
 
+@pytest.mark.slow_ids("full", "iaf_maf_prior")
 @pytest.mark.parametrize("name", ["gaussian", "full", "iaf_maf_prior"])
 def test_training_continues_as_if_uninterrupted(name, tmp_path):
     uninterrupted = small_vae.trained(name, epochs=1)

@@ -40,6 +40,7 @@ CONTINUOUS = [
 ]
 
 
+@pytest.mark.slow_ids("iaf", "made", "maf_mog", "nsf")
 @pytest.mark.parametrize(
     "flow", with_slow(CONTINUOUS, {"maf", "nice", "nsf_coupling", "nsf_mog"})
 )
@@ -60,6 +61,7 @@ def test_run_writes_every_file_with_the_numbers(flow, finished):
     )
 
 
+@pytest.mark.slow_ids("real_nvp_image")
 @pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
 def test_image_flow_is_fitted_to_images_and_reports_bits(flow, finished):
     folder = finished(flow)
@@ -83,6 +85,7 @@ def test_image_flow_refuses_rows_and_sizes_that_do_not_divide():
         models.build_distribution(settings, 36, image_shape=(6, 6))
 
 
+@pytest.mark.slow
 def test_same_seed_same_numbers(finished, tmp_path):
     folder = finished("by_class")
     flags = f"--flagfile={folder}/flags.txt"
@@ -135,6 +138,7 @@ def test_option_that_the_flow_lacks_is_refused():
         models.build_distribution(settings, 2)
 
 
+@pytest.mark.slow_ids("options1", "options2")
 @pytest.mark.parametrize("options", [{"batch_norm": True}, {"act_norm": True}, {}])
 def test_kept_weights_are_those_that_were_validated(options, tmp_path):
     settings = in_folder(TINY, tmp_path, ema_momentum=0.9, epochs=3, **options)

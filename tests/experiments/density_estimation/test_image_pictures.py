@@ -27,6 +27,7 @@ def subject_of(tmp_path, num_samples=100, **arguments):
     return Subject(distribution, dataset, settings)
 
 
+@pytest.mark.slow_ids("conditional")
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -49,6 +50,7 @@ def test_every_run_on_images_gets_its_pictures(arguments, expected, tmp_path):
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
+@pytest.mark.slow_ids("5")
 @pytest.mark.parametrize("num_samples", [2, 5])
 def test_few_samples_fill_what_they_can(num_samples, tmp_path):
     subject = subject_of(tmp_path, num_samples, **GLOW)

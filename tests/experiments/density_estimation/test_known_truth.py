@@ -67,6 +67,7 @@ def test_coverage_is_that_of_intervals_between_quantiles(two_modes):
         assert (folder / f"{picture}.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_density_of_angles_is_one_of_the_circle(tmp_path):
     settings = in_folder(SMALL, tmp_path, dataset="torus", flow="nsf_coupling", num_steps=2)
     results = density_estimation.run(settings)

@@ -69,6 +69,7 @@ def coloured_pictures(tmp_path_factory):
     return str(path)
 
 
+@pytest.mark.slow_ids("conv", "gaussian")
 @pytest.mark.parametrize(
     "name", with_slow(RUNS, {"full", "real_nvp", "gaussian_likelihood"})
 )

@@ -60,6 +60,7 @@ def test_where_no_path_has_a_normal_pathfinder_says_so():
         pathfinder(nowhere, num_paths=2, draws_of_a_path=10, seed=0)
 
 
+@pytest.mark.slow_ids("neutra", "nuts")
 @pytest.mark.parametrize("method", ["nuts", "neutra", "pathfinder"])
 def test_methods_are_judged_as_posteriors_are(method, tmp_path):
     settings = dataclasses.replace(TINY, method=method, run_dir=str(tmp_path))

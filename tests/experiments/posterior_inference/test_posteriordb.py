@@ -47,6 +47,7 @@ def test_every_model_has_a_case():
     assert CASES.keys() == POSTERIORDB.keys()
 
 
+@pytest.mark.slow_ids("hudson_lynx_hare-lotka_volterra")
 @pytest.mark.parametrize("name", CASES)
 def test_density_is_that_of_the_model_written_out(name, tmp_path):
     """In a batch whose shape is unknown, up to a constant."""
@@ -72,6 +73,7 @@ def test_density_is_that_of_the_model_written_out(name, tmp_path):
 
 
 # One of the regressions, which are one class.
+@pytest.mark.slow_ids("hudson_lynx_hare-lotka_volterra")
 @pytest.mark.parametrize(
     "name", [n for n in CASES if n not in REGRESSIONS or n == "sblrc-blr"]
 )

@@ -47,6 +47,7 @@ def data_dir(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_run_beside_the_draws_of_the_file(data_dir, tmp_path):
     settings = PosteriorSettings(
         target="kidscore_momhsiq",

@@ -41,6 +41,7 @@ RUNS = {
 }
 
 
+@pytest.mark.slow_ids("iaf_vae", "noise and early stopping")
 @pytest.mark.parametrize("name", RUNS)
 def test_more_epochs_end_at_the_numbers_of_a_run_without_a_stop(name, tmp_path, capsys):
     """Also where the run that goes on is itself interrupted, after one epoch more."""
@@ -61,6 +62,7 @@ def test_more_epochs_end_at_the_numbers_of_a_run_without_a_stop(name, tmp_path, 
     assert experiment.run(longer) == results  # now it is only read
 
 
+@pytest.mark.slow
 def test_a_schedule_that_starts_over_is_told(tmp_path):
     settings = in_folder(TINY, tmp_path, cosine_decay=True)
     assert "schedule_restarts" not in density_estimation.run(settings)
@@ -86,6 +88,7 @@ def test_training_that_had_ended_by_itself_is_not_taken_up_again(tmp_path, capsy
     assert "No epoch was added" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_whose_time_was_up_goes_on_with_more_of_it(tmp_path):
     settings = in_folder(TINY, tmp_path, max_minutes=1e-9, epochs=3)
     results = density_estimation.run(settings)

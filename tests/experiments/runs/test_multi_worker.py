@@ -50,6 +50,7 @@ def models_of_workers_and_of_one_process(settings, folder, one):
     return model, expected_model
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_process(uninterrupted, tmp_path):
     models = models_of_workers_and_of_one_process(
         local_workers.UNEVEN, uninterrupted, tmp_path

@@ -63,6 +63,7 @@ def kill_often(settings, tmp_path, *, count, seed):
     assert results == expected_results
 
 
+@pytest.mark.slow
 def test_run_killed_twice_ends_at_the_same_numbers(tmp_path):
     # Averaged weights, fresh noise and mirrored images have a part in it.
     kill_often(IMAGES, tmp_path, count=2, seed=1)
@@ -93,6 +94,7 @@ def whole(tmp_path_factory):
     return settings
 
 
+@pytest.mark.slow
 def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
     whole, tmp_path, monkeypatch, capsys
 ):

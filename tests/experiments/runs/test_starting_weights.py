@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import keras
+import killed_runs
 import numpy as np
 import pytest
 from tiny_runs import TINY_VAE
@@ -58,6 +59,7 @@ def from_first(first, folder, **changes):
     )
 
 
+@pytest.mark.slow_ids("mirrored")
 @pytest.mark.parametrize("strategy", ["none", "mirrored"])
 def test_a_run_starts_from_the_weights_and_statistics_of_another(strategy, first, tmp_path):
     # On rows of another mean, with another seed.
@@ -70,7 +72,7 @@ def test_a_run_starts_from_the_weights_and_statistics_of_another(strategy, first
         learning_rate=STEP,
         strategy=strategy,
     )
-    results = density_estimation.run(settings)
+    _, results = killed_runs.run_to_the_end(settings)
     before, after = weights(first.run_dir), weights(settings.run_dir)
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
@@ -88,6 +90,7 @@ def test_a_run_starts_from_the_weights_and_statistics_of_another(strategy, first
     )
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_there_and_can_be_resumed(first, tmp_path):
     settings = from_first(first, tmp_path, seed=7, epochs=2, learning_rate=1e-2)
     run_without_end(settings)
@@ -157,6 +160,7 @@ def test_a_model_that_does_not_know_its_context_is_refused(first, tmp_path):
 VAE = dataclasses.replace(TINY_VAE, prior="real_nvp", latent_size=2, epochs=1)
 
 
+@pytest.mark.slow
 def test_a_vae_starts_from_another_and_refuses_another_architecture(tmp_path):
     first = dataclasses.replace(VAE, run_dir=str(tmp_path / "first"))
     iaf_vae.run(first)

@@ -59,6 +59,7 @@ def assert_equal_up_to_rounding(folder, one_device):
     np.testing.assert_allclose(*bounds, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_device_and_go_on_after_a_kill(one_device, tmp_path):
     settings = dataclasses.replace(SETTINGS, strategy="mirrored", run_dir=str(tmp_path))
     killed_runs.run_and_kill(settings, iaf_vae.run, rng=np.random.default_rng(1))
