@@ -63,7 +63,7 @@ def test_entries_that_do_not_vary_do_not_count(rng):
     [
         ({"r_hat": 1.2}, "R-hat 1.2"),
         ({"r_hat": math.nan}, "Hardly any of the Markov chains"),
-        ({"unseen": 0.02}, "2.00 %"),
+        ({"uncovered_mass": 0.02}, "2.00 %"),
         ({"missing": [None]}, "1 regions"),
         ({"complete": False}, "no time for Markov chains"),
     ],
@@ -90,7 +90,9 @@ def test_what_chains_found_is_not_reliable_and_another_round_may_mend_it(
 def test_unseen_mass_that_changes_no_expectation_asks_for_resampling(
     bounds, is_harmless, rng
 ):
-    found = dataclasses.replace(even(rng), unseen=0.003, uncovered=Uncovered(*bounds))
+    found = dataclasses.replace(
+        even(rng), uncovered_mass=0.003, uncovered=Uncovered(*bounds)
+    )
     name, reasons = verdict(found, None, None)
     assert name == ("reliable after resampling" if is_harmless else "not reliable")
     assert "0.30 %" in reasons[0]

@@ -259,7 +259,8 @@ class Checks:
       rows: the same draws as those of the parts, `[S, E]`.
       moments: of these.
       r_hat: between chains and weighted draws; NaN where hardly a chain arrived.
-      unseen: share of the chains' draws where the posterior has far too little mass.
+      uncovered_mass: share of the chains' draws where the posterior has far too little
+        mass.
       missing: Gaussians of mass that the posterior lacks.
       log_masses: their masses, in nats.
       chain_draws: draws of the chains that arrived where mass is, `[M, D]`.
@@ -272,7 +273,7 @@ class Checks:
     rows: np.ndarray
     moments: WeightedMoments
     r_hat: float
-    unseen: float
+    uncovered_mass: float
     missing: list[Gaussian]
     log_masses: list[float]
     chain_draws: np.ndarray
@@ -380,7 +381,7 @@ def _from_weights(evaluation, flatten, seed, seconds):
         rows,
         moments,
         r_hat=math.nan,
-        unseen=math.nan,
+        uncovered_mass=math.nan,
         missing=[],
         log_masses=[],
         chain_draws=np.zeros([0, evaluation.event_size]),
