@@ -100,6 +100,20 @@ def test_unseen_mass_that_changes_no_expectation_asks_for_resampling(
     assert is_final(found) == is_harmless
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_a_heavy_tail_of_hardly_any_mass_asks_for_resampling(scale, rng):
+    """Weights of Pareto k .9, which differ little, or by much, from each other."""
+    tail = scale * (rng.uniform(size=20_000) ** -0.9 - 1.0)
+    found = checks(rng.normal(size=(20_000, 2)), np.log1p(tail))
+    weighted = dataclasses.replace(found.weighted, pareto_k=0.9)
+    found = dataclasses.replace(found, weighted=weighted)
+    name, reasons = verdict(found, None, None)
+    is_little = scale < 0.1
+    assert name == ("reliable after resampling" if is_little else "not reliable")
+    assert "Pareto k 0.90" in reasons[-1 if is_little else 0]
+    assert is_final(found) == is_little
+
+
 def chains_of_mixture(share, shift, rng, is_stuck=False):
     """Exact draws of (1 - share) N(0, 1) + share N(shift, 1), of which q has the first."""
     is_second = rng.uniform(size=(50, 128)) < share

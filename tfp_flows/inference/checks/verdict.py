@@ -78,7 +78,8 @@ def verdict(
     against = [improper] if improper else list(_reasons(checks, names))
     if against:
         return VERDICTS[2], (*against, *filter(None, [budget]))
-    reasons = tuple(filter(None, [_difference(checks), _small_unseen_mass(checks)]))
+    bounded = _difference(checks), _small_unseen_mass(checks), _light_tail(checks.weighted)
+    reasons = tuple(filter(None, bounded))
     return (VERDICTS[1] if reasons else VERDICTS[0]), reasons
 
 
@@ -111,7 +112,7 @@ def _reasons(checks, names=None):
 def _reasons_of_weights(checks, names):
     weighted = checks.weighted
     threshold = pareto_k_threshold(len(weighted.x))
-    if not weighted.pareto_k < threshold:
+    if _has_heavy_tail(weighted) and not weighted.lacking <= _PROBABILITY:
         yield (
             f"The weights' tail has Pareto k {weighted.pareto_k:.2f}, not below "
             f"{threshold:.2f}: the posterior's tails are lighter than the target's, or it "
@@ -183,6 +184,21 @@ def _small_unseen_mass(checks):
         f"{_share_of_chains(checks)}. Use `resample`: probabilities may be off by "
         f"{bounds.probability:.3f}, means by {bounds.mean:.3f} standard deviations, and "
         f"standard deviations by {100.0 * np.expm1(bounds.deviation):.1f} %, beside what "
+        "`ess` tells."
+    )
+
+
+def _has_heavy_tail(weighted):
+    return not weighted.pareto_k < pareto_k_threshold(len(weighted.x))
+
+
+def _light_tail(weighted):
+    """What a tail of heavy shape may lack, if that is little: few weights are in it."""
+    if not _has_heavy_tail(weighted):
+        return None
+    return (
+        f"The weights' tail has Pareto k {weighted.pareto_k:.2f}, but little mass. Use "
+        f"`resample`: probabilities may be off by {weighted.lacking:.3f}, beside what "
         "`ess` tells."
     )
 
