@@ -147,6 +147,7 @@ SLICES = {
     "tau": (lambda x: schools(x) + x[..., 0] - tf.exp(2.0 * x[..., 0] - 4.0), None),
     "ridge": (lambda x: collinear(x) - 1e-4 * tf.reduce_sum(x**2, axis=-1), None),
     "student": (lambda x: -1.5 * tf.reduce_sum(tf.math.log1p(x**2), axis=-1), None),
+    "one variable": (lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1), None),
     "edge": (lambda x: tf.where(x[..., 1] > 0, -0.5 * x[..., 0] ** 2, -np.inf), None),
 }
 
@@ -154,7 +155,8 @@ SLICES = {
 @pytest.mark.parametrize("name", SLICES)
 def test_slices_tell_improper_densities_whose_variables_shrink_as_others_grow(name, rng):
     log_prob, causes = SLICES[name]
-    size = {"1 / tau": 10, "tau": 10, "collinear": 3, "ridge": 3}.get(name, 2)
+    sizes = {"1 / tau": 10, "tau": 10, "collinear": 3, "ridge": 3, "one variable": 1}
+    size = sizes.get(name, 2)
     x = rng.normal(size=(2000, size))
     if size == 10:
         x = np.column_stack([1.5 * x[:, 0], 8.0 + 4.0 * x[:, 1], x[:, 2:]])

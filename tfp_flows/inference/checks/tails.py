@@ -193,6 +193,8 @@ def improper_slice(
       draws: of the posterior, `[N, D]`.
       is_over: function that says whether the time for it is over.
     """
+    if draws.shape[1] == 1:
+        return None  # there are no other variables: rays show all
     low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
     scales = 0.5 * (high - low)
     extents = np.abs(draws - middle).max(axis=0) / np.maximum(scales, 1e-300)
