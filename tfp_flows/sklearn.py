@@ -1,4 +1,4 @@
-"""What the estimators share: their options, and a `TableDensity` that they fit."""
+"""Estimators for scikit-learn, each around a `TableDensity`."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.table_density import TableDensity
 
 __all__ = ["FlowDensity", "FlowRegressor"]
-_BLOCK = 64
-_OF_TABLE = ("num_members", "num_bins", "hidden_units", "dropout")
-_OF_FIT = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
+
+_BLOCK = 64  # rows; numbers of rows are rounded up to a multiple of it
+_TABLE_OPTIONS = ("num_members", "num_bins", "hidden_units", "dropout")
+_FIT_OPTIONS = ("epochs", "batch_size", "learning_rate", "patience", "validation_split")
 
 
 class FlowEstimator(BaseEstimator):
-    """An estimator around a `TableDensity`, with its options.
+    """The options of both estimators, and the fit of their `TableDensity`.
 
     Args:
       kinds: a kind, or a dictionary of entries of `Column`, by name of a column.
-      num_members: as of `TableDensity`, as are `num_bins`, `hidden_units` and `dropout`.
-      num_bins: see there.
-      hidden_units: see there.
-      dropout: see there.
-      epochs: as of `TableDensity.fit`, as are `batch_size`, `learning_rate`, `patience` and
-        `validation_split`.
-      batch_size: see there.
-      learning_rate: see there.
-      patience: see there.
-      validation_split: see there.
+      num_members: see `TableDensity`.
+      num_bins: see `TableDensity`.
+      hidden_units: see `TableDensity`.
+      dropout: see `TableDensity`.
+      epochs: see `TableDensity.fit`.
+      batch_size: see `TableDensity.fit`.
+      learning_rate: see `TableDensity.fit`.
+      patience: see `TableDensity.fit`.
+      validation_split: see `TableDensity.fit`.
       random_state: integer that determines the fit; random if None.
 
     Attributes:
-      columns_: the `TableColumns` that were chosen.
+      columns_: the `TableColumns` with the chosen kinds.
       table_: the fitted `TableDensity`.
       history_: losses of its fit, by epoch.
     """
@@ -83,8 +83,8 @@ class FlowEstimator(BaseEstimator):
         """Fits a table to columns by name.
 
         Args:
-          frame: the columns.
-          unwanted: proposed kinds in whose place columns are real.
+          frame: the columns by name.
+          unwanted: proposed kinds that are replaced by "real".
           modelled: names of the columns that are not the context.
         """
         columns: TableColumns = describe_columns(frame)
@@ -97,7 +97,7 @@ class FlowEstimator(BaseEstimator):
                     name, **({"kind": given} if isinstance(given, str) else given)
                 )
             elif column.kind in unwanted:
-                # Of whole numbers there is no density, which could rise without an end.
+                # A density of whole numbers could become arbitrarily high.
                 is_count = "integer" not in unwanted and _is_whole(frame[name])
                 kind = "integer" if is_count else "real"
                 columns.change(name, kind=kind, spikes=[], reason="as a number")
@@ -110,9 +110,9 @@ class FlowEstimator(BaseEstimator):
             columns,
             context=[name for name in columns.names if name not in modelled],
             seed=seed_of(self.random_state),
-            **{name: getattr(self, name) for name in _OF_TABLE},
+            **{name: getattr(self, name) for name in _TABLE_OPTIONS},
         )
-        options = {name: getattr(self, name) for name in _OF_FIT}
+        options = {name: getattr(self, name) for name in _FIT_OPTIONS}
         self.history_ = table.fit(frame, verbose=0, **options).history
         self.columns_, self.table_ = table.columns, table
 
@@ -127,27 +127,28 @@ def _is_whole(values):
 
 
 def in_blocks(rows: np.ndarray) -> np.ndarray:
-    """Returns rows, `[N, D]`, and repeats of the last, to fill a block of 64.
+    """Returns rows, `[N, D]`, and repeats of the last row up to a multiple of 64.
 
-    Products of matrices round otherwise for other numbers of rows, and estimators of
-    scikit-learn promise that no row depends on that.
+    The rounding of matrix products depends on the number of rows, but the result for a row
+    of a scikit-learn estimator must not.
     """
     missing = -len(rows) % _BLOCK
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
 
 
 def seed_of(random_state: Any) -> int | None:
-    """Returns an integer seed of scikit-learn's `random_state`; None of None."""
+    """Returns an integer seed from scikit-learn's `random_state`; None for None."""
     if random_state is None or isinstance(random_state, (int, np.integer)):
         return None if random_state is None else int(random_state)
     return int(random_state.randint(2**31 - 1))
 
 
 class FlowDensity(DensityMixin, FlowEstimator):
-    """The density of rows of numbers, by a `TableDensity`.
+    """The density of rows of numbers, estimated by a `TableDensity`.
 
     All columns are real or heavy-tailed, as `describe_columns` proposes, so that scores are
-    densities as of `KernelDensity`; `kinds` give others. What was chosen is `columns_`.
+    densities, as in `KernelDensity`; `kinds` override this. The chosen kinds are in
+    `columns_`.
 
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowDensity
@@ -166,10 +167,10 @@ class FlowDensity(DensityMixin, FlowEstimator):
     """
 
     def fit(self, X: npt.ArrayLike, y: Any = None) -> FlowDensity:  # noqa: N803
-        """Fits it to rows, `[N, D]`; y is not used."""
+        """Fits the density to rows, `[N, D]`; y is not used."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
         frame = self._frame(X)
-        # A density of length, whatever values the training rows happen to have.
+        # Always a density, also if training rows have few different values.
         self._fit(frame, set(KINDS) - {"real", "heavy-tailed"}, set(frame))
         return self
 
@@ -191,20 +192,20 @@ class FlowDensity(DensityMixin, FlowEstimator):
 
 
 class FlowRegressor(RegressorMixin, FlowEstimator):
-    """The density of a target given features, `p(y | x)`, by a `TableDensity`.
+    """The density of a target given features, `p(y | x)`, estimated by a `TableDensity`.
 
     ```none
-    predict            E[y | x];  with return_std its standard deviation, too
+    predict            E[y | x]; with return_std, the standard deviation too
     predict_quantiles  quantiles of y given x
-    score              R^2 of predict, as of every regressor of scikit-learn
+    score              R^2 of predict, as for every regressor of scikit-learn
     log_prob           log p(y | x)
     ```
 
-    Features are numbers. Those of new rows that training rows cannot have, such as -1 in a
-    positive column, are moved to the nearest that they can, with a warning. Kinds are those
-    that `describe_columns` proposes, but "real" or "integer" in place of a list of values;
-    `kinds` give others, for the columns "x0", "x1", ..., or as a data frame names them, and
-    "y". What was chosen is `columns_`.
+    Features are numbers. Features outside the support of their column, such as -1 in a
+    positive column, are moved to the nearest number inside, with a warning.
+    `describe_columns` proposes the kinds, with "real" or "integer" in place of a list of
+    values; `kinds` override them, for the columns "x0", "x1", ..., or the names of a data
+    frame, and "y". `columns_` has the chosen kinds.
 
     >>> import numpy as np
     >>> from tfp_flows.sklearn import FlowRegressor
@@ -224,12 +225,12 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
     """
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> FlowRegressor:  # noqa: N803
-        """Fits it to features, `[N, F]`, and targets, `[N]`."""
+        """Fits the density to features, `[N, F]`, and targets, `[N]`."""
         X, y = validate_data(  # noqa: N806
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         frame = self._frame(X) | {"y": np.asarray(y, np.float64)}
-        # Features and targets may take values that training rows do not have.
+        # New rows may have other values than the training rows.
         self._fit(frame, {"ordered", "boolean", "constant", "identifier"}, {"y"})
         return self
 
@@ -238,7 +239,7 @@ class FlowRegressor(RegressorMixin, FlowEstimator):
         X: npt.ArrayLike,  # noqa: N803
         return_std: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Returns the means of y given features, `[N]`, and perhaps deviations, `[N]`."""
+        """Returns means of y given features, `[N]`; perhaps also standard deviations."""
         check_is_fitted(self, "table_")
         rows: np.ndarray = validate_data(self, X, dtype=np.float64, reset=False)
         frame = self._frame(in_blocks(self._inside(rows)))

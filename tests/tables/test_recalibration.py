@@ -40,7 +40,7 @@ def test_weights_are_those_of_the_variance_of_what_is_left_out(rows):
     found = rows.parameters["recalibration"]
     assert found[0] == 0.0  # of the circle
     features = rows.features_of_context(tf.constant(x), None)
-    each, _ = rows.numbers.evaluate(tf.constant(x), features)
+    each, _ = rows.evaluate_numbers(tf.constant(x), features)
     below, up_to = (np.asarray(t, np.float64)[..., 1:] for t in (each.below, each.up_to))
     # Distribution functions of 2,001 points of each bin, in place of a formula.
     share = np.linspace(0.0, 1.0, 2_001)[:, None, None, None]
@@ -60,7 +60,7 @@ def test_what_is_drawn_has_the_density(rows, weight):
     drawn = rows.sample(3000, seed=1).numpy()
     # Given what came before, the last number's own distribution function is uniform.
     features = rows.features_of_context(tf.constant(drawn), None)
-    each, _ = rows.numbers.evaluate(tf.constant(drawn), features)
+    each, _ = rows.evaluate_numbers(tf.constant(drawn), features)
     p = np.asarray(each.up_to, np.float64)[..., 2].mean(axis=1)
     u = np.sort((1.0 - weight) * p + weight * p**2 * (3.0 - 2.0 * p))
     level = (np.arange(3000) + 0.5) / 3000

@@ -113,7 +113,7 @@ def test_what_is_absent_does_not_matter(fitted):
     table, rows = fitted
     x, context = table.encode(rows)
     other = np.array(x)
-    cell = table._codec.rows.cells_of_column("score")
+    cell = table._rows.cells_of_column("score")
     absent = other[:, cell[0]] == 1.0
     assert absent.sum() == 10
     other[absent, cell[1]] = 1e6

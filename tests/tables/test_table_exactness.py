@@ -63,7 +63,7 @@ def rows_of(kind, count=64, seed=0):
 
 def points(table, name, kind):
     """Cells of a kind, and the weights with which a sum over them is an integral."""
-    codec = table._codec.rows.codec(name)
+    codec = table._rows.codec(name)
     if "values" in KINDS[kind]:
         return codec.column.values, np.ones(len(KINDS[kind]["values"]))
     if kind.startswith("integer"):
@@ -71,7 +71,7 @@ def points(table, name, kind):
         integers = np.arange(low, high + 1.0)
         return integers, np.ones(len(integers))
     maps = table.distribution.cells.maps
-    cell = table._codec.rows.cells_of_column(name)[-1] - table.distribution.cells.num_codes
+    cell = table._rows.cells_of_column(name)[-1] - table.distribution.cells.num_codes
     maps = maps.from_columns([cell])
     if kind == "periodic":
         u, width = np.linspace(-np.pi, np.pi, _NODES + 1)[:-1], 2.0 * np.pi / _NODES

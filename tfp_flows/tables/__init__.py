@@ -1,21 +1,29 @@
 """Tables: rows with columns of any kind as one distribution, in the user's units.
 
-A frame's columns have kinds (`describe_columns`); each is a code, a number, or both
-(`column_codec`). `TableDistribution` is the distribution of codes and numbers:
+Files, in the order in which to read them:
 
 ```none
-frame -> RowCodec -> codes   -> CategoricalMADEs, given the context
-                  -> numbers -> NumberMaps, each to a standardised line or circle
-                             -> ColumnMLPs, of context, codes and numbers before -> splines
+columns, describe_columns   kinds of columns, and proposals for them
+frames                      pandas, NumPy or a dictionary, read and written again
+codec                       cells as codes and numbers; measures the maps of numbers
+number_maps                 numbers to a standardised line or circle, by kind
+number_conditionals         densities of numbers on it, averaged over members
+networks                    parameters from context, codes and numbers before
+distribution                TableDistribution: codes and numbers, density and draws
+training                    fits it: early stopping, backup, progress, recalibration
+prediction                  quantiles and scores of one column
+table_density               TableDensity: all of it for a user's frame
 ```
 
-Each number is modelled given the codes and the numbers before it, one spline a member of
-an ensemble. So its distribution function is known, integers have the exact probabilities
-of their bins, absent numbers drop out, and one column is predicted by quantiles.
+Each number is modelled given the codes and the numbers before it. So its distribution
+function is known, integers have the exact probabilities of their bins, absent numbers drop
+out, and one column is predicted by quantiles.
 """
 
 from tfp_flows.tables.columns import Column
+from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.describe_columns import describe_columns
 from tfp_flows.tables.prediction import Prediction
-from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.table_density import TableDensity
+
+__all__ = ["Column", "describe_columns", "Prediction", "TableColumns", "TableDensity"]

@@ -1,11 +1,9 @@
-"""The codec of a table: cells of the modelled columns and of the context, checked."""
+"""The codec of a table: cells of rows as codes and numbers, checked, and back."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,105 +18,25 @@ from tfp_flows.tables.networks import FARTHEST
 from tfp_flows.tables.number_maps import NumberMaps
 from tfp_flows.tables.number_maps import NumberSpec
 
-__all__ = ["ColumnCodec", "RowCodec", "TableCodec"]
+__all__ = ["ColumnCodec", "dates_from_days", "days_from_dates", "RowCodec"]
 
-
-class TableCodec:
-    """Columns of a table in two roles, modelled and context.
-
-    Args:
-      columns: of the table.
-      context: names of those that are given.
-      missing: "refuse" or "indicator".
-
-    Raises:
-      ValueError: if a name is unknown, nothing is modelled, or nothing that varies.
-    """
-
-    def __init__(self, columns: TableColumns, context: Sequence[str], missing: str) -> None:
-        if missing not in ("refuse", "indicator"):
-            raise ValueError(
-                f"Expected `missing` of 'refuse' or 'indicator'; got {missing!r}."
-            )
-        columns.check()
-        unknown = [name for name in context if name not in columns.names]
-        if unknown or len(set(context)) < len(context):
-            raise ValueError(
-                f"Expected `context`, different ones of {columns.names}; got {context}."
-            )
-        self.names = [name for name in columns.names if name not in context]
-        if not self.names:
-            raise ValueError("Expected columns beside those of `context`; there are none.")
-        self.rows = RowCodec(columns.select(self.names), missing, "frame")
-        self.contexts = RowCodec(columns.select(context), missing, "context")
-        if not self.rows.size:
-            raise ValueError(f"Expected columns that vary; {self.names} are constant.")
-
-    def measure(self, frame: Frame) -> dict[str, Any]:
-        """Returns arguments of `TableDistribution`, by training rows."""
-        return {
-            "num_values": self.rows.num_values,
-            "numbers": self.rows.measure(frame),
-            "context_values": self.contexts.num_values,
-            "context_numbers": self.contexts.measure(frame),
-        }
-
-    def training_cells(self, frame: Frame) -> Any:
-        """Returns cells of training rows, `x` or `(x, context)`.
-
-        Args:
-          frame: the rows.
-
-        Raises:
-          ValueError: if a row cannot occur; names the first, and its cell.
-        """
-        x, is_possible = self.rows.encode(frame)
-        what = "rows that can occur by the kinds of their columns"
-        self.rows.refuse_cells(frame, ~is_possible, what)
-        context = self.context_of(frame)
-        return (x, context["context"]) if context else x
-
-    def context_of(self, frame: Frame) -> dict[str, Any]:
-        """Returns the keyword argument `context`, `[N, C]`, if there is one.
-
-        Raises:
-          ValueError: if a cell is none that training rows could have; names the first.
-        """
-        if not self.contexts.names:
-            return {}
-        x, is_possible = self.contexts.encode(frame)
-        what = "`context` of cells that training rows can have (see `clip_context`)"
-        self.contexts.refuse_cells(frame, ~is_possible, what)
-        return {"context": x} if self.contexts.size else {}
-
-    def marked(self, frame: Frame) -> tuple[dict[str, Any], np.ndarray, dict]:
-        """Returns rows whatever is in their cells, and what the table does not know.
-
-        Returns:
-          The arguments of the distribution's `log_prob`; which rows can occur, booleans
-          `[N]`; and which cells are unknown, booleans `[N]` by name of the column: unknown
-          categories, cells of the context that training rows cannot have, and missing ones
-          that are not modelled.
-        """
-        rows, contexts = self.rows.read(frame), self.contexts.read(frame)
-        is_unknown = ~rows.is_known | rows.is_missing & ~rows.is_possible
-        unknown = dict(zip(self.names, is_unknown.T, strict=True))
-        from_contexts = ~contexts.is_possible | ~contexts.is_known
-        unknown |= dict(zip(self.contexts.names, from_contexts.T, strict=True))
-        given = {"context": contexts.x} if self.contexts.size else {}
-        is_possible = np.logical_and.reduce(rows.is_possible, axis=1)
-        return {"value": rows.x, **given}, is_possible, unknown
+_DAY = np.timedelta64(86_400_000_000_000, "ns")
+_EPOCH = np.datetime64(0, "ns")
+# Share of a circle by which float32 may round an angle beyond an end.
+_TURN_ROUNDING = 1e-6
+# Below this relative spread, variation is rounding noise of float64.
+_RESOLUTION = 1e-13
 
 
 class RowsRead(typing.NamedTuple):
-    """Rows of C columns as cells, and which of them the table can take.
+    """Rows of C columns as cells, whether they can occur or not.
 
     Attributes:
-      x: cells, `[N, K + D]`; any number where a cell is missing or unknown.
-      is_possible: whether the cells can occur, booleans `[N, C]`; False of missing ones
-        that are not modelled.
-      is_known: False of texts and categories without a code, booleans `[N, C]`.
-      is_missing: booleans, `[N, C]`.
+      x: codes and numbers, `[N, K + D]`; arbitrary where a cell is missing or unknown.
+      is_possible: which cells can occur, booleans `[N, C]`; False for missing cells that
+        are not modelled.
+      is_known: False for texts and categories without a code, booleans `[N, C]`.
+      is_missing: which cells are missing, booleans `[N, C]`.
     """
 
     x: np.ndarray
@@ -132,9 +50,9 @@ class RowCodec:
 
     Args:
       columns: the `TableColumns`.
-      missing: "refuse", or "indicator": missing cells of columns that have had some are
-        modelled.
-      argument: what errors call the frame.
+      missing: "refuse", or "indicator", which models missing cells of columns that have
+        had some.
+      argument: name of the frame in errors.
 
     Raises:
       ValueError: if a column is of a kind that has no distribution.
@@ -159,39 +77,23 @@ class RowCodec:
 
     @property
     def num_values(self) -> list[int]:
-        """Of each code."""
+        """Number of values of each code, `[K]`."""
         return [self._codecs[i].num_codes for i in self._with_code]
 
     @property
     def size(self) -> int:
-        """Number of cells of a row."""
+        """Number of cells of a row, K + D."""
         return len(self._with_code) + len(self._with_number)
 
     def cells_of_column(self, name: str) -> list[int]:
-        """Which cells of a row are those of a column."""
-        index, num_codes = self.names.index(name), len(self._with_code)
-        found = [self._with_code.index(index)] if index in self._with_code else []
-        if index in self._with_number:
-            found.append(num_codes + self._with_number.index(index))
-        return found
+        """Returns the indices of a column's code and number among the cells of a row."""
+        owners = [*self._with_code, *self._with_number]
+        index = self.names.index(name)
+        return [cell for cell, owner in enumerate(owners) if owner == index]
 
     def codec(self, name: str) -> ColumnCodec:
-        """The codec of one column."""
+        """Returns the codec of one column."""
         return self._codecs[self.names.index(name)]
-
-    @property
-    def only_codec(self) -> ColumnCodec:
-        """The codec of the one column.
-
-        Raises:
-          ValueError: if there are several.
-        """
-        if len(self.names) > 1:
-            raise ValueError(
-                f"Expected one modelled column to predict; got {self.names}. Sample from "
-                "their joint distribution instead."
-            )
-        return self._codecs[0]
 
     def read(self, frame: Frame) -> RowsRead:
         """Returns rows as they are, whether they can occur or not.
@@ -199,19 +101,16 @@ class RowCodec:
         Raises:
           ValueError: if a column is missing, or has cells of another type.
         """
-        columns = frame.take(self.names, self._argument) if self.names else {}
-        encoded = [
-            codec.encode(column)
-            for codec, column in zip(self._codecs, columns.values(), strict=True)
-        ]
-        cells = [encoded[i].code.astype(np.float64) for i in self._with_code]
+        columns = list(self._take(frame).values())
+        pairs = zip(self._codecs, columns, strict=True)
+        encoded = [codec.encode(column) for codec, column in pairs]
+        cells = [encoded[i].code for i in self._with_code]
         cells += [encoded[i].number for i in self._with_number]
-        # Numbers that are absent must be some number; NaN is only that of an empty cell.
         x = np.zeros([len(frame), self.size])
         for cell, values in enumerate(cells):
-            x[:, cell] = np.nan_to_num(values)
+            x[:, cell] = np.nan_to_num(values)  # absent numbers are NaN
         flags = np.ones([3, len(frame), len(self.names)], bool)
-        for i, (each, column) in enumerate(zip(encoded, columns.values(), strict=True)):
+        for i, (each, column) in enumerate(zip(encoded, columns, strict=True)):
             flags[:, :, i] = each.is_possible, each.is_known, is_missing(column)
         return RowsRead(x, *flags)
 
@@ -219,42 +118,47 @@ class RowCodec:
         """Returns cells, `[N, K + D]`, and which can occur, by column, booleans `[N, C]`.
 
         Raises:
-          ValueError: if there are missing cells that are not modelled, or a column has
-            cells of another type, or unknown categories.
+          ValueError: if a column has missing cells (with "refuse"), cells of another type,
+            or unknown categories.
         """
         rows = self.read(frame)
-        if self._refuses_missing:
-            self._refuse_missing(rows.is_missing)
+        counts = dict(zip(self.names, rows.is_missing.sum(axis=0).tolist(), strict=True))
+        counts = {name: count for name, count in counts.items() if count}
+        if self._refuses_missing and counts:
+            raise ValueError(
+                f"Expected `{self._argument}` without missing cells; got some in "
+                f"{counts} (column: count). With missing='indicator' they are modelled."
+            )
         self.refuse_unknown(frame, rows)
         return rows.x, rows.is_possible
 
     def refuse_unknown(self, frame: Frame, rows: RowsRead) -> None:
-        """Raises `ValueError` if a category is none of its column's values."""
+        """Raises `ValueError` if a category is not among its column's values."""
         if rows.is_known.all():
             return
         column = int(np.argmin(rows.is_known.all(axis=0)))
         is_unknown = ~rows.is_known[:, column]
         row = int(np.argmax(is_unknown))
-        cell = frame.take(self.names, self._argument)[self.names[column]][row]
+        cell = self._take(frame)[self.names[column]][row]
         raise ValueError(
             f"Expected one of {self._codecs[column].column.values} in column "
             f"{self.names[column]!r}; got {cell!r} in row {row} ({is_unknown.sum()} rows)."
         )
 
     def refuse_cells(self, frame: Frame, is_wrong: np.ndarray, expected: str) -> None:
-        """Raises `ValueError`, with the first wrong cell, if any is wrong.
+        """Raises `ValueError`, which names the first wrong cell, if there are some.
 
         Args:
           frame: the rows.
-          is_wrong: booleans, `[N, C]`.
-          expected: what was expected, in words.
+          is_wrong: which cells are wrong, booleans `[N, C]`.
+          expected: words that say what was expected.
         """
         if not is_wrong.any():
             return
         row = int(np.argmax(is_wrong.any(axis=1)))
         index = int(np.argmax(is_wrong[row]))
         column = self._codecs[index].column
-        cell = frame.take(self.names, self._argument)[column.name][row]
+        cell = self._take(frame)[column.name][row]
         cell = cell.item() if isinstance(cell, np.generic) else cell
         details = f" ({column.details})" if column.details else ""
         raise ValueError(
@@ -264,13 +168,13 @@ class RowCodec:
         )
 
     def clipped(self, frame: Frame, maps: NumberMaps) -> tuple[dict, dict]:
-        """Returns columns with numbers moved into their supports, and where they were not.
+        """Returns columns with numbers moved into their supports, and which were moved.
 
         Args:
-          frame: with the columns.
-          maps: of the numbers, as training rows gave them.
+          frame: rows with the columns.
+          maps: maps of the numbers, measured in training rows.
         """
-        columns = frame.take(self.names, self._argument)
+        columns = self._take(frame)
         where = {name: np.zeros(len(frame), bool) for name in self.names}
         for cell, i in enumerate(self._with_number):
             codec, name = self._codecs[i], self.names[i]
@@ -282,8 +186,8 @@ class RowCodec:
         return columns, where
 
     def measure(self, frame: Frame) -> list[NumberSpec]:
-        """Returns how the numbers are mapped, by training rows."""
-        columns = frame.take(self.names, self._argument) if self.names else {}
+        """Returns the maps of the numbers, measured in training rows."""
+        columns = self._take(frame)
         specs = []
         for i in self._with_number:
             codec, name = self._codecs[i], self.names[i]
@@ -292,7 +196,7 @@ class RowCodec:
         return specs
 
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns columns of cells, `[N, K + D]`."""
+        """Returns the columns of cells, `[N, K + D]`, by name."""
         columns = {}
         for i, (name, codec) in enumerate(zip(self.names, self._codecs, strict=True)):
             code = number = np.zeros(len(x))
@@ -303,32 +207,18 @@ class RowCodec:
             columns[name] = codec.decode(code.astype(np.int64), number)
         return columns
 
-    def _refuse_missing(self, is_missing):
-        counts = dict(zip(self.names, is_missing.sum(axis=0).tolist(), strict=True))
-        counts = {name: count for name, count in counts.items() if count}
-        if counts:
-            raise ValueError(
-                f"Expected `{self._argument}` without missing cells; got some in "
-                f"{counts} (column: count). With missing='indicator' they are modelled."
-            )
-
-
-_DAY = np.timedelta64(86_400_000_000_000, "ns")
-_EPOCH = np.datetime64(0, "ns")
-# Share of a circle by which float32 may round an angle beyond an end.
-_TURN_ROUNDING = 1e-6
-# Relative spread that rounding in float64 cannot leave of a constant.
-_RESOLUTION = 1e-13
+    def _take(self, frame):
+        return frame.take(self.names, self._argument) if self.names else {}
 
 
 class Encoded(typing.NamedTuple):
     """Cells of one column, `[N]` each.
 
     Attributes:
-      code: which value, spike, or that it is missing; 0 elsewhere.
-      number: where the code is 0, of columns of numbers.
-      is_possible: whether the cell can occur: numbers, whether they are in the support.
-      is_known: False of texts and categories that are none of the column's values.
+      code: index of the value or spike, or the code of a missing cell; otherwise 0.
+      number: the number where the code is 0; NaN elsewhere.
+      is_possible: whether the cell can occur; False for numbers outside the support.
+      is_known: False for texts and categories that are not among the column's values.
     """
 
     code: np.ndarray
@@ -338,16 +228,16 @@ class Encoded(typing.NamedTuple):
 
 
 class ColumnCodec:
-    """One column's cells as a code, a number, both, or (of a constant) neither.
+    """One column's cells as a code, a number, both, or neither (a constant).
 
     ```none
     values:   code = index of the value            ordered: number = index, an integer
     numbers:  code = 0, number = the cell          spikes:  code = 1, ..., S
-    missing:  the code after these, where missing cells are modelled
+    missing:  the code after these, if missing cells are modelled
     ```
 
     Args:
-      column: what is known of it.
+      column: the description of the column.
       has_missing: whether missing cells are modelled.
     """
 
@@ -359,7 +249,7 @@ class ColumnCodec:
 
     @property
     def num_codes(self) -> int:
-        """Number of values of the code; 1 where there is none."""
+        """Number of values of the code; 1 if the column has no code."""
         own = len(self.column.values) if self._is_indexed else 1 + len(self.column.spikes)
         return own + self.has_missing
 
@@ -389,7 +279,7 @@ class ColumnCodec:
         return Encoded(code, number, is_possible, np.ones(len(code), bool))
 
     def on_circle(self, number: np.ndarray) -> np.ndarray:
-        """Returns numbers, `[N]`, with `low` for a periodic column's `high`, its equal."""
+        """Returns numbers, `[N]`, with `low` in place of `high` on a circle."""
         if self.column.kind != "periodic":
             return number
         low, high = self.column.circle
@@ -403,8 +293,8 @@ class ColumnCodec:
 
         Args:
           number: `[N]`.
-          maps: of the column's numbers; an open end is replaced by the number from which
-            on networks tell no smaller or larger ones apart.
+          maps: map of the column's numbers. In place of an open end stands the number at
+            which features of networks are clipped (`FARTHEST`).
         """
         low, high = (
             default if end is None else float(end)
@@ -437,25 +327,22 @@ class ColumnCodec:
             number = np.where(code == spike + 1, value, number)
         number = np.where(is_missing, np.nan, number)
         if self.column.kind == "date":
-            days = np.where(is_missing, 0.0, number) * (_DAY / np.timedelta64(1, "ns"))
-            dates = _EPOCH + np.round(days).astype("timedelta64[ns]")
+            dates = dates_from_days(np.where(is_missing, 0.0, number))
             return np.where(is_missing, np.datetime64("NaT", "ns"), dates)
         is_whole = self.column.kind == "integer" and not is_missing.any()
         is_whole = is_whole and all(s == int(s) for s in self.column.spikes)
         return number.astype(np.int64) if is_whole else number
 
     def measured(self, encoded: Encoded, code: int) -> NumberSpec:
-        """Returns how the number is mapped, by those of training rows.
+        """Returns the map of the column's numbers, measured in training rows.
 
         Args:
-          encoded: the training rows' cells.
-          code: which of the row's codes is this column's; -1 if there is none.
+          encoded: cells of the training rows.
+          code: index of the column's code among the codes of a row; -1 if it has none.
         """
         is_there = (encoded.code == 0) & encoded.is_possible & np.isfinite(encoded.number)
         numbers = encoded.number[is_there]
-        spec = dataclasses.replace(
-            _FORMS[self.column.kind](self.column, numbers), code=code
-        )
+        spec = dataclasses.replace(_spec(self.column, numbers), code=code)
         if spec.form == "circle" or not len(numbers):
             return spec
         maps = NumberMaps([spec])
@@ -464,7 +351,7 @@ class ColumnCodec:
         if not len(u):
             return spec
         scale = float(u.std())
-        # Only a line has units; on others a relative spread of the numbers is absolute.
+        # Other maps than a line make a relative spread of the numbers an absolute one.
         least = _RESOLUTION * (np.abs(u).max() + (spec.form != "line"))
         scale = scale if scale > least else 1.0
         return dataclasses.replace(spec, mean=float(u.mean()), scale=scale)
@@ -480,11 +367,10 @@ class ColumnCodec:
             )
         if expected == "number":
             return np.where(cells.is_missing, np.nan, cells.values)
-        days = (cells.values - _EPOCH) / _DAY
-        return np.where(cells.is_missing, np.nan, days)
+        return np.where(cells.is_missing, np.nan, days_from_dates(cells.values))
 
     def _is_inside(self, number):
-        maps = NumberMaps([_FORMS[self.column.kind](self.column, np.zeros(0))])
+        maps = NumberMaps([_spec(self.column, np.zeros(0))])
         y = tf.constant(number[:, None])
         inside = maps.unscaled(maps.middle(y)).is_inside.numpy()[:, 0]
         return inside & (~maps.is_integer | (number == np.floor(number)))
@@ -506,6 +392,17 @@ class ColumnCodec:
         return Encoded(code, number, is_possible, is_known)
 
 
+def days_from_dates(dates: np.ndarray) -> np.ndarray:
+    """Returns days since 1970, `[...]`, from datetimes in nanoseconds."""
+    return (dates - _EPOCH) / _DAY
+
+
+def dates_from_days(days: np.ndarray) -> np.ndarray:
+    """Returns datetimes, in nanoseconds, from days since 1970, `[...]`."""
+    nanoseconds = np.round(days * (_DAY / np.timedelta64(1, "ns")))
+    return _EPOCH + nanoseconds.astype("timedelta64[ns]")
+
+
 def _array(values):
     if all(isinstance(value, str) for value in values):
         return np.array(values, object)
@@ -522,16 +419,35 @@ def _with_missing(values, is_missing):
     return values
 
 
-def _line(column, numbers):
-    return NumberSpec("line")
-
-
-def _positive(column, numbers):
-    return _above(NumberSpec("log", low=column.low or 0.0), numbers)
+def _spec(column, numbers):
+    """The form of a column's map, with ends and scales but no mean and deviation."""
+    kind, low, high = column.kind, column.low, column.high
+    if kind == "positive":
+        return _above(NumberSpec("log", low=low or 0.0), numbers)
+    if kind == "bounded":
+        return NumberSpec("logit", low=low, high=high)
+    if kind == "periodic":
+        return NumberSpec("circle", low=low, high=high)
+    if kind == "heavy-tailed" and len(numbers):
+        middle = float(np.median(numbers))
+        spread = float(np.median(np.abs(numbers - middle))) or float(np.std(numbers)) or 1.0
+        return NumberSpec("asinh", low=middle, high=middle + spread)
+    if kind == "heavy-tailed":
+        return NumberSpec("asinh")
+    if kind == "ordered":
+        return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
+    if kind == "integer" and low is not None and high is not None:
+        return NumberSpec("logit", low, high + 1.0, is_integer=True)
+    if kind == "integer" and low is not None:
+        return _above(NumberSpec("log", low=low, is_integer=True), numbers)
+    return NumberSpec("line", is_integer=kind == "integer")
 
 
 def _above(spec, numbers):
-    """The logarithm, or a map whose upper tail is shorter, whichever is more normal."""
+    """The logarithm, or the softplus map, whose upper tail is shorter.
+
+    The better one makes the numbers more normal.
+    """
     middles = numbers + 0.5 * spec.is_integer
     middles = middles[middles > spec.low]
     if not len(middles):
@@ -544,47 +460,7 @@ def _above(spec, numbers):
 
 
 def _normal_log_likelihood(mapped):
-    """Nats a number of the normal distribution that fits best, but for a constant."""
+    """Nats per number of the best normal distribution, up to a constant."""
     u = mapped.u.numpy()[mapped.is_inside.numpy()]
     slope = mapped.log_slope.numpy()[mapped.is_inside.numpy()]
     return float(slope.mean() - np.log(u.std() + 1e-300)) if len(u) else 0.0
-
-
-def _bounded(column, numbers):
-    return NumberSpec("logit", low=column.low, high=column.high)
-
-
-def _periodic(column, numbers):
-    return NumberSpec("circle", low=column.low, high=column.high)
-
-
-def _heavy_tailed(column, numbers):
-    if not len(numbers):
-        return NumberSpec("asinh")
-    middle = float(np.median(numbers))
-    spread = float(np.median(np.abs(numbers - middle))) or float(np.std(numbers)) or 1.0
-    return NumberSpec("asinh", low=middle, high=middle + spread)
-
-
-def _integer(column, numbers):
-    if column.low is not None and column.high is not None:
-        return NumberSpec("logit", column.low, column.high + 1.0, is_integer=True)
-    if column.low is not None:
-        return _above(NumberSpec("log", low=column.low, is_integer=True), numbers)
-    return NumberSpec("line", is_integer=True)
-
-
-def _ordered(column, numbers):
-    return NumberSpec("logit", 0.0, float(len(column.values)), is_integer=True)
-
-
-_FORMS = {
-    "real": _line,
-    "date": _line,
-    "positive": _positive,
-    "bounded": _bounded,
-    "periodic": _periodic,
-    "heavy-tailed": _heavy_tailed,
-    "integer": _integer,
-    "ordered": _ordered,
-}

@@ -15,7 +15,7 @@ _HEADINGS = ("column", "kind", "details", "missing", "reason")
 
 
 class TableColumns:
-    """Columns by name, in order; what `describe_columns` returns.
+    """The columns of a table by name, in order, which `describe_columns` returns.
 
     Args:
       columns: `Column`s of different names.
@@ -47,9 +47,9 @@ class TableColumns:
         """Overrides entries of a column.
 
         Args:
-          name: of the column.
-          **entries: of `Column`, such as `kind`; those that belonged to another kind only
-            are dropped.
+          name: name of the column.
+          **entries: arguments of `Column`, such as `kind`. With another kind, entries that
+            only fit the old one are dropped.
 
         Raises:
           ValueError: if there is no such column or entry, or they do not fit the kind.
@@ -72,7 +72,7 @@ class TableColumns:
         self._columns[name] = changed
 
     def drop(self, *names: str) -> None:
-        """Takes columns out: they are not part of the table's distribution."""
+        """Removes columns, which are then not part of the table's distribution."""
         for name in names:
             del self._columns[self[name].name]
 
@@ -91,12 +91,12 @@ class TableColumns:
         return {column.name: column.values for column in self if column.has_values}
 
     def to_plain(self) -> list[dict[str, Any]]:
-        """Returns them as dictionaries of JSON's types."""
+        """Returns the columns as dictionaries of JSON's types."""
         return [column.to_plain() for column in self]
 
     @classmethod
     def from_plain(cls, plain: Sequence[dict[str, Any]]) -> TableColumns:
-        """Rebuilds what `to_plain` has returned."""
+        """Returns the columns from the result of `to_plain`."""
         return cls([Column(**entries) for entries in plain])
 
     def __getitem__(self, name: str) -> Column:
@@ -120,7 +120,7 @@ class TableColumns:
 
 
 def _lacks_order(ordered, column):
-    """Whether it would be the alphabet's: texts have none of their own."""
+    """Whether values of `column` are texts, which have no order of their own."""
     is_text = any(isinstance(value, str) for value in column.values)
     return ordered.kind == "ordered" and is_text
 
@@ -132,7 +132,7 @@ def _line(row, widths):
     return "  ".join([*first, missing.strip().rjust(widths[3]), reason]).rstrip()
 
 
-# What each kind is, in a few words, and what it needs.
+# Meaning of each kind, and the entries that it needs.
 KINDS = {
     "real": "any number",
     "positive": "above `low`, 0 by default; its logarithm is modelled",
@@ -141,7 +141,7 @@ KINDS = {
     "heavy-tailed": "any number, with outliers at all scales",
     "integer": "counts: integers, from `low` to `high` where there are such",
     "ordered": "one of `values`, in their order",
-    "categorical": "one of `values`, in no order",
+    "categorical": "one of `values`, without an order",
     "boolean": "one of two `values`",
     "date": "a point in time",
     "constant": "always the same value",
@@ -160,14 +160,14 @@ class Column:
     """One column of a table, which may be edited.
 
     Args:
-      name: of the column.
+      name: name of the column.
       kind: one of `KINDS`.
-      reason: why it has this kind.
-      low: lower end: of "bounded", "periodic"; of "positive", "integer" if there is one.
-      high: upper end: of "bounded", "periodic"; of "integer" if there is one.
-      values: of "ordered", "categorical", "boolean", "constant": what occurs.
-      spikes: numbers that many rows share, each of which has a probability of its own.
-      num_missing: how many cells were missing.
+      reason: why the column has this kind.
+      low: lower end of "bounded" and "periodic"; optional for "positive" and "integer".
+      high: upper end of "bounded" and "periodic"; optional for "integer".
+      values: possible values of "ordered", "categorical", "boolean" and "constant".
+      spikes: numbers that many rows share, each with a probability of its own.
+      num_missing: number of missing cells.
 
     >>> import tfp_flows
     >>> column = tfp_flows.Column("hour", "periodic", low=0, high=24)
@@ -186,27 +186,27 @@ class Column:
 
     @property
     def has_values(self) -> bool:
-        """Whether it has one of a list of values."""
+        """Whether cells are one of a list of values."""
         return self.kind in _WITH_VALUES
 
     @property
     def has_ordered_texts(self) -> bool:
-        """Whether it has texts in an order, which is that of `values`."""
+        """Whether cells are texts in the order of `values`."""
         return self.kind == "ordered" and any(isinstance(v, str) for v in self.values)
 
     @property
     def is_number(self) -> bool:
-        """Whether it has numbers, but for its spikes."""
+        """Whether cells are numbers, except spikes."""
         return self.kind in _NUMBERS
 
     @property
     def circle(self) -> tuple[float, float]:
-        """Start and end of the circle of a periodic column: one point of it."""
+        """Start and end of a periodic column's circle, which are the same point."""
         return float(self.low or 0.0), float(self.high or 0.0)
 
     @property
     def details(self) -> str:
-        """What goes with the kind, in words."""
+        """Ends, values and spikes in words."""
         parts = []
         if self.is_number and (self.low is not None or self.high is not None):
             ends = [f"{end:g}" if end is not None else "" for end in (self.low, self.high)]

@@ -15,26 +15,30 @@ from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.frames import cells_of
 
 __all__ = ["describe_columns"]
-_FEW = 10  # values of an ordered column
-_RARE_SHARE = 0.02  # of the rows: a largest count that may be exceeded
-_MOST_CATEGORIES = 100
-_LEAST_ROWS = 20  # that are taken for numbered
-# Texts that are none: to take each for a category would lose what they mean.
+
+# Rules of thumb: each proposal can be overridden.
+_FEW = 10  # maximum number of values of an ordered column
+_RARE_SHARE = 0.02  # of the rows; a largest count that is rarer may be exceeded
+_MOST_CATEGORIES = 100  # maximum number of values of a categorical column
+_LEAST_ROWS = 20  # minimum number of rows of a column of row numbers
+# Texts that hold dates or numbers: as categories they would lose their meaning.
 _OTHER_FORMS = {
     "dates as text, which pandas.to_datetime reads": r"\s*\d{4}-\d{1,2}-\d{1,2}\b.*",
     "dates, not as 2024-12-31": r"\s*\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\s*",
     "numbers with signs": r"\s*[$€£¥]?\s*[-+]?[$€£¥]?\d[\d.,' ]*\s*[%$€£¥]?\s*",
 }
-_SPIKE_SHARE = 0.05  # of the rows, and so many times as often as other values
-_SPIKE_RATIO = 10.0
-_MOST_SPIKES = 3
+_SPIKE_SHARE = 0.05  # minimum share of the rows that have the value of a spike
+_SPIKE_RATIO = 10.0  # minimum ratio of a spike's count to the mean of other values
+_MOST_SPIKES = 3  # more common values are due to rounding
+_TAIL_SHARE = 0.05  # of the rows, that the tail index uses on either side
+_LEAST_TAIL = 10  # minimum number of rows in a tail
 
 
 def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableColumns:
     """Proposes a kind for each column, with the reason.
 
-    Nothing is decided silently: what is returned prints as a table, and each kind can be
-    overridden. That a column is periodic is never guessed.
+    The result prints as a table, and each kind can be overridden. No column is proposed to
+    be periodic.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -51,14 +55,14 @@ def describe_columns(frame: Any, names: Sequence[str] | None = None) -> TableCol
     Args:
       frame: a pandas data frame, a 2-D or a structured NumPy array, or a dictionary of
         columns.
-      names: of the columns to describe; all by default.
+      names: names of the columns to describe; all by default.
 
     Returns:
       A `TableColumns`.
 
     Raises:
-      ValueError: if `frame` is something else, or a column has cells of several kinds, or
-        infinite ones.
+      ValueError: if `frame` is something else, or a column has cells of several types or
+        infinite numbers.
     """
     read = Frame(frame)
     columns = read.take(read.names if names is None else list(names))
@@ -134,7 +138,7 @@ def _from_numbers(name, values, distinct, counts):
 
 
 def _identifies(values, distinct):
-    """Why integers name their rows; nothing if they need not."""
+    """The reason why integers name their rows; empty if they need not."""
     if np.abs(distinct).max() >= 2.0**53:
         return "integers of 2^53 or more, which no number holds"
     is_numbered = len(distinct) == len(values) >= _LEAST_ROWS and distinct[0] in (0.0, 1.0)
@@ -144,7 +148,7 @@ def _identifies(values, distinct):
 
 
 def _may_be_exceeded(distinct, counts):
-    """Whether few integers are counts, the largest of which are rare."""
+    """Whether a few integers are counts, of which the largest is rare."""
     if not 2 < len(distinct) <= _FEW or distinct[0] < 0.0:
         return False
     is_dense = 2 * len(distinct) > distinct[-1] - distinct[0]
@@ -155,7 +159,7 @@ def _from_reals(name, values, distinct, counts):
     spikes = _spikes(values, distinct, counts)
     rest = values[~np.isin(values, spikes)]
     column = _continuous(name, rest)
-    if column.low is not None:  # what is at an end has no density there
+    if column.low is not None:  # numbers at an end have no density
         ends = (column.low, column.high)
         spikes = sorted({*spikes, *(e for e in ends if e is not None and e in distinct)})
     column.spikes = [float(spike) for spike in spikes]
@@ -166,15 +170,13 @@ def _from_reals(name, values, distinct, counts):
 
 
 def _spikes(values, distinct, counts):
-    """Values that many rows share, and so many more than share the others."""
+    """Values that many rows share, many more than share other values."""
     is_common = counts >= _SPIKE_SHARE * len(values)
     if is_common.all():
         return []
     usual = np.mean(counts[~is_common])
     spikes = distinct[is_common & (counts >= _SPIKE_RATIO * usual)].tolist()
-    return (
-        spikes if len(spikes) <= _MOST_SPIKES else []
-    )  # of rounded numbers, all are common
+    return spikes if len(spikes) <= _MOST_SPIKES else []
 
 
 def _continuous(name, values):
@@ -198,10 +200,6 @@ _BY_TYPE = {
 }
 
 
-_LEAST = 10
-_SHARE = 0.05
-
-
 def tail_index(values: npt.ArrayLike) -> float:
     """Returns the tail index of the heavier tail of `values`, about their median.
 
@@ -209,8 +207,8 @@ def tail_index(values: npt.ArrayLike) -> float:
     P(distance > d) ~ d^-index,   1 / index = mean of log(d_i / d_k) over the k largest
     ```
 
-    A normal tail has a large index; of 2 or less there is no variance. Infinity where
-    there are too few rows for a tail.
+    Normal tails have a large index; tails of index 2 or less have no variance. The result
+    is infinite if there are too few rows for a tail.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.describe_columns import tail_index
@@ -221,7 +219,7 @@ def tail_index(values: npt.ArrayLike) -> float:
     True
 
     Args:
-      values: `[N]` finite numbers; the 5 % farthest on either side count.
+      values: `[N]` finite numbers, of which the farthest 5 % on either side are used.
 
     Reference:
       Hill (1975), A simple general approach to inference about the tail of a distribution.
@@ -233,7 +231,7 @@ def tail_index(values: npt.ArrayLike) -> float:
 
 
 def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
-    """Whether the tail index is below `most`, by two of its standard errors.
+    """Whether the tail index is below `most` by two standard errors.
 
     >>> import numpy as np
     >>> from tfp_flows.tables.describe_columns import is_heavy_tailed
@@ -243,16 +241,16 @@ def is_heavy_tailed(values: npt.ArrayLike, most: float = 3.0) -> bool:
 
     Args:
       values: `[N]` finite numbers.
-      most: 3 is where the third moment begins to exist.
+      most: bound on the index; below 3, there is no third moment.
     """
-    count = max(int(_SHARE * np.size(values)), 1)
+    count = max(int(_TAIL_SHARE * np.size(values)), 1)
     return bool(tail_index(values) * (1.0 + 2.0 / np.sqrt(count)) < most)
 
 
 def _one_sided(distances):
     tail = np.sort(distances[distances > 0.0])[::-1]
-    count = int(_SHARE * len(distances))
-    if count < _LEAST or len(tail) <= count:
+    count = int(_TAIL_SHARE * len(distances))
+    if count < _LEAST_TAIL or len(tail) <= count:
         return np.inf
     mean = np.mean(np.log(tail[:count] / tail[count]))
     return 1.0 / mean if mean > 0.0 else np.inf

@@ -1,4 +1,4 @@
-"""Distributions of rows of codes and numbers, some of which may be absent."""
+"""The distribution of a table's rows: codes and numbers, some of which may be absent."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ from tfp_flows.distributions.draws import by_rows
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.tables.networks import KNOTS
 from tfp_flows.tables.networks import CellFeatures
-from tfp_flows.tables.networks import RowNetworks
+from tfp_flows.tables.networks import make_code_networks
+from tfp_flows.tables.networks import make_number_networks
 from tfp_flows.tables.number_conditionals import Evaluated
 from tfp_flows.tables.number_conditionals import NumberConditionals
-from tfp_flows.tables.number_conditionals import NumberPool
 from tfp_flows.tables.number_maps import NumberSpec
 
 __all__ = ["TableDistribution"]
 
 
 class TableDistribution(DistributionWrapper):
-    """The distribution of K codes and D numbers, given cells of the same kinds.
+    """The distribution of K codes and D numbers, perhaps given others as the context.
 
     ```none
     p(row) = P(codes | context)
              product over j of  p(number_j | codes, numbers before, context)
-    P(codes)    = mean over M members of  CategoricalMADE
-    p(number_j) = pool over M members of  a spline of the line or circle; of an integer,
-                  the probability of its bin
+    P(codes)    = mean over M members of a CategoricalMADE
+    p(number_j) = recalibrated mean over M members of a spline density on the line or the
+                  circle; the probability of its bin if it is an integer
     ```
 
-    Where the code of a number is not 0, there is no number: its cell does not count, and
-    nothing depends on it. So the density is exact, whatever is absent. A step of training
-    maximises the mean over the members of their log-densities: each is fitted by itself.
-    The pool is their mean, recalibrated (`NumberPool`).
+    A number with a code is present where the code is 0. Elsewhere its cell is ignored, and
+    nothing depends on it. So the density is exact, whichever cells are absent. In training,
+    the log-density is the mean over the members: each is fitted by itself.
 
     Args:
-      num_values: of each of the K codes.
+      num_values: number of values of each of the K codes.
       numbers: a `NumberSpec`, or its dictionary, for each of the D numbers.
-      context_values: of each code of the context.
-      context_numbers: of each number of the context.
-      num_members: M.
+      context_values: number of values of each code of the context.
+      context_numbers: the same as `numbers`, for the context.
+      num_members: M, number of members.
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
       dropout: share of their units that a step of training drops.
-      knots: as of `CellFeatures`.
-      seed: integer that determines initial weights.
-      recalibration: weight of each number in its `NumberPool`; none: 0 for all.
-      description: plain values that are saved with it: of the table.
+      knots: see `CellFeatures`.
+      seed: integer that determines the initial weights.
+      recalibration: recalibration weight of each number (`NumberConditionals`), `[D]`;
+        empty: 0 for all.
+      description: plain values about the table, which are saved too.
       name: name of the module.
     """
 
@@ -86,23 +86,32 @@ class TableDistribution(DistributionWrapper):
         check_seed("seed", seed)
         check_name("name", name)
         super().__init__(name=name)
-        # Not tracked, which would wrap its lists.
+        # Not tracked by `tf.Module`, which would wrap its lists.
         object.__setattr__(self, "parameters", parameters)
         self.cells = CellFeatures(num_values, _specs(numbers), knots)
         self.context_cells = CellFeatures(context_values, _specs(context_numbers), knots)
         self.num_members = num_members
-        networks = RowNetworks(hidden_units, dropout, num_members, self.context_cells.size)
-        from_codes, from_numbers = split_seed(seed, 2)
-        self._mades = networks.from_codes(num_values, from_codes)
-        size = NumberConditionals(self.cells.maps, num_bins).num_parameters
-        self._networks = networks.from_numbers(self.cells, size, from_numbers)
+        # Numbers that stand in place of absent ones, `[D]`.
+        self.centers = np.array([spec.center for spec in self.cells.maps.specs], float)
+        sizes: dict[str, Any] = {
+            "num_members": num_members,
+            "hidden_units": hidden_units,
+            "dropout": dropout,
+            "context_size": self.context_cells.size,
+        }
+        for_codes, for_numbers = split_seed(seed, 2)
+        self._mades = make_code_networks(num_values, seed=for_codes, **sizes)
+        num_parameters = NumberConditionals(self.cells.maps, num_bins).num_parameters
+        self._networks: Any = make_number_networks(
+            self.cells, num_parameters, seed=for_numbers, **sizes
+        )
         self._set_transient_state()
 
     dtype = tf.float64
 
     @property
     def event_shape(self) -> tf.TensorShape:
-        """Of one row: K codes, then D numbers."""
+        """Shape of one row: K codes, then D numbers."""
         return tf.TensorShape([self.cells.num_cells])
 
     @property
@@ -121,12 +130,12 @@ class TableDistribution(DistributionWrapper):
 
         Args:
           value: codes and numbers, `[..., K + D]`.
-          context: `[..., context_size]`, where there is one.
-          training: whether the members' logarithms are averaged, with dropout.
+          context: `[..., context_size]`, if there is one.
+          training: whether to average the members' log-densities, with dropout.
 
         Returns:
-          Nats, with respect to the lengths of the numbers that are present and no integers;
-          minus infinity outside the support, NaN of NaN.
+          Nats. The density is with respect to the lengths of the numbers that are present,
+          and a count of integers and codes. It is zero outside the support, NaN for NaN.
         """
         x = check_value(value, "value", 1, self.event_shape, self.dtype)
         context = check_context(context, self.context_size, self.dtype, self.name)
@@ -144,50 +153,45 @@ class TableDistribution(DistributionWrapper):
         """Draws cells, `[*sample_shape, ..., K + D]`, of contexts `[..., context_size]`."""
         context = check_context(context, self.context_size, self.dtype, self.name)
         shape = draws.joint_shape(sample_shape, context)
-        contexts = []
         if context is not None:
             width = [self.context_size]
             each = tf.broadcast_to(context, tf.concat([shape, width], axis=0))
-            contexts = [tf.reshape(each, [-1, *width])]
-        x = self.draws.draw(tf.reduce_prod(shape), draws.stateless(seed), *contexts)
+            context = tf.reshape(each, [-1, *width])
+        x = tf.zeros([tf.reduce_prod(shape), self.cells.num_cells], self.dtype)
+        x, _ = RowSampler(self).complete(x, None, draws.stateless(seed), context)
         return tf.reshape(x, tf.concat([shape, self.event_shape], axis=0))
 
+    def complete(
+        self, x: TensorLike, observed: TensorLike, seed: TensorLike, context: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws missing cells of rows, each given the cells before it (`RowSampler`)."""
+        return RowSampler(self).complete(x, observed, seed, context)
+
     def log_prob_of_codes(
-        self, codes: tf.Tensor, features: tf.Tensor, training: bool = False
+        self, codes: tf.Tensor, from_context: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns those of each member, `[N, M]`, of codes, `[N, K]`.
+        """Returns the members' log-probabilities, `[N, M]`, of codes, `[N, K]`.
 
         Args:
-          codes: as of rows.
-          features: of the context, `[N, F]`.
+          codes: the codes of rows.
+          from_context: features of the context, `[N, F]`.
           training: whether there is dropout.
         """
         if not self._mades:
-            return tf.zeros([tf.shape(codes)[0], self.num_members], features.dtype)
-        given = {"context": features} if self.context_cells.size else {}
-        codes = tf.cast(codes, features.dtype)
+            return tf.zeros([tf.shape(codes)[0], self.num_members], from_context.dtype)
+        given = {"context": from_context} if self.context_cells.size else {}
+        codes = tf.cast(codes, from_context.dtype)
         each = [made.log_prob(codes, training=training, **given) for made in self._mades]
         return tf.stack(each, axis=1)
-
-    def features_of_context(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
-        """Returns what networks see of the context of rows x, `[N, F]`; F may be 0."""
-        if context is None:
-            return tf.zeros([tf.shape(x)[0], 0], tf.float32)
-        return self.context_cells(tf.convert_to_tensor(context), tf.float32)
-
-    def mean_over_members(self, log_prob: tf.Tensor) -> tf.Tensor:
-        """Returns logarithms of means of densities, of `[N, M, ...]`, as float64."""
-        log_sum = tf.reduce_logsumexp(log_prob, axis=1)
-        return tf.cast(log_sum, self.dtype) - math.log(self.num_members)
 
     def log_prob_of_networks(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """Returns each network's log-densities, `[N, M, 1 + D]`: of codes, of numbers.
+        """Returns each network's log-densities, `[N, M, 1 + D]`: of the codes, of numbers.
 
         Args:
           x: cells, `[N, K + D]`.
-          context: `[N, C]`, where there is one.
+          context: `[N, C]`, if there is one.
           training: whether there is dropout.
         """
         codes, _ = self.cells.split(x)
@@ -195,8 +199,44 @@ class TableDistribution(DistributionWrapper):
         log_prob = self.log_prob_of_codes(codes, from_context, training)[..., None]
         if self._networks is None:
             return log_prob
-        from_numbers = self.numbers.log_prob_of_members(x, from_context, training)
+        each, is_present = self.evaluate_numbers(x, from_context, training)
+        zero = tf.zeros([], each.log_prob.dtype)
+        from_numbers = tf.where(is_present[:, None], each.log_prob, zero)
         return tf.concat([log_prob, from_numbers], axis=2)
+
+    def evaluate_numbers(
+        self, x: tf.Tensor, from_context: tf.Tensor, training: bool = False
+    ) -> tuple[Evaluated, tf.Tensor]:
+        """Returns the members' densities of the numbers, `[N, M, D]`.
+
+        Args:
+          x: cells, `[N, K + D]`.
+          from_context: features of the context, `[N, F]`.
+          training: whether there is dropout.
+
+        Returns:
+          Densities, which are arbitrary for absent numbers; and which numbers are present,
+          `[N, D]`.
+        """
+        numbers, parameters, is_present = self._numbers(x, from_context, training)
+        return self.conditionals.evaluate(numbers, parameters), is_present
+
+    def parameters_of_first_number(self, from_context: tf.Tensor) -> tf.Tensor:
+        """Returns the parameters of the first number, `[N, M, P, 1]`, for codes of 0."""
+        x = tf.zeros([tf.shape(from_context)[0], self.cells.num_cells], self.dtype)
+        features = tf.concat([from_context, self.cells(x, from_context.dtype)], axis=1)
+        return self._networks.network.from_column(features, 0)[..., None]
+
+    def features_of_context(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
+        """Returns features of the context of rows x, `[N, F]`; F is 0 without context."""
+        if context is None:
+            return tf.zeros([tf.shape(x)[0], 0], tf.float32)
+        return self.context_cells(tf.convert_to_tensor(context), tf.float32)
+
+    def mean_over_members(self, log_prob: tf.Tensor) -> tf.Tensor:
+        """Returns logarithms of mean densities, `[N]` in float64, of `[N, M]`."""
+        log_sum = tf.reduce_logsumexp(log_prob, axis=1)
+        return tf.cast(log_sum, self.dtype) - math.log(self.num_members)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -216,13 +256,13 @@ class TableDistribution(DistributionWrapper):
             made.start_at_frequencies(x[:, : self.cells.num_codes], weight * scale)
 
     def recalibrate(self, weights: Sequence[float]) -> None:
-        """Sets the weights of the `NumberPool`, which are saved with all else."""
+        """Sets the recalibration weights, `[D]`, which are saved too."""
         self.parameters["recalibration"] = [float(weight) for weight in weights]
         self._set_transient_state()
 
     @property
     def networks(self) -> tuple[list, Any]:
-        """Of the codes, one a member, or none; and of all numbers, or None."""
+        """One `CategoricalMADE` a member, or none; the `Conditioner` of numbers or None."""
         return self._mades, self._networks
 
     @property
@@ -238,15 +278,26 @@ class TableDistribution(DistributionWrapper):
         log_prob = self.mean_over_members(self.log_prob_of_codes(codes, from_context))
         if self._networks is None:
             return log_prob
-        return log_prob + self.numbers.log_prob(x, from_context)
+        numbers, parameters, is_present = self._numbers(x, from_context, training=False)
+        from_numbers = self.conditionals.log_prob(numbers, parameters)
+        from_numbers = tf.where(is_present, from_numbers, tf.zeros([], self.dtype))
+        return log_prob + tf.reduce_sum(from_numbers, axis=1)
+
+    def _numbers(self, x, from_context, training):
+        """Numbers, `[N, D]`; parameters, `[N, M, P, D]`; which are present, `[N, D]`."""
+        codes, numbers = self.cells.split(x)
+        features = tf.concat([from_context, self.cells(x, from_context.dtype)], axis=1)
+        is_present = self.cells.is_present(codes)
+        numbers = tf.where(is_present, numbers, self.centers)
+        return numbers, self._networks(features, training=training), is_present
 
     def _set_transient_state(self):
-        cells, num_bins = self.cells, self.parameters["num_bins"]
-        weights = self.parameters["recalibration"] or [0.0] * cells.num_numbers
-        numbers = RowNumbers(cells, self._networks, num_bins, weights)
-        object.__setattr__(self, "numbers", numbers)
+        weights = self.parameters["recalibration"] or [0.0] * self.cells.num_numbers
+        conditionals = NumberConditionals(
+            self.cells.maps, self.parameters["num_bins"], weights
+        )
+        object.__setattr__(self, "conditionals", conditionals)
         object.__setattr__(self, "_compiled", CompiledCall(self._log_prob))
-        object.__setattr__(self, "draws", RowSampler(self, self._mades, self._networks))
 
 
 def _specs(numbers):
@@ -254,169 +305,90 @@ def _specs(numbers):
 
 
 class RowSampler:
-    """Draws one cell after another; what is given is kept, and weighs the row.
+    """Draws the cells of rows one after the other; observed cells weigh the row.
+
+    It runs op by op in eager code: tracing all columns takes longer than many draws.
 
     Args:
-      rows: the `TableDistribution`.
-      mades: the M members' distributions of codes; none where there are no codes.
-      networks: the networks of the numbers; None where there are none.
+      rows: the distribution.
     """
 
-    def __init__(self, rows: Any, mades: list, networks: Any) -> None:
-        self._cells = rows.cells
-        self._rows = rows
-        self._mades, self._networks = mades, networks
-
-    def draw(self, count: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
-        """Returns cells, `[count, K + D]`, of contexts `[count, C]`."""
-        size = self._cells.num_codes + self._cells.num_numbers
-        nothing = tf.zeros([count, size], tf.float64)
-        return self._completed(nothing, None, seed, *context)[0]
+    def __init__(self, rows: TableDistribution) -> None:
+        self._rows, self._cells = rows, rows.cells
+        self._mades, self._networks = rows.networks
 
     def complete(
-        self, x: tf.Tensor, observed: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor
+        self,
+        x: tf.Tensor,
+        observed: tf.Tensor | None,
+        seed: tf.Tensor,
+        context: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws missing cells given those before them.
+        """Draws missing cells, each given the cells before it.
 
         Args:
           x: `[N, K + D]`; any numbers where cells are missing.
-          observed: booleans, `[N, K + D]`.
+          observed: booleans, `[N, K + D]`; None if all cells are missing.
           seed: stateless seed.
-          *context: `[N, C]`, if there is one.
+          context: `[N, C]`, if there is one.
 
         Returns:
-          Cells, `[N, K + D]`, and the log-densities of the observed ones given all before
-          them, `[N]`: the importance weights of the rows.
+          Cells, `[N, K + D]`; and the importance weights of the rows, `[N]`: log-densities
+          of the observed cells given all cells before them.
         """
-        return self._completed(x, observed, seed, *context)
-
-    def _completed(self, x, observed, seed, *context):
-        # Op by op where it is called eagerly: to trace all columns would take longer.
-        from_codes, from_numbers = draws.split(seed, 2)
-        num_codes = self._cells.num_codes
-        is_drawn = observed is None
-        observed = tf.zeros_like(x, tf.bool) if is_drawn else observed
-        from_context = self._rows.features_of_context(x, *(context or [None]))
-        codes, weight = self._codes(
-            x[:, :num_codes], observed[:, :num_codes], from_context, from_codes
-        )
+        for_codes, for_numbers = draws.split(seed, 2)
+        from_context = self._rows.features_of_context(x, context)
+        codes, numbers = self._cells.split(x)
+        is_given = [None] * 2 if observed is None else self._cells.split(observed)
+        codes, weight = self._codes(codes, is_given[0], from_context, for_codes)
         if self._networks is None:
             return codes, weight
         numbers, more = self._numbers(
-            codes,
-            x[:, num_codes:],
-            None if is_drawn else observed[:, num_codes:],
-            from_context,
-            from_numbers,
+            codes, numbers, is_given[1], from_context, for_numbers
         )
         return tf.concat([codes, numbers], axis=1), weight + more
 
     def _codes(self, x, observed, from_context, seed):
-        """Codes, each row's under one member, `[N, K]`, and log-weights, `[N]`."""
+        """Codes, each row's by one member, `[N, K]`, and log-weights, `[N]`."""
         num_rows = tf.shape(x)[0]
         if not self._mades:
             return x, tf.zeros([num_rows], tf.float64)
         choice_seed, *seeds = draws.split(seed, 1 + len(self._mades))
+        observed = tf.zeros_like(x, tf.bool) if observed is None else observed
         given = [from_context] if from_context.shape[1] else []
         drawn = [
             made.complete(tf.cast(x, made.dtype), observed, member_seed, *given)
             for made, member_seed in zip(self._mades, seeds, strict=True)
         ]
         codes, weights = (tf.stack(parts, axis=1) for parts in zip(*drawn, strict=True))
-        member = _member(len(self._mades), num_rows, choice_seed)
+        uniform = draws.uniform([num_rows], choice_seed, tf.float64)
+        member = tf.cast(tf.floor(uniform * len(self._mades)), tf.int32)
         codes, weights = (tf.gather(t, member, batch_dims=1) for t in (codes, weights))
         return tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)
 
     def _numbers(self, codes, x, observed, from_context, seed):
-        cells, rows = self._cells, self._rows
-        num_rows, dtype = tf.shape(x)[0], from_context.dtype
+        """Numbers, `[N, D]`, and log-weights, `[N]`."""
+        cells, dtype = self._cells, from_context.dtype
         is_present = cells.is_present(codes)
         features = [from_context, cells.from_codes(codes, dtype)]
         width = self._networks.input_shape[0]
-        weight = tf.zeros([num_rows], tf.float64)
+        weight = tf.zeros([tf.shape(x)[0]], tf.float64)
         numbers = []
         for j, number_seed in enumerate(draws.split(seed, cells.num_numbers)):
             seen = tf.concat(features, axis=1)
             seen = tf.pad(seen, [[0, 0], [0, width - seen.shape[1]]])
             parameters = self._networks.network.from_column(seen, j)[..., None]
-            pool = rows.numbers.pool.from_columns([j])
+            conditional = self._rows.conditionals.from_columns([j])
             present = is_present[:, j : j + 1]
-            y = pool.draw(parameters, number_seed)
+            y = conditional.draw(parameters, number_seed)
             if observed is not None:
                 y = tf.where(observed[:, j : j + 1], x[:, j : j + 1], y)
-            y = tf.where(present, y, rows.numbers.centers[j])
+            y = tf.where(present, y, self._rows.centers[j])
             if observed is not None:
-                log_prob = pool.log_prob(y, parameters)
+                log_prob = conditional.log_prob(y, parameters)
                 counts = observed[:, j : j + 1] & present
                 weight += tf.where(counts, log_prob, 0.0)[:, 0]
-            maps = pool.conditionals.maps
-            u = maps.forward(maps.middle(y)).u
+            u = conditional.maps.forward(conditional.maps.middle(y)).u
             features.append(cells.from_columns([j]).from_numbers(u, present, dtype))
             numbers.append(y)
         return tf.concat(numbers, axis=1), weight
-
-
-def _member(num_members, num_rows, seed):
-    """An index of a member for each row, `[N]`."""
-    uniform = draws.uniform([num_rows], seed, tf.float64)
-    return tf.cast(tf.floor(uniform * num_members), tf.int32)
-
-
-class RowNumbers:
-    """Distributions of the D numbers of rows, each given all that comes before it.
-
-    Args:
-      cells: of the rows.
-      network: of the numbers' parameters; None where D is 0.
-      num_bins: bins of each spline.
-      weights: of the `NumberPool`, `[D]`.
-    """
-
-    def __init__(
-        self, cells: CellFeatures, network: Any, num_bins: int, weights: Sequence[float]
-    ) -> None:
-        self._cells, self._network = cells, network
-        self.pool = NumberPool(NumberConditionals(cells.maps, num_bins), weights)
-        # What stands where there is no number.
-        self.centers = tf.constant([spec.center for spec in cells.maps.specs], tf.float64)
-
-    def log_prob_of_members(
-        self, x: tf.Tensor, from_context: tf.Tensor, training: bool
-    ) -> tf.Tensor:
-        """Returns log-densities, `[N, M, D]`; zero where there is no number.
-
-        Args:
-          x: cells, `[N, K + D]`.
-          from_context: features of the context, `[N, F]`.
-          training: whether there is dropout.
-        """
-        each, is_present = self.evaluate(x, from_context, training)
-        log_prob = each.log_prob
-        return tf.where(is_present[:, None], log_prob, tf.zeros([], log_prob.dtype))
-
-    def log_prob(self, x: tf.Tensor, from_context: tf.Tensor) -> tf.Tensor:
-        """Returns log-densities of all numbers of a row in the pool, `[N]`."""
-        numbers, parameters, is_present = self._of(x, from_context, training=False)
-        log_prob = self.pool.log_prob(numbers, parameters)
-        log_prob = tf.where(is_present, log_prob, tf.zeros([], log_prob.dtype))
-        return tf.reduce_sum(log_prob, axis=1)
-
-    def evaluate(
-        self, x: tf.Tensor, from_context: tf.Tensor, training: bool = False
-    ) -> tuple[Evaluated, tf.Tensor]:
-        """Returns what the members say, `[N, M, D]`, and which numbers there are."""
-        numbers, parameters, is_present = self._of(x, from_context, training)
-        return self.pool.conditionals.evaluate(numbers, parameters), is_present
-
-    def parameters_of_first(self, from_context: tf.Tensor) -> tf.Tensor:
-        """Returns those of the first number, `[N, M, P, 1]`."""
-        x = tf.zeros([tf.shape(from_context)[0], self._cells.num_cells], tf.float64)
-        features = tf.concat([from_context, self._cells(x, from_context.dtype)], axis=1)
-        return self._network.network.from_column(features, 0)[..., None]
-
-    def _of(self, x, from_context, training):
-        codes, numbers = self._cells.split(x)
-        features = tf.concat([from_context, self._cells(x, from_context.dtype)], axis=1)
-        is_present = self._cells.is_present(codes)
-        numbers = tf.where(is_present, numbers, self.centers)
-        return numbers, self._network(features, training=training), is_present

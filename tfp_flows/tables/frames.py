@@ -1,4 +1,4 @@
-"""Frames of rows in any form: pandas, NumPy, or a dictionary; read, and written again."""
+"""Frames of rows as pandas, NumPy or a dictionary: read, and written in the same form."""
 
 from __future__ import annotations
 
@@ -11,131 +11,25 @@ from typing import Any
 import numpy as np
 
 __all__ = ["cells_of", "Form", "Frame", "is_missing"]
-# Units of dates, the coarsest first.
+# Units of dates, from coarse to fine.
 _UNITS = ("D", "h", "m", "s", "ms", "us")
 
 
-class ColumnForm(typing.NamedTuple):
-    """The form of one column, in which other cells can be written.
-
-    Attributes:
-      label: its name in the frame, which need not be a text.
-      dtype: NumPy's or pandas's dtype; None if it is unknown.
-      unit: of dates, the coarsest of NumPy's units in which all of them are whole (on the
-        clock of their time zone): "D" of days; "" of other columns.
-      has_days: whether its cells are objects `datetime.date`.
-    """
-
-    label: Any
-    dtype: Any = None
-    unit: str = ""
-    has_days: bool = False
-
-    def to_plain(self) -> list:
-        """Returns values of JSON's types; `from_plain` reads them."""
-        label = list(self.label) if isinstance(self.label, tuple) else self.label
-        label = label.item() if isinstance(label, np.generic) else label
-        return [label, _plain_dtype(self.dtype), self.unit, self.has_days]
-
-    @classmethod
-    def from_plain(cls, plain: Sequence) -> ColumnForm:
-        """Rebuilds what `to_plain` has returned."""
-        label, dtype, *others = plain
-        label = tuple(label) if isinstance(label, list) else label
-        return cls(label, _dtype_from_plain(dtype), *others)
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether its dtype is that of pandas's categories with an order."""
-        return bool(getattr(self.dtype, "ordered", False))
-
-    def cells(self, values: np.ndarray) -> Any:
-        """Returns cells, `[N]`, with this dtype and unit, if it can hold their values."""
-        if self.dtype is None:
-            return values
-        if values.dtype.kind == "M":
-            return self._dates(values)
-        return _cast(values, self.dtype)
-
-    def _dates(self, values):
-        if hasattr(self.dtype, "tz"):
-            return _zoned(values, self.dtype, self.unit)
-        values = _rounded(values, self.unit)
-        if not isinstance(self.dtype, np.dtype):
-            return _cast(values, self.dtype)
-        if self.dtype.kind == "M":
-            return _rounded(values, np.datetime_data(self.dtype)[0]).astype(self.dtype)
-        if self.dtype.kind != "O":
-            return values
-        # Objects of `datetime`, which have no nanoseconds.
-        return values.astype(f"datetime64[{'D' if self.has_days else 'us'}]").astype(object)
-
-
-class Form(typing.NamedTuple):
-    """The form of a frame, in which other rows can be written.
-
-    Attributes:
-      name: "pandas", "structured", "array", or "dictionary".
-      columns: the `ColumnForm` of each column, by name.
-    """
-
-    name: str
-    columns: dict[str, ColumnForm]
-
-    def to_plain(self) -> list:
-        """Returns values of JSON's types; `from_plain` reads them."""
-        return [self.name, {name: c.to_plain() for name, c in self.columns.items()}]
-
-    @classmethod
-    def from_plain(cls, plain: Any) -> Form:
-        """Rebuilds what `to_plain` has returned."""
-        name, columns = plain
-        return cls(name, {n: ColumnForm.from_plain(c) for n, c in columns.items()})
-
-    def written(
-        self, columns: dict[str, Any], given: Sequence[str] = (), index: Any = None
-    ) -> Any:
-        """Returns columns in this form.
-
-        Args:
-          columns: arrays `[N]` by name, in the order that they shall have.
-          given: names of those that stay as they are.
-          index: of pandas's rows; None: their numbers.
-        """
-        forms = {name: self.columns.get(name, ColumnForm(name)) for name in columns}
-        columns = {
-            name: column if name in given else forms[name].cells(column)
-            for name, column in columns.items()
-        }
-        if self.name == "pandas":
-            pandas = importlib.import_module("pandas")
-            each = {i: _series(c, index) for i, c in enumerate(columns.values())}
-            rows = pandas.DataFrame(each, index=index)
-            return rows.set_axis([forms[name].label for name in columns], axis=1)
-        if self.name == "structured":
-            return _structured(columns)
-        if self.name == "array":
-            rows = np.stack([np.asarray(column) for column in columns.values()], axis=1)
-            dtype = next(iter(forms.values())).dtype
-            return rows if dtype is None else _cast(rows, dtype)
-        return columns
-
-
 class Frame:
-    """Named columns of equal length, and the form that they came in.
+    """Named columns of equal length, and the form in which they were given.
 
     Args:
-      table: a pandas data frame, a structured or a 2-D NumPy array, whose columns are then
-        called `x0`, `x1`, ..., or a dictionary of columns.
-      argument: what an error calls it.
+      table: a pandas data frame, a dictionary of columns, a structured NumPy array, or a
+        2-D one, whose columns are called `x0`, `x1`, ...
+      argument: name of the table in errors.
 
     Raises:
-      ValueError: if it is something else, has no columns, columns of one name or of
-        different lengths, or one with more than one axis.
+      ValueError: if the table is something else or has no columns, if two columns have the
+        same name or different lengths, or if a column has several axes.
 
     Attributes:
-      columns: arrays `[N]` by name: of numbers, booleans, datetimes, or objects.
-      categories: lists of those of pandas's categorical columns, by name.
+      columns: arrays `[N]` by name, of numbers, booleans, datetimes or objects.
+      categories: lists of the categories of pandas's categorical columns, by name.
     """
 
     def __init__(self, table: Any, argument: str = "frame") -> None:
@@ -163,14 +57,14 @@ class Frame:
 
     @property
     def form(self) -> Form:
-        """The `Form` that it has."""
+        """The `Form` of the frame."""
         labels = zip(self._labels, self._sources.items(), strict=True)
         columns = {name: _column_form(label, c) for label, (name, c) in labels}
         return Form(self._form_name, columns)
 
     @property
     def index(self) -> Any:
-        """The index of a pandas frame; None of another."""
+        """The index of a pandas frame; None for others."""
         return self._table.index if self._form_name == "pandas" else None
 
     def __len__(self) -> int:
@@ -179,10 +73,10 @@ class Frame:
     def take(self, names: Sequence[str], argument: str = "frame") -> dict[str, np.ndarray]:
         """Returns columns by name.
 
-        A 2-D array of as many columns has the names, in their order.
+        The columns of a 2-D array with as many columns as names have the names in order.
 
         Raises:
-          ValueError: if one is missing; says which, and what there is.
+          ValueError: if a column is missing; names it, and the columns of the frame.
         """
         if self._form_name == "array" and len(names) == len(self.columns):
             return dict(zip(names, self.columns.values(), strict=True))
@@ -195,10 +89,10 @@ class Frame:
         return {name: self.columns[name] for name in names}
 
     def take_as_given(self, names: Sequence[str], argument: str) -> dict[str, Any]:
-        """Returns columns as `take` does; those of pandas as they came, without an index.
+        """Returns columns as `take` does, but pandas's own arrays of a pandas frame.
 
         Raises:
-          ValueError: if one is missing.
+          ValueError: if a column is missing.
         """
         columns = self.take(names, argument)
         if self.index is None:
@@ -206,12 +100,12 @@ class Frame:
         return {name: self._sources[name].array for name in names}
 
     def replaced(self, columns: dict[str, np.ndarray], where: dict[str, np.ndarray]) -> Any:
-        """Returns the frame with other cells at some places, and all else as it came.
+        """Returns the frame with some cells replaced.
 
-        Index, order of columns and dtypes stay, as far as these can hold the cells.
+        Index and order of columns stay, and dtypes that can hold the new cells.
 
         Args:
-          columns: cells `[N]`, by name of the column; names as `take` has them.
+          columns: cells `[N]` by name of the column, as `take` returns them.
           where: which cells are replaced, booleans `[N]`, by name.
         """
         if self._form_name == "array" and len(columns) == len(self.columns):
@@ -242,26 +136,8 @@ class Frame:
         return rows
 
 
-def is_missing(column: np.ndarray) -> np.ndarray:
-    """Which cells are missing, booleans `[N]`: None, NaN, NaT, or pandas's NA."""
-    if column.dtype.kind == "f":
-        return np.isnan(column)
-    if column.dtype.kind in "Mm":
-        return np.isnat(column)
-    if column.dtype.kind != "O":
-        return np.zeros(len(column), bool)
-    return np.array([_is_missing_cell(cell) for cell in column], bool)
-
-
-def _is_missing_cell(cell):
-    try:
-        return cell is None or not bool(cell == cell)
-    except TypeError:  # of pandas's NA, which is neither true nor false
-        return True
-
-
 def _read(table, argument):
-    """Returns the name of the form; labels of columns; and these as they are, by name."""
+    """Returns the name of the form, the labels of the columns, and the columns by name."""
     if hasattr(table, "columns") and hasattr(table, "dtypes"):  # pandas
         labels = list(table.columns)
         _refuse_repeated([str(label) for label in labels], argument)
@@ -290,6 +166,146 @@ def _as_array(column):
     return np.asarray(column, "datetime64[ns]" if kind == "M" else object)
 
 
+def _refuse_repeated(names, argument):
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"Expected `{argument}` with a name for each column; got {repeated} twice."
+        )
+
+
+def _refuse_axes(columns, argument):
+    for name, column in columns.items():
+        if column.ndim != 1:
+            raise ValueError(
+                f"Expected `{argument}` with columns of one axis; got {name!r} of shape "
+                f"{column.shape}."
+            )
+
+
+def _replaced(source, values, where):
+    """One column with some cells replaced, in its form."""
+    form = _column_form("", source)
+    if not hasattr(source, "iloc"):
+        cells, array = np.asarray(form.cells(values)), np.asarray(source)
+        is_object = array.dtype.kind == "O"
+        return _put(array, cells, where) if is_object else np.where(where, cells, array)
+    own = source.reset_index(drop=True)
+    cells = _series(form.cells(values), own.index)
+    if cells.dtype == own.dtype:
+        found = own.where(~where, cells)
+    else:
+        found = _series(_put(own.astype(object).to_numpy(), cells, where), own.index)
+        found = found.infer_objects()
+    return found.set_axis(source.index)
+
+
+class Form(typing.NamedTuple):
+    """The form of a frame, in which other rows can be written.
+
+    Attributes:
+      name: "pandas", "structured", "array", or "dictionary".
+      columns: the `ColumnForm` of each column, by name.
+    """
+
+    name: str
+    columns: dict[str, ColumnForm]
+
+    def to_plain(self) -> list:
+        """Returns values of JSON's types, for `from_plain`."""
+        return [self.name, {name: c.to_plain() for name, c in self.columns.items()}]
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Form:
+        """Returns the form from the result of `to_plain`."""
+        name, columns = plain
+        return cls(name, {n: ColumnForm.from_plain(c) for n, c in columns.items()})
+
+    def written(
+        self, columns: dict[str, Any], given: Sequence[str] = (), index: Any = None
+    ) -> Any:
+        """Returns columns in this form.
+
+        Args:
+          columns: arrays `[N]` by name, in the order of the result.
+          given: names of columns that are not cast.
+          index: index of pandas's rows; None: row numbers.
+        """
+        forms = {name: self.columns.get(name, ColumnForm(name)) for name in columns}
+        columns = {
+            name: column if name in given else forms[name].cells(column)
+            for name, column in columns.items()
+        }
+        if self.name == "pandas":
+            pandas = importlib.import_module("pandas")
+            each = {i: _series(c, index) for i, c in enumerate(columns.values())}
+            rows = pandas.DataFrame(each, index=index)
+            return rows.set_axis([forms[name].label for name in columns], axis=1)
+        if self.name == "structured":
+            return _structured(columns)
+        if self.name == "array":
+            rows = np.stack([np.asarray(column) for column in columns.values()], axis=1)
+            dtype = next(iter(forms.values())).dtype
+            return rows if dtype is None else _cast(rows, dtype)
+        return columns
+
+
+class ColumnForm(typing.NamedTuple):
+    """The form of one column, in which other cells can be written.
+
+    Attributes:
+      label: name in the frame, which need not be a text.
+      dtype: NumPy's or pandas's dtype; None if it is unknown.
+      unit: for dates, the coarsest unit of NumPy that represents all of them exactly (on
+        the clock of their time zone), such as "D"; empty for other columns.
+      has_days: whether cells are `datetime.date` objects.
+    """
+
+    label: Any
+    dtype: Any = None
+    unit: str = ""
+    has_days: bool = False
+
+    def to_plain(self) -> list:
+        """Returns values of JSON's types, for `from_plain`."""
+        label = list(self.label) if isinstance(self.label, tuple) else self.label
+        label = label.item() if isinstance(label, np.generic) else label
+        return [label, _plain_dtype(self.dtype), self.unit, self.has_days]
+
+    @classmethod
+    def from_plain(cls, plain: Sequence) -> ColumnForm:
+        """Returns the form from the result of `to_plain`."""
+        label, dtype, *others = plain
+        label = tuple(label) if isinstance(label, list) else label
+        return cls(label, _dtype_from_plain(dtype), *others)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the dtype is that of pandas's ordered categories."""
+        return bool(getattr(self.dtype, "ordered", False))
+
+    def cells(self, values: np.ndarray) -> Any:
+        """Returns cells, `[N]`, with this dtype and unit, if they can hold the values."""
+        if self.dtype is None:
+            return values
+        if values.dtype.kind == "M":
+            return self._dates(values)
+        return _cast(values, self.dtype)
+
+    def _dates(self, values):
+        if hasattr(self.dtype, "tz"):
+            return _zoned(values, self.dtype, self.unit)
+        values = _rounded(values, self.unit)
+        if not isinstance(self.dtype, np.dtype):
+            return _cast(values, self.dtype)
+        if self.dtype.kind == "M":
+            return _rounded(values, np.datetime_data(self.dtype)[0]).astype(self.dtype)
+        if self.dtype.kind != "O":
+            return values
+        # `datetime` objects have microseconds at best.
+        return values.astype(f"datetime64[{'D' if self.has_days else 'us'}]").astype(object)
+
+
 def _column_form(label, column):
     dtype = getattr(column, "dtype", None)
     array = _as_array(column)
@@ -308,7 +324,7 @@ def _column_form(label, column):
 
 
 def _unit(dates):
-    """The coarsest unit in which all dates, `[N]`, are whole."""
+    """The coarsest unit that represents all dates, `[N]`, exactly."""
     for unit in _UNITS:
         if (dates == dates.astype(f"datetime64[{unit}]")).all():
             return unit
@@ -316,7 +332,7 @@ def _unit(dates):
 
 
 def _rounded(dates, unit):
-    """The nearest dates that are whole in a unit, as nanoseconds."""
+    """Dates rounded to a unit, in nanoseconds."""
     below = dates.astype(f"datetime64[{unit or 'ns'}]")
     above = (below + 1).astype("datetime64[ns]")
     below = below.astype("datetime64[ns]")
@@ -324,23 +340,23 @@ def _rounded(dates, unit):
 
 
 def _zoned(dates, dtype, unit):
-    """Dates in a time zone, whole on its clock, as pandas's array."""
+    """Dates in a time zone, rounded on its clock, as pandas's array."""
     pandas = importlib.import_module("pandas")
     index = pandas.DatetimeIndex(dates).tz_localize("UTC").tz_convert(dtype.tz)
     if unit != "ns":
         wall = pandas.DatetimeIndex(_rounded(index.tz_localize(None).to_numpy(), unit))
-        # An hour that a clock shows twice is the first; one that it leaves out, the next.
+        # An ambiguous hour is the first of two; a skipped hour is the next one.
         first = np.ones(len(wall), bool)
         index = wall.tz_localize(dtype.tz, ambiguous=first, nonexistent="shift_forward")
     return index.astype(dtype).array
 
 
 def _cast(values, dtype):
-    """Values with a dtype that holds them; as they are if it does not."""
+    """Values with a dtype, if it can hold them; otherwise the values."""
     if not isinstance(dtype, np.dtype):
         return _cast_by_pandas(values, dtype)
     if values.dtype.kind == "O" and dtype.kind in "biuf":
-        return values  # with a cell that is missing
+        return values  # a cell is missing
     if dtype.kind in "biu" and values.dtype.kind == "f" and not np.isfinite(values).all():
         return values
     cast = values.astype(dtype)
@@ -363,29 +379,8 @@ def _cast_by_pandas(values, dtype):
     return cast if dtype.kind == "f" or np.all(same) else values
 
 
-def _replaced(source, values, where):
-    """One column with other cells at some places, in the form that it has."""
-    form = _column_form("", source)
-    if not hasattr(source, "iloc"):
-        cells = np.asarray(form.cells(values))
-        array = np.asarray(source)
-        return (
-            np.where(where, cells, array)
-            if array.dtype.kind != "O"
-            else _put(array, cells, where)
-        )
-    own = source.reset_index(drop=True)
-    cells = _series(form.cells(values), own.index)
-    if cells.dtype == own.dtype:
-        found = own.where(~where, cells)
-    else:
-        found = _series(_put(own.astype(object).to_numpy(), cells, where), own.index)
-        found = found.infer_objects()
-    return found.set_axis(source.index)
-
-
 def _series(column, index):
-    """One column for pandas, which does not guess the dtype of objects."""
+    """A pandas series that keeps the dtype of objects."""
     pandas = importlib.import_module("pandas")
     is_object = isinstance(column, np.ndarray) and column.dtype.kind == "O"
     return pandas.Series(column, index=index, dtype=object if is_object else None)
@@ -395,6 +390,18 @@ def _put(array, cells, where):
     array = np.array(array, object)
     array[where] = np.asarray(cells, object)[where]
     return array
+
+
+def _structured(columns):
+    kinds = [(name, _plain(np.asarray(column)).dtype) for name, column in columns.items()]
+    rows = np.empty(len(next(iter(columns.values()))), kinds)
+    for name, column in columns.items():
+        rows[name] = column
+    return rows
+
+
+def _plain(column):
+    return np.asarray(column.tolist()) if column.dtype.kind == "O" else column
 
 
 def _plain_dtype(dtype):
@@ -419,41 +426,12 @@ def _dtype_from_plain(plain):
     return pandas.CategoricalDtype(index, plain["is_ordered"])
 
 
-def _structured(columns):
-    kinds = [(name, _plain(np.asarray(column)).dtype) for name, column in columns.items()]
-    rows = np.empty(len(next(iter(columns.values()))), kinds)
-    for name, column in columns.items():
-        rows[name] = column
-    return rows
-
-
-def _refuse_repeated(names, argument):
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(
-            f"Expected `{argument}` with a name for each column; got {repeated} twice."
-        )
-
-
-def _refuse_axes(columns, argument):
-    for name, column in columns.items():
-        if column.ndim != 1:
-            raise ValueError(
-                f"Expected `{argument}` with columns of one axis; got {name!r} of shape "
-                f"{column.shape}."
-            )
-
-
-def _plain(column):
-    return np.asarray(column.tolist()) if column.dtype.kind == "O" else column
-
-
 class Cells(typing.NamedTuple):
     """Cells of one type.
 
     Attributes:
       type: "number", "boolean", "date" or "text".
-      values: `[N]`: float64, booleans, datetimes, or texts; anything where missing.
+      values: `[N]` float64, booleans, datetimes or texts; arbitrary where missing.
       is_missing: booleans, `[N]`.
     """
 
@@ -466,8 +444,8 @@ def cells_of(name: str, column: np.ndarray) -> Cells:
     """Returns the cells of a column, `[N]`.
 
     Raises:
-      ValueError: if cells are of several types, or infinite; names the column, a row, and
-        what is there.
+      ValueError: if cells are of several types, or infinite; names the column, a row and
+        its cell.
     """
     absent = is_missing(column)
     if column.dtype.kind == "M":
@@ -530,3 +508,21 @@ def _finite(name, values, absent):
             f"{infinite[0]} ({len(infinite)} of {len(values)} rows)."
         )
     return values
+
+
+def is_missing(column: np.ndarray) -> np.ndarray:
+    """Returns which cells are missing, booleans `[N]`: None, NaN, NaT, or pandas's NA."""
+    if column.dtype.kind == "f":
+        return np.isnan(column)
+    if column.dtype.kind in "Mm":
+        return np.isnat(column)
+    if column.dtype.kind != "O":
+        return np.zeros(len(column), bool)
+    return np.array([_is_missing_cell(cell) for cell in column], bool)
+
+
+def _is_missing_cell(cell):
+    try:
+        return cell is None or not bool(cell == cell)
+    except TypeError:  # pandas's NA is neither true nor false
+        return True

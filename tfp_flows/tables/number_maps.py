@@ -14,12 +14,13 @@ import tensorflow as tf
 __all__ = ["FORMS", "NumberMaps", "NumberSpec"]
 
 FORMS = ("line", "log", "softplus", "logit", "asinh", "circle")
-_FAR = 1e12  # beyond which nothing is told apart
+_FAR = 1e12  # bound on u, which keeps later values finite
+_MOST = 700.0  # its exponential is finite in float64
 
 
 @dataclasses.dataclass(frozen=True)
 class NumberSpec:
-    """How one number of a row is mapped: plain values, measured in training rows.
+    """The map of one number of a row: plain values, measured in training rows.
 
     ```none
     line:      t = y
@@ -27,17 +28,18 @@ class NumberSpec:
     softplus:  t = log(exp((y - low) / (high - low)) - 1),  a logarithm, far from low a line
     logit:     t = log((y - low) / (high - low)) - log((high - y) / (high - low))
     asinh:     t = asinh((y - low) / (high - low)),  low the median, high - low the spread
-    circle:    u = 2 pi (y - low) / (high - low) - pi;     elsewhere u = (t - mean) / scale
+    circle:    u = 2 pi (y - low) / (high - low) - pi
+    u = (t - mean) / scale, but on circles
     ```
 
     Args:
       form: one of `FORMS`.
-      low: see above.
-      high: see above.
-      mean: of t.
-      scale: of t.
-      is_integer: whether y is an integer, which has the bin from y to y + 1.
-      code: the code cell that says whether there is a number (where it is 0); -1: always.
+      low: lower end of the support, or the median; see above.
+      high: upper end of the support, or a scale above `low`; see above.
+      mean: mean of t.
+      scale: standard deviation of t.
+      is_integer: whether y is an integer, with the bin from y to y + 1.
+      code: index of the code that is 0 where the number is present; -1: it always is.
     """
 
     form: str
@@ -50,7 +52,7 @@ class NumberSpec:
 
     @property
     def center(self) -> float:
-        """A number inside the support, which stands where there is none."""
+        """A number inside the support, which stands in place of absent ones."""
         u = NumberMaps([self]).backward(tf.zeros([1, 1], tf.float64)).numpy().item()
         return float(np.floor(u)) if self.is_integer else u
 
@@ -59,7 +61,7 @@ class Mapped(typing.NamedTuple):
     """Numbers on the standardised line, `[..., D]`.
 
     Attributes:
-      u: there; or t, see `NumberSpec`, before it is standardised.
+      u: numbers on the line; or t (`NumberSpec`), which is not standardised.
       log_slope: `log du/dy`, or `log dt/dy`.
       is_inside: whether y is in the support.
     """
@@ -73,7 +75,12 @@ class NumberMaps:
     """The maps of D numbers of a row, in float64.
 
     Args:
-      specs: a `NumberSpec` for each.
+      specs: a `NumberSpec` for each number.
+
+    Attributes:
+      is_integer: which numbers are integers, booleans `[D]`.
+      is_circle: which numbers are on circles, `[D]`.
+      is_logarithmic: which numbers have logarithmic tails, `[D]`.
     """
 
     def __init__(self, specs: Sequence[NumberSpec]) -> None:
@@ -90,18 +97,18 @@ class NumberMaps:
 
     @property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ends of the supports, `[D]`; of bins, those of the last."""
+        """Lower and upper ends of the supports, `[D]`; for integers, ends of bins."""
         has_low = self._is["log"] | self._is["softplus"] | self._is["logit"]
         has_low = has_low | self.is_circle
         has_high = self._is["logit"] | self.is_circle
         return np.where(has_low, self._low, -np.inf), np.where(has_high, self._high, np.inf)
 
     def from_columns(self, columns: Iterable[int]) -> NumberMaps:
-        """The maps of some of the numbers."""
+        """Returns the maps of some of the numbers."""
         return NumberMaps([self.specs[column] for column in columns])
 
     def middle(self, y: tf.Tensor) -> tf.Tensor:
-        """`y`, but of integers the middle of their bins."""
+        """Returns `y`; for integers, the middle of their bins."""
         return y + 0.5 * self.is_integer
 
     def forward(self, y: tf.Tensor) -> Mapped:
@@ -113,14 +120,15 @@ class NumberMaps:
         return Mapped(u, log_slope - np.log(scale), is_inside)
 
     def unscaled(self, y: tf.Tensor) -> Mapped:
-        """Maps `y`, `[..., D]`, to t, whose mean and scale training rows give."""
+        """Maps `y`, `[..., D]`, to t, which is not standardised."""
         from_low = (y - self._low) / self._width
         is_above = self._is["line"] | self._is["asinh"] | (from_low > 0.0)
         has_end = self._is["logit"] | self._is["circle"]
         is_inside = is_above & (~has_end | (from_low < 1.0))
-        # The start of a circle is on it.
+        # The start of a circle belongs to it.
         is_inside |= self._is["circle"] & tf.equal(from_low, 0.0)
-        # Others are mapped at a point where all is finite; angles, by their turn.
+        # Numbers outside are replaced by a point where all maps are finite, so that their
+        # gradients are finite too; angles are reduced to the circle.
         unit = tf.where(is_inside, from_low, tf.constant(0.5, tf.float64))
         is_turn = self._is["circle"] & tf.math.is_finite(from_low)
         unit = tf.where(is_turn, from_low - tf.floor(from_low), unit)
@@ -147,33 +155,32 @@ class NumberMaps:
         return Mapped(t, log_slope, is_inside & tf.math.is_finite(y))
 
     def edge(self, y: tf.Tensor) -> tf.Tensor:
-        """Maps an end of a bin; those at the ends of the support to infinity."""
+        """Maps ends of bins to the line; ends of the support to infinity."""
         u = self.forward(y).u
         low, high = self.ends
         u = tf.where(y <= low, tf.constant(-math.inf, tf.float64), u)
         return tf.where(y >= high, tf.constant(math.inf, tf.float64), u)
 
     def backward(self, u: tf.Tensor) -> tf.Tensor:
-        """Maps `u`, `[..., D]`, back to the units of y; of integers within their bins."""
+        """Maps `u`, `[..., D]`, back to units of y; integers to a point in their bin."""
         t = tf.where(self.is_circle, u, self._mean + self._scale * u)
-        most = 700.0  # whose exponential is finite
         is_linear = self._is["line"] | self._is["softplus"]
-        t = tf.where(is_linear, t, tf.clip_by_value(t, -most, most))
+        t = tf.where(is_linear, t, tf.clip_by_value(t, -_MOST, _MOST))
         y, _ = self._choose(
             line=(t, t),
-            log=(self._low + tf.exp(tf.minimum(t, most)), t),
+            log=(self._low + tf.exp(tf.minimum(t, _MOST)), t),
             softplus=(self._low + self._width * tf.math.softplus(t), t),
             logit=(self._low + self._width * tf.sigmoid(t), t),
             asinh=(self._low + self._width * tf.sinh(t), t),
             circle=(self._low + self._width * (t + math.pi) / (2.0 * math.pi), t),
         )
-        # Rounding must not carry a number to an end, where there is no density.
+        # Rounding must not move a number to an end, where the density is zero.
         low, high = self.ends
         y = tf.maximum(y, np.nextafter(low, np.where(np.isfinite(low), np.inf, low)))
         return tf.minimum(y, np.nextafter(high, np.where(np.isfinite(high), -np.inf, high)))
 
     def _choose(self, **from_forms):
-        """The pair of tensors of each number's form."""
+        """The pair of tensors that belongs to each number's form."""
         chosen = from_forms["line"]
         for form in FORMS[1:]:
             pair = zip(from_forms[form], chosen, strict=True)
@@ -182,5 +189,5 @@ class NumberMaps:
 
 
 def _log_cosh(t):
-    """Without the exponential of a large number."""
+    """`log(cosh(t))` without overflow."""
     return tf.abs(t) + tf.math.log1p(tf.exp(-2.0 * tf.abs(t))) - math.log(2.0)

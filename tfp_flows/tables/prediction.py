@@ -1,4 +1,4 @@
-"""Predictions: the distribution of one column, for each of several rows."""
+"""Predictions: the distribution of one column in each of several rows."""
 
 from __future__ import annotations
 
@@ -13,120 +13,25 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_number
 from tfp_flows.tables.codec import ColumnCodec
+from tfp_flows.tables.codec import dates_from_days
+from tfp_flows.tables.codec import days_from_dates
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Frame
 from tfp_flows.tables.frames import is_missing
-from tfp_flows.tables.number_conditionals import NumberPool
+from tfp_flows.tables.number_conditionals import NumberConditionals
 
 __all__ = ["OrderedValues", "predict", "Prediction"]
-_NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal for quadrature
-_ARCS = 1024  # of a circle, whose probabilities are known
-_MOST_INTEGERS = 1024  # that are summed over one by one
-_MOST_NUMBERS = 2**24  # of parameters at once
-_HALVINGS = 48
-_FARTHEST = 40.0  # standard deviations, between which quantiles are sought
-_TAIL = 1e-7
-# Deviations of training rows, on a logarithmic line, from the median to the farthest number
-# that expectations know: of heavy tails there, not even the mean is finite.
+
+_NODES = np.linspace(-7.0, 7.0, 225)  # quantiles of a standard normal, for quadrature
+_ARCS = 1024  # arcs of a circle, for quadrature
+_MOST_INTEGERS = 1024  # more integers are not summed over, but integrated
+_TAIL = 1e-7  # probability of the integers on either side that sums leave out
+_MOST_NUMBERS = 2**24  # parameters that are evaluated at once, to bound the memory
+_HALVINGS = 48  # of an interval in the search for quantiles: float64's digits
+_FARTHEST = 40.0  # standard deviations of training rows, between which quantiles are sought
+# Distance from the median to the farthest number that expectations use, in standard
+# deviations of training rows on a logarithmic line: heavy tails may have no mean.
 _REACH = 4.0
-
-
-class NumberPredictions:
-    """Pools of M conditionals of one number, for each of N rows.
-
-    Args:
-      pool: the `NumberPool` of the number.
-      parameters: `[N, M, P, 1]`.
-    """
-
-    def __init__(self, pool: NumberPool, parameters: tf.Tensor) -> None:
-        self._pool = pool
-        self._parameters = parameters
-        self._maps = pool.conditionals.maps
-        self._is_integer = bool(self._maps.is_integer.any())
-
-    def log_prob(self, y: np.ndarray) -> np.ndarray:
-        """Log-densities, of integers log-probabilities, `[N, Q]`."""
-        return self._from_points(y, lambda y, p: self._pool.log_prob(y, p)[..., 0])
-
-    def cdf(self, y: np.ndarray) -> np.ndarray:
-        """`P(Y <= y)`, `[N, Q]`."""
-        return self._from_points(y, lambda y, p: self._pool.cdf(y, p)[..., 0])
-
-    def quantile(self, probability: np.ndarray) -> np.ndarray:
-        """The least y of `P(Y <= y) >= probability`, `[N, Q]`, by bisection; on a line."""
-
-        def from_rows(u, parameters):
-            return self._pool.cdf_on_line(u, parameters)[..., 0]
-
-        low = np.full_like(probability, -_FARTHEST)
-        high = np.full_like(probability, _FARTHEST)
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
-            is_below = self._from_points(middle, from_rows) < probability
-            low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
-        y = self._maps.backward(tf.constant(high[..., None]))[..., 0].numpy()
-        return np.floor(y) if self._is_integer else y
-
-    def points(self) -> WeightedPoints:
-        """Points and weights whose sums are expectations."""
-        if self._maps.is_circle.any():
-            return self._points_on_circle()
-        if self._is_integer:
-            tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
-            ends = self.quantile(tails)
-            low, high = ends.min(), ends.max()
-            if high - low < _MOST_INTEGERS:
-                values = np.arange(low, high + 1.0)
-                weights = np.exp(self.log_prob(values))
-                return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
-
-        def from_rows(z, parameters):
-            z = tf.cast(z[..., None, :], parameters.dtype)
-            return self._pool.conditionals.draw(z, parameters)[..., 0]
-
-        values = self._from_points(_NODES, from_rows).reshape([len(self._parameters), -1])
-        weights = np.repeat(np.exp(-0.5 * _NODES**2), self._parameters.shape[1])
-        weights = weights * self._from_points(
-            values, lambda y, p: self._pool.narrowing(y, p)[..., 0]
-        )
-        weights = weights / weights.sum(axis=1, keepdims=True)
-        return WeightedPoints(self._within_reach(values), weights)
-
-    def _points_on_circle(self):
-        low, high = (end[0] for end in self._maps.ends)
-        edges = np.linspace(low, high, _ARCS + 1)
-        weights = np.diff(self.cdf(edges), axis=1)
-        middles = 0.5 * (edges[:-1] + edges[1:])
-        return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
-
-    def _within_reach(self, values):
-        if not self._maps.is_logarithmic.any():
-            return values
-        median = self.quantile(np.full([len(values), 1], 0.5))
-        u = self._maps.forward(self._maps.middle(tf.constant(median))).u
-        low, high = (self._maps.backward(u + r).numpy() for r in (-_REACH, _REACH))
-        return np.clip(values, low, high)
-
-    def _from_points(self, points: np.ndarray, from_rows: Callable) -> np.ndarray:
-        """Evaluates points, `[N, Q]` or `[Q]`, with the rows' parameters, by parts."""
-        count = len(self._parameters)
-        points = np.broadcast_to(points, [count, np.shape(points)[-1]])
-        per_row = points.shape[1] * math.prod(self._parameters.shape[1:])
-        size = max(1, _MOST_NUMBERS // max(per_row, 1))
-        parts = [
-            from_rows(
-                tf.constant(points[first : first + size, :, None]),
-                self._parameters[first : first + size, None],
-            ).numpy()
-            for first in range(0, count, size)
-        ]
-        found = np.concatenate(parts) if parts else np.zeros(points.shape)
-        return found.astype(np.float64)
-
-
-_DAY = 86_400e9  # nanoseconds
-_HALVINGS = 48  # of a circle, in the search for quantiles
 
 
 def predict(
@@ -135,7 +40,14 @@ def predict(
     count: int,
     context: np.ndarray | None = None,
 ) -> Prediction:
-    """Returns the distributions of the one column of `rows`, given N = `count` contexts."""
+    """Returns the distributions of the one modelled column, for N contexts.
+
+    Args:
+      rows: the distribution.
+      codec: codec of the modelled column.
+      count: N.
+      context: `[N, C]`, if there is one.
+    """
     probs = np.ones([count, 1])
     codes = tf.zeros([count, rows.cells.num_codes], tf.float64)
     from_context = rows.features_of_context(codes, context)
@@ -145,35 +57,35 @@ def predict(
             for code in range(rows.cells.num_values[0])
         ]
         probs = np.exp(tf.stack(each, axis=1).numpy())
-    if codec.has_missing:  # given that there is a value
+    if codec.has_missing:  # conditions on a cell that is not missing
         probs = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     number = None
     if rows.cells.num_numbers:
-        parameters = rows.numbers.parameters_of_first(from_context)
-        number = NumberPredictions(rows.numbers.pool, parameters)
+        parameters = rows.parameters_of_first_number(from_context)
+        number = NumberPredictions(rows.conditionals, parameters)
     return Prediction(codec, probs, number)
 
 
 class Prediction:
-    """The distributions of one column, one for each of N rows.
+    """The distributions of one column in N rows, which `TableDensity.predict` returns.
 
     ```none
     P(Y <= y) = share F(y) + sum of the probabilities of spikes up to y
-    F         = pool of the members' distribution functions (`NumberPool`)
+    F         = the members' recalibrated mean (`NumberConditionals`)
     ```
 
-    What `TableDensity.predict` returns. Missing cells are not predicted: all is given that
-    there is a value.
+    Missing cells are not predicted: all distributions are conditional on a cell that is not
+    missing.
 
-    A periodic column has its circular mean and deviation. Its distribution function and its
-    quantiles start opposite of the mean, in the direction in which numbers grow, and not at
-    `low`. So an interval goes from its first end to the second, perhaps past `high`: hours
-    from 23 to 1 are [23, 1].
+    A periodic column has a circular mean and deviation. Its distribution function and its
+    quantiles start at the point opposite the mean, not at `low`, and follow increasing
+    numbers. So an interval goes from its first end to the second, perhaps past `high`: the
+    hours from 23 to 1 are [23, 1].
 
     Args:
-      codec: of the column.
-      probs: of its values, or of a number and of each spike, `[N, codes]`.
-      number: the `NumberPredictions`; None where there are no numbers.
+      codec: codec of the column.
+      probs: probabilities of its values, or of a number and of each spike, `[N, codes]`.
+      number: the `NumberPredictions`; None if the column has no numbers.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -203,7 +115,7 @@ class Prediction:
         return len(self._probs)
 
     def probabilities(self) -> np.ndarray:
-        """Returns those of each of the column's `values`, `[N, V]`.
+        """Returns the probability of each of the column's `values`, `[N, V]`.
 
         Raises:
           ValueError: if the column has no list of values.
@@ -218,17 +130,18 @@ class Prediction:
         return np.exp(self._from_number.log_prob(np.arange(1.0 * len(self.column.values))))
 
     def log_prob(self, y: npt.ArrayLike) -> np.ndarray:
-        """Returns `log p(y)` of each row's y, `[N]`: of spikes and values a probability.
+        """Returns `log p(y)` of each row's y, `[N]`; of spikes and values, `log P(y)`.
 
         Args:
-          y: a value for each row, `[N]`, or one for all. Missing ones have NaN.
+          y: a value for each row, `[N]`, or one for all. The result is NaN where y is
+            missing.
 
         Raises:
-          ValueError: if a text or a category is none of the column's values.
+          ValueError: if a text or a category is not among the column's values.
         """
         if self._from_number is None:
             return self._log_prob_of_values(self._column_of(y))
-        numbers = self._checked(y, "log_prob", from_ordered="places")
+        numbers = self._numbers_from(y, "log_prob", OrderedValues.places)
         log_prob = self._number("log_prob").log_prob(numbers[:, None])[:, 0]
         log_prob += np.log(self._probs[:, 0])
         for spike, prob in self._spikes:
@@ -236,12 +149,16 @@ class Prediction:
         return log_prob
 
     def cdf(self, y: npt.ArrayLike) -> np.ndarray:
-        """Returns `P(Y <= y)`, `[N]`, of each row's y, or of one y for all.
+        """Returns `P(Y <= y)`, `[N]`, for each row's y, or one y for all.
 
-        Of a periodic column it is the probability of the arc up to y, from the point
-        opposite of the mean.
+        For a periodic column it is the probability of the arc from the point opposite the
+        mean to y.
+
+        Raises:
+          ValueError: if the column has no numbers, or y is outside the circle of a periodic
+            column.
         """
-        numbers = self._checked(y, "cdf", from_ordered="places_up_to")
+        numbers = self._numbers_from(y, "cdf", OrderedValues.places_up_to)
         if not self._is_periodic:
             return self._cdf(numbers[:, None])[:, 0]
         low, high = self.column.circle
@@ -253,10 +170,13 @@ class Prediction:
         return self._cdf_of_arc(numbers[:, None], self._start())[:, 0]
 
     def quantile(self, probability: npt.ArrayLike) -> np.ndarray:
-        """Returns the least y of `P(Y <= y) >= probability`, `[N]`, or `[N, Q]`.
+        """Returns the least y with `P(Y <= y) >= probability`, `[N]` or `[N, Q]`.
 
         Args:
           probability: a number in (0, 1), or several, `[Q]`.
+
+        Raises:
+          ValueError: if a number is outside (0, 1), or the column has no numbers.
         """
         given = np.asarray(probability, np.float64)
         if given.ndim > 1 or not ((given > 0.0) & (given < 1.0)).all():
@@ -274,28 +194,30 @@ class Prediction:
         return self.quantile([0.5 - 0.5 * level, 0.5 + 0.5 * level])
 
     def mean(self) -> np.ndarray:
-        """Returns expectations, `[N]`, by quadrature over quantiles; of dates, in days.
+        """Returns expectations, `[N]`, by quadrature; of dates, in days.
 
-        Of a periodic column they are circular means.
+        A periodic column has circular means. Positive and heavy-tailed numbers are clipped
+        at four standard deviations (of the training rows' logarithms) from the median:
+        farther tails need not have a finite expectation.
 
-        Positive and heavy-tailed numbers count as within four deviations of the training
-        rows' logarithms from the median: beyond, expectations need not be finite.
+        Raises:
+          ValueError: if the column has no numbers.
         """
         return self._points("mean").mean()
 
     def stddev(self) -> np.ndarray:
-        """Returns standard deviations, `[N]`, by quadrature over quantiles, as `mean`.
+        """Returns standard deviations, `[N]`, by quadrature, as `mean`.
 
-        Of a periodic column they are circular: `sqrt(-2 log R)`, where R is the length of
-        the mean of the points on a circle of radius 1, in units of the column.
+        A periodic column has circular ones, in units of the column: `sqrt(-2 log R)`, where
+        R is the length of the mean of the points on a circle of radius 1.
         """
         return self._points("stddev").stddev()
 
     def mode(self) -> np.ndarray:
         """Returns the most probable values, `[N]`.
 
-        Of numbers it is where their density is highest, among quantiles close to each
-        other; of spikes, one whose probability is above a half.
+        For numbers it is the point with the highest density, among many quantiles; or a
+        spike with a probability above a half.
         """
         if self._from_number is None:
             return np.asarray(self.column.values)[self._probs.argmax(axis=1)]
@@ -307,23 +229,23 @@ class Prediction:
         return self._in_units(mode)
 
     def crps(self, y: npt.ArrayLike) -> np.ndarray:
-        """Returns the continuous ranked probability scores of y, `[N]`; less is better.
+        """Returns continuous ranked probability scores of y, `[N]`; lower is better.
 
         ```none
         crps = E|Y - y| - E|Y - Y'| / 2
         ```
 
-        Of texts in an order, Y is the place in it: the ranked probability score, the sum
-        over the values v of `(P(Y <= v) - (y <= v))^2`. Of a periodic column, distances
-        are the shorter ways on the circle (Grimit et al. 2006).
+        For ordered texts, Y is the place in the order: the ranked probability score, the
+        sum over the values v of `(P(Y <= v) - (y <= v))^2`. For a periodic column,
+        distances are the shorter arcs on the circle (Grimit et al. 2006).
 
         Reference:
           Gneiting, Raftery (2007), Strictly proper scoring rules, prediction, and
           estimation. https://doi.org/10.1198/016214506000001437
         """
-        from_ordered = "places" if self._are_texts else None
         points = self._points("crps", as_places=self._are_texts)
-        return points.crps(self._checked(y, "crps", from_ordered))
+        places = OrderedValues.places if self._are_texts else None
+        return points.crps(self._numbers_from(y, "crps", places))
 
     @property
     def _are_texts(self):
@@ -356,14 +278,14 @@ class Prediction:
         return WeightedPoints(values, weights)
 
     def _cdf(self, y):
-        """Of indices or numbers, `[N, Q]`."""
+        """`P(Y <= y)` of places or numbers y, `[N, Q]`."""
         total = self._probs[:, :1] * self._number("cdf").cdf(y)
         for spike, prob in self._spikes:
             total += np.where(y >= spike, prob[:, None], 0.0)
         return total
 
     def _quantile(self, probability):
-        """Of `[N, Q]`, as indices or numbers."""
+        """Quantiles as places or numbers, `[N, Q]`."""
         number = self._number("quantile")
         if self._is_periodic:
             return self._quantile_on_circle(probability)
@@ -380,25 +302,24 @@ class Prediction:
     def _quantile_on_circle(self, probability):
         low, high = self.column.circle
         start = self._start()
-        short, long = np.zeros_like(probability), np.full_like(probability, high - low)
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (short + long)
-            is_short = self._cdf_of_arc(self._turned(start, middle), start) < probability
-            short = np.where(is_short, middle, short)
-            long = np.where(is_short, long, middle)
-        return self._turned(start, long)
+        arc = _bisect(
+            lambda arc: self._cdf_of_arc(self._turned(start, arc), start) < probability,
+            np.zeros_like(probability),
+            np.full_like(probability, high - low),
+        )
+        return self._turned(start, arc)
 
     @property
     def _is_periodic(self):
         return self.column.kind == "periodic"
 
     def _start(self):
-        """Where the circles are cut: opposite of the mean, `[N, 1]`."""
+        """The points opposite the means, where distribution functions start, `[N, 1]`."""
         low, high = self.column.circle
         return self._turned(self.mean()[:, None], 0.5 * (high - low))
 
     def _turned(self, y, step):
-        """Points on the circle, some steps after y."""
+        """Points on the circle at a distance `step` after y."""
         low, high = self.column.circle
         turned = low + np.mod(y + step - low, high - low)
         return np.where(turned < high, turned, low)
@@ -432,31 +353,119 @@ class Prediction:
             )
         return np.broadcast_to(column, [len(self)])
 
-    def _checked(self, y, method, from_ordered=None):
-        """Numbers y, `[N]`; of ordered values what their method `of_ordered` returns."""
+    def _numbers_from(self, y, method, from_ordered=None):
+        """Numbers y, `[N]`; for ordered values, the result of `from_ordered`."""
         self._number(method)
         y = self._column_of(y)
         if self.column.kind == "date":
-            since = y.astype("datetime64[ns]") - np.datetime64(0, "ns")
-            return since.astype(np.float64) / _DAY
-        if self._values is not None and from_ordered:
-            return getattr(self._values, from_ordered)(y)
+            return days_from_dates(y.astype("datetime64[ns]"))
+        if self._values is not None and from_ordered is not None:
+            return from_ordered(self._values, y)
         return self._codec.on_circle(y.astype(np.float64))
 
     def _in_units(self, y):
-        """Values of places or numbers, in the column's own type."""
+        """Places or numbers as values of the column's own type."""
         if self._values is not None:
             return self._values.at(y)
         if self.column.kind == "date":
-            return np.datetime64(0, "ns") + np.round(y * _DAY).astype("timedelta64[ns]")
+            return dates_from_days(y)
         return y
 
 
-class OrderedValues:
-    """Values in an order, which is their own if they are numbers that rise.
+class NumberPredictions:
+    """The distributions of one number, one for each of N rows.
 
     Args:
-      name: of the column.
+      conditionals: the `NumberConditionals` of the number.
+      parameters: `[N, M, P, 1]`.
+    """
+
+    def __init__(self, conditionals: NumberConditionals, parameters: tf.Tensor) -> None:
+        self._conditionals, self._parameters = conditionals, parameters
+        self._maps = conditionals.maps
+        self._is_integer = bool(self._maps.is_integer.any())
+
+    def log_prob(self, y: np.ndarray) -> np.ndarray:
+        """Returns log-densities, of integers log-probabilities, `[N, Q]`."""
+        return self._evaluate(self._conditionals.log_prob, y)
+
+    def cdf(self, y: np.ndarray) -> np.ndarray:
+        """Returns `P(Y <= y)`, `[N, Q]`."""
+        return self._evaluate(self._conditionals.cdf, y)
+
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """Returns the least y with `P(Y <= y) >= probability`, `[N, Q]`; not on circles."""
+        cdf = self._conditionals.cdf_on_line
+        u = _bisect(
+            lambda u: self._evaluate(cdf, u) < probability,
+            np.full_like(probability, -_FARTHEST),
+            np.full_like(probability, _FARTHEST),
+        )
+        y = self._maps.backward(tf.constant(u[..., None]))[..., 0].numpy()
+        return np.floor(y) if self._is_integer else y
+
+    def points(self) -> WeightedPoints:
+        """Returns points and weights whose sums are expectations."""
+        if self._maps.is_circle.any():
+            low, high = (end[0] for end in self._maps.ends)
+            edges = np.linspace(low, high, _ARCS + 1)
+            weights = np.diff(self.cdf(edges), axis=1)
+            middles = 0.5 * (edges[:-1] + edges[1:])
+            return WeightedPoints(np.broadcast_to(middles, weights.shape), weights)
+        if self._is_integer:
+            tails = np.broadcast_to([_TAIL, 1.0 - _TAIL], [len(self._parameters), 2])
+            ends = self.quantile(tails)
+            low, high = ends.min(), ends.max()
+            if high - low < _MOST_INTEGERS:
+                values = np.arange(low, high + 1.0)
+                weights = np.exp(self.log_prob(values))
+                return WeightedPoints(np.broadcast_to(values, weights.shape), weights)
+        values = self._evaluate(self._conditionals.quantile_of_member, _NODES)
+        values = values.reshape([len(self._parameters), -1])
+        weights = np.repeat(np.exp(-0.5 * _NODES**2), self._parameters.shape[1])
+        weights = weights * self._evaluate(self._conditionals.narrowing, values)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        return WeightedPoints(self._within_reach(values), weights)
+
+    def _within_reach(self, values):
+        if not self._maps.is_logarithmic.any():
+            return values
+        median = self.quantile(np.full([len(values), 1], 0.5))
+        u = self._maps.forward(self._maps.middle(tf.constant(median))).u
+        low, high = (self._maps.backward(u + r).numpy() for r in (-_REACH, _REACH))
+        return np.clip(values, low, high)
+
+    def _evaluate(self, method: Callable, points: np.ndarray) -> np.ndarray:
+        """Calls a method of the conditionals at points, `[N, Q]` or `[Q]`, by parts."""
+        count = len(self._parameters)
+        points = np.broadcast_to(points, [count, np.shape(points)[-1]])
+        per_row = points.shape[1] * math.prod(self._parameters.shape[1:])
+        size = max(1, _MOST_NUMBERS // max(per_row, 1))
+        parts = [
+            method(
+                tf.constant(points[first : first + size, :, None]),
+                self._parameters[first : first + size, None],
+            )[..., 0].numpy()
+            for first in range(0, count, size)
+        ]
+        found = np.concatenate(parts) if parts else np.zeros(points.shape)
+        return found.astype(np.float64)
+
+
+def _bisect(is_below, low, high):
+    """Returns the least points, `[N, Q]`, that are not below the sought ones."""
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        below = is_below(middle)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return high
+
+
+class OrderedValues:
+    """Values in an order; a value's place is its index.
+
+    Args:
+      name: name of the column.
       values: numbers, booleans or texts, all different.
     """
 
@@ -469,14 +478,14 @@ class OrderedValues:
         )
 
     def at(self, places: np.ndarray) -> np.ndarray:
-        """Values at places, `[...]`."""
+        """Returns the values at places, `[...]`."""
         return np.asarray(self._values)[places.astype(int)]
 
     def places(self, y: np.ndarray) -> np.ndarray:
-        """Places of y, `[N]`; -1 of numbers that are none of the values.
+        """Returns the places of y, `[N]`; -1 for numbers that are not among the values.
 
         Raises:
-          ValueError: if a text is none of the values.
+          ValueError: if a text is not among the values.
         """
         found = np.array([self._places.get(value, -1.0) for value in y.tolist()], float)
         if self.are_texts:
@@ -484,10 +493,10 @@ class OrderedValues:
         return found
 
     def places_up_to(self, y: npt.NDArray) -> np.ndarray:
-        """Places of the last values that are not above y, `[N]`; NaN of NaN.
+        """Returns the places of the last values up to y, `[N]`; NaN for NaN.
 
         Raises:
-          ValueError: if one is none of the values, and these do not rise.
+          ValueError: if a number y is not among the values, and these do not increase.
         """
         if self._rise:
             y = y.astype(np.float64)
@@ -518,16 +527,16 @@ class WeightedPoints(typing.NamedTuple):
     weights: np.ndarray
 
     def mean(self) -> np.ndarray:
-        """Expectations, `[N]`."""
+        """Returns expectations, `[N]`."""
         return np.sum(self.values * self.weights, axis=1)
 
     def stddev(self) -> np.ndarray:
-        """Standard deviations, `[N]`."""
+        """Returns standard deviations, `[N]`."""
         offsets = self.values - self.mean()[:, None]
         return np.sqrt(np.sum(offsets**2 * self.weights, axis=1))
 
     def crps(self, y: np.ndarray) -> np.ndarray:
-        """`E|Y - y| - E|Y - Y'| / 2` of y, `[N]`."""
+        """Returns `E|Y - y| - E|Y - Y'| / 2`, `[N]`."""
         order = np.argsort(self.values, axis=1)
         values = np.take_along_axis(self.values, order, axis=1)
         weights = np.take_along_axis(self.weights, order, axis=1)
@@ -554,18 +563,18 @@ class CirclePoints(typing.NamedTuple):
     high: float
 
     def mean(self) -> np.ndarray:
-        """Circular means, `[N]`: directions of the mean point in the plane."""
+        """Returns circular means, `[N]`: directions of the mean point in the plane."""
         angle = np.mod(np.angle(self._center()), 2.0 * math.pi)
         y = self.low + angle * self._radius
         return np.where(y < self.high, y, self.low)
 
     def stddev(self) -> np.ndarray:
-        """Circular standard deviations, `[N]`: `sqrt(-2 log R)`, R the mean's length."""
+        """Returns circular standard deviations, `[N]`, `sqrt(-2 log R)`."""
         length = np.clip(np.abs(self._center()), 1e-300, 1.0)
         return np.sqrt(-2.0 * np.log(length)) * self._radius
 
     def crps(self, y: np.ndarray) -> np.ndarray:
-        """`E d(Y, y) - E d(Y, Y') / 2` of y, `[N]`, with d the shorter way on the circle.
+        """Returns `E d(Y, y) - E d(Y, Y') / 2`, `[N]`; d is the shorter arc.
 
         Reference:
           Grimit, Gneiting, Berrocal, Johnson (2006), The continuous ranked probability
@@ -577,14 +586,14 @@ class CirclePoints(typing.NamedTuple):
         return distance - np.array([*map(self._half_spread, self.values, self.weights)])
 
     def _half_spread(self, values, weights):
-        """Half of `E d(Y, Y')` of one row: each pair once, from where it is ahead."""
+        """`E d(Y, Y') / 2` in one row: each pair counts once, from the point behind."""
         order = np.argsort(values)
         values, weights = values[order], weights[order]
         ahead = np.concatenate([values, values + (self.high - self.low)])
         sums = [np.tile(weights, 2), np.tile(weights, 2) * ahead]
         mass, moment = (np.concatenate([[0.0], np.cumsum(each)]) for each in sums)
         first, half = np.arange(len(values)) + 1, values + 0.5 * (self.high - self.low)
-        # Points that are opposite of each other are ahead of both: half for each.
+        # Pairs of opposite points are counted from both points: half for each.
         spread = 0.0
         for side in ("left", "right"):
             last = np.maximum(np.searchsorted(ahead, half, side), first)

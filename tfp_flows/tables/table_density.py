@@ -13,22 +13,26 @@ import tensorflow as tf
 
 from tfp_flows.core.arguments import check_instance
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_number
+from tfp_flows.core.arguments import check_seed
 from tfp_flows.distributions import draws
+from tfp_flows.networks.layer_arguments import check_hidden_units
 from tfp_flows.tables.codec import RowCodec
-from tfp_flows.tables.codec import TableCodec
 from tfp_flows.tables.columns import TableColumns
 from tfp_flows.tables.distribution import TableDistribution
 from tfp_flows.tables.frames import Form
 from tfp_flows.tables.frames import Frame
-from tfp_flows.tables.networks import check_sizes
 from tfp_flows.tables.prediction import Prediction
 from tfp_flows.tables.prediction import predict
 from tfp_flows.tables.training import FitOptions
 from tfp_flows.tables.training import fit_rows
 from tfp_flows.training.density_estimator import DensityEstimator
 from tfp_flows.training.loading import load
+from tfp_flows.transformers.spline import RationalQuadraticSpline
 
 __all__ = ["TableDensity"]
+_MOST_ROWS = 2**16  # completed at once by `impute`, to bound the memory
+_IMPOSSIBLE = -1e9  # log-weight of completions that must not be chosen
 
 
 class TableDensity:
@@ -40,11 +44,14 @@ class TableDensity:
     ```
 
     Categories, booleans, spikes and missing cells are codes of `CategoricalMADE`s. Numbers
-    have neural splines, on the map of their kind: a logarithm, a logit, an asinh, a circle;
-    integers and ordered values have the exact probability of their bin. A density is with
-    respect to the lengths of the numbers (of dates, days), times a count of all else. Of
-    values that cannot occur it is zero; a context with such values is refused. Rows come
-    back in the form of a frame that came: its index, order of columns and dtypes.
+    have neural splines, after a map that depends on the kind of their column: a logarithm,
+    a logit, an asinh, a circle. Integers and ordered values have the exact probability of
+    their bin.
+
+    Densities are per unit of each number (per day of dates), times a probability of all
+    other cells. Values that cannot occur have density zero; a context with such values is
+    refused. Rows are returned in the form of the frame that was given: with its index,
+    order of columns and dtypes.
 
     >>> import numpy as np
     >>> import tfp_flows
@@ -59,20 +66,24 @@ class TableDensity:
     ['kind', 'size']
     >>> table.log_prob({"kind": ["a"], "size": [-1.0]})
     array([-inf])
+    >>> table.impute({"kind": ["a"], "size": [np.nan]}, seed=0)["size"] > 0.0
+    array([ True])
 
     Args:
-      columns: as `describe_columns` returns them, perhaps changed.
-      context: names of columns that are given: the density is one of the others.
-      missing: "refuse" missing cells, or model them by an "indicator": a category.
+      columns: the result of `describe_columns`, perhaps changed.
+      context: names of the columns that are given: the density is one of the others.
+      missing: "refuse" refuses missing cells; "indicator" models them, as a category, in
+        columns in which `columns` has counted some.
       num_members: number of networks whose densities are averaged.
       num_bins: bins of each spline.
       hidden_units: widths of the hidden layers of each network, all equal.
-      dropout: share of the hidden units that a step of training drops.
-      seed: integer that determines weights and the order of rows; random if None.
+      dropout: share of the hidden units that a step of training drops, in [0, 1).
+      seed: integer that determines initial weights and the order of rows; random if None.
 
     Raises:
-      ValueError: if `columns` are no `TableColumns`, have a kind without a distribution, or
-        none but the context; or an argument is out of its range.
+      ValueError: if `columns` is not a `TableColumns`, or has a kind without a
+        distribution; if no column that varies is modelled; if `context` has an unknown
+        name; or if another argument is out of its range.
     """
 
     def __init__(
@@ -88,6 +99,15 @@ class TableDensity:
         seed: int | None = None,
     ) -> None:
         check_instance("columns", columns, TableColumns, "what describe_columns returns")
+        check_seed("seed", seed)
+        check_integer("num_members", num_members)
+        check_hidden_units(hidden_units, residual=True)
+        check_number("dropout", dropout, "from 0 to below 1", lambda p: 0.0 <= p < 1.0)
+        RationalQuadraticSpline(num_bins)  # raises if there are too few
+        if missing not in ("refuse", "indicator"):
+            raise ValueError(
+                f"Expected `missing` of 'refuse' or 'indicator'; got {missing!r}."
+            )
         self.columns = TableColumns.from_plain(columns.to_plain())
         self.context = [context] if isinstance(context, str) else list(context)
         self.missing = missing
@@ -98,103 +118,137 @@ class TableDensity:
             "dropout": dropout,
             "seed": seed,
         }
-        check_sizes(**self._options)
-        self._codec = TableCodec(self.columns, self.context, missing)
-        self._model: DensityEstimator | None = None
+        all_names = self.columns.names
+        is_known = set(self.context) <= set(all_names)
+        if not is_known or len(set(self.context)) < len(self.context):
+            raise ValueError(
+                f"Expected `context`, different ones of {all_names}; got {self.context}."
+            )
+        names = [name for name in all_names if name not in self.context]
+        if not names:
+            raise ValueError("Expected columns beside those of `context`; there are none.")
+        self._rows = RowCodec(self.columns.select(names), missing, "frame")
+        self._contexts = RowCodec(self.columns.select(self.context), missing, "context")
+        if not self._rows.size:
+            raise ValueError(f"Expected columns that vary; {names} are constant.")
+        self._distribution: TableDistribution | None = None
 
     def fit(self, frame: Any, **options: Any) -> keras.callbacks.History:
-        """Fits it to rows, from its initial weights.
+        """Fits the distribution to rows, from its initial weights.
 
         Args:
-          frame: with all columns.
-          **options: of `FitOptions`: `epochs`, `batch_size`, `learning_rate`, `patience`,
-            `validation_split`, `validation_frame`; `verbose`, by default a line of progress
-            on the standard error where the fit takes seconds; and `backup`, a file from
-            which an interrupted fit goes on.
+          frame: rows with all columns.
+          **options: the arguments of `FitOptions`: `epochs`, `batch_size`, `learning_rate`,
+            `patience`, `validation_split`, `validation_frame`; `verbose`, by default a line
+            of progress on the standard error if the fit takes seconds; and `backup`, the
+            path of a file from which an interrupted fit continues.
 
         Returns:
-          The history of Keras's `fit`: `loss` and `val_loss`, nats a row.
+          The history of Keras's `fit`: `loss` and `val_loss`, in nats per row.
 
         Raises:
-          ValueError: if cells are missing (with `missing="refuse"`), or cannot occur; or
-            `backup` is of another fit.
+          ValueError: if a column is missing; if cells are missing (with
+            `missing="refuse"`) or cannot occur; or if `backup` is of another fit.
         """
         fit_options = FitOptions(**options)
-        read = Frame(frame)
+        read, held_out = Frame(frame), fit_options.validation_frame
         self._form = read.form
         rows = TableDistribution(
-            **self._codec.measure(read), **self._options, description=self._description()
+            self._rows.num_values,
+            self._rows.measure(read),
+            context_values=self._contexts.num_values,
+            context_numbers=self._contexts.measure(read),
+            description=self._description(),
+            **self._options,
         )
-        data, held = self._codec.training_cells(read), fit_options.validation_frame
-        validation = None if held is None else self._codec.training_cells(Frame(held))
-        self._model = DensityEstimator(rows)
+        data = self._training_cells(read)
+        validation = None if held_out is None else self._training_cells(Frame(held_out))
+        self._distribution = rows
         return fit_rows(rows, data, validation, fit_options, self._options["seed"])
 
     @property
     def names(self) -> list[str]:
         """Names of the modelled columns."""
-        return self._codec.names
+        return self._rows.names
 
     @property
     def distribution(self) -> TableDistribution:
-        """The distribution of the rows' cells; there is none before `fit`."""
-        return self._fitted.distribution
+        """The distribution of the rows' cells.
+
+        Raises:
+          ValueError: before `fit`.
+        """
+        if self._distribution is None:
+            raise ValueError("Expected a fitted `TableDensity`; call `fit` first.")
+        return self._distribution
 
     def encode(self, frame: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns cells of rows, as `distribution` and what `export` writes have them.
-
-        Codes and numbers, `[N, K + D]`, and cells of the context, `[N, C]`; C may be 0.
-        """
-        read = Frame(frame)
-        context = self._codec.context_of(read).get("context", np.zeros([len(read), 0]))
-        return self._codec.rows.encode(read)[0], context
-
-    def log_prob(self, frame: Any, *, mark_unknown: bool = False) -> np.ndarray:
-        """Returns log-densities of rows, `[N]` nats; -inf of rows that cannot occur.
+        """Returns the cells of rows as numbers, for `distribution` and `export`.
 
         Args:
-          frame: with all columns.
+          frame: rows with all columns.
+
+        Returns:
+          Codes and numbers, `[N, K + D]`; and cells of the context, `[N, C]`, where C is 0
+          without a context.
+
+        Raises:
+          ValueError: as `log_prob` does.
+        """
+        read = Frame(frame)
+        context = self._context_cells(read)
+        context = np.zeros([len(read), 0]) if context is None else context
+        return self._rows.encode(read)[0], context
+
+    def log_prob(self, frame: Any, *, mark_unknown: bool = False) -> np.ndarray:
+        """Returns the log-densities of rows, `[N]` nats; -inf for rows that cannot occur.
+
+        Args:
+          frame: rows with all columns.
           mark_unknown: whether rows with `unknown_cells` get NaN, with one warning that
             counts them, in place of an error.
 
         Raises:
-          ValueError: if columns are missing; and, unless `mark_unknown`, if cells are
-            missing that are not modelled, categories are unknown, or cells of the context
-            are outside their support.
+          ValueError: if columns are missing; or, unless `mark_unknown`, if missing cells
+            are not modelled, categories are unknown, or cells of the context are outside
+            their support.
         """
         read = Frame(frame)
         if not mark_unknown:
-            x, is_possible = self._codec.rows.encode(read)
-            log_prob = self.distribution.log_prob(x, **self._codec.context_of(read))
+            x, is_possible = self._rows.encode(read)
+            log_prob = self.distribution.log_prob(x, context=self._context_cells(read))
             return np.where(is_possible.all(axis=1), log_prob.numpy(), -np.inf)
-        cells, is_possible, unknown = self._codec.marked(read)
-        log_prob = self.distribution.log_prob(**cells).numpy()
+        rows, contexts = self._rows.read(read), self._contexts.read(read)
+        context = contexts.x if self._contexts.size else None
+        log_prob = self.distribution.log_prob(rows.x, context=context).numpy()
+        log_prob = np.where(rows.is_possible.all(axis=1), log_prob, -np.inf)
+        unknown = self._unknown_cells(rows, contexts)
         is_unknown = np.any(list(unknown.values()), axis=0)
         if is_unknown.any():
-            counts = {name: int(n.sum()) for name, n in unknown.items() if n.any()}
             warnings.warn(
                 f"{is_unknown.sum()} of {len(read)} rows have unknown cells, and NaN for a "
-                f"log-density. Unknown cells by column: {counts}.",
+                f"log-density. Unknown cells by column: {_counts(unknown)}.",
                 stacklevel=2,
             )
-        return np.where(is_unknown, np.nan, np.where(is_possible, log_prob, -np.inf))
+        return np.where(is_unknown, np.nan, log_prob)
 
     def unknown_cells(self, frame: Any) -> dict[str, np.ndarray]:
         """Returns which cells make `log_prob` refuse a row, booleans `[N]`, by column.
 
-        Categories that are none of the column's values; missing cells that are not
-        modelled; and cells of the context that are outside the support of their column.
+        These are categories that are not among the column's values, missing cells that are
+        not modelled, and cells of the context outside the support of their column.
         """
-        return self._codec.marked(Frame(frame))[2]
+        read = Frame(frame)
+        return self._unknown_cells(self._rows.read(read), self._contexts.read(read))
 
     def clip_context(self, frame: Any) -> Any:
-        """Moves numbers of the context that are outside of their support to its inside.
+        """Moves numbers of the context that are outside their support to the inside.
 
-        Other methods refuse them. A number goes to the nearest one that can occur, an angle
-        to the same one between `low` and `high`. A warning tells how many have moved.
+        Other methods refuse them. A number is moved to the nearest one that can occur, an
+        angle to the equal one between `low` and `high`. A warning counts the moved numbers.
 
         Args:
-          frame: with the columns of the context.
+          frame: rows with the columns of the context.
 
         Returns:
           The rows in the form of `frame`; missing cells and unknown categories stay.
@@ -211,8 +265,8 @@ class TableDensity:
         """
         read = Frame(frame, "context")
         maps = self.distribution.context_cells.maps
-        columns, where = self._codec.contexts.clipped(read, maps)
-        counts = {name: int(moved.sum()) for name, moved in where.items() if moved.any()}
+        columns, where = self._contexts.clipped(read, maps)
+        counts = _counts(where)
         if counts:
             warnings.warn(
                 "Numbers of `context` outside the support of their column were moved to "
@@ -224,112 +278,160 @@ class TableDensity:
     def sample(
         self, count: int | None = None, seed: int | None = None, *, context: Any = None
     ) -> Any:
-        """Draws rows, in the form of the frame that it was fitted to.
+        """Draws rows, in the form of the frame that the table was fitted to.
 
         Args:
-          count: number of rows, where there is no context.
+          count: number of rows, if the table has no context.
           seed: integer that determines the draws; random if None.
-          context: a frame with its columns, where there is one, a row for each draw; the
-            draws have its index.
+          context: frame with the columns of the context, if the table has one, and a row
+            for each draw; the draws have its index.
+
+        Raises:
+          ValueError: if `count` or `context` is missing or unwanted, or if cells of the
+            context are refused, as by `log_prob`.
         """
         if not self.context:
             count = check_integer("count", count, minimum=0)
             x = self.distribution.sample(count, seed=seed).numpy()
-            return self._form.written(self._codec.rows.decode(x))
+            return self._form.written(self._rows.decode(x))
         if context is None or count is not None:
             raise ValueError(
                 f"Expected `context`, a frame of {self.context} with a row for each draw, "
                 f"and no `count`; got {context!r} and {count}."
             )
         read = Frame(context, "context")
-        x = self.distribution.sample(seed=seed, **self._codec.context_of(read)).numpy()
+        x = self.distribution.sample(seed=seed, context=self._context_cells(read)).numpy()
         given = read.take_as_given(self.context, "context")
-        columns = {**given, **self._codec.rows.decode(x)}
+        columns = {**given, **self._rows.decode(x)}
         columns = {name: columns[name] for name in self.columns.names}
         return self._form.written(columns, self.context, read.index)
 
     def impute(
         self, frame: Any, seed: int | None = None, *, num_candidates: int = 512
     ) -> Any:
-        """Draws missing cells of rows, given the others of their rows.
+        """Draws the missing cells of rows, given the other cells of their rows.
 
-        Exact where missing cells come after all others (categories first, then numbers, in
-        the table's order), and no missing cells are modelled. Elsewhere one of
-        `num_candidates` completions is chosen by how probable it makes the observed cells
-        after missing ones: the conditional in the limit of many, with an error that falls
-        as one over their number.
+        The draws are exact if, in each row, the missing cells come after all others
+        (categories come first, then numbers, in the table's order), and missing cells are
+        not modelled. Otherwise one of `num_candidates` completions is chosen by importance
+        weight: the draws converge to the conditional distribution, with an error that is
+        inversely proportional to `num_candidates`.
 
         Args:
-          frame: with all columns; those of the context are not imputed.
+          frame: rows with all columns; columns of the context are not imputed.
           seed: integer that determines the draws; random if None.
           num_candidates: number of completions to choose from.
 
         Returns:
-          A copy of `frame` with other cells where modelled columns had missing ones; all
-          else is as it came, index, order of columns and dtypes as well.
+          A copy of `frame` in which missing cells of modelled columns are filled; index,
+          order of columns and dtypes stay.
 
         Raises:
-          ValueError: if a row to be completed has cells that cannot occur, or a category or
-            the context is one that `log_prob` refuses.
+          ValueError: if a row with missing cells has others that cannot occur, or if
+            `log_prob` refuses a category or the context.
         """
         check_integer("num_candidates", num_candidates)
-        read, codec = Frame(frame), self._codec.rows
-        rows, context = codec.read(read), self._codec.context_of(read)
+        read, codec = Frame(frame), self._rows
+        rows, context = codec.read(read), self._context_cells(read)
         codec.refuse_unknown(read, rows)
         is_incomplete = rows.is_missing.any(axis=1, keepdims=True)
         is_wrong = is_incomplete & ~rows.is_possible & ~rows.is_missing
-        what = "`frame` whose rows with missing cells can occur"
-        codec.refuse_cells(read, is_wrong, what)
-        arguments = rows.is_missing, draws.stateless(seed), num_candidates
-        x = complete_rows(self.distribution, codec, rows.x, *arguments, **context)
+        expected = "`frame` whose rows with missing cells can occur"
+        codec.refuse_cells(read, is_wrong, expected)
+        completed = _complete_rows(
+            self.distribution,
+            codec,
+            rows.x,
+            rows.is_missing,
+            context,
+            seed=draws.stateless(seed),
+            num_candidates=num_candidates,
+        )
+        columns = read.take(self.columns.names) | codec.decode(completed)
+        nowhere = {name: np.zeros(len(read), bool) for name in columns}
         where = dict(zip(codec.names, rows.is_missing.T, strict=True))
-        columns = read.take(self.columns.names) | codec.decode(x)
-        nowhere = np.zeros(len(read), bool)
-        where = {name: where.get(name, nowhere) for name in columns}
-        return read.replaced(columns, where)
+        return read.replaced(columns, nowhere | where)
 
     def predict(self, frame: Any) -> Prediction:
-        """Returns the distributions of the one modelled column, given rows of its context.
+        """Returns the distributions of the one modelled column, given its context.
+
+        Args:
+          frame: N rows with the columns of the context.
 
         Raises:
-          ValueError: if several columns are modelled.
+          ValueError: if several columns are modelled, or if cells of the context are
+            refused, as by `log_prob`.
         """
-        codec, read = self._codec.rows.only_codec, Frame(frame)
-        return predict(self.distribution, codec, len(read), **self._codec.context_of(read))
+        if len(self.names) > 1:
+            raise ValueError(
+                f"Expected one modelled column to predict; got {self.names}. Sample from "
+                "their joint distribution instead."
+            )
+        read, codec = Frame(frame), self._rows.codec(self.names[0])
+        return predict(self.distribution, codec, len(read), self._context_cells(read))
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a `.keras` file, which `load` reads."""
-        self._fitted.save(path)
+        DensityEstimator(self.distribution).save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> TableDensity:
-        """Reads what `save` has written, without running code of the file.
+        """Returns the table that `save` has written, without running code of the file.
 
         Raises:
           ValueError: if the file holds something else.
         """
-        model, description = read_table(path)
+        rows: Any = getattr(load(path), "distribution", None)
+        is_table = isinstance(rows, TableDistribution)
+        description = dict((is_table and rows.parameters["description"]) or {})
         try:
             form = Form.from_plain(description.pop("form"))
-            table = cls(**description)
+            columns = TableColumns.from_plain(description.pop("columns"))
+            table = cls(columns, **description)
         except (TypeError, KeyError) as error:
             raise ValueError(
                 f"Expected the file of a `TableDensity`; got {path}: {error}"
             ) from error
-        table._model, table._form = model, form
+        table._distribution, table._form = rows, form
         return table
 
     def __getstate__(self) -> dict:
-        return {**vars(self), "_model": model_state(self._model)}
+        rows = self._distribution
+        if rows is None:
+            return vars(self)
+        weights = [variable.numpy() for variable in rows.variables]
+        return {**vars(self), "_distribution": (rows.get_config(), weights)}
 
     def __setstate__(self, state: dict) -> None:
-        vars(self).update({**state, "_model": model_of_state(state["_model"])})
+        vars(self).update(state)
+        if self._distribution is not None:
+            config, weights = state["_distribution"]
+            rows: Any = TableDistribution.from_config(config)
+            for variable, value in zip(rows.variables, weights, strict=True):
+                variable.assign(value)
+            self._distribution = rows
 
-    @property
-    def _fitted(self):
-        if self._model is None:
-            raise ValueError("Expected a fitted `TableDensity`; call `fit` first.")
-        return self._model
+    def _training_cells(self, read):
+        """Cells of training rows, `[N, K + D]`, and their context, `[N, C]` or None."""
+        x, is_possible = self._rows.encode(read)
+        expected = "rows that can occur by the kinds of their columns"
+        self._rows.refuse_cells(read, ~is_possible, expected)
+        return x, self._context_cells(read)
+
+    def _context_cells(self, read):
+        """Cells of the context, `[N, C]`; None if there are none."""
+        if not self.context:
+            return None
+        x, is_possible = self._contexts.encode(read)
+        expected = "`context` of cells that training rows can have (see `clip_context`)"
+        self._contexts.refuse_cells(read, ~is_possible, expected)
+        return x if self._contexts.size else None
+
+    def _unknown_cells(self, rows, contexts):
+        is_unknown = ~rows.is_known | rows.is_missing & ~rows.is_possible
+        unknown = dict(zip(self.names, is_unknown.T, strict=True))
+        is_unknown = ~contexts.is_possible | ~contexts.is_known
+        return unknown | dict(zip(self.context, is_unknown.T, strict=True))
 
     def _description(self):
         columns = self.columns.to_plain()
@@ -337,113 +439,64 @@ class TableDensity:
         return {**described, "form": self._form.to_plain(), **self._options}
 
 
-_MOST_ROWS = 2**16  # completed at once
+def _counts(where):
+    return {name: int(cells.sum()) for name, cells in where.items() if cells.any()}
 
 
-def complete_rows(
-    rows: TableDistribution,
-    codec: RowCodec,
-    x: np.ndarray,
-    is_missing: np.ndarray,
-    seed: tf.Tensor,
-    num_candidates: int,
-    *,
-    context: tf.Tensor | None = None,
-) -> np.ndarray:
+def _complete_rows(rows, codec, x, is_missing, context, *, seed, num_candidates):
     """Draws the missing cells of rows given the others, `[N, K + D]`.
 
     Args:
       rows: the distribution.
-      codec: of its cells.
-      x: `[N, K + D]`.
+      codec: the codec of its cells.
+      x: cells, `[N, K + D]`.
       is_missing: which columns of the rows are missing, `[N, columns]`.
+      context: `[N, C]`, or None.
       seed: stateless seed.
-      num_candidates: completions of a row of which one is chosen, where that is not exact.
-      context: `[N, C]`, if there is one.
+      num_candidates: completions of a row of which one is chosen, unless draws are exact.
     """
     completed = np.array(x)
     incomplete = np.flatnonzero(is_missing.any(axis=1))
     observed = np.ones(x.shape, bool)
     for column, name in enumerate(codec.names):
         observed[:, codec.cells_of_column(name)] = ~is_missing[:, [column]]
-    absent = _codes_of_missing(codec, x.shape[1])
-    needs_choice = (absent >= 0).any() or not _is_exact(rows, observed[incomplete])
-    count = num_candidates if needs_choice else 1
+    missing_codes = _codes_of_missing(codec, x.shape[1])
+    is_exact = (missing_codes < 0).all() and _draws_are_exact(rows, observed[incomplete])
+    count = 1 if is_exact else num_candidates
     size = max(_MOST_ROWS // count, 1)
     for part, first in enumerate(range(0, len(incomplete), size)):
         index = incomplete[first : first + size]
-        given = [] if context is None else [tf.gather(context, index)]
-        part_seed = draws.fold_in(seed, part)
-        arguments = (x[index], observed[index], absent, count, part_seed)
-        completed[index] = _chosen(rows, *arguments, *given)
+        draw_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
+        repeated = np.repeat(index, count)
+        given = None if context is None else tf.constant(context[repeated])
+        candidates, weights = rows.complete(
+            tf.constant(x[repeated]), tf.constant(observed[repeated]), draw_seed, given
+        )
+        # A cell that is imputed is not missing again.
+        is_absent = (candidates == missing_codes) & ~observed[repeated]
+        weights = tf.where(tf.reduce_any(is_absent, axis=1), _IMPOSSIBLE, weights)
+        candidates = tf.reshape(candidates, [len(index), count, -1])
+        weights = tf.reshape(weights, [-1, count])
+        completed[index] = draws.choose(candidates, weights, choice_seed).numpy()
     return completed
 
 
-def _chosen(rows, x, observed, absent, count, seed, *context):
-    draw_seed, choice_seed = draws.split(seed, 2)
-    repeated = (tf.repeat(tf.constant(t), count, axis=0) for t in (x, observed))
-    given = [tf.repeat(c, count, axis=0) for c in context]
-    candidates, weights = rows.draws.complete(*repeated, draw_seed, *given)
-    # A cell that is imputed is not missing again.
-    is_absent = (candidates == absent) & ~tf.repeat(observed, count, axis=0)
-    weights = tf.where(tf.reduce_any(is_absent, axis=1), -1e9, weights)
-    candidates = tf.reshape(candidates, [len(x), count, -1])
-    return draws.choose(candidates, tf.reshape(weights, [-1, count]), choice_seed).numpy()
+def _draws_are_exact(rows, observed):
+    """Whether all missing cells come last, so that draws need no importance weights.
 
-
-def _is_exact(rows, observed):
-    """Whether draws are from the conditional: all missing cells come last.
-
-    Under several members, observed codes before missing ones tell of the member.
+    With several members, observed codes before missing codes also tell of the member.
     """
-    rises = (~observed[:, 1:] >= ~observed[:, :-1]).all()
+    comes_last = (~observed[:, 1:] >= ~observed[:, :-1]).all()
     codes = observed[:, : rows.cells.num_codes]
     is_split = codes.any(axis=1) & ~codes.all(axis=1)
-    return rises and (rows.num_members == 1 or not is_split.any())
+    return comes_last and (rows.num_members == 1 or not is_split.any())
 
 
 def _codes_of_missing(codec, size):
-    """The code of each cell that says that it is missing, `[K + D]`; -1 if none does."""
+    """For each cell, the code of a missing one, `[K + D]`; -1 if there is none."""
     codes = np.full(size, -1.0)
     for name in codec.names:
         cells, own = codec.cells_of_column(name), codec.codec(name)
         if own.has_missing and cells:
             codes[cells[0]] = own.num_codes - 1
     return codes
-
-
-def read_table(path: str | os.PathLike) -> tuple[DensityEstimator, dict[str, Any]]:
-    """Returns the model of a file, and the arguments of the table that it was saved by.
-
-    Raises:
-      ValueError: if the file holds something else.
-    """
-    model = load(path)
-    rows = getattr(model, "distribution", None)
-    description: Any = (
-        rows.parameters["description"] if isinstance(rows, TableDistribution) else {}
-    )
-    try:
-        columns = TableColumns.from_plain(description["columns"])
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"Expected the file of a `TableDensity`; got {path}.") from error
-    return model, {**description, "columns": columns}
-
-
-def model_state(model: DensityEstimator | None) -> tuple | None:
-    """Returns configuration and weights of a table's model, as plain values and arrays."""
-    if model is None:
-        return None
-    rows: Any = model.distribution
-    return rows.get_config(), [variable.numpy() for variable in rows.variables]
-
-
-def model_of_state(state: tuple | None) -> DensityEstimator | None:
-    """Rebuilds what `model_state` has described, with weights of its own."""
-    if state is None:
-        return None
-    config, values = state
-    rows: Any = TableDistribution.from_config(config)
-    for variable, value in zip(rows.variables, values, strict=True):
-        variable.assign(value)
-    return DensityEstimator(rows)
