@@ -57,7 +57,7 @@ def nested_chain(dtype):
 def channel_affine(dtype, context_size=2, event_ndims=3):
     network = keras.layers.Dense(6, use_bias=False, dtype=dtype)
     conditioner = tff.Conditioner(network, context_size) if context_size else None
-    return tff.ChannelAffine(
+    return tff.bijectors.ChannelAffine(
         3, conditioner, context_size=context_size, event_ndims=event_ndims, dtype=dtype
     )
 
@@ -65,7 +65,7 @@ def channel_affine(dtype, context_size=2, event_ndims=3):
 def elementwise(transformer, dtype, context_size=0):
     network = tff.MLP(3 * transformer.num_parameters, (4,), seed=1, dtype=dtype)
     conditioner = tff.Conditioner(network, context_size) if context_size else None
-    return tff.Elementwise(
+    return tff.bijectors.Elementwise(
         3, transformer, conditioner, context_size=context_size, dtype=dtype
     )
 
@@ -73,7 +73,7 @@ def elementwise(transformer, dtype, context_size=0):
 def on_part(dtype, context_size=2):
     inner = coupling(masks.half(3), dtype, context_size=context_size)
     mixed = [tff.Standardize(3, dtype=dtype), inner, tff.InvertibleLinear(3, dtype=dtype)]
-    return tff.Partial([True, False, False, True, False], tff.FlowChain(mixed))
+    return tff.bijectors.Partial([True, False, False, True, False], tff.FlowChain(mixed))
 
 
 def circular_spline_flow(dtype, coupling, context_size=0):
@@ -98,7 +98,7 @@ def multi_scale(dtype, fraction=0.5, context_size=0):
         tff.FlowChain(
             [
                 tff.Squeeze((4, 2, 1), dtype=dtype),
-                tff.InvertibleConv1x1(4, seed=1, dtype=dtype),
+                tff.bijectors.InvertibleConv1x1(4, seed=1, dtype=dtype),
                 tff.ActNorm(4, event_ndims=3, dtype=dtype),
             ]
         ),
@@ -110,7 +110,7 @@ def multi_scale(dtype, fraction=0.5, context_size=0):
 
 
 def whiten(dtype):
-    bijector = tff.Whiten(3, dtype=dtype)
+    bijector = tff.bijectors.Whiten(3, dtype=dtype)
     bijector.assign([1.0, -2.0, 0.5], [[2.0, 0, 0], [-1.0, 0.5, 0], [3.0, 1.0, 0.1]])
     return bijector
 
@@ -160,10 +160,12 @@ CASES = {
     "conv_net_context": Case(lambda t: conv_net(t, 2), (3, 2, 3), 2),
     "res_net_context": Case(lambda t: res_net(t, 2), (2, 4, 2), 2),
     "invertible_conv_1x1": Case(
-        lambda t: tff.InvertibleConv1x1(3, seed=1, dtype=t), (2, 2, 3)
+        lambda t: tff.bijectors.InvertibleConv1x1(3, seed=1, dtype=t), (2, 2, 3)
     ),
-    "plain_linear": Case(lambda t: tff.Linear(3, seed=1, dtype=t), (3,)),
-    "plain_linear_image": Case(lambda t: tff.Linear(3, event_ndims=3, dtype=t), (2, 1, 3)),
+    "plain_linear": Case(lambda t: tff.bijectors.Linear(3, seed=1, dtype=t), (3,)),
+    "plain_linear_image": Case(
+        lambda t: tff.bijectors.Linear(3, event_ndims=3, dtype=t), (2, 1, 3)
+    ),
     "batch_norm_checkerboard": Case(
         lambda t: tff.BatchNorm(
             2, event_ndims=3, mask=CHECKERBOARD, scale_and_shift=False, dtype=t
@@ -171,7 +173,7 @@ CASES = {
         (4, 4, 2),
     ),
     "masked_reversed_residual": masked([3, 2, 1], residual=True),
-    "masked_one_variable_shift": masked([1], transformer=tff.Shift()),
+    "masked_one_variable_shift": masked([1], transformer=tff.transformers.Shift()),
     "inverse_affine_everything": inverse_masked(
         [3, 1, 4, 2],
         2,
@@ -180,7 +182,9 @@ CASES = {
         direct=True,
         degree_seed=1,
     ),
-    "inverse_one_variable_shift_context": inverse_masked([1], 2, transformer=tff.Shift()),
+    "inverse_one_variable_shift_context": inverse_masked(
+        [1], 2, transformer=tff.transformers.Shift()
+    ),
     "irregular": vector(IRREGULAR),
     "checkerboard_context": Case(lambda t: checkerboard(t, 3), (4, 4, 2), 3),
     "channels_context": Case(lambda t: channels(t, 3), (2, 3, 4), 3),
@@ -200,10 +204,12 @@ CASES = {
         lambda t: tff.InvertibleLinear(4, permutation=[2, 0, 3, 1], dtype=t), (4,)
     ),
     "permutation_reverse": Case(
-        lambda t: tff.Permutation(tff.reverse_permutation(4), dtype=t), (4,)
+        lambda t: tff.Permutation(tff.bijectors.reverse_permutation(4), dtype=t), (4,)
     ),
     "permutation_random": Case(
-        lambda t: tff.Permutation(tff.random_permutation(5, 1), event_ndims=2, dtype=t),
+        lambda t: tff.Permutation(
+            tff.bijectors.random_permutation(5, 1), event_ndims=2, dtype=t
+        ),
         (2, 5),
     ),
     "whiten": Case(whiten, (3,)),
@@ -221,9 +227,9 @@ CASES = {
         lambda t: tff.Invert(coupling(masks.half(3), t, context_size=2)), (3,), 2
     ),
     "stock_softplus": Case(
-        lambda t: tff.TFPBijector(tfb.Softplus(), 1), (3,), data=positive
+        lambda t: tff.bijectors.TFPBijector(tfb.Softplus(), 1), (3,), data=positive
     ),
     "stock_scale": Case(
-        lambda t: tff.TFPBijector(tfb.Scale(log_scale=weight(3, t)), 1), (3,)
+        lambda t: tff.bijectors.TFPBijector(tfb.Scale(log_scale=weight(3, t)), 1), (3,)
     ),
 }

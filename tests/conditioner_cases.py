@@ -66,7 +66,7 @@ def _masked(ordering, *hidden_units, is_connected=True, **options):
 
 def _cycle(*hidden_units, event_size=6, is_connected=True, **options):
     network = functools.partial(
-        tff.OrderAgnosticMLP,
+        tff.networks.OrderAgnosticMLP,
         2,
         hidden_units,
         event_size,
@@ -80,8 +80,8 @@ def _cycle(*hidden_units, event_size=6, is_connected=True, **options):
 
 
 _EXPLICIT = [4, 1, 6, 2, 3, 5]
-_RANDOM = tff.random_ordering(7, seed=3).tolist()
-_MANY = tff.random_ordering(37, seed=4).tolist()  # more than one block of levels
+_RANDOM = tff.networks.random_ordering(7, seed=3).tolist()
+_MANY = tff.networks.random_ordering(37, seed=4).tolist()  # more than one block of levels
 _EVERYTHING = {"context_size": 2, "residual": True, "direct": True, "degree_seed": 3}
 
 _ACTIVATIONS = ["relu", "tanh", "elu", "sigmoid", "softplus"]
@@ -96,8 +96,10 @@ CASES = {
     "residual mlp": Case(
         functools.partial(tff.MLP, 4, (8, 8), activation="elu", residual=True), (3,)
     ),
-    "conv net": Case(functools.partial(tff.ConvNet, 4, 6), (4, 5, 2), 3),
-    "res net": Case(functools.partial(tff.ResNet, 4, 3, num_blocks=1), (4, 6, 2), 3),
+    "conv net": Case(functools.partial(tff.networks.ConvNet, 4, 6), (4, 5, 2), 3),
+    "res net": Case(
+        functools.partial(tff.networks.ResNet, 4, 3, num_blocks=1), (4, 6, 2), 3
+    ),
     "masked, natural": _masked(range(1, 7), 32, 32),
     "masked, reversed": _masked(range(6, 0, -1), 32, 32),
     "masked, random": _masked(_RANDOM, 48, 48),

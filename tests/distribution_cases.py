@@ -66,7 +66,7 @@ def _case(constructor, event_size, context_size, num_values, options):
     return DistributionCase(lambda t: build(dtype=t), event_size, context_size, num_values)
 
 
-_RANDOM = tff.random_ordering(8, seed=4)
+_RANDOM = tff.networks.random_ordering(8, seed=4)
 BINARY = {
     "binary": _binary(),
     "binary_random": _binary(ordering=_RANDOM, direct=True),

@@ -120,7 +120,7 @@ def masked_networks(draw):
     seed = draw(st.integers(0, 2**20))
     if draw(st.booleans()):
         del options["degree_seed"]
-        cycle = tff.OrderAgnosticMLP(
+        cycle = tff.networks.OrderAgnosticMLP(
             copies, event_size=size, num_masks=3, mask_seed=seed, **options
         )
         _randomized(cycle, seed)

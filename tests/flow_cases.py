@@ -46,7 +46,7 @@ def real_nvp_image(image_shape=(4, 2, 1), context_size=0, **arguments):
 IMAGES = {
     "glow": glow((4, 4, 1), 2),
     "glow_recompute": glow((4, 2, 2), 2, num_levels=1, num_steps=2, recompute=True),
-    "glow_step": glow((2, 2, 3), constructor=tff.GlowStep),
+    "glow_step": glow((2, 2, 3), constructor=tff.flows.GlowStep),
     "glow_spline": glow((4, 4, 1), 2, transformer=SPLINE),
     "real_nvp_image": real_nvp_image((2, 2, 1), 2, num_levels=1),
     "real_nvp_image_levels": real_nvp_image((4, 2, 1), 2),
@@ -66,7 +66,7 @@ CASES = {
         tff.MAF,
         random_orderings=True,
         lu_mixing=True,
-        transformer=tff.Gated(),
+        transformer=tff.transformers.Gated(),
         **EVERY_CONNECTION,
     ),
     "iaf_context": flow(tff.IAF, 2, context_size=2),

@@ -37,7 +37,7 @@ def with_conv_net(mask, network, dtype, context_size=0):
 def conv_net(dtype, context_size=0):
     mask = masks.channel_half((3, 2, 3), start=False)
     return with_conv_net(
-        mask, lambda c: tff.ConvNet(c, 4, seed=1, dtype=dtype), dtype, context_size
+        mask, lambda c: tff.networks.ConvNet(c, 4, seed=1, dtype=dtype), dtype, context_size
     )
 
 
@@ -45,7 +45,7 @@ def res_net(dtype, context_size=0):
     mask = masks.checkerboard((2, 4, 2))
     return with_conv_net(
         mask,
-        lambda c: tff.ResNet(
+        lambda c: tff.networks.ResNet(
             c, 2, num_blocks=1, mask=mask[..., :1], tanh_scale=0.0, seed=1, dtype=dtype
         ),
         dtype,

@@ -39,9 +39,9 @@ def convolutional():
     posterior = iaf_posterior()
     shared = {"channels": (2, 3), "hidden_units": (5,)}
     return tff.VAE(
-        tff.ConvEncoder(posterior.num_parameters, IMAGE_SHAPE, seed=2, **shared),
+        tff.vae.ConvEncoder(posterior.num_parameters, IMAGE_SHAPE, seed=2, **shared),
         posterior,
-        tff.ConvDecoder(IMAGE_SHAPE, seed=3, **shared),
+        tff.vae.ConvDecoder(IMAGE_SHAPE, seed=3, **shared),
         tff.likelihoods.Bernoulli(IMAGE_SHAPE),
     )
 

@@ -47,7 +47,7 @@ IN_THE_PLANE = {
     "nice_context": (tff.NICE, {"context_size": 2}),
     "real_nvp_batch_norm": (tff.RealNVP, {"batch_norm": True}),
     "real_nvp_lu_mixing": (tff.RealNVP, {"lu_mixing": True, "act_norm": True}),
-    "real_nvp_gated": (tff.RealNVP, {"transformer": tff.Gated()}),
+    "real_nvp_gated": (tff.RealNVP, {"transformer": tff.transformers.Gated()}),
     "spline_coupling": (tff.NeuralSplineFlow, {"coupling": True, "context_size": 2}),
     "made": (tff.MADE, {"num_steps": None, "direct": True}),
     "maf_batch_norm": (tff.MAF, {"batch_norm": True, "random_orderings": True}),

@@ -357,7 +357,7 @@ CHANGES |= {
 
 def estimator(layer):
     conditioner = tfp_flows.Conditioner(keras.Sequential([layer]), 1)
-    flow = tfp_flows.Coupling([True, False], conditioner, tfp_flows.Shift())
+    flow = tfp_flows.Coupling([True, False], conditioner, tfp_flows.transformers.Shift())
     base = tfp_flows.standard_normal(2)
     return tfp_flows.DensityEstimator(tfp_flows.FlowDistribution(base, flow))
 

@@ -82,7 +82,7 @@ class SoftplusNVP(FlowChain):
 
 OWN_PACKAGE = {
     "__init__.py": "from own_flows.flow import build",
-    "tails.py": TRANSFORMER.format(package="tfp_flows"),
+    "tails.py": TRANSFORMER.format(package="tfp_flows.transformers"),
     "flow.py": """
 import tfp_flows as tff
 from own_flows.tails import SinhTails

@@ -31,8 +31,10 @@ def with_stock_parts():
         [
             tff.Bounds([-20.0, -np.inf, -30.0], [20.0, 30.0, np.inf]),
             tff.Standardize(3),
-            tff.Permutation(tff.random_permutation(3, 8)),
-            tff.RealNVP(3, standardize=False, transformer=tff.Gated(1.0), **TINY),
+            tff.Permutation(tff.bijectors.random_permutation(3, 8)),
+            tff.RealNVP(
+                3, standardize=False, transformer=tff.transformers.Gated(1.0), **TINY
+            ),
             tff.Invert(tff.ActNorm(3)),
             tfb.Chain([tfb.Shift([1.0, 2.0, 3.0]), tfb.Scale(log_scale=weight)]),
         ]
@@ -81,10 +83,11 @@ DISTRIBUTIONS = {
     ),
     "binary_masks": lambda: tff.BinaryMADE(3, hidden_units=(8,), num_masks=3),
     "binary_context": lambda: tff.BinaryMADE(
-        3, hidden_units=(8,), context_size=2, ordering=tff.reversed_ordering(3)
+        3, hidden_units=(8,), context_size=2, ordering=tff.networks.reversed_ordering(3)
     ),
-    "any_conditional": lambda: tff.AutoregressiveDistribution(
-        tff.OrderAgnosticMLP(6, (8,), 3, num_masks=2), tff.conditionals.GaussianMixture(2)
+    "any_conditional": lambda: tff.distributions.AutoregressiveDistribution(
+        tff.networks.OrderAgnosticMLP(6, (8,), 3, num_masks=2),
+        tff.distributions.conditionals.GaussianMixture(2),
     ),
 }
 
@@ -209,7 +212,7 @@ def test_loaded_flow_is_not_initialized_again(tmp_path):
 
 def test_weights_file_alone_restores_a_model_of_other_seeds(tmp_path):
     def build(seed):
-        permutation = tff.Permutation(tff.random_permutation(3, seed))
+        permutation = tff.Permutation(tff.bijectors.random_permutation(3, seed))
         flow = tff.FlowChain([permutation, tff.RealNVP(3, seed=seed, **TINY)])
         return tff.DensityEstimator(of(normal, flow))
 

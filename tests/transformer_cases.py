@@ -34,7 +34,7 @@ class TransformerCase:
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Curved(tff.Transformer):
+class Curved(tff.transformers.Transformer):
     """`y = x + (exp(s) - 1) tanh(x) + shift`, whose inverse only bisection finds."""
 
     num_parameters = 2
@@ -197,7 +197,7 @@ CASES = {
     ),
     "tail": TransformerCase(transformers.Tail, tail, tail_start),
     "shift": TransformerCase(
-        tff.Shift, lambda x, m: (x + m, tf.zeros_like(x)), bounded=True
+        tff.transformers.Shift, lambda x, m: (x + m, tf.zeros_like(x)), bounded=True
     ),
     "affine": affine(
         transformers.soft_bounded_scale,
@@ -218,7 +218,7 @@ CASES = {
         transformers.glow_scale, lambda s: 1.0 / tf.sigmoid(s + 2.0), 1.0 + math.exp(-2)
     ),
     "gated": TransformerCase(
-        lambda: tff.Gated(bias=1.5),
+        lambda: tff.transformers.Gated(bias=1.5),
         gated,
         lambda x: x / (1.0 + math.exp(-1.5)),
         far=(-100.0, -40.0, -3.0, 3.0, 40.0, 100.0),

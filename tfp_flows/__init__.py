@@ -113,61 +113,37 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows import transformers as transformers
     from tfp_flows.bijectors import ActNorm as ActNorm
     from tfp_flows.bijectors import BatchNorm as BatchNorm
-    from tfp_flows.bijectors import BijectorReport as BijectorReport
     from tfp_flows.bijectors import Bounds as Bounds
-    from tfp_flows.bijectors import ChannelAffine as ChannelAffine
     from tfp_flows.bijectors import Coupling as Coupling
-    from tfp_flows.bijectors import Elementwise as Elementwise
     from tfp_flows.bijectors import Decorrelate as Decorrelate
     from tfp_flows.bijectors import FlowChain as FlowChain
     from tfp_flows.bijectors import HeavyTails as HeavyTails
     from tfp_flows.bijectors import InverseAutoregressive as InverseAutoregressive
     from tfp_flows.bijectors import Invert as Invert
-    from tfp_flows.bijectors import InvertibleConv1x1 as InvertibleConv1x1
     from tfp_flows.bijectors import InvertibleLinear as InvertibleLinear
     from tfp_flows.bijectors import Logit as Logit
     from tfp_flows.bijectors import MaskedAutoregressive as MaskedAutoregressive
     from tfp_flows.bijectors import MultiScale as MultiScale
-    from tfp_flows.bijectors import Partial as Partial
     from tfp_flows.bijectors import Permutation as Permutation
-    from tfp_flows.bijectors import Linear as Linear
     from tfp_flows.bijectors import Squeeze as Squeeze
     from tfp_flows.bijectors import Standardize as Standardize
-    from tfp_flows.bijectors import TFPBijector as TFPBijector
-    from tfp_flows.bijectors import Whiten as Whiten
     from tfp_flows.bijectors import check_bijector as check_bijector
-    from tfp_flows.bijectors import random_permutation as random_permutation
-    from tfp_flows.bijectors import reverse_permutation as reverse_permutation
     from tfp_flows.bijectors import masks as masks
     from tfp_flows.core.flow_bijector import FlowBijector as FlowBijector
-    from tfp_flows.distributions import (
-        AutoregressiveDistribution as AutoregressiveDistribution,
-    )
     from tfp_flows.distributions import BinaryMADE as BinaryMADE
     from tfp_flows.distributions import CategoricalMADE as CategoricalMADE
-    from tfp_flows.inference import FittedPosterior as FittedPosterior
     from tfp_flows.distributions import FlowDistribution as FlowDistribution
-    from tfp_flows.inference import FlowPosterior as FlowPosterior
     from tfp_flows.distributions import MixtureMADE as MixtureMADE
-    from tfp_flows.inference import PosteriorReport as PosteriorReport
-    from tfp_flows.distributions import conditionals as conditionals
-    from tfp_flows.distributions import BitsPerDimension as BitsPerDimension
     from tfp_flows.distributions import Defensive as Defensive
     from tfp_flows.distributions import Dequantized as Dequantized
     from tfp_flows.distributions import at_temperature as at_temperature
-    from tfp_flows.distributions import attribute_direction as attribute_direction
     from tfp_flows.distributions import bits_per_dimension as bits_per_dimension
     from tfp_flows.distributions import circular_base as circular_base
     from tfp_flows.inference import flow_posterior as flow_posterior
-    from tfp_flows.distributions import interpolate as interpolate
-    from tfp_flows.distributions import move_along as move_along
-    from tfp_flows.inference import pareto_smooth as pareto_smooth
-    from tfp_flows.distributions import reduce_bits as reduce_bits
     from tfp_flows.distributions import standard_logistic as standard_logistic
     from tfp_flows.distributions import standard_normal as standard_normal
     from tfp_flows.inference import to_arviz as to_arviz
     from tfp_flows.flows import Glow as Glow
-    from tfp_flows.flows import GlowStep as GlowStep
     from tfp_flows.flows import IAF as IAF
     from tfp_flows.flows import MADE as MADE
     from tfp_flows.flows import MAF as MAF
@@ -175,14 +151,9 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.flows import NeuralSplineFlow as NeuralSplineFlow
     from tfp_flows.flows import RealNVP as RealNVP
     from tfp_flows.flows import RealNVPImage as RealNVPImage
-    from tfp_flows.inference import AlternatingKernel as AlternatingKernel
-    from tfp_flows.inference import LatentKernel as LatentKernel
-    from tfp_flows.inference import adaptive_nuts as adaptive_nuts
     from tfp_flows.inference import flow_proposal_kernel as flow_proposal_kernel
-    from tfp_flows.inference import independent_proposals as independent_proposals
     from tfp_flows.inference import neutra_kernel as neutra_kernel
     from tfp_flows.training import DensityEstimator as DensityEstimator
-    from tfp_flows.training import FullDataBatchStatistics as FullDataBatchStatistics
     from tfp_flows.vae import KLWarmUp as KLWarmUp
     from tfp_flows.training import StopOnNaN as StopOnNaN
     from tfp_flows.vae import VAE as VAE
@@ -195,21 +166,8 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.inference import variational_loss as variational_loss
     from tfp_flows.networks import MLP as MLP
     from tfp_flows.networks import Conditioner as Conditioner
-    from tfp_flows.networks import OrderAgnosticMLP as OrderAgnosticMLP
-    from tfp_flows.vae import ConvDecoder as ConvDecoder
-    from tfp_flows.vae import ConvEncoder as ConvEncoder
-    from tfp_flows.networks import ConvNet as ConvNet
     from tfp_flows.networks import MaskedMLP as MaskedMLP
-    from tfp_flows.networks import ResNet as ResNet
     from tfp_flows.networks import natural_ordering as natural_ordering
-    from tfp_flows.networks import random_ordering as random_ordering
-    from tfp_flows.networks import reversed_ordering as reversed_ordering
-    from tfp_flows.tables import Column as Column
-    from tfp_flows.tables import Prediction as Prediction
-    from tfp_flows.tables import TableColumns as TableColumns
     from tfp_flows.tables import TableDensity as TableDensity
     from tfp_flows.tables import describe_columns as describe_columns
     from tfp_flows.transformers import Affine as Affine
-    from tfp_flows.transformers import Gated as Gated
-    from tfp_flows.transformers import Shift as Shift
-    from tfp_flows.transformers import Transformer as Transformer

@@ -105,7 +105,7 @@ def dequantized(pixels, num_bits, rng):
       num_bits: bits that are kept of each.
       rng: NumPy generator, of the uniform noise within a bin.
     """
-    values = tfp_flows.reduce_bits(pixels, num_bits).reshape(len(pixels), -1)
+    values = tfp_flows.distributions.reduce_bits(pixels, num_bits).reshape(len(pixels), -1)
     rows = ((values + rng.random(values.shape)) / 2.0**num_bits).astype(np.float32)
     # Rounding must not carry the upper end of a bin into the next one.
     ends = (values.astype(np.float32) + 1.0) / np.float32(2.0**num_bits)

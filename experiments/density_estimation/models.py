@@ -38,8 +38,8 @@ TRANSFORMERS = {
 ORDERINGS = {
     "default": lambda event_size, seed: None,
     "natural": lambda event_size, seed: tfp_flows.natural_ordering(event_size),
-    "reversed": lambda event_size, seed: tfp_flows.reversed_ordering(event_size),
-    "random": tfp_flows.random_ordering,
+    "reversed": lambda event_size, seed: tfp_flows.networks.reversed_ordering(event_size),
+    "random": tfp_flows.networks.random_ordering,
 }
 
 # Flags that a flow may lack; naming one that it does is an error.
@@ -95,7 +95,11 @@ def _with_mixture_base(paper, event_size, *, num_components, num_steps, seed, **
     flow = paper(event_size, num_steps=num_steps, seed=seed, **options)
     base_takes = inspect.signature(tfp_flows.MixtureMADE).parameters
     # The order is reversed from step to step, and the base goes on with that.
-    ordering = tfp_flows.reversed_ordering if num_steps % 2 else tfp_flows.natural_ordering
+    ordering = (
+        tfp_flows.networks.reversed_ordering
+        if num_steps % 2
+        else tfp_flows.natural_ordering
+    )
     base = tfp_flows.MixtureMADE(
         event_size,
         num_components,
@@ -283,7 +287,7 @@ def check(settings):
 
 
 def _with_tails(flow, event_size):
-    tails = tfp_flows.Elementwise(event_size, tfp_flows.transformers.Tail())
+    tails = tfp_flows.bijectors.Elementwise(event_size, tfp_flows.transformers.Tail())
     # The flow standardises its contexts itself, or is not to.
     return tfp_flows.FlowChain([tails, flow], standardize_context=False)
 

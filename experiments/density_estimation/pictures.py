@@ -341,7 +341,9 @@ def _draw_reconstructions(subject, path):
 def _draw_interpolations(subject, path):
     pairs = min(_INTERPOLATED_PAIRS, len(subject.data) // 2)
     starts, ends = subject.data[:pairs], subject.data[pairs : 2 * pairs]
-    points = tfp_flows.interpolate(subject.distribution, starts, ends, _COLUMNS)
+    points = tfp_flows.distributions.interpolate(
+        subject.distribution, starts, ends, _COLUMNS
+    )
     lines = np.swapaxes(points, 0, 1)
     plots.image_rows([("", _images(subject, line)) for line in lines], path)
 
@@ -354,9 +356,13 @@ def _draw_attributes(subject, path):
             dataset.train[dataset.train_classes == c][:_ROWS_FOR_MEANS]
             for c in (target, source)
         )
-        direction = tfp_flows.attribute_direction(subject.distribution, having, lacking)
+        direction = tfp_flows.distributions.attribute_direction(
+            subject.distribution, having, lacking
+        )
         x = dataset.test[np.argmax(dataset.test_classes == source)]
-        moved = tfp_flows.move_along(subject.distribution, x, direction, _AMOUNTS)
+        moved = tfp_flows.distributions.move_along(
+            subject.distribution, x, direction, _AMOUNTS
+        )
         names = dataset.attribute_names
         label = f"{names[source]} to {names[target]}"
         labelled.append((label, _images(subject, moved)))

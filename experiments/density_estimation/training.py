@@ -71,7 +71,9 @@ def _estimator(distribution, dataset, settings):
 def _batch_statistics(dataset, settings):
     if not settings.batch_norm:
         return []
-    return [tfp_flows.FullDataBatchStatistics(dataset.train, dataset.train_context)]
+    return [
+        tfp_flows.training.FullDataBatchStatistics(dataset.train, dataset.train_context)
+    ]
 
 
 def _first(inputs, count):

@@ -142,14 +142,14 @@ def _conv(settings, encoder_units, parameters_per_entry, images):
     *size, channels = images.image_shape
     shared = {"channels": settings.channels, "activation": settings.activation}
     return (
-        tfp_flows.ConvEncoder(
+        tfp_flows.vae.ConvEncoder(
             encoder_units,
             images.image_shape,
             hidden_units=settings.hidden_units,
             seed=4 * settings.seed + 2,
             **shared,
         ),
-        tfp_flows.ConvDecoder(
+        tfp_flows.vae.ConvDecoder(
             (*size, parameters_per_entry * channels),
             hidden_units=settings.hidden_units[::-1],
             seed=4 * settings.seed + 3,

@@ -106,7 +106,7 @@ def flow_nuts(
         entry.pinned().unnormalized_log_prob,
         posterior,
         make_kernel=functools.partial(
-            tfp_flows.adaptive_nuts, num_adaptation_steps=num_adaptation_steps
+            tfp_flows.inference.adaptive_nuts, num_adaptation_steps=num_adaptation_steps
         ),
         precondition=precondition,
     )

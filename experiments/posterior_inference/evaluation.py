@@ -155,7 +155,7 @@ def pareto_k(log_weights):
     Args:
       log_weights: `[N]`.
     """
-    return tfp_flows.pareto_smooth(log_weights)[1]
+    return tfp_flows.inference.pareto_smooth(log_weights)[1]
 
 
 _EXACT_DRAWS = 20000

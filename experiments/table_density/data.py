@@ -36,7 +36,7 @@ def read_table(settings):
 
     Returns:
       A pandas data frame of typed columns, without those that are dropped, and a
-      `tfp_flows.TableColumns`.
+      `tfp_flows.tables.TableColumns`.
 
     Raises:
       DataError: if there is no such table; with all that is wrong in it.

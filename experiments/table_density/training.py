@@ -11,7 +11,7 @@ def make_density(columns, context, settings):
     """Returns a `TableDensity` that is not fitted yet.
 
     Args:
-      columns: a `tfp_flows.TableColumns`.
+      columns: a `tfp_flows.tables.TableColumns`.
       context: names of the columns that are given.
       settings: a `TableDensitySettings`.
 

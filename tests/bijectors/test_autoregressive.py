@@ -25,7 +25,7 @@ def conditioner(size, transformer, *, context_size=0, hidden_units=(9, 8), **for
     network = tff.MaskedMLP(
         transformer.num_parameters,
         hidden_units,
-        tff.random_ordering(size, seed=4),
+        tff.networks.random_ordering(size, seed=4),
         context_size=context_size,
         zero_last_layer=False,
         seed=1,
@@ -203,7 +203,7 @@ def test_whole_passes_stop_when_nothing_changes(rng):
     close(step.inverse(y), x)
 
 
-class LargeShifts(tff.Transformer):
+class LargeShifts(tff.transformers.Transformer):
     """`y = exp(s) x + 30 m`: latents far beyond what log-scales alone would give."""
 
     num_parameters = 2

@@ -21,7 +21,7 @@ FLOWS = {
 
 def tails(size=2, context_size=0, dtype="float32"):
     network = tff.MLP(4 * size, (6,), seed=0, dtype=dtype)
-    return tff.Elementwise(
+    return tff.bijectors.Elementwise(
         size,
         transformers.Tail(),
         tff.Conditioner(network, context_size) if context_size else None,
@@ -118,7 +118,7 @@ def test_on_part_leaves_what_passes_as_it_is():
     inner = tff.FlowChain(
         [tff.Standardize(2, dtype="float64"), tff.MAF(2, dtype="float64")]
     )
-    bijector = tff.Partial([False, True, False], inner)
+    bijector = tff.bijectors.Partial([False, True, False], inner)
     data = np.random.default_rng(0).normal(size=(200, 3)) * [100.0, 5.0, 0.01]
     bijector.initialize(data)
     assert bijector.is_initialized
@@ -130,7 +130,7 @@ def test_on_part_leaves_what_passes_as_it_is():
 
 
 def test_on_part_refuses_data_out_of_the_support_of_its_part():
-    bijector = tff.Partial([True, False], tff.Logit(0.0))
+    bijector = tff.bijectors.Partial([True, False], tff.Logit(0.0))
     density = tff.FlowDistribution(tff.standard_normal(2), bijector)
     density.check_support(np.array([[7.0, 0.5]], np.float32))
     with pytest.raises(ValueError, match=r"`data\[:, ~mask\]`"):

@@ -17,7 +17,7 @@ def parts():
 
 
 def test_order_and_log_dets_are_those_of_the_stock_chain():
-    ours = tff.FlowChain([tff.TFPBijector(part, 1) for part in parts()])
+    ours = tff.FlowChain([tff.bijectors.TFPBijector(part, 1) for part in parts()])
     stock = tfb.Chain(parts())
     y, log_det = ours.forward_and_log_det(X)
     close(y, stock.forward(X))
@@ -28,7 +28,7 @@ def test_parameters_with_axes_are_those_of_the_variables_of_an_event():
     y, log_det = tff.FlowChain(parts()).forward_and_log_det(X)
     close(y, tfb.Chain(parts()).forward(X))
     close(log_det, tfb.Chain(parts()).forward_log_det_jacobian(X, event_ndims=1))
-    alone = tff.TFPBijector(parts()[1])
+    alone = tff.bijectors.TFPBijector(parts()[1])
     close(alone.inverse_and_log_det(X)[1], np.full(7, -0.6))
 
 

@@ -46,7 +46,7 @@ def test_every_level_is_initialized_by_what_reaches_it():
 def test_stock_bijectors_can_be_levels():
     inner = randomize(tff.ActNorm(2, event_ndims=3))
     stock = [tfb.Chain([tfb.Scale(2.0), inner]), tfb.Scale([[[3.0]]])]
-    ours = tff.FlowChain([tff.TFPBijector(tfb.Scale(2.0), 3), inner])
+    ours = tff.FlowChain([tff.bijectors.TFPBijector(tfb.Scale(2.0), 3), inner])
     flow = tff.MultiScale(stock, (4, 4, 2))
     z, log_det = flow.inverse_and_log_det(IMAGES)
     h, first_log_det = ours.inverse_and_log_det(IMAGES)
@@ -66,7 +66,7 @@ def test_fraction_of_no_whole_number_of_channels_is_refused(fraction):
 def test_coupling_that_passes_the_kept_half_is_a_conditional_gaussian_prior():
     """Its density is that of the kept half, times a normal of the factored one."""
     mask = tff.masks.channel_half((2, 2, 2))
-    network = tff.ConvNet(2, (), seed=1)
+    network = tff.networks.ConvNet(2, (), seed=1)
     prior = randomize(tff.Coupling(mask, tff.Conditioner(network, (2, 2, 1))))
     rest = tff.ActNorm(1, event_ndims=3)
     flow = tff.MultiScale([prior, rest], (2, 2, 2))

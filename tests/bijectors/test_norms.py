@@ -55,7 +55,7 @@ INVERTED = {
     "real_nvp_context": lambda: tff.Invert(
         tff.RealNVP(3, act_norm=True, context_size=1, **TINY)
     ),
-    "images": lambda: tff.Invert(tff.GlowStep((2, 4, 3), hidden_channels=2, seed=0)),
+    "images": lambda: tff.Invert(tff.flows.GlowStep((2, 4, 3), hidden_channels=2, seed=0)),
 }
 
 

@@ -27,7 +27,7 @@ def vector_flow(constructor, **arguments):
 def parts_of_every_kind(recompute):
     """Norm, mixings, a coupling on the checkerboard, squeeze and back, an inner chain."""
     shape, dtype = (4, 2, 2), "float64"
-    network = tff.ConvNet(4, 3, seed=2, dtype=dtype)
+    network = tff.networks.ConvNet(4, 3, seed=2, dtype=dtype)
     conditioner = tff.Conditioner(network, shape, context_size=2)
     squeeze = tff.Squeeze(shape, dtype=dtype)
     return tff.FlowChain(
@@ -35,8 +35,8 @@ def parts_of_every_kind(recompute):
             tff.ActNorm(2, event_ndims=3, dtype=dtype),
             tff.Coupling(masks.checkerboard(shape), conditioner, dtype=dtype),
             squeeze,
-            tff.FlowChain([tff.InvertibleConv1x1(8, dtype=dtype)]),
-            tff.Invert(tff.Linear(8, event_ndims=3, seed=3, dtype=dtype)),
+            tff.FlowChain([tff.bijectors.InvertibleConv1x1(8, dtype=dtype)]),
+            tff.Invert(tff.bijectors.Linear(8, event_ndims=3, seed=3, dtype=dtype)),
             tff.Invert(squeeze),
         ],
         recompute=recompute,
@@ -51,7 +51,13 @@ FLOWS = {
         2,
     ),
     "glow_additive": (
-        image_flow(tff.Glow, (4, 4, 3), num_levels=1, num_steps=2, transformer=tff.Shift()),
+        image_flow(
+            tff.Glow,
+            (4, 4, 3),
+            num_levels=1,
+            num_steps=2,
+            transformer=tff.transformers.Shift(),
+        ),
         (4, 4, 3),
         0,
     ),

@@ -14,7 +14,9 @@ X = np.random.default_rng(0).normal(size=(5, 2, 2, 3))
 
 def glow_steps(count=6, **arguments):
     return [
-        tff.GlowStep((2, 2, 3), hidden_channels=4, seed=seed, dtype="float64", **arguments)
+        tff.flows.GlowStep(
+            (2, 2, 3), hidden_channels=4, seed=seed, dtype="float64", **arguments
+        )
         for seed in range(count)
     ]
 
@@ -41,7 +43,7 @@ def test_graph_does_not_repeat_the_steps_arithmetic():
     ("steps", "message"),
     [
         (
-            lambda: [*glow_steps(1), *glow_steps(1, transformer=tff.Shift())],
+            lambda: [*glow_steps(1), *glow_steps(1, transformer=tff.transformers.Shift())],
             "equal but for `seed` and `name`",
         ),
         (lambda: [tff.BatchNorm(3), tff.BatchNorm(3)], "without batch statistics"),
@@ -119,7 +121,9 @@ def test_what_xla_compiles_has_no_calls_whose_gradient_keeps_constants(recompute
 def test_a_loop_for_xla_equals_the_chain(direction, monkeypatch):
     monkeypatch.setattr(scan, "_STEPS_WITHOUT_LOOP", 2)
     steps = [
-        tff.GlowStep((2, 2, 3), hidden_channels=4, context_size=2, seed=k, dtype="float64")
+        tff.flows.GlowStep(
+            (2, 2, 3), hidden_channels=4, context_size=2, seed=k, dtype="float64"
+        )
         for k in range(3)
     ]
     chain = randomize(tff.FlowChain(steps, standardize_context=False))

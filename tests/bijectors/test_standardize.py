@@ -36,7 +36,7 @@ def test_constant_columns_keep_their_scale_with_a_warning():
 
 
 def test_standard_normal_becomes_the_normal_of_mean_and_covariance():
-    whiten = tff.Whiten(2, dtype=tf.float64)
+    whiten = tff.bijectors.Whiten(2, dtype=tf.float64)
     whiten.assign(MEAN, FACTOR)
     assert not whiten.trainable_variables
     flow = tff.FlowDistribution(tff.standard_normal(2, dtype=tf.float64), whiten)
@@ -47,7 +47,7 @@ def test_standard_normal_becomes_the_normal_of_mean_and_covariance():
 
 
 def test_is_the_identity_until_assigned_and_no_data_change_it():
-    whiten = tff.Whiten(2)
+    whiten = tff.bijectors.Whiten(2)
     x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     whiten.initialize(10.0 * x)
     np.testing.assert_array_equal(whiten.forward(x), x)
@@ -66,7 +66,7 @@ def test_is_the_identity_until_assigned_and_no_data_change_it():
 )
 def test_refusals(mean, factor, message):
     with pytest.raises(ValueError, match=message):
-        tff.Whiten(2).assign(mean, factor)
+        tff.bijectors.Whiten(2).assign(mean, factor)
 
 
 def correlated(count, size=3, seed=0):

@@ -22,7 +22,7 @@ def uniform(event_shape):
 
 def logit_normal(scale=1.0, dtype=tf.float32):
     """A density on the unit interval, of one entry, whose bins one can integrate."""
-    scaled = tff.TFPBijector(tfp.bijectors.Scale(tf.cast(scale, dtype)), 1)
+    scaled = tff.bijectors.TFPBijector(tfp.bijectors.Scale(tf.cast(scale, dtype)), 1)
     flow = tff.FlowChain([tff.Logit(0.0, dtype=dtype), scaled])
     return tff.FlowDistribution(tff.standard_normal(1, dtype=dtype), flow)
 
@@ -43,14 +43,18 @@ def test_uniform_model_has_exactly_as_many_bits_as_the_data(num_bits, event_shap
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, size=(9, *event_shape)).astype(np.uint8)
     images[0], images[1] = 0, 255
-    result = model.bits_per_dimension(tff.reduce_bits(images, num_bits), seed=0)
+    result = model.bits_per_dimension(
+        tff.distributions.reduce_bits(images, num_bits), seed=0
+    )
     assert result.bits == pytest.approx(num_bits, abs=1e-6)
 
 
 def test_reduced_bits_are_the_leading_ones():
-    np.testing.assert_array_equal(tff.reduce_bits([0, 7, 8, 255], 5), [0, 0, 1, 31])
+    np.testing.assert_array_equal(
+        tff.distributions.reduce_bits([0, 7, 8, 255], 5), [0, 0, 1, 31]
+    )
     with pytest.raises(ValueError, match="`num_bits` from 1 to 8; got 9"):
-        tff.reduce_bits([0], 9)
+        tff.distributions.reduce_bits([0], 9)
 
 
 def test_many_importance_samples_give_the_integral_over_the_bin():
@@ -79,7 +83,7 @@ def variational():
     noise = tff.FlowChain(
         [
             tff.Logit(0.0),
-            tff.ChannelAffine(1, conditioner, context_size=1, event_ndims=1),
+            tff.bijectors.ChannelAffine(1, conditioner, context_size=1, event_ndims=1),
         ]
     )
     dequantizer = tff.FlowDistribution(tff.standard_normal(1), noise)
@@ -229,19 +233,19 @@ def test_temperature_and_paths_of_integers():
     assert np.std(cold.sample(500, seed=1)) < np.std(model.sample(500, seed=1))
     assert {id(v) for v in cold.variables} == {id(v) for v in model.variables}
     start, end = np.array([[0, 3, 15]]), np.array([[15, 7, 0]])
-    path = tff.interpolate(model, start, end, 5).numpy()
+    path = tff.distributions.interpolate(model, start, end, 5).numpy()
     np.testing.assert_array_equal(path[0], start)
     np.testing.assert_array_equal(path[-1], end)
     np.testing.assert_array_equal(path, np.clip(np.floor(path), 0, 15))
-    direction = tff.attribute_direction(model, end, start)
-    moved = tff.move_along(model, start, direction, [0.0, 1.0])
+    direction = tff.distributions.attribute_direction(model, end, start)
+    moved = tff.distributions.move_along(model, start, direction, [0.0, 1.0])
     np.testing.assert_array_equal(moved, [start, end])
 
 
 @pytest.mark.parametrize(("size", "most"), [(1, 0.02), (2, 0.1)])
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
 def test_end_bins_are_as_certain_as_they_can_be(alpha, size, most):
-    scaled = tff.TFPBijector(tfp.bijectors.Scale(3.0), 1)
+    scaled = tff.bijectors.TFPBijector(tfp.bijectors.Scale(3.0), 1)
     flow = tff.FlowChain([tff.Logit(alpha), scaled])
     model = tff.Dequantized(tff.FlowDistribution(tff.standard_normal(size), flow), 64)
     edge = alpha + (1.0 - 2.0 * alpha) / 64.0

@@ -41,7 +41,7 @@ def test_temperature_of_zero_is_refused(distribution):
 
 
 def test_interpolation_is_a_line_in_latent_space_between_the_points(distribution):
-    path = tff.interpolate(distribution, X[:2], X[2:4], 5).numpy()
+    path = tff.distributions.interpolate(distribution, X[:2], X[2:4], 5).numpy()
     assert path.shape == (5, 2, 3)
     close(path[0], X[:2], 1e-8)
     close(path[-1], X[2:4], 1e-8)
@@ -51,12 +51,12 @@ def test_interpolation_is_a_line_in_latent_space_between_the_points(distribution
 
 def test_a_path_of_one_point_is_refused(distribution):
     with pytest.raises(ValueError, match="`num_points` of at least 2; got 1"):
-        tff.interpolate(distribution, X[0], X[1], 1)
+        tff.distributions.interpolate(distribution, X[0], X[1], 1)
 
 
 def test_attribute_moves_the_mean_latent_of_one_group_to_that_of_the_other(distribution):
-    direction = tff.attribute_direction(distribution, X[:2], X[2:])
-    moved = tff.move_along(distribution, X[2:], direction, [0.0, 1.0]).numpy()
+    direction = tff.distributions.attribute_direction(distribution, X[:2], X[2:])
+    moved = tff.distributions.move_along(distribution, X[2:], direction, [0.0, 1.0]).numpy()
     close(moved[0], X[2:], 1e-8)
     mean = latents(distribution, moved[1]).mean(axis=0)
     close(mean, latents(distribution, X[:2]).mean(axis=0), 1e-8)
@@ -67,11 +67,15 @@ def test_of_a_conditional_image_flow():
     distribution = tff.FlowDistribution(tff.standard_normal(16), randomize(flow))
     images = np.random.default_rng(0).normal(size=(4, 4, 4, 1)).astype(np.float32)
     context = np.float32([1.0, -1.0])
-    direction = tff.attribute_direction(
+    direction = tff.distributions.attribute_direction(
         distribution, images[:2], images[2:], context=context
     )
-    moved = tff.move_along(distribution, images, direction, [0.0, 2.0], context=context)
+    moved = tff.distributions.move_along(
+        distribution, images, direction, [0.0, 2.0], context=context
+    )
     assert moved.shape == (2, 4, 4, 4, 1)
     close(moved[0], images, 1e-3)
-    path = tff.interpolate(distribution, images[0], images[1], 3, context=context)
+    path = tff.distributions.interpolate(
+        distribution, images[0], images[1], 3, context=context
+    )
     assert path.shape == (3, 4, 4, 1)

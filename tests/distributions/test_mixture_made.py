@@ -10,7 +10,7 @@ from subject import close
 from subject import differ
 
 import tfp_flows as tff
-from tfp_flows import conditionals
+from tfp_flows.distributions import conditionals
 
 tfd = tfp.distributions
 SMALL = {"hidden_units": (8, 8), "activation": "tanh", "seed": 1, "dtype": "float64"}
@@ -126,7 +126,7 @@ def test_number_of_components_is_checked():
 def test_network_and_conditional_must_fit():
     network = tff.MaskedMLP(2, (4,), [1, 2])
     with pytest.raises(ValueError, match="`network` of 1 parameters.*got 2"):
-        tff.AutoregressiveDistribution(network, conditionals.Bernoulli())
+        tff.distributions.AutoregressiveDistribution(network, conditionals.Bernoulli())
 
 
 @pytest.mark.usefixtures("op_by_op")

@@ -126,8 +126,8 @@ BAD_CALLS = [
     (lambda: tff.MixtureMADE(3, 1.5), "`num_components` | 1.5"),
     (lambda: tff.MixtureMADE(3, 2, max_log_scale=-1.0), "`max_log_scale` | -1.0"),
     (
-        lambda: tff.AutoregressiveDistribution(
-            tff.MaskedMLP(2, (4,), [1, 2, 3]), tff.conditionals.Bernoulli()
+        lambda: tff.distributions.AutoregressiveDistribution(
+            tff.MaskedMLP(2, (4,), [1, 2, 3]), tff.distributions.conditionals.Bernoulli()
         ),
         "`network` | 1 parameters | got 2",
     ),
@@ -141,26 +141,35 @@ BAD_CALLS = [
     ),
     (lambda: dequantized().initialize(np.full([2, 3], 0.5)), "`data` | 0.5"),
     (lambda: dequantized().initialize(np.zeros([2, 4])), "`data` of shape [N, 3] | (2, 4)"),
-    (lambda: tff.reduce_bits(np.zeros([2], np.uint8), 9), "`num_bits` | 9"),
-    (lambda: tff.reduce_bits(np.zeros([2], np.uint8), 1.5), "`num_bits` | 1.5"),
+    (lambda: tff.distributions.reduce_bits(np.zeros([2], np.uint8), 9), "`num_bits` | 9"),
+    (
+        lambda: tff.distributions.reduce_bits(np.zeros([2], np.uint8), 1.5),
+        "`num_bits` | 1.5",
+    ),
     (lambda: tff.bits_per_dimension([-1.0], 3, bins_per_unit=0), "`bins_per_unit` | 0"),
     (lambda: tff.bits_per_dimension([-1.0], 0, bins_per_unit=1), "`event_size` | 0"),
     # Latents.
     (lambda: tff.at_temperature(unconditional(), 0.0), "`temperature` | 0.0"),
     (lambda: tff.at_temperature(unconditional(), "cold"), "`temperature` | cold"),
     (lambda: tff.at_temperature(flow(), 0.7), "`distribution` | real_nvp"),
-    (lambda: tff.interpolate(unconditional(), ROWS[0], ROWS[1], 1), "`num_points` | got 1"),
-    (lambda: tff.interpolate(unconditional(), ROWS[0], ROWS[1], 2.5), "`num_points` | 2.5"),
     (
-        lambda: tff.interpolate(unconditional(), ROWS[0, :2], ROWS[1, :2], 3),
+        lambda: tff.distributions.interpolate(unconditional(), ROWS[0], ROWS[1], 1),
+        "`num_points` | got 1",
+    ),
+    (
+        lambda: tff.distributions.interpolate(unconditional(), ROWS[0], ROWS[1], 2.5),
+        "`num_points` | 2.5",
+    ),
+    (
+        lambda: tff.distributions.interpolate(unconditional(), ROWS[0, :2], ROWS[1, :2], 3),
         "[..., 3] | (2,)",
     ),
     (
-        lambda: tff.attribute_direction(tfd.Normal(0.0, 1.0), ROWS, ROWS),
+        lambda: tff.distributions.attribute_direction(tfd.Normal(0.0, 1.0), ROWS, ROWS),
         "`distribution` | Normal",
     ),
     (
-        lambda: tff.move_along(unconditional(), ROWS, [1.0, 2.0], [1.0]),
+        lambda: tff.distributions.move_along(unconditional(), ROWS, [1.0, 2.0], [1.0]),
         "`direction` | [3] | [2]",
     ),
     # Categories.
@@ -181,7 +190,7 @@ BAD_CALLS = [
         lambda: on(tff.CategoricalMADE([2, 2, 2], hidden_units=(4,))),
         "`distribution` | continuous | Categorical",
     ),
-    (lambda: tff.conditionals.Categorical(0), "`num_values` | 0"),
+    (lambda: tff.distributions.conditionals.Categorical(0), "`num_values` | 0"),
 ]
 
 

@@ -118,7 +118,7 @@ BASES = {
     "flow": lambda: tff.FlowDistribution(tff.standard_normal(2), tff.MAF(2, **TINY)),
     "affine given a class": lambda: tff.FlowDistribution(
         tff.standard_normal(2),
-        tff.Elementwise(
+        tff.bijectors.Elementwise(
             2,
             tff.Affine(),
             tff.Conditioner(keras.layers.Dense(4), 3),

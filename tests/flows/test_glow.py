@@ -25,7 +25,7 @@ def distribution_of(flow, temperature=1.0):
 
 
 def test_step_equals_the_papers_formulas():
-    step = randomize(tff.GlowStep((2, 2, 3), dtype="float64", **TINY))
+    step = randomize(tff.flows.GlowStep((2, 2, 3), dtype="float64", **TINY))
     act_norm, mixing, coupling = step.bijectors
     y = np.random.default_rng(1).normal(size=(5, 2, 2, 3))
     (weights,) = act_norm.trainable_variables
@@ -59,7 +59,7 @@ def test_parts_of_the_paper_are_where_they_should_be():
 
 def test_first_density_is_that_of_standardised_channels():
     """All steps but the rotations and the scale sigmoid(2) are the identity at first."""
-    flow = glow(num_levels=1, num_steps=1, transformer=tff.Shift())
+    flow = glow(num_levels=1, num_steps=1, transformer=tff.transformers.Shift())
     flow.initialize(IMAGES)
     z, _ = flow.inverse_and_log_det(IMAGES)
     np.testing.assert_allclose(np.mean(z), 0.0, atol=1e-4)
@@ -67,7 +67,7 @@ def test_first_density_is_that_of_standardised_channels():
 
 
 def test_additive_coupling_preserves_volume():
-    flow = randomize(glow(transformer=tff.Shift(), conditional_prior=False))
+    flow = randomize(glow(transformer=tff.transformers.Shift(), conditional_prior=False))
     log_det = flow.inverse_and_log_det(IMAGES)[1].numpy()
     np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)
 
@@ -154,7 +154,7 @@ def test_temperature_scales_what_the_conditional_prior_adds():
 
 def test_step_on_one_channel_is_refused():
     with pytest.raises(ValueError, match="`image_shape` with at least 2 channels"):
-        tff.GlowStep((4, 4, 1))
+        tff.flows.GlowStep((4, 4, 1))
 
 
 def test_seed_reproduces_weights_and_steps_differ():

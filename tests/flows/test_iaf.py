@@ -28,7 +28,7 @@ def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():
     rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
     errors = {}
     for bias in (None, 2.0):
-        transformer = bias and tff.Gated(bias)
+        transformer = bias and tff.transformers.Gated(bias)
         flow = randomize(deep(32, transformer=transformer), stddev=0.3)
         errors[bias] = np.abs(flow.forward(flow.inverse(rows)) - rows).max()
     assert errors[None] < 1e-5
@@ -38,10 +38,12 @@ def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():
 def test_a_flow_for_data_has_bounded_scales_and_one_for_posteriors_gates():
     for_data, for_posteriors = deep(3, standardize=True), deep(3)
     assert isinstance(for_data.get_config()["transformer"], tff.Affine)
-    assert isinstance(for_posteriors.get_config()["transformer"], tff.Gated)
+    assert isinstance(for_posteriors.get_config()["transformer"], tff.transformers.Gated)
     activations = [flow.get_config()["activation"] for flow in (for_data, for_posteriors)]
     assert activations == ["tanh", "elu"]
-    chosen = deep(3, standardize=True, activation="relu", transformer=tff.Gated(1.0))
+    chosen = deep(
+        3, standardize=True, activation="relu", transformer=tff.transformers.Gated(1.0)
+    )
     assert chosen.get_config()["activation"] == "relu"
     assert chosen.get_config()["transformer"].bias == 1.0
 

@@ -28,7 +28,7 @@ OF_VECTOR_FLOWS = [
     (lambda flow: flow(3, activation="rectify"), "`activation` | 'rectify'"),
 ]
 
-IMAGE_FLOWS = [tff.GlowStep, tff.Glow, tff.RealNVPImage]
+IMAGE_FLOWS = [tff.flows.GlowStep, tff.Glow, tff.RealNVPImage]
 
 OF_IMAGE_FLOWS = [
     (lambda flow: flow(True), "`image_shape | True"),
@@ -93,7 +93,10 @@ BAD_CALLS = [
         lambda: tff.MAF(3, transformer=tfb.Exp()),
         "`transformer` | num_parameters | exp | A bijector has no parameters",
     ),
-    (lambda: tff.IAF(3, transformer=tff.Gated), "`transformer` | the class Gated; call"),
+    (
+        lambda: tff.IAF(3, transformer=tff.transformers.Gated),
+        "`transformer` | the class Gated; call",
+    ),
     (lambda: tff.RealNVP(3, transformer="affine"), "`transformer` | 'affine'"),
     (lambda: tff.MAF(3, batch_norm=True, recompute=True), "batch"),
     (lambda: tff.MADE(3, standardize="off"), "`standardize` | 'off'"),
@@ -127,7 +130,7 @@ BAD_CALLS = [
     (lambda: tff.Glow((8, 8, 1), 1, num_steps=1.5), "integer `num_steps` | 1.5"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels="64"), "`hidden_channels`"),
     (lambda: tff.Glow((8, 8, 1), 1, 1, hidden_channels=2, logit_alpha=1.0), "`alpha`"),
-    (lambda: tff.GlowStep((8, 8, 1)), "`image_shape` | 2 channels | (8, 8, 1)"),
+    (lambda: tff.flows.GlowStep((8, 8, 1)), "`image_shape` | 2 channels | (8, 8, 1)"),
     (lambda: tff.RealNVPImage((8, 8)), "`image_shape` | (8, 8)"),
     (lambda: tff.RealNVPImage((8, 8, 1), hidden_channels=(4, 4)), "`hidden_channels`"),
     (lambda: tff.RealNVPImage((8, 8, 1), num_blocks=0), "`num_blocks` | got 0"),

@@ -31,8 +31,10 @@ LOCAL = {
 
 
 def alternating(name, **counts):
-    proposals = tff.independent_proposals(NORMAL.log_prob, WIDE)
-    return tff.AlternatingKernel(LOCAL[name](NORMAL.log_prob), proposals, **counts)
+    proposals = tff.inference.independent_proposals(NORMAL.log_prob, WIDE)
+    return tff.inference.AlternatingKernel(
+        LOCAL[name](NORMAL.log_prob), proposals, **counts
+    )
 
 
 def sample(kernel, start, num_draws, seed=(1, 2)):
@@ -101,7 +103,7 @@ def test_stock_wrappers_that_would_change_one_target_alone_refuse_both_kernels()
 
 
 def test_proposals_alone_are_exact_for_any_batch_of_chains():
-    kernel = tff.independent_proposals(NORMAL.log_prob, WIDE)
+    kernel = tff.inference.independent_proposals(NORMAL.log_prob, WIDE)
     for shape in ((), (300,), (2, 50)):
         draws, results = sample(kernel, tf.zeros([*shape, 2]), 4000 // max(1, sum(shape)))
         assert results.is_accepted.shape == draws.shape[:-1]
@@ -112,6 +114,6 @@ def test_proposals_alone_are_exact_for_any_batch_of_chains():
 
 
 def test_a_perfect_proposal_is_always_accepted():
-    kernel = tff.independent_proposals(lambda x: NORMAL.log_prob(x) + 3.0, NORMAL)
+    kernel = tff.inference.independent_proposals(lambda x: NORMAL.log_prob(x) + 3.0, NORMAL)
     _, results = sample(kernel, tf.zeros([10, 2]), 20)
     assert results.is_accepted.numpy().all()

@@ -128,7 +128,7 @@ def test_where_supports_depend_on_parts_the_flow_is_pickled(target):
     ):
         pickle.dumps(posterior)
     flow = pickle.loads(pickle.dumps(posterior.distribution))
-    check_copy(posterior, tff.FlowPosterior(flow, posterior.support))
+    check_copy(posterior, tff.inference.FlowPosterior(flow, posterior.support))
 
 
 @pytest.mark.parametrize("trainable", [True, False])

@@ -105,7 +105,7 @@ def _names(name):
 def test_adaptive_nuts_with_xla_in_float64():
     target = coroutine(tf.float64)
     posterior = randomize(tff.flow_posterior(target, "real_nvp", **TINY), stddev=0.3)
-    make_kernel = functools.partial(tff.adaptive_nuts, num_adaptation_steps=50)
+    make_kernel = functools.partial(tff.inference.adaptive_nuts, num_adaptation_steps=50)
     kernel = tff.neutra_kernel(target.log_prob, posterior, make_kernel=make_kernel)
     draws, results = sample(kernel, posterior.sample(60, seed=3), jit_compile=True)
     assert draws.rate.dtype == tf.float64
@@ -122,7 +122,7 @@ def two_modes():
     target = tfd.MixtureSameFamily(tfd.Categorical(probs=[0.3, 0.7]), modes)
     wide = tfd.MultivariateNormalDiag([0.0], [5.0])
     flow = tff.FlowDistribution(wide, tff.FlowChain([tff.ActNorm(1)]))
-    return target, tff.FlowPosterior(flow, tfp.bijectors.Reshape([], [1]))
+    return target, tff.inference.FlowPosterior(flow, tfp.bijectors.Reshape([], [1]))
 
 
 @pytest.mark.slow

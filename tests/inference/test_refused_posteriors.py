@@ -89,7 +89,7 @@ BAD_CALLS = [
     (lambda: tff.flow_posterior(target(), full_rank="no"), "`full_rank` | 'no'"),
     (lambda: tff.flow_posterior(target(), whiten="no"), "`whiten` | 'no'"),
     (lambda: tff.flow_posterior(2, target_log_prob_fn=1.0), "`target_log_prob_fn` | 1.0"),
-    (lambda: tff.FlowPosterior(tff.standard_normal(2), None), "`support` | None"),
+    (lambda: tff.inference.FlowPosterior(tff.standard_normal(2), None), "`support` | None"),
     (lambda: posterior().sample(context=[[1.0]]), "no `context`"),
     (lambda: tff.variational_loss(1.0, posterior()), "`target_log_prob_fn` | 1.0"),
     (lambda: tff.variational_loss(target().log_prob, flow()), "`posterior` | real_nvp"),
@@ -138,23 +138,31 @@ BAD_CALLS = [
         "`num_global_steps` | 1.5",
     ),
     (
-        lambda: tff.adaptive_nuts(target().log_prob, step_size=0.0),
+        lambda: tff.inference.adaptive_nuts(target().log_prob, step_size=0.0),
         "`step_size` above 0 | 0.0",
     ),
     (
-        lambda: tff.adaptive_nuts(target().log_prob, num_adaptation_steps=-1),
+        lambda: tff.inference.adaptive_nuts(target().log_prob, num_adaptation_steps=-1),
         "`num_adaptation_steps` | -1",
     ),
     (
-        lambda: tff.adaptive_nuts(target().log_prob, target_accept_prob=1.0),
+        lambda: tff.inference.adaptive_nuts(target().log_prob, target_accept_prob=1.0),
         "`target_accept_prob` between 0 and 1 | 1.0",
     ),
-    (lambda: tff.adaptive_nuts(1.0), "`target_log_prob_fn` | 1.0"),
-    (lambda: tff.independent_proposals(1.0, target()), "`target_log_prob_fn` | 1.0"),
-    (lambda: tff.independent_proposals(target().log_prob, flow()), "`proposal` | real_nvp"),
-    (lambda: tff.AlternatingKernel(1, 2), "`local_kernel` | 1"),
+    (lambda: tff.inference.adaptive_nuts(1.0), "`target_log_prob_fn` | 1.0"),
     (
-        lambda: tff.AlternatingKernel(tff.adaptive_nuts(target().log_prob), None),
+        lambda: tff.inference.independent_proposals(1.0, target()),
+        "`target_log_prob_fn` | 1.0",
+    ),
+    (
+        lambda: tff.inference.independent_proposals(target().log_prob, flow()),
+        "`proposal` | real_nvp",
+    ),
+    (lambda: tff.inference.AlternatingKernel(1, 2), "`local_kernel` | 1"),
+    (
+        lambda: tff.inference.AlternatingKernel(
+            tff.inference.adaptive_nuts(target().log_prob), None
+        ),
         "`global_kernel` | None",
     ),
     (lambda: tff.fit_posterior(lambda x: -(x**2)), "`target` | function | log_prob"),

@@ -39,8 +39,8 @@ def test_layers_without_effect_are_warned_of(name):
 def test_ordinary_networks_are_not_warned_of():
     tff.Conditioner(with_layers(keras.layers.LayerNormalization()), 1)
     tff.Conditioner(tff.MLP(2, (4,)), 1)
-    tff.Conditioner(tff.ConvNet(2, 2), (4, 4, 1))
-    tff.Conditioner(tff.ResNet(2, 2), (4, 4, 1))
+    tff.Conditioner(tff.networks.ConvNet(2, 2), (4, 4, 1))
+    tff.Conditioner(tff.networks.ResNet(2, 2), (4, 4, 1))
 
 
 def test_what_dropout_in_training_refuses():

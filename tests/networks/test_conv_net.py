@@ -10,7 +10,7 @@ IMAGES = np.random.default_rng(0).normal(2.0, 3.0, size=(40, 4, 5, 3))
 
 
 def built(output_channels=4, hidden_channels=(6, 5), **arguments):
-    network = tff.ConvNet(
+    network = tff.networks.ConvNet(
         output_channels, hidden_channels, dtype="float64", seed=1, **arguments
     )
     return network, tff.Conditioner(network, IMAGES.shape[1:])
@@ -73,6 +73,6 @@ def test_constant_images_initialize_to_finite_weights(value):
 
 
 def test_integer_is_two_hidden_layers():
-    network = tff.ConvNet(4, 6, seed=1)
+    network = tff.networks.ConvNet(4, 6, seed=1)
     assert network.hidden_channels == (6, 6)
     assert network.compute_output_shape((None, 4, 5, 3)) == (None, 4, 5, 4)

@@ -7,7 +7,7 @@ import tfp_flows as tff
 
 
 def network(**options):
-    net = tff.OrderAgnosticMLP(
+    net = tff.networks.OrderAgnosticMLP(
         2, (32, 32), 6, num_masks=3, mask_seed=7, zero_last_layer=False, seed=1, **options
     )
     net.build((None, 6))

@@ -12,7 +12,7 @@ MASK = tff.masks.checkerboard((4, 6, 1))
 
 
 def built(**arguments):
-    network = tff.ResNet(4, 3, num_blocks=2, dtype="float64", seed=1, **arguments)
+    network = tff.networks.ResNet(4, 3, num_blocks=2, dtype="float64", seed=1, **arguments)
     return network, tff.Conditioner(network, IMAGES.shape[1:])
 
 

@@ -80,7 +80,7 @@ def test_the_upper_tail_of_positive_numbers_is_chosen_by_training_rows():
 def test_scales_are_measured_in_any_units_and_far_from_zero(unit, offset):
     numbers = unit * (offset + np.random.default_rng(0).normal(size=400))
     for kind in ("real", "positive") if offset else ("real", "heavy-tailed"):
-        columns = tff.TableColumns([tff.Column("a", kind)])
+        columns = tff.tables.TableColumns([tff.tables.Column("a", kind)])
         (spec,) = RowCodec(columns, "refuse", "frame").measure(Frame({"a": numbers}))
         u = NumberMaps([spec]).forward(tf.constant(numbers[:, None])).u
         np.testing.assert_allclose(np.std(u), 1.0, rtol=1e-3)
@@ -89,7 +89,7 @@ def test_scales_are_measured_in_any_units_and_far_from_zero(unit, offset):
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
 def test_what_rounding_leaves_of_a_constant_is_no_scale(constant):
     for kind in ("real", "positive") if constant else ("real",):
-        columns = tff.TableColumns([tff.Column("a", kind)])
+        columns = tff.tables.TableColumns([tff.tables.Column("a", kind)])
         cells = Frame({"a": np.full(1000, constant)})
         (spec,) = RowCodec(columns, "refuse", "frame").measure(cells)
         assert spec.scale == 1.0

@@ -51,7 +51,7 @@ def test_the_order_of_a_pandas_dtype_is_proposed():
     assert [columns[name].values for name in ("size", "grade")] == [SIZES, [3, 1, 2]]
     same = tff.describe_columns({"size": frame()["size"], "x": frame()["x"]})
     assert (same["size"].kind, same["size"].values) == ("ordered", SIZES)
-    assert tff.TableColumns.from_plain(columns.to_plain())["size"].values == SIZES
+    assert tff.tables.TableColumns.from_plain(columns.to_plain())["size"].values == SIZES
 
 
 def test_cells_are_places_and_come_back_as_they_were():

@@ -18,8 +18,10 @@ def table_of(low, high, *, context, spikes=()):
     angle = low + (high - low) * rng.beta(0.5, 0.5, 64)  # most at the two ends
     angle[:8] = spikes[0] if spikes else low
     rows = {"angle": angle, "x": rng.normal(size=64)}
-    periodic = tff.Column("angle", "periodic", low=low, high=high, spikes=list(spikes))
-    columns = tff.TableColumns([periodic, tff.Column("x", "real")])
+    periodic = tff.tables.Column(
+        "angle", "periodic", low=low, high=high, spikes=list(spikes)
+    )
+    columns = tff.tables.TableColumns([periodic, tff.tables.Column("x", "real")])
     table = tff.TableDensity(columns, context=context, **TINY)
     table.fit(rows, epochs=1)
     randomize(table.distribution, stddev=0.3)

@@ -37,8 +37,11 @@ def predicted(kind, weight=0.8, **entries):
         "ordered": rng.choice([1.0, 2.5, 7.0], 64),
         "categorical": rng.choice(["a", "b", "c"], 64),
     }[kind]
-    columns = tff.TableColumns(
-        [tff.Column("x", "real"), tff.Column("y", kind, **(KINDS.get(kind, {}) | entries))]
+    columns = tff.tables.TableColumns(
+        [
+            tff.tables.Column("x", "real"),
+            tff.tables.Column("y", kind, **(KINDS.get(kind, {}) | entries)),
+        ]
     )
     table = tff.TableDensity(columns, context="x", **TINY)
     table.fit({"x": x, "y": y}, epochs=1)
@@ -88,7 +91,9 @@ def test_distribution_functions_and_moments_are_those_of_draws(kind):
 def test_moments_of_a_positive_column_do_not_hang_on_the_end_of_its_tail():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=200), np.exp(2.4 * rng.normal(size=200))
-    columns = tff.TableColumns([tff.Column("x", "real"), tff.Column("y", "positive")])
+    columns = tff.tables.TableColumns(
+        [tff.tables.Column("x", "real"), tff.tables.Column("y", "positive")]
+    )
     table = tff.TableDensity(columns, context="x", **TINY)
     table.fit({"x": x, "y": y}, epochs=20)
     prediction = table.predict({"x": np.array([-1.0, 0.0, 1.0])})
@@ -123,7 +128,9 @@ def test_what_has_no_order_has_no_quantiles_and_several_columns_no_prediction():
         prediction.quantile(1.5)
     with pytest.raises(ValueError, match=r"`y` of shape \[4\].*got \[3\]"):
         prediction.cdf(np.zeros(3))
-    columns = tff.TableColumns([tff.Column("x", "real"), tff.Column("y", "real")])
+    columns = tff.tables.TableColumns(
+        [tff.tables.Column("x", "real"), tff.tables.Column("y", "real")]
+    )
     table = tff.TableDensity(columns, **TINY)
     with pytest.raises(ValueError, match=r"one modelled column.*\['x', 'y'\]"):
         table.predict({})

@@ -43,11 +43,13 @@ BAD_CALLS = [
         "beside those of `context`",
     ),
     (
-        lambda: tff.TableColumns([tff.Column("a", "real"), tff.Column("a", "real")]),
+        lambda: tff.tables.TableColumns(
+            [tff.tables.Column("a", "real"), tff.tables.Column("a", "real")]
+        ),
         "different names | 'a', 'a'",
     ),
     (
-        lambda: tff.TableColumns([tff.Column("a", "bounded", low=0.0)]),
+        lambda: tff.tables.TableColumns([tff.tables.Column("a", "bounded", low=0.0)]),
         "`low` and `high` | 'a'",
     ),
     (lambda: tff.describe_columns("rows"), "`frame` | str"),

@@ -38,7 +38,7 @@ _NODES = 200
 
 def column(name, kind):
     from_kind = "integer" if kind.startswith("integer") else _OF.get(kind, kind)
-    return tff.Column(name, from_kind, "as given", **KINDS[kind])
+    return tff.tables.Column(name, from_kind, "as given", **KINDS[kind])
 
 
 def rows_of(kind, count=64, seed=0):
@@ -91,7 +91,7 @@ def fitted(*kinds):
     """A table of two columns of these kinds, with random weights."""
     names = ["first", "second"]
     from_names = dict(zip(names, kinds, strict=True))
-    columns = tff.TableColumns([column(n, k) for n, k in from_names.items()])
+    columns = tff.tables.TableColumns([column(n, k) for n, k in from_names.items()])
     table = tff.TableDensity(
         columns, missing="indicator", num_members=2, hidden_units=(8, 8), num_bins=4, seed=0
     )
@@ -159,7 +159,7 @@ OUTSIDE = {
 
 @pytest.mark.usefixtures("op_by_op")
 def test_what_cannot_occur_has_probability_zero():
-    columns = tff.TableColumns([column(kind, kind) for kind in OUTSIDE])
+    columns = tff.tables.TableColumns([column(kind, kind) for kind in OUTSIDE])
     table = tff.TableDensity(columns, num_members=1, hidden_units=(8,), seed=0)
     rows = {kind: rows_of(kind) for kind in OUTSIDE}
     table.fit(rows, epochs=1)

@@ -11,13 +11,13 @@ pytestmark = pytest.mark.usefixtures("all_op_by_op")
 
 TINY = {"num_members": 1, "num_bins": 4, "hidden_units": (8,), "seed": 0}
 CONTEXT = {
-    "age": tff.Column("age", "positive"),
-    "share": tff.Column("share", "bounded", low=0.0, high=1.0),
-    "income": tff.Column("income", "positive", spikes=[0.0]),
-    "count": tff.Column("count", "integer", low=0.0, high=9.0),
-    "grade": tff.Column("grade", "ordered", values=[1.0, 2.5, 7.0]),
-    "city": tff.Column("city", "categorical", values=["A", "B"]),
-    "fixed": tff.Column("fixed", "constant", values=[3]),
+    "age": tff.tables.Column("age", "positive"),
+    "share": tff.tables.Column("share", "bounded", low=0.0, high=1.0),
+    "income": tff.tables.Column("income", "positive", spikes=[0.0]),
+    "count": tff.tables.Column("count", "integer", low=0.0, high=9.0),
+    "grade": tff.tables.Column("grade", "ordered", values=[1.0, 2.5, 7.0]),
+    "city": tff.tables.Column("city", "categorical", values=["A", "B"]),
+    "fixed": tff.tables.Column("fixed", "constant", values=[3]),
 }
 # Cells outside of the supports, and where the nearest number inside is.
 OUTSIDE = [
@@ -52,8 +52,8 @@ def frame(count=64):
 
 @pytest.fixture(scope="module")
 def table():
-    y = tff.Column("y", "categorical", values=["no", "yes"])
-    columns = tff.TableColumns([*CONTEXT.values(), y])
+    y = tff.tables.Column("y", "categorical", values=["no", "yes"])
+    columns = tff.tables.TableColumns([*CONTEXT.values(), y])
     fitted = tff.TableDensity(columns, context=list(CONTEXT), **TINY)
     fitted.fit(frame(), epochs=1)
     return fitted

@@ -16,7 +16,7 @@ def model_of(flow, learning_rate=1e-2):
 def test_full_data_batch_statistics_are_exact(banana):
     flow = tff.RealNVP(2, num_steps=2, hidden_units=(4,), batch_norm=True, seed=0)
     model = model_of(flow)
-    callback = tff.FullDataBatchStatistics(banana)
+    callback = tff.training.FullDataBatchStatistics(banana)
     model.fit(banana, epochs=2, batch_size=200, verbose=0, callbacks=[callback])
     rows = banana
     for step in flow.bijectors:
@@ -30,7 +30,7 @@ def test_full_data_batch_statistics_are_exact(banana):
 def test_validation_uses_full_data_batch_statistics(banana):
     flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), batch_norm=True, seed=0)
     model = model_of(flow)
-    callback = tff.FullDataBatchStatistics(banana)
+    callback = tff.training.FullDataBatchStatistics(banana)
     history = model.fit(
         banana, validation_data=(banana,), verbose=0, callbacks=[callback]
     ).history
@@ -150,7 +150,7 @@ def test_rows_for_batch_statistics_are_refused_before_anything_is_set(banana):
     flow = tff.RealNVP(2, num_steps=1, hidden_units=(4,), batch_norm=True, seed=0)
     model = model_of(flow)
     before = model.get_weights()
-    callbacks = [tff.FullDataBatchStatistics(banana[:, :1])]
+    callbacks = [tff.training.FullDataBatchStatistics(banana[:, :1])]
     with pytest.raises(ValueError, match=r"`data` of shape \[N, 2\]"):
         model.fit(banana, verbose=0, callbacks=callbacks)
     assert not flow.is_initialized

@@ -131,11 +131,14 @@ BAD_CALLS = [
     (lambda: estimator().save("model"), ".keras | model"),
     (
         lambda: new_estimator().fit(
-            ROWS, epochs=1, verbose=0, callbacks=[tff.FullDataBatchStatistics(ROWS[:, :2])]
+            ROWS,
+            epochs=1,
+            verbose=0,
+            callbacks=[tff.training.FullDataBatchStatistics(ROWS[:, :2])],
         ),
         "`data` of shape [N, 3] | (16, 2)",
     ),
-    (lambda: tff.FullDataBatchStatistics("rows"), "`data`"),
+    (lambda: tff.training.FullDataBatchStatistics("rows"), "`data`"),
     (lambda: tff.StopOnNaN(3), "`monitor` | got 3"),
     (
         lambda: estimator().fit(ROWS, epochs=1, verbose=0, callbacks=[tff.KLWarmUp(2)]),

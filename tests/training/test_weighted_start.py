@@ -32,7 +32,7 @@ INITIALIZED = {
     "act norm": (lambda: tff.ActNorm(3), X, None),
     "batch norm": (lambda: tff.BatchNorm(3), X, None),
     "inverted": (lambda: tff.Invert(tff.FlowChain([tff.ActNorm(3)])), X, None),
-    "part": (lambda: tff.Partial([True, False, False], tff.ActNorm(2)), X, None),
+    "part": (lambda: tff.bijectors.Partial([True, False, False], tff.ActNorm(2)), X, None),
     "context": (_conditional, X, C),
     "context of a base": (_distribution, X, C),
     "defensive": (lambda: tff.Defensive(_distribution()), X, C),

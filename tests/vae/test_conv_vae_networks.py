@@ -11,8 +11,8 @@ from tfp_flows.vae.conv_networks import ResidualConvBlock
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (7, 5, 3), (28, 28, 1)])
 def test_shapes_of_any_image(image_shape):
     options = {"channels": (2, 3, 4), "hidden_units": (5,), "seed": 0}
-    encoder = tff.ConvEncoder(6, image_shape, **options)
-    decoder = tff.ConvDecoder(image_shape, **options)
+    encoder = tff.vae.ConvEncoder(6, image_shape, **options)
+    decoder = tff.vae.ConvDecoder(image_shape, **options)
     encoder.build((None, *image_shape))
     decoder.build((None, 6))
     x = np.random.default_rng(0).normal(size=(2, *image_shape)).astype(np.float32)
@@ -28,8 +28,8 @@ def test_every_pixel_and_latent_has_a_say():
     import tensorflow as tf
 
     options = {"channels": (2, 3), "hidden_units": (5,), "seed": 0}
-    encoder = tff.ConvEncoder(4, (5, 6, 1), **options)
-    decoder = tff.ConvDecoder((5, 6, 1), **options)
+    encoder = tff.vae.ConvEncoder(4, (5, 6, 1), **options)
+    decoder = tff.vae.ConvDecoder((5, 6, 1), **options)
     encoder.build((None, 5, 6, 1))
     decoder.build((None, 4))
     for network, inputs in ((encoder, tf.ones([1, 5, 6, 1])), (decoder, tf.ones([1, 4]))):
@@ -52,9 +52,9 @@ def test_block_is_shortcut_plus_two_convolutions():
 def test_seed_and_config_rebuild_the_network(kind):
     options = {"channels": (2, 3), "hidden_units": (5, 4), "activation": "relu", "seed": 3}
     if kind == "encoder":
-        network, inputs = tff.ConvEncoder(4, (6, 6, 1), **options), (None, 6, 6, 1)
+        network, inputs = tff.vae.ConvEncoder(4, (6, 6, 1), **options), (None, 6, 6, 1)
     else:
-        network, inputs = tff.ConvDecoder((6, 6, 1), **options), (None, 4)
+        network, inputs = tff.vae.ConvDecoder((6, 6, 1), **options), (None, 4)
     again = type(network).from_config(network.get_config())
     for each in (network, again):
         each.build(inputs)

@@ -27,3 +27,33 @@ from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.tfp_bijector import TFPBijector
 from tfp_flows.bijectors.whiten import Whiten
+
+__all__ = [
+    "ActNorm",
+    "BatchNorm",
+    "BijectorReport",
+    "Bounds",
+    "ChannelAffine",
+    "Coupling",
+    "Decorrelate",
+    "Elementwise",
+    "FlowChain",
+    "HeavyTails",
+    "InverseAutoregressive",
+    "Invert",
+    "InvertibleConv1x1",
+    "InvertibleLinear",
+    "Linear",
+    "Logit",
+    "MaskedAutoregressive",
+    "MultiScale",
+    "Partial",
+    "Permutation",
+    "Squeeze",
+    "Standardize",
+    "TFPBijector",
+    "Whiten",
+    "check_bijector",
+    "random_permutation",
+    "reverse_permutation",
+]

@@ -38,7 +38,7 @@ class ChannelAffine(Elementwise):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> step = tfp_flows.ChannelAffine(3)  # of images with three channels
+    >>> step = tfp_flows.bijectors.ChannelAffine(3)  # of images with three channels
     >>> step.trainable_variables[0].shape, step.forward(np.zeros([2, 4, 4, 3])).shape
     (TensorShape([6]), TensorShape([2, 4, 4, 3]))
 

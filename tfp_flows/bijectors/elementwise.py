@@ -31,7 +31,7 @@ class Elementwise(FlowBijector):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> tails = tfp_flows.Elementwise(2, tfp_flows.transformers.Tail())
+    >>> tails = tfp_flows.bijectors.Elementwise(2, tfp_flows.transformers.Tail())
     >>> flow = tfp_flows.FlowChain([tails, tfp_flows.MAF(2, num_steps=2, seed=0)])
     >>> density = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
     >>> model = tfp_flows.DensityEstimator(density)
@@ -45,7 +45,7 @@ class Elementwise(FlowBijector):
 
     >>> network = tfp_flows.MLP(4 * 2, (16,), seed=0)  # 4 parameters of 2 variables
     >>> conditioner = tfp_flows.Conditioner(network, input_shape=3)
-    >>> tails = tfp_flows.Elementwise(
+    >>> tails = tfp_flows.bijectors.Elementwise(
     ...     2, tfp_flows.transformers.Tail(), conditioner, context_size=3
     ... )
 

@@ -133,7 +133,7 @@ class Linear(Positionwise):
       name: name of the bijector.
 
     >>> import tfp_flows
-    >>> mixing = tfp_flows.Linear(3, seed=0)
+    >>> mixing = tfp_flows.bijectors.Linear(3, seed=0)
     >>> [variable.shape for variable in mixing.trainable_variables]
     [TensorShape([3, 3])]
 
@@ -194,7 +194,7 @@ class InvertibleConv1x1(FlowChain):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> mixing = tfp_flows.InvertibleConv1x1(6, seed=0)  # starts as a rotation
+    >>> mixing = tfp_flows.bijectors.InvertibleConv1x1(6, seed=0)  # starts as a rotation
     >>> bool(abs(mixing.forward_and_log_det(np.zeros([1, 4, 4, 6]))[1][0]) < 1e-4)
     True
 

@@ -26,7 +26,7 @@ class Partial(Composite):
 
     >>> import tfp_flows
     >>> mixing = tfp_flows.Permutation([1, 0])
-    >>> from_two = tfp_flows.Partial([False, True, False], mixing)
+    >>> from_two = tfp_flows.bijectors.Partial([False, True, False], mixing)
     >>> from_two.forward([[1.0, 2.0, 3.0]]).numpy().tolist()
     [[3.0, 2.0, 1.0]]
 

@@ -110,7 +110,7 @@ def reverse_permutation(event_size: int) -> np.ndarray:
     """The permutation `D - 1, ..., 0`, as an array.
 
     >>> import tfp_flows
-    >>> tfp_flows.reverse_permutation(3).tolist()
+    >>> tfp_flows.bijectors.reverse_permutation(3).tolist()
     [2, 1, 0]
     """
     check_integer("event_size", event_size)
@@ -121,7 +121,7 @@ def random_permutation(event_size: int, seed: int | None) -> np.ndarray:
     """A uniformly drawn permutation of `0, ..., D - 1`; the same for the same seed.
 
     >>> import tfp_flows
-    >>> sorted(tfp_flows.random_permutation(3, seed=0).tolist())
+    >>> sorted(tfp_flows.bijectors.random_permutation(3, seed=0).tolist())
     [0, 1, 2]
     """
     check_integer("event_size", event_size)

@@ -64,6 +64,11 @@ class MeasuredOnce(Positionwise):
         """Whether `initialize` has set the state from data."""
         return bool(self._initialized.numpy())
 
+    def start_as_identity(self) -> MeasuredOnce:
+        """Keeps the identity as the state, as in a posterior, which has no training rows."""
+        self._initialized.assign(True)
+        return self
+
     def initialize(
         self,
         data: TensorLike,

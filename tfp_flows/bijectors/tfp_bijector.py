@@ -29,7 +29,7 @@ class TFPBijector(FlowBijector):
 
     >>> import tensorflow_probability as tfp
     >>> import tfp_flows
-    >>> positive = tfp_flows.TFPBijector(tfp.bijectors.Exp(), event_ndims=1)
+    >>> positive = tfp_flows.bijectors.TFPBijector(tfp.bijectors.Exp(), event_ndims=1)
     >>> positive.forward_and_log_det([[0.0, 0.0]])[1].numpy()
     array([0.], dtype=float32)
     """

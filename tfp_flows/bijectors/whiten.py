@@ -24,7 +24,7 @@ class Whiten(Positionwise):
     saved with the weights.
 
     >>> import tfp_flows
-    >>> whiten = tfp_flows.Whiten(2, dtype="float64")
+    >>> whiten = tfp_flows.bijectors.Whiten(2, dtype="float64")
     >>> whiten.assign([1000.0, 0.0], [[10.0, 0.0], [0.5, 0.25]])
     >>> whiten.forward([[0.0, 0.0], [1.0, 1.0]]).numpy().tolist()
     [[1000.0, 0.0], [1010.0, 0.75]]

@@ -78,7 +78,7 @@ class AutoregressiveDistribution(
         `context` is missing, unwanted, or of another width.
 
     >>> import tfp_flows
-    >>> issubclass(tfp_flows.BinaryMADE, tfp_flows.AutoregressiveDistribution)
+    >>> issubclass(tfp_flows.BinaryMADE, tfp_flows.distributions.AutoregressiveDistribution)
     True
 
     Reference:

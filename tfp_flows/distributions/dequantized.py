@@ -308,7 +308,7 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> tfp_flows.reduce_bits(np.uint8([0, 7, 8, 255]), num_bits=5).tolist()
+    >>> tfp_flows.distributions.reduce_bits(np.uint8([0, 7, 8, 255]), num_bits=5).tolist()
     [0, 0, 1, 31]
     """
     if check_integer("num_bits", num_bits) > 8:

@@ -91,7 +91,8 @@ def interpolate(
     >>> import tfp_flows
     >>> double = tfp.bijectors.Scale([2.0, 2.0])
     >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), double)
-    >>> tfp_flows.interpolate(dist, [0.0, 0.0], [4.0, 2.0], num_points=3).numpy()
+    >>> from tfp_flows.distributions import interpolate
+    >>> interpolate(dist, [0.0, 0.0], [4.0, 2.0], num_points=3).numpy()
     array([[0., 0.],
            [2., 1.],
            [4., 2.]], dtype=float32)
@@ -129,7 +130,7 @@ def attribute_direction(
     >>> double = tfp.bijectors.Scale([2.0, 2.0])
     >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), double)
     >>> having, lacking = [[4.0, 1.0], [4.0, 3.0]], [[0.0, 2.0]]
-    >>> tfp_flows.attribute_direction(dist, having, lacking).numpy()
+    >>> tfp_flows.distributions.attribute_direction(dist, having, lacking).numpy()
     array([2., 0.], dtype=float32)
 
     Reference:
@@ -167,7 +168,8 @@ def move_along(
     >>> import tfp_flows
     >>> double = tfp.bijectors.Scale([2.0, 2.0])
     >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), double)
-    >>> tfp_flows.move_along(dist, [1.0, 1.0], [2.0, 0.0], amounts=[0.0, 0.5]).numpy()
+    >>> from tfp_flows.distributions import move_along
+    >>> move_along(dist, [1.0, 1.0], [2.0, 0.0], amounts=[0.0, 0.5]).numpy()
     array([[1., 1.],
            [3., 1.]], dtype=float32)
     """

@@ -15,3 +15,17 @@ from tfp_flows.flows.options import FlowOptions
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.real_nvp import RealNVP
 from tfp_flows.flows.real_nvp_image import RealNVPImage
+
+__all__ = [
+    "FlowOptions",
+    "Glow",
+    "GlowStep",
+    "IAF",
+    "MADE",
+    "MAF",
+    "NICE",
+    "NeuralSplineFlow",
+    "RealNVP",
+    "RealNVPImage",
+    "VectorFlowOptions",
+]

@@ -233,7 +233,8 @@ class GlowStep(FlowChain):
       ValueError: if the image has one channel only.
 
     >>> import tfp_flows
-    >>> [part.name for part in tfp_flows.GlowStep((4, 4, 2), hidden_channels=8).bijectors]
+    >>> step = tfp_flows.flows.GlowStep((4, 4, 2), hidden_channels=8)
+    >>> [part.name for part in step.bijectors]
     ['act_norm', 'invertible_conv_1x1', 'coupling']
 
     Reference:

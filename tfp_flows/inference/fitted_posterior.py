@@ -39,8 +39,10 @@ class FittedPosterior(FlowPosterior):
     >>> import tfp_flows
     >>> target = tfp.distributions.MultivariateNormalDiag([1.0, 2.0], [1.0, 1e-3])
     >>> posterior = tfp_flows.fit_posterior(target, seed=0, max_gradients=100_000)
-    >>> isinstance(posterior, tfp_flows.FittedPosterior), posterior.resample(5).shape
-    (True, TensorShape([5, 2]))
+    >>> isinstance(posterior, tfp_flows.inference.FittedPosterior)
+    True
+    >>> posterior.resample(5).shape
+    TensorShape([5, 2])
     """
 
     def __init__(

@@ -9,3 +9,15 @@ from tfp_flows.networks.orderings import natural_ordering
 from tfp_flows.networks.orderings import random_ordering
 from tfp_flows.networks.orderings import reversed_ordering
 from tfp_flows.networks.res_net import ResNet
+
+__all__ = [
+    "Conditioner",
+    "ConvNet",
+    "MLP",
+    "MaskedMLP",
+    "OrderAgnosticMLP",
+    "ResNet",
+    "natural_ordering",
+    "random_ordering",
+    "reversed_ordering",
+]

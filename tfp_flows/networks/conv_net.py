@@ -46,7 +46,7 @@ class ConvNet(ActNormNetwork):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> network = tfp_flows.ConvNet(4, (8, 8), seed=0)
+    >>> network = tfp_flows.networks.ConvNet(4, (8, 8), seed=0)
     >>> network(np.zeros([2, 5, 5, 3], "float32")).shape
     TensorShape([2, 5, 5, 4])
 

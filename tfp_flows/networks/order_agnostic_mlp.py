@@ -58,7 +58,7 @@ class OrderAgnosticMLP(MaskedMLP):
     >>> import tensorflow as tf
     >>> import tfp_flows
     >>> masks = {"num_masks": 4, "mask_seed": 0}
-    >>> network = tfp_flows.OrderAgnosticMLP(1, (8,), event_size=3, **masks)
+    >>> network = tfp_flows.networks.OrderAgnosticMLP(1, (8,), event_size=3, **masks)
     >>> network(tf.ones([2, 3])).shape
     TensorShape([2, 3])
 

@@ -36,7 +36,7 @@ def reversed_ordering(event_size: int) -> np.ndarray:
     """The last variable comes first: degrees `D, ..., 1`.
 
     >>> import tfp_flows
-    >>> tfp_flows.reversed_ordering(3).tolist()
+    >>> tfp_flows.networks.reversed_ordering(3).tolist()
     [3, 2, 1]
     """
     return natural_ordering(event_size)[::-1].copy()
@@ -46,7 +46,7 @@ def random_ordering(event_size: int, seed: int) -> np.ndarray:
     """A uniformly drawn ordering; the same for the same seed.
 
     >>> import tfp_flows
-    >>> sorted(tfp_flows.random_ordering(3, seed=0).tolist())
+    >>> sorted(tfp_flows.networks.random_ordering(3, seed=0).tolist())
     [1, 2, 3]
     """
     check_integer("event_size", event_size)

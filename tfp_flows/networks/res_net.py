@@ -58,7 +58,7 @@ class ResNet(ActNormNetwork):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> network = tfp_flows.ResNet(4, 8, num_blocks=1, seed=0)
+    >>> network = tfp_flows.networks.ResNet(4, 8, num_blocks=1, seed=0)
     >>> network(np.zeros([2, 5, 5, 3], "float32")).shape
     TensorShape([2, 5, 5, 4])
 

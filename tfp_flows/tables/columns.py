@@ -170,7 +170,7 @@ class Column:
       num_missing: number of missing cells.
 
     >>> import tfp_flows
-    >>> column = tfp_flows.Column("hour", "periodic", low=0, high=24)
+    >>> column = tfp_flows.tables.Column("hour", "periodic", low=0, high=24)
     >>> column.kind, column.high
     ('periodic', 24)
     """

@@ -159,7 +159,7 @@ class FullDataBatchStatistics(keras.callbacks.Callback):
     >>> rows = [[0.0, 10.0], [2.0, 50.0]]
     >>> flow = tfp_flows.MAF(2, num_steps=1, batch_norm=True, seed=0)
     >>> dist = tfp_flows.FlowDistribution(tfp_flows.standard_normal(2), flow)
-    >>> statistics = tfp_flows.FullDataBatchStatistics(rows)  # a callback of `fit`
+    >>> statistics = tfp_flows.training.FullDataBatchStatistics(rows)  # a callback of `fit`
     >>> statistics.check(tfp_flows.DensityEstimator(dist))
 
     Reference:

@@ -1,19 +1,39 @@
 """Elementwise maps that a conditioner parameterises."""
 
-from tfp_flows.transformers.affine import Affine as Affine
-from tfp_flows.transformers.affine import Shift as Shift
-from tfp_flows.transformers.affine import exp_scale as exp_scale
-from tfp_flows.transformers.affine import glow_scale as glow_scale
-from tfp_flows.transformers.affine import sigmoid_scale as sigmoid_scale
-from tfp_flows.transformers.affine import soft_bounded_scale as soft_bounded_scale
-from tfp_flows.transformers.affine import softplus_scale as softplus_scale
-from tfp_flows.transformers.gated import Gated as Gated
-from tfp_flows.transformers.mixture_cdf import MixtureCDF as MixtureCDF
-from tfp_flows.transformers.per_variable import PerVariable as PerVariable
-from tfp_flows.transformers.smooth import CubicConjugation as CubicConjugation
-from tfp_flows.transformers.smooth import CubicRational as CubicRational
-from tfp_flows.transformers.smooth import SinhConjugation as SinhConjugation
-from tfp_flows.transformers.spline import CircularSpline as CircularSpline
-from tfp_flows.transformers.spline import RationalQuadraticSpline as RationalQuadraticSpline
-from tfp_flows.transformers.tail import Tail as Tail
-from tfp_flows.transformers.transformer import Transformer as Transformer
+from tfp_flows.transformers.affine import Affine
+from tfp_flows.transformers.affine import Shift
+from tfp_flows.transformers.affine import exp_scale
+from tfp_flows.transformers.affine import glow_scale
+from tfp_flows.transformers.affine import sigmoid_scale
+from tfp_flows.transformers.affine import soft_bounded_scale
+from tfp_flows.transformers.affine import softplus_scale
+from tfp_flows.transformers.gated import Gated
+from tfp_flows.transformers.mixture_cdf import MixtureCDF
+from tfp_flows.transformers.per_variable import PerVariable
+from tfp_flows.transformers.smooth import CubicConjugation
+from tfp_flows.transformers.smooth import CubicRational
+from tfp_flows.transformers.smooth import SinhConjugation
+from tfp_flows.transformers.spline import CircularSpline
+from tfp_flows.transformers.spline import RationalQuadraticSpline
+from tfp_flows.transformers.tail import Tail
+from tfp_flows.transformers.transformer import Transformer
+
+__all__ = [
+    "Affine",
+    "CircularSpline",
+    "CubicConjugation",
+    "CubicRational",
+    "Gated",
+    "MixtureCDF",
+    "PerVariable",
+    "RationalQuadraticSpline",
+    "Shift",
+    "SinhConjugation",
+    "Tail",
+    "Transformer",
+    "exp_scale",
+    "glow_scale",
+    "sigmoid_scale",
+    "soft_bounded_scale",
+    "softplus_scale",
+]

@@ -42,7 +42,7 @@ class Transformer(abc.ABC):
 
     >>> import tensorflow as tf
     >>> import tfp_flows
-    >>> class Tails(tfp_flows.Transformer):
+    >>> class Tails(tfp_flows.transformers.Transformer):
     ...     '''y = sinh(exp(s) * asinh(x))'''
     ...
     ...     num_parameters = 1
@@ -169,7 +169,7 @@ class Transformer(abc.ABC):
 
 def check_transformer(value: Any) -> None:
     """Refuses an argument `transformer` that is not an instance of `Transformer`."""
-    words = "an instance of `tfp_flows.Transformer` such as Affine()"
+    words = "an instance of `tfp_flows.transformers.Transformer` such as Affine()"
     check_instance("transformer", value, Transformer, words, _hint(value))
     check_integer("num_parameters", getattr(value, "num_parameters", None))
 

@@ -42,7 +42,7 @@ class ConvEncoder(keras.layers.Layer):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> network = tfp_flows.ConvEncoder(6, (8, 8, 1), channels=(4,), hidden_units=(8,))
+    >>> network = tfp_flows.vae.ConvEncoder(6, (8, 8, 1), channels=(4,), hidden_units=(8,))
     >>> network(np.zeros([2, 8, 8, 1], "float32")).shape
     TensorShape([2, 6])
 
@@ -137,7 +137,7 @@ class ConvDecoder(keras.layers.Layer):
 
     >>> import numpy as np
     >>> import tfp_flows
-    >>> network = tfp_flows.ConvDecoder((8, 8, 1), channels=(4,), hidden_units=(8,))
+    >>> network = tfp_flows.vae.ConvDecoder((8, 8, 1), channels=(4,), hidden_units=(8,))
     >>> network(np.zeros([2, 3], "float32")).shape
     TensorShape([2, 8, 8, 1])
 

@@ -37,7 +37,8 @@ def pareto_smooth(log_weights: npt.ArrayLike) -> tuple[np.ndarray, float]:
     >>> import numpy as np
     >>> import tfp_flows
     >>> z = np.random.default_rng(0).normal(size=10000)
-    >>> _, k = tfp_flows.pareto_smooth(0.2 * z**2)  # of p = N(0, 1.29), q = N(0, 1)
+    >>> # p = N(0, 1.29), q = N(0, 1)
+    >>> _, k = tfp_flows.inference.pareto_smooth(0.2 * z**2)
     >>> 0.2 < k < 0.7
     True
 

@@ -58,8 +58,8 @@ class AlternatingKernel(tfp.mcmc.TransitionKernel):
     >>> import tfp_flows
     >>> normal = tfp_flows.standard_normal(2)
     >>> local = tfp.mcmc.RandomWalkMetropolis(normal.log_prob)
-    >>> everywhere = tfp_flows.independent_proposals(normal.log_prob, normal)
-    >>> kernel = tfp_flows.AlternatingKernel(local, everywhere, num_local_steps=3)
+    >>> everywhere = tfp_flows.inference.independent_proposals(normal.log_prob, normal)
+    >>> kernel = tfp_flows.inference.AlternatingKernel(local, everywhere, num_local_steps=3)
     >>> state = normal.sample(4, seed=0)
     >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
     >>> results.global_acceptance.numpy()  # the target itself proposes

@@ -103,7 +103,7 @@ def independent_proposals(
     >>> import tfp_flows
     >>> wide = tfp.distributions.MultivariateNormalDiag([0.0, 0.0], [3.0, 3.0])
     >>> target = tfp_flows.standard_normal(2)
-    >>> kernel = tfp_flows.independent_proposals(target.log_prob, wide)
+    >>> kernel = tfp_flows.inference.independent_proposals(target.log_prob, wide)
     >>> state = tf.zeros([100, 2])
     >>> state, results = kernel.one_step(state, kernel.bootstrap_results(state), (1, 2))
     >>> 0 < int(tf.reduce_sum(tf.cast(results.is_accepted, tf.int32))) < 100

@@ -52,7 +52,7 @@ class LatentKernel(tfp.mcmc.TransitionKernel):
     >>> tfb = tfp.bijectors
     >>> posterior = tfp_flows.flow_posterior({"rate": []}, support={"rate": tfb.Exp()})
     >>> kernel = tfp_flows.neutra_kernel(lambda rate: -rate, posterior)
-    >>> isinstance(kernel, tfp_flows.LatentKernel)
+    >>> isinstance(kernel, tfp_flows.inference.LatentKernel)
     True
     """
 

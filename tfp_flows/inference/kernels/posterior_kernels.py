@@ -38,7 +38,7 @@ def adaptive_nuts(
     >>> import tensorflow as tf
     >>> import tfp_flows
     >>> normal = tfp_flows.standard_normal(2)
-    >>> kernel = tfp_flows.adaptive_nuts(normal.log_prob, step_size=0.5)
+    >>> kernel = tfp_flows.inference.adaptive_nuts(normal.log_prob, step_size=0.5)
     >>> float(kernel.bootstrap_results(tf.zeros(2)).new_step_size)
     0.5
     """
