@@ -65,7 +65,7 @@ class MeasuredOnce(Positionwise):
         return bool(self._initialized.numpy())
 
     def start_as_identity(self) -> MeasuredOnce:
-        """Keeps the identity as the state, as in a posterior, which has no training rows."""
+        """Keeps the identity as the state, as for a posterior, which has no rows."""
         self._initialized.assign(True)
         return self
 
