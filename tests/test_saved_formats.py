@@ -4,6 +4,8 @@
 """
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -63,6 +65,13 @@ def test_files_of_every_format_give_the_same_answers(path):
     expected = json.loads((path.parent / "answers.json").read_text())[path.stem]
     # Other machines may round otherwise.
     np.testing.assert_allclose(ANSWERS[path.stem](path), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_process_that_has_used_no_model_reads_it(kind):
+    path = FOLDER / str(FORMAT) / f"{kind}.keras"
+    program = f"import tfp_flows; tfp_flows.load({str(path)!r})"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_there_is_a_file_of_every_kind_and_format():

@@ -65,8 +65,12 @@ def _stand_in(name, module):
 
     class StandIn:
         @classmethod
+        def real_class(cls):
+            return getattr(importlib.import_module(module), name)
+
+        @classmethod
         def from_config(cls, config):
-            return getattr(importlib.import_module(module), name).from_config(config)
+            return cls.real_class().from_config(config)
 
     return StandIn
 

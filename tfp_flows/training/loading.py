@@ -170,6 +170,8 @@ def _check_config(config, compile):
     custom_objects = check_keras(outer)
     name: Any = config.get("registered_name") or config.get("class_name")
     cls = custom_objects.get(name) or keras.saving.get_registered_object(name)
+    if hasattr(cls, "real_class"):  # the package's stand-in for a class not imported yet
+        cls = cls.real_class()
     if not (isinstance(cls, type) and issubclass(cls, LikelihoodModel)):
         raise ValueError(f"a {config.get('class_name')!r}, no DensityEstimator or VAE")
     for part in cls.saved_parts:
