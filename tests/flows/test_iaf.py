@@ -35,15 +35,6 @@ def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():
     assert errors[2.0] > 1.0
 
 
-def test_a_file_that_names_no_gates_has_those_of_four_steps():
-    config = deep(8).get_config()
-    assert config["transformer"].bias > 2.6
-    former = tff.IAF.from_config({**config, "transformer": None})
-    assert former.get_config()["transformer"].bias == 2.0
-    rebuilt = tff.IAF.from_config(config)
-    assert rebuilt.get_config()["transformer"].bias == config["transformer"].bias
-
-
 def test_a_flow_for_data_has_bounded_scales_and_one_for_posteriors_gates():
     for_data, for_posteriors = deep(3, standardize=True), deep(3)
     assert isinstance(for_data.get_config()["transformer"], tff.Affine)
