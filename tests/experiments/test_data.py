@@ -50,7 +50,7 @@ def test_seed_determines_the_rows(name):
         assert not np.array_equal(a, c)
 
 
-@pytest.mark.parametrize("name", simulated.ENTRIES.keys() - simulated.KNOWN)
+@pytest.mark.parametrize("name", sorted(simulated.ENTRIES.keys() - simulated.KNOWN))
 def test_toy_sets_are_drawn_independently(name):
     dataset = load_dataset(name)
     assert [len(rows) for rows in arrays(dataset)] == [10_000, 2_000, 5_000]

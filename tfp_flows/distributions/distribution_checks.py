@@ -70,7 +70,7 @@ def check_base(
             f"got {_name(distribution)} of {distribution.dtype.name}."
         )
     _check_event_shape(distribution, bijector)
-    if stock is not None:
+    if stock is not None and not bijector.context_size:
         _check_takes_events(distribution, stock)
     _check_circles(distribution, bijector)
     _check_context_sizes(distribution, bijector)
