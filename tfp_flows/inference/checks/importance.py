@@ -113,11 +113,6 @@ class WeightedDraws:
         """Effective number of draws."""
         return float(1.0 / (self.weights**2).sum()) if self.weights.sum() > 0.5 else 0.0
 
-    @functools.cached_property
-    def lacking(self) -> float:
-        """Share of the mass that draws of their tail may lack; infinite from k of 1 on."""
-        return top_of_tail(self.weights)
-
     @property
     def log_evidence(self) -> tuple[float, float]:
         """Log of the mean weight, and its standard error."""
