@@ -74,6 +74,8 @@ def pytest_configure(config):
         # Most programs of the fast tests run once or twice, and XLA compiles them for
         # longer than they run. The slow tests compile as a user's code does.
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        # Likewise, graphs are optimised for longer than they run: a sixth of all time.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_report_header(config):
