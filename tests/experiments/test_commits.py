@@ -13,7 +13,7 @@ from benchmarks import timing
 from benchmarks.commits import Comparison
 from benchmarks.worker import Worker
 
-EXPERIMENTS = Path(commits.__file__).parents[1]
+ROOT = Path(commits.__file__).parents[1]
 MODULE = "def work():\n    return {}.0\n"
 
 
@@ -27,7 +27,8 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.setattr(commits, "_GIT", git)
     subprocess.run([*git, "init", "--quiet"], check=True)
     (tmp_path / "tfp_flows").mkdir()
-    (tmp_path / "experiments").symlink_to(EXPERIMENTS)
+    for folder in ("benchmarks", "experiments"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     for number in (1, 2):
         (tmp_path / "tfp_flows" / "__init__.py").write_text(MODULE.format(number))
         subprocess.run([*git, "add", "."], check=True)

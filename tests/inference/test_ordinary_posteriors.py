@@ -652,7 +652,7 @@ def errors(draws, reference):
 
 
 # In the fast half, with one pair of couplings: more take longer to compile.
-QUICK = (gamma_rate, logistic_regression, weibull_survival)
+QUICK = (gamma_rate,)
 CASES = [
     pytest.param(model, marks=[] if model in QUICK else pytest.mark.slow, id=model.__name__)
     for model in MODELS

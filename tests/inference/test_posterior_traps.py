@@ -333,10 +333,8 @@ def test_verdict_is_right_or_not_reliable(name):
         assert posterior.report.log_evidence == pytest.approx(0.0, abs=0.05)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n != "collinear")) for n in IMPROPER],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMPROPER)
 def test_improper_posteriors_are_told_by_the_variable_to_blame(name):
     log_prob, mean, _ = IMPROPER[name]()
     posterior = tff.fit_posterior(

@@ -143,20 +143,6 @@ def test_what_is_no_finished_run_is_refused(first, tmp_path):
         dataclasses.replace(first, init_from=first.run_dir)
 
 
-def test_a_model_that_does_not_know_its_context_is_refused(first, tmp_path):
-    folder = tmp_path / "older"
-    folder.mkdir()
-    for name in ("results.json", "flags.txt"):
-        (folder / name).write_text(pathlib.Path(first.run_dir, name).read_text())
-    model = keras.saving.load_model(pathlib.Path(first.run_dir) / "model.keras")
-    type(model)(model.distribution).save(folder / "model.keras")
-    settings = dataclasses.replace(
-        first, init_from=str(folder), run_dir=str(tmp_path / "run")
-    )
-    with pytest.raises(RunDirectoryError, match="columns of its context"):
-        density_estimation.run(settings)
-
-
 VAE = dataclasses.replace(TINY_VAE, prior="real_nvp", latent_size=2, epochs=1)
 
 
