@@ -33,7 +33,7 @@ from benchmarks.workloads import Glow
 
 __all__ = ["WORKLOADS_OF_OURS", "Comparison", "checked_out", "compare"]
 
-_ROOT = pathlib.Path(__file__).parents[2]
+_ROOT = pathlib.Path(__file__).parents[1]
 _GIT = ["git", "-C", str(_ROOT), "-c", "core.hooksPath=/dev/null"]
 _HEADER = """| work | before, ms | after, ms | after / before (quartiles) | |
 |---|---|---|---|---|"""
@@ -112,7 +112,7 @@ def compare(name, workers, build, *arguments, repetitions):
 
 @contextlib.contextmanager
 def checked_out(commit):
-    """Gives a folder with `tfp_flows` of a commit and this `experiments`.
+    """Gives a folder with `tfp_flows` of a commit and these `benchmarks`.
 
     Args:
       commit: whatever git takes for one.
@@ -131,7 +131,8 @@ def checked_out(commit):
             place = pathlib.Path(folder) / "place"
             place.mkdir()
             (place / "tfp_flows").symlink_to(tree / "tfp_flows")
-            (place / "experiments").symlink_to(_ROOT / "experiments")
+            for package in ("benchmarks", "experiments"):
+                (place / package).symlink_to(_ROOT / package)
             yield place
         finally:
             subprocess.run(

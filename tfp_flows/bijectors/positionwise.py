@@ -64,10 +64,13 @@ class MeasuredOnce(Positionwise):
         """Whether `initialize` has set the state from data."""
         return bool(self._initialized.numpy())
 
-    def start_as_identity(self) -> MeasuredOnce:
-        """Keeps the identity as the state, as for a posterior, which has no rows."""
-        self._initialized.assign(True)
+    def without_rows(self) -> MeasuredOnce:
+        """Lets the bijector be trained from the identity, as a posterior's, without rows."""
+        object.__setattr__(self, "_is_without_rows", True)
         return self
+
+    def _needs_rows(self):
+        return self.reads_rows and not getattr(self, "_is_without_rows", False)
 
     def initialize(
         self,

@@ -45,7 +45,11 @@ class DataDependentState(tfp.bijectors.Bijector):
 
     def _unset_parts(self):
         """Names of the parts whose state depends on the rows and is not set yet."""
-        return [self.name] if self.reads_rows and not self.is_initialized else []
+        return [self.name] if self._needs_rows() and not self.is_initialized else []
+
+    def _needs_rows(self):
+        """Whether training without `initialize` is a mistake, as of a flow for data."""
+        return self.reads_rows
 
     def _refuse_to_train(self, parts):
         names = ", ".join(f"`{name}`" for name in parts)

@@ -268,7 +268,7 @@ def starting_flow(
     size = len(gaussians[0].mean)
     whole = gaussians[0] if len(gaussians) == 1 else _overall(gaussians, log_masses)
     whiten = whitening_bijector(whole, dtype)
-    steps = [whiten, ActNorm(size, dtype=dtype).start_as_identity()]
+    steps = [whiten, ActNorm(size, dtype=dtype).without_rows()]
     if whole.factor.ndim == 1 and size <= MOST_OF_FULL_RANK:
         # For the correlations, which a diagonal whitening leaves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))

@@ -263,7 +263,7 @@ def flow_posterior(
     size, dtype = support.event_size, support.dtype
     built = _build(flow, size, dtype, flow_options)
     check_event_size(built, size, "vectors of the target's {} entries")
-    steps = [ActNorm(size, dtype=dtype).start_as_identity()]
+    steps = [ActNorm(size, dtype=dtype).without_rows()]
     if full_rank:
         # Inverted, so that sampling takes products and no solves.
         steps.append(Invert(InvertibleLinear(size, dtype=dtype)))
