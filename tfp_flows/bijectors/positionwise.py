@@ -65,7 +65,7 @@ class MeasuredOnce(Positionwise):
         return bool(self._initialized.numpy())
 
     def without_rows(self) -> MeasuredOnce:
-        """Lets the bijector be trained from the identity, as a posterior's, without rows."""
+        """Allows training from the identity without rows, as in a posterior."""
         object.__setattr__(self, "_is_without_rows", True)
         return self
 
