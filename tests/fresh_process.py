@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import sys
 
+import tensorflow as tf
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tensorflow"])
 
@@ -19,7 +21,8 @@ def start(function, *arguments, output=None):
       *arguments: of `function`.
       output: a file or terminal to which the process writes, or None for this one's.
     """
-    process = CONTEXT.Process(target=_call, args=(function, arguments, output))
+    options = tf.config.optimizer.get_experimental_options()
+    process = CONTEXT.Process(target=_call, args=(function, arguments, options, output))
     process.start()
     return process
 
@@ -31,7 +34,8 @@ def run(function, *arguments, output):
     assert process.exitcode == 0, output.read_text()[-4000:]
 
 
-def _call(function, arguments, output):
+def _call(function, arguments, options, output):
+    tf.config.optimizer.set_experimental_options(options)  # else other roundings
     if output is not None:
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY)
         for stream in (sys.stdout, sys.stderr):
