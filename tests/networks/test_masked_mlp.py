@@ -42,7 +42,7 @@ def test_tiles_change_neither_values_nor_gradients(strict, drawn, ordering):
     if ordering == "random":
         seed = {"seed": 2}
         degrees = np.random.default_rng(4).permutation(degrees)
-    out_degrees = getattr(tff, f"{ordering}_ordering")(300, **seed)
+    out_degrees = getattr(tff.networks, f"{ordering}_ordering")(300, **seed)
     layer = MaskedDense(degrees, out_degrees, num_copies=2, strict=strict)
     assert len(layer.parts()[0]) == 4
     rng = np.random.default_rng(0)
