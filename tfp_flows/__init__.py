@@ -158,7 +158,6 @@ if typing.TYPE_CHECKING or not _MODULES:
     from tfp_flows.inference import flow_proposal_kernel as flow_proposal_kernel
     from tfp_flows.inference import neutra_kernel as neutra_kernel
     from tfp_flows.training import DensityEstimator as DensityEstimator
-    from tfp_flows.vae import KLWarmUp as KLWarmUp
     from tfp_flows.training import StopOnNaN as StopOnNaN
     from tfp_flows.vae import VAE as VAE
     from tfp_flows.training import export as export

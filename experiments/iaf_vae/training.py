@@ -39,7 +39,7 @@ def train(parts, images, settings, strategy=None):
         dataset.validation,
         settings,
         strategy,
-        before_validation=[tfp_flows.KLWarmUp(settings.warm_up_epochs)],
+        before_validation=[tfp_flows.vae.KLWarmUp(settings.warm_up_epochs)],
         displays=progress.pictures(
             settings,
             lambda path: pictures.draw_fit(model, images, settings, path),

@@ -141,7 +141,7 @@ BAD_CALLS = [
     (lambda: tff.training.FullDataBatchStatistics("rows"), "`data`"),
     (lambda: tff.StopOnNaN(3), "`monitor` | got 3"),
     (
-        lambda: estimator().fit(ROWS, epochs=1, verbose=0, callbacks=[tff.KLWarmUp(2)]),
+        lambda: estimator().fit(ROWS, epochs=1, verbose=0, callbacks=[tff.vae.KLWarmUp(2)]),
         "KLWarmUp | VAE",
     ),
     (lambda: keras.saving.load_model("nothing.keras"), "nothing.keras"),

@@ -178,7 +178,7 @@ def test_model_with_free_bits_ignores_a_divergence_below_them():
     assert loss["loss"][0] == pytest.approx(200.0 - loss["reconstruction"][0])
 
 
-class Weights(tff.KLWarmUp):
+class Weights(tff.vae.KLWarmUp):
     """Notes the weight of each epoch."""
 
     def on_train_begin(self, logs=None):
@@ -202,4 +202,4 @@ def test_warm_up_rises_and_scales_the_divergence_in_training_alone():
     np.testing.assert_allclose(history["val_loss"], np.negative(history["val_elbo"]))
     assert len(set(history["val_loss"])) == 1
     with pytest.raises(ValueError, match="`num_epochs` of at least 1; got 0"):
-        tff.KLWarmUp(0)
+        tff.vae.KLWarmUp(0)

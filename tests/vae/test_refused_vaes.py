@@ -42,8 +42,8 @@ def fit(model, rows, **options):
 
 BAD_CALLS = [
     (lambda: fixed_vae().save("vae.h5"), "`.keras` | vae.h5"),
-    (lambda: tff.KLWarmUp(0), "`num_epochs` | got 0"),
-    (lambda: tff.KLWarmUp("10"), "`num_epochs` | '10'"),
+    (lambda: tff.vae.KLWarmUp(0), "`num_epochs` | got 0"),
+    (lambda: tff.vae.KLWarmUp("10"), "`num_epochs` | '10'"),
     # The VAE.
     (lambda: vae(encoder=encoder(5)), "`encoder` | 4"),
     (lambda: vae(encoder=np.tanh), "`encoder` | keras"),

@@ -26,7 +26,7 @@ class KLWarmUp(keras.callbacks.Callback):
       ValueError: if `num_epochs` is below 1.
 
     >>> import tfp_flows
-    >>> warm_up = tfp_flows.KLWarmUp(num_epochs=5)  # vae.fit(rows, callbacks=[warm_up])
+    >>> warm_up = tfp_flows.vae.KLWarmUp(num_epochs=5)  # vae.fit(rows, callbacks=[warm_up])
     >>> warm_up.num_epochs
     5
 
