@@ -70,7 +70,9 @@ def check_base(
             f"got {_name(distribution)} of {distribution.dtype.name}."
         )
     _check_event_shape(distribution, bijector)
-    if stock is not None and not bijector.context_size:
+    # Parts with a context cannot be traced without one.
+    parts = () if stock is None else (stock, *stock.submodules)
+    if parts and not any(getattr(part, "context_size", 0) for part in parts):
         _check_takes_events(distribution, stock)
     _check_circles(distribution, bijector)
     _check_context_sizes(distribution, bijector)
