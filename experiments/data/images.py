@@ -23,7 +23,7 @@ _ERRORS += (Image.DecompressionBombError,)
 def open_picture(file, name):
     """Returns a PIL image of at most 8 bits a channel.
 
-    Of 16-bit grey, which is 256 times as fine, that is the high byte.
+    For 16-bit grey, which is 256 times as fine, that is the high byte.
 
     Args:
       file: path of the picture, or a file that is open.

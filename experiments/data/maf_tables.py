@@ -216,7 +216,7 @@ def _read_hdf5(path):
 def split_tenths(rows):
     """Returns train, validation and test: the last tenth is test, as the authors of MAF do.
 
-    Of the rest, the last tenth is validation.
+    The last tenth of the other rows is validation.
     """
     train, test = split_last_tenth(rows)
     return *split_last_tenth(train), test

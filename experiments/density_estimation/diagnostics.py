@@ -51,7 +51,7 @@ class Subject:
 
     @functools.cached_property
     def samples(self):
-        """As many samples as `data`, `[N, D]`: one to each context, if any."""
+        """Returns as many samples as `data`, `[N, D]`: one for each context, if any."""
         if self.context is None:
             samples = self.distribution.sample(len(self.data), seed=self.settings.seed)
         else:
@@ -116,7 +116,7 @@ def has_latents(distribution):
 def calibration(subject):
     """Returns the Kolmogorov-Smirnov distances of the test rows' latents as plain data.
 
-    None where the distribution has no independent latents.
+    Returns None if the distribution has no independent latents.
     """
     if not has_latents(subject.distribution):
         return None
@@ -340,8 +340,8 @@ def _for(bijector, context):
 def prediction_scores(subject):
     """Returns how well test rows are predicted, by method, as `compared` does.
 
-    None where nothing is given, or what is modelled is binary, images, or more than a few
-    columns.
+    Returns None if there is no context, or if the rows are binary, images, or of more than
+    a few columns.
 
     Args:
       subject: a `Subject`.

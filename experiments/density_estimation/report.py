@@ -17,7 +17,7 @@ _BASELINES = {
 def _table_rows(results):
     """Returns (model, test log-likelihood in nats, source) of the run and its rivals.
 
-    Of data that were integers, bits per dimension stand before the source.
+    Data that were integers have bits per dimension before the source.
     """
     run, (name, value) = "this run", baseline(results)
     own = [(results["flow"], results["test_log_likelihood"]), (name, value)]

@@ -351,7 +351,7 @@ def _delayed(series, count):
     return tf.pad(series[..., :-count], [*zeros, [count, 0]])
 
 
-# Of a unit of time. More of them change log-densities of draws by less than 1e-3.
+# Steps per unit of time. More steps change log-densities of draws by less than 1e-3.
 _STEPS = 8
 
 
@@ -402,7 +402,7 @@ def solve(theta, z_init, times):
 
 
 def _slope(p, z):
-    """Of `z`, `[2, ...]`; `p`, `[3, 2, ...]`, has rates, couplings and the start."""
+    """Derivative of `z`, `[2, ...]`; `p`, `[3, 2, ...]`: rates, couplings, start."""
     return p[0] + p[1] * tf.reverse(tf.exp(z), [0])
 
 

@@ -408,7 +408,7 @@ class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):
 def schedule(settings, num_rows):
     """Returns Adam's step size: a number, or a schedule of Keras's.
 
-    Of N warm-up steps, the nth has n / (N + 1) of `learning_rate`. A warm-up that is longer
+    Step n of N warm-up steps has n / (N + 1) of `learning_rate`. A warm-up that is longer
     than all `epochs` ends with them.
 
     Args:
