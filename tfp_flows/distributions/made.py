@@ -18,10 +18,8 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_name
 from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
+from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.conditionals import Bernoulli
-from tfp_flows.distributions.conditionals import Categorical
-from tfp_flows.distributions.conditionals import GaussianMixture
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -98,7 +96,7 @@ class BinaryMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        super().__init__(**_with_masked_network(Bernoulli(), parameters))
+        super().__init__(**_with_masked_network(conditionals.Bernoulli(), parameters))
 
 
 class CategoricalMADE(AutoregressiveDistribution):
@@ -195,7 +193,7 @@ class CategoricalMADE(AutoregressiveDistribution):
         )
         super().__init__(
             network,
-            Categorical(network.num_parameters),
+            conditionals.Categorical(network.num_parameters),
             standardize_context=standardize_context,
             validate_args=validate_args,
             parameters=parameters,
@@ -316,7 +314,7 @@ class MixtureMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        conditional = GaussianMixture(num_components, max_log_scale)
+        conditional = conditionals.GaussianMixture(num_components, max_log_scale)
         super().__init__(**_with_masked_network(conditional, parameters))
 
     def _cdf(self, value, **kwargs):

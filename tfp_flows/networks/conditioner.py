@@ -19,9 +19,7 @@ from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.rows import rows_that_count
 from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.networks.built_network import call_once
-from tfp_flows.networks.built_network import check_can_be_rebuilt
-from tfp_flows.networks.built_network import is_of_this_package
+from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -212,7 +210,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         Raises:
           ValueError: if a network of a user's class could not be built from them.
         """
-        check_can_be_rebuilt(self.network, *self._shapes)
+        built_network.check_can_be_rebuilt(self.network, *self._shapes)
         return {
             "network": self.network,
             "input_shape": self._input_shape,
@@ -228,8 +226,8 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def _build(self):
         """Makes the network create its weights; returns the shape of its output."""
-        if not is_of_this_package(self.network):
-            return call_once(self.network, *self._shapes)
+        if not built_network.is_of_this_package(self.network):
+            return built_network.call_once(self.network, *self._shapes)
         *leading, channels = self._input_shape
         joined = (None, *leading, channels + self.context_size)
         if not self.network.built:

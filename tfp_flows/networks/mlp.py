@@ -15,11 +15,9 @@ from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
 from tfp_flows.core.arguments import check_widths
+from tfp_flows.networks import layer_arguments
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.layer_arguments import check_hidden_units
-from tfp_flows.networks.layer_arguments import dropout_layer
-from tfp_flows.networks.layer_arguments import get_activation
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import bias_part
 from tfp_flows.networks.packed_weights import kernel_part
@@ -88,13 +86,13 @@ class MLP(ContextNetwork):
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_units = output_units
-        self.hidden_units = check_hidden_units(hidden_units, residual)
-        self.activation = get_activation(activation)
+        self.hidden_units = layer_arguments.check_hidden_units(hidden_units, residual)
+        self.activation = layer_arguments.get_activation(activation)
         self.residual = residual
         self.zero_last_layer = zero_last_layer
         self.seed = seed
         self.dropout = dropout
-        self._drop = dropout_layer(dropout, seed, self.dtype_policy)
+        self._drop = layer_arguments.dropout_layer(dropout, seed, self.dtype_policy)
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, input_shape[-1]]`."""
