@@ -16,7 +16,10 @@ from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core import inputs
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.context_standardizer import ContextStandardizer
 from tfp_flows.core.serialization import Configured
 from tfp_flows.distributions import draws
@@ -87,10 +90,12 @@ class AutoregressiveDistribution(
         name: str = "autoregressive",
     ) -> None:
         """Takes the arguments that the class describes."""
+        own = {"standardize_context": standardize_context, "validate_args": validate_args}
+        check_each(check_flag, **own)
+        check_name("name", name)
         if parameters is None:
             parameters = {"network": network, "conditional": conditional, "name": name}
-            parameters["standardize_context"] = standardize_context
-            parameters["validate_args"] = validate_args
+            parameters |= own
         wanted = conditional.num_parameters
         if (got := getattr(network, "num_parameters", network)) != wanted:
             raise ValueError(

@@ -25,6 +25,7 @@ from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.distribution_wrapper import context_keyword
 
 __all__ = ["Dequantized", "quantize", "reduce_bits"]
 # Number of importance samples from which on they are stratified and cover the end bins.
@@ -84,10 +85,9 @@ class Dequantized(DistributionWrapper):
         members = ("log_prob", "event_shape")
         check_members("distribution", distribution, members, "one of the scaled data")
         check_integer("num_bins", num_bins, minimum=2)
-        super().__init__(name=name or f"dequantized_{distribution.name}")
+        super().__init__(distribution, name=name or f"dequantized_{distribution.name}")
         if encoder is not None and dequantizer is None:
             raise ValueError("Expected a `dequantizer` with an `encoder`; got None.")
-        self.distribution = distribution
         self.num_bins = num_bins
         self.dequantizer = dequantizer
         self.encoder = encoder
@@ -122,8 +122,7 @@ class Dequantized(DistributionWrapper):
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         scaled = (data + noise) / self.num_bins
-        from_data = _given(context) | weight_keyword(self.distribution, weight)
-        self.distribution.initialize(scaled, **from_data)
+        self._initialize_distribution(scaled, context, weight)
         if self.dequantizer is not None and hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
             if self.encoder is not None:
@@ -245,7 +244,7 @@ class Dequantized(DistributionWrapper):
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins
         scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
-        kwargs = _given(context) | ({"training": True} if training else {})
+        kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_density = self.distribution.log_prob(scaled, **kwargs)
         # Some distributions return NaN outside their support.
         unknown = is_beyond & tf.math.is_nan(log_density)
@@ -273,10 +272,6 @@ class Dequantized(DistributionWrapper):
             return self.encoder(scaled)
         batch_shape = tf.shape(scaled)[: scaled.shape.rank - self.event_shape.rank]
         return tf.reshape(scaled, tf.concat([batch_shape, [self.event_size]], axis=0))
-
-
-def _given(context):
-    return {} if context is None else {"context": context}
 
 
 # Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.

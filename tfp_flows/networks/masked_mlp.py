@@ -20,7 +20,6 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -110,7 +109,6 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     ) -> None:
         check_integer("num_parameters", num_parameters)
         check_integer("context_size", context_size, minimum=0)
-        check_widths("hidden_units", hidden_units)
         check_each(
             check_flag, residual=residual, direct=direct, zero_last_layer=zero_last_layer
         )
@@ -243,23 +241,6 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.num_parameters * self.event_size)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_parameters": self.num_parameters,
-            "hidden_units": self.hidden_units,
-            "ordering": self.ordering.tolist(),
-            "context_size": self.context_size,
-            "activation": keras.activations.serialize(self.activation),
-            "residual": self.residual,
-            "direct": self.direct,
-            "degree_seed": self.degree_seed,
-            "dropout": self.dropout,
-            "zero_last_layer": self.zero_last_layer,
-            "seed": self.seed,
-        }
 
     def _check_width(self, input_shape):
         if input_shape[-1] != (expected := self.event_size + self.context_size):
@@ -414,17 +395,6 @@ class MaskedDense:
             for tile in self._masked(tiles)
         ]
         return tf.concat(rows, axis=0)
-
-    def tiles(self, kernel: tf.Tensor) -> list[tf.Tensor]:
-        """Cuts a whole kernel, `[inputs, units]`, into tiles."""
-        if not self._is_tiled:
-            return [tf.transpose(kernel)]
-        kernel = take(take(kernel, self.rising_inputs, axis=0), self.rising_units, axis=1)
-        columns = tf.split(kernel, [mask.shape[1] for mask in self._tile_masks], axis=1)
-        return [
-            tf.transpose(some[: mask.shape[0]])
-            for some, mask in zip(columns, self._tile_masks, strict=True)
-        ]
 
     def _from_rising(self, products):
         """Puts `[N, units]`, where copies of a unit are neighbours, in order."""

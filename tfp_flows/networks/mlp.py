@@ -14,7 +14,6 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks import layer_arguments
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
@@ -81,7 +80,6 @@ class MLP(ContextNetwork):
         **kwargs: object,
     ) -> None:
         check_integer("output_units", output_units)
-        check_widths("hidden_units", hidden_units)
         check_each(check_flag, residual=residual, zero_last_layer=zero_last_layer)
         check_seed("seed", seed)
         super().__init__(**kwargs)
@@ -142,19 +140,6 @@ class MLP(ContextNetwork):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_units)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "output_units": self.output_units,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "residual": self.residual,
-            "dropout": self.dropout,
-            "zero_last_layer": self.zero_last_layer,
-            "seed": self.seed,
-        }
 
 
 def _dense(x, layer):
