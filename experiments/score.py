@@ -192,10 +192,6 @@ def _main(settings):
     print("\n".join(lines))
 
 
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))
-
-
 class PictureRows:
     """Pictures of a folder, or of an `.npz` file, as a run's flow takes them.
 
@@ -257,3 +253,7 @@ class PictureRows:
         if image.size != size:
             image = FITS[self._fit](image, size, item if self._root else "the array")
         return np.asarray(image.convert(self._mode)).reshape(self._shape)
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv))

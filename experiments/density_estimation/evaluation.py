@@ -1,6 +1,7 @@
 """Measurements of a trained flow on test rows."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn import svm
 import tfp_flows
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import models
+from experiments.fitted.row_tables import in_parts
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
@@ -156,12 +158,9 @@ def likelihood_classification(subject):
       subject: a `Subject` whose context is a class, one-hot.
     """
     log_shares = np.log(np.mean(subject.dataset.train_context, axis=0))
-    parts = range(0, len(subject.data), _ROWS_A_CALL)
-    scores = [
-        _log_prob_of_classes(subject.distribution, subject.data[i : i + _ROWS_A_CALL])
-        for i in parts
-    ]
-    predicted = np.argmax(np.concatenate(scores) + log_shares, axis=1)
+    log_prob = functools.partial(_log_prob_of_classes, subject.distribution)
+    scores = in_parts(log_prob, subject.data, rows_a_call=_ROWS_A_CALL)
+    predicted = np.argmax(scores + log_shares, axis=1)
     accuracy = float(np.mean(predicted == subject.context.argmax(axis=1)))
     return {
         "accuracy": accuracy,
