@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import scipy.stats
+from sklearn import linear_model
+from sklearn import pipeline
+from sklearn import preprocessing
 from sklearn import svm
 
 import tfp_flows
@@ -229,19 +232,10 @@ def gaussian_log_prob(rows, mean, covariance):
 def _around_linear_mean(dataset):
     """Returns the three sets less what their context, if any, says of them linearly."""
     sets = ("train", "validation", "test")
+    rows = [getattr(dataset, name).astype(np.float64) for name in sets]
     if not dataset.context_size:
-        return [getattr(dataset, name).astype(np.float64) for name in sets]
-    context = _contexts(dataset, sets)
-    weights = np.linalg.lstsq(context["train"], dataset.train, rcond=None)[0]
-    return [getattr(dataset, name) - context[name] @ weights for name in sets]
-
-
-def _contexts(dataset, sets):
-    """Returns the contexts by set, `[N, C + 1]`: standardised for the solver, and a one."""
-    contexts = {n: getattr(dataset, f"{n}_context").astype(np.float64) for n in sets}
-    mean, scale = contexts["train"].mean(axis=0), contexts["train"].std(axis=0)
-    scale = np.where(scale > 0.0, scale, 1.0)
-    return {
-        name: np.column_stack([(context - mean) / scale, np.ones(len(context))])
-        for name, context in contexts.items()
-    }
+        return rows
+    contexts = [getattr(dataset, f"{name}_context").astype(np.float64) for name in sets]
+    scaler, model = preprocessing.StandardScaler(), linear_model.LinearRegression()
+    mean = pipeline.make_pipeline(scaler, model).fit(contexts[0], rows[0])
+    return [x - mean.predict(context) for x, context in zip(rows, contexts, strict=True)]

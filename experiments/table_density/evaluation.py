@@ -85,10 +85,8 @@ def _classification(table, sets, seed):
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed, early_stopping=True, categorical_features=is_categorical
     ).fit(rows, train[name].astype(str))
-    places = {value: i for i, value in enumerate(model.classes_)}
-    seen = np.array([places.get(value, -1) for value in test[name].astype(str)])
-    probs = np.clip(model.predict_proba(new), 1e-6, None)
-    nats = np.where(seen >= 0, np.log(probs)[np.arange(len(seen)), seen], np.log(1e-6))
+    classes = test[name].astype(str)
+    nats = predictions.log_probs_of_classes(model, new, classes)
     own = table.log_prob(test)
     return {
         "log_loss": float(-own.mean()),
