@@ -175,11 +175,18 @@ class MaskEnsemble(tf.Module):
 
     def _draw(self, noise, masks, context=None):
         noise, context, as_given = never_empty(noise, context)
-        arguments = self._conditional, noise, context
         if self.num_masks == 1:
-            return as_given(draw(self.network, *arguments))
-        drawn = draw_dealt(self._member, masks, *arguments)
-        return as_given(drawn)
+            return as_given(draw(self.network, self._conditional, noise, context))
+
+        def draw_hand(mask, noise, context=None):
+            return _draw(self._member(mask), self._conditional, noise, context)
+
+        # Masks are in random order, so each sample is a draw from the mean over the masks.
+        # Since each mask has equally many rows, averages over rows vary less than averages
+        # over independent draws.
+        given = [noise] if context is None else [noise, context]
+        x, total = in_hands(draw_hand, masks, *given)
+        return as_given((tf.stop_gradient(x), tf.stop_gradient(total)))
 
     def _complete(self, noise, proposals, x, observed, context=None):
         noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
@@ -222,15 +229,14 @@ class MaskEnsemble(tf.Module):
         context = context if network.context_size else []
         indices = tf.TensorSpec([None], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
+        signature = [noise, indices, *context]
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
-            "_compiled_draw": graph_function(
-                self._draw, input_signature=[noise, indices, *context]
-            ),
-            "_compiled_complete": graph_function(
-                self._complete, input_signature=[noise, indices, rows, observed, *context]
-            ),
+            "_compiled_draw": graph_function(self._draw, input_signature=signature),
         }
+        signature = [noise, indices, rows, observed, *context]
+        compiled = graph_function(self._complete, input_signature=signature)
+        transient["_compiled_complete"] = compiled
         for name, value in transient.items():
             object.__setattr__(self, name, value)
 
@@ -298,36 +304,6 @@ def draw(
         return (x, total), gradient
 
     return solve(noise) if context is None else solve(noise, context)
-
-
-def draw_dealt(
-    member: Callable,
-    masks: tf.Tensor,
-    conditional: Any,
-    noise: tf.Tensor,
-    context: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns samples under several masks, to which the rows are dealt in turn.
-
-    It also returns their log-probabilities, each under its own mask. Neither has a
-    gradient. `masks` are in random order, so each sample is a draw from the mean over the
-    masks. Since each mask has equally many rows, averages over rows vary less than averages
-    over independent draws.
-
-    Args:
-      member: function from a mask's index to a network.
-      masks: `[G]`, indices in random order.
-      conditional: as in `draw`.
-      noise: as in `draw`.
-      context: as in `draw`.
-    """
-
-    def draw_hand(mask, noise, *context):
-        return _draw(member(mask), conditional, noise, *(context or [None]))
-
-    given = [noise] if context is None else [noise, context]
-    x, total = in_hands(draw_hand, masks, *given)
-    return tf.stop_gradient(x), tf.stop_gradient(total)
 
 
 def in_hands(

@@ -288,15 +288,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         self._link_variables()
 
 
-_NOISE = (
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-)
+# Layers of random noise; Keras's spatial dropouts are `Dropout`s.
+_NOISE: tuple = (keras.layers.AlphaDropout, keras.layers.Dropout)
+_NOISE += (keras.layers.GaussianDropout, keras.layers.GaussianNoise)
 
 
 def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) -> None:
@@ -310,15 +304,14 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
       ValueError: with `dropout_in_training`, if there is no dropout; or if there is batch
         normalisation, which would make the density of a row depend on the others.
     """
-    # Keras has no public way to list the layers inside a layer.
-    layers = list(network._flatten_layers())
-    noise = _names(layer for layer in layers if isinstance(layer, _NOISE))
-    batch_norm = _names(
-        layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)
-    )
-    penalties = _names(
-        layer for layer in layers if getattr(layer, "activity_regularizer", None)
-    )
+
+    def names(is_wanted):
+        # Keras has no public way to list the layers inside a layer.
+        return [layer.name for layer in network._flatten_layers() if is_wanted(layer)]
+
+    noise = names(lambda layer: isinstance(layer, _NOISE))
+    batch_norm = names(lambda layer: isinstance(layer, keras.layers.BatchNormalization))
+    penalties = names(lambda layer: getattr(layer, "activity_regularizer", None))
     if dropout_in_training and not noise:
         raise ValueError(
             "Expected a `network` with dropout for `dropout_in_training`; got none."
@@ -334,10 +327,6 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
         _warn(batch_norm, "batch normalisation never updates its averages")
     if penalties:
         _warn(penalties, "a penalty on activations is not part of any loss")
-
-
-def _names(layers):
-    return [layer.name for layer in layers]
 
 
 def _warn(names, what):

@@ -126,15 +126,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self.seed = seed
         self.dropout = dropout
         self._drop = dropout_layer(dropout, seed, self.dtype_policy)
-        self.layers, self.direct_layer = masked_layers(
-            self.ordering,
-            np.repeat(self.ordering, self._num_values),
-            self.hidden_units,
-            num_parameters=num_parameters,
-            has_context=self.context_size > 0,
-            residual=residual,
-            degree_seed=degree_seed,
-        )
+        self.layers, self.direct_layer = self._masked_layers()
 
     @property
     def event_size(self) -> int:
@@ -257,45 +249,28 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     def _shown(self, x):
         return x
 
-
-def masked_layers(
-    ordering: np.ndarray,
-    from_inputs: np.ndarray,
-    hidden_units: Sequence[int],
-    *,
-    num_parameters: int,
-    has_context: bool,
-    residual: bool,
-    degree_seed: int | None,
-) -> tuple[list[MaskedDense], MaskedDense]:
-    """Returns the layers, of which the last returns the outputs, and the direct ones.
-
-    Args:
-      ordering: degree of each variable, `[D]`.
-      from_inputs: degree of each input; a variable may have several inputs.
-      hidden_units: widths of the hidden layers.
-      num_parameters: outputs for each variable.
-      has_context: whether the first layer also sees a context, whose degree is 0.
-      residual: whether each hidden layer but the first is a pair.
-      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
-    """
-    widths = tuple(hidden_units)
-    if residual:  # degrees must be the same along the skip connections
-        widths = (widths[0],) * (2 * len(widths) - 1)
-    # Units of degree 0 see only the context; without one they would be constants.
-    lowest = 0 if has_context else 1
-    degrees = [from_inputs]
-    for index, width in enumerate(widths):
-        if residual and index:
-            degrees.append(degrees[-1])
-            continue
-        seed = None if degree_seed is None else [degree_seed, index]
-        degrees.append(hidden_degrees(width, len(ordering), lowest=lowest, seed=seed))
-        lowest = degrees[-1].min()
-    outputs: dict = {"num_copies": num_parameters, "strict": True}
-    layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
-    layers.append(MaskedDense(degrees[-1], ordering, **outputs))
-    return layers, MaskedDense(from_inputs, ordering, **outputs)
+    def _masked_layers(self):
+        """Returns the layers, of which the last returns the outputs, and the direct one."""
+        widths = self.hidden_units
+        if self.residual:  # degrees must be the same along the skip connections
+            widths = (widths[0],) * (2 * len(widths) - 1)
+        from_inputs = np.repeat(self.ordering, self._num_values)
+        # Units of degree 0 see only the context; without one they would be constants.
+        lowest = 0 if self.context_size else 1
+        degrees = [from_inputs]
+        for index, width in enumerate(widths):
+            if self.residual and index:
+                degrees.append(degrees[-1])
+                continue
+            seed = None if self.degree_seed is None else [self.degree_seed, index]
+            degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
+            lowest = degrees[-1].min()
+        layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
+        last, direct = (
+            MaskedDense(a, self.ordering, num_copies=self.num_parameters, strict=True)
+            for a in (degrees[-1], from_inputs)
+        )
+        return [*layers, last], direct
 
 
 class MaskedDense:

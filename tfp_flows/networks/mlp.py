@@ -99,15 +99,11 @@ class MLP(ContextNetwork):
             hidden = (hidden[0], *(units for units in hidden[1:] for _ in range(2)))
         widths = (input_shape[-1], *hidden, self.output_units)
         kernels = list(itertools.pairwise(widths))
+        parts = [(kernel_part(shape), bias_part(shape[1], shape[0])) for shape in kernels]
         # A last layer of zeros makes a fresh step the identity, also in a deep flow.
-        *hidden_layers, last = kernels
-        self._layout = PackedWeights(
-            [
-                *((kernel_part(k), bias_part(k[1], k[0])) for k in hidden_layers),
-                (kernel_part(last, zero=self.zero_last_layer), bias_part(last[1])),
-            ],
-            seed=self.seed,
-        )
+        last = kernel_part(kernels[-1], zero=self.zero_last_layer)
+        parts[-1] = last, bias_part(self.output_units)
+        self._layout = PackedWeights(parts, seed=self.seed)
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
