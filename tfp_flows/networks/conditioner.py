@@ -228,8 +228,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         """Makes the network create its weights; returns the shape of its output."""
         if not built_network.is_of_this_package(self.network):
             return built_network.call_once(self.network, *self._shapes)
-        *leading, channels = self._input_shape
-        joined = (None, *leading, channels + self.context_size)
+        joined = (None, *_joined_shape(self._input_shape, (self.context_size,)))
         if not self.network.built:
             self.network.build(joined)
         return tuple(self.network.compute_output_spec(keras.KerasTensor(joined)).shape[1:])
@@ -238,19 +237,13 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     def _takes_list(self):
         """Whether it is a functional model of two inputs, variables and context."""
         inputs = getattr(self.network, "inputs", None)
-        is_list = self.context_size and isinstance(inputs, list) and len(inputs) == 2
-        return bool(is_list) and not isinstance(self.network, ContextNetwork)
+        return isinstance(inputs, list) and len(inputs) == 2
 
     @property
     def _shapes(self):
         """The shape of a row of each argument of the network."""
-        *leading, channels = self._input_shape
         context = (self.context_size,)
-        if self._takes_list:
-            return ([self._input_shape, context],)
-        if self.context_size and isinstance(self.network, ContextNetwork):
-            return self._input_shape, context
-        return ((*leading, channels + self.context_size),)
+        return self._arranged(self._input_shape, context, _joined_shape)
 
     def _call_network(self, x, context, training):
         """Returns the network's output in the dtype of `x`."""
@@ -261,14 +254,14 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def _arguments(self, x, context):
         """Returns the network's arguments: `(x, context)`, a list, or both joined."""
+        return self._arranged(x, self._rows(context), join_context)
+
+    def _arranged(self, x, context, join):
         if not self.context_size:
             return (x,)
-        arguments = x, self._rows(context)
         if isinstance(self.network, ContextNetwork):
-            return arguments
-        if self._takes_list:
-            return (list(arguments),)
-        return (join_context(*arguments),)
+            return x, context
+        return ([x, context],) if self._takes_list else (join(x, context),)
 
     def _substituted_weights(self):
         if self._substitutes is None:
@@ -286,6 +279,11 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         # A copied or unpickled network has new variables.
         self.__dict__.update(state)
         self._link_variables()
+
+
+def _joined_shape(shape, context_shape):
+    *leading, channels = shape
+    return (*leading, channels + context_shape[0])
 
 
 # Layers of random noise; Keras's spatial dropouts are `Dropout`s.
