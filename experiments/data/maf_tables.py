@@ -262,7 +262,8 @@ def _extract(archive, names, folder):
 
 
 def _extract_one(members, name, path):
-    found = [m for m in members.getmembers() if m.isfile() and _is_below(m.name, name)]
+    files = filter(tarfile.TarInfo.isfile, members)
+    found = [file for file in files if f"/{file.name}".endswith(f"/{name}")]
     if len(found) != 1:
         raise DataError(
             f"Expected {name} once in {members.name}; got it {len(found)} times."
@@ -273,10 +274,6 @@ def _extract_one(members, name, path):
         shutil.copyfileobj(source, target)
     os.replace(part, path)
     return path
-
-
-def _is_below(member, name):
-    return f"/{member}".endswith(f"/{name}")
 
 
 def read_pandas_pickle(path):

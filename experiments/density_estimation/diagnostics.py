@@ -341,7 +341,9 @@ def prediction_scores(subject):
       subject: a `Subject`.
     """
     dataset = subject.dataset
-    if not _is_prediction(dataset):
+    is_table = not dataset.is_binary and dataset.image_shape is None
+    is_given = dataset.context_size and not dataset.class_names
+    if not (is_table and is_given and dataset.event_size <= _MAX_VARIABLES):
         return None
     arrays = dataset.train_context, dataset.train, dataset.test_context
     predicted = {FLOW: quantiles(subject), **baselines(*arrays, subject.settings.seed)}
@@ -363,12 +365,6 @@ def quantiles(subject):
         for start in range(0, len(context), count)
     ]
     return np.concatenate(parts)
-
-
-def _is_prediction(dataset):
-    is_table = not dataset.is_binary and dataset.image_shape is None
-    is_given = dataset.context_size and not dataset.class_names
-    return bool(is_table and is_given and dataset.event_size <= _MAX_VARIABLES)
 
 
 def _exact(subject, context, start):
