@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -263,15 +262,19 @@ class Dequantized(DistributionWrapper):
     def _draw_noise(self, value, seed):
         """Returns noise in `[0, 1)`, `[..., *event]`, and its log-density, `[...]`."""
         if self.dequantizer is None:
-            return uniform_noise(value, self.event_shape.rank, seed)
+            noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
+            return noise, tf.zeros(self._batch_shape_of(value), value.dtype)
         context = self._encode(value / self.num_bins)
         return self.dequantizer.sample_and_log_prob(seed=seed, context=context)
 
     def _encode(self, scaled):
         if self.encoder is not None:
             return self.encoder(scaled)
-        batch_shape = tf.shape(scaled)[: scaled.shape.rank - self.event_shape.rank]
-        return tf.reshape(scaled, tf.concat([batch_shape, [self.event_size]], axis=0))
+        shape = tf.concat([self._batch_shape_of(scaled), [self.event_size]], axis=0)
+        return tf.reshape(scaled, shape)
+
+    def _batch_shape_of(self, value):
+        return tf.shape(value)[: value.shape.rank - self.event_shape.rank]
 
 
 # Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
@@ -309,15 +312,6 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     if check_integer("num_bits", num_bits) > 8:
         raise ValueError(f"Expected `num_bits` from 1 to 8; got {num_bits}.")
     return np.asarray(images) // 2 ** (8 - num_bits)
-
-
-def uniform_noise(
-    value: tf.Tensor, event_ndims: int, seed: Any
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns uniform noise, `[..., *event]`, and its log-density 0, `[...]`."""
-    noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
-    batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
-    return noise, tf.zeros(batch_shape, value.dtype)
 
 
 class EndBins:

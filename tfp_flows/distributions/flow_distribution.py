@@ -177,7 +177,7 @@ class FlowDistribution(
 
     def __reduce__(self) -> tuple:
         # Plain data, since TFP's distributions cannot be rebuilt from their attributes.
-        return _rebuild, (serialize(self), [v.numpy() for v in self.variables])
+        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -251,10 +251,6 @@ class FlowDistribution(
     def _sum_event(self, log_det):
         extra = self.distribution.event_shape.rank - self.bijector.forward_min_event_ndims
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
-
-
-def _rebuild(data, values):
-    return rebuild_copy(data, values)
 
 
 def sample_base(
