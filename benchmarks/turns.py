@@ -17,7 +17,7 @@ _OURS = "tfp_flows"
 
 
 def define_flags(peers, *, minutes, batch_size, num_test):
-    """Defines the flags of such a benchmark.
+    """Defines the flags of such a benchmark, which defines `--dataset` itself.
 
     Args:
       peers: names of the packages to train beside this one.
