@@ -131,7 +131,7 @@ class Dequantized(DistributionWrapper):
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Raises `ValueError` if `data`, `[N, *event]`, are no integers of the bins."""
-        refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
+        _refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
 
     def log_prob(
         self,
@@ -195,7 +195,7 @@ class Dequantized(DistributionWrapper):
 
         Its `log_density` is the `importance_weighted_log_prob` of `num_samples` draws.
         """
-        refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
+        _refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
         options = {"context": context, "seed": seed}
         log_prob = self.importance_weighted_log_prob(value, num_samples, **options)
         return bits_per_dimension(log_prob, self.event_size, bins_per_unit=1)
@@ -222,13 +222,13 @@ class Dequantized(DistributionWrapper):
     def _log_weights(self, value, context, training, seed, covers_ends=False):
         """Returns log-weights of one draw of noise for each `value`.
 
-        With `covers_ends`, entries of the end bins may be drawn by `EndBins`.
+        With `covers_ends`, entries of the end bins may be drawn by `_EndBins`.
         """
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        is_bin = can_occur(value, self.num_bins)
+        is_bin = _can_occur(value, self.num_bins)
         # Values that are no bins are replaced, so no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
-        end_bins = EndBins(self.num_bins, self._margin, self.dequantizer is None)
+        end_bins = _EndBins(self.num_bins, self._margin, self.dequantizer is None)
         covers_ends = covers_ends and end_bins.has_any
         if covers_ends:
             seed, end_seed = draws.split(draws.stateless(seed), 2)
@@ -281,14 +281,14 @@ class Dequantized(DistributionWrapper):
 _DISTANCE = 0.05
 
 
-def can_occur(value: tf.Tensor, num_bins: int) -> tf.Tensor:
+def _can_occur(value, num_bins):
     """Returns whether each entry is one of the integers `0, ..., num_bins - 1`."""
     return (value >= 0) & (value < num_bins) & (value == tf.floor(value))
 
 
-def refuse_others(value: tf.Tensor, num_bins: int, argument: str) -> None:
+def _refuse_others(value, num_bins, argument):
     """Raises `ValueError` if an entry of `value` is no integer `0, ..., num_bins - 1`."""
-    others = tf.boolean_mask(value, ~can_occur(value, num_bins))
+    others = tf.boolean_mask(value, ~_can_occur(value, num_bins))
     if len(others):
         raise ValueError(
             f"Expected `{argument}` of integers from 0 to {num_bins - 1}; got "
@@ -314,7 +314,7 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     return np.asarray(images) // 2 ** (8 - num_bits)
 
 
-class EndBins:
+class _EndBins:
     """Proposals for the end bins and the margins beyond them, where densities vary most.
 
     ```none
@@ -339,7 +339,7 @@ class EndBins:
         drawn again in the margin only.
     """
 
-    def __init__(self, num_bins: int, margin: float, has_uniform_noise: bool) -> None:
+    def __init__(self, num_bins, margin, has_uniform_noise):
         self._last = num_bins - 1
         self._has_uniform_noise = has_uniform_noise
         # Positions in bin widths, measured from the outer end of `[0, 1]` inwards.
@@ -347,9 +347,7 @@ class EndBins:
         self._scale = _DISTANCE * num_bins + self._high
         self.has_any = self._low < self._high
 
-    def draw(
-        self, noise: tf.Tensor, value: tf.Tensor, event_ndims: int, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def draw(self, noise, value, event_ndims, seed):
         """Returns noise with some entries drawn again, which may be below 0 or above 1.
 
         Args:
