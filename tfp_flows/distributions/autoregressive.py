@@ -305,9 +305,6 @@ class AutoregressiveDistribution(
     def _batch_shape(self):
         return tf.TensorShape([])
 
-    def _prob(self, x, **kwargs):
-        return tf.exp(self._log_prob(x, **kwargs))
-
     def _log_prob(self, x, context=None, training=False, mask_index=None):
         x, context = self._checked(x, context)
         return draws.by_rows(self._log_prob_of_rows(mask_index, training), x, context)

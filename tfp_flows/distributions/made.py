@@ -286,9 +286,6 @@ class MixtureMADE(AutoregressiveDistribution):
         family = conditionals.GaussianMixture(num_components, max_log_scale)
         super().__init__(_masked_network(family, parameters), family, **_own(parameters))
 
-    def _cdf(self, value, **kwargs):
-        return tf.exp(self._log_cdf(value, **kwargs))
-
     def _log_cdf(self, value, context=None):
         mixture = self._mixture("cdf", context)
         return mixture.log_cdf(value[..., 0])
@@ -320,17 +317,14 @@ class MixtureMADE(AutoregressiveDistribution):
         context = self._checked_context(context)
         rows = None if context is None else tf.reshape(context, [-1, self.context_size])
         parameters = self._ensemble.parameters_of_one_variable(rows)
-        mixtures = self._conditional.mixture(parameters)
+        batch = [] if context is None else tf.shape(context)[:-1]
+        num_components = self.num_masks * self._conditional.num_components
+        shape = tf.concat([tf.cast(batch, tf.int32), [num_components]], axis=0)
         log_weights, loc, scale = (
-            tf.reshape(tf.transpose(part, [1, 0, 2]), self._mixture_shape(context))
-            for part in mixtures
+            tf.reshape(tf.transpose(part, [1, 0, 2]), shape)
+            for part in self._conditional.mixture(parameters)
         )
         return _NormalMixture(log_weights - math.log(self.num_masks), loc, scale)
-
-    def _mixture_shape(self, context):
-        batch = [] if context is None else tf.shape(context)[:-1]
-        components = self.num_masks * self._conditional.num_components
-        return tf.concat([tf.cast(batch, tf.int32), [components]], axis=0)
 
 
 def _masked_network(family, parameters):
