@@ -13,7 +13,7 @@ from absl import flags
 
 from benchmarks import glow_tensorflow
 from benchmarks import glow_torch
-from benchmarks import turns
+from benchmarks import runner
 from benchmarks.budgeted_training import Images
 from benchmarks.workloads import Glow
 from experiments.data import load_dataset
@@ -46,15 +46,15 @@ def main(argv):
         hidden_channels=values.hidden_channels,
         batch_size=values.batch_size,
     )
-    turns.run(
+    runner.run_in_turns(
         *(glow_tensorflow.train, glow_torch.train, _PEERS),
-        *(workload, images, turns.budget()),
+        *(workload, images, runner.budget()),
         unit="bits per dimension",
     )
 
 
 if __name__ == "__main__":
-    turns.define_flags(_PEERS, minutes=6.0, batch_size=64, num_test=10_000)
+    runner.define_flags_of_turns(_PEERS, minutes=6.0, batch_size=64, num_test=10_000)
     flags.DEFINE_enum("dataset", "mnist", ["mnist", "fashion_mnist"], "Images to train on.")
     flags.DEFINE_integer("num_levels", 2, "Levels of the flow.", lower_bound=1)
     flags.DEFINE_integer("num_steps", 8, "Steps a level.", lower_bound=1)

@@ -11,9 +11,9 @@ from absl import app
 from absl import flags
 
 from benchmarks import autoregressive_tensorflow
+from benchmarks import runner
 from benchmarks import spline_flows_torch
 from benchmarks import tensorflow_contender
-from benchmarks import turns
 from benchmarks.budgeted_training import Rows
 from benchmarks.workloads import SplineFlow
 from experiments.data import load_dataset
@@ -42,13 +42,13 @@ def main(argv):
         task="train",
         coupling=values.coupling,
     )
-    budget = turns.budget(clip_norm=5.0)
+    budget = runner.budget(clip_norm=5.0)
     train = spline_flows_torch.train
-    turns.run(ours, train, _PEERS, workload, rows, budget, unit="nats a row")
+    runner.run_in_turns(ours, train, _PEERS, workload, rows, budget, unit="nats a row")
 
 
 if __name__ == "__main__":
-    turns.define_flags(_PEERS, minutes=30.0, batch_size=512, num_test=50_000)
+    runner.define_flags_of_turns(_PEERS, minutes=30.0, batch_size=512, num_test=50_000)
     flags.DEFINE_string("dataset", "power", "Rows to train on, as of density_estimation.")
     flags.DEFINE_boolean("coupling", False, "Whether the steps are couplings.")
     flags.DEFINE_integer("num_steps", 10, "Steps of the flow.", lower_bound=1)
