@@ -1,6 +1,7 @@
 """The autoregressive workloads with PyTorch's nflows, normflows and zuko."""
 
 from benchmarks import torch_contender
+from benchmarks.torch_contender import Peer
 
 __all__ = ["nflows", "normflows", "zuko"]
 
@@ -22,14 +23,9 @@ def nflows(workload, *, num_threads):
         steps.append(transforms.ReversePermutation(workload.event_size))
     base = StandardNormal([workload.event_size])
     flow = torch_contender.near_identity(Flow(transforms.CompositeTransform(steps), base))
+    methods = flow.log_prob, flow.sample, flow.sample_and_log_prob
     return torch_contender.flow_contender(
-        "nflows",
-        workload,
-        flow,
-        num_threads,
-        log_prob=flow.log_prob,
-        sample=flow.sample,
-        sample_and_log_prob=flow.sample_and_log_prob,
+        Peer("nflows", flow, *methods), workload, num_threads
     )
 
 
@@ -51,15 +47,10 @@ def normflows(workload, *, num_threads):
         steps.append(normflows.flows.Permute(workload.event_size))
     base = normflows.distributions.DiagGaussian(workload.event_size, trainable=False)
     flow = normflows.NormalizingFlow(base, steps)
-    return torch_contender.flow_contender(
-        "normflows",
-        workload,
-        flow,
-        num_threads,
-        log_prob=flow.log_prob,
-        sample=lambda count: flow.sample(count)[0],
-        sample_and_log_prob=flow.sample,
+    peer = Peer(
+        "normflows", flow, flow.log_prob, lambda count: flow.sample(count)[0], flow.sample
     )
+    return torch_contender.flow_contender(peer, workload, num_threads)
 
 
 def zuko(workload, *, num_threads):

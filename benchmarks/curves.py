@@ -136,20 +136,12 @@ def _mebibytes(flow, interpreters, workload):
     for name, (*_, (build, options, is_peer)) in _contenders(flow).items():
         options = {**options, "interpreter": interpreters[is_peer]}
         try:
-            many, one = (
-                _peak(build, dataclasses.replace(workload, batch_size=size), **options)
-                for size in (workload.batch_size, 1)
-            )
+            peak = memory.mebibytes_beyond_one_row(build, workload, **options)
         except ImportError as error:
             print(f"Left out, since `{error.name}` is not installed.")
         else:
-            found[name] = ((many - one) / 2**20,) * 3
+            found[name] = (peak,) * 3
     return found
-
-
-@functools.cache
-def _peak(build, workload, **options):
-    return memory.peak_memory(build, workload, **options)
 
 
 def _tasks(flow, axis, tasks):

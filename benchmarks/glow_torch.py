@@ -3,30 +3,12 @@
 Levels, steps, widths, kernel sizes and batch are equal; the optimizer is Adam.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable
 
 from benchmarks import torch_contender
+from benchmarks.torch_contender import Peer
 
 __all__ = ["freia", "nflows", "normflows", "time", "train"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Peer:
-    """A Glow of another library.
-
-    Attributes:
-      name: of the library.
-      module: a `torch.nn.Module`.
-      log_prob: function of images, `[N, C, H, W]`.
-      sample: function without arguments that draws a batch.
-    """
-
-    name: str
-    module: object
-    log_prob: Callable
-    sample: Callable
 
 
 def normflows(workload):
@@ -49,7 +31,7 @@ def normflows(workload):
         "normflows",
         model,
         lambda x: model.log_prob(x, None),
-        lambda: model.sample(workload.batch_size)[0],
+        lambda count: model.sample(count)[0],
     )
 
 
@@ -79,7 +61,7 @@ def nflows(workload):
             transforms.CompositeTransform(steps), (channels, size, size)
         )
     flow = Flow(multi_scale, StandardNormal([workload.event_size]))
-    return Peer("nflows", flow, flow.log_prob, lambda: flow.sample(workload.batch_size))
+    return Peer("nflows", flow, flow.log_prob, flow.sample)
 
 
 def freia(workload):
@@ -115,7 +97,8 @@ def freia(workload):
         zeros = torch.zeros(workload.batch_size, channels, height, width)
         shapes = [z.shape for z in model(zeros)[0]]
 
-    def sample():
+    def sample(count):
+        del count  # of `shapes`
         return model([torch.randn(shape) for shape in shapes], rev=True)[0]
 
     return Peer("FrEIA", model, log_prob, sample)
@@ -133,19 +116,18 @@ def time(build, workload, *, num_threads):
 
     torch.manual_seed(0)
     peer = build(workload)
-    parameters = _parameters(peer)
     x = _channels_first(workload.batch())
     with torch.no_grad():
         peer.log_prob(x)  # act norms take their statistics from the first batch
 
     def draw():
         with torch.no_grad():
-            return peer.sample().mean().item()
+            return peer.sample(workload.batch_size).mean().item()
 
-    step = torch_contender.training_step(parameters, peer.log_prob, x)
+    step = torch_contender.training_step(peer.parameters, peer.log_prob, x)
     return torch_contender.torch_contender(
         peer.name,
-        parameters,
+        peer.parameters,
         step if workload.trains else draw,
         workload.calls,
         num_threads=num_threads,
@@ -167,17 +149,8 @@ def train(build, workload, images, budget, *, num_threads):
     torch.manual_seed(0)
     peer = build(workload)
     return torch_contender.budgeted(
-        peer.name,
-        _parameters(peer),
-        lambda x: peer.log_prob(_channels_first(x)),
-        images,
-        budget,
-        num_threads=num_threads,
+        peer, _channels_first, images, budget, num_threads=num_threads
     )
-
-
-def _parameters(peer):
-    return [p for p in peer.module.parameters() if p.requires_grad]
 
 
 def _channels_first(images):

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import functools
 import pathlib
 import sys
 
@@ -13,12 +14,14 @@ _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
+@functools.cache
 def peak_memory(build, *args, interpreter=sys.executable, **kwargs):
     """Returns the bytes that a process holds at most while a contender runs in it.
 
     The process is a new one, and the contender's second run counts, so that what compiling
     takes is left out. What a library keeps from run to run, as XLA keeps its buffers,
-    counts. The libraries themselves do, too: subtract the peak of a smaller contender.
+    counts. The libraries themselves do, too: subtract the peak of a smaller contender. It
+    is measured once for equal arguments.
 
     Args:
       build: function of a module that returns a `Contender`.

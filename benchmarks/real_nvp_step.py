@@ -8,12 +8,11 @@ of the same run. A minute or two in all.
 
 import functools
 
-import tfp_flows
+from benchmarks import autoregressive_tensorflow
 from benchmarks import real_nvp_peers as peers
 from benchmarks import real_nvp_torch
 from benchmarks import runner
 from benchmarks.tensorflow_contender import matrix_products
-from benchmarks.tensorflow_contender import our_steps
 from benchmarks.workloads import WORKLOADS
 
 
@@ -33,21 +32,8 @@ def time_workload(workload, worker, **how):
         functools.partial(real_nvp_torch.nflows, workload, num_threads=1),
         functools.partial(real_nvp_torch.nflows, workload, num_threads=2),
     ]
-    ours = our_steps(lambda: our_distribution(workload), workload)
+    ours = autoregressive_tensorflow.ours(workload)
     return runner.compare(ours, builders, matrix_products(workload, backward=True), **how)
-
-
-def our_distribution(workload):
-    """Returns this package's flow of the sizes of `workload`, with its base."""
-    flow = tfp_flows.RealNVP(
-        workload.event_size,
-        num_steps=workload.num_steps,
-        hidden_units=workload.hidden_units,
-        activation="relu",  # that of the peers' networks
-        standardize=False,  # what the peers' flows do not have either
-        seed=0,
-    )
-    return tfp_flows.FlowDistribution(tfp_flows.standard_normal(workload.event_size), flow)
 
 
 if __name__ == "__main__":

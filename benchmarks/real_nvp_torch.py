@@ -31,9 +31,8 @@ def nflows(workload, *, num_threads):
     ]
     flow = Flow(CompositeTransform(steps), StandardNormal([workload.event_size]))
     flow = torch_contender.near_identity(flow)
-    return torch_contender.flow_contender(
-        "nflows", workload, flow, num_threads, log_prob=flow.log_prob, sample=flow.sample
-    )
+    peer = torch_contender.Peer("nflows", flow, flow.log_prob, flow.sample)
+    return torch_contender.flow_contender(peer, workload, num_threads)
 
 
 def zuko(workload, *, num_threads):

@@ -1,11 +1,13 @@
-"""Runner of the benchmarks: the flags they share, and a table a workload."""
+"""Runner of the benchmarks: their flags, a table a workload, and training in turns."""
 
 import functools
 import sys
 
+import numpy as np
 from absl import app
 from absl import flags
 
+from benchmarks.budgeted_training import Budget
 from benchmarks.timing import installed
 from benchmarks.timing import interleave
 from benchmarks.timing import table
@@ -13,7 +15,9 @@ from benchmarks.worker import Worker
 from experiments.reports import facts
 
 __all__ = ["compare", "define_flags", "define_processor_time", "on_threads", "print_head"]
-__all__ += ["print_tables", "run"]
+__all__ += ["budget", "define_flags_of_turns", "print_tables", "run", "run_in_turns"]
+
+_OURS = "tfp_flows"
 
 
 def run(time_workload, workloads, *, repetitions):
@@ -112,3 +116,74 @@ def on_threads(worker, build, *arguments):
         functools.partial(worker.build, build, *arguments, num_threads=count)
         for count in (1, 2)
     ]
+
+
+def define_flags_of_turns(peers, *, minutes, batch_size, num_test):
+    """Defines the flags of a benchmark that trains in turns, but for `--dataset`.
+
+    Args:
+      peers: names of the packages to train beside this one.
+      minutes: of training, by default.
+      batch_size: by default.
+      num_test: number of images or rows that are scored, by default.
+    """
+    names = [_OURS, *peers]
+    flags.DEFINE_string("data_dir", "", "Folder of the data, as of density_estimation.")
+    flags.DEFINE_multi_enum("contenders", names, names, "Whom to train.")
+    flags.DEFINE_string("peers_python", sys.executable, "Interpreter with the peers.")
+    flags.DEFINE_float("minutes", minutes, "Training time of each.", lower_bound=0.0)
+    flags.DEFINE_integer("num_turns", 6, "Turns that it is divided into.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", batch_size, "Images or rows a step.", lower_bound=1)
+    flags.DEFINE_float("learning_rate", 1e-3, "Adam's, at the start.")
+    flags.DEFINE_integer("num_threads", 2, "Threads of PyTorch.", lower_bound=1)
+    text = "Test images or rows that are scored."
+    flags.DEFINE_integer("num_test", num_test, text, lower_bound=2)
+
+
+def budget(**options):
+    """Returns the `Budget` of the flags, with further options."""
+    values = flags.FLAGS
+    seconds = 60.0 * values.minutes
+    sizes = values.num_turns, values.batch_size, values.learning_rate
+    return Budget(seconds, *sizes, **options)
+
+
+def run_in_turns(ours, train, peers, workload, data, budget, *, unit):
+    """Trains all in turns, and prints a row for each after each turn.
+
+    Args:
+      ours: function of workload, data and budget that returns our `Contender`.
+      train: likewise of a peer, which is its first argument; it takes `num_threads`.
+      peers: the first argument of `train` by name.
+      workload: the sizes of the flow.
+      data: an `Images` or `Rows`.
+      budget: a `Budget`.
+      unit: of the scores.
+    """
+    values = flags.FLAGS
+    print_head()
+    print(f"{values.dataset}: {workload}; {budget}", flush=True)
+    common = workload, data, budget
+    with Worker(values.peers_python) as worker:
+        build = functools.partial(worker.build, num_threads=values.num_threads)
+        builders = {
+            name: functools.partial(build, train, peers[name], *common) for name in peers
+        }
+        builders |= {_OURS: functools.partial(ours, *common)}
+        chosen = [name for name in (_OURS, *peers) if name in values.contenders]
+        contenders = installed([builders[name] for name in chosen])
+        print(
+            "\n| contender | parameters | trained for (s) | processor (s) | seen "
+            f"| {unit}, ± 2 s.e. |\n|---|---|---|---|---|---|"
+        )
+        for _ in range(values.num_turns):
+            progress = [contender.run() for contender in contenders]
+            for contender, now in zip(contenders, progress, strict=True):
+                print(_row(contender, now), flush=True)
+
+
+def _row(contender, now):
+    error = 2.0 * now.scores.std(ddof=1) / np.sqrt(len(now.scores))
+    cells = (contender.name, f"{contender.num_parameters:,}", f"{now.seconds:.0f}")
+    cells += (f"{now.processor_seconds:.0f}", f"{now.num_rows:,}")
+    return f"| {' | '.join(cells)} | {now.scores.mean():.3f} ± {error:.3f} |"

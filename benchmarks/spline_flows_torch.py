@@ -1,22 +1,21 @@
 """Neural spline flows of PyTorch's nflows and zuko."""
 
-import dataclasses
 import functools
-from collections.abc import Callable
 
 from benchmarks import torch_contender
+from benchmarks.torch_contender import Peer
 
 __all__ = ["nflows", "train", "zuko"]
 
 
 def nflows(workload, *, num_threads):
     """Nflows' splines as its authors stack them, with permutations and LU mixings."""
-    return _contender(_nflows(workload), workload, num_threads)
+    return torch_contender.flow_contender(_nflows(workload), workload, num_threads)
 
 
 def zuko(workload, *, num_threads):
     """Zuko's `NSF`, which has no mixings; `passes=2` makes couplings of its steps."""
-    return _contender(_zuko(workload), workload, num_threads)
+    return torch_contender.flow_contender(_zuko(workload), workload, num_threads)
 
 
 def train(name, workload, rows, budget, *, num_threads):
@@ -33,31 +32,7 @@ def train(name, workload, rows, budget, *, num_threads):
 
     peer = {"nflows": _nflows, "zuko": _zuko}[name](workload)
     return torch_contender.budgeted(
-        name,
-        list(peer.module.parameters()),
-        lambda x: peer.log_prob(torch.tensor(x)),
-        rows,
-        budget,
-        num_threads=num_threads,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Peer:
-    name: str
-    module: object
-    log_prob: Callable
-    sample: Callable
-
-
-def _contender(peer, workload, num_threads):
-    return torch_contender.flow_contender(
-        peer.name,
-        workload,
-        peer.module,
-        num_threads,
-        log_prob=peer.log_prob,
-        sample=peer.sample,
+        peer, torch.tensor, rows, budget, num_threads=num_threads
     )
 
 
@@ -73,7 +48,7 @@ def _nflows(workload):
         steps += [*_nflows_mixing(size), _nflows_step(workload, step)]
     steps += _nflows_mixing(size)
     flow = Flow(transforms.CompositeTransform(steps), StandardNormal([size]))
-    return _Peer("nflows", flow, flow.log_prob, flow.sample)
+    return Peer("nflows", flow, flow.log_prob, flow.sample)
 
 
 def _zuko(workload):
@@ -89,7 +64,7 @@ def _zuko(workload):
         hidden_features=workload.hidden_units[:-1],  # of each of which it makes a block
         residual=True,
     )
-    return _Peer(
+    return Peer(
         "zuko",
         flow,
         lambda x: flow().log_prob(x),

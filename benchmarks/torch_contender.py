@@ -1,9 +1,13 @@
 """Contenders in PyTorch; torch is imported by who calls this."""
 
+import dataclasses
+from collections.abc import Callable
+
 from benchmarks.budgeted_training import BudgetedTraining
 from benchmarks.timing import Contender
 
 __all__ = [
+    "Peer",
     "budgeted",
     "flow_contender",
     "masked_linear",
@@ -12,6 +16,30 @@ __all__ = [
     "training_step",
 ]
 __all__ += ["without_context", "zuko_contender"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """A flow of another library.
+
+    Attributes:
+      name: of the library.
+      module: a `torch.nn.Module`.
+      log_prob: function of a tensor of images, `[N, C, H, W]`, or rows.
+      sample: function of the number of samples.
+      sample_and_log_prob: likewise; None if it is not timed.
+    """
+
+    name: str
+    module: object
+    log_prob: Callable
+    sample: Callable
+    sample_and_log_prob: Callable | None = None
+
+    @property
+    def parameters(self):
+        """What is trained."""
+        return [p for p in self.module.parameters() if p.requires_grad]
 
 
 def torch_contender(name, parameters, work, calls, *, num_threads):
@@ -44,13 +72,12 @@ def training_step(parameters, log_prob, x):
     return step
 
 
-def budgeted(name, parameters, log_prob, data, budget, *, num_threads):
+def budgeted(peer, to_tensor, data, budget, *, num_threads):
     """Returns a `Contender` that trains on data for a turn, and scores others.
 
     Args:
-      name: of the package.
-      parameters: what is trained.
-      log_prob: function of an array that returns a tensor of log-densities.
+      peer: a `Peer`.
+      to_tensor: function of an array that returns what `peer.log_prob` takes.
       data: an `Images` or `Rows`.
       budget: a `Budget`.
       num_threads: of PyTorch.
@@ -58,13 +85,14 @@ def budgeted(name, parameters, log_prob, data, budget, *, num_threads):
     import torch
 
     torch.set_num_threads(num_threads)
+    parameters = peer.parameters
     optimizer = torch.optim.Adam(parameters)
 
     def step(x, learning_rate):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
-        loss = -log_prob(x).mean()
+        loss = -peer.log_prob(to_tensor(x)).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
         optimizer.step()
@@ -72,12 +100,12 @@ def budgeted(name, parameters, log_prob, data, budget, *, num_threads):
 
     @torch.no_grad()
     def score(x):
-        return log_prob(x).numpy()
+        return peer.log_prob(to_tensor(x)).numpy()
 
     # Scoring initialises what depends on data.
     training = BudgetedTraining(score, step, score, data, budget)
     count = sum(parameter.numel() for parameter in parameters)
-    return training.contender(f"{name}, {num_threads} threads", count)
+    return training.contender(f"{peer.name}, {num_threads} threads", count)
 
 
 def without_context(*layers):
@@ -106,44 +134,36 @@ def masked_linear(mask):
     return MaskedLinear()
 
 
-def flow_contender(
-    name, workload, flow, num_threads, *, log_prob, sample, sample_and_log_prob=None
-):
+def flow_contender(peer, workload, num_threads):
     """Returns the `Contender` of what a workload asks of a flow, as `workload.task` says.
 
     Args:
-      name: of the package.
+      peer: a `Peer`.
       workload: has `batch()`, `batch_size`, `calls` and `task`.
-      flow: a module.
       num_threads: of PyTorch.
-      log_prob: function of rows.
-      sample: function of a number of samples.
-      sample_and_log_prob: likewise.
     """
     import torch
 
     x = torch.tensor(workload.batch())
-    parameters = [p for p in flow.parameters() if p.requires_grad]
 
     @torch.no_grad()
     def draw():
-        return sample(workload.batch_size).mean().item()
+        return peer.sample(workload.batch_size).mean().item()
 
     @torch.no_grad()
     def score():
-        return log_prob(x).mean().item()
+        return peer.log_prob(x).mean().item()
 
     @torch.no_grad()
     def draw_and_score():
-        y, log_probs = sample_and_log_prob(workload.batch_size)
+        y, log_probs = peer.sample_and_log_prob(workload.batch_size)
         return (y.mean() + log_probs.mean()).item()
 
     work = {"sample": draw, "score": score, "sample_and_score": draw_and_score}
     if workload.task == "train":
-        work["train"] = training_step(parameters, log_prob, x)
-    return torch_contender(
-        name, parameters, work[workload.task], workload.calls, num_threads=num_threads
-    )
+        work["train"] = training_step(peer.parameters, peer.log_prob, x)
+    task, calls = work[workload.task], workload.calls
+    return torch_contender(peer.name, peer.parameters, task, calls, num_threads=num_threads)
 
 
 def near_identity(flow):
@@ -165,12 +185,11 @@ def zuko_contender(workload, steps, num_threads):
         buffer=True,
     )
     flow = near_identity(zuko.lazy.Flow(steps, base))
-    return flow_contender(
+    peer = Peer(
         "zuko",
-        workload,
         flow,
-        num_threads,
-        log_prob=lambda x: flow().log_prob(x),
-        sample=lambda count: flow().sample((count,)),
-        sample_and_log_prob=lambda count: flow().rsample_and_log_prob((count,)),
+        lambda x: flow().log_prob(x),
+        lambda count: flow().sample((count,)),
+        lambda count: flow().rsample_and_log_prob((count,)),
     )
+    return flow_contender(peer, workload, num_threads)

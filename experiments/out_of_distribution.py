@@ -20,6 +20,7 @@ from experiments.data import DATASETS
 from experiments.data import DataError
 from experiments.data import load_dataset
 from experiments.density_estimation.settings import Settings
+from experiments.fitted.row_tables import in_parts
 from experiments.reports import plots
 from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
@@ -100,9 +101,8 @@ def _read_run(run_dir, data_dir):
 
 def _bits(distribution, dataset, max_rows):
     rows = np.random.default_rng(0).permutation(dataset.test)[:max_rows]
-    starts = range(0, len(rows), _ROWS_A_CALL)
-    pieces = [distribution.log_prob(rows[i : i + _ROWS_A_CALL]) for i in starts]
-    nats = np.concatenate(pieces).astype(np.float64)
+    nats = in_parts(distribution.log_prob, rows, rows_a_call=_ROWS_A_CALL)
+    nats = nats.astype(np.float64)
     return -math.log2(dataset.bin_width) - nats / (dataset.event_size * math.log(2.0))
 
 

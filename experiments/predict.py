@@ -12,20 +12,14 @@ import dataclasses
 import sys
 
 from experiments.command_line.flag_settings import field
-from experiments.data import DataError
-from experiments.data.text_table import TextTable
 from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
-from experiments.fitted.resumable_file import ResumableFile
-from experiments.fitted.row_tables import ahead
 from experiments.fitted.row_tables import as_text
-from experiments.fitted.row_tables import bar
 from experiments.fitted.row_tables import taken
 from experiments.runs.run_directory import RunDirectoryError
 
 _VALUES_A_CALL = 1 << 20
-_START = {"end": 0, "line": 0, "rows": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,25 +67,15 @@ def predict(settings):
             f"Expected a conditional model in {model.path}; got one without a context, "
             "whose columns no others predict."
         )
-    table = TextTable(settings.csv, decimal=settings.decimal, encoding=settings.encoding)
-    positions = model.positions(table, model.context)
-    show = bar(table.size, settings.progress)
-
-    def pieces(at):
-        start = {"end": at["end"], "line": at["line"]}
-        for block in ahead(table.blocks(positions, as_text=model.reads_text, **start)):
-            context = model.rows(block, model.context, settings.decimal)
-            text = _predicted(model, context, settings, at["rows"])
-            rows = at["rows"] + len(context)
-            at = {"end": block.end, "line": block.next_line, "rows": rows}
-            yield text, at
-            show(block.end)
-        if not at["rows"]:
-            raise DataError(f"Expected rows of numbers in {settings.csv}; got none.")
-
     names, _ = model.predictions(settings.levels, settings)
-    out = ResumableFile(settings.out, settings.origin(model.path))
-    return out.write((as_text([names]), _START), pieces)["rows"]
+
+    def written(context, rows_before):
+        text = _predicted(model, context, settings, rows_before)
+        return text, {"rows": len(context)}
+
+    table = settings.open_table(settings.csv)
+    arguments = table, model.context, as_text([names]), {"rows": 0}, written
+    return command.write_rows(settings, model, *arguments)["rows"]
 
 
 def cli(argv):

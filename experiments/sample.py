@@ -15,7 +15,6 @@ import numpy as np
 
 from experiments.command_line.flag_settings import field
 from experiments.data import DataError
-from experiments.data.text_table import TextTable
 from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.open_model import open_model
@@ -94,7 +93,7 @@ def _blocks(model, settings, at):
         if not at["calls"] or at["within"]:
             yield 0, 0, at | {"within": 0}, model.no_conditions()
         return
-    table = TextTable(settings.given, decimal=settings.decimal, encoding=settings.encoding)
+    table = settings.open_table(settings.given)
     positions = model.positions(table, model.context)
     show = bar(table.size, settings.progress)
     end, line = at["end"], at["line"]

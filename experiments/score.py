@@ -22,19 +22,16 @@ from PIL import Image
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.command_line.flag_settings import field
-from experiments.data import DataError
 from experiments.data.images import dequantized
 from experiments.data.images import open_picture
 from experiments.data.own_images import FITS
 from experiments.data.own_images import picture_array
 from experiments.data.own_images import picture_files
-from experiments.data.text_table import TextTable
 from experiments.fitted import command
 from experiments.fitted.command import TableSettings
 from experiments.fitted.command import digest_of
 from experiments.fitted.open_model import open_model
 from experiments.fitted.resumable_file import ResumableFile
-from experiments.fitted.row_tables import ahead
 from experiments.fitted.row_tables import as_cells
 from experiments.fitted.row_tables import as_text
 from experiments.fitted.row_tables import bar
@@ -42,7 +39,7 @@ from experiments.runs import run_directory
 from experiments.runs.run_directory import RunDirectoryError
 
 _HEADER = "log_likelihood,outside\n"
-_START = {"end": 0, "line": 0, "rows": 0, "total": 0.0, "outside": 0, "unknown": 0}
+_COUNTS = {"rows": 0, "total": 0.0, "outside": 0, "unknown": 0}
 _PICTURES_A_CALL = 256
 
 
@@ -108,26 +105,15 @@ def score(settings):
 
 
 def _from_table(model, settings):
-    table = TextTable(settings.csv, decimal=settings.decimal, encoding=settings.encoding)
+    table = settings.open_table(settings.csv)
     names = (*model.modelled, *model.context)
-    positions = model.positions(table, names)
-    show = bar(table.size, settings.progress)
 
-    def pieces(at):
-        start = {"end": at["end"], "line": at["line"]}
-        for block in ahead(table.blocks(positions, as_text=model.reads_text, **start)):
-            rows = model.rows(block, names, settings.decimal)
-            text, found = _scored(model, rows, names, settings.mark_unknown)
-            at = {name: at[name] + found.get(name, 0) for name in _START}
-            at |= {"end": block.end, "line": block.next_line}
-            yield text, at
-            show(block.end)
-        if not at["rows"]:
-            raise DataError(f"Expected rows of numbers in {settings.csv}; got none.")
+    def written(rows, rows_before):
+        del rows_before
+        return _scored(model, rows, names, settings.mark_unknown)
 
-    out = ResumableFile(settings.out, settings.origin(model.path))
-    at = out.write((_HEADER, _START), pieces)
-    known = {table.label(position) for position in positions}
+    at = command.write_rows(settings, model, table, names, _HEADER, _COUNTS, written)
+    known = {table.label(position) for position in model.positions(table, names)}
     ignored = tuple(name for name in table.names or () if name not in known)
     count = at["rows"] - at["unknown"]
     mean = at["total"] / count if count else float("nan")
@@ -192,10 +178,6 @@ def _main(settings):
     print("\n".join(lines))
 
 
-if __name__ == "__main__":
-    sys.exit(cli(sys.argv))
-
-
 class PictureRows:
     """Pictures of a folder, or of an `.npz` file, as a run's flow takes them.
 
@@ -257,3 +239,7 @@ class PictureRows:
         if image.size != size:
             image = FITS[self._fit](image, size, item if self._root else "the array")
         return np.asarray(image.convert(self._mode)).reshape(self._shape)
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv))

@@ -4,13 +4,11 @@ import csv
 import dataclasses
 import io
 import math
+import numbers
 import operator
-import os
 import types
 import typing
 from typing import ClassVar
-
-import numpy as np
 
 from experiments.runs.atomic_write import atomic_write
 
@@ -20,6 +18,7 @@ _BOUNDS = {
     "above": (operator.gt, "above"),
     "below": (operator.lt, "below"),
 }
+_NUMBERS = {int: numbers.Integral, float: numbers.Real}
 _WORDS = {
     bool: "True or False as",
     int: "an integer",
@@ -155,19 +154,8 @@ def check_kinds(values, error=ValueError):
 
 def _is_of(value, kind):
     if typing.get_origin(kind) is tuple:
-        from_entry, _ = typing.get_args(kind)
-        return isinstance(value, (tuple, list)) and all(
-            _is_of(v, from_entry) for v in value
-        )
-    if kind in (bool, str, os.PathLike, types.NoneType):
-        return isinstance(value, kind)
-    if kind is float and isinstance(value, (float, np.floating)):
-        return True
-    return _is_integer(value)
-
-
-def _is_integer(value):
-    try:
-        return not isinstance(value, bool) and operator.index(value) is not None
-    except TypeError:
-        return False
+        entry, _ = typing.get_args(kind)
+        return isinstance(value, (tuple, list)) and all(_is_of(v, entry) for v in value)
+    if kind in _NUMBERS:
+        return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
+    return isinstance(value, kind)

@@ -5,16 +5,9 @@ import hashlib
 
 import numpy as np
 
+from experiments.data import files
 from experiments.data.dataset import Dataset
 from experiments.data.dataset import Entry
-from experiments.data.files import DataError
-from experiments.data.files import cache_folder
-from experiments.data.files import download
-from experiments.data.files import existing_folder
-from experiments.data.files import find_prepared
-from experiments.data.files import load_arrays
-from experiments.data.files import need_prepared
-from experiments.data.files import reading
 from experiments.data.published import MADE_TABLE
 
 _SETS = ("train", "valid", "test")
@@ -50,7 +43,7 @@ _CONTENT = {name: (*size, _SHA256[name]) for name, size in _SIZES.items()}
 
 def load_debd(name, request):
     """Returns one of the discrete estimation benchmark data sets, in its own division."""
-    packed = find_prepared(request.data_dir, f"debd/{name}.npz", f"{name}.npz")
+    packed = files.find_prepared(request.data_dir, f"debd/{name}.npz", f"{name}.npz")
     addresses = [f"{_DEBD}/{name}/{name}.{part}.data" for part in _SETS]
     return _dataset(name, _sets(name, request.data_dir, packed, addresses, ","))
 
@@ -58,7 +51,7 @@ def load_debd(name, request):
 def load_binarized_mnist(request):
     """Returns MNIST with pixels of 0 and 1, as Larochelle drew them once for all."""
     file = "binarized_mnist_packed.npz"
-    packed = find_prepared(request.data_dir, f"mnist_static_binarized/{file}", file)
+    packed = files.find_prepared(request.data_dir, f"mnist_static_binarized/{file}", file)
     addresses = [f"{_MNIST}/binarized_mnist_{part}.amat" for part in _SETS]
     sets = _sets("binarized_mnist", request.data_dir, packed, addresses, None)
     return _dataset("binarized_mnist", sets, image_shape=(28, 28))
@@ -70,7 +63,7 @@ def load_dna_made(request):
         "dna.npz, whose arrays made_train, made_valid and test hold packed bits: the "
         "division is in no public file that could be checked"
     )
-    path = need_prepared(request.data_dir, "debd/dna.npz", "dna.npz", wanted=wanted)
+    path = files.need_prepared(request.data_dir, "debd/dna.npz", "dna.npz", wanted=wanted)
     return _dataset("dna_made", _unpacked(path, 180, ("made_train", "made_valid", "test")))
 
 
@@ -85,11 +78,11 @@ def _sets(name, data_dir, packed, addresses, delimiter):
     if packed:
         sets = _unpacked(packed, num_variables, _SETS)
     else:
-        folder = existing_folder(data_dir) if data_dir else cache_folder()
+        folder = files.existing_folder(data_dir) if data_dir else files.cache_folder()
         sets = [_read_text(address, folder, delimiter) for address in addresses]
     content = b"".join(np.packbits(rows, axis=1).tobytes() for rows in sets)
     if hashlib.sha256(content).hexdigest() != digest:
-        raise DataError(
+        raise files.DataError(
             f"Expected {num_rows} rows of {num_variables} zeros and ones, those of {name}; "
             f"got others, of shapes {[rows.shape for rows in sets]}, from "
             f"{packed or addresses[0]}. If they were downloaded, delete them."
@@ -98,16 +91,16 @@ def _sets(name, data_dir, packed, addresses, delimiter):
 
 
 def _unpacked(path, num_variables, keys):
-    arrays = load_arrays(path, keys).values()
-    with reading("packed bits", path, (TypeError, ValueError)):
+    arrays = files.load_arrays(path, keys).values()
+    with files.reading("packed bits", path, (TypeError, ValueError)):
         return [np.unpackbits(a, axis=1)[:, :num_variables] for a in arrays]
 
 
 def _read_text(address, folder, delimiter):
     path = folder / address.rpartition("/")[2]
     if not path.is_file():
-        download(address, path)
-    with reading("rows of zeros and ones", path, ValueError):
+        files.download(address, path)
+    with files.reading("rows of zeros and ones", path, ValueError):
         return np.loadtxt(path, np.uint8, delimiter=delimiter, ndmin=2)
 
 

@@ -150,8 +150,12 @@ def download(address, path, *, md5=None):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(address, part)
-        if md5 is not None:
-            _refuse_other_content(address, part, md5)
+        if md5 is not None and (digest := _md5(part)) != md5:
+            part.unlink()
+            raise DataError(
+                f"Expected {address} to have the md5 checksum {md5}; got {digest}. What "
+                "was downloaded is deleted."
+            )
         os.replace(part, path)
     except (OSError, http.client.HTTPException) as error:
         raise DataError(
@@ -176,19 +180,7 @@ def _fetch(address, part):
         resumes = response.status == http.HTTPStatus.PARTIAL_CONTENT
         with part.open("ab" if resumes else "wb") as file:
             shutil.copyfileobj(response, file, _CHUNK_BYTES)
-    rest = response.headers.get("Content-Length")
-    if rest is not None:
-        _refuse_short(address, part, int(rest) + (start if resumes else 0))
-
-
-def _fetch_past_the_end(address, part, content_range):
-    """Nothing is left to fetch if the part has the file's size; else it is of another."""
-    if content_range.rpartition("/")[2] != str(part.stat().st_size):
-        part.unlink()
-        _fetch(address, part)
-
-
-def _refuse_short(address, part, size):
+    size = int(response.headers.get("Content-Length") or 0) + (start if resumes else 0)
     if part.stat().st_size < size:
         raise DataError(
             f"Expected {size:,} bytes of {address}; got {part.stat().st_size:,}. The next "
@@ -196,14 +188,11 @@ def _refuse_short(address, part, size):
         )
 
 
-def _refuse_other_content(address, part, md5):
-    digest = _md5(part)
-    if digest != md5:
+def _fetch_past_the_end(address, part, content_range):
+    """Nothing is left to fetch if the part has the file's size; else it is of another."""
+    if content_range.rpartition("/")[2] != str(part.stat().st_size):
         part.unlink()
-        raise DataError(
-            f"Expected {address} to have the md5 checksum {md5}; got {digest}. What was "
-            "downloaded is deleted."
-        )
+        _fetch(address, part)
 
 
 def _md5(path):

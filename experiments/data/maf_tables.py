@@ -58,7 +58,6 @@ _SIGNAL = 1.0
 _MAX_REPEATS = 5
 _BSDS300_FILE = "bsds300_patches_10pct.npz"
 _BSDS300_SETS = ("train", "validation", "test")
-_PREPARED = "as the authors of MAF prepare it"
 
 
 def load_power(request):
@@ -263,7 +262,8 @@ def _extract(archive, names, folder):
 
 
 def _extract_one(members, name, path):
-    found = [m for m in members.getmembers() if m.isfile() and _is_below(m.name, name)]
+    files = filter(tarfile.TarInfo.isfile, members)
+    found = [file for file in files if f"/{file.name}".endswith(f"/{name}")]
     if len(found) != 1:
         raise DataError(
             f"Expected {name} once in {members.name}; got it {len(found)} times."
@@ -274,10 +274,6 @@ def _extract_one(members, name, path):
         shutil.copyfileobj(source, target)
     os.replace(part, path)
     return path
-
-
-def _is_below(member, name):
-    return f"/{member}".endswith(f"/{name}")
 
 
 def read_pandas_pickle(path):
@@ -324,35 +320,24 @@ def _columns(frame):
     return columns
 
 
+def _entry(load, origin, num_rows, event_size):
+    return Entry(load, f"{origin}, as the authors of MAF prepare it", num_rows, event_size)
+
+
 ENTRIES = {
-    "power": Entry(
-        load_power,
-        f"UCI household electric power consumption, {_PREPARED}",
-        (1_659_917, 184_435, 204_928),
-        6,
+    "power": _entry(
+        load_power, "UCI household power consumption", (1_659_917, 184_435, 204_928), 6
     ),
-    "gas": Entry(
-        load_gas,
-        f"UCI gas sensor array under dynamic gas mixtures, {_PREPARED}",
-        (852_174, 94_685, 105_206),
-        8,
+    "gas": _entry(
+        load_gas, "UCI gas sensors in changing mixtures", (852_174, 94_685, 105_206), 8
     ),
-    "hepmass": Entry(
-        load_hepmass,
-        f"UCI HEPMASS, mass 1000, {_PREPARED}",
-        (315_123, 35_013, 174_987),
-        21,
+    "hepmass": _entry(
+        load_hepmass, "UCI HEPMASS, mass 1000", (315_123, 35_013, 174_987), 21
     ),
-    "miniboone": Entry(
-        load_miniboone,
-        f"UCI MiniBooNE particle identification, {_PREPARED}",
-        (29_556, 3_284, 3_648),
-        43,
+    "miniboone": _entry(
+        load_miniboone, "UCI MiniBooNE particles", (29_556, 3_284, 3_648), 43
     ),
-    "bsds300": Entry(
-        load_bsds300,
-        "Berkeley segmentation data set, patches of the authors of MAF",
-        (1_000_000, 50_000, 250_000),
-        63,
+    "bsds300": _entry(
+        load_bsds300, "Berkeley segmentation data set", (1_000_000, 50_000, 250_000), 63
     ),
 }

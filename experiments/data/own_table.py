@@ -33,7 +33,11 @@ def load_npz(request):
         sets = _divided(*arrays.values(), request)
     else:
         sets = [arrays[name] for name in _SETS]
-        _refuse_other_widths(path, sets)
+        widths = [values.shape[1] for values in sets]
+        if len(set(widths)) > 1:
+            raise DataError(
+                f"Expected as many columns in each set of {path}; got {widths}."
+            )
     return _dataset("npz", sets, None, request, path)
 
 
@@ -67,12 +71,6 @@ def _numbers(path, key, array):
             f"{values[row, column]}."
         )
     return values
-
-
-def _refuse_other_widths(path, sets):
-    widths = [values.shape[1] for values in sets]
-    if len(set(widths)) > 1:
-        raise DataError(f"Expected as many columns in each set of {path}; got {widths}.")
 
 
 def _divided(values, request):

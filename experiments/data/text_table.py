@@ -72,11 +72,6 @@ def spelling_advice(cells, decimal="."):
     return "; ".join(advice)
 
 
-def is_empty(row):
-    """Whether a row, a list of cells, is that of an empty line."""
-    return len(row) < 2 and not "".join(row).strip()
-
-
 def cell_problems(rows, labels, num_columns, decimal="."):
     """Returns the problems of a table in words; empty if there are none.
 
@@ -102,18 +97,13 @@ def _problems_of_row(row, labels, num_columns, decimal):
     """Returns pairs of a problem in words and the cell that has it."""
     if len(row) != num_columns:
         return [(f"{len(row)} cells instead of {num_columns}", "")]
-    return [
-        (f"{row[position].strip()!r} in column {label!r}", row[position])
-        if row[position].strip()
-        else (f"an empty cell in column {label!r}", "")
-        for position, label in labels.items()
-        if not _is_finite(row[position], decimal)
-    ]
-
-
-def _is_finite(cell, decimal):
-    value = number(cell, decimal)
-    return value is not None and math.isfinite(value)
+    found = []
+    for position, label in labels.items():
+        value, cell = number(row[position], decimal), row[position].strip()
+        if value is None or not math.isfinite(value):
+            what = repr(cell) if cell else "an empty cell"
+            found.append((f"{what} in column {label!r}", row[position]))
+    return found
 
 
 def next_lines(file, offset):
@@ -219,7 +209,11 @@ class TextTable:
         if not any(_is_number(cell, decimal) for cell in cells):
             # The name that pandas gives to an unnamed column.
             names = [cell or f"Unnamed: {i}" for i, cell in enumerate(cells)]
-            self.names = self._distinct(names)
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise DataError(
+                    f"Expected distinct column names in {self._path}; got {twice} twice."
+                )
+            self.names = tuple(names)
             line_end = len(first.encode(encoding))
             self._start = (start[0] + line_end, start[1] + first.count("\n"))
 
@@ -237,7 +231,6 @@ class TextTable:
             no finite number where there should be one; the message names the first few of
             all such rows and cells of a block.
         """
-        frame_of = self._texts if as_text else self._numbers
         offset, line = (end, line) if end else (self._start[0], self._start[1] + 1)
         with self._reading(), self._path.open("rb") as file:
             while text := next_lines(file, offset):
@@ -245,7 +238,8 @@ class TextTable:
                 offset += len(text)
                 decoded(text, self._encoding, self._path, line)
                 if text.strip():
-                    yield Block(frame_of(text, columns, line), line, next_line, offset)
+                    frame = self._frame(text, columns, line, as_text)
+                    yield Block(frame, line, next_line, offset)
                 line = next_line
 
     def label(self, position):
@@ -270,34 +264,24 @@ class TextTable:
             first += line
         return (len(before.encode(self._encoding)), before.count("\n")), first
 
-    def _distinct(self, names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DataError(
-                f"Expected distinct column names in {self._path}; got {twice} twice."
-            )
-        return tuple(names)
-
-    def _numbers(self, text, columns, line):
-        """Returns the numbers of a block, or refuses it with what is wrong where."""
-        is_plain = not any(letters in text for letters in _READ_OTHERWISE)
+    def _frame(self, text, columns, line, as_text):
+        """Returns the cells of a block, or refuses it with what is wrong where."""
+        dtype, misread = (str, (QUOTE,)) if as_text else (np.float64, _READ_OTHERWISE)
+        is_plain = not any(letters in text for letters in misread)
         if is_plain and has_rows_of(text, self.num_columns, self._delimiter):
-            frame = self._parsed(text, columns, line, np.float64)
-            if frame is not None and np.isfinite(frame.to_numpy()).all():
+            frame = self._parsed(text, columns, line, dtype)
+            if frame is not None and (as_text or np.isfinite(frame.to_numpy()).all()):
                 return frame
-        labels = {position: self.label(position) for position in columns}
-        lines, rows = self._by_cell(text, columns, line, labels)
-        values = [[number(cell, self._decimal) for cell in row] for row in rows]
-        return pd.DataFrame(values, lines, list(columns), dtype=np.float64)
-
-    def _texts(self, text, columns, line):
-        """Returns the cells of a block as texts, or refuses rows of other lengths."""
-        if QUOTE not in text and has_rows_of(text, self.num_columns, self._delimiter):
-            frame = self._parsed(text, columns, line, str)
-            if frame is not None:
-                return frame
-        lines, rows = self._by_cell(text, columns, line, {})
-        return pd.DataFrame(rows, lines, list(columns), dtype=str)
+        # Slowly, where pandas refuses or misreads rows.
+        labels = {} if as_text else {position: self.label(position) for position in columns}
+        rows = list(self._rows(text, line))
+        if found := cell_problems(rows, labels, self.num_columns, self._decimal):
+            wanted = "finite numbers" if labels else "rows of one length"
+            raise DataError(f"Expected {wanted} in {self._path}; got {found}.")
+        cells = [[row[i] for i in columns] for _, row in rows]
+        if not as_text:
+            cells = [[number(cell, self._decimal) for cell in row] for row in cells]
+        return pd.DataFrame(cells, [begin for begin, _ in rows], list(columns), dtype=dtype)
 
     def _parsed(self, text, columns, line, dtype):
         """Returns a block without quotes by pandas, or None if that refuses it."""
@@ -321,26 +305,6 @@ class TextTable:
         lines = [row_line for row_line, _ in self._rows(text, line)]
         return frame.set_axis(lines) if len(lines) == len(frame) else None
 
-    def _by_cell(self, text, columns, line, labels):
-        """Returns lines and cells of rows, slowly, where pandas refuses or misreads them.
-
-        Args:
-          text: of the block.
-          columns: positions of the columns that are read.
-          line: of the first row.
-          labels: names of those that should hold numbers, by position.
-        """
-        rows = self._rows(text, line)
-        found = cell_problems(rows, labels, self.num_columns, self._decimal)
-        if found:
-            wanted = "finite numbers" if labels else "rows of one length"
-            raise DataError(f"Expected {wanted} in {self._path}; got {found}.")
-        lines, rows = [], []
-        for row_line, row in self._rows(text, line):
-            lines.append(row_line)
-            rows.append([row[i] for i in columns])
-        return lines, rows
-
     def _rows(self, text, line):
         """Yields the line of the file where a row begins, and its cells; no empty rows.
 
@@ -351,7 +315,7 @@ class TextTable:
         reader, begin = csv.reader(content, delimiter=self._delimiter, strict=True), line
         try:
             for row in reader:
-                if not is_empty(row):
+                if len(row) > 1 or "".join(row).strip():
                     yield begin, row
                 begin = line + reader.line_num
         except csv.Error as error:

@@ -45,7 +45,18 @@ def typed(texts, name, decimal="."):
     wrong = np.flatnonzero(present)[~_FITS[name](texts[present], decimal)]
     if len(wrong):
         raise ValueError(int(wrong[0]))
-    return _MAKE[name](texts, present, decimal)
+    if name == "date":
+        dates = pd.to_datetime(texts.where(present), format="ISO8601", errors="coerce")
+        return dates.to_numpy(dtype="datetime64[ns]")
+    if name == "text":
+        return texts.where(present | (texts == _WORD), None).to_numpy(dtype=object)
+    if name == "number":
+        values = np.full(len(texts), np.nan)
+        values[present] = _numbers(texts[present], decimal)
+        return values
+    values = np.full(len(texts), None, object)
+    values[present] = [_BOOLEANS[text.lower()] for text in texts[present]]
+    return values.astype(bool) if present.all() else values
 
 
 def _stripped(texts):
@@ -77,36 +88,9 @@ def _is_date(texts, decimal):
     return found.notna().to_numpy()
 
 
-def _make_numbers(texts, present, decimal):
-    values = np.full(len(texts), np.nan)
-    values[present] = _numbers(texts[present], decimal)
-    return values
-
-
-def _make_booleans(texts, present, decimal):
-    values = np.full(len(texts), None, object)
-    values[present] = [_BOOLEANS[text.lower()] for text in texts[present]]
-    return values.astype(bool) if present.all() else values
-
-
-def _make_dates(texts, present, decimal):
-    dates = pd.to_datetime(texts.where(present), format="ISO8601", errors="coerce")
-    return dates.to_numpy(dtype="datetime64[ns]")
-
-
-def _make_texts(texts, present, decimal):
-    return texts.where(present | (texts == _WORD), None).to_numpy(dtype=object)
-
-
 _FITS = {
     "number": _is_number,
     "boolean": _is_boolean,
     "date": _is_date,
     "text": lambda texts, decimal: np.ones(len(texts), bool),
-}
-_MAKE = {
-    "number": _make_numbers,
-    "boolean": _make_booleans,
-    "date": _make_dates,
-    "text": _make_texts,
 }

@@ -11,6 +11,7 @@ from sklearn import ensemble
 from sklearn import model_selection
 
 import tfp_flows
+from experiments.fitted.row_tables import in_parts
 from experiments.reports.estimate import error_of_share
 from experiments.reports.predictions import FLOW
 from experiments.reports.predictions import LEVELS
@@ -92,11 +93,8 @@ def latent_pit(distribution, x, context=None):
       x: `[N, D]`, rows of data.
       context: `[N, C]`, if the flow is conditional.
     """
-    z = _in_pieces(
-        lambda x, **context: distribution.bijector.inverse_and_log_det(x, **context)[0],
-        x,
-        context,
-    )
+    inverse = distribution.bijector.inverse_and_log_det
+    z = _in_parts(lambda x, context: inverse(x, context=context)[0], x, context)
     return distribution.distribution.distribution.cdf(z).numpy().astype(np.float64)
 
 
@@ -138,7 +136,10 @@ def coverage(subject):
     dataset = subject.dataset
     if dataset.event_size > 1 or dataset.is_binary:
         return None
-    u = _in_pieces(subject.distribution.cdf, dataset.test, dataset.test_context)
+    cdf = subject.distribution.cdf
+    u = _in_parts(
+        lambda x, context: cdf(x, context=context), dataset.test, dataset.test_context
+    )
     inside = {p: float(np.mean(np.abs(u - 0.5) < 0.5 * p)) for p in _INTERVALS}
     return {
         "shares": {str(p): share for p, share in inside.items()},
@@ -154,7 +155,7 @@ def integral_over_angles(subject):
         return None
     angles = np.pi * (2.0 * np.arange(_GRID) / _GRID - 1.0)
     grid = np.stack(np.meshgrid(angles, angles), axis=-1).reshape(-1, 2)
-    log_prob = _in_pieces(subject.distribution.log_prob, grid.astype(np.float32))
+    log_prob = _in_parts(subject.distribution.log_prob, grid.astype(np.float32))
     return float(np.mean(np.exp(log_prob)) * (2.0 * np.pi) ** 2)
 
 
@@ -213,15 +214,8 @@ def _folds_of_pairs(count, seed):
     ]
 
 
-def _in_pieces(function, x, context=None):
-    """Returns what `function` returns of the rows of `x` and their context."""
-    # In pieces, for the hidden activations of images take memory.
-    pieces = []
-    for start in range(0, len(x), _ROWS_A_CALL):
-        rows = slice(start, start + _ROWS_A_CALL)
-        kwargs = {} if context is None else {"context": context[rows]}
-        pieces.append(function(x[rows], **kwargs))
-    return tf.concat(pieces, axis=0).numpy()
+# In parts, since the hidden activations of images take memory.
+_in_parts = functools.partial(in_parts, rows_a_call=_ROWS_A_CALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,13 +248,13 @@ def bits_of_levels(distribution, rows, context=None, *, bin_width):
       bin_width: of the data.
     """
     path = _find_levels(distribution.bijector)
-    nats = []
-    for start in range(0, len(rows), _IMAGES_A_CALL):
-        part = slice(start, start + _IMAGES_A_CALL)
-        given = None if context is None else context[part]
-        nats.append(_nats_of_levels(distribution, path, rows[part], given))
+    nats = in_parts(
+        functools.partial(_nats_of_levels, distribution, path),
+        *(rows, context),
+        rows_a_call=_IMAGES_A_CALL,
+    )
     size = rows.shape[1]
-    before, *levels = np.mean(np.concatenate(nats), axis=0)
+    before, *levels = np.mean(nats, axis=0)
     before += size * math.log(bin_width)
     return {
         "before_the_levels": -before / (size * math.log(2.0)),
@@ -347,7 +341,9 @@ def prediction_scores(subject):
       subject: a `Subject`.
     """
     dataset = subject.dataset
-    if not _is_prediction(dataset):
+    is_table = not dataset.is_binary and dataset.image_shape is None
+    is_given = dataset.context_size and not dataset.class_names
+    if not (is_table and is_given and dataset.event_size <= _MAX_VARIABLES):
         return None
     arrays = dataset.train_context, dataset.train, dataset.test_context
     predicted = {FLOW: quantiles(subject), **baselines(*arrays, subject.settings.seed)}
@@ -369,12 +365,6 @@ def quantiles(subject):
         for start in range(0, len(context), count)
     ]
     return np.concatenate(parts)
-
-
-def _is_prediction(dataset):
-    is_table = not dataset.is_binary and dataset.image_shape is None
-    is_given = dataset.context_size and not dataset.class_names
-    return bool(is_table and is_given and dataset.event_size <= _MAX_VARIABLES)
 
 
 def _exact(subject, context, start):

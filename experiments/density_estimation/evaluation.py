@@ -1,15 +1,20 @@
 """Measurements of a trained flow on test rows."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
 import scipy.stats
+from sklearn import linear_model
+from sklearn import pipeline
+from sklearn import preprocessing
 from sklearn import svm
 
 import tfp_flows
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import models
+from experiments.fitted.row_tables import in_parts
 from experiments.reports import facts
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
@@ -156,12 +161,9 @@ def likelihood_classification(subject):
       subject: a `Subject` whose context is a class, one-hot.
     """
     log_shares = np.log(np.mean(subject.dataset.train_context, axis=0))
-    parts = range(0, len(subject.data), _ROWS_A_CALL)
-    scores = [
-        _log_prob_of_classes(subject.distribution, subject.data[i : i + _ROWS_A_CALL])
-        for i in parts
-    ]
-    predicted = np.argmax(np.concatenate(scores) + log_shares, axis=1)
+    log_prob = functools.partial(_log_prob_of_classes, subject.distribution)
+    scores = in_parts(log_prob, subject.data, rows_a_call=_ROWS_A_CALL)
+    predicted = np.argmax(scores + log_shares, axis=1)
     accuracy = float(np.mean(predicted == subject.context.argmax(axis=1)))
     return {
         "accuracy": accuracy,
@@ -230,19 +232,10 @@ def gaussian_log_prob(rows, mean, covariance):
 def _around_linear_mean(dataset):
     """Returns the three sets less what their context, if any, says of them linearly."""
     sets = ("train", "validation", "test")
+    rows = [getattr(dataset, name).astype(np.float64) for name in sets]
     if not dataset.context_size:
-        return [getattr(dataset, name).astype(np.float64) for name in sets]
-    context = _contexts(dataset, sets)
-    weights = np.linalg.lstsq(context["train"], dataset.train, rcond=None)[0]
-    return [getattr(dataset, name) - context[name] @ weights for name in sets]
-
-
-def _contexts(dataset, sets):
-    """Returns the contexts by set, `[N, C + 1]`: standardised for the solver, and a one."""
-    contexts = {n: getattr(dataset, f"{n}_context").astype(np.float64) for n in sets}
-    mean, scale = contexts["train"].mean(axis=0), contexts["train"].std(axis=0)
-    scale = np.where(scale > 0.0, scale, 1.0)
-    return {
-        name: np.column_stack([(context - mean) / scale, np.ones(len(context))])
-        for name, context in contexts.items()
-    }
+        return rows
+    contexts = [getattr(dataset, f"{name}_context").astype(np.float64) for name in sets]
+    scaler, model = preprocessing.StandardScaler(), linear_model.LinearRegression()
+    mean = pipeline.make_pipeline(scaler, model).fit(contexts[0], rows[0])
+    return [x - mean.predict(context) for x, context in zip(rows, contexts, strict=True)]

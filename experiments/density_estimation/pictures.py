@@ -36,19 +36,31 @@ def draw(subject, history):
       subject: a `Subject`; the pictures go to the `run_dir` of its settings.
       history: Keras's history, a dict of lists with an entry an epoch.
     """
-    title = f"{subject.settings.flow} on {subject.dataset.name}"
+    size = subject.dataset.event_size
     pictures = _data_pictures(subject)
     if subject.prediction:
-        pictures |= _prediction_pictures(subject)
-    if diagnostics.has_latents(subject.distribution):
-        pictures["calibration.png"] = (
-            _calibration_caption(subject.dataset.event_size),
-            functools.partial(_draw_calibration, subject),
+        caption = (
+            "Test values below the quantile of each level: on the line if it is right."
         )
-    pictures["learning_curve.png"] = (
-        "Mean log-likelihood over the epochs.",
-        functools.partial(plots.learning_curve, history, title=title),
-    )
+        pictures["levels.png"] = caption, functools.partial(draw_levels, subject.prediction)
+        if size == 1:
+            caption = "Densities of a few test rows, given their context, and what came."
+            pictures["predictions.png"] = (
+                caption,
+                functools.partial(draw_densities, subject),
+            )
+    if diagnostics.has_latents(subject.distribution):
+        caption = (
+            "Probability-integral transform of the latents of the test rows: flat, within "
+            "the grey band of 95 %, where the flow is right."
+        )
+        if (shown := plots.MAX_HISTOGRAMS) < size:
+            caption += f" The {shown} of {size} that are furthest off."
+        draw_to = functools.partial(_draw_calibration, subject)
+        pictures["calibration.png"] = caption, draw_to
+    title = f"{subject.settings.flow} on {subject.dataset.name}"
+    draw_to = functools.partial(plots.learning_curve, history, title=title)
+    pictures["learning_curve.png"] = "Mean log-likelihood over the epochs.", draw_to
     return plots.draw_all(pictures, subject.settings.run_dir)
 
 
@@ -65,67 +77,57 @@ def draw_fit(subject, path):
 
 def _data_pictures(subject):
     """Returns (caption, function of `path`) by file name, the most telling first."""
-    if subject.dataset.is_binary:
-        return binary_pictures(subject)
-    if subject.dataset.image_shape:
-        return image_pictures(subject) | _by_class(subject)
-    data, samples, labels = subject.data, subject.samples, subject.dataset.labels
-    if subject.is_plane:
-        density = functools.partial(
-            plots.density_2d, data, _density(subject.distribution, data), samples
-        )
-        pictures = {
-            "density.png": ("Test rows, the flow's density, and samples of it.", density)
-        }
-        bijector = getattr(subject.distribution, "bijector", None)
-        if isinstance(bijector, tfp_flows.FlowChain):
-            pictures["warp.png"] = (
-                "A grid of the latent plane, pushed through the flow step by step.",
-                functools.partial(draw_warp, subject.distribution),
+    dataset = subject.dataset
+    if dataset.is_binary:
+        draws = _binary_pictures(subject)
+    elif dataset.image_shape:
+        draws = _image_pictures(subject)
+    elif subject.is_plane:
+        draws = {
+            "density.png": (
+                "Test rows, the flow's density, and samples of it.",
+                _draw_density,
             )
-        return pictures
-    if (subject.dataset.event_size, subject.dataset.context_size) == (1, 1):
-        draw_to = functools.partial(draw_conditional, subject)
-        return {"conditional.png": ("Test rows, and the density given x.", draw_to)}
-    marginals = functools.partial(plots.marginals, data, samples, labels=labels)
-    pictures = {"marginals.png": ("Each variable, of test rows and samples.", marginals)}
+        }
+        if isinstance(getattr(subject.distribution, "bijector", None), tfp_flows.FlowChain):
+            draws["warp.png"] = (
+                "A grid of the latent plane, pushed through the flow step by step.",
+                _draw_warp,
+            )
+    elif (dataset.event_size, dataset.context_size) == (1, 1):
+        caption = "Test rows, and the density given x."
+        draws = {"conditional.png": (caption, _draw_conditional)}
+    else:
+        draws = _column_pictures(dataset.labels)
+    return {
+        name: (caption, functools.partial(draw, subject))
+        for name, (caption, draw) in draws.items()
+    }
+
+
+def _column_pictures(labels):
+    draws = {"marginals.png": ("Each variable, of test rows and samples.", _draw_marginals)}
     if len(labels) > 1:
-        first = slice(_MAX_PAIRS)
-        pairs = functools.partial(
-            plots.pairs, data[:, first], samples[:, first], labels=labels[first]
-        )
         caption = "Pairs of variables: test rows above the diagonal, samples below it."
         if len(labels) > _MAX_PAIRS:
             caption += f" The first {_MAX_PAIRS} of {len(labels)} variables."
-        pictures["pairs.png"] = (caption, pairs)
-    return pictures
+        draws["pairs.png"] = (caption, _draw_pairs)
+    return draws
 
 
-def _prediction_pictures(subject):
-    caption = "Test values below the quantile of each level: on the line where it is right."
-    pictures = {"levels.png": (caption, functools.partial(draw_levels, subject.prediction))}
-    if subject.dataset.event_size == 1:
-        caption = "Densities of a few test rows, given their context, and what came."
-        pictures["predictions.png"] = (caption, functools.partial(draw_densities, subject))
-    return pictures
+def _draw_density(subject, path):
+    density = _density(subject.distribution, subject.data)
+    plots.density_2d(subject.data, density, subject.samples, path)
 
 
-def _by_class(subject):
-    """The samples given each class, a row a class; nothing without classes."""
-    if not subject.dataset.class_names:
-        return {}
-    caption = "Test images, and samples of the flow given the class: a row a class."
-    return {"samples.png": (caption, functools.partial(_draw_by_class, subject))}
+def _draw_marginals(subject, path):
+    plots.marginals(subject.data, subject.samples, path, labels=subject.dataset.labels)
 
 
-def _calibration_caption(event_size):
-    caption = (
-        "Probability-integral transform of the latents of the test rows: flat, within the "
-        "grey band of 95 %, where the flow is right."
-    )
-    if (shown := plots.MAX_HISTOGRAMS) < event_size:
-        caption += f" The {shown} of {event_size} that are furthest off."
-    return caption
+def _draw_pairs(subject, path):
+    first = slice(_MAX_PAIRS)
+    data, samples = subject.data[:, first], subject.samples[:, first]
+    plots.pairs(data, samples, path, labels=subject.dataset.labels[first])
 
 
 def _draw_by_class(subject, path):
@@ -159,43 +161,23 @@ def _density(distribution, data, size=200):
     return x, y, density.reshape(size, size)
 
 
-def binary_pictures(subject):
-    """Returns (caption, function of `path`) by file name, the most telling first.
-
-    Args:
-      subject: a `Subject` of binary data.
-    """
-    draw_moments = functools.partial(moments, subject.data, subject.samples)
-    pictures = {
-        "moments.png": (
-            "Means and covariances of samples against those of test rows.",
-            draw_moments,
-        )
-    }
-    return (
-        _binary_image_pictures(subject) | pictures
-        if subject.dataset.image_shape
-        else pictures
-    )
-
-
-def _binary_image_pictures(subject):
-    shape = (-1, *subject.dataset.image_shape)
-    panels = {"data (test)": subject.data, "samples of the model": subject.samples}
-    panels = {title: rows.reshape(shape) for title, rows in panels.items()}
-    images = functools.partial(plots.image_grids, panels)
-    pictures = {"samples.png": ("Test images, and samples of the model.", images)}
+def _binary_pictures(subject):
+    caption = "Means and covariances of samples against those of test rows."
+    draws = {"moments.png": (caption, _draw_moments)}
+    if not subject.dataset.image_shape:
+        return draws
+    draws = {
+        "samples.png": ("Test images, and samples of the model.", _draw_samples)
+    } | draws
     if subject.context is None:
-        pictures["completions.png"] = (
+        draws["completions.png"] = (
             "Test images, their upper halves, and completions drawn given these.",
-            functools.partial(_draw_completions, subject),
+            _draw_completions,
         )
     if subject.distribution.num_masks > 1:
-        pictures["orderings.png"] = (
-            "Samples under different masks of the cycle, a row each.",
-            functools.partial(_draw_orderings, subject),
-        )
-    return pictures
+        caption = "Samples under different masks of the cycle, a row each."
+        draws["orderings.png"] = (caption, _draw_orderings)
+    return draws
 
 
 def _draw_completions(subject, path):
@@ -222,16 +204,16 @@ def _draw_orderings(subject, path):
     plots.image_rows(labelled, path)
 
 
-def moments(data, samples, path):
-    """Draws the means and covariances of samples against those of data, `[N, D]`.
+def _draw_moments(subject, path):
+    """Draws means and covariances of samples against those of test rows.
 
     Points are on the diagonal, but for the chance of the draws, where the model is right.
     """
-    upper = np.triu_indices(data.shape[1], 1)
-    covariances = [np.cov(x, rowvar=False)[upper] for x in (data, samples)]
+    both = subject.data, subject.samples
+    upper = np.triu_indices(subject.data.shape[1], 1)
     panels = {
-        "share of ones of a variable": [x.mean(axis=0) for x in (data, samples)],
-        "covariance of two variables": covariances,
+        "share of ones of a variable": [x.mean(axis=0) for x in both],
+        "covariance of two variables": [np.cov(x, rowvar=False)[upper] for x in both],
     }
     figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
     for axis, (title, (from_data, from_samples)) in zip(axes, panels.items(), strict=True):
@@ -241,19 +223,14 @@ def moments(data, samples, path):
     save(figure, path)
 
 
-def image_pictures(subject):
-    """Returns (caption, function of `path`) by file name, the most telling first.
-
-    Args:
-      subject: a `Subject` of images.
-    """
+def _image_pictures(subject):
     draws = {"samples.png": ("Test images, and samples of the flow.", _draw_samples)}
     if diagnostics.has_latents(subject.distribution):
         draws |= _latent_pictures(subject)
-    return {
-        name: (caption, functools.partial(draw, subject))
-        for name, (caption, draw) in draws.items()
-    }
+    if subject.dataset.class_names:
+        caption = "Test images, and samples of the flow given the class: a row a class."
+        draws["samples.png"] = (caption, _draw_by_class)
+    return draws
 
 
 def _latent_pictures(subject):
@@ -296,7 +273,8 @@ def _latent_pictures(subject):
 
 
 def _draw_samples(subject, path):
-    panels = {"data (test)": subject.data, "samples of the flow": subject.samples}
+    whose = "model" if subject.dataset.is_binary else "flow"
+    panels = {"data (test)": subject.data, f"samples of the {whose}": subject.samples}
     plots.image_grids({k: _images(subject, v) for k, v in panels.items()}, path)
 
 
@@ -388,13 +366,8 @@ def _images(subject, rows):
     return subject.dataset.as_images(np.asarray(tf.convert_to_tensor(rows)))
 
 
-def draw_conditional(subject, path):
-    """Draws test rows, p(y | x) of the flow with its quantiles, and the true one if known.
-
-    Args:
-      subject: a `Subject` of one variable, given one more.
-      path: of the picture.
-    """
+def _draw_conditional(subject, path):
+    """Draws test rows, p(y | x) of the flow, its quantiles, and the true one if known."""
     dataset = subject.dataset
     y, x = (_grid(rows[:, 0]) for rows in (dataset.test, dataset.test_context))
     pairs = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -434,26 +407,11 @@ def _grid(values):
     return np.linspace(values.min() - margin, values.max() + margin, _SIZE)
 
 
-def draw_warp(distribution, path):
-    """Draws a latent grid after each step of the flow, from latent to data side.
-
-    Args:
-      distribution: a `FlowDistribution` of points of the plane.
-      path: of the picture.
-    """
-    stages = warp(distribution, _grid_lines())
+def _draw_warp(subject, path):
+    """Draws a latent grid after each step of the flow, from latent to data side."""
+    stages = warp(subject.distribution, _grid_lines())
     chosen = np.unique(np.linspace(0, len(stages) - 1, _MAX_PANELS).round().astype(int))
-    columns = min(_WARP_COLUMNS, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(3.2 * columns, 3.3 * rows),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat:
-        axis.set_visible(False)
+    figure, axes = plots.grid(len(chosen), _WARP_COLUMNS, (3.2, 3.3))
     for axis, stage in zip(axes.flat, chosen, strict=False):
         name, lines = stages[stage]
         _draw_lines(axis, lines)
@@ -490,7 +448,6 @@ def _grid_lines(radius=2.5, num_lines=21, num_points=300):
 
 
 def _draw_lines(axis, lines):
-    axis.set_visible(True)
     half = len(lines) // 2
     for part, cmap in ((lines[:half], "viridis"), (lines[half:], "plasma")):
         shades = plt.get_cmap(cmap)(np.linspace(0.1, 0.9, half))

@@ -7,11 +7,7 @@ from experiments.command_line.flag_settings import changed
 from experiments.command_line.flag_settings import field
 from experiments.command_line.training_settings import TrainingSettings
 from experiments.command_line.training_settings import check_encoding
-from experiments.density_estimation.models import BASES
-from experiments.density_estimation.models import FLOWS
-from experiments.density_estimation.models import ORDERINGS
-from experiments.density_estimation.models import SCALES
-from experiments.density_estimation.models import TRANSFORMERS
+from experiments.density_estimation import models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +16,10 @@ class Settings(TrainingSettings):
 
     PROGRAM = "density"
     run_dir: str = changed(TrainingSettings, "run_dir", "runs/density_estimation")
-    flow: str = field("real_nvp", "Flow to fit.", one_of=FLOWS)
-    base: str = field("normal", "Base distribution, at the latent end.", one_of=BASES)
+    flow: str = field("real_nvp", "Flow to fit.", one_of=models.FLOWS)
+    base: str = field(
+        "normal", "Base distribution, at the latent end.", one_of=models.BASES
+    )
     conditional: bool = field(
         False, "Whether rows that have a class, as digits, are modelled given it."
     )
@@ -70,7 +68,7 @@ class Settings(TrainingSettings):
     transformer: str = field(
         "affine",
         "Elementwise map of each variable in the steps of real_nvp, made and maf.",
-        one_of=TRANSFORMERS,
+        one_of=models.TRANSFORMERS,
     )
     learned_tails: bool = field(
         False,
@@ -80,7 +78,7 @@ class Settings(TrainingSettings):
         "soft_bounded",
         "How an affine step makes scales of its conditioner's output; soft_bounded keeps "
         "them within exp(-2) and exp(2), exp does not bound them.",
-        one_of=SCALES,
+        one_of=models.SCALES,
     )
     activation: str = field(
         "",
@@ -116,7 +114,7 @@ class Settings(TrainingSettings):
         "default",
         "Order of the variables in binary_made and mixture_made; by default natural with "
         "one mask, and drawn for each of several. random is drawn from --seed.",
-        one_of=ORDERINGS,
+        one_of=models.ORDERINGS,
     )
     num_masks: int = field(
         1,

@@ -9,6 +9,9 @@ from experiments.command_line.flag_settings import FlagSettings
 from experiments.command_line.flag_settings import field
 from experiments.command_line.training_settings import check_encoding
 from experiments.data import DataError
+from experiments.data.text_table import TextTable
+from experiments.fitted import row_tables
+from experiments.fitted.resumable_file import ResumableFile
 from experiments.runs.run_directory import RunDirectoryError
 
 _REFUSALS = (DataError, RunDirectoryError, OSError)
@@ -55,6 +58,10 @@ class TableSettings(FlagSettings):
                 self.refuse(name, "to name a file")
         check_encoding(self.encoding)
 
+    def open_table(self, path):
+        """Returns the `TextTable` at a path."""
+        return TextTable(path, decimal=self.decimal, encoding=self.encoding)
+
     def origin(self, model_path):
         """Returns what determines the table that is written, as plain data.
 
@@ -67,6 +74,43 @@ class TableSettings(FlagSettings):
         digest = digest_of(pathlib.Path(model_path).read_bytes())
         read = {name: _state(plain[name]) for name in self.READ if plain[name]}
         return given | {"model": digest} | read
+
+
+def write_rows(settings, model, table, names, header, counts, written):
+    """Writes lines for the rows of a table and returns the last position.
+
+    Args:
+      settings: a `TableSettings` with `csv`.
+      model: what `open_model` returns.
+      table: the `TextTable` of `settings.csv`.
+      names: its columns that are read.
+      header: first line of the file.
+      counts: what is counted, by name, at its start; "rows" is one.
+      written: function of some rows, and of the number of rows before them, that returns
+        their lines and what they add to the counts.
+
+    Raises:
+      DataError: if a row or a column is not as the model's.
+      RunDirectoryError: if `settings.out` is taken.
+    """
+    positions = model.positions(table, names)
+    show = row_tables.bar(table.size, settings.progress)
+
+    def pieces(at):
+        start = {"end": at["end"], "line": at["line"]}
+        blocks = table.blocks(positions, as_text=model.reads_text, **start)
+        for block in row_tables.ahead(blocks):
+            rows = model.rows(block, names, settings.decimal)
+            text, found = written(rows, at["rows"])
+            at = {name: at[name] + found[name] for name in counts}
+            at |= {"end": block.end, "line": block.next_line}
+            yield text, at
+            show(block.end)
+        if not at["rows"]:
+            raise DataError(f"Expected rows of numbers in {settings.csv}; got none.")
+
+    out = ResumableFile(settings.out, settings.origin(model.path))
+    return out.write((header, {"end": 0, "line": 0, **counts}), pieces)
 
 
 def digest_of(content):

@@ -9,18 +9,18 @@ import keras
 import numpy as np
 
 
-def in_parts(function, rows, *, rows_a_call):
-    """Returns what `function` returns of N rows, in calls of fewer.
+def in_parts(function, *arrays, rows_a_call):
+    """Returns what `function` returns of N rows, in calls of fewer rows.
 
     Args:
-      function: of an array `[n, D]`, to an array `[n, ...]`.
-      rows: `[N, D]`.
+      function: of arrays, `[n, ...]`, to an array, `[n, ...]`.
+      *arrays: `[N, ...]` each; None stays None.
       rows_a_call: n, at most.
     """
-    starts = range(0, len(rows), rows_a_call)
-    return np.concatenate(
-        [np.asarray(function(rows[start : start + rows_a_call])) for start in starts]
-    )
+    starts = range(0, len(arrays[0]), rows_a_call)
+    parts = (slice(start, start + rows_a_call) for start in starts)
+    calls = ([x if x is None else x[part] for x in arrays] for part in parts)
+    return np.concatenate([np.asarray(function(*call)) for call in calls])
 
 
 def taken(rows, index):

@@ -48,7 +48,11 @@ def measure(model, images, settings):
     numbers["kl_per_latent"] = statistics.kl.tolist()
     if images.num_bins:
         numbers["bits_per_dimension"] = _summary(_bits(log_likelihood, images))
-    return numbers | _baseline(images)
+    else:
+        # Training rows that are probabilities have the same expected count of ones.
+        log_probs = bernoulli_log_probs(images.dataset)
+        numbers["bernoulli_log_likelihood"] = _summary(log_probs)
+    return numbers
 
 
 def best_validation_elbo(history):
@@ -107,11 +111,3 @@ def _bits(log_likelihood, images):
     """Bits per dimension of rows, of probabilities of levels or densities near them."""
     bits = -log_likelihood / (images.dataset.event_size * np.log(2.0))
     return bits + np.log2(images.num_bins) if images.dataset.bin_width else bits
-
-
-def _baseline(images):
-    if images.num_bins:
-        return {}
-    dataset = images.dataset
-    # Training rows that are probabilities have the same expected count of ones.
-    return {"bernoulli_log_likelihood": _summary(bernoulli_log_probs(dataset))}

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from experiments.posterior_inference.chains import flow_nuts
-from experiments.posterior_inference.evaluation import elbo
 from experiments.reports import facts
+from experiments.reports.estimate import Estimate
 
 _ELBO_DRAWS = 20_000
 
@@ -45,11 +45,13 @@ def measure(posterior, chains, entry, settings):
       settings: a `NeutraSettings`.
     """
     samplers = {name: summary(each, entry.first) for name, each in chains.items()}
+    parts, log_prob = posterior.sample_and_log_prob(_ELBO_DRAWS, seed=(5, settings.seed))
+    log_weights = entry.pinned().unnormalized_log_prob(parts) - log_prob
     return {
         "target": settings.target,
         "samplers": samplers,
         "moments_of_first": entry.first and list(entry.first),
-        "elbo": dataclasses.asdict(_elbo(posterior, entry.pinned(), settings)),
+        "elbo": dataclasses.asdict(Estimate.from_rows(log_weights)),
         "training_gradients": settings.training_steps * settings.sample_size,
         **facts.provenance(settings),
     }
@@ -89,9 +91,3 @@ def _worth(first, mean, deviation):
         "mean_square": ((z**2).mean(axis=0) - 1.0) / np.sqrt(2.0),
     }
     return {n: float(len(e) / np.mean(e**2)) for n, e in errors.items()}
-
-
-def _elbo(posterior, pinned, settings):
-    parts, log_prob = posterior.sample_and_log_prob(_ELBO_DRAWS, seed=(5, settings.seed))
-    log_weights = pinned.unnormalized_log_prob(parts) - log_prob
-    return elbo(log_weights.numpy().astype(np.float64))

@@ -7,13 +7,7 @@ import zipfile
 import numpy as np
 
 from experiments.command_line.flag_settings import UsageError
-from experiments.posterior_inference.posteriordb_models import REGRESSIONS
-from experiments.posterior_inference.posteriordb_models import arma
-from experiments.posterior_inference.posteriordb_models import autoregression
-from experiments.posterior_inference.posteriordb_models import garch
-from experiments.posterior_inference.posteriordb_models import lotka_volterra
-from experiments.posterior_inference.posteriordb_models import poisson_regression
-from experiments.posterior_inference.posteriordb_models import two_normals
+from experiments.posterior_inference import posteriordb_models
 from experiments.posterior_inference.targets import TARGETS
 from experiments.posterior_inference.targets import Target
 from experiments.posterior_inference.targets import eight_schools
@@ -44,14 +38,14 @@ def _schools(data):
 
 # Name -> function of the data, a dictionary of arrays, that returns the `Target`.
 POSTERIORDB = {
-    "arK-arK": autoregression,
-    "arma-arma11": arma,
+    "arK-arK": posteriordb_models.autoregression,
+    "arma-arma11": posteriordb_models.arma,
     "eight_schools-eight_schools_noncentered": _schools,
-    "garch-garch11": garch,
-    "gp_pois_regr-gp_pois_regr": poisson_regression,
-    "hudson_lynx_hare-lotka_volterra": lotka_volterra,
-    "low_dim_gauss_mix-low_dim_gauss_mix": two_normals,
-    **REGRESSIONS,
+    "garch-garch11": posteriordb_models.garch,
+    "gp_pois_regr-gp_pois_regr": posteriordb_models.poisson_regression,
+    "hudson_lynx_hare-lotka_volterra": posteriordb_models.lotka_volterra,
+    "low_dim_gauss_mix-low_dim_gauss_mix": posteriordb_models.two_normals,
+    **posteriordb_models.REGRESSIONS,
 }
 SHORT_NAMES = {
     "kidscore_momhsiq": "kidiq-kidscore_momhsiq",

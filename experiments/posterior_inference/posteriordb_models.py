@@ -165,8 +165,7 @@ def two_normals(data):
         )
         yield tfd.Sample(mixture, len(data["y"]), name="y")
 
-    build = functools.partial(tfd.JointDistributionCoroutine, model)
-    return Target(build, {"y": data["y"].astype(np.float32)})
+    return _target(model, {"y": data["y"]})
 
 
 class NormalSeries(tfd.Distribution):
@@ -269,7 +268,7 @@ def autoregression(data):
         sigma = yield _Root(tfd.HalfCauchy(0.0, 2.5, name="sigma"))
         yield _series(predict, (alpha, beta, sigma), len(rest))
 
-    return _target(model, rest)
+    return _target(model, {"y": rest})
 
 
 def arma(data):
@@ -292,7 +291,7 @@ def arma(data):
         sigma = yield _Root(tfd.HalfCauchy(0.0, 2.5, name="sigma"))
         yield _series(predict, (mu, phi, theta, sigma), len(data["y"]))
 
-    return _target(model, data["y"])
+    return _target(model, {"y": data["y"]})
 
 
 def garch(data):
@@ -326,7 +325,7 @@ def garch(data):
         mu, alpha0, alpha1, beta1 = np.moveaxis(rows, -1, 0)
         return [mu, alpha0, alpha1, beta1 / (1.0 - alpha1)]
 
-    return _target(model, data["y"], parameters=parameters, parts=parts)
+    return _target(model, {"y": data["y"]}, parameters=parameters, parts=parts)
 
 
 def _series(predict, parameters, num_steps):
@@ -336,9 +335,10 @@ def _series(predict, parameters, num_steps):
     return NormalSeries(predict, num_steps, batch_of=parameters[0], name="y")
 
 
-def _target(model, y, **maps):
+def _target(model, observed, **maps):
     build = functools.partial(tfd.JointDistributionCoroutine, model)
-    return Target(build, {"y": y.astype(np.float32)}, **maps)
+    observed = {name: array.astype(np.float32) for name, array in observed.items()}
+    return Target(build, observed, **maps)
 
 
 def _first(value, series):
@@ -462,8 +462,7 @@ def lotka_volterra(data):
         counts = tfd.LogNormal(log_z, sigma[..., None, :])
         yield tfd.Independent(counts, 2, name="y")
 
-    build = functools.partial(tfd.JointDistributionCoroutine, model)
-    return Target(build, {n: data[n].astype(np.float32) for n in ("y_init", "y")})
+    return _target(model, {name: data[name] for name in ("y_init", "y")})
 
 
 _JITTER = 1e-10
@@ -507,9 +506,7 @@ def poisson_regression(data):
         z = np.linalg.solve(factor(rho, alpha), f[..., None].astype(np.float64))
         return [rho, alpha, z[..., 0]]
 
-    build = functools.partial(tfd.JointDistributionCoroutine, model)
-    observed = {"k": data["k"].astype(np.float32)}
-    return Target(build, observed, parameters=parameters, parts=parts)
+    return _target(model, {"k": data["k"]}, parameters=parameters, parts=parts)
 
 
 def _within(value, low, high):

@@ -1,6 +1,7 @@
 """Models whose posterior is sought, or densities to approximate, with known evidence."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -83,26 +84,30 @@ def labels(event_shape):
     return names
 
 
+def joint(model):
+    """Makes of a generator of distributions a function that builds their joint one."""
+    return functools.partial(tfd.JointDistributionCoroutineAutoBatched, model)
+
+
 def eight_schools(errors=_ERRORS):
     """The joint distribution of effects, `[J]`, with errors of known size, `[J]`."""
 
-    def model():
+    @joint
+    def build():
         mean = yield tfd.Normal(0.0, 5.0, name="mean")
         spread = yield tfd.HalfCauchy(0.0, 5.0, name="spread")
         z = yield tfd.Sample(tfd.Normal(0.0, 1.0), len(errors), name="z")
         yield tfd.Independent(tfd.Normal(mean + spread * z, errors), 1, name="effects")
 
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    return build()
 
 
+@joint
 def _eight_schools_centered():
-    def model():
-        mean = yield tfd.Normal(0.0, 5.0, name="mean")
-        spread = yield tfd.HalfCauchy(0.0, 5.0, name="spread")
-        school = yield tfd.Sample(tfd.Normal(mean, spread), 8, name="school")
-        yield tfd.Independent(tfd.Normal(school, _ERRORS), 1, name="effects")
-
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    mean = yield tfd.Normal(0.0, 5.0, name="mean")
+    spread = yield tfd.HalfCauchy(0.0, 5.0, name="spread")
+    school = yield tfd.Sample(tfd.Normal(mean, spread), 8, name="school")
+    yield tfd.Independent(tfd.Normal(school, _ERRORS), 1, name="effects")
 
 
 def _eight_schools_evidence(num_points=20000):
@@ -120,38 +125,32 @@ def _eight_schools_evidence(num_points=20000):
     return float(np.logaddexp.reduce(log_density) - np.log(num_points))
 
 
+@functools.cache
 def _breast_cancer():
     table = sklearn.datasets.load_breast_cancer()
     x = (table.data - table.data.mean(axis=0)) / table.data.std(axis=0)
     return x.astype(np.float32), table.target.astype(np.float32)
 
 
+@joint
 def _logistic_regression():
     x, _ = _breast_cancer()
-
-    def model():
-        intercept = yield tfd.Normal(0.0, 1.0, name="intercept")
-        slope = yield tfd.Sample(tfd.Normal(0.0, 1.0), x.shape[1], name="slope")
-        logits = tf.linalg.matvec(x, slope) + intercept
-        yield tfd.Independent(tfd.Bernoulli(logits, dtype=tf.float32), 1, name="is_benign")
-
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    intercept = yield tfd.Normal(0.0, 1.0, name="intercept")
+    slope = yield tfd.Sample(tfd.Normal(0.0, 1.0), x.shape[1], name="slope")
+    logits = tf.linalg.matvec(x, slope) + intercept
+    yield tfd.Independent(tfd.Bernoulli(logits, dtype=tf.float32), 1, name="is_benign")
 
 
+@joint
 def _funnel():
-    def model():
-        v = yield tfd.Normal(0.0, 3.0, name="v")
-        yield tfd.Sample(tfd.Normal(0.0, tf.exp(0.5 * v)), 9, name="x")
-
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    v = yield tfd.Normal(0.0, 3.0, name="v")
+    yield tfd.Sample(tfd.Normal(0.0, tf.exp(0.5 * v)), 9, name="x")
 
 
+@joint
 def _banana():
-    def model():
-        x = yield tfd.Normal(0.0, 10.0, name="x")
-        yield tfd.Normal(0.03 * (x**2 - 100.0), 1.0, name="y")
-
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    x = yield tfd.Normal(0.0, 10.0, name="x")
+    yield tfd.Normal(0.03 * (x**2 - 100.0), 1.0, name="y")
 
 
 class _MixtureOnAllReals(tfd.MixtureSameFamily):
@@ -161,29 +160,23 @@ class _MixtureOnAllReals(tfd.MixtureSameFamily):
         return tfp.bijectors.Identity()
 
 
+@joint
 def _mixture():
-    def model():
-        yield _MixtureOnAllReals(
-            tfd.Categorical(probs=[0.5, 0.3, 0.2]),
-            tfd.MultivariateNormalDiag(
-                [[-3.0, 0.0], [3.0, 2.0], [2.0, -4.0]],
-                [[1.0, 0.6], [0.8, 0.8], [0.5, 1.0]],
-            ),
-            name="x",
-        )
-
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    yield _MixtureOnAllReals(
+        tfd.Categorical(probs=[0.5, 0.3, 0.2]),
+        tfd.MultivariateNormalDiag(
+            [[-3.0, 0.0], [3.0, 2.0], [2.0, -4.0]],
+            [[1.0, 0.6], [0.8, 0.8], [0.5, 1.0]],
+        ),
+        name="x",
+    )
 
 
+@joint
 def _gaussian():
-    design = tf.constant(_DESIGN, tf.float32)
-
-    def model():
-        slope = yield tfd.Sample(tfd.Normal(0.0, 2.0), 5, name="slope")
-        mean = tf.linalg.matvec(design, slope)
-        yield tfd.Independent(tfd.Normal(mean, 1.0), 1, name="response")
-
-    return tfd.JointDistributionCoroutineAutoBatched(model)
+    slope = yield tfd.Sample(tfd.Normal(0.0, 2.0), 5, name="slope")
+    mean = tf.linalg.matvec(tf.constant(_DESIGN, tf.float32), slope)
+    yield tfd.Independent(tfd.Normal(mean, 1.0), 1, name="response")
 
 
 def _gaussian_evidence():

@@ -35,22 +35,30 @@ def density_2d(data, density, samples, path):
     save(figure, path)
 
 
+def grid(count, max_columns, size, **options):
+    """Opens a figure of panels, `[rows, columns]`, of which the first `count` are shown.
+
+    Args:
+      count: number of panels.
+      max_columns: largest number of columns.
+      size: width and height of a panel, in inches.
+      **options: of `plt.subplots`.
+    """
+    columns = min(max_columns, count)
+    rows = -(-count // columns)
+    options = {"figsize": (size[0] * columns, size[1] * rows), "squeeze": False} | options
+    figure, axes = plt.subplots(rows, columns, layout="constrained", **options)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
 def marginals(data, samples, path, *, labels):
     """Draws the histogram of each column of data and of samples, `[N, D]`."""
-    columns = min(3, len(labels))
-    rows = -(-len(labels) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(4.2 * columns, 3 * rows),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = grid(len(labels), 3, (4.2, 3.0))
     ends = limits(data, samples)
-    for i, axis in enumerate(axes.flat):
-        axis.set_visible(i < len(labels))
-        if i < len(labels):
-            _histograms(axis, data[:, i], samples[:, i], ends[i], labels[i])
+    for i, axis in enumerate(axes.flat[: len(labels)]):
+        _histograms(axis, data[:, i], samples[:, i], ends[i], labels[i])
     axes[0, 0].legend(frameon=False)
     save(figure, path)
 
@@ -311,13 +319,7 @@ def pairs(
         if column == 0:
             axis.set_ylabel(labels[row], fontsize=8)
     handles = [plt.Line2D([], [], marker="o", ls="", color=c) for c in (_DATA, _FLOW)]
-    figure.legend(
-        handles,
-        names,
-        loc="outside upper center",
-        ncols=2,
-        frameon=False,
-    )
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
     save(figure, path)
 
 
@@ -330,18 +332,7 @@ def calibration(u, distances, path):
       path: of the picture. Of more than `MAX_HISTOGRAMS`, those furthest off are shown.
     """
     chosen = np.sort(np.argsort(-distances)[:MAX_HISTOGRAMS])
-    columns = min(4, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(max(3.0 * columns, 4.5), 2.5 * rows + 0.4),
-        squeeze=False,
-        sharey=True,
-        layout="constrained",
-    )
-    for axis in axes.flat[len(chosen) :]:
-        axis.set_visible(False)
+    figure, axes = grid(len(chosen), 4, (max(3.0, 4.5 / len(chosen)), 2.7), sharey=True)
     for axis, column in zip(axes.flat, chosen, strict=False):
         _uniform_histogram(axis, u[:, column])
         axis.set_title(f"z[{column}]: KS distance {distances[column]:.3f}", fontsize=10)

@@ -142,12 +142,16 @@ def process(size):
 
 def _normal(model, context, y, new_context):
     model = pipeline.make_pipeline(preprocessing.StandardScaler(), model)
+    _fit(model, context, y)
+    mean, deviation = model.predict(new_context, return_std=True)
+    return stats.norm.ppf(LEVELS, mean[:, None], deviation[:, None])
+
+
+def _fit(model, x, y):
     with warnings.catch_warnings():
         # A length scale at its bound: that variable has no effect.
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model.fit(context, y)
-    mean, deviation = model.predict(new_context, return_std=True)
-    return stats.norm.ppf(LEVELS, mean[:, None], deviation[:, None])
+        model.fit(x, y)
 
 
 class NormalPrediction:
@@ -261,10 +265,7 @@ def _process(context, y, new_context, seed):
     order = np.random.default_rng(seed).permutation(len(y))
     some, most = order[:_KERNEL_ROWS], order[:_PROCESS_ROWS]
     model = process(x.shape[1])
-    with warnings.catch_warnings():
-        # A length scale at its bound: that variable has no effect.
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model.fit(x[some], y[some])
+    _fit(model, x[some], y[some])
     if len(most) > len(some):
         kernel = base.clone(model.kernel_)
         model = gaussian_process.GaussianProcessRegressor(
@@ -297,13 +298,22 @@ def boosted_log_loss(x, y, new_x, new_y, is_categorical, settings):
 
 
 def _score(model, x, y):
-    """Mean log-probability of classes, some of which a fold may lack."""
+    return float(np.mean(log_probs_of_classes(model, x, y)))
+
+
+def log_probs_of_classes(model, x, y):
+    """Returns log-probabilities, `[N]`, of classes, some of which a fold may lack.
+
+    Args:
+      model: fitted classifier.
+      x: features, `[N, C]`.
+      y: classes, `[N]`; a class that the model does not know has a probability of 1e-6.
+    """
     places = {value: i for i, value in enumerate(model.classes_)}
     seen = np.array([places.get(value, -1) for value in y])
-    probs = np.clip(model.predict_proba(x), _LEAST_PROBABILITY, None)[
-        np.arange(len(y)), seen
-    ]
-    return float(np.mean(np.log(np.where(seen >= 0, probs, _LEAST_PROBABILITY))))
+    probs = np.clip(model.predict_proba(x), _LEAST_PROBABILITY, None)
+    found = probs[np.arange(len(y)), seen]
+    return np.log(np.where(seen >= 0, found, _LEAST_PROBABILITY))
 
 
 def features_of_each(frames, table):

@@ -1,13 +1,12 @@
 """The fit of any Keras model in a run, which goes on from its last checkpoint."""
 
-import csv
-import io
 import math
 import pathlib
 import time
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 import tfp_flows
@@ -317,11 +316,9 @@ class SaveRun(keras.callbacks.Callback):
     def _write_metrics(self):
         if not self._is_writer:
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["epoch", *sorted(self.rows[0])], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"epoch": i} | row for i, row in enumerate(self.rows))
-        atomic_write(self._metrics_path, text.getvalue())
+        metrics = pd.DataFrame(self.rows).sort_index(axis="columns")
+        text = metrics.to_csv(index_label="epoch", na_rep="nan")
+        atomic_write(self._metrics_path, text)
 
 
 def _attributes(callback, is_wanted):

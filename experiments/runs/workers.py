@@ -187,7 +187,12 @@ def addresses(tf_config):
             "Expected the environment variable TF_CONFIG with --strategy=multi_worker, "
             f"such as {_EXAMPLE}; got none."
         )
-    config = _parse(tf_config)
+    try:
+        config = json.loads(tf_config)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"Expected TF_CONFIG to be JSON; got {tf_config!r}: {error}."
+        ) from error
     jobs, task = _section(config, "cluster"), _section(config, "task")
     _check_jobs(jobs)
     own = _own_address(jobs, task)
@@ -195,15 +200,6 @@ def addresses(tf_config):
     if len(set(everyone)) < len(everyone):
         raise UsageError(f"Expected distinct addresses in TF_CONFIG; got {everyone}.")
     return [own, *(address for address in everyone if address != own)]
-
-
-def _parse(text):
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"Expected TF_CONFIG to be JSON; got {text!r}: {error}."
-        ) from error
 
 
 def _section(config, name):

@@ -7,13 +7,9 @@ import pandas as pd
 
 import tfp_flows
 from experiments.data import DataError
+from experiments.data import text_table
+from experiments.data import typed_cells
 from experiments.data.files import reading
-from experiments.data.text_table import TextTable
-from experiments.data.text_table import number
-from experiments.data.text_table import spelling_advice
-from experiments.data.typed_cells import MISSING
-from experiments.data.typed_cells import type_of
-from experiments.data.typed_cells import typed
 from experiments.table_density.settings import DROPPED
 from experiments.table_density.settings import parsed_kinds
 
@@ -85,7 +81,7 @@ def _read(settings):
     if path.suffix == ".parquet":
         with reading("a .parquet table", path, (OSError, ValueError, ImportError)):
             return False, pd.read_parquet(path)
-    table = TextTable(path, decimal=settings.decimal, encoding=settings.encoding)
+    table = text_table.TextTable(path, decimal=settings.decimal, encoding=settings.encoding)
     if table.names is None:
         raise DataError(f"Expected a header in {path}; got numbers in the first row.")
     blocks = table.blocks(range(table.num_columns), as_text=True)
@@ -99,7 +95,7 @@ def _typed(frame, kinds, decimal):
     """Returns typed columns, and what is wrong with the cells of each."""
     columns, problems = {}, []
     for name, texts in frame.items():
-        found, wrong = type_of(texts, decimal)
+        found, wrong = typed_cells.type_of(texts, decimal)
         if kinds.get(name, {}).get("kind") in _TEXTUAL and len(wrong):
             found, wrong = "text", []
         elif found == "text" and kinds.get(name, {}).get("kind") not in _TEXTUAL:
@@ -110,22 +106,22 @@ def _typed(frame, kinds, decimal):
             shown = [f"{cell!r} in line {line}" for line, cell in cells[:_SHOWN].items()]
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
             advice = [f"--kinds={name}=categorical takes them as they are"]
-            advice += filter(None, [spelling_advice(cells, decimal)])
+            advice += filter(None, [text_table.spelling_advice(cells, decimal)])
             problems.append(
                 f"column {name!r} has {found}s, but {', '.join(shown)}{more} "
                 f"({'; '.join(advice)})"
             )
         else:
-            columns[name] = typed(texts, found, decimal)
+            columns[name] = typed_cells.typed(texts, found, decimal)
     return pd.DataFrame(columns), problems
 
 
 def _spelt_otherwise(texts, decimal):
     """Returns the rows of numbers that are spelt otherwise, if numbers are the most."""
     cells = texts.str.strip()
-    known = [cell for cell in cells.unique() if cell not in MISSING]
-    otherwise = [cell for cell in known if spelling_advice([cell], decimal)]
-    numbers = [cell for cell in known if number(cell, decimal) is not None]
+    known = [cell for cell in cells.unique() if cell not in typed_cells.MISSING]
+    otherwise = [cell for cell in known if text_table.spelling_advice([cell], decimal)]
+    numbers = [cell for cell in known if text_table.number(cell, decimal) is not None]
     is_number = cells.isin([*numbers, *otherwise])
     if 2 * is_number.sum() > cells.isin(known).sum():
         return np.flatnonzero(cells.isin(otherwise))

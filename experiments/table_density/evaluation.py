@@ -7,15 +7,9 @@ import pandas as pd
 from sklearn import ensemble
 
 from experiments.density_estimation import diagnostics
+from experiments.reports import predictions
 from experiments.reports.estimate import Estimate
 from experiments.reports.estimate import error_of_share
-from experiments.reports.predictions import FLOW
-from experiments.reports.predictions import LEVELS
-from experiments.reports.predictions import baselines
-from experiments.reports.predictions import compared
-from experiments.reports.predictions import features
-from experiments.reports.predictions import features_of_each
-from experiments.reports.predictions import one_hot_context
 
 _MAX_ROWS = 5000
 
@@ -51,7 +45,7 @@ def samples_beside(table, test, seed):
 def _two_sample_test(table, test, seed):
     """Accuracy of a classifier, which knows kinds, at telling test rows from samples."""
     test, samples = samples_beside(table, test, seed)
-    rows, is_categorical = features(pd.concat([test, samples]), table.columns)
+    rows, is_categorical = predictions.features(pd.concat([test, samples]), table.columns)
     accuracy = diagnostics.cross_validated_accuracy(
         rows, len(test), seed, is_categorical=is_categorical
     )
@@ -71,10 +65,12 @@ def _prediction(table, sets, seed):
     y = [rows[name].to_numpy(np.float64) for rows in (train, test)]
     if table.columns[name].num_missing:
         return None
-    context = one_hot_context(table, sets)
-    own = table.predict(test[table.context]).quantile(LEVELS)
-    others = baselines(context[0], y[0][:, None], context[1], seed)
-    return compared({FLOW: own[:, None], **others}, y[1][:, None], y[0].std())
+    context = predictions.one_hot_context(table, sets)
+    own = table.predict(test[table.context]).quantile(predictions.LEVELS)
+    others = predictions.baselines(context[0], y[0][:, None], context[1], seed)
+    return predictions.compared(
+        {predictions.FLOW: own[:, None], **others}, y[1][:, None], y[0].std()
+    )
 
 
 def _classification(table, sets, seed):
@@ -84,15 +80,13 @@ def _classification(table, sets, seed):
     is_class = column.kind in ("categorical", "boolean", "ordered")
     if not table.context or others or not is_class or column.num_missing:
         return None
-    (rows, new), _ = features_of_each([train, test], table)
-    _, is_categorical = features(train[table.context], table.columns)
+    (rows, new), _ = predictions.features_of_each([train, test], table)
+    _, is_categorical = predictions.features(train[table.context], table.columns)
     model = ensemble.HistGradientBoostingClassifier(
         random_state=seed, early_stopping=True, categorical_features=is_categorical
     ).fit(rows, train[name].astype(str))
-    places = {value: i for i, value in enumerate(model.classes_)}
-    seen = np.array([places.get(value, -1) for value in test[name].astype(str)])
-    probs = np.clip(model.predict_proba(new), 1e-6, None)
-    nats = np.where(seen >= 0, np.log(probs)[np.arange(len(seen)), seen], np.log(1e-6))
+    classes = test[name].astype(str)
+    nats = predictions.log_probs_of_classes(model, new, classes)
     own = table.log_prob(test)
     return {
         "log_loss": float(-own.mean()),

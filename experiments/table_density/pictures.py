@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.density_estimation.pictures import draw_levels
 from experiments.reports import plots
 from experiments.table_density.evaluation import samples_beside
 
@@ -34,7 +35,7 @@ def draw(table, sets, results, history, settings):
     if results["prediction"]:
         pictures["levels.png"] = (
             "Test values below the quantile of each level: on the line where it is right.",
-            functools.partial(pictures.draw_levels, results["prediction"]),
+            functools.partial(draw_levels, results["prediction"]),
         )
     pictures["learning_curve.png"] = (
         "Mean log-likelihood over the epochs.",
@@ -46,16 +47,7 @@ def draw(table, sets, results, history, settings):
 def _draw_columns(table, test, seed, path):
     test, samples = samples_beside(table, test, seed)
     names = table.names[:_MOST_COLUMNS]
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(
-        *(rows, columns),
-        figsize=(4.2 * columns, 3 * rows),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat[len(names) :]:
-        axis.set_visible(False)
+    figure, axes = plots.grid(len(names), 3, (4.2, 3.0))
     for axis, name in zip(axes.flat, names, strict=False):
         draw_one = _histograms if table.columns[name].kind in _NUMBERS else _bars
         draw_one(axis, test[name].dropna(), samples[name].dropna())

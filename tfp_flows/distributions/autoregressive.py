@@ -15,25 +15,16 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core import inputs
+from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
+from tfp_flows.core.arguments import check_name
 from tfp_flows.core.context_standardizer import ContextStandardizer
-from tfp_flows.core.inputs import align_batch_axes
-from tfp_flows.core.inputs import check_context
-from tfp_flows.core.inputs import check_value
-from tfp_flows.core.inputs import nan_where_context_is
 from tfp_flows.core.serialization import Configured
+from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_checks import refuse_slices
-from tfp_flows.distributions.draws import SampleAndLogProb
-from tfp_flows.distributions.draws import by_rows
-from tfp_flows.distributions.draws import choose
-from tfp_flows.distributions.draws import distinct_rows
-from tfp_flows.distributions.draws import fold_in
-from tfp_flows.distributions.draws import in_parts
-from tfp_flows.distributions.draws import joint_shape
-from tfp_flows.distributions.draws import never_empty
-from tfp_flows.distributions.draws import split
-from tfp_flows.distributions.draws import stateless
 from tfp_flows.distributions.mask_ensemble import MaskEnsemble
 from tfp_flows.distributions.mask_ensemble import check_observed
 from tfp_flows.distributions.moments import Moments
@@ -47,7 +38,7 @@ _CARRIED: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 class AutoregressiveDistribution(
     Configured,
-    SampleAndLogProb,
+    draws.SampleAndLogProb,
     Moments,
     tfp.experimental.AutoCompositeTensor,
     tfd.Distribution,
@@ -99,10 +90,12 @@ class AutoregressiveDistribution(
         name: str = "autoregressive",
     ) -> None:
         """Takes the arguments that the class describes."""
+        own = {"standardize_context": standardize_context, "validate_args": validate_args}
+        check_each(check_flag, **own)
+        check_name("name", name)
         if parameters is None:
             parameters = {"network": network, "conditional": conditional, "name": name}
-            parameters["standardize_context"] = standardize_context
-            parameters["validate_args"] = validate_args
+            parameters |= own
         wanted = conditional.num_parameters
         if (got := getattr(network, "num_parameters", network)) != wanted:
             raise ValueError(
@@ -228,18 +221,20 @@ class AutoregressiveDistribution(
         rows = [x, tf.broadcast_to(observed, tf.shape(x))]
         rows += [] if context is None else [context]
         rows = [tf.reshape(t, [-1, t.shape[-1]]) for t in rows]
-        *rows, as_given = never_empty(*rows)
+        *rows, as_given = draws.never_empty(*rows)
         masks = tf.range(self.num_masks)
         if mask_index is not None:
             masks = self._ensemble.masks(mask_index, None, 1)
         if self._ensemble.come_first(observed):
-            completed = self._chosen(rows, masks, 1, stateless(seed))
+            completed = self._chosen(rows, masks, 1, draws.stateless(seed))
         elif (count := self._num_completions(observed)) <= num_candidates:
-            completed = self._enumerated(rows, mask_index, int(count), stateless(seed))
+            completed = self._enumerated(
+                rows, mask_index, int(count), draws.stateless(seed)
+            )
         else:
             if self._ensemble.has_own_orderings:
                 masks = tf.concat([masks, masks + self.num_masks], axis=0)
-            completed = self._chosen(rows, masks, num_candidates, stateless(seed))
+            completed = self._chosen(rows, masks, num_candidates, draws.stateless(seed))
         return tf.reshape(as_given([completed])[0], tf.shape(x))
 
     def copy(self, **overrides: object) -> AutoregressiveDistribution:
@@ -263,15 +258,15 @@ class AutoregressiveDistribution(
         count = num_proposals * -(-num_candidates // num_proposals)
 
         def complete(part, *rows):
-            noise_seed, choice_seed = split(fold_in(seed, part), 2)
+            noise_seed, choice_seed = draws.split(draws.fold_in(seed, part), 2)
             x, *others = (tf.repeat(t, count, axis=0) for t in rows)
             noise = self._conditional.noise(tf.shape(x), noise_seed, self.dtype)
             candidates, log_weights = self._ensemble.complete(noise, proposals, x, *others)
             candidates = tf.reshape(candidates, [-1, count, self.event_size])
             log_weights = tf.reshape(log_weights, [-1, count])
-            return choose(candidates, log_weights, choice_seed)
+            return draws.choose(candidates, log_weights, choice_seed)
 
-        return in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
+        return draws.in_parts(complete, max(_MOST_ROWS // count, 1), *rows)
 
     def _enumerated(self, rows, mask_index, count, seed):
         """Completions of rows, `[N, D]`, by the probabilities of all, `count` at most."""
@@ -290,11 +285,11 @@ class AutoregressiveDistribution(
             each = tf.reshape(each, [-1, count])
             return tf.where(index < num_different[:, None], each, -np.inf)
 
-        first, which = distinct_rows(x, observed, *contexts)
+        first, which = draws.distinct_rows(x, observed, *contexts)
         different = [tf.gather(t, first) for t in (x, observed, *contexts)]
-        each = in_parts(logits, max(_MOST_ROWS // count, 1), *different)
+        each = draws.in_parts(logits, max(_MOST_ROWS // count, 1), *different)
         indices = tf.broadcast_to(index[..., None], [tf.shape(x)[0], count, 1])
-        chosen = choose(indices, tf.gather(each, which), seed)
+        chosen = draws.choose(indices, tf.gather(each, which), seed)
         return _completion(x, observed, num_values, chosen[:, 0])
 
     @classmethod
@@ -310,12 +305,9 @@ class AutoregressiveDistribution(
     def _batch_shape(self):
         return tf.TensorShape([])
 
-    def _prob(self, x, **kwargs):
-        return tf.exp(self._log_prob(x, **kwargs))
-
     def _log_prob(self, x, context=None, training=False, mask_index=None):
         x, context = self._checked(x, context)
-        return by_rows(self._log_prob_of_rows(mask_index, training), x, context)
+        return draws.by_rows(self._log_prob_of_rows(mask_index, training), x, context)
 
     def _log_prob_of_rows(self, mask_index, training=False):
         """Returns a function of rows, `[N, D]`, and contexts: one mask's or the mean."""
@@ -333,8 +325,8 @@ class AutoregressiveDistribution(
 
     def _draw(self, sample_shape, seed, context=None, training=False, mask_index=None):
         context = self._checked_context(context)
-        shape = joint_shape(sample_shape, context)
-        noise_seed, mask_seed = split(stateless(seed), 2)
+        shape = draws.joint_shape(sample_shape, context)
+        noise_seed, mask_seed = draws.split(draws.stateless(seed), 2)
         num_rows = tf.reduce_prod(shape)
         noise = self._conditional.noise([num_rows, self.event_size], noise_seed, self.dtype)
         arguments = [noise, self._ensemble.masks(mask_index, mask_seed, num_rows)]
@@ -343,18 +335,18 @@ class AutoregressiveDistribution(
             arguments.append(tf.reshape(each, [-1, self.context_size]))
         x, log_prob = self._ensemble.draw(*arguments)
         x = tf.reshape(x, tf.concat([shape, [self.event_size]], axis=0))
-        x = nan_where_context_is(x, context, 1)
-        return x, nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
+        x = inputs.nan_where_context_is(x, context, 1)
+        return x, inputs.nan_where_context_is(tf.reshape(log_prob, shape), context, 0)
 
     def _checked(self, x, context):
         if self.is_discrete and tf.is_tensor(x) and x.dtype.is_integer:
             x = tf.cast(x, self.dtype)
-        x = check_value(x, "x", 1, self.event_shape, self.dtype)
-        x, context = align_batch_axes(x, self._checked_context(context), 1)
-        return nan_where_context_is(x, context, 1), context
+        x = inputs.check_value(x, "x", 1, self.event_shape, self.dtype)
+        x, context = inputs.align_batch_axes(x, self._checked_context(context), 1)
+        return inputs.nan_where_context_is(x, context, 1), context
 
     def _checked_context(self, context):
-        context = check_context(context, self.context_size, self.dtype, self.name)
+        context = inputs.check_context(context, self.context_size, self.dtype, self.name)
         return context if self._standardizer is None else self._standardizer(context)
 
     def _log_cdf(self, *args, **kwargs):

@@ -91,10 +91,7 @@ def _independent(family, event_shape, dtype):
     check_dtype("dtype", dtype)
     # Both have the event's shape, so that `tf.vectorized_map` can add axes before it.
     zeros, ones = tf.zeros(event_shape, dtype), tf.ones(event_shape, dtype)
-    return tfd.Independent(
-        family(loc=zeros, scale=ones),
-        reinterpreted_batch_ndims=len(event_shape),
-    )
+    return tfd.Independent(family(loc=zeros, scale=ones), len(event_shape))
 
 
 def circular_base(

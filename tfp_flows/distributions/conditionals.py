@@ -24,7 +24,23 @@ from tfp_flows.transformers.affine import soft_bounded_scale
 __all__ = ["Bernoulli", "Categorical", "GaussianMixture"]
 
 
-class Bernoulli:
+class _Discrete:
+    """A family of integers, which draws by the quantile function at a uniform number."""
+
+    num_noise = 1
+    is_discrete = True
+
+    def noise(
+        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
+    ) -> tf.Tensor:
+        """Uniform numbers, `[*shape, 1]`."""
+        return draws.uniform(shape, seed, dtype)[..., None]
+
+    def default_event_space_bijector(self) -> None:
+        """None, as for TFP's discrete distributions."""
+
+
+class Bernoulli(_Discrete):
     """`p(x = 1) = sigmoid(logit)`, for x in {0, 1}.
 
     >>> import tensorflow as tf
@@ -36,9 +52,7 @@ class Bernoulli:
     """
 
     num_parameters = 1
-    num_noise = 1
     num_values = 2
-    is_discrete = True
 
     def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Log-probabilities, `[N, D]`; -inf unless x is 0 or 1, NaN for NaN."""
@@ -46,26 +60,16 @@ class Bernoulli:
         log_prob = x * logits - tf.math.softplus(logits)
         return minus_infinity_outside(log_prob, (x == 0.0) | (x == 1.0), x, [])
 
-    def noise(
-        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
-    ) -> tf.Tensor:
-        """Uniform numbers, `[*shape, 1]`."""
-        return draws.uniform(shape, seed, dtype)[..., None]
-
     def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Samples, `[N, D]`: the quantile function at `noise`."""
         return tf.cast(noise[..., 0] < tf.sigmoid(parameters[:, 0, :]), noise.dtype)
-
-    def default_event_space_bijector(self) -> None:
-        """None, as for TFP's discrete distributions."""
-        return
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {}
 
 
-class Categorical:
+class Categorical(_Discrete):
     """`p(x = v) = softmax(logits)_v`, for x in {0, ..., V - 1}.
 
     An `OneHotMLP` returns `ABSENT_LOGIT` for values that a variable does not have.
@@ -84,9 +88,6 @@ class Categorical:
     array([[-1.099, -1.099]], dtype=float32)
     """
 
-    num_noise = 1
-    is_discrete = True
-
     def __init__(self, num_values: int) -> None:
         self.num_values = check_integer("num_values", num_values)
 
@@ -104,22 +105,12 @@ class Categorical:
         is_present = is_value & (parameters > 0.5 * ABSENT_LOGIT)
         return minus_infinity_outside(log_prob, tf.reduce_any(is_present, axis=1), x, [])
 
-    def noise(
-        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
-    ) -> tf.Tensor:
-        """Uniform numbers, `[*shape, 1]`."""
-        return draws.uniform(shape, seed, dtype)[..., None]
-
     def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Samples, `[N, D]`: the quantile function at `noise`."""
         up_to = tf.cumsum(tf.nn.softmax(parameters, axis=1), axis=1)
         # Relative to the last sum, which may round below 1, so no absent value is drawn.
         is_below = up_to < noise[:, None, :, 0] * up_to[:, -1:]
         return tf.reduce_sum(tf.cast(is_below, noise.dtype), axis=1)
-
-    def default_event_space_bijector(self) -> None:
-        """None, as for TFP's discrete distributions."""
-        return
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -213,10 +204,7 @@ class GaussianMixture:
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {
-            "num_components": self.num_components,
-            "max_log_scale": self.max_log_scale,
-        }
+        return {n: getattr(self, n) for n in ("num_components", "max_log_scale")}
 
     def _components(self, parameters):
         """Log-weights, locations and log-scales, `[N, K, D]` each."""

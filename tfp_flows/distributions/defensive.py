@@ -14,11 +14,11 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.covariance import correlation_factor
-from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.distribution_wrapper import context_keyword
 
 __all__ = ["Defensive"]
 
@@ -77,8 +77,7 @@ class Defensive(DistributionWrapper):
                 "Expected a `distribution` of vectors of a known size; got events of "
                 f"{shape}."
             )
-        super().__init__(name=name or f"defensive_{distribution.name}")
-        self.distribution = distribution
+        super().__init__(distribution, name=name or f"defensive_{distribution.name}")
         self.share = float(share)
         eye = np.eye(shape[0], dtype=self.dtype.as_numpy_dtype)
         self._mean = tf.Variable(tf.zeros(shape, self.dtype), trainable=False, name="mean")
@@ -98,8 +97,7 @@ class Defensive(DistributionWrapper):
     @property
     def is_initialized(self) -> bool:
         """Whether the Gaussian and all state of the distribution are set."""
-        inner = getattr(self.distribution, "is_initialized", True)
-        return bool(self._initialized.numpy()) and inner
+        return bool(self._initialized.numpy()) and super().is_initialized
 
     def initialize(
         self,
@@ -116,10 +114,7 @@ class Defensive(DistributionWrapper):
           sample_weight: `[N]`: a row of weight 2 counts as two, one of weight 0 as none.
         """
         data, context, weight = check_rows_of(self, data, context, sample_weight)
-        if hasattr(self.distribution, "initialize"):
-            given = {} if context is None else {"context": context}
-            given |= weight_keyword(self.distribution, weight)
-            self.distribution.initialize(data, **given)
+        self._initialize_distribution(data, context, weight)
         if self._initialized.numpy():
             return
         mean, scale = mean_and_scale(data, self.dtype, weight=weight)
@@ -148,9 +143,10 @@ class Defensive(DistributionWrapper):
           training: as in `FlowDistribution.log_prob`.
         """
         value = tf.convert_to_tensor(value, self.dtype)
-        kwargs = {} if context is None else {"context": context}
-        kwargs |= {"training": True} if training else {}
-        return self._mixed(value, self.distribution.log_prob(value, **kwargs))
+        kwargs = context_keyword(context) | ({"training": True} if training else {})
+        log_prob = self.distribution.log_prob(value, **kwargs) + math.log1p(-self.share)
+        from_gaussian = self.gaussian.log_prob(value) + math.log(self.share)
+        return tfp.math.log_add_exp(log_prob, from_gaussian)
 
     def sample(
         self,
@@ -167,7 +163,7 @@ class Defensive(DistributionWrapper):
           context: `[..., context_size]`, if the distribution is conditional.
         """
         seed, choice, noise = draws.split(draws.stateless(seed), 3)
-        kwargs = {} if context is None else {"context": context}
+        kwargs = context_keyword(context)
         rows = self.distribution.sample(sample_shape, seed=seed, **kwargs)
         normal = draws.normal(tf.shape(rows), noise, self.dtype)
         broad = self._mean + tf.linalg.matvec(self._scale, normal)
@@ -188,13 +184,3 @@ class Defensive(DistributionWrapper):
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {n: getattr(self, n) for n in ("distribution", "share", "name")}
-
-    @property
-    def _parts(self):
-        return (self.distribution,)
-
-    def _mixed(self, value, log_prob):
-        log_share, log_rest = math.log(self.share), math.log1p(-self.share)
-        return tfp.math.log_add_exp(
-            log_prob + log_rest, self.gaussian.log_prob(value) + log_share
-        )

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +24,7 @@ from tfp_flows.distributions.bits_per_dimension import BitsPerDimension
 from tfp_flows.distributions.bits_per_dimension import bits_per_dimension
 from tfp_flows.distributions.distribution_checks import check_rows_of
 from tfp_flows.distributions.distribution_wrapper import DistributionWrapper
+from tfp_flows.distributions.distribution_wrapper import context_keyword
 
 __all__ = ["Dequantized", "quantize", "reduce_bits"]
 # Number of importance samples from which on they are stratified and cover the end bins.
@@ -84,10 +84,9 @@ class Dequantized(DistributionWrapper):
         members = ("log_prob", "event_shape")
         check_members("distribution", distribution, members, "one of the scaled data")
         check_integer("num_bins", num_bins, minimum=2)
-        super().__init__(name=name or f"dequantized_{distribution.name}")
+        super().__init__(distribution, name=name or f"dequantized_{distribution.name}")
         if encoder is not None and dequantizer is None:
             raise ValueError("Expected a `dequantizer` with an `encoder`; got None.")
-        self.distribution = distribution
         self.num_bins = num_bins
         self.dequantizer = dequantizer
         self.encoder = encoder
@@ -122,8 +121,7 @@ class Dequantized(DistributionWrapper):
         rng = np.random.default_rng(0)
         noise = tf.convert_to_tensor(rng.random(data.shape), self.dtype)
         scaled = (data + noise) / self.num_bins
-        from_data = _given(context) | weight_keyword(self.distribution, weight)
-        self.distribution.initialize(scaled, **from_data)
+        self._initialize_distribution(scaled, context, weight)
         if self.dequantizer is not None and hasattr(self.dequantizer, "initialize"):
             given = self._encode(data / self.num_bins)
             if self.encoder is not None:
@@ -133,7 +131,7 @@ class Dequantized(DistributionWrapper):
 
     def check_support(self, data: TensorLike, *, argument: str = "data") -> None:
         """Raises `ValueError` if `data`, `[N, *event]`, are no integers of the bins."""
-        refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
+        _refuse_others(tf.cast(data, self.dtype), self.num_bins, argument)
 
     def log_prob(
         self,
@@ -197,7 +195,7 @@ class Dequantized(DistributionWrapper):
 
         Its `log_density` is the `importance_weighted_log_prob` of `num_samples` draws.
         """
-        refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
+        _refuse_others(tf.cast(value, self.dtype), self.num_bins, "value")
         options = {"context": context, "seed": seed}
         log_prob = self.importance_weighted_log_prob(value, num_samples, **options)
         return bits_per_dimension(log_prob, self.event_size, bins_per_unit=1)
@@ -224,13 +222,13 @@ class Dequantized(DistributionWrapper):
     def _log_weights(self, value, context, training, seed, covers_ends=False):
         """Returns log-weights of one draw of noise for each `value`.
 
-        With `covers_ends`, entries of the end bins may be drawn by `EndBins`.
+        With `covers_ends`, entries of the end bins may be drawn by `_EndBins`.
         """
         value = tf.convert_to_tensor(tf.cast(value, self.dtype))
-        is_bin = can_occur(value, self.num_bins)
+        is_bin = _can_occur(value, self.num_bins)
         # Values that are no bins are replaced, so no NaN reaches a gradient.
         given, value = value, tf.where(is_bin, value, tf.zeros_like(value))
-        end_bins = EndBins(self.num_bins, self._margin, self.dequantizer is None)
+        end_bins = _EndBins(self.num_bins, self._margin, self.dequantizer is None)
         covers_ends = covers_ends and end_bins.has_any
         if covers_ends:
             seed, end_seed = draws.split(draws.stateless(seed), 2)
@@ -245,7 +243,7 @@ class Dequantized(DistributionWrapper):
         below_one = np.nextafter(self.dtype.as_numpy_dtype(1.0), 0.0)
         scaled = (value + noise) / self.num_bins
         scaled = tf.where(noise < 1.0, tf.minimum(scaled, below_one), scaled)
-        kwargs = _given(context) | ({"training": True} if training else {})
+        kwargs = context_keyword(context) | ({"training": True} if training else {})
         log_density = self.distribution.log_prob(scaled, **kwargs)
         # Some distributions return NaN outside their support.
         unknown = is_beyond & tf.math.is_nan(log_density)
@@ -264,33 +262,33 @@ class Dequantized(DistributionWrapper):
     def _draw_noise(self, value, seed):
         """Returns noise in `[0, 1)`, `[..., *event]`, and its log-density, `[...]`."""
         if self.dequantizer is None:
-            return uniform_noise(value, self.event_shape.rank, seed)
+            noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
+            return noise, tf.zeros(self._batch_shape_of(value), value.dtype)
         context = self._encode(value / self.num_bins)
         return self.dequantizer.sample_and_log_prob(seed=seed, context=context)
 
     def _encode(self, scaled):
         if self.encoder is not None:
             return self.encoder(scaled)
-        batch_shape = tf.shape(scaled)[: scaled.shape.rank - self.event_shape.rank]
-        return tf.reshape(scaled, tf.concat([batch_shape, [self.event_size]], axis=0))
+        shape = tf.concat([self._batch_shape_of(scaled), [self.event_size]], axis=0)
+        return tf.reshape(scaled, shape)
 
-
-def _given(context):
-    return {} if context is None else {"context": context}
+    def _batch_shape_of(self, value):
+        return tf.shape(value)[: value.shape.rank - self.event_shape.rank]
 
 
 # Median distance of draws outside `[0, 1]`: about the margin of `Logit(0.05)`.
 _DISTANCE = 0.05
 
 
-def can_occur(value: tf.Tensor, num_bins: int) -> tf.Tensor:
+def _can_occur(value, num_bins):
     """Returns whether each entry is one of the integers `0, ..., num_bins - 1`."""
     return (value >= 0) & (value < num_bins) & (value == tf.floor(value))
 
 
-def refuse_others(value: tf.Tensor, num_bins: int, argument: str) -> None:
+def _refuse_others(value, num_bins, argument):
     """Raises `ValueError` if an entry of `value` is no integer `0, ..., num_bins - 1`."""
-    others = tf.boolean_mask(value, ~can_occur(value, num_bins))
+    others = tf.boolean_mask(value, ~_can_occur(value, num_bins))
     if len(others):
         raise ValueError(
             f"Expected `{argument}` of integers from 0 to {num_bins - 1}; got "
@@ -316,16 +314,7 @@ def reduce_bits(images: np.ndarray, num_bits: int) -> np.ndarray:
     return np.asarray(images) // 2 ** (8 - num_bits)
 
 
-def uniform_noise(
-    value: tf.Tensor, event_ndims: int, seed: Any
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns uniform noise, `[..., *event]`, and its log-density 0, `[...]`."""
-    noise = draws.uniform(tf.shape(value), draws.stateless(seed), value.dtype)
-    batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
-    return noise, tf.zeros(batch_shape, value.dtype)
-
-
-class EndBins:
+class _EndBins:
     """Proposals for the end bins and the margins beyond them, where densities vary most.
 
     ```none
@@ -350,7 +339,7 @@ class EndBins:
         drawn again in the margin only.
     """
 
-    def __init__(self, num_bins: int, margin: float, has_uniform_noise: bool) -> None:
+    def __init__(self, num_bins, margin, has_uniform_noise):
         self._last = num_bins - 1
         self._has_uniform_noise = has_uniform_noise
         # Positions in bin widths, measured from the outer end of `[0, 1]` inwards.
@@ -358,9 +347,7 @@ class EndBins:
         self._scale = _DISTANCE * num_bins + self._high
         self.has_any = self._low < self._high
 
-    def draw(
-        self, noise: tf.Tensor, value: tf.Tensor, event_ndims: int, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def draw(self, noise, value, event_ndims, seed):
         """Returns noise with some entries drawn again, which may be below 0 or above 1.
 
         Args:

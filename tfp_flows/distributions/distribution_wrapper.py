@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import Any
 
+import tensorflow as tf
+from tensorflow.types.experimental import TensorLike
+
+from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.serialization import Configured
 
-__all__ = ["DistributionWrapper"]
+__all__ = ["DistributionWrapper", "context_keyword"]
 
 
 class DistributionWrapper(Configured, tf.Module):
     """A module around a `distribution` of the same events, with further parts or none.
 
-    A subclass sets the attribute `distribution`, and `_parts` to everything that may have
-    variables or data-dependent state; entries may be None.
+    Args:
+      distribution: the distribution; None if a subclass has its own dtype and shapes.
+      name: name of the module.
     """
+
+    def __init__(self, distribution: Any = None, *, name: str) -> None:
+        super().__init__(name=name)
+        self.distribution = distribution
+
+    @property
+    def _parts(self):
+        """Everything that may have variables or data-dependent state, or is None."""
+        return (self.distribution,)
 
     @property
     def dtype(self) -> tf.DType:
@@ -47,3 +61,14 @@ class DistributionWrapper(Configured, tf.Module):
     def is_initialized(self) -> bool:
         """Whether all data-dependent state is set."""
         return all(getattr(part, "is_initialized", True) for part in self._parts)
+
+    def _initialize_distribution(self, data, context, weight):
+        """Initialises the distribution, if it has any data-dependent state."""
+        if hasattr(self.distribution, "initialize"):
+            weight = weight_keyword(self.distribution, weight)
+            self.distribution.initialize(data, **context_keyword(context), **weight)
+
+
+def context_keyword(context: TensorLike | None) -> dict:
+    """Returns the keyword argument `context` of a method, if there is a context."""
+    return {} if context is None else {"context": context}

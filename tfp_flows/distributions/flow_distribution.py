@@ -177,7 +177,7 @@ class FlowDistribution(
 
     def __reduce__(self) -> tuple:
         # Plain data, since TFP's distributions cannot be rebuilt from their attributes.
-        return _rebuild, (serialize(self), [v.numpy() for v in self.variables])
+        return rebuild_copy, (serialize(self), [v.numpy() for v in self.variables])
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -205,7 +205,7 @@ class FlowDistribution(
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
         arguments = sample_shape, seed, kwargs["context"], base_kwargs
-        x = sample_base(self.distribution, *arguments)
+        x = _sample_base(self.distribution, *arguments)
         return self.bijector.forward_and_log_det(x, **kwargs)[0]
 
     def _sample_and_log_prob(
@@ -213,7 +213,7 @@ class FlowDistribution(
     ):
         kwargs, base_kwargs = self._keywords(context, training, bijector_kwargs)
         arguments = sample_shape, seed, kwargs["context"], base_kwargs
-        x, base_log_prob = sample_base_and_log_prob(self.distribution, *arguments)
+        x, base_log_prob = _sample_base_and_log_prob(self.distribution, *arguments)
         y, log_det = self.bijector.forward_and_log_det(x, **kwargs)
         return y, base_log_prob - self._sum_event(log_det)
 
@@ -253,17 +253,7 @@ class FlowDistribution(
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
 
 
-def _rebuild(data, values):
-    return rebuild_copy(data, values)
-
-
-def sample_base(
-    base: tfd.Distribution,
-    sample_shape: Any,
-    seed: Any,
-    context: TensorLike | None,
-    keywords: dict,
-) -> tf.Tensor:
+def _sample_base(base, sample_shape, seed, context, keywords):
     """Draws latents, one for each sample and each row of the flow's or the base's context.
 
     Conditional bases of this package, and others of unknown batch shape, draw for each
@@ -289,16 +279,10 @@ def sample_base(
     return tf.reshape(drawn, tf.concat([shape, base.event_shape], axis=0))
 
 
-def sample_base_and_log_prob(
-    base: tfd.Distribution,
-    sample_shape: Any,
-    seed: Any,
-    context: TensorLike | None,
-    keywords: dict,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws as `sample_base` does, with the log-densities."""
+def _sample_base_and_log_prob(base, sample_shape, seed, context, keywords):
+    """Draws as `_sample_base` does, with the log-densities."""
     if "context" in keywords and not _draws_for_each_context(base):
-        x = sample_base(base, sample_shape, seed, context, keywords)
+        x = _sample_base(base, sample_shape, seed, context, keywords)
         return x, base.log_prob(x, **keywords)
     if "context" not in keywords:
         sample_shape = joint_shape(sample_shape, context, base.batch_shape.rank)

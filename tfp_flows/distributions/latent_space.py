@@ -53,8 +53,7 @@ def at_temperature(
     if isinstance(distribution, Dequantized):
         tempered = at_temperature(distribution.distribution, temperature)
         return Dequantized(**{**distribution.get_config(), "distribution": tempered})
-    _check_flow_distribution(distribution)
-    if not distribution.bijector.is_monotone:
+    if not _continuous(distribution).bijector.is_monotone:
         raise ValueError(
             "Expected a `distribution` on the line, whose latents can be scaled; got "
             f"`{distribution.name}`, of angles."
@@ -137,11 +136,8 @@ def attribute_direction(
       Kingma, Dhariwal (2018), Glow, section 6 and figure 6.
       https://arxiv.org/abs/1807.03039
     """
-    means = [
-        tf.reduce_mean(_latents(distribution, x, context), axis=0)
-        for x in (having, lacking)
-    ]
-    return means[0] - means[1]
+    first, second = (_latents(distribution, x, context) for x in (having, lacking))
+    return tf.reduce_mean(first, axis=0) - tf.reduce_mean(second, axis=0)
 
 
 def move_along(
@@ -188,26 +184,22 @@ def _latents(distribution, x, context):
     if isinstance(distribution, Dequantized):
         # The latent of an integer is the latent of the centre of its bin.
         x = (tf.cast(x, distribution.dtype) + 0.5) / distribution.num_bins
-    distribution = _continuous(distribution)
-    _check_flow_distribution(distribution)
-    return distribution.bijector.inverse_and_log_det(x, context=context)[0]
+    flow = _continuous(distribution).bijector
+    return flow.inverse_and_log_det(x, context=context)[0]
 
 
 def _generate(distribution, z, direction, amounts, context):
     amounts = tf.cast(tf.reshape(amounts, [-1] + [1] * z.shape.rank), z.dtype)
-    moved = z + amounts * direction
-    if isinstance(distribution, Dequantized):
-        flow = distribution.distribution.bijector
-        scaled = flow.forward_and_log_det(moved, context=context)[0]
-        return quantize(scaled, distribution.num_bins)
-    return distribution.bijector.forward_and_log_det(moved, context=context)[0]
+    flow = _continuous(distribution).bijector
+    x = flow.forward_and_log_det(z + amounts * direction, context=context)[0]
+    is_dequantized = isinstance(distribution, Dequantized)
+    return quantize(x, distribution.num_bins) if is_dequantized else x
 
 
 def _continuous(distribution):
-    is_dequantized = isinstance(distribution, Dequantized)
-    return distribution.distribution if is_dequantized else distribution
-
-
-def _check_flow_distribution(distribution):
+    """Returns the flow distribution of scaled data, or refuses any other distribution."""
+    if isinstance(distribution, Dequantized):
+        distribution = distribution.distribution
     members = ("bijector", "distribution", "log_prob")
     check_members("distribution", distribution, members, "a `FlowDistribution`")
+    return distribution

@@ -13,15 +13,9 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows.core.arguments import check_dtype
 from tfp_flows.core.arguments import check_each
-from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
-from tfp_flows.core.arguments import check_name
-from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
+from tfp_flows.distributions import conditionals
 from tfp_flows.distributions.autoregressive import AutoregressiveDistribution
-from tfp_flows.distributions.conditionals import Bernoulli
-from tfp_flows.distributions.conditionals import Categorical
-from tfp_flows.distributions.conditionals import GaussianMixture
 from tfp_flows.distributions.univariate import refuse_several_variables
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -98,7 +92,8 @@ class BinaryMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        super().__init__(**_with_masked_network(Bernoulli(), parameters))
+        family = conditionals.Bernoulli()
+        super().__init__(_masked_network(family, parameters), family, **_own(parameters))
 
 
 class CategoricalMADE(AutoregressiveDistribution):
@@ -169,38 +164,10 @@ class CategoricalMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        check_integer("context_size", context_size, minimum=0)
-        check_widths("hidden_units", hidden_units)
-        check_each(
-            check_flag,
-            residual=residual,
-            direct=direct,
-            standardize_context=standardize_context,
-            validate_args=validate_args,
-        )
-        check_seed("seed", seed)
-        check_dtype("dtype", dtype)
-        check_name("name", name)
-        network = OneHotMLP(
-            num_values,
-            hidden_units,
-            ordering,
-            activation=activation,
-            residual=residual,
-            direct=direct,
-            dropout=dropout,
-            context_size=context_size,
-            seed=seed,
-            dtype=tf.as_dtype(dtype).name,
-        )
-        super().__init__(
-            network,
-            Categorical(network.num_parameters),
-            standardize_context=standardize_context,
-            validate_args=validate_args,
-            parameters=parameters,
-            name=name,
-        )
+        options = _network_options(parameters)
+        network = OneHotMLP(num_values, hidden_units, ordering, dropout=dropout, **options)
+        family = conditionals.Categorical(network.num_parameters)
+        super().__init__(network, family, **_own(parameters))
 
     def start_at_frequencies(self, x: npt.ArrayLike, weight: npt.ArrayLike) -> None:
         """Sets the biases of a fresh network so that each variable has its frequencies.
@@ -316,11 +283,8 @@ class MixtureMADE(AutoregressiveDistribution):
     ) -> None:
         """Takes the arguments that the class describes."""
         parameters = dict(locals())
-        conditional = GaussianMixture(num_components, max_log_scale)
-        super().__init__(**_with_masked_network(conditional, parameters))
-
-    def _cdf(self, value, **kwargs):
-        return tf.exp(self._log_cdf(value, **kwargs))
+        family = conditionals.GaussianMixture(num_components, max_log_scale)
+        super().__init__(_masked_network(family, parameters), family, **_own(parameters))
 
     def _log_cdf(self, value, context=None):
         mixture = self._mixture("cdf", context)
@@ -353,51 +317,30 @@ class MixtureMADE(AutoregressiveDistribution):
         context = self._checked_context(context)
         rows = None if context is None else tf.reshape(context, [-1, self.context_size])
         parameters = self._ensemble.parameters_of_one_variable(rows)
-        mixtures = self._conditional.mixture(parameters)
+        batch = [] if context is None else tf.shape(context)[:-1]
+        num_components = self.num_masks * self._conditional.num_components
+        shape = tf.concat([tf.cast(batch, tf.int32), [num_components]], axis=0)
         log_weights, loc, scale = (
-            tf.reshape(tf.transpose(part, [1, 0, 2]), self._mixture_shape(context))
-            for part in mixtures
+            tf.reshape(tf.transpose(part, [1, 0, 2]), shape)
+            for part in self._conditional.mixture(parameters)
         )
         return _NormalMixture(log_weights - math.log(self.num_masks), loc, scale)
 
-    def _mixture_shape(self, context):
-        batch = [] if context is None else tf.shape(context)[:-1]
-        components = self.num_masks * self._conditional.num_components
-        return tf.concat([tf.cast(batch, tf.int32), [components]], axis=0)
 
-
-def _with_masked_network(conditional, parameters):
-    """Returns the arguments of `AutoregressiveDistribution` with a network for them.
-
-    Args:
-      conditional: the family that the network's outputs parameterise.
-      parameters: arguments of the constructor of `BinaryMADE` or `MixtureMADE`.
-    """
-    own = ("standardize_context", "validate_args", "name")
-    return {
-        "network": _masked_network(conditional.num_parameters, parameters),
-        "conditional": conditional,
-        "parameters": parameters,
-        **{name: parameters[name] for name in own},
-    }
-
-
-def _masked_network(num_parameters, parameters):
+def _masked_network(family, parameters):
     """Builds a `MaskedMLP`, or an `OrderAgnosticMLP` for more than one mask."""
-    names = ("activation", "residual", "direct", "context_size", "seed", "dtype")
-    options = {name: parameters[name] for name in names}
     event_size, num_masks = parameters["event_size"], parameters["num_masks"]
     hidden_units, ordering = parameters["hidden_units"], parameters["ordering"]
     check_each(check_integer, event_size=event_size, num_masks=num_masks)
-    options["dtype"] = check_dtype("dtype", options["dtype"]).name
+    options = _network_options(parameters)
     if ordering is not None:
         check_ordering(ordering, event_size)
     if num_masks == 1:
         ordering = natural_ordering(event_size) if ordering is None else ordering
-        return MaskedMLP(num_parameters, hidden_units, ordering, **options)
+        return MaskedMLP(family.num_parameters, hidden_units, ordering, **options)
     options["seed"], mask_seed = split_seed(options["seed"], 2)
     return OrderAgnosticMLP(
-        num_parameters,
+        family.num_parameters,
         hidden_units,
         event_size,
         num_masks=num_masks,
@@ -405,6 +348,19 @@ def _masked_network(num_parameters, parameters):
         mask_seed=mask_seed,
         **options,
     )
+
+
+def _network_options(parameters):
+    """The keyword arguments of any masked network, from those of a distribution."""
+    names = ("activation", "residual", "direct", "context_size", "seed")
+    dtype = check_dtype("dtype", parameters["dtype"]).name
+    return {name: parameters[name] for name in names} | {"dtype": dtype}
+
+
+def _own(parameters):
+    """The keyword arguments of `AutoregressiveDistribution`."""
+    names = ("standardize_context", "validate_args", "name")
+    return {name: parameters[name] for name in names} | {"parameters": parameters}
 
 
 class _NormalMixture:

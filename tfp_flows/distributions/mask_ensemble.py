@@ -1,7 +1,6 @@
 """The arithmetic of autoregressive distributions: a network under each of its masks."""
 
 import math
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,7 +133,7 @@ class MaskEnsemble(tf.Module):
         self, mask: tf.Tensor, x: tf.Tensor, context: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns the log-probabilities, `[N]`, under one mask."""
-        return log_prob(self._member(mask), self._conditional, x, context)
+        return _log_prob(self._member(mask), self._conditional, x, context)
 
     def parameters_of_one_variable(self, context: tf.Tensor | None) -> tf.Tensor:
         """Returns the parameters of the one variable, by mask, `[K, N, P]`.
@@ -150,7 +149,7 @@ class MaskEnsemble(tf.Module):
     def _log_prob_of_rows(self, x, context, training):
         if self.num_masks == 1:
             mode = {"training": True} if training and self.network.dropout else {}
-            return log_prob(self.network, self._conditional, x, context, **mode)
+            return _log_prob(self.network, self._conditional, x, context, **mode)
         if training:
             mask = tf.identity(self._num_steps) % self.num_masks
             self._num_steps.assign_add(1)
@@ -175,28 +174,37 @@ class MaskEnsemble(tf.Module):
 
     def _draw(self, noise, masks, context=None):
         noise, context, as_given = never_empty(noise, context)
-        arguments = self._conditional, noise, context
         if self.num_masks == 1:
-            return as_given(draw(self.network, *arguments))
-        drawn = draw_dealt(self._member, masks, *arguments)
-        return as_given(drawn)
+            return as_given(
+                _draw_with_gradient(self.network, self._conditional, noise, context)
+            )
+
+        def draw_hand(mask, noise, context=None):
+            return _draw(self._member(mask), self._conditional, noise, context)
+
+        # Masks are in random order, so each sample is a draw from the mean over the masks.
+        # Since each mask has equally many rows, averages over rows vary less than averages
+        # over independent draws.
+        given = [noise] if context is None else [noise, context]
+        x, total = _in_hands(draw_hand, masks, *given)
+        return as_given((tf.stop_gradient(x), tf.stop_gradient(total)))
 
     def _complete(self, noise, proposals, x, observed, context=None):
         noise, x, observed, context, as_given = never_empty(noise, x, observed, context)
         given = [noise, x, observed] + ([] if context is None else [context])
         if self.num_masks == 1:
             return as_given(self._completed(proposals[0], *given))
-        return as_given(in_hands(self._completed, proposals, *given))
+        return as_given(_in_hands(self._completed, proposals, *given))
 
     def _completed(self, proposal, noise, x, observed, context=None):
         network = self._member(proposal % self.num_masks)
         given = self._conditional, noise, x, observed, context
         if not self.has_own_orderings:
-            return complete(network, *given)
+            return _complete(network, *given)
         puts_first = observed[0] & (proposal >= self.num_masks)
-        drawn, _ = complete(network.with_first(puts_first), *given)
+        drawn, _ = _complete(network.with_first(puts_first), *given)
         each, each_with_first = (
-            log_probs(ordered, self._conditional, drawn, context)
+            _log_probs(ordered, self._conditional, drawn, context)
             for ordered in (network, network.with_first(observed[0]))
         )
         log_drawn = tfp.math.log_add_exp(
@@ -222,15 +230,14 @@ class MaskEnsemble(tf.Module):
         context = context if network.context_size else []
         indices = tf.TensorSpec([None], tf.int32)
         observed = tf.TensorSpec([None, network.event_size], tf.bool)
+        signature = [noise, indices, *context]
         transient = {
             "_compiled_log_prob": CompiledCall(self._log_prob_of_rows),
-            "_compiled_draw": graph_function(
-                self._draw, input_signature=[noise, indices, *context]
-            ),
-            "_compiled_complete": graph_function(
-                self._complete, input_signature=[noise, indices, rows, observed, *context]
-            ),
+            "_compiled_draw": graph_function(self._draw, input_signature=signature),
         }
+        signature = [noise, indices, rows, observed, *context]
+        compiled = graph_function(self._complete, input_signature=signature)
+        transient["_compiled_complete"] = compiled
         for name, value in transient.items():
             object.__setattr__(self, name, value)
 
@@ -246,36 +253,19 @@ def _sum_where(mask, terms):
     return tf.reduce_sum(tf.where(mask, terms, tf.zeros([], terms.dtype)), axis=1)
 
 
-def log_prob(
-    network: Any,
-    conditional: Any,
-    x: tf.Tensor,
-    context: tf.Tensor | None,
-    **training: bool,
-) -> tf.Tensor:
+def _log_prob(network, conditional, x, context, **training):
     """Returns the log-probabilities, `[N]`, in one pass; `training` is the network's."""
-    return tf.reduce_sum(log_probs(network, conditional, x, context, **training), axis=-1)
+    return tf.reduce_sum(_log_probs(network, conditional, x, context, **training), axis=-1)
 
 
-def log_probs(
-    network: Any,
-    conditional: Any,
-    x: tf.Tensor,
-    context: tf.Tensor | None,
-    **training: bool,
-) -> tf.Tensor:
+def _log_probs(network, conditional, x, context, **training):
     """Returns log-probabilities of each variable given those before it, `[N, D]`."""
     outputs = network(x, context, **training)
     shape = [-1, conditional.num_parameters, network.event_size]
     return conditional.log_prob(x, tf.reshape(outputs, shape))
 
 
-def draw(
-    network: Any,
-    conditional: Any,
-    noise: tf.Tensor,
-    context: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _draw_with_gradient(network, conditional, noise, context):
     """Returns samples, `[N, D]`, and their log-probabilities, `[N]`, in one pass.
 
     The gradient of the log-probabilities is that of `log_prob` at fixed samples, without
@@ -290,7 +280,7 @@ def draw(
             sources = [*contexts, *variables]
             with tf.GradientTape() as tape:
                 tape.watch(sources)
-                again = log_prob(network, conditional, x, *(contexts or [None]))
+                again = _log_prob(network, conditional, x, *(contexts or [None]))
             gradients = tape.gradient(again, sources, adjoint)
             inputs = [None, *gradients[: len(contexts)]]
             return (inputs, gradients[len(contexts) :]) if variables else inputs
@@ -300,39 +290,7 @@ def draw(
     return solve(noise) if context is None else solve(noise, context)
 
 
-def draw_dealt(
-    member: Callable,
-    masks: tf.Tensor,
-    conditional: Any,
-    noise: tf.Tensor,
-    context: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns samples under several masks, to which the rows are dealt in turn.
-
-    It also returns their log-probabilities, each under its own mask. Neither has a
-    gradient. `masks` are in random order, so each sample is a draw from the mean over the
-    masks. Since each mask has equally many rows, averages over rows vary less than averages
-    over independent draws.
-
-    Args:
-      member: function from a mask's index to a network.
-      masks: `[G]`, indices in random order.
-      conditional: as in `draw`.
-      noise: as in `draw`.
-      context: as in `draw`.
-    """
-
-    def draw_hand(mask, noise, *context):
-        return _draw(member(mask), conditional, noise, *(context or [None]))
-
-    given = [noise] if context is None else [noise, context]
-    x, total = in_hands(draw_hand, masks, *given)
-    return tf.stop_gradient(x), tf.stop_gradient(total)
-
-
-def in_hands(
-    method: Callable, masks: tf.Tensor, noise: tf.Tensor, *others: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _in_hands(method, masks, noise, *others):
     """Calls a method for each of several masks, to which rows are dealt in turn.
 
     Args:
@@ -374,23 +332,16 @@ def check_observed(observed: npt.ArrayLike, shape: Sequence[int | None]) -> np.n
     return observed
 
 
-def complete(
-    network: Any,
-    conditional: Any,
-    noise: tf.Tensor,
-    x: tf.Tensor,
-    observed: tf.Tensor,
-    context: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _complete(network, conditional, noise, x, observed, context):
     """Draws missing variables given those before them, and keeps the observed ones.
 
     Args:
-      network: as in `draw`.
-      conditional: as in `draw`.
-      noise: as in `draw`.
+      network: as in `_draw_with_gradient`.
+      conditional: as in `_draw_with_gradient`.
+      noise: as in `_draw_with_gradient`.
       x: `[N, D]`.
       observed: boolean, `[D]` or `[N, D]`.
-      context: as in `draw`.
+      context: as in `_draw_with_gradient`.
 
     Returns:
       Completed rows, `[N, D]`, and the log-probability of the observed variables given all

@@ -76,10 +76,11 @@ def refuse_several_variables(distribution: tfd.Distribution, function: str) -> N
 def _estimate(function):
     """Says how to estimate a statistic of several variables from draws."""
     draws = "`draws = distribution.sample(10_000)`"
-    if function in ("quantile", "mean", "variance"):
-        name = {"quantile": "percentile(draws, 50.0"}.get(function, f"{function}(draws")
-        library = "tfp.stats" if function != "mean" else "np"
-        return f"Estimate that of each variable from {draws}: `{library}.{name}, axis=0)`."
+    if function == "quantile":
+        return (
+            f"Estimate that of each variable from {draws}: "
+            "`tfp.stats.percentile(draws, 50.0, axis=0)`."
+        )
     return (
         "Estimate the joint `cdf`, the probability that each variable is at most that of "
         f"`value`, by the share of such draws: {draws}, "

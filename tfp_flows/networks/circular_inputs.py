@@ -81,15 +81,6 @@ class CircularInputs(ContextNetwork):
             return (*input_shape[:-1], self.num_parameters * len(self.circular))
         return self.network.compute_output_shape(self._shape_of_inputs(input_shape))
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "circular": self.circular.tolist(),
-            "num_parameters": self.num_parameters,
-        }
-
     @classmethod
     def from_config(cls, config: dict) -> CircularInputs:
         """Builds the layer that `config` describes."""

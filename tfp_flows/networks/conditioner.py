@@ -19,9 +19,7 @@ from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.core.data_dependent_state import weight_keyword
 from tfp_flows.core.rows import rows_that_count
 from tfp_flows.core.rows import sample_of_rows
-from tfp_flows.networks.built_network import call_once
-from tfp_flows.networks.built_network import check_can_be_rebuilt
-from tfp_flows.networks.built_network import is_of_this_package
+from tfp_flows.networks import built_network
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
@@ -212,7 +210,7 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         Raises:
           ValueError: if a network of a user's class could not be built from them.
         """
-        check_can_be_rebuilt(self.network, *self._shapes)
+        built_network.check_can_be_rebuilt(self.network, *self._shapes)
         return {
             "network": self.network,
             "input_shape": self._input_shape,
@@ -228,10 +226,9 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def _build(self):
         """Makes the network create its weights; returns the shape of its output."""
-        if not is_of_this_package(self.network):
-            return call_once(self.network, *self._shapes)
-        *leading, channels = self._input_shape
-        joined = (None, *leading, channels + self.context_size)
+        if not built_network.is_of_this_package(self.network):
+            return built_network.call_once(self.network, *self._shapes)
+        joined = (None, *_joined_shape(self._input_shape, (self.context_size,)))
         if not self.network.built:
             self.network.build(joined)
         return tuple(self.network.compute_output_spec(keras.KerasTensor(joined)).shape[1:])
@@ -240,19 +237,13 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
     def _takes_list(self):
         """Whether it is a functional model of two inputs, variables and context."""
         inputs = getattr(self.network, "inputs", None)
-        is_list = self.context_size and isinstance(inputs, list) and len(inputs) == 2
-        return bool(is_list) and not isinstance(self.network, ContextNetwork)
+        return isinstance(inputs, list) and len(inputs) == 2
 
     @property
     def _shapes(self):
         """The shape of a row of each argument of the network."""
-        *leading, channels = self._input_shape
         context = (self.context_size,)
-        if self._takes_list:
-            return ([self._input_shape, context],)
-        if self.context_size and isinstance(self.network, ContextNetwork):
-            return self._input_shape, context
-        return ((*leading, channels + self.context_size),)
+        return self._arranged(self._input_shape, context, _joined_shape)
 
     def _call_network(self, x, context, training):
         """Returns the network's output in the dtype of `x`."""
@@ -263,14 +254,14 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
 
     def _arguments(self, x, context):
         """Returns the network's arguments: `(x, context)`, a list, or both joined."""
+        return self._arranged(x, self._rows(context), join_context)
+
+    def _arranged(self, x, context, join):
         if not self.context_size:
             return (x,)
-        arguments = x, self._rows(context)
         if isinstance(self.network, ContextNetwork):
-            return arguments
-        if self._takes_list:
-            return (list(arguments),)
-        return (join_context(*arguments),)
+            return x, context
+        return ([x, context],) if self._takes_list else (join(x, context),)
 
     def _substituted_weights(self):
         if self._substitutes is None:
@@ -290,15 +281,14 @@ class Conditioner(tf.Module, AutoregressiveConditioner):
         self._link_variables()
 
 
-_NOISE = (
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-)
+def _joined_shape(shape, context_shape):
+    *leading, channels = shape
+    return (*leading, channels + context_shape[0])
+
+
+# Layers of random noise; Keras's spatial dropouts are `Dropout`s.
+_NOISE: tuple = (keras.layers.AlphaDropout, keras.layers.Dropout)
+_NOISE += (keras.layers.GaussianDropout, keras.layers.GaussianNoise)
 
 
 def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) -> None:
@@ -312,15 +302,14 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
       ValueError: with `dropout_in_training`, if there is no dropout; or if there is batch
         normalisation, which would make the density of a row depend on the others.
     """
-    # Keras has no public way to list the layers inside a layer.
-    layers = list(network._flatten_layers())
-    noise = _names(layer for layer in layers if isinstance(layer, _NOISE))
-    batch_norm = _names(
-        layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)
-    )
-    penalties = _names(
-        layer for layer in layers if getattr(layer, "activity_regularizer", None)
-    )
+
+    def names(is_wanted):
+        # Keras has no public way to list the layers inside a layer.
+        return [layer.name for layer in network._flatten_layers() if is_wanted(layer)]
+
+    noise = names(lambda layer: isinstance(layer, _NOISE))
+    batch_norm = names(lambda layer: isinstance(layer, keras.layers.BatchNormalization))
+    penalties = names(lambda layer: getattr(layer, "activity_regularizer", None))
     if dropout_in_training and not noise:
         raise ValueError(
             "Expected a `network` with dropout for `dropout_in_training`; got none."
@@ -336,10 +325,6 @@ def check_training_behaviour(network: keras.Layer, dropout_in_training: bool) ->
         _warn(batch_norm, "batch normalisation never updates its averages")
     if penalties:
         _warn(penalties, "a penalty on activations is not part of any loss")
-
-
-def _names(layers):
-    return [layer.name for layer in layers]
 
 
 def _warn(names, what):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
@@ -19,6 +22,34 @@ class ContextNetwork(keras.layers.Layer):
     def call(self, x: TensorLike, context: TensorLike | None = None) -> tf.Tensor:
         """Maps `[N, ..., C]` and a context `[N, context_size]` to `[N, ..., units]`."""
         raise NotImplementedError
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, which are attributes of the same names."""
+        names = [name for name in _argument_names(type(self)) if hasattr(self, name)]
+        own = {name: _plain(getattr(self, name)) for name in names}
+        return own | super().get_config()
+
+
+def _argument_names(network_class):
+    """Names of the constructor's arguments; `**kwargs` are keywords of its bases."""
+    names, kind = [], inspect.Parameter
+    kinds: tuple = (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)
+    bases = network_class.__mro__
+    for base in bases[: bases.index(ContextNetwork)]:
+        if "__init__" in vars(base):
+            _, *parameters = inspect.signature(base.__init__).parameters.values()
+            names += [p.name for p in parameters if p.kind in kinds]
+            kinds = (kind.KEYWORD_ONLY,)
+    return names
+
+
+def _plain(value):
+    """Returns the form of an argument that Keras can save."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, keras.layers.Layer):
+        return keras.saving.serialize_keras_object(value)
+    return keras.activations.serialize(value) if callable(value) else value
 
 
 def join_context(x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:

@@ -101,15 +101,6 @@ class ConvNet(ActNormNetwork):
             x = tf.nn.relu(self._layer(x, *layer))
         return self._layer(x, *last)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "output_channels": self.output_channels,
-            "hidden_channels": self.hidden_channels,
-            "seed": self.seed,
-        }
-
     def _layer(self, x, kernel, border, log_scale):
         scale = tf.exp(_LOG_SCALE_FACTOR * log_scale)
         kernel, border = kernel * scale, border * scale

@@ -20,7 +20,6 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import check_hidden_units
@@ -110,7 +109,6 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     ) -> None:
         check_integer("num_parameters", num_parameters)
         check_integer("context_size", context_size, minimum=0)
-        check_widths("hidden_units", hidden_units)
         check_each(
             check_flag, residual=residual, direct=direct, zero_last_layer=zero_last_layer
         )
@@ -128,15 +126,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         self.seed = seed
         self.dropout = dropout
         self._drop = dropout_layer(dropout, seed, self.dtype_policy)
-        self.layers, self.direct_layer = masked_layers(
-            self.ordering,
-            np.repeat(self.ordering, self._num_values),
-            self.hidden_units,
-            num_parameters=num_parameters,
-            has_context=self.context_size > 0,
-            residual=residual,
-            degree_seed=degree_seed,
-        )
+        self.layers, self.direct_layer = self._masked_layers()
 
     @property
     def event_size(self) -> int:
@@ -244,23 +234,6 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.num_parameters * self.event_size)
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_parameters": self.num_parameters,
-            "hidden_units": self.hidden_units,
-            "ordering": self.ordering.tolist(),
-            "context_size": self.context_size,
-            "activation": keras.activations.serialize(self.activation),
-            "residual": self.residual,
-            "direct": self.direct,
-            "degree_seed": self.degree_seed,
-            "dropout": self.dropout,
-            "zero_last_layer": self.zero_last_layer,
-            "seed": self.seed,
-        }
-
     def _check_width(self, input_shape):
         if input_shape[-1] != (expected := self.event_size + self.context_size):
             raise ValueError(
@@ -276,45 +249,28 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
     def _shown(self, x):
         return x
 
-
-def masked_layers(
-    ordering: np.ndarray,
-    from_inputs: np.ndarray,
-    hidden_units: Sequence[int],
-    *,
-    num_parameters: int,
-    has_context: bool,
-    residual: bool,
-    degree_seed: int | None,
-) -> tuple[list[MaskedDense], MaskedDense]:
-    """Returns the layers, of which the last returns the outputs, and the direct ones.
-
-    Args:
-      ordering: degree of each variable, `[D]`.
-      from_inputs: degree of each input; a variable may have several inputs.
-      hidden_units: widths of the hidden layers.
-      num_parameters: outputs for each variable.
-      has_context: whether the first layer also sees a context, whose degree is 0.
-      residual: whether each hidden layer but the first is a pair.
-      degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
-    """
-    widths = tuple(hidden_units)
-    if residual:  # degrees must be the same along the skip connections
-        widths = (widths[0],) * (2 * len(widths) - 1)
-    # Units of degree 0 see only the context; without one they would be constants.
-    lowest = 0 if has_context else 1
-    degrees = [from_inputs]
-    for index, width in enumerate(widths):
-        if residual and index:
-            degrees.append(degrees[-1])
-            continue
-        seed = None if degree_seed is None else [degree_seed, index]
-        degrees.append(hidden_degrees(width, len(ordering), lowest=lowest, seed=seed))
-        lowest = degrees[-1].min()
-    outputs: dict = {"num_copies": num_parameters, "strict": True}
-    layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
-    layers.append(MaskedDense(degrees[-1], ordering, **outputs))
-    return layers, MaskedDense(from_inputs, ordering, **outputs)
+    def _masked_layers(self):
+        """Returns the layers, of which the last returns the outputs, and the direct one."""
+        widths = self.hidden_units
+        if self.residual:  # degrees must be the same along the skip connections
+            widths = (widths[0],) * (2 * len(widths) - 1)
+        from_inputs = np.repeat(self.ordering, self._num_values)
+        # Units of degree 0 see only the context; without one they would be constants.
+        lowest = 0 if self.context_size else 1
+        degrees = [from_inputs]
+        for index, width in enumerate(widths):
+            if self.residual and index:
+                degrees.append(degrees[-1])
+                continue
+            seed = None if self.degree_seed is None else [self.degree_seed, index]
+            degrees.append(hidden_degrees(width, self.event_size, lowest=lowest, seed=seed))
+            lowest = degrees[-1].min()
+        layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
+        last, direct = (
+            MaskedDense(a, self.ordering, num_copies=self.num_parameters, strict=True)
+            for a in (degrees[-1], from_inputs)
+        )
+        return [*layers, last], direct
 
 
 class MaskedDense:
@@ -414,17 +370,6 @@ class MaskedDense:
             for tile in self._masked(tiles)
         ]
         return tf.concat(rows, axis=0)
-
-    def tiles(self, kernel: tf.Tensor) -> list[tf.Tensor]:
-        """Cuts a whole kernel, `[inputs, units]`, into tiles."""
-        if not self._is_tiled:
-            return [tf.transpose(kernel)]
-        kernel = take(take(kernel, self.rising_inputs, axis=0), self.rising_units, axis=1)
-        columns = tf.split(kernel, [mask.shape[1] for mask in self._tile_masks], axis=1)
-        return [
-            tf.transpose(some[: mask.shape[0]])
-            for some, mask in zip(columns, self._tile_masks, strict=True)
-        ]
 
     def _from_rising(self, products):
         """Puts `[N, units]`, where copies of a unit are neighbours, in order."""

@@ -14,12 +14,9 @@ from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
+from tfp_flows.networks import layer_arguments
 from tfp_flows.networks.context_network import ContextNetwork
 from tfp_flows.networks.context_network import join_context
-from tfp_flows.networks.layer_arguments import check_hidden_units
-from tfp_flows.networks.layer_arguments import dropout_layer
-from tfp_flows.networks.layer_arguments import get_activation
 from tfp_flows.networks.packed_weights import PackedWeights
 from tfp_flows.networks.packed_weights import bias_part
 from tfp_flows.networks.packed_weights import kernel_part
@@ -83,18 +80,17 @@ class MLP(ContextNetwork):
         **kwargs: object,
     ) -> None:
         check_integer("output_units", output_units)
-        check_widths("hidden_units", hidden_units)
         check_each(check_flag, residual=residual, zero_last_layer=zero_last_layer)
         check_seed("seed", seed)
         super().__init__(**kwargs)
         self.output_units = output_units
-        self.hidden_units = check_hidden_units(hidden_units, residual)
-        self.activation = get_activation(activation)
+        self.hidden_units = layer_arguments.check_hidden_units(hidden_units, residual)
+        self.activation = layer_arguments.get_activation(activation)
         self.residual = residual
         self.zero_last_layer = zero_last_layer
         self.seed = seed
         self.dropout = dropout
-        self._drop = dropout_layer(dropout, seed, self.dtype_policy)
+        self._drop = layer_arguments.dropout_layer(dropout, seed, self.dtype_policy)
 
     def build(self, input_shape: Sequence) -> None:
         """Creates all weights for inputs `[N, input_shape[-1]]`."""
@@ -103,15 +99,11 @@ class MLP(ContextNetwork):
             hidden = (hidden[0], *(units for units in hidden[1:] for _ in range(2)))
         widths = (input_shape[-1], *hidden, self.output_units)
         kernels = list(itertools.pairwise(widths))
+        parts = [(kernel_part(shape), bias_part(shape[1], shape[0])) for shape in kernels]
         # A last layer of zeros makes a fresh step the identity, also in a deep flow.
-        *hidden_layers, last = kernels
-        self._layout = PackedWeights(
-            [
-                *((kernel_part(k), bias_part(k[1], k[0])) for k in hidden_layers),
-                (kernel_part(last, zero=self.zero_last_layer), bias_part(last[1])),
-            ],
-            seed=self.seed,
-        )
+        last = kernel_part(kernels[-1], zero=self.zero_last_layer)
+        parts[-1] = last, bias_part(self.output_units)
+        self._layout = PackedWeights(parts, seed=self.seed)
         self._packed = self._layout.add_to(self, "kernels_and_biases")
         self.built = True
 
@@ -144,19 +136,6 @@ class MLP(ContextNetwork):
     def compute_output_shape(self, input_shape: Sequence) -> tuple:
         """Shape of the output for inputs of `input_shape`."""
         return (*input_shape[:-1], self.output_units)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "output_units": self.output_units,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "residual": self.residual,
-            "dropout": self.dropout,
-            "zero_last_layer": self.zero_last_layer,
-            "seed": self.seed,
-        }
 
 
 def _dense(x, layer):

@@ -78,12 +78,6 @@ class OneHotMLP(MaskedMLP):
         biases = [*others, last + tf.constant(rising[:, None], last.dtype)]
         return weights._replace(biases=biases), order, ranks
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        config = {**super().get_config(), "num_values": self.num_values}
-        del config["num_parameters"]
-        return config
-
     @property
     def _absent(self):
         """Returns the offsets of the logits, `[V, D]`."""

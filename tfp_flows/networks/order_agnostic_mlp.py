@@ -11,10 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
-from tfp_flows.core.arguments import check_each
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
-from tfp_flows.core.arguments import check_widths
 from tfp_flows.networks.forward_substitution import AutoregressiveNetwork
 from tfp_flows.networks.layer_arguments import split_seed
 from tfp_flows.networks.masked_mlp import MaskedMLP
@@ -78,13 +76,7 @@ class OrderAgnosticMLP(MaskedMLP):
         mask_seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        check_each(
-            check_integer,
-            num_parameters=num_parameters,
-            event_size=event_size,
-            num_masks=num_masks,
-        )
-        check_widths("hidden_units", hidden_units)
+        check_integer("num_masks", num_masks)
         check_seed("mask_seed", mask_seed)
         if kwargs.get("dropout"):
             raise ValueError(
@@ -183,19 +175,6 @@ class OrderAgnosticMLP(MaskedMLP):
         if self.residual:
             from_units *= len(self.layers) - 1
         return OrderAgnosticMember(self, from_variables, from_units)
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        del config["ordering"]
-        fixed = self.fixed_ordering
-        return {
-            **config,
-            "event_size": self.event_size,
-            "num_masks": self.num_masks,
-            "fixed_ordering": None if fixed is None else fixed.tolist(),
-            "mask_seed": self.mask_seed,
-        }
 
     def _drawn_ranks(self, rng, size):
         return np.stack([rng.permutation(size) for _ in range(self.num_masks)])

@@ -89,19 +89,6 @@ class ResNet(ActNormNetwork):
         self.tanh_scale = tanh_scale
         self.zero_last_layer = zero_last_layer
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "output_channels": self.output_channels,
-            "hidden_channels": self.hidden_channels,
-            "num_blocks": self.num_blocks,
-            "mask": None if self.mask is None else self.mask.tolist(),
-            "tanh_scale": self.tanh_scale,
-            "zero_last_layer": self.zero_last_layer,
-            "seed": self.seed,
-        }
-
     def _standardized(self, x, weights, sample_weight):
         def set_and_apply(x, name):
             shift, log_scale = standardizing_shift_and_log_scale(x, sample_weight)
