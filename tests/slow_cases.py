@@ -22,9 +22,8 @@ REPRESENTATIVES = {
     "gated_inverse_step",  # one direction by a loop
     "multi_scale_context",  # of images, between two shapes
     "stock_scale",  # a stock bijector
-    # flows
+    # a flow
     "glow_step",
-    "real_nvp",
     # distributions
     "binary_masks",
     "categorical_random_context",

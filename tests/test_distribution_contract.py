@@ -53,13 +53,12 @@ def _chi_square_p(cells, probabilities):
 def test_log_prob_of_own_samples_which_a_seed_determines(name):
     case, distribution = CASES[name], built(name)
     context = case.context((4,))
-    x, log_prob = distribution.sample_and_log_prob(5, seed=2, **context)
-    shape = (5, 4) if context else (5,)
+    x, log_prob = distribution.sample_and_log_prob(50, seed=2, **context)
+    shape = (50, 4) if context else (50,)
     assert (x.shape, log_prob.shape) == ((*shape, case.event_size), shape)
     close(distribution.log_prob(x.numpy(), **context), log_prob)
-    np.testing.assert_array_equal(distribution.sample(5, seed=2, **context), x)
-    many = (distribution.sample(50, seed=seed, **context) for seed in (1, 2))
-    assert differ(*many)
+    np.testing.assert_array_equal(distribution.sample(50, seed=2, **context), x)
+    assert differ(distribution.sample(50, seed=1, **context), x)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -107,7 +107,7 @@ def fit(model, epochs):
 
 SAVED = with_slow(DISTRIBUTIONS, {"batch_norm_lu", "trainable_base", "mixture_base"})
 # Those of flows are tested in `training/test_exporting.py`.
-EXPORTED = {"maf_mog_context", "binary_masks"}
+EXPORTED = {"binary_masks"}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.networks.context_network import join_context
 
 # Others have what these have, too.
-SLOW = {"masked, one variable", "masked, many", "cycle, context", "masked, relu"}
+SLOW = {"masked, one variable", "masked, many", "masked, residual", "masked, relu"}
+SLOW |= {"cycle", "cycle, context"}
 ALL = with_slow(CASES, SLOW)
 AUTOREGRESSIVE = with_slow([n for n, case in CASES.items() if case.ordering], SLOW)
 # What one trace serves for all steps, and loops over blocks of levels; steps of networks
