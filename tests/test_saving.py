@@ -157,7 +157,7 @@ def test_training_continues_as_if_uninterrupted(name, tmp_path):
     resumed = keras.saving.load_model(tmp_path / "model.keras")
     # What is loaded is not initialised again.
     x, context = data(resumed.distribution)
-    if name != "binary_masks":
+    if name == "act_norm_context":
         assert resumed.distribution.is_initialized
         resumed.distribution.initialize(100.0 * x, **context)
     history = [fit(model, epochs=2).history["loss"] for model in (uninterrupted, resumed)]
