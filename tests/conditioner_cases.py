@@ -84,8 +84,7 @@ _RANDOM = tff.networks.random_ordering(7, seed=3).tolist()
 _MANY = tff.networks.random_ordering(37, seed=4).tolist()  # more than one block of levels
 _EVERYTHING = {"context_size": 2, "residual": True, "direct": True, "degree_seed": 3}
 
-_ACTIVATIONS = ["relu", "tanh", "elu", "sigmoid", "softplus"]
-
+# Widths, orderings, activations and seeds of masks vary in `test_flow_properties.py`, too.
 CASES = {
     "user's layer": Case(functools.partial(keras.layers.Dense, 5), (3,), 2),
     "user's network": Case(_sequential, (3,)),
@@ -101,40 +100,18 @@ CASES = {
         functools.partial(tff.networks.ResNet, 4, 3, num_blocks=1), (4, 6, 2), 3
     ),
     "masked, natural": _masked(range(1, 7), 32, 32),
-    "masked, reversed": _masked(range(6, 0, -1), 32, 32),
-    "masked, random": _masked(_RANDOM, 48, 48),
-    "masked, explicit": _masked(_EXPLICIT, 32, 32),
-    "masked, narrow": _masked(_EXPLICIT, 3, is_connected=False),
     "masked, deep and narrow": _masked(_RANDOM, 3, 16, 5, 12, is_connected=False),
     "masked, residual": _masked(_EXPLICIT, 24, 24, 24, residual=True, activation="elu"),
-    "masked, direct": _masked(_EXPLICIT, 16, direct=True),
-    "masked, drawn": _masked(_RANDOM, 32, 32, degree_seed=5, is_connected=False),
-    "masked, drawn and narrow": _masked(
-        _RANDOM, 4, 3, 2, degree_seed=5, context_size=2, is_connected=False
-    ),
-    "masked, drawn and residual": _masked(
-        _RANDOM, 9, 9, degree_seed=1, residual=True, is_connected=False
-    ),
     "masked, context": _masked(_EXPLICIT, 32, 32, context_size=2, residual=True),
     "masked, everything": _masked(_RANDOM, 5, 5, 5, **_EVERYTHING, is_connected=False),
     "masked, no hidden layer": _masked(_EXPLICIT, context_size=2, direct=True),
     "masked, one variable": _masked([1], 4, 4, context_size=2),
-    "masked, one variable, direct": _masked([1], 4, direct=True),
     "masked, one variable, everything": _masked([1], 5, 5, 5, **_EVERYTHING),
-    "masked, two variables": _masked([2, 1], 8, 8),
     "masked, many": _masked(_MANY, 80, 90),
     "masked, many, everything": _masked(_MANY, 50, 50, **_EVERYTHING, is_connected=False),
     "masked, many, one unit": _masked(_MANY, 1, degree_seed=1, is_connected=False),
-    **{
-        f"masked, {activation}": _masked(
-            _EXPLICIT, 24, 24, activation=activation, residual=True
-        )
-        for activation in _ACTIVATIONS
-    },
+    "masked, relu": _masked(_EXPLICIT, 24, 24, activation="relu", residual=True),
     "cycle": _cycle(32, 32),
-    "cycle, narrow": _cycle(4, is_connected=False),
-    "cycle, residual": _cycle(24, 24, residual=True),
-    "cycle, direct": _cycle(16, direct=True),
     "cycle, context": _cycle(32, 32, context_size=2, residual=True),
     "cycle, no hidden layer": _cycle(context_size=2),
     "cycle, one ordering": _cycle(32, 32, fixed_ordering=_EXPLICIT),

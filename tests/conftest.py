@@ -30,37 +30,20 @@ tf.config.set_logical_device_configuration(
 )
 
 # The modules whose tests run on all lines of the tables of cases.
-_CONTRACTS = {
-    *("test_bijector_contract", "test_bijector_protocol", "test_bijector_weights"),
-    *("test_flow_contract", "test_distribution_contract", "test_distribution_weights"),
-}
+_CONTRACTS = {"test_bijector_contract", "test_bijector_protocol"}
+_CONTRACTS |= {"test_flow_contract", "test_distribution_contract"}
 _CASES = BIJECTORS.keys() | FLOWS.keys() | DISTRIBUTIONS.keys()
 assert REPRESENTATIVES | SLOW_CASES <= _CASES
 
 # Folders whose modules take longest come first: no process waits for the other at the end.
-_FIRST = (
-    "experiments/",
-    "inference/",
-    "training/",
-    "vae/",
-    "distributions/",
-    "bijectors/",
-    "flows/",
-    "networks/",
-)
+_FIRST = ["experiments", "inference", "training", "vae", "distributions", "bijectors"]
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--sample",
-        type=float,
-        help="run a random share of the tests, 0.1 for a tenth",
-    )
-    parser.addoption(
-        "--sample_seed",
-        default=time.strftime("%Y-%m-%d"),
-        help="seed of the share that `--sample` draws; today's date by default",
-    )
+    of_share = "run a random share of the tests, 0.1 for a tenth"
+    of_seed = "seed of the share that `--sample` draws; today's date by default"
+    parser.addoption("--sample", type=float, help=of_share)
+    parser.addoption("--sample_seed", default=time.strftime("%Y-%m-%d"), help=of_seed)
 
 
 def pytest_configure(config):
@@ -134,13 +117,9 @@ def _free_memory(module):
     gc.freeze()
 
 
-def _path(item):
-    return item.path.relative_to(Path(__file__).parent).as_posix()
-
-
 def _order(item):
-    path = _path(item)
-    rank = next((i for i, f in enumerate(_FIRST) if path.startswith(f)), len(_FIRST))
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    rank = _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
     return rank, _contract_case(item)
 
 

@@ -22,11 +22,9 @@ REPRESENTATIVES = {
     "gated_inverse_step",  # one direction by a loop
     "multi_scale_context",  # of images, between two shapes
     "stock_scale",  # a stock bijector
-    # flows
+    # a flow
     "glow_step",
-    "maf",
     # distributions
-    "binary",
     "binary_masks",
     "categorical_random_context",
     "mixture_context",
@@ -48,7 +46,7 @@ _LIKE = {
     "real_nvp_recompute": ["real_nvp_lu_mixing"],
     "spline_circular_coupling": ["spline_circular"],
     "spline_one_variable": ["spline"],
-    "binary_masks": ["binary_masks_of_one_ordering"],
+    "binary_masks": ["binary_masks_of_one_ordering", "binary_masks_context"],
     "mixture_masks": ["mixture"],
 }
 SLOW_CASES = {*_OTHER_STEPS, *(name for names in _LIKE.values() for name in names)}

@@ -1,10 +1,17 @@
-"""What base classes make of any bijector: stock methods, distributions, refusals."""
+"""What base classes make of any bijector: stock methods, distributions, weights."""
 
+import copy
+import pickle
+
+import flow_cases
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from random_weights import floating
+from random_weights import perturb
 from random_weights import randomize
+from random_weights import values
 from slow_cases import representatives
 from subject import ALL_CASES
 from subject import CONDITIONAL
@@ -12,7 +19,10 @@ from subject import close
 from subject import differ
 from subject import subject_of
 
-tfb = tfp.bijectors
+import tfp_flows as tff
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+UNCONDITIONAL = [name for name in ALL_CASES if name not in CONDITIONAL]
 
 
 @pytest.fixture(params=representatives(ALL_CASES))
@@ -25,33 +35,19 @@ def conditional(request):
     return subject_of(request.param)
 
 
-@pytest.fixture(params=representatives([n for n in ALL_CASES if n not in CONDITIONAL]))
-def unconditional(request):
-    return subject_of(request.param)
-
-
-def check_stock_methods(subject, bijector, context):
+@pytest.mark.parametrize("holder", ["itself", "chain", "invert"])
+def test_four_stock_methods_agree(subject, holder):
+    bijector, context = {
+        "itself": (subject.bijector, subject.context),
+        "chain": (tfb.Chain([subject.bijector]), subject.chain_context),
+        "invert": (tfb.Invert(tfb.Invert(subject.bijector)), subject.context),
+    }[holder]
     close(bijector.forward(subject.z, **context), subject.x)
     close(bijector.inverse(subject.x, **context), subject.z)
     forward = bijector.forward_log_det_jacobian(subject.z, **context)
     close(forward, subject.forward_log_det)
     inverse = bijector.inverse_log_det_jacobian(subject.x, **context)
     close(inverse, subject.inverse_log_det)
-
-
-def test_four_stock_methods_agree(subject):
-    check_stock_methods(subject, subject.bijector, subject.context)
-
-
-def test_stock_chain_agrees(subject):
-    check_stock_methods(subject, tfb.Chain([subject.bijector]), subject.chain_context)
-
-
-def test_stock_invert_agrees(subject):
-    twice = tfb.Invert(tfb.Invert(subject.bijector))
-    check_stock_methods(subject, twice, subject.context)
-    once = tfb.Invert(subject.bijector)
-    close(once.forward(subject.x, **subject.context), subject.z)
 
 
 def test_stock_distributions_agree(subject):
@@ -61,22 +57,13 @@ def test_stock_distributions_agree(subject):
         close(log_prob(subject.x), normal + subject.inverse_log_det)
 
 
-@pytest.mark.parametrize("batch_shape", [(), (2, 3), (0,)])
-def test_log_prob_for_every_batch_rank(subject, batch_shape):
-    x, context = subject.case.points(batch_shape), subject.case.context(batch_shape)
-    assert subject.flow.log_prob(x, **context).shape == batch_shape
-
-
 def test_sample_and_log_prob_agrees_with_log_prob(subject):
-    y, log_prob = subject.flow.sample_and_log_prob(seed=1, **subject.context)
-    close(subject.flow.log_prob(y.numpy(), **subject.context), log_prob)
-
-
-def test_stock_sample_and_log_prob_agrees_with_log_prob(subject):
-    y, log_prob = subject.stock.experimental_sample_and_log_prob(
+    ours = subject.flow.sample_and_log_prob(seed=1, **subject.context)
+    stock = subject.stock.experimental_sample_and_log_prob(
         7, seed=1, **subject.stock_context
     )
-    close(subject.flow.log_prob(y.numpy(), **subject.context), log_prob)
+    for y, log_prob in (ours, stock):
+        close(subject.flow.log_prob(y.numpy(), **subject.context), log_prob)
 
 
 def test_larger_event_ndims_sum_the_log_det(subject):
@@ -89,16 +76,6 @@ def test_larger_event_ndims_sum_the_log_det(subject):
     )
     close(forward, np.sum(subject.forward_log_det))
     close(inverse, np.sum(subject.inverse_log_det))
-
-
-def test_rows_are_independent(subject):
-    for log_prob, context in (
-        (subject.flow.log_prob, subject.context),
-        (subject.stock.log_prob, subject.stock_context),
-    ):
-        together = log_prob(subject.x, **context)
-        one_row = tf.nest.map_structure(lambda c: c[2:3], context)
-        close(log_prob(subject.x[2:3], **one_row)[0], together[2])
 
 
 def test_log_probs_trace_with_a_batch_of_unknown_length_and_by_xla(subject):
@@ -128,12 +105,6 @@ def test_float32_round_trip(name):
     close(y, x, 1e-3)  # drawn weights may stretch a direction ten thousand times
 
 
-def test_context_matters(conditional):
-    base = conditional.log_probs["flow"](conditional.x)
-    other = conditional.context["context"] + 1.0
-    assert differ(conditional.flow.log_prob(conditional.x, context=other), base)
-
-
 def test_one_context_broadcasts_over_the_batch(conditional):
     context = conditional.context["context"]
     one = conditional.bijector.inverse_and_log_det(conditional.x, context=context[0])
@@ -143,38 +114,176 @@ def test_one_context_broadcasts_over_the_batch(conditional):
     close(one[1], all_rows[1])
 
 
-def test_missing_context_is_refused(conditional):
+def test_missing_misshapen_and_misspelt_contexts_are_refused(conditional):
+    x, context = conditional.x, conditional.context["context"]
+    flow, stock = conditional.flow, conditional.stock
+    stock_of_chain = conditional.log_probs["stock of chain"].func
     for method in (
-        conditional.flow.log_prob,
-        conditional.stock.log_prob,
-        conditional.log_probs["stock of chain"].func,
+        flow.log_prob,
+        stock.log_prob,
+        stock_of_chain,
         conditional.bijector.inverse,
     ):
         with pytest.raises(ValueError, match=r"`context` of shape .*got None"):
-            method(conditional.x)
-
-
-def test_context_of_another_width_is_refused(conditional):
-    width = conditional.case.context_size
-    wrong = np.zeros([7, width + 1])
+            method(x)
+    width = context.shape[1]
     message = rf"`context` of shape \[\.\.\., {width}\].*\(7, {width + 1}\)"
     with pytest.raises(ValueError, match=message):
-        conditional.flow.log_prob(conditional.x, context=wrong)
+        flow.log_prob(x, context=np.zeros([7, width + 1]))
+    for call in (
+        lambda: flow.log_prob(x, contxt=context),
+        lambda: stock.log_prob(x, bijector_kwargs={"contxt": context}),
+        lambda: flow.sample(2, contxt=context),
+    ):
+        with pytest.raises(TypeError, match="contxt"):
+            call()
 
 
-def test_misspelt_context_is_refused(conditional):
-    context = conditional.context["context"]
-    with pytest.raises(TypeError, match="contxt"):
-        conditional.flow.log_prob(conditional.x, contxt=context)
-    with pytest.raises(TypeError, match="contxt"):
-        conditional.stock.log_prob(conditional.x, bijector_kwargs={"contxt": context})
-    with pytest.raises(TypeError, match="contxt"):
-        conditional.flow.sample(2, contxt=context)
-
-
-def test_unwanted_context_is_refused(unconditional):
-    x, context = unconditional.x, np.zeros([7, 2])
+@pytest.mark.parametrize("name", representatives(UNCONDITIONAL))
+def test_unwanted_context_is_refused(name):
+    subject, context = subject_of(name), np.zeros([7, 2])
     with pytest.raises(ValueError, match=r"no `context`.*\(7, 2\)"):
-        unconditional.flow.log_prob(x, context=context)
+        subject.flow.log_prob(subject.x, context=context)
     with pytest.raises(ValueError, match=r"no `context`.*\(7, 2\)"):
-        unconditional.stock.log_prob(x, bijector_kwargs={"context": context})
+        subject.stock.log_prob(subject.x, bijector_kwargs={"context": context})
+
+
+@pytest.fixture(params=representatives(ALL_CASES))
+def weighted(request):
+    subject = subject_of(request.param)
+    if not floating(subject.bijector):
+        pytest.skip("It has no weights.")
+    with subject.weights_restored():
+        yield subject
+
+
+def identities(variables):
+    return {id(variable) for variable in variables}
+
+
+@pytest.mark.parametrize("name", representatives(ALL_CASES))
+def test_every_holder_lists_the_same_variables_at_once(name):
+    b = ALL_CASES[name].build("float64")
+    event_shape = b.inverse_event_shape(ALL_CASES[name].event_shape)
+    base = tff.standard_normal(event_shape, dtype=tf.float64)
+    holders = [
+        tfb.Chain([b]),
+        tfb.Invert(b),
+        tff.FlowChain([b]),
+        tff.Invert(b),
+        tfd.TransformedDistribution(base, b),
+        tff.FlowDistribution(base, b),
+        tff.FlowDistribution(base, tfb.Chain([tfb.Invert(tfb.Invert(b))])),
+    ]
+    assert all(isinstance(variable, tf.Variable) for variable in b.variables)
+    assert len(identities(b.variables)) == len(b.variables)
+    for holder in holders:
+        # A chain of conditional steps adds the statistics of contexts.
+        added = identities(holder.variables) - identities(b.variables)
+        assert len(added) in (0, 3 if b.context_size else 0)
+        assert len(holder.variables) == len(b.variables) + len(added)
+        assert identities(holder.trainable_variables) == identities(b.trainable_variables)
+
+
+def test_density_estimator_has_the_same_variables(subject):
+    model, b = tff.DensityEstimator(subject.flow), subject.bijector
+    for weights, variables in (
+        (model.weights, b.variables),
+        (model.trainable_weights, b.trainable_variables),
+    ):
+        assert identities(weight.value for weight in weights) == identities(variables)
+
+
+def test_log_prob_has_a_gradient_for_every_weight(weighted):
+    weights = weighted.flow.trainable_variables
+    for log_prob in weighted.log_probs.values():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(log_prob(weighted.x))
+        for gradient, weight in zip(tape.gradient(loss, weights), weights, strict=True):
+            assert gradient is not None, weight.name
+            assert np.any(gradient != 0), weight.name
+
+
+def test_held_tensors_are_answered_for_the_weights_of_now(weighted):
+    x, z = tf.constant(weighted.x), tf.constant(weighted.z)
+    before = {name: log_prob(x) for name, log_prob in weighted.log_probs.items()}
+    y = weighted.bijector.forward(z, **weighted.context)
+    perturb(weighted.bijector)
+    for name, log_prob in weighted.log_probs.items():
+        now = log_prob(x)
+        close(now, log_prob(tf.identity(x)))
+        assert differ(now, before[name]), name
+    now = weighted.bijector.inverse(y, **weighted.context)
+    close(now, weighted.bijector.inverse(y.numpy(), **weighted.context))
+    assert differ(now, z)
+
+
+def test_assignment_inside_a_function_is_seen_by_the_next_call(weighted):
+    log_probs = dict(weighted.log_probs)
+    # Stock `tfb.Chain` itself caches within a function; `FlowDistribution` undoes that.
+    del log_probs["stock of chain"]
+
+    @tf.function(autograph=False)
+    def before_and_after(x):
+        before = {name: log_prob(x) for name, log_prob in log_probs.items()}
+        perturb(weighted.bijector)
+        return before, {name: log_prob(x) for name, log_prob in log_probs.items()}
+
+    x = tf.constant(weighted.x)
+    before, after = before_and_after(x)
+    for name, log_prob in log_probs.items():
+        close(after[name], log_prob(tf.identity(x)))
+        assert differ(after[name], before[name]), name
+
+
+@pytest.mark.slow_ids("*graph")
+@pytest.mark.parametrize("transform", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.parametrize("name", representatives(flow_cases.CASES))
+def test_gradient_of_log_prob_with_respect_to_own_sample(name, transform):
+    subject = subject_of(name)
+    for distribution, shape, kwargs in (
+        (subject.flow, () if subject.context else 7, subject.context),
+        (subject.stock, 7, subject.stock_context),
+    ):
+
+        def gradient(distribution=distribution, shape=shape, kwargs=kwargs):
+            with tf.GradientTape() as tape:
+                y = distribution.sample(shape, seed=1, **kwargs)
+                tape.watch(y)
+                log_prob = distribution.log_prob(y, **kwargs)
+            return tape.gradient(log_prob, y)
+
+        value = transform(gradient)()
+        assert np.isfinite(value).all()
+        assert np.any(value != 0)
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_evaluation_changes_no_variable(subject):
+    before = values(subject.bijector)
+    subject.flow.log_prob(subject.x + 0.01, **subject.context)
+    subject.stock.log_prob(subject.x + 0.01, **subject.stock_context)
+    subject.flow.sample(5, seed=1, **subject.context)
+    subject.flow.sample_and_log_prob(5, seed=1, **subject.context)
+    for now, then in zip(values(subject.bijector), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))]
+)
+@pytest.mark.usefixtures("op_by_op")
+def test_copy_shares_weights_and_deepcopy_and_pickle_have_their_own(weighted, duplicate):
+    b = weighted.bijector
+    assert identities(b.copy().variables) == identities(b.variables)
+    twin = duplicate(b)
+    assert not identities(twin.variables) & identities(b.variables)
+    assert len(twin.trainable_variables) == len(b.trainable_variables)
+    original = weighted.inverse(weighted.x)
+    answers = twin.inverse_and_log_det(weighted.x, **weighted.context)
+    np.testing.assert_array_equal(answers[0], original[0])
+    np.testing.assert_array_equal(answers[1], original[1])
+    perturb(twin)
+    changed = twin.inverse_and_log_det(weighted.x, **weighted.context)[0]
+    assert differ(changed, weighted.z)
+    np.testing.assert_array_equal(weighted.inverse(weighted.x)[0], original[0])

@@ -5,7 +5,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 from random_weights import randomize
 from random_weights import values
 from slow_cases import representatives
@@ -14,7 +13,6 @@ from subject import differ
 
 import tfp_flows as tff
 
-tfb, tfd = tfp.bijectors, tfp.distributions
 CASES = flow_cases.CASES
 COUPLING_FLOWS = {"nice": tff.NICE, "real_nvp": tff.RealNVP}
 FLOWS = COUPLING_FLOWS | {"maf": tff.MAF, "iaf": tff.IAF}
@@ -38,16 +36,11 @@ def test_starts_as_the_identity(name):
     z, log_det = flow.inverse_and_log_det(x, **context)
     assert np.max(np.abs(z - x)) < 1e-5
     assert np.max(np.abs(log_det)) < 1e-5 * x.shape[-1]
-    base = tff.standard_normal(x.shape[-1])
-    log_prob = tff.FlowDistribution(base, flow).log_prob(x, **context)
-    close(log_prob, base.log_prob(x), 1e-4)
 
 
 IN_THE_PLANE = {
-    "nice_context": (tff.NICE, {"context_size": 2}),
     "real_nvp_batch_norm": (tff.RealNVP, {"batch_norm": True}),
     "real_nvp_lu_mixing": (tff.RealNVP, {"lu_mixing": True, "act_norm": True}),
-    "real_nvp_gated": (tff.RealNVP, {"transformer": tff.transformers.Gated()}),
     "spline_coupling": (tff.NeuralSplineFlow, {"coupling": True, "context_size": 2}),
     "made": (tff.MADE, {"num_steps": None, "direct": True}),
     "maf_batch_norm": (tff.MAF, {"batch_norm": True, "random_orderings": True}),
@@ -55,7 +48,7 @@ IN_THE_PLANE = {
 }
 
 
-@pytest.mark.slow_ids("iaf_context", "maf_batch_norm", "spline_coupling")
+@pytest.mark.slow_ids("iaf_context", "ma*", "spline_coupling")
 @pytest.mark.parametrize("name", IN_THE_PLANE)
 @pytest.mark.usefixtures("op_by_op")
 def test_density_integrates_to_one(name):
@@ -70,7 +63,7 @@ def test_density_integrates_to_one(name):
     assert report.passed, str(report)
 
 
-@pytest.mark.slow_ids("iaf-float64-1e-09")
+@pytest.mark.slow_ids("[im]a*-float64-1e-09", "nice*")
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.usefixtures("op_by_op")
@@ -88,32 +81,36 @@ def test_many_steps_round_trip_after_perturbation(name, dtype, tolerance):
     assert np.max(np.abs(log_det + minus_log_det)) <= tolerance
 
 
-@pytest.mark.parametrize("name", FLOWS)
-def test_integer_seed_reproduces_weights(name):
-    first, same, other = (FLOWS[name](3, seed=seed, **TINY) for seed in (5, 5, 6))
-    for a, b in zip(values(first), values(same), strict=True):
+IMAGE = {"num_levels": 2, "num_steps": 2, "hidden_channels": 4}
+SEEDED = {
+    **{name: lambda s, f=flow: f(3, seed=s, **TINY) for name, flow in FLOWS.items()},
+    "glow": lambda s: tff.Glow((4, 8, 1), seed=s, **IMAGE),
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_integer_seed_reproduces_weights_and_steps_differ(name):
+    flow, same, other = (SEEDED[name](seed) for seed in (5, 5, 6))
+    for a, b in zip(values(flow), values(same), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert any(differ(a, b) for a, b in zip(values(first), values(other), strict=True))
+    assert any(differ(a, b) for a, b in zip(values(flow), values(other), strict=True))
+    conditioners = [m for m in flow.submodules if isinstance(m, tff.Conditioner)]
+    first, second = (values(conditioner)[0] for conditioner in conditioners[:2])
+    assert first.shape != second.shape or differ(first, second)
 
 
-def test_steps_of_one_seed_have_different_weights():
-    flow = tff.RealNVP(4, seed=5, standardize=False, **TINY)
-    first, second = (step.conditioner.network.get_weights() for step in flow.bijectors)
-    assert any(differ(a, b) for a, b in zip(first, second, strict=True))
-
-
-@pytest.mark.parametrize("seed", [3, (1, 2)])
 @pytest.mark.parametrize("method", ["sample", "sample_and_log_prob"])
-def test_seed_reproduces_samples_eager_and_graph(seed, method):
+def test_seed_reproduces_samples_eager_and_graph(method):
     distribution = distribution_of(randomize(tff.RealNVP(2, seed=0, **TINY)))
 
     def draw(seed):
         return tf.nest.flatten(getattr(distribution, method)(6, seed=seed))[0]
 
-    eager = draw(seed)
-    np.testing.assert_array_equal(draw(seed), eager)
-    close(tf.function(lambda: draw(seed))(), eager, 1e-6)
-    assert differ(draw(4), eager)
+    for seed in (3, (1, 2)):
+        eager = draw(seed)
+        np.testing.assert_array_equal(draw(seed), eager)
+        close(tf.function(draw, autograph=False)(seed), eager, 1e-6)
+        assert differ(draw(4), eager)
 
 
 @pytest.mark.parametrize("transform", [lambda f: f, tf.function], ids=["eager", "graph"])
@@ -139,35 +136,27 @@ def test_float64_from_end_to_end(name):
     assert all(v.dtype == tf.float64 for v in floating)
     latent_shape = flow.inverse_event_shape(case.event_shape)
     distribution = distribution_of(flow, latent_shape, tf.float64)
-    y, log_prob = distribution.sample_and_log_prob(2, seed=1, **case.context(()))
-    assert y.dtype == log_prob.dtype == tf.float64
-
-
-@pytest.mark.parametrize("name", flow_cases.IMAGES)
-@pytest.mark.usefixtures("op_by_op")
-def test_no_draws_of_images(name):
-    case = CASES[name]
-    flow = case.build("float32")
-    distribution = distribution_of(flow, flow.inverse_event_shape(case.event_shape))
-    y, log_prob = distribution.sample_and_log_prob(0, seed=1, **case.context(()))
-    assert (y.shape, log_prob.shape) == ((0, *case.event_shape), (0,))
+    for num_draws in (2, 0):
+        y, log_prob = distribution.sample_and_log_prob(
+            num_draws, seed=1, **case.context(())
+        )
+        assert y.dtype == log_prob.dtype == tf.float64
+        assert (y.shape, log_prob.shape) == ((num_draws, *case.event_shape), (num_draws,))
 
 
 @pytest.mark.usefixtures("op_by_op")
 def test_global_mixed_policy_does_not_reach_a_flow():
+    def log_prob():
+        distribution = distribution_of(randomize(tff.RealNVP(3, seed=1, **TINY)), 3)
+        return distribution.log_prob(np.random.default_rng(0).normal(size=(9, 3)))
+
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        distribution = distribution_of(randomize(tff.RealNVP(3, seed=1, **TINY)), 3)
-        x = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
-        mixed = distribution.log_prob(x)
-        model = tff.DensityEstimator(distribution)
-        model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
-        assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+        mixed = log_prob()
     finally:
         keras.config.set_dtype_policy("float32")
-    plain = distribution_of(randomize(tff.RealNVP(3, seed=1, **TINY)), 3).log_prob(x)
     assert mixed.dtype == tf.float32
-    np.testing.assert_array_equal(mixed, plain)
+    np.testing.assert_array_equal(mixed, log_prob())
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -177,3 +166,9 @@ def test_nice_preserves_volume_but_for_its_scaling():
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     log_det = flow.inverse_and_log_det(x)[1]
     close(log_det, np.full(5, np.sum(log_scale)), 1e-5)
+
+
+def test_nice_for_mnist_has_the_size_of_the_papers():
+    """As other implementations of the paper's MNIST flow count it."""
+    nice = tff.NICE(784, num_steps=4, hidden_units=(1000,) * 5, standardize=False)
+    assert sum(np.prod(v.shape) for v in nice.trainable_variables) == 19_158_352

@@ -32,14 +32,18 @@ def answers(flow, method, points, context):
     # Inverses that are searched for end at a tolerance, which later steps may stretch.
     np.testing.assert_allclose(found["value"], np.reshape(value, rows.shape), atol=1e-7)
     assert log_det.shape == flow.batch_shape
-    return value.numpy(), log_det.numpy(), found["jacobian"].numpy()
+    jacobian = found["jacobian"].numpy()
+    if not (np.isfinite(value).all() and np.isfinite(jacobian).all()):
+        # Scales without a bound can be infinite; whatever else is drawn is finite.
+        assert not all(TRANSFORMERS[name].bounded for _, _, name, _ in flow.steps)
+        hypothesis.reject()
+    return value.numpy(), log_det.numpy(), jacobian
 
 
 def check_maths(flow):
     x, context = flow.rows()
     with op_by_op():
         z, log_det, jacobian = answers(flow, "inverse_and_log_det", x, context)
-        _leave_what_is_beyond_floats(flow, z, jacobian)
         back, minus_log_det, from_forward = answers(flow, "forward_and_log_det", z, context)
         _check_first_row_alone(flow, x, context, z, log_det)
     singular = np.linalg.svd(jacobian, compute_uv=False)
@@ -58,13 +62,6 @@ def check_maths(flow):
     assert (np.abs(product) <= 10.0 * rounding[..., None]).all()
 
 
-def _leave_what_is_beyond_floats(flow, value, jacobian):
-    """Scales without a bound can be infinite; whatever else is drawn is finite."""
-    if not (np.isfinite(value).all() and np.isfinite(jacobian).all()):
-        assert not all(TRANSFORMERS[name].bounded for _, _, name, _ in flow.steps)
-        hypothesis.reject()
-
-
 def _check_first_row_alone(flow, x, context, z, log_det):
     """No row depends on others: the first one alone is answered alike."""
     if not flow.batch_shape:
@@ -77,31 +74,16 @@ def _check_first_row_alone(flow, x, context, z, log_det):
         np.testing.assert_allclose(part, whole[first], rtol=1e-9, atol=1e-9)
 
 
-@examples(12)
-@hypothesis.given(flow=drawn_flows(OF_THE_LINE))
-def test_a_few_drawn_flows_are_bijections(flow):
-    check_maths(flow)
-
-
-@pytest.mark.slow
-@examples(300)
-@hypothesis.given(flow=drawn_flows(OF_THE_LINE))
-def test_drawn_flows_are_bijections(flow):
-    check_maths(flow)
-
-
 def check_precision(flow):
     """In float32 it is the map that it is in float64, to what its numbers tell."""
     x, context = flow.rows()
-    x, context = np.float32(x), {name: np.float32(c) for name, c in context.items()}
+    x = x.astype(np.float32)
+    context = {name: c.astype(np.float32) for name, c in context.items()}
+    in_float64 = {name: c.astype(np.float64) for name, c in context.items()}
     with op_by_op():
         wide, log_det, jacobian = answers(
-            flow,
-            "inverse_and_log_det",
-            x.astype(np.float64),
-            {name: c.astype(np.float64) for name, c in context.items()},
+            flow, "inverse_and_log_det", x.astype(np.float64), in_float64
         )
-        _leave_what_is_beyond_floats(flow, wide, jacobian)
         narrow, its_log_det = flow.build("float32").inverse_and_log_det(x, **context)
     assert narrow.dtype == its_log_det.dtype == tf.float32
     singular = np.linalg.svd(jacobian, compute_uv=False)
@@ -112,21 +94,11 @@ def check_precision(flow):
     assert (np.abs(its_log_det - log_det) <= bound * (1.0 + np.abs(log_det))).all()
 
 
-@examples(8)
-@hypothesis.given(flow=drawn_flows(SIMPLE))
-def test_a_few_drawn_flows_are_the_same_in_float32(flow):
-    check_precision(flow)
-
-
-@pytest.mark.slow
-@examples(150)
-@hypothesis.given(flow=drawn_flows(SIMPLE))
-def test_drawn_flows_are_the_same_in_float32(flow):
-    check_precision(flow)
-
-
 def check_triangularity(drawn):
+    """What is asked of a variable does not even see those that come later."""
     network, ordering, x, context = drawn
+    size, others = len(ordering), x.numpy()
+    others[:, np.argmax(ordering)] = np.float32(3e38)
     with op_by_op():
         outputs = network(x, context)
         width = outputs.shape[-1]
@@ -136,29 +108,25 @@ def check_triangularity(drawn):
             values = network(
                 repeated, None if context is None else tf.repeat(context, width, axis=0)
             )
+        np.testing.assert_array_equal(network(tf.constant(others), context), outputs)
     seeds = np.tile(np.eye(width, dtype=np.float32), [len(x), 1])
     jacobian = tape.gradient(values, repeated, output_gradients=seeds).numpy()
-    size = len(ordering)
     jacobian = jacobian.reshape(len(x), -1, size, size)  # rows, P, output, input
     lower = ordering[None, :] < ordering[:, None]
     assert np.isfinite(outputs).all()
     np.testing.assert_array_equal(jacobian[..., ~lower], 0.0)
-    # What is asked of a variable does not even see those that come later.
-    last = np.argmax(ordering)
-    others = x.numpy()
-    others[:, last] = np.float32(3e38)
-    with op_by_op():
-        np.testing.assert_array_equal(network(tf.constant(others), context), outputs)
 
 
-@examples(15)
-@hypothesis.given(drawn=masked_networks())
-def test_a_few_masked_networks_are_strictly_triangular(drawn):
-    check_triangularity(drawn)
+# What is checked of which examples, and how many of them in each half of the tests.
+CHECKS = {
+    "bijections": (check_maths, drawn_flows(OF_THE_LINE), 8, 300),
+    "precision": (check_precision, drawn_flows(SIMPLE), 8, 150),
+    "triangularity": (check_triangularity, masked_networks(), 15, 1000),
+}
 
 
-@pytest.mark.slow
-@examples(1000)
-@hypothesis.given(drawn=masked_networks())
-def test_masked_networks_are_strictly_triangular(drawn):
-    check_triangularity(drawn)
+@pytest.mark.parametrize("half", ["few", pytest.param("many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", CHECKS)
+def test_drawn_examples(name, half):
+    check, strategy, few, many = CHECKS[name]
+    examples(few if half == "few" else many)(hypothesis.given(strategy)(check))()

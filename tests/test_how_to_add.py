@@ -1,17 +1,15 @@
-"""One's own transformer and flow take what CONTRIBUTING.md lists, and nothing else."""
+"""Parts of one's own take what CONTRIBUTING.md lists, and nothing else.
 
-import importlib
+All of them are added to one copy of the project, in which one process runs the tests that
+follow from their cases.
+"""
+
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import keras
-import numpy as np
+import fresh_process
 import pytest
-
-import tfp_flows as tff
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,7 +17,7 @@ TRANSFORMER = '''"""Heavier or lighter tails."""
 
 import tensorflow as tf
 
-from {package} import Transformer
+from tfp_flows.transformers.transformer import Transformer
 
 __all__ = ["SinhTails"]
 
@@ -41,7 +39,17 @@ class SinhTails(Transformer):
         return self.forward_and_log_det(y, -parameters)
 '''
 
-FLOW = '''"""Couplings whose scales are softplus functions."""
+TRANSFORMER_CASE = """
+def sinh_tails(x, s):
+    s = 0.5 * tf.tanh(s)
+    y = tf.sinh(tf.exp(s) * tf.asinh(x))
+    return y, s + 0.5 * (tf.math.log(1.0 + y**2) - tf.math.log(1.0 + x**2))
+
+
+CASES["sinh_tails"] = TransformerCase(transformers.SinhTails, sinh_tails)
+"""
+
+FLOW = '''"""Couplings whose scales are softplus functions, or 1."""
 
 from typing_extensions import Unpack
 
@@ -53,13 +61,14 @@ from tfp_flows.flows.options import takes_options
 from tfp_flows.flows.preprocessing import with_preprocessing
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
+from tfp_flows.transformers.affine import Shift
 from tfp_flows.transformers.affine import softplus_scale
 
 __all__ = ["SoftplusNVP"]
 
 
 class SoftplusNVP(FlowChain):
-    """RealNVP with `scale = softplus(s + log(e - 1))`."""
+    """RealNVP with `scale = softplus(s + log(e - 1))`, or 1 with `volume_preserving`."""
 
     @takes_options()
     def __init__(
@@ -69,175 +78,209 @@ class SoftplusNVP(FlowChain):
         num_steps: int = 4,
         hidden_units: tuple = (64, 64),
         activation: str = "relu",
+        volume_preserving: bool = False,
         context_size: int = 0,
         name: str = "softplus_nvp",
         **options: Unpack[VectorFlowOptions],
     ) -> None:
         parameters = all_arguments(locals())
-        steps = coupling_steps(Affine(softplus_scale), **parameters)
+        transformer = Shift() if volume_preserving else Affine(softplus_scale)
+        steps = coupling_steps(transformer, **parameters)
         super().__init__(
             with_preprocessing(steps, **parameters), **chain_options(parameters)
         )
 '''
 
-OWN_PACKAGE = {
-    "__init__.py": "from own_flows.flow import build",
-    "tails.py": TRANSFORMER.format(package="tfp_flows.transformers"),
-    "flow.py": """
-import tfp_flows as tff
-from own_flows.tails import SinhTails
+FLOW_CASES = """
+CASES["softplus_nvp"] = flow(tff.SoftplusNVP)
+CASES["softplus_nvp_flag"] = flow(tff.SoftplusNVP, volume_preserving=True)
+"""
+
+CONDITIONAL = '''
+class Laplace:
+    """`p(x) = exp(-|x - loc|) / 2`."""
+
+    num_parameters = 1
+    num_noise = 1
+
+    def log_prob(self, x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Log-densities, `[N, D]`."""
+        return -tf.abs(x - parameters[:, 0, :]) - math.log(2.0)
+
+    def noise(
+        self, shape: Sequence[int], seed: int | TensorLike, dtype: tf.DType | str
+    ) -> tf.Tensor:
+        """Uniform numbers, `[*shape, 1]`."""
+        return draws.uniform(shape, seed, dtype)[..., None]
+
+    def sample(self, noise: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Samples, `[N, D]`: the quantile function at `noise`."""
+        u = 2.0 * noise[..., 0] - 1.0
+        return parameters[:, 0, :] - tf.sign(u) * tf.math.log1p(-tf.abs(u))
+
+    def default_event_space_bijector(self) -> tfp.bijectors.Bijector:
+        """The identity: all reals can occur."""
+        return tfp.bijectors.Identity()
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {}
+'''
+
+CONDITIONAL_CASE = """
+def _laplace(dtype):
+    network = tff.MaskedMLP(1, (8,), tff.natural_ordering(3), seed=1, dtype=dtype)
+    family = tff.distributions.conditionals.Laplace()
+    return tff.distributions.AutoregressiveDistribution(network, family)
 
 
-def build():
-    masked = tff.MaskedMLP(1, (8,), tff.natural_ordering(3), seed=1)
-    steps = [
-        tff.Standardize(3),
-        tff.MaskedAutoregressive(3, tff.Conditioner(masked, 3), SinhTails()),
-        tff.Coupling(
-            [True, False, False], tff.Conditioner(tff.MLP(2, (8,), seed=2), 1), SinhTails()
-        ),
-    ]
-    return tff.FlowChain(steps)
-""",
-}
+CASES["laplace"] = DistributionCase(_laplace, 3, 0, None)
+"""
+
+CHECK = '''"""Draws that are the same again and again."""
+
+import numpy as np
+
+from tfp_flows.inference.checks.check import Check
+
+__all__ = ["check_repeated_draws"]
+# A sampler of continuous numbers repeats none.
+_MOST_REPEATED = 0.01
 
 
-def line(text):
-    """Appends a line."""
-    return lambda source: f"{source.rstrip()}\n{text}\n"
+def check_repeated_draws(rows: np.ndarray) -> Check:
+    """Checks that hardly any of the draws, `[S, E]`, is there twice."""
+    share = 1.0 - len(np.unique(rows, axis=0)) / len(rows)
+    return Check(
+        "repeated draws",
+        share,
+        _MOST_REPEATED,
+        share <= _MOST_REPEATED,
+        f"{share:.0%} of the draws are repeated. Try float64.",
+    )
+'''
+
+TEST_OF_CHECK = """import dataclasses
+
+from test_posterior_verdict import even
+from test_posterior_verdict import judged
 
 
-def entry(table, text):
-    """Adds an entry to a dictionary of a module."""
+def test_repeated_draws_are_not_reliable(rng):
+    found = even(rng)
+    assert judged(found) == ("reliable", ())
+    repeated = dataclasses.replace(found, rows=0.0 * found.rows)
+    advice = "100% of the draws are repeated. Try float64."
+    assert judged(repeated) == ("not reliable", (advice,))
+"""
+
+
+def written(text):
+    return lambda source: text
+
+
+def appended(text):
+    return lambda source: f"{source.rstrip()}\n{text}"
+
+
+def after(line, text):
+    """Adds lines after one that a file has once."""
 
     def edit(source):
-        assert source.count(f"\n{table} = {{\n") == 1
-        return source.replace(f"\n{table} = {{\n", f"\n{table} = {{\n    {text}\n")
+        assert source.count(line) == 1
+        return source.replace(line, line + text)
 
     return edit
 
 
-# What is done to each file; `...` stands for the file whose place CONTRIBUTING.md names.
+def with_check(source):
+    source = after(
+        "from tfp_flows.inference.checks.missing_mass import check_missing_mass\n",
+        "from tfp_flows.inference.checks.repeated_draws import check_repeated_draws\n",
+    )(source)
+    before = "        check_missing_mass(findings.missing),\n"
+    return after(before, "        check_repeated_draws(findings.rows),\n")(source)
+
+
+# What is done to each file.
 ADDITIONS = {
     "a transformer": {
-        "tfp_flows/transformers/sinh_tails.py": lambda _: TRANSFORMER.format(
-            package="tfp_flows.transformers.transformer"
+        "tfp_flows/transformers/sinh_tails.py": written(TRANSFORMER),
+        "tfp_flows/transformers/__init__.py": appended(
+            "from tfp_flows.transformers.sinh_tails import SinhTails as SinhTails\n"
         ),
-        "tfp_flows/transformers/__init__.py": line(
-            "from tfp_flows.transformers.sinh_tails import SinhTails as SinhTails"
-        ),
-        "tests/transformer_cases.py": entry(
-            "CASES",
-            '"sinh_tails": TransformerCase(transformers.SinhTails, lambda x, s: '
-            "(tf.sinh(tf.exp(0.5 * tf.tanh(s)) * tf.asinh(x)), 0.5 * tf.tanh(s) + "
-            "tf.math.log(tf.cosh(tf.exp(0.5 * tf.tanh(s)) * tf.asinh(x))) "
-            "- 0.5 * tf.math.log(1 + x**2))),",
-        ),
+        "tests/transformer_cases.py": appended(TRANSFORMER_CASE),
     },
     "a flow": {
-        "tfp_flows/flows/softplus_nvp.py": lambda _: FLOW,
-        "tfp_flows/flows/__init__.py": line(
-            "from tfp_flows.flows.softplus_nvp import SoftplusNVP"
+        "tfp_flows/flows/softplus_nvp.py": written(FLOW),
+        "tfp_flows/flows/__init__.py": appended(
+            "from tfp_flows.flows.softplus_nvp import SoftplusNVP\n"
         ),
-        "tfp_flows/__init__.py": line(
-            "    from tfp_flows.flows import SoftplusNVP as SoftplusNVP"
+        "tfp_flows/__init__.py": appended(
+            "    from tfp_flows.flows import SoftplusNVP as SoftplusNVP\n"
         ),
-        "tests/flow_cases.py": entry("CASES", '"softplus_nvp": flow(tff.SoftplusNVP),'),
-        "FLOWS": entry("FLOWS", '"softplus_nvp": Flow(tfp_flows.SoftplusNVP),'),
+        "tests/flow_cases.py": appended(FLOW_CASES),
+        "experiments/density_estimation/models.py": after(
+            "\nFLOWS = {\n", '    "softplus_nvp": Flow(tfp_flows.SoftplusNVP),\n'
+        ),
+    },
+    "a conditional distribution": {
+        "tfp_flows/distributions/conditionals.py": appended(CONDITIONAL),
+        "tests/distribution_cases.py": appended(CONDITIONAL_CASE),
+    },
+    "a check of posteriors": {
+        "tfp_flows/inference/checks/repeated_draws.py": written(CHECK),
+        "tfp_flows/inference/checks/verdict.py": with_check,
+        "tests/inference/test_repeated_draws.py": written(TEST_OF_CHECK),
     },
 }
-NAMES = {"a transformer": "sinh_tails", "a flow": "softplus_nvp"}
-
-
-def listed(what):
-    """The files that the table of CONTRIBUTING.md has in the row `what`."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    (row,) = re.findall(rf"^\| {what} \| (.*) \|$", text, re.MULTILINE)
-    paths = re.findall(r"`([\w/<>]+\.py)`", row)
-    return {path.replace("<name>", NAMES[what]) for path in paths}
-
-
-def add(what, tree):
-    """Makes the additions in a copy of the project; returns the files concerned."""
-    edits = dict(ADDITIONS[what])
-    if "FLOWS" in edits:
-        (table,) = (p for p in listed(what) if p.startswith("experiments/"))
-        edits[table] = edits.pop("FLOWS")
-    for path, edit in edits.items():
-        file = tree / path
-        file.write_text(edit(file.read_text() if file.exists() else ""))
-    return set(edits)
-
-
-def run(tree, *command):
-    done = subprocess.run(
-        [sys.executable, *command], cwd=tree, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout
+ADDED = "sinh_tails or softplus_nvp or laplace or repeated_draws or test_import_rules"
+TESTS = {
+    "maths": [
+        *("tests/transformers/test_transformer_contract.py", "tests/test_import_rules.py"),
+        *("tests/test_bijector_contract.py", "tests/test_distribution_contract.py"),
+        "tests/inference/test_repeated_draws.py",
+    ],
+    "everything": ["tests", "-m", "slow or not slow"],
+}
+PROGRAM = """
+import os, sys
+import pytest
+os.chdir({tree!r})
+sys.path.insert(0, {tree!r})
+assert pytest.main(["-p", "no:cacheprovider", "-k", {added!r}, *{tests!r}]) == 0
+import tfp_flows
+assert tfp_flows.__file__.startswith({tree!r})
+"""
 
 
 @pytest.mark.parametrize("what", ADDITIONS)
-@pytest.mark.slow
-def test_a_copy_of_the_project_takes_what_is_listed_and_nothing_else(what, tmp_path):
-    tree = tmp_path / "project"
+def test_only_files_that_contributing_names_are_touched(what):
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (row,) = re.findall(rf"^\| {what} \| (.*) \|$", text, re.MULTILINE)
+    named = re.findall(r"`([\w<>]+/[\w/<>]+(?:\.py)?)`", row)
+    patterns = [path.replace("<name>", r"\w+") for path in named]
+    files = [p if p.endswith(".py") else rf"{p}/test_\w+\.py" for p in patterns]
+    touched = list(ADDITIONS[what])
+    assert [p for p in touched if not any(re.fullmatch(f, p) for f in files)] == []
+    assert [f for f in files if not any(re.fullmatch(f, p) for p in touched)] == []
+
+
+@pytest.mark.slow_ids("everything")
+@pytest.mark.parametrize("tests", TESTS)
+def test_a_copy_of_the_project_takes_additions(tests, tmp_path):
+    tree, output = tmp_path / "project", tmp_path / "output"
     ignored = shutil.ignore_patterns("__pycache__", "pictures")
     for folder in ("tfp_flows", "experiments", "tests", "docs"):
         shutil.copytree(ROOT / folder, tree / folder, ignore=ignored)
     for file in ROOT.glob("*.*"):  # neither what runs left nor environments
         if file.is_file():
             shutil.copy(file, tree)
-    assert add(what, tree) == listed(what)
-    # The contracts on the new case, and the rules of imports.
-    name = NAMES[what]
-    tests = ["-m", "pytest", "tests", "-p", "no:cacheprovider", "-m", "slow or not slow"]
-    passed = run(tree, *tests, "-k", f"{name} or test_import_rules")
-    assert int(re.search(r"(\d+) passed", passed)[1]) > 20
-    if what == "a flow":
-        assert name in run(tree, "-m", "experiments.density_estimation", "--help")
-
-
-@pytest.fixture
-def own_flows(tmp_path, monkeypatch):
-    """A package outside this one, as a user has it."""
-    for name, source in OWN_PACKAGE.items():
-        file = tmp_path / "own_flows" / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield importlib.import_module("own_flows")
-    for name in [n for n in sys.modules if n.split(".")[0] == "own_flows"]:
-        del sys.modules[name]
-
-
-def test_a_transformer_and_a_flow_of_ones_own_need_public_names_only(own_flows, tmp_path):
-    x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
-    flow = own_flows.build()
-    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(3), flow))
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    before = [v.numpy().copy() for v in flow.trainable_variables]
-    model.fit(x, batch_size=64, epochs=2, verbose=0)
-    assert all(
-        np.any(v.numpy() != b)
-        for v, b in zip(flow.trainable_variables, before, strict=True)
-    )
-    assert tff.check_bijector(flow, x).passed
-    model.save(tmp_path / "own.keras")
-    with pytest.raises(ValueError, match=r"got `own_flows\.\w+\.\w+`.*custom_modules"):
-        tff.load(tmp_path / "own.keras")
-    loaded = tff.load(tmp_path / "own.keras", custom_modules=[own_flows])
-    np.testing.assert_array_equal(
-        loaded.distribution.log_prob(x), model.distribution.log_prob(x)
-    )
-
-
-@pytest.mark.parametrize("what", ADDITIONS)
-def test_the_table_names_files_and_the_additions_are_of_these(what):
-    known = {path for path in ADDITIONS[what] if path != "FLOWS"}
-    others = listed(what) - known
-    assert known <= listed(what)
-    assert [p.split("/")[0] for p in others] == ["experiments"] * (
-        "FLOWS" in ADDITIONS[what]
-    )
-    if others:
-        assert "\nFLOWS = {\n" in (ROOT / others.pop()).read_text()
+    for edits in ADDITIONS.values():
+        for path, edit in edits.items():
+            file = tree / path
+            file.write_text(edit(file.read_text() if file.exists() else ""))
+    program = PROGRAM.format(tree=str(tree), added=ADDED, tests=TESTS[tests])
+    fresh_process.run(exec, program, {"__name__": "added"}, output=output)
+    (passed,) = re.findall(r"(\d+) passed", output.read_text())
+    assert int(passed) > 30

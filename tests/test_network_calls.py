@@ -41,32 +41,32 @@ def distributions(bijector):
     }
 
 
+CALLS = {
+    "log_prob": lambda d, n=(3,): d.log_prob(tf.ones([*n, 4])),
+    "sample": lambda d, n=(3,): d.sample(n, seed=1),
+    "both": lambda d, n=(3,): d.experimental_sample_and_log_prob(n, seed=1),
+}
+
+
 @pytest.mark.parametrize("name", distributions(tfb.Identity()))
-@pytest.mark.parametrize("method", ["log_prob", "sample", "sample_and_log_prob"])
+@pytest.mark.parametrize("method", CALLS)
 def test_conditioner_is_called_once(counted, name, method):
     conditioner, bijector = counted
     distribution = distributions(bijector)[name]
-    call = {
-        "log_prob": lambda x: distribution.log_prob(x),
-        "sample": lambda x: distribution.sample(3, seed=1),
-        "sample_and_log_prob": lambda x: distribution.experimental_sample_and_log_prob(
-            3, seed=1
-        ),
-    }[method]
     conditioner.count = 0
-    tf.function(call, autograph=False)(tf.ones([3, 4]))
+    tf.function(CALLS[method], autograph=False)(distribution)
     assert conditioner.count == 1
 
 
 def test_eager_calls_do_not_retrace_for_another_batch_shape(counted):
     conditioner, bijector = counted
-    all_distributions = distributions(bijector).values()
+    kinds = "flow", "flow of stock chain", "stock", "stock of our chain"
+    all_distributions = [distributions(bijector)[kind] for kind in kinds]
 
     def evaluate(shape):
         for distribution in all_distributions:
-            distribution.log_prob(tf.ones([*shape, 4]))
-            distribution.sample(shape, seed=1)
-            distribution.experimental_sample_and_log_prob(shape, seed=1)
+            for call in CALLS.values():
+                call(distribution, shape)
 
     evaluate([3])
     conditioner.count = 0

@@ -35,7 +35,6 @@ def sources(folder):
     return {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*.py")}
 
 
-@pytest.fixture(scope="module")
 def package():
     """Names of all that the package and its commands are made of."""
     developed = ("benchmarks/", "experiments/compatibility/")
@@ -43,14 +42,14 @@ def package():
     return sources("tfp_flows") | {"tfp_flows/py.typed"} | commands
 
 
-def test_wheel_holds_the_package_and_nothing_else(archives, package):
+def test_wheel_holds_the_package_and_nothing_else(archives):
     (wheel,) = archives.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         about = next(n for n in names if n.endswith("METADATA"))
         metadata = archive.read(about).decode()
     # A user's own folder may be called `experiments`.
-    installed = {re.sub("^experiments/", "tfp_flows_experiments/", n) for n in package}
+    installed = {re.sub("^experiments/", "tfp_flows_experiments/", n) for n in package()}
     assert {n for n in names if ".dist-info/" not in n} == installed
     assert any(n.endswith("LICENSE") for n in names)
     assert "Classifier: Typing :: Typed" in metadata
@@ -59,65 +58,49 @@ def test_wheel_holds_the_package_and_nothing_else(archives, package):
     assert len([line for line in required if "extra ==" not in line]) == 5
 
 
-def test_source_archive_holds_what_a_wheel_is_built_from(archives, package):
+def test_source_archive_holds_what_a_wheel_is_built_from(archives):
     (source,) = archives.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {n.split("/", 1)[1] for n in archive.getnames() if "/" in n}
         names = {n for n in names if "." in Path(n).name or n == "LICENSE"}
     generated = {n for n in names if ".egg-info" in n} | {"PKG-INFO", "setup.cfg"}
-    assert names - generated == package | set(BUILT_FROM)
+    assert names - generated == package() | set(BUILT_FROM)
 
 
-def install(archive, target):
-    """Installs an archive, and returns the environment of processes that find it alone."""
+@pytest.fixture(scope="module", params=["whl", pytest.param("gz", marks=pytest.mark.slow)])
+def run(archives, tmp_path_factory, request):
+    """Runs a command where an archive is installed, in a folder of its own.
+
+    Nothing of the repository is on the path; an `experiments` there is none of ours.
+    """
+    (archive,) = archives.glob(f"*.{request.param}")
+    installed, elsewhere = (tmp_path_factory.mktemp(name) for name in ("installed", "run"))
     flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    command = ["-m", "pip", "install", *flags, f"--target={target}", str(archive)]
+    command = ["-m", "pip", "install", *flags, f"--target={installed}", str(archive)]
     subprocess.run([sys.executable, *command], check=True)
-    return {**os.environ, "PYTHONPATH": str(target)}
+    path = f"{installed / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PATH": path}
+    (elsewhere / "experiments.py").write_text("raise AssertionError")
+    options = {"cwd": elsewhere, "env": environment, "capture_output": True, "text": True}
+    return lambda *command: subprocess.run(command, check=True, **options)
 
 
-@pytest.mark.parametrize("kind", ["whl", pytest.param("gz", marks=pytest.mark.slow)])
-def test_ten_lines_of_readme_run_where_it_is_installed(kind, archives, tmp_path):
-    """In a folder of its own, with nothing of the repository on the path."""
-    (archive,) = archives.glob(f"*.{kind}")
-    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    environment = install(archive, installed)
+def test_ten_lines_of_readme_and_the_command_run_where_it_is_installed(run):
     code = TEN_LINES.replace("epochs=200", "epochs=2, verbose=0")
     assert code != TEN_LINES
-    code += "\nprint(tfp_flows.__file__)\n"
-    command = [sys.executable, "-c", code]
-    process = subprocess.run(
-        command, cwd=elsewhere, env=environment, check=True, capture_output=True, text=True
-    )
-    assert process.stdout.splitlines()[-1].startswith(str(installed))
-    assert {path.name for path in elsewhere.iterdir()} == {"flow.keras"}
-
-
-@pytest.fixture
-def run(archives, tmp_path):
-    """Runs a command in a folder that has an `experiments` which is none of ours."""
-    (archive,) = archives.glob("*.whl")
-    environment = install(archive, tmp_path / "installed")
-    environment["PATH"] = (
-        f"{tmp_path / 'installed' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    )
-    (tmp_path / "experiments.py").write_text("raise AssertionError")
-    return lambda *command: subprocess.run(
-        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
-    )
-
-
-def test_the_installed_command_explains_itself(run):
+    code += "\nimport os\nprint(os.listdir(), tfp_flows.__file__)\n"
+    printed = run(sys.executable, "-c", code).stdout.splitlines()[-1]
+    assert "'flow.keras'" in printed
+    assert "/installed" in printed
     assert "\n  density " in run("tfp-flows", "--help").stdout
-    assert "--num_steps" in run("tfp-flows", "density", "--help").stdout
 
 
 @pytest.mark.slow
-def test_installed_commands_run(run, tmp_path):
+def test_installed_commands_run(run):
     tiny = ["--epochs=1", "--num_steps=1", "--num_samples=100", "--run_dir=run"]
     fitted = run("tfp-flows", "density", "--dataset=two_moons", *tiny, "--progress=0")
     assert "Gaussian" in fitted.stdout
     assert fitted.stderr == ""
-    assert "tfp-flows density --" in (tmp_path / "run" / "report.md").read_text()
+    assert "tfp-flows density --" in run("cat", "run/report.md").stdout
     assert "two_moons" in run(sys.executable, "-m", "tfp_flows", "compare", "run").stdout
+    assert "--num_steps" in run("tfp-flows", "density", "--help").stdout

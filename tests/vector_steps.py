@@ -17,10 +17,6 @@ def coupling(mask, dtype, transformer=None, context_size=0, **mlp):
     return tff.Coupling(mask, conditioner, transformer, dtype=dtype)
 
 
-def vector(mask):
-    return Case(lambda t: coupling(mask, t), mask.shape)
-
-
 def conditional(mask, transformer=None):
     build = lambda t: coupling(mask, t, transformer, context_size=2)  # noqa: E731
     return Case(build, mask.shape, context_size=2)

@@ -23,7 +23,7 @@ def cost(rows, others):
     return 0.5 * (latents**2 - others**2).sum(axis=1) + log_det
 
 
-@pytest.mark.parametrize("num_rows", [1, 2, 3, 5, 12, 29, 30, 31, 60])
+@pytest.mark.parametrize("num_rows", [1, 2, 12, 30, 60])
 def test_rows_fewer_than_columns_leave_others_their_density(num_rows, rng):
     rows = standardised(rng.normal(size=(num_rows, 30)))
     assert np.mean(cost(rows, rng.normal(size=(200, 30)))) < 8.0

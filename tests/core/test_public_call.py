@@ -23,31 +23,6 @@ class OneSided(tff.FlowBijector):
         return y - 1.0, tf.zeros(tf.shape(y)[:-1])
 
 
-class WithoutTraining(OneSided):
-    def _forward_and_log_det(self, x):
-        return x + 1.0, tf.zeros(tf.shape(x)[:-1])
-
-
-class LogDetAnEntry(OneSided):
-    def _forward_and_log_det(self, x, context, training):
-        return x + 1.0, tf.zeros_like(x)
-
-
-class LogDetOfAll(OneSided):
-    def _inverse_and_log_det(self, y, context, training):
-        return y - 1.0, tf.zeros([])
-
-
-class ValueOnly(OneSided):
-    def _forward_and_log_det(self, x, context, training):
-        return x + 1.0
-
-
-class SummedValue(OneSided):
-    def _forward_and_log_det(self, x, context, training):
-        return tf.reduce_sum(x, axis=-1), tf.zeros(tf.shape(x)[:-1])
-
-
 class Recording(OneSided):
     """A shift by one that keeps the shapes of what it is given."""
 
@@ -68,7 +43,10 @@ def as_graph(method):
     return tf.function(method, autograph=False)
 
 
-@pytest.mark.parametrize("mode", [lambda method: method, as_graph], ids=["eager", "graph"])
+modes = pytest.mark.parametrize("mode", [lambda m: m, as_graph], ids=["eager", "graph"])
+
+
+@modes
 def test_inputs_are_checked_once_whatever_the_depth(mode, monkeypatch):
     flow, calls = nested(tff.RealNVP(3, num_steps=2, hidden_units=(4,))), []
     for name in ("check_value", "check_context", "nan_where_context_is"):
@@ -81,7 +59,7 @@ def test_inputs_are_checked_once_whatever_the_depth(mode, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_shape", [(), (4,), (2, 3), (2, 0)])
-@pytest.mark.parametrize("mode", [lambda method: method, as_graph], ids=["eager", "graph"])
+@modes
 def test_parts_are_given_one_batch_axis(mode, batch_shape):
     part = Recording()
     x = np.ones([*batch_shape, 3], np.float32)
@@ -91,27 +69,37 @@ def test_parts_are_given_one_batch_axis(mode, batch_shape):
     assert [shape.rank for shape in part.shapes] == [2]
 
 
+def sided(name, forward):
+    return type(name, (OneSided,), {"_forward_and_log_det": forward})()
+
+
+def returning(name, values):
+    """A bijector whose forward returns `values(x)`."""
+
+    def forward(self, x, context, training):
+        return values(x)
+
+    return sided(name, forward)
+
+
+X = np.ones([2, 3], np.float32)
 BAD_CALLS = [
     (
-        lambda: WithoutTraining().forward(np.ones([2, 3], np.float32)),
-        "WithoutTraining | _forward_and_log_det(self, x, context, training)",
+        lambda: sided("NoTraining", lambda self, x: (x, x[:, 0])).forward(X),
+        "NoTraining | _forward_and_log_det(self, x, context, training)",
     ),
     (
-        lambda: LogDetAnEntry().forward(np.ones([2, 3], np.float32)),
+        lambda: nested(returning("LogDetAnEntry", lambda x: (x, x))).forward(X),
         "LogDetAnEntry._forward_and_log_det | log_det of shape | 3)",
     ),
     (
-        lambda: LogDetOfAll().inverse(np.ones([2, 3], np.float32)),
-        "LogDetOfAll._inverse_and_log_det | log_det of shape | ()",
+        lambda: returning("LogDetOfAll", lambda x: (x, tf.zeros([]))).forward(X),
+        "LogDetOfAll._forward_and_log_det | log_det of shape | ()",
     ),
-    (lambda: ValueOnly().forward(np.ones([2, 3], np.float32)), "ValueOnly | log_det"),
+    (lambda: returning("ValueOnly", lambda x: x).forward(X), "ValueOnly | log_det"),
     (
-        lambda: SummedValue().forward(np.ones([2, 3], np.float32)),
-        "SummedValue | (None, None) | (None,)",
-    ),
-    (
-        lambda: nested(LogDetAnEntry()).forward(np.ones([2, 3], np.float32)),
-        "LogDetAnEntry._forward_and_log_det",
+        lambda: returning("Summed", lambda x: (x[:, 0], x[:, 0])).forward(X),
+        "Summed | (None, None) | (None,)",
     ),
 ]
 

@@ -21,14 +21,10 @@ from random_weights import randomize
 import tfp_flows as tff
 
 FLOAT = np.finfo(np.float32)
-EXTREMES = np.concatenate(
-    [
-        [0.0, FLOAT.tiny, FLOAT.smallest_subnormal, 1e-30, 1e-7, 0.5, 1.0],
-        [np.nextafter(np.float32(3.0), 0.0, dtype=np.float32), 3.0, 10.0, 88.0, 89.0],
-        [1e3, 1e6, 1e10, 1e15, 1.8e19, 1e25, 1e30, 1e34, 1e37, 1e38],
-        [np.nextafter(FLOAT.max, 0.0, dtype=np.float32), FLOAT.max],
-    ]
-).astype(np.float32)
+EXTREMES = [0.0, FLOAT.tiny, FLOAT.smallest_subnormal, 1e-30, 1e-7, 0.5, 1.0, 3.0, 10.0]
+EXTREMES += [88.0, 89.0, 1e3, 1e6, 1e10, 1e15, 1.8e19, 1e25, 1e30, 1e34, 1e37, 1e38]
+EXTREMES = np.float32([*EXTREMES, FLOAT.max])
+EXTREMES = np.append(EXTREMES, np.nextafter(EXTREMES[[7, -1]], np.float32(0.0)))
 EXTREMES = np.concatenate([EXTREMES, -EXTREMES])
 # And those of the open interval from 0 to 1.
 IN_UNIT = EXTREMES[(EXTREMES > 0.0) & (EXTREMES < 1.0)]

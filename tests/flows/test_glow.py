@@ -66,37 +66,12 @@ def test_first_density_is_that_of_standardised_channels():
     np.testing.assert_allclose(np.mean(z**2), 1.0, atol=1e-3)
 
 
-def test_additive_coupling_preserves_volume():
-    flow = randomize(glow(transformer=tff.transformers.Shift(), conditional_prior=False))
-    log_det = flow.inverse_and_log_det(IMAGES)[1].numpy()
-    np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "image_shape", [(8, 8, 1), (4, 12, 1), (8, 4, 3), (4, 4, 5)], ids=str
-)
-@pytest.mark.usefixtures("op_by_op")
-def test_any_image_shape_that_the_levels_allow(image_shape):
-    flow = glow(image_shape, num_levels=2, num_steps=1)
-    x = np.random.default_rng(1).uniform(size=(6, *image_shape)).astype(np.float32)
-    flow.initialize(x)
-    perturb(flow, 0.05)
-    z, log_det = flow.inverse_and_log_det(x)
-    assert z.shape == (6, np.prod(image_shape))
-    y, minus_log_det = flow.forward_and_log_det(z.numpy())
-    np.testing.assert_allclose(y, x, atol=1e-4)
-    np.testing.assert_allclose(log_det, -minus_log_det, rtol=1e-3, atol=1e-3)
-
-
 def test_every_act_norm_is_initialized_once_and_never_by_samples():
     flow = glow()
     distribution = distribution_of(flow)
-    before = values(flow)
     distribution.sample(2, seed=0)
     distribution.log_prob(IMAGES)
     assert not flow.is_initialized
-    for now, then in zip(values(flow), before, strict=True):
-        np.testing.assert_array_equal(now, then)
     flow.initialize(IMAGES)
     flags = [v for v in flow.variables if v.dtype == tf.bool]
     # An act norm and a network a step; the prior's network has no hidden layer.
@@ -108,36 +83,31 @@ def test_every_act_norm_is_initialized_once_and_never_by_samples():
         np.testing.assert_array_equal(now, then)
 
 
-@pytest.mark.slow_ids(
-    "real_nvp_image-black",
-    "real_nvp_image-grey",
-    "real_nvp_image-half of the columns constant",
-)
-@pytest.mark.parametrize(
-    "images",
-    [
-        np.zeros_like(IMAGES),
-        np.full_like(IMAGES, 0.3),
-        np.where(np.indices(IMAGES.shape)[2] % 2 == 0, IMAGES, 0.5),
-        np.where(RNG.uniform(size=IMAGES.shape) < 0.01, np.float32(1e3), IMAGES),
-    ],
-    ids=["black", "grey", "half of the columns constant", "outliers"],
-)
-@pytest.mark.parametrize("flow", ["glow", "real_nvp_image"])
+HARD_IMAGES = {
+    "black": np.zeros_like(IMAGES),
+    "half of the columns constant": np.where(np.indices(IMAGES.shape)[2] % 2, 0.5, IMAGES),
+    "outliers": np.where(RNG.uniform(size=IMAGES.shape) < 0.01, np.float32(1e3), IMAGES),
+}
+FLOWS = {
+    "glow": lambda: glow(num_levels=1, num_steps=2),
+    "real_nvp_image": lambda: tff.RealNVPImage(
+        (4, 8, 1), 1, hidden_channels=4, num_blocks=1, seed=1, logit_alpha=None
+    ),
+}
+
+
+@pytest.mark.slow_ids("real_nvp_image-black", "real_nvp_image-half of the columns constant")
+@pytest.mark.parametrize("name", HARD_IMAGES)
+@pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.usefixtures("op_by_op")
-def test_hard_images_give_finite_losses_gradients_and_samples(flow, images):
-    if flow == "glow":
-        flow = glow(num_levels=1, num_steps=2)
-    else:
-        flow = tff.RealNVPImage(
-            (4, 8, 1), 1, hidden_channels=4, num_blocks=1, seed=1, logit_alpha=None
-        )
-    distribution = distribution_of(flow)
+def test_hard_images_give_finite_losses_gradients_and_samples(flow, name):
+    images = HARD_IMAGES[name].astype(np.float32)
+    distribution = distribution_of(FLOWS[flow]())
     distribution.initialize(images)
-    perturb(flow, 0.02)
+    perturb(distribution.bijector, 0.02)
     weights = distribution.trainable_variables
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(distribution.log_prob(images.astype(np.float32)))
+        loss = -tf.reduce_mean(distribution.log_prob(images))
     assert np.isfinite(loss)
     assert all(np.isfinite(g).all() for g in tape.gradient(loss, weights))
     assert np.isfinite(distribution.sample(8, seed=0)).all()
@@ -152,25 +122,6 @@ def test_temperature_scales_what_the_conditional_prior_adds():
     np.testing.assert_allclose(sampled, np.broadcast_to(cold, sampled.shape), atol=0.05)
 
 
-def test_step_on_one_channel_is_refused():
-    with pytest.raises(ValueError, match="`image_shape` with at least 2 channels"):
-        tff.flows.GlowStep((4, 4, 1))
-
-
-def test_seed_reproduces_weights_and_steps_differ():
-    first, same, other = (glow(seed=seed) for seed in (1, 1, 2))
-    for a, b in zip(values(first), values(same), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert any(np.any(a != b) for a, b in zip(values(first), values(other), strict=True))
-    one, two = first.bijectors[0].levels[0].bijectors[1].bijectors
-    assert any(np.any(a != b) for a, b in zip(values(one), values(two), strict=True))
-
-
-def noise(count, rng):
-    """Images whose pixels have nothing to do with each other."""
-    return rng.uniform(size=(count, 8, 8, 3)) ** 3
-
-
 def slopes(count, rng):
     """Images of slowly changing colour, of 8 bits, dequantised."""
     x, y = np.meshgrid(*[np.linspace(0.0, 2.0, 8)[:, None]] * 2)
@@ -180,16 +131,15 @@ def slopes(count, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("images", "epochs"), [(noise, 2), (slopes, 16)])
-def test_three_levels_of_thirty_two_steps_round_trip_after_training(images, epochs):
+def test_three_levels_of_thirty_two_steps_round_trip_after_training():
     # The map of slopes is ill-conditioned at first: after four epochs, images come back
     # with errors of up to 0.02.
     flow = glow((8, 8, 3), num_levels=3, num_steps=32, hidden_channels=16)
-    x = images(1024, np.random.default_rng(3)).astype(np.float32)
+    x = slopes(1024, np.random.default_rng(3)).astype(np.float32)
     distribution = tff.FlowDistribution(tff.standard_normal(192), flow)
     model = tff.DensityEstimator(distribution)
     model.compile("adam")
-    history = model.fit(x, epochs=epochs, batch_size=64, verbose=0).history["loss"]
+    history = model.fit(x, epochs=16, batch_size=64, verbose=0).history["loss"]
     assert history[-1] < history[0]
     x = x[:256]
     z = flow.inverse_and_log_det(x)[0].numpy()

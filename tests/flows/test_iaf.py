@@ -1,18 +1,18 @@
-"""What IAFs take by default: gates that open with depth, and for data bounded scales."""
+"""What IAFs take by default, and points far from where a flow sends its latents."""
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from random_weights import randomize
 
 import tfp_flows as tff
-
-pytestmark = pytest.mark.usefixtures("op_by_op")
 
 
 def deep(num_steps, **options):
     return tff.IAF(2, num_steps=num_steps, hidden_units=(4,), seed=0, **options)
 
 
+@pytest.mark.usefixtures("op_by_op")
 @pytest.mark.parametrize("num_steps", [1, 4, 64])
 def test_fresh_gates_of_any_depth_leave_more_than_half_of_the_scale(num_steps):
     x = np.array([[1.0, -1.0]], np.float32)
@@ -24,6 +24,7 @@ def test_fresh_gates_of_any_depth_leave_more_than_half_of_the_scale(num_steps):
         np.testing.assert_allclose(scale, from_four**num_steps, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():
     rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
     errors = {}
@@ -35,6 +36,7 @@ def test_way_back_through_32_steps_keeps_digits_that_a_fixed_bias_loses():
     assert errors[2.0] > 1.0
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_a_flow_for_data_has_bounded_scales_and_one_for_posteriors_gates():
     for_data, for_posteriors = deep(3, standardize=True), deep(3)
     assert isinstance(for_data.get_config()["transformer"], tff.Affine)
@@ -48,6 +50,7 @@ def test_a_flow_for_data_has_bounded_scales_and_one_for_posteriors_gates():
     assert chosen.get_config()["transformer"].bias == 1.0
 
 
+@pytest.mark.usefixtures("op_by_op")
 def test_rows_far_from_those_of_training_keep_a_density_under_any_weights():
     # Gates stretched such rows from step to step, until they were beyond any float.
     flow = randomize(deep(4, standardize=True, heavy_tails=False), stddev=1.0)
@@ -55,3 +58,48 @@ def test_rows_far_from_those_of_training_keep_a_density_under_any_weights():
     flow.initialize(np.random.default_rng(0).normal(size=(256, 2)).astype(np.float32))
     z = np.abs(flow.inverse(rows))
     assert z.max() < 1e7  # 30 times exp(2)^4, and shifts of a few units
+
+
+DEEP = {"num_steps": 4, "hidden_units": (8, 8), "seed": 0}
+FLOWS = {
+    "iaf": lambda: tff.IAF(6, **DEEP),
+    "iaf_affine": lambda: tff.IAF(6, **DEEP, transformer=tff.Affine()),
+    "maf_inverted": lambda: tff.Invert(tff.MAF(6, **DEEP)),
+}
+SCALES = np.array([1.0, 1e2, 1e4, 1e8, 1e15])[:, None, None]
+
+
+@pytest.mark.parametrize("transformer", [tff.transformers.Gated(), tff.Affine()])
+def test_far_points_are_improbable_under_heavy_tails(transformer, rng):
+    """Where latents overflow, log-dets of steps must not outweigh what tails cost."""
+    flow = tff.IAF(6, **DEEP, transformer=transformer, standardize=True)
+    flow.initialize(rng.normal(size=(100, 6)))
+    x = (SCALES * rng.normal(size=(50, 6))).reshape(-1, 6).astype(np.float32)
+    for stddev in (1.0, 3.0, 10.0):
+        density = tff.FlowDistribution(
+            tff.standard_normal(6), randomize(flow, stddev=stddev)
+        )
+        log_prob = density.log_prob(x).numpy()
+        assert not np.isnan(log_prob).any()
+        assert log_prob.max() < 200.0
+
+
+@pytest.mark.slow_ids("iaf_affine")
+@pytest.mark.parametrize("name", FLOWS)
+def test_gradients_of_densities_of_far_points_are_finite(name):
+    flow = randomize(FLOWS[name](), stddev=3.0)
+    density = tff.FlowDistribution(tff.standard_normal(6), flow)
+    directions = np.random.default_rng(0).normal(size=(20, 6))
+    x = tf.constant((SCALES * directions).reshape(-1, 6), tf.float32)
+
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            # Not the sum of all: a few of these densities are zero in float32.
+            log_prob = tf.maximum(density.log_prob(x), -1e30)
+            loss = tf.reduce_sum(log_prob)
+        return [loss, *tape.gradient(loss, [x, *flow.trainable_variables])]
+
+    for result in gradients():
+        assert np.isfinite(result).all()

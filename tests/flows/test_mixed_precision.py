@@ -66,23 +66,24 @@ def test_fit_under_a_global_policy_reports_float32(policy):
     np.testing.assert_allclose(log_prob, model.distribution.log_prob(X), rtol=1e-4)
 
 
-@pytest.mark.parametrize("network_dtype", ["float32", "float64"])
-def test_flow_keeps_its_precision_beside_networks_of_another(network_dtype):
-    dtype, most = {"float32": ("float64", 1e-12), "float64": ("float32", 1e-5)}[
-        network_dtype
-    ]
+# The dtype of networks and of the flow that they are in, and the error of a round trip.
+OTHERS = [("float32", "float64", 1e-12), ("float64", "float32", 1e-5)]
+
+
+@pytest.mark.parametrize(("network_dtype", "dtype", "most"), OTHERS)
+def test_flow_keeps_its_precision_beside_networks_of_another(network_dtype, dtype, most):
     assert error_of_round_trip(coupling(users_network(dtype=network_dtype), dtype)) < most
     for constructor in (tff.MaskedAutoregressive, tff.InverseAutoregressive):
         assert error_of_round_trip(masked(constructor, network_dtype, dtype)) < most
 
 
-@pytest.mark.parametrize("network_dtype", ["float32", "mixed_float16"])
-def test_sequential_direction_has_gradients_in_another_precision(network_dtype):
-    dtype = {"float32": "float64", "mixed_float16": "float32"}[network_dtype]
+@pytest.mark.parametrize(
+    ("network_dtype", "dtype"), [("float32", "float64"), ("mixed_float16", "float32")]
+)
+def test_sequential_direction_has_gradients_in_another_precision(network_dtype, dtype):
     flow = randomize(masked(tff.MaskedAutoregressive, network_dtype, dtype), stddev=0.2)
-    z = tf.constant(X, dtype)
     with tf.GradientTape() as tape:
-        y, log_det = flow.forward_and_log_det(z)
+        y, log_det = flow.forward_and_log_det(tf.constant(X, dtype))
         loss = tf.reduce_sum(y) + tf.reduce_sum(log_det)
     (gradient,) = tape.gradient(loss, flow.trainable_variables)
     assert np.isfinite(gradient).all()

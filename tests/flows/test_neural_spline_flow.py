@@ -51,29 +51,18 @@ def test_parts_are_in_the_order_of_the_authors():
 
 
 @pytest.mark.usefixtures("op_by_op")
-def test_permutations_differ_from_step_to_step_and_with_the_seed():
-    def orders(seed):
-        steps = tff.NeuralSplineFlow(12, **TINY, seed=seed).bijectors
-        mixings = [b for b in steps if isinstance(b, tff.InvertibleLinear)]
-        return [
-            mixing.matrix() @ np.arange(12.0, dtype="f4")[:, None] for mixing in mixings
-        ]
-
-    first, second, last = orders(0)
-    assert differ(first, second)
-    assert differ(second, last)
-    for same, other, order in zip(orders(0), orders(1), (first, second, last), strict=True):
-        np.testing.assert_array_equal(same, order)
-        assert differ(other, order)
-
-
-@pytest.mark.usefixtures("op_by_op")
-def test_starts_as_a_permutation():
-    x = RNG.normal(size=(7, 5))
-    flow = tff.NeuralSplineFlow(5, coupling=True, **TINY, dtype="float64")
-    z, log_det = flow.inverse_and_log_det(x)
-    close(np.sort(z), np.sort(x))
-    close(log_det, np.zeros(7))
+def test_starts_as_a_permutation_that_differs_with_the_seed():
+    x, orders = RNG.normal(size=(7, 5)), []
+    for seed in (0, 0, 1):
+        flow = tff.NeuralSplineFlow(5, coupling=True, **TINY, seed=seed, dtype="float64")
+        z, log_det = flow.inverse_and_log_det(x)
+        close(np.sort(z), np.sort(x))
+        close(log_det, np.zeros(7))
+        mixings = [b for b in flow.bijectors if isinstance(b, tff.InvertibleLinear)]
+        assert differ(mixings[0].matrix(), mixings[1].matrix())
+        orders.append(z)
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert differ(orders[0], orders[2])
 
 
 @pytest.mark.usefixtures("op_by_op")
@@ -132,23 +121,6 @@ def test_samples_are_angles_of_the_density_that_they_have(kind):
     close(density.log_prob(turned, context=context), log_prob, 1e-8)
 
 
-@pytest.mark.slow_ids("coupling")
-@kinds_of_flows
-def test_means_of_samples_are_integrals_of_the_density(kind):
-    density = torus(**KINDS[kind])
-    y = density.sample(20_000, seed=1).numpy()
-    count = 300
-    angles = -math.pi + 2.0 * math.pi * (np.arange(count) + 0.5) / count
-    grid = np.stack(np.meshgrid(angles, angles), axis=-1)
-    weights = density.prob(grid).numpy() * (2.0 * math.pi / count) ** 2
-    for function in (np.cos, np.sin, lambda x: np.cos(2.0 * x)):
-        expected = np.einsum("ij,ijk->k", weights, function(grid))
-        close(function(y).mean(axis=0), expected, 0.03)
-        pair = function(y[:, 0]) * np.cos(y[:, 1])
-        expected = np.sum(weights * function(grid[..., 0]) * np.cos(grid[..., 1]))
-        close(pair.mean(), expected, 0.03)
-
-
 @kinds_of_flows
 @pytest.mark.usefixtures("op_by_op")
 def test_density_is_smooth_where_an_angle_starts_anew(kind):
@@ -168,30 +140,28 @@ def test_angles_are_neither_standardised_nor_mixed_with_others():
     data = RNG.uniform(size=(100, 3)).astype(np.float32) * [100.0, 1.0, 0.01]
     flow.initialize(data)
     (from_line,) = (b for b in flow.bijectors if "standardize" in b.name)
-    close(np.std(from_line.inverse(data), axis=0)[[0, 2]], [1.0, 1.0], 1e-4)
-    np.testing.assert_array_equal(
-        from_line.inverse(data)[:, 1], data.astype(np.float32)[:, 1]
-    )
+    scaled = from_line.inverse(data).numpy()
+    close(np.std(scaled, axis=0)[[0, 2]], [1.0, 1.0], 1e-4)
+    np.testing.assert_array_equal(scaled[:, 1], data.astype(np.float32)[:, 1])
     all_angles = tff.NeuralSplineFlow(2, circular=[0, 1], **TINY)
     assert kinds(all_angles) == ["MaskedAutoregressive"] * 2
 
 
 def test_an_angle_has_no_distribution_function():
     density = torus([0], 1)
-    with pytest.raises(NotImplementedError, match="circle"):
-        density.cdf([0.5])
-    with pytest.raises(NotImplementedError, match="circle"):
-        density.quantile(0.5)
+    for function in (density.cdf, density.quantile):
+        with pytest.raises(NotImplementedError, match="circle"):
+            function([0.5])
 
 
 def test_degrees_in_circular_columns_get_a_warning():
     density = torus(circular=[1], event_size=2)
-    turn = RNG.uniform(0.0, 2.0 * np.pi, size=(50, 2))
+    turn = RNG.uniform(0.0, 2.0 * np.pi, size=50)
     lengths = 100.0 * RNG.normal(size=50)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for angle in (turn[:, 0], turn[:, 0] - np.pi):
+        for angle in (turn, turn - np.pi):
             density.check_support(np.stack([lengths, angle], axis=1))
-    rows = np.stack([lengths, np.rad2deg(turn[:, 0])], axis=1)
+    rows = np.stack([lengths, np.rad2deg(turn)], axis=1)
     with pytest.warns(UserWarning, match="radians in the circular column 1; got numbers"):
         density.initialize(rows)

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -77,19 +76,6 @@ def test_logit_is_that_of_the_code():
 
 
 @pytest.mark.slow
-def test_every_scale_learns_from_its_start():
-    flow = flow_of(dtype="float32", batch_norm=False)
-    rows = IMAGES.astype(np.float32)
-    model = tff.DensityEstimator(tff.FlowDistribution(tff.standard_normal(16), flow))
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    model.fit(rows, epochs=2, batch_size=10, verbose=0)
-    for coupling in couplings(flow):
-        network = coupling.conditioner.network
-        scale = network._layout.unpack(network._packed)["tanh_scale"].numpy()
-        assert abs(scale - network.tanh_scale) > 1e-3
-
-
-@pytest.mark.slow_ids("True")
 @pytest.mark.parametrize("use_running_averages", [False, True])
 def test_training_moves_statistics_and_evaluation_inverts(use_running_averages):
     flow = flow_of(use_running_averages=use_running_averages)

@@ -14,15 +14,9 @@ import tfp_flows as tff
 from tfp_flows.core.autoregressive_conditioner import AutoregressiveConditioner
 from tfp_flows.networks.context_network import join_context
 
-# What others have too, in one case of all options or by another ordering.
-SLOW = {
-    *("masked, reversed", "masked, random", "masked, two variables", "masked, narrow"),
-    *("masked, drawn and narrow", "masked, drawn and residual", "masked, tanh"),
-    *("masked, one variable", "masked, one variable, direct", "masked, elu"),
-    *("masked, sigmoid", "masked, softplus", "masked, drawn", "masked, direct"),
-    *("masked, many", "masked, one variable, everything", "cycle, narrow"),
-    *("cycle, residual", "cycle, direct", "cycle, context"),
-}
+# Others have what these have, too.
+SLOW = {"masked, one variable", "masked, many", "masked, residual", "masked, relu"}
+SLOW |= {"cycle", "cycle, context"}
 ALL = with_slow(CASES, SLOW)
 AUTOREGRESSIVE = with_slow([n for n, case in CASES.items() if case.ordering], SLOW)
 # What one trace serves for all steps, and loops over blocks of levels; steps of networks
@@ -40,40 +34,36 @@ def test_batch_axes_are_merged_and_come_back(name):
     outputs = conditioner(x, context)
     assert outputs.shape == (2, 3, *conditioner.output_shape)
     assert conditioner.input_shape == case.input_shape
-    for i, j in ((0, 2), (1, 1)):
-        from_row = None if context is None else context[i, j]
-        close(conditioner(x[i, j], from_row), outputs[i, j])
-        from_rows = None if context is None else context[i]
-        close(conditioner(x[i], from_rows), outputs[i])
+    for index in ((0, 2), (1,)):
+        part = None if context is None else context[index]
+        close(conditioner(x[index], part), outputs[index])
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_network_is_called_with_both_or_with_the_two_joined(name):
+def test_network_and_its_variables_are_those_of_the_conditioner(name):
     conditioner = build(name)
     x, context = CASES[name].inputs((4,))
     # A context is the same at all places of an image.
     close(conditioner.network(join_context(x, context)), conditioner(x, context))
+    assert all(isinstance(v, tf.Variable) for v in conditioner.variables)
+    expected = {id(v.value) for v in conditioner.network.variables}
+    assert {id(v) for v in conditioner.variables} == expected
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_outputs_depend_on_the_context(name):
     x, context = CASES[name].inputs((16,))
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(context)
-        outputs = build(name)(x, context)
-    jacobian = tape.batch_jacobian(outputs, context, experimental_use_pfor=False)
-    depends = np.abs(jacobian).max(axis=0) > 0.0
+    depends = dependence(lambda c: build(name)(x, c), context)
     if CASES[name].ordering:  # of each variable, one parameter at least
         depends = depends.reshape(2, -1, CASES[name].context_size).any(axis=0)
     assert depends.any() if "narrow" in name else depends.all()
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_lists_the_variables_of_the_network_at_once(name):
-    conditioner = build(name)
-    assert all(isinstance(v, tf.Variable) for v in conditioner.variables)
-    expected = {id(v.value) for v in conditioner.network.variables}
-    assert {id(v) for v in conditioner.variables} == expected
+def dependence(function, inputs):
+    """Whether outputs change with each of the inputs in any row, `[..., inputs]`."""
+    before = function(inputs)
+    changed = [function(inputs + e) != before for e in np.eye(inputs.shape[-1])]
+    return np.stack(changed, axis=-1).any(axis=0)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -122,12 +112,7 @@ def parameters(member, x, context):
 def test_outputs_depend_on_lower_degrees_only(name):
     x, context = CASES[name].inputs((16,))
     for member, degrees in members(name):
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(x)
-            outputs = parameters(member, x, context)
-        # Without a graph that is traced for each case.
-        jacobian = tape.batch_jacobian(outputs, x, experimental_use_pfor=False)
-        depends = np.abs(jacobian).max(axis=0) > 0.0
+        depends = dependence(lambda u, m=member: parameters(m, u, context), x)
         allowed = degrees[None] < degrees[:, None]
         assert not (depends & ~allowed).any()
         if CASES[name].is_connected:
@@ -157,7 +142,7 @@ def by_passes(member, v, context):
     return u, tf.reduce_sum(one(u)[1], axis=-1)
 
 
-@pytest.mark.slow_ids("cycle, many", "masked, many")
+@pytest.mark.slow_ids("cycle, many")
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_solving_equals_whole_passes(name):
     x, context = CASES[name].inputs((5,))
@@ -169,7 +154,7 @@ def test_solving_equals_whole_passes(name):
                 close(a, b)
 
 
-@pytest.mark.slow_ids("masked, many")
+@pytest.mark.slow_ids("cycle, many")
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
     conditioner = build(name)
@@ -202,17 +187,12 @@ def test_conditioner_solves_with_any_batch_axes_and_back_propagates(name):
             close(a, b)
 
 
-def test_substituted_weights_are_those_that_are_solved_with():
+def test_no_gradient_goes_back_through_solving_with_the_weights_that_are_given():
     conditioner = build("masked, context")
     x, context = CASES["masked, context"].inputs((3,))
     zeros = {v.ref(): tf.zeros_like(v) for v in conditioner.variables}
     x_of_zeros, _ = conditioner.replace_variables(zeros).solve(x, context, solve_one)
     close(x_of_zeros, x)
-
-
-def test_no_gradient_goes_back_through_solving():
-    conditioner = build("masked, context")
-    x, context = CASES["masked, context"].inputs((3,))
 
     @tf.function(autograph=False)
     def gradients():

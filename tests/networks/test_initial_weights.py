@@ -43,8 +43,7 @@ def test_units_of_one_input_bend_in_many_places(name):
     assert np.std(np.clip(where, -2, 2)) > 0.4
 
 
-@pytest.mark.parametrize("num_variables", [2, 40])
-@pytest.mark.parametrize("context_size", [0, 3])
+@pytest.mark.parametrize(("num_variables", "context_size"), [(2, 0), (40, 3)])
 def test_masked_units_start_by_the_number_of_inputs_of_their_layer(
     num_variables, context_size
 ):
@@ -69,13 +68,25 @@ def test_masked_units_start_by_the_number_of_inputs_of_their_layer(
         assert not np.any(array), "outputs start at zero"
 
 
-def test_networks_of_one_seed_start_alike_and_of_two_do_not():
+def cycle(seed):
+    options = {"num_masks": 2, "mask_seed": 0, "context_size": 1}
+    return OrderAgnosticMLP(2, (8,), 3, seed=seed, **options)
+
+
+@pytest.mark.parametrize("make", [lambda seed: MLP(2, (4,), seed=seed), cycle])
+def test_networks_of_one_seed_start_alike_and_of_two_do_not(make):
     starts = []
-    for seed in (0, 0, 1):
-        network = OrderAgnosticMLP(
-            2, (8,), 3, num_masks=2, mask_seed=0, context_size=1, seed=seed
-        )
+    for seed in (0, 0, 1, None, None):
+        network = make(seed)
         network.build((None, 4))
         starts.append(np.concatenate([np.ravel(v) for v in values(network)]))
     np.testing.assert_array_equal(starts[0], starts[1])
     assert np.any(starts[0] != starts[2])
+    assert np.any(starts[3] != starts[4])
+
+
+def test_layers_of_one_seed_differ():
+    network = MLP(3, (3,), zero_last_layer=False, seed=1)
+    network.build((None, 3))
+    (first, _), (second, _) = network.kernels_and_biases()
+    assert np.any(first != second)

@@ -1,9 +1,14 @@
+"""Networks on vectors by their formulas: plain ones, those of columns, and mask cycles."""
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from random_weights import randomize
 from subject import close
 
 import tfp_flows as tff
+from tfp_flows.tables.networks import ColumnMLPs
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 
@@ -20,7 +25,6 @@ def random_mlp(**kwargs):
 
 def test_plain_formula():
     network, (first, second, last) = random_mlp(hidden_units=(4, 5))
-    assert first[0].shape == (3, 4)
     hidden = np.tanh(dense(np.tanh(dense(X, first)), second))
     close(network(X), dense(hidden, last), 1e-5)
 
@@ -30,6 +34,11 @@ def test_residual_formula():
     hidden = dense(X, first)
     hidden = hidden + dense(np.tanh(dense(np.tanh(hidden), inner)), outer)
     close(network(X), dense(np.tanh(hidden), last), 1e-5)
+
+
+def test_no_hidden_layer_is_a_linear_map():
+    network, (last,) = random_mlp(hidden_units=())
+    close(network(X), dense(X, last), 1e-5)
 
 
 def test_first_kernel_is_one_for_variables_and_context():
@@ -46,22 +55,74 @@ def test_starts_at_zero_unless_told_otherwise(residual):
     assert np.any(tff.MLP(2, zero_last_layer=False, **options)(X) != 0.0)
 
 
-def test_seed_determines_the_weights():
-    def output(seed):
-        return np.asarray(tff.MLP(2, (4,), zero_last_layer=False, seed=seed)(X))
-
-    np.testing.assert_array_equal(output(1), output(1))
-    assert np.any(output(1) != output(2))
-    assert np.any(output(None) != output(None))
+SEEN = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 1]], bool)
+ROWS = tf.constant(np.random.default_rng(0).normal(size=(5, 4)))
 
 
-def test_layers_of_one_seed_differ():
-    network = tff.MLP(3, (3,), zero_last_layer=False, seed=1)
-    network.build((None, 3))
-    (first, _), (second, _) = network.kernels_and_biases()
-    assert np.any(first != second)
+def columns(**options):
+    options = {"num_members": 2, "activation": "tanh", "dtype": "float64", **options}
+    return ColumnMLPs(6, (8, 8), SEEN, seed=0, **options)
 
 
-def test_no_hidden_layer_is_a_linear_map():
-    network, (last,) = random_mlp(hidden_units=())
-    close(network(X), dense(X, last), 1e-5)
+def test_outputs_of_columns_depend_on_what_each_sees():
+    conditioner = randomize(tff.Conditioner(columns(), 4))
+    with tf.GradientTape() as tape:
+        tape.watch(ROWS)
+        outputs = conditioner(ROWS)
+    assert outputs.shape == (5, 2, 6, 3)
+    slopes = np.abs(tape.batch_jacobian(outputs, ROWS)).max(axis=(0, 2))  # [M, D, F]
+    for from_member in slopes:
+        np.testing.assert_array_equal(from_member > 0.0, SEEN)
+    for column in range(3):
+        alone = conditioner.network.from_column(ROWS, column)
+        np.testing.assert_allclose(alone, outputs[..., column], rtol=1e-12)
+    assert np.abs(outputs[:, 0] - outputs[:, 1]).max() > 0.0
+
+
+def test_columns_start_at_zero_drop_units_in_training_only_and_are_rebuilt():
+    np.testing.assert_array_equal(tff.Conditioner(columns(), 4)(ROWS), 0.0)
+    made = randomize(tff.Conditioner(columns(dropout=0.5), 4))
+    dropping = tff.Conditioner(made.network, 4, dropout_in_training=True)
+    np.testing.assert_array_equal(dropping(ROWS), made(ROWS))
+    assert np.abs(dropping(ROWS, training=True) - made(ROWS)).max() > 0.0
+    twin = keras.layers.deserialize(keras.layers.serialize(made.network))
+    twin.set_weights(made.network.get_weights())
+    np.testing.assert_array_equal(twin(ROWS), made.network(ROWS))
+    with pytest.raises(ValueError, match=r"`seen` of shape \[D, F\]"):
+        ColumnMLPs(6, (8,), [True, False])
+
+
+def mask_cycle(**options):
+    shared = {"num_masks": 3, "mask_seed": 7, "zero_last_layer": False, "seed": 1}
+    network = tff.networks.OrderAgnosticMLP(2, (32, 32), 6, **shared, **options)
+    network.build((None, 6))
+    return network
+
+
+def test_masks_differ_in_connections_and_in_order_unless_it_is_fixed():
+    ranks = mask_cycle()._ranks
+    assert [w.shape for w in ranks] == [(3, 6), (3, 32), (3, 32)]
+    for from_all_masks in ranks:
+        rows = from_all_masks.numpy()
+        np.testing.assert_array_equal(np.sort(rows), [np.arange(rows.shape[1])] * 3)
+        assert len({tuple(row) for row in rows}) == 3
+    ranks = mask_cycle(fixed_ordering=[4, 1, 6, 2, 3, 5])._ranks
+    np.testing.assert_array_equal(ranks[0] + 1, [[4, 1, 6, 2, 3, 5]] * 3)
+    assert not np.array_equal(ranks[1][0], ranks[1][1])
+
+
+def test_some_variables_can_be_put_first():
+    network = mask_cycle()
+    first = np.array([False, True, False, True, False, False])
+    member = network.member(1).with_first(tf.constant(first))
+    degrees = member._from_variables.numpy()
+    assert degrees[first].max() < degrees[~first].min()
+    before = network._ranks[0][1].numpy()
+    for part in (first, ~first):
+        np.testing.assert_array_equal(np.argsort(degrees[part]), np.argsort(before[part]))
+    x = tf.constant(np.random.default_rng(0).normal(size=(16, 6)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = member(x)
+    depends = np.abs(tape.batch_jacobian(outputs, x)).max(axis=0).reshape(2, 6, 6) > 0.0
+    np.testing.assert_array_equal(depends.any(axis=0), degrees[None] < degrees[:, None])

@@ -9,17 +9,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from hypothesis import strategies as st
+from property_settings import examples
 
 from tfp_flows import transformers
 
-SETTINGS = hypothesis.settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-    database=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+SETTINGS = examples(15)
 # Bins and bounds; the points and parameters vary, and the first is compiled.
 SHAPES = {"several": (5, 0.75), "few": (2, 3.0), "many": (8, 100.0)}
 EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
@@ -86,12 +80,7 @@ def arrays(spec, spline, dtype):
     return tf.constant(values, dtype)
 
 
-@pytest.mark.slow_ids(
-    "circle-forward_and_log_det*",
-    "circle-inverse_and_log_det-float32",
-    "line-forward_and_log_det-float64",
-    "line-inverse_and_log_det*",
-)
+@pytest.mark.slow_ids("circle-f*", "circle-*32", "line-*64", "line-inverse*")
 @DTYPES
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["line", "circle"])
@@ -199,7 +188,7 @@ def test_a_circle_is_mapped_to_the_circle_once(num_bins, scale, seed):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("num_bins", [2, 7, 8])
+@pytest.mark.parametrize("num_bins", [2, 8])
 def test_slopes_at_knots_and_at_their_neighbours_are_not_lost(num_bins, method):
     # Sums of shares round in two ways, so that a value may lie before its bin's left end.
     spline = transformers.RationalQuadraticSpline(num_bins, 3.0)

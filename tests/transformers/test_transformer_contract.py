@@ -1,6 +1,7 @@
 """What every transformer must get right, whatever step it is part of."""
 
 import dataclasses
+import functools
 import inspect
 import pickle
 
@@ -14,7 +15,8 @@ import tfp_flows as tff
 from tfp_flows.core.serialization import deserialize
 from tfp_flows.core.serialization import serialize
 
-MODES = {"eager": lambda f: f, "graph": tf.function, "xla": tf.function(jit_compile=True)}
+as_graph = functools.partial(tf.function, autograph=False)
+MODES = {"eager": lambda f: f, "graph": as_graph, "xla": as_graph(jit_compile=True)}
 # XLA traces the same graph as `tf.function`: that alone, and in float64, is slow.
 _SLOW = [("float32", "graph"), ("float64", "xla"), ("float64", "graph")]
 in_modes = pytest.mark.parametrize(
@@ -27,7 +29,6 @@ in_modes = pytest.mark.parametrize(
 )
 METHODS = ["forward_and_log_det", "inverse_and_log_det"]
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
-precisions = pytest.mark.parametrize("dtype", TOLERANCE)
 
 
 @pytest.fixture(params=CASES)
@@ -69,19 +70,11 @@ def derivatives_of_two_orders(function, x, parameters):
     )
 
 
-@pytest.mark.slow_ids(
-    "affine_exp-float32-xla",
-    "affine_glow-float32-xla",
-    "affine_sigmoid-float32-xla",
-    "affine_softplus-float32-xla",
-    "circular_spline-float32-xla",
-    "cubic_conjugation-float32-xla",
-    "cubic_rational-float32-xla",
-    "mixture_cdf-float32-xla",
-    "sinh_conjugation-float32-xla",
-    "spline-float32-xla",
-    "tail-float32-xla",
-)
+# XLA compiles for longer than these run.
+_COMPLEX = ("affine_*-xla", "c*_*-xla", "mixture*-xla", "s*-xla", "tail-*-xla")
+
+
+@pytest.mark.slow_ids(*_COMPLEX)
 @in_modes
 def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
     x, parameters = points(case, (9,), dtype)
@@ -93,29 +86,7 @@ def test_is_its_formula_with_derivatives_of_two_orders(case, dtype, mode):
         close(ours, true, TOLERANCE[dtype] * max(1.0, np.abs(true).max()))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_log_det_is_that_of_autodiff(case, method):
-    x, parameters = points(case, (5, 9))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y, log_det = getattr(case.build(), method)(x, parameters)
-    slope = tape.gradient(y, x).numpy()
-    known = slope > 0.0  # else the inverse is beyond what it returns
-    close(log_det.numpy()[known], np.log(slope[known]))
-
-
-@pytest.mark.slow_ids(
-    "affine_exp-float32-xla",
-    "affine_glow-float32-xla",
-    "affine_sigmoid-float32-xla",
-    "affine_softplus-float32-xla",
-    "circular_spline-float32-xla",
-    "cubic_conjugation-float32-xla",
-    "cubic_rational-float32-xla",
-    "mixture_cdf-float32-xla",
-    "sinh_conjugation-float32-xla",
-    "tail-float32-xla",
-)
+@pytest.mark.slow_ids(*_COMPLEX)
 @in_modes
 def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
     case, dtype, mode
@@ -127,6 +98,8 @@ def test_inverse_undoes_it_with_the_gradient_that_the_implicit_function_has(
         tape.watch([x, parameters])
         y, log_det = transformer.forward_and_log_det(x, parameters)
     slope, by_parameters = tape.gradient(y, [x, parameters])
+    if dtype == "float64":
+        close(log_det, tf.math.log(slope))
 
     def inverse(y, parameters):
         with tf.GradientTape() as tape:
@@ -151,13 +124,14 @@ def test_starts_as_the_identity_or_where_its_paper_does(case):
     close(log_det, tf.math.log(tape.gradient(start, x)))
 
 
+@pytest.mark.slow_ids("*-forward_and_log_det")
 @pytest.mark.parametrize("method", METHODS)
 def test_one_variable_of_any_number_of_rows(case, method):
     x, parameters = points(case, (9,))
     method = getattr(case.build(), method)
     shapes = [None], [len(parameters), None]
     signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
-    from_rows = tf.function(method, input_signature=signature)
+    from_rows = as_graph(method, input_signature=signature)
     for a, b in zip(from_rows(x, parameters), method(x, parameters), strict=True):
         close(a, b)
 
@@ -178,8 +152,9 @@ def test_batch_axes_broadcast(case, method):
         close(ours, repeated)
 
 
+@pytest.mark.slow_ids("*float64*")
 @pytest.mark.parametrize("method", METHODS)
-@precisions
+@pytest.mark.parametrize("dtype", TOLERANCE)
 def test_what_is_finite_has_finite_gradients(case, dtype, method):
     """Elementwise, so that all extremes are entries of one vector."""
     # A quarter of the largest float: a gradient's factors may be more than their product.
@@ -219,11 +194,11 @@ def test_is_what_its_configuration_and_its_pickle_say(case):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("leading", [(), (7,), (None,), (None, 2), (None, None)])
+@pytest.mark.parametrize("leading", [(), (None,), (None, 2)])
 def test_outputs_of_a_network_are_parameters_one_after_another(leading):
     outputs = np.random.default_rng(0).normal(size=[*(n or 5 for n in leading), 6])
     signature = [tf.TensorSpec([*leading, 6], tf.float64)]
-    split = tf.function(lambda o: tff.Affine().parameters_of(o, 3), signature)
+    split = as_graph(lambda o: tff.Affine().parameters_of(o, 3), signature)
     expected = np.stack([outputs[..., :3], outputs[..., 3:]], axis=-2)
     np.testing.assert_array_equal(split(outputs), expected)
 
@@ -231,3 +206,26 @@ def test_outputs_of_a_network_are_parameters_one_after_another(leading):
 def test_too_few_outputs_are_refused():
     with pytest.raises(ValueError, match=r"shape \[\.\.\., 6\], 2 for each of 3.*\(5, 3\)"):
         tff.Affine().parameters_of(tf.zeros([5, 3]), 3)
+
+
+class FlatAffine(tff.Affine):
+    """A transformer that takes its parameters in a row."""
+
+    def forward_and_log_det(self, x, parameters):
+        shift, log_scale = tf.split(parameters, 2, axis=-1)
+        return x * tf.exp(log_scale) + shift, log_scale
+
+    inverse_and_log_det = forward_and_log_det
+
+
+# Numbers of rows and of variables, some of which are those of parameters, too.
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (2, 2), (5, 4)])
+def test_parameters_in_a_row_never_come_out_as_another_shape(rows, size):
+    network = tff.MaskedMLP(2, (4,), tff.natural_ordering(size))
+    masked = tff.MaskedAutoregressive(size, tff.Conditioner(network, size), FlatAffine())
+    flow = tff.RealNVP(2 * size, transformer=FlatAffine(), num_steps=1)
+    for step, width in ((masked, size), (flow, 2 * size)):
+        with pytest.raises(ValueError):  # noqa: PT011  TensorFlow's or ours
+            as_graph(step.inverse)(tf.zeros([rows, width]))
+    with pytest.raises(ValueError, match=r"shape \[\.\.\., 2, D\] for `Affine`; got"):
+        tff.Affine().forward_and_log_det(tf.zeros([3]), tf.zeros([3, 6]))
