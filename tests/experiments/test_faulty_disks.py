@@ -86,18 +86,6 @@ def test_full_disk(name, whole, disk, tmp_path):
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_disk_that_cannot_be_written_to(name, whole, disk, tmp_path):
-    folder, rng = tmp_path / "faulty", np.random.default_rng(0)
-    for _ in range(2):
-        assert disk.set("ro")
-        assert killed_commands.run_to_any_end(*COMMANDS[name], folder) == 2
-        assert_stopped_in_one_line(folder, "Expected `run_dir` to be writable; got 'run")
-        assert disk.set("rw")
-        killed_commands.run_and_kill(*COMMANDS[name], folder, seconds=10.0, rng=rng)
-    assert_goes_on_to(whole(name), name, folder)
-
-
-@pytest.mark.parametrize("name", TRAININGS)
 def test_clock_that_steps_back(name, whole, inputs, tmp_path):
     folder, whole = tmp_path / "faulty", whole(name)
     shutil.copytree(inputs, folder)

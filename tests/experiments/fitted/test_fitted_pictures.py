@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from refused import assert_refused
-from saved_models import run_program
 
 import tfp_flows
 from experiments import score
@@ -44,8 +43,8 @@ def pictures(tmp_path):
 
 
 def lines_of(run_dir, images, out, **more):
-    arguments = {"model": str(run_dir), "images": str(images), "out": out}
-    run_program(score.score, score.ScoreSettings, **arguments, **more)
+    files = {"model": str(run_dir), "images": str(images), "out": str(out)}
+    score.score(score.ScoreSettings(progress=0, **files, **more))
     with out.open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["picture", "log_likelihood", "bits_per_dimension"]

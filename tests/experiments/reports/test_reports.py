@@ -19,7 +19,6 @@ pytestmark = pytest.mark.xdist_group("finished runs")
 PICTURES = {
     "real_nvp": ["density.png", "warp.png"],
     "table": ["marginals.png", "pairs.png"],
-    "conditional": ["marginals.png", "pairs.png"],
     "by_class": ["samples.png"],
 }
 
@@ -49,15 +48,8 @@ def test_report_tells_whether_samples_are_of_the_class_asked_for(finished):
         for key in ("agreement", "two_standard_errors", "classifier_test_accuracy"):
             assert f"{found[key]:.3f}" in text
     assert "class_agreement" not in json.loads(
-        (finished("conditional") / "results.json").read_text()
+        (finished("table") / "results.json").read_text()
     )
-
-
-def test_report_begins_with_the_caveat_of_the_data(finished):
-    results = json.loads((finished("by_class") / "results.json").read_text())
-    page = report.page(results | {"caveat": "Compare with nothing."})
-    assert page.note.endswith(" Compare with nothing.")
-    assert report.page(results).note == page.note.removesuffix(" Compare with nothing.")
 
 
 @pytest.mark.parametrize("loses", [True, False])
@@ -79,12 +71,10 @@ def test_a_flow_that_loses_to_the_gaussian_says_so_first(loses, finished, tmp_pa
     assert body.lstrip().startswith(f"<p><strong>{words}") == loses
     assert report.table(results).startswith(words) == loses
     assert ('<tr class="run">' in body) != loses
-
-
-def test_a_flow_of_no_finite_likelihood_says_so_first(finished):
-    results = json.loads((finished("table") / "results.json").read_text())
-    own = {"nats": float("nan"), "two_standard_errors": float("nan")}
-    assert "no better" in report.table(results | {"test_log_likelihood": own})
+    nothing = {"nats": float("nan"), "two_standard_errors": float("nan")}
+    assert "no better" in report.table(results | {"test_log_likelihood": nothing})
+    caveat = report.page(results | {"caveat": "Compare with nothing."})
+    assert caveat.note.endswith(" Compare with nothing.")
 
 
 def test_report_tells_bits_beside_nats(finished):

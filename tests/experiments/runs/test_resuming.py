@@ -1,15 +1,11 @@
 """An interrupted run goes on, and ends at the numbers of one without a pause."""
 
 import dataclasses
-import errno
-import itertools
-import os
 import pathlib
 import signal
 import subprocess
 import sys
 
-import killed_runs
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,60 +26,11 @@ from experiments.runs.fitting import SaveRun
 from experiments.runs.fitting import TimeLimit
 from experiments.runs.run_directory import RunDirectoryError
 
-SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
-IMAGES = Settings(
-    dataset="digits",
-    flow="glow",
-    num_levels=1,
-    num_steps=1,
-    hidden_channels=4,
-    horizontal_flips=True,
-    ema_momentum=0.9,
-    batch_size=200,
-    warmup_steps=30,
-    epochs=10,
-    patience=3,
-    num_samples=100,
-    progress=0,
-)
 TINY = dataclasses.replace(tiny_runs.TINY, epochs=4)
-pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.xdist_group("going on")]
-
-
-def kill_often(settings, tmp_path, *, count, seed):
-    paused = dataclasses.replace(settings, run_dir=str(tmp_path / "paused"))
-    whole = dataclasses.replace(settings, run_dir=str(tmp_path / "whole"))
-    rng = np.random.default_rng(seed)
-    reached = [killed_runs.run_and_kill(paused, rng=rng) for _ in range(count)]
-    metrics, results = killed_runs.run_to_the_end(paused)
-    expected_metrics, expected_results = killed_runs.run_to_the_end(whole)
-    print(f"killed after epochs {reached}")
-    assert reached == sorted(reached)
-    assert metrics == expected_metrics
-    assert results == expected_results
-
-
-@pytest.mark.slow
-def test_run_killed_twice_ends_at_the_same_numbers(tmp_path):
-    # Averaged weights, fresh noise and mirrored images have a part in it.
-    kill_often(IMAGES, tmp_path, count=2, seed=1)
-
-
-@pytest.mark.slow
-def test_run_killed_ten_times_ends_at_the_same_numbers(tmp_path):
-    kill_often(dataclasses.replace(SMALL, batch_norm=True), tmp_path, count=10, seed=0)
-
-
-def fill_disk(monkeypatch, *, after):
-    """Lets `after` files be replaced; then the disk is full."""
-    replace, count = os.replace, itertools.count()
-
-    def replace_or_fail(source, target):
-        if next(count) >= after:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", replace_or_fail)
+pytestmark = [
+    pytest.mark.usefixtures("_quick", "all_op_by_op"),
+    pytest.mark.xdist_group("going on"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -92,27 +39,6 @@ def whole(tmp_path_factory):
     settings = in_folder(TINY, tmp_path_factory.mktemp("whole"))
     density_estimation.run(settings)
     return settings
-
-
-@pytest.mark.slow
-def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
-    whole, tmp_path, monkeypatch, capsys
-):
-    paused = in_folder(TINY, tmp_path)
-    with monkeypatch.context() as patch:
-        fill_disk(patch, after=6)
-        status = density_estimation.cli(["density_estimation", *paused.flags()])
-    assert status == 1
-    message = capsys.readouterr().err
-    assert "No space left on device" in message
-    assert "--flagfile" in message
-    assert message.count("\n") == 1
-    newest = CheckpointFolder(tmp_path / "checkpoints").load_newest()
-    assert 1 <= newest.epoch < TINY.epochs
-    assert not list(tmp_path.glob("**/*.partial"))
-    density_estimation.run(paused)
-    outcomes = [killed_runs.outcome(s.run_dir) for s in (paused, whole)]
-    assert outcomes[0] == outcomes[1]
 
 
 def test_finished_run_is_only_read(whole, capsys, monkeypatch):
@@ -138,9 +64,7 @@ def test_time_counts_across_a_pause(tmp_path):
 
 
 def test_time_limit_saves_the_epochs_between_two_checkpoints(tmp_path):
-    settings = dataclasses.replace(
-        TINY, run_dir=str(tmp_path), max_minutes=1e-9, checkpoint_every=3
-    )
+    settings = in_folder(TINY, tmp_path, max_minutes=1e-9, checkpoint_every=3)
     run_without_end(settings)
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
     assert CheckpointFolder(tmp_path / "checkpoints").load_newest().epoch == 1
@@ -151,27 +75,19 @@ def test_time_limit_saves_the_epochs_between_two_checkpoints(tmp_path):
 def test_resuming_on_other_rows_is_refused(tmp_path):
     rows = np.random.default_rng(0).normal(size=(300, 2))
     np.save(tmp_path / "rows.npy", rows)
-    settings = dataclasses.replace(
-        TINY,
-        dataset="npz",
-        npz_path=str(tmp_path / "rows.npy"),
-        run_dir=str(tmp_path / "run"),
-    )
+    data = {"dataset": "npz", "npz_path": str(tmp_path / "rows.npy")}
+    settings = in_folder(TINY, tmp_path / "run", **data)
     run_without_end(settings)
     np.save(tmp_path / "rows.npy", rows + 1.0)
     with pytest.raises(RunDirectoryError, match="run holds a run on other training rows"):
         density_estimation.run(settings)
-    np.save(tmp_path / "rows.npy", rows)
-    fewer = dataclasses.replace(settings, num_samples=5)
-    assert density_estimation.run(fewer)["num_epochs"] == TINY.epochs
 
 
+@pytest.mark.slow_ids("0.9")
 @pytest.mark.parametrize("ema_momentum", [0.0, 0.9])
 def test_training_that_diverges_at_once_is_refused(ema_momentum, tmp_path):
-    settings = dataclasses.replace(
-        TINY, run_dir=str(tmp_path), learning_rate=1e5, ema_momentum=ema_momentum
-    )
-    settings = dataclasses.replace(settings, scale="exp")
+    changes = {"learning_rate": 1e5, "scale": "exp", "ema_momentum": ema_momentum}
+    settings = in_folder(TINY, tmp_path, **changes)
     for _ in range(2):  # also where it goes on
         with pytest.raises(fitting.TrainingError, match="smaller --learning_rate"):
             density_estimation.run(settings)
@@ -186,6 +102,7 @@ def test_training_that_diverges_later_says_so():
     assert facts.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
 
 
+@pytest.mark.slow_ids("*TERM*", "15")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     run_dir = tmp_path / "my runs"
@@ -197,12 +114,8 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
         "program.stop_at_once(lambda: program.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     process.stdout.readline()
     process.send_signal(number)
     _, message = process.communicate(timeout=10)
@@ -216,3 +129,64 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
 def test_what_had_not_begun_is_not_to_go_on(tmp_path):
     how = program.how_to_go_on(Settings(run_dir=str(tmp_path)))
     assert how == "Stopped before the run had begun; nothing was written."
+
+
+def checkpoint(epoch):
+    arrays = {
+        "weights": [np.arange(3.0, dtype=np.float32) + epoch, np.float32(1.5)],
+        "none": [],
+    }
+    return Checkpoint(epoch, {"best": 0.1 + epoch, "loss": float("inf")}, arrays)
+
+
+def test_round_trip_is_exact():
+    before = checkpoint(7)
+    after = Checkpoint.from_bytes(before.to_bytes())
+    assert (after.epoch, after.facts) == (7, before.facts)
+    assert after.arrays["none"] == []
+    for a, b in zip(after.arrays["weights"], before.arrays["weights"], strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_last_two_are_kept(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    assert folder.load_newest() is None
+    for epoch in range(1, 5):
+        folder.save(checkpoint(epoch))
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["epoch_000003.checkpoint", "epoch_000004.checkpoint"]
+    assert folder.load_newest().epoch == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda c: c[:-100], lambda c: c[:200] + bytes([c[200] ^ 1]) + c[201:], lambda c: b""],
+    ids=["cut off", "a bit flipped", "empty"],
+)
+def test_damaged_checkpoints_are_named_and_the_one_before_used(damage, tmp_path, capsys):
+    folder = CheckpointFolder(tmp_path)
+    for epoch in (1, 2):
+        folder.save(checkpoint(epoch))
+    newest = tmp_path / "epoch_000002.checkpoint"
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert folder.load_newest().epoch == 1
+    told = f"{newest} is damaged; the checkpoint before it is used."
+    assert told in capsys.readouterr().out
+    oldest = tmp_path / "epoch_000001.checkpoint"
+    oldest.write_bytes(damage(oldest.read_bytes()))
+    assert folder.load_newest() is None
+    (_, last) = capsys.readouterr().out.splitlines()
+    assert last.endswith("is damaged; there is none before it, and training starts anew.")
+    folder.save(checkpoint(2))
+    assert folder.load_newest().epoch == 2
+
+
+def test_deleting_leaves_the_newest_and_the_files_of_others(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    for epoch in (1, 2):
+        folder.save(checkpoint(epoch))
+    (tmp_path / "checkpoints" / "note.txt").write_text("mine")
+    folder.delete_all_but_newest()
+    assert folder.load_newest().epoch == 2
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
