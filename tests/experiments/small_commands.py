@@ -37,7 +37,7 @@ COMMANDS = {
     ),
     "iaf_vae": (
         "iaf_vae.experiment",
-        _flags(TINY_VAE, but=["--channels"], epochs=4, ema_momentum=0.9, warm_up_epochs=3),
+        _flags(TINY_VAE, epochs=4, ema_momentum=0.9, warm_up_epochs=3),
     ),
     "table_density": (
         "table_density.experiment",

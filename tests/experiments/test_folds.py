@@ -18,7 +18,6 @@ from experiments.reports.predictions import FLOW
 from experiments.reports.predictions import LEVELS
 from experiments.reports.predictions import NormalPrediction
 from experiments.reports.predictions import QuantilePrediction
-from experiments.reports.predictions import predictions
 from experiments.reports.predictions import shares_inside
 
 RECIPE = """--dataset=two_moons
@@ -122,18 +121,6 @@ def test_counts_are_covered_by_the_randomised_pit_as_often_as_they_should_be():
     assert probs @ shares == pytest.approx(0.9, abs=1e-9)
     low, high = stats.poisson.ppf([0.05, 0.95], 4.0)
     assert probs[(low <= y) & (y <= high)].sum() > 0.92  # which no whole numbers can mend
-
-
-@pytest.mark.slow
-def test_a_process_knows_a_line_and_its_noise():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(120, 1))
-    y = 2.0 * x[:, 0] + 0.5 * rng.normal(size=120)
-    found = predictions(x[:90], y[:90], x[90:], seed=0)
-    best = -stats.norm.logpdf(y[90:] - 2.0 * x[90:, 0], scale=0.5).mean()
-    nll = {name: -each.log_prob(y[90:]).mean() for name, each in found.items()}
-    assert nll["Gaussian process"] < best + 0.1
-    assert best - 0.1 < nll["quantile gradient boosting"] < best + 1.5
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ from experiments.iaf_vae.settings import VAESettings
 from experiments.posterior_inference.settings import PosteriorSettings
 
 TINY = Settings(
-    num_steps=1, hidden_units=(4,), epochs=2, batch_size=1000, num_samples=100, progress=0
+    **{"num_steps": 1, "hidden_units": (4,), "epochs": 2, "batch_size": 2500},
+    **{"evaluation_batch_size": 5000, "num_samples": 100, "progress": 0},
 )
 TINY_VAE = VAESettings(
     latent_size=3,
@@ -26,7 +27,6 @@ TINY_VAE = VAESettings(
     flow_hidden_units=(6,),
     flow_context_size=4,
     prior_hidden_units=(6,),
-    channels=(2, 2),
     epochs=2,
     batch_size=500,
     importance_samples=5,

@@ -95,7 +95,6 @@ BAD_USE_OF_OTHERS = {
         ("--target=nothing", "eight_schools"),
         ("--learning_rate=0", "`learning_rate` above 0"),
         ("--hidden_units=", "`hidden_units`"),
-        ("--reference=hmc", "'none', 'nuts'"),
         ("--activation=softmax", "`activation` to be an elementwise one"),
         (f"{REPLICAS} --method=nuts", "`method` to be that of a posterior"),
         (f"{REPLICAS} --sample_size=5", "a multiple of the 2 replicas; got 5"),

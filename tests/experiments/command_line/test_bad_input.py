@@ -15,15 +15,23 @@ from bad_use import BAD_TF_CONFIG
 from bad_use import BAD_USE
 from bad_use import BAD_USE_OF_OTHERS
 from bad_use import TWO_WORKERS
+from refusals import bad_calls
 from refused import assert_refused
 
 from experiments import __main__ as commands
+from experiments import compare
 from experiments.__main__ import COMMANDS
 from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
+from experiments.data import Request
+from experiments.data import load_dataset
 from experiments.data import maf_tables
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.neutra import experiment as neutra
+from experiments.posterior_inference.settings import PosteriorSettings
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +213,29 @@ def test_warnings_are_one_line_without_pythons_source(capsys):
     assert program.run(["name"], main, Settings, description="", refusals=()) == 0
     assert capsys.readouterr().out == "density: of two lines\n"
     assert warnings.formatwarning is before
+
+
+BAD_CALLS = [
+    (lambda: Settings(num_steps=2.5), "integer `num_steps` | 2.5"),
+    (lambda: Settings(hidden_units="64"), "`hidden_units` | '64'"),
+    (lambda: Settings(standardize="no"), "`standardize` | 'no'"),
+    (lambda: Settings(learning_rate="fast"), "number `learning_rate` | 'fast'"),
+    (lambda: Settings(dataset=3), "string `dataset` | got 3"),
+    (lambda: Settings(steps=3), "steps"),
+    (lambda: density_estimation.run({"dataset": "two_moons"}), "`settings` | Settings"),
+    (lambda: iaf_vae.run(Settings(run_dir="run")), "`settings` | VAESettings"),
+    (lambda: neutra.run(PosteriorSettings(run_dir="run")), "`settings` | NeutraSettings"),
+    (lambda: load_dataset("moons"), "`dataset` | two_moons | 'moons'"),
+    (lambda: load_dataset(3), "`dataset` | got 3"),
+    (lambda: load_dataset("two_moons", rows=3), "rows"),
+    (lambda: load_dataset("csv"), "csv_path"),
+    (lambda: load_dataset("csv", csv_path="x", test_share="half"), "`test_share` | 'half'"),
+    (lambda: Request(num_bits=0), "`num_bits` | 0"),
+    (lambda: build_distribution(Settings(flow="maf"), 0), "`event_size` | got 0"),
+    (lambda: compare.draw({}, "pictures/comparison.png"), "`finished` | got none"),
+]
+
+
+@bad_calls(BAD_CALLS)
+def test_bad_call_is_refused_in_words(call, words, check_refused):
+    check_refused(call, words)

@@ -42,8 +42,8 @@ RUNS = {
     "full": {"posterior": "full", "prior": "maf", "free_bits": 0.1},
     "real_nvp": {"posterior": "real_nvp", "sticking_the_landing": True},
     "conv": {
-        **{"dataset": "images", "num_bits": 3, "encoder": "conv", "latent_size": 1},
-        **{"likelihood": "discretized_logistic", "ema_momentum": 0.9},
+        **{"dataset": "images", "num_bits": 3, "encoder": "conv", "channels": (2, 2)},
+        **{"likelihood": "discretized_logistic", "ema_momentum": 0.9, "latent_size": 1},
     },
 }
 

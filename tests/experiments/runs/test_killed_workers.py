@@ -24,7 +24,10 @@ pytestmark = pytest.mark.slow
 _KILLS = int(os.environ.get("KILLS", "2"))
 RUNS = {
     "density_estimation": (density_estimation, local_workers.UNEVEN),
-    "iaf_vae": (iaf_vae, dataclasses.replace(TINY_VAE, encoder="conv", epochs=3)),
+    "iaf_vae": (
+        iaf_vae,
+        dataclasses.replace(TINY_VAE, encoder="conv", channels=(2, 2), epochs=3),
+    ),
     "posterior_inference": (
         posterior_inference,
         dataclasses.replace(TINY_POSTERIOR, **POSTERIOR),
