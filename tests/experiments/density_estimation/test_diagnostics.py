@@ -179,7 +179,7 @@ def subject_of(tmp_path, num_samples=100, **arguments):
 
 
 @pytest.mark.usefixtures("op_by_op")
-@pytest.mark.slow_ids("conditional")
+@pytest.mark.slow_ids("conditional", "nice")
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -173,7 +173,7 @@ def test_predictions_of_several_columns_are_of_draws(models, table, tmp_path):
 
 @pytest.mark.parametrize(
     ("program", "argument", "more"),
-    [(score, "csv", {}), (sample, "given", {"rows": 3}), (predict, "csv", {"draws": 5})],
+    [(score, "csv", {}), (sample, "given", {"rows": 2}), (predict, "csv", {"draws": 5})],
 )
 def test_an_interrupted_file_goes_on_and_ends_alike(
     program, argument, more, models, table, tmp_path, monkeypatch

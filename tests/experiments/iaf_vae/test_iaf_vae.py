@@ -122,12 +122,12 @@ def test_grey_rows_are_drawn_anew_in_each_epoch_with_their_probabilities():
     assert set(np.unique(train * 16)) == set(range(17))
     rows = epochs.EpochRows(train, batch_size=300, seed=0, binarize=True)
     dataset, drawn = rows.as_dataset(), []
-    for epoch in range(40):
+    for epoch in range(20):
         rows.on_epoch_begin(epoch)
         (batch,) = dataset.as_numpy_iterator()
         assert set(np.unique(batch)) <= {0.0, 1.0}
         drawn.append(batch.mean(axis=0))
-    error = np.sqrt((train * (1.0 - train)).mean(axis=0) / (40 * len(train)))
+    error = np.sqrt((train * (1.0 - train)).mean(axis=0) / (20 * len(train)))
     assert np.all(np.abs(np.mean(drawn, axis=0) - train.mean(axis=0)) <= 5.0 * error)
     assert np.any(drawn[0] != drawn[1])
     rows.on_epoch_begin(0)

@@ -71,6 +71,7 @@ def test_every_posterior_is_fitted_and_judged_in_a_folder_of_its_own(all_of_mixt
     assert not (folder / "mixture" / "asvi").exists()
 
 
+@pytest.mark.slow  # test_step_blocks.py tries the same in no time
 def test_a_run_that_died_goes_on_from_its_last_block(
     all_of_mixture, tmp_path, monkeypatch, capsys
 ):

@@ -51,7 +51,8 @@ def test_every_model_has_a_case():
     assert CASES.keys() == POSTERIORDB.keys()
 
 
-@pytest.mark.slow_ids("hudson_lynx_hare-lotka_volterra")
+# The regressions are one class.
+@pytest.mark.slow_ids("hudson*", "earnings*", "mesquite*", "kidiq*", "sblrc*")
 @pytest.mark.parametrize("name", CASES)
 def test_density_is_that_of_the_model_written_out(name, tmp_path):
     """In a batch whose shape is unknown, up to a constant."""
@@ -76,8 +77,7 @@ def test_density_is_that_of_the_model_written_out(name, tmp_path):
     np.testing.assert_array_equal(target.reference, draws)
 
 
-# One of the regressions, which are one class.
-@pytest.mark.slow_ids("hudson_lynx_hare-lotka_volterra")
+@pytest.mark.slow_ids("hudson*", "eight_schools*", "garch*", "low_dim*", "arma*")
 @pytest.mark.parametrize(
     "name", [n for n in CASES if n not in REGRESSIONS or n == "sblrc-blr"]
 )
