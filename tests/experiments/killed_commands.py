@@ -68,15 +68,19 @@ def run_and_kill(module, argv, folder, *, seconds, rng):
 
 
 def kill_in_training(module, argv, folder):
-    """Starts a command, kills it after a few blocks, and returns the steps in its files."""
-    checkpoints = folder / "run" / "checkpoints"
+    """Starts a command, kills it after a few blocks or epochs; returns its checkpoint."""
     process = start(module, argv, folder)
-    while process.is_alive() and not (checkpoints / "epoch_000002.checkpoint").is_file():
-        time.sleep(0.001)
+    wait_for_epochs(folder / "run", 2, [process])
     process.kill()
     process.join()
-    (losses,) = CheckpointFolder(checkpoints).load_newest().arrays["losses"]
-    return len(losses)
+    return CheckpointFolder(folder / "run" / "checkpoints").load_newest()
+
+
+def wait_for_epochs(run_dir, count, processes):
+    """Returns when a run has finished as many epochs, or a process has ended."""
+    checkpoint = pathlib.Path(run_dir, "checkpoints", f"epoch_{count:06}.checkpoint")
+    while all(p.is_alive() for p in processes) and not checkpoint.is_file():
+        time.sleep(0.001)
 
 
 def step_back():
@@ -114,6 +118,10 @@ def printed(folder):
 def _call(module, argv, folder, before):
     if before:
         before()
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], two
+    )
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     os.chdir(folder)

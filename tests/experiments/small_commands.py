@@ -5,66 +5,61 @@ import dataclasses
 import numpy as np
 import pandas as pd
 from tiny_runs import TINY
+from tiny_runs import TINY_POSTERIOR
 from tiny_runs import TINY_VAE
 from tiny_runs import quick_runs
 
 from experiments.density_estimation import experiment as density_estimation
 from experiments.neutra.settings import NeutraSettings
-from experiments.posterior_inference.settings import PosteriorSettings
 from experiments.table_density.settings import TableDensitySettings
 
-_RUN = {"run_dir": "run", "progress": 0}
-POSTERIOR = {
-    "run_dir": "run",
-    "posterior": "real_nvp",
-    "target": "gaussian",
-    "num_steps": 1,
-    "hidden_units": (4,),
-    "training_steps": 400,
-    "sample_size": 4,
-    "num_draws": 200,
-    "num_chains": 2,
-    "num_adaptation_steps": 40,
-    "jit_compile": False,
-    "reference": "none",
+POSTERIOR = {"posterior": "real_nvp", "target": "gaussian", "training_steps": 400}
+_TABLE = {
+    **{"csv_path": "table.csv", "num_members": 1, "hidden_units": (4,), "num_bins": 4},
+    "progress": 0,
 }
-_TABLE = {"csv_path": "table.csv", "num_members": 1, "hidden_units": (4,), "num_bins": 4}
 _IMAGES = {"dataset": "digits", "flow": "nice"}
 _FITTED = ["--model=fitted", "--progress=0", "--out=out.csv"]
 
 
-def _flags(settings, *, but=()):
-    return [f for f in settings.flags(only_changed=True) if not f.startswith(tuple(but))]
+def _flags(settings, *, but=(), **changes):
+    """Flags of settings with changes, which write into the folder `run`."""
+    settings = dataclasses.replace(settings, run_dir="run", **changes)
+    flags = settings.flags(only_changed=True)
+    return [flag for flag in flags if not flag.startswith(tuple(but))]
 
 
 # Name of the module, and the flags, which name files of the folder.
 COMMANDS = {
     "density_estimation": (
         "density_estimation.experiment",
-        _flags(dataclasses.replace(TINY, **_RUN, epochs=8, batch_size=500)),
+        _flags(TINY, epochs=8, batch_size=500, batch_norm=True, ema_momentum=0.9),
     ),
     "iaf_vae": (
         "iaf_vae.experiment",
-        _flags(dataclasses.replace(TINY_VAE, **_RUN, epochs=4), but=("--channels",)),
+        _flags(TINY_VAE, epochs=4, ema_momentum=0.9, warm_up_epochs=3),
     ),
     "table_density": (
         "table_density.experiment",
-        _flags(TableDensitySettings(**_TABLE, **_RUN, epochs=60, patience=60)),
+        _flags(TableDensitySettings(**_TABLE, epochs=60, patience=60)),
     ),
     "posterior_inference": (
         "posterior_inference.experiment",
-        _flags(PosteriorSettings(**POSTERIOR)),
+        _flags(TINY_POSTERIOR, **POSTERIOR),
     ),
     "fit_posterior": (
         "posterior_inference.experiment",
-        _flags(PosteriorSettings(**POSTERIOR, method="fit_posterior")),
+        _flags(TINY_POSTERIOR, **POSTERIOR, method="fit_posterior"),
     ),
-    "neutra": ("neutra.experiment", _flags(NeutraSettings(**POSTERIOR))),
+    "neutra": (
+        "neutra.experiment",
+        _flags(NeutraSettings(**vars(TINY_POSTERIOR)), **POSTERIOR),
+    ),
     "folds": ("folds", ["--num_folds=2", "--run_dir=run", "small.flags"]),
     "prediction_folds": (
         "prediction_folds",
         [
-            *_flags(TableDensitySettings(**_TABLE, **_RUN, epochs=20)),
+            *_flags(TableDensitySettings(**_TABLE, epochs=20)),
             *("--target=kind", "--num_folds=3"),
         ],
     ),
@@ -90,7 +85,7 @@ def write_inputs(folder):
     pd.DataFrame(table).to_csv(folder / "table.csv", index=False)
     rows = pd.DataFrame(rng.normal(size=(400, 4)), columns=list("abcd"))
     rows.to_csv(folder / "rows.csv", index=False)
-    recipe = _flags(dataclasses.replace(TINY, flow="nice"), but=("--run_dir",))
+    recipe = _flags(TINY, but=["--run_dir"], flow="nice")
     (folder / "small.flags").write_text("\n".join(recipe))
     fitted = {
         "dataset": "csv",

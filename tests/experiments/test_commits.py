@@ -9,7 +9,6 @@ import pytest
 import small_contender
 
 from benchmarks import commits
-from benchmarks import timing
 from benchmarks.commits import Comparison
 from benchmarks.worker import Worker
 
@@ -60,13 +59,6 @@ def test_slower_is_what_is_so_beyond_the_spread(after, is_slower):
     assert ("| slower |" in comparison.row(1.2)) == is_slower
 
 
-def test_ratios_are_those_of_neighbours():
-    """A machine that slows down by half in a run changes none of them."""
-    comparison = Comparison("a", (10.0, 15.0, 20.0), (11.0, 16.5, 22.0))
-    assert comparison.quartiles == pytest.approx([1.1] * 3)
-    assert comparison.row(1.2) == "| a | 15.00 | 16.50 | 1.10 (1.10-1.10) |  |"
-
-
 def test_each_worker_has_the_package_of_its_commit(repository, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(small_contender.__file__).parent))
     with commits.checked_out("v1") as old, commits.checked_out("v2") as new:
@@ -75,13 +67,6 @@ def test_each_worker_has_the_package_of_its_commit(repository, monkeypatch):
                 assert worker.build(small_contender.build_on, "tfp_flows").run() == number
         assert worktrees(repository) == 3
     assert worktrees(repository) == 1
-
-
-def test_worktrees_go_when_something_breaks(repository):
-    with pytest.raises(KeyboardInterrupt), commits.checked_out("v1") as folder:
-        raise KeyboardInterrupt
-    assert worktrees(repository) == 1
-    assert not folder.exists()
 
 
 @pytest.mark.usefixtures("repository")
@@ -121,14 +106,3 @@ def test_a_worker_keeps_to_its_processors_and_counts_their_time(monkeypatch):
         start = contender.clock()
         assert contender.run() == 1
         assert contender.clock() - start < 0.1  # of the 0.2 s that it sleeps
-
-
-def test_a_first_call_is_of_a_new_contender_each_time():
-    built = []
-
-    def build(workload):
-        assert workload.calls == 1
-        return timing.Contender("a", lambda: float(len(built)), built.append(1) or 1)
-
-    contender = timing.first_call(build, timing.Contender("a workload", None, calls=9))
-    assert [contender.run() for _ in range(3)] == [1.0, 2.0, 3.0]

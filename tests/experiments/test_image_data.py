@@ -55,17 +55,9 @@ def test_cifar10_of_five_bits_is_its_pixels_given_the_class(few_images, tmp_path
     assert dataset.class_names[8] == "ship"
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, ["RealNVP", "Glow"]),
-        ({"num_bits": 5}, []),
-        ({"conditional": True}, []),
-    ],
-    ids=str,
-)
-def test_published_figures_are_of_images_of_eight_bits(changes, expected):
-    request = Request(**changes)
+@pytest.mark.parametrize("changes", [{}, {"num_bits": 5}, {"conditional": True}], ids=str)
+def test_published_figures_are_of_images_of_eight_bits(changes):
+    request, expected = Request(**changes), [] if changes else ["RealNVP", "Glow"]
     pixels = 2 * [np.zeros((4, 2, 2, 3), np.uint8)]
     labels = {"classes": 2 * [np.zeros(4, int)], "class_names": ["a"]}
     dataset = image_dataset("cifar10", pixels, 2, request, **labels)
@@ -115,16 +107,14 @@ def jpeg_arrays(images):
     return header, {"blob": blob, "offsets": ends}, [Image.open(file) for file in files]
 
 
-@pytest.mark.parametrize("folder", ["", "cifar10_jpeg_subset"])
-def test_cifar10_after_jpeg_is_decoded_and_says_so(folder, tmp_path):
+def test_cifar10_after_jpeg_is_decoded_and_says_so(tmp_path):
     arrays, pictures = {}, {}
     for part, count in (("train", 20), ("test", 10)):
         images = RNG.integers(0, 256, (count, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
         arrays["jpeg_header"], from_part, pictures[part] = jpeg_arrays(images)
         from_part["labels"] = (np.arange(count) % 10).astype(np.uint8)
         arrays |= {f"{part}_{name}": values for name, values in from_part.items()}
-    (tmp_path / folder).mkdir(exist_ok=True)
-    np.savez(tmp_path / folder / "cifar10_jpeg_10k_2k.npz", **arrays)
+    np.savez(tmp_path / "cifar10_jpeg_10k_2k.npz", **arrays)
     dataset = load_dataset("cifar10_jpeg", data_dir=tmp_path, conditional=True)
     assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [18, 2, 10]
     assert dataset.pixel_shape == (32, 32, 3)
@@ -153,14 +143,15 @@ def test_pictures_of_any_size_become_images_of_one(fit, tmp_path):
     assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 24
 
 
-@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
-def test_sixteen_bits_of_grey_are_read_by_their_high_byte(dtype, tmp_path):
-    pixels = (np.arange(24) * 2731).astype(dtype).reshape(4, 6)
+def test_sixteen_bits_of_grey_are_read_by_their_high_byte(tmp_path):
+    pixels = (np.arange(24) * 2731).reshape(4, 6)
     for i in range(20):
-        Image.fromarray(pixels).save(tmp_path / f"{i}.tif")
+        dtype = ("<u2", ">u2")[i % 2]
+        Image.fromarray(pixels.astype(dtype)).save(tmp_path / f"{i}.tif")
     dataset = load_dataset("images", images_path=str(tmp_path))
     assert dataset.pixel_shape == (4, 6)
-    np.testing.assert_array_equal(integers(dataset.train[0]), pixels.ravel() // 256)
+    for row in integers(dataset.train):
+        np.testing.assert_array_equal(row, pixels.ravel() // 256)
 
 
 def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
@@ -173,7 +164,7 @@ def test_arrays_of_ones_own_are_divided_without_loss(tmp_path):
     assert sorted(rows[:, 0]) == list(range(30))
 
 
-@pytest.mark.parametrize("channels", [0, 1, 3])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("fit", ["resize", "crop"])
 def test_arrays_of_any_size_become_images_of_one(fit, channels, tmp_path):
     """White on the left and black on the right, in both arrays."""
@@ -181,8 +172,7 @@ def test_arrays_of_any_size_become_images_of_one(fit, channels, tmp_path):
     sets["x_test"] = np.zeros((4, 10, 6), np.uint8)
     for images in sets.values():
         images[:, :, : images.shape[2] // 2] = 255
-    if channels:
-        sets = {name: np.stack(channels * [v], axis=-1) for name, v in sets.items()}
+    sets = {name: np.stack(channels * [v], axis=-1) for name, v in sets.items()}
     np.savez(tmp_path / "mine.npz", **sets)
     path = str(tmp_path / "mine.npz")
     for size, expected in ((4, (4, 4)), (0, (8, 12))):

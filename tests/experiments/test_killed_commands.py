@@ -1,10 +1,12 @@
-"""Each command that trains or writes is killed often, and ends at the same numbers.
+"""Each command that trains or writes ends at the same numbers, whatever befalls it.
 
-`KILLS=30 pytest -m slow` with this file kills each so often; five times is the rule.
+It is killed often, its disk is full, or the clock steps back. `KILLS=30 pytest -m slow`
+with this file kills each so often; five times is the rule.
 """
 
 import os
 import shutil
+import subprocess
 import zlib
 
 import killed_commands
@@ -12,9 +14,30 @@ import numpy as np
 import pytest
 from small_commands import COMMANDS
 from small_commands import POSTERIOR
+from small_commands import TRAININGS
 
 pytestmark = pytest.mark.slow
 _KILLS = int(os.environ.get("KILLS", "5"))
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """Function of a command's name: the folder of its run to the end, and its seconds."""
+    found = {}
+
+    def run(name):
+        if name not in found:
+            folder = tmp_path_factory.mktemp("whole") / name
+            shutil.copytree(inputs, folder)
+            found[name] = folder, killed_commands.run(*COMMANDS[name], folder)
+        return found[name]
+
+    return run
+
+
+def assert_ends_alike(folder, whole):
+    assert killed_commands.outcome(folder) == killed_commands.outcome(whole)
+    assert killed_commands.printed(folder) == killed_commands.printed(whole)
 
 
 def kills_until_the_end(command, folder, whole, *, most, seconds, rng):
@@ -30,31 +53,82 @@ def kills_until_the_end(command, folder, whole, *, most, seconds, rng):
     else:
         kills = most
         killed_commands.run(*command, folder)
-    assert killed_commands.outcome(folder) == expected
-    assert killed_commands.printed(folder) == killed_commands.printed(whole)
+    assert_ends_alike(folder, whole)
     return kills
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_commands_end_at_the_same_numbers(name, inputs, tmp_path):
-    command, whole, killed = COMMANDS[name], tmp_path / "whole", tmp_path / "killed"
-    shutil.copytree(inputs, whole)
-    options = {"seconds": killed_commands.run(*command, whole)}
-    options["rng"] = np.random.default_rng(zlib.crc32(name.encode()))
+def test_killed_commands_end_at_the_same_numbers(name, inputs, whole, tmp_path):
+    killed, (expected, seconds) = tmp_path / "killed", whole(name)
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
     kills, ends = 0, 0
     while kills < _KILLS:
         shutil.copytree(inputs, killed)
-        most = _KILLS - kills
-        kills += kills_until_the_end(command, killed, whole, most=most, **options)
+        options = {"most": _KILLS - kills, "seconds": seconds, "rng": rng}
+        kills += kills_until_the_end(COMMANDS[name], killed, expected, **options)
         shutil.rmtree(killed)
         ends += 1
         assert ends <= 4 * _KILLS
-    print(f"{name}: {kills} kills, {ends} ends, {options['seconds']:.1f} s without")
+    print(f"{name}: {kills} kills, {ends} ends, {seconds:.1f} s without")
 
 
 @pytest.mark.parametrize("name", ["posterior_inference", "neutra"])
 def test_a_second_start_goes_on_from_the_last_block(name, tmp_path):
-    steps = killed_commands.kill_in_training(*COMMANDS[name], tmp_path)
+    checkpoint = killed_commands.kill_in_training(*COMMANDS[name], tmp_path)
+    (losses,) = checkpoint.arrays["losses"]
+    steps = len(losses)
     assert 0 < steps < POSTERIOR["training_steps"]
     killed_commands.run(*COMMANDS[name], tmp_path)
     assert f"Training goes on from step {steps} of 400." in killed_commands.log(tmp_path)
+
+
+@pytest.fixture
+def disk(inputs, tmp_path):
+    """A command's folder, whose `run` is a small disk, and a function of its size."""
+    folder = tmp_path / "faulty"
+    shutil.copytree(inputs, folder)
+    (folder / "run").mkdir()
+    mount, path = ["mount", "-t", "tmpfs", "tmpfs"], str(folder / "run")
+    try:
+        subprocess.run([*mount, path], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"No file system can be mounted: {error}")
+
+    def set_size(size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
+
+    yield folder, set_size
+    subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(name, whole, disk):
+    (folder, set_size), (expected, _) = disk, whole(name)
+    size = sum(p.stat().st_size for p in (expected / "run").rglob("*") if p.is_file())
+    for share in (0.05, 0.4, 0.8):
+        set_size(int(share * size) // 4096 * 4096 + 4096)
+        status = killed_commands.run_to_any_end(*COMMANDS[name], folder)
+        log = killed_commands.log(folder)
+        assert status == 1, log
+        assert "No space left on device" in log.strip().splitlines()[-1]
+        assert "Traceback" not in log
+    set_size("100%")
+    killed_commands.run(*COMMANDS[name], folder)
+    assert_ends_alike(folder, expected)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_clock_that_steps_back(name, whole, inputs, tmp_path):
+    folder, rng = tmp_path / "faulty", np.random.default_rng(0)
+    shutil.copytree(inputs, folder)
+    for _ in range(3):
+        killed_commands.run_and_kill(*COMMANDS[name], folder, seconds=10.0, rng=rng)
+        for path in folder.rglob("*"):
+            later = path.stat().st_mtime + 3600.0
+            os.utime(path, (later, later))
+    process = killed_commands.start(
+        *COMMANDS[name], folder, before=killed_commands.step_back
+    )
+    process.join(300)
+    assert process.exitcode == 0, killed_commands.log(folder)
+    assert_ends_alike(folder, whole(name)[0])

@@ -76,14 +76,3 @@ def test_the_demo_runs_recipes(index, monkeypatch):
     path = ROOT / "experiments" / "recipes" / f"{run.dataset}_{run.flow}.flags"
     _, settings = settings_of(path, monkeypatch)
     assert dataclasses.replace(settings, run_dir=run.run_dir, progress=0) == run
-
-
-@pytest.mark.slow_ids("digits_real_nvp")
-@pytest.mark.usefixtures("_quick")
-@pytest.mark.parametrize("stem", ["two_moons_nice", "digits_real_nvp"])
-def test_a_recipe_that_needs_no_files_runs(stem, tmp_path, monkeypatch):
-    path = ROOT / "experiments" / "recipes" / f"{stem}.flags"
-    _, settings = settings_of(path, monkeypatch)
-    tiny = {"epochs": 1, "num_samples": 100, "progress": 0, "run_dir": str(tmp_path / "r")}
-    results = density_estimation.run(dataclasses.replace(settings, **tiny))
-    assert results["dataset"] == settings.dataset

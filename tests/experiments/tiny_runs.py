@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import json
+import pathlib
 
 import pytest
 
@@ -12,9 +14,11 @@ from experiments.density_estimation import pictures
 from experiments.density_estimation.settings import Settings
 from experiments.iaf_vae import pictures as vae_pictures
 from experiments.iaf_vae.settings import VAESettings
+from experiments.posterior_inference.settings import PosteriorSettings
 
 TINY = Settings(
-    num_steps=1, hidden_units=(4,), epochs=2, batch_size=1000, num_samples=100, progress=0
+    **{"num_steps": 1, "hidden_units": (4,), "epochs": 2, "batch_size": 2500},
+    **{"evaluation_batch_size": 5000, "num_samples": 100, "progress": 0},
 )
 TINY_VAE = VAESettings(
     latent_size=3,
@@ -23,17 +27,29 @@ TINY_VAE = VAESettings(
     flow_hidden_units=(6,),
     flow_context_size=4,
     prior_hidden_units=(6,),
-    channels=(2, 2),
     epochs=2,
     batch_size=500,
     importance_samples=5,
     log_likelihood_rows=50,
     progress=0,
 )
+TINY_POSTERIOR = PosteriorSettings(
+    **{"num_steps": 1, "hidden_units": (4,), "training_steps": 3, "sample_size": 4},
+    **{"num_draws": 200, "num_chains": 2, "num_adaptation_steps": 40},
+    **{"jit_compile": False, "reference": "none"},
+)
 
 
 def in_folder(settings, folder, **changes):
     return dataclasses.replace(settings, run_dir=str(folder), **changes)
+
+
+def outcome(run_dir):
+    """Metrics, if any, and results, without what has no bearing on numbers."""
+    results = json.loads(pathlib.Path(run_dir, "results.json").read_text())
+    metrics = pathlib.Path(run_dir, "metrics.csv")
+    kept = {k: v for k, v in results.items() if "seconds" not in k and k != "command"}
+    return kept, metrics.read_text() if metrics.is_file() else ""
 
 
 def run_without_end(settings):

@@ -1,169 +1,105 @@
-"""Data that `density_estimation` refuses."""
+"""Data that `density_estimation` refuses, a row for each rule, and what it says of them."""
 
-# Flags, and what the one line on standard error must say. A lone name is that of a file
-# of `bad_files`, given as --csv_path or --npz_path; "{x}" is their folder.
-BAD_DATA = {
-    "csv missing": ("none.csv", "No such file"),
+import gzip
+import re
+
+import numpy as np
+from PIL import Image
+
+ROWS = "".join(f"{i},{i * i % 7}\n" for i in range(40))
+GOOD = "a,b\n" + ROWS
+TABLE = np.random.default_rng(0).normal(size=(40, 2))
+WITH_NAN = np.where(np.arange(80).reshape(40, 2) == 7, np.nan, TABLE)
+GREY = np.zeros((20, 8, 8), np.uint8)
+COLOURED = np.zeros((5, 8, 8, 3), np.uint8)
+
+BAD_CSV = {
+    "ragged": ("a,b\n1,2\n3,4\n5,6,7\n" + ROWS, "got 3 cells instead of 2 in line 4"),
+    "text": ("a,b\n1,2\n3,x\n" + ROWS, "got 'x' in column 'b' in line 3"),
+    "beyond float32": (GOOD + "1,1e300\n", "float32", "['b']"),
+    "two equal names": ("a,b,a\n1,2,3\n", "distinct column names", "['a'] twice"),
+    "a constant": (re.sub(r",\d", ",5", GOOD), "['b']", "--drop_constant_columns"),
+    "too few rows": ("1,2\n3,4\n5,7\n", "3 train, 0 validation, 0 test"),
+    "one column": (re.sub(r",.", "", GOOD), "real_nvp does not fit one variable"),
+    "an open quote": ('a,b\n1,"2\n' + ROWS, "Expected quotes around whole cells"),
+    "unknown context": (GOOD, "--context_columns=2", "among ['a', 'b']", "got '2'"),
+    "context throughout": (GOOD, "--context_columns=a,b", "Expected a column to model"),
+}
+
+BAD_NPZ = {
+    "strings": ({"a": TABLE.astype(str)}, "Expected real numbers"),
+    "one axis": ({"a": TABLE[:20, 0]}, "shape [N, D]; got [20]"),
+    "nan": ({"a": WITH_NAN}, "row 3, column 1", "got nan"),
+    "two arrays": ({"a": TABLE, "b": TABLE}, "got ['a', 'b']", "--npz_key"),
+    "no such key": ({"a": TABLE, "b": TABLE}, "--npz_key=c", "Expected arrays ['c']"),
+    "unlike sets": (
+        {"train": TABLE, "validation": TABLE, "test": TABLE[:, [0, 1, 1]]},
+        "Expected as many columns in each set",
+    ),
+    "no rows": ({"a": TABLE[:0]}, "0 train, 0 validation, 0 test"),
+}
+
+BAD_IMAGES = {
+    "numbers": ({"a": TABLE}, "Expected bytes (uint8)", "got float64 of shape [40, 2]"),
+    "two channels": (
+        {"a": GREY[..., None].repeat(2, 3)},
+        "got uint8 of shape [20, 8, 8, 2]",
+    ),
+    "unlike arrays": (
+        {"x_train": GREY, "x_test": GREY[:5, :6, :6]},
+        "got 6x6 in x_test of",
+    ),
+    "grey and colour": (
+        {"x_train": GREY, "x_test": COLOURED},
+        "as many channels in x_train as in x_test",
+    ),
+    "another size": ({"a": GREY}, "--image_size=4", "pictures of 4x4", "got 8x8 in a of"),
+    "two arrays": ({"a": GREY, "b": GREY}, "Expected one array, or x_train and x_test"),
+}
+
+# Content of a file by the flag that names it, a further flag if any, and words of the line.
+BAD_FILES = {"csv_path": BAD_CSV, "npz_path": BAD_NPZ, "images_path": BAD_IMAGES}
+
+# Flags, whose "{x}" is the folder that `write_folders` fills, and words of the one line.
+BAD_FOLDERS = {
+    "csv missing": ("--dataset=csv --csv_path={x}/none.csv", "No such file"),
     "csv a folder": ("--dataset=csv --csv_path={x}", "directory"),
-    "csv empty": ("empty.csv", "an empty file"),
-    "csv of blank lines": ("blank.csv", "an empty file"),
-    "csv of a header": ("header.csv", "a header only"),
-    "csv ragged": ("ragged.csv", "got 3 cells instead of 2 in line 4"),
-    "csv with text": ("text.csv", "got 'x' in column 'b' in line 3"),
-    "csv with a date": ("date.csv", "'2020-01-01' in column '0' in line 1"),
-    "csv with a missing cell": ("hole.csv", "an empty cell in column 'b' in line 3"),
-    "csv with nan": ("nan.csv", "'nan' in column 'a' in line 3"),
-    "csv with inf": ("inf.csv", "'-inf' in column '1' in line 2"),
-    "csv beyond float32": ("large.csv", "float32", "['b']"),
-    "csv of times": (
-        "times.csv",
-        "differ by more than float32 resolves at their size",
-        "['t']",
-        "subtract a number from them in the file",
-    ),
-    "init_from of an empty folder": (
-        "--init_from={x}/damaged",
-        "Expected `init_from` to be the folder of a finished run",
-    ),
-    "init_from of no folder": (
-        "--init_from={x}/none",
-        "Expected `init_from` to be the folder of a finished run",
-    ),
-    "csv of two equal names": ("twice.csv", "distinct column names", "['a'] twice"),
-    "csv with a constant": ("constant.csv", "['b']", "--drop_constant_columns"),
-    "csv constant throughout": (
-        "--dataset=csv --csv_path={x}/all_constant.csv --drop_constant_columns",
-        "Expected a column to model",
-    ),
-    "csv of too few rows": ("few.csv", "3 train, 0 validation, 0 test"),
-    "csv of one column": ("one.csv", "real_nvp does not fit one variable"),
-    "csv of bytes": ("bytes.csv", "Expected a table as text"),
-    "csv with an open quote": ("quote.csv", "Expected quotes around whole cells"),
-    "csv with a null": ("null.csv", "null.csv"),
-    "unknown context": (
-        "--dataset=csv --csv_path={x}/good.csv --context_columns=z",
-        "Expected `context_columns` among ['a', 'b']",
-    ),
-    "context beyond the columns": (
-        "--dataset=csv --csv_path={x}/good.csv --context_columns=2",
-        "got '2'",
-    ),
-    "all columns context": (
-        "--dataset=csv --csv_path={x}/good.csv --context_columns=a,b",
-        "Expected a column to model",
-    ),
-    "npz missing": ("none.npz", "No such file"),
-    "npz empty": ("empty.npz", "empty.npz"),
-    "npz of more than memory holds": ("claims.npz", "Expected a NumPy file"),
-    "npz cut short": ("short.npz", "Expected a NumPy file"),
-    "npz damaged": ("damaged.npz", "Expected a NumPy file"),
-    "npz of text": ("text.npz", "text.npz"),
-    "npz of objects": ("objects.npz", "objects.npz"),
-    "npz of strings": ("strings.npz", "Expected real numbers"),
-    "npz of complex numbers": ("complex.npz", "got dtype complex128"),
-    "npz of one axis": ("one_axis.npz", "shape [N, D]; got [20]"),
-    "npz with nan": ("nan.npz", "row 3, column 1", "got nan"),
-    "npz of two arrays": ("two.npz", "got ['a', 'b']", "--npz_key"),
-    "npz without the key": (
-        "--dataset=npz --npz_path={x}/two.npz --npz_key=c",
-        "Expected arrays ['c']",
-    ),
-    "npz of unlike sets": ("unlike.npz", "Expected as many columns", "[2, 2, 3]"),
-    "npz of no rows": ("no_rows.npz", "0 train, 0 validation, 0 test"),
+    "npz cut short": ("--dataset=npz --npz_path={x}/short.npz", "Expected a NumPy file"),
+    "npz damaged": ("--dataset=npz --npz_path={x}/damaged.npz", "Expected a NumPy file"),
+    "init_from of no run": ("--init_from={x}/empty", "`init_from` to be the folder of a"),
     "data_dir missing": ("--dataset=gas --data_dir={x}/none", "`data_dir` to be a folder"),
     "data_dir without the file": (
         "--dataset=gas --data_dir={x}",
         "127.0.0.1",
         "--data_dir",
     ),
-    "data_dir with a damaged file": (
-        "--dataset=power --data_dir={x}/damaged",
-        "power_complete_rows.npz",
+    "data_dir with other keys": ("--dataset=bsds300 --data_dir={x}", "['train', 'valid"),
+    "no data_dir": (
+        "--dataset=cifar10_jpeg",
+        "`--data_dir`, a folder with cifar10_jpeg_10k",
     ),
-    "data_dir with other keys": (
-        "--dataset=bsds300 --data_dir={x}/other_keys",
-        "['train', 'validation', 'test']",
-    ),
-    "wine without data_dir": ("--dataset=red_wine", "winequality-red.csv"),
-    "images missing": ("--dataset=images --images_path={x}/none", "No such file"),
-    "images of an empty folder": (
-        "--dataset=images --images_path={x}/damaged",
-        "Expected pictures (.png",
-    ),
+    "images of an empty folder": ("--dataset=images --images_path={x}/empty", "(.png"),
     "images of other sizes": (
         "--dataset=images --images_path={x}/pictures",
         "Expected pictures of 6x4",
         "got 3x5 in",
         "b.png",
-        "--image_fit=resize or crop",
     ),
-    "images that are none": (
-        "--dataset=images --images_path={x}/text_pictures",
-        "Expected a picture in",
-    ),
+    "images that are none": ("--dataset=images --images_path={x}/text", "a picture in"),
     "images of too few": (
         "--dataset=images --images_path={x}/pictures --image_fit=crop",
         "at least 2 of train, validation and test",
         "got 2 in all",
     ),
-    "images of numbers": (
-        "--dataset=images --images_path={x}/nan.npz",
-        "Expected bytes (uint8)",
-        "got float64 of shape [40, 2]",
-    ),
-    "images of two channels": (
-        "--dataset=images --images_path={x}/two_channels.npz",
-        "with C of 1 or 3, in a of",
-        "got uint8 of shape [20, 8, 8, 2]",
-    ),
-    "images of unlike arrays": (
-        "--dataset=images --images_path={x}/unlike_pictures.npz",
-        "Expected pictures of 8x8",
-        "got 6x6 in x_test of",
-        "unlike_pictures.npz",
-        "--image_fit=resize or crop",
-    ),
-    "images of grey and colour": (
-        "--dataset=images --images_path={x}/grey_and_colour.npz",
-        "as many channels in x_train as in x_test",
-        "got shapes [20, 8, 8] and [5, 8, 8, 3]",
-    ),
-    "image_size of arrays": (
-        "--dataset=images --images_path={x}/grey.npz --image_size=4",
-        "Expected pictures of 4x4",
-        "got 8x8 in a of",
-    ),
     "images of 32-bit integers": (
-        "--dataset=images --images_path={x}/integer_pictures",
+        "--dataset=images --images_path={x}/integers",
         "16-bit grey (modes 1, L, ",
-        "a.tif",
         "got mode I.",
-    ),
-    "images of fractions": (
-        "--dataset=images --images_path={x}/fraction_pictures",
-        "a.tif",
-        "got mode F.",
-    ),
-    "images of two arrays": (
-        "--dataset=images --images_path={x}/two.npz",
-        "Expected one array, or x_train and x_test",
     ),
     "fashion_mnist cut short": (
         "--dataset=fashion_mnist --data_dir={x}/idx",
         "Expected an IDX file",
         "train-images-idx3-ubyte.gz",
-    ),
-    "cifar10 with other keys": (
-        "--dataset=cifar10 --data_dir={x}/other_keys",
-        "['x_train', 'y_train', 'x_test', 'y_test']",
-    ),
-    "cifar10_jpeg without data_dir": (
-        "--dataset=cifar10_jpeg",
-        "Expected `--data_dir`, a folder with cifar10_jpeg_10k_2k.npz",
-    ),
-    "cifar10_jpeg with other keys": (
-        "--dataset=cifar10_jpeg --data_dir={x}/other_keys",
-        "Expected arrays ['jpeg_header', 'train_blob',",
     ),
     "cifar10_jpeg damaged": (
         "--dataset=cifar10_jpeg --data_dir={x}/jpeg",
@@ -175,3 +111,26 @@ BAD_DATA = {
         "got int64 of shape [3]",
     ),
 }
+
+
+def write_folders(folder):
+    """Writes the files and folders of `BAD_FOLDERS`."""
+    for name in ("empty", "pictures", "text", "integers", "idx", "jpeg", "jpeg_labels"):
+        (folder / name).mkdir()
+    (folder / "good.csv").write_text(GOOD)
+    np.savez(folder / "bsds300_patches_10pct.npz", a=TABLE, b=TABLE)
+    whole = (folder / "bsds300_patches_10pct.npz").read_bytes()
+    (folder / "short.npz").write_bytes(whole[:300])
+    # Bytes of the first array, so that its checksum is wrong.
+    (folder / "damaged.npz").write_bytes(whole[:250] + b"12345678" + whole[258:])
+    Image.fromarray(np.full((8, 8), 1000, np.int32)).save(folder / "integers" / "a.tif")
+    Image.new("L", (6, 4)).save(folder / "pictures" / "a.png")
+    Image.new("RGB", (3, 5)).save(folder / "pictures" / "b.png")
+    (folder / "text" / "a.png").write_text("no picture")
+    for name, labels in (("jpeg", [0, 1]), ("jpeg_labels", [0])):
+        part = {"blob": np.zeros(8, np.uint8), "offsets": [0, 4, 8], "labels": labels}
+        arrays = {f"{p}_{key}": part[key] for p in ("train", "test") for key in part}
+        path = folder / name / "cifar10_jpeg_10k_2k.npz"
+        np.savez(path, jpeg_header=np.zeros(4, np.uint8), **arrays)
+    path = folder / "idx" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + bytes(14)))

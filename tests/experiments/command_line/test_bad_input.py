@@ -1,30 +1,45 @@
 """Bad command lines and bad files: one line, the right exit status, nothing damaged."""
 
+import importlib
 import os
 import runpy
 import sys
+import warnings
 
-import fresh_process
+import numpy as np
 import pytest
-from bad_data import BAD_DATA
-from bad_files import write_bad_files
+from bad_data import BAD_FILES
+from bad_data import BAD_FOLDERS
+from bad_data import write_folders
 from bad_use import BAD_TF_CONFIG
 from bad_use import BAD_USE
+from bad_use import BAD_USE_OF_OTHERS
 from bad_use import TWO_WORKERS
+from refusals import bad_calls
 from refused import assert_refused
 
 from experiments import __main__ as commands
+from experiments import compare
 from experiments.__main__ import COMMANDS
+from experiments.command_line import program
 from experiments.command_line.flag_settings import UsageError
+from experiments.data import Request
+from experiments.data import load_dataset
 from experiments.data import maf_tables
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation.models import build_distribution
 from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import experiment as iaf_vae
+from experiments.neutra import experiment as neutra
+from experiments.posterior_inference.settings import PosteriorSettings
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    write_bad_files(folder)
+    write_folders(folder)
+    (folder / "same.flags").touch()
+    (folder / "bad.flags").write_text("--flow=nothing\n")
     return folder
 
 
@@ -48,50 +63,78 @@ def snapshot(*folders):
     }
 
 
-def arguments_of(text, folder):
-    if text.endswith((".csv", ".npz")) and not text.startswith("--"):
-        kind = text[-3:]
-        text = f"--dataset={kind} --{kind}_path={{x}}/{text}"
-    return text.replace("{x}", str(folder)).split()
+@pytest.fixture
+def check(files, run_dir, capsys, monkeypatch):
+    """Function of flags, a status and words: all is refused, and nothing is changed."""
 
+    def check(flags, status, *words):
+        monkeypatch.setattr(maf_tables, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
+        before = snapshot(files, run_dir)
+        arguments = [f"--run_dir={run_dir}", *flags.replace("{x}", str(files)).split()]
+        program = density_estimation
+        output = assert_refused(program, arguments, status, words, capsys, monkeypatch)
+        assert output == ""
+        assert snapshot(files, run_dir) == before
 
-def check(case, status, files, run_dir, capsys, monkeypatch, *flags):
-    text, *expected = case
-    monkeypatch.setattr(maf_tables, "ADDRESS", "http://127.0.0.1:9/data.tar.gz")
-    before = snapshot(files, run_dir)
-    arguments = [f"--run_dir={run_dir}", *flags, *arguments_of(text, files)]
-    program = density_estimation
-    output = assert_refused(program, arguments, status, expected, capsys, monkeypatch)
-    assert output == ""
-    assert snapshot(files, run_dir) == before
+    return check
 
 
 @pytest.mark.parametrize("name", BAD_USE)
-def test_bad_use(name, files, run_dir, capsys, monkeypatch):
+def test_bad_use(name, check, monkeypatch):
     monkeypatch.setattr(density_estimation, "load_dataset", None)  # checked before data
-    check(BAD_USE[name], 2, files, run_dir, capsys, monkeypatch)
+    flags, *words = BAD_USE[name]
+    check(flags, 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "words"),
+    [(name, *row) for name, rows in BAD_USE_OF_OTHERS.items() for row in rows],
+)
+def test_bad_use_of_other_commands(
+    name, flags, words, files, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    command = importlib.import_module(f"experiments.{COMMANDS[name][0]}")
+    arguments = flags.replace("{x}", str(files)).split()
+    assert_refused(command, arguments, 2, [words], capsys, monkeypatch)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", BAD_TF_CONFIG)
-def test_bad_tf_config(name, files, run_dir, capsys, monkeypatch):
-    text, *expected = BAD_TF_CONFIG[name]
+def test_bad_tf_config(name, check, monkeypatch):
+    text, *words = BAD_TF_CONFIG[name]
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text.replace("{w}", TWO_WORKERS))
-    case = ("--strategy=multi_worker", *expected)
-    check(case, 2, files, run_dir, capsys, monkeypatch)
+    check("--strategy=multi_worker", 2, *words)
 
 
-@pytest.mark.parametrize("name", BAD_DATA)
-def test_bad_data(name, files, run_dir, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("flag", "name"), [(flag, name) for flag, rows in BAD_FILES.items() for name in rows]
+)
+def test_bad_file(flag, name, check, tmp_path):
+    content, *words = BAD_FILES[flag][name]
+    with (tmp_path / "file").open("wb") as file:
+        if isinstance(content, str):
+            file.write(content.encode())
+        else:
+            np.savez(file, **content)
+    flags = [f"--dataset={flag.removesuffix('_path')}", f"--{flag}={tmp_path}/file"]
+    if words[0].startswith("--") and len(words) > 1:
+        flags.append(words.pop(0))
     # The flow is built only to see whether flags go together; so one step will do.
-    check(BAD_DATA[name], 1, files, run_dir, capsys, monkeypatch, "--num_steps=1")
+    check(" ".join([*flags, "--num_steps=1"]), 1, *words)
 
 
-def test_run_dir_of_another_run(files, run_dir, capsys, monkeypatch):
+@pytest.mark.parametrize("name", BAD_FOLDERS)
+def test_bad_folder(name, check):
+    flags, *words = BAD_FOLDERS[name]
+    check(f"--num_steps=1 {flags}", 1, *words)
+
+
+def test_run_dir_of_another_run(check, run_dir):
     Settings(epochs=7).write_flags(run_dir / "flags.txt")
-    case = ("--epochs=6", "--epochs=7 there, --epochs=6 now")
-    check(case, 1, files, run_dir, capsys, monkeypatch)
+    check("--epochs=6", 1, "--epochs=7 there, --epochs=6 now")
 
 
 def test_line_break_that_flags_txt_cannot_hold():
@@ -105,22 +148,6 @@ def test_unwritable_run_dir(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="`run_dir` to be writable"):
         Settings(run_dir=str(tmp_path / "new" / "run"))
     assert not (tmp_path / "new").exists()
-
-
-def run_main(flags):
-    sys.argv[1:] = flags
-    runpy.run_module("experiments.density_estimation", run_name="__main__")
-
-
-def test_process_ends_with_the_status_and_one_line(tmp_path):
-    flags = ["--dataset=csv", "--csv_path=none.csv", f"--run_dir={tmp_path / 'run'}"]
-    process = fresh_process.start(run_main, flags, output=tmp_path / "output.txt")
-    process.join(300)
-    assert process.exitcode == 1
-    (line,) = (tmp_path / "output.txt").read_text().splitlines()
-    assert line.startswith("density: ")
-    assert "none.csv" in line
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -176,3 +203,39 @@ def test_help_explains_every_flag(capsys):
     assert density_estimation.cli(["density_estimation", "--help"]) == 0
     output = capsys.readouterr().out
     assert all(f"{name}:" in output for name in vars(Settings()))
+
+
+def test_warnings_are_one_line_without_pythons_source(capsys):
+    def main(settings):
+        print(warnings.formatwarning("of two\nlines", UserWarning, "file.py", 3), end="")
+
+    before = warnings.formatwarning
+    assert program.run(["name"], main, Settings, description="", refusals=()) == 0
+    assert capsys.readouterr().out == "density: of two lines\n"
+    assert warnings.formatwarning is before
+
+
+BAD_CALLS = [
+    (lambda: Settings(num_steps=2.5), "integer `num_steps` | 2.5"),
+    (lambda: Settings(hidden_units="64"), "`hidden_units` | '64'"),
+    (lambda: Settings(standardize="no"), "`standardize` | 'no'"),
+    (lambda: Settings(learning_rate="fast"), "number `learning_rate` | 'fast'"),
+    (lambda: Settings(dataset=3), "string `dataset` | got 3"),
+    (lambda: Settings(steps=3), "steps"),
+    (lambda: density_estimation.run({"dataset": "two_moons"}), "`settings` | Settings"),
+    (lambda: iaf_vae.run(Settings(run_dir="run")), "`settings` | VAESettings"),
+    (lambda: neutra.run(PosteriorSettings(run_dir="run")), "`settings` | NeutraSettings"),
+    (lambda: load_dataset("moons"), "`dataset` | two_moons | 'moons'"),
+    (lambda: load_dataset(3), "`dataset` | got 3"),
+    (lambda: load_dataset("two_moons", rows=3), "rows"),
+    (lambda: load_dataset("csv"), "csv_path"),
+    (lambda: load_dataset("csv", csv_path="x", test_share="half"), "`test_share` | 'half'"),
+    (lambda: Request(num_bits=0), "`num_bits` | 0"),
+    (lambda: build_distribution(Settings(flow="maf"), 0), "`event_size` | got 0"),
+    (lambda: compare.draw({}, "pictures/comparison.png"), "`finished` | got none"),
+]
+
+
+@bad_calls(BAD_CALLS)
+def test_bad_call_is_refused_in_words(call, words, check_refused):
+    check_refused(call, words)

@@ -1,27 +1,34 @@
 """`density_estimation` end to end, with tiny settings."""
 
 import dataclasses
+import io
 import json
 import math
-import os
-import pty
+import sys
 
 import fresh_process
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+import score_raw_rows
+from derivatives import op_by_op
+from sklearn import datasets
 from slow_cases import with_slow
 from tiny_runs import TINY
 from tiny_runs import in_folder
 from tiny_runs import quick_runs
 
 from experiments.data import load_dataset
+from experiments.density_estimation import diagnostics
 from experiments.density_estimation import evaluation
 from experiments.density_estimation import experiment as density_estimation
 from experiments.density_estimation import models
 from experiments.density_estimation import training
+from experiments.density_estimation.diagnostics import Subject
 from experiments.density_estimation.settings import Settings
 from experiments.reports import facts
+from experiments.reports import predictions
 
 pytestmark = pytest.mark.xdist_group("finished runs")
 
@@ -40,7 +47,7 @@ CONTINUOUS = [
 ]
 
 
-@pytest.mark.slow_ids("iaf", "made", "maf_mog", "nsf")
+@pytest.mark.slow_ids("iaf", "made", "maf_mog", "mixture_made", "nsf")
 @pytest.mark.parametrize(
     "flow", with_slow(CONTINUOUS, {"maf", "nice", "nsf_coupling", "nsf_mog"})
 )
@@ -85,75 +92,32 @@ def test_image_flow_refuses_rows_and_sizes_that_do_not_divide():
         models.build_distribution(settings, 36, image_shape=(6, 6))
 
 
-@pytest.mark.slow
-def test_same_seed_same_numbers(finished, tmp_path):
-    folder = finished("by_class")
-    flags = f"--flagfile={folder}/flags.txt"
-    with quick_runs():
-        assert density_estimation.cli(["", flags, f"--run_dir={tmp_path}"]) == 0
-    first, again = (
-        json.loads((path / "results.json").read_text()) for path in (folder, tmp_path)
-    )
-    assert first["test_log_likelihood"] == again["test_log_likelihood"]
-    assert (folder / "samples.png").is_file()
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
-def test_flags_txt_repeats_the_run_and_a_terminal_sees_a_bar(tmp_path):
+@pytest.mark.usefixtures("op_by_op")
+def test_flags_txt_repeats_the_run_and_a_terminal_sees_a_bar(tmp_path, monkeypatch):
     settings = in_folder(TINY, tmp_path / "run", flow="nice", progress=-1, num_samples=20)
     settings.write_flags(tmp_path / "flags.txt")
-    master, slave = pty.openpty()
-    flags = [f"--flagfile={tmp_path / 'flags.txt'}"]
-    process = fresh_process.start(run_quickly, flags, output=os.ttyname(slave))
-    first = read(master)  # by then the process has the terminal open
-    os.close(slave)
-    text = b"".join([first, *iter(lambda: read(master), b"")]).decode()
-    process.join()
-    assert process.exitcode == 0, text
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with quick_runs():
+        assert density_estimation.cli(["", f"--flagfile={tmp_path / 'flags.txt'}"]) == 0
     for words in ("Epoch 2/2", "━", "val_log_likelihood: -", "nice", "full-covariance"):
-        assert words in text
+        assert words in terminal.getvalue()
     flags = [(tmp_path / name).read_text() for name in ("flags.txt", "run/flags.txt")]
     assert flags[0] == flags[1]
 
 
-def run_quickly(flags):
-    with quick_runs():
-        return density_estimation.cli(["density_estimation", *flags])
-
-
-def read(descriptor):
-    try:
-        return os.read(descriptor, 4096)
-    except OSError:  # what Linux says when the other side is closed
-        return b""
-
-
-def test_unknown_flow_lists_the_choices():
-    with pytest.raises(ValueError, match=r"`flow`.*nice.*real_nvp.*got 'nothing'"):
-        dataclasses.replace(TINY, flow="nothing")
-
-
-def test_option_that_the_flow_lacks_is_refused():
-    settings = dataclasses.replace(TINY, flow="nice", lu_mixing=True)
-    with pytest.raises(ValueError, match="`lu_mixing`, which nice lacks"):
-        models.build_distribution(settings, 2)
-
-
-@pytest.mark.slow_ids("options1", "options2")
-@pytest.mark.parametrize("options", [{"batch_norm": True}, {"act_norm": True}, {}])
-def test_kept_weights_are_those_that_were_validated(options, tmp_path):
-    settings = in_folder(TINY, tmp_path, ema_momentum=0.9, epochs=3, **options)
+def test_kept_weights_are_those_that_were_validated(tmp_path):
+    settings = in_folder(TINY, tmp_path, ema_momentum=0.9, epochs=3, batch_norm=True)
     dataset = load_dataset("two_moons")
     distribution = models.build_distribution(settings, 2)
     model, history, _ = training.train(distribution, dataset, settings)
     validated = model.predict(dataset.validation, batch_size=512, verbose=0)
     assert validated.mean() == pytest.approx(-min(history["val_loss"]), abs=1e-4)
-
-
-def test_time_limit_stops_after_an_epoch(tmp_path):
-    settings = in_folder(TINY, tmp_path, epochs=50, max_minutes=1e-9)
-    distribution = models.build_distribution(settings, 2)
-    _, history, _ = training.train(distribution, load_dataset("two_moons"), settings)
-    assert len(history["loss"]) == 1
 
 
 def test_fresh_noise_stays_in_its_bin(tmp_path):
@@ -207,3 +171,132 @@ def test_command_names_what_differs_from_the_defaults():
     assert facts.command(settings) == (
         "tfp-flows density '--run_dir=a b' --flow=nice --hidden_units=8,8"
     )
+
+
+SMALL = dataclasses.replace(TINY, num_bins=4, hidden_units=(8,), epochs=1, num_samples=300)
+
+
+@pytest.fixture(scope="module")
+def two_modes(tmp_path_factory):
+    """The folder, and the results, of a run of one variable given another."""
+    folder = tmp_path_factory.mktemp("two_modes")
+    settings = in_folder(SMALL, folder, dataset="two_modes", flow="nsf")
+    with op_by_op(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions, "_MAX_BOOSTED_ROWS", 200)
+        return folder, density_estimation.run(settings)
+
+
+def test_the_true_density_stands_beside_that_of_the_flow(two_modes):
+    folder, results = two_modes
+    dataset = load_dataset("two_modes")
+    true = dataset.log_density(dataset.test, dataset.test_context)
+    assert results["true_log_likelihood"]["nats"] == pytest.approx(true.mean())
+    shortfall = results["true_log_likelihood"]["nats"]
+    shortfall -= results["test_log_likelihood"]["nats"]
+    assert results["shortfall"]["nats"] == pytest.approx(shortfall, abs=1e-5)
+    assert results["shortfall"]["nats"] > 0.0
+    text = (folder / "report.md").read_text()
+    assert f"{true.mean():.3f}" in text
+    assert "the true density" in text
+    assert "more likely than under the flow" in text
+
+
+def test_coverage_is_that_of_intervals_between_quantiles(two_modes):
+    folder, results = two_modes
+    dataset = load_dataset("two_modes")
+    distribution = keras.saving.load_model(folder / "model.keras").distribution
+    for share in (0.5, 0.9):
+        low, high = (
+            distribution.quantile(
+                np.full(len(dataset.test), p, np.float32), context=dataset.test_context
+            )
+            for p in (0.5 - 0.5 * share, 0.5 + 0.5 * share)
+        )
+        inside = np.mean((dataset.test > low) & (dataset.test < high))
+        assert results["coverage"]["shares"][str(share)] == pytest.approx(inside, abs=2e-4)
+    assert results["coverage"]["num_rows"] == len(dataset.test)
+    assert "intervals of 0.9" in (folder / "report.md").read_text()
+    found = results["prediction"]["methods"]
+    assert found["the flow"]["inside"] == results["coverage"]["shares"]["0.9"]
+    assert len(found) == 3
+    for picture in ("conditional", "levels", "predictions"):
+        assert f"({picture}.png)" in (folder / "report.md").read_text()
+        assert (folder / f"{picture}.png").is_file()
+
+
+@pytest.mark.slow
+def test_the_density_of_angles_is_one_of_the_circle(tmp_path):
+    settings = in_folder(SMALL, tmp_path, dataset="torus", flow="nsf_coupling", num_steps=2)
+    results = density_estimation.run(settings)
+    assert results["integral"] == pytest.approx(1.0, abs=1e-3)
+    assert "integral of the density" in (tmp_path / "report.md").read_text()
+    distribution = keras.saving.load_model(tmp_path / "model.keras").distribution
+    dataset = load_dataset("torus")
+    turned = distribution.log_prob(dataset.test[:9] + np.float32(2.0 * np.pi))
+    np.testing.assert_allclose(turned, distribution.log_prob(dataset.test[:9]), atol=1e-3)
+    # A flow on the plane has less than all of its density there.
+    plane = models.build_distribution(dataclasses.replace(TINY, flow="maf"), 2)
+    assert diagnostics.integral_over_angles(Subject(plane, dataset, settings)) < 0.999
+
+
+def test_tails_carry_a_flow_to_heavy_tails():
+    settings = dataclasses.replace(TINY, dataset="heavy_tails_1", flow="maf")
+    light, heavy = (
+        models.build_distribution(dataclasses.replace(settings, learned_tails=tails), 5)
+        for tails in (False, True)
+    )
+    far = np.array([[0.0, 1e3, 2e3, -1e3, 0.0], [0.0, 2e3, 4e3, -2e3, 0.0]], np.float32)
+    # By a power law, twice as far out, a density falls by a constant factor.
+    falls = heavy.log_prob(far).numpy()
+    assert 3.0 < falls[0] - falls[1] < 30.0
+    assert light.log_prob(far).numpy()[0] < -1e5
+
+
+def test_angles_refuse_tails_and_another_base():
+    for changes, words in (
+        ({"learned_tails": True}, "`learned_tails`"),
+        ({"base": "logistic"}, "`base`"),
+    ):
+        settings = dataclasses.replace(SMALL, dataset="torus", flow="nsf", **changes)
+        with pytest.raises(ValueError, match=words):
+            models.build_distribution(settings, 2, angles=(0, 1))
+
+
+CONTEXT = ("bmi", "age", "sex", "bp")
+
+
+@pytest.mark.slow
+def test_the_saved_model_scores_raw_rows_as_the_report_does(tmp_path):
+    path, run_dir = tmp_path / "diabetes.csv", tmp_path / "run"
+    data = datasets.load_diabetes(scaled=False)
+    frame = pd.DataFrame(data.data, columns=data.feature_names)
+    frame.assign(progress=data.target).to_csv(path, index=False)
+    flags = [
+        "--dataset=csv",
+        f"--csv_path={path}",
+        f"--context_columns={','.join(CONTEXT)}",
+    ]
+    flags += [f"--run_dir={run_dir}", "--num_steps=2", "--progress=0"]
+    flags += ["--hidden_units=16", "--epochs=15", "--batch_size=32", "--num_samples=200"]
+    with quick_runs():
+        assert density_estimation.cli(["density_estimation", *flags]) == 0
+    results = json.loads((run_dir / "results.json").read_text())
+
+    dataset = load_dataset("csv", csv_path=str(path), context_columns=CONTEXT)
+    raw = np.empty((len(dataset.test), 11))
+    for role, rows in (("modelled", dataset.test), ("context", dataset.test_context)):
+        known = [c for c in results["columns"] if c["role"] == role]
+        raw[:, [column["position"] for column in known]] = rows
+    assert [c["name"] for c in known] == list(CONTEXT)
+    np.save(run_dir / "raw.npy", raw)
+    fresh_process.run(score_raw_rows.main, run_dir, output=run_dir / "output.txt")
+    scored = json.loads((run_dir / "scored.json").read_text())
+
+    nats = results["test_log_likelihood"]["nats"]
+    assert scored["log_prob"] == pytest.approx(nats, abs=1e-4)
+    assert scored["predict"] == pytest.approx(nats, abs=1e-4)
+    # As fitted as a Gaussian is at least, and not by its own units.
+    assert nats > results["gaussian_log_likelihood"]["nats"] - 2.0
+    expected = np.quantile(dataset.train, [0.05, 0.5, 0.95], axis=0)
+    deviation = dataset.train.std(axis=0)
+    assert (np.abs(scored["quantiles"] - expected) < 0.6 * deviation).all()

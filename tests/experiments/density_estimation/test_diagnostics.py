@@ -1,16 +1,30 @@
 """The diagnostics: right flows pass, wrong ones are found."""
 
+import dataclasses
+from types import SimpleNamespace
+
+import matplotlib.image
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
+from random_weights import randomize
 from scipy import stats
 
 import tfp_flows
+from experiments.data import load_dataset
 from experiments.data.dataset import Dataset
 from experiments.density_estimation import diagnostics
 from experiments.density_estimation import pictures
 from experiments.density_estimation.diagnostics import Subject
+from experiments.density_estimation.evaluation import class_agreement
+from experiments.density_estimation.evaluation import likelihood_classification
+from experiments.density_estimation.models import build_distribution
+from experiments.density_estimation.report import findings
 from experiments.density_estimation.settings import Settings
+from experiments.reports import predictions
+from experiments.reports.predictions import FLOW
+from experiments.reports.predictions import LEVELS
 
 
 def subject(shift, rng, base=tfp_flows.standard_normal):
@@ -40,6 +54,9 @@ def test_right_flow_passes_and_wrong_flow_fails(rng):
     test = diagnostics.two_sample_test(right)
     assert abs(test["accuracy"] - 0.5) < 2.0 * test["two_standard_errors"]
     assert diagnostics.two_sample_test(wrong)["accuracy"] > 0.6
+    wrong.samples = np.array(wrong.samples)
+    wrong.samples[:3, 0] = np.inf, -np.inf, np.nan
+    assert diagnostics.two_sample_test(wrong)["num_samples_not_finite"] == 3
     critical = diagnostics.calibration(right)["critical_distance"]
     assert critical == pytest.approx(1.358 / np.sqrt(2000))
     assert max(diagnostics.calibration(right)["ks_distances"]) < 2.0 * critical
@@ -91,13 +108,6 @@ def test_samples_that_do_not_follow_the_context_fail(rng):
     assert test["accuracy"] > 0.5 + 2.0 * test["two_standard_errors"]
 
 
-def test_samples_that_are_not_finite_are_counted(rng):
-    broken = subject(0.0, rng)
-    broken.samples = np.array(broken.samples)
-    broken.samples[:3, 0] = np.inf, -np.inf, np.nan
-    assert diagnostics.two_sample_test(broken)["num_samples_not_finite"] == 3
-
-
 def test_warp_ends_where_the_flow_does(rng):
     flow = tfp_flows.RealNVP(2, num_steps=3, hidden_units=(4,), lu_mixing=True, seed=0)
     for variable in flow.trainable_variables:
@@ -117,3 +127,238 @@ def test_rows_that_are_looked_at_are_spread_over_a_sorted_file():
     subject = Subject(None, dataset, Settings(num_samples=1000))
     assert abs(np.mean(subject.data)) < 0.15
     np.testing.assert_array_equal(subject.data, subject.context)
+
+
+def subject_with(samples_by_class):
+    dataset = load_dataset("digits", conditional=True)
+    return SimpleNamespace(dataset=dataset, samples_by_class=samples_by_class)
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Twenty test images of each class, `[10, 20, 64]`."""
+    dataset = load_dataset("digits", conditional=True)
+    classes = dataset.test_context.argmax(axis=1)
+    return np.stack([dataset.test[classes == c][:20] for c in range(10)])
+
+
+def test_real_images_agree(real):
+    found = class_agreement(subject_with(real))
+    assert found["agreement"] > 0.95
+    assert found["classifier_test_accuracy"] > 0.97
+    share = found["agreement"]
+    assert found["two_standard_errors"] == pytest.approx(
+        2.0 * np.sqrt(share * (1.0 - share) / 200)
+    )
+
+
+def test_images_of_other_classes_and_what_is_not_finite_do_not(real):
+    found = class_agreement(subject_with(np.roll(real, 1, axis=0)))
+    assert found["agreement"] < 0.05
+    broken = real.copy()
+    broken[:, :10, 5] = np.array([np.nan, np.inf] * 5)
+    broken[3] = real[4]
+    by_class = class_agreement(subject_with(broken))["by_class"]
+    assert min(by_class, key=by_class.get) == "3"
+    assert max(by_class.values()) <= 0.5
+
+
+GLOW = {"flow": "glow", "num_steps": 1, "hidden_channels": 4, "dataset": "digits"}
+HISTORY = {"loss": [1.0], "val_loss": [1.0]}
+
+
+def subject_of(tmp_path, num_samples=100, **arguments):
+    settings = Settings(run_dir=str(tmp_path), num_samples=num_samples, **arguments)
+    dataset = load_dataset("digits", conditional=settings.conditional)
+    distribution = build_distribution(
+        settings, 64, dataset.context_size, image_shape=dataset.image_shape
+    )
+    if settings.flow == "glow":
+        randomize(distribution.bijector, stddev=0.1)
+    return Subject(distribution, dataset, settings)
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.slow_ids("conditional", "nice")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        # Few samples fill what they can.
+        (
+            GLOW | {"num_samples": 2},
+            {"interpolations.png", "attributes.png", "levels.png"},
+        ),
+        (GLOW | {"conditional": True}, {"levels.png", "temperatures.png"}),
+        (
+            {"flow": "nice", "num_steps": 2, "base": "logistic"},
+            {"interpolations.png", "attributes.png"},
+        ),
+    ],
+    ids=["glow", "conditional", "nice"],
+)
+def test_every_run_on_images_gets_its_pictures(arguments, expected, tmp_path):
+    subject = subject_of(tmp_path, **arguments)
+    drawn = pictures.draw(subject, HISTORY)
+    always = {"samples.png", "nearest.png", "reconstructions.png"}
+    assert ("a row a class" in drawn["samples.png"]) == subject.settings.conditional
+    assert list(drawn)[0] == "samples.png"
+    assert set(drawn) == always | expected | {"calibration.png", "learning_curve.png"}
+    assert all((tmp_path / name).stat().st_size > 2000 for name in drawn)
+
+
+@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.parametrize("conditional", [False, True])
+def test_bits_of_levels_add_up_to_those_of_the_density(conditional, tmp_path):
+    subject = subject_of(tmp_path, **GLOW, conditional=conditional)
+    bits = diagnostics.bits_of_levels(
+        subject.distribution, subject.data, subject.context, bin_width=1.0 / 17.0
+    )
+    kwargs = {"context": subject.context} if conditional else {}
+    nats = np.mean(subject.distribution.log_prob(subject.data, **kwargs))
+    total = -(nats / 64 - np.log(17.0)) / np.log(2.0)
+    assert bits["before_the_levels"] + sum(bits["levels"]) == pytest.approx(total, rel=1e-5)
+    assert bits["latent_sizes"] == [32, 32]
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_resampling_keeps_the_coarser_levels(tmp_path):
+    subject = subject_of(tmp_path, **GLOW)
+    rows, flow = subject.data[:5], subject.distribution.bijector
+    kept, finest, both = diagnostics.resample_levels(subject.distribution, rows, seed=1)
+    np.testing.assert_allclose(kept, rows, atol=1e-4)
+    latents = [flow.inverse_and_log_det(x)[0].numpy() for x in (rows, finest, both)]
+    np.testing.assert_allclose(latents[1][:, 32:], latents[0][:, 32:], atol=1e-3)
+    np.testing.assert_allclose(latents[1][:, :32], latents[2][:, :32], atol=1e-3)
+    assert np.abs(latents[1][:, :32] - latents[0][:, :32]).mean() > 0.1
+    assert np.abs(latents[2][:, 32:] - latents[0][:, 32:]).mean() > 0.1
+
+
+def test_likelihood_classification_counts_the_right_classes(tmp_path):
+    """An oracle of the context is always right, whatever the rows look like."""
+    subject = subject_of(tmp_path, **GLOW, conditional=True)
+
+    class Oracle:
+        context_size = 10
+
+        def log_prob(self, rows, context):
+            own = [np.flatnonzero((subject.data == row).all(1))[0] for row in rows]
+            return np.sum(subject.context[own] * context, axis=1) * 100.0
+
+    subject.distribution = Oracle()
+    found = likelihood_classification(subject)
+    assert found["accuracy"] == 1.0
+    subject.context = np.roll(subject.context, 1, axis=1)[::-1]
+    assert likelihood_classification(subject)["accuracy"] == 1.0
+
+
+tfd = tfp.distributions
+SPREAD = 0.5
+
+
+class Linear:
+    """Normal variables around multiples of their one context: y_i = i x + noise."""
+
+    def __init__(self, size):
+        self._factors = tf.range(1.0, size + 1.0)
+
+    def _given(self, context):
+        return tfd.Normal(context * self._factors, SPREAD)
+
+    def quantile(self, p, context):
+        return self._given(context).quantile(p[..., None])
+
+    def sample(self, shape, seed, context):
+        return self._given(context).sample(shape, seed=seed)
+
+    def log_prob(self, y, context):
+        return tf.reduce_sum(self._given(context).log_prob(y), axis=-1)
+
+
+def linear_subject(size, *, num_rows=300, num_test=2000, **changes):
+    rng = np.random.default_rng(0)
+    sets, contexts = {}, {}
+    for name, count in (("train", num_rows), ("validation", 10), ("test", num_test)):
+        x = rng.normal(size=(count, 1)).astype(np.float32)
+        noise = SPREAD * rng.normal(size=(count, size))
+        sets[name] = (x * np.arange(1.0, size + 1.0) + noise).astype(np.float32)
+        contexts[f"{name}_context"] = x
+    dataset = Dataset("linear", **sets, **contexts)
+    dataset = dataclasses.replace(dataset, **changes)
+    return Subject(Linear(size), dataset, Settings(num_samples=100))
+
+
+@pytest.fixture(scope="module")
+def from_one():
+    return linear_subject(1)
+
+
+def test_scores_of_the_truth_are_those_of_a_normal_distribution(from_one):
+    found = from_one.prediction
+    scores = found["methods"][FLOW]
+    spread = SPREAD / from_one.dataset.train.std()
+    # A mean over 19 levels, beside the integral over all.
+    assert scores["crps"] == pytest.approx(spread / np.sqrt(np.pi), rel=0.05)
+    assert scores["width"] == pytest.approx(2.0 * 1.6449 * spread, rel=1e-3)
+    assert scores["inside"] == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / 2000))
+    np.testing.assert_allclose(scores["below"], found["levels"], atol=0.045)
+
+
+def test_quantiles_of_several_variables_are_of_draws(monkeypatch):
+    monkeypatch.setattr(diagnostics, "_MAX_VARIABLES", 2)
+    from_two = linear_subject(2, num_rows=60, num_test=50)
+    found = diagnostics.quantiles(from_two)
+    context = from_two.dataset.test_context
+    expected = tfd.Normal(context * [1.0, 2.0], SPREAD).quantile(
+        LEVELS.astype(np.float32)[:, None, None]
+    )
+    np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), atol=0.3)
+    error = found - np.moveaxis(expected, 0, -1)
+    assert abs(error.mean()) < 0.01
+    scores = from_two.prediction["methods"][FLOW]
+    assert scores["inside"] == pytest.approx(0.9, abs=0.08)
+
+
+def test_baselines_that_suit_the_data_come_close_and_none_is_ahead(from_one):
+    methods = from_one.prediction["methods"]
+    assert list(methods) == [
+        FLOW,
+        "quantile gradient boosting",
+        "Gaussian process",
+    ]
+    crps = [scores["crps"] for scores in methods.values()]
+    assert crps[0] < crps[2] < 1.05 * crps[0]  # a process whose mean is nearly linear
+    assert crps[0] < crps[1] < 1.3 * crps[0]
+
+
+def test_many_rows_have_bayesian_ridge_regression(monkeypatch):
+    monkeypatch.setattr(predictions, "_MAX_PROCESS_ROWS", 299)
+    monkeypatch.setattr(predictions, "_MAX_BOOSTED_ROWS", 50)
+    methods = linear_subject(1).prediction["methods"]
+    ridge = methods["Bayesian ridge regression"]
+    assert ridge["crps"] == pytest.approx(methods[FLOW]["crps"], rel=0.02)
+
+
+NO_PREDICTIONS = {
+    "without a context": {f"{s}_context": None for s in ("train", "validation", "test")},
+    "of zeros and ones": {"is_binary": True},
+    "of classes": {"class_names": ("a",)},
+    "of images": {"image_shape": (1, 1)},
+}
+
+
+@pytest.mark.parametrize("name", NO_PREDICTIONS)
+def test_other_data_have_none(name):
+    assert linear_subject(1, **NO_PREDICTIONS[name]).prediction is None
+
+
+def test_pictures_and_words(from_one, tmp_path):
+    pictures.draw_levels(from_one.prediction, tmp_path / "levels.png")
+    pictures.draw_densities(from_one, tmp_path / "predictions.png")
+    for path in tmp_path.iterdir():
+        assert matplotlib.image.imread(path)[..., :3].std() > 0.02
+    test = {"accuracy": 0.5, "two_standard_errors": 0.1, "num_rows": 9}
+    results = {"two_sample_test": test, "calibration": None}
+    text = findings(results | {"prediction": from_one.prediction})
+    (text,) = (value for key, value in text.items() if key.startswith("prediction"))
+    scores = from_one.prediction["methods"]["Gaussian process"]
+    assert f"Gaussian process: CRPS {scores['crps']:.3f}" in text

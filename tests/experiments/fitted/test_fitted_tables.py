@@ -2,13 +2,16 @@
 
 import csv
 import itertools
+import json
+import pathlib
+import resource
 
+import fresh_process
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from refused import assert_refused
-from saved_models import CONDITIONS
-from saved_models import NAMES
-from saved_models import run_program
 
 import tfp_flows
 from experiments import predict
@@ -16,8 +19,69 @@ from experiments import sample
 from experiments import score
 from experiments.data import DataError
 from experiments.data import text_table
+from experiments.data.typed_cells import typed
 from experiments.fitted import open_model
 from experiments.fitted import resumable_file
+from experiments.fitted.open_model import FittedTable
+from experiments.fitted.resumable_file import ResumableFile
+from experiments.runs.run_directory import RunDirectoryError
+from experiments.score import PictureRows
+
+NAMES = ("a", "b", "size, m", "c")
+CONDITIONS = NAMES[2:]
+_PATHS = ("model", "csv", "given", "out")
+
+
+def save_model(path, flow, num_modelled, *, columns=True):
+    """Writes a model of random weights; `CONDITIONS` are its context, if any."""
+    rng = np.random.default_rng(0)
+    distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(num_modelled), flow)
+    for variable in distribution.trainable_variables:
+        variable.assign_add(rng.normal(0.0, 0.3, variable.shape).astype(np.float32))
+    context = CONDITIONS if flow.context_size else ()
+    known = [
+        {"name": name, "role": role, "least": -2.0, "greatest": 2.0}
+        for role, names in (("modelled", NAMES[:num_modelled]), ("context", context))
+        for name in names
+    ]
+    model = tfp_flows.DensityEstimator(distribution, columns=known if columns else None)
+    model.save(path)
+    return path, distribution
+
+
+def run(module, **arguments):
+    """Runs `score`, `sample` or `predict` with settings, and returns what it returns."""
+    name = module.__name__.rpartition(".")[2]
+    make_settings = getattr(module, f"{name.capitalize()}Settings")
+    texts = {k: str(v) if k in _PATHS else v for k, v in arguments.items()}
+    return getattr(module, name)(make_settings(progress=0, **texts))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Paths and distributions of a model of two variables, and of one, with a context."""
+    folder = tmp_path_factory.mktemp("models")
+    small = {"num_steps": 1, "hidden_units": (4,), "context_size": 2, "seed": 0}
+    nameless = tfp_flows.MADE(2, hidden_units=(4,), seed=0)
+    return {
+        "two": save_model(folder / "two.keras", tfp_flows.RealNVP(2, **small), 2),
+        "one": save_model(folder / "one.keras", tfp_flows.NeuralSplineFlow(1, **small), 1),
+        "nameless": save_model(folder / "x.keras", nameless, 2, columns=False),
+    }
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Rows `[60, 4]`, and their file, in other order, with a column of text beside them."""
+    rows = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    rows[7, 0], rows[8, 3] = 3.0, -9.0
+    order = (3, 1, 2, 0)  # in the file
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([NAMES[i] for i in order] + ["note"])
+        for row in rows:
+            writer.writerow([repr(float(row[i])) for i in order] + ["true, so to say"])
+    return rows, tmp_path / "rows.csv"
 
 
 def read(path):
@@ -33,7 +97,7 @@ def numbers(rows):
 def test_scores_are_those_of_the_distribution_row_by_row(models, table, tmp_path):
     (path, distribution), (rows, file) = models["two"], table
     out = tmp_path / "scored.csv"
-    found = run_program(score.score, score.ScoreSettings, model=path, csv=file, out=out)
+    found = run(score, model=path, csv=file, out=out)
     header, lines = read(out)
     assert header == ["log_likelihood", "outside"]
     expected = distribution.log_prob(rows[:, :2], context=rows[:, 2:]).numpy()
@@ -49,23 +113,11 @@ def test_scores_are_those_of_the_distribution_row_by_row(models, table, tmp_path
     assert found.ignored == ("note",)
 
 
-def test_models_that_know_no_names_take_the_order(models, tmp_path):
-    path, distribution = models["nameless"]
-    rows = np.random.default_rng(2).normal(size=(5, 2)).astype(np.float32)
-    np.savetxt(tmp_path / "x.csv", rows, delimiter=";", fmt="%.9g")
-    out = tmp_path / "out.csv"
-    run_program(
-        score.score, score.ScoreSettings, model=path, csv=tmp_path / "x.csv", out=out
-    )
-    nats = numbers([line[0] for line in read(out)[1]])
-    np.testing.assert_allclose(nats, distribution.log_prob(rows), rtol=1e-5)
-
-
 def test_samples_have_the_distribution_of_their_condition(models, table, tmp_path):
     (path, distribution), (rows, file) = models["one"], table
     arguments = {"model": path, "given": file, "rows": 500}
     out = tmp_path / "samples.csv"
-    count = run_program(sample.sample, sample.SampleSettings, out=out, **arguments)
+    count = run(sample, out=out, **arguments)
     header, lines = read(out)
     assert (header, count) == (["a", *CONDITIONS], 30_000)
     drawn = numbers(lines).reshape(60, 500, 3)
@@ -75,7 +127,7 @@ def test_samples_have_the_distribution_of_their_condition(models, table, tmp_pat
     assert abs(shares.mean() - 0.5) < 4.0 / np.sqrt(12.0 * 30_000)
     assert np.abs(shares.mean(axis=1) - 0.5).max() < 4.0 / np.sqrt(12.0 * 500)
     other = tmp_path / "other.csv"
-    run_program(sample.sample, sample.SampleSettings, out=other, seed=1, **arguments)
+    run(sample, out=other, seed=1, **arguments)
     equal = set(map(tuple, read(other)[1])) & set(map(tuple, lines))
     assert len(equal) < 10  # by chance, for a seed has 2**23 numbers
 
@@ -83,7 +135,7 @@ def test_samples_have_the_distribution_of_their_condition(models, table, tmp_pat
 def test_samples_without_a_context(models, tmp_path):
     path, distribution = models["nameless"]
     out = tmp_path / "samples.csv"
-    run_program(sample.sample, sample.SampleSettings, model=path, rows=20_000, out=out)
+    run(sample, model=path, rows=20_000, out=out)
     header, lines = read(out)
     drawn = numbers(lines)
     assert (header, drawn.shape) == (["0", "1"], (20_000, 2))
@@ -96,7 +148,7 @@ def test_samples_without_a_context(models, tmp_path):
 def test_predictions_of_one_column_are_exact(models, table, tmp_path):
     (path, distribution), (rows, file) = models["one"], table
     out = tmp_path / "predicted.csv"
-    run_program(predict.predict, predict.PredictSettings, model=path, csv=file, out=out)
+    run(predict, model=path, csv=file, out=out)
     header, lines = read(out)
     assert header == ["a 0.05", "a 0.5", "a 0.95"]
     for column, level in enumerate((0.05, 0.5, 0.95)):
@@ -109,7 +161,7 @@ def test_predictions_of_several_columns_are_of_draws(models, table, tmp_path):
     (path, distribution), (rows, file) = models["two"], table
     out = tmp_path / "predicted.csv"
     arguments = {"model": path, "csv": file, "out": out, "levels": (".25", ".75")}
-    run_program(predict.predict, predict.PredictSettings, draws=4000, **arguments)
+    run(predict, draws=4000, **arguments)
     header, lines = read(out)
     assert header == ["a .25", "a .75", "b .25", "b .75"]
     drawn = distribution.sample(4000, seed=9, context=rows[:, 2:]).numpy()
@@ -119,18 +171,13 @@ def test_predictions_of_several_columns_are_of_draws(models, table, tmp_path):
     assert (np.abs(numbers(lines).reshape(60, 2, 2) - expected) < bound).all()
 
 
-COMMANDS = {
-    "score": (score.score, score.ScoreSettings, "csv", {}),
-    "sample": (sample.sample, sample.SampleSettings, "given", {"rows": 3}),
-    "predict": (predict.predict, predict.PredictSettings, "csv", {"draws": 5}),
-}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("program", "argument", "more"),
+    [(score, "csv", {}), (sample, "given", {"rows": 2}), (predict, "csv", {"draws": 5})],
+)
 def test_an_interrupted_file_goes_on_and_ends_alike(
-    name, models, table, tmp_path, monkeypatch
+    program, argument, more, models, table, tmp_path, monkeypatch
 ):
-    program, settings, argument, more = COMMANDS[name]
     # Some rows a block, and fewer a call.
     monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
     for module, constant, value in (
@@ -139,7 +186,7 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
     ):
         monkeypatch.setattr(module, constant, value)
     arguments = {"model": models["two"][0], argument: table[1], **more}
-    run_program(program, settings, out=tmp_path / "whole.csv", **arguments)
+    run(program, out=tmp_path / "whole.csv", **arguments)
     whole = (tmp_path / "whole.csv").read_bytes()
     write, out = resumable_file.atomic_write, tmp_path / "interrupted.csv"
     stops = 0
@@ -153,7 +200,7 @@ def test_an_interrupted_file_goes_on_and_ends_alike(
 
         monkeypatch.setattr(resumable_file, "atomic_write", write_twice)
         try:
-            run_program(program, settings, out=out, **arguments)
+            run(program, out=out, **arguments)
         except KeyboardInterrupt:
             stops += 1
     assert stops > 2
@@ -167,21 +214,17 @@ def test_an_interrupted_file_of_another_model_is_refused(
     monkeypatch.setattr(text_table, "_BYTES_A_BLOCK", 1000)
     out = tmp_path / "out.csv"
     arguments = {"model": models["two"][0], "csv": table[1], "out": out}
-    in_parts = open_model.in_parts
-    for stop_after in (0, 1):
-        calls = itertools.count()
+    in_parts, calls = open_model.in_parts, itertools.count()
 
-        def until_interrupted(*args, calls=calls, stop_after=stop_after, **kwargs):
-            if next(calls) == stop_after:
-                raise KeyboardInterrupt
-            return in_parts(*args, **kwargs)
+    def until_interrupted(*args, **kwargs):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return in_parts(*args, **kwargs)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(open_model, "in_parts", until_interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                run_program(score.score, score.ScoreSettings, **arguments)
-        if not stop_after:  # with nothing written, another table is as good
-            table[1].write_text(table[1].read_text())
+    with monkeypatch.context() as patch:
+        patch.setattr(open_model, "in_parts", until_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(score, **arguments)
     flags = [f"--model={models['one'][0]}", f"--csv={table[1]}", f"--out={out}"]
     words = ("out.csv.partial was begun with others", "model:", "choose another --out")
     assert_refused(score, flags, 1, words, capsys, monkeypatch)
@@ -192,22 +235,28 @@ def test_decimal_commas_and_other_encodings(models, tmp_path):
     (tmp_path / "x.csv").write_bytes("größe;b\n1,5;-0,25\n".encode("latin-1"))
     arguments = {"model": path, "csv": tmp_path / "x.csv", "out": tmp_path / "out.csv"}
     more = {"decimal": ",", "encoding": "latin-1"}
-    run_program(score.score, score.ScoreSettings, **arguments, **more)
+    run(score, **arguments, **more)
     (line,) = read(tmp_path / "out.csv")[1]
     expected = distribution.log_prob(np.float32([[1.5, -0.25]]))
     assert float(line[0]) == pytest.approx(float(expected[0]), rel=1e-5)
 
 
+def fit_table(frame, path, **options):
+    columns = tfp_flows.describe_columns(frame)
+    options |= {"num_members": 1, "num_bins": 2, "hidden_units": (4,), "seed": 0}
+    table = tfp_flows.TableDensity(columns, **options)
+    table.fit(frame, epochs=1, verbose=0)
+    table.save(path)
+    return table
+
+
 @pytest.fixture(scope="module")
-def saved_table(tmp_path_factory):
+def saved_table(tmp_path_factory, all_op_by_op):
     rng = np.random.default_rng(0)
     frame = {"kind": ["a", "b"] * 20, "size": rng.normal(size=40)}
     frame |= {"hour": rng.uniform(0.0, 23.0, 40), "count": rng.poisson(5.0, 40)}
-    columns = tfp_flows.describe_columns(frame)
-    table = tfp_flows.TableDensity(columns, num_members=1, hidden_units=(4,), seed=0)
-    table.fit(frame, epochs=1, verbose=0)
     path = tmp_path_factory.mktemp("table") / "table.keras"
-    table.save(path)
+    fit_table(frame, path)
     return path
 
 
@@ -224,5 +273,250 @@ def test_rows_of_tables_are_named_by_their_line(row, words, saved_table, tmp_pat
     path.write_text(f"kind;size;hour;count\n\nb;1;2;3\n{row}\n{row}\n")
     settings = {"model": saved_table, "csv": path, "out": tmp_path / "out.csv"}
     with pytest.raises(DataError) as caught:
-        run_program(score.score, score.ScoreSettings, **settings)
+        run(score, **settings)
     assert words in str(caught.value)
+
+
+# Command, its flags, its status, and what the one line must say.
+BAD_USE = [
+    (score, "--csv={table} --out={out}", 2, "`model` to name a file"),
+    (score, "--model={two} --out={out}", 2, "one of `csv` and `images`"),
+    (sample, "--model={two}", 2, "`out` to name a file"),
+    (sample, "--model={two} --out={out}", 2, "`given`", "['size, m', 'c']"),
+    (sample, "--model={nameless} --given={table} --out={out}", 2, "`given` to be none"),
+    (score, "--model=none --csv={table} --out={out}", 1, "got none"),
+    (score, "--model={table} --csv={table} --out={out}", 1, "saved model"),
+    (score, "--model={two} --csv=none --out={out}", 1, "No such file"),
+    (score, "--model={two} --csv={table} --out={table}", 1, "is there"),
+    (score, "--model={two} --csv={short} --out={out}", 1, "which lack ['size, m', 'c']"),
+    (score, "--model={nameless} --csv={table} --out={out}", 1, "2 columns, in the order"),
+    (score, "--model={nameless} --csv={large} --out={out}", 1, "float32"),
+    (score, "--model={nameless} --csv={header} --out={out}", 1, "got none"),
+    (predict, "--model={nameless} --csv={table} --out={out}", 1, "a conditional model"),
+    (predict, "--model={two} --csv={table} --out={out} --levels=1", 2, "between 0 and 1"),
+]
+
+
+@pytest.mark.parametrize("case", BAD_USE, ids=lambda case: case[-1])
+def test_what_does_not_fit_is_refused_in_one_line(
+    case, models, table, tmp_path, capsys, monkeypatch
+):
+    program, flags, status, *words = case
+    files = {key: path for key, (path, _) in models.items()}
+    files |= {"table": table[1], "out": tmp_path / "new" / "out.csv"}
+    texts = {"short": "a,b\n1,2\n", "header": "a,b\n", "large": "a,b\n1,2\n1e300,3\n"}
+    for key, text in texts.items():
+        files[key] = tmp_path / f"{key}.csv"
+        files[key].write_text(text)
+    flags = flags.format(**files).split()
+    assert_refused(program, flags, status, words, capsys, monkeypatch)
+    assert not files["out"].exists()
+
+
+@pytest.fixture
+def files(tmp_path, op_by_op):
+    """A fitted table, and a file of four rows, of which the last two are unknown to it."""
+    del op_by_op
+    rng = np.random.default_rng(0)
+    size, city = np.exp(rng.normal(size=60)), rng.choice(["A", "B"], 60)
+    frame = pd.DataFrame({"size": size, "city": city, "y": rng.normal(size=60)})
+    table = fit_table(frame, tmp_path / "model.keras", context=["size", "city"])
+    rows = frame.head(4).assign(city=["A", "B", "Paris", "A"])
+    rows.loc[3, "size"] = -1.0
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    return table, rows, {"model": tmp_path / "model.keras", "csv": tmp_path / "new.csv"}
+
+
+def test_scores_of_other_rows_and_a_count(files, tmp_path):
+    table, rows, paths = files
+    out = tmp_path / "scored.csv"
+    with pytest.raises(DataError, match="got 'Paris' in line 4.*--mark_unknown"):
+        run(score, out=out, **paths)
+    found = run(score, out=out, mark_unknown=True, **paths)
+    with out.open(newline="") as file:
+        _, *lines = csv.reader(file)
+    expected = table.log_prob(rows.head(2))
+    np.testing.assert_allclose([float(line[0]) for line in lines[:2]], expected, rtol=1e-6)
+    assert lines[2:] == [["nan", "city"], ["nan", "size"]]
+    assert (found.num_rows, found.num_unknown, found.num_outside) == (4, 2, 0)
+    assert found.mean == pytest.approx(expected.mean())
+
+
+def test_predictions_of_a_context_that_is_clipped_where_asked(files, tmp_path):
+    _, rows, paths = files
+    rows.drop(2).to_csv(paths["csv"], index=False)
+    out = tmp_path / "out.csv"
+    with pytest.raises(DataError, match="got -1.0 in the positive column 'size'"):
+        run(predict, out=out, **paths)
+    with pytest.warns(UserWarning, match=r"\{'size': 1\}"):
+        run(predict, out=out, clip_context=True, **paths)
+    assert len(out.read_text().splitlines()) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("op_by_op")
+def test_values_and_spikes_of_many_digits_are_read_again(tmp_path):
+    rng = np.random.default_rng(0)
+    rate = rng.choice([1.0 / 3.0, 7.19999980926514, 9.7], 60)
+    paid = np.where(rng.random(60) < 0.5, 25862.3212890625, rng.exponential(size=60))
+    frame = pd.DataFrame({"rate": rate, "paid": paid})
+    columns = tfp_flows.describe_columns(frame)
+    assert [c.kind for c in columns] == ["ordered", "positive"]
+    assert columns["paid"].spikes == [25862.3212890625]
+    table = fit_table(frame, tmp_path / "model.keras")
+    texts = FittedTable(tmp_path / "model.keras").sample((0, 1), frame[[]])
+    cells = [typed(pd.Series(column, dtype=object), "number") for column in texts]
+    again = dict(zip(columns.names, cells, strict=True))
+    assert set(again["rate"]) <= set(rate)
+    assert 10 < np.sum(again["paid"] == 25862.3212890625) < 50
+    assert np.isfinite(table.log_prob(again)).all()
+
+
+START = ("a\n", 0)
+
+
+def pieces(at):
+    yield from ((f"{i}\n", i) for i in range(at + 1, 4))
+
+
+def test_a_process_that_stops_after_the_last_piece_has_written_the_file(tmp_path):
+    path = tmp_path / "out.csv"
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pathlib.Path, "unlink", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ResumableFile(path, {"seed": 1}).write(START, pieces)
+    whole = path.read_text()
+    assert whole == "a\n1\n2\n3\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(RunDirectoryError, match="is there"):  # made of something else
+        ResumableFile(path, {"seed": 2}).write(START, pieces)
+    assert ResumableFile(path, {"seed": 1}).write(START, pieces) == 3
+    assert path.read_text() == whole
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(RunDirectoryError, match="is there"):  # and may be anyone's now
+        ResumableFile(path, {"seed": 1}).write(START, pieces)
+
+
+MIB = 1 << 20
+
+
+def score_and_measure(settings, path):
+    """Writes the memory, in MiB, that scoring in small blocks takes beyond the imports."""
+    text_table._BYTES_A_BLOCK = MIB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    score.score(settings)
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    path.write_text(json.dumps(kib / 1024))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_table(models, tmp_path):
+    """Of 25 and 50 MB, in small blocks."""
+    found = []
+    rows = np.random.default_rng(0).normal(size=(100_000, 2))
+    for count in (4, 8):
+        csv, out, report = (tmp_path / f"{name}_{count}" for name in ("csv", "out", "kib"))
+        with csv.open("w") as file:
+            for _ in range(count):
+                np.savetxt(file, rows, fmt="%.27f", delimiter=",")
+        paths = {"model": models["nameless"][0], "csv": csv, "out": out}
+        asked = score.ScoreSettings(progress=0, **{k: str(v) for k, v in paths.items()})
+        fresh_process.run(score_and_measure, asked, report, output=tmp_path / "output.txt")
+        found.append(json.loads(report.read_text()))
+    assert csv.stat().st_size > 40 * MIB
+    assert found[1] < found[0] + 25.0
+
+
+SHAPE = (4, 3)  # height and width
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """The folder of a run on grey pictures, as far as scoring reads it."""
+    folder = tmp_path_factory.mktemp("run")
+    flow = tfp_flows.RealNVP(12, num_steps=1, hidden_units=(4,), seed=0)
+    distribution = tfp_flows.FlowDistribution(tfp_flows.standard_normal(12), flow)
+    distribution.initialize(np.random.default_rng(0).random((50, 12), np.float32))
+    tfp_flows.DensityEstimator(distribution).save(folder / "model.keras")
+    results = {"image_shape": SHAPE, "context_size": 0}
+    results["bits_per_dimension"] = {"bins_per_unit": 256.0}
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder, distribution
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Pixels `[5, 4, 3]`, the folder of their files, and that of their array."""
+    pixels = np.random.default_rng(1).integers(0, 256, (5, *SHAPE)).astype(np.uint8)
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    names = ["a.png", "b.png", "c.bmp", "more/d.png", "more/e.png"]
+    for name, image in zip(names, pixels, strict=True):
+        Image.fromarray(image).save(folder / name)
+    np.savez(tmp_path / "pictures.npz", x=pixels)
+    return pixels, names, folder, tmp_path / "pictures.npz"
+
+
+def lines_of(run_dir, images, out, **more):
+    files = {"model": str(run_dir), "images": str(images), "out": str(out)}
+    score.score(score.ScoreSettings(progress=0, **files, **more))
+    with out.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["picture", "log_likelihood", "bits_per_dimension"]
+    return rows
+
+
+def test_scores_are_of_the_pixels_with_noise(run_dir, pictures, tmp_path):
+    (folder, distribution), (pixels, names, files, array) = run_dir, pictures
+    ((found, rows),) = PictureRows(files, folder, "refuse").parts(0, 7)
+    assert found == names
+    np.testing.assert_array_equal(np.floor(rows * 256.0), pixels.reshape(5, -1))
+    assert len(np.unique(rows * 256.0 % 1.0)) == rows.size
+    lines = lines_of(folder, files, tmp_path / "files.csv", seed=7)
+    assert [line[0] for line in lines] == names
+    nats, bits = np.array([line[1:] for line in lines], np.float64).T
+    np.testing.assert_allclose(nats, distribution.log_prob(rows), rtol=1e-5)
+    np.testing.assert_allclose(bits, 8.0 - nats / (12.0 * np.log(2.0)), rtol=1e-6)
+    from_array = lines_of(folder, array, tmp_path / "array.csv", seed=7)
+    assert [line[1:] for line in from_array] == [line[1:] for line in lines]
+    assert [line[0] for line in from_array] == list("01234")
+
+
+def test_what_was_interrupted_goes_on(run_dir, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(score, "_PICTURES_A_CALL", 2)
+    folder, files = run_dir[0], pictures[2]
+    whole = lines_of(folder, files, tmp_path / "whole.csv")
+    (files / "more/d.png").rename(tmp_path / "d.png")
+    (files / "more/d.png").write_bytes(b"no picture")
+    out = tmp_path / "out.csv"
+    arguments = [f"--model={folder}", f"--images={files}", f"--out={out}"]
+    assert score.cli(["score", *arguments]) == 1
+    assert not out.exists()
+    (tmp_path / "d.png").rename(files / "more/d.png")
+    (files / "e.png").write_bytes(b"one more")
+    assert score.cli(["score", *arguments]) == 1
+    assert "begun with others: pictures" in capsys.readouterr().err
+    (files / "e.png").unlink()
+    assert lines_of(folder, files, out) == whole
+
+
+def test_what_does_not_fit_is_refused(run_dir, pictures, tmp_path, capsys, monkeypatch):
+    folder, (_, _, files, _) = run_dir[0], pictures
+    Image.new("L", (9, 9)).save(files / "large.png")
+    np.savez(tmp_path / "floats.npz", x=np.zeros([2, 4, 3]))
+    for model, images, *words in (
+        (folder, files, "9x9", "large.png", "--image_fit"),
+        (folder, tmp_path / "floats.npz", "float64"),
+        (folder, tmp_path / "none", "none"),
+        (folder / "model.keras", files, "folder of a finished, unconditional run"),
+    ):
+        out = tmp_path / "out.csv"
+        arguments = [f"--model={model}", f"--images={images}", f"--out={out}"]
+        assert_refused(score, arguments, 1, words, capsys, monkeypatch)
+    arguments = [f"--model={folder}", f"--images={files}", "--csv=x", "--out=y"]
+    assert_refused(score, arguments, 2, ["one of `csv` and `images`"], capsys, monkeypatch)
+    assert len(lines_of(folder, files, tmp_path / "crop.csv", image_fit="crop")) == 6

@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import pathlib
 
 import keras
-import killed_runs
 import matplotlib.image
 import numpy as np
 import pytest
@@ -14,13 +12,12 @@ from tiny_runs import TINY_VAE as TINY
 from tiny_runs import in_folder
 
 import tfp_flows
-from experiments.command_line import program
+from experiments.data import DataError
 from experiments.iaf_vae import evaluation
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.iaf_vae import models
 from experiments.iaf_vae import report
 from experiments.iaf_vae.data import load_images
-from experiments.reports import facts
 from experiments.runs import epochs
 from experiments.runs import fitting
 from experiments.runs.run_directory import RunDirectoryError
@@ -38,23 +35,16 @@ FILES = PICTURES | {
 RUNS = {
     "iaf": {"prior": "real_nvp", "tensorboard": True, "pictures_every": 1},
     "gaussian": {
-        "posterior": "gaussian",
-        "latent_size": 2,
-        "log_likelihood_rows": 0,
-        "bound": "importance_weighted",
-        "num_draws": 3,
+        **{"posterior": "gaussian", "likelihood": "gaussian", "gradient_clip_norm": 5.0},
+        **{"bound": "importance_weighted", "num_draws": 3},
+        **{"latent_size": 2, "log_likelihood_rows": 0},
     },
     "full": {"posterior": "full", "prior": "maf", "free_bits": 0.1},
     "real_nvp": {"posterior": "real_nvp", "sticking_the_landing": True},
     "conv": {
-        "dataset": "images",
-        "num_bits": 3,
-        "encoder": "conv",
-        "likelihood": "discretized_logistic",
-        "ema_momentum": 0.9,
-        "latent_size": 1,
+        **{"dataset": "images", "num_bits": 3, "encoder": "conv", "channels": (2, 2)},
+        **{"likelihood": "discretized_logistic", "ema_momentum": 0.9, "latent_size": 1},
     },
-    "gaussian_likelihood": {"likelihood": "gaussian", "gradient_clip_norm": 5.0},
 }
 
 
@@ -69,10 +59,7 @@ def coloured_pictures(tmp_path_factory):
     return str(path)
 
 
-@pytest.mark.slow_ids("conv", "gaussian")
-@pytest.mark.parametrize(
-    "name", with_slow(RUNS, {"full", "real_nvp", "gaussian_likelihood"})
-)
+@pytest.mark.parametrize("name", with_slow(RUNS, RUNS.keys() - {"iaf"}))
 def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_pictures, capsys):
     changes = RUNS[name]
     if changes.get("dataset") == "images":
@@ -92,9 +79,6 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
     page = report.page(results | {"published": only_bits, "caveat": "A caveat."})
     assert page.note.endswith(" A caveat.")
     assert "Glow" not in page.table()
-    known = {"nats": results["log_likelihood"]["nats"], "two_standard_errors": 0.1}
-    page = report.page(results | {"bernoulli_log_likelihood": known})
-    assert page.text().startswith("This VAE is no better than the baseline, independent")
     for picture in PICTURES - missing:
         assert f"({picture})" in text
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.02
@@ -110,31 +94,25 @@ def test_run_writes_every_file_with_the_numbers(name, tmp_path, coloured_picture
             results["log_likelihood"]["nats"], 64, bins_per_unit=17
         ).bits
         np.testing.assert_allclose(results["bits_per_dimension"]["nats"], bits)
-    assert_finished_run_is_only_read_and_other_flags_are_refused(settings, results, capsys)
-
-
-def assert_finished_run_is_only_read_and_other_flags_are_refused(settings, results, capsys):
     capsys.readouterr()
     assert iaf_vae.run(settings) == results
     assert "finished" in capsys.readouterr().out
-    pathlib.Path(settings.run_dir, "results.json").unlink()
+    (tmp_path / "results.json").unlink()
     with pytest.raises(RunDirectoryError, match=f"--latent_size={settings.latent_size} "):
         iaf_vae.run(dataclasses.replace(settings, latent_size=4))
 
 
-@pytest.mark.slow
-def test_run_killed_and_resumed_ends_at_the_same_numbers(tmp_path):
-    # With averaged weights, a warm-up, and zeros and ones drawn anew in each epoch.
-    settings = dataclasses.replace(
-        TINY, epochs=10, batch_size=200, ema_momentum=0.9, warm_up_epochs=4, patience=3
-    )
-    paused = dataclasses.replace(settings, run_dir=str(tmp_path / "paused"))
-    whole = dataclasses.replace(settings, run_dir=str(tmp_path / "whole"))
-    rng = np.random.default_rng(0)
-    reached = [killed_runs.run_and_kill(paused, iaf_vae.run, rng=rng) for _ in range(2)]
-    assert max(reached) >= 1
-    outcomes = [killed_runs.run_to_the_end(s, iaf_vae.run) for s in (paused, whole)]
-    assert outcomes[0] == outcomes[1]
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "two_moons"}, "data set of images; two_moons has none"),
+        ({"dataset": "mnist", "data_dir": "/nowhere"}, "`data_dir` to be a folder"),
+    ],
+)
+def test_wrong_data_leave_nothing_behind(changes, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        iaf_vae.run(in_folder(TINY, tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
 
 
 def test_grey_rows_are_drawn_anew_in_each_epoch_with_their_probabilities():
@@ -144,12 +122,12 @@ def test_grey_rows_are_drawn_anew_in_each_epoch_with_their_probabilities():
     assert set(np.unique(train * 16)) == set(range(17))
     rows = epochs.EpochRows(train, batch_size=300, seed=0, binarize=True)
     dataset, drawn = rows.as_dataset(), []
-    for epoch in range(40):
+    for epoch in range(20):
         rows.on_epoch_begin(epoch)
         (batch,) = dataset.as_numpy_iterator()
         assert set(np.unique(batch)) <= {0.0, 1.0}
         drawn.append(batch.mean(axis=0))
-    error = np.sqrt((train * (1.0 - train)).mean(axis=0) / (40 * len(train)))
+    error = np.sqrt((train * (1.0 - train)).mean(axis=0) / (20 * len(train)))
     assert np.all(np.abs(np.mean(drawn, axis=0) - train.mean(axis=0)) <= 5.0 * error)
     assert np.any(drawn[0] != drawn[1])
     rows.on_epoch_begin(0)
@@ -171,7 +149,6 @@ def test_validation_and_test_rows_are_drawn_once_by_the_data_seed():
 def test_classes_of_test_rows_are_kept_from_the_model():
     images = load_images(TINY)
     assert set(images.test_classes) == set(range(10))
-    assert len(images.test_classes) == len(images.dataset.test)
     assert images.dataset.context_size == 0
 
 
@@ -186,23 +163,6 @@ def test_statistics_of_a_gaussian_posterior_are_its_own():
     np.testing.assert_allclose(found.kl, np.mean(expected, axis=0), atol=0.03)
     np.testing.assert_allclose(found.means, mean, atol=0.7)
     np.testing.assert_allclose(found.variance, np.var(mean, axis=0), rtol=0.1, atol=0.01)
-
-
-def test_help_and_data_sets_are_printed(capsys):
-    assert iaf_vae.cli(["iaf_vae", "--help"]) == 0
-    assert "--flow_hidden_units" in capsys.readouterr().out
-    assert iaf_vae.cli(["iaf_vae", "--list_datasets"]) == 0
-    assert "digits" in capsys.readouterr().out
-
-
-def test_command_repeats_the_run(tmp_path):
-    settings = in_folder(TINY, tmp_path, posterior="full")
-    command = facts.command(settings)
-    assert command.startswith("tfp-flows vae --run_dir=")
-    assert "--posterior=full" in command
-    assert "--flow_hidden_units=6" in command
-    settings.write_flags(tmp_path / "flags.txt")
-    assert f"--flagfile={tmp_path}/flags.txt" in program.how_to_go_on(settings)
 
 
 def test_best_epoch_is_that_of_the_loss_whose_weights_are_kept():

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from tiny_runs import TINY_POSTERIOR
+from tiny_runs import in_folder
 
 from experiments.neutra import evaluation as neutra_evaluation
 from experiments.neutra import experiment as neutra
@@ -27,19 +29,9 @@ def test_draws_of_a_normal_are_worth_their_number():
 
 @pytest.mark.slow
 def test_neutra_compares_two_samplers(tmp_path):
-    settings = NeutraSettings(
-        num_steps=1,
-        hidden_units=(4,),
-        training_steps=3,
-        sample_size=4,
-        num_draws=40,
-        num_chains=4,
-        num_adaptation_steps=10,
-        jit_compile=False,
-        target="gaussian",
-        posterior="real_nvp",
-        run_dir=str(tmp_path),
-    )
+    settings = NeutraSettings(**vars(TINY_POSTERIOR))
+    changes = {"target": "gaussian", "posterior": "real_nvp", "num_draws": 40}
+    settings = in_folder(settings, tmp_path, **changes)
     results = neutra.run(settings)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert list(results["samplers"]) == ["plain NUTS", "NUTS through real_nvp"]

@@ -3,48 +3,41 @@
 import dataclasses
 import json
 
-import killed_runs
+import killed_commands
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
+import tensorflow_probability as tfp
 from slow_cases import with_slow
+from tiny_runs import TINY_POSTERIOR
+from tiny_runs import in_folder
 
-from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import evaluation
 from experiments.posterior_inference import experiment as posterior_inference
+from experiments.posterior_inference import report
 from experiments.posterior_inference import report as posterior_report
 from experiments.posterior_inference import targets
 from experiments.posterior_inference import training
+from experiments.posterior_inference.methods import METHODS
 from experiments.posterior_inference.methods import SURROGATES
 from experiments.posterior_inference.models import POSTERIORS
-from experiments.posterior_inference.settings import PosteriorSettings
+from experiments.posterior_inference.pathfinder import pathfinder
 from experiments.posterior_inference.targets import TARGETS
 from experiments.runs.checkpoints import CheckpointFolder
+from experiments.runs.fitting import TrainingError
 
-TINY = PosteriorSettings(
-    num_steps=1,
-    hidden_units=(4,),
-    training_steps=3,
-    sample_size=4,
-    num_draws=200,
-    num_chains=2,
-    num_adaptation_steps=40,
-    jit_compile=False,
-    reference="none",
-)
-
-
-THREE = ("full_rank", "asvi", "real_nvp")
+TWO = ("full_rank", "asvi")
 
 
 def tiny(tmp_path, **changes):
-    return dataclasses.replace(TINY, run_dir=str(tmp_path), **changes)
+    return in_folder(TINY_POSTERIOR, tmp_path, **changes)
 
 
 @pytest.fixture(
     scope="module",
-    params=[THREE, pytest.param(POSTERIORS, marks=pytest.mark.slow)],
-    ids=["three", "all"],
+    params=[TWO, pytest.param(POSTERIORS, marks=pytest.mark.slow)],
+    ids=["two", "all"],
 )
 def all_of_mixture(request, tmp_path_factory):
     """The folder of posteriors of one target, and their results by posterior."""
@@ -78,6 +71,7 @@ def test_every_posterior_is_fitted_and_judged_in_a_folder_of_its_own(all_of_mixt
     assert not (folder / "mixture" / "asvi").exists()
 
 
+@pytest.mark.slow  # test_step_blocks.py tries the same in no time
 def test_a_run_that_died_goes_on_from_its_last_block(
     all_of_mixture, tmp_path, monkeypatch, capsys
 ):
@@ -110,11 +104,11 @@ def test_posterior_of_a_hierarchical_model(posterior, tmp_path):
 
 @pytest.mark.slow
 def test_replicas_that_share_the_draws_find_what_one_device_finds(tmp_path):
-    settings = tiny(tmp_path, target="gaussian", posterior="full_rank", training_steps=300)
-    settings = dataclasses.replace(settings, learning_rate=0.5, sample_size=16)
+    changes = {"training_steps": 300, "learning_rate": 0.5, "sample_size": 16}
+    settings = tiny(tmp_path, target="gaussian", posterior="full_rank", **changes)
     one = posterior_inference.run(settings)
     two = dataclasses.replace(settings, strategy="mirrored", run_dir=str(tmp_path / "two"))
-    killed_runs.run_alone(two, posterior_inference.run)
+    killed_commands.run("posterior_inference.experiment", two.flags(), tmp_path)
     results_of_two = json.loads((tmp_path / "two" / "results.json").read_text())
     bounds = [results["elbo"]["nats"] for results in (one, results_of_two)]
     assert bounds[0] != bounds[1]  # by the noise of other draws
@@ -143,11 +137,6 @@ def test_one_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
     assert all("not finite at step" in row for row in rows)
 
 
-def test_all_posteriors_are_those_of_the_flag():
-    ways = posterior_inference._ways(tiny(".", posterior="all"))
-    assert list(ways) == list(POSTERIORS)
-
-
 def test_what_is_skipped_cannot_be_built():
     for name, target in TARGETS.items():
         for posterior in target.inapplicable:
@@ -165,11 +154,8 @@ def test_targets_are_continuous_and_named(name):
     assert rows.shape == (3, len(targets.labels(pinned.event_shape)))
 
 
-SCHOOLS = {"eight_schools", "eight_schools_centered"}
-
-
-@pytest.mark.slow_ids("gaussian")
-@pytest.mark.parametrize("name", with_slow([*sorted(SCHOOLS), "gaussian"], SCHOOLS))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["eight_schools", "eight_schools_centered", "gaussian"])
 def test_evidence_is_the_mean_likelihood_under_the_prior(name):
     target = TARGETS[name]
     model, (observed,) = target.build(), target.observed.values()
@@ -198,49 +184,123 @@ def test_mixture_banana_and_funnel_are_normalised():
         assert np.exp(log_prob).sum() * area == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.slow
-def test_nuts_finds_the_posterior_of_a_linear_model():
-    found = evaluation.nuts(
-        "gaussian", num_chains=4, num_draws=500, num_adaptation_steps=200, seed=0
-    )
+def test_weights_of_a_gaussian_proposal_have_known_values():
+    """Target N(0, 1), proposal N(0, s^2): log-evidence 0, ELBO and ESS in closed form."""
+    s, rng = 1.3, np.random.default_rng(0)
+    x = s * rng.normal(size=200000)
+    log_weights = scipy.stats.norm.logpdf(x) - scipy.stats.norm.logpdf(x, scale=s)
+    bound = evaluation.elbo(log_weights)
+    expected = np.log(s) + 0.5 - 0.5 * s**2
+    assert abs(bound.nats - expected) < 2.0 * bound.two_standard_errors
+    evidence = evaluation.importance_weighted(log_weights)
+    assert abs(evidence.nats) < 2.0 * evidence.two_standard_errors
+    # E[w^2] = s / sqrt(2 - 1 / s^2) under the proposal
+    share = np.sqrt(2.0 - s**-2) / s
+    assert evaluation.effective_share(log_weights) == pytest.approx(share, rel=0.02)
+
+
+def test_equal_weights_are_perfect():
+    log_weights = np.full(100, -3.0)
+    assert evaluation.pareto_k(log_weights) == -np.inf
+    assert evaluation.effective_share(log_weights) == pytest.approx(1.0)
+    assert evaluation.importance_weighted(log_weights).nats == pytest.approx(-3.0)
+
+
+tfd = tfp.distributions
+OF_METHOD = dataclasses.replace(
+    TINY_POSTERIOR,
+    **{"target": "gaussian", "num_draws": 400},
+    **{"nuts_chains": 4, "nuts_draws": 60, "nuts_adaptation_steps": 40},
+)
+
+
+def exact():
+    """Mean and covariance of the linear model's slopes."""
     design, response = targets._DESIGN, targets._RESPONSE
     covariance = np.linalg.inv(design.T @ design + np.eye(5) / 4.0)
+    return covariance @ design.T @ response, covariance
+
+
+def test_pathfinder_finds_a_normal_posterior():
+    found = pathfinder(
+        TARGETS["gaussian"].pinned(), num_paths=2, draws_of_a_path=2000, seed=0
+    )
+    mean, covariance = exact()
     deviations = np.sqrt(np.diag(covariance))
-    errors = (found.draws.mean(axis=0) - covariance @ design.T @ response) / deviations
+    weights = np.exp(found.log_weights - found.log_weights.max())
+    assert weights.sum() ** 2 / (weights**2).sum() > 2000  # of 4000
+    rows = targets.flatten(found.parts)
+    errors = (np.average(rows, axis=0, weights=weights) - mean) / deviations
     assert np.abs(errors).max() < 0.15
-    np.testing.assert_allclose(found.draws.std(axis=0), deviations, rtol=0.1)
-    assert found.r_hat < 1.05
+    assert 10 < found.num_gradients < 400
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"training_steps": 0}, "`training_steps` of at least 1; got 0"),
-        ({"learning_rate": 0.0}, "`learning_rate` above 0"),
-        ({"hidden_units": ()}, "`hidden_units`"),
-        ({"reference": "hmc"}, "'none', 'nuts'"),
-        ({"activation": "softmax"}, "`activation` to be an elementwise one"),
-        (
-            {"strategy": "mirrored", "jit_compile": True},
-            "no `jit_compile` with a `strategy`; give --nojit_compile",
-        ),
-        ({"strategy": "mirrored", "method": "nuts"}, "`method` to be that of a posterior"),
-        ({"strategy": "mirrored", "sample_size": 5}, "a multiple of the 2 replicas; got 5"),
-    ],
-)
-def test_settings_of_no_use_are_refused(changes, message, tmp_path):
-    with pytest.raises(UsageError, match=message):
-        posterior_inference.run(tiny(tmp_path, **changes))
+def test_where_no_path_has_a_normal_pathfinder_says_so():
+    nowhere = tfd.JointDistributionNamed({"x": tfd.Normal(0.0, float("nan"))})
+    with pytest.raises(TrainingError, match="No path"):
+        pathfinder(nowhere, num_paths=2, draws_of_a_path=10, seed=0)
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--target=nothing", "eight_schools"),
-        ("--seed=-1", "-1 is not a non-negative"),
-    ],
-)
-def test_wrong_command_line_ends_with_one_line(flag, message, capsys):
-    assert posterior_inference.cli(["posterior_inference", flag]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
+@pytest.mark.slow_ids("fit_posterior", "neutra", "nuts")
+@pytest.mark.parametrize("method", ["fit_posterior", "nuts", "neutra", "pathfinder"])
+def test_methods_are_judged_as_posteriors_are(method, tmp_path):
+    settings = dataclasses.replace(OF_METHOD, method=method, run_dir=str(tmp_path))
+    results = posterior_inference.run(settings)
+    assert results["posterior"] == method
+    mean, covariance = exact()
+    found = [moments["mean"] for moments in results["moments"].values()]
+    assert np.abs((found - mean) / np.sqrt(np.diag(covariance))).max() < 0.6
+    assert results["num_gradients"] > 20
+    assert 0.0 < results["effective_share"]
+    assert ("R̂" in results["says"]) == (method in ("nuts", "neutra"))
+    if method == "fit_posterior":
+        assert results["says"] in ("reliable", "reliable after resampling")
+    row = report.row(results)
+    assert f"| {results['num_gradients']:,} |" in row
+    assert row.count("|") == report.HEADER.split("\n")[0].count("|")
+    assert posterior_inference.run(settings) == results  # which is only read
+
+
+def _run(target, posterior, **changes):
+    found = {"target": target, "posterior": posterior, "evidence": None, "says": ""}
+    return found | {"is_right": True, "num_gradients": 100, "seconds": 5.0} | changes
+
+
+def test_summary_counts_what_was_right_called_reliable_and_ahead():
+    runs = [
+        _run("a", "nuts"),
+        _run("b", "nuts", is_right=False),
+        _run("a", "fit_posterior", num_gradients=50, seconds=9.0, says="reliable"),
+        _run("b", "fit_posterior", is_right=False, says="reliable after resampling"),
+        _run("c", "fit_posterior", is_right=False, says="not reliable"),
+        {"target": "d", "posterior": "fit_posterior", "failure": "none"},
+    ]
+    lines = report.summary(runs).split("\n")
+    assert lines[2] == "| nuts | 1 of 2 | 1 | 0 | 0 | - | - |"
+    assert lines[3] == "| fit_posterior | 1 of 3 | 2 | 1 | 1 | 1 of 1 | 0 of 1 |"
+
+
+def test_table_is_written_from_one_command(tmp_path, capsys, monkeypatch):
+    def run(settings, strategy):
+        return _run(settings.target, settings.name_of_method)
+
+    monkeypatch.setattr(posterior_inference, "run", run)
+    flags = ["--target=all", "--method=all", f"--run_dir={tmp_path}"]
+    assert posterior_inference.cli(["posterior_inference", *flags]) == 0
+    text = (tmp_path / "report.md").read_text()
+    printed = capsys.readouterr().out
+    for target in TARGETS:
+        for method in METHODS:
+            (row,) = (
+                r for r in text.split("\n") if r.startswith(f"| {target} | {method} ")
+            )
+            assert row in printed
+    assert text.split("\n\n")[1].strip() in printed
+
+
+@pytest.mark.usefixtures("op_by_op")
+def test_exact_draws_are_the_reference_of_targets_without_data():
+    settings = dataclasses.replace(OF_METHOD, target="banana", reference="own")
+    found = evaluation.find_reference(TARGETS["banana"], settings)
+    assert found.origin == "exact draws"
+    np.testing.assert_allclose(found.draws[:, 0].std(), 10.0, rtol=0.03)

@@ -7,15 +7,19 @@ import pytest
 import tensorflow as tf
 from posteriordb_cases import CASES
 from posteriordb_cases import write
+from tiny_runs import TINY_POSTERIOR
+from tiny_runs import in_folder
 
 from experiments.command_line.flag_settings import UsageError
 from experiments.posterior_inference import experiment as posterior_inference
 from experiments.posterior_inference.posteriordb import POSTERIORDB
+from experiments.posterior_inference.posteriordb import SHORT_NAMES
 from experiments.posterior_inference.posteriordb import find
 from experiments.posterior_inference.posteriordb import stored
 from experiments.posterior_inference.posteriordb_models import REGRESSIONS
 from experiments.posterior_inference.posteriordb_models import recurrence
 from experiments.posterior_inference.posteriordb_models import solve
+from experiments.posterior_inference.settings import PosteriorSettings
 
 DATA_DIR = os.environ.get("TFP_FLOWS_DATA_DIR", "")
 needs_data = pytest.mark.skipif(
@@ -47,7 +51,8 @@ def test_every_model_has_a_case():
     assert CASES.keys() == POSTERIORDB.keys()
 
 
-@pytest.mark.slow_ids("hudson_lynx_hare-lotka_volterra")
+# The regressions are one class.
+@pytest.mark.slow_ids("hudson*", "earnings*", "mesquite*", "kidiq*", "sblrc*")
 @pytest.mark.parametrize("name", CASES)
 def test_density_is_that_of_the_model_written_out(name, tmp_path):
     """In a batch whose shape is unknown, up to a constant."""
@@ -72,8 +77,7 @@ def test_density_is_that_of_the_model_written_out(name, tmp_path):
     np.testing.assert_array_equal(target.reference, draws)
 
 
-# One of the regressions, which are one class.
-@pytest.mark.slow_ids("hudson_lynx_hare-lotka_volterra")
+@pytest.mark.slow_ids("hudson*", "eight_schools*", "garch*", "low_dim*", "arma*")
 @pytest.mark.parametrize(
     "name", [n for n in CASES if n not in REGRESSIONS or n == "sblrc-blr"]
 )
@@ -162,31 +166,65 @@ def test_points_far_out_raise_no_error_for_the_others(tmp_path):
     assert not (log_prob[1:4] > log_prob[0]).any()
 
 
+NAME = "kidiq-kidscore_momhsiq"
+
+
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("content", "message"),
     [
-        ("posteriordb:nothing", "posteriordb:garch-garch11"),
-        ("posteriordb:arK-arK", "to be a folder with arK-arK.npz"),
+        (None, rf"`data_dir` to be a folder with {NAME}\.npz"),
+        (b"not an archive", "to hold data and reference draws"),
+        ({"draws": np.zeros([2, 4])}, "KeyError: 'mom_hs'"),
+        ({"draws": np.zeros([10, 3])}, r"draws of shape \(10, 3\) of 4 parameters"),
     ],
 )
-def test_missing_names_and_files_are_refused_in_one_line(target, message, tmp_path, capsys):
-    flags = [f"--target={target}", f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'r'}"]
+def test_missing_or_other_files_are_refused(content, message, tmp_path, capsys):
+    path = tmp_path / f"{NAME}.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content and "of 4" in message:
+        write(NAME, tmp_path)
+        np.savez(path, **dict(np.load(path)) | content)
+    elif content:
+        np.savez(path, **content)
+    with pytest.raises(UsageError, match=message):
+        find("kidscore_momhsiq", str(tmp_path))
+    flags = ["--target=kidscore_momhsiq", f"--data_dir={tmp_path}", "--reference=none"]
+    flags.append(f"--run_dir={tmp_path / 'run'}")
     assert posterior_inference.cli(["posterior_inference", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
-    with pytest.raises(UsageError, match=message):
-        find(target, str(tmp_path))
-    assert not (tmp_path / "r").exists()
+    assert line.startswith("posterior: Expected")
+    assert not (tmp_path / "run").exists()
 
 
-def test_draws_of_another_number_of_parameters_are_refused(tmp_path):
-    write("garch-garch11", tmp_path)
-    with np.load(tmp_path / "garch-garch11.npz") as file:
-        arrays = dict(file)
-    arrays["draws"] = arrays["draws"][:, :3]
-    np.savez(tmp_path / "garch-garch11.npz", **arrays)
-    with pytest.raises(UsageError, match=r"draws of shape \(10, 3\) of 4 parameters"):
-        find("posteriordb:garch-garch11", str(tmp_path))
+@pytest.mark.slow
+def test_run_beside_the_draws_of_the_file(tmp_path):
+    write(NAME, tmp_path)
+    results = posterior_inference.run(
+        in_folder(
+            *(TINY_POSTERIOR, tmp_path / "run"),
+            **{"target": "kidscore_momhsiq", "data_dir": str(tmp_path), "reference": "own"},
+        )
+    )
+    assert results["reference"]["origin"] == "posteriordb"
+    assert results["reference"]["num_draws"] == 10
+    assert list(results["moments"]) == [f"p[{i}]" for i in range(4)]
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "(posteriordb: " in text
+    assert "10 draws, posteriordb" in text
+
+
+@needs_data
+@pytest.mark.slow
+@pytest.mark.parametrize("posterior", ["iaf", "real_nvp"])
+@pytest.mark.parametrize("name", SHORT_NAMES)
+def test_posteriors_are_right(name, posterior, tmp_path):
+    settings = PosteriorSettings(
+        target=name, posterior=posterior, data_dir=DATA_DIR, run_dir=str(tmp_path)
+    )
+    results = posterior_inference.run(settings)
+    assert results["greatest_error_of_a_mean"] < 0.1
+    assert results["greatest_ratio_of_deviations"] < 1.05
 
 
 @needs_data

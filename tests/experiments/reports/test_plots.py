@@ -65,7 +65,6 @@ def constant(value):
 NEAR, FAR = SAMPLED_TABLE + np.array([0.0, 3.0, 0.0]), SAMPLED_TABLE + 1e6
 SPREAD_OF = {
     "samples": (constant(3.0), NEAR),
-    "samples far away": (constant(0.0), FAR),
     "no samples": (constant(1e6), constant(1e6)),
     "no finite samples": (constant(3.0), np.full_like(TABLE, np.inf)),
     "data without the samples'": (TABLE, FAR),

@@ -7,6 +7,7 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
+from refused import assert_refused
 
 from experiments import compare
 from experiments.data import DATASETS
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.xdist_group("finished runs")
 PICTURES = {
     "real_nvp": ["density.png", "warp.png"],
     "table": ["marginals.png", "pairs.png"],
-    "conditional": ["marginals.png", "pairs.png"],
     "by_class": ["samples.png"],
 }
 
@@ -49,15 +49,8 @@ def test_report_tells_whether_samples_are_of_the_class_asked_for(finished):
         for key in ("agreement", "two_standard_errors", "classifier_test_accuracy"):
             assert f"{found[key]:.3f}" in text
     assert "class_agreement" not in json.loads(
-        (finished("conditional") / "results.json").read_text()
+        (finished("table") / "results.json").read_text()
     )
-
-
-def test_report_begins_with_the_caveat_of_the_data(finished):
-    results = json.loads((finished("by_class") / "results.json").read_text())
-    page = report.page(results | {"caveat": "Compare with nothing."})
-    assert page.note.endswith(" Compare with nothing.")
-    assert report.page(results).note == page.note.removesuffix(" Compare with nothing.")
 
 
 @pytest.mark.parametrize("loses", [True, False])
@@ -79,12 +72,10 @@ def test_a_flow_that_loses_to_the_gaussian_says_so_first(loses, finished, tmp_pa
     assert body.lstrip().startswith(f"<p><strong>{words}") == loses
     assert report.table(results).startswith(words) == loses
     assert ('<tr class="run">' in body) != loses
-
-
-def test_a_flow_of_no_finite_likelihood_says_so_first(finished):
-    results = json.loads((finished("table") / "results.json").read_text())
-    own = {"nats": float("nan"), "two_standard_errors": float("nan")}
-    assert "no better" in report.table(results | {"test_log_likelihood": own})
+    nothing = {"nats": float("nan"), "two_standard_errors": float("nan")}
+    assert "no better" in report.table(results | {"test_log_likelihood": nothing})
+    caveat = report.page(results | {"caveat": "Compare with nothing."})
+    assert caveat.note.endswith(" Compare with nothing.")
 
 
 def test_report_tells_bits_beside_nats(finished):
@@ -160,3 +151,118 @@ def test_compare_prints_a_table_and_names_what_is_no_run(finished, tmp_path):
     assert len({line.count("|") for line in lines}) == 1
     compare.draw(finished, tmp_path / "comparison.png")
     assert matplotlib.image.imread(tmp_path / "comparison.png")[..., :3].std() > 0.02
+
+
+def results(nats, flags="", **changes):
+    """What `results.json` of a run on digits holds, as far as it is compared."""
+    return {
+        "dataset": "digits",
+        "flow": "nice",
+        "test_log_likelihood": {"nats": nats, "two_standard_errors": 0.1},
+        "gaussian_log_likelihood": {"nats": 50.7, "two_standard_errors": 0.1},
+        "num_rows": {"train": 1257, "validation": 180, "test": 360},
+        "event_size": 64,
+        "context_size": 0,
+        "two_sample_test": {"accuracy": 0.5},
+        "num_parameters": 10,
+        "num_epochs": 2,
+        "training_seconds": 1.0,
+        "command": f"tfp-flows density --seed=1 {flags}",
+    } | changes
+
+
+def other_baseline(nats, **changes):
+    return results(nats, gaussian_log_likelihood={"nats": 49.0}, **changes)
+
+
+def column(finished, index):
+    lines = compare.table(finished).splitlines()[2:]
+    return [line.split(" | ")[index].removeprefix("| ") for line in lines]
+
+
+def test_best_of_each_data_set_is_first():
+    finished = {
+        "worse": results(60.0),
+        "moons": results(-1.0, dataset="two_moons"),
+        "better": results(70.0),
+    }
+    assert column(finished, 0) == ["digits", "digits", "two_moons"]
+    assert column(finished, 1) == ["better", "worse", "moons"]
+
+
+# What another run on digits holds, and what is then to be read of either.
+APART = {
+    "baseline": (other_baseline(65.0), "baseline 50.7 nats", "baseline 49 nats"),
+    "context": (results(65.0, context_size=10), "", "given 10"),
+    "flags of data": (
+        other_baseline(65.0, flags="--data_seed=1 --epochs=3 --data_dir=x"),
+        "baseline 50.7 nats",
+        "--data_seed=1, baseline 49 nats",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_figures_that_do_not_compare_stand_apart(name):
+    other, first, second = APART[name]
+    finished = {"a": results(70.0), "b": other, "c": results(60.0)}
+    first = f"digits ({first})" if first else "digits"
+    assert column(finished, 0) == [first, first, f"digits ({second})"]
+    assert column(finished, 1) == ["a", "c", "b"]
+
+
+def test_last_digits_of_the_baseline_and_where_files_lie_make_no_difference():
+    near = {"nats": 50.7 + 1e-9, "two_standard_errors": 0.1}
+    finished = {
+        "a": results(70.0),
+        "b": results(60.0, gaussian_log_likelihood=near, flags="--data_dir=elsewhere"),
+    }
+    assert column(finished, 0) == ["digits", "digits"]
+
+
+def test_each_group_has_a_panel_with_its_own_baseline(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        compare, "_bars", lambda axis, runs: drawn.update({axis: [f for f, _ in runs]})
+    )
+    finished = {"a": results(70.0), "b": other_baseline(65.0), "c": results(60.0)}
+    compare.draw(finished, tmp_path / "comparison.png")
+    assert list(drawn.values()) == [["a", "c"], ["b"]]
+    first, second = (axis.get_title(loc="right") for axis in drawn)
+    assert "baseline 50.7 nats" in first
+    assert "baseline 49 nats" in second
+
+
+def write_results(folder, contents):
+    folder.mkdir()
+    (folder / "results.json").write_text(contents)
+    return str(folder)
+
+
+def test_picture_goes_to_a_folder_that_is_made(tmp_path, capsys):
+    run = write_results(tmp_path / "run", json.dumps(results(70.0)))
+    picture = tmp_path / "new" / "folder" / "comparison.png"
+    # Flags may come after folders.
+    assert compare.cli(["compare", run, str(tmp_path), f"--picture={picture}"]) == 0
+    assert picture.is_file()
+    output, error = capsys.readouterr()
+    assert f"| digits | {run} | nice | 70.000 ± 0.100 |" in output
+    assert error.splitlines() == [f"{tmp_path}: no finished run", f"Picture: {picture}"]
+
+
+# Folders, and what the one line on standard error must say.
+NO_RUNS = {
+    "no run": ("{x} {x}/none", "a finished run; got {x}: no finished run; {x}/none: no"),
+    "broken results": ("{x}/broken", "results.json cannot be read"),
+    "another experiment": ("{x}/vae", "vae: results of something else"),
+}
+
+
+@pytest.mark.parametrize("name", NO_RUNS)
+def test_what_is_no_run_is_refused(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_results(tmp_path / "broken", "{")
+    write_results(tmp_path / "vae", json.dumps({"elbo": {"nats": -19.0}}))
+    arguments, words = (text.replace("{x}", str(tmp_path)) for text in NO_RUNS[name])
+    assert_refused(compare, arguments.split(), 1, [words], capsys, monkeypatch)
+    assert not (tmp_path / "comparison.png").exists()

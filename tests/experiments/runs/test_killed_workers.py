@@ -4,37 +4,35 @@ Once each worker of each experiment; `KILLS=10 pytest -m slow` with this file: t
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 
-import killed_runs
+import killed_commands
 import local_workers
 import numpy as np
 import pytest
 from small_commands import POSTERIOR
+from tiny_runs import TINY_POSTERIOR
 from tiny_runs import TINY_VAE
+from tiny_runs import outcome
 
 from experiments.density_estimation import experiment as density_estimation
 from experiments.iaf_vae import experiment as iaf_vae
 from experiments.posterior_inference import experiment as posterior_inference
-from experiments.posterior_inference.settings import PosteriorSettings
 
 pytestmark = pytest.mark.slow
 _KILLS = int(os.environ.get("KILLS", "2"))
 RUNS = {
     "density_estimation": (density_estimation, local_workers.UNEVEN),
-    "iaf_vae": (iaf_vae, dataclasses.replace(TINY_VAE, encoder="conv", epochs=3)),
-    "posterior_inference": (posterior_inference, PosteriorSettings(**POSTERIOR)),
+    "iaf_vae": (
+        iaf_vae,
+        dataclasses.replace(TINY_VAE, encoder="conv", channels=(2, 2), epochs=3),
+    ),
+    "posterior_inference": (
+        posterior_inference,
+        dataclasses.replace(TINY_POSTERIOR, **POSTERIOR),
+    ),
 }
-
-
-def outcome(run_dir):
-    """Returns the results, and the metrics if there are any, without times."""
-    results = json.loads(pathlib.Path(run_dir, "results.json").read_text())
-    metrics = pathlib.Path(run_dir, "metrics.csv")
-    kept = {k: v for k, v in results.items() if "seconds" not in k and k != "command"}
-    return kept, metrics.read_text() if metrics.is_file() else ""
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -47,7 +45,7 @@ def test_killed_worker_ends_the_other_and_both_go_on(name, tmp_path):
     for i, folder in enumerate(folders):
         at, victim = dataclasses.replace(settings, run_dir=folder), i % 2
         processes = local_workers.start_run(at, experiment)
-        killed_runs.wait_for_epochs(folder, rng.integers(1, 3), processes)
+        killed_commands.wait_for_epochs(folder, rng.integers(1, 3), processes)
         processes[victim].kill()
         survivor = processes[1 - victim]
         survivor.join(60)  # the chief hears of the other by its silence, of ten seconds

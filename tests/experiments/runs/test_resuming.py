@@ -1,26 +1,28 @@
 """An interrupted run goes on, and ends at the numbers of one without a pause."""
 
 import dataclasses
-import errno
-import itertools
-import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
 
-import killed_runs
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_runs
+from tiny_runs import TINY
+from tiny_runs import TINY_VAE
 from tiny_runs import in_folder
+from tiny_runs import outcome
 from tiny_runs import run_without_end
 
 from experiments.command_line import program
 from experiments.density_estimation import experiment as density_estimation
+from experiments.density_estimation import report
 from experiments.density_estimation import training
 from experiments.density_estimation.settings import Settings
+from experiments.iaf_vae import experiment as iaf_vae
 from experiments.reports import facts
 from experiments.runs import fitting
 from experiments.runs import run_directory
@@ -30,89 +32,16 @@ from experiments.runs.fitting import SaveRun
 from experiments.runs.fitting import TimeLimit
 from experiments.runs.run_directory import RunDirectoryError
 
-SMALL = Settings(num_steps=2, hidden_units=(8,), epochs=20, num_samples=100, progress=0)
-IMAGES = Settings(
-    dataset="digits",
-    flow="glow",
-    num_levels=1,
-    num_steps=1,
-    hidden_channels=4,
-    horizontal_flips=True,
-    ema_momentum=0.9,
-    batch_size=200,
-    warmup_steps=30,
-    epochs=10,
-    patience=3,
-    num_samples=100,
-    progress=0,
-)
-TINY = dataclasses.replace(tiny_runs.TINY, epochs=4)
-pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.xdist_group("going on")]
-
-
-def kill_often(settings, tmp_path, *, count, seed):
-    paused = dataclasses.replace(settings, run_dir=str(tmp_path / "paused"))
-    whole = dataclasses.replace(settings, run_dir=str(tmp_path / "whole"))
-    rng = np.random.default_rng(seed)
-    reached = [killed_runs.run_and_kill(paused, rng=rng) for _ in range(count)]
-    metrics, results = killed_runs.run_to_the_end(paused)
-    expected_metrics, expected_results = killed_runs.run_to_the_end(whole)
-    print(f"killed after epochs {reached}")
-    assert reached == sorted(reached)
-    assert metrics == expected_metrics
-    assert results == expected_results
-
-
-@pytest.mark.slow
-def test_run_killed_twice_ends_at_the_same_numbers(tmp_path):
-    # Averaged weights, fresh noise and mirrored images have a part in it.
-    kill_often(IMAGES, tmp_path, count=2, seed=1)
-
-
-@pytest.mark.slow
-def test_run_killed_ten_times_ends_at_the_same_numbers(tmp_path):
-    kill_often(dataclasses.replace(SMALL, batch_norm=True), tmp_path, count=10, seed=0)
-
-
-def fill_disk(monkeypatch, *, after):
-    """Lets `after` files be replaced; then the disk is full."""
-    replace, count = os.replace, itertools.count()
-
-    def replace_or_fail(source, target):
-        if next(count) >= after:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", replace_or_fail)
+FOUR_EPOCHS = dataclasses.replace(TINY, epochs=4, cosine_decay=False)
+pytestmark = pytest.mark.usefixtures("_quick", "all_op_by_op")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The settings of a finished run."""
-    settings = in_folder(TINY, tmp_path_factory.mktemp("whole"))
+    settings = in_folder(FOUR_EPOCHS, tmp_path_factory.mktemp("whole"))
     density_estimation.run(settings)
     return settings
-
-
-@pytest.mark.slow
-def test_full_disk_stops_with_one_line_and_the_run_goes_on_later(
-    whole, tmp_path, monkeypatch, capsys
-):
-    paused = in_folder(TINY, tmp_path)
-    with monkeypatch.context() as patch:
-        fill_disk(patch, after=6)
-        status = density_estimation.cli(["density_estimation", *paused.flags()])
-    assert status == 1
-    message = capsys.readouterr().err
-    assert "No space left on device" in message
-    assert "--flagfile" in message
-    assert message.count("\n") == 1
-    newest = CheckpointFolder(tmp_path / "checkpoints").load_newest()
-    assert 1 <= newest.epoch < TINY.epochs
-    assert not list(tmp_path.glob("**/*.partial"))
-    density_estimation.run(paused)
-    outcomes = [killed_runs.outcome(s.run_dir) for s in (paused, whole)]
-    assert outcomes[0] == outcomes[1]
 
 
 def test_finished_run_is_only_read(whole, capsys, monkeypatch):
@@ -138,40 +67,30 @@ def test_time_counts_across_a_pause(tmp_path):
 
 
 def test_time_limit_saves_the_epochs_between_two_checkpoints(tmp_path):
-    settings = dataclasses.replace(
-        TINY, run_dir=str(tmp_path), max_minutes=1e-9, checkpoint_every=3
-    )
+    settings = in_folder(FOUR_EPOCHS, tmp_path, max_minutes=1e-9, checkpoint_every=3)
     run_without_end(settings)
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
     assert CheckpointFolder(tmp_path / "checkpoints").load_newest().epoch == 1
     more = dataclasses.replace(settings, max_minutes=0.0)
-    assert density_estimation.run(more)["num_epochs"] == TINY.epochs
+    assert density_estimation.run(more)["num_epochs"] == FOUR_EPOCHS.epochs
 
 
 def test_resuming_on_other_rows_is_refused(tmp_path):
     rows = np.random.default_rng(0).normal(size=(300, 2))
     np.save(tmp_path / "rows.npy", rows)
-    settings = dataclasses.replace(
-        TINY,
-        dataset="npz",
-        npz_path=str(tmp_path / "rows.npy"),
-        run_dir=str(tmp_path / "run"),
-    )
+    data = {"dataset": "npz", "npz_path": str(tmp_path / "rows.npy")}
+    settings = in_folder(FOUR_EPOCHS, tmp_path / "run", **data)
     run_without_end(settings)
     np.save(tmp_path / "rows.npy", rows + 1.0)
     with pytest.raises(RunDirectoryError, match="run holds a run on other training rows"):
         density_estimation.run(settings)
-    np.save(tmp_path / "rows.npy", rows)
-    fewer = dataclasses.replace(settings, num_samples=5)
-    assert density_estimation.run(fewer)["num_epochs"] == TINY.epochs
 
 
+@pytest.mark.slow_ids("0.9")
 @pytest.mark.parametrize("ema_momentum", [0.0, 0.9])
 def test_training_that_diverges_at_once_is_refused(ema_momentum, tmp_path):
-    settings = dataclasses.replace(
-        TINY, run_dir=str(tmp_path), learning_rate=1e5, ema_momentum=ema_momentum
-    )
-    settings = dataclasses.replace(settings, scale="exp")
+    changes = {"learning_rate": 1e5, "scale": "exp", "ema_momentum": ema_momentum}
+    settings = in_folder(FOUR_EPOCHS, tmp_path, **changes)
     for _ in range(2):  # also where it goes on
         with pytest.raises(fitting.TrainingError, match="smaller --learning_rate"):
             density_estimation.run(settings)
@@ -186,6 +105,7 @@ def test_training_that_diverges_later_says_so():
     assert facts.epochs(outcome | {"diverged_in_epoch": None}) == "3 (best: 2)"
 
 
+@pytest.mark.slow_ids("*TERM*", "15")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
     run_dir = tmp_path / "my runs"
@@ -197,12 +117,8 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
         "program.stop_at_once(lambda: program.how_to_go_on(settings)); "
         "print('ready', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     process.stdout.readline()
     process.send_signal(number)
     _, message = process.communicate(timeout=10)
@@ -216,3 +132,275 @@ def test_signal_stops_at_once_and_says_how_to_go_on(number, tmp_path):
 def test_what_had_not_begun_is_not_to_go_on(tmp_path):
     how = program.how_to_go_on(Settings(run_dir=str(tmp_path)))
     assert how == "Stopped before the run had begun; nothing was written."
+
+
+def checkpoint(epoch):
+    arrays = {
+        "weights": [np.arange(3.0, dtype=np.float32) + epoch, np.float32(1.5)],
+        "none": [],
+    }
+    return Checkpoint(epoch, {"best": 0.1 + epoch, "loss": float("inf")}, arrays)
+
+
+def test_round_trip_is_exact():
+    before = checkpoint(7)
+    after = Checkpoint.from_bytes(before.to_bytes())
+    assert (after.epoch, after.facts) == (7, before.facts)
+    assert after.arrays["none"] == []
+    for a, b in zip(after.arrays["weights"], before.arrays["weights"], strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_last_two_are_kept(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    assert folder.load_newest() is None
+    for epoch in range(1, 5):
+        folder.save(checkpoint(epoch))
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["epoch_000003.checkpoint", "epoch_000004.checkpoint"]
+    assert folder.load_newest().epoch == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda c: c[:-100], lambda c: c[:200] + bytes([c[200] ^ 1]) + c[201:], lambda c: b""],
+    ids=["cut off", "a bit flipped", "empty"],
+)
+def test_damaged_checkpoints_are_named_and_the_one_before_used(damage, tmp_path, capsys):
+    folder = CheckpointFolder(tmp_path)
+    for epoch in (1, 2):
+        folder.save(checkpoint(epoch))
+    newest = tmp_path / "epoch_000002.checkpoint"
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert folder.load_newest().epoch == 1
+    told = f"{newest} is damaged; the checkpoint before it is used."
+    assert told in capsys.readouterr().out
+    oldest = tmp_path / "epoch_000001.checkpoint"
+    oldest.write_bytes(damage(oldest.read_bytes()))
+    assert folder.load_newest() is None
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.endswith("is damaged; there is none before it, and training starts anew.")
+    folder.save(checkpoint(2))
+    assert folder.load_newest().epoch == 2
+
+
+def test_deleting_leaves_the_newest_and_the_files_of_others(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    for epoch in (1, 2):
+        folder.save(checkpoint(epoch))
+    (tmp_path / "checkpoints" / "note.txt").write_text("mine")
+    folder.delete_all_but_newest()
+    assert folder.load_newest().epoch == 2
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+LONGER = dataclasses.replace(
+    TINY,
+    act_norm=True,
+    ema_momentum=0.9,
+    batch_size=2000,
+    warmup_steps=9,
+    cosine_decay=False,
+    num_samples=20,
+)
+LONGER_VAE = dataclasses.replace(
+    TINY_VAE, latent_size=2, warm_up_epochs=3, cosine_decay=False
+)
+RUNS = {
+    "density_estimation": (density_estimation, LONGER),
+    "images and early stopping": (
+        density_estimation,
+        Settings(
+            **{"dataset": "digits", "flow": "glow", "num_levels": 1, "hidden_channels": 4},
+            **{"num_steps": 1, "epochs": 2, "patience": 1, "batch_size": 500},
+            **{"horizontal_flips": True, "ema_momentum": 0.9, "warmup_steps": 9},
+            **{"cosine_decay": False, "num_samples": 20, "progress": 0},
+        ),
+    ),
+    "iaf_vae": (iaf_vae, LONGER_VAE),
+}
+
+
+@pytest.mark.slow_ids("iaf_vae", "images and early stopping")
+@pytest.mark.parametrize("name", RUNS)
+def test_more_epochs_end_at_the_numbers_of_a_run_without_a_stop(name, tmp_path, capsys):
+    """Also where the run that goes on is itself interrupted, after one epoch more."""
+    experiment, settings = RUNS[name]
+    longer, whole = (in_folder(settings, tmp_path / n) for n in ("longer", "whole"))
+    assert experiment.run(longer)["num_epochs"] == 2
+    if experiment is density_estimation:
+        run_without_end(dataclasses.replace(longer, epochs=4))
+    longer = dataclasses.replace(longer, epochs=5)
+    results = experiment.run(longer)
+    experiment.run(dataclasses.replace(whole, epochs=5))
+    ends = [outcome(s.run_dir) for s in (longer, whole)]
+    assert ends[0] == ends[1]
+    assert f"went on from epoch 2 to epoch {results['num_epochs']}" in (
+        capsys.readouterr().out
+    )
+    assert experiment.run(longer) == results  # now it is only read
+
+
+@pytest.mark.slow
+def test_a_schedule_that_starts_over_is_told(tmp_path):
+    settings = in_folder(LONGER, tmp_path, cosine_decay=True)
+    assert "schedule_restarts" not in density_estimation.run(settings)
+    for epochs, number in ((3, 1), (4, 2)):
+        results = density_estimation.run(dataclasses.replace(settings, epochs=epochs))
+        assert len(results["schedule_restarts"]) == number
+    assert results["schedule_restarts"] == [
+        {"after_epoch": 2, "epochs_before": 2, "epochs": 3},
+        {"after_epoch": 3, "epochs_before": 3, "epochs": 4},
+    ]
+    words = report.page(results).facts["step size"]
+    assert "over 2 epochs, and over 3 from epoch 3 on, then over 4 from epoch 4 on" in words
+    assert "a run of 4 epochs without a stop ends at other numbers" in words
+    assert words in (tmp_path / "report.md").read_text()
+
+
+def test_training_that_had_ended_by_itself_is_not_taken_up_again(tmp_path, capsys):
+    # Without a step, no epoch is better than the first.
+    settings = in_folder(LONGER, tmp_path, learning_rate=1e-30, patience=0, epochs=3)
+    assert density_estimation.run(settings)["num_epochs"] < 3
+    results = density_estimation.run(dataclasses.replace(settings, epochs=9))
+    assert results["num_epochs"] < 3
+    assert "No epoch was added" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 1}, "--epochs=4 there, --epochs=1 now"),
+        ({"epochs": 5, "seed": 1}, "--seed=0 there, --seed=1 now"),
+    ],
+)
+def test_what_is_no_extension_is_refused_and_changes_nothing(changes, words, whole):
+    flags = pathlib.Path(whole.run_dir, "flags.txt").read_text()
+    with pytest.raises(RunDirectoryError, match=words):
+        density_estimation.run(dataclasses.replace(whole, **changes))
+    assert pathlib.Path(whole.run_dir, "flags.txt").read_text() == flags
+
+
+def test_a_run_without_its_last_checkpoint_is_not_extended(whole, tmp_path):
+    settings = in_folder(whole, tmp_path / "run")
+    shutil.copytree(whole.run_dir, settings.run_dir)
+    results = density_estimation.run(settings)
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(RunDirectoryError, match=f"--init_from={settings.run_dir}"):
+        density_estimation.run(dataclasses.replace(settings, epochs=5))
+    assert density_estimation.run(settings) == results
+
+
+# Permutations, orderings and masks are drawn from the seed.
+MAF = dataclasses.replace(
+    TINY,
+    **{"dataset": "npz", "npz_path": "rows.npy", "context_columns": ("2",), "flow": "maf"},
+    **{"num_steps": 2, "random_orderings": True, "act_norm": True, "lu_mixing": True},
+    **{"epochs": 1, "batch_size": 100, "num_samples": 20},
+)
+STEP = 1e-30  # too small to change a weight
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The settings of a finished run on rows given a context."""
+    folder = tmp_path_factory.mktemp("first")
+    np.save(folder / "rows.npy", np.random.default_rng(0).normal(5.0, 2.0, (300, 3)))
+    settings = in_folder(MAF, folder / "run", npz_path=str(folder / "rows.npy"))
+    density_estimation.run(settings)
+    return settings
+
+
+def weights(run_dir):
+    return keras.saving.load_model(pathlib.Path(run_dir) / "model.keras").get_weights()
+
+
+def from_first(first, folder, **changes):
+    return in_folder(first, folder / "run", init_from=first.run_dir, **changes)
+
+
+def test_a_run_starts_from_the_weights_and_statistics_of_another(first, tmp_path):
+    # On rows of another mean, with another seed.
+    np.save(tmp_path / "other.npy", np.random.default_rng(1).normal(0.0, 1.0, (300, 3)))
+    changes = {"npz_path": str(tmp_path / "other.npy"), "seed": 7, "learning_rate": STEP}
+    settings = from_first(first, tmp_path, **changes)
+    results = density_estimation.run(settings)
+    before, after = weights(first.run_dir), weights(settings.run_dir)
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert results["init_from"] == first.run_dir
+    assert "those of" in (tmp_path / "run" / "report.md").read_text()
+    rows = np.random.default_rng(2).normal(5.0, 2.0, (10, 3)).astype(np.float32)
+    ours, theirs = (
+        keras.saving.load_model(pathlib.Path(s.run_dir) / "model.keras").distribution
+        for s in (settings, first)
+    )
+    np.testing.assert_allclose(
+        ours.log_prob(rows[:, :2], context=rows[:, 2:]),
+        theirs.log_prob(rows[:, :2], context=rows[:, 2:]),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_there_and_can_be_resumed(first, tmp_path):
+    settings = from_first(first, tmp_path, seed=7, epochs=2, learning_rate=1e-2)
+    run_without_end(settings)
+    resumed = density_estimation.run(settings)
+    assert any(
+        (old != new).any()
+        for old, new in zip(weights(first.run_dir), weights(settings.run_dir), strict=True)
+    )
+    whole = dataclasses.replace(settings, run_dir=str(tmp_path / "whole"))
+    expected = density_estimation.run(whole)
+    assert resumed["test_log_likelihood"] == expected["test_log_likelihood"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"flow": "iaf"}, "--flow=maf there, --flow=iaf now"),
+        (
+            {"context_columns": ("0",)},
+            "column '0' was modelled and is context; column '2' was context and is",
+        ),
+    ],
+)
+def test_another_architecture_or_table_is_refused_by_name(changes, words, first, tmp_path):
+    with pytest.raises(RunDirectoryError) as refusal:
+        density_estimation.run(from_first(first, tmp_path, **changes))
+    assert words in str(refusal.value)
+    assert first.run_dir in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_finished_run_is_refused(first, tmp_path):
+    none = dataclasses.replace(
+        first, init_from=f"{tmp_path}/none", run_dir=f"{tmp_path}/run"
+    )
+    words = f"`init_from` to be the folder of a finished run; got {tmp_path}/none"
+    with pytest.raises(RunDirectoryError, match=words):
+        density_estimation.run(none)
+
+
+VAE = dataclasses.replace(TINY_VAE, prior="real_nvp", latent_size=2, epochs=1)
+
+
+@pytest.mark.slow
+def test_a_vae_starts_from_another_and_refuses_another_architecture(tmp_path):
+    first = in_folder(VAE, tmp_path / "first")
+    iaf_vae.run(first)
+    changes = {"init_from": first.run_dir, "seed": 3, "learning_rate": STEP}
+    second = in_folder(VAE, tmp_path / "second", **changes)
+    iaf_vae.run(second)
+    for old, new in zip(weights(first.run_dir), weights(second.run_dir), strict=True):
+        np.testing.assert_array_equal(old, new)
+    other = in_folder(second, tmp_path / "third", latent_size=3)
+    with pytest.raises(RunDirectoryError, match="--latent_size=2 there, --latent_size=3"):
+        iaf_vae.run(other)
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(100, 3)))
+    changes = {"init_from": first.run_dir, "npz_path": str(tmp_path / "rows.npy")}
+    with pytest.raises(RunDirectoryError, match="Expected a saved DensityEstimator"):
+        density_estimation.run(in_folder(MAF, tmp_path / "fourth", **changes))

@@ -68,21 +68,6 @@ def test_only_the_block_under_way_is_taken_again(whole, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == steps
 
 
-def test_a_finished_training_is_only_read(whole, tmp_path):
-    train(Descent(), tmp_path)
-    assert_ends_as(whole, Descent(dies_in_block=1), tmp_path)
-
-
-def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(whole, tmp_path, capsys):
-    die(tmp_path, in_block=3)
-    newest = max(tmp_path.iterdir())
-    newest.write_bytes(newest.read_bytes()[:-9])
-    take = Descent()
-    assert_ends_as(whole, take, tmp_path)
-    assert take.taken == [STEPS, 7]
-    assert f"{newest} is damaged; the checkpoint before" in capsys.readouterr().out
-
-
 def test_a_loss_that_is_not_finite_is_told_and_not_saved(tmp_path):
     def take(values, num_steps):
         losses = np.ones(num_steps)

@@ -5,11 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tiny_runs
-from tiny_runs import in_folder
 
-from experiments.data import load_dataset
-from experiments.density_estimation import models
-from experiments.density_estimation import training
 from experiments.runs import fitting
 
 NUM_ROWS, EPOCHS, HIGHEST = 2050, 4, 0.5  # of 3 batches an epoch
@@ -42,16 +38,3 @@ EXPECTED = {
 def test_step_sizes_are_those_of_the_formula(name):
     changes, shares = EXPECTED[name]
     np.testing.assert_allclose(step_sizes(**changes), HIGHEST * np.array(shares), atol=1e-6)
-
-
-def test_training_takes_the_steps_of_the_warm_up(tmp_path):
-    """Adam's steps are at most as long as the step size, which here hardly rises."""
-    gains = {}
-    for name, warmup_steps in (("at once", 0), ("rising", 10**6)):
-        settings = in_folder(SETTINGS, tmp_path / name, learning_rate=1e-2)
-        settings = dataclasses.replace(settings, warmup_steps=warmup_steps)
-        distribution = models.build_distribution(settings, 2)
-        _, history, _ = training.train(distribution, load_dataset("two_moons"), settings)
-        gains[name] = history["loss"][0] - history["loss"][-1]
-    assert gains["at once"] > 5e-3
-    assert abs(gains["rising"]) < 1e-3

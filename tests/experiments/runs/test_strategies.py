@@ -1,95 +1,157 @@
-"""Two replicas train as one device does, up to rounding."""
+"""Two replicas, and two workers on a machine, train as one device does, up to rounding."""
 
 import dataclasses
+import importlib
 import json
+import pathlib
 
-import keras
-import killed_runs
+import killed_commands
+import local_workers
 import numpy as np
 import pytest
+import tensorflow as tf
+from local_workers import UNEVEN
+from tiny_runs import TINY_VAE
+from tiny_runs import in_folder
+from tiny_runs import outcome
 
-from experiments.command_line.flag_settings import UsageError
 from experiments.density_estimation.settings import Settings
+from experiments.runs import workers
 
-# 10,000 rows: 20 steps of 500, or 3 epochs with a last batch of odd size.
-EVEN = Settings(
-    num_steps=2, hidden_units=(8,), epochs=1, batch_size=500, num_samples=100, progress=0
-)
-UNEVEN = dataclasses.replace(
-    EVEN, epochs=3, batch_size=1667, gradient_clip_norm=0.1, evaluation_batch_size=667
-)
 GLOW = Settings(
-    dataset="digits",
-    flow="glow",
-    recompute=True,
-    num_steps=2,
-    hidden_channels=4,
-    epochs=1,
-    batch_size=200,
-    num_samples=100,
+    **{"dataset": "digits", "flow": "glow", "recompute": True, "num_steps": 2},
+    **{"hidden_channels": 4, "epochs": 1, "batch_size": 200, "num_samples": 100},
     progress=0,
 )
-
-
-def run(settings, folder, strategy):
-    # In a process of its own: TensorFlow's replicas do not survive a second strategy.
-    killed_runs.run_to_the_end(
-        dataclasses.replace(settings, run_dir=str(folder), strategy=strategy)
-    )
-    metrics = np.genfromtxt(folder / "metrics.csv", delimiter=",", skip_header=1)
-    model = keras.saving.load_model(folder / "model.keras")
-    return model.get_weights(), metrics, json.loads((folder / "results.json").read_text())
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        pytest.param(EVEN, marks=pytest.mark.slow),
-        pytest.param(UNEVEN, marks=pytest.mark.slow),
-        pytest.param(
-            dataclasses.replace(
-                UNEVEN, num_steps=1, ema_momentum=0.9, act_norm=True, weight_decay=0.1
-            ),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(GLOW, marks=pytest.mark.slow),
-    ],
-    ids=["even", "uneven_and_clipped", "averaged_with_act_norm", "glow_recomputing"],
+# 1,257 rows drawn anew in each epoch, so that the last batch has 57; the validation rows,
+# 180, divide unevenly too. The free bits come to cost something within the run.
+VAE = dataclasses.replace(
+    TINY_VAE,
+    **{"free_bits": 0.3, "warm_up_epochs": 2, "gradient_clip_norm": 5.0},
+    **{"ema_momentum": 0.5, "epochs": 3, "batch_size": 300, "evaluation_batch_size": 67},
 )
-def test_two_replicas_equal_one_device(settings, tmp_path):
-    one, two = (run(settings, tmp_path / s, s) for s in ("none", "mirrored"))
-    for a, b in zip(one[0], two[0], strict=True):
-        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=2e-5)
-    np.testing.assert_allclose(one[1], two[1], rtol=1e-4)
-    assert one[2]["test_log_likelihood"]["nats"] == pytest.approx(
-        two[2]["test_log_likelihood"]["nats"], abs=1e-4
-    )
+RUNS = {
+    "density": ("density_estimation", UNEVEN),
+    "act_norm": (
+        "density_estimation",
+        dataclasses.replace(UNEVEN, batch_norm=False, act_norm=True, weight_decay=0.1),
+    ),
+    "glow": ("density_estimation", GLOW),
+    "vae": ("iaf_vae", VAE),
+}
 
 
+def numbers(run_dir):
+    """Metrics of each epoch, and the log-likelihood of test rows."""
+    metrics = np.genfromtxt(run_dir / "metrics.csv", delimiter=",", skip_header=1)
+    results = json.loads((run_dir / "results.json").read_text())
+    found = results.get("test_log_likelihood") or results["log_likelihood"]
+    return metrics, found["nats"]
+
+
+def run_workers(settings, name="density_estimation"):
+    experiment = importlib.import_module(f"experiments.{name}.experiment")
+    local_workers.end_well(local_workers.start_run(settings, experiment))
+    assert not pathlib.Path(f"{settings.run_dir}_of_1").exists()
+
+
+def run_alone(settings, name="density_estimation"):
+    # In a process of its own: TensorFlow's replicas do not survive a second strategy.
+    folder = pathlib.Path(settings.run_dir).parent
+    killed_commands.run(f"{name}.experiment", settings.flags(), folder)
+
+
+# Not the weights are compared: shift and scale before a batch norm change nothing, so that
+# Adam moves them by rounding.
 @pytest.mark.slow
-def test_two_replicas_have_one_batch_statistic(tmp_path):
-    settings = dataclasses.replace(UNEVEN, batch_norm=True)
-    one, two = (run(settings, tmp_path / s, s) for s in ("none", "mirrored"))
-    # Not the weights: shift and scale before a batch norm change nothing, so that Adam
-    # moves them by rounding.
-    np.testing.assert_allclose(one[1], two[1], rtol=1e-4)
-    assert one[2]["test_log_likelihood"]["nats"] == pytest.approx(
-        two[2]["test_log_likelihood"]["nats"], abs=1e-4
-    )
+@pytest.mark.parametrize(
+    ("run", "strategy"),
+    [(run, "mirrored") for run in RUNS] + [(r, "multi_worker") for r in ("density", "vae")],
+)
+def test_several_devices_equal_one(run, strategy, tmp_path):
+    name, settings = RUNS[run]
+    run_alone(in_folder(settings, tmp_path / "one"), name)
+    several = in_folder(settings, tmp_path / "several")
+    if strategy == "mirrored":
+        run_alone(dataclasses.replace(several, strategy=strategy), name)
+    else:
+        run_workers(several, name)
+    assert_equal_numbers(tmp_path / "several", tmp_path / "one")
+
+
+def assert_equal_numbers(first, second):
+    (found, nats), (expected, expected_nats) = numbers(first), numbers(second)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert nats == pytest.approx(expected_nats, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.slow
 def test_killed_run_of_two_replicas_goes_on(tmp_path):
-    paused, whole = (
-        dataclasses.replace(
-            UNEVEN, epochs=8, strategy="mirrored", run_dir=str(tmp_path / name)
-        )
-        for name in ("paused", "whole")
+    settings = dataclasses.replace(UNEVEN, epochs=8, strategy="mirrored")
+    paused, whole = (in_folder(settings, tmp_path / n) for n in ("run", "whole"))
+    command = "density_estimation.experiment", paused.flags()
+    assert 1 < killed_commands.kill_in_training(*command, tmp_path).epoch < 8
+    run_alone(paused)
+    run_alone(whole)
+    assert outcome(paused.run_dir) == outcome(whole.run_dir)
+
+
+@pytest.mark.slow
+def test_worker_without_rows_and_a_finished_run(tmp_path):
+    """Last batches have a row, so that one worker has none; the chief's clock ends all."""
+    settings = dataclasses.replace(
+        UNEVEN,
+        **{"batch_norm": False, "act_norm": True, "max_minutes": 1e-9},
+        **{"batch_size": 3333, "evaluation_batch_size": 1999},
     )
-    assert killed_runs.run_and_kill(paused, rng=np.random.default_rng(2)) > 0
-    assert killed_runs.run_to_the_end(paused) == killed_runs.run_to_the_end(whole)
+    one, several = (in_folder(settings, tmp_path / name) for name in ("one", "workers"))
+    run_alone(one)
+    run_workers(several)
+    assert_equal_numbers(tmp_path / "workers", tmp_path / "one")
+    before = outcome(several.run_dir)
+    assert before[0]["num_epochs"] == 1
+    run_workers(several)
+    assert "finished" in (tmp_path / "workers_of_0.log").read_text()
+    assert outcome(several.run_dir) == before
 
 
-def test_what_replicas_cannot_do_is_refused():
-    with pytest.raises(UsageError, match="no `jit_compile` with a `strategy`"):
-        Settings(strategy="mirrored", jit_compile=True)
+def share_and_write(value, contents, path):
+    strategy = workers.make_strategy("multi_worker")
+    with strategy.scope():
+        variables = [tf.Variable(0.0), tf.Variable([0, 0])]
+    for variable in variables:
+        variable.assign(tf.fill(variable.shape, tf.cast(value, variable.dtype)))
+    workers.share(strategy, variables)
+    told = [workers.from_chief(strategy, content).decode() for content in contents]
+    values = [variable.numpy().tolist() for variable in variables]
+    path.write_text(json.dumps([*values, told, workers.is_chief(strategy)]))
+
+
+def test_what_the_chief_has_is_everyones(tmp_path):
+    contents = [b"", b"12345678", b"some more than a word"]
+    paths = tmp_path / "chief", tmp_path / "other"
+    chief, other = (3, contents, paths[0]), (5, 3 * [b"something else"], paths[1])
+    local_workers.end_well(local_workers.start(share_and_write, chief, other))
+    found = [json.loads(path.read_text()) for path in paths]
+    told = [content.decode() for content in contents]
+    assert found[0] == [3.0, [3, 3], told, True]
+    assert found[1] == [3.0, [3, 3], told, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "--seed=1 there, --seed=0 now"),
+        ({"max_minutes": 1.0}, "--max_minutes=1.0 there"),
+        ({"run_dir": "elsewhere", "data_dir": "elsewhere", "progress": 2}, None),
+    ],
+)
+def test_workers_with_other_flags_are_refused(change, message, monkeypatch):
+    chiefs = dataclasses.replace(UNEVEN, **change)
+    told = json.dumps({"is_finished": True, "flags": chiefs.flags()}).encode()
+    monkeypatch.setattr(workers, "from_chief", lambda strategy, content: told)
+    if message is None:
+        assert workers.agree_on_start(None, UNEVEN, is_finished=False)
+    else:
+        with pytest.raises(workers.WorkersError, match=message):
+            workers.agree_on_start(None, UNEVEN, is_finished=False)

@@ -36,70 +36,34 @@ def text_column(what, cells, *shown):
 
 BAD = {
     "nothing": ("", "got an empty file"),
-    "empty lines": ("  \n\n \n", "got an empty file"),
     "a header only": ("a,b\n", "got a header only"),
     "no header": ("\n".join(ROWS), "Expected a header"),
     "one row": (table(ROWS[0]), "1 rows, of at least 20"),
-    "a few rows": (table(*ROWS[:6]), "6 rows, of at least 20"),
     "a name twice": (table(*ROWS, header="a,a"), "distinct column names"),
-    "a comment first": (
-        table("a,b", *ROWS, header="# mine"),
-        "2 cells instead of 1 in line",
-    ),
     "a line of units": (table("[kg],x", *ROWS), "has numbers, but '[kg]' in line 2"),
-    "the header again": (table(*ROWS, "a,b"), "has numbers, but 'a' in line 31"),
-    "a total": (table(*ROWS, "Total,"), "but 'Total' in line 31"),
     "a short row": (third("1"), "1 cells instead of 2 in line 4"),
-    "a short row of a long cell": (third("1234"), "1 cells instead of 2 in line 4"),
-    "a long row": (third("1,x,2"), "3 cells instead of 2 in line 4"),
-    "semicolons in a comma's place": (
-        table(*(row.replace(",", ";") for row in ROWS)),
-        "1 cells instead of 2 in line 2; 1 cells instead of 2 in line 3",
-    ),
     "spaces": (
         table(*(row.replace(",", " ") for row in ROWS), header="a b"),
         "column 'a b' is text (29 different texts in 29 rows), as '0.37 y' and '0.74 x'",
     ),
     "an open quote": (third('1,"x'), "in line 4: unexpected end"),
-    "an open quote at the end": (table(*ROWS, '1,"x'), "in line 31: unexpected end"),
     "a letter after a quote": (third('1,"x"y'), "in line 4: ',' expected after"),
     "another encoding": (third("1,é").encode("latin-1"), "the byte 0xe9 in line 4 (--enc"),
     "utf-16": (table(*ROWS).encode("utf-16"), "got UTF-16"),
     "a zero byte": (third("1,x\0y"), "a NUL byte in line 4"),
     "an archive": (b"PK\x03\x04\x14\0", "got a zip archive, or an Excel workbook"),
-    "an old workbook": (b"\xd0\xcf\x11\xe0\xa1", "got an Excel workbook"),
     "compressed": (b"\x1f\x8b\x08\0", "got a gzip file"),
-    "a page": ("<!DOCTYPE html>\n<html>\n<body>\n", "2 rows, of at least 20"),
-    "json": ('[{"a": 1, "b": 2},\n{"a": 1}]', "1 cells instead of 3 in line 2"),
     "a word": number_column("many"),
-    "infinity": number_column("inf"),
-    "minus infinity": number_column("-Infinity"),
     "beyond all floats": number_column("1e400"),
-    "hexadecimal": number_column("0x1F"),
     "Python's underscores": number_column("1_000"),
-    "a unit": number_column("5 kg"),
-    "a currency": number_column("$5"),
-    "a range": number_column("3-4"),
-    "a truth value": number_column("True"),
     "a date among numbers": number_column("2024-01-01"),
     "a decimal comma": (third('"1,5",x'), "'1,5' in line 4 (--kinds=a=cat"),
-    "a decimal comma, told": (third('"1,5",x'), "--decimal=, reads decimal commas"),
-    "decimal commas without a header": (
-        "\n".join("1,5;2,5;3,5" for _ in range(29)),
-        "Expected a header",
-    ),
     "prices": text_column(SIGNS, "${}.99", "'$1.99'", "'$2.99'"),
-    "percent": text_column(SIGNS, "{}%", "'1%'", "'2%'"),
     "days before months": text_column(DATES, "{}/02/2024", "'1/02/2024'", "'2/02/2024'"),
     "no such day": (filled("2024-02-{:02}", 30), "has dates, but '2024-02-30' in line 31"),
-    "another date": (
-        filled("2024-01-{:02}").replace("2024-01-29", "01/29/2024"),
-        "column 'a' has dates, but '01/29/2024' in line 30",
-    ),
     "huge integers": (filled("9007199254741{:03}"), "'a' names the rows, integers of 2^53"),
     "row numbers": (filled("{}"), "'a' names the rows, each integer from 1 to 29 once"),
     "a missing cell": (third(",x"), MISSING),
-    "NA": (third("NA,x"), MISSING),
     "a question mark": (third("?,x"), MISSING),
     "an empty column": (
         table(*(row[:-1] for row in ROWS)),
@@ -112,10 +76,6 @@ BAD = {
     "much at once": (
         table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
         "'old' in line 31",
-    ),
-    "much at once, texts": (
-        table(*(f"{row},name {i}" for i, row in enumerate(ROWS)), "old,,z", header="a,b,c"),
-        "column 'c' is text (30 different texts",
     ),
 }
 
@@ -141,19 +101,14 @@ THOUSANDS = "separators of thousands have to be taken out of the file"
 SPELT_OTHERWISE = {
     ".": {
         "{},5": {COMMAS},
-        "-{},5e3": {COMMAS},
         "{},000": {COMMAS, THOUSANDS},  # either
-        "{}.000,5": {COMMAS, THOUSANDS},
         "{},000.5": {THOUSANDS},
-        "{},000,000": {THOUSANDS},
         "{} 000": {THOUSANDS},
-        "{}'000.5": {THOUSANDS},
     },
     ",": {
         "{}.5": {POINTS},
         "{}.000": {POINTS, THOUSANDS},
         "{}.000,5": {THOUSANDS},
-        "{},000.5": {POINTS, THOUSANDS},
     },
 }
 
