@@ -48,9 +48,8 @@ from typing_extensions import Unpack
 from tfp_flows.bijectors.flow_chain import FlowChain
 from tfp_flows.flows.options import VectorFlowOptions
 from tfp_flows.flows.options import all_arguments
-from tfp_flows.flows.options import chain_options
 from tfp_flows.flows.options import takes_options
-from tfp_flows.flows.preprocessing import with_preprocessing
+from tfp_flows.flows.preprocessing import chain_arguments
 from tfp_flows.flows.steps import coupling_steps
 from tfp_flows.transformers.affine import Affine
 from tfp_flows.transformers.affine import softplus_scale
@@ -75,9 +74,7 @@ class SoftplusNVP(FlowChain):
     ) -> None:
         parameters = all_arguments(locals())
         steps = coupling_steps(Affine(softplus_scale), **parameters)
-        super().__init__(
-            with_preprocessing(steps, **parameters), **chain_options(parameters)
-        )
+        super().__init__(**chain_arguments(steps, parameters))
 '''
 
 OWN_PACKAGE = {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.check_conditioner import check_conditioner
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.dropout import in_mode
 from tfp_flows.core.flow_bijector import FlowBijector
@@ -58,7 +59,6 @@ class Elementwise(FlowBijector):
       event_ndims: axes of one event: 1 for vectors, 3 for images, whose positions share
         the parameters.
       dtype: of inputs and weights.
-      parameters: the constructor's arguments of a subclass.
       name: name of the bijector.
 
     Raises:
@@ -79,10 +79,8 @@ class Elementwise(FlowBijector):
         context_size: int = 0,
         event_ndims: int = 1,
         dtype: tf.DType | str = tf.float32,
-        parameters: dict | None = None,
         name: str = "elementwise",
     ) -> None:
-        given = {k: v for k, v in locals().items() if k != "parameters"}
         check_integer("event_size", event_size)
         check_integer("event_ndims", event_ndims, minimum=0)
         check_transformer(transformer)
@@ -96,12 +94,12 @@ class Elementwise(FlowBijector):
             event_shape=[None] * (event_ndims - 1) + [event_size],
             context_size=context_size,
             dtype=dtype,
-            parameters=parameters or given,
             name=name,
         )
         if conditioner is not None:
             seen, changing = [context_size], [event_size]
             check_conditioner(conditioner, seen, changing, transformer, self.dtype)
+        check_entries("event_size", transformer.num_parameters, event_size)
         self._conditioner = conditioner
         self._transformer = transformer
         self._event_size = int(event_size)

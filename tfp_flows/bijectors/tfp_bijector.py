@@ -41,7 +41,6 @@ class TFPBijector(FlowBijector):
         *,
         name: str | None = None,
     ) -> None:
-        parameters = dict(locals())
         words = "a `tfp.bijectors.Bijector`"
         check_instance("bijector", bijector, tfp.bijectors.Bijector, words)
         if event_ndims is None:
@@ -51,7 +50,6 @@ class TFPBijector(FlowBijector):
             data_event_ndims=bijector.forward_event_ndims(event_ndims),
             is_constant_jacobian=bijector.is_constant_jacobian,
             dtype=_one_dtype(bijector.dtype),
-            parameters=parameters,
             name=name or bijector.name,
         )
         self._bijector = bijector

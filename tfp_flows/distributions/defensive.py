@@ -11,10 +11,11 @@ import tensorflow_probability as tfp
 from tensorflow.types.experimental import TensorLike
 from tensorflow_probability import distributions as tfd
 
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_members
 from tfp_flows.core.arguments import check_number
 from tfp_flows.core.covariance import correlation_factor
-from tfp_flows.core.data_dependent_state import weight_keyword
+from tfp_flows.core.rows import weight_keyword
 from tfp_flows.core.statistics import mean_and_scale
 from tfp_flows.distributions import draws
 from tfp_flows.distributions.distribution_checks import check_rows_of
@@ -77,6 +78,7 @@ class Defensive(DistributionWrapper):
                 "Expected a `distribution` of vectors of a known size; got events of "
                 f"{shape}."
             )
+        check_entries("distribution", shape[0], shape[0])
         super().__init__(name=name or f"defensive_{distribution.name}")
         self.distribution = distribution
         self.share = float(share)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import TensorLike
 
 from tfp_flows.core.arguments import check_each
+from tfp_flows.core.arguments import check_entries
 from tfp_flows.core.arguments import check_flag
 from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.arguments import check_seed
@@ -135,6 +136,7 @@ class MaskedMLP(AutoregressiveNetwork, ContextNetwork):
             num_parameters=num_parameters,
             has_context=self.context_size > 0,
             residual=residual,
+            direct=direct,
             degree_seed=degree_seed,
         )
 
@@ -285,9 +287,10 @@ def masked_layers(
     num_parameters: int,
     has_context: bool,
     residual: bool,
+    direct: bool,
     degree_seed: int | None,
-) -> tuple[list[MaskedDense], MaskedDense]:
-    """Returns the layers, of which the last returns the outputs, and the direct ones.
+) -> tuple[list[MaskedDense], typing.Any]:
+    """Returns the layers, of which the last returns the outputs, and the direct one.
 
     Args:
       ordering: degree of each variable, `[D]`.
@@ -296,6 +299,7 @@ def masked_layers(
       num_parameters: outputs for each variable.
       has_context: whether the first layer also sees a context, whose degree is 0.
       residual: whether each hidden layer but the first is a pair.
+      direct: whether there is a direct layer; else it is None.
       degree_seed: integer from which hidden degrees are drawn; None spreads them equally.
     """
     widths = tuple(hidden_units)
@@ -314,7 +318,8 @@ def masked_layers(
     outputs: dict = {"num_copies": num_parameters, "strict": True}
     layers = [MaskedDense(a, b) for a, b in itertools.pairwise(degrees)]
     layers.append(MaskedDense(degrees[-1], ordering, **outputs))
-    return layers, MaskedDense(from_inputs, ordering, **outputs)
+    direct_layer = MaskedDense(from_inputs, ordering, **outputs) if direct else None
+    return layers, direct_layer
 
 
 class MaskedDense:
@@ -350,6 +355,9 @@ class MaskedDense:
         strict: bool = False,
     ) -> None:
         self.in_degrees = np.asarray(in_degrees)
+        check_entries(
+            "hidden_units", *np.shape(in_degrees), np.size(out_degrees) * num_copies
+        )
         self.out_degrees = np.tile(out_degrees, num_copies)
         self.num_copies = num_copies
         self._is_output = strict
