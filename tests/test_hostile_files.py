@@ -661,7 +661,10 @@ LARGE = {
 def test_a_step_of_more_memory_than_the_file_is_refused(name, members):
     config = json.loads(members["config.json"])
     config["config"]["distribution"]["config"]["dict"]["bijector"] = LARGE[name]
-    refuse(write({**members, "config.json": json.dumps(config)}))
+    path = write({**members, "config.json": json.dumps(config)})
+    refuse(path)
+    with pytest.raises(ValueError, match="entries|variables"):  # not by another error
+        tfp_flows.load(path)
 
 
 def test_a_large_file_loads(tmp_path):

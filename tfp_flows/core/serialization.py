@@ -191,19 +191,16 @@ def _checked_parts(data):
     kind, content = _kind(data)
     if kind in ("variable", "transformed_variable"):
         return [content, data.get("bijector"), data.get("dtype")]
+    if kind in ("dict", "list", "tuple", "named"):
+        if kind == "named":
+            _named_tuple(data)
+        return list(content.values()) if kind == "dict" else content
     if kind == "shape":
         tf.TensorShape(content)
-    elif kind == "array":
-        saved_names.check_numeric_dtype(data.get("dtype"))
-    elif kind == "tf_dtype":
-        saved_names.check_numeric_dtype(content)
-    elif kind == "named":
-        _named_tuple(data)
-        return content
-    elif kind == "dict":
-        return list(content.values())
-    elif kind in ("list", "tuple"):
-        return content
+    elif kind in ("array", "tf_dtype"):
+        saved_names.check_numeric_dtype(
+            content if kind == "tf_dtype" else data.get("dtype")
+        )
     elif kind == "stock":
         saved_names.find_stock(content, data.get("name"))
         _refuse_functions(data["parameters"])

@@ -117,7 +117,11 @@ class RealNVPImage(FlowChain):
         check_each(check_integer, num_levels=num_levels, hidden_channels=hidden_channels)
         refuse_two_norms(batch_norm, act_norm)
         shape = check_image_shape(image_shape, divisible_by=2 ** (num_levels - 1))
-        _refuse_one_pixel(shape, num_levels)
+        if shape[0] * shape[1] <= 4 ** (num_levels - 1):
+            raise ValueError(
+                "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
+                f"last of {num_levels} levels; got {shape}."
+            )
         couplings = functools.partial(_couplings, **parameters)
         width, dtype, levels = hidden_channels, options["dtype"], []
         *level_seeds, last_seed = split_seed(options["seed"], num_levels)
@@ -144,14 +148,6 @@ class RealNVPImage(FlowChain):
             standardize_context=options["standardize_context"],
             parameters=parameters,
             name=name,
-        )
-
-
-def _refuse_one_pixel(image_shape: tuple[int, int, int], num_levels: int) -> None:
-    if image_shape[0] * image_shape[1] <= 4 ** (num_levels - 1):
-        raise ValueError(
-            "Expected `image_shape` of more than one pixel, for a checkerboard, at the "
-            f"last of {num_levels} levels; got {image_shape}."
         )
 
 
