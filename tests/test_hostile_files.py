@@ -623,7 +623,9 @@ MATRIX, LONG = 30_000, 2**33
 # Steps whose constructors build arrays before, or without, variables.
 LARGE = {
     "a mixing": step("InvertibleLinear", "bijectors.linear", event_size=MATRIX),
-    "a drawn mixing": step("Linear", "bijectors.linear", event_size=MATRIX, seed=0),
+    "a drawn mixing": step(
+        "InvertibleConv1x1", "bijectors.linear", event_size=MATRIX, seed=0
+    ),
     "a decorrelation": step("Decorrelate", "bijectors.standardize", event_size=MATRIX),
     "a Gaussian": step("Whiten", "bijectors.standardize", event_size=MATRIX),
     "tails": step("HeavyTails", "bijectors.heavy_tails", event_size=LONG),

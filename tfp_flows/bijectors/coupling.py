@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -111,19 +112,14 @@ class Coupling(FlowBijector):
     # The passing entries, its input, are the same at both ends.
     _initialize_inverted = _initialize
 
-    def _forward_and_log_det(self, x, context, training):
-        seen, changing = self._partition.split(x)
-        parameters = self._parameters_of(seen, context, training)
-        changed, log_det = self._transformer.forward_and_log_det(changing, parameters)
-        return self._partition.join(seen, changed), self._partition.sum(log_det)
-
-    def _inverse_and_log_det(self, y, context, training):
-        seen, changed = self._partition.split(y)
-        parameters = self._parameters_of(seen, context, training)
-        changing, log_det = self._transformer.inverse_and_log_det(changed, parameters)
-        return self._partition.join(seen, changing), self._partition.sum(log_det)
-
-    def _parameters_of(self, seen, context, training):
+    def _run(self, direction, value, context, training):
+        seen, changing = self._partition.split(value)
         outputs = in_mode(self._conditioner, training)(seen, context)
         size = self._partition.changing_shape[-1]
-        return self._transformer.parameters_of(outputs, size)
+        parameters = self._transformer.parameters_of(outputs, size)
+        transform = getattr(self._transformer, f"{direction}_and_log_det")
+        changed, log_det = transform(changing, parameters)
+        return self._partition.join(seen, changed), self._partition.sum(log_det)
+
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")

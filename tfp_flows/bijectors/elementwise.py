@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -106,15 +107,16 @@ class Elementwise(FlowBijector):
         size = transformer.num_parameters * event_size
         self._weights = tf.Variable(tf.zeros(size, self.dtype), name="parameters")
 
-    def _forward_and_log_det(self, x, context, training):
+    def _run(self, direction, value, context, training):
         parameters = self._parameters_of(context, training)
-        y, log_det = self._transformer.forward_and_log_det(x, parameters)
-        return y, self._sum(log_det, x)
+        transform = getattr(self._transformer, f"{direction}_and_log_det")
+        mapped, log_det = transform(value, parameters)
+        axes = list(range(-self.forward_min_event_ndims, 0))
+        log_det = tf.broadcast_to(log_det, tf.shape(value))
+        return mapped, tf.reduce_sum(log_det, axis=axes)
 
-    def _inverse_and_log_det(self, y, context, training):
-        parameters = self._parameters_of(context, training)
-        x, log_det = self._transformer.inverse_and_log_det(y, parameters)
-        return x, self._sum(log_det, y)
+    _forward_and_log_det = functools.partialmethod(_run, "forward")
+    _inverse_and_log_det = functools.partialmethod(_run, "inverse")
 
     def _parameters_of(self, context, training):
         outputs = tf.convert_to_tensor(self._weights)
@@ -123,7 +125,3 @@ class Elementwise(FlowBijector):
             for _ in range(self.forward_min_event_ndims - 1):
                 outputs = tf.expand_dims(outputs, -2)
         return self._transformer.parameters_of(outputs, self._event_size)
-
-    def _sum(self, log_det, value):
-        axes = list(range(-self.forward_min_event_ndims, 0))
-        return tf.reduce_sum(tf.broadcast_to(log_det, tf.shape(value)), axis=axes)

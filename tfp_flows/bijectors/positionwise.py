@@ -11,7 +11,7 @@ from tfp_flows.core.arguments import check_integer
 from tfp_flows.core.flow_bijector import FlowBijector
 from tfp_flows.core.statistics import mean_and_scale
 
-__all__ = ["MeasuredOnce", "Positionwise"]
+__all__ = ["MeasuredOnce", "Positionwise", "multiply_rows"]
 
 
 class Positionwise(FlowBijector):
@@ -92,3 +92,10 @@ class MeasuredOnce(Positionwise):
     def _inverted(self, mean, scale):
         """Returns the statistics with which the inverted map standardises the data."""
         return -mean / scale, 1.0 / scale
+
+
+def multiply_rows(value: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Multiplies the last axis of `value`, `[..., D]`, by `matrix`, `[D, D]`."""
+    # For images too: a 1x1 convolution takes two to four times as long with its gradient.
+    rows = tf.reshape(value, [-1, value.shape[-1]])
+    return tf.reshape(tf.linalg.matmul(rows, matrix, transpose_b=True), tf.shape(value))
