@@ -36,12 +36,11 @@ _MAX_CONFIG = 2**25  # bytes; a permutation of a million variables takes a quart
 # times its size. A hostile archive of zeros expands to a thousand times its size.
 _MAX_EXPANDED, _MAX_EXPANSION = 2**24, 20
 _MAX_DEPTH = 100  # groups within groups of the weights
-# A model's variables may take twice the bytes of the file's weights, plus this many.
-_MAX_OTHER_BYTES = 2**26
+# Variables may take so many times the number and bytes of the file's arrays, since an
+# optimizer that was saved before its first step adds its own, plus so many others.
+_MAX_COPIES, _MAX_OTHER_VARIABLES, _MAX_OTHER_BYTES = 4, 200, 2**26
 # An array may have half as many entries as the weights have bytes, plus this many.
 _MAX_OTHER_ENTRIES = 2**20
-# A model has at most twice the variables of the file's arrays, plus this many.
-_MAX_OTHER_VARIABLES = 1000
 
 
 def load(
@@ -228,8 +227,8 @@ def _bytes_of_dataset(dataset, name):
 @contextlib.contextmanager
 def _limited_variables(num_arrays: int, num_bytes: int) -> Iterator[None]:
     """Refuses many more variables than arrays, and many more bytes, in total."""
-    most = 2 * num_arrays + _MAX_OTHER_VARIABLES
-    most_bytes = 2 * num_bytes + _MAX_OTHER_BYTES
+    most = _MAX_COPIES * num_arrays + _MAX_OTHER_VARIABLES
+    most_bytes = _MAX_COPIES * num_bytes + _MAX_OTHER_BYTES
     created = [0, 0]
 
     def create(next_creator: Any, **kwargs: Any) -> tf.Variable:
